@@ -48,6 +48,11 @@ class Storage:
         """The section of a worker in this pool."""
         return LedgerSection(kind="pool", blob_url=self.azurite.blob_url, ca_file=str(self.azurite.ca_file))
 
+    def delete(self, container: str, name: str) -> None:
+        """Delete a blob, as the submitter may."""
+        with self._blobs() as blobs:
+            blobs.get_blob_client(container, name).delete_blob()
+
     def clear(self) -> None:
         """Remove every message; blobs of other jobs do not matter."""
         for name in QUEUES:

@@ -31,6 +31,7 @@ from worker.audit.fields import (
     EntraApplication,
     FileDigests,
     ReferenceCause,
+    TicketFault,
     TokenCheck,
     TpmClock,
     Volumes,
@@ -38,6 +39,7 @@ from worker.audit.fields import (
     utc_hundredths,
 )
 from worker.audit.file import AuditFile
+from worker.audit.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
 from worker.audit.ledger import JobEntry, JobState
 from worker.audit.receipts import (
     FIRST_PREVIOUS,
@@ -71,6 +73,7 @@ __all__ = [
     "FIRST_PREVIOUS",
     "GENESIS",
     "WITNESSES",
+    "AttemptSuperseded",
     "Attested",
     "Attributed",
     "AuditFile",
@@ -108,6 +111,9 @@ __all__ = [
     "ReloadRefused",
     "SequenceError",
     "TailRecovered",
+    "TicketFault",
+    "TicketPoisoned",
+    "TicketRefused",
     "TokenCheck",
     "TpmClock",
     "TrailAnchored",

@@ -13,7 +13,7 @@ An object serves one thread. Sources: REST API of Azure Storage, Put Blob, Get B
 import base64
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -32,8 +32,31 @@ from azure.storage.queue import QueueClient
 
 from worker.azure_client import AudienceCredential, client_options
 from worker.errors import StartupError
+from worker.fleet.errors import (
+    BlobAbsentError,
+    BlobChangedError,
+    BlobTooLargeError,
+    LeaseLostError,
+    StoreAwayError,
+    StoreError,
+)
 from worker.https import SYSTEM_ROOTS
 from worker.job import LIMITS
+
+__all__ = [
+    "AUDIENCE",
+    "BlobAbsentError",
+    "BlobChangedError",
+    "BlobTooLargeError",
+    "Blobs",
+    "LeaseLostError",
+    "Message",
+    "Queue",
+    "QueueState",
+    "StoreAwayError",
+    "StoreError",
+    "Version",
+]
 
 AUDIENCE: Final = "https://storage.azure.com"
 EXCHANGE_SECONDS: Final = 30.0
@@ -46,34 +69,6 @@ _BUSY: Final = frozenset({408, 429})
 T = TypeVar("T")
 
 
-class StoreError(Exception):
-    """Storage did not do what was asked. The text has fixed words and numbers alone; `status` is HTTP's, or 0."""
-
-    def __init__(self, text: str, *, status: int = 0) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-class StoreAwayError(StoreError):
-    """It does not answer, or fails, or grants this identity no right."""
-
-
-class BlobAbsentError(StoreError):
-    """There is no such blob."""
-
-
-class BlobChangedError(StoreError):
-    """The blob is another one than before."""
-
-
-class BlobTooLargeError(StoreError):
-    """The blob is larger than anything that belongs there."""
-
-
-class LeaseLostError(StoreError):
-    """The ticket is no longer leased: it was deleted, or is visible to others."""
-
-
 @dataclass(frozen=True, slots=True)
 class Version:
     """One version of a blob: its length in bytes, and its entity tag."""
@@ -84,12 +79,16 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A leased message; `tries` counts the leases of this message until now, this one included."""
+    """A leased message; `tries` counts the leases of this message until now, this one included.
+
+    `sent` is when it was sent, in Unix seconds.
+    """
 
     id: str
     pop_receipt: str
     text: str
     tries: int
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +235,7 @@ class Queue:
         """Lease it for `lease` seconds from now; 0 gives it back. Raises LeaseLostError, StoreAwayError."""
         receipt = message.pop_receipt
         found = _tried("ticket", lambda: self._queue.update_message(message.id, receipt, visibility_timeout=int(lease)))
-        return Message(id=message.id, pop_receipt=str(found.pop_receipt), text=message.text, tries=message.tries)
+        return replace(message, pop_receipt=str(found.pop_receipt))
 
     def delete(self, message: Message) -> None:
         """Remove a message that this object leased last. Raises LeaseLostError, StoreAwayError."""
@@ -254,7 +253,9 @@ class Queue:
 
 def _message(found: Any) -> Message:
     text = found.content if isinstance(found.content, str) else ""
-    return Message(id=str(found.id), pop_receipt=str(found.pop_receipt), text=text, tries=int(found.dequeue_count or 1))
+    sent = int(found.inserted_on.timestamp()) if isinstance(found.inserted_on, datetime) else 0
+    tries = int(found.dequeue_count or 1)
+    return Message(id=str(found.id), pop_receipt=str(found.pop_receipt), text=text, tries=tries, sent=sent)
 
 
 def _block(number: int) -> str:

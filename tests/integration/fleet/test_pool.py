@@ -1,0 +1,208 @@
+"""Two workers of a pool and their fleet processes: completion, deaths, bad input. One pool for all tests."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from cji_simulator.raw import until
+from cji_simulator.simulation import Simulation
+
+from tests.support.fleet_bench import Pool
+from tests.support.fleet_storage import Storage
+from worker.audit import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, claims_unverified
+from worker.errors import Reason, Stage
+from worker.fleet import names
+from worker.fleet.documents import Published, encode
+from worker.fleet.run import METRICS, Metrics
+from worker.fleet.ticket import Ticket
+
+
+@pytest.fixture(scope="module")
+def pool(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    folder = tmp_path_factory.mktemp("pool")
+    with Simulation(folder / "azure", release_limit=1000, report_period=0) as azure:
+        pool = Pool(folder / "pool", azure, storage, workers=2, tries=2)
+        for member in pool.members:
+            member.start_fleet()
+        yield pool
+        pool.close()
+
+
+@pytest.fixture(autouse=True)
+def sound(pool: Pool) -> Iterator[None]:
+    """Every test ends with a pool that serves, and with everything that must hold."""
+    yield
+    for member in pool.members:
+        if member.died():
+            member.start_fleet()
+    pool.wait()
+    pool.check()
+
+
+def poisoned(storage: Storage) -> int:
+    return storage.queue("jobs-poison").state().length
+
+
+def refused_tickets(pool: Pool) -> list[TicketRefused]:
+    return [e for member in pool.members for e in member.events if isinstance(e, TicketRefused)]
+
+
+def test_jobs_complete_on_whichever_worker_takes_them(pool: Pool) -> None:
+    jobs = [pool.submit() for _ in range(4)]
+    pool.wait(*jobs)
+    assert pool.check() == {"receipts": 4, "attempts": 4, "superseded": 0}
+    found = pool.receipt(jobs[0])
+    assert found is not None
+    claims = claims_unverified(found.receipt)
+    assert (claims.transport.protocol, claims.transport.bits) == ("reference", 0)
+    admitted = [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id == jobs[0]]
+    assert [(e.attempt, e.source) for e in admitted] == [(found.attempt, "fleet")]
+    metrics = msgspec.json.decode((pool.members[0].files.folder / "fleet" / METRICS).read_bytes(), type=Metrics)
+    assert metrics.poison_length == 0
+
+
+@pytest.mark.parametrize("step", ["begin+", "stage:parts+", "commit:parts+", "create:receipt+"])
+def test_a_fleet_process_killed_at_a_step_loses_nothing(pool: Pool, step: str) -> None:
+    """`make fleet-faults` kills it at every step."""
+    first, second = pool.members
+    for member in pool.members:
+        member.kill_fleet()
+    job = pool.seal()
+    first.start_fleet(step)
+    pool.send(job)
+    until(first.died, seconds=60)
+    assert step == "create:receipt+" or pool.receipt(job) is None
+    second.start_fleet()
+    first.start_fleet()
+    pool.wait(job)
+
+
+def test_a_worker_that_is_killed_loses_nothing(pool: Pool) -> None:
+    member = pool.members[0]
+    jobs = [pool.submit(rows=2000) for _ in range(3)]
+    until(lambda: any(pool.receipt(job) for job in jobs), seconds=60)
+    member.kill_worker("keyholder")
+    member.start()
+    pool.wait(*jobs)
+
+
+def test_a_receipt_that_another_attempt_published_first_is_superseded(pool: Pool, storage: Storage) -> None:
+    job = pool.seal()
+    first, second = pool.members
+    first.kill_fleet()
+    second.kill_fleet()
+    first.start_fleet("commit:parts+")  # signed, whole, not published
+    pool.send(job)
+    until(first.died, seconds=60)
+    second.start_fleet()
+    pool.wait(job)
+    first.start_fleet()
+    until(lambda: not list((first.files.folder / "fleet" / "attempts").iterdir()), seconds=60)
+    found = pool.receipt(job)
+    assert found is not None
+    assert claims_unverified(found.receipt).worker == "worker-2"
+    assert pool.check()["superseded"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("hello", "malformed"),
+        (
+            json.dumps({"v": 1, "job": "ab" * 16, "header_sha384": "cd" * 48, "url": "https://evil.example"}),
+            "malformed",
+        ),
+        ("x" * 40_000, "malformed"),
+        (Ticket(job="ab" * 16, header_sha384="cd" * 48).encode(), "absent"),
+    ],
+    ids=["no ticket", "an address", "huge", "no header"],
+)
+def test_a_forged_ticket_goes_to_the_poison_queue(pool: Pool, storage: Storage, text: str, fault: str) -> None:
+    before, events = poisoned(storage), len(refused_tickets(pool))
+    storage.queue().send(text)
+    until(lambda: poisoned(storage) == before + 1, seconds=60)
+    assert [e.fault for e in refused_tickets(pool)[events:]] in ([fault], refused_tickets(pool)[events:])
+
+
+def test_a_header_other_than_the_tickets_or_unsigned_opens_no_key(pool: Pool, storage: Storage) -> None:
+    before = poisoned(storage)
+    swapped, unsigned, stranger = pool.seal(), pool.seal(), pool.seal()
+    jobs = {job: pool.jobs.pop(job)[0] for job in (swapped, unsigned, stranger)}
+    other = jobs[unsigned]
+    pool.put_header(swapped, other.header.data, other.signature)
+    pool.put_header(unsigned, jobs[unsigned].header.data, jobs[swapped].signature)
+    pool.put_header(stranger, jobs[stranger].header.data, jobs[stranger].signature, submitter="spiffe://nobody")
+    for job, sealed in jobs.items():
+        storage.queue().send(Ticket(job=job, header_sha384=sealed.header.sha384.hex()).encode())
+    until(lambda: poisoned(storage) == before + 3, seconds=60)
+    events = [e for member in pool.members for e in member.events]
+    assert not [e for e in events if isinstance(e, JobAdmitted) and e.job_id in jobs]
+    found = {e.job_id: (e.fault, e.reason) for e in events if isinstance(e, TicketRefused) and e.job_id in jobs}
+    assert found == {
+        swapped: ("digest", None),
+        unsigned: ("unverified", Reason.HEADER_SIGNATURE_INVALID),
+        stranger: ("unverified", Reason.POLICY_DENIED),
+    }
+    assert {e.attempt is None for e in events if isinstance(e, JobRefused) and e.job_id in jobs} == {False}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "extended", "swapped"])
+def test_a_damaged_blob_gets_a_signed_failure(pool: Pool, storage: Storage, damage: str) -> None:
+    job = pool.seal()
+    blobs, name = storage.blobs("jobs"), names.part(job, 0)
+    data = blobs.read(name, most=1 << 20)
+    other = blobs.read(names.part(pool.seal_aside(), 0), most=1 << 20)
+    blobs.write(name, {"truncated": data[:-1], "extended": data + b"x", "swapped": other}[damage])
+    pool.send(job)
+    pool.wait(job)
+    claims = pool.claims_of_failure(job)
+    assert (claims.reason, claims.attempts) == (Reason.SEGMENT_INVALID, 1)
+
+
+def test_a_part_that_is_not_there_is_tried_again_and_then_given_up(pool: Pool, storage: Storage) -> None:
+    job = pool.seal()
+    storage.delete("jobs", names.part(job, 0))
+    pool.send(job)
+    pool.wait(job)
+    claims = pool.claims_of_failure(job)
+    assert (claims.reason, claims.stage, claims.attempts) == (Reason.INCOMPLETE, Stage.UNSEAL, 2)
+
+
+def test_another_header_under_a_used_id_is_a_replay(pool: Pool, storage: Storage) -> None:
+    storage.blobs("ledger").create(
+        job := pool.seal(), json.dumps({"header_sha384": "ab" * 48, "worker": "w", "attempt": "cd" * 16}).encode()
+    )
+    pool.send(job)
+    pool.wait(job)
+    assert pool.claims_of_failure(job).reason is Reason.REPLAYED
+    assert not [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id == job]
+
+
+def test_a_job_that_the_submitter_cancels_ends(pool: Pool, storage: Storage) -> None:
+    job = pool.seal()
+    storage.blobs("jobs").create(names.cancel(job), b"")
+    pool.send(job)
+    pool.wait(job)
+    assert pool.claims_of_failure(job).reason is Reason.INCOMPLETE
+    assert [e for m in pool.members for e in m.events if isinstance(e, TicketPoisoned) and e.job_id == job]
+
+
+def test_a_ticket_that_comes_again_changes_nothing(pool: Pool, storage: Storage) -> None:
+    job = pool.submit()
+    pool.wait(job)
+    before = pool.receipt(job)
+    pool.send(job)
+    until(lambda: storage.queue().state().length == 0, seconds=60)
+    assert pool.receipt(job) == before
+    time.sleep(0)
+
+
+def test_a_published_receipt_that_is_not_one_is_not_replaced(pool: Pool, storage: Storage) -> None:
+    """Somebody who may write to the results hinders a job, and is seen: there is no receipt that verifies."""
+    job = pool.seal_aside()
+    storage.blobs("results").create(names.receipt(job), encode(Published(attempt="ab" * 16, receipt="a.b.c")))
+    pool.send_aside(job)
+    until(lambda: storage.queue().state().length == 0, seconds=60)
+    assert not [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id == job]
