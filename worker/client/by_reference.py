@@ -25,7 +25,6 @@ from google.protobuf.message import DecodeError
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
 from worker.audit import ReceiptError, claims_unverified
-from worker.audit.compact import key_id_unverified
 from worker.audit.failures import failure_unverified
 from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.errors import (
@@ -157,10 +156,11 @@ class SyncFleetClient:
             published = document(results, names.receipt(name), Published)
             if published is not None:
                 return self._result(results, job, published, progress)
-            failure = document(results, names.failure(name), Failure)
+            status = self.status(job.header.job_id)
+            failure = document(results, names.failure(name), Failure) if status.state is State.FAILED else None
             if failure is not None:
                 raise self._failed(results, job, failure.failure)
-        raise _without_result(self.status(job.header.job_id))
+        raise _without_result(status)
 
     def _result(self, results: Blobs, job: SavedJob, published: Published, progress: Progress | None) -> SealedResult:
         header, name = job.header, job.header.job_id.hex()
@@ -168,7 +168,7 @@ class SyncFleetClient:
             claims = claims_unverified(published.receipt)
         except ReceiptError as error:
             raise Unverified(error.field, "the receipt is not valid") from None
-        attested = self._attested(results, job, published.receipt, ended=claims.ended)
+        attested = self._attested(results, job, claims.maa_token_sha384, ended=claims.ended)
         verify_stored(published.receipt, attested=attested, header=header)
         # the receipt is genuine, so its lengths bound what is downloaded
         data = read_blob(results, names.result_header(name, published.attempt), LIMITS.header_bytes)
@@ -211,20 +211,19 @@ class SyncFleetClient:
             claims = failure_unverified(failure)
         except ReceiptError as error:
             raise Unverified(error.field, "the failure receipt is not valid") from None
-        attested = self._attested(results, job, failure, ended=claims.failed)
+        attested = self._attested(results, job, claims.maa_token_sha384, ended=claims.failed)
         verified = verify_failed(failure, attested=attested, header=job.header)
         return JobFailed(verified, evidence=attested.to_file())
 
-    def _attested(self, results: Blobs, job: SavedJob, receipt: str, *, ended: str) -> AttestedWorker:
-        """The worker whose key the receipt names, by its evidence for this job, appraised at the end of the job."""
+    def _attested(self, results: Blobs, job: SavedJob, token: str, *, ended: str) -> AttestedWorker:
+        """The worker whose token the receipt names, by its evidence for this job, appraised at the end of the job."""
         at = datetime.fromisoformat(ended)
         if not job.header.created - LIMITS.skew <= at <= datetime.now(UTC) + LIMITS.skew:
             raise Unverified("ended", "the receipt's time is not between the sealing of the job and now")
+        data = read_blob(results, names.evidence(job.header.job_id.hex(), token), EVIDENCE_BYTES)
         try:
-            key_id = key_id_unverified(receipt)
-            data = read_blob(results, names.evidence(job.header.job_id.hex(), key_id), EVIDENCE_BYTES)
             shown = pb.AttestResponse.FromString(data)
-        except (ReceiptError, DecodeError):
+        except DecodeError:
             raise Unverified("evidence", "the worker's evidence cannot be read") from None
         return verify_attestation(
             shown,

@@ -66,13 +66,13 @@ def look(job_id: bytes, *, jobs: Blobs, results: Blobs) -> JobStatus:
 
     if results.exists(names.receipt(job)):
         return status(State.DONE)
+    if jobs.exists(names.cancel(job)):
+        return status(State.CANCELLED)
     if results.exists(names.failure(job)):
         return status(State.FAILED)
     expires = _not_after(jobs, job)
     if expires is None:
         return status(State.UNKNOWN)
-    if jobs.exists(names.cancel(job)):
-        return status(State.CANCELLED)
     if progress is not None:
         return status(State.RUNNING)
     return status(State.QUEUED if datetime.now(UTC) < expires + _GRACE else State.EXPIRED)
