@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import msgspec
 import pyarrow as pa
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.raw import until
@@ -31,7 +32,7 @@ from cji_simulator.worker import PROGRAM, Worker
 from click.testing import CliRunner
 
 from tests.support.fault_bench import alive, audit_says
-from tests.support.fleet_process import STEP
+from tests.support.fleet_process import HALTED, STEP
 from tests.support.fleet_storage import Storage
 from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
 from worker.audit.failures import FailureClaims, failure_unverified
@@ -101,8 +102,16 @@ class Member:
         until(lambda: not any(map(alive, pids.values())))
 
     def died(self) -> bool:
-        """Whether the fleet process has ended."""
+        """Whether the fleet process has ended; one that stands at its step is killed."""
+        marker = self.files.folder / "fleet" / HALTED
+        if marker.exists():
+            self.kill_fleet()
+            marker.unlink()
         return self.fleet is None or self.fleet.poll() is not None
+
+    def unfinished(self) -> list[Path]:
+        """The attempts that its fleet process has not finished."""
+        return list((self.files.folder / "fleet" / "attempts").iterdir())
 
     def stop(self) -> None:
         """Drain both."""
@@ -150,15 +159,7 @@ class Pool:
     @property
     def site(self) -> Site:
         """The first worker as its submitter sees it."""
-        first = self.members[0]
-        assert first.worker is not None
-        return Site(
-            simulation=first.azure,
-            cmk=first.cmk,
-            files=first.files,
-            worker=first.worker,
-            profile=load_profile(first.files.profile),
-        )
+        return self.site_of(self.members[0])
 
     def seal(self, rows: int = 20, **changes: Any) -> str:
         """A sealed job and its parts in Blob Storage; returns its id. No ticket is sent."""
@@ -177,6 +178,20 @@ class Pool:
         self._aside[job] = self.jobs.pop(job)[0]
         return job
 
+    def aside(self, job: str) -> SealedJob:
+        """The job."""
+        return self._aside[job]
+
+    def segments(self, job: str) -> list[bytes]:
+        """The segments of its part, which is small."""
+        return [self._blobs.read(names.part(job, 0), most=_MOST)]
+
+    def site_of(self, member: Member) -> Site:
+        """A member of the pool as its submitter sees it."""
+        assert member.worker is not None
+        profile = msgspec.structs.replace(load_profile(self._first.profile), target=member.files.target)
+        return Site(simulation=member.azure, cmk=member.cmk, files=member.files, worker=member.worker, profile=profile)
+
     def send_aside(self, job: str) -> None:
         """Send its ticket."""
         self._queue.send(Ticket(job=job, header_sha384=self._aside[job].header.sha384.hex()).encode())
@@ -186,6 +201,12 @@ class Pool:
         named = self.members[0].files.agency.san if submitter is None else submitter
         found = pb.Submission(header=header, signature=signature, submitter=named)
         self._blobs.write(names.header(job), found.SerializeToString())
+
+    def damage(self, job: str) -> None:
+        """Flip the last bit of its part."""
+        name = names.part(job, 0)
+        data = self._blobs.read(name, most=_MOST)
+        self._blobs.write(name, data[:-1] + bytes([data[-1] ^ 1]))
 
     def send(self, job: str) -> None:
         """Send the ticket of a sealed job."""

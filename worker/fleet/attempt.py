@@ -40,7 +40,7 @@ _PROGRESS_S: Final = 2.0
 
 
 class Publication(enum.Enum):
-    """What became of a signed receipt."""
+    """The fate of a signed receipt."""
 
     PUBLISHED = enum.auto()
     SUPERSEDED = enum.auto()
@@ -148,7 +148,7 @@ class Attempt:
         return None
 
     def _report(self, progress: pb.Progress) -> None:
-        """Tell the submitter, not too often, and not at any price."""
+        """Publish the progress, not too often; a failure to do so does not matter."""
         now = time.monotonic()
         if now - self._progress_at < _PROGRESS_S:
             return

@@ -1,4 +1,4 @@
-"""What is in the small blobs of a job: the submission as protobuf, the others as JSON.
+"""The contents of the small blobs of a job: the submission as protobuf, the others as JSON.
 
 Contract: each `decode` takes what the matching `encode` wrote, within its bound, and raises DocumentError for anything
 else. What a document claims is established elsewhere: the header by its signature, receipts by theirs.

@@ -1,4 +1,4 @@
-"""What can be wrong with storage. No text has more than fixed words and numbers."""
+"""The failures of storage. No text has more than fixed words and numbers."""
 
 
 class StoreError(Exception):

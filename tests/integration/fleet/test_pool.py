@@ -4,10 +4,11 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import msgspec
+import grpc
 import pytest
-from cji_simulator.raw import until
+from cji_simulator.raw import RawJob, RawWorker, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
 
@@ -24,8 +25,12 @@ from worker.client.saved import SavedJob, save_job
 from worker.errors import Reason, Stage
 from worker.fleet import names
 from worker.fleet.documents import Published, encode
-from worker.fleet.run import METRICS, Metrics
+from worker.fleet.front import Front, FrontRefusedError, explained
+from worker.fleet.metrics import read as read_metrics
+from worker.fleet.settings import load
 from worker.fleet.ticket import Ticket
+from worker.wire.v1 import worker_pb2 as pb
+from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +73,8 @@ def test_jobs_complete_on_whichever_worker_takes_them(pool: Pool) -> None:
     assert (claims.transport.protocol, claims.transport.bits) == ("reference", 0)
     admitted = [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id == jobs[0]]
     assert [(e.attempt, e.source) for e in admitted] == [(found.attempt, "fleet")]
-    metrics = msgspec.json.decode((pool.members[0].files.folder / "fleet" / METRICS).read_bytes(), type=Metrics)
+    metrics = read_metrics(pool.members[0].files.folder / "fleet", now=time.time())
+    assert metrics is not None
     assert metrics.poison_length == 0
 
 
@@ -108,7 +114,7 @@ def test_a_receipt_that_another_attempt_published_first_is_superseded(pool: Pool
     second.start_fleet()
     pool.wait(job)
     first.start_fleet()
-    until(lambda: not list((first.files.folder / "fleet" / "attempts").iterdir()), seconds=60)
+    until(lambda: not first.unfinished(), seconds=60)
     found = pool.receipt(job)
     assert found is not None
     assert claims_unverified(found.receipt).worker == "worker-2"
@@ -215,6 +221,98 @@ def test_a_published_receipt_that_is_not_one_is_not_replaced(pool: Pool, storage
     pool.send_aside(job)
     until(lambda: storage.queue().state().length == 0, seconds=60)
     assert not [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id == job]
+
+
+def front_of(pool: Pool, number: int = 0) -> Front:
+    return Front(load(pool.members[number].files.config).fleet.socket)
+
+
+def test_the_fleets_socket_serves_jobs_by_reference_and_nothing_else(pool: Pool) -> None:
+    front, channel = front_of(pool), grpc.insecure_channel(f"unix:{load(pool.members[0].files.config).fleet.socket}")
+    with front, channel:
+        stub = CjiWorkerStub(channel)
+        for call, request, code in (
+            (stub.Describe, pb.DescribeRequest(), grpc.StatusCode.UNIMPLEMENTED),
+            (stub.GetReceipt, pb.GetReceiptRequest(job_id=b"short"), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.Supersede, pb.SupersedeRequest(job_id=bytes(16)), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.GetFailure, pb.GetFailureRequest(tries=1), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.GetFailure, pb.GetFailureRequest(tries=0, fault="absent"), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.GetFailure, pb.GetFailureRequest(tries=1, fault="lost"), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.Attest, pb.AttestRequest(nonce=b"short"), grpc.StatusCode.INVALID_ARGUMENT),
+        ):
+            with pytest.raises(grpc.RpcError) as error:
+                call(request, timeout=20)
+            assert error.value.code() is code, request
+        sealed, _ = pool.jobs[next(iter(pool.jobs))]
+        header: dict[str, Any] = {"header": sealed.header.data, "signature": sealed.signature}
+        for opening in (
+            pb.Open(**header),
+            pb.Open(**header, submitter="spiffe://a"),
+            pb.Open(**header, attempt=bytes(16)),
+            pb.Open(**header, submitter="a" * 513, attempt=bytes(16)),
+        ):
+            with pytest.raises(grpc.RpcError) as error:
+                list(front.run(iter([pb.RunRequest(open=opening)])))
+            found = explained(error.value)
+            assert isinstance(found, FrontRefusedError)
+            assert found.reason is Reason.MALFORMED_HEADER
+
+
+def test_no_caller_of_the_tls_door_can_pose_as_the_fleet(pool: Pool) -> None:
+    job = pool.seal_aside()
+    sealed = pool.aside(job)
+    with RawWorker.of(pool.site) as raw:
+        for opening in (
+            pb.Open(header=sealed.header.data, signature=sealed.signature, submitter=pool.members[0].files.agency.san),
+            pb.Open(header=sealed.header.data, signature=sealed.signature, attempt=bytes(16)),
+        ):
+            assert raw.run([pb.RunRequest(open=opening)]).reason is Reason.MALFORMED_HEADER
+
+
+def test_what_the_fleet_process_asks_for_is_checked(pool: Pool) -> None:
+    job = pool.submit()
+    pool.wait(job)
+    sealed, _ = pool.jobs[job]
+    found = pool.receipt(job)
+    assert found is not None
+    number = int(claims_unverified(found.receipt).worker.removeprefix("worker-")) - 1
+    submission = pb.Submission(
+        header=sealed.header.data, signature=sealed.signature, submitter=pool.members[0].files.agency.san
+    )
+    with front_of(pool, number) as front, front_of(pool, 1 - number) as other:
+        assert front.receipt(job) == found.receipt
+        assert other.receipt(job) is None
+        with pytest.raises(FrontRefusedError) as refused:  # a job with a receipt has no failure receipt
+            front.failure(
+                job=job, submission=submission, tries=1, sent=0, reason=Reason.CELL_FAILED, stage=Stage.COMPUTE
+            )
+        assert refused.value.reason is Reason.ALREADY_EXISTS
+        for wrong in (Ticket(job=job, header_sha384="ab" * 48), Ticket(job="ab" * 16, header_sha384="ab" * 48)):
+            with pytest.raises(FrontRefusedError) as refused:
+                front.supersede(wrong)
+            assert refused.value.reason is Reason.INCOMPLETE
+
+
+def test_a_job_that_came_by_a_connection_is_used_once_in_the_pool(pool: Pool, storage: Storage) -> None:
+    job = pool.seal_aside()
+    sealed, segments = pool.aside(job), pool.segments(job)
+    raw_job = RawJob(header=sealed.header.data, signature=sealed.signature, dek=b"")
+    first, second = (RawWorker.of(pool.site_of(member)) for member in pool.members)
+    with first, second:
+        assert first.run(raw_job.messages(segments)).receipt is not None
+        assert second.run(raw_job.messages(segments)).reason is Reason.ALREADY_EXISTS
+        assert first.run(raw_job.messages(segments)).reason is Reason.ALREADY_EXISTS
+    with front_of(pool) as front:
+        assert front.receipt(job) is None  # nobody publishes the receipt of a job that did not come by reference
+    before = storage.queue().state().length
+    pool.send_aside(job)
+    until(
+        lambda: [
+            e for m in pool.members for e in m.events if isinstance(e, JobRefused) and e.job_id == job and e.attempt
+        ]
+    )
+    storage.clear()
+    assert before == 0
 
 
 def _saved(pool: Pool, folder: Path, *, declared: int) -> SavedJob:

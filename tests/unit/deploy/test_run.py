@@ -80,6 +80,8 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
         ("systemd/cji-worker.service", "AmbientCapabilities=CAP_SETUID ", "AmbientCapabilities=", "unit: needed lines"),
         ("systemd/cji-audit.service", "ReadOnlyPaths=/var/lib/cji\n", "", "unit: needed lines"),
         ("systemd/cji-audit.service", "PrivateDevices=yes\n", "", "unit: needed lines"),
+        ("systemd/cji-fleet.service", "User=cji-fleet", "User=cji", "unit: needed lines"),
+        ("systemd/cji-fleet.service", "PrivateDevices=yes\n", "", "unit: needed lines"),
         ("systemd/cji-audit.service", "User=cji-audit", "User=cji", "unit: needed lines"),
         ("systemd/cji-audit.service", "IPAddressDeny=any\n", "", "unit: needed lines"),
         ("systemd/cji-worker.service", "setgroups setresgid setresuid capset", "capset", "unit: needed lines"),

@@ -129,7 +129,7 @@ class Superseded(Message, frozen=True, kw_only=True):
 
 
 class GiveUp(Message, frozen=True, kw_only=True):
-    """A ticket is given up. `fault` says why there is no header; with one, `reason` and `stage` are the last attempt's.
+    """A ticket is given up. `fault` is set if there is no header; else `reason` and `stage` are the last attempt's.
 
     `header` and `signature` are the bytes of the submission, `submitter` its claim.
     """
