@@ -38,11 +38,12 @@ from worker.client.errors import (
 )
 from worker.client.job_state import JobStatus, State, look
 from worker.client.profile import ClientStorage
-from worker.client.result import Output, Progress, new_output, parse_result_header
+from worker.client.receiving import received
+from worker.client.result import Output, Progress, parse_result_header
 from worker.client.saved import SavedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.storage_identity import default_credential
-from worker.client.transfer import document, explained, read_blob, segments, upload
+from worker.client.transfer import document, explained, read_blob, upload
 from worker.client.verify import verify_failed, verify_result, verify_stored
 from worker.errors import StartupError
 from worker.fleet import names
@@ -170,22 +171,12 @@ class SyncFleetClient:
             raise Unverified(error.field, "the receipt is not valid") from None
         attested = self._attested(results, job, claims.maa_token_sha384, ended=claims.ended)
         verify_stored(published.receipt, attested=attested, header=header)
-        # the receipt is genuine, so its lengths bound what is downloaded
         data = read_blob(results, names.result_header(name, published.attempt), LIMITS.header_bytes)
         result_header = parse_result_header(data, header)
-        if len(claims.outputs) != len(result_header.parts):
-            raise Unverified("outputs", "the result header has another number of parts than the receipt")
-        outputs, total = list[Output](), 0
+        outputs = list[Output]()
         try:
-            for number, (part, digest) in enumerate(zip(result_header.parts, claims.outputs, strict=True)):
-                outputs.append(new_output(part))
-                for data in segments(results, names.output(name, published.attempt, number), digest.bytes):
-                    outputs[-1].add(outputs[-1].segments, data)
-                    total += len(data)
-                    if progress is not None:
-                        progress("received", total)
-                if not outputs[-1].ended:
-                    raise Unverified(f"outputs[{number}]", "the part has no last segment")
+            for output in received(results, job, published, header=result_header, claims=claims, progress=progress):
+                outputs.append(output)
             verified = verify_result(
                 published.receipt,
                 job=header,

@@ -47,6 +47,11 @@ def failure(job: str) -> str:
     return f"{job}/failure"
 
 
+def sources(job: str, attempt: str) -> str:
+    """Of a job in parts: the attempt of each output part, which is the name under which that part is."""
+    return f"{job}/{attempt}/sources"
+
+
 def evidence(job: str, token_sha384: str) -> str:
     """The evidence of a worker with this attestation token, which its receipt names: protobuf AttestResponse."""
     return f"{job}/evidence/{token_sha384}"

@@ -28,6 +28,7 @@ from worker.client.job_state import State
 from worker.client.saved import load_job
 from worker.errors import Reason, Stage
 from worker.fleet import names
+from worker.fleet.documents import Sources, encode
 from worker.fleet.store import BlobAbsentError
 
 
@@ -66,6 +67,30 @@ def test_a_large_part_goes_in_blocks_and_comes_in_segments(desk: Desk) -> None:
     desk.pool.run(ticket)
     result = desk.client().fetch(job)
     assert opened(desk, result)["result"].num_rows == rows
+
+
+def test_parts_of_several_attempts_are_those_that_the_receipt_has(desk: Desk) -> None:
+    """A job in parts: the document `sources` says where each part is, and is believed in nothing else."""
+    job, ticket = desk.submit()
+    attempt, results, other = desk.pool.run(ticket), desk.pool.results, "ab" * 16
+    results.write(names.output(ticket.job, other, 1), results.read(names.output(ticket.job, attempt, 1), most=1 << 20))
+    sources = names.sources(ticket.job, attempt)
+    for attempts, check in (
+        ((attempt,), "sources"),
+        ((other, attempt), "outputs"),
+        ((attempt,) * 3, "sources"),
+        (("x", "y"), "sources"),
+    ):
+        results.write(sources, encode(Sources(attempts=attempts)))
+        with pytest.raises(Unverified) as caught:
+            desk.client().fetch(job)
+        assert caught.value.check == check
+    results.write(sources, encode(Sources(attempts=(attempt, other))))
+    assert opened(desk, desk.client().fetch(job))["result"].num_rows == 2
+    results.write(names.output(ticket.job, other, 0), results.read(names.output(ticket.job, attempt, 1), most=1 << 20))
+    results.write(sources, encode(Sources(attempts=(other, other))))
+    with pytest.raises(Unverified, match="outputs"):
+        desk.client().fetch(job)
 
 
 def test_a_job_in_shards_goes_part_by_part(desk: Desk) -> None:
