@@ -29,7 +29,7 @@ from worker.client.saved import load_job
 from worker.errors import Reason, Stage
 from worker.fleet import names
 from worker.fleet.documents import Sources, encode
-from worker.fleet.store import BlobAbsentError
+from worker.fleet.errors import BlobAbsentError
 
 
 def opened(desk: Desk, result: SealedResult) -> dict[str, pa.Table]:
