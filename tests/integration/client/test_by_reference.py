@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.azurite import StorageCredential
 from tests.support.submitter_desk import PEOPLE, Desk
-from worker.audit import PartDigest
+from worker.audit import PartDigest, claims_unverified, sign
 from worker.client import SealedResult, Unverified, open_result
 from worker.client.asynchronous_fleet import FleetClient
 from worker.client.by_reference import SyncFleetClient
@@ -25,10 +25,11 @@ from worker.client.errors import (
     Unreachable,
 )
 from worker.client.job_state import State
+from worker.client.keys import new_signing_key
 from worker.client.saved import load_job
 from worker.errors import Reason, Stage
 from worker.fleet import names
-from worker.fleet.documents import Sources, encode
+from worker.fleet.documents import Published, Sources, decode, encode
 from worker.fleet.errors import BlobAbsentError
 
 
@@ -302,6 +303,19 @@ def test_a_receipt_of_something_else_is_refused(desk: Desk, claims: dict[str, An
     with pytest.raises(Unverified) as caught:
         desk.client().fetch(job)
     assert caught.value.check == check
+
+
+def test_nothing_is_downloaded_for_a_forged_receipt(desk: Desk) -> None:
+    """Its claims would bound the download; they count for nothing before the signature has been verified."""
+    job, ticket = desk.submit()
+    attempt, name, steps = desk.pool.run(ticket), names.receipt(ticket.job), list[int]()
+    genuine = decode(desk.pool.results.read(name, most=1 << 20), Published).receipt
+    forged = sign(claims_unverified(genuine), new_signing_key())
+    for receipt, check in ((forged, "kid"), (f"{genuine[:-8]}AAAAAAAA", "signature")):
+        desk.pool.results.write(name, encode(Published(attempt=attempt, receipt=receipt)))
+        with pytest.raises(Unverified) as caught:
+            desk.client().fetch(job, progress=lambda _, amount: steps.append(amount))
+        assert (caught.value.check, steps) == (check, [])
 
 
 def test_evidence_for_another_job_is_refused(desk: Desk) -> None:

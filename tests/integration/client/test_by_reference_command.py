@@ -164,6 +164,19 @@ def test_what_cannot_be_used_is_refused_before_anything_is_sent(shell: Shell) ->
     assert "names no storage" in shell.submit("third.job").stderr
 
 
+def test_a_result_that_is_not_the_receipts_is_not_opened(shell: Shell) -> None:
+    assert shell.submit().exit_code == 0
+    ticket, pool = shell.desk.pool.ticket(), shell.desk.pool
+    assert ticket is not None
+    output = names.output(ticket.job, pool.run(ticket), 0)
+    data = pool.results.read(output, most=1 << 20)
+    pool.results.write(output, data[:-1] + bytes([data[-1] ^ 1]))
+    before = set(shell.folder.iterdir())
+    fetched = shell.job("fetch", shell.folder / "people.job", "--out", shell.folder / "out")
+    assert (fetched.exit_code, "outputs[0].sha256" in fetched.stderr) == (3, True)
+    assert set(shell.folder.iterdir()) == before
+
+
 def test_a_cancelled_job_says_so(shell: Shell) -> None:
     assert shell.submit().exit_code == 0
     folder = shell.folder / "people.job"
