@@ -26,6 +26,8 @@ from worker.client.errors import (
 )
 from worker.client.job_state import State
 from worker.client.keys import new_signing_key
+from worker.client.receiving import received
+from worker.client.result import parse_result_header
 from worker.client.saved import load_job
 from worker.errors import Reason, Stage
 from worker.fleet import names
@@ -316,6 +318,26 @@ def test_nothing_is_downloaded_for_a_forged_receipt(desk: Desk) -> None:
         with pytest.raises(Unverified) as caught:
             desk.client().fetch(job, progress=lambda _, amount: steps.append(amount))
         assert (caught.value.check, steps) == (check, [])
+
+
+def test_shards_of_an_output_have_its_length_together(desk: Desk) -> None:
+    """The receipt of a job in parts has one length for all shards; each alone may be as long."""
+    job, ticket = desk.submit()
+    attempt, results = desk.pool.run(ticket), desk.pool.results
+    published = decode(results.read(names.receipt(ticket.job), most=1 << 20), Published)
+    data = results.read(names.result_header(ticket.job, attempt), most=1 << 20)
+    header = parse_result_header(data, job.header)
+    first, *others = header.outputs
+    doubled = replace(header, outputs=(replace(first, shards=2), *others))
+    results.write(
+        names.output(ticket.job, attempt, 1), results.read(names.output(ticket.job, attempt, 0), most=1 << 20)
+    )
+    parts = received(
+        results, job, published, header=doubled, claims=claims_unverified(published.receipt), progress=None
+    )
+    next(parts).file.close()
+    with pytest.raises(Unverified, match="longer than the receipt states"):
+        next(parts)
 
 
 def test_evidence_for_another_job_is_refused(desk: Desk) -> None:
