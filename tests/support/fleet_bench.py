@@ -15,8 +15,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,6 +138,7 @@ class Pool:
         self.storage = storage
         self.jobs: dict[str, tuple[SealedJob, pa.Table]] = {}
         self._aside: dict[str, SealedJob] = {}
+        self._over = set[str]()
         self._cleanup = ExitStack()
         self._fleet = {"lease_seconds": 3, "poll_seconds": 0.1, "tries": 5, "drain_seconds": 20, **fleet}
         self._blobs, self._results = storage.blobs("jobs"), storage.blobs("results")
@@ -229,9 +231,16 @@ class Pool:
 
     def wait(self, *jobs: str, seconds: float = 120) -> None:
         """Until each of these has a receipt or a failure receipt, and no ticket is left."""
-        wanted = jobs or tuple(self.jobs)
-        until(lambda: all(self.receipt(each) or self.failure(each) for each in wanted), seconds=seconds)
-        until(lambda: self._queue.state().length == 0, seconds=seconds)
+        left = set(jobs or self.jobs) - self._over
+
+        def over() -> bool:
+            done = {each for each in left if self._results.exists(names.receipt(each)) or self.failure(each)}
+            self._over.update(done)
+            left.difference_update(done)
+            return not left
+
+        eventually(over, seconds=seconds)
+        eventually(lambda: self._queue.state().length == 0, seconds=seconds)
 
     # ------------------------------------------------------------------ what must hold
 
@@ -343,6 +352,14 @@ class Pool:
         return "\n".join(
             ["[fleet]", *_lines(fleet), "[ledger]", *_lines({**keys, "kind": "pool"}), ""],
         )
+
+
+def eventually(look: Callable[[], bool], *, seconds: float = 60) -> None:
+    """Wait until `look` is true; it asks services, so not too often. AssertionError after `seconds`."""
+    until_then = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < until_then, "it did not come about"
+        time.sleep(0.2)
 
 
 def _lines(values: dict[str, Any]) -> list[str]:
