@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from worker.audit import Attributed, AuditFile, JobAdmitted, JobCompleted, JobEnded, Volumes
+from worker.audit import AttemptSuperseded, Attributed, AuditFile, JobAdmitted, JobCompleted, JobEnded, Volumes
 from worker.errors import Reason, Stage
 from worker.suites import Suite
 
-__all__ = ["NOT_AFTER", "TIME", "admitted", "completed", "ended", "ledger_of", "opened"]
+__all__ = ["NOT_AFTER", "TIME", "admitted", "completed", "ended", "ledger_of", "opened", "superseded"]
 
 TIME: Final = datetime(2026, 11, 24, 15, 0, 0, 129_999, tzinfo=UTC)
 NOT_AFTER: Final = "2026-11-24T16:00:00.00Z"
@@ -68,4 +68,15 @@ def ended(job_id: bytes, header_sha384: bytes) -> JobEnded:
         submitter="metro-pd",
         requesting_ori="WI0130000",
         purpose_code="C",
+    )
+
+
+def superseded(job_id: bytes, header_sha384: bytes) -> AttemptSuperseded:
+    """Its receipt is not the published one."""
+    return AttemptSuperseded(
+        job_id=job_id.hex(),
+        header_sha384=header_sha384.hex(),
+        submitter="metro-pd",
+        requesting_ori="WI0130000",
+        receipt_sha384="ab" * 48,
     )

@@ -17,6 +17,13 @@ from worker.audit.events import (
     ReferenceRetained,
     WitnessesDisagreed,
 )
+from worker.audit.failures import (
+    ExpectedFailure,
+    FailureClaims,
+    VerifiedFailure,
+    sign_failure,
+    verify_failure,
+)
 from worker.audit.fields import (
     Attributed,
     DisagreementAbout,
@@ -24,6 +31,7 @@ from worker.audit.fields import (
     EntraApplication,
     FileDigests,
     ReferenceCause,
+    TicketFault,
     TokenCheck,
     TpmClock,
     Volumes,
@@ -31,6 +39,7 @@ from worker.audit.fields import (
     utc_hundredths,
 )
 from worker.audit.file import AuditFile
+from worker.audit.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
 from worker.audit.ledger import JobEntry, JobState
 from worker.audit.receipts import (
     FIRST_PREVIOUS,
@@ -67,6 +76,7 @@ __all__ = [
     "FIRST_PREVIOUS",
     "GENESIS",
     "WITNESSES",
+    "AttemptSuperseded",
     "Attested",
     "Attributed",
     "AuditFile",
@@ -81,6 +91,8 @@ __all__ = [
     "EntraApplication",
     "Event",
     "Expected",
+    "ExpectedFailure",
+    "FailureClaims",
     "FileDigests",
     "FilesReloaded",
     "Head",
@@ -104,6 +116,9 @@ __all__ = [
     "ReloadRefused",
     "SequenceError",
     "TailRecovered",
+    "TicketFault",
+    "TicketPoisoned",
+    "TicketRefused",
     "TokenCheck",
     "TpmClock",
     "TrailAnchored",
@@ -112,6 +127,7 @@ __all__ = [
     "TrailRefused",
     "TrailResumed",
     "Transport",
+    "VerifiedFailure",
     "VerifiedReceipt",
     "Volumes",
     "WitnessesDisagreed",
@@ -124,9 +140,11 @@ __all__ = [
     "read",
     "receipt_sha384",
     "sign",
+    "sign_failure",
     "token_or_none",
     "utc_hundredths",
     "verify_chain",
+    "verify_failure",
     "verify_next",
     "verify_receipt",
     "verify_sequence",

@@ -30,6 +30,7 @@ A submitter's first job:
   cji key new-recipient recipient.key      # opens results; the job spec names the public key
   cji key project study-17 study-17.json   # lets tokens of one project join across jobs
   cji job run people.csv --spec job.toml --profile client.toml --out result/
+  cji job submit people.csv --job people.job --spec job.toml --profile client.toml    # to a pool, by reference
   cji ledger find results/ --sid GA0001    # who received records about this person?
   cji link evaluate result/ --labels sample.csv    # how good was a job with link?
 
@@ -42,6 +43,7 @@ An operator's first start:
   cji policy check policy.toml             # who may do what, and until when?
   cji doctor --config worker.toml
   cji serve --config worker.toml
+  cji fleet run --config worker.toml       # jobs by reference, beside `serve`
   cji status --config worker.toml
   cji console --config console.toml        # a page and metrics, on this machine only
   cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
@@ -59,6 +61,7 @@ Exit status: 0 success, 1 refused, 2 unusable input, 3 verification failed, 4 tr
 
 _VERBS = {
     "serve": "serve",
+    "fleet": "fleet",
     "status": "control",
     "reload": "control",
     "console": "console",

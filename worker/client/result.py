@@ -134,7 +134,7 @@ class Collector:
                 parts = self.header.parts
                 if len(parts) > LIMITS.parts:
                     raise Unverified("result_header", "too many parts")
-                self.outputs = [Output(name=part.name, schema=part.schema, file=_spool()) for part in parts]
+                self.outputs = [new_output(part) for part in parts]
             case "progress":
                 self._report(message.progress)
             case "segment":
@@ -160,6 +160,11 @@ class Collector:
         if self._progress is not None:
             stage = progress.stage if progress.stage.isascii() and progress.stage.isidentifier() else "work"
             self._progress(stage[:32], min(progress.per_cent, 100))
+
+
+def new_output(part: OutputPart, file: BinaryIO | None = None) -> Output:
+    """A part that has not come yet. Without a file it gets one of its own, in memory while it is small."""
+    return Output(name=part.name, schema=part.schema, file=file or _spool())
 
 
 def _spool() -> BinaryIO:

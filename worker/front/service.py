@@ -30,8 +30,8 @@ class Service:
         """The calls by name. The messages of Run are parsed in `frames`."""
         return {
             "Describe": guard.unary(Kind.ASK, pb.DescribeRequest, self._describe),
-            "Attest": guard.unary(Kind.ATTEST, pb.AttestRequest, self._attest),
-            "Run": guard.stream(Kind.RUN, self._run, parse=read_request),
+            "Attest": guard.unary(Kind.ATTEST, pb.AttestRequest, self.attest),
+            "Run": guard.stream(Kind.RUN, self.run, parse=read_request),
             "GetReceipt": guard.unary(Kind.ASK, pb.GetReceiptRequest, self._get_receipt),
         }
 
@@ -60,7 +60,7 @@ class Service:
             ),
         )
 
-    async def _attest(self, _: Call, request: pb.AttestRequest) -> pb.AttestResponse:
+    async def attest(self, _: Call, request: pb.AttestRequest) -> pb.AttestResponse:
         """Fresh evidence over the caller's nonce."""
         if len(request.nonce) != LIMITS.nonce_bytes:
             raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
@@ -78,7 +78,7 @@ class Service:
             token_nonce=message.token_nonce,
         )
 
-    async def _run(self, call: Call) -> None:
+    async def run(self, call: Call) -> None:
         """One sealed job. Reads and writes through the context, so nothing is read ahead."""
         if self.draining:
             raise Refusal(Reason.DRAINING, stage=Stage.OPEN)

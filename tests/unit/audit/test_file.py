@@ -15,6 +15,7 @@ from tests.support.audit_events import TIME, ledger_of, opened
 from tests.support.refusals import refused
 from worker.audit import (
     GENESIS,
+    AttemptSuperseded,
     ChainError,
     Event,
     JobAdmitted,
@@ -47,6 +48,10 @@ def completed(number: int, header: bytes = HEADER) -> JobCompleted:
 
 def ended(number: int, header: bytes = HEADER) -> JobEnded:
     return audit_events.ended(_id(number), header)
+
+
+def superseded(number: int, header: bytes = HEADER) -> AttemptSuperseded:
+    return audit_events.superseded(_id(number), header)
 
 
 def refusal_event(number: int) -> JobRefused:
@@ -129,6 +134,13 @@ def test_an_empty_trail_has_no_receipt(path: Path) -> None:
         ([admitted(1), ended(1)], admitted(1, OTHER)),
         ([admitted(1)], completed(1, OTHER)),
         ([admitted(1)], ended(1, OTHER)),
+        ([], superseded(1)),
+        ([admitted(1)], superseded(1)),
+        ([admitted(1), ended(1)], superseded(1)),
+        ([admitted(1), completed(1)], superseded(1, OTHER)),
+        ([admitted(1), completed(1), superseded(1)], superseded(1)),
+        ([admitted(1), completed(1), superseded(1)], completed(1)),
+        ([admitted(1), completed(1), superseded(1)], admitted(1, OTHER)),
     ],
 )
 def test_an_event_out_of_order_is_not_written(path: Path, before: list[Event], event: Event) -> None:
@@ -143,6 +155,16 @@ def test_an_event_out_of_order_is_not_written(path: Path, before: list[Event], e
 def test_an_attempt_without_receipt_may_be_repeated(path: Path) -> None:
     _filled(path, admitted(1), ended(1), admitted(1), completed(1))
     with opened(path) as trail:
+        assert trail.completion(_id(1)) == completed(1)
+
+
+def test_a_job_may_run_again_after_its_receipt_was_superseded(path: Path) -> None:
+    _filled(path, admitted(1), completed(1), superseded(1))
+    with opened(path) as trail:
+        assert trail.completion(_id(1)) is None
+        assert trail.last_completion() == completed(1)  # the receipts of a worker stay one sequence
+        trail.append(admitted(1))
+        trail.append(completed(1))
         assert trail.completion(_id(1)) == completed(1)
 
 

@@ -14,6 +14,7 @@ from worker.ipc.messages.front_cell import (
     ProgressMade,
 )
 from worker.ipc.messages.front_keyholder import (
+    MAX_TRIES,
     Abort,
     Admit,
     Admitted,
@@ -25,12 +26,17 @@ from worker.ipc.messages.front_keyholder import (
     FetchedReceipt,
     FetchReceipt,
     FrontFromKeyholder,
+    GivenUp,
+    GiveUp,
     Identities,
     KeyholderFromFront,
+    NoHeader,
     NotReady,
     PublishedKey,
     Ready,
     RefusedCalls,
+    Supersede,
+    Superseded,
     Witnessed,
 )
 from worker.ipc.messages.keyholder_cell import (
@@ -53,6 +59,7 @@ from worker.ipc.messages.keyholder_zygote import (
     ZygoteFromKeyholder,
 )
 from worker.ipc.messages.parts import (
+    BY_REFERENCE,
     MAX_AUTHORIZATION,
     MAX_PRESENTED,
     CountedPart,
@@ -113,11 +120,13 @@ from worker.ipc.messages.supervisor import (
 from worker.ipc.messages.zygote_cell import Confined
 
 __all__ = [
+    "BY_REFERENCE",
     "DURATIONS_S",
     "MAX_AUTHORIZATION",
     "MAX_DELIVERIES",
     "MAX_KEYS",
     "MAX_PRESENTED",
+    "MAX_TRIES",
     "SEVERAL",
     "SUPERVISOR_FROM",
     "AbandonReload",
@@ -156,6 +165,8 @@ __all__ = [
     "FrontFromKeyholder",
     "FrontFromSupervisor",
     "FrontReport",
+    "GiveUp",
+    "GivenUp",
     "HostConditions",
     "Identities",
     "InputFreed",
@@ -172,6 +183,7 @@ __all__ = [
     "Message",
     "MissingKey",
     "NewFiles",
+    "NoHeader",
     "NotRead",
     "NotReady",
     "OpenJob",
@@ -198,6 +210,8 @@ __all__ = [
     "SealedPart",
     "Snapshot",
     "Summary",
+    "Supersede",
+    "Superseded",
     "SupervisorFromChild",
     "SupervisorFromControl",
     "SupervisorFromFront",

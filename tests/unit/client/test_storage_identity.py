@@ -1,0 +1,20 @@
+import pytest
+from azure.core.exceptions import ClientAuthenticationError
+from azure.identity import DefaultAzureCredential, InteractiveBrowserCredential
+
+from worker.azure_client import AudienceCredential
+from worker.client.storage_identity import default_credential
+from worker.fleet.store import AUDIENCE
+
+
+def test_no_browser_is_opened_for_a_token() -> None:
+    found = default_credential()
+    assert isinstance(found, DefaultAzureCredential)
+    assert found.credentials
+    assert not any(isinstance(each, InteractiveBrowserCredential) for each in found.credentials)
+
+
+def test_whatever_credential_it_is_it_gives_tokens_for_storage_alone() -> None:
+    pinned = AudienceCredential(default_credential(), AUDIENCE)
+    with pytest.raises(ClientAuthenticationError):
+        pinned.get_token("https://vault.azure.net/.default")
