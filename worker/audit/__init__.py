@@ -3,6 +3,7 @@
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next
 from worker.audit.chain import verify as verify_chain
 from worker.audit.claims import WITNESSES, Claims, CryptoModule, Expected, PartDigest, Transport
+from worker.audit.compact import ReceiptError
 from worker.audit.events import (
     Attested,
     CallsRefused,
@@ -43,7 +44,6 @@ from worker.audit.fleet_events import AttemptSuperseded, TicketPoisoned, TicketR
 from worker.audit.ledger import JobEntry, JobState
 from worker.audit.receipts import (
     FIRST_PREVIOUS,
-    ReceiptError,
     SequenceError,
     VerifiedReceipt,
     claims_unverified,

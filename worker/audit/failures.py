@@ -19,15 +19,6 @@ from worker.jose import SigningKey, VerifyingKey, key_id
 from worker.suites import Suite
 from worker.verified import _CONSTRUCTOR_KEY, Verified
 
-__all__ = [
-    "ExpectedFailure",
-    "FailureClaims",
-    "VerifiedFailure",
-    "failure_unverified",
-    "sign_failure",
-    "verify_failure",
-]
-
 MAX_ATTEMPTS: Final = 1000
 
 

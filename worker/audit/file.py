@@ -21,14 +21,15 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read
-from worker.audit.events import Event, JobAdmitted, JobCompleted
+from worker.audit.events import Event
 from worker.audit.fields import utc_hundredths
-from worker.audit.ledger import JobEntry, JobState, Ledger, LedgerDamagedError
+from worker.audit.job_lookups import JobLookups, unavailable
+from worker.audit.ledger import Ledger, LedgerDamagedError
 from worker.audit.ledger_file import is_damage, remove_ledger
 from worker.audit.merkle import Frontier
 from worker.audit.opening import (
@@ -44,8 +45,7 @@ from worker.audit.opening import (
 )
 from worker.audit.pruned import Pruned
 from worker.audit.storage import MIB, TrailChangedError, TrailStorage, has_room
-from worker.audit.worker_events import TrailAnchored
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Refusal, Stage
 from worker.log import log
 
 # Room that must be left for a job to be admitted: its own lines and those of every job that already runs.
@@ -54,13 +54,11 @@ SEGMENT_BYTES: Final = 256 * MIB
 ATTEMPTS: Final = 5
 """Recoveries in a row that may fail for another reason than a full disk."""
 MAX_OWED: Final = 1024
-T = TypeVar("T")
-E = TypeVar("E", bound=Event)
 
 _FAULTS: Final = (OSError, sqlite3.Error, ChainError, LedgerDamagedError, RolledBackError, TrailChangedError)
 
 
-class AuditFile:
+class AuditFile(JobLookups):
     """An open audit trail. Close it with `close`, or use it as a context manager."""
 
     def __init__(
@@ -140,7 +138,7 @@ class AuditFile:
         does not fit its type, or the event the job's state or the lines so far; then nothing was written.
         """
         if self._closed or self._fault is not None:
-            raise _unavailable(Stage.COMMIT)
+            raise unavailable(Stage.COMMIT)
         if not self._looked_up(lambda: in_order(event, self._ledger), Stage.COMMIT):
             raise ValueError("event out of order")
         head, line = append_record(event, head=self._head, time=utc_hundredths(self._clock()), worker=self._worker)
@@ -149,7 +147,7 @@ class AuditFile:
             self._storage.append(line)
         except OSError as error:
             self._fail(error)
-            raise _unavailable(Stage.COMMIT) from error
+            raise unavailable(Stage.COMMIT) from error
         self._head, self._line = head, offset
         record = read(line)
         try:
@@ -222,37 +220,6 @@ class AuditFile:
         elif has_room(self._path.parent, RESERVE_BYTES):
             self._recover()
 
-    def unfinished(self) -> tuple[JobAdmitted, ...]:
-        """Admissions without an end. After a start, a crash cut these jobs short: append a `JobEnded` for each."""
-        lines = self._looked_up(self._ledger.unfinished, Stage.START)
-        return tuple(self._event_at(line, JobAdmitted) for line in lines)
-
-    def entry(self, job_id: bytes) -> JobEntry | None:
-        """The ledger's entry of one admitted job. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        return self._looked_up(lambda: self._ledger.entry(job_id), Stage.ADMIT)
-
-    def admitted(self, *, day: date, submitter: str, ori: str) -> int:
-        """Admissions of this submitter and requesting agency on a UTC day. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        time = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
-        return self._looked_up(lambda: self._ledger.admitted(time=time, submitter=submitter, ori=ori), Stage.ADMIT)
-
-    def completion(self, job_id: bytes) -> JobCompleted | None:
-        """The event with the job's receipt, if the job completed. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        entry = self._looked_up(lambda: self._ledger.entry(job_id), Stage.RECEIPT)
-        if entry is None or entry.state is not JobState.COMPLETED:
-            return None
-        return self._event_at(entry.line, JobCompleted)
-
-    def last_completion(self) -> JobCompleted | None:
-        """The event with the latest receipt; the next receipt names its digest. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        line = self._ledger.mark.receipt
-        return None if line is None else self._event_at(line, JobCompleted)
-
-    def last_anchor(self) -> int | None:
-        """The latest anchor's counter. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        line = self._ledger.mark.anchor
-        return None if line is None else self._event_at(line, TrailAnchored).counter
-
     def close(self) -> None:
         """Commit the ledger, close both files and release the lock. Closing twice is allowed."""
         if self._closed:
@@ -309,23 +276,3 @@ class AuditFile:
     def _fail(self, error: Exception) -> None:
         log("audit unavailable", error=type(error).__name__)
         self._fault = error
-
-    def _looked_up(self, look: Callable[[], T], stage: Stage) -> T:
-        try:
-            return look()
-        except sqlite3.Error as error:
-            self._fail(error)
-            raise _unavailable(stage) from error
-
-    def _event_at(self, line: int, kind: type[E]) -> E:
-        try:
-            event = read(self._storage.read(line)).event
-        except (OSError, ChainError) as error:
-            raise _unavailable(Stage.RECEIPT) from error
-        if not isinstance(event, kind):
-            raise _unavailable(Stage.RECEIPT)
-        return event
-
-
-def _unavailable(stage: Stage) -> Refusal:
-    return Refusal(Reason.AUDIT_UNAVAILABLE, stage=stage)

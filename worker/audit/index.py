@@ -24,22 +24,20 @@ from typing import Final, NamedTuple, Self
 from worker.audit.chain import ChainError, Record, read
 from worker.audit.index_search import SCHEMA as SEARCH_SCHEMA
 from worker.audit.index_search import Row, Rows
+from worker.audit.index_tree import BLOCK_LEAVES, BLOCK_LEVEL, Nodes, Tree, peaks
+from worker.audit.index_tree import SCHEMA as TREE_SCHEMA
 from worker.audit.inspection import Inspection
-from worker.audit.merkle import HASH_BYTES, Frontier, leaf_hash, node_hash, root_of
+from worker.audit.merkle import HASH_BYTES, leaf_hash
 from worker.audit.pruned import Pruned
-from worker.audit.trail import PrunedError, line_at, lines, opened, pruned_of
+from worker.audit.segments import PrunedError
+from worker.audit.trail import line_at, lines, opened, pruned_of
 from worker.audit.worker_events import TrailCheckpoint, TrailPruned
 
 _IDENTITY: Final = {"application_id": 0x636A6941, "user_version": 1}
 _GROUP: Final = 50_000  # lines in a transaction
-_LEVEL: Final = 8  # of a block's root
-_BLOCK: Final = 1 << _LEVEL  # leaves
 _SCHEMA: Final = f"""
 {SEARCH_SCHEMA}
-CREATE TABLE block (number INTEGER PRIMARY KEY, leaves BLOB NOT NULL) STRICT;
-CREATE TABLE node (
-    level INTEGER NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, number)
-) STRICT, WITHOUT ROWID;
+{TREE_SCHEMA}
 CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL, receipt_key TEXT NOT NULL) STRICT;
 CREATE TABLE mark (line INTEGER NOT NULL, size INTEGER NOT NULL, state BLOB NOT NULL) STRICT;
 """
@@ -60,14 +58,16 @@ class KeptCheckpoint(NamedTuple):
 class TrailIndex:
     """An open index. Methods raise IndexUnusableError, and ChainError or OSError for the trail.
 
-    `inspection` is the state after the last indexed line, which ends at byte `size`; `rows` is what a search reads.
+    `inspection` is the state after the last indexed line, which ends at byte `size`; `rows` is what a search reads,
+    `tree` what a proof reads.
     """
 
     inspection: Inspection
     rows: Rows
+    tree: Tree
     size: int
     _line: int
-    _peaks: list[tuple[int, int, bytes]]
+    _peaks: Nodes
     """Of the tree before the first line, until they are written."""
 
     def __init__(self, trail: Path, path: Path) -> None:
@@ -150,30 +150,8 @@ class TrailIndex:
         return int(row[0])
 
     def _require_indexed(self, seq: int, data: bytes) -> None:
-        if leaf_hash(data) != self.subtree(seq - 1, 0):
+        if leaf_hash(data) != self.tree.subtree(seq - 1, 0):
             raise ChainError(line=seq, field="line", detail="changed since it was indexed")
-
-    def subtree(self, start: int, level: int) -> bytes:
-        """The root of the complete subtree over the leaves `start` to `start + 2**level`: `merkle.Subtree`."""
-        if level >= _LEVEL or start + 1 < self.first:
-            query, key = "SELECT hash FROM node WHERE level = ? AND number = ?", (level, start >> level)
-            found: tuple[bytes] | None = self._database.execute(query, key).fetchone()
-            if found is not None:
-                return found[0]
-            if level == 0 or not start + 1 < self.first <= start + (1 << level):
-                raise ValueError("no such subtree")
-            half = 1 << (level - 1)
-            return node_hash(self.subtree(start, level - 1), self.subtree(start + half, level - 1))
-        leaves = self._block(start >> _LEVEL)
-        first = start % _BLOCK * HASH_BYTES
-        part = leaves[first : first + (HASH_BYTES << level)]
-        if len(part) != HASH_BYTES << level:
-            raise ValueError("no such subtree")
-        return _folded(part)
-
-    def root(self, size: int) -> bytes:
-        """The root of the tree of the first `size` lines, at least one."""
-        return root_of(0, size, self.subtree)
 
     def checkpoint_after(self, seq: int) -> KeptCheckpoint | None:
         """The first checkpoint that covers this line; None if there is none yet."""
@@ -203,6 +181,7 @@ class TrailIndex:
         elif identity != tuple(_IDENTITY.values()):
             raise IndexUnusableError("The file is not an index of this version")
         self.rows = Rows(self._database)
+        self.tree = Tree(self._database, first=lambda: self.first)
         self._read_mark()
 
     def _read_mark(self) -> None:
@@ -225,7 +204,7 @@ class TrailIndex:
         self.inspection = Inspection.after(pruned)
         if pruned is not None:
             self._line = self.size = pruned.offset
-            self._peaks = list(_peaks(self.inspection.tree))
+            self._peaks = list(peaks(self.inspection.tree))
 
     def _require_same_trail(self) -> None:
         head = self.inspection.state.head
@@ -233,13 +212,9 @@ class TrailIndex:
         if pruned is not None and self._line < pruned.offset:
             raise IndexUnusableError(f"the index ends before the trail begins: lines until {pruned.last} were pruned")
         data = line_at(self.trail, self._line)
-        if self._line + len(data) != self.size or leaf_hash(data) != self.subtree(head.seq - 1, 0):
+        if self._line + len(data) != self.size or leaf_hash(data) != self.tree.subtree(head.seq - 1, 0):
             detail = "the index has another line here: the trail was cut off, rolled back or replaced"
             raise ChainError(line=head.seq, field="index", detail=detail)
-
-    def _block(self, number: int) -> bytes:
-        found = self._database.execute("SELECT leaves FROM block WHERE number = ?", (number,)).fetchone()
-        return bytes(found[0]) if found else b""
 
     def _group(self) -> bool:
         """Index up to `_GROUP` lines in one transaction; return whether there may be more."""
@@ -260,20 +235,20 @@ class TrailIndex:
     def _take(self) -> int:
         """Write the rows of the next lines; return how many there were."""
         inspection, start = self.inspection, self.inspection.state.head
-        leaves = bytearray(self._block(start.seq >> _LEVEL)) if start.seq % _BLOCK else bytearray()
+        leaves = bytearray(self.tree.block(start.seq >> BLOCK_LEVEL)) if start.seq % BLOCK_LEAVES else bytearray()
         if self._peaks:  # the first lines after those that were pruned, whose leaves nothing asks for
-            leaves = bytearray(start.seq % _BLOCK * HASH_BYTES)
+            leaves = bytearray(start.seq % BLOCK_LEAVES * HASH_BYTES)
         rows: list[Row] = []
         blocks: list[tuple[int, bytes]] = []
-        nodes = list(self._peaks)
+        nodes = [*self._peaks]
         for data, record in islice(self._new_lines(), _GROUP):
             completed, operator = inspection.take(data, record)
             at = record.seq - 1
             leaves += completed[0]
-            if len(completed) > _LEVEL:
-                blocks.append((at >> _LEVEL, bytes(leaves)))
+            if len(completed) > BLOCK_LEVEL:
+                blocks.append((at >> BLOCK_LEVEL, bytes(leaves)))
                 leaves.clear()
-                nodes += [(level, at >> level, completed[level]) for level in range(_LEVEL, len(completed))]
+                nodes += [(level, at >> level, completed[level]) for level in range(BLOCK_LEVEL, len(completed))]
             rows.append(self.rows.row(record, offset=self.size, operator=operator))
             if isinstance(record.event, TrailCheckpoint):
                 self._keep_checkpoint(at, record.event)
@@ -281,10 +256,9 @@ class TrailIndex:
         if not rows:
             return 0
         if leaves:
-            blocks.append(((start.seq + len(rows) - 1) >> _LEVEL, bytes(leaves)))
+            blocks.append(((start.seq + len(rows) - 1) >> BLOCK_LEVEL, bytes(leaves)))
         self.rows.add(rows)
-        self._database.executemany("INSERT OR REPLACE INTO block VALUES (?, ?)", blocks)
-        self._database.executemany("INSERT INTO node VALUES (?, ?, ?)", nodes)
+        self.tree.add(blocks, nodes)
         self._peaks = []
         return len(rows)
 
@@ -312,19 +286,3 @@ def _missing_if_pruned(seq: int) -> Iterator[None]:
         yield
     except PrunedError as error:
         raise KeyError(seq) from error
-
-
-def _peaks(tree: Frontier) -> Iterator[tuple[int, int, bytes]]:
-    """Level, number and hash of each peak."""
-    start = 0
-    for level, peak in zip(tree.levels(), tree.peaks, strict=True):
-        yield level, start >> level, peak
-        start += 1 << level
-
-
-def _folded(leaves: bytes) -> bytes:
-    """The root over a few leaf hashes."""
-    tree = Frontier()
-    for start in range(0, len(leaves), HASH_BYTES):
-        tree.append(leaves[start : start + HASH_BYTES])
-    return tree.root()

@@ -22,10 +22,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record
 from worker.audit.checkpoint import CheckpointError, origin_of, parse_checkpoint
+from worker.audit.compact import ReceiptError, key_id_unverified
 from worker.audit.events import Attested, Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.pruned import RETENTION, Pruned
-from worker.audit.receipts import FIRST_PREVIOUS, ReceiptError, claims_unverified, key_id_unverified, receipt_sha384
+from worker.audit.receipts import FIRST_PREVIOUS, claims_unverified, receipt_sha384
 from worker.audit.worker_events import (
     HoldPlaced,
     HoldReleased,

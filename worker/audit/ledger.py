@@ -50,9 +50,7 @@ CREATE TABLE job (
 CREATE INDEX job_unfinished ON job (line) WHERE state = 0;
 CREATE INDEX job_leaving ON job (not_after) WHERE state <> 0;
 CREATE TABLE admission (
-    day INTEGER NOT NULL,
-    submitter TEXT NOT NULL,
-    ori TEXT NOT NULL,
+    day INTEGER NOT NULL, submitter TEXT NOT NULL, ori TEXT NOT NULL,
     jobs INTEGER NOT NULL,
     PRIMARY KEY (day, submitter, ori)
 ) STRICT, WITHOUT ROWID;

@@ -184,7 +184,7 @@ def prove_line(index: TrailIndex, seq: int, checkpoint: Checkpoint | None = None
     return LineProof(
         line=data[:-1].decode(),
         index=seq - 1,
-        proof=tuple(inclusion_proof(seq - 1, kept.size, index.subtree)),
+        proof=tuple(inclusion_proof(seq - 1, kept.size, index.tree.subtree)),
         checkpoint=note,
         receipt_key=kept.receipt_key,
     )
@@ -200,7 +200,7 @@ def prove_lines(index: TrailIndex, first: int, last: int) -> RangeProof:
     return RangeProof(
         index=first - 1,
         count=last - first + 1,
-        proof=tuple(range_proof(first - 1, last, kept.size, index.subtree)),
+        proof=tuple(range_proof(first - 1, last, kept.size, index.tree.subtree)),
         checkpoint=kept.note,
         receipt_key=kept.receipt_key,
     )
@@ -213,7 +213,7 @@ def prove_continued(index: TrailIndex, earlier: Checkpoint, later: Checkpoint) -
     if earlier.size > later.size:
         raise ProofError(f"the earlier checkpoint is of {earlier.size} lines, the later one of {later.size}")
     try:
-        proof = consistency_proof(earlier.size, later.size, index.subtree)
+        proof = consistency_proof(earlier.size, later.size, index.tree.subtree)
     except ValueError:
         raise ProofError(f"the lines of the checkpoint of {earlier.size} lines were pruned") from None
     return ConsistencyProof(earlier=earlier.encode().decode(), later=later.encode().decode(), proof=tuple(proof))
@@ -239,6 +239,6 @@ def _kept(index: TrailIndex, checkpoint: Checkpoint) -> KeptCheckpoint:
         raise ProofError(
             f"the checkpoint is of {size} lines, but the trail has {lines}: it was cut, or is an older copy"
         )
-    if size and checkpoint.root != index.root(size):
+    if size and checkpoint.root != index.tree.root(size):
         raise ProofError(f"the checkpoint of {size} lines is of other lines: the trail was forked or rewritten")
     raise ProofError(f"the trail does not record the checkpoint of {size} lines")

@@ -10,23 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from worker.audit.claims import Claims, Expected
-from worker.audit.compact import MAX_BYTES, ReceiptError, SignedClaims, key_id_unverified
+from worker.audit.compact import ReceiptError, SignedClaims
 from worker.jose import SigningKey, VerifyingKey, key_id
 from worker.verified import _CONSTRUCTOR_KEY, Verified
-
-__all__ = [
-    "FIRST_PREVIOUS",
-    "MAX_BYTES",
-    "ReceiptError",
-    "SequenceError",
-    "VerifiedReceipt",
-    "claims_unverified",
-    "key_id_unverified",
-    "receipt_sha384",
-    "sign",
-    "verify",
-    "verify_sequence",
-]
 
 FIRST_PREVIOUS: Final = "0" * 96
 

@@ -17,23 +17,6 @@ from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, Record
 from worker.audit.pruned import Pruned
 from worker.audit.segments import Closed, PrunedError, Segment, closed
 
-__all__ = [
-    "START",
-    "Position",
-    "PrunedError",
-    "Trail",
-    "after",
-    "file_lines",
-    "last",
-    "line_at",
-    "lines",
-    "opened",
-    "pruned_of",
-    "require_line",
-    "size_of",
-    "verified",
-]
-
 _BUFFER_BYTES: Final = 1 << 20
 _LOOKS: Final = 8
 """Until the current file and the closed segments are of one moment; a worker rotates once a minute at most."""

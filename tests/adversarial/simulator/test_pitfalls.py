@@ -22,7 +22,7 @@ from tests.support.paths import ROOT
 from tests.support.privileges import sees_processes
 from tests.support.refusals import rejected
 from worker.audit.claims import Expected
-from worker.audit.receipts import ReceiptError
+from worker.audit.compact import ReceiptError
 from worker.audit.receipts import verify as verify_receipt
 from worker.config import load
 from worker.errors import StartupError

@@ -129,7 +129,7 @@ def test_it_is_continued(tmp_path: Path) -> None:
             tree = Frontier()
             for line in WEEK.lines[:end]:
                 tree.append(leaf_hash(line))
-            assert (index.inspection.tree.size, index.root(end)) == (end, tree.root())
+            assert (index.inspection.tree.size, index.tree.root(end)) == (end, tree.root())
             assert index.rows.search(Query(limit=0))[0] == end
             step += 1
     WEEK.write(tmp_path / "whole.log")

@@ -30,8 +30,8 @@ from worker.audit.reconcile import Releases
 from worker.audit.retention import exported, refusal, survey
 from worker.audit.review import Context, Report, Settings, Week, heads_of_review, review
 from worker.audit.review.model import KnownHead
-from worker.audit.segments import segment_path
-from worker.audit.trail import START, PrunedError, after, lines, opened, pruned_of, verified
+from worker.audit.segments import PrunedError, segment_path
+from worker.audit.trail import START, after, lines, opened, pruned_of, verified
 from worker.audit.witnesses.comparison import compare
 from worker.audit.witnesses.findings import Examination
 from worker.audit.witnesses.follower import Follower

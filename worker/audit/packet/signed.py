@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.audit.checkpoint import CheckpointError, parse_checkpoint
 from worker.audit.claims import Expected
+from worker.audit.compact import ReceiptError
 from worker.audit.packet.errors import PacketError
 from worker.audit.packet.material import Checkpoint, File, HeldReceipt, Review
-from worker.audit.receipts import ReceiptError, claims_unverified, receipt_sha384
+from worker.audit.receipts import claims_unverified, receipt_sha384
 from worker.audit.receipts import verify as verify_receipt
 from worker.jose import VerifyingKey, b64url_decode, es384_verify
 from worker.pairs import VerifyingPair

@@ -14,13 +14,14 @@ from typing import Final
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record
 from worker.audit.claims import Claims
+from worker.audit.compact import ReceiptError
 from worker.audit.events import Attested, JobCompleted
 from worker.audit.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
 from worker.audit.packet.fields import text, values
 from worker.audit.packet.material import Incident, Line, Period, Seen, Trail
 from worker.audit.packet.watch import WATCHERS, Step
 from worker.audit.pruned import Pruned
-from worker.audit.receipts import ReceiptError, claims_unverified, receipt_sha384
+from worker.audit.receipts import claims_unverified, receipt_sha384
 from worker.audit.trail import lines, opened
 from worker.audit.worker_events import FilesReloaded, WorkerStarted
 

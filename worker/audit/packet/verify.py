@@ -21,6 +21,7 @@ import msgspec
 
 from worker.audit.chain import ChainError
 from worker.audit.chain import read as read_line
+from worker.audit.compact import ReceiptError
 from worker.audit.events import Attested, JobCompleted
 from worker.audit.merkle import ProofError, leaf_hash, verify_inclusion
 from worker.audit.packet.catalog import Catalog, read_catalog
@@ -43,7 +44,7 @@ from worker.audit.packet.given import Tools
 from worker.audit.packet.material import Fact, Material, Trail
 from worker.audit.packet.survey import IN_FORCE
 from worker.audit.packet.watch import Step
-from worker.audit.receipts import ReceiptError, claims_unverified, receipt_sha384
+from worker.audit.receipts import claims_unverified, receipt_sha384
 
 MAX_DIFFERENCES: Final = 200
 Resurvey = Callable[[Material], Sequence[Trail]]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from worker.audit.delivered import CursorError, read_position, write_position
 from worker.audit.delivery import Delivered, DeliveryError
+from worker.audit.segments import PrunedError
 from worker.audit.sinks.batch import Carrier, MappingName, next_batch
-from worker.audit.trail import START, PrunedError, after
+from worker.audit.trail import START, after
 from worker.errors import StartupError
 
 

@@ -19,8 +19,9 @@ from worker.audit.chain import read as read_line
 from worker.audit.checkpoint import origin_of
 from worker.audit.delivered import write_position
 from worker.audit.delivery import Delivered, DeliveryError
+from worker.audit.segments import PrunedError
 from worker.audit.trail import Position as Reached
-from worker.audit.trail import PrunedError, lines
+from worker.audit.trail import lines
 from worker.audit.witnesses.follower import START, Follower, Found, frontier_of
 from worker.audit.witnesses.keys import ReceiptKeys
 from worker.audit.witnesses.records import Offer, Position, Receipt, RecordError, Records, Seen, Witnessed
