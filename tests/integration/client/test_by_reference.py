@@ -72,7 +72,7 @@ def test_a_large_part_goes_in_blocks_and_comes_in_segments(desk: Desk) -> None:
     assert opened(desk, result)["result"].num_rows == rows
 
 
-def test_parts_of_several_attempts_are_those_that_the_receipt_has(desk: Desk) -> None:
+def test_parts_of_attempts_are_those_that_the_receipt_has(desk: Desk) -> None:
     """A job in parts: the document `sources` says where each part is, and is believed in nothing else."""
     job, ticket = desk.submit()
     attempt, results, other = desk.pool.run(ticket), desk.pool.results, "ab" * 16

@@ -106,7 +106,7 @@ def test_a_worker_that_is_killed_loses_nothing(pool: Pool) -> None:
     pool.wait(*jobs)
 
 
-def test_a_receipt_that_another_attempt_published_first_is_superseded(pool: Pool, storage: Storage) -> None:
+def test_a_receipt_published_second_is_superseded(pool: Pool, storage: Storage) -> None:
     job = pool.seal()
     first, second = pool.members
     first.kill_fleet()
@@ -146,7 +146,7 @@ def test_a_forged_ticket_goes_to_the_poison_queue(
     assert Counter(e.fault for e in refused_tickets(pool)) - events == {fault: 1}
 
 
-def test_a_header_other_than_the_tickets_or_unsigned_opens_no_key(pool: Pool, storage: Storage, poison: Queue) -> None:
+def test_another_or_unsigned_header_opens_no_key(pool: Pool, storage: Storage, poison: Queue) -> None:
     before = poison.state().length
     swapped, unsigned, stranger = pool.seal(), pool.seal(), pool.seal()
     jobs = {job: pool.jobs.pop(job)[0] for job in (swapped, unsigned, stranger)}
@@ -181,7 +181,7 @@ def test_a_damaged_blob_gets_a_signed_failure(pool: Pool, storage: Storage, dama
     assert (claims.reason, claims.attempts) == (Reason.SEGMENT_INVALID, 1)
 
 
-def test_a_part_that_is_not_there_is_tried_again_and_then_given_up(pool: Pool, storage: Storage) -> None:
+def test_a_missing_part_is_tried_again_and_given_up(pool: Pool, storage: Storage) -> None:
     job = pool.seal()
     storage.delete("jobs", names.part(job, 0))
     pool.send(job)
@@ -231,7 +231,7 @@ def front_of(pool: Pool, number: int = 0) -> Front:
     return Front(load(pool.members[number].files.config).fleet.socket)
 
 
-def test_the_fleets_socket_serves_jobs_by_reference_and_nothing_else(pool: Pool) -> None:
+def test_the_fleet_socket_serves_jobs_by_reference_alone(pool: Pool) -> None:
     front, channel = front_of(pool), grpc.insecure_channel(f"unix:{load(pool.members[0].files.config).fleet.socket}")
     with front, channel:
         stub = CjiWorkerStub(channel)
@@ -297,7 +297,7 @@ def test_what_the_fleet_process_asks_for_is_checked(pool: Pool) -> None:
             assert refused.value.reason is Reason.INCOMPLETE
 
 
-def test_a_job_that_came_by_a_connection_is_used_once_in_the_pool(pool: Pool, storage: Storage, poison: Queue) -> None:
+def test_a_direct_job_is_used_once_in_the_pool(pool: Pool, storage: Storage, poison: Queue) -> None:
     job = pool.seal_aside()
     sealed, segments = pool.aside(job), pool.segments(job)
     raw_job = RawJob(header=sealed.header.data, signature=sealed.signature, dek=b"")

@@ -430,7 +430,7 @@ def test_it_is_pruned_twice(path: Path) -> None:
         audit.append(held(first=ENDS[1] + 1))
 
 
-def test_a_sink_that_was_behind_says_so_and_a_new_one_begins_after(gone: Path, tmp_path: Path) -> None:
+def test_a_sink_that_was_behind_is_named_and_a_new_one_begins(gone: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
     places = [place for place, _ in after(TRAIL.write(tmp_path / "whole.log"), START)]

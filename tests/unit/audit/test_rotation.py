@@ -57,7 +57,7 @@ def segments(path: Path) -> list[str]:
     return sorted(each.name for each in path.parent.glob("audit.log.[1-9]*-*"))
 
 
-def test_it_rotates_after_a_checkpoint_and_when_it_is_large_enough(path: Path) -> None:
+def test_a_large_file_is_closed_after_a_checkpoint(path: Path) -> None:
     with opened(path, segment_bytes=4000) as trail:
         fill(trail, 1)
         trail.rotate()
@@ -197,7 +197,7 @@ def _killed(path: Path, at: int) -> None:
     assert os.WTERMSIG(status) == signal.SIGKILL
 
 
-def test_a_kill_at_any_step_of_a_rotation_loses_and_doubles_nothing(tmp_path: Path) -> None:
+def test_a_kill_at_any_step_loses_and_doubles_nothing(tmp_path: Path) -> None:
     count = steps_of_rotation(tmp_path / "counted.log")
     assert count >= 10
     missing = 0
@@ -291,7 +291,7 @@ class _Carrier:
         self.ids += [each.decode() for each in batch]
 
 
-def test_delivery_goes_on_across_rotations_without_loss_or_repetition(path: Path, tmp_path: Path) -> None:
+def test_delivery_goes_on_across_rotations(path: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
     carrier = _Carrier()

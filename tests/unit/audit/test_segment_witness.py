@@ -77,7 +77,7 @@ def test_checkpoints_are_handed_over_across_segments(scene: Scene) -> None:
         )
 
 
-def test_a_witness_goes_on_after_what_it_saw_was_pruned_and_a_new_one_begins(scene: Scene, tmp_path: Path) -> None:
+def test_witnesses_go_on_and_begin_after_pruned_lines(scene: Scene, tmp_path: Path) -> None:
     split(TRAIL.lines[: ENDS[1] + 12], scene.path, *ENDS)
     assert scene.hand_over() > ENDS[1]
     prune(scene.path)

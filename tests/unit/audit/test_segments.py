@@ -196,7 +196,7 @@ def test_a_wrong_segment_is_named_at_its_line(path: Path, damage: Callable[[Path
         index.update()
 
 
-def test_a_trail_whose_current_file_is_missing_ends_with_its_last_segment(path: Path) -> None:
+def test_a_trail_without_current_file_ends_with_a_segment(path: Path) -> None:
     """As after a crash between the two renames; a checkpoint that was kept shows a file that was removed."""
     path.unlink()
     assert len(records(path)) == ENDS[1]
@@ -227,7 +227,7 @@ def test_a_reader_goes_on_across_several_rotations(tmp_path: Path) -> None:
     assert [record.seq for _, record in after(path, place)] == list(range(6, LINES + 1))
 
 
-def test_a_reader_that_began_before_a_rotation_reads_its_file_to_the_end(path: Path) -> None:
+def test_a_reader_of_before_a_rotation_reads_to_the_end(path: Path) -> None:
     with opened(path) as trail:
         found = trail.verified()
         next(found)

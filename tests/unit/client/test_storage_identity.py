@@ -14,7 +14,7 @@ def test_no_browser_is_opened_for_a_token() -> None:
     assert not any(isinstance(each, InteractiveBrowserCredential) for each in found.credentials)
 
 
-def test_whatever_credential_it_is_it_gives_tokens_for_storage_alone() -> None:
+def test_any_credential_gives_tokens_for_storage_alone() -> None:
     pinned = AudienceCredential(default_credential(), AUDIENCE)
     with pytest.raises(ClientAuthenticationError):
         pinned.get_token("https://vault.azure.net/.default")

@@ -85,7 +85,7 @@ def test_a_ledger_that_is_away_means_no_job(fault: Exception) -> None:
     assert ask(ledger(Away())) is Reason.LEDGER_UNAVAILABLE
 
 
-def test_a_ledger_that_cannot_be_opened_means_no_job_until_it_can() -> None:
+def test_a_ledger_that_cannot_be_opened_means_no_job() -> None:
     tries = iter([StartupError("no file", "write it"), None])
 
     def open_blobs() -> Blobs:
