@@ -250,7 +250,7 @@ def rule_hashes(table: Table, keys: Sequence[Key]) -> Hashes:
 
 
 def bind(table: Table, rule: Rule, further: tuple[Key, ...], most: int) -> Bound:
-    """The blocks of a rule whose rows are all in the table. Raises: Refusal(LIMIT_EXCEEDED) for one that stays large."""
+    """The blocks of a rule, whole in this table. Raises: Refusal(LIMIT_EXCEEDED) for one that stays large."""
     rows, lengths = grouped(_codes(table, rule.keys))
     number = len(lengths)
     rows, lengths = _some(rows, lengths, lengths > 1)

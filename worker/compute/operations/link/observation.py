@@ -24,8 +24,9 @@ _RANDOM: Final = 1 << 32
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Observed:
-    """Patterns of random pairs, of every blocking rule and of the rule of relatives; `found`: the pairs that
-    deterministic rules find.
+    """Patterns of random pairs, of every blocking rule, and of the rule of relatives.
+
+    `found`: how many pairs the deterministic rules find.
     """
 
     random: Patterns

@@ -5,6 +5,7 @@ Counts are whole numbers and patterns are in order, so a table of patterns is th
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +47,9 @@ class Radix:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Patterns:
-    """Distinct patterns int64[k], ascending; int64[k]: how many pairs have each, and how many of them are `first`:
-    of no earlier rule.
+    """Distinct patterns int64[k], ascending; int64[k]: how many pairs have each, and how many of these are `first`.
+
+    A pair is first under a rule if no earlier rule has it.
     """
 
     number: Ints
@@ -60,7 +62,8 @@ class Patterns:
         return int(self.counts.sum())
 
 
-NONE = Patterns(number=np.empty(0, np.int64), counts=np.empty(0, np.int64), first=np.empty(0, np.int64))
+_HELD: Final = 1 << 17
+NONE: Final = Patterns(number=np.empty(0, np.int64), counts=np.empty(0, np.int64), first=np.empty(0, np.int64))
 
 
 def merged(found: Iterable[Patterns]) -> Patterns:
@@ -76,14 +79,20 @@ def merged(found: Iterable[Patterns]) -> Patterns:
 
 def compared(comparers: Sequence[Comparer], pairs: Iterable[tuple[Ints, Ints, Bools | None]], radix: Radix) -> Patterns:
     """The patterns of pairs of rows in chunks (left, right, whether they are of no earlier rule)."""
-    found = NONE
+    held, size, found = list[Ints](), 0, NONE
     for left, right, new in pairs:
-        number, which, counts = np.unique(
-            radix.numbers(levels(comparers, left, right)), return_inverse=True, return_counts=True
-        )
-        first = counts if new is None else np.bincount(which[new], minlength=len(number))
-        found = merged([found, Patterns(number=number, counts=counts, first=first)])
-    return found
+        held.append(2 * radix.numbers(levels(comparers, left, right)) + (True if new is None else new))
+        size += len(left)
+        if size > _HELD:
+            found, held, size = merged([found, _counted(held)]), [], 0
+    return merged([found, _counted(held)])
+
+
+def _counted(held: Sequence[Ints]) -> Patterns:
+    """The patterns of pairs, each given as twice its number, and one more if it is first."""
+    both, counts = np.unique(np.concatenate([np.empty(0, np.int64), *held]), return_counts=True)
+    first = both & 1
+    return merged([Patterns(number=both >> 1, counts=counts, first=counts * first)])
 
 
 def _added(which: Ints, parts: Sequence[Ints], k: int) -> Ints:

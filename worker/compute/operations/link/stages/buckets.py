@@ -9,6 +9,7 @@ pairs        all pairs, each under its first rule, weighed; those that count go 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -33,6 +34,7 @@ from worker.compute.operations.link.conclusion import least_kept
 from worker.compute.operations.link.facts import Facts
 from worker.compute.operations.link.model import Key
 from worker.compute.operations.link.observation import found_by, sampled
+from worker.compute.operations.link.parameters import Link
 from worker.compute.operations.link.patterns import Patterns, Radix, compared, merged
 from worker.compute.operations.link.score import Scorer
 from worker.compute.operations.link.stages import edges
@@ -88,7 +90,7 @@ def limit(task: Task) -> None:
         for number, by_depth in here.split.items():
             for depth, hashes in by_depth.items():
                 split.setdefault(number, {}).setdefault(depth, []).extend(hashes)
-    for numbers in _sets(bound):
+    for numbers in bound.numbers:
         check_pairs([counted[number] for number in numbers], task.parameters)
     for by_depth in split.values():
         for hashes in by_depth.values():
@@ -101,11 +103,12 @@ def sample(task: Task) -> None:
     bound = Bound.of(task)
     (planned,) = edges.read_documents(task, edges.PLAN, Planned)
     (blocks,) = edges.read_documents(task, edges.BLOCKING, Blocks)
+    every = _Rules(bound=bound, blocks=blocks, parameters=task.parameters)
     radix = Radix.of(bound.model.comparisons)
     of_rule: dict[tuple[int, int], list[Patterns]] = {}
     found = 0
     for rules, table in _routes(task, bound, planned):
-        sets = _blocking(table, bound, blocks, rules, task)
+        sets = [every.on(table, rules, kind) for kind in range(3)]
         comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
         for kind in (0, 2):
             for number, one in enumerate(sets[kind].rules):
@@ -113,8 +116,8 @@ def sample(task: Task) -> None:
                     patterns = sampled(comparers, sets[kind], number, task.parameters, radix)
                     of_rule.setdefault((kind, number), []).append(patterns)
         found += found_by(sets[1])
-    for (kind, number), every in sorted(of_rule.items(), key=lambda item: item[0]):
-        _write_patterns(task, kind, number, merged(every))
+    for (kind, number), parts in sorted(of_rule.items(), key=lambda item: item[0]):
+        _write_patterns(task, kind, number, merged(parts))
     _write_patterns(task, RANDOM, 0, _random(task, bound, radix))
     total = np.array([found])
     _write_patterns(task, FOUND, 0, Patterns(number=np.zeros(1, np.int64), counts=total, first=total))
@@ -149,8 +152,9 @@ def pairs(task: Task) -> None:
     (weighing,) = edges.read_documents(task, edges.MODEL, Weighing)
     new = np.zeros(len(bound.model.blocking), np.int64)
     least = least_kept(task.parameters)
+    every = _Rules(bound=bound, blocks=blocks, parameters=task.parameters)
     for rules, table in _routes(task, bound, planned):
-        blocking = _blocking(table, bound, blocks, rules, task)[0]
+        blocking = every.on(table, rules, 0)
         comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
         scorer = Scorer(comparers, weighing.trained, weighing.facts)
         for rule, _, left, right in blocking.chunks():
@@ -170,31 +174,25 @@ def _routes(task: Task, bound: Bound, planned: Planned) -> Iterator[tuple[Sequen
         yield planned.assignment.routes[route].rules, table
 
 
-def _sets(bound: Bound) -> list[range]:
-    """The numbers of the rules of each set."""
-    ends = np.cumsum([0, *(len(rules) for rules in bound.sets)]).tolist()
-    return [range(start, stop) for start, stop in zip(ends[:-1], ends[1:], strict=True)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rules:
+    """The rules of a job, and their blocks counted over all tasks."""
 
+    bound: Bound
+    blocks: Blocks
+    parameters: Link
 
-def _blocking(table: Table, bound: Bound, blocks: Blocks, here: Sequence[int], task: Task) -> list[Blocking]:
-    """Each set of rules, those of the route bound to their blocks; all are counted over all tasks."""
-    further = further_keys(bound.model.split, task.parameters)
-    return [
-        Blocking(
-            table=table,
-            further=further,
-            rules=tuple(_rule(table, number, bound, blocks, here, further, task) for number in numbers),
-        )
-        for numbers in _sets(bound)
-    ]
+    def on(self, table: Table, here: Sequence[int], kind: int) -> Blocking:
+        """The rules of a set, of which those of the route (`here`) are bound to their blocks."""
+        further = further_keys(self.bound.model.split, self.parameters)
+        rules = tuple(self._rule(table, number, here, further) for number in self.bound.numbers[kind])
+        return Blocking(table=table, further=further, rules=rules)
 
-
-def _rule(
-    table: Table, number: int, bound: Bound, blocks: Blocks, here: Sequence[int], further: tuple[Key, ...], task: Task
-) -> BoundRule:
-    rule, counted = bound.rules[number], blocks.counted[number]
-    if number in here:
-        found = bind(table, rule, further, task.parameters.block_rows)
-        return BoundRule(rule=rule, counted=counted, blocks=found.blocks, split_at=found.split_at)
-    splits = {depth: np.array(hashes, np.uint64) for depth, hashes in blocks.split.get(number, {}).items()}
-    return replayed(table, rule, counted, splits, further)
+    def _rule(self, table: Table, number: int, here: Sequence[int], further: tuple[Key, ...]) -> BoundRule:
+        rule, counted = self.bound.rules[number], self.blocks.counted[number]
+        if number in here:
+            found = bind(table, rule, further, self.parameters.block_rows)
+            return BoundRule(rule=rule, counted=counted, blocks=found.blocks, split_at=found.split_at)
+        splits = self.blocks.split.get(number, {})
+        known = {depth: np.array(hashes, np.uint64) for depth, hashes in splits.items()}
+        return replayed(table, rule, counted, known, further)
