@@ -77,22 +77,34 @@ def merged(found: Iterable[Patterns]) -> Patterns:
     )
 
 
-def compared(comparers: Sequence[Comparer], pairs: Iterable[tuple[Ints, Ints, Bools | None]], radix: Radix) -> Patterns:
-    """The patterns of pairs of rows in chunks (left, right, whether they are of no earlier rule)."""
-    held, size, found = list[Ints](), 0, NONE
-    for left, right, new in pairs:
-        held.append(2 * radix.numbers(levels(comparers, left, right)) + (True if new is None else new))
+def compared(
+    comparers: Sequence[Comparer], pairs: Iterable[tuple[Ints, Ints, Bools | None, Ints | None]], radix: Radix
+) -> Patterns:
+    """The patterns of pairs of rows in chunks: left, right, whether they are first, and how many pairs each counts for.
+
+    None: all are, and each counts for one.
+    """
+    held, weights, size, found = list[Ints](), list[Ints](), 0, NONE
+    for left, right, first, weight in pairs:
+        held.append(2 * radix.numbers(levels(comparers, left, right)) + (True if first is None else first))
+        weights.append(np.ones(len(left), np.int64) if weight is None else weight)
         size += len(left)
         if size > _HELD:
-            found, held, size = merged([found, _counted(held)]), [], 0
-    return merged([found, _counted(held)])
+            found, held, weights, size = merged([found, _counted(held, weights)]), [], [], 0
+    return merged([found, _counted(held, weights)])
 
 
-def _counted(held: Sequence[Ints]) -> Patterns:
+def _counted(held: Sequence[Ints], weights: Sequence[Ints]) -> Patterns:
     """The patterns of pairs, each given as twice its number, and one more if it is first."""
-    both, counts = np.unique(np.concatenate([np.empty(0, np.int64), *held]), return_counts=True)
-    first = both & 1
-    return merged([Patterns(number=both >> 1, counts=counts, first=counts * first)])
+    if not held:
+        return NONE
+    both, weight = np.concatenate(held), np.concatenate(weights)
+    order = np.argsort(both)
+    both = both[order]
+    starts = np.flatnonzero(np.diff(both, prepend=-1))
+    counts = np.add.reduceat(weight[order], starts) if len(starts) else starts
+    both = both[starts]
+    return merged([Patterns(number=both >> 1, counts=counts, first=counts * (both & 1))])
 
 
 def _added(which: Ints, parts: Sequence[Ints], k: int) -> Ints:

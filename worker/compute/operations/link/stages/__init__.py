@@ -1,7 +1,7 @@
 """`link` in parts: the stages, and the streams between them.
 
-    count ─▶ plan ─▶ frequencies ─▶ split ─▶ count_pairs ─▶ limit ─▶ sample ─▶ train ─▶ pairs ─▶ cluster ─▶ label
-    shards   one     shards         shards   planned        one      planned   one      planned  one        shards
+    count ─▶ plan ─▶ frequencies ─▶ split ─▶ observe ─▶ train ─▶ pairs ─▶ cluster ─▶ label
+    shards   one     shards         shards   planned    one      planned  one        shards
 
 Rules, training, weights, clusters and reports are those of the job on one machine: the stages bring together the rows
 that these look at. All that is added up over tasks is whole numbers, and all draws are hashes of the numbers of rows.
@@ -49,39 +49,31 @@ STAGES: Final = InParts(
             writes=(edges.TABLE, edges.RANDOM, edges.IDS),
         ),
         Stage(
-            name="count_pairs",
+            name="observe",
             width=Width.PLANNED,
-            run=buckets.count_pairs,
-            reads=("plan", "rows"),
-            writes=(edges.COUNTED,),
-        ),
-        Stage(name="limit", width=Width.ONE, run=buckets.limit, reads=("plan", "counted"), writes=(edges.BLOCKING,)),
-        Stage(
-            name="sample",
-            width=Width.PLANNED,
-            run=buckets.sample,
-            reads=("plan", "blocking", "rows", "random"),
-            writes=(edges.PATTERNS,),
+            run=buckets.observe,
+            reads=("plan", "rows", "random"),
+            writes=(edges.COUNTED, edges.PATTERNS),
         ),
         Stage(
             name="train",
             width=Width.ONE,
             run=finish.train,
-            reads=("plan", "squares", "blocking", "patterns"),
+            reads=("plan", "squares", "counted", "patterns"),
             writes=(edges.MODEL,),
         ),
         Stage(
             name="pairs",
             width=Width.PLANNED,
             run=buckets.pairs,
-            reads=("plan", "blocking", "model", "rows"),
+            reads=("plan", "model", "rows"),
             writes=(edges.PAIRS, edges.NEW_PAIRS),
         ),
         Stage(
             name="cluster",
             width=Width.ONE,
             run=finish.cluster,
-            reads=("plan", "ids", "blocking", "model", "weighed", "new_pairs"),
+            reads=("plan", "ids", "model", "weighed", "new_pairs"),
             writes=(edges.LABELS,),
             outputs=tuple(part.name for part in (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS)),
         ),

@@ -35,7 +35,7 @@ from worker.compute.parameters import bad_parameters
 from worker.errors import Stage
 from worker.records import arrow
 
-PLANNED_STAGES: Final = ("count_pairs", "sample", "pairs")
+PLANNED_STAGES: Final = ("observe", "pairs")
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
