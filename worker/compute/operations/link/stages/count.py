@@ -1,7 +1,7 @@
 """count, plan and frequencies: what there is, before any row leaves its shard for another one.
 
-count        one task a shard: rows, filled values, slots of keys, sizes of blocks of rules that may be left out, and how
-             many rows have each value
+count        one task a shard: rows, filled values, slots of keys, sizes of blocks of rules that may be left out, and
+             how many rows have each value
 plan         one task: the rules that are left out, the routes, and how many tasks take the rows
 frequencies  one task a shard, for its share of all values: how many rows of all shards have each
 """
@@ -123,7 +123,7 @@ def value_tasks(column: Column, tasks: int) -> Ints:
     return hashing.below(hashing.of_bytes(column.words.data), tasks)
 
 
-def plan(task: Task) -> None:
+def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
     """See the module."""
     bound = Bound.of(task)
     shards = edges.read_documents(task, edges.SHARDS, Counts)
@@ -145,11 +145,11 @@ def plan(task: Task) -> None:
     keys = keys_of(bound.rules)
     kept = [number for number in range(len(bound.rules)) if number not in over]
     largest = dict(zip(keys, slot_rows.max(axis=1, initial=0).tolist(), strict=True))
-    anchors = routes_of(bound.rules, kept, largest, ROWS_OF_TASK)
+    anchors = routes_of(bound.rules, kept, largest, rows_of_task)
     everything = np.zeros(SLOTS, np.int64)
     everything[0] = n
     counts = [everything if one.anchor is None else slot_rows[keys.index(one.anchor)] for one in anchors]
-    assignment, maps = assign(bound.rules, anchors, counts, ROWS_OF_TASK)
+    assignment, maps = assign(bound.rules, anchors, counts, rows_of_task)
     facts = Facts(
         n=n,
         first_of_second=records if linking else None,
