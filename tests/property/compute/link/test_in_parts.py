@@ -120,6 +120,14 @@ def test_skewed_and_split_blocks_give_the_same_bytes(rows_of_task: int) -> None:
     assert max(blocks[0].column(6).to_pylist()) > 0
 
 
+def test_a_heavy_value_goes_to_one_task_for_a_rule_without_another_key() -> None:
+    rules = (Rule(keys=(Key(column="last"), Key(column="SEX"))), Rule(keys=(Key(column="last"),)))
+    model = replace(_MODEL, blocking=rules, relatives=None)
+    parameters = Link(model=model, block_rows=80, random_pairs=1_000, training_pairs=1_000)
+    parts = assert_same_bytes(_skewed(400, common=0.7), parameters, [150], rows_of_task=60)
+    assert parts.tasks["pairs"] > 4
+
+
 def test_two_skewed_tables_give_the_same_bytes() -> None:
     parameters = Link(model=_MODEL, block_rows=60, random_pairs=2_000, training_pairs=1_000)
     assert_same_bytes(_skewed(300, common=0.5), parameters, [70, 200], side=_skewed(200, common=0.5), rows_of_task=70)
