@@ -73,7 +73,8 @@ Ints = npt.NDArray[np.int64]
 class Found:
     """Listed pairs and clusters beside the truth: quality by threshold, and of clusters.
 
-    `compared`: pairs that some rule brings together; `blocked`: the true ones of them. weight float64[p] and same bool[p] are of the listed pairs.
+    `compared`: pairs that some rule brings together; `blocked`: the true ones of them. weight float64[p] and same
+    bool[p] are of the listed pairs.
     `seconds` are in all, training included; `pair_seconds` without clusters.
     """
 

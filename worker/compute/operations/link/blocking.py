@@ -234,6 +234,13 @@ def exceeds(table: Table, rule: Rule) -> bool:
     return False
 
 
+def sizes(table: Table, keys: Sequence[Key]) -> tuple[int, int, int]:
+    """(blocks of these keys, rows in the largest, pairs), before any block is split."""
+    rows, lengths = grouped(_codes(table, keys))
+    second = None if table.second is None else _second(table.second[rows], lengths)
+    return len(lengths), int(lengths.max(initial=0)), pairs_of_sizes(lengths, second)
+
+
 def tally(key: Hashes, second: Bools | None) -> tuple[Hashes, Ints, Ints | None]:
     """(the distinct keys in order, rows with each, of these those of the second table); 0 is no key."""
     there = key != 0
@@ -267,18 +274,19 @@ def bind(table: Table, rule: Rule, further: tuple[Key, ...], most: int) -> Bound
     split, split_rows = int(np.count_nonzero(large)), int(lengths[large].sum())
     split_at = list[Bools]()
     done = [_some(rows, lengths, ~large)]
-    rest, sizes = _some(rows, lengths, large)
+    rest, lengths = _some(rows, lengths, large)
     for key in further:
         if not len(rest):
             break
         split_at.append(np.zeros(table.n, np.bool_))
         split_at[-1][rest] = True
-        block = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        block = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        number -= len(lengths)
         which, lengths = grouped([block, table.key(key)[rest] + np.int32(1)])
+        number += len(lengths)
         rest = rest[which]
-        number += len(lengths) - len(sizes)
         done.append(_some(rest, lengths, (lengths > 1) & (lengths <= most)))
-        rest, sizes = _some(rest, lengths, lengths > most)
+        rest, lengths = _some(rest, lengths, lengths > most)
     if len(rest):
         raise too_many()
     rows, lengths = (np.concatenate(parts) for parts in zip(*done, strict=True))

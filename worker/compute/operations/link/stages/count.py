@@ -132,8 +132,9 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
     linking = shards[0].side_rows is not None
     for number in np.unique_counts(rule).values.tolist():
         some = np.flatnonzero(rule == number)
-        _, which = np.unique(key[some], return_inverse=True)
-        total, of_second = (np.bincount(which, values[some]).astype(np.int64) for values in (rows, second))
+        some = some[np.argsort(key[some])]
+        starts = np.flatnonzero(np.diff(key[some], prepend=~key[some[0]]))
+        total, of_second = (np.add.reduceat(values[some], starts) for values in (rows, second))
         if pairs_of_sizes(total, of_second if linking else None) > (bound.rules[number].most_pairs or 0):
             over.add(number)
     slot_rows = np.zeros((len(keys_of(bound.rules)), SLOTS), np.int64)
