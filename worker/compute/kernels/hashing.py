@@ -1,6 +1,6 @@
 """Numbers that only depend on what they are made of: hashes of byte strings, and draws without a generator's order.
 
-Neither is secret or meant to withstand an attacker: a collision brings rows together that a comparison tells apart.
+Neither is secret or meant to withstand an attacker: after a collision, a comparison finds that two rows differ.
 """
 
 from typing import Any, Final

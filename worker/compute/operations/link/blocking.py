@@ -242,7 +242,7 @@ def sizes(table: Table, keys: Sequence[Key]) -> tuple[int, int, int]:
 
 
 def tally(key: Hashes, second: Bools | None) -> tuple[Hashes, Ints, Ints | None]:
-    """(the distinct keys in order, rows with each, of these those of the second table); 0 is no key."""
+    """(the distinct keys in order, rows with each, of these those of the second table); 0 stands for a missing key."""
     there = key != 0
     distinct, counts = np.unique(key[there], return_counts=True)
     if second is None:

@@ -1,4 +1,4 @@
-"""What training and weights need to know of all rows: whole numbers, which add up over any parts of the rows."""
+"""Facts about all rows, for training and weights: whole numbers, which add up over any parts of the rows."""
 
 from collections.abc import Iterable
 
