@@ -58,7 +58,8 @@ def _more(key: Key, anchor: Key) -> bool:
 def routes_of(rules: Sequence[Rule], kept: Sequence[int], largest: Mapping[Key, int], size: int) -> list[Route]:
     """Anchors for the kept rules, the one that most of them have first (greedy set cover).
 
-    `largest`: the rows in the largest slot of each key. One of more than `size` becomes an anchor only where there is no other.
+    `largest`: the rows in the largest slot of each key. One of more than `size` becomes an anchor only where there is
+    no other.
     """
     without = tuple(number for number in kept if not rules[number].keys)
     found = [Route(rules=without)] if without else []
