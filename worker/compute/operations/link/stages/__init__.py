@@ -52,6 +52,7 @@ def in_parts(rows_of_task: int = ROWS_OF_TASK) -> InParts:
                 sides=(SIDE,),
                 reads=("plan", "frequencies"),
                 writes=(edges.TABLE, edges.RANDOM, edges.IDS),
+                outputs=("row_status",),
             ),
             Stage(
                 name="observe",
