@@ -188,6 +188,8 @@ _BLOCKING: Final = tuple(
             "DOB first:1 last:1",
             "last:soundex first:soundex DOB:year",
             "last:soundex first:1 DOB:month_day",
+            "last:soundex first:1 postcode:3",
+            "last:soundex first:1 POB",
             "first postcode",
             "last postcode",
             "address_1 last",
