@@ -26,6 +26,7 @@ BENCHMARKS: Final[dict[str, str]] = {
     "validate": "NIBRS segments a second with all rules, beside a slow twin and beside reading every field",
     "deidentify": "tokens and FF1 beside a loop and the package ff3, a job of six keyed columns beside a copy",
     "link": "one model trained and applied here and in Splink on DuckDB; cost and memory up to a million records",
+    "fleet": "link in parts beside link, the growth of both to ten million records, comparisons beside Splink's",
     "screen": "inquiries a second against a hot file in memory, beside the same search and score in SQL by DuckDB",
     "kernels": "Jaro-Winkler of any pairs and above a cut-off beside rapidfuzz, phonetic codes beside jellyfish",
     "clear": "events of criminal histories a second with the rules of a state, beside a slow twin",

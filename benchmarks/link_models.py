@@ -32,6 +32,9 @@ from worker.compute.operations.link import (
     link,
     log2_odds,
 )
+from worker.compute.operations.link.blocking import plan
+from worker.compute.operations.link.columns import read_table
+from worker.compute.operations.link.linkage import columns_of
 from worker.compute.operations.link.score import probability
 
 __all__ = ["MATCH", "Found", "linked", "same_model", "splink"]
@@ -70,7 +73,8 @@ Ints = npt.NDArray[np.int64]
 class Found:
     """Listed pairs and clusters beside the truth: quality by threshold, and of clusters.
 
-    `blocked`: true pairs that some rule brings together. weight float64[p] and same bool[p] are of the listed pairs.
+    `compared`: pairs that some rule brings together; `blocked`: the true ones of them. weight float64[p] and same
+    bool[p] are of the listed pairs.
     `seconds` are in all, training included; `pair_seconds` without clusters.
     """
 
@@ -78,9 +82,11 @@ class Found:
     same: npt.NDArray[np.bool_]
     true: int
     blocked: int
+    compared: int
     clusters: Quality
     largest: int
     seconds: float
+    cpu_seconds: float
     pair_seconds: float
 
     @property
@@ -102,23 +108,27 @@ class Found:
 def linked(people: Population, parameters: Link) -> Found:
     """By `link`, here."""
     steps = list[tuple[str, float]]()
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     found = link(
         [people.records],
         people.records.schema,
         parameters,
         lambda step, _: steps.append((step, time.perf_counter() - started)),
     )
-    seconds = time.perf_counter() - started
-    pairs = found.report.pairs
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+    pairs, model = found.report.pairs, found.report.model
+    table = read_table([people.records], (), columns_of(model), linking=False)
+    blocking = plan(table, model.blocking, model.split, parameters)
     return Found(
         weight=pairs.weight,
         same=people.person[pairs.left] == people.person[pairs.right],
         true=people.true_pairs,
-        blocked=sum(people.same(left, right) for _, _, left, right in found.report.blocking.chunks()),
+        blocked=sum(people.same(left, right) for _, _, left, right in blocking.chunks()),
         clusters=cluster_quality(found.cluster, people.person),
         largest=int(np.bincount(found.cluster).max()),
+        compared=int(found.report.new_pairs.sum()),
         seconds=seconds,
+        cpu_seconds=cpu_seconds,
         pair_seconds=next(at for step, at in steps if step == "cluster"),
     )
 
@@ -166,7 +176,7 @@ def splink(people: Population) -> Found:
         blocking_rules_to_generate_predictions=[block_on(*rule) for rule in _of(_RULES, names)],
         retain_matching_columns=False,
     )
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     database = DuckDBAPI(connection)
     linker = Linker(database.register("records"), settings, log_level=logging.ERROR)
     linker.training.estimate_probability_two_random_records_match(
@@ -180,7 +190,7 @@ def splink(people: Population) -> Found:
     clustered = linker.clustering.cluster_pairwise_predictions_at_threshold(
         predicted, threshold_match_probability=MATCH
     )
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
     blocked = linker.inference.deterministic_link().as_pandas_dataframe()
     frame = predicted.as_pandas_dataframe()
     left, right = frame["unique_id_l"].to_numpy(), frame["unique_id_r"].to_numpy()
@@ -195,7 +205,9 @@ def splink(people: Population) -> Found:
         blocked=people.same(blocked["unique_id_l"].to_numpy(), blocked["unique_id_r"].to_numpy()),
         clusters=cluster_quality(cluster, people.person),
         largest=int(np.bincount(cluster).max()),
+        compared=len(blocked),
         seconds=seconds,
+        cpu_seconds=cpu_seconds,
         pair_seconds=pair_seconds,
     )
 

@@ -136,7 +136,8 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.LIMIT_EXCEEDED: _info(
         "caller",
         "Stay within the limits that Describe returns. If the job needs more memory than a cell has, split it or ask "
-        "the worker's operator to raise cell_memory_mib.",
+        "the worker's operator to raise cell_memory_mib. For `link`, `cji link count` finds the rule with too many "
+        "pairs.",
     ),
     Reason.OVERLOADED: _info(
         "platform",

@@ -1,4 +1,4 @@
-"""`cji link evaluate`: the quality of a linkage on a sample that people have labelled."""
+"""`cji link evaluate`: the quality of a linkage on a sample that people have labelled. `link_count` has `count`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from worker.cli.common import FILE, explained
 from worker.cli.link_chart import chart
+from worker.cli.link_count import count
 from worker.cli.link_sample import Sample, read_sample
 from worker.client.errors import SpecError
 from worker.compute.operations.link import Quality, calibration, log2_odds
@@ -21,7 +22,10 @@ _BINS = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 
 @click.group()
 def link() -> None:
-    """Work with results of `link`."""
+    """Work with models and results of `link`."""
+
+
+link.add_command(count)
 
 
 @link.command()

@@ -1,5 +1,6 @@
-"""`cji link evaluate`: a result beside what people say of a sample."""
+"""`cji link evaluate`: a result beside what people say of a sample; `cji link count`: the pairs of every rule."""
 
+import json
 import re
 from pathlib import Path
 
@@ -136,3 +137,61 @@ def test_the_command_prints_tables_and_draws_a_chart(folder: Path, suffix: str) 
     assert not re.search(r"(href|src)=|url\(|@import", text)  # one file, no network
     again = CliRunner().invoke(build(AZURE_US), arguments)
     assert again.exit_code == 2
+
+
+PEOPLE = "record_id,last,first,DOB,SEX\n" + "".join(
+    f"r{row},{'SMITH' if row % 2 else f'NAME{row}'},F{row % 7},19{60 + row % 30}0101,{'MF'[row % 2]}\n"
+    for row in range(60)
+)
+SPEC = """
+[input]
+schema = "person/1"
+
+[[operations]]
+kind = "link"
+pairs = 400
+
+[operations.model]
+prior = 0.001
+blocking = [
+  { keys = [{ column = "last" }] },
+  { keys = [{ column = "first" }], most_pairs = 10 },
+]
+
+[[operations.model.comparisons]]
+name = "surname"
+levels = [{ label = "the same", conditions = [{ column = "last" }] }, { label = "different" }]
+"""
+
+
+def test_count_names_the_rule_with_the_most_pairs_and_tighter_ones(tmp_path: Path) -> None:
+    """Of 60 records, 30 have one surname: 435 pairs."""
+    records, spec = tmp_path / "people.csv", tmp_path / "job.toml"
+    records.write_text(PEOPLE)
+    spec.write_text(SPEC)
+    arguments = ["link", "count", str(records), "--spec", str(spec)]
+    done = CliRunner().invoke(build(AZURE_US), [*arguments, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    last, first = found["rules"]
+    assert (last["pairs"], last["largest"], last["blocks"], last["left_out"]) == (435, 30, 31, False)
+    assert (first["left_out"], first["pairs"] > 10) == (True, True)
+    assert (found["pairs"], found["limit"], found["widest"]) == (435, 400, "last")
+    assert found["tighter"][0]["rule"].startswith("last + ")
+    assert all(0 < one["pairs"] <= 108 for one in found["tighter"])
+    shown = CliRunner().invoke(build(AZURE_US), arguments, catch_exceptions=False).output
+    assert "435 pairs, more than the limit of 400" in shown
+    assert "Tighter than last" in shown
+    by_default = CliRunner().invoke(build(AZURE_US), ["link", "count", str(records)], catch_exceptions=False)
+    assert "first + last" in by_default.output
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[input]\nschema = 1", SPEC.replace("link", "screen"), SPEC.replace('"last" }] }', '"no" }] }')]
+)
+def test_count_refuses_a_spec_that_it_cannot_use(tmp_path: Path, text: str) -> None:
+    records, spec = tmp_path / "people.csv", tmp_path / "job.toml"
+    records.write_text(PEOPLE)
+    spec.write_text(text)
+    done = CliRunner().invoke(build(AZURE_US), ["link", "count", str(records), "--spec", str(spec)])
+    assert done.exit_code == 2

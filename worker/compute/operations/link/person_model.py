@@ -180,7 +180,6 @@ _BLOCKING: Final = tuple(
             "OLN",
             "FBI",
             "SID",
-            "first last",
             "last DOB",
             "first DOB",
             "DOB postcode",
@@ -188,20 +187,30 @@ _BLOCKING: Final = tuple(
             "DOB address_1",
             "DOB first:1 last:1",
             "last:soundex first:soundex DOB:year",
-            "last:soundex DOB:month_day",
+            "last:soundex first:1 DOB:month_day",
+            "last:soundex first:1 postcode:3",
+            "last:soundex first:1 POB",
             "first postcode",
             "last postcode",
             "address_1 last",
             "address_1 first",
             "address_1 street_number",
-            "first:3 last:4",
+            "first:3 last:4 DOB:year",
+            "first:3 last:4 DOB:month_day",
+            "first:3 last:4 postcode:3",
+            "first:3 last:4 POB",
+            "first:3 last:4 city",
         ),
     )
 )
+"""In any table the pairs of these grow with its rows: what two of its values have in common by chance is rare."""
 
 _WIDE: Final = tuple(
     _rule(text, 3_000_000)
     for text in (
+        "first last",
+        "last:soundex DOB:month_day",
+        "first:3 last:4",
         "DOB",
         "last",
         "address_1",
@@ -223,7 +232,8 @@ _WIDE: Final = tuple(
         "POB DOB:year",
     )
 )
-"""For small tables: a rule with more pairs than this, a few seconds' work, is left out."""
+"""For small tables, as their pairs grow with the square of the rows: one with more pairs than this, a few seconds'
+work, is left out."""
 
 _DETERMINISTIC: Final = tuple(
     map(

@@ -1,0 +1,253 @@
+"""`link` in parts beside `link`, the cost of both as records grow, and comparisons beside Splink's.
+
+Each run is in a process of its own. The parts run one after the other in one process, and every stream goes through the
+Arrow format, as it would to a cell, so CPU seconds are those of all nodes together, sealing aside.
+docs/benchmarks.md defines what is inside the clock.
+"""
+
+import io
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.generate import Population, population
+from benchmarks.harness import Result
+from benchmarks.link_models import linked, same_model, splink
+from benchmarks.machine import facts
+from benchmarks.report import Report
+from worker.compute.in_parts import InParts, Stage, Task
+from worker.compute.operation import Context, JobContext
+from worker.compute.operations.link import Link, link
+from worker.compute.operations.link.stages import STAGES
+from worker.compute.parts_here import run_here
+from worker.compute.tables import load
+
+__all__ = ["Cost", "run"]
+
+_PAIRS: Final = 1 << 34
+_ROWS_OF_SHARD: Final = 1_000_000
+_CONTEXT: Final = Context(
+    job=JobContext(
+        purpose_code="C",
+        requesting_ori="",
+        requestor="",
+        secondary_recipient="",
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+    ),
+    tables=load(),
+)
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one run: CPU seconds in all and by stage, peak memory, candidate pairs, and bytes between stages."""
+
+    seconds: float
+    mib: float
+    pairs: int
+    stages: dict[str, float] = {}
+    shuffled: int = 0
+    tasks: int = 1
+
+
+def run(report: Report, *, quick: bool) -> Result:
+    """Measure and print; three minutes, or half an hour without `quick`."""
+    machine = facts()
+    report.heading("fleet", machine)
+    sizes = (30_000, 100_000, 300_000) if quick else (1_000_000, 3_000_000, 10_000_000)
+    costs = dict[int, tuple[Cost, Cost]]()
+    for rows in sizes:
+        with report.doing(f"{rows} records"):
+            costs[rows] = _alone("link", rows), _alone("parts", rows)
+    report.table(
+        "The default model: one process, and all parts of a fleet",
+        ("records", "link, CPU s", "parts, CPU s", "parts / link", "pairs", "MiB", "MiB, parts", "shuffle, B a record"),
+        [
+            (
+                f"{rows}",
+                f"{one.seconds:.1f}",
+                f"{parts.seconds:.1f}",
+                f"{parts.seconds / one.seconds:.2f}",
+                f"{one.pairs}",
+                f"{one.mib:.0f}",
+                f"{parts.mib:.0f}",
+                f"{parts.shuffled / rows:.0f}",
+            )
+            for rows, (one, parts) in costs.items()
+        ],
+    )
+    report.table(
+        "CPU seconds of the parts, by stage",
+        ("records", "tasks", *costs[sizes[0]][1].stages),
+        [
+            (f"{rows}", f"{parts.tasks}", *(f"{seconds:.2f}" for seconds in parts.stages.values()))
+            for rows, (_, parts) in costs.items()
+        ],
+    )
+    with report.doing("comparisons beside Splink"):
+        rows = 20_000 if quick else 100_000
+        ours, theirs = _alone("model", rows), _alone("splink", rows)
+    rates = [one.pairs / one.seconds for one in (ours, theirs)]
+    report.table(
+        f"{rows} records, the same data, rules and levels, one thread, training and clusters included",
+        ("", "pairs compared", "CPU s", "comparisons a CPU second"),
+        [
+            (name, f"{one.pairs}", f"{one.seconds:.1f}", f"{rate:.0f}")
+            for name, one, rate in zip(("link", "Splink"), (ours, theirs), rates, strict=True)
+        ],
+    )
+    at = sizes[1]
+    one, parts = costs[at]
+    return Result(
+        name="fleet",
+        machine=machine,
+        figures={
+            "parts_over_link": parts.seconds / one.seconds,
+            "us_per_row": 1e6 * parts.seconds / at,
+            "bytes_per_row": parts.shuffled / at,
+            "comparisons_per_cpu_s": rates[0],
+            "splink_comparisons_per_cpu_s": rates[1],
+        },
+        ratios={"link": one.seconds / parts.seconds, "splink": rates[0] / rates[1]},
+        growth={
+            "CPU seconds": [(rows, one.seconds) for rows, (one, _) in costs.items()],
+            "CPU seconds in parts": [(rows, parts.seconds) for rows, (_, parts) in costs.items()],
+            "pairs": [(rows, float(one.pairs)) for rows, (one, _) in costs.items()],
+            "peak MiB": [(rows, one.mib) for rows, (one, _) in costs.items()],
+        },
+    )
+
+
+def _alone(what: str, rows: int) -> Cost:
+    """In a process that does nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.fleet", what, str(rows)], check=True, capture_output=True, text=True
+    )
+    return msgspec.json.decode(done.stdout, type=Cost)
+
+
+# ------------------------------------------------------------------ in a process of its own
+
+
+def _of_link(people: Population, parameters: Link) -> Cost:
+    started = time.process_time()
+    found = link([people.records], people.records.schema, parameters, _untold)
+    for part in found.parts().values():
+        for _ in part:
+            pass
+    seconds = time.process_time() - started
+    pairs = sum(one.pairs for _, one in found.report.blocks if not one.left_out)
+    return Cost(seconds=seconds, mib=_peak_mib(), pairs=pairs)
+
+
+class _Streamed:
+    """A task whose streams are read and written in the Arrow format, and counted."""
+
+    def __init__(self, task: Task, count: Callable[[int], None]) -> None:
+        self._task, self._count = task, count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def write(self, edge: str, batch: pa.RecordBatch, *, to: int = 0) -> None:
+        """Through the format once: what a sealed stream would take and give."""
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, batch.schema) as stream:
+            stream.write_batch(batch)
+        self._count(sink.tell())
+        with pa.ipc.open_stream(pa.py_buffer(sink.getvalue())) as back:
+            self._task.write(edge, back.read_next_batch(), to=to)
+
+
+def _of_parts(people: Population, parameters: Link, shards: int) -> Cost:
+    seconds, shuffled = dict[str, float](), [0]
+
+    def count(size: int) -> None:
+        shuffled[0] += size
+
+    def timed(stage: Stage) -> Stage:
+        def run(task: Task) -> None:
+            started = time.process_time()
+            stage.run(_Streamed(task, count))
+            seconds[stage.name] = seconds.get(stage.name, 0.0) + time.process_time() - started
+
+        return replace(stage, run=run)
+
+    in_parts = InParts(stages=tuple(timed(stage) for stage in STAGES.stages))
+    done = run_here(
+        in_parts,
+        list(_shards(people.records, shards)),
+        parameters=parameters,
+        schema=people.records.schema,
+        context=_CONTEXT,
+    )
+    blocks = [batch for shard in done.outputs["blocks"] for batch in shard]
+    pairs = sum(
+        pairs
+        for batch in blocks
+        for pairs, out in zip(*(batch.column(i).to_pylist() for i in (3, 5)), strict=True)
+        if not out
+    )
+    return Cost(
+        seconds=sum(seconds.values()),
+        mib=_peak_mib(),
+        pairs=pairs,
+        stages=seconds,
+        shuffled=shuffled[0],
+        tasks=done.tasks["pairs"],
+    )
+
+
+def _of_model(people: Population) -> Cost:
+    found = linked(people, Link(model=same_model(people.records.schema.names)))
+    return Cost(seconds=found.cpu_seconds, mib=_peak_mib(), pairs=found.compared)
+
+
+def _of_splink(people: Population) -> Cost:
+    found = splink(people)
+    return Cost(seconds=found.cpu_seconds, mib=_peak_mib(), pairs=found.compared)
+
+
+def _shards(records: pa.RecordBatch, shards: int) -> Iterator[Sequence[pa.RecordBatch]]:
+    ends = np.linspace(0, records.num_rows, shards + 1).astype(int).tolist()
+    return ([records.slice(start, stop - start)] for start, stop in pairwise(ends))
+
+
+def _peak_mib() -> float:
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))  # ru_maxrss has the parent's
+    assert peak is not None
+    return int(peak[1]) / 1024
+
+
+def _untold(step: str, per_cent: int) -> None:
+    """Ignore the progress."""
+
+
+def _main() -> None:
+    what, rows = sys.argv[1], int(sys.argv[2])
+    people = population(rows, per_person=3.0 if what in {"model", "splink"} else 2.0)
+    parameters = Link(pairs=_PAIRS)
+    match what:
+        case "link":
+            cost = _of_link(people, parameters)
+        case "parts":
+            cost = _of_parts(people, parameters, max(4, -(-rows // _ROWS_OF_SHARD)))
+        case "model":
+            cost = _of_model(people)
+        case _:
+            cost = _of_splink(people)
+    sys.stdout.write(msgspec.json.encode(cost).decode())
+
+
+if __name__ == "__main__":
+    _main()

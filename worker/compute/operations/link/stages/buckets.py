@@ -1,0 +1,193 @@
+"""observe and pairs: what is made of the rows that the routes bring together.
+
+Each route's rows are a table of their own, in which the blocks of its rules are whole.
+
+observe  the pairs of all blocks counted, the blocks that were split, and patterns: of a sample of each rule's pairs, of
+         random pairs, and the number of pairs that deterministic rules find
+pairs    all pairs, each under its first rule, weighed; those that count go on
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from worker.compute.in_parts import Task
+from worker.compute.operations.link.blocking import (
+    Blocking,
+    Counted,
+    bind,
+    check_pairs,
+    further_keys,
+    left_out,
+    replayed,
+    split_blocks,
+)
+from worker.compute.operations.link.blocking import (
+    Bound as BoundRule,
+)
+from worker.compute.operations.link.columns import Table
+from worker.compute.operations.link.comparison import comparer
+from worker.compute.operations.link.conclusion import least_kept
+from worker.compute.operations.link.facts import Facts
+from worker.compute.operations.link.model import Key
+from worker.compute.operations.link.observation import found_by, is_trained, sampled
+from worker.compute.operations.link.parameters import Link
+from worker.compute.operations.link.patterns import Patterns, Radix, compared, merged
+from worker.compute.operations.link.score import Scorer
+from worker.compute.operations.link.stages import edges
+from worker.compute.operations.link.stages.count import Planned
+from worker.compute.operations.link.stages.shard import Bound
+from worker.compute.operations.link.stages.tables import assemble, collect
+from worker.compute.operations.link.training import Trained
+
+RANDOM: Final = 0xFFFF
+FOUND: Final = 0xFFFE
+"""Beside the numbers of rules, in `edges.PATTERNS`: random pairs, and the pairs that deterministic rules find."""
+
+
+class Blocks(msgspec.Struct, frozen=True, kw_only=True):
+    """Of each rule over all sets: its blocks, and the hashes of those that were split, by depth."""
+
+    counted: list[Counted]
+    split: dict[int, dict[int, list[int]]]
+
+
+class Weighing(msgspec.Struct, frozen=True, kw_only=True):
+    """The trained model, what weights depend on besides, and the blocks of all tasks."""
+
+    trained: Trained
+    facts: Facts
+    blocks: Blocks
+
+
+def observe(task: Task) -> None:
+    """See the module. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE for a block that stays too large."""
+    bound = Bound.of(task)
+    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
+    further = further_keys(bound.model.split, task.parameters)
+    counted = [Counted() for _ in bound.rules]
+    split: dict[int, dict[int, list[int]]] = {}
+    of_rule: dict[int, list[Patterns]] = {}
+    found = 0
+    for rules, table in _routes(task, bound, planned):
+        here = {number: bind(table, bound.rules[number], further, task.parameters.block_rows) for number in rules}
+        for number, one in here.items():
+            counted[number] += one.counted
+            for depth, hashes in split_blocks(table, one, further).items():
+                split.setdefault(number, {}).setdefault(depth, []).extend(hashes.tolist())
+        comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
+        sets = [_keyed(table, here, numbers, bound, planned) for numbers in bound.numbers]
+        for kind in (0, 2):
+            for position, number in enumerate(bound.numbers[kind]):
+                if number in here and (kind or is_trained(bound.model, planned.facts)):
+                    patterns = sampled(comparers, sets[kind], position, planned.facts, task.parameters)
+                    of_rule.setdefault(number, []).append(patterns)
+        found += found_by(sets[1])
+    edges.write_document(task, edges.COUNTED, Blocks(counted=counted, split=split))
+    for number, parts in sorted(of_rule.items(), key=lambda item: item[0]):
+        _write_patterns(task, number, merged(parts))
+    _write_patterns(task, RANDOM, _random(task, bound))
+    total = np.array([found])
+    _write_patterns(task, FOUND, Patterns(number=np.zeros(1, np.int64), counts=total, first=total))
+
+
+def _keyed(
+    table: Table, here: Mapping[int, BoundRule], numbers: Sequence[int], bound: Bound, planned: Planned
+) -> Blocking:
+    """The rules of a set, of which those of other routes are known by their keys alone."""
+    elsewhere = (
+        BoundRule(rule=bound.rules[number], counted=Counted(left_out=number in planned.left_out), blocks=None)
+        for number in numbers
+    )
+    rules = (here.get(number, other) for number, other in zip(numbers, elsewhere, strict=True))
+    return Blocking(table=table, further=(), rules=tuple(rules))
+
+
+def all_blocks(bound: Bound, planned: Planned, found: Sequence[Blocks], parameters: Link) -> Blocks:
+    """The blocks of all tasks. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE where they have too many pairs."""
+    counted = [
+        left_out(rule).counted if number in planned.left_out else Counted() for number, rule in enumerate(bound.rules)
+    ]
+    split: dict[int, dict[int, list[int]]] = {}
+    for here in found:
+        counted = [one + other for one, other in zip(counted, here.counted, strict=True)]
+        for number, by_depth in here.split.items():
+            for depth, hashes in by_depth.items():
+                split.setdefault(number, {}).setdefault(depth, []).extend(hashes)
+    for numbers in bound.numbers:
+        check_pairs([counted[number] for number in numbers], parameters)
+    for by_depth in split.values():
+        for hashes in by_depth.values():
+            hashes.sort()
+    return Blocks(counted=counted, split=split)
+
+
+def _random(task: Task, bound: Bound) -> Patterns:
+    pieces = collect(batch for _, batch in task.read(edges.RANDOM.name)).get(0, [])
+    table = assemble(pieces, bound.columns, None)
+    comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
+    left = np.arange(0, table.n, 2)
+    every = [(left, left + 1, None, None)] if table.n else []
+    return compared(comparers, every, Radix.of(bound.model.comparisons))
+
+
+def _write_patterns(task: Task, number: int, found: Patterns) -> None:
+    rule = np.full(len(found.number), number, np.uint16)
+    for batch in edges.batches(edges.PATTERNS, rule, found.number, found.counts, found.first):
+        task.write(edges.PATTERNS.name, batch)
+
+
+def pairs(task: Task) -> None:
+    """See the module."""
+    bound = Bound.of(task)
+    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
+    (weighing,) = edges.read_documents(task, edges.MODEL, Weighing)
+    new = np.zeros(len(bound.model.blocking), np.int64)
+    least = least_kept(task.parameters)
+    every = _Rules(bound=bound, blocks=weighing.blocks, parameters=task.parameters)
+    for rules, table in _routes(task, bound, planned):
+        blocking = every.on(table, rules, 0)
+        comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
+        scorer = Scorer(comparers, weighing.trained, weighing.facts)
+        for rule, _, left, right in blocking.chunks():
+            found = scorer.score(left, right, least)
+            new[rule] += len(left)
+            rows = (table.rows[side].astype(np.int32) for side in (found.left, found.right))
+            for batch in edges.batches(edges.PAIRS, *rows, found.pattern, found.weight):
+                task.write(edges.PAIRS.name, batch)
+    edges.write_document(task, edges.NEW_PAIRS, new.tolist())
+
+
+def _routes(task: Task, bound: Bound, planned: Planned) -> Iterator[tuple[Sequence[int], Table]]:
+    """(the rules of a route, the table of its rows here), route by route."""
+    pieces = collect(batch for _, batch in task.read(edges.TABLE.name))
+    for route in sorted(pieces):
+        table = assemble(pieces.pop(route), bound.columns, planned.facts.first_of_second)
+        yield planned.assignment.routes[route].rules, table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rules:
+    """The rules of a job, and their blocks counted over all tasks."""
+
+    bound: Bound
+    blocks: Blocks
+    parameters: Link
+
+    def on(self, table: Table, here: Sequence[int], kind: int) -> Blocking:
+        """The rules of a set, of which those of the route (`here`) are bound to their blocks."""
+        further = further_keys(self.bound.model.split, self.parameters)
+        rules = tuple(self._rule(table, number, here, further) for number in self.bound.numbers[kind])
+        return Blocking(table=table, further=further, rules=rules)
+
+    def _rule(self, table: Table, number: int, here: Sequence[int], further: tuple[Key, ...]) -> BoundRule:
+        rule, counted = self.bound.rules[number], self.blocks.counted[number]
+        if number in here:
+            found = bind(table, rule, further, self.parameters.block_rows)
+            return BoundRule(rule=rule, counted=counted, blocks=found.blocks, split_at=found.split_at)
+        splits = self.blocks.split.get(number, {})
+        known = {depth: np.array(hashes, np.uint64) for depth, hashes in splits.items()}
+        return replayed(table, rule, counted, known, further)
