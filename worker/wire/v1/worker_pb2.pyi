@@ -584,6 +584,16 @@ class Done(_message.Message):
     receipt: str
     def __init__(self, receipt: _Optional[str] = ...) -> None: ...
 
+class Submission(_message.Message):
+    __slots__ = ("header", "signature", "submitter")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    header: bytes
+    signature: bytes
+    submitter: str
+    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ...) -> None: ...
+
 class DescribeRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
