@@ -163,7 +163,7 @@ class InParts:
 
     @property
     def status_stage(self) -> Stage | None:
-        """The only stage that may call `Task.status`: that with the output `row_status`, or the last to read records."""
+        """The stage that calls `Task.status`: that with the output `row_status`, else the last one that reads records."""
         marked = [stage for stage in self.stages if ROW_STATUS_OUTPUT in stage.outputs]
         return next(reversed(marked or [stage for stage in self.stages if stage.records]), None)
 

@@ -135,7 +135,6 @@ class TaskStreams:
 
     def read_by(self, stage: Stage, number: int) -> tuple[Stream, ...]:
         """The input streams of a task."""
-        sides = len(self.inputs) - 1
         streams: list[Stream] = [
             PartStream(at, name) for at, name in enumerate(self.inputs[:-1]) if name in stage.sides
         ]

@@ -1,12 +1,12 @@
-"""Shuffle streams: the sealed streams between the tasks of a job in parts, and the keys that belong to them.
+r"""Shuffle streams: the sealed streams between the tasks of a job in parts, and the keys that belong to them.
 
-    shuffle key   = HKDF-Expand-SHA384(data key, "cji-shuffle-key/1\\0" ‖ header_sha384 ‖ plan_sha384, 32)
-    statement key = HKDF-Expand-SHA384(data key, "cji-statement-key/1\\0" ‖ header_sha384, 48)
-    AAD           = "cji-shuffle/1\\0" ‖ plan_sha384 ‖ u32be(edge) ‖ u32be(producer) ‖ u32be(consumer)
+    shuffle key   = HKDF-Expand-SHA384(data key, "cji-shuffle-key/1\0" ‖ header_sha384 ‖ plan_sha384, 32)
+    statement key = HKDF-Expand-SHA384(data key, "cji-statement-key/1\0" ‖ header_sha384, 48)
+    AAD           = "cji-shuffle/1\0" ‖ plan_sha384 ‖ u32be(edge) ‖ u32be(producer) ‖ u32be(consumer)
 
-A stream is FLOE (`worker.envelope.floe`) in segments of 64 KiB. Its plaintext is an Arrow stream and then zeros, so many
-that the whole sealed stream is a power of two, 4 KiB or more: who sees it learns little of how many rows went where.
-48 zero bytes stand for the plan in the streams of tasks that ran before there was one. docs/format.md §9.
+A stream is FLOE (`worker.envelope.floe`) in segments of 64 KiB. Its plaintext is an Arrow stream, then zeros that make
+the length of the whole sealed stream a power of two, 4 KiB at least: whoever sees it learns little about how many rows
+went where. 48 zero bytes stand for the plan in the streams of tasks that ran before it was made. docs/format.md §9.
 """
 
 import hashlib
