@@ -28,6 +28,8 @@ from worker.records import RowStatus
 MAX_TASKS: Final = 1024
 """Of a stage; so a task has at most this number of streams of an edge on either side."""
 
+ROW_STATUS_OUTPUT: Final = "row_status"
+
 
 class Width(enum.Enum):
     """The number of tasks of a stage."""
@@ -117,6 +119,7 @@ class Stage:
     writes: tuple[Edge, ...] = ()
     plans: bool = False
     outputs: tuple[str, ...] = ()
+    """`row_status` among them marks the stage that gives the status of rows; see `InParts.status_stage`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +160,12 @@ class InParts:
     def edges(self) -> tuple[Edge, ...]:
         """All edges; an edge's position is its number in the names of streams."""
         return tuple(edge for stage in self.stages for edge in stage.writes)
+
+    @property
+    def status_stage(self) -> Stage | None:
+        """The stage that calls `Task.status`: that with the output `row_status`, else the last one that reads records."""
+        marked = [stage for stage in self.stages if ROW_STATUS_OUTPUT in stage.outputs]
+        return next(reversed(marked or [stage for stage in self.stages if stage.records]), None)
 
     def consumers(self, edge: Edge) -> str | None:
         """The stage whose tasks have streams of their own; None for an edge with one stream for all."""
