@@ -584,6 +584,16 @@ class Done(_message.Message):
     receipt: str
     def __init__(self, receipt: _Optional[str] = ...) -> None: ...
 
+class Submission(_message.Message):
+    __slots__ = ("header", "signature", "submitter")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    header: bytes
+    signature: bytes
+    submitter: str
+    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ...) -> None: ...
+
 class JobPlan(_message.Message):
     __slots__ = ("version", "header_sha384", "stages", "result_header", "sealed_result_key")
     VERSION_FIELD_NUMBER: _ClassVar[int]
