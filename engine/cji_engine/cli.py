@@ -6,6 +6,7 @@ engine there is none of it.
 
 import asyncio
 import contextlib
+import functools
 import json
 import signal
 import sys
@@ -18,12 +19,11 @@ import msgspec
 
 from cji_engine import certificates, nodes
 from cji_engine.cluster import DaskCluster
-from cji_engine.conductor import ClusterLost, Conductor, Events, JobRefused
+from cji_engine.conductor import ClusterLostError, Conductor, Events, JobRefusedError
 from cji_engine.estimate import Estimate, estimate
 from cji_engine.messages import Job
 from cji_engine.output import Display, as_json, show_estimate, show_stages
 from cji_engine.roles import Role
-from cji_engine.task import SOCKET, SOCKET_VARIABLE
 from cji_engine.tls import Files, MutualTls
 
 __all__ = ["main"]
@@ -51,18 +51,24 @@ def main() -> None:
 
     \b
     Exit status: 0 success, 1 refused, 2 unusable input, 4 try again later.
-    """
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
 
 
 def _files(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options for the files of TLS."""
+    """The options for the files of TLS; the command gets them as `files`."""
+
+    @functools.wraps(command)
+    def with_files(*arguments: Any, ca: Path, certificate: Path, key: Path, **options: Any) -> Any:
+        return command(*arguments, files=Files(ca=ca, certificate=certificate, key=key), **options)
+
+    wrapped: Callable[..., Any] = with_files
     for option, text in (
         ("--key", "The certificate's private key, a PEM file."),
         ("--certificate", "The certificate of this process, a PEM file."),
         ("--ca", "The engine's authority, a PEM file."),
     ):
-        command = click.option(option, type=_FILE, required=True, help=text)(command)
-    return command
+        wrapped = click.option(option, type=_FILE, required=True, help=text)(wrapped)
+    return wrapped
 
 
 @main.command("certificates")
@@ -70,7 +76,9 @@ def _files(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--scheduler", "schedulers", multiple=True, metavar="NAME", help="Make a certificate of a scheduler.")
 @click.option("--worker", "workers", multiple=True, metavar="NAME", help="Make a certificate of a node's worker.")
 @click.option("--conductor", "conductors", multiple=True, metavar="NAME", help="Make a certificate of a conductor.")
-@click.option("--days", type=click.IntRange(1, 825), default=90, show_default=True, help="Validity of the certificates.")
+@click.option(
+    "--days", type=click.IntRange(1, 825), default=90, show_default=True, help="Validity of the certificates."
+)
 def make_certificates(
     folder: Path, schedulers: tuple[str, ...], workers: tuple[str, ...], conductors: tuple[str, ...], days: int
 ) -> None:
@@ -82,7 +90,7 @@ def make_certificates(
 
     A conductor's certificate allows running code as the users of the engine, on its scheduler and on all of its
     workers. Give it to those who run jobs in parts, and to nobody else. Keep ca.key off the machines of the engine.
-    """
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
     folder.mkdir(parents=True, exist_ok=True)
     try:
         if not (folder / f"{certificates.AUTHORITY}.pem").exists():
@@ -99,17 +107,16 @@ def make_certificates(
 @_files
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="Port; 0 for a free one.")
-def scheduler(ca: Path, certificate: Path, key: Path, host: str, port: int) -> None:
+def scheduler(files: Files, host: str, port: int) -> None:
     """Run the scheduler until it is stopped. It prints its address.
 
     \b
     Example:
       cji-cluster scheduler --ca ca.pem --certificate scheduler-main.pem --key scheduler-main.key --host 10.0.0.4
 
-    It has no dashboard and no HTTP server. It answers certificates of conductors, and takes from certificates of workers
-    what workers send.
-    """
-    files = Files(ca=ca, certificate=certificate, key=key)
+    It has no dashboard and no HTTP server. It answers certificates of conductors, and takes from certificates of
+    workers what workers send.
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
 
     _serve(lambda: nodes.EngineScheduler(host=host, port=port, tls=MutualTls(Role.SCHEDULER, files)))
 
@@ -118,19 +125,20 @@ def scheduler(ca: Path, certificate: Path, key: Path, host: str, port: int) -> N
 @click.argument("address", metavar="SCHEDULER")
 @_files
 @click.option("--name", default=nodes.node_name, help="Name of this node. [default: the machine's]")
-@click.option("--tasks", type=click.IntRange(1, 64), default=1, show_default=True, help="Tasks at the same time: cells.")
+@click.option(
+    "--tasks", type=click.IntRange(1, 64), default=1, show_default=True, help="Tasks at the same time: cells."
+)
 @click.option("--host", default=None, help="Address to listen on. [default: the one that reaches the scheduler]")
-def worker(address: str, ca: Path, certificate: Path, key: Path, name: str, tasks: int, host: str | None) -> None:
+def worker(address: str, files: Files, name: str, tasks: int, host: str | None) -> None:
     """Run this node's worker of the engine until it is stopped.
 
     \b
     Example:
       cji-cluster worker tls://10.0.0.4:8786 --ca ca.pem --certificate worker-node-1.pem --key worker-node-1.key
 
-    It hands the names of tasks to the fleet process of this node, over the socket that the environment's CJI_TASKS_SOCKET
-    names, /run/cji-tasks/tasks.sock by default. It ends when the scheduler does; its unit starts it again.
-    """
-    files = Files(ca=ca, certificate=certificate, key=key)
+    It hands the names of tasks to the fleet process of this node, over the socket that CJI_TASKS_SOCKET names in the
+    environment, /run/cji-tasks/tasks.sock by default. It ends when the scheduler does; its unit starts it again.
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
 
     _serve(
         lambda: nodes.EngineWorker(address, name=name, tasks=tasks, host=host, tls=MutualTls(Role.WORKER, files)),
@@ -141,20 +149,22 @@ def worker(address: str, ca: Path, certificate: Path, key: Path, name: str, task
 @click.argument("address", metavar="SCHEDULER")
 @_files
 @click.option("--job", "job_id", required=True, metavar="ID", help="The job's id, 32 hexadecimal digits.")
-@click.option("--header-sha384", required=True, metavar="HEX", help="SHA-384 of the job's header; `cji job submit` prints it.")
+@click.option(
+    "--header-sha384", required=True, metavar="HEX", help="SHA-384 of the job's header; `cji job submit` prints it."
+)
 @click.option("--yes", is_flag=True, help="Start without asking after the estimate.")
 @click.option("--again", is_flag=True, help="Run tasks again that have a result.")
-@click.option("--pairs-per-row", type=click.FloatRange(0), default=20.0, show_default=True, help="Of `link`, for the estimate.")
+@click.option(
+    "--pairs-per-row", type=click.FloatRange(0), default=20.0, show_default=True, help="Of `link`, for the estimate."
+)
 @click.option("--json", "json_output", is_flag=True, help="Print one JSON object at the end, and nothing else.")
 def run(
     address: str,
-    ca: Path,
-    certificate: Path,
-    key: Path,
+    *,
+    files: Files,
     job_id: str,
     header_sha384: str,
     pairs_per_row: float,
-    *,
     yes: bool,
     again: bool,
     json_output: bool,
@@ -163,29 +173,31 @@ def run(
 
     \b
     Example:
-      cji-cluster run tls://10.0.0.4:8786 --job 6b1f0c1e2d3a4b5c6d7e8f9001122334 --header-sha384 9c0e... \\
+      cji-cluster run tls://10.0.0.4:8786 --job 6b1f0c1e2d3a4b5c6d7e8f9001122334 --header-sha384 9c0e...
         --ca ca.pem --certificate conductor-ops.pem --key conductor-ops.key --yes
 
     If this command is interrupted, or its machine dies, repeat it: tasks that have a result are not run again. The
     result is fetched by the submitter (`cji job fetch`), who alone can open it.
-    """
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
     try:
         job = msgspec.convert({"job": job_id, "header_sha384": header_sha384}, Job)
     except msgspec.ValidationError as error:
         _fail(UNUSABLE, f"{error}. Give the id and the digest as `cji job submit` prints them.")
     if json_output and not yes:
         _fail(UNUSABLE, "--json asks no question: add --yes.")
-    files = Files(ca=ca, certificate=certificate, key=key)
     nodes.harden()
     display = Display(quiet=json_output)
     try:
         asyncio.run(_run(address, files, job, display, pairs_per_row=pairs_per_row, yes=yes, again=again))
-    except JobRefused as refused:
+    except JobRefusedError as refused:
         display.close()
         if json_output:
             click.echo(json.dumps(as_json(job, display.reports, refused=refused)))
-        _fail(TRY_AGAIN if refused.refused.retry_after_ms or refused.refused.reason == "NO_NODE" else REFUSED, str(refused))
-    except ClusterLost as error:
+        _fail(
+            TRY_AGAIN if refused.refused.retry_after_ms or refused.refused.reason == "NO_NODE" else REFUSED,
+            str(refused),
+        )
+    except ClusterLostError as error:
         _fail(TRY_AGAIN, f"{error}. Check the scheduler and its workers, then repeat the command.")
     display.close()
     if json_output:
@@ -202,7 +214,7 @@ async def _run(
         conductor = Conductor(job=job, cluster=cluster, events=events, again=again, reports=display.reports)
         cells = sum((await cluster.nodes()).values())
         if not cells:
-            raise ClusterLost("the scheduler has no workers")
+            raise ClusterLostError("the scheduler has no workers")
         start = await conductor.start()
         costs: Estimate = estimate(
             rows=start.rows or 0,

@@ -12,7 +12,7 @@ from typing import Any, Self
 from distributed import Client, get_worker
 from distributed.scheduler import KilledWorker
 
-from cji_engine.conductor import ClusterLost
+from cji_engine.conductor import ClusterLostError
 from cji_engine.messages import Answer, Request
 from cji_engine.task import run_task
 from cji_engine.tls import MutualTls
@@ -45,7 +45,7 @@ class DaskCluster:
         await self._disconnect()
 
     async def run(self, request: Request, *, avoid: frozenset[str]) -> tuple[str, Answer]:
-        """(node, answer); a node that dies leaves the task to others. Raises ClusterLost."""
+        """(node, answer); a node that dies leaves the task to others. Raises ClusterLostError."""
         client = await self._connected()
         allowed = [name for name in await self.nodes() if name not in avoid] if avoid else []
         # a key of its own: Dask would take a task of the same key for the same answer
@@ -54,22 +54,22 @@ class DaskCluster:
         try:
             node, answer = await future
         except KilledWorker as error:
-            raise ClusterLost("the node died") from error
+            raise ClusterLostError("the node died") from error
         except (OSError, TimeoutError, concurrent.futures.CancelledError) as error:
-            raise ClusterLost("the scheduler is away") from error
+            raise ClusterLostError("the scheduler is away") from error
         finally:
             # Dask forgets a task when its future is released
             future.release()
         return node, answer
 
     async def nodes(self) -> Mapping[str, int]:
-        """Threads of each node by name. Raises ClusterLost."""
+        """Threads of each node by name. Raises ClusterLostError."""
         client, now = await self._connected(), asyncio.get_running_loop().time()
         if now >= self._nodes_until:
             try:
                 found = await client.scheduler.identity()
             except OSError as error:
-                raise ClusterLost("the scheduler is away") from error
+                raise ClusterLostError("the scheduler is away") from error
             self._nodes = {str(one["name"]): int(one["nthreads"]) for one in found["workers"].values()}
             self._nodes_until = now + _NODES_SECONDS
         return self._nodes
@@ -88,7 +88,7 @@ class DaskCluster:
                         timeout=_CONNECT_SECONDS,
                     )
                 except (OSError, TimeoutError) as error:
-                    raise ClusterLost("the scheduler does not answer") from error
+                    raise ClusterLostError("the scheduler does not answer") from error
             return self._client
 
     async def _disconnect(self) -> None:

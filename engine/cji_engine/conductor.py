@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from cji_engine.messages import FINISH, NO_PLAN, PLAN, START, Answer, Done, Job, Refused, Request
 
-__all__ = ["Cluster", "Conductor", "Events", "JobRefused", "StageReport"]
+__all__ = ["Cluster", "Conductor", "Events", "JobRefusedError", "StageReport"]
 
 FIRST_DELAY_S: Final = 0.25
 LAST_DELAY_S: Final = 30.0
@@ -23,7 +23,7 @@ NODES_TO_ASK: Final = 3
 """A task that this number of nodes, or every node, refuses for good cannot run."""
 
 
-class ClusterLost(Exception):
+class ClusterLostError(Exception):
     """The cluster ended, or lost this task; another attempt may find it again."""
 
 
@@ -33,14 +33,14 @@ class Cluster(Protocol):
     async def run(self, request: Request, *, avoid: frozenset[str]) -> tuple[str, Answer]:
         """(node, answer) of one task, on a node that is not in `avoid`, unless there is no other.
 
-        Raises ClusterLost.
+        Raises ClusterLostError.
         """
 
     async def nodes(self) -> Mapping[str, int]:
-        """Tasks at the same time of each node. Raises ClusterLost."""
+        """Tasks at the same time of each node. Raises ClusterLostError."""
 
 
-class JobRefused(Exception):
+class JobRefusedError(Exception):
     """A task cannot run, and so the job cannot."""
 
     def __init__(self, request: Request, refused: Refused, tries: int) -> None:
@@ -94,12 +94,12 @@ class Conductor:
     reports: list[StageReport] = field(default_factory=list)
 
     async def start(self) -> Done:
-        """The stages up to the one that plans, rows and shards. Runs nothing. Raises JobRefused."""
+        """The stages up to the one that plans, rows and shards. Runs nothing. Raises JobRefusedError."""
         done, _tries = await self._task(START, 0, NO_PLAN)
         return done
 
     async def run(self) -> Done:
-        """All stages, and the receipt. Raises JobRefused."""
+        """All stages, and the receipt. Raises JobRefusedError."""
         plan = NO_PLAN
         known = dict((await self.start()).tasks or {PLAN: 1})
         ran = set[str]()
@@ -129,7 +129,7 @@ class Conductor:
         try:
             async with asyncio.TaskGroup() as group:
                 running = [group.create_task(one(number)) for number in range(tasks)]
-        except* JobRefused as refusals:
+        except* JobRefusedError as refusals:
             raise refusals.exceptions[0] from None
         return [task.result() for task in running]
 
@@ -162,10 +162,10 @@ class Conductor:
                     if len(final) >= min(NODES_TO_ASK, len(await self.cluster.nodes())):
                         break
                     delay = 0.0
-            except ClusterLost:
+            except ClusterLostError:
                 refused = Refused(reason="NO_NODE", stage=stage)
             await self.sleep(delay)
             if len(avoid) > len(final) and tries % NODES_TO_ASK == 0:
                 # those that were busy or away may be back
                 avoid = set(final)
-        raise JobRefused(request, refused, tries)
+        raise JobRefusedError(request, refused, tries)

@@ -1,4 +1,4 @@
-"""The cost of a job before it starts, by the model of docs/fleet.md. Measured on one kind of processor: an order of size.
+"""The cost of a job before it starts, by the model of docs/fleet.md: an order of size, measured on one processor.
 
 Of `link` with the default model: processor time is linear in rows and in compared pairs, the shuffle is linear in rows.
 The number of pairs is known after the stage that counts; before it, `pairs_per_row` stands for it.

@@ -34,7 +34,7 @@ FINISH: Final = "finish"
 """The stage of a request to sign the job's receipt."""
 NO_PLAN: Final = "none"
 
-Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_-]{0,63}\Z")]
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,31}\Z")]
 Reason = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z][A-Z0-9_]{0,63}\Z")]
 JobId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 Sha384 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{96}\Z")]

@@ -1,4 +1,4 @@
-"""Dask's scheduler and worker with what the engine leaves out: dashboards, spilling, nannies, preloads, other callers."""
+"""Dask's scheduler and worker without dashboards, HTTP, spilling, nannies, preloads, and callers of other roles."""
 
 import logging
 import os
@@ -57,7 +57,7 @@ class _NoHttp:
 
     http_application: Any
 
-    def start_http_server(self, routes: Any, dashboard_address: Any, **_options: Any) -> None:
+    def start_http_server(self, *_arguments: Any, **_options: Any) -> None:
         """Start none."""
         self.http_application = RoutingApplication([])
 

@@ -1,4 +1,4 @@
-"""What the conductor shows: an estimate, progress, and a table of the stages."""
+"""The output of the conductor: an estimate, progress, and a table of the stages."""
 
 import dataclasses
 import sys
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cji_engine.conductor import JobRefused, StageReport
+from cji_engine.conductor import JobRefusedError, StageReport
 from cji_engine.estimate import Estimate
 from cji_engine.messages import Job, Refused, Request
 
@@ -78,7 +78,7 @@ def show_stages(reports: list[StageReport]) -> None:
         )
 
 
-def as_json(job: Job, reports: list[StageReport], *, refused: JobRefused | None = None) -> dict[str, Any]:
+def as_json(job: Job, reports: list[StageReport], *, refused: JobRefusedError | None = None) -> dict[str, Any]:
     """The outcome of a job: `refused` is null for one that has its receipt."""
     why = None
     if refused is not None:

@@ -18,7 +18,7 @@ _DOMAIN: Final = "cji-engine"
 
 
 class Role(enum.StrEnum):
-    """What a process of the engine is, as its certificate states."""
+    """The part of a process in the engine, as its certificate states."""
 
     SCHEDULER = "scheduler"
     WORKER = "worker"

@@ -10,12 +10,12 @@ __all__ = ["SOCKET", "SOCKET_VARIABLE", "run_task"]
 
 SOCKET: Final = "/run/cji-tasks/tasks.sock"
 SOCKET_VARIABLE: Final = "CJI_TASKS_SOCKET"
-"""Where the socket is, in the environment of the engine's worker; no request names it."""
+"""Names the socket, in the environment of the engine's worker; no request names it."""
 _RETRY_MS: Final = 1000
 
 
 def run_task(request: Request) -> Answer:
-    """What the fleet process of this node answers. A socket that does not answer is a refusal: another node may run it.
+    """The answer of this node's fleet process. A socket that does not answer is a refusal: another node may run it.
 
     There is no timeout: a task takes as long as its cell, and the fleet process ends what takes too long.
     """

@@ -1,4 +1,4 @@
-"""Dask's TLS as the roles require it: version 1.3, certificates on both sides, and the name of the side that listens."""
+"""Dask's TLS as the roles require it: version 1.3, certificates on both sides, and the listening side's name."""
 
 import ssl
 from dataclasses import dataclass
