@@ -117,7 +117,6 @@ def scheduler(files: Files, host: str, port: int) -> None:
     It has no dashboard and no HTTP server. It answers certificates of conductors, and takes from certificates of
     workers what workers send.
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-
     _serve(lambda: nodes.EngineScheduler(host=host, port=port, tls=MutualTls(Role.SCHEDULER, files)))
 
 
@@ -139,7 +138,6 @@ def worker(address: str, files: Files, name: str, tasks: int, host: str | None) 
     It hands the names of tasks to the fleet process of this node, over the socket that CJI_TASKS_SOCKET names in the
     environment, /run/cji-tasks/tasks.sock by default. It ends when the scheduler does; its unit starts it again.
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-
     _serve(
         lambda: nodes.EngineWorker(address, name=name, tasks=tasks, host=host, tls=MutualTls(Role.WORKER, files)),
     )
