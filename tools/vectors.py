@@ -27,7 +27,7 @@ from worker.client.sources import fit
 from worker.client.spec import InputSpec
 from worker.compute.operations.deidentify import Deidentify, HmacToken
 from worker.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
-from worker.job import result_header
+from worker.job import OutputPart, result_header
 from worker.jose import SigningKey, b64url_decode, key_id, parse_recipient, public_jwk
 from worker.pairs import DecryptionPair, SigningPair
 from worker.suites import Suite
@@ -127,7 +127,8 @@ def _result(job: SealedJob, sent: list[bytes], signer: SigningKey) -> dict[str, 
     header, result_key = job.header, os.urandom(32)
     (to,) = header.recipients
     wrapped = wrap_result_key(parse_recipient(to.jwk, header.suite), result_key, header.sha384)
-    outputs = [("result", "person/1"), ("row_status", "row_status/1")]
+    schemas = {"result": "person/1", "row_status": "row_status/1"}
+    outputs = [OutputPart(name=name, schema=schema) for name, schema in schemas.items()]
     data = result_header(header, worker_id="worker-1", outputs=outputs, wrapped_keys=[wrapped])
     messages = list(arrow_messages(fit(_table(), InputSpec(schema="person/1")).open()))
     sealed = [list(seal_stream(result_key, output_aad(sha384(data), part), messages)) for part in range(2)]

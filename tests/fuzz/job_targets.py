@@ -265,7 +265,7 @@ def _collect(data: bytes) -> object:
 def _collected_fair(data: bytes, value: Any) -> bool:
     header, outputs, receipt = value
     whole = all(length == written <= len(data) for _, length, written in outputs)
-    return whole and tuple(name for name, _ in header.outputs) == tuple(name for name, *_ in outputs) and bool(receipt)
+    return whole and tuple(part.name for part in header.parts) == tuple(name for name, *_ in outputs) and bool(receipt)
 
 
 @functools.cache

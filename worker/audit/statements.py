@@ -6,9 +6,9 @@
     proof     = HMAC of the same JSON without `proof`, under a key that only holders of the job's data key have
 
 The signature binds the statement to the receipt key in `receipt_jwk`, whose evidence the statement names. The proof
-shows that this node was given the job's key, so the node that finishes the job need not appraise the others. A statement
-has one encoding. No claim depends on values of records but the rows of this task's shards: rows of shuffle streams are
-not among them, as the streams' padding hides these. docs/format.md §9.
+shows that this node was given the job's key, so the node that finishes the job need not appraise the others. A
+statement has one encoding. No claim depends on values of records but the rows of this task's shards: rows of shuffle
+streams are not among them, as the streams' padding hides these. docs/format.md §9.
 """
 
 from typing import Annotated, Final, Literal
@@ -17,13 +17,13 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from msgspec import UNSET, Meta, UnsetType
 
-from worker.audit.fields import Count, Hex32, Hex64, Hex96, KeyId, Token, Utc
+from worker.audit.fields import Count, Hex32, Hex96, KeyId, Token, Utc
 from worker.jose import SigningKey, b64url, b64url_decode, key_id, parse_canonical_verifying
 from worker.jose import sign as sign_message
 from worker.jose import verify as verify_message
 from worker.suites import Suite
 
-MAX_BYTES: Final = 2 << 20
+MAX_BYTES: Final = 1 << 20
 StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
 Number = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 
@@ -40,7 +40,7 @@ class StatedStream(msgspec.Struct, frozen=True, kw_only=True, array_like=True, f
 
 
 class StatedPart(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
-    """A part of the job, as an array: number, segments, bytes, SHA-256 over tags, and over all bytes, both base64url."""
+    """A part of the job, as an array: number, segments, bytes, base64url of SHA-256 over its tags and over its bytes."""
 
     part: Number
     segments: Count

@@ -2,9 +2,9 @@
 
     ready     header parsed again, result header made, while the keyholder writes the admission
     open      keys taken from their slot
-    sides     the inputs before the last are kept whole
-    stream    segment -> window -> batch -> operations -> outputs, one batch at a time
-    finish    last segment of the input verified, counts reconciled, outputs sealed and passed to the front
+    sides     the inputs before the records are kept whole
+    stream    segment -> window -> batch -> operations -> outputs, one batch at a time, shard after shard
+    finish    last segment of every input verified, counts reconciled, outputs sealed and passed to the front
     vouch     the counts go to the keyholder
 
 The front holds the last segments back until the receipt is on disk. Any refusal goes to the keyholder as a Reason and
@@ -40,7 +40,7 @@ from worker.ipc.messages import (
     ProgressMade,
     Summary,
 )
-from worker.job import LIMITS, Attribution, Header, InputPart, SizeClass, parse, result_header
+from worker.job import LIMITS, Attribution, Header, InputPart, OutputPart, SizeClass, parse, result_header
 from worker.jose import parse_recipient
 from worker.memory import Region
 from worker.records import StreamReader, check_schema
@@ -104,7 +104,7 @@ class CellJob:
         self._channels, self._header, self._plan, self._window = channels, header, planned, window
         self._context = context
         self._allowance = Allowance(rows=message.max_rows, max_bytes=message.max_bytes)
-        outputs = [(part.name, part.schema.schema_id) for part in planned.outputs]
+        outputs = [OutputPart(name=part.name, schema=part.schema.schema_id) for part in planned.outputs]
         result_key = os.urandom(DEK_BYTES)
         self._result_header = result_header(
             header,
@@ -118,13 +118,15 @@ class CellJob:
         digest = sha384(self._result_header)
         self._outputs = OutputParts(
             {
-                name: OutputStream(part=part, key=result_key, aad=output_aad(digest, part), emit=self._emit)
-                for part, (name, _) in enumerate(outputs)
+                output.name: OutputStream(part=part, key=result_key, aad=output_aad(digest, part), emit=self._emit)
+                for part, output in enumerate(outputs)
             }
         )
+        self._parts = header.parts
         self._received: list[CountedPart] = []
         self._sides: dict[str, list[pa.RecordBatch]] = {part.name: [] for part in header.inputs[:-1]}
         self._rows = 0
+        self._schema: pa.Schema | None = None
         self._pipeline: Pipeline | None = None
         self._reported = ("", 0)
 
@@ -152,8 +154,8 @@ class CellJob:
 
     @property
     def _part(self) -> InputPart:
-        """The input that is being read."""
-        return self._header.inputs[len(self._received)]
+        """The input of which a part is being read."""
+        return self._parts[len(self._received)]
 
     @property
     def _is_side(self) -> bool:
@@ -161,7 +163,7 @@ class CellJob:
 
     def _next_input(self) -> InputStream:
         part = len(self._received)
-        if part >= len(self._header.inputs):
+        if part >= len(self._parts):
             raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
         return InputStream(
             key=self._dek,
@@ -170,7 +172,7 @@ class CellJob:
         )
 
     def _end_input(self) -> None:
-        """The input that is being read is whole."""
+        """The part that is being read is whole."""
         received = self._input.finish()
         if self._is_side:
             self._check_side()
@@ -178,7 +180,8 @@ class CellJob:
         else:
             self._prepared()  # 0 rows is a valid job
             rows = self._rows
-        if self._part.rows_declared not in {None, rows}:
+        is_last = self._is_side or len(self._received) + 1 == len(self._parts)
+        if is_last and self._part.rows_declared not in {None, rows}:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
         self._received.append(received)
 
@@ -199,12 +202,20 @@ class CellJob:
         check_schema(self._part.schema, self._input.reader.schema)
 
     def _prepared(self) -> Pipeline:
-        """Once the records' schema is known: the operations, each on the output schema of the one before."""
-        if self._pipeline is not None:
-            return self._pipeline
+        """The pipeline, once the records' schema is known; every shard must have the same."""
         schema = self._input.reader.schema
         if schema is None:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
+        if self._pipeline is None:
+            self._pipeline, self._schema = self._new_pipeline(schema), schema
+        elif schema is not self._schema:
+            if not schema.equals(self._schema, check_metadata=True):
+                raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
+            self._schema = schema
+        return self._pipeline
+
+    def _new_pipeline(self, schema: pa.Schema) -> Pipeline:
+        """The operations, each prepared for the output schema of the one before."""
         columns, operations, keys = len(schema), list[PreparedOperation](), iter(self._project_keys)
         for planned in self._plan.operations:
             key = None if planned.signature.project is None else next(keys)
@@ -213,14 +224,13 @@ class CellJob:
             schema = operations[-1].output_schema
         result, *parts = self._plan.outputs
         self._outputs.begin({part.name: part.schema.arrow for part in parts} | {result.name: schema})
-        self._pipeline = Pipeline(operations, columns=columns, sink=self._outputs, progress=self._progress)
-        return self._pipeline
+        return Pipeline(operations, columns=columns, sink=self._outputs, progress=self._progress)
 
     # ------------------------------------------------------------------ out
 
     def _finish(self) -> None:
         self._end_input()
-        if len(self._received) != len(self._header.inputs):
+        if len(self._received) != len(self._parts):
             raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
         self._prepared().finish()
         if self._outputs.counted["row_status"] != self._rows:

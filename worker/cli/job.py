@@ -190,7 +190,8 @@ def _write(
 ) -> tuple[dict[str, RowSummary], list[str]]:
     """Write all files; the summary of each row status, and what the operations say about their outputs."""
     summaries = dict[str, RowSummary]()
-    for name, schema in result.header.outputs:
+    for output in result.header.outputs:
+        name, schema = output.name, output.schema
         batches = read_output(result, recipient, name)
         if schema == ROW_STATUS:
             about = inputs.get(name.removesuffix("_status"), inputs[INPUT_NAME])

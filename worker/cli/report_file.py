@@ -28,7 +28,7 @@ def opened_job(
 
     return Job(
         operations=[each.parameters for each in plan.operations],
-        outputs=dict(result.header.outputs),
+        outputs={output.name: output.schema for output in result.header.outputs},
         read=partial(read_output, result, recipient),
         sides={name: partial(read_side, name) for name in inputs if name != INPUT_NAME},
         facts={

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from worker.client.errors import Unverified
 from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
-from worker.job import LIMITS, Header
+from worker.job import LIMITS, Header, OutputPart
 from worker.wire.v1 import worker_pb2 as pb
 
 RESULT: Final = "result"
@@ -36,8 +36,18 @@ class ResultHeader:
     sha384: bytes
     job_header_sha384: bytes
     worker_id: str
-    outputs: tuple[tuple[str, str], ...]
+    outputs: tuple[OutputPart, ...]
     wrapped: dict[str, bytes]
+
+    @property
+    def parts(self) -> tuple[OutputPart, ...]:
+        """The output of each part, by the number of the part."""
+        return tuple(output for output in self.outputs for _ in range(output.shards))
+
+    def parts_of(self, name: str) -> range:
+        """The numbers of the parts of an output."""
+        numbers = [number for number, output in enumerate(self.parts) if output.name == name]
+        return range(numbers[0], numbers[-1] + 1)
 
 
 def parse_result_header(data: bytes, job: Header) -> ResultHeader:
@@ -54,6 +64,7 @@ def parse_result_header(data: bytes, job: Header) -> ResultHeader:
     _require(message.job_header_sha384 == job.sha384, "wrong job header")
     names = [part.name for part in message.outputs]
     _require(len(set(names)) == len(names) <= LIMITS.parts and {RESULT, ROW_STATUS} <= set(names), "outputs")
+    _require(all(part.shards != 1 and part.shards <= LIMITS.shards for part in message.outputs), "shards")
     wrapped = {each.key_id: each.wrapped_dek for each in message.recipients}
     asked = {recipient.key_id for recipient in job.recipients}
     _require(len(message.recipients) == len(wrapped) and set(wrapped) == asked, "wrong recipients")
@@ -62,7 +73,9 @@ def parse_result_header(data: bytes, job: Header) -> ResultHeader:
         sha384=hashlib.sha384(data).digest(),
         job_header_sha384=job.sha384,
         worker_id=message.worker_id,
-        outputs=tuple((part.name, part.schema) for part in message.outputs),
+        outputs=tuple(
+            OutputPart(name=part.name, schema=part.schema, shards=part.shards or 1) for part in message.outputs
+        ),
         wrapped=wrapped,
     )
 
@@ -118,7 +131,10 @@ class Collector:
         match kind:
             case "accepted":
                 self.header = parse_result_header(message.accepted.result_header, self._job)
-                self.outputs = [Output(name=name, schema=schema, file=_spool()) for name, schema in self.header.outputs]
+                parts = self.header.parts
+                if len(parts) > LIMITS.parts:
+                    raise Unverified("result_header", "too many parts")
+                self.outputs = [Output(name=part.name, schema=part.schema, file=_spool()) for part in parts]
             case "progress":
                 self._report(message.progress)
             case "segment":

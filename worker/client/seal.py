@@ -14,7 +14,8 @@ from pathlib import Path
 from worker.client.errors import SpecError
 from worker.client.keys import PinnedKey, ProjectKey, load_project_key, recipient_thumbprints
 from worker.client.parts import arrow_messages, seal_stream
-from worker.client.sources import FittedSource, Source, fit
+from worker.client.shards import number_of_shards, split
+from worker.client.sources import Batches, FittedSource, Source, fit
 from worker.client.spec import InputSpec, JobSpec, read_file_bytes
 from worker.compute.parameters import Parameters, ParametersError, Sealing
 from worker.compute.registry import Plan, operation_of, plan
@@ -41,7 +42,7 @@ INPUT_NAME = "records"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedJob:
-    """A signed header, the plan that it carries, how each part is read, and the data key that parts are sealed with."""
+    """A signed header, the plan that it carries, how each input is read, and the data key that seals the parts."""
 
     header: Header
     signature: bytes
@@ -49,14 +50,31 @@ class SealedJob:
     _inputs: tuple[InputSpec, ...] = field(repr=False)
     _dek: bytes = field(repr=False)
 
-    def fit(self, part: int, source: Source, *, before_batch: Callable[[], None] = lambda: None) -> FittedSource:
-        """The records of input `part` as the job's spec states, read once from start to end (`sources.fit`)."""
-        return fit(source, self._inputs[part], before_batch=before_batch)
+    def fit(self, number: int, source: Source, *, before_batch: Callable[[], None] = lambda: None) -> FittedSource:
+        """The records of an input as the job's spec states, read once from start to end (`sources.fit`)."""
+        return fit(source, self._inputs[number], before_batch=before_batch)
+
+    def seal_parts(self, number: int, source: Source) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """(part, its sealed segments) for every part of an input, in order; every call starts new FLOE streams.
+
+        The input is read once, so the segments of a part must be used up before the next part. SpecError for an input
+        in several shards that can be read only once.
+        """
+        fitted = self.fit(number, source)
+        given = fitted.open()
+        shards = split(given.batches, rows=fitted.rows, shards=self.header.inputs[number].shards)
+        for part, batches in enumerate(shards, start=number):
+            messages = arrow_messages(Batches(schema=given.schema, batches=batches))
+            yield part, seal_stream(self._dek, input_aad(self.header.sha384, part), messages)
 
     def seal_part(self, part: int, source: Source) -> Iterator[bytes]:
-        """The sealed segments of input `part`; every call starts a new FLOE stream."""
-        messages = arrow_messages(self.fit(part, source).open())
-        return seal_stream(self._dek, input_aad(self.header.sha384, part), messages)
+        """The sealed segments of one part, from the whole of its input; every call starts a new FLOE stream."""
+        for number, segments in self.seal_parts(min(part, len(self.header.inputs) - 1), source):
+            if number == part:
+                return segments
+            for _ in segments:
+                pass
+        raise ValueError("the job has no such part")
 
 
 def seal(
@@ -71,14 +89,15 @@ def seal(
     """Seal one job of `spec` to the worker's pinned key.
 
     `project_key` is needed if a column is keyed and the spec names no file with the key. `rows`, if known, are declared
-    in the header. `now` is aware UTC. Raises SpecError before anything is signed if the spec violates a rule of the
-    header or of an operation.
+    in the header; a spec with `shard_rows` needs them. `now` is aware UTC. Raises SpecError before anything is signed
+    if the spec violates a rule of the header or of an operation.
     """
     _check_keys(spec, kek, signing_key)
     created = (now or datetime.now(UTC)).replace(microsecond=0)
     dek, wrapped_dek = new_dek(kek.wrapping, spec.suite)
     inputs = [InputPart(name=name, schema=side.schema) for name, side in spec.sides.items()]
-    inputs.append(InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows))
+    shards = number_of_shards(spec, rows)
+    inputs.append(InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows, shards=shards))
     operations = _operations(spec, dek, project_key, today=created.date())
     planned = _plan(spec, operations, {part.name: part.schema for part in inputs})
     try:

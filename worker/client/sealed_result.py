@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from worker.audit import VerifiedReceipt
 from worker.client.attested import AttestedWorker
@@ -16,11 +17,15 @@ from worker.client.result import ROW_STATUS, Output, ResultHeader
 from worker.envelope import output_aad, unwrap_result_key
 from worker.errors import Refusal
 from worker.jose import key_id
+from worker.records import ROW_STATUS as ROW_STATUS_SCHEMA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedResult:
-    """Outputs as received, and the receipt that vouches for their digests. Close it to release the ciphertext."""
+    """Outputs as received, part by part, and the receipt that vouches for their digests.
+
+    Close it to release the ciphertext.
+    """
 
     job_id: bytes
     header: ResultHeader
@@ -31,7 +36,7 @@ class SealedResult:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the outputs; always `result` and `row_status`, in the order of the result header."""
-        return tuple(output.name for output in self.outputs)
+        return tuple(output.name for output in self.header.outputs)
 
     def close(self) -> None:
         """Release the sealed bytes."""
@@ -55,16 +60,28 @@ def read_output(result: SealedResult, private_key: RecipientPrivateKey, name: st
     """
     if name not in result.names:
         raise SpecError(f"the result has no output {name}", remedy=f"Choose one of {', '.join(result.names)}.")
-    part = result.names.index(name)
-    output = result.outputs[part]
-    output.file.seek(0)
-    rows = 0
-    aad = output_aad(result.header.sha384, part)
-    for batch in open_part(_result_key(result, private_key), aad, output.file, name=name):
-        rows += batch.num_rows
-        yield batch
+    key, rows, schema = _result_key(result, private_key), 0, None
+    for part in result.header.parts_of(name):
+        output = result.outputs[part]
+        output.file.seek(0)
+        before = rows
+        for batch in open_part(key, output_aad(result.header.sha384, part), output.file, name=name):
+            if schema is None:
+                yield batch
+            elif not batch.schema.equals(schema, check_metadata=True):
+                raise Unverified(name, "its shards have different schemas")
+            schema = batch.schema
+            if batch.num_rows:
+                yield _renumbered(batch, before) if output.schema == ROW_STATUS_SCHEMA and before else batch
+            rows += batch.num_rows
     if name == ROW_STATUS and rows != result.receipt.claims.volumes.rows_in:
         raise Unverified(ROW_STATUS, "not exactly one row for each input row")
+
+
+def _renumbered(status: pa.RecordBatch, first: int) -> pa.RecordBatch:
+    """The status of rows of a shard, which numbers its own from 0; `first` rows are in the shards before it."""
+    rows = pc.add(status.column("row"), pa.scalar(first, pa.uint64()))
+    return status.set_column(status.schema.get_field_index("row"), status.schema.field("row"), rows)
 
 
 def open_result(result: SealedResult, private_key: RecipientPrivateKey) -> dict[str, pa.Table]:

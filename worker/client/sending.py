@@ -45,14 +45,15 @@ class Sender(Iterator[pb.RunRequest]):
     ) -> Iterator[pb.RunRequest]:
         yield pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature))
         total = 0
-        for part, source in enumerate(sources):
-            digest, start = hashlib.sha256(), total
-            for index, data in enumerate(job.seal_part(part, source)):
-                digest.update(data)
-                yield pb.RunRequest(segment=pb.Segment(part=part, index=index, data=data))
-                total += len(data)
-                if progress is not None:
-                    progress("sent", total)
-            name = job.header.inputs[part].name
-            self.sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=total - start))
+        for number, source in enumerate(sources):
+            for part, segments in job.seal_parts(number, source):
+                digest, start = hashlib.sha256(), total
+                for index, data in enumerate(segments):
+                    digest.update(data)
+                    yield pb.RunRequest(segment=pb.Segment(part=part, index=index, data=data))
+                    total += len(data)
+                    if progress is not None:
+                        progress("sent", total)
+                name = job.header.inputs[number].name
+                self.sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=total - start))
         yield pb.RunRequest(finish=pb.Finish())

@@ -100,7 +100,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `recipients` holds public JWKs of the suite as JSON text, or names of files that contain one. `valid_hours` is the
     time from sealing to `not_after`; `deadline_seconds` is the maximum duration of a run. `operations` run in order;
-    `sides` are named for the role that an operation gives them.
+    `sides` are named for the role that an operation gives them. The records are sealed in `shards` parts, or in
+    parts of about `shard_rows` rows; a spec has one of the two.
     """
 
     audience: _Text
@@ -123,10 +124,14 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     size_class: Literal["exact", "power_of_two"] = "exact"
     valid_hours: Annotated[int, Meta(ge=1, le=24)] = 24
     deadline_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3_600
+    shards: Annotated[int, Meta(ge=1, le=LIMITS.shards)] = 1
+    shard_rows: Annotated[int, Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:
         if (self.suite is Suite.HYBRID_1) is (self.ml_kem_thumbprint is None):
             raise ValueError("suite hybrid-1 and ml_kem_thumbprint belong together")
+        if self.shards > 1 and self.shard_rows is not None:
+            raise ValueError("a job has either shards or shard_rows")
 
 
 def decode_spec(text: bytes | str) -> JobSpec:

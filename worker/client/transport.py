@@ -172,6 +172,11 @@ class SyncClient:
         names = [part.name for part in job.header.inputs]
         if set(inputs) != set(names):
             raise SpecError(f"the job's inputs are {', '.join(names)}")
+        if len(job.header.parts) > LIMITS.parts:
+            raise SpecError(
+                f"the job has {len(job.header.parts)} parts, and one machine takes {LIMITS.parts}",
+                remedy="Seal it in fewer shards.",
+            )
         stop = cancellation or Cancellation()
         until, wait = time.monotonic() + deadline, _FIRST_WAIT
 
@@ -181,7 +186,7 @@ class SyncClient:
             if time.monotonic() >= until:
                 raise SpecError("the input was not read within the deadline")
 
-        sources = [job.fit(part, inputs[name], before_batch=in_time) for part, name in enumerate(names)]
+        sources = [job.fit(number, inputs[name], before_batch=in_time) for number, name in enumerate(names)]
         while True:
             try:
                 return self._attempt(

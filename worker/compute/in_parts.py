@@ -71,7 +71,7 @@ class Task(Protocol):
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of the records; the same in all shards."""
+        """The Arrow schema of the records, the same in all shards; only in a stage that reads them."""
 
     @property
     def context(self) -> Context:
@@ -163,7 +163,7 @@ class InParts:
 
     @property
     def status_stage(self) -> Stage | None:
-        """The stage that calls `Task.status`: that with the output `row_status`, else the last one that reads records."""
+        """The stage that calls `Task.status`: that with the output `row_status`, else the last that reads records."""
         marked = [stage for stage in self.stages if ROW_STATUS_OUTPUT in stage.outputs]
         return next(reversed(marked or [stage for stage in self.stages if stage.records]), None)
 

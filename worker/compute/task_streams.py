@@ -27,7 +27,7 @@ PLAN_STAGE: Final = "plan"
 """The first stage of operations that have none that plans."""
 MAX_STREAMS: Final = 1 << 17
 """Of shuffle streams in one job; bounds whoever compares them."""
-MAX_TASK_STREAMS: Final = 1 << 13
+MAX_TASK_STREAMS: Final = 1 << 12
 """Of one task, either way."""
 
 
@@ -135,10 +135,9 @@ class TaskStreams:
 
     def read_by(self, stage: Stage, number: int) -> tuple[Stream, ...]:
         """The input streams of a task."""
-        streams: list[Stream] = [
-            PartStream(at, name) for at, name in enumerate(self.inputs[:-1]) if name in stage.sides
-        ]
-        streams += [PartStream(sides + number, self.inputs[-1])] if stage.records else []
+        *names, records = self.inputs
+        streams: list[Stream] = [PartStream(at, name) for at, name in enumerate(names) if name in stage.sides]
+        streams += [PartStream(len(names) + number, records)] if stage.records else []
         for name in stage.reads:
             at, edge, producers = self._edge(name)
             consumer = number if edge.each else TO_ALL

@@ -13,6 +13,7 @@ from worker.job.header import (
     Recipient,
     SizeClass,
     check_audience,
+    check_parts,
     check_times,
     parse,
 )
@@ -29,7 +30,7 @@ from worker.job.policy import (
     Submitter,
     access_request,
 )
-from worker.job.result_header import result_header
+from worker.job.result_header import OutputPart, result_header
 from worker.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "JobId",
     "Limits",
     "Open",
+    "OutputPart",
     "Phase",
     "Policy",
     "PolicyInvalid",
@@ -64,6 +66,7 @@ __all__ = [
     "advance",
     "certificate_uri",
     "check_audience",
+    "check_parts",
     "check_times",
     "identity_sha256",
     "is_ori",

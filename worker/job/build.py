@@ -69,7 +69,8 @@ def new_header(
 
 
 def _input(part: InputPart) -> worker_pb2.InputPart:
-    return worker_pb2.InputPart(name=part.name, schema=part.schema, rows_declared=part.rows_declared)
+    shards = 0 if part.shards == 1 else part.shards
+    return worker_pb2.InputPart(name=part.name, schema=part.schema, rows_declared=part.rows_declared, shards=shards)
 
 
 def _timestamp(moment: datetime) -> Timestamp:

@@ -61,11 +61,12 @@ class SizeClass(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputPart:
-    """One input table; its place in `Header.inputs` is the part number."""
+    """One input table, in `shards` parts; `rows_declared` is of all of them. Only the records may have several."""
 
     name: str
     schema: str
     rows_declared: int | None = None
+    shards: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,12 @@ class Header:
         """The schema id of each input by its name, in part order."""
         return {part.name: part.schema for part in self.inputs}
 
+    @property
+    def parts(self) -> tuple[InputPart, ...]:
+        """The input of each part, by the number of the part: side tables, then the shards of the records."""
+        *sides, records = self.inputs
+        return (*sides, *(records,) * records.shards)
+
     def __repr__(self) -> str:
         return f"Header(job_id={self.job_id.hex()})"
 
@@ -134,6 +141,12 @@ def check_times(header: Header, now: datetime) -> None:
         raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
     if not header.created - LIMITS.skew <= now <= header.not_after:
         raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
+
+
+def check_parts(header: Header) -> None:
+    """Raise Refusal(LIMIT_EXCEEDED) for a job of more parts than Run takes."""
+    if len(header.parts) > LIMITS.parts:
+        raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.ADMIT)
 
 
 def check_audience(header: Header, audience: str) -> None:
@@ -199,12 +212,16 @@ def _inputs(message: worker_pb2.JobHeader) -> tuple[InputPart, ...]:
     for part in message.inputs:
         _require(_NAME.fullmatch(part.name) is not None, "input name")
         _require(_SCHEMA.fullmatch(part.schema) is not None, "input schema")
+        # one shard is written as none, so that equal values have equal bytes
+        _require(part.shards != 1 and part.shards <= LIMITS.shards, "shards")
     _distinct([part.name for part in message.inputs], "input names")
+    _require(not any(part.shards for part in message.inputs[:-1]), "shards of a side table")
     return tuple(
         InputPart(
             name=part.name,
             schema=part.schema,
             rows_declared=part.rows_declared if part.HasField("rows_declared") else None,
+            shards=part.shards or 1,
         )
         for part in message.inputs
     )

@@ -30,7 +30,9 @@ class Limits:
     # Arrow batches: what one arena window must hold.
     batch_rows: int = 65_536
     batch_bytes: int = 16 * MIB
+    # Parts of Run, each way; a job by reference may have more, because its records may be many shards.
     parts: int = 16
+    shards: int = 1024  # of the records, and of an output
     job_bytes: int = TIB  # ciphertext of all input parts together
     operations: int = 8
     recipients: int = 8

@@ -140,7 +140,7 @@ class Effects:
             self._front.send(
                 Admitted(
                     call=job.call,
-                    inputs=len(header.inputs),
+                    inputs=len(header.parts),
                     outputs=len(job.admission.plan.outputs),
                     steps=STEPS,
                 ),
@@ -189,7 +189,7 @@ class Effects:
         header, reference = job.admission.header, job.admission.plan.reference
         if job.agreed is None or reference is None or not reference.seconds:
             return
-        part = [part.name for part in header.inputs].index(reference.side)
+        part = [part.name for part in header.parts].index(reference.side)
         self._references.retain(
             job.reference_slot,
             owner=job.admission.owner,

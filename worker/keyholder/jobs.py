@@ -25,7 +25,7 @@ from worker.ipc.messages import (
     Summary,
     Witnessed,
 )
-from worker.job import Header
+from worker.job import Header, check_parts
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import Admission, AdmittedJob
 from worker.keyholder.cells import Cells
@@ -179,6 +179,7 @@ class Jobs:
 
     def _check(self, request: Admit, header: Header) -> Admission:
         self._delivery.require()
+        check_parts(header)
         return self._admission.check(request, header, holdings=self._custody.holdings, now=datetime.now(UTC))
 
     def _wait(self, request: Admit, header: Header, admission: Admission) -> None:

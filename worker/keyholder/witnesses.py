@@ -22,7 +22,7 @@ from worker.audit import DisagreementAbout, PartDigest, Volumes
 from worker.compute.registry import SCHEMAS, Plan
 from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, sha384, wrapped_result_key_bytes
 from worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
-from worker.job import Header, result_header
+from worker.job import Header, OutputPart, result_header
 from worker.jose import parse_recipient
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -56,7 +56,7 @@ def agree(header: Header, plan: Plan, *, worker_id: str, cell: Summary, front: W
     rows_out = cell.rows_out[_RESULT]
     subjects = (rows for part, rows in zip(plan.outputs, cell.rows_out, strict=True) if part.of_subjects)
     return Agreed(
-        inputs=_digests([part.name for part in header.inputs], front.inputs),
+        inputs=_digests([part.name for part in header.parts], front.inputs),
         outputs=_digests([part.name for part in plan.outputs], front.outputs),
         result_header_sha384=front.result_header_sha384,
         volumes=Volumes(
@@ -76,7 +76,7 @@ def _differences(
     own = _result_header(header, plan, worker_id, cell.result_header)
     if own is None or own != cell.result_header or sha384(own) != front.result_header_sha384:
         yield "result_header"
-    inputs = _same(len(header.inputs), cell.inputs, front.inputs)
+    inputs = _same(len(header.parts), cell.inputs, front.inputs)
     outputs = _same(len(plan.outputs), cell.outputs, front.outputs)
     if not inputs:
         yield "inputs"
@@ -99,7 +99,7 @@ def _result_header(header: Header, plan: Plan, worker_id: str, theirs: bytes) ->
     recipients = [parse_recipient(each.jwk, header.suite) for each in header.recipients]
     if [len(key) for key in keys] != [wrapped_result_key_bytes(each) for each in recipients]:
         return None
-    outputs = [(part.name, part.schema.schema_id) for part in plan.outputs]
+    outputs = [OutputPart(name=part.name, schema=part.schema.schema_id) for part in plan.outputs]
     return result_header(header, worker_id=worker_id, outputs=outputs, wrapped_keys=keys)
 
 
@@ -110,16 +110,17 @@ def _possible(header: Header, plan: Plan, cell: Summary) -> bool:
     if header.inputs[-1].rows_declared not in {None, cell.rows_in}:
         return False
     schemas = [SCHEMAS[header.inputs[-1].schema], *(part.schema for part in plan.outputs)]
-    counts, rows = (cell.inputs[-1], *cell.outputs), (cell.rows_in, *cell.rows_out)
+    shards = cell.inputs[len(header.inputs) - 1 :]
+    counts, rows = (shards, *((part,) for part in cell.outputs)), (cell.rows_in, *cell.rows_out)
     return all(
-        n * schema.least_row_bits <= 8 * _plain_bytes(count)
-        for n, schema, count in zip(rows, schemas, counts, strict=True)
+        n * schema.least_row_bits <= 8 * _plain_bytes(parts)
+        for n, schema, parts in zip(rows, schemas, counts, strict=True)
     )
 
 
-def _plain_bytes(part: CountedPart) -> int:
-    """Bytes of plaintext in a part."""
-    return part.bytes - FLOE_HEADER_BYTES - OVERHEAD_BYTES * part.segments
+def _plain_bytes(parts: Sequence[CountedPart]) -> int:
+    """Bytes of plaintext in the parts of a table."""
+    return sum(part.bytes - FLOE_HEADER_BYTES - OVERHEAD_BYTES * part.segments for part in parts)
 
 
 def _digests(names: Sequence[str], parts: Sequence[SealedPart]) -> tuple[PartDigest, ...]:

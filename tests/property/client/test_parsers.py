@@ -87,7 +87,7 @@ def test_altered_result_headers(at: int, by: int) -> None:
         parsed = parse_result_header(bytes(data), HEADER)
         # what may differ is what the receipt's digest of these bytes will catch
         assert set(parsed.wrapped) == {"A" * 43}
-        assert {"result", "row_status"} <= {name for name, _ in parsed.outputs}
+        assert {"result", "row_status"} <= {part.name for part in parsed.outputs}
 
 
 @given(st.lists(MESSAGES, max_size=8))
@@ -98,7 +98,7 @@ def test_streams_of_messages(messages: list[pb.RunResponse]) -> None:
         for message in messages:
             collector.take(message)
         header, outputs, _ = collector.finish()
-        assert len(outputs) == len(header.outputs)
+        assert len(outputs) == len(header.parts)
         assert all(output.ended for output in outputs)
     except Unverified:
         pass

@@ -18,6 +18,7 @@ from worker.job import (
     Recipient,
     SizeClass,
     check_audience,
+    check_parts,
     check_times,
     is_ori,
     new_header,
@@ -118,6 +119,25 @@ def test_rows_declared_is_absent_or_a_number() -> None:
     assert parse(made(inputs=[InputPart(name="people", schema="person/1")])).inputs[0].rows_declared is None
 
 
+def test_the_records_may_be_many_parts_and_side_tables_are_one_each() -> None:
+    side, records = InputPart(name="link_to", schema="person/1"), InputPart(name="r", schema="person/1", shards=1024)
+    header = parse(made(inputs=[side, records]))
+    assert header.inputs == (side, records)
+    assert header.parts == (side, *[records] * 1024)
+    assert parse(GOOD).parts == tuple(VALUES["inputs"])
+
+
+@pytest.mark.parametrize(("shards", "runs"), [(1, True), (15, True), (16, False), (1024, False)])
+def test_a_run_takes_sixteen_parts(shards: int, runs: bool) -> None:
+    side, records = InputPart(name="link_to", schema="person/1"), InputPart(name="r", schema="person/1", shards=shards)
+    header = parse(made(inputs=[side, records]))
+    if runs:
+        check_parts(header)
+    else:
+        with refused(Reason.LIMIT_EXCEEDED):
+            check_parts(header)
+
+
 def test_the_repr_of_a_header_tells_no_text_of_it() -> None:
     assert repr(parse(GOOD)) == f"Header(job_id={VALUES['job_id'].hex()})"
 
@@ -165,6 +185,18 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("input name", {"inputs": [worker_pb2.InputPart(name="../p", schema="person/1")]}),
     ("input schema", {"inputs": [worker_pb2.InputPart(name="p")]}),
     ("input schema", {"inputs": [worker_pb2.InputPart(name="p", schema="person")]}),
+    ("shards", {"inputs": [worker_pb2.InputPart(name="p", schema="person/1", shards=1)]}),
+    ("shards", {"inputs": [worker_pb2.InputPart(name="p", schema="person/1", shards=1025)]}),
+    ("shards", {"inputs": [worker_pb2.InputPart(name="p", schema="person/1", shards=2**32 - 1)]}),
+    (
+        "shards of a side table",
+        {
+            "inputs": [
+                worker_pb2.InputPart(name="p", schema="person/1", shards=2),
+                worker_pb2.InputPart(name="q", schema="person/1"),
+            ]
+        },
+    ),
     ("number of operations", {"operations": None}),
     ("number of operations", {"operations": [OPERATION] * 9}),
     ("operation not set", {"operations": [OPERATION, worker_pb2.Operation()]}),

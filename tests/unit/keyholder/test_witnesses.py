@@ -11,7 +11,7 @@ from worker.audit import PartDigest
 from worker.compute.registry import plan
 from worker.envelope import sha384
 from worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
-from worker.job import InputPart, parse, result_header
+from worker.job import InputPart, OutputPart, parse, result_header
 from worker.keyholder.witnesses import Disagreement, agree
 from worker.records import SCHEMAS
 from worker.wire.v1 import worker_pb2 as pb
@@ -22,7 +22,7 @@ HEADER = parse(
     make(recipients=[OURS, THEIRS], inputs=[InputPart(name="people", schema="person/1", rows_declared=ROWS)])
 )
 PLAN = plan(HEADER.operations, HEADER.input_schemas)
-OUTPUTS = [(part.name, part.schema.schema_id) for part in PLAN.outputs]
+OUTPUTS = [OutputPart(name=part.name, schema=part.schema.schema_id) for part in PLAN.outputs]
 KEYS = [b"\x01" * 384, b"\x02" * 384]
 
 
@@ -83,7 +83,7 @@ def test_rows_and_subjects_follow_the_plan() -> None:
     own = result_header(
         header,
         worker_id="w",
-        outputs=[(part.name, part.schema.schema_id) for part in planned.outputs],
+        outputs=[OutputPart(name=part.name, schema=part.schema.schema_id) for part in planned.outputs],
         wrapped_keys=KEYS[:1],
     )
     cell = Summary(inputs=(INPUT,), outputs=parts, result_header=own, rows_in=40, rows_out=tuple(rows))
@@ -116,7 +116,7 @@ def test_both_leave_the_same_part_out(side: str) -> None:
 FOREIGN: dict[str, Callable[[], bytes]] = {
     "of another job": lambda: made(header=parse(make(job_id=b"k" * 16, recipients=[OURS, THEIRS]))),
     "of another worker": lambda: made(worker_id="v"),
-    "another output": lambda: made(outputs=[("other", "person/1"), *OUTPUTS[1:]]),
+    "another output": lambda: made(outputs=[OutputPart(name="other", schema="person/1"), *OUTPUTS[1:]]),
     "one output less": lambda: made(outputs=OUTPUTS[:1]),
     "recipients exchanged": lambda: made(header=parse(make(recipients=[THEIRS, OURS]))),
     "one recipient less": lambda: made(header=parse(make(recipients=[OURS])), wrapped_keys=KEYS[:1]),
@@ -150,6 +150,28 @@ def test_the_caller_received_the_same_header() -> None:
 )
 def test_rows_fit_the_job_and_each_other(rows_in: int, rows_out: tuple[int, ...]) -> None:
     assert about(cell=replace(CELL, rows_in=rows_in, rows_out=rows_out)) == ("rows",)
+
+
+def test_rows_may_be_spread_over_the_shards_of_the_records() -> None:
+    """Three shards of one third of the bytes hold the rows of one part, and two do not."""
+    for shards, doubt in ((3, ()), (2, ("rows",))):
+        records = InputPart(name="people", schema="person/1", rows_declared=ROWS, shards=shards)
+        header = parse(make(recipients=[OURS, THEIRS], inputs=[records]))
+        plain = -(-ROWS * SCHEMAS["person/1"].least_row_bits // 24)
+        parts = [counted(number, plain) for number in range(shards)]
+        cell = replace(CELL, inputs=tuple(parts), result_header=made(header=header))
+        front = replace(
+            FRONT,
+            inputs=tuple(SealedPart(sha256=bytes(32), counted=part) for part in parts),
+            result_header_sha384=sha384(cell.result_header),
+        )
+        if doubt:
+            with pytest.raises(Disagreement) as caught:
+                agree(header, PLAN, worker_id="w", cell=cell, front=front)
+            assert caught.value.about == doubt
+        else:
+            agreed = agree(header, PLAN, worker_id="w", cell=cell, front=front)
+            assert [part.name for part in agreed.inputs] == ["people"] * shards
 
 
 def test_a_status_takes_17_bytes() -> None:

@@ -14,6 +14,7 @@ from worker.ipc.messages.front_cell import (
     ProgressMade,
 )
 from worker.ipc.messages.front_keyholder import (
+    STATEMENT_CHUNK,
     Abort,
     Admit,
     Admitted,
@@ -31,12 +32,17 @@ from worker.ipc.messages.front_keyholder import (
     PublishedKey,
     Ready,
     RefusedCalls,
+    Stated,
+    StatementData,
+    StatementsDone,
     Witnessed,
+    WitnessedStreams,
 )
 from worker.ipc.messages.keyholder_cell import (
     CellFailed,
     CellFaulted,
     CellFromKeyholder,
+    CountedStreams,
     FaultClass,
     KeyholderFromCell,
     KeysReady,
@@ -53,11 +59,16 @@ from worker.ipc.messages.keyholder_zygote import (
     ZygoteFromKeyholder,
 )
 from worker.ipc.messages.parts import (
+    CHUNK,
     MAX_AUTHORIZATION,
+    MAX_PLAN,
     MAX_PRESENTED,
+    MAX_STREAMS,
     CountedPart,
+    FinishOrder,
     Presented,
     SealedPart,
+    TaskOrder,
     Transport,
 )
 from worker.ipc.messages.reload import (
@@ -113,12 +124,16 @@ from worker.ipc.messages.supervisor import (
 from worker.ipc.messages.zygote_cell import Confined
 
 __all__ = [
+    "CHUNK",
     "DURATIONS_S",
     "MAX_AUTHORIZATION",
     "MAX_DELIVERIES",
     "MAX_KEYS",
+    "MAX_PLAN",
     "MAX_PRESENTED",
+    "MAX_STREAMS",
     "SEVERAL",
+    "STATEMENT_CHUNK",
     "SUPERVISOR_FROM",
     "AbandonReload",
     "Abort",
@@ -143,6 +158,7 @@ __all__ = [
     "Confined",
     "ControlFromSupervisor",
     "CountedPart",
+    "CountedStreams",
     "DeliveryReport",
     "Drain",
     "Drained",
@@ -152,6 +168,7 @@ __all__ = [
     "FetchReceipt",
     "FetchedReceipt",
     "Finish",
+    "FinishOrder",
     "FrontFromCell",
     "FrontFromKeyholder",
     "FrontFromSupervisor",
@@ -197,16 +214,21 @@ __all__ = [
     "Reread",
     "SealedPart",
     "Snapshot",
+    "Stated",
+    "StatementData",
+    "StatementsDone",
     "Summary",
     "SupervisorFromChild",
     "SupervisorFromControl",
     "SupervisorFromFront",
     "SupervisorFromKeyholder",
     "SupervisorFromZygote",
+    "TaskOrder",
     "Transport",
     "Up",
     "WipeReference",
     "Witnessed",
+    "WitnessedStreams",
     "ZygoteFromKeyholder",
     "reload_fault",
 ]

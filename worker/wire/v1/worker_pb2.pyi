@@ -142,14 +142,16 @@ class Attribution(_message.Message):
     def __init__(self, operator_id: _Optional[str] = ..., requestor: _Optional[str] = ..., secondary_recipient: _Optional[str] = ..., case_number: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class InputPart(_message.Message):
-    __slots__ = ("name", "schema", "rows_declared")
+    __slots__ = ("name", "schema", "rows_declared", "shards")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     ROWS_DECLARED_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     schema: str
     rows_declared: int
-    def __init__(self, name: _Optional[str] = ..., schema: _Optional[str] = ..., rows_declared: _Optional[int] = ...) -> None: ...
+    shards: int
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[str] = ..., rows_declared: _Optional[int] = ..., shards: _Optional[int] = ...) -> None: ...
 
 class Recipient(_message.Message):
     __slots__ = ("key_id", "jwk")
@@ -505,12 +507,14 @@ class ResultHeader(_message.Message):
     def __init__(self, version: _Optional[int] = ..., job_id: _Optional[bytes] = ..., job_header_sha384: _Optional[bytes] = ..., worker_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[OutputPart, _Mapping]]] = ..., recipients: _Optional[_Iterable[_Union[WrappedKey, _Mapping]]] = ...) -> None: ...
 
 class OutputPart(_message.Message):
-    __slots__ = ("name", "schema")
+    __slots__ = ("name", "schema", "shards")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     schema: str
-    def __init__(self, name: _Optional[str] = ..., schema: _Optional[str] = ...) -> None: ...
+    shards: int
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[str] = ..., shards: _Optional[int] = ...) -> None: ...
 
 class WrappedKey(_message.Message):
     __slots__ = ("key_id", "wrapped_dek")
