@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from worker.config_fleet import FleetSection, LedgerSection
 from worker.errors import StartupError
 
 DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
@@ -181,6 +182,10 @@ class Config(_Section, frozen=True, kw_only=True):
     """Without this section, no overdue review is reported."""
     control_socket: NonEmpty | None = None
     """Unix socket for `cji status` and `cji reload`. Without it there is none, and SIGHUP reloads."""
+    fleet: FleetSection | None = None
+    """Without this section, no job is taken by reference."""
+    ledger: LedgerSection | None = None
+    """Without this section, a job id is used once on this worker; with it, once in the pool."""
     status_socket: NonEmpty | None = None
     """Unix socket that answers `status` to the group of its folder, for `cji console`. Without it there is none."""
     tables: NonEmpty | None = None
@@ -233,6 +238,11 @@ def load(path: Path) -> Config:
     issuers, delivery, review = config.attestation.ak_issuers, config.audit_delivery, config.review
     if delivery is not None:
         delivery = msgspec.structs.replace(delivery, state=absolute(delivery.state))
+    fleet, ledger = config.fleet, config.ledger
+    if fleet is not None:
+        fleet = fleet_paths(fleet, folder)
+    if ledger is not None and ledger.ca_file is not None:
+        ledger = msgspec.structs.replace(ledger, ca_file=absolute(ledger.ca_file))
     attestation = msgspec.structs.replace(
         config.attestation, ak_issuers=None if issuers is None else absolute(issuers), reference_values=values
     )
@@ -240,6 +250,8 @@ def load(path: Path) -> Config:
         config,
         listen=listen,
         attestation=attestation,
+        fleet=fleet,
+        ledger=ledger,
         policy_file=absolute(config.policy_file),
         audit_file=absolute(config.audit_file),
         audit_delivery=delivery,
@@ -249,6 +261,16 @@ def load(path: Path) -> Config:
         control_socket=None if config.control_socket is None else absolute(config.control_socket),
         status_socket=None if config.status_socket is None else absolute(config.status_socket),
         sha384=hashlib.sha384(data).hexdigest(),
+    )
+
+
+def fleet_paths(fleet: FleetSection, folder: Path) -> FleetSection:
+    """The section with absolute paths; relative ones are relative to `folder`."""
+    return msgspec.structs.replace(
+        fleet,
+        socket=str(folder / fleet.socket),
+        state=str(folder / fleet.state),
+        ca_file=None if fleet.ca_file is None else str(folder / fleet.ca_file),
     )
 
 

@@ -13,7 +13,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.witness_services import Authority, private_pem
-from worker.audit.https import bounded_session
+from worker.https import bounded_session
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 

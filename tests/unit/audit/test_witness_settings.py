@@ -7,10 +7,10 @@ import pytest
 
 from tests.support.witness_trails import keys_folder, new_key
 from worker.audit.delivery import load_delivery
-from worker.audit.witnesses.azure_client import managed_identity
 from worker.audit.witnesses.configured import needs, witnesses
 from worker.audit.witnesses.keys import read_key, read_keys
 from worker.audit.witnesses.settings import ScittTable, tables
+from worker.azure_client import managed_identity
 from worker.errors import StartupError
 
 FILE = {"kind": "file", "name": "mount", "folder": "copies"}

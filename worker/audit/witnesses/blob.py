@@ -14,8 +14,6 @@ from azure.storage.blob import ContainerClient, ContentSettings
 
 from worker.audit.delivery import DeliveryError
 from worker.audit.fields import utc_hundredths
-from worker.audit.https import EXCHANGE_SECONDS
-from worker.audit.witnesses.azure_client import AudienceCredential, Identity, client_options
 from worker.audit.witnesses.records import (
     MAX_FILES,
     BlobReceipt,
@@ -28,6 +26,8 @@ from worker.audit.witnesses.records import (
 )
 from worker.audit.witnesses.refusals import ReceiptRefusedError, by_error
 from worker.audit.witnesses.settings import BlobTable
+from worker.azure_client import AudienceCredential, Identity, client_options
+from worker.https import EXCHANGE_SECONDS
 
 AUDIENCE: Final = "https://storage.azure.com"
 _PAGE: Final = 5000

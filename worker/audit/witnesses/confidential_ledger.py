@@ -19,11 +19,11 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from worker.audit.delivery import DeliveryError
 from worker.audit.fields import utc_hundredths
-from worker.audit.https import EXCHANGE_SECONDS
-from worker.audit.witnesses.azure_client import AudienceCredential, Identity, client_options
 from worker.audit.witnesses.records import LedgerReceipt, Offer, Receipt, RecordError, Seen, decode_offer
 from worker.audit.witnesses.refusals import ReceiptRefusedError, by_error
 from worker.audit.witnesses.settings import LedgerTable
+from worker.azure_client import AudienceCredential, Identity, client_options
+from worker.https import EXCHANGE_SECONDS
 
 COMMIT_SECONDS: Final = 60.0
 _PAUSE: Final = 0.5

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from worker.audit.delivery import DeliveryFile
-from worker.audit.witnesses.azure_client import Identity, managed_identity
 from worker.audit.witnesses.blob import BlobWitness
 from worker.audit.witnesses.confidential_ledger import LedgerWitness
 from worker.audit.witnesses.destination import Witness, WitnessDestination
@@ -15,6 +14,7 @@ from worker.audit.witnesses.file_copy import FileWitness
 from worker.audit.witnesses.keys import read_keys
 from worker.audit.witnesses.scitt import ScittWitness
 from worker.audit.witnesses.settings import BlobTable, FileTable, LedgerTable, ScittTable, Table, tables
+from worker.azure_client import Identity, managed_identity
 from worker.errors import StartupError
 
 

@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from worker.audit.delivery import DeliveryError
 from worker.audit.fields import utc_hundredths
-from worker.audit.https import CONNECT_SECONDS, EXCHANGE_SECONDS, bounded_session
 from worker.audit.witnesses.cose import CoseError, Inclusion, sign_statement, verify_receipt, verify_statement
 from worker.audit.witnesses.records import Offer, Receipt, ScittReceipt, Seen
 from worker.audit.witnesses.refusals import ReceiptRefusedError, by_status
 from worker.audit.witnesses.settings import ScittTable
+from worker.https import CONNECT_SECONDS, EXCHANGE_SECONDS, bounded_session
 
 REGISTRATION_SECONDS: Final = 60.0
 _PAUSE: Final = 0.25

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from worker.audit.fields import Url
-from worker.audit.https import SYSTEM_ROOTS
 from worker.errors import StartupError
+from worker.https import SYSTEM_ROOTS
 
 MAX_WITNESSES: Final = 16
 _REMEDY: Final = 'Compare it with docs/audit.md, "Witnesses".'

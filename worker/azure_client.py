@@ -9,8 +9,8 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ManagedIdentityCredential
 
-from worker.audit.https import CONNECT_SECONDS, EXCHANGE_SECONDS, bounded_session
 from worker.errors import StartupError
+from worker.https import CONNECT_SECONDS, EXCHANGE_SECONDS, MAX_ANSWER_BYTES, bounded_session
 
 Identity = Callable[[str | None], TokenCredential]
 """The credential of the managed identity with this client id, or of the machine's own for None."""
@@ -47,10 +47,10 @@ def managed_identity(client_id: str | None) -> TokenCredential:
     )  # fmt: skip
 
 
-def client_options(ca_file: str, *, seconds: float = EXCHANGE_SECONDS) -> dict[str, Any]:
+def client_options(ca_file: str, *, seconds: float = EXCHANGE_SECONDS, limit: int = MAX_ANSWER_BYTES) -> dict[str, Any]:
     """Keyword arguments for a client: bounded exchanges, no retry, no redirect, no log. Raises OSError."""
     transport = RequestsTransport(
-        session=bounded_session(ca_file, seconds=seconds),
+        session=bounded_session(ca_file, seconds=seconds, limit=limit),
         use_env_settings=False,
         connection_timeout=CONNECT_SECONDS,
         read_timeout=seconds,

@@ -1,0 +1,81 @@
+"""Azurite as a pool has it: the containers and queues of a configuration."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
+from tests.support.azurite import Azurite, StorageCredential, azurite
+from worker.config_fleet import FleetSection, LedgerSection
+from worker.fleet.store import Blobs, Queue
+
+CONTAINERS: Final = ("jobs", "results", "ledger", "shuffle")
+QUEUES: Final = ("jobs", "jobs-poison")
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A running emulator with all containers and queues."""
+
+    azurite: Azurite
+
+    def blobs(self, container: str) -> Blobs:
+        """One container."""
+        return Blobs(
+            self.azurite.blob_url, container, credential=StorageCredential(), ca_file=str(self.azurite.ca_file)
+        )
+
+    def queue(self, name: str = "jobs") -> Queue:
+        """One queue."""
+        return Queue(self.azurite.queue_url, name, credential=StorageCredential(), ca_file=str(self.azurite.ca_file))
+
+    def fleet(self, socket: Path, state: Path, **changes: int) -> FleetSection:
+        """The section of a worker in this pool."""
+        return FleetSection(
+            socket=str(socket),
+            blob_url=self.azurite.blob_url,
+            queue_url=self.azurite.queue_url,
+            ca_file=str(self.azurite.ca_file),
+            state=str(state),
+            **changes,
+        )
+
+    def ledger(self) -> LedgerSection:
+        """The section of a worker in this pool."""
+        return LedgerSection(kind="pool", blob_url=self.azurite.blob_url, ca_file=str(self.azurite.ca_file))
+
+    def clear(self) -> None:
+        """Remove every message; blobs of other jobs do not matter."""
+        for name in QUEUES:
+            self._queues().get_queue_client(name).clear_messages()
+
+    def _queues(self) -> QueueServiceClient:
+        return QueueServiceClient(
+            self.azurite.queue_url, credential=StorageCredential(), connection_verify=str(self.azurite.ca_file)
+        )
+
+    def _blobs(self) -> BlobServiceClient:
+        return BlobServiceClient(
+            self.azurite.blob_url, credential=StorageCredential(), connection_verify=str(self.azurite.ca_file)
+        )
+
+    def create(self) -> None:
+        """Make containers and queues."""
+        with self._blobs() as blobs, self._queues() as queues:
+            for name in CONTAINERS:
+                blobs.create_container(name)
+            for name in QUEUES:
+                queues.create_queue(name)
+
+
+@contextmanager
+def pool_storage(folder: Path) -> Iterator[Storage]:
+    """A new emulator; `folder` gets its certificate and log."""
+    with azurite(folder) as running:
+        storage = Storage(running)
+        storage.create()
+        yield storage
