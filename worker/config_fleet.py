@@ -58,4 +58,4 @@ class LedgerSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ca_file: _Path | None = None
     """PEM file of the authorities of this service. Default: the system's."""
     seconds: Annotated[int, Meta(ge=1, le=30)] = 10
-    """Longest time of one look at the ledger; a job that waits longer is refused."""
+    """Longest time for which a job waits for its turn, and of one exchange with the service."""

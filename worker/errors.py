@@ -43,6 +43,7 @@ class Reason(enum.StrEnum):
     REVOCATION_UNKNOWN = "REVOCATION_UNKNOWN"
     SUITE_NOT_ACCEPTED = "SUITE_NOT_ACCEPTED"
     TOKEN_REFUSED = "TOKEN_REFUSED"  # noqa: S105 - a name, not a password
+    LEDGER_UNAVAILABLE = "LEDGER_UNAVAILABLE"
 
 
 class Stage(enum.StrEnum):
@@ -199,6 +200,12 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "Get a new access token of Microsoft Entra for this worker, bound to your client certificate, and send it as "
         "docs/entra.md describes. Send none if the worker's policy names no Entra application for you. Its operator "
         "finds the failed check in the audit trail.",
+    ),
+    Reason.LEDGER_UNAVAILABLE: _info(
+        "operator",
+        "The pool's replay ledger in Azure Storage cannot be reached, so no job starts. Check [ledger] in worker.toml, "
+        "the network, and the rights of the worker's identity.",
+        retryable=True,
     ),
 }
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
-from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
+from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ManagedIdentityCredential
@@ -56,6 +56,11 @@ class _PinnedCredential:
         self._scope = f"{resource}/.default"
         self._authority = authority
 
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        """As `get_token_info`, for clients of the older protocol."""
+        info = self.get_token_info(*scopes)
+        return AccessToken(info.token, info.expires_on)
+
     def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """Return a token for the pinned scope; IDENTITY_UNAVAILABLE for any other."""
         if scopes != (self._scope,):
@@ -85,8 +90,7 @@ class Vault:
         """The release statement for one key version, not verified. Faults: IDENTITY_UNAVAILABLE, RELEASE_*."""
         with roots_file(self._trust.tls_roots) as verify:
             transport = _transport(verify)
-            authority = None if self._trust.imds == AZURE_US.imds else imds_endpoint(self._trust).base
-            credential: Any = _PinnedCredential(self._identity(), key.vault.resource, authority=authority)
+            credential: Any = self.credential(key.vault.resource)
             client = KeyClient(
                 key.vault.base,
                 credential,
@@ -108,6 +112,11 @@ class Vault:
         if not isinstance(value, str):
             raise AttestationError(Fault.RELEASE_INVALID, check="S01")
         return value
+
+    def credential(self, resource: str) -> _PinnedCredential:
+        """The identity for this resource alone. Faults: CONFIG_INVALID, and IDENTITY_UNAVAILABLE at its use."""
+        authority = None if self._trust.imds == AZURE_US.imds else imds_endpoint(self._trust).base
+        return _PinnedCredential(self._identity(), resource, authority=authority)
 
     def _identity(self) -> ManagedIdentityCredential:
         """The identity, made at first use; its token stays in its own cache."""

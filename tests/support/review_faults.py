@@ -33,6 +33,8 @@ from worker.audit import (
     KeyDropped,
     ReloadRefused,
     TailRecovered,
+    TicketPoisoned,
+    TicketRefused,
     TrailAnchored,
     TrailRefused,
     TrailResumed,
@@ -203,6 +205,26 @@ FAULTS: Final[dict[str, Fault]] = {
     "rejected evidence": _not_ready(Reason.ATTESTATION_REJECTED, "attestation_failed"),
     "busy vault": _not_ready(Reason.KEY_THROTTLED, "key_expired"),
     "full disk": _not_ready(Reason.AUDIT_UNAVAILABLE, "audit_unavailable"),
+    "poison": _fault(
+        lambda t: t.add(
+            TicketPoisoned(
+                job_id="ab" * 16,
+                header_sha384="ab" * 48,
+                submitter="metro-pd",
+                requesting_ori="GA0600000",
+                purpose_code="C",
+                tries=5,
+                stage=Stage.COMPUTE,
+                reason=Reason.CELL_FAILED,
+                failure="a.b.c",
+            )
+        ),
+        "ticket_poisoned",
+        text="CELL_FAILED at compute after 5 tries",
+    ),
+    "forged tickets": _fault(
+        lambda t: t.add(TicketRefused(fault="digest", count=3, seconds=10)), "ticket_refused", text="3 tickets"
+    ),
     "host": _fault(lambda t: t.add(HostChanged(unmet=("kernel-lockdown",))), "host_conditions", text="kernel-lockdown"),
     "rows of one job": _fault(_many(_mass(rows_out=100_000)), "mass_release_rows", "growth", text="100000 rows"),
     "CHRI of one job": _fault(_many(_mass(chri_rows_out=10_000)), "mass_release_chri", text="10000 rows with CHRI"),

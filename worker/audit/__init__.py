@@ -24,6 +24,7 @@ from worker.audit.fields import (
     EntraApplication,
     FileDigests,
     ReferenceCause,
+    TicketFault,
     TokenCheck,
     TpmClock,
     Volumes,
@@ -31,6 +32,7 @@ from worker.audit.fields import (
     utc_hundredths,
 )
 from worker.audit.file import AuditFile
+from worker.audit.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
 from worker.audit.ledger import JobEntry, JobState
 from worker.audit.receipts import (
     FIRST_PREVIOUS,
@@ -64,6 +66,7 @@ __all__ = [
     "FIRST_PREVIOUS",
     "GENESIS",
     "WITNESSES",
+    "AttemptSuperseded",
     "Attested",
     "Attributed",
     "AuditFile",
@@ -99,6 +102,9 @@ __all__ = [
     "ReloadRefused",
     "SequenceError",
     "TailRecovered",
+    "TicketFault",
+    "TicketPoisoned",
+    "TicketRefused",
     "TokenCheck",
     "TpmClock",
     "TrailAnchored",

@@ -37,6 +37,7 @@ from worker.audit.fields import (
     Utc,
     Volumes,
 )
+from worker.audit.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
 from worker.audit.worker_events import (
     DeliveryOverdue,
     DeliveryResumed,
@@ -110,6 +111,8 @@ class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
     `attribution` is null if it does not open. A secondary recipient that the policy does not list ends the job before
     the cell gets a key; `JobEnded` has the rule.
     `entra` is the second identity of a submitter that the policy gives one.
+    `attempt` is the name of the attempt of a job by reference: such a caller had no certificate, and its header's
+    signature alone established its submitter.
     """
 
     job_id: Hex32
@@ -128,12 +131,14 @@ class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
     policy_sha384: Hex96
     resident_reference: Hex64 | None = None
     entra: EntraApplication | None = None
+    attempt: Hex32 | None = None
 
 
 class JobRefused(EventBase, frozen=True, kw_only=True, tag="job_refused"):
     """A job was refused before anything was decrypted. Its own claims are recorded only if its header parsed.
 
     `denied_by` is the rule of the policy, if the policy refused it, `token_check` the check that its token failed.
+    `attempt` is set if the job came by reference.
     """
 
     source: Address
@@ -147,6 +152,7 @@ class JobRefused(EventBase, frozen=True, kw_only=True, tag="job_refused"):
     purpose_code: Code | None = None
     token_check: TokenCheck | None = None
     denied_by: DeniedBy | None = None
+    attempt: Hex32 | None = None
 
 
 class CallsRefused(EventBase, frozen=True, kw_only=True, tag="calls_refused"):
@@ -268,4 +274,7 @@ Event = (
     | JobEnded
     | ReferenceRetained
     | ReferenceDropped
+    | AttemptSuperseded
+    | TicketPoisoned
+    | TicketRefused
 )

@@ -52,6 +52,7 @@ TokenCheck = Literal[
     "role",
 ]  # docs/entra.md describes each
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
+TicketFault = Literal["malformed", "absent", "submission", "digest", "unverified"]
 OverdueCause = Literal["late", "unreadable", "contradicted"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Note = Annotated[str, Meta(pattern=r"^[ -~\n\u2014]+\Z", max_length=16 * 1024)]  # a signed note of `checkpoint`

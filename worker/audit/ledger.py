@@ -24,6 +24,7 @@ from typing import Final
 from worker.audit.chain import GENESIS, Head, Record
 from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.fields import unix_seconds
+from worker.audit.fleet_events import AttemptSuperseded
 from worker.audit.ledger_file import is_damage, require_own_file
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
@@ -71,7 +72,7 @@ class JobState(enum.IntEnum):
     """State of the last attempt of an admitted job."""
 
     ADMITTED = 0  # no end recorded: running, or its process died
-    ENDED = 1
+    ENDED = 1  # or its receipt was superseded
     COMPLETED = 2
 
 
@@ -231,7 +232,7 @@ class Ledger:
                 )
                 self._count(time // _DAY_S, event)
                 self._leave(time - RETENTION_S)
-            case JobCompleted() | JobEnded():
+            case JobCompleted() | JobEnded() | AttemptSuperseded():
                 state = JobState.COMPLETED if isinstance(event, JobCompleted) else JobState.ENDED
                 self._database.execute(
                     "UPDATE job SET state = ?, line = ? WHERE id = ?", (state, line, bytes.fromhex(event.job_id))

@@ -11,12 +11,14 @@ import errno
 import hashlib
 import sqlite3
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, append_record, read, verify_next
 from worker.audit.checkpoint import CheckpointError, parse_checkpoint
 from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
+from worker.audit.fleet_events import AttemptSuperseded
 from worker.audit.ledger import JobState, Ledger, LedgerDamagedError
 from worker.audit.ledger_file import is_full, remove_ledger
 from worker.audit.merkle import Frontier
@@ -82,16 +84,25 @@ def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
     return torn
 
 
+_BEFORE: Final[Mapping[type[Event], JobState]] = {
+    JobAdmitted: JobState.ENDED,
+    JobCompleted: JobState.ADMITTED,
+    JobEnded: JobState.ADMITTED,
+    AttemptSuperseded: JobState.COMPLETED,
+}
+"""The state of a known job in which each event about it may follow."""
+
+
 def in_order(event: Event, ledger: Ledger) -> bool:
     """Whether the event fits the state of its job, and a checkpoint the lines before it."""
     if isinstance(event, TrailCheckpoint):
         return _is_of(event, ledger.mark.tree)
-    if not isinstance(event, JobAdmitted | JobCompleted | JobEnded):
+    if not isinstance(event, JobAdmitted | JobCompleted | JobEnded | AttemptSuperseded):
         return True
     known, header_sha384 = ledger.entry(bytes.fromhex(event.job_id)), bytes.fromhex(event.header_sha384)
     if known is None:
         return isinstance(event, JobAdmitted)
-    before = JobState.ENDED if isinstance(event, JobAdmitted) else JobState.ADMITTED
+    before = _BEFORE[type(event)]
     return (known.state, known.header_sha384) == (before, header_sha384)
 
 

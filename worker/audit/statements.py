@@ -40,7 +40,7 @@ class StatedStream(msgspec.Struct, frozen=True, kw_only=True, array_like=True, f
 
 
 class StatedPart(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
-    """A part of the job, as an array: number, segments, bytes, base64url of SHA-256 over its tags and over its bytes."""
+    """A part of the job, as an array: number, segments, bytes, base64url of SHA-256 over tags and over bytes."""
 
     part: Number
     segments: Count

@@ -22,6 +22,7 @@ from worker.cell.channels import CellChannels
 from worker.cell.outputs import OutputParts
 from worker.cell.pipeline import Pipeline, own
 from worker.cell.streams import InputStream, OutputStream
+from worker.cell.task import CellTask
 from worker.compute.operation import Context, JobContext, PreparedOperation
 from worker.compute.registry import STEPS, Plan, plan
 from worker.compute.tables import Tables
@@ -63,9 +64,15 @@ def run_job(
             tables=tables,
             reference_slot=_reference_slot(planned, reference_slots[number]) if number >= 0 else None,
         )
-        job = CellJob(channels, message, header=header, planned=planned, window=window, context=context)
+        if message.task is None:
+            job = CellJob(channels, message, header=header, planned=planned, window=window, context=context)
+            channels.await_keys()
+            job.run(key_slot.take())
+            return 0
+        task = CellTask(channels, message, message.task, header=header, planned=planned, window=window, context=context)
         channels.await_keys()
-        job.run(key_slot.take())
+        dek, *project_keys = key_slot.take()
+        task.run(dek, _opened(context, header, dek, project_key=next(iter(project_keys), None)))
     except Denied as denied:
         channels.control.send(CellFailed(reason=denied.reason, stage=denied.stage, denied_by=denied.by))
         return 1
@@ -133,8 +140,7 @@ class CellJob:
     def run(self, keys: list[bytes]) -> None:
         """The way of the job; `keys` are its data key and its project keys."""
         self._dek, *self._project_keys = keys
-        attribution = Attribution.decode(open_box(self._dek, ATTRIBUTION, self._header.sealed_attribution))
-        self._context = replace(self._context, job=_job_context(self._header, attribution))
+        self._context = _opened(self._context, self._header, self._dek)
         self._input = self._next_input()
         self._channels.data.send(Opened(result_header=self._result_header))
         while not isinstance(message := self._channels.await_input(), Finish):
@@ -256,6 +262,12 @@ class CellJob:
         if step != self._reported[0] or per_cent > self._reported[1]:
             self._reported = (step, per_cent)
             self._channels.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
+
+
+def _opened(context: Context, header: Header, dek: bytes, *, project_key: bytes | None = None) -> Context:
+    """The context with the opened attribution."""
+    attribution = Attribution.decode(open_box(dek, ATTRIBUTION, header.sealed_attribution))
+    return replace(context, job=_job_context(header, attribution), project_key=project_key)
 
 
 def _job_context(header: Header, attribution: Attribution | None) -> JobContext:

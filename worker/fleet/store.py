@@ -31,6 +31,14 @@ from azure.storage.queue import QueueClient
 
 from worker.azure_client import AudienceCredential, client_options
 from worker.errors import StartupError
+from worker.fleet.errors import (
+    BlobAbsentError,
+    BlobChangedError,
+    BlobTooLargeError,
+    LeaseLostError,
+    StoreAwayError,
+    StoreError,
+)
 from worker.https import SYSTEM_ROOTS
 from worker.job import LIMITS
 
@@ -43,30 +51,6 @@ _CLIENT_ERRORS: Final = range(400, 500)
 _BUSY: Final = frozenset({408, 429})
 
 T = TypeVar("T")
-
-
-class StoreError(Exception):
-    """Storage did not do what was asked. The text has fixed words and numbers alone."""
-
-
-class StoreAwayError(StoreError):
-    """It does not answer, or fails, or grants this identity no right."""
-
-
-class BlobAbsentError(StoreError):
-    """There is no such blob."""
-
-
-class BlobChangedError(StoreError):
-    """The blob is another one than before."""
-
-
-class BlobTooLargeError(StoreError):
-    """The blob is larger than anything that belongs there."""
-
-
-class LeaseLostError(StoreError):
-    """The ticket is no longer leased: it was deleted, or is visible to others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,5 +7,6 @@
 * `service` answers the four calls, `health` those of grpc.health.v1; `run` serves one job, `frames` reads its segments,
   `witness` counts and digests what passes of it.
 * `upkeep` is the front's own clock.
+* `fleet_door` has the calls of the fleet process, at a socket of its own.
 * `keyholder_client` is the front's end of the channel to the keyholder.
 """

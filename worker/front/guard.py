@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.front.patience import Lifetime, TimeLimit
-from worker.front.peer import NOBODY, Peer, read_peer
+from worker.front.peer import FLEET, NOBODY, Peer, read_peer
 from worker.front.refused import RefusedCounter
 from worker.front.status import DETAILS_KEY, code_and_details
 from worker.front.submitters import Kind, Submitters
@@ -50,6 +50,11 @@ class Call:
         """Read the door's report on the caller. Raises POLICY_DENIED if it is missing or not sound."""
         self.peer = read_peer(self.context.invocation_metadata())
 
+    @property
+    def by_reference(self) -> bool:
+        """Whether it came from the fleet process."""
+        return self.peer is FLEET
+
     async def read(self) -> Any:
         """The first message, within `open_seconds`; EOF if the caller ends its stream without one."""
         async with TimeLimit(LIMITS.open_seconds, Reason.INCOMPLETE, Stage.OPEN):
@@ -67,9 +72,19 @@ class Call:
 class Guard:
     """Every handler of the server is made by one of its two methods."""
 
-    def __init__(self, submitters: Submitters, refused: RefusedCounter, accept: Callable[[bytes], None]) -> None:
-        """`accept` raises a Refusal for a client certificate in PEM that is not accepted now."""
-        self._submitters, self._refused, self._accept = submitters, refused, accept
+    def __init__(
+        self,
+        submitters: Submitters,
+        refused: RefusedCounter,
+        accept: Callable[[bytes], None],
+        *,
+        only: Peer | None = None,
+    ) -> None:
+        """`accept` raises a Refusal for a client certificate in PEM that is not accepted now.
+
+        `only` is the one caller of a socket that nobody else can reach; it has no certificate.
+        """
+        self._submitters, self._refused, self._accept, self._only = submitters, refused, accept, only
         self._open = set[Call]()
 
     def stream(
@@ -95,9 +110,12 @@ class Guard:
 
     async def _serve(self, call: Call, kind: Kind, body: Callable[[Call], Awaitable[None]]) -> None:
         try:
-            call.identify()
-            self._accept(call.peer.presented.certificate)
-            with self._submitters.call(call.peer.identity, kind):
+            if self._only is None:
+                call.identify()
+                self._accept(call.peer.presented.certificate)
+            else:
+                call.peer = self._only
+            with self._submitters.call(call.peer.identity, kind, listed=self._only is None):
                 self._open.add(call)
                 try:
                     await self._answer(call, body)

@@ -21,16 +21,18 @@ from worker.ipc.messages import (
     Ended,
     FetchedReceipt,
     FrontFromKeyholder,
+    GivenUp,
     Identities,
     KeyholderFromFront,
     NotReady,
     Ready,
+    Superseded,
 )
 
 _MAX_ANSWERS: Final = 2
 """Answers that a call can have: the cell, then the receipt or the end."""
 
-Answer = Admitted | Ended | Completed | Attested | FetchedReceipt
+Answer = Admitted | Ended | Completed | Attested | FetchedReceipt | Superseded | GivenUp
 
 
 @dataclass(slots=True, kw_only=True)

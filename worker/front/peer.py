@@ -15,7 +15,7 @@ from cryptography import x509
 
 from worker.door.report import CERTIFICATE_HEADER, CIPHER, PREFIX, PROTOCOL, SOURCE_HEADER, TLS_HEADER, VERIFIED
 from worker.errors import Reason, Refusal, Stage
-from worker.ipc.messages import MAX_AUTHORIZATION, MAX_PRESENTED, Presented, Transport
+from worker.ipc.messages import BY_REFERENCE, MAX_AUTHORIZATION, MAX_PRESENTED, Presented, Transport
 from worker.job import UNREADABLE, certificate_uri
 
 AUTHORIZATION_HEADER: Final = "authorization"
@@ -38,6 +38,8 @@ class Peer(NamedTuple):
     """The certificate in PEM, and what the caller sent as `authorization`, which the keyholder alone reads."""
 
 
+FLEET: Final = Peer("fleet", "fleet", BY_REFERENCE, Presented())
+"""The fleet process of this machine, at a socket that it alone can reach."""
 NOBODY: Final = Peer("", "unknown", Transport(protocol="none", cipher="none", bits=0), Presented())
 """A caller of whom nothing is known."""
 

@@ -50,6 +50,10 @@ from worker.wire.v1 import worker_pb2 as pb
 _DEADLINE_SKEW_S: Final = 0.2
 """The caller's clock may cancel the call this much earlier than ours."""
 
+MAX_SUBMITTER: Final = 512
+"""Characters of the submitter's URI."""
+ATTEMPT_BYTES: Final = 16
+
 Data = Channel[FrontFromCell, CellFromFront]
 
 
@@ -60,11 +64,20 @@ async def run(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> 
     first = await call.read()
     if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+    if not _fits_door(first.open, by_reference=call.by_reference):
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     with keyholder.pending_call() as pending:
         try:
             await _admitted(call, keyholder, pending, first.open, limits)
         except ChannelClosed:
             raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE) from None
+
+
+def _fits_door(opening: pb.Open, *, by_reference: bool) -> bool:
+    """Whether submitter and attempt are named by the fleet process, and by nobody else."""
+    if not by_reference:
+        return not opening.submitter and not opening.attempt
+    return 0 < len(opening.submitter) <= MAX_SUBMITTER and len(opening.attempt) == ATTEMPT_BYTES
 
 
 async def _admitted(
@@ -76,13 +89,14 @@ async def _admitted(
     keyholder.send(
         Admit(
             call=pending.number,
-            submitter=peer.identity,
+            submitter=opening.submitter if call.by_reference else peer.identity,
             source=peer.source,
             transport=peer.transport,
             presented=peer.presented,
             correlation_id=call.correlation_id,
             header=opening.header[: LIMITS.header_bytes + 1],
             signature=opening.signature[: LIMITS.signature_bytes + 1],
+            attempt=opening.attempt if call.by_reference else None,
         )
     )
     why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)

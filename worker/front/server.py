@@ -8,9 +8,9 @@ import asyncio
 import os
 import stat
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
@@ -18,9 +18,11 @@ from worker.door.config import MAX_CALLS
 from worker.errors import StartupError
 from worker.front import health as health_service
 from worker.front.client_certificates import AcceptedClients, ClientCertificates
+from worker.front.fleet_door import FleetDoor
 from worker.front.guard import Guard
 from worker.front.health import Health
 from worker.front.keyholder_client import KeyholderClient
+from worker.front.peer import FLEET
 from worker.front.readiness import Readiness
 from worker.front.refused import RefusedCounter
 from worker.front.reload import Reload
@@ -49,7 +51,8 @@ SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
 _RANDOM: Final = "/dev/urandom"
 """gRPC draws the seeds of its random numbers from it, and ends the process where it cannot."""
 _REMEDY: Final = (
-    "Make it with deploy/systemd/cji-worker.tmpfiles.conf: mode 2770, owner root, group cji-door, which the door is in."
+    "Make it with deploy/systemd/cji-worker.tmpfiles.conf: mode 2770, owner root, and a group of its own, in which "
+    "only the process is that connects to it."
 )
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 OPTIONS: Final = (
@@ -64,28 +67,29 @@ OPTIONS: Final = (
 
 
 def listening_folder(socket: str) -> str:
-    """The folder of the front's socket. Raises StartupError unless nobody but root, the worker and one group can enter.
+    """The folder of a socket. Raises StartupError unless nobody but root, the worker and one group can enter.
 
-    The front trusts what a connection says about its caller, so only the door may make one.
+    The front trusts what a connection of the TLS door says about its caller, so only the door may make one; and it
+    trusts that nobody but the fleet process connects to the other socket.
     """
     folder = os.path.dirname(socket)
     try:
         found = os.stat(folder)
     except OSError as error:
-        raise StartupError(f"The folder {folder!a} of listen.socket is not there", _REMEDY) from error
+        raise StartupError(f"The folder {folder!a} of the front's socket is not there", _REMEDY) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IRWXO:
-        raise StartupError(f"The folder {folder!a} of listen.socket is open to other users", _REMEDY)
+        raise StartupError(f"The folder {folder!a} of the front's socket is open to other users", _REMEDY)
     return folder
 
 
-def _confine(folder: str, *, own_user: bool) -> None:
-    """Give up files, other processes and connections before gRPC has threads; only its socket can be bound.
+def _confine(folders: Sequence[str], *, own_user: bool) -> None:
+    """Give up files, other processes and connections before gRPC has threads; only its sockets can be bound.
 
     gRPC adopts no listening socket, so it makes its own, and then loses the means to make another (`SOCKETS`).
     Libraries import modules when they first need them, so the front can still read its own code (`worker.launch`).
     """
     if own_user:
-        become(FRONT, groups=(os.stat(folder).st_gid,))
+        become(FRONT, groups=[os.stat(folder).st_gid for folder in folders])
         if not all(os.access(each, os.R_OK | os.X_OK) for each in sys.path):
             raise StartupError(
                 "The front's user cannot read the worker's code", "Let every user read it: chmod -R o+rX /opt/cji."
@@ -93,7 +97,7 @@ def _confine(folder: str, *, own_user: bool) -> None:
     else:
         drop_capabilities()
     harden(die_with_parent=True)
-    forbid_files_and_network(read=(_RANDOM, *sys.path), sockets=(folder,))
+    forbid_files_and_network(read=(_RANDOM, *sys.path), sockets=folders)
     deny_powers()
     os.umask(0o007)  # the socket's own mode: the folder's group is the door's
 
@@ -104,18 +108,16 @@ async def _serve(boot: Boot, clients: AcceptedClients) -> None:
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
     supervisor: Channel[FrontFromSupervisor, SupervisorFromFront] = Channel(boot.supervisor, FrontFromSupervisor)
     service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused, clients.require)
-    server = grpc.aio.server(options=OPTIONS)
-    for name, handlers in ((SERVICE, service.handlers(guard)), (health_service.SERVICE, health.handlers(guard))):
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-    server.add_generic_rpc_handlers((UnknownMethods(refused),))  # the last: of what no other has
-    try:
-        local = grpc.local_server_credentials(grpc.LocalConnectionType.UDS)
-        server.add_secure_port(f"unix:{config.listen.socket}", local)
-    except RuntimeError as error:
-        raise StartupError("The front cannot listen on listen.socket", _REMEDY) from error
+    calls = {SERVICE: service.handlers(guard), health_service.SERVICE: health.handlers(guard)}
+    servers = [_server(config.listen.socket, calls, UnknownMethods(refused))]
+    if config.fleet is not None:
+        fleet = Guard(submitters, refused, clients.require, only=FLEET)
+        calls = {SERVICE: FleetDoor(service, keyholder).handlers(fleet), health_service.SERVICE: health.handlers(fleet)}
+        servers.append(_server(config.fleet.socket, calls, UnknownMethods(refused, only=FLEET)))
     health.set("", serving=True)
     health.set(SERVICE, serving=False)
-    await server.start()
+    for server in servers:
+        await server.start()
     deny(SOCKETS)
     log("listening")
 
@@ -131,7 +133,7 @@ async def _serve(boot: Boot, clients: AcceptedClients) -> None:
         log("draining")
         while service.running:
             await asyncio.sleep(0.05)
-        await server.stop(grace=5)
+        await _stop(servers, grace=5)
         report(refused, keyholder)
         keyholder.send(Drained())
 
@@ -141,10 +143,27 @@ async def _serve(boot: Boot, clients: AcceptedClients) -> None:
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     drained = ending in done and ending.exception() is None
     if not drained:
-        await server.stop(grace=0.2)
+        await _stop(servers, grace=0.2)
     await _end(tasks)
     if not drained:
         raise SystemExit(1)
+
+
+def _server(socket: str, calls: dict[str, dict[str, Any]], unknown: UnknownMethods) -> grpc.aio.Server:
+    """A server on this socket with the calls of each service by name. Raises StartupError."""
+    server = grpc.aio.server(options=OPTIONS)
+    for name, handlers in calls.items():
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+    server.add_generic_rpc_handlers((unknown,))  # the last: of what no other has
+    try:
+        server.add_secure_port(f"unix:{socket}", grpc.local_server_credentials(grpc.LocalConnectionType.UDS))
+    except RuntimeError as error:
+        raise StartupError(f"The front cannot listen on {socket!a}", _REMEDY) from error
+    return server
+
+
+async def _stop(servers: Collection[grpc.aio.Server], *, grace: float) -> None:
+    await asyncio.gather(*(server.stop(grace=grace) for server in servers))
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
@@ -164,7 +183,9 @@ def main(boot: Boot) -> None:
         listen = boot.config.listen
         files = read_client_files(client_roots=listen.client_roots, client_crl=listen.client_crl)
         clients = AcceptedClients(ClientCertificates.load(files, now=datetime.now(UTC)))
-        _confine(listening_folder(listen.socket), own_user=boot.users)
+        fleet = boot.config.fleet
+        sockets = [listen.socket, *([fleet.socket] if fleet else [])]
+        _confine([listening_folder(each) for each in sockets], own_user=boot.users)
         asyncio.run(_serve(boot, clients))
     except ChannelClosed:
         raise SystemExit(1) from None

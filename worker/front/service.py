@@ -31,7 +31,7 @@ class Service:
         return {
             "Describe": guard.unary(Kind.ASK, pb.DescribeRequest, self._describe),
             "Attest": guard.unary(Kind.ATTEST, pb.AttestRequest, self._attest),
-            "Run": guard.stream(Kind.RUN, self._run, parse=read_request),
+            "Run": guard.stream(Kind.RUN, self.run, parse=read_request),
             "GetReceipt": guard.unary(Kind.ASK, pb.GetReceiptRequest, self._get_receipt),
         }
 
@@ -78,7 +78,7 @@ class Service:
             token_nonce=message.token_nonce,
         )
 
-    async def _run(self, call: Call) -> None:
+    async def run(self, call: Call) -> None:
         """One sealed job. Reads and writes through the context, so nothing is read ahead."""
         if self.draining:
             raise Refusal(Reason.DRAINING, stage=Stage.OPEN)

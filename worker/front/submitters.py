@@ -50,9 +50,12 @@ class Submitters:
         return sum(self._open[kind].values())
 
     @contextmanager
-    def call(self, identity: str, kind: Kind) -> Iterator[None]:
-        """Hold one call; raises NOT_READY without a list, POLICY_DENIED for a stranger, OVERLOADED above the share."""
-        if kind is not Kind.HEALTH:
+    def call(self, identity: str, kind: Kind, *, listed: bool = True) -> Iterator[None]:
+        """Hold one call; raises NOT_READY without a list, POLICY_DENIED for a stranger, OVERLOADED above the share.
+
+        A caller that is not `listed` needs no place in the policy: the fleet process, which submits nothing of its own.
+        """
+        if listed and kind is not Kind.HEALTH:
             self._require_known(identity)
         mine = self._open[kind]
         if mine.get(identity, 0) >= self._free[kind]:

@@ -7,6 +7,7 @@ import grpc
 
 from worker.errors import Reason, Refusal, Stage
 from worker.front.guard import Call, Context
+from worker.front.peer import Peer
 from worker.front.refused import RefusedCounter
 from worker.log import log
 
@@ -14,8 +15,9 @@ from worker.log import log
 class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
     """A handler of every method, for those that no other handler has: counted, then UNIMPLEMENTED."""
 
-    def __init__(self, refused: RefusedCounter) -> None:
-        self._refused = refused
+    def __init__(self, refused: RefusedCounter, *, only: Peer | None = None) -> None:
+        """`only` as in `Guard`."""
+        self._refused, self._only = refused, only
         self._handler = grpc.stream_stream_rpc_method_handler(self._refuse)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ARG002 - all are alike
@@ -24,8 +26,11 @@ class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # gener
 
     async def _refuse(self, _: object, context: Context) -> None:
         call = Call(context)
-        with contextlib.suppress(Refusal):  # then it is a call of nobody
-            call.identify()
+        if self._only is not None:
+            call.peer = self._only
+        else:
+            with contextlib.suppress(Refusal):  # then it is a call of nobody
+                call.identify()
         if self._refused.count(Reason.BAD_PARAMETERS, source=call.peer.source, identity=call.peer.identity):
             log("refused", correlation_id=call.correlation_id, reason=Reason.BAD_PARAMETERS, stage=Stage.OPEN)
         await context.abort(grpc.StatusCode.UNIMPLEMENTED)

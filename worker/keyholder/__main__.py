@@ -13,6 +13,7 @@ from attestation.evidence import BootLogs, open_logs
 from attestation.evidence.tpm_counter import NvCounter
 from worker.audit import AuditFile, WorkerStarted
 from worker.compute.tables import decode as decode_tables
+from worker.config import Config
 from worker.errors import Refusal, StartupError
 from worker.fips import CryptoModule, module_in_force, require_usable
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
@@ -33,6 +34,7 @@ from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
 from worker.keyholder.policy import PolicyInForce, entra_audience, read_policy
+from worker.keyholder.pool import LedgerBlobs, PoolLedger
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.rights import confine
 from worker.log import log
@@ -85,6 +87,7 @@ async def _serve(
             boot.supervisor, KeyholderFromSupervisor
         )
         second = SecondIdentity(audience=entra_audience(config), keys=KeySets(trust))
+        pool = _pool(config, trust)
         keyholder = Keyholder(
             config=config,
             policy=PolicyInForce(policy),
@@ -101,11 +104,32 @@ async def _serve(
             front=Channel(boot.front, KeyholderFromFront),
             zygote=Channel(boot.zygote, KeyholderFromZygote),
             key_slots=key_slots,
+            pool=pool,
         )
         supervisor.send(Up())
         custody.start(heap, keyholder.holdings_changed)
         second.start()
+        if pool is not None:
+            pool.start()
         await keyholder.serve()
+
+
+def _pool(config: Config, trust: Trust) -> PoolLedger | None:
+    section = config.ledger
+    if section is None:
+        return None
+
+    def open_blobs() -> LedgerBlobs:
+        from attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
+        from worker.fleet.store import AUDIENCE, Blobs  # noqa: PLC0415
+
+        identity = Vault(trust=trust, client_id=section.client_id)
+        credential = identity.credential(AUDIENCE)
+        return Blobs(
+            section.blob_url, section.container, credential=credential, ca_file=section.ca_file, seconds=section.seconds
+        )
+
+    return PoolLedger(open_blobs, worker=config.worker.id, seconds=section.seconds)
 
 
 def _signer(

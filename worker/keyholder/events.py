@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from attestation.release import Attestation
 from worker.audit import (
+    AttemptSuperseded,
     Attested,
     Attributed,
     CallsRefused,
@@ -15,13 +16,16 @@ from worker.audit import (
     JobRefused,
     KeyDropped,
     KeyReleased,
+    TicketPoisoned,
     TokenCheck,
     TpmClock,
     Volumes,
     WitnessesDisagreed,
+    receipt_sha384,
     token_or_none,
     utc_hundredths,
 )
+from worker.audit.failures import FailureClaims
 from worker.errors import Denied, DeniedBy, Reason, Refusal, Stage
 from worker.ipc.messages import Admit
 from worker.job import Header
@@ -45,7 +49,12 @@ def job_refused(request: Admit, header: Header | None, refusal: Refusal, *, subm
         purpose_code=header.purpose_code if header else None,
         token_check=refusal.check if isinstance(refusal, TokenRefused) else None,
         denied_by=_denied_by(refusal),
+        attempt=_attempt(request),
     )
+
+
+def _attempt(request: Admit) -> str | None:
+    return None if request.attempt is None else request.attempt.hex()
 
 
 def _denied_by(refusal: Refusal) -> DeniedBy | None:
@@ -94,6 +103,7 @@ def job_admitted(job: AdmittedJob) -> JobAdmitted:
         policy_sha384=grant.policy_sha384.hex(),
         resident_reference=reference.sha256.hex() if reference and reference.sha256 else None,
         entra=None if job.admission.token is None else job.admission.token.application,
+        attempt=_attempt(job.request),
     )
 
 
@@ -160,6 +170,32 @@ def job_cut_short(admitted: JobAdmitted) -> JobEnded:
         stage=Stage.COMPUTE,
         reason=Reason.CELL_FAILED,
         correlation_id="restart",
+    )
+
+
+def attempt_superseded(done: JobCompleted) -> AttemptSuperseded:
+    """The receipt of a job by reference that another attempt takes the place of."""
+    return AttemptSuperseded(
+        job_id=done.job_id,
+        header_sha384=done.header_sha384,
+        submitter=done.submitter,
+        requesting_ori=done.requesting_ori,
+        receipt_sha384=receipt_sha384(done.receipt),
+    )
+
+
+def ticket_poisoned(claims: FailureClaims, failure: str) -> TicketPoisoned:
+    """A job by reference that was given up, with its failure receipt."""
+    return TicketPoisoned(
+        job_id=claims.job_id,
+        header_sha384=claims.header_sha384,
+        submitter=claims.submitter,
+        requesting_ori=claims.requesting_ori,
+        purpose_code=claims.purpose_code,
+        tries=claims.tries,
+        stage=claims.stage,
+        reason=claims.reason,
+        failure=failure,
     )
 
 

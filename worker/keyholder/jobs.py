@@ -28,6 +28,7 @@ from worker.ipc.messages import (
 from worker.job import Header, check_parts
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import Admission, AdmittedJob
+from worker.keyholder.by_reference import came_by_reference
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.delivery import DeliveryWatch
@@ -37,6 +38,7 @@ from worker.keyholder.fair_queue import FairQueue
 from worker.keyholder.host import HostState
 from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
 from worker.keyholder.policy import PolicyInForce
+from worker.keyholder.pool import PoolLedger
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
 from worker.log import log
@@ -70,6 +72,7 @@ class Jobs:
         delivery: DeliveryWatch,
         effects: Effects,
         refusals: Refusals,
+        pool: PoolLedger | None = None,
     ) -> None:
         self._policy, self._audit, self._admission, self._custody = policy, audit, admission, custody
         self._cells, self._references, self._host, self._delivery = cells, references, host, delivery
@@ -78,22 +81,54 @@ class Jobs:
         self._jobs: dict[int, AdmittedJob] = {}
         self._queue: FairQueue[_Waiting] = FairQueue()
         self._watchers: set[asyncio.Task[None]] = set()
+        self._pool = pool
+        self._claimed: dict[int, tuple[Admit, Header]] = {}
+        """Jobs that wait for the pool's ledger, by call number."""
 
     def admit(self, request: Admit) -> None:
         """Start this job if there is a cell for it, let it wait for one, or refuse it."""
         header: Header | None = None
         try:
-            if request.call in self._jobs:
+            if request.call in self._jobs or request.call in self._claimed:
                 raise Refusal(Reason.INTERNAL, stage=Stage.ADMIT)  # no front of ours gives a number twice
             self._host.require()
             header = self._admission.parse(request)
             admission = self._check(request, header)
-            if self._cells.warm and not self._queue:
-                self._start(request, admission)
+            if self._pool is None:
+                self._begin(request, header, admission)
             else:
-                self._wait(request, header, admission)
+                self._claim(self._pool, request, header)
         except Refusal as refusal:
             self._refuse(request, header, refusal)
+
+    def _claim(self, pool: PoolLedger, request: Admit, header: Header) -> None:
+        """Ask the pool's ledger, without waiting."""
+        loop = asyncio.get_running_loop()
+        self._claimed[request.call] = request, header
+
+        def answer(refusal: Refusal | None) -> None:
+            loop.call_soon_threadsafe(self._claim_answered, request.call, refusal)
+
+        pool.claim(header.job_id, header_sha384=header.sha384, attempt=request.attempt, answer=answer)
+
+    def _claim_answered(self, call: int, refusal: Refusal | None) -> None:
+        """Go on with a job that its caller still waits for. It is checked again: keys, times and ids change."""
+        request, header = self._claimed.pop(call, (None, None))
+        if request is None or header is None:
+            return
+        try:
+            if refusal is not None:
+                raise refusal
+            self._host.require()
+            self._begin(request, header, self._check(request, header))
+        except Refusal as refused:
+            self._refuse(request, header, refused)
+
+    def _begin(self, request: Admit, header: Header, admission: Admission) -> None:
+        if self._cells.warm and not self._queue:
+            self._start(request, admission)
+        else:
+            self._wait(request, header, admission)
 
     def dispatch(self) -> None:
         """Give warm cells to the jobs that wait. A job that waited is checked again: keys, times and ids change."""
@@ -166,10 +201,15 @@ class Jobs:
     def fetch_receipt(self, request: FetchReceipt) -> None:
         """Send the receipt of the caller's own job. Another's job, an unknown and an unfinished one look the same."""
         try:
-            submitter = self._policy.now.submitter(request.submitter)
-            self._admission.authenticate(submitter.san, request.presented, now=datetime.now(UTC))
-            done = self._audit.completion(request.job_id)
-            if done is None or done.submitter != submitter.name:
+            if request.by_reference:
+                done = self._audit.completion(request.job_id)
+                own = done is not None and came_by_reference(done)
+            else:
+                submitter = self._policy.now.submitter(request.submitter)
+                self._admission.authenticate(submitter.san, request.presented, now=datetime.now(UTC))
+                done = self._audit.completion(request.job_id)
+                own = done is not None and done.submitter == submitter.name
+            if done is None or not own:
                 raise Refusal(Reason.INCOMPLETE, stage=Stage.RECEIPT)
             self._effects.send(FetchedReceipt(call=request.call, receipt=done.receipt))
         except Refusal as refusal:
@@ -200,6 +240,9 @@ class Jobs:
         return RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=after_ms)
 
     def _give_up(self, call: int, refusal: Refusal) -> None:
+        if (claimed := self._claimed.pop(call, None)) is not None:
+            self._refuse(*claimed, refusal)
+            return
         waiting = self._queue.remove(lambda each: each.request.call == call)
         if waiting is not None:
             waiting.timer.cancel()

@@ -25,6 +25,7 @@ from worker.ipc.messages import (
     Drained,
     FetchReceipt,
     FrontFromKeyholder,
+    GiveUp,
     HostConditions,
     Identities,
     KeyholderFromFront,
@@ -34,6 +35,7 @@ from worker.ipc.messages import (
     PreparePolicy,
     ReferenceWiped,
     RefusedCalls,
+    Supersede,
     SupervisorFromKeyholder,
     Witnessed,
     ZygoteFromKeyholder,
@@ -41,6 +43,7 @@ from worker.ipc.messages import (
 from worker.job import Policy
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.anchor import Anchor
+from worker.keyholder.by_reference import ByReference
 from worker.keyholder.cells import Cells
 from worker.keyholder.checkpoints import Checkpoints
 from worker.keyholder.custody import Custody
@@ -52,6 +55,7 @@ from worker.keyholder.host import HostState
 from worker.keyholder.jobs import Jobs
 from worker.keyholder.lifecycle import Done
 from worker.keyholder.policy import PolicyInForce, PolicyReload
+from worker.keyholder.pool import PoolLedger
 from worker.keyholder.quotes import Quoted
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
@@ -82,6 +86,7 @@ class Keyholder:
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
         key_slots: Sequence[KeySlot],
+        pool: PoolLedger | None = None,
     ) -> None:
         self._audit, self._anchor, self._checkpoints = audit, anchor, checkpoints
         self._custody, self._signer, self._host = custody, signer, host
@@ -99,7 +104,16 @@ class Keyholder:
             zygote=zygote,
         )
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
-        self._jobs = self._make_jobs(config, tables)
+        self._by_reference = ByReference(
+            audience=config.worker.audience,
+            policy=policy,
+            audit=audit,
+            signer=signer,
+            custody=custody,
+            send=self._effects.send,
+            refuse=self._effects.refuse,
+        )
+        self._jobs = self._make_jobs(config, tables, pool)
         self._reload = PolicyReload(config, policy, audit, self._policy_changed)
         second.follow(policy.now)
         front.send(Identities(sha256=policy.now.identities))
@@ -107,7 +121,7 @@ class Keyholder:
             audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, delivery=delivery, front=front
         )
 
-    def _make_jobs(self, config: Config, tables: Tables) -> Jobs:
+    def _make_jobs(self, config: Config, tables: Tables, pool: PoolLedger | None) -> Jobs:
         return Jobs(
             config=config,
             policy=self._policy,
@@ -126,6 +140,7 @@ class Keyholder:
             delivery=self._delivery,
             effects=self._effects,
             refusals=self._refusals,
+            pool=pool,
         )
 
     async def serve(self) -> None:
@@ -143,6 +158,7 @@ class Keyholder:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._jobs.end_all()
             self._refusals.flush(at_once=True)
+            self._by_reference.flush(at_once=True)
             for event in self._custody.stop():
                 self._readiness.note(event)
             self._audit.record(WorkerStopped(jobs_completed=self._effects.tally.jobs_completed))
@@ -170,6 +186,7 @@ class Keyholder:
             last = now
             self._follow_holdings()
             self._refusals.flush()
+            self._by_reference.flush()
 
     def _follow_holdings(self) -> None:
         """End the jobs whose key was revoked. One whose key expired may finish, if its receipt finds fresh evidence."""
@@ -194,6 +211,10 @@ class Keyholder:
                     self._jobs.abort(call, Refusal(reason, stage=stage))
                 case FetchReceipt():
                     self._jobs.fetch_receipt(message)
+                case Supersede():
+                    self._by_reference.supersede(message)
+                case GiveUp():
+                    self._by_reference.give_up(message)
                 case RefusedCalls():
                     self._refusals.calls(message)
                 case Attest(call=call, nonce=nonce):

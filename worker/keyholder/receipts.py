@@ -7,7 +7,7 @@ pair with ML-DSA-87 if a key of the worker takes hybrid jobs; the receipts of ot
 
 import dataclasses
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -27,11 +27,13 @@ from worker.audit import (
     utc_hundredths,
 )
 from worker.audit.checkpoint import origin_of, sign_checkpoint
+from worker.audit.failures import FailureClaims, sign_failure
 from worker.audit.merkle import Frontier
 from worker.config import Config
 from worker.errors import Refusal, Stage, StartupError
 from worker.fips import CryptoModule as LoadedModule
 from worker.fips import Mode
+from worker.job import Header
 from worker.jose import SigningKey, b64url, public_jwk, thumbprint
 from worker.keyholder.admitted_job import AdmittedJob
 from worker.keyholder.anchor import Anchor
@@ -99,6 +101,15 @@ class ReceiptSigner:
             ),
             simulated=simulated,
         )
+        self._failures = partial(
+            FailureClaims,
+            version=1,
+            worker=config.worker.id,
+            region=config.worker.region,
+            config_sha384=config.sha384,
+            code_sha384=code_sha384.hex(),
+            simulated=simulated,
+        )
         self._origin = _origin(config.worker.id)
         self._sequence = claims_unverified(last.receipt).sequence if last else 0
         self._previous = receipt_sha384(last.receipt) if last else FIRST_PREVIOUS
@@ -144,6 +155,39 @@ class ReceiptSigner:
             audit_anchor=self._anchor.value,
         )
         return sign(claims, self._private)
+
+    def sign_failure(
+        self,
+        header: Header,
+        *,
+        submitter: str,
+        policy_sha384: bytes,
+        tries: int,
+        refusal: Refusal,
+        holdings: Holdings,
+        now: datetime,
+    ) -> tuple[FailureClaims, str]:
+        """The failure receipt of a job that is given up. Raises the holdings' Reason without fresh evidence."""
+        attestation = holdings.evidence()
+        if attestation is None:
+            raise Refusal(holdings.why(), stage=Stage.RECEIPT)
+        claims = self._failures(
+            job_id=header.job_id.hex(),
+            header_sha384=header.sha384.hex(),
+            submitter=submitter,
+            requesting_ori=header.requesting_ori,
+            suite=header.suite,
+            purpose_code=header.purpose_code,
+            tries=tries,
+            stage=refusal.stage,
+            reason=refusal.reason,
+            at=utc_hundredths(now),
+            evidence_sha384=attestation.evidence.sha384.hex(),
+            maa_token_sha384=attestation.token.sha384.hex(),
+            policy_sha384=policy_sha384.hex(),
+            audit_anchor=self._anchor.value,
+        )
+        return claims, sign_failure(claims, self._private)
 
     def checkpoint(self, tree: Frontier) -> TrailCheckpoint:
         """The event that records this tree, signed with the P-384 half of the key."""

@@ -38,7 +38,8 @@ def confine(config: Config, trust: Trust) -> None:
     harden(die_with_parent=True)
     environment = (os.environ[name] for name in FIPS_VARIABLES if name in os.environ)
     delivery = config.audit_delivery.state if config.audit_delivery else None
-    files = config.policy_file, signatures_path(config.policy_file), config.attestation.ak_issuers, delivery
+    ledger = config.ledger.ca_file if config.ledger else None
+    files = config.policy_file, signatures_path(config.policy_file), config.attestation.ak_issuers, delivery, ledger
     read = (*sys.path, *NETWORK_FILES, *filter(None, files), *environment)
     forbid_files_and_network(
         read=filter(os.path.exists, read),
@@ -64,5 +65,7 @@ def ports(config: Config, trust: Trust) -> set[int]:
     urls = [trust.imds, trust.intel_pcs, trust.intel_root_crl, section.maa_url, *(key.kek_id for key in config.keys)]
     if config.entra is not None:
         urls.append(trust.entra)
+    if config.ledger is not None:
+        urls.append(config.ledger.blob_url)
     parts = map(urlsplit, urls)
     return {DNS_PORT, *(part.port or _PORT_OF.get(part.scheme, 443) for part in parts)}

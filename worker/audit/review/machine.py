@@ -136,6 +136,16 @@ class Machine:
         detail = f"about {', '.join(line.event.about)}; job {line.event.job_id}"
         line.see("witnesses_disagreed", line.event.submitter, detail=detail)
 
+    def _poisoned(self, line: "_Line") -> None:
+        event = line.event
+        detail = f"{event.reason} at {event.stage} after {event.tries} tries; job {event.job_id}"
+        line.see("ticket_poisoned", event.submitter, detail=detail)
+
+    def _ticket(self, line: "_Line") -> None:
+        event = line.event
+        reason = f", {event.reason}" if event.reason else ""
+        line.see("ticket_refused", event.fault, detail=f"{event.count} tickets{reason}")
+
     def _delivery(self, line: "_Line") -> None:
         event = line.event
         line.see("delivery_overdue", event.destination, detail=f"{event.cause}, after {event.seconds} seconds")
@@ -182,6 +192,9 @@ HANDLERS: Final[dict[str, Callable[[Machine, _Line], None]]] = {
     "witnesses_disagreed": Machine._disagreed,
     "reference_retained": Machine._nothing,
     "reference_dropped": Machine._nothing,
+    "attempt_superseded": Machine._nothing,
+    "ticket_poisoned": Machine._poisoned,
+    "ticket_refused": Machine._ticket,
     "delivery_overdue": Machine._delivery,
     "delivery_resumed": Machine._nothing,
 }

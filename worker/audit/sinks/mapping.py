@@ -24,6 +24,7 @@ from worker.audit.events import (
     ReferenceRetained,
     WitnessesDisagreed,
 )
+from worker.audit.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
 from worker.audit.worker_events import (
     DeliveryOverdue,
     DeliveryResumed,
@@ -242,6 +243,11 @@ MEANINGS: Final[Mapping[type[Event], Meaning]] = {
     ReferenceRetained: _entity(
         _A.CREATE, _S.INFORMATIONAL, "Reference retained in secret memory", asim="Create", **_REFERENCE
     ),
+    AttemptSuperseded: _entity(
+        _A.UPDATE, _S.LOW, "Receipt of an attempt superseded", noun="receipt", object="@receipt_sha384", asim="Set"
+    ),
+    TicketPoisoned: _job(_A.END, _S.MEDIUM, "Failure", "Job by reference given up", asim="Terminate"),
+    TicketRefused: _job(_A.REFUSE, _S.MEDIUM, "Failure", "Tickets refused", object=SERVICE),
     ReferenceDropped: _entity(_A.DELETE, _S.INFORMATIONAL, "Reference dropped", asim="Delete", **_REFERENCE),
 }
 _HOST_RESTORED: Final = _finding(_S.INFORMATIONAL, "All conditions of the machine hold", over=True, **_HOST)

@@ -26,8 +26,11 @@ from worker.ipc.messages.front_keyholder import (
     FetchedReceipt,
     FetchReceipt,
     FrontFromKeyholder,
+    GivenUp,
+    GiveUp,
     Identities,
     KeyholderFromFront,
+    NoHeader,
     NotReady,
     PublishedKey,
     Ready,
@@ -35,6 +38,8 @@ from worker.ipc.messages.front_keyholder import (
     Stated,
     StatementData,
     StatementsDone,
+    Supersede,
+    Superseded,
     Witnessed,
     WitnessedStreams,
 )
@@ -59,6 +64,7 @@ from worker.ipc.messages.keyholder_zygote import (
     ZygoteFromKeyholder,
 )
 from worker.ipc.messages.parts import (
+    BY_REFERENCE,
     CHUNK,
     MAX_AUTHORIZATION,
     MAX_PLAN,
@@ -124,6 +130,7 @@ from worker.ipc.messages.supervisor import (
 from worker.ipc.messages.zygote_cell import Confined
 
 __all__ = [
+    "BY_REFERENCE",
     "CHUNK",
     "DURATIONS_S",
     "MAX_AUTHORIZATION",
@@ -173,6 +180,8 @@ __all__ = [
     "FrontFromKeyholder",
     "FrontFromSupervisor",
     "FrontReport",
+    "GiveUp",
+    "GivenUp",
     "HostConditions",
     "Identities",
     "InputFreed",
@@ -189,6 +198,7 @@ __all__ = [
     "Message",
     "MissingKey",
     "NewFiles",
+    "NoHeader",
     "NotRead",
     "NotReady",
     "OpenJob",
@@ -218,6 +228,8 @@ __all__ = [
     "StatementData",
     "StatementsDone",
     "Summary",
+    "Supersede",
+    "Superseded",
     "SupervisorFromChild",
     "SupervisorFromControl",
     "SupervisorFromFront",

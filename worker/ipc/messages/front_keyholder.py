@@ -1,6 +1,6 @@
 """Messages between the front and the keyholder. Headers and signatures are the bytes that the caller sent."""
 
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -11,11 +11,15 @@ from worker.ipc.messages.parts import FinishOrder, Presented, SealedChunk, Seale
 
 STATEMENT_CHUNK: Final = 64 << 10
 
+NoHeader = Literal["malformed", "absent", "submission", "digest"]
+AttemptName = Annotated[bytes, Meta(min_length=16, max_length=16)]
+
 
 class Admit(Message, frozen=True, kw_only=True):
     """Run this job. `submitter` is the URI SAN of the client certificate, `source` the caller's address.
 
     With `task`, run that task of it; with `finish`, end it, of which all tasks have run.
+    By reference there was no certificate: `submitter` is a claim of the fleet process, and `attempt` is set.
     """
 
     call: int
@@ -28,6 +32,7 @@ class Admit(Message, frozen=True, kw_only=True):
     presented: Presented = Presented()
     task: TaskOrder | None = None
     finish: FinishOrder | None = None
+    attempt: AttemptName | None = None
 
 
 class Admitted(Message, frozen=True, kw_only=True):
@@ -132,13 +137,14 @@ class Attested(Message, frozen=True, kw_only=True):
 
 
 class FetchReceipt(Message, frozen=True, kw_only=True):
-    """Fetch the receipt of a job of this submitter."""
+    """Fetch the receipt of a job of this submitter; for the fleet process, of any job that came by reference."""
 
     call: int
     submitter: str
     source: str
     job_id: bytes
     presented: Presented = Presented()
+    by_reference: bool = False
 
 
 class FetchedReceipt(Message, frozen=True, kw_only=True):
@@ -146,6 +152,44 @@ class FetchedReceipt(Message, frozen=True, kw_only=True):
 
     call: int
     receipt: str
+
+
+class Supersede(Message, frozen=True, kw_only=True):
+    """The receipt of this completed job by reference is not the published one."""
+
+    call: int
+    job_id: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    header_sha384: Sha384
+
+
+class Superseded(Message, frozen=True, kw_only=True):
+    """It is in the audit trail, and the same header may run again."""
+
+    call: int
+
+
+class GiveUp(Message, frozen=True, kw_only=True):
+    """A ticket is given up. `fault` says why there is no header; with one, `reason` and `stage` are the last attempt's.
+
+    `header` and `signature` are the bytes of the submission, `submitter` its claim.
+    """
+
+    call: int
+    job_id: Annotated[bytes, Meta(max_length=16)]
+    tries: Annotated[int, Meta(ge=0, le=1_000_000)]
+    fault: NoHeader | None
+    header: bytes
+    signature: bytes
+    submitter: str
+    reason: Reason
+    stage: Stage
+
+
+class GivenUp(Message, frozen=True, kw_only=True):
+    """The signed failure receipt, which is in the audit trail; empty if the header does not verify."""
+
+    call: int
+    failure: str
 
 
 class PublishedKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -199,9 +243,22 @@ KeyholderFromFront = (
     | Abort
     | Attest
     | FetchReceipt
+    | Supersede
+    | GiveUp
     | RefusedCalls
     | Drained
 )
 FrontFromKeyholder = (
-    Admitted | Ended | Completed | Stated | Attested | FetchedReceipt | Identities | Ready | NotReady | Beat
+    Admitted
+    | Ended
+    | Completed
+    | Stated
+    | Attested
+    | FetchedReceipt
+    | Superseded
+    | GivenUp
+    | Identities
+    | Ready
+    | NotReady
+    | Beat
 )

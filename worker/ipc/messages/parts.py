@@ -83,6 +83,9 @@ class FinishOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 CountedChunk: TypeAlias = Annotated[tuple[CountedPart, ...], Meta(max_length=CHUNK)]
 SealedChunk: TypeAlias = Annotated[tuple[SealedPart, ...], Meta(max_length=CHUNK)]
+BY_REFERENCE: Final = Transport(protocol="reference", cipher="none", bits=0)
+"""A job that came by no connection of its submitter's: sealed, in Blob Storage."""
+
 CountedParts: TypeAlias = Annotated[tuple[CountedPart, ...], Meta(max_length=_MAX_PARTS)]
 SealedParts: TypeAlias = Annotated[tuple[SealedPart, ...], Meta(max_length=_MAX_PARTS)]
 RowCounts: TypeAlias = Annotated[tuple[Count, ...], Meta(max_length=_MAX_PARTS)]

@@ -42,6 +42,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REVOCATION_UNKNOWN: _ClassVar[Reason]
     SUITE_NOT_ACCEPTED: _ClassVar[Reason]
     TOKEN_REFUSED: _ClassVar[Reason]
+    LEDGER_UNAVAILABLE: _ClassVar[Reason]
 
 class Suite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -84,6 +85,7 @@ CERTIFICATE_REFUSED: Reason
 REVOCATION_UNKNOWN: Reason
 SUITE_NOT_ACCEPTED: Reason
 TOKEN_REFUSED: Reason
+LEDGER_UNAVAILABLE: Reason
 SUITE_UNSPECIFIED: Suite
 CLASSICAL_1: Suite
 HYBRID_1: Suite
@@ -535,12 +537,16 @@ class RunRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("header", "signature")
+    __slots__ = ("header", "signature", "submitter", "attempt")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     header: bytes
     signature: bytes
-    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    submitter: str
+    attempt: bytes
+    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ..., attempt: _Optional[bytes] = ...) -> None: ...
 
 class Segment(_message.Message):
     __slots__ = ("part", "index", "data")
@@ -587,16 +593,6 @@ class Done(_message.Message):
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     receipt: str
     def __init__(self, receipt: _Optional[str] = ...) -> None: ...
-
-class Submission(_message.Message):
-    __slots__ = ("header", "signature", "submitter")
-    HEADER_FIELD_NUMBER: _ClassVar[int]
-    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
-    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
-    header: bytes
-    signature: bytes
-    submitter: str
-    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ...) -> None: ...
 
 class JobPlan(_message.Message):
     __slots__ = ("version", "header_sha384", "stages", "result_header", "sealed_result_key")
@@ -697,6 +693,50 @@ class FinishTasksResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     receipt: str
     def __init__(self, receipt: _Optional[str] = ...) -> None: ...
+
+class Submission(_message.Message):
+    __slots__ = ("header", "signature", "submitter")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    header: bytes
+    signature: bytes
+    submitter: str
+    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ...) -> None: ...
+
+class SupersedeRequest(_message.Message):
+    __slots__ = ("job_id", "header_sha384")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    HEADER_SHA384_FIELD_NUMBER: _ClassVar[int]
+    job_id: bytes
+    header_sha384: bytes
+    def __init__(self, job_id: _Optional[bytes] = ..., header_sha384: _Optional[bytes] = ...) -> None: ...
+
+class SupersedeResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetFailureRequest(_message.Message):
+    __slots__ = ("submission", "job_id", "tries", "reason", "stage", "fault")
+    SUBMISSION_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    TRIES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    submission: Submission
+    job_id: bytes
+    tries: int
+    reason: Reason
+    stage: str
+    fault: str
+    def __init__(self, submission: _Optional[_Union[Submission, _Mapping]] = ..., job_id: _Optional[bytes] = ..., tries: _Optional[int] = ..., reason: _Optional[_Union[Reason, str]] = ..., stage: _Optional[str] = ..., fault: _Optional[str] = ...) -> None: ...
+
+class GetFailureResponse(_message.Message):
+    __slots__ = ("failure",)
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    failure: str
+    def __init__(self, failure: _Optional[str] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ()

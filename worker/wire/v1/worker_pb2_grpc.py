@@ -64,6 +64,16 @@ class CjiWorkerStub:
                 request_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksRequest.SerializeToString,
                 response_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksResponse.FromString,
                 _registered_method=True)
+        self.Supersede = channel.unary_unary(
+                '/cji.worker.v1.CjiWorker/Supersede',
+                request_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.SupersedeRequest.SerializeToString,
+                response_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.SupersedeResponse.FromString,
+                _registered_method=True)
+        self.GetFailure = channel.unary_unary(
+                '/cji.worker.v1.CjiWorker/GetFailure',
+                request_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.GetFailureRequest.SerializeToString,
+                response_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.GetFailureResponse.FromString,
+                _registered_method=True)
 
 
 class CjiWorkerServicer:
@@ -111,6 +121,20 @@ class CjiWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Supersede(self, request, context):
+        """For the fleet process of this machine alone: a completed attempt whose receipt is not the published one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFailure(self, request, context):
+        """For the fleet process of this machine alone: a ticket that is given up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CjiWorkerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -143,6 +167,16 @@ def add_CjiWorkerServicer_to_server(servicer, server):
                     servicer.FinishTasks,
                     request_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksRequest.FromString,
                     response_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksResponse.SerializeToString,
+            ),
+            'Supersede': grpc.unary_unary_rpc_method_handler(
+                    servicer.Supersede,
+                    request_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.SupersedeRequest.FromString,
+                    response_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.SupersedeResponse.SerializeToString,
+            ),
+            'GetFailure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFailure,
+                    request_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.GetFailureRequest.FromString,
+                    response_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.GetFailureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -307,6 +341,60 @@ class CjiWorker:
             '/cji.worker.v1.CjiWorker/FinishTasks',
             worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksRequest.SerializeToString,
             worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Supersede(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cji.worker.v1.CjiWorker/Supersede',
+            worker_dot_wire_dot_v1_dot_worker__pb2.SupersedeRequest.SerializeToString,
+            worker_dot_wire_dot_v1_dot_worker__pb2.SupersedeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFailure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cji.worker.v1.CjiWorker/GetFailure',
+            worker_dot_wire_dot_v1_dot_worker__pb2.GetFailureRequest.SerializeToString,
+            worker_dot_wire_dot_v1_dot_worker__pb2.GetFailureResponse.FromString,
             options,
             channel_credentials,
             insecure,

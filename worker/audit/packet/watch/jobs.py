@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from worker.audit.events import JobAdmitted, JobCompleted, JobEnded
+from worker.audit.fleet_events import AttemptSuperseded
 from worker.audit.packet.watch.step import DAY, Endless, Fault, Step, seconds_between
 from worker.audit.worker_events import FilesReloaded, WorkerStarted
 
@@ -34,7 +35,7 @@ class Outcomes:
 
 
 class Replays(Endless):
-    """No job id completes twice while it is remembered, which is at most two days."""
+    """No job id completes twice while it is remembered, at most two days, unless the first receipt was superseded."""
 
     topic = "replays"
 
@@ -49,6 +50,8 @@ class Replays(Endless):
             if self._done.pop(step.event.job_id, None) is not None:
                 yield step.line, "the job has already completed"
             self._done[step.event.job_id] = step.time
+        elif isinstance(step.event, AttemptSuperseded):
+            self._done.pop(step.event.job_id, None)
 
 
 class Attribution(Endless):

@@ -1,0 +1,25 @@
+"""What can be wrong with storage. No text has more than fixed words and numbers."""
+
+
+class StoreError(Exception):
+    """Storage did not do what was asked. The text has fixed words and numbers alone."""
+
+
+class StoreAwayError(StoreError):
+    """It does not answer, or fails, or grants this identity no right."""
+
+
+class BlobAbsentError(StoreError):
+    """There is no such blob."""
+
+
+class BlobChangedError(StoreError):
+    """The blob is another one than before."""
+
+
+class BlobTooLargeError(StoreError):
+    """The blob is larger than anything that belongs there."""
+
+
+class LeaseLostError(StoreError):
+    """The ticket is no longer leased: it was deleted, or is visible to others."""
