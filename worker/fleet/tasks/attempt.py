@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from worker.errors import Reason, Refusal
 from worker.errors import Stage as Where
 from worker.fleet import names
 from worker.fleet.documents import DocumentError
-from worker.fleet.store import Blobs, StoreError
+from worker.fleet.store import Blobs
 from worker.fleet.tasks.front import Front
 from worker.fleet.tasks.job import PartStream, Stage, Stream, TaskJob, with_plan
 from worker.fleet.tasks.published import (
@@ -28,8 +30,6 @@ from worker.fleet.tasks.shuffle_blob import ShuffleBlobWriter
 from worker.fleet.tasks.sources import Producers, Source, part_source
 from worker.job.job_plan import parse_plan
 from worker.wire.v1 import worker_pb2 as pb
-
-import msgspec
 
 ATTEMPT_BYTES: Final = 16
 Progressed = Callable[[str, int], None]
@@ -157,6 +157,3 @@ def _messages(opened: pb.OpenTask, sources: list[Source]) -> Iterator[pb.RunTask
         for index, data in enumerate(source.segments()):
             yield pb.RunTaskRequest(segment=pb.Segment(part=ordinal, index=index, data=data))
     yield pb.RunTaskRequest(finish=pb.Finish())
-
-
-__all__ = ["Progressed", "StoreError", "Stores", "run"]

@@ -9,7 +9,7 @@ from worker.errors import Reason, RetryLater
 from worker.errors import Stage as Where
 from worker.fleet import names
 from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Published, decode, encode
-from worker.fleet.store import BlobAbsentError
+from worker.fleet.errors import BlobAbsentError
 from worker.fleet.tasks.attempt import ATTEMPT_BYTES, Stores
 from worker.fleet.tasks.front import Front
 from worker.fleet.tasks.job import PartStream, TaskJob

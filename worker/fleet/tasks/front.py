@@ -20,6 +20,7 @@ from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 _STATEMENTS_BYTES: Final = 4 << 20
+_AWAY_MS: Final = 2000
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", _STATEMENTS_BYTES),
@@ -27,6 +28,7 @@ _OPTIONS: Final = (
     ("grpc.enable_retries", 0),
 )
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Front:
@@ -34,7 +36,7 @@ class Front:
 
     def __init__(self, socket: str) -> None:
         self._channel = grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS)
-        self._stub = CjiWorkerStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub = CjiWorkerStub(self._channel)
         self._lock = Lock()
         self._call: grpc.Call | None = None
         self._cancelled = False
@@ -76,7 +78,7 @@ class Front:
             return str(message.receipt)
         raise Refusal(Reason.INTERNAL, stage=Where.RECEIPT)
 
-    def _answers(self, method: Callable[[Iterator[T]], grpc.Call], requests: Iterator[T]) -> Iterator[pb.RunTaskResponse]:
+    def _answers(self, method: Callable[[Iterator[T]], "grpc.CallIterator[R]"], requests: Iterator[T]) -> Iterator[R]:
         fault: list[Exception] = []
         ready: list[grpc.Call] = []
 
@@ -121,6 +123,3 @@ def _refusal(error: grpc.RpcError) -> Refusal:
     if REASONS[reason].retryable:
         return RetryLater(reason, stage=stage, after_ms=max(after, 1))
     return Refusal(reason, stage=stage)
-
-
-_AWAY_MS: Final = 2000

@@ -1,7 +1,8 @@
 """A job in parts as its header and plan define it: its stages, and where the streams of each task lie in Blob Storage.
 
-Everything is derived, nothing is taken from whoever asks: the stages and their streams by `worker.compute.task_streams`,
-as in the cells. Only names, numbers and digests are used; this process has no key that would open anything.
+Everything is derived, nothing is taken from whoever asks: the stages and their streams by
+`worker.compute.task_streams`, as in the cells. Only names, numbers and digests are used; this process has no key that
+would open anything.
 """
 
 import hashlib
@@ -15,7 +16,8 @@ from worker.errors import Reason, Refusal
 from worker.errors import Stage as Where
 from worker.fleet import names
 from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, decode_submission
-from worker.fleet.store import BlobAbsentError, Blobs
+from worker.fleet.errors import BlobAbsentError
+from worker.fleet.store import Blobs
 from worker.fleet.tasks.messages import NO_PLAN, Request
 from worker.fleet.tasks.published import PublishedAttempt, PublishedPlan, read_plan
 from worker.job import Header, parse
@@ -126,6 +128,4 @@ def with_plan(job: TaskJob, published: PublishedPlan) -> TaskJob:
         raise Refusal(Reason.BAD_PARAMETERS, stage=Where.ADMIT) from error
     if dict(streams.tasks) != dict(plan.tasks) or plan.header_sha384 != job.header.sha384:
         raise Refusal(Reason.BAD_PARAMETERS, stage=Where.ADMIT)
-    return replace(
-        job, streams=streams, plan=plan, planned_by=published.by, plan_statement=published.statement
-    )
+    return replace(job, streams=streams, plan=plan, planned_by=published.by, plan_statement=published.statement)

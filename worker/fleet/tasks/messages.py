@@ -5,7 +5,8 @@ is any number of `progress`, then `done` or `refused`. Whoever connects can run 
 is taken for hostile: it names a task, and no address, container, blob or key.
 
     request   {"v":1,"job":hex,"header_sha384":hex,"plan":hex or "none","stage":name,"task":n}, perhaps "again":true
-    answer    {"progress":[stage,per_cent]}*  {"done":{...}} or {"refused":{"reason":...,"stage":...,"retry_after_ms":n}}
+    answer    {"progress":[stage,per_cent]}, any number
+              {"done":{...}} or {"refused":{"reason":NAME,"stage":name,"retry_after_ms":n}}
 """
 
 from collections.abc import Callable

@@ -13,7 +13,8 @@ from msgspec import Meta
 
 from worker.fleet import names
 from worker.fleet.documents import Attempt, DocumentError, decode
-from worker.fleet.store import BlobAbsentError, Blobs
+from worker.fleet.errors import BlobAbsentError
+from worker.fleet.store import Blobs
 from worker.job import LIMITS
 
 MAX_ATTEMPTS: Final = 16

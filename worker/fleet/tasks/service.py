@@ -11,7 +11,7 @@ from worker.errors import Reason, Refusal, RetryLater
 from worker.errors import Stage as Where
 from worker.fleet import names
 from worker.fleet.documents import DocumentError, Progress, encode
-from worker.fleet.store import BlobAbsentError, BlobChangedError, StoreError
+from worker.fleet.errors import BlobAbsentError, BlobChangedError, StoreError
 from worker.fleet.tasks import attempt, finish
 from worker.fleet.tasks.attempt import Stores
 from worker.fleet.tasks.front import Front
@@ -109,7 +109,7 @@ def _published(job: TaskJob, stage: Stage, number: int, stores: Stores) -> Publi
 
 
 def _started(job: TaskJob, stores: Stores) -> Done:
-    parts = [stores.jobs.version(names.part(job.name, at)).size for at in range(len(job.header.part_inputs))]
+    parts = [stores.jobs.version(names.part(job.name, at)).size for at in range(len(job.header.parts))]
     return Done(
         attempt=_NO_ATTEMPT,
         statement_sha256=_NO_ATTEMPT,
@@ -149,8 +149,6 @@ def _report(job: TaskJob, stage: Stage, found: PublishedAttempt, stores: Stores)
     """Show the submitter which stage has ended a task."""
     stages = job.streams.in_parts.stages
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    at = Progress(
-        attempt=found.attempt, stage=stage.name, per_cent=100 * stages.index(stage) // len(stages), at=now
-    )
+    at = Progress(attempt=found.attempt, stage=stage.name, per_cent=100 * stages.index(stage) // len(stages), at=now)
     with contextlib.suppress(StoreError):  # of no consequence
         stores.results.write(names.progress(job.name), encode(at))

@@ -73,7 +73,7 @@ class ShuffleBlobWriter:
 
 
 def read_table(blobs: Blobs, name: str, version: Version, streams: int) -> Sequence[int]:
-    """Where each stream begins, and the end of the last. Raises StoreError, DocumentError."""
+    """The start of each stream, and the end of the last. Raises StoreError, DocumentError."""
     length = (streams + 1) * _ENTRY
     if version.size < length:
         raise DocumentError

@@ -55,7 +55,7 @@ class Producers:
         self._found: dict[tuple[str, int], tuple[str, Version, list[EdgeStream], list[int]]] = {}
 
     def source(self, stream: EdgeStream) -> Source:
-        """Where a stream is. Raises StoreError, DocumentError; INCOMPLETE if its producer has not run yet."""
+        """The place of a stream. Raises StoreError, DocumentError; INCOMPLETE if its producer has not run yet."""
         stage, written = self._job.producer(stream)
         key = (stage.name, stream.producer)
         if key not in self._found:
