@@ -83,7 +83,7 @@ def certificate(folder: Path, role: Role, name: str, *, days: int) -> Path:
         _builder(subject, issuer.subject, key.public_key(), days=days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage(_USES[role]), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(_USES[role]), critical=False)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(role.host)]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(

@@ -4,11 +4,13 @@ import logging
 import os
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import dask
 from distributed import Scheduler, Worker
 from distributed.http.routing import RoutingApplication
 from distributed.stealing import WorkStealing
+from distributed.utils import get_ip
 
 from cji_engine.roles import Role, role_of
 from cji_engine.tls import MutualTls
@@ -95,7 +97,7 @@ class EngineWorker(_NoHttp, Worker):
             scheduler,
             name=name,
             nthreads=tasks,
-            host=host,
+            host=host or get_ip(urlsplit(scheduler).hostname or ""),
             security=tls,
             memory_limit=0,
             dashboard=False,
