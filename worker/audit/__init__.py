@@ -2,7 +2,7 @@
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next
 from worker.audit.chain import verify as verify_chain
-from worker.audit.claims import WITNESSES, Claims, CryptoModule, Expected, PartDigest, Transport
+from worker.audit.claims import WITNESSES, Claims, CryptoModule, Expected, Node, PartDigest, TasksClaim, Transport
 from worker.audit.events import (
     Attested,
     CallsRefused,
@@ -105,6 +105,7 @@ __all__ = [
     "JobState",
     "KeyDropped",
     "KeyReleased",
+    "Node",
     "PartDigest",
     "ReceiptError",
     "Record",
@@ -123,6 +124,7 @@ __all__ = [
     "TaskAdmitted",
     "TaskCompleted",
     "TaskEnded",
+    "TasksClaim",
     "TicketFault",
     "TicketPoisoned",
     "TicketRefused",
