@@ -4,6 +4,8 @@
     downstream    output slots -> gRPC      waits while the caller does not read: slows the cell down
     keyholder     admitted, then completed or ended
 
+A task of a job in parts is served in the same way, with streams in place of parts, and a statement for a receipt.
+
 The front is a witness of all that passes (`witness`). It holds back the last segment of every output until the
 keyholder has the receipt on disk, whatever the cell does: until then no output is complete. Nothing else of a job is
 buffered outside the ring. The keyholder alone reads the header and decides whether the job may run.
@@ -16,24 +18,28 @@ after `max_job_seconds`, whichever comes first.
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from worker.config import LimitsSection
 from worker.errors import Reason, Refusal, Stage
 from worker.front.frames import SegmentFrame, segment_response
 from worker.front.guard import EOF, Call, Context
-from worker.front.keyholder_client import KeyholderClient, PendingCall
+from worker.front.keyholder_client import Answer, KeyholderClient, PendingCall
 from worker.front.patience import TimeLimit
 from worker.front.witness import Witness
-from worker.ipc import Channel, ChannelClosed, Ring
+from worker.ipc import Channel, ChannelClosed, Ring, take_over
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
+    MAX_PLAN,
     Abort,
     Admit,
     Admitted,
     CellFromFront,
     Completed,
     Finish,
+    FinishOrder,
     FrontFromCell,
     InputFreed,
     InputReady,
@@ -42,6 +48,8 @@ from worker.ipc.messages import (
     OutputReady,
     OutputsDone,
     ProgressMade,
+    Stated,
+    TaskOrder,
 )
 from worker.job import LIMITS, Empty, HalfClose, Open, RunState, Segment, advance
 from worker.job import Finish as Finished
@@ -53,6 +61,9 @@ _DEADLINE_SKEW_S: Final = 0.2
 MAX_SUBMITTER: Final = 512
 """Characters of the submitter's URI."""
 ATTEMPT_BYTES: Final = 16
+MAX_STAGE_NAME: Final = 32
+MAX_STATED: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
+"""Bytes of the answer to a task, which is one message."""
 
 Data = Channel[FrontFromCell, CellFromFront]
 
@@ -64,16 +75,65 @@ async def run(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> 
     first = await call.read()
     if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
-    if not _fits_door(first.open, by_reference=call.by_reference):
+    if not fits_door(first.open, by_reference=call.by_reference):
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+    await _run(call, keyholder, limits, partial(order, call, first.open))
+
+
+async def run_task(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> None:
+    """Serve one RunTask call to its end: as Run, but for one task of a job that came by reference."""
+    if call.context.time_remaining() is None:
+        raise Refusal(Reason.DEADLINE, stage=Stage.OPEN)
+    first = await call.read()
+    if not isinstance(first, pb.RunTaskRequest) or first.WhichOneof("message") != "open":
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+    opening = first.open
+    if not fits_door(opening, by_reference=call.by_reference):
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+    task = TaskOrder(
+        plan=opening.plan[: MAX_PLAN + 1],
+        stage=opening.stage[: MAX_STAGE_NAME + 1],
+        task=opening.task,
+        streams=opening.streams,
+    )
+    await _run(call, keyholder, limits, partial(order, call, opening, task=task))
+
+
+async def _run(call: Call, keyholder: KeyholderClient, limits: LimitsSection, admit: Callable[[int], Admit]) -> None:
     with keyholder.pending_call() as pending:
         try:
-            await _admitted(call, keyholder, pending, first.open, limits)
+            await _admitted(call, keyholder, pending, admit(pending.number), limits)
         except ChannelClosed:
             raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE) from None
 
 
-def _fits_door(opening: pb.Open, *, by_reference: bool) -> bool:
+def order(
+    call: Call,
+    opening: pb.Open | pb.OpenTask | pb.OpenFinish,
+    number: int,
+    *,
+    task: TaskOrder | None = None,
+    finish: FinishOrder | None = None,
+) -> Admit:
+    """The request of this call to the keyholder."""
+    peer = call.peer
+    # one byte too many is enough for the keyholder to refuse the job and to audit the refusal
+    return Admit(
+        call=number,
+        submitter=opening.submitter if call.by_reference else peer.identity,
+        source=peer.source,
+        transport=peer.transport,
+        presented=peer.presented,
+        correlation_id=call.correlation_id,
+        header=opening.header[: LIMITS.header_bytes + 1],
+        signature=opening.signature[: LIMITS.signature_bytes + 1],
+        attempt=opening.attempt if call.by_reference else None,
+        task=task,
+        finish=finish,
+    )
+
+
+def fits_door(opening: pb.Open | pb.OpenTask | pb.OpenFinish, *, by_reference: bool) -> bool:
     """Whether submitter and attempt are named by the fleet process, and by nobody else."""
     if not by_reference:
         return not opening.submitter and not opening.attempt
@@ -81,24 +141,11 @@ def _fits_door(opening: pb.Open, *, by_reference: bool) -> bool:
 
 
 async def _admitted(
-    call: Call, keyholder: KeyholderClient, pending: PendingCall, opening: pb.Open, limits: LimitsSection
+    call: Call, keyholder: KeyholderClient, pending: PendingCall, admit: Admit, limits: LimitsSection
 ) -> None:
-    over, peer = False, call.peer
+    over = False
     call.keyholder_records = True
-    # one byte too many is enough for the keyholder to refuse the job and to audit the refusal
-    keyholder.send(
-        Admit(
-            call=pending.number,
-            submitter=opening.submitter if call.by_reference else peer.identity,
-            source=peer.source,
-            transport=peer.transport,
-            presented=peer.presented,
-            correlation_id=call.correlation_id,
-            header=opening.header[: LIMITS.header_bytes + 1],
-            signature=opening.signature[: LIMITS.signature_bytes + 1],
-            attempt=opening.attempt if call.by_reference else None,
-        )
-    )
+    keyholder.send(admit)
     why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
     job: JobStream | None = None
     try:
@@ -121,6 +168,14 @@ async def _admitted(
             keyholder.send(Abort(call=pending.number, reason=why.reason, stage=why.stage))
         if job is not None:
             job.close()
+
+
+def _last(message: Answer, fds: list[int]) -> bytes:
+    """The last message to the caller: the receipt, or what the keyholder made of a task."""
+    if isinstance(message, Stated):
+        return take_over(fds[0], most=MAX_STATED)
+    assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by `answer`
+    return pb.RunResponse(done=pb.Done(receipt=message.receipt)).SerializeToString()
 
 
 class JobStream:
@@ -146,9 +201,9 @@ class JobStream:
             self._free.put_nowait(slot)
         self._lent = set[int]()
         """Input slots that the cell reads."""
-        self._witness = Witness(inputs=admitted.inputs, outputs=admitted.outputs)
+        self._witness = Witness(inputs=admitted.inputs, outputs=admitted.outputs, small_outputs=admitted.small_outputs)
         self._held: list[bytes] = []
-        """The last segment of each output."""
+        """The last segment of each output. A shuffle stream's is not held: without its statement nobody counts it."""
 
     def close(self) -> None:
         """Close the channel and the ring."""
@@ -160,7 +215,8 @@ class JobStream:
         # by itself, so that no write that carries it can be cancelled: grpc.aio would send it again with the status of
         # a refusal, which gRPC does not allow, and the caller would wait for its deadline
         await self._context.send_initial_metadata(())
-        upstream = asyncio.create_task(self._upstream(advance(RunState(), Open(parts=self._admitted.inputs))))
+        opened = Open(parts=self._admitted.inputs, small_from=self._admitted.small_inputs)
+        upstream = asyncio.create_task(self._upstream(advance(RunState(), opened)))
         downstream = asyncio.create_task(self._downstream())
         verdict = asyncio.create_task(self._pending.answer())
         tasks: set[asyncio.Task[Any]] = {upstream, downstream, verdict}
@@ -174,10 +230,7 @@ class JobStream:
                     verdict.result()
                 for task in done:
                     task.result()
-            message, _ = verdict.result()
-            assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by `answer`
-            last = pb.RunResponse(done=pb.Done(receipt=message.receipt)).SerializeToString()
-            for frame in (*self._held, last):
+            for frame in (*self._held, _last(*verdict.result())):
                 await self._write(frame)
         finally:
             for task in tasks:
@@ -227,7 +280,7 @@ class JobStream:
                     self._take_back(slot)
                 case OutputReady():
                     frame, last = self._take_output(message)
-                    if last:
+                    if last and not self._witness.is_small(message.part):
                         self._held.append(frame)
                     else:
                         await write(frame)
@@ -240,7 +293,8 @@ class JobStream:
                     progress = pb.Progress(stage=self._admitted.steps[step], per_cent=per_cent)
                     await write(pb.RunResponse(progress=progress).SerializeToString())
                 case OutputsDone():
-                    self._keyholder.send(self._witness.statement(self._pending.number))
+                    for statement in self._witness.statement(self._pending.number):
+                        self._keyholder.send(statement)
                     return
 
     def _take_back(self, slot: int) -> None:

@@ -3,6 +3,7 @@
     the ledger has the job as      same header digest    other header digest
     unknown                        may begin             may begin
     ended without a receipt        may begin again       REPLAYED
+    tasks of it ran here           may begin             REPLAYED
     admitted, no end yet           ALREADY_EXISTS        REPLAYED
     completed                      ALREADY_EXISTS        REPLAYED
 
@@ -15,7 +16,7 @@ floor is EXPIRED, because its entry may have left.
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from worker.audit import AuditFile, JobEntry, JobState, TrailResumed
+from worker.audit import AuditFile, JobEntry, TrailResumed
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.job import LIMITS, Grant, Header
@@ -65,6 +66,10 @@ class AuditLedger:
             raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
         decide(self._audit.entry(header.job_id), header.sha384)
 
+    def is_counted(self, header: Header) -> bool:
+        """Whether a task of this job has run here: then the job counts among those of its day."""
+        return self._audit.entry(header.job_id) is not None
+
     def check_jobs_left(self, grant: Grant, *, day: date) -> None:
         """Return if one more job of this submitter and agency may be admitted on this UTC day, else raise Denied."""
         grant.require_job_left(self._audit.admitted(day=day, submitter=grant.submitter, ori=grant.requesting_ori))
@@ -76,5 +81,5 @@ def decide(known: JobEntry | None, header_sha384: bytes) -> None:
         return
     if known.header_sha384 != header_sha384:
         raise Refusal(Reason.REPLAYED, stage=Stage.ADMIT)
-    if known.state is not JobState.ENDED:
+    if not known.state.may_begin:
         raise Refusal(Reason.ALREADY_EXISTS, stage=Stage.ADMIT)

@@ -65,13 +65,12 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class TaskOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One task of a job in parts, as its caller names it; `streams` is the number of its input streams.
 
-    Every member may be one longer than allowed, which is enough to refuse it.
+    Plan and stage may be one longer than allowed, which is enough to refuse them.
     """
 
     plan: Annotated[bytes, Meta(max_length=MAX_PLAN + 1)]
     stage: Annotated[str, Meta(max_length=33)]
     task: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
-    attempt: Annotated[bytes, Meta(max_length=17)]
     streams: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 
 
