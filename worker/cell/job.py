@@ -20,7 +20,7 @@ import pyarrow as pa
 from worker.cell.allowance import Allowance
 from worker.cell.channels import CellChannels
 from worker.cell.outputs import OutputParts
-from worker.cell.pipeline import Pipeline, own
+from worker.cell.pipeline import Pipeline
 from worker.cell.streams import InputStream, OutputStream
 from worker.cell.task import CellTask
 from worker.compute.operation import Context, JobContext, PreparedOperation
@@ -44,7 +44,7 @@ from worker.ipc.messages import (
 from worker.job import LIMITS, Attribution, Header, InputPart, OutputPart, SizeClass, parse, result_header
 from worker.jose import parse_recipient
 from worker.memory import Region
-from worker.records import StreamReader, check_schema
+from worker.records import StreamReader, arrow, check_schema
 
 
 def run_job(
@@ -195,7 +195,7 @@ class CellJob:
         self._allowance.take_rows(batch.num_rows)
         if self._is_side:
             self._check_side()
-            self._sides[self._part.name].append(own(batch))
+            self._sides[self._part.name].append(arrow.own(batch))
             return
         self._prepared().push(batch)
         self._rows += batch.num_rows

@@ -7,19 +7,16 @@ stay those of the job's input: a `_Slice` carries a piece of the input's rows wi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.operation import BatchOperation, PreparedOperation, TableOperation
+from worker.compute.operation import CHUNK_ROWS, BatchOperation, PreparedOperation, TableOperation
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, RowStatus
-
-CHUNK_ROWS: Final = 16_384
-"""Rows that operations see at once: their columns and temporaries stay in the L2 cache, and in few pages."""
+from worker.records import WHOLE_ROW, RowStatus, arrow
 
 Ints = npt.NDArray[np.int64]
 
@@ -44,11 +41,6 @@ class _Slice:
     batch: pa.RecordBatch
     status: RowStatus
     kept: Ints
-
-
-def own(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The same batch in memory of its own; batches that a reader yields are views that it takes back."""
-    return pa.ipc.read_record_batch(pa.ipc.read_message(batch.serialize()), batch.schema)
 
 
 class Pipeline:
@@ -95,15 +87,13 @@ class Pipeline:
         operation = self._operations[index]
         if isinstance(operation, BatchOperation):
             applied = operation.apply(piece.batch)
-            left = len(piece.kept) if applied.kept is None else len(applied.kept)
-            if applied.batch.num_rows != left or len(applied.status.status) != len(piece.kept):
-                raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
+            applied.check(len(piece.kept))
             self._parts(applied.parts)
             kept = piece.kept if applied.kept is None else piece.kept[applied.kept]
             status = self._judged(index, piece.status, piece.kept, applied.status)
             self._step(index + 1, _Slice(batch=applied.batch, status=status, kept=kept))
         else:
-            self._waiting[index].append(_Slice(batch=own(piece.batch), status=piece.status, kept=piece.kept))
+            self._waiting[index].append(_Slice(batch=arrow.own(piece.batch), status=piece.status, kept=piece.kept))
 
     def _run(self, index: int, operation: TableOperation) -> None:
         pieces = self._waiting.pop(index)

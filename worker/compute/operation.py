@@ -7,7 +7,7 @@ fails a job: its values are null where they cannot be used, and the row status h
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,16 @@ from google.protobuf.message import Message
 from worker.compute.parameters import P, Sealing
 from worker.compute.status_codes import RowCode
 from worker.compute.tables import Tables
+from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import RecordSchema, RowStatus
 from worker.wire.v1 import worker_pb2
 
 if TYPE_CHECKING:
     from worker.compute.in_parts import InParts
+
+CHUNK_ROWS: Final = 16_384
+"""Rows that operations see at once: their columns and temporaries stay in the L2 cache, and in few pages."""
 
 Row: TypeAlias = Mapping[str, str | int | bool | None]
 
@@ -178,6 +182,12 @@ class Applied:
     status: RowStatus
     kept: npt.NDArray[np.int64] | None = None
     parts: Mapping[str, Iterable[pa.RecordBatch]] = field(default_factory=dict)
+
+    def check(self, rows: int) -> None:
+        """Raise Refusal(INTERNAL) unless it accounts for every one of `rows` rows."""
+        left = rows if self.kept is None else len(self.kept)
+        if self.batch.num_rows != left or len(self.status.status) != rows:
+            raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

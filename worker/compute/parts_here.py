@@ -32,7 +32,7 @@ class _Here:
     number: int
     tasks: dict[str, int]
     parameters: Any
-    schema: pa.Schema
+    of_records: pa.Schema
     context: Context
     progress: ProgressCallback
     shard: Sequence[pa.RecordBatch]
@@ -44,6 +44,12 @@ class _Here:
     statuses: list[list[RowStatus]]
     to_read: list[str] = field(default_factory=list)
     has_planned: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        if not self.stage.records:
+            raise ValueError("a stage that reads no records")
+        return self.of_records
 
     def records(self) -> Iterator[pa.RecordBatch]:
         if not self.stage.records:
@@ -108,7 +114,7 @@ def run_here(
                 number=number,
                 tasks=tasks,
                 parameters=parameters,
-                schema=schema,
+                of_records=schema,
                 context=context,
                 progress=progress,
                 shard=shards[number] if stage.records else (),

@@ -95,6 +95,11 @@ def cut(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
     return (batch.slice(first, rows) for first in range(0, batch.num_rows, rows))
 
 
+def own(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A copy of the batch in memory of its own; batches that a reader yields are views that it takes back."""
+    return pa.ipc.read_record_batch(pa.ipc.read_message(batch.serialize()), batch.schema)
+
+
 def _unpacked(bits: pa.Buffer | None, offset: int, n: int) -> Bools:
     if bits is None or not n:
         return np.zeros(n, np.bool_)

@@ -8,7 +8,7 @@ import pytest
 from cji_simulator.raw import RawWorker, cells, forge, settled
 from cji_simulator.site import Site, people
 
-from worker.cell.pipeline import CHUNK_ROWS
+from worker.compute.operation import CHUNK_ROWS
 from worker.compute.operations.deidentify import Deidentify, Mask
 from worker.job import LIMITS
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.refusals import refused
-from worker.cell.pipeline import CHUNK_ROWS, Pipeline
-from worker.compute.operation import Applied, Outputs, PreparedOperation
+from worker.cell.pipeline import Pipeline
+from worker.compute.operation import CHUNK_ROWS, Applied, Outputs, PreparedOperation
 from worker.errors import Reason
 from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW, RowStatus, Status, tagged

@@ -36,6 +36,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from worker.compute.in_parts import InParts
 from worker.compute.operation import Applied, Context, Operation, OutputSpec, Project, Signature
 from worker.compute.operations.deidentify import tokens
 from worker.compute.operations.deidentify.codes import Code
@@ -44,9 +45,10 @@ from worker.compute.operations.deidentify.outputs import DISCLOSURE_RISK, K_ANON
 from worker.compute.operations.deidentify.parameters import Deidentify, check_columns, complete, decode, encode
 from worker.compute.operations.deidentify.rules import Hierarchy, Token
 from worker.compute.operations.deidentify.self_test import CASES
-from worker.compute.operations.deidentify.token_map import TokenMap
+from worker.compute.operations.deidentify.token_map import TokenMap, merge
 from worker.compute.operations.deidentify.transforms import ApplyRule, Kernel, OneBatch, bind, steps
 from worker.compute.parameters import bad_parameters
+from worker.compute.shard_parts import by_shard
 from worker.errors import Stage
 from worker.records import PERSONAL, RowStatus, Status, tagged
 
@@ -137,6 +139,13 @@ def _steps(parameters: Deidentify, schema: pa.Schema, output: pa.Schema, name: s
     return output.get_field_index(name), kernels
 
 
+def _in_parts(parameters: Deidentify) -> InParts | None:
+    """Every shard by itself; classes of equal rows are of all of them."""
+    if parameters.small_classes is not None:
+        return None
+    return by_shard(_prepare, merged=((TOKEN_MAP, merge),) if parameters.token_map else ())
+
+
 DEIDENTIFY: Final = Operation(
     parameters=Deidentify,
     decode=decode,
@@ -146,6 +155,7 @@ DEIDENTIFY: Final = Operation(
     signature=_signature,
     prepare=_prepare,
     schemas=(TOKEN_MAP.schema, K_ANONYMITY.schema, DISCLOSURE_RISK.schema),
+    in_parts=_in_parts,
     steps=("count",),
     codes=Code,
     self_test=CASES,

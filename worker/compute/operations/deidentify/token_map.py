@@ -4,10 +4,11 @@ It is how a project finds its way back from HMAC tokens, which nothing else can 
 value, in the order of columns and of first rows; memory grows with the number of distinct values.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from worker.compute.kernels.distinct import first_rows
 from worker.compute.operations.deidentify.outputs import TOKEN_MAP
@@ -36,6 +37,17 @@ class TokenMap:
             name = pa.repeat(pa.scalar(column, pa.utf8()), len(values))
             whole = pa.RecordBatch.from_arrays([name, tokens, values], schema=TOKEN_MAP.schema.arrow)
             yield from arrow.cut(whole, _BATCH)
+
+
+def merge(columns: Sequence[str], pieces: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    """The token map of all shards out of theirs."""
+    found = TokenMap()
+    whole = pa.Table.from_batches(pieces, TOKEN_MAP.schema.arrow).combine_chunks()
+    for name in columns:
+        rows = whole.filter(pc.equal(whole["column"], name))
+        if rows.num_rows:
+            found.add(name, rows["value"].combine_chunks(), rows["token"].combine_chunks())
+    return found.batches()
 
 
 def _distinct(values: pa.Array, tokens: pa.Array) -> tuple[pa.Array, pa.Array]:

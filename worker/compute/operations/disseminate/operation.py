@@ -19,7 +19,7 @@ number of rows by reason. A row counts under the first reason of `_REASONS` that
 """
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,6 +36,7 @@ from worker.compute.operations.disseminate.outputs import LEDGER, WITHHELD
 from worker.compute.operations.disseminate.parameters import Disseminate, check_tables, complete, decode, encode
 from worker.compute.operations.disseminate.self_test import CASES
 from worker.compute.parameters import known
+from worker.compute.shard_parts import by_shard
 from worker.compute.tables.dissemination import Dissemination, Grant
 from worker.records import EVENTS, SCHEMAS, RowStatus, Status, arrow, tagged
 
@@ -231,6 +232,21 @@ def _distinct(subjects: pa.Array, rows: npt.NDArray[np.uint64]) -> tuple[pa.Arra
     return arrow.from_numpy(first), arrow.from_numpy(sums)
 
 
+def _merged_ledger(_: Sequence[str], ledgers: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    """Each subject once, with the first of its rows, and all of them counted."""
+    schema: pa.Schema = LEDGER.schema.arrow
+    seen = [arrow.concat((batch.column(i) for batch in ledgers), kind) for i, kind in enumerate(schema.types)]
+    first, counts = _distinct(seen[0], arrow.numbers(seen[-1]))
+    whole = pa.RecordBatch.from_arrays([*(column.take(first) for column in seen[:-1]), counts], schema=schema)
+    return arrow.cut(whole, _BATCH)
+
+
+def _merged_counts(_: Sequence[str], counts: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    """The rows withheld by each reason, of all shards."""
+    rows: npt.NDArray[np.uint64] = np.stack([arrow.numbers(batch.column("rows")) for batch in counts]).sum(axis=0)
+    return [counts[0].set_column(1, WITHHELD.schema.arrow.field("rows"), arrow.from_numpy(rows))]
+
+
 DISSEMINATE: Final = Operation(
     parameters=Disseminate,
     decode=decode,
@@ -239,6 +255,7 @@ DISSEMINATE: Final = Operation(
     check_tables=check_tables,
     signature=lambda _: Signature(accepts=EVENTS | {"hotfile/1"}, parts=(LEDGER, WITHHELD)),
     prepare=_prepare,
+    in_parts=lambda _: by_shard(_prepare, merged=((LEDGER, _merged_ledger), (WITHHELD, _merged_counts))),
     schemas=(LEDGER.schema, WITHHELD.schema),
     codes=Code,
     self_test=CASES,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from msgspec import structs
 
+from worker.compute.in_parts import InParts
 from worker.compute.operation import Applied, Context, Operation, Reference, Side, Signature
 from worker.compute.operations.screen.codes import Code
 from worker.compute.operations.screen.index import Index, build
@@ -26,6 +27,7 @@ from worker.compute.operations.screen.reference_store import restore, store
 from worker.compute.operations.screen.search import run
 from worker.compute.operations.screen.self_test import CASES
 from worker.compute.parameters import bad_parameters
+from worker.compute.shard_parts import RESULT, by_shard
 from worker.compute.tables.screening import Model
 from worker.errors import Reason, Refusal, Stage
 from worker.records import WHOLE_ROW, RowStatus
@@ -116,6 +118,13 @@ def _index(parameters: Screen, context: Context) -> Index:
     return index
 
 
+def _in_parts(parameters: Screen) -> InParts | None:
+    """Every shard of the inquiries against the whole reference; a resident one is on one machine only."""
+    if parameters.retain_seconds or parameters.resident_reference is not None:
+        return None
+    return by_shard(_prepare, parts=(HITS,), same=(REFERENCE_STATUS,), numbered=(RESULT, HITS.name), sides=(_SIDE,))
+
+
 SCREEN: Final = Operation(
     parameters=Screen,
     decode=decode,
@@ -124,6 +133,7 @@ SCREEN: Final = Operation(
     check_tables=check_tables,
     signature=_signature,
     prepare=_prepare,
+    in_parts=_in_parts,
     terminal=True,
     schemas=(OUTCOMES, HITS.schema),
     codes=Code,

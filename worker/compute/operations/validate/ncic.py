@@ -9,8 +9,10 @@ column. A missing value is wrong only if the rule has `required`.
 """
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +46,8 @@ from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW, RowStatus, Status, arrow
 
 Wrong = tuple[tuple[RowCode, Bools], ...]
+
+_BY_NAME: Final[Mapping[str, RowCode]] = MappingProxyType({code.name: code for code in (*ValueCode, *Code)})
 
 
 def prepare(parameters: Validate, schema: pa.Schema, context: Context) -> "ValidateColumns":
@@ -101,7 +105,7 @@ class ValidateColumns:
             first += batch.num_rows
             progress("check", 100 * first // total)
         return Outputs(
-            status=RowStatus.concatenate(statuses), result=results, parts={COUNTS.name: [self._counts(counts)]}
+            status=RowStatus.concatenate(statuses), result=results, parts={COUNTS.name: [counts_of(self.names, counts)]}
         )
 
     def _check(self, batch: pa.RecordBatch) -> Iterator[_Found]:
@@ -149,16 +153,27 @@ class ValidateColumns:
             schema=self.output_schema,
         )
 
-    def _counts(self, counts: Mapping[tuple[int, RowCode], int]) -> pa.RecordBatch:
-        lines = sorted(counts.items())
-        return pa.RecordBatch.from_arrays(
-            [
-                pa.array([self.names[column] for (column, _), _ in lines], pa.utf8()),
-                pa.array([code.name for (_, code), _ in lines], pa.utf8()),
-                pa.array([rows for _, rows in lines], pa.uint64()),
-            ],
-            schema=COUNTS.schema.arrow,
-        )
+
+def merge_counts(columns: Sequence[str], counts: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    """The rows of all shards by column and code, in the order of `ValidateColumns`."""
+    rows: dict[tuple[int, RowCode], int] = {}
+    for column, name, number in (line.values() for batch in counts for line in batch.to_pylist()):
+        key = columns.index(column), _BY_NAME[name]
+        rows[key] = rows.get(key, 0) + number
+    yield counts_of(columns, rows)
+
+
+def counts_of(names: Sequence[str], counts: Mapping[tuple[int, RowCode], int]) -> pa.RecordBatch:
+    """`finding_counts/1` of numbers of rows by column and code."""
+    lines = sorted(counts.items())
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([names[column] for (column, _), _ in lines], pa.utf8()),
+            pa.array([code.name for (_, code), _ in lines], pa.utf8()),
+            pa.array([rows for _, rows in lines], pa.uint64()),
+        ],
+        schema=COUNTS.schema.arrow,
+    )
 
 
 def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: datetime.date) -> Wrong:

@@ -5,6 +5,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from worker.compute.in_parts import InParts
 from worker.compute.nibrs.side_tables import ON_FILE, ORI_TABLE
 from worker.compute.nibrs.specification import RULE_SETS
 from worker.compute.operation import Context, Operation, ReadOutput, Side, Signature, TableOperation
@@ -14,6 +15,7 @@ from worker.compute.operations.validate.outputs import COUNTS, EDS, FINDINGS, IN
 from worker.compute.operations.validate.parameters import Validate, complete, decode, encode
 from worker.compute.operations.validate.self_test import CASES
 from worker.compute.parameters import check_digest
+from worker.compute.shard_parts import RESULT, by_shard
 from worker.records import PERSONAL
 
 _NIBRS: Final = Signature(
@@ -41,6 +43,12 @@ def _summary(parameters: Validate, read: ReadOutput) -> Iterator[str]:
             yield f"rules    {name} ({rules.specification})"
 
 
+def _in_parts(parameters: Validate) -> InParts | None:
+    if parameters.is_nibrs:
+        return None
+    return by_shard(_prepare, merged=((COUNTS, ncic.merge_counts),), numbered=(RESULT,))
+
+
 VALIDATE: Final = Operation(
     parameters=Validate,
     decode=decode,
@@ -49,6 +57,7 @@ VALIDATE: Final = Operation(
     check_tables=lambda parameters, tables: check_digest(parameters.tables_sha256, tables),
     signature=lambda parameters: _NIBRS if parameters.is_nibrs else _COLUMNS,
     prepare=_prepare,
+    in_parts=_in_parts,
     terminal=True,
     schemas=(NIBRS_FINDINGS, INCIDENTS.schema, RATES.schema, EDS.schema, FINDINGS, COUNTS.schema),
     steps=("check",),

@@ -1,0 +1,123 @@
+"""Operations in parts give the bytes of one machine, however the records are cut into shards."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.contexts import context, planned
+from tests.support.parts import cuts, in_parts, on_one_machine, shards_of
+from worker.compute.in_parts import Width
+from worker.compute.operation import Context
+from worker.records import SCHEMAS, tagged
+from worker.wire.v1 import worker_pb2 as wire
+
+KEY = bytes(range(32))
+
+Values = Mapping[str, Sequence[object]]
+
+PERSON: Values = {
+    "last": ["SMITH", "JONES", "O'NEIL", "", None],
+    "SEX": ["M", "F", "Q", None],
+    "DOB": ["19800615", "20300101", "1980-02-30", None],
+    "SOC": ["219099999", "21909", "078051120", None],
+}
+EVENT: Values = {
+    "subject": ["S1", "S2", "S3", "", None],
+    "comment": ["A", "B", None],
+    "date": ["20250801", "19990101", "x", None],
+    "disposition": ["convicted", None],
+    "sealed": [True, False, False, False, None],
+    "expunged": [True, False, False, False],
+    "juvenile": [False, False, True],
+    "non_conviction": [False, False, True],
+}
+INQUIRY: Values = {
+    "NAM": ["SMITH, JOHN", "SMYTHE, JON", "JONES, ANN", "", None],
+    "DOB": ["19800615", "19800616", None],
+    "SEX": ["M", "F"],
+    "RAC": ["W", "B"],
+    "SOC": ["219099999", None],
+}
+
+
+def records(schema_id: str, values: Values, rows: Sequence[Sequence[object]]) -> pa.RecordBatch:
+    known = SCHEMAS[schema_id].columns
+    schema = tagged(schema_id, [pa.field(name, known[name].types[0]) for name in values])
+    columns = [pa.array([row[i] for row in rows], field.type) for i, field in enumerate(schema)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def tables(schema_id: str, values: Values, most: int = 30) -> st.SearchStrategy[pa.RecordBatch]:
+    row = st.tuples(*(st.sampled_from(list(each)) for each in values.values()))
+    return st.lists(row, max_size=most).map(lambda rows: records(schema_id, values, rows))
+
+
+def check(operation: wire.Operation, whole: pa.RecordBatch, data: st.DataObject, given: Context | None = None) -> None:
+    """One machine and random shards agree in every output and in the status of every row."""
+    one = on_one_machine(operation, whole, given)
+    parts = in_parts(operation, shards_of(whole, data.draw(cuts(whole.num_rows))), given)
+    assert parts.outputs == one.outputs
+    assert parts.status == one.status
+
+
+COLUMNS = [
+    wire.ColumnRule(column="last", hmac_token=wire.HmacToken(domain="name", bits=80)),
+    wire.ColumnRule(column="SEX", keep=wire.Keep()),
+    wire.ColumnRule(column="DOB", generalise=wire.Generalise(date_to=wire.DateTo(unit=wire.DateTo.YEAR))),
+    wire.ColumnRule(column="SOC", ff1=wire.Ff1(domain="soc", radix=10)),
+]
+
+
+@pytest.mark.parametrize("token_map", [False, True])
+@settings(max_examples=40, deadline=None)
+@given(whole=tables("person/1", PERSON), data=st.data())
+def test_deidentify(token_map: bool, whole: pa.RecordBatch, data: st.DataObject) -> None:
+    parameters = wire.Deidentify(project="p", wrapped_project_key=b"sealed", columns=COLUMNS, token_map=token_map)
+    check(wire.Operation(deidentify=parameters), whole, data, context(KEY))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    whole=tables("chri_event/2", EVENT),
+    recipient=st.sampled_from(["criminal_justice", "non_criminal_justice"]),
+    data=st.data(),
+)
+def test_disseminate(whole: pa.RecordBatch, recipient: str, data: st.DataObject) -> None:
+    parameters = wire.Disseminate(recipient_class=recipient, as_of="2026-02-01")
+    check(wire.Operation(disseminate=parameters), whole, data)
+
+
+@settings(max_examples=40, deadline=None)
+@given(whole=tables("person/1", PERSON), data=st.data())
+def test_validate_of_columns(whole: pa.RecordBatch, data: st.DataObject) -> None:
+    check(wire.Operation(validate=wire.Validate(rule_set="ncic/1", as_of="2026-01-01")), whole, data)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    whole=tables("person/1", INQUIRY, most=12),
+    reference=tables("hotfile/1", {**INQUIRY, "NIC": ["W1", "W2"], "file_code": ["W", "?"]}, most=8),
+    data=st.data(),
+)
+def test_screen(whole: pa.RecordBatch, reference: pa.RecordBatch, data: st.DataObject) -> None:
+    operation = wire.Operation(screen=wire.Screen(preset="ncic_qw", max_hits=3))
+    check(operation, whole, data, replace(context(), sides={"reference": [reference]}))
+
+
+def test_what_is_of_one_machine_has_no_parts() -> None:
+    """A resident reference is in the memory of one machine."""
+    screen = wire.Operation(screen=wire.Screen(preset="ncic_qw", max_hits=3, retain_seconds=60))
+    (one,) = planned([screen], "person/1", sides={"reference": "hotfile/1"}).operations
+    assert one.operation.in_parts(one.parameters) is None
+
+
+def test_records_are_counted_only_where_an_output_numbers_them() -> None:
+    disseminate = wire.Operation(disseminate=wire.Disseminate(recipient_class="criminal_justice", as_of="2026-02-01"))
+    (one,) = planned([disseminate], "chri_event/2").operations
+    stages = one.operation.in_parts(one.parameters)
+    assert stages is not None
+    assert [(stage.name, stage.width) for stage in stages.stages] == [("apply", Width.SHARDS), ("merge", Width.ONE)]
