@@ -14,9 +14,9 @@ Every failed unwrap costs a cell and is a question about the key, so check 6 all
 seconds. All of them are alike: in their Reason, and in the work done before it.
 
 Nothing is decrypted before all of them have passed. Then the keyholder opens the keys of the job and its attribution,
-which the admission in the audit trail names. Once that is on disk, one check is left: the policy must list the secondary
-recipient, which only the attribution names, and a plan must open with the data key. Then the cell gets the keys, and so
-the records.
+which the admission in the audit trail names. Once that is on disk, one check is left: the policy must list the
+secondary recipient, which only the attribution names, and a plan must open with the data key. Then the cell gets the
+keys, and so the records.
 """
 
 import time
