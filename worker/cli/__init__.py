@@ -26,6 +26,7 @@ from worker.cli.crl import crl
 from worker.cli.doctor import doctor
 from worker.cli.door import door
 from worker.cli.evidence import evidence
+from worker.cli.fleet import fleet
 from worker.cli.job import job
 from worker.cli.key import key
 from worker.cli.ledger import ledger
@@ -60,6 +61,7 @@ An operator's first start:
   cji policy check policy.toml             # who may do what, and until when?
   cji doctor --config worker.toml
   cji serve --config worker.toml
+  cji fleet run --config worker.toml       # jobs by reference, beside `serve`
   cji status --config worker.toml
   cji console --config console.toml        # a page and metrics, on this machine only
   cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
@@ -86,6 +88,7 @@ def build(*trusts: Trust) -> click.Group:
 
     for verb in (
         serve,
+        fleet,
         status,
         reload,
         console,

@@ -23,7 +23,7 @@ from worker.door.config import MAX_CONNECTIONS, door_config, private_folder
 from worker.door.program import CONFIG_NAME, find, installed
 from worker.errors import StartupError
 
-__all__ = ["DOOR_USER", "Door", "DoorError", "socket_folder"]
+__all__ = ["DOOR_USER", "FLEET_USER", "Door", "DoorError", "fleet_folder", "socket_folder"]
 
 DOOR_USER: Final = 65533
 """User and group of the door where the simulation is root's; no system gives it to anybody."""
@@ -35,12 +35,24 @@ class DoorError(Exception):
     """The door did not start, or did not take its files again."""
 
 
+FLEET_USER: Final = 65532
+"""User and group of the fleet process where the simulation is root's."""
+
+
 def socket_folder(config: Config) -> Path:
     """Make the folder of the worker's socket, which only the door's group may enter."""
-    folder = Path(config.listen.socket).parent
+    return _folder(Path(config.listen.socket).parent, group=DOOR_USER)
+
+
+def fleet_folder(config: Config) -> Path | None:
+    """Make the folder of the fleet's socket, which only the fleet's group may enter; None for a worker without one."""
+    return None if config.fleet is None else _folder(Path(config.fleet.socket).parent, group=FLEET_USER)
+
+
+def _folder(folder: Path, *, group: int) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() == 0:
-        os.chown(folder, 0, DOOR_USER)
+        os.chown(folder, 0, group)
         folder.chmod(0o2770)
     return folder
 

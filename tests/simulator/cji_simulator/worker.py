@@ -23,7 +23,7 @@ import msgspec
 
 import worker
 from attestation import Trust
-from cji_simulator.door import Door, DoorError, socket_folder
+from cji_simulator.door import Door, DoorError, fleet_folder, socket_folder
 from cji_simulator.view import let_others_reach_the_code
 from worker.config import load
 from worker.host import Host
@@ -78,6 +78,8 @@ class Worker:
         folder = socket_folder(self.config)
         self._cleanup = ExitStack()
         self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        if (fleet := fleet_folder(self.config)) is not None:
+            self._cleanup.callback(shutil.rmtree, fleet, ignore_errors=True)
         self._sink = self._cleanup.enter_context(log.open("ab"))
         self.process = subprocess.Popen(
             [*under, python, *program, str(config), *([str(host)] if host else [])],

@@ -22,9 +22,9 @@ from tests.support.witness_trails import Trail as WitnessedTrail
 from tests.support.witness_trails import keys_folder
 from worker.audit import ChainError
 from worker.audit.deliverer import FIRST_S, MOST_S, Deliverer, TrailChangedError
-from worker.audit.deliverer_rights import ports
 from worker.audit.delivery import Delivered, DeliveryError
 from worker.cli import build
+from worker.service_rights import ports
 
 
 class Sent:

@@ -11,7 +11,6 @@ from typing import Final
 import click
 
 from worker.audit.deliverer import Deliverer, TrailChangedError
-from worker.audit.deliverer_rights import confine
 from worker.audit.delivery import Destination, load_delivery
 from worker.audit.sinks import CLOUDS, Azure, managed_identity, sinks
 from worker.audit.sinks import needs as needs_of_sinks
@@ -20,6 +19,7 @@ from worker.audit.witnesses.configured import needs as needs_of_witnesses
 from worker.cli.common import FILE, Failure, explained
 from worker.errors import StartupError
 from worker.log import log
+from worker.service_rights import confine
 
 _LOCK: Final = "deliver.lock"
 

@@ -1,6 +1,7 @@
-"""The rights of the deliverer: the trail for reading, its own folders, name lookup, TCP to its services.
+"""The rights of a process beside the worker that connects to services: named files, name lookup, TCP to its services.
 
-It starts no program and has no key. Its user is its own, which may read the trail by group and write nothing of it.
+The deliverer of the audit trail and the fleet process have them. Such a process starts no program and has no key; its
+user is its own.
 """
 
 import os

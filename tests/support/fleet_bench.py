@@ -1,0 +1,338 @@
+"""A pool of workers that share a queue, a ledger and a submitter, each on a VM of its own with its fleet process.
+
+`Pool.check` requires what must hold whatever was killed: every job has one receipt or one failure receipt, its outputs
+open to the right records, and every attempt is in the trail of its worker, with its end.
+"""
+
+import hashlib
+import io
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.raw import until
+from cji_simulator.simulation import Cmk, Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import PROGRAM, Worker
+from click.testing import CliRunner
+
+from tests.support.fault_bench import alive, audit_says
+from tests.support.fleet_process import STEP
+from tests.support.fleet_storage import Storage
+from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
+from worker.audit.failures import FailureClaims
+from worker.cli import build
+from worker.client import INPUT_NAME, SealedJob, load_profile
+from worker.client.parts import open_part
+from worker.client.result import parse_result_header
+from worker.envelope import output_aad, unwrap_result_key
+from worker.fleet import names
+from worker.fleet.documents import Failure, Published, decode
+from worker.fleet.store import Blobs
+from worker.fleet.ticket import Ticket
+from worker.wire.v1 import worker_pb2 as pb
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_MOST: Final = 1 << 24
+
+
+@dataclass(kw_only=True)
+class Member:
+    """One worker of the pool, and its fleet process; either may be dead."""
+
+    number: int
+    files: Deployment
+    azure: Simulation
+    cmk: Cmk
+    worker: Worker | None = None
+    fleet: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def fleet_log(self) -> Path:
+        """Log of the fleet process."""
+        return self.files.folder / "fleet.log"
+
+    def start(self, *, program: Sequence[str] = PROGRAM) -> None:
+        """Start the worker, in a new boot of its VM if it ran before."""
+        if self.worker is not None:
+            self.worker.stop()
+            self.azure.reboot()
+        log = self.files.folder / "worker.log"
+        self.worker = Worker(self.files.config, trust=self.azure.trust, log=log, program=program)
+
+    def start_fleet(self, step: str = "") -> None:
+        """Start the fleet process; it dies at `step`."""
+        with self.fleet_log.open("ab") as log:
+            self.fleet = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.fleet_process", str(self.files.config)],
+                cwd=_ROOT,
+                env={**os.environ, "PYTHONPATH": f"{_ROOT}:{_ROOT}/tests/simulator", STEP: step},
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill_fleet(self) -> None:
+        """SIGKILL."""
+        assert self.fleet is not None
+        self.fleet.kill()
+        self.fleet.wait()
+
+    def kill_worker(self, victim: str) -> None:
+        """SIGKILL one process of the worker; the others end with it."""
+        assert self.worker is not None
+        pids = self.worker.pids
+        os.kill(pids[victim], signal.SIGKILL)
+        self.worker.process.wait(20)
+        until(lambda: not any(map(alive, pids.values())))
+
+    def died(self) -> bool:
+        """Whether the fleet process has ended."""
+        return self.fleet is None or self.fleet.poll() is not None
+
+    def stop(self) -> None:
+        """Drain both."""
+        if self.fleet is not None and self.fleet.poll() is None:
+            self.fleet.terminate()
+            self.fleet.wait(60)
+        if self.worker is not None:
+            self.worker.stop()
+
+    @property
+    def events(self) -> list[Any]:
+        """Everything in the trail."""
+        return [record.event for record in audit_says(self.files.audit)]
+
+
+class Pool:
+    """The members, and everything that was submitted."""
+
+    def __init__(
+        self, folder: Path, azure: Simulation, storage: Storage, *, workers: int = 1, cells: int = 1, **fleet: Any
+    ) -> None:
+        """`fleet` has further keys of [fleet]."""
+        self.storage = storage
+        self.jobs: dict[str, tuple[SealedJob, pa.Table]] = {}
+        self._cleanup = ExitStack()
+        self._fleet = {"lease_seconds": 3, "poll_seconds": 0.1, "tries": 5, "drain_seconds": 20, **fleet}
+        self._blobs, self._results = storage.blobs("jobs"), storage.blobs("results")
+        self._queue = storage.queue()
+        cmk = azure.create_cmk(f"cji-{folder.name}")
+        self.members = [self._member(folder, azure, cmk, number, cells) for number in range(1, workers + 1)]
+        try:
+            for member in self.members:
+                member.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop everything."""
+        for member in self.members:
+            member.stop()
+        self._cleanup.close()
+
+    @property
+    def site(self) -> Site:
+        """The first worker as its submitter sees it."""
+        first = self.members[0]
+        assert first.worker is not None
+        return Site(
+            simulation=first.azure,
+            cmk=first.cmk,
+            files=first.files,
+            worker=first.worker,
+            profile=load_profile(first.files.profile),
+        )
+
+    def seal(self, rows: int = 20, **changes: Any) -> str:
+        """A sealed job and its parts in Blob Storage; returns its id. No ticket is sent."""
+        table = people(rows, tag=secrets.token_hex(2))
+        site = self.site
+        sealed = site.seal(site.spec(**changes) if changes else None, rows=rows)
+        job = sealed.header.job_id.hex()
+        self.jobs[job] = sealed, table
+        self._blobs.write(names.part(job, 0), b"".join(sealed.seal_part(0, table)))
+        self.put_header(job, sealed.header.data, sealed.signature)
+        return job
+
+    def put_header(self, job: str, header: bytes, signature: bytes, submitter: str | None = None) -> None:
+        """Write a submission."""
+        named = self.members[0].files.agency.san if submitter is None else submitter
+        found = pb.Submission(header=header, signature=signature, submitter=named)
+        self._blobs.write(names.header(job), found.SerializeToString())
+
+    def send(self, job: str) -> None:
+        """Send the ticket of a sealed job."""
+        sealed, _ = self.jobs[job]
+        self._queue.send(Ticket(job=job, header_sha384=sealed.header.sha384.hex()).encode())
+
+    def submit(self, rows: int = 20) -> str:
+        """Seal and send."""
+        job = self.seal(rows)
+        self.send(job)
+        return job
+
+    def receipt(self, job: str) -> Published | None:
+        """The published receipt."""
+        return _read(self._results, names.receipt(job), Published)
+
+    def failure(self, job: str) -> Failure | None:
+        """The published failure receipt."""
+        return _read(self._results, names.failure(job), Failure)
+
+    def wait(self, *jobs: str, seconds: float = 120) -> None:
+        """Until each of these has a receipt or a failure receipt, and no ticket is left."""
+        wanted = jobs or tuple(self.jobs)
+        until(lambda: all(self.receipt(each) or self.failure(each) for each in wanted), seconds=seconds)
+        until(lambda: self._queue.state().length == 0, seconds=seconds)
+
+    # ------------------------------------------------------------------ what must hold
+
+    def check(self) -> Counter[str]:
+        """Everything that must hold once nothing runs; counts of what became of attempts."""
+        events = {member.number: member.events for member in self.members}
+        for member in self.members:
+            self._trail_is_sound(member)
+        counts = Counter[str]()
+        superseded = {e.receipt_sha384 for each in events.values() for e in each if isinstance(e, AttemptSuperseded)}
+        for job in self.jobs:
+            admitted = [e for each in events.values() for e in each if isinstance(e, JobAdmitted) and e.job_id == job]
+            done = [e for each in events.values() for e in each if isinstance(e, JobCompleted) and e.job_id == job]
+            names_of = [e.attempt for e in admitted]
+            assert None not in names_of
+            assert len(set(names_of)) == len(names_of), "an attempt was admitted twice"
+            counts["attempts"] += len(admitted)
+            counts["superseded"] += len(done) - bool(self.receipt(job))
+            if (found := self.receipt(job)) is not None:
+                counts["receipts"] += 1
+                left = [e.receipt for e in done if _digest(e.receipt) not in superseded]
+                assert left == [found.receipt], "not exactly one receipt that counts"
+                assert found.attempt in names_of
+                self._outputs_are_right(job, found)
+            elif (failure := self.failure(job)) is not None:
+                counts["failures"] += 1
+                signed = [e for each in events.values() for e in each if isinstance(e, TicketPoisoned)]
+                assert failure.failure in {e.failure for e in signed if e.job_id == job}
+                assert [e.receipt for e in done if _digest(e.receipt) not in superseded] == []
+            else:
+                raise AssertionError(f"{job} is lost")
+        return counts
+
+    def claims_of_failure(self, job: str) -> FailureClaims:
+        """The claims of a failure receipt, of which `check` found the line in a trail."""
+        import msgspec
+
+        from worker.jose import b64url_decode
+
+        failure = self.failure(job)
+        assert failure is not None
+        return msgspec.json.decode(b64url_decode(failure.failure.split(".")[1]), type=FailureClaims)
+
+    def _trail_is_sound(self, member: Member) -> None:
+        checked = CliRunner().invoke(build(member.azure.trust), ["audit", "verify", str(member.files.audit)])
+        assert checked.exit_code == 0, checked.output
+        running = Counter[str]()
+        for event in member.events:
+            match event:
+                case JobAdmitted(job_id=job_id):
+                    running[job_id] += 1
+                    assert running[job_id] == 1
+                case JobCompleted(job_id=job_id) | JobEnded(job_id=job_id):
+                    running[job_id] -= 1
+        assert not +running, "an attempt without an end"
+
+    def _outputs_are_right(self, job: str, found: Published) -> None:
+        sealed, table = self.jobs[job]
+        claims = claims_unverified(found.receipt)
+        assert claims.header_sha384 == sealed.header.sha384.hex()
+        header = parse_result_header(
+            self._results.read(names.result_header(job, found.attempt), most=_MOST), sealed.header
+        )
+        assert header.sha384.hex() == claims.result_header_sha384
+        key = unwrap_result_key(self.site.recipient, next(iter(header.wrapped.values())), sealed.header.sha384)
+        for part, output in enumerate(claims.outputs):
+            data = self._results.read(names.output(job, found.attempt, part), most=_MOST)
+            assert hashlib.sha256(data).hexdigest() == output.sha256
+            if part == 0:
+                batches = open_part(key, output_aad(header.sha384, part), io.BytesIO(data), name=INPUT_NAME)
+                assert pa.Table.from_batches(batches)["last"] == table["last"]
+
+    # ------------------------------------------------------------------ files
+
+    def _member(self, folder: Path, azure: Simulation, cmk: Cmk, number: int, cells: int) -> Member:
+        vm = azure.another_vm()
+        home = folder / f"worker-{number}"
+        if number == 1:
+            self._first = worker_config(
+                home, simulation=vm, keys=[cmk], cells=cells, cell_mib=128, reference_mib=0, port=None
+            )
+            self._text = self._first.config.read_text()
+            files = self._first
+        else:
+            shutil.copytree(self._first.folder, home, ignore=shutil.ignore_patterns("state", "*.log", "*.door"))
+            (home / "state").mkdir(mode=0o700)
+            files = replace(
+                self._first,
+                folder=home,
+                config=home / "worker.toml",
+                policy=home / "policy.toml",
+                audit=home / "state" / "audit.jsonl",
+                target=f"127.0.0.1:{_free_port()}",
+            )
+        sockets = Path(tempfile.mkdtemp(prefix="cji-fleet-"))
+        sockets.chmod(0o711)
+        self._cleanup.callback(shutil.rmtree, sockets, ignore_errors=True)
+        text = self._text.replace('id = "worker-1"', f'id = "worker-{number}"')
+        if number > 1:
+            text = re.sub(r"(?m)^port = \d+", f"port = {files.target.rpartition(':')[2]}", text)
+            text = re.sub(r'(?m)^socket = ".*"', f'socket = "{sockets}/door/front.sock"', text)
+        state = home / "fleet"
+        state.mkdir()
+        files.config.write_text(f"{text}\n{self._sections(sockets / 'fleet' / 'front.sock', state)}")
+        return Member(number=number, files=files, azure=vm, cmk=cmk)
+
+    def _sections(self, socket_path: Path, state: Path) -> str:
+        at = self.storage.azurite
+        keys = {"blob_url": at.blob_url, "ca_file": str(at.ca_file)}
+        fleet = {**keys, "queue_url": at.queue_url, "socket": str(socket_path), "state": str(state), **self._fleet}
+        return "\n".join(
+            ["[fleet]", *_lines(fleet), "[ledger]", *_lines({**keys, "kind": "pool"}), ""],
+        )
+
+
+def _lines(values: dict[str, Any]) -> list[str]:
+    return [f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in values.items()]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _digest(receipt: str) -> str:
+    return hashlib.sha384(receipt.rpartition(".")[0].encode()).hexdigest()
+
+
+def _read(results: Blobs, name: str, kind: type[Any]) -> Any:
+    return decode(results.read(name, most=_MOST), kind) if results.exists(name) else None
+
+
+def settle(member: Member, seconds: float = 30) -> None:
+    """Wait until its fleet process has died at its step."""
+    until(member.died, seconds=seconds)
+    time.sleep(0)

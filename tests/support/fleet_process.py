@@ -1,0 +1,113 @@
+"""The fleet process of a test: `python -m tests.support.fleet_process CONFIG`, which may be killed at a named step.
+
+It is what `cji fleet run` is, its confinement included, with tokens that Azurite accepts. What kills it is outside of
+the product, which has no hook: the functions at its seams are wrapped. A step is a call of one of them, a plus behind
+its name the moment after.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from cji_simulator.door import FLEET_USER
+
+from tests.support.azurite import StorageCredential
+from worker.fleet.front import Front
+from worker.fleet.records import Records
+from worker.fleet.run import Fleet
+from worker.fleet.settings import load
+from worker.fleet.store import Blobs, Queue
+from worker.log import log
+from worker.service_rights import confine
+
+STEP: Final = "CJI_TEST_FLEET_STEP"
+"""Name of an environment variable."""
+_SEAMS: Final[tuple[tuple[type, str], ...]] = (
+    (Queue, "receive"),
+    (Queue, "send"),
+    (Queue, "renew"),
+    (Queue, "delete"),
+    (Blobs, "read"),
+    (Blobs, "read_range"),
+    (Blobs, "create"),
+    (Blobs, "stage"),
+    (Blobs, "commit"),
+    (Front, "run"),
+    (Front, "supersede"),
+    (Front, "failure"),
+    (Records, "begin"),
+    (Records, "end"),
+)
+_BY_NAME: Final = frozenset({"create", "read", "read_range", "stage", "commit"})
+STEPS: Final = (
+    "receive+",
+    "read:header",
+    "begin",
+    "begin+",
+    "run",
+    "read_range:parts",
+    "create:result-header",
+    "create:result-header+",
+    "stage:parts",
+    "stage:parts+",
+    "commit:parts",
+    "commit:parts+",
+    "create:receipt",
+    "create:receipt+",
+    "end",
+    "end+",
+    "delete",
+    "delete+",
+)
+"""The steps of a job that completes, in order."""
+ENDS: Final = ("failure", "failure+", "create:failure", "create:failure+", "send", "send+", "delete+")
+"""The steps of a job that is given up, in order."""
+
+
+def _named(method: str, args: tuple[Any, ...]) -> str:
+    if method not in _BY_NAME:
+        return method
+    name = str(args[0])
+    kind = next((each for each in ("parts", "result-header", "receipt", "failure", "header") if each in name), "other")
+    return f"{method}:{kind}"
+
+
+def kill_at(step: str) -> None:
+    """End this process with SIGKILL when it comes to this step."""
+    for owner, method in _SEAMS:
+        inner: Callable[..., Any] = getattr(owner, method)
+
+        def wrapped(
+            self: Any, *args: Any, _inner: Callable[..., Any] = inner, _method: str = method, **keywords: Any
+        ) -> Any:
+            name = _named(_method, args)
+            if name == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            answer = _inner(self, *args, **keywords)
+            if f"{name}+" == step and answer is not None | (_method != "receive"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        setattr(owner, method, wrapped)
+
+
+def main() -> None:
+    """Run the process."""
+    if step := os.environ.get(STEP):
+        kill_at(step)
+    settings = load(Path(sys.argv[1]))
+    found = settings.fleet
+    fleet = Fleet(settings, identity=lambda _: StorageCredential())
+    if os.geteuid() == 0:
+        os.setgroups([FLEET_USER])
+    confine(read=(str(found.ca_file),), write=(found.state,), urls=(found.blob_url, found.queue_url))
+    signal.signal(signal.SIGTERM, lambda *_: fleet.stop())
+    fleet.run()
+    log("fleet ended")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The front of this machine, at the socket of the fleet: jobs, receipts, failure receipts, health."""
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Final, Self, cast
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from worker.errors import Reason, Stage
+from worker.fleet.ticket import Ticket
+from worker.job import LIMITS
+from worker.wire.v1 import worker_pb2 as pb
+from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
+
+_SERVICE: Final = pb.DESCRIPTOR.services_by_name["CjiWorker"].full_name
+_DETAILS_KEY: Final = "grpc-status-details-bin"
+_DOMAIN: Final = "worker.cji"
+_CALL_SECONDS: Final = 30.0
+_HEALTH_SECONDS: Final = 5.0
+JOB_SECONDS: Final = 86_400.0
+"""The worker cuts it to its own limit."""
+_MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
+
+
+class FrontAwayError(Exception):
+    """The front does not answer, or a call ended without its answer."""
+
+
+class FrontRefusedError(Exception):
+    """The worker refused: its Reason and stage, and the delay in seconds that it asked for."""
+
+    def __init__(self, reason: Reason, stage: Stage, after: float = 0.0) -> None:
+        super().__init__(reason, stage)
+        self.reason, self.stage, self.after = reason, stage, after
+
+
+class Front:
+    """A connection; a context manager."""
+
+    def __init__(self, socket: str) -> None:
+        options = [
+            ("grpc.max_send_message_length", _MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        self._channel = grpc.insecure_channel(f"unix:{socket}", options=options)
+        self._stub = CjiWorkerStub(self._channel)
+        self._health = health_pb2_grpc.HealthStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._channel.close()
+
+    def serving(self) -> bool:
+        """Whether jobs are served."""
+        try:
+            answer = self._health.Check(health_pb2.HealthCheckRequest(service=_SERVICE), timeout=_HEALTH_SECONDS)
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def run(self, requests: Iterator[pb.RunRequest]) -> Any:
+        """The call of a job: an iterator of responses with `cancel`. Its errors are for `explained`."""
+        return self._stub.Run(requests, timeout=JOB_SECONDS)
+
+    def receipt(self, job: str) -> str | None:
+        """The receipt of a job by reference that completed on this worker; None without one. Raises FrontAwayError."""
+        try:
+            answer = self._stub.GetReceipt(pb.GetReceiptRequest(job_id=bytes.fromhex(job)), timeout=_CALL_SECONDS)
+        except grpc.RpcError as error:
+            found = explained(error)
+            if isinstance(found, FrontRefusedError) and found.reason is Reason.INCOMPLETE:
+                return None
+            raise found from error
+        return str(answer.receipt)
+
+    def supersede(self, ticket: Ticket) -> None:
+        """Have it recorded that the receipt of this worker is not the job's. Raises FrontRefused-, FrontAwayError."""
+        request = pb.SupersedeRequest(
+            job_id=bytes.fromhex(ticket.job), header_sha384=bytes.fromhex(ticket.header_sha384)
+        )
+        try:
+            self._stub.Supersede(request, timeout=_CALL_SECONDS)
+        except grpc.RpcError as error:
+            raise explained(error) from error
+
+    def failure(self, *, job: str, submission: pb.Submission, tries: int, reason: Reason, stage: Stage) -> str:
+        """A failure receipt; empty if the header does not verify. Raises FrontRefusedError, FrontAwayError."""
+        return self._failure(
+            pb.GetFailureRequest(
+                submission=submission,
+                job_id=bytes.fromhex(job),
+                tries=tries,
+                reason=reason.value,
+                stage=stage.value,
+            )
+        )
+
+    def refused_ticket(self, fault: str, *, job: str) -> None:
+        """Have it recorded that a ticket has no submission. Raises FrontRefusedError, FrontAwayError."""
+        self._failure(pb.GetFailureRequest(fault=fault, job_id=bytes.fromhex(job)))
+
+    def _failure(self, request: pb.GetFailureRequest) -> str:
+        try:
+            return str(self._stub.GetFailure(request, timeout=_CALL_SECONDS).failure)
+        except grpc.RpcError as error:
+            raise explained(error) from error
+
+
+def explained(error: grpc.RpcError) -> FrontRefusedError | FrontAwayError:
+    """The worker's refusal in a gRPC status; FrontAwayError if there is none."""
+    call = cast("grpc.Call", error)  # the blocking API raises objects that are both
+    metadata = cast("Iterable[tuple[str, str | bytes]]", call.trailing_metadata() or ())
+    trailer = next((value for key, value in metadata if key == _DETAILS_KEY), None)
+    if isinstance(trailer, bytes) and (found := _refusal(trailer)):
+        return found
+    if call.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return FrontRefusedError(Reason.DEADLINE, Stage.COMPUTE)
+    return FrontAwayError(call.code().name)
+
+
+def _refusal(data: bytes) -> FrontRefusedError | None:
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    reason, stage, after = None, Stage.OPEN, 0.0
+    try:
+        for detail in status_pb2.Status.FromString(data).details:
+            if detail.Unpack(info) and info.domain == _DOMAIN:
+                reason, stage = Reason(info.reason), Stage(info.metadata.get("stage", Stage.OPEN.value))
+            elif detail.Unpack(retry):
+                after = max(0.0, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9)
+    except (DecodeError, ValueError):
+        return None
+    return None if reason is None else FrontRefusedError(reason, stage, after)

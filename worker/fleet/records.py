@@ -1,0 +1,89 @@
+"""The attempts that this process has begun and not finished, in files that survive it.
+
+A file is there from before the worker gets the header until after the receipt is published, superseded or refused. So
+whatever ends this process, its next start finds every attempt whose receipt may be signed and not published.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from worker.errors import StartupError
+from worker.fleet.ticket import HeaderDigest, JobName, Ticket
+
+_FOLDER: Final = "attempts"
+_MAX_BYTES: Final = 1024
+
+
+class Attempted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One attempt, by its name and its ticket."""
+
+    job: JobName
+    header_sha384: HeaderDigest
+    attempt: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+
+    @property
+    def ticket(self) -> Ticket:
+        """Of its job."""
+        return Ticket(job=self.job, header_sha384=self.header_sha384)
+
+
+class Records:
+    """The files, one for each job."""
+
+    def __init__(self, state: Path) -> None:
+        """Make the folder. Raises StartupError."""
+        self._folder = state / _FOLDER
+        try:
+            self._folder.mkdir(mode=0o750, exist_ok=True)
+        except OSError as error:
+            raise StartupError(
+                f"The state folder {state} cannot be written", "Create it and give it to the user of this process."
+            ) from error
+
+    def begin(self, attempted: Attempted) -> None:
+        """Write the file of an attempt in place of an earlier one; it is on disk when this returns. Raises OSError."""
+        path = self._folder / attempted.job
+        temporary = path.with_name(f"{path.name}.new")
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        try:
+            os.write(fd, msgspec.json.encode(attempted))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.replace(path)
+        folder = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def end(self, job: str) -> None:
+        """Remove the file."""
+        (self._folder / job).unlink(missing_ok=True)
+
+    def of(self, job: str) -> Attempted | None:
+        """The unfinished attempt of this job."""
+        return _read(self._folder / job)
+
+    def unfinished(self) -> Iterator[Attempted]:
+        """Every attempt with a file; what is not one is removed: it was never acknowledged."""
+        for path in sorted(self._folder.iterdir()):
+            found = _read(path)
+            if found is None:
+                path.unlink(missing_ok=True)
+            else:
+                yield found
+
+
+def _read(path: Path) -> Attempted | None:
+    try:
+        with path.open("rb") as file:
+            found = msgspec.json.decode(file.read(_MAX_BYTES), type=Attempted)
+    except (OSError, ValueError):
+        return None
+    return found if found.job == path.name else None

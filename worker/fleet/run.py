@@ -1,0 +1,180 @@
+"""The fleet process: a slot for each cell of its worker, the attempts that it left before, metrics, and its end.
+
+At its end it takes no new ticket, lets attempts finish for `drain_seconds`, and gives the others back.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from worker.azure_client import Identity
+from worker.errors import StartupError
+from worker.fleet.attempt import Containers, recover
+from worker.fleet.errors import StoreError
+from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
+from worker.fleet.records import Records
+from worker.fleet.settings import Settings
+from worker.fleet.slot import Slot
+from worker.fleet.store import Blobs, Queue
+from worker.log import log
+
+_LOCK: Final = "fleet.lock"
+METRICS: Final = "metrics.json"
+_METRICS_S: Final = 10.0
+_AWAY_S: Final = 2.0
+_END_S: Final = 30.0
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `metrics.json` has, for scaling and for alerts; ages in seconds, `at` in Unix seconds."""
+
+    at: int
+    queue_length: int
+    oldest_seconds: int
+    poison_length: int
+    running: int
+    outcomes: dict[str, int]
+
+
+class Fleet:
+    """Runs until `stop`."""
+
+    def __init__(self, settings: Settings, *, identity: Identity) -> None:
+        """`identity` makes the credential of a managed identity. Raises StartupError."""
+        self._settings, self._identity = settings, identity
+        self._credential = identity(settings.fleet.client_id)
+        self._stopping = threading.Event()
+        self._outcomes: Counter[str] = Counter()
+        self._records = Records(Path(settings.fleet.state))
+        self._slots: list[Slot] = []
+
+    def stop(self) -> None:
+        """Drain; from any thread, or a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        fleet = self._settings.fleet
+        with _alone(Path(fleet.state)), Front(fleet.socket) as front:
+            self._recover(front)
+            slots = self._slots = [self._slot(front) for _ in range(self._settings.cells)]
+            # daemons: a service that does not answer cannot hold up the end of this process
+            threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in slots]
+            threads.append(threading.Thread(target=self._watch, daemon=True))
+            log("fleet serves", call=len(slots))
+            for thread in threads:
+                thread.start()
+            self._stopping.wait()
+            log("draining")
+            _join(threads, fleet.drain_seconds)
+            for slot in slots:
+                slot.stop()
+            _join(threads, _END_S)
+
+    def _recover(self, front: Front) -> None:
+        results = self._blobs(self._settings.fleet.results)
+        for attempted in list(self._records.unfinished()):
+            while not self._stopping.is_set():
+                try:
+                    found = recover(attempted, front=front, results=results)
+                except (StoreError, FrontAwayError, FrontRefusedError) as error:
+                    log("recovery waits", job_id=attempted.job, error=type(error).__name__)
+                    self._stopping.wait(_AWAY_S)
+                    continue
+                log("recovered", job_id=attempted.job, what=found.name.lower() if found else "runs again")
+                self._records.end(attempted.job)
+                break
+        results.close()
+
+    def _serve(self, slot: Slot) -> None:
+        poll = self._settings.fleet.poll_seconds
+        while not self._stopping.is_set():
+            try:
+                took = slot.step()
+            except StoreError as error:
+                log("storage is away", error=type(error).__name__, what=str(error))
+                self._stopping.wait(_AWAY_S)
+                continue
+            except Exception as fault:  # noqa: BLE001 - a slot that ends would halve the worker in silence
+                log("fault", error=type(fault).__name__)
+                self._stopping.wait(_AWAY_S)
+                continue
+            if not took:
+                self._stopping.wait(poll)
+
+    def _watch(self) -> None:
+        fleet = self._settings.fleet
+        queue, poison = self._queue(fleet.queue), self._queue(fleet.poison_queue)
+        while not self._stopping.is_set():
+            try:
+                state, aside = queue.state(), poison.state()
+                found = Metrics(
+                    at=int(time.time()),
+                    queue_length=state.length,
+                    oldest_seconds=state.oldest_seconds,
+                    poison_length=aside.length,
+                    running=sum(slot.busy for slot in self._slots),
+                    outcomes=dict(self._outcomes),
+                )
+                _replace(Path(fleet.state) / METRICS, msgspec.json.encode(found))
+            except (StoreError, OSError) as error:
+                log("no metrics", error=type(error).__name__)
+            self._stopping.wait(_METRICS_S)
+
+    def _slot(self, front: Front) -> Slot:
+        fleet = self._settings.fleet
+        return Slot(
+            front=front,
+            at=Containers(
+                jobs=self._blobs(fleet.jobs), results=self._blobs(fleet.results), inputs=self._blobs(fleet.jobs)
+            ),
+            queue=self._queue(fleet.queue),
+            poison=self._queue(fleet.poison_queue),
+            lease_queue=self._queue(fleet.queue),
+            lease_jobs=self._blobs(fleet.jobs),
+            records=self._records,
+            lease_seconds=fleet.lease_seconds,
+            tries=fleet.tries,
+            outcomes=self._outcomes,
+        )
+
+    def _blobs(self, container: str) -> Blobs:
+        fleet = self._settings.fleet
+        return Blobs(fleet.blob_url, container, credential=self._credential, ca_file=fleet.ca_file)
+
+    def _queue(self, name: str) -> Queue:
+        fleet = self._settings.fleet
+        return Queue(fleet.queue_url, name, credential=self._credential, ca_file=fleet.ca_file)
+
+
+def _join(threads: list[threading.Thread], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the lock of the state folder. Raises StartupError if another process holds it."""
+    fd = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise StartupError(f"Another process works with {state}", "Stop it first.") from error
+    finally:
+        os.close(fd)

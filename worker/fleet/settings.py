@@ -1,0 +1,51 @@
+"""The settings of the fleet process: the section [fleet] of worker.toml, and the number of cells.
+
+It reads nothing else of the file, so it needs none of the files that the worker's other sections name.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from worker.config import fleet_paths
+from worker.config_fleet import FleetSection
+from worker.errors import StartupError
+
+_MAX_BYTES: Final = 256 << 10
+_REMEDY: Final = "Compare it with docs/configuration.md."
+
+
+class _Cells(msgspec.Struct, frozen=True):
+    cells: int = 2
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    worker: _Cells
+    fleet: FleetSection | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The section, with absolute paths; `cells` is the number of jobs that the worker runs at once."""
+
+    fleet: FleetSection
+    cells: int
+
+
+def load(path: Path) -> Settings:
+    """Read worker.toml. Raises StartupError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise StartupError(f"The configuration {path} is larger than 256 KiB", "Name the right file with --config.")
+        found = msgspec.toml.decode(data, type=_File)
+    except OSError as error:
+        raise StartupError(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise StartupError(f"The configuration {path} is not valid: {error}", _REMEDY) from error
+    if found.fleet is None:
+        raise StartupError(f"The configuration {path} has no [fleet]", "Add it; docs/fleet.md has an example.")
+    return Settings(fleet=fleet_paths(found.fleet, path.resolve().parent), cells=found.worker.cells)
