@@ -1,7 +1,8 @@
 """The claims of a receipt, and the values that its reader expects.
 
 Invariant: `Claims` has no optional member but `tasks`, which marks a job in parts; a receipt without one of the others
-is invalid. Digests are lower-case hexadecimal, times are UTC with hundredths of a second, rows and bytes are counts. No claim contains values of records.
+is invalid. Digests are lower-case hexadecimal, times are UTC with hundredths of a second, rows and bytes are counts. No
+claim contains values of records.
 """
 
 from typing import Annotated, Final, Literal, TypeAlias

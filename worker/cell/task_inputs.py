@@ -7,7 +7,6 @@ import pyarrow as pa
 
 from worker.cell.allowance import Allowance
 from worker.cell.channels import CellChannels
-from worker.cell.pipeline import own
 from worker.cell.streams import InputStream
 from worker.cell.task_keys import TaskKeys
 from worker.compute.in_parts import Stage as PartStage
@@ -17,6 +16,7 @@ from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import CountedPart, Finish, InputFreed
 from worker.job import LIMITS, Header
 from worker.records import StreamReader, check_schema
+from worker.records.arrow import own
 
 
 class TaskInputs:

@@ -4,6 +4,7 @@ The front reads no statement. It bounds each, and all of them together, and pass
 """
 
 import asyncio
+import secrets
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -13,7 +14,7 @@ from worker.errors import Reason, Refusal, Stage
 from worker.front.guard import EOF, Call
 from worker.front.keyholder_client import KeyholderClient, PendingCall
 from worker.front.patience import TimeLimit
-from worker.front.run import MAX_STATED, fits_door, order
+from worker.front.run import ATTEMPT_BYTES, MAX_STATED, fits_door, order
 from worker.ipc import ChannelClosed
 from worker.ipc.messages import (
     MAX_PLAN,
@@ -44,12 +45,13 @@ async def finish_tasks(call: Call, keyholder: KeyholderClient, limits: LimitsSec
     first = await call.read()
     if not isinstance(first, pb.FinishTasksRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
-    if not fits_door(first.open, by_reference=call.by_reference):
+    attempt = secrets.token_bytes(ATTEMPT_BYTES) if call.by_reference else b""
+    if not fits_door(first.open.submitter, attempt, by_reference=call.by_reference):
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     finish = FinishOrder(plan=first.open.plan[: MAX_PLAN + 1])
     with keyholder.pending_call() as pending:
         call.keyholder_records = True
-        keyholder.send(order(call, first.open, pending.number, finish=finish))
+        keyholder.send(order(call, first.open, pending.number, attempt=attempt, finish=finish))
         over, why = False, Refusal(Reason.INCOMPLETE, stage=Stage.COMMIT)
         try:
             async with TimeLimit(limits.max_job_seconds, Reason.DEADLINE, Stage.COMMIT):

@@ -75,9 +75,10 @@ async def run(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> 
     first = await call.read()
     if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
-    if not fits_door(first.open, by_reference=call.by_reference):
+    opening = first.open
+    if not fits_door(opening.submitter, opening.attempt, by_reference=call.by_reference):
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
-    await _run(call, keyholder, limits, partial(order, call, first.open))
+    await _run(call, keyholder, limits, partial(order, call, opening, attempt=opening.attempt))
 
 
 async def run_task(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> None:
@@ -88,7 +89,7 @@ async def run_task(call: Call, keyholder: KeyholderClient, limits: LimitsSection
     if not isinstance(first, pb.RunTaskRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     opening = first.open
-    if not fits_door(opening, by_reference=call.by_reference):
+    if not fits_door(opening.submitter, opening.attempt, by_reference=call.by_reference):
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     task = TaskOrder(
         plan=opening.plan[: MAX_PLAN + 1],
@@ -96,7 +97,7 @@ async def run_task(call: Call, keyholder: KeyholderClient, limits: LimitsSection
         task=opening.task,
         streams=opening.streams,
     )
-    await _run(call, keyholder, limits, partial(order, call, opening, task=task))
+    await _run(call, keyholder, limits, partial(order, call, opening, attempt=opening.attempt, task=task))
 
 
 async def _run(call: Call, keyholder: KeyholderClient, limits: LimitsSection, admit: Callable[[int], Admit]) -> None:
@@ -112,6 +113,7 @@ def order(
     opening: pb.Open | pb.OpenTask | pb.OpenFinish,
     number: int,
     *,
+    attempt: bytes,
     task: TaskOrder | None = None,
     finish: FinishOrder | None = None,
 ) -> Admit:
@@ -127,17 +129,17 @@ def order(
         correlation_id=call.correlation_id,
         header=opening.header[: LIMITS.header_bytes + 1],
         signature=opening.signature[: LIMITS.signature_bytes + 1],
-        attempt=opening.attempt if call.by_reference else None,
+        attempt=attempt if call.by_reference else None,
         task=task,
         finish=finish,
     )
 
 
-def fits_door(opening: pb.Open | pb.OpenTask | pb.OpenFinish, *, by_reference: bool) -> bool:
+def fits_door(submitter: str, attempt: bytes, *, by_reference: bool) -> bool:
     """Whether submitter and attempt are named by the fleet process, and by nobody else."""
     if not by_reference:
-        return not opening.submitter and not opening.attempt
-    return 0 < len(opening.submitter) <= MAX_SUBMITTER and len(opening.attempt) == ATTEMPT_BYTES
+        return not submitter and not attempt
+    return 0 < len(submitter) <= MAX_SUBMITTER and len(attempt) == ATTEMPT_BYTES
 
 
 async def _admitted(

@@ -677,18 +677,16 @@ class FinishTasksRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[OpenFinish, _Mapping]] = ..., statement: _Optional[str] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
 
 class OpenFinish(_message.Message):
-    __slots__ = ("header", "signature", "submitter", "plan", "attempt")
+    __slots__ = ("header", "signature", "submitter", "plan")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     SUBMITTER_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
-    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     header: bytes
     signature: bytes
     submitter: str
     plan: bytes
-    attempt: bytes
-    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ..., plan: _Optional[bytes] = ..., attempt: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ..., plan: _Optional[bytes] = ...) -> None: ...
 
 class FinishTasksResponse(_message.Message):
     __slots__ = ("receipt",)
