@@ -89,6 +89,8 @@ class Conductor:
     cluster: Cluster
     events: Events = field(default_factory=Events)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    tries: int = MAX_TRIES
+    """Of a task, until the job ends."""
     again: bool = False
     """Run every task, also those that have a statement."""
     reports: list[StageReport] = field(default_factory=list)
@@ -146,7 +148,7 @@ class Conductor:
         avoid = set[str]()
         final = set[str]()
         refused = Refused(reason="NO_NODE", stage=stage)
-        for tries in range(1, MAX_TRIES + 1):
+        for tries in range(1, self.tries + 1):
             delay = min(LAST_DELAY_S, FIRST_DELAY_S * 2 ** (tries - 1)) * random.uniform(0.5, 1)  # noqa: S311 - spreads retries
             try:
                 node, answer = await self.cluster.run(request, avoid=frozenset(avoid))

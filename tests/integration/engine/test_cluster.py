@@ -17,7 +17,7 @@ from cji_engine.roles import Role
 from tests.support.engine_tools import Engine, EngineProcess, engine, until, wait
 from worker.errors import Reason, Refusal, Stage
 from worker.fleet.tasks.messages import FINISH, START, Answer, Done, Request
-from worker.fleet.tasks.server import Cancellation, Progressed, TaskServer
+from worker.fleet.tasks.server import Cancellation, Progressed, TaskServer, listen
 
 JOB, DIGEST, PLAN = "0a" * 16, "0b" * 48, "0c" * 16
 BEFORE = {"count": 4, "plan": 1}
@@ -40,7 +40,7 @@ class Pool:
 
     def node(self, name: str) -> Path:
         path = self.folder / f"{name}.sock"
-        server = TaskServer(path, lambda *arguments: self._answer(name, *arguments))
+        server = TaskServer(listen(path), lambda *arguments: self._answer(name, *arguments))
         server.start()
         self._servers.append(server)
         return path

@@ -17,7 +17,7 @@ from worker.errors import Stage as Where
 from worker.fleet import names
 from worker.fleet.documents import DocumentError
 from worker.fleet.store import Blobs
-from worker.fleet.tasks.front import Front
+from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import PartStream, Stage, Stream, TaskJob, with_plan
 from worker.fleet.tasks.published import (
     PublishedAttempt,
@@ -84,7 +84,7 @@ def run(
     stage: Stage,
     number: int,
     *,
-    front: Front,
+    front: FrontCall,
     stores: Stores,
     reading: Stores,
     progress: Progressed,

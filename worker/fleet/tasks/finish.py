@@ -11,7 +11,7 @@ from worker.fleet import names
 from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Published, decode, encode
 from worker.fleet.errors import BlobAbsentError
 from worker.fleet.tasks.attempt import ATTEMPT_BYTES, Stores
-from worker.fleet.tasks.front import Front
+from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import PartStream, TaskJob
 from worker.fleet.tasks.messages import RETRY_MS
 from worker.fleet.tasks.published import STATEMENT_BYTES, PublishedAttempt, Sources, read_long
@@ -29,7 +29,7 @@ def published_receipt(job: TaskJob, stores: Stores) -> Published | None:
         return None
 
 
-def run(job: TaskJob, *, front: Front, stores: Stores, reading: Stores) -> Published:
+def run(job: TaskJob, *, front: FrontCall, stores: Stores, reading: Stores) -> Published:
     """Sign and publish the receipt; returns the one that is published.
 
     Raises Refusal: INCOMPLETE if a task has not run. Raises StoreError, DocumentError.

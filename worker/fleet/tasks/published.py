@@ -17,7 +17,7 @@ from worker.fleet.errors import BlobAbsentError
 from worker.fleet.store import Blobs
 from worker.job import LIMITS
 
-MAX_ATTEMPTS: Final = 16
+MAX_ATTEMPTS: Final = 4  # those of which the keyholder takes statements
 _ATTEMPTS_BYTES: Final = MAX_ATTEMPTS * 512
 STATEMENT_BYTES: Final = 2 << 20
 PLAN_BYTES: Final = STATEMENT_BYTES + (LIMITS.header_bytes << 2)

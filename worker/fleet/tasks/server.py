@@ -39,12 +39,11 @@ Handler = Callable[[Request, Progressed, Cancellation], Answer]
 class TaskServer:
     """Listens until `close`. `handler` is called by many threads."""
 
-    def __init__(self, path: Path, handler: Handler, *, connections: int = MAX_CONNECTIONS) -> None:
-        """Raises StartupError for a path that cannot be used."""
+    def __init__(self, listener: socket.socket, handler: Handler, *, connections: int = MAX_CONNECTIONS) -> None:
         self._handler = handler
         self._free = threading.BoundedSemaphore(connections)
         self._ended = threading.Event()
-        self._listener = _listen(path)
+        self._listener = listener
         self._thread = threading.Thread(target=self._accept, name="tasks", daemon=True)
 
     def start(self) -> None:
@@ -119,7 +118,8 @@ def _busy() -> bytes:
     return answer_bytes(Refused.of(RetryLater(Reason.OVERLOADED, stage=Where.ADMIT, after_ms=RETRY_MS)))
 
 
-def _listen(path: Path) -> socket.socket:
+def listen(path: Path) -> socket.socket:
+    """The listening socket, for the group of its folder. Raises StartupError for a path that cannot be used."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o117)
     try:

@@ -12,9 +12,10 @@ from worker.errors import Stage as Where
 from worker.fleet import names
 from worker.fleet.documents import DocumentError, Progress, encode
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, StoreError
+from worker.fleet.front import Front
 from worker.fleet.tasks import attempt, finish
 from worker.fleet.tasks.attempt import Stores
-from worker.fleet.tasks.front import Front
+from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import Stage, TaskJob, load, with_plan
 from worker.fleet.tasks.messages import FINISH, NO_PLAN, RETRY_MS, START, Answer, Done, Request
 from worker.fleet.tasks.published import PublishedAttempt, attempts, digest, read_plan
@@ -24,9 +25,9 @@ _NO_ATTEMPT: Final = ""
 
 
 class TaskService:
-    """`answer` is a handler of `TaskServer`. `stores` and `front` make what one thread uses; they are used again."""
+    """`answer` is a handler of `TaskServer`. `stores` makes the containers for one thread; they are used again."""
 
-    def __init__(self, *, stores: Callable[[], Stores], front: Callable[[], Front]) -> None:
+    def __init__(self, front: Front, *, stores: Callable[[], Stores]) -> None:
         self._stores = stores
         self._front = front
         self._idle: queue.SimpleQueue[tuple[Stores, Stores]] = queue.SimpleQueue()
@@ -51,7 +52,7 @@ class TaskService:
             raise Refusal(Reason.POLICY_DENIED, stage=Where.ADMIT)
         if request.stage == START:
             return _started(job, stores)
-        with self._front_until(gone) as front:
+        with self._call_until(gone) as front:
             if request.stage == FINISH:
                 return _finished(job, front, stores, reading)
             stage = job.stage(request.stage, request.task)
@@ -84,20 +85,16 @@ class TaskService:
             self._idle.put(pair)
 
     @contextlib.contextmanager
-    def _front_until(self, gone: threading.Event) -> Iterator[Front]:
-        front, ended = self._front(), threading.Event()
+    def _call_until(self, gone: threading.Event) -> Iterator[FrontCall]:
+        call = FrontCall(self._front)
 
         def watch() -> None:
             gone.wait()
-            if not ended.is_set():
-                front.cancel()
+            call.cancel()
 
+        # it ends when the connection does, which the server closes after the answer
         threading.Thread(target=watch, daemon=True).start()
-        try:
-            yield front
-        finally:
-            ended.set()
-            front.close()
+        yield call
 
 
 def _published(job: TaskJob, stage: Stage, number: int, stores: Stores) -> PublishedAttempt | None:
@@ -122,7 +119,7 @@ def _started(job: TaskJob, stores: Stores) -> Done:
     )
 
 
-def _finished(job: TaskJob, front: Front, stores: Stores, reading: Stores) -> Done:
+def _finished(job: TaskJob, front: FrontCall, stores: Stores, reading: Stores) -> Done:
     published = finish.published_receipt(job, stores) or finish.run(job, front=front, stores=stores, reading=reading)
     return Done(
         attempt=published.attempt,
