@@ -28,8 +28,8 @@ def verify_result(
 ) -> VerifiedReceipt:
     """The receipt of a run, if it vouches for exactly this job, these inputs and these outputs.
 
-    The result header of a job in parts names the pool in place of a worker: then the receipt has a claim `tasks`, and one
-    digest for all shards of an input or output.
+    The result header of a job in parts names the pool in place of a worker: then the receipt has a claim `tasks`, and
+    one digest for all shards of an input or output.
     """
     inputs = tuple(sent)
     received = tuple(PartDigest(name=o.name, sha256=o.sha256.hex(), bytes=o.length) for o in outputs)
