@@ -1,11 +1,12 @@
 """A whole job in parts against simulated workers: stage after stage, with all ciphertext in a dictionary.
 
 `nodes` starts workers of one pool, each on a VM of its own, with the fleet's door and no fleet process. `PartsJob` does
-what fleet process and engine do: it hands sealed streams from task to task and gives all statements to one worker. Every
-step can be done by hand, so that a test can alter what it hands on.
+what fleet process and engine do: it hands sealed streams from task to task and gives all statements to one worker.
+Every step can be done by hand, so that a test can alter what it hands on.
 """
 
 import hashlib
+import io
 import re
 import secrets
 import shutil
@@ -257,7 +258,7 @@ class PartsJob:
         header = parse_result_header(self.parsed_plan.result_header, self.job.header)
         outputs = list[Output]()
         for number, part in enumerate(header.parts):
-            output = Output(name=part.name, schema=part.schema, file=tempfile.TemporaryFile())
+            output = Output(name=part.name, schema=part.schema, file=io.BytesIO())
             for index, data in enumerate(self.results[number]):
                 output.add(index, data)
             outputs.append(output)

@@ -97,7 +97,10 @@ class Task(Protocol):
         """Decide the tasks of every planned stage, 1 to MAX_TASKS. Once, in the stage that plans."""
 
     def output(self, name: str, batch: pa.RecordBatch) -> None:
-        """Append to its shard of a job output: `result`, or a further part. The shards of a part are read in order."""
+        """Append to its shard of a job output: `result`, or a further part. The shards of a part are read in order.
+
+        A shard without a batch has the columns of the output's schema. One of other columns needs an empty batch.
+        """
 
     def status(self, status: RowStatus) -> None:
         """Append the status of the next rows of its shard."""
