@@ -19,7 +19,7 @@ __all__ = ["Found", "cuts", "in_parts", "on_one_machine", "shards_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Outputs by name, and the row status; each as the bytes of one table, however it was cut."""
+    """Outputs that have rows by name, and the row status; each as the bytes of one table, however it was cut."""
 
     outputs: Mapping[str, bytes]
     status: bytes
@@ -30,7 +30,7 @@ def _found(outputs: Mapping[str, Sequence[pa.RecordBatch]], status: Sequence[Row
     tables = {name: pa.Table.from_batches(batches) for name, batches in outputs.items() if batches}
     whole = RowStatus.concatenate(status).to_batch(0)
     return Found(
-        outputs={name: _bytes(table) for name, table in tables.items() if table.num_rows or name == "result"},
+        outputs={name: _bytes(table) for name, table in tables.items() if table.num_rows},
         status=_bytes(pa.Table.from_batches([whole])),
         tables=tables,
     )

@@ -60,7 +60,7 @@ def run_job(
         planned = plan(header.operations, header.input_schemas, tables)
         number = message.reference_slot
         context = Context(
-            job=_job_context(header, None),
+            job=job_context(header, None),
             tables=tables,
             reference_slot=_reference_slot(planned, reference_slots[number]) if number >= 0 else None,
         )
@@ -267,10 +267,11 @@ class CellJob:
 def _opened(context: Context, header: Header, dek: bytes, *, project_key: bytes | None = None) -> Context:
     """The context with the opened attribution."""
     attribution = Attribution.decode(open_box(dek, ATTRIBUTION, header.sealed_attribution))
-    return replace(context, job=_job_context(header, attribution), project_key=project_key)
+    return replace(context, job=job_context(header, attribution), project_key=project_key)
 
 
-def _job_context(header: Header, attribution: Attribution | None) -> JobContext:
+def job_context(header: Header, attribution: Attribution | None) -> JobContext:
+    """The job as its operations see it; without the attribution until that is open."""
     return JobContext(
         purpose_code=header.purpose_code,
         requesting_ori=header.requesting_ori,

@@ -37,7 +37,7 @@ from worker.ipc.messages import (
 from worker.job import Header, OutputPart, SizeClass, encode_plan, parse_plan, plan_facts, result_header
 from worker.jose import parse_recipient
 from worker.progress import ProgressCallback
-from worker.records import ROW_STATUS, RowStatus
+from worker.records import RowStatus
 
 
 class CellTask:
@@ -88,7 +88,7 @@ class CellTask:
             number=self._number,
             keys=keys,
             emit=self._emit,
-            schema_of=self._schema_of,
+            schemas={output.name: output.schema.arrow for output in self._planned.outputs},
         )
         self._channels.data.send(Opened(result_header=b""))
         self._context = replace(context, sides=self._inputs.open(keys))
@@ -162,14 +162,6 @@ class CellTask:
         self._outputs.status(status)
 
     # ------------------------------------------------------------------
-
-    def _schema_of(self, name: str) -> pa.Schema:
-        """The schema of an output without a batch: the one that it has on one machine."""
-        spec = next(output for output in self._planned.outputs if output.name == name)
-        is_result = name not in {part.name for part in self._operation.signature.parts} | {ROW_STATUS.split("/")[0]}
-        if is_result and self._inputs.schema is not None:
-            return self._operation.prepare(self._inputs.schema, self._context).output_schema
-        return spec.schema.arrow
 
     def _new_plan(self) -> bytes:
         result_key, header = os.urandom(DEK_BYTES), self._header

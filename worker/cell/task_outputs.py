@@ -1,6 +1,6 @@
 """The output streams of a task: shuffle streams to its consumers, and its shards of the job's outputs."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Final
 
 import pyarrow as pa
@@ -31,10 +31,10 @@ class TaskOutputs:
         number: int,
         keys: TaskKeys,
         emit: Emit,
-        schema_of: Callable[[str], pa.Schema],
+        schemas: Mapping[str, pa.Schema],
     ) -> None:
-        """`schema_of` gives the schema of an output that gets no batch."""
-        self._stage, self._schema_of = stage, schema_of
+        """`schemas` are those of outputs that get no batch."""
+        self._stage, self._schemas = stage, schemas
         scratch = memoryview(bytearray(FLOE_HEADER_BYTES + SHUFFLE_SEGMENT_BYTES))
         self._writers = {
             edge.name: StreamWriter(edge.schema, max_batch_bytes=LIMITS.batch_bytes) for edge in stage.writes
@@ -81,7 +81,7 @@ class TaskOutputs:
         if _ROW_STATUS not in self._names:
             raise ValueError(f"{self._stage.name} does not give the status of rows")
         if not self._parts.has_begun(_ROW_STATUS):
-            self._parts.begin_part(_ROW_STATUS, self._schema_of(_ROW_STATUS))
+            self._parts.begin_part(_ROW_STATUS, self._schemas[_ROW_STATUS])
         self._parts.status(status)
 
     def finish(self, *, padded: bool) -> tuple[list[CountedPart], tuple[int, ...]]:
@@ -91,7 +91,7 @@ class TaskOutputs:
         """
         for name in self._names:
             if not self._parts.has_begun(name):
-                self._parts.begin_part(name, self._schema_of(name))
+                self._parts.begin_part(name, self._schemas[name])
         counted = list[CountedPart]()
         for streams in self._shuffled.values():
             for stream in streams.values():

@@ -45,8 +45,9 @@ class Width(enum.Enum):
 class Edge:
     """Streams of batches of `schema` that one stage writes and later stages read.
 
-    `each`: a stream from every producer to every consumer, all consumers being of one stage; otherwise every producer
-    has one stream, which each task of the stages that read it gets whole.
+    `each`: a stream from every producer to every consumer; several stages may read it that have one number of tasks,
+    and task t of each reads the streams to t. Otherwise every producer has one stream, which each task of the stages
+    that read it gets whole.
     """
 
     name: str
@@ -94,10 +95,16 @@ class Task(Protocol):
         """Append to the stream of the edge to consumer `to`; 0 for a stream that all read."""
 
     def plan(self, tasks: Mapping[str, int]) -> None:
-        """Decide the tasks of every planned stage, 1 to MAX_TASKS. Once, in the stage that plans."""
+        """Decide the tasks of every planned stage, 1 to MAX_TASKS. Once, in the stage that plans.
+
+        Stages that read the same streams get the same number.
+        """
 
     def output(self, name: str, batch: pa.RecordBatch) -> None:
-        """Append to its shard of a job output: `result`, or a further part. The shards of a part are read in order."""
+        """Append to its shard of a job output: `result`, or a further part. The shards of a part are read in order.
+
+        A shard without a batch has the columns of the output's schema. One of other columns needs an empty batch.
+        """
 
     def status(self, status: RowStatus) -> None:
         """Append the status of the next rows of its shard."""
@@ -132,14 +139,14 @@ class InParts:
         """Raises ValueError where stages and edges do not fit together: a programming error."""
         names = [stage.name for stage in self.stages]
         written = dict[str, Edge]()
-        readers = dict[str, int]()
+        readers = dict[str, Width]()
         planned = False
         if not names or len(set(names)) != len(names):
             raise ValueError("stages need distinct names")
         for stage in self.stages:
             for name in stage.reads:
-                readers[name] = readers.get(name, 0) + 1
-                if name not in written or (written[name].each and readers[name] > 1):
+                width = readers.setdefault(name, stage.width)
+                if name not in written or (written[name].each and width is not stage.width):
                     raise ValueError(f"{stage.name} cannot read {name}")
             if stage.records and stage.width is not Width.SHARDS:
                 raise ValueError(f"{stage.name} reads records and is not as wide as they are")
@@ -168,5 +175,5 @@ class InParts:
         return next(reversed(marked or [stage for stage in self.stages if stage.records]), None)
 
     def consumers(self, edge: Edge) -> str | None:
-        """The stage whose tasks have streams of their own; None for an edge with one stream for all."""
+        """The first stage whose tasks have streams of their own; None for an edge with one stream for all."""
         return next(stage.name for stage in self.stages if edge.name in stage.reads) if edge.each else None

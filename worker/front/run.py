@@ -295,7 +295,8 @@ class JobStream:
                     progress = pb.Progress(stage=self._admitted.steps[step], per_cent=per_cent)
                     await write(pb.RunResponse(progress=progress).SerializeToString())
                 case OutputsDone():
-                    for statement in self._witness.statement(self._pending.number):
+                    number = self._pending.number
+                    for statement in (*self._witness.streams(number), self._witness.statement(number)):
                         self._keyholder.send(statement)
                     return
 

@@ -7,13 +7,12 @@ The caller's order was checked before (`worker.job.state`).
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import PartDigester
-from worker.ipc.messages import CHUNK, Witnessed, WitnessedStreams
+from worker.ipc.messages import CHUNK, SealedPart, Witnessed, WitnessedStreams
 from worker.job import LIMITS
 
 _NOT_LAST: Final = b"\xff\xff\xff\xff"
@@ -68,17 +67,30 @@ class Witness:
         """Whether this output is a shuffle stream."""
         return self._small_outputs is not None and part < self._small_outputs
 
-    def statement(self, call: int) -> Iterator[WitnessedStreams | Witnessed]:
-        """The statement about this job, once both directions are complete; that about a task in several messages."""
+    def streams(self, call: int) -> list[WitnessedStreams]:
+        """The statement about the streams of a task, in as many messages as it takes; none of a job."""
+        self._require_complete()
+        if self._small_outputs is None:
+            return []
+        inputs, outputs = self._sealed()
+        starts = range(0, max(len(inputs), len(outputs)), CHUNK)
+        return [
+            WitnessedStreams(call=call, inputs=inputs[at : at + CHUNK], outputs=outputs[at : at + CHUNK])
+            for at in starts
+        ]
+
+    def statement(self, call: int) -> Witnessed:
+        """The statement about this job, once both directions are complete; for a task, the end of its `streams`."""
+        self._require_complete()
+        inputs, outputs = self._sealed() if self._small_outputs is None else ((), ())
+        return Witnessed(call=call, inputs=inputs, outputs=outputs, result_header_sha384=self._result_header_sha384)
+
+    def _require_complete(self) -> None:
         _require(self.finished and self._opened and all(output.ended for output in self._outputs))
+
+    def _sealed(self) -> tuple[tuple[SealedPart, ...], tuple[SealedPart, ...]]:
         inputs = tuple(part.sealed() for part in self._inputs)
-        outputs = tuple(output.digester.sealed() for output in self._outputs)
-        if self._small_outputs is not None:
-            for first in range(0, max(len(inputs), len(outputs)), CHUNK):
-                chunk = slice(first, first + CHUNK)
-                yield WitnessedStreams(call=call, inputs=inputs[chunk], outputs=outputs[chunk])
-            inputs = outputs = ()
-        yield Witnessed(call=call, inputs=inputs, outputs=outputs, result_header_sha384=self._result_header_sha384)
+        return inputs, tuple(output.digester.sealed() for output in self._outputs)
 
 
 def _require(holds: bool) -> None:

@@ -61,6 +61,8 @@ def check(operation: wire.Operation, whole: pa.RecordBatch, data: st.DataObject,
     one = on_one_machine(operation, whole, given)
     parts = in_parts(operation, shards_of(whole, data.draw(cuts(whole.num_rows))), given)
     assert parts.outputs == one.outputs
+    if "result" in parts.tables:
+        assert parts.tables["result"].schema.equals(one.tables["result"].schema, check_metadata=True)
     assert parts.status == one.status
 
 
@@ -106,6 +108,44 @@ def test_validate_of_columns(whole: pa.RecordBatch, data: st.DataObject) -> None
 def test_screen(whole: pa.RecordBatch, reference: pa.RecordBatch, data: st.DataObject) -> None:
     operation = wire.Operation(screen=wire.Screen(preset="ncic_qw", max_hits=3))
     check(operation, whole, data, replace(context(), sides={"reference": [reference]}))
+
+
+COUNTED: Values = {
+    "SEX": ["M", "F", "X", "", None],
+    "state": ["GA", "AL", None],
+    "SID": ["P1", "P2", "P3", "P4", "", None],
+    "HGT": ["1", "70", "999", "x", None],
+}
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    whole=tables("person/1", COUNTED),
+    keys=st.sampled_from([(("SEX", ()),), (("SEX", ("M", "F", "U")), ("state", ())), (("state", ()), ("SEX", ()))]),
+    person=st.sampled_from(["", "SID"]),
+    sums=st.sampled_from([(), ("HGT",)]),
+    dominance=st.sampled_from([None, wire.Dominance(top=2, percent=60)]),
+    threshold=st.sampled_from([1, 3]),
+    data=st.data(),
+)
+def test_aggregate(
+    whole: pa.RecordBatch,
+    keys: Sequence[tuple[str, tuple[str, ...]]],
+    person: str,
+    sums: tuple[str, ...],
+    dominance: wire.Dominance | None,
+    threshold: int,
+    data: st.DataObject,
+) -> None:
+    parameters = wire.Aggregate(
+        keys=[wire.GroupKey(column=column, categories=categories) for column, categories in keys],
+        person=person,
+        sums=sums,
+        threshold=threshold,
+        base=1,
+        dominance=dominance if sums else None,
+    )
+    check(wire.Operation(aggregate=parameters), whole, data)
 
 
 def test_what_is_of_one_machine_has_no_parts() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Ints
+from worker.compute.kernels.hashing import mixed
 
 Floats = npt.NDArray[np.float64]
 
@@ -160,13 +161,9 @@ def _highest(found: Ints, a: Ints, b: Ints, key_a: Ints, key_b: Ints) -> Ints:
 def scattered(a: Ints, b: Ints) -> Ints:
     """int64[e]: a number for each pair of nodes below 2**32, no two alike, in no visible order.
 
-    The finaliser of SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators",
-    OOPSLA 2014), which is a bijection.
+    SplitMix64's finaliser is a bijection.
     """
-    x = (a.astype(np.uint64) << np.uint64(32)) | b.astype(np.uint64)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (x ^ (x >> np.uint64(31))).view(np.int64)
+    return mixed((a.astype(np.uint64) << np.uint64(32)) | b.astype(np.uint64)).view(np.int64)
 
 
 def _contracted(edges: _Edges, a: Ints, b: Ints, root: Ints) -> _Edges:

@@ -68,9 +68,14 @@ def counts(cell: Ints, shape: Sequence[int]) -> Ints:
 
 def sums(cell: Ints, values: Ints, shape: Sequence[int]) -> Ints:
     """int64[shape]: the sum of `values`, none below 0, in each cell. Raises: OverflowError where all make EXACT."""
-    if float(values.sum(dtype=np.float64)) >= EXACT:
+    if total(values) >= EXACT:
         raise OverflowError
     return np.bincount(cell, values, int(np.prod(shape))).astype(np.int64).reshape(shape)
+
+
+def total(values: Ints) -> int:
+    """The exact sum of up to 2 ** 31 numbers, none below 0."""
+    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFF_FFFF).sum())
 
 
 def with_totals(table: Ints) -> Ints:
@@ -111,23 +116,37 @@ def largest(cell: Ints, subjects: npt.NDArray[np.integer], values: Ints, shape: 
 
     Of the table with totals; a subject's sum in a total is that of all its rows there.
     """
+    full = [size + 1 for size in shape]
+    where, sums_of = leaders(cell, subjects, values, shape, top=top)
+    return np.bincount(where, sums_of, int(np.prod(full))).astype(np.int64).reshape(full)
+
+
+def leaders(
+    cell: Ints, subjects: npt.NDArray[np.integer], values: Ints, shape: Sequence[int], *, top: int
+) -> tuple[Ints, Ints]:
+    """(cell int64[m] of the table with totals, sum int64[m]) of the `top` subjects with the largest sums of each."""
     people, full = int(subjects.max(initial=0)) + 1, [size + 1 for size in shape]
     position = np.zeros(len(cell), np.int64)
     for step, size, full_step in zip(_steps(shape), shape, _steps(full), strict=True):
         position += cell // step % size * full_step
     pairs, values = _added(position * people + subjects, values)
-    out = np.zeros(int(np.prod(full)), np.int64)
+    found = list[tuple[Ints, Ints]]()
     for together in product((False, True), repeat=len(full)):
         moved = pairs.copy()
         for in_total, size, step in zip(together, full, _steps(full), strict=True):
             if in_total:
                 moved += (size - 1 - pairs // (step * people) % size) * step * people
         of_pair, sums_of = _added(moved, values)
-        where = of_pair // people  # ascending
-        order = np.lexsort((-sums_of, where))
-        leading = order[np.arange(len(order)) - np.searchsorted(where, where) < top]
-        out += np.bincount(where[leading], sums_of[leading], len(out)).astype(np.int64)
-    return out.reshape(full)
+        found.append(first_of_each(of_pair // people, sums_of, top))
+    return np.concatenate([where for where, _ in found]), np.concatenate([sums_of for _, sums_of in found])
+
+
+def first_of_each(where: Ints, values: Ints, top: int) -> tuple[Ints, Ints]:
+    """(where, values) of the `top` largest values at each place."""
+    order = np.lexsort((-values, where))
+    where, values = where[order], values[order]
+    kept = np.arange(len(order)) - np.searchsorted(where, where) < top
+    return where[kept], values[kept]
 
 
 def _added(pairs: Ints, values: Ints) -> tuple[Ints, Ints]:

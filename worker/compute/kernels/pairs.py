@@ -4,6 +4,7 @@ The rows of a block lie side by side, so the partners of a row are a range of po
 table, where a row meets those behind it, and for pairs across two tables, where it meets those of the other one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,38 +33,57 @@ class Blocks:
         return int(self.count.sum(dtype=np.int64))
 
 
-def blocks(group: Groups, second: Bools | None = None) -> Blocks:
-    """The blocks of rows with equal group[i] from 0 on; -1 is in no block, and neither is a row without a partner.
+def blocks(rows: Groups, lengths: Ints, second: Bools | None = None) -> Blocks:
+    """Blocks of these lengths, int64[b], whose rows lie one behind the other; one without a pair is left out.
 
-    group int32[n]. second bool[n] marks the rows of the second of two tables: a pair has one row of each, the first
-    table's first. Without it, a pair (i, j) has i < j.
+    rows int32[m], ascending in each block. second bool[m] marks the rows of the second of two tables, which come last:
+    a pair has one row of each, the first table's first. Without it, a pair (i, j) has i < j.
     """
-    usable = np.flatnonzero(group >= 0)
-    key = group[usable].astype(np.int64)
-    if second is not None:
-        key = 2 * key + second[usable]
-    order = usable[np.argsort(key, kind="stable")]
-    sorted_group = group[order]
-    starts = np.flatnonzero(np.diff(sorted_group, prepend=-1))
-    lengths = np.diff(starts, append=len(order))
-    end = np.repeat(starts + lengths, lengths)
-    position = np.arange(len(order))
+    ends = np.cumsum(lengths)
+    end = np.repeat(ends, lengths)
     if second is None:
-        first = position + 1
+        first = np.arange(1, len(rows) + 1)
     else:
-        of_second = second[order]
-        block = np.repeat(np.arange(len(starts)), lengths)
-        of_first_table = np.bincount(block[~of_second], minlength=len(starts))
-        first = np.where(of_second, end, (starts + of_first_table)[block])
+        block = np.repeat(np.arange(len(lengths)), lengths)
+        of_first_table = np.bincount(block[~second], minlength=len(lengths))
+        first = np.where(second, end, (ends - lengths + of_first_table)[block])
     count = end - first
-    paired = np.repeat(np.bincount(np.repeat(np.arange(len(starts)), lengths), count, len(starts)) > 0, lengths)
+    paired = np.repeat(np.bincount(np.repeat(np.arange(len(lengths)), lengths), count, len(lengths)) > 0, lengths)
+    if paired.all():
+        return Blocks(rows=rows, first=first.astype(np.int32), count=count.astype(np.int32))
     moved: Ints = np.cumsum(paired) - paired  # blocks stay or go as a whole, so a range stays a range
     kept = np.flatnonzero(paired)
     return Blocks(
-        rows=order[kept].astype(np.int32),
+        rows=rows[kept],
         first=(first[kept] - (kept - moved[kept])).astype(np.int32),
         count=count[kept].astype(np.int32),
     )
+
+
+def grouped(codes: Sequence[Groups]) -> tuple[Groups, Ints]:
+    """(int32[m] rows, int64[b] lengths): rows with equal codes side by side, ascending in each group.
+
+    codes int32[n], one or more; a row with -1 in any is in no group. Code and row are sorted as one number, where they
+    fit.
+    """
+    n = len(codes[0])
+    there = codes[0] >= 0
+    for code in codes[1:]:
+        there &= code >= 0
+    rows = np.flatnonzero(there)
+    row_bits = max(n - 1, 1).bit_length()
+    joint, values = np.zeros(len(rows), np.uint64), 1
+    for code in codes:
+        k = int(code.max(initial=0)) + 1
+        if values * k << row_bits >= 1 << 64:
+            distinct, which = np.unique(joint, return_inverse=True)
+            joint, values = which.astype(np.uint64), max(len(distinct), 1)
+        joint = joint * np.uint64(k) + code[rows].astype(np.uint64)
+        values *= k
+    packed = np.sort((joint << np.uint64(row_bits)) | rows.astype(np.uint64))
+    starts = np.flatnonzero(np.diff(packed >> np.uint64(row_bits), prepend=np.uint64(0xFFFF_FFFF_FFFF_FFFF)))
+    found = (packed & np.uint64((1 << row_bits) - 1)).astype(np.int32)
+    return found, np.diff(starts, append=len(found))
 
 
 def pairs_of(found: Blocks, start: int, stop: int) -> tuple[Ints, Ints]:

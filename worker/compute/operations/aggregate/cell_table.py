@@ -16,6 +16,7 @@ A sum is hidden where its rows are; with `dominance`, also where a few persons m
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
@@ -26,7 +27,7 @@ import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import codes
-from worker.compute.kernels.group_by import cells, coded, counts, distinct, largest, sums, with_totals
+from worker.compute.kernels.group_by import Codes, cells, coded, counts, distinct, largest, sums, with_totals
 from worker.compute.operation import Outputs
 from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.outputs import CELLS
@@ -44,61 +45,118 @@ _DIGITS: Final = 15
 _BATCH: Final = 16_384
 
 
-def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
-    """Count the rows of `records`, batches of one schema.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rows:
+    """The n rows of some records, as cells see them.
+
+    keys: of each key (int32[n] codes, its d values); a row that has none of them has code d. people: binary[n], or None
+    without a column of persons; numbers int64[n] of each sum. `status` has what could not be used.
+    """
+
+    keys: tuple[tuple[Codes, pa.Array], ...]
+    people: pa.Array | None
+    numbers: tuple[Ints, ...]
+    status: RowStatus
+
+    @property
+    def shape(self) -> list[int]:
+        """Along each key its values, and one place for the unclassifiable."""
+        return [len(values) + 1 for _, values in self.keys]
+
+    @property
+    def cell(self) -> Ints:
+        """int64[n]: the cell of each row."""
+        return cells([code for code, _ in self.keys], self.shape)
+
+
+def read_rows(parameters: Aggregate, records: Sequence[pa.RecordBatch]) -> Rows:
+    """Read the columns of `records`, batches of one schema.
 
     Raises at COMPUTE: Refusal(SCHEMA_MISMATCH) for a column that is not there; Refusal(LIMIT_EXCEEDED) for more than
-    MAX_CELLS or MAX_PROTECTED cells, or sums that are not exact; MemoryError.
+    MAX_CELLS or MAX_PROTECTED cells; MemoryError.
     """
     names = records[0].schema.names if records else []
     if records and not parameters.columns.issubset(names):
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
     n = sum(batch.num_rows for batch in records)
-    progress("group", 0)
     status = RowStatus.all_ok(n)
-    columns: list[npt.NDArray[np.int32]] = []
-    values: list[pa.Array] = []
+    keys: list[tuple[Codes, pa.Array]] = []
     for column, expected in parameters.keys.items():
-        code, categories = _categories(expected, _column(records, column))
-        status = _marked(status, code == len(categories), Code.UNCLASSIFIABLE, names.index(column) if n else 0)
-        columns.append(code)
-        values.append(categories)
-    shape = [len(categories) + 1 for categories in values]  # the last one is for the unclassifiable
-    size = int(np.prod([values + 1 for values in shape], dtype=object))
+        code, values = categories(expected, _column(records, column))
+        status = _marked(status, code == len(values), Code.UNCLASSIFIABLE, names.index(column) if n else 0)
+        keys.append((code, values))
+    check_size(parameters, [values for _, values in keys])
+    people = _column(records, parameters.person) if parameters.person else None
+    if people is not None:
+        status = _marked(status, ~read(people).filled, Code.NO_PERSON, names.index(parameters.person) if n else 0)
+    numbers: list[Ints] = []
+    for name in parameters.sums:
+        number = _whole(_column(records, name))
+        status = _marked(status, number < 0, Code.NOT_A_NUMBER, names.index(name) if n else 0)
+        numbers.append(np.maximum(number, 0))
+    return Rows(keys=tuple(keys), people=people, numbers=tuple(numbers), status=status)
+
+
+def check_size(parameters: Aggregate, values: Sequence[pa.Array]) -> None:
+    """Raise Refusal(LIMIT_EXCEEDED) where the values of the keys make too many cells."""
+    size = int(np.prod([len(each) + 2 for each in values], dtype=object))
     protected = parameters.hides_below > 1 or parameters.dominance is not None
     if size > (MAX_PROTECTED if protected else MAX_CELLS):
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
-    cell = cells(columns, shape)
-    rows = with_totals(counts(cell, shape))
+
+
+def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
+    """Count the rows of `records`, batches of one schema.
+
+    Raises at COMPUTE: as `read_rows`; Refusal(LIMIT_EXCEEDED) for sums that are not exact.
+    """
+    progress("group", 0)
+    rows = read_rows(parameters, records)
+    cell, shape, n = rows.cell, rows.shape, len(rows.status.status)
+    numbers = {"rows": with_totals(counts(cell, shape))}
     progress("group", 40)
-    numbers = {"rows": rows}
-    subjects, dominated = np.arange(n), np.zeros(rows.shape, np.bool_)  # a row that names nobody is somebody
-    if parameters.person:
-        people = _column(records, parameters.person)
-        person, known = codes(people)[0], read(people).filled
+    subjects = np.arange(n)  # a row that names nobody is somebody
+    if rows.people is not None:
+        person, known = codes(rows.people)[0], read(rows.people).filled
         subjects = np.where(known, person, n + subjects)
-        status = _marked(status, ~known, Code.NO_PERSON, names.index(parameters.person) if n else 0)
         numbers["persons"] = distinct(cell, person, known, shape)
-    for i, name in enumerate(parameters.sums):
-        number = _whole(_column(records, name))
-        status = _marked(status, number < 0, Code.NOT_A_NUMBER, names.index(name) if n else 0)
-        number = np.maximum(number, 0)
-        total = numbers[f"sum_{i + 1}"] = _sums(cell, number, shape)
+    leading = list[Ints]()
+    for i, number in enumerate(rows.numbers):
+        numbers[sum_name(i)] = with_totals(exact_sums(cell, number, shape))
         if parameters.dominance is not None:
-            leading = largest(cell, subjects, number, shape, top=parameters.dominance.top)
-            dominated |= leading * 100 > total * parameters.dominance.percent
+            leading.append(largest(cell, subjects, number, shape, top=parameters.dominance.top))
     progress("group", 80)
-    additive = [table for name, table in numbers.items() if name != "persons"]
-    withheld = hidden(additive, numbers.get("persons", rows), parameters.hides_below, dominated)
+    result = outcome(parameters, [values for _, values in rows.keys], numbers, leading)
     progress("group", 100)
-    result = _result(values, numbers, withheld, parameters.base)
-    return Outputs(status=status, result=arrow.cut(result, _BATCH))
+    return Outputs(status=rows.status, result=arrow.cut(result, _BATCH))
 
 
-def _sums(cell: Ints, number: Ints, shape: Sequence[int]) -> Ints:
-    """With totals. Raises: Refusal(LIMIT_EXCEEDED) where they would not be exact."""
+def sum_name(i: int) -> str:
+    """The column of a sum."""
+    return f"sum_{i + 1}"
+
+
+def outcome(
+    parameters: Aggregate, values: Sequence[pa.Array], numbers: Mapping[str, Ints], leading: Sequence[Ints]
+) -> pa.RecordBatch:
+    """All cells with their numbers, less those that have to be hidden.
+
+    `values` are those of each key; `numbers` tables with totals: rows, persons, sums; `leading`, with a dominance, the
+    part of each sum that its largest persons make up.
+    """
+    dominated = np.zeros(numbers["rows"].shape, np.bool_)
+    if parameters.dominance is not None:
+        for i, part in enumerate(leading):
+            dominated |= part * 100 > numbers[sum_name(i)] * parameters.dominance.percent
+    additive = [table for name, table in numbers.items() if name != "persons"]
+    withheld = hidden(additive, numbers.get("persons", numbers["rows"]), parameters.hides_below, dominated)
+    return _result(values, numbers, withheld, parameters.base)
+
+
+def exact_sums(cell: Ints, number: Ints, shape: Sequence[int]) -> Ints:
+    """The sums of cells, without totals. Raises: Refusal(LIMIT_EXCEEDED) where they would not be exact."""
     try:
-        return with_totals(sums(cell, number, shape))
+        return sums(cell, number, shape)
     except OverflowError as error:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE) from error
 
@@ -115,8 +173,8 @@ def _marked(status: RowStatus, wrong: Bools, code: Code, column: int) -> RowStat
     return status.found(np.flatnonzero(wrong), status=Status.PARTLY_USED, code=code, column=column)
 
 
-def _categories(expected: Sequence[str], array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
-    """(int32[n] codes, d categories); what is none of them has code d."""
+def categories(expected: Sequence[str], array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
+    """(int32[n] codes, d categories); what is none of them has code d. With none `expected`: those that occur."""
     code, values = coded(array)
     if not expected:
         return code, values

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from worker.compute.in_parts import InParts
 from worker.compute.kernels.column import read
 from worker.compute.operation import Context, Operation, Outputs, Side, Signature
+from worker.compute.operations.aggregate.cell_parts import cell_parts
 from worker.compute.operations.aggregate.cell_table import run
 from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.outputs import ACCOUNTING, CELLS, RETURN_A
@@ -81,6 +83,11 @@ def _prepare(parameters: Aggregate, _schema_id: str, schema: pa.Schema, context:
     return Aggregating(parameters=parameters, output_schema=made.arrow, verdicts=verdicts)
 
 
+def _in_parts(parameters: Aggregate) -> InParts | None:
+    """Cells by shard. A submission is read as a whole."""
+    return cell_parts(parameters) if parameters.preset is None else None
+
+
 AGGREGATE: Final = Operation(
     parameters=Aggregate,
     decode=decode,
@@ -88,6 +95,7 @@ AGGREGATE: Final = Operation(
     columns=_check_columns,
     signature=_signature,
     prepare=_prepare,
+    in_parts=_in_parts,
     terminal=True,
     schemas=(CELLS, RETURN_A, ACCOUNTING.schema),
     steps=("count", "group"),

@@ -3,16 +3,22 @@
 A pair belongs to the first rule that has it, so no pair comes twice and no list of pairs is kept. A block of more rows
 than the limit is split by further keys, one after the other, or refused; a row without a value in a further key stays
 with the others that have none. Rows of a split block are not compared across its parts; the report counts them.
+
+A rule's blocks may be bound to some rows of the job, if these are whole blocks. Whether a pair belongs to a rule whose
+blocks are bound elsewhere is a matter of its keys and of the list of blocks that were split.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import numpy as np
 
+from worker.compute.kernels import hashing
 from worker.compute.kernels.column import Bools, Ints
-from worker.compute.kernels.pairs import Blocks, Groups, blocks, pairs_at, pairs_of
+from worker.compute.kernels.hashing import Hashes
+from worker.compute.kernels.pairs import Blocks, Groups, blocks, grouped, pairs_at, pairs_of
 from worker.compute.kernels.ranges import cuts
 from worker.compute.operations.link.columns import Table
 from worker.compute.operations.link.model import Key, Rule
@@ -20,76 +26,148 @@ from worker.compute.operations.link.parameters import Link
 from worker.errors import Reason, Refusal, Stage
 
 CHUNK: Final = 1 << 16  # pairs of rows at once
+_MISSING: Final = np.uint64(0)
+_SOME: Final = 8
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """Blocks of a rule: how many, rows in the largest, pairs, how many had to be split, and the rows that those had.
+
+    Of a rule that is `left_out`, nothing is counted, and `pairs` is the number that it exceeds.
+    """
+
+    number: int = 0
+    largest: int = 0
+    pairs: int = 0
+    split: int = 0
+    split_rows: int = 0
+    left_out: bool = False
+
+    def __add__(self, other: "Counted") -> "Counted":
+        """Of the blocks of both."""
+        return Counted(
+            number=self.number + other.number,
+            largest=max(self.largest, other.largest),
+            pairs=self.pairs + other.pairs,
+            split=self.split + other.split,
+            split_rows=self.split_rows + other.split_rows,
+            left_out=self.left_out or other.left_out,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Blocked:
-    """A rule and its blocks: how many, the rows in the largest, how many had to be split, and how many rows those had.
+class Bound:
+    """A rule, how many blocks it has, and which of the table's rows are in a block that was split.
 
-    group int32[n] numbers the block of each row, -1 without one. `pairs` were counted; of a rule that is `left_out`,
-    `group` and `blocks` are empty.
+    split_at bool[n] by further key: the row's block was split by it. `blocks` are None where they are bound elsewhere.
     """
 
     rule: Rule
-    group: Groups
-    blocks: Blocks
-    pairs: int
-    number: int
-    largest: int
-    split: int
-    split_rows: int
-    left_out: bool
+    counted: Counted
+    blocks: Blocks | None
+    split_at: Sequence[Bools] = ()
+
+    def has(self, pairs: "Agreement") -> Bools:
+        """bool[p]: the rule brings the two rows together."""
+        if self.counted.left_out:
+            return np.zeros(len(pairs.left), np.bool_)
+        found = np.ones(len(pairs.left), np.bool_)
+        for key in self.rule.keys:
+            found &= pairs.agree(key)
+        for key, split in zip(pairs.further, self.split_at, strict=False):
+            found &= ~split[pairs.left] | pairs.alike(key)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Agreement:
+    """Pairs of rows of a table, and the keys in which they agree; each key is looked at once."""
+
+    table: Table
+    further: tuple[Key, ...]
+    left: Ints
+    right: Ints
+    known: dict[Key, Bools] = field(default_factory=dict)
+
+    def agree(self, key: Key) -> Bools:
+        """bool[p]: both rows have the key, and the same one."""
+        if key not in self.known:
+            code = self.table.key(key)
+            a = code[self.left]
+            self.known[key] = (a == code[self.right]) & (a >= 0)
+        return self.known[key]
+
+    def alike(self, key: Key) -> Bools:
+        """bool[p]: the rows have the same key, or none."""
+        code = self.table.key(key)
+        same: Bools = code[self.left] == code[self.right]
+        return same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Blocking:
-    """All rules of a job, bound to its table."""
+    """All rules of a job, in order; some or all of them are bound to rows of its table."""
 
-    rules: tuple[Blocked, ...]
+    table: Table
+    further: tuple[Key, ...]
+    rules: tuple[Bound, ...]
 
     @property
     def pairs(self) -> int:
         """Pairs over all rules; one that several rules have counts several times."""
-        return sum(one.blocks.pairs for one in self.rules)
+        return total_pairs([one.counted for one in self.rules])
 
     @property
     def keyed(self) -> Bools:
         """bool[n]: some rule has a key for the row."""
-        found: Bools = np.any([one.group >= 0 for one in self.rules], axis=0)
+        found = np.zeros(self.table.n, np.bool_)
+        for one in self.rules:
+            if not one.counted.left_out:
+                there = [self.table.key(key) >= 0 for key in one.rule.keys]
+                found |= np.all(there, axis=0) if there else True
         return found
 
-    def has(self, left: Ints, right: Ints) -> Bools:
-        """bool[p]: some rule brings the two rows together."""
-        found = np.zeros(len(left), np.bool_)
-        for one in self.rules:
-            a = one.group[left]
-            found |= (a >= 0) & (a == one.group[right])
+    def new(self, number: int, left: Ints, right: Ints) -> Bools:
+        """bool[p]: no rule before this one brings the two rows together."""
+        pairs = Agreement(table=self.table, further=self.further, left=left, right=right)
+        found = np.ones(len(left), np.bool_)
+        for earlier in self.rules[:number]:
+            if not earlier.counted.left_out:
+                found &= ~earlier.has(pairs)
         return found
 
     def chunks(self) -> Iterator[tuple[int, int, Ints, Ints]]:
-        """(rule, how many pairs it has here, left, right): every pair once, under its first rule."""
+        """(rule, how many pairs it has here, left, right): every pair of the bound rules once, under its first rule."""
         for number, one in enumerate(self.rules):
-            for start, stop in cuts(one.blocks.count, CHUNK):
-                left, right = pairs_of(one.blocks, start, stop)
-                total = len(left)
-                for earlier in self.rules[:number]:
-                    a, b = earlier.group[left], earlier.group[right]
-                    new = np.flatnonzero((a != b) | (a < 0))
-                    if len(new) < len(left):
-                        left, right = left[new], right[new]
-                yield number, total, left, right
+            for left, right in every_pair(one.blocks) if one.blocks is not None else ():
+                kept = np.flatnonzero(self.new(number, left, right))
+                whole = len(kept) == len(left)
+                yield number, len(left), left if whole else left[kept], right if whole else right[kept]
 
-    def sample(self, number: int, most: int, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
-        """(left, right) in chunks: at most `most` of the pairs of one rule, spread evenly."""
-        found = self.rules[number].blocks
-        total = found.pairs
+    def sample(self, number: int, most: int, seed: int) -> Iterator[tuple[Ints, Ints]]:
+        """(left, right) in chunks: of the pairs of one rule, about `most`, spread evenly, or all if it has no more.
+
+        Each row has its share of its partners, drawn from stretches of equal length: so a sample is the same whichever
+        blocks are bound here, and with whatever other rows.
+        """
+        found, total = self.rules[number].blocks, self.rules[number].counted.pairs
+        if found is None:
+            return
         if total <= most:
             yield from every_pair(found)
             return
-        for start in range(0, most, CHUNK):
-            # one of each stretch of equal length, as the pairs of a block lie together
-            edges = np.arange(start, min(start + CHUNK, most) + 1) * total // most
-            yield pairs_at(found, rng.integers(edges[:-1], edges[1:]))
+        rows = self.table.rows[found.rows]
+        share = found.count * (most / total)
+        taken = np.floor(share + hashing.unit(hashing.draws(seed, number, rows))).astype(np.int64)
+        ends = np.cumsum(found.count, dtype=np.int64)
+        for start, stop in cuts(taken, CHUNK):
+            part = slice(start, stop)
+            which = np.repeat(np.arange(start, stop), taken[part])
+            stretch = np.arange(len(which)) - np.repeat(np.cumsum(taken[part]) - taken[part], taken[part])
+            within = stretch + hashing.unit(hashing.draws(seed, number, rows[which], stretch + 1))
+            partner = np.floor(within * found.count[which] / taken[which]).astype(np.int64)
+            partner = np.minimum(partner, found.count[which] - 1)
+            yield pairs_at(found, ends[which] - found.count[which] + partner)
 
 
 def every_pair(found: Blocks) -> Iterator[tuple[Ints, Ints]]:
@@ -98,84 +176,159 @@ def every_pair(found: Blocks) -> Iterator[tuple[Ints, Ints]]:
         yield pairs_of(found, start, stop)
 
 
+def further_keys(split: tuple[Key, ...], parameters: Link) -> tuple[Key, ...]:
+    """The keys that split oversized blocks."""
+    return split if parameters.oversized == "split" else ()
+
+
 def plan(table: Table, rules: tuple[Rule, ...], split: tuple[Key, ...], parameters: Link) -> Blocking:
     """Build and count all blocks. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE for blocks or pairs beyond the limits."""
-    further = split if parameters.oversized == "split" else ()
-    found = Blocking(rules=tuple(_blocked(table, rule, further, parameters.block_rows) for rule in rules))
-    if found.pairs > parameters.pairs:
-        raise _too_many()
+    further = further_keys(split, parameters)
+    found = Blocking(
+        table=table,
+        further=further,
+        rules=tuple(
+            left_out(rule) if exceeds(table, rule) else bind(table, rule, further, parameters.block_rows)
+            for rule in rules
+        ),
+    )
+    check_pairs([one.counted for one in found.rules], parameters)
     return found
 
 
-def _group(table: Table, keys: tuple[Key, ...]) -> Groups:
-    """int32[n]: rows with equal keys have the same number, -1 where a key is missing. No key: all rows have 0."""
-    number = np.zeros(table.n, np.int32)
+def total_pairs(counted: Sequence[Counted]) -> int:
+    """Pairs over all rules that are not left out."""
+    return sum(one.pairs for one in counted if not one.left_out)
+
+
+def check_pairs(counted: Sequence[Counted], parameters: Link) -> None:
+    """Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE where the rules have more pairs than `pairs`."""
+    if total_pairs(counted) > parameters.pairs:
+        raise too_many()
+
+
+def left_out(rule: Rule) -> Bound:
+    """A rule that has more pairs than it may."""
+    return Bound(rule=rule, counted=Counted(pairs=rule.most_pairs or 0, left_out=True), blocks=None)
+
+
+def exceeds(table: Table, rule: Rule) -> bool:
+    """Whether a rule has more pairs than it may, before any block is split."""
+    if rule.most_pairs is None:
+        return False
+    for step in (_SOME, 1):  # some of the rows are enough to find that a rule is far too wide
+        some = slice(None, None, step)
+        rows, lengths = grouped([code[some] for code in _codes(table, rule.keys)])
+        second = None if table.second is None else _second(table.second[some][rows], lengths)
+        if pairs_of_sizes(lengths, second) > rule.most_pairs:
+            return True
+    return False
+
+
+def tally(key: Hashes, second: Bools | None) -> tuple[Hashes, Ints, Ints | None]:
+    """(the distinct keys in order, rows with each, of these those of the second table); 0 is no key."""
+    there = key != 0
+    distinct, counts = np.unique(key[there], return_counts=True)
+    if second is None:
+        return distinct, counts, None
+    of_second = np.searchsorted(distinct, key[there & second])
+    return distinct, counts, np.bincount(of_second, minlength=len(distinct))
+
+
+def pairs_of_sizes(all_: Ints, second: Ints | None) -> int:
+    """How many pairs blocks of these sizes have."""
+    return int((all_ * (all_ - 1) // 2).sum() if second is None else ((all_ - second) * second).sum())
+
+
+def rule_hashes(table: Table, keys: Sequence[Key]) -> Hashes:
+    """uint64[n]: equal for rows with equal keys, in whatever table; 0 where one is missing."""
+    found = np.ones(table.n, np.uint64)
     for key in keys:
-        number = _refined(number, table.columns[key.column].key(key))
-    return number
+        of_key = table.hashes(key)
+        found = np.where((found != 0) & (of_key != 0), hashing.joined(found, of_key) | np.uint64(1), _MISSING)
+    return found
 
 
-def _refined(number: Groups, code: Groups) -> Groups:
-    """Groups of rows that agree in both, -1 where either is missing."""
-    missing = (number < 0) | (code < 0)
-    if not code.max(initial=0):  # one value
-        return np.where(missing, np.int32(-1), number)
-    joint = number.astype(np.int64) * (int(code.max()) + 1) + code
-    joint[missing] = -1
-    order = np.argsort(joint)
-    ordered = joint[order]
-    rank = np.cumsum(np.diff(ordered, prepend=-1) != 0) - 1  # -1 sorts first and stays there
-    refined = np.empty(len(joint), np.int32)
-    refined[order] = rank
-    return refined
-
-
-def _blocked(table: Table, rule: Rule, further: tuple[Key, ...], most: int) -> Blocked:
-    number = _group(table, rule.keys)
-    large = _large(number, most)
-    split, split_rows = len(np.unique(number[large])), int(np.count_nonzero(large))
+def bind(table: Table, rule: Rule, further: tuple[Key, ...], most: int) -> Bound:
+    """The blocks of a rule whose rows are all in the table. Raises: Refusal(LIMIT_EXCEEDED) for one that stays large."""
+    rows, lengths = grouped(_codes(table, rule.keys))
+    number = len(lengths)
+    rows, lengths = _some(rows, lengths, lengths > 1)
+    large = lengths > most
+    split, split_rows = int(np.count_nonzero(large)), int(lengths[large].sum())
+    split_at = list[Bools]()
+    done = [_some(rows, lengths, ~large)]
+    rest, sizes = _some(rows, lengths, large)
     for key in further:
-        rows = np.flatnonzero(large)
-        if not len(rows):
+        if not len(rest):
             break
-        code = table.columns[key.column].key(key)[rows]
-        part = _refined(number[rows], code + np.int32(1))
-        number[rows] = part + np.int32(number.max() + 1)
-        large = _large(number, most)
-    if large.any():
-        raise _too_many()
-    sizes = np.bincount(number[number >= 0])
-    pairs = _pairs(sizes, number, table)
-    left_out = rule.most_pairs is not None and pairs > rule.most_pairs
-    if left_out:
-        number = np.full(table.n, -1, np.int32)
-    return Blocked(
-        rule=rule,
-        group=number,
-        blocks=blocks(number, table.second),
-        pairs=pairs,
-        left_out=left_out,
-        number=int(np.count_nonzero(sizes)),
-        largest=int(sizes.max(initial=0)),
+        split_at.append(np.zeros(table.n, np.bool_))
+        split_at[-1][rest] = True
+        block = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        which, lengths = grouped([block, table.key(key)[rest] + np.int32(1)])
+        rest = rest[which]
+        number += len(lengths) - len(sizes)
+        done.append(_some(rest, lengths, (lengths > 1) & (lengths <= most)))
+        rest, sizes = _some(rest, lengths, lengths > most)
+    if len(rest):
+        raise too_many()
+    rows, lengths = (np.concatenate(parts) for parts in zip(*done, strict=True))
+    of_second = None if table.second is None else table.second[rows]
+    found = blocks(rows, lengths, of_second)
+    counted = Counted(
+        number=number,
+        largest=int(lengths.max(initial=min(number, 1))),
+        pairs=found.pairs,
         split=split,
         split_rows=split_rows,
     )
+    return Bound(rule=rule, counted=counted, blocks=found, split_at=split_at)
 
 
-def _pairs(sizes: Ints, number: Groups, table: Table) -> int:
-    """How many pairs blocks of these sizes have."""
-    if table.second is None:
-        return int((sizes * (sizes - 1) // 2).sum())
-    of_second = np.bincount(number[table.second & (number >= 0)], minlength=len(sizes))
-    return int(((sizes - of_second) * of_second).sum())
+Splits = Mapping[int, Hashes]
+"""The blocks that were split, by the number of the further key: their hashes, in order."""
 
 
-def _large(number: Groups, most: int) -> Bools:
-    """bool[n]: the row is in a block of more than `most` rows."""
-    sizes = np.append(np.bincount(number[number >= 0]), 0)
-    large: Bools = sizes[number] > most
-    return large
+def split_blocks(table: Table, bound: Bound, further: tuple[Key, ...]) -> dict[int, Hashes]:
+    """The blocks of the rule that were split, by depth, so that `replayed` finds them in other tables."""
+    found = dict[int, Hashes]()
+    if bound.split_at:
+        block = rule_hashes(table, bound.rule.keys)
+        for depth, (key, split) in enumerate(zip(further, bound.split_at, strict=False)):
+            found[depth] = np.unique(block[split])
+            block = np.where(split, hashing.joined(block, table.hashes(key)), block)
+    return found
 
 
-def _too_many() -> Refusal:
+def replayed(table: Table, rule: Rule, counted: Counted, splits: Splits, further: tuple[Key, ...]) -> Bound:
+    """A rule whose blocks are bound elsewhere, of which those were split."""
+    split_at = list[Bools]()
+    if splits and not counted.left_out:
+        block = rule_hashes(table, rule.keys)
+        here = block != 0
+        for depth, key in enumerate(further[: max(splits) + 1]):
+            known = splits[depth]
+            here = here & (known[np.minimum(np.searchsorted(known, block), len(known) - 1)] == block)
+            split_at.append(here)
+            block = np.where(here, hashing.joined(block, table.hashes(key)), block)
+    return Bound(rule=rule, counted=counted, blocks=None, split_at=split_at)
+
+
+def _codes(table: Table, keys: Sequence[Key]) -> list[Groups]:
+    """The numbers of each key; without one, all rows have 0."""
+    return [table.key(key) for key in keys] or [np.zeros(table.n, np.int32)]
+
+
+def _some(rows: Groups, lengths: Ints, which: Bools) -> tuple[Groups, Ints]:
+    """These groups, as `kernels.pairs.grouped` gives them."""
+    return (rows, lengths) if which.all() else (rows[np.repeat(which, lengths)], lengths[which])
+
+
+def _second(second: Bools, lengths: Ints) -> Ints:
+    """int64[b]: the second table's rows in each group."""
+    return np.bincount(np.repeat(np.arange(len(lengths)), lengths)[second], minlength=len(lengths))
+
+
+def too_many() -> Refusal:
+    """A job with more blocks, pairs or rows than it may have."""
     return Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)

@@ -6,10 +6,13 @@ without a known digit (XXXXX, 0, -). A date without a known digit is missing. A 
 no day of the calendar (month 86) is taken for a typing error and compared digit by digit; other values are missing. The
 row of either is partly used. Where records have NAM but no column `last` or `first`, these are made from it: what is
 before the comma, and the first word behind it.
+
+Values are numbered in the order of their hashes, so that any part of the rows has them in the same order: nothing that
+is made of these numbers depends on which rows are looked at together. Values are cut at MAX_BYTES.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -18,11 +21,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.compute.kernels import dates, nicknames
+from worker.compute.kernels import dates, hashing, nicknames
 from worker.compute.kernels.column import Bools, Bytes, Ints, read
 from worker.compute.kernels.equal_rows import numbered
+from worker.compute.kernels.hashing import Hashes
 from worker.compute.kernels.phonetics import soundex
-from worker.compute.kernels.strings import Words, words
+from worker.compute.kernels.strings import MAX_BYTES, Words, words
 from worker.compute.operations.link.model import Key
 from worker.records import arrow
 
@@ -40,29 +44,51 @@ _DATE_DIGITS: Final = {"year": slice(0, 4), "year_month": slice(0, 6), "month_da
 class Column:
     """One column of `n` rows with `k` distinct values: code int32[n], -1 where there is none.
 
-    Capital X stands for an unknown digit in a column that `is_number` or `is_date`.
+    Capital X stands for an unknown digit in a column that `is_number` or `is_date`. counts int64[k] are the rows with
+    each value: of all rows of the job, though these may be some of them.
     """
 
     words: Words
     code: Codes
+    counts: Ints
     is_number: bool = False
     is_date: bool = False
-
-    @cached_property
-    def counts(self) -> Ints:
-        """int64[k]: how many rows have each value."""
-        return np.bincount(self.code[self.code >= 0], minlength=len(self.words))
-
-    @property
-    def filled(self) -> float:
-        """The share of rows that have a value."""
-        return float((self.code >= 0).mean()) if len(self.code) else 0.0
 
     @cached_property
     def sounds(self) -> Ints:
         """int64[k]: equal for values of one Soundex code, -1 without a letter."""
         code = soundex(self.words)
         return np.where(code[:, 0] > 0, numbered(code), -1)
+
+    def hashes(self, key: Key) -> Hashes:
+        """uint64[k + 1]: equal for values that are equal in the form of the key, wherever they are; 0 without one."""
+        rows, usable = self.form(key)
+        found = np.zeros(len(self.words) + 1, np.uint64)
+        found[:-1] = np.where(usable, hashing.of_bytes(rows) | np.uint64(1), np.uint64(0))
+        return found
+
+    def form(self, key: Key) -> tuple[Bytes, Bools]:
+        """(uint8[k, w]: the form of each value that the key names, bool[k]: it has one)."""
+        data, there = self.words.data, np.ones(len(self.words), np.bool_)
+        match key.form:
+            case "whole" if self.is_date:
+                return self._dated(slice(0, 8))
+            case "whole":
+                return data, there
+            case "soundex":
+                code = soundex(self.words)
+                return code, code[:, 0] > 0
+            case "prefix":
+                prefix = data[:, : key.length]
+                return prefix, (prefix != _X).all(axis=1) if self.is_number or self.is_date else there
+            case _:
+                return self._dated(_DATE_DIGITS[key.form])
+
+    def _dated(self, positions: slice) -> tuple[Bytes, Bools]:
+        if not self.is_date:
+            return np.zeros((len(self.words), 1), np.uint8), np.zeros(len(self.words), np.bool_)
+        part = self.digits[:, positions]
+        return part, (part != _X).all(axis=1)
 
     @cached_property
     def roots(self) -> Ints:
@@ -107,27 +133,15 @@ class Column:
 
     def parts(self, positions: slice) -> Ints:
         """int64[k]: equal for dates that agree in these positions, -1 for an unknown digit and for other values."""
-        if not self.is_date:
-            return np.full(len(self.words), -1)
-        part = np.ascontiguousarray(self.digits[:, positions])
-        return np.where((part != _X).all(axis=1), numbered(part), -1)
+        part, usable = self._dated(positions)
+        return np.where(usable, numbered(np.ascontiguousarray(part)), -1)
 
     def key(self, key: Key) -> Codes:
         """int32[n]: equal for rows whose values are equal in this form, -1 where there is none."""
-        match key.form:
-            case "whole" if self.is_date:
-                of_value = self.parts(slice(0, 8))
-            case "whole":
-                return self.code
-            case "soundex":
-                of_value = self.sounds
-            case "prefix":
-                prefix = np.ascontiguousarray(self.words.data[:, : key.length])
-                of_value = numbered(prefix)
-                if self.is_number or self.is_date:
-                    of_value = np.where((prefix != _X).any(axis=1), of_value, -1)
-            case _:
-                of_value = self.parts(_DATE_DIGITS[key.form])
+        if key.form == "whole" and not self.is_date:
+            return self.code
+        rows, usable = self.form(key)
+        of_value = np.where(usable, numbered(np.ascontiguousarray(rows)), -1)
         return np.append(of_value, -1).astype(np.int32)[self.code]
 
 
@@ -135,25 +149,32 @@ class Column:
 class Table:
     """`n` rows; where two tables are linked, those from `first_of_second` on are the second one's, else it is None.
 
-    `not_dates` bool[n] by column: there is a value, and it is not a date.
+    rows int64[n], ascending: their numbers among all rows of the job. `not_dates` bool[n] by column: there is a value,
+    and it is not a date.
     """
 
     n: int
+    rows: Ints
     first_of_second: int | None
     columns: dict[str, Column]
     not_dates: dict[str, Bools]
+    keys: dict[Key, Codes] = field(default_factory=dict)
+
+    def key(self, key: Key) -> Codes:
+        """int32[n]: `Column.key`, made once."""
+        if key not in self.keys:
+            self.keys[key] = self.columns[key.column].key(key)
+        return self.keys[key]
+
+    def hashes(self, key: Key) -> Hashes:
+        """uint64[n]: the hash of each row's value in the form of the key, 0 without one."""
+        column = self.columns[key.column]
+        return column.hashes(key)[column.code]
 
     @property
     def second(self) -> Bools | None:
         """bool[n]: the rows of the second table; None if there is none."""
         return None if self.first_of_second is None else np.arange(self.n) >= self.first_of_second
-
-    @property
-    def all_pairs(self) -> int:
-        """How many pairs of rows there are: of different rows, or of one of each table."""
-        if self.first_of_second is None:
-            return self.n * (self.n - 1) // 2
-        return self.first_of_second * (self.n - self.first_of_second)
 
 
 def read_table(
@@ -169,11 +190,11 @@ def read_table(
     for name in sorted(names):
         array = arrow.concat((_values(batch, name) for batch in batches), pa.binary())
         if name in DATES:
-            columns[name], not_dates[name] = _dates(array)
+            columns[name], not_dates[name] = _dates(array, name)
         else:
             columns[name] = _words(array, name)
     first_of_second = sum(batch.num_rows for batch in records) if linking else None
-    return Table(n=n, first_of_second=first_of_second, columns=columns, not_dates=not_dates)
+    return Table(n=n, rows=np.arange(n), first_of_second=first_of_second, columns=columns, not_dates=not_dates)
 
 
 def read_ids(records: Sequence[pa.RecordBatch], side: Sequence[pa.RecordBatch], *, linking: bool) -> pa.Array:
@@ -210,12 +231,32 @@ def _words(array: pa.Array, name: str) -> Column:
     if name in _NUMBERS:
         known = rb"[1-9]" if name in _IDENTIFIERS else rb"[1-9A-WYZ]"
         alike = pc.if_else(pc.match_substring_regex(alike, known), alike, pa.scalar(None, pa.binary()))
+    if (pc.max(pc.binary_length(alike)).as_py() or 0) > MAX_BYTES:
+        alike = pc.binary_slice(alike, 0, MAX_BYTES)
     vocabulary, of_value = words(alike)
-    code = _codes(encoded)
-    return Column(words=vocabulary, code=np.append(of_value, -1).astype(np.int32)[code], is_number=name in _NUMBERS)
+    return column(name, vocabulary, np.append(of_value, -1).astype(np.int32)[_codes(encoded)])
 
 
-def _dates(array: pa.Array) -> tuple[Column, Bools]:
+def column(name: str, vocabulary: Words, code: Codes, counts: Ints | None = None) -> Column:
+    """A column of distinct values in any order; `counts` int64[k] unless these are all rows of the job."""
+    order = np.argsort(hashing.of_bytes(vocabulary.data) + vocabulary.lengths.astype(np.uint64), kind="stable")
+    number = np.full(len(order) + 1, -1, np.int32)
+    number[order] = np.arange(len(order), dtype=np.int32)
+    code = number[code]
+    if counts is None:
+        counts = np.bincount(code + np.int32(1), minlength=len(order) + 1)[1:]
+    else:
+        counts = counts[order]
+    return Column(
+        words=Words(data=np.asfortranarray(vocabulary.data[order]), lengths=vocabulary.lengths[order]),
+        code=code,
+        counts=counts,
+        is_number=name in _NUMBERS,
+        is_date=name in DATES,
+    )
+
+
+def _dates(array: pa.Array, name: str) -> tuple[Column, Bools]:
     encoded = pc.dictionary_encode(array)
     text = read(encoded.dictionary)
     parsed = dates.parse(text)
@@ -231,10 +272,8 @@ def _dates(array: pa.Array) -> tuple[Column, Bools]:
     vocabulary[group] = digits
     code = _codes(encoded)
     wrong = np.append(text.filled & ~parsed.fits, False)[code]
-    column = Column(
-        words=Words(data=vocabulary, lengths=np.full(k, 8)), code=number.astype(np.int32)[code], is_date=True
-    )
-    return column, wrong
+    found = column(name, Words(data=vocabulary, lengths=np.full(k, 8)), number.astype(np.int32)[code])
+    return found, wrong
 
 
 def _decimal(digits: Bytes) -> npt.NDArray[np.int32]:

@@ -19,27 +19,24 @@ from msgspec.structs import replace
 from worker.compute.kernels.column import Ints
 from worker.compute.operations.link.blocking import Blocking, plan
 from worker.compute.operations.link.cluster_report import ClusterReport
-from worker.compute.operations.link.clusters import LEAST, cluster
 from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.columns import DATES, Table, has, read_ids, read_table
-from worker.compute.operations.link.comparison import Comparer, comparer
-from worker.compute.operations.link.model import Model
+from worker.compute.operations.link.comparison import comparer
+from worker.compute.operations.link.conclusion import MEMORY, check_memory, conclude, least_kept
+from worker.compute.operations.link.facts import facts_of
+from worker.compute.operations.link.model import Model, Rule
+from worker.compute.operations.link.observation import observe
 from worker.compute.operations.link.parameters import Link
 from worker.compute.operations.link.person_model import model_for, split_for
 from worker.compute.operations.link.report import Report
-from worker.compute.operations.link.rows import Rows
-from worker.compute.operations.link.score import Pairs, Scorer, gather, log2_odds
-from worker.compute.operations.link.training import Trained, train
+from worker.compute.operations.link.score import Pairs, Scorer, gather
+from worker.compute.operations.link.training import train
 from worker.compute.parameters import bad_parameters
 from worker.compute.status_codes import ValueCode
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Stage
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status
 
-MEMORY: Final = 4 << 30
-"""Bytes for pairs and blocks; a job that needs more is refused before the first pair is compared."""
-_PAIR_BYTES: Final = 104  # of a pair that is kept: 24, and while clusters are joined, what stands between them
-_ROW_BYTES: Final = 64  # of a row, besides its records: codes, blocks, cluster
 _DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month", "days"))
 _DATE_FORMS: Final = frozenset(("year", "year_month", "month_day"))
 
@@ -99,68 +96,67 @@ def link(
     limits, all at COMPUTE.
     """
     model = bind(parameters, schema)
-    names = frozenset(key.column for rule in model.rules for key in rule.keys)
-    names |= {key.column for key in model.split} | {name for one in model.comparisons for name in one.columns}
     progress("count", 0)
-    table = read_table(records, side or (), names, linking=side is not None)
-    blocking = plan(table, model.blocking, model.split, parameters)
-    if blocking.pairs * _PAIR_BYTES + table.n * _ROW_BYTES * len(model.blocking) > memory:
-        raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
+    table = read_table(records, side or (), columns_of(model), linking=side is not None)
+    check_memory(table.n, 0, memory)
+    blocking, deterministic, relatives = (plan(table, rules, model.split, parameters) for rules in rule_sets(model))
     progress("train", 0)
+    facts = facts_of(table, model)
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
-    trained = _trained(model, table, comparers, blocking, parameters)
-    scorer = Scorer(comparers, trained)
-    review, match = log2_odds(parameters.clerical_review_threshold), log2_odds(parameters.match)
-    pairs, new = _scored(blocking, scorer, min(review, LEAST), progress)
-    progress("cluster", 0)
-    clusters = cluster(pairs, table.n, table.second, parameters)
-    progress("cluster", 100)
-    rows = Rows(ids=read_ids(records, side or (), linking=side is not None), first_of_second=table.first_of_second)
-    n = table.n if table.first_of_second is None else table.first_of_second
-    return Linked(
-        cluster=clusters.root[:n],
-        status=_status(table, blocking, schema, n),
-        clusters=ClusterReport(clusters=clusters, rows=rows, least=match),
-        report=Report(
-            pairs=pairs.from_weight(review),
-            clusters=clusters,
-            rows=rows,
-            scorer=scorer,
-            model=model,
-            trained=trained,
-            blocking=blocking,
-            new_pairs=new,
-            least=match,
-        ),
-    )
-
-
-def _trained(model: Model, table: Table, comparers: list[Comparer], blocking: Blocking, parameters: Link) -> Trained:
-    """The model trained; rules that only count pairs are bound for this time."""
-    deterministic, relatives = (
-        plan(table, rules, model.split, parameters)
-        for rules in (
-            model.deterministic_rules if model.prior is None else (),
-            () if model.relatives is None else (model.relatives,),
-        )
-    )
-    return train(
-        model,
-        table,
+    observed = observe(
         comparers,
+        facts,
         parameters,
+        model=model,
         blocking=blocking,
-        deterministic_rules=deterministic,
+        deterministic=deterministic,
         relatives=relatives,
     )
+    trained = train(model, facts, observed, parameters)
+    pairs, new = _scored(blocking, Scorer(comparers, trained, facts), least_kept(parameters), memory, progress)
+    progress("cluster", 0)
+    n = table.n if table.first_of_second is None else table.first_of_second
+    status = row_status(table, blocking, schema, n)
+    del comparers, table, deterministic, relatives
+    found = conclude(
+        pairs,
+        ids=read_ids(records, side or (), linking=side is not None),
+        model=model,
+        facts=facts,
+        trained=trained,
+        counted=[one.counted for one in blocking.rules],
+        new_pairs=new,
+        parameters=parameters,
+    )
+    progress("cluster", 100)
+    return Linked(cluster=found.root[:n], status=status, report=found.report, clusters=found.clusters)
 
 
-def _scored(blocking: Blocking, scorer: Scorer, least: float, progress: ProgressCallback) -> tuple[Pairs, Ints]:
+def columns_of(model: Model) -> frozenset[str]:
+    """The columns that rules and comparisons look at."""
+    names = frozenset(key.column for rule in model.rules for key in rule.keys)
+    return names | {key.column for key in model.split} | {name for one in model.comparisons for name in one.columns}
+
+
+def rule_sets(model: Model) -> tuple[tuple[Rule, ...], tuple[Rule, ...], tuple[Rule, ...]]:
+    """The rules that bring pairs together, those that the prior is estimated from, and the one of relatives."""
+    return (
+        model.blocking,
+        model.deterministic_rules if model.prior is None else (),
+        () if model.relatives is None else (model.relatives,),
+    )
+
+
+def _scored(
+    blocking: Blocking, scorer: Scorer, least: float, memory: int, progress: ProgressCallback
+) -> tuple[Pairs, Ints]:
     """(the pairs of at least this weight, int64 by rule: how many pairs no rule before it has)."""
     pieces, new = list[Pairs](), np.zeros(len(blocking.rules), np.int64)
-    done, per_cent = 0, -1
+    done, kept, per_cent = 0, 0, -1
     for rule, total, left, right in blocking.chunks():
         pieces.append(scorer.score(left, right, least))
+        kept += len(pieces[-1])
+        check_memory(blocking.table.n, kept, memory)
         new[rule] += len(left)
         done += total
         if done * 100 // blocking.pairs > per_cent:
@@ -169,7 +165,7 @@ def _scored(blocking: Blocking, scorer: Scorer, least: float, progress: Progress
     return gather(pieces), new
 
 
-def _status(table: Table, blocking: Blocking, schema: pa.Schema, n: int) -> RowStatus:
+def row_status(table: Table, blocking: Blocking, schema: pa.Schema, n: int) -> RowStatus:
     """Rows without a key for any rule are not usable; rows with a value that is not a date are partly used."""
     status = RowStatus.all_ok(n)
     status = status.found(np.flatnonzero(~blocking.keyed[:n]), status=Status.NOT_USABLE, code=Code.NO_BLOCKING_KEY)

@@ -27,13 +27,13 @@ from worker.compute.operations.link.outputs import BLOCKS, BRIDGES, CLUSTERS, LE
 from worker.compute.operations.link.parameters import Link, complete, decode, encode
 from worker.compute.operations.link.person_model import model_for
 from worker.compute.operations.link.self_test import CASES
+from worker.compute.operations.link.stages import STAGES
+from worker.compute.operations.link.stages.shard import CLUSTER, SIDE
 from worker.compute.parameters import ParametersError, bad_parameters
 from worker.errors import Stage
 from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW, arrow, tagged
 
-_SIDE: Final = "link_to"
-_CLUSTER: Final = "cluster"
 _PARTS: Final = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS)
 
 
@@ -67,24 +67,24 @@ class Linking:
 
 
 def _add_cluster(parameters: Link, columns: frozenset[str]) -> frozenset[str]:
-    if _CLUSTER in columns:
-        raise ParametersError(f"the records have a column {_CLUSTER} already", remedy="Rename or drop it.")
+    if CLUSTER in columns:
+        raise ParametersError(f"the records have a column {CLUSTER} already", remedy="Rename or drop it.")
     by_default = parameters.model is None and parameters.splink is None
     if by_default and not model_for(columns).deterministic_rules:
         raise ParametersError(
             "no rule for these columns estimates how many records match",
             remedy="Add last and first, or an identifier with DOB or last, or write [operations.model] with a prior.",
         )
-    return columns | {_CLUSTER}
+    return columns | {CLUSTER}
 
 
 def _prepare(parameters: Link, schema_id: str, schema: pa.Schema, context: Context) -> Linking:
     """Bind parameters to the records' columns. Raises: Refusal(BAD_PARAMETERS)."""
-    if _CLUSTER in schema.names:
+    if CLUSTER in schema.names:
         raise bad_parameters(Stage.COMPUTE)
     bind(parameters, schema)
-    output = tagged(schema_id, [*schema, pa.field(_CLUSTER, pa.uint64())])
-    return Linking(parameters=parameters, schema=schema, output_schema=output, other=context.sides.get(_SIDE))
+    output = tagged(schema_id, [*schema, pa.field(CLUSTER, pa.uint64())])
+    return Linking(parameters=parameters, schema=schema, output_schema=output, other=context.sides.get(SIDE))
 
 
 LINK: Final = Operation(
@@ -93,12 +93,11 @@ LINK: Final = Operation(
     encode=encode,
     complete=complete,
     columns=_add_cluster,
-    signature=lambda _: Signature(
-        accepts=frozenset(("person/1", "hotfile/1")), parts=_PARTS, sides=(Side(name=_SIDE),)
-    ),
+    signature=lambda _: Signature(accepts=frozenset(("person/1", "hotfile/1")), parts=_PARTS, sides=(Side(name=SIDE),)),
     prepare=_prepare,
     schemas=tuple(part.schema for part in _PARTS),
     steps=("count", "train", "compare", "cluster"),
     codes=Code,
     self_test=CASES,
+    in_parts=lambda _: STAGES,
 )

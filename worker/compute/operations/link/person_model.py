@@ -180,7 +180,6 @@ _BLOCKING: Final = tuple(
             "OLN",
             "FBI",
             "SID",
-            "first last",
             "last DOB",
             "first DOB",
             "DOB postcode",
@@ -188,20 +187,29 @@ _BLOCKING: Final = tuple(
             "DOB address_1",
             "DOB first:1 last:1",
             "last:soundex first:soundex DOB:year",
-            "last:soundex DOB:month_day",
+            "last:soundex first:soundex DOB:month_day",
+            "first last DOB:year",
+            "first last DOB:month_day",
+            "first last postcode:3",
+            "first last POB",
+            "first last city",
             "first postcode",
             "last postcode",
             "address_1 last",
             "address_1 first",
             "address_1 street_number",
-            "first:3 last:4",
+            "first:3 last:4 DOB:year",
         ),
     )
 )
+"""In any table the pairs of these grow with its rows: what two of its values have in common by chance is rare."""
 
 _WIDE: Final = tuple(
     _rule(text, 3_000_000)
     for text in (
+        "first last",
+        "last:soundex DOB:month_day",
+        "first:3 last:4",
         "DOB",
         "last",
         "address_1",
@@ -223,7 +231,8 @@ _WIDE: Final = tuple(
         "POB DOB:year",
     )
 )
-"""For small tables: a rule with more pairs than this, a few seconds' work, is left out."""
+"""For small tables, as their pairs grow with the square of the rows: one with more pairs than this, a few seconds'
+work, is left out."""
 
 _DETERMINISTIC: Final = tuple(
     map(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from worker.compute.kernels import em
 from worker.compute.kernels.column import Bools
 from worker.compute.kernels.em import Levels
-from worker.compute.operations.link.columns import Table
+from worker.compute.operations.link.facts import Facts
 from worker.compute.operations.link.model import Model, Rule
 
 Floats = npt.NDArray[np.float64]
@@ -31,13 +31,13 @@ _TINY: Final = 1e-300
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Prior:
-    """The rules of a model on a table; the deterministic ones find `found` pairs.
+    """The rules of a model on all rows; the deterministic ones find `found` pairs.
 
     household (levels int8[p, c], counts float64[p]): the pairs that the rule of relatives finds, None without one.
     """
 
     model: Model
-    table: Table
+    facts: Facts
     found: int
     household: tuple[Levels, Floats] | None = None
 
@@ -57,16 +57,16 @@ class Prior:
             matches = self.found / self.model.recall
         else:
             matches = (self.found - self._by_chance(self.model.deterministic_rules, u)) / self._recall(m)
-        return min(max(matches, 1.0) / max(self.table.all_pairs, 1), 0.5)
+        return min(max(matches, 1.0) / max(self.facts.all_pairs, 1), 0.5)
 
     def expected(self, rule: Rule, m: Sequence[Floats], prior: float) -> float:
         """How many matches a rule finds, at most: those that have all keys, and agree in those that are whole."""
-        agrees, columns = self._agreement(m), self.table.columns
+        agrees, facts = self._agreement(m), self.facts
         share = math.prod(
-            (agrees.get(key.column, 1.0) if key.form == "whole" else 1.0) * columns[key.column].filled ** 2
+            (agrees.get(key.column, 1.0) if key.form == "whole" else 1.0) * facts.share(key.column) ** 2
             for key in rule.keys
         )
-        return prior * self.table.all_pairs * share
+        return prior * self.facts.all_pairs * share
 
     def relatives(self, m: Sequence[Floats], u: Sequence[Floats]) -> float:
         """The share of pairs of relatives among all pairs."""
@@ -109,12 +109,11 @@ class Prior:
 
     def _by_chance(self, rules: Sequence[Rule], u: Sequence[Floats]) -> float:
         """How many pairs of strangers the rules find, at most, if columns are independent of each other."""
-        agrees, columns = self._agreement(u), self.table.columns
+        agrees, facts = self._agreement(u), self.facts
         of_rule = [
-            math.prod(agrees.get(key.column, 1.0) * columns[key.column].filled ** 2 for key in rule.keys)
-            for rule in rules
+            math.prod(agrees.get(key.column, 1.0) * facts.share(key.column) ** 2 for key in rule.keys) for rule in rules
         ]
-        return sum(of_rule) * self.table.all_pairs
+        return sum(of_rule) * self.facts.all_pairs
 
     def missed(self, rules: Sequence[Rule], m: Sequence[Floats]) -> tuple[float, list[Floats]]:
         """(the share of matches that none of the rules finds, at most half; how often these have each level)."""
@@ -139,7 +138,7 @@ class Prior:
         rng = np.random.default_rng(0)
         keys = {key.column for rule in rules for key in rule.keys}
         names = sorted(keys.union(*(comparison.columns for comparison in self.model.comparisons)))
-        there = {name: rng.random(_DRAWS) < self.table.columns[name].filled ** 2 for name in names}
+        there = {name: rng.random(_DRAWS) < self.facts.share(name) ** 2 for name in names}
         levels = np.empty((len(m), _DRAWS), np.int8)
         of_column = dict[str, int]()
         for i, (comparison, of_m) in enumerate(zip(self.model.comparisons, m, strict=True)):

@@ -12,7 +12,7 @@ blocks    of every rule, in their order: rule, blocks, rows in the largest one, 
 The weight of a pattern and the pair's frequency add up to the weight of the pair.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,12 +22,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Ints
-from worker.compute.operations.link.blocking import Blocking
+from worker.compute.operations.link.blocking import Counted
 from worker.compute.operations.link.clusters import Clusters
-from worker.compute.operations.link.model import Comparison, Level, Model
+from worker.compute.operations.link.model import Comparison, Level, Model, Rule
 from worker.compute.operations.link.outputs import BLOCKS, LEVELS, PAIRS, PATTERNS
 from worker.compute.operations.link.rows import Rows, batch, parts
-from worker.compute.operations.link.score import Pairs, Scorer, probability
+from worker.compute.operations.link.score import Pairs, Weights, probability
 from worker.compute.operations.link.training import Trained
 from worker.records import arrow
 
@@ -43,18 +43,18 @@ class Report:
     pairs: Pairs
     clusters: Clusters
     rows: Rows
-    scorer: Scorer
+    weights: Weights
     model: Model
     trained: Trained
-    blocking: Blocking
+    blocks: Sequence[tuple[Rule, Counted]]
     new_pairs: Ints
     least: float
 
     def batches(self) -> dict[str, Iterator[pa.RecordBatch]]:
         """The parts by name."""
         codes, pattern = np.unique(self.pairs.pattern, return_inverse=True)
-        levels = self.scorer.levels_of(codes)
-        weights, relatives = self.scorer.weights_of(levels)
+        levels = self.weights.radix.levels(codes)
+        weights, relatives = self.weights.of(levels)
         return {
             PAIRS.name: self._pairs(pattern, weights),
             PATTERNS.name: self._patterns(levels, weights, relatives, np.bincount(pattern, minlength=len(codes))),
@@ -85,14 +85,14 @@ class Report:
     ) -> Iterator[pa.RecordBatch]:
         words = [
             pa.array([None, *(_added(one, *each) for each in zip(one.levels, of_level, strict=True))], pa.utf8())
-            for one, of_level in zip(self.model.comparisons, self.scorer.weights, strict=True)
+            for one, of_level in zip(self.model.comparisons, self.weights.of_level, strict=True)
         ]
-        prior = pa.scalar(f"prior {self.scorer.base:+.1f}")
+        prior = pa.scalar(f"prior {self.weights.base:+.1f}")
         for part in parts(len(levels), _PATTERNS):
             some = np.ascontiguousarray(levels[part])
             n, width = some.shape
             added = [of_one.take(arrow.from_numpy(column + 1)) for of_one, column in zip(words, some.T, strict=True)]
-            if self.scorer.of_relatives is not None:
+            if self.weights.of_relatives is not None:
                 added.append(pa.array([f"relatives {value:+.1f}" for value in relatives[part].tolist()], pa.utf8()))
             offsets = np.arange(n + 1, dtype=np.int32) * np.int32(width)
             yield batch(
@@ -107,12 +107,12 @@ class Report:
 
     def _levels(self) -> pa.RecordBatch:
         rows: list[tuple[str, int, float | None, float | None, float, str]] = [
-            ("", 0, None, None, self.scorer.base, self._prior())
+            ("", 0, None, None, self.weights.base, self._prior())
         ]
-        if self.scorer.of_relatives is not None:
-            rows.append(("relatives", 0, None, None, self.scorer.of_relatives, self._relatives()))
+        if self.weights.of_relatives is not None:
+            rows.append(("relatives", 0, None, None, self.weights.of_relatives, self._relatives()))
         for one, of_m, of_u, weights in zip(
-            self.model.comparisons, self.trained.m, self.trained.u, self.scorer.weights, strict=True
+            self.model.comparisons, self.trained.m, self.trained.u, self.weights.of_level, strict=True
         ):
             for number, level in enumerate(one.levels):
                 m, u = float(of_m[number]), float(of_u[number])
@@ -140,17 +140,17 @@ class Report:
         )
 
     def _blocks(self) -> pa.RecordBatch:
-        rules = self.blocking.rules
+        counted = [one for _, one in self.blocks]
         return pa.RecordBatch.from_arrays(
             [
-                pa.array([one.rule.label for one in rules], pa.utf8()),
-                pa.array([one.number for one in rules], pa.uint64()),
-                pa.array([one.largest for one in rules], pa.uint64()),
-                pa.array([one.pairs for one in rules], pa.uint64()),
+                pa.array([rule.label for rule, _ in self.blocks], pa.utf8()),
+                pa.array([one.number for one in counted], pa.uint64()),
+                pa.array([one.largest for one in counted], pa.uint64()),
+                pa.array([one.pairs for one in counted], pa.uint64()),
                 pa.array(self.new_pairs.tolist(), pa.uint64()),
-                pa.array([one.left_out for one in rules], pa.bool_()),
-                pa.array([one.split for one in rules], pa.uint64()),
-                pa.array([one.split_rows for one in rules], pa.uint64()),
+                pa.array([one.left_out for one in counted], pa.bool_()),
+                pa.array([one.split for one in counted], pa.uint64()),
+                pa.array([one.split_rows for one in counted], pa.uint64()),
             ],
             schema=BLOCKS.schema.arrow,
         )

@@ -23,6 +23,9 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Ints
 from worker.compute.operations.link.columns import Column
 from worker.compute.operations.link.comparison import Comparer, levels
+from worker.compute.operations.link.facts import Facts
+from worker.compute.operations.link.model import Comparison
+from worker.compute.operations.link.patterns import Radix
 from worker.compute.operations.link.training import Trained
 
 Floats = npt.NDArray[np.float64]
@@ -43,7 +46,7 @@ def probability(weights: Floats) -> Floats:
 class Pairs:
     """`p` pairs of rows that count, 24 bytes each: left, right int32[p]; weight float64[p].
 
-    pattern int64[p]: the levels of all comparisons in one number, see `Scorer.levels_of`.
+    pattern int64[p]: the levels of all comparisons in one number, see `Radix`.
     """
 
     left: npt.NDArray[np.int32]
@@ -70,28 +73,53 @@ class _Frequency:
     column: Column
 
 
+class Weights:
+    """The weight of every level of a trained model, without frequencies."""
+
+    def __init__(self, comparisons: Sequence[Comparison], trained: Trained) -> None:
+        """Of all comparisons of the model, in its order."""
+        self.base = log2_odds(trained.prior)
+        self.of_relatives = float(np.log2(trained.prior / trained.relatives)) if trained.relatives else None
+        self.tells = [not one.shared for one in comparisons]
+        self.of_level = tuple(np.log2(np.array(m) / np.array(u)) for m, u in zip(trained.m, trained.u, strict=True))
+        self.radix = Radix.of(comparisons)
+
+    def of(self, levels: npt.NDArray[np.int8]) -> tuple[Floats, Floats]:
+        """(float64[k], float64[k]): the weight of each pattern without frequencies, and what relatives take off it."""
+        strangers, telling = np.full(len(levels), self.base), np.zeros(len(levels))
+        for column, values, tells in zip(levels.T, self.of_level, self.tells, strict=True):
+            added = np.append(values, 0.0)[column]
+            strangers += added
+            if tells:
+                telling += added
+        weight = self.less_relatives(strangers, telling)
+        return weight, weight - strangers
+
+    def less_relatives(self, strangers: Floats, telling: Floats) -> Floats:
+        """The weight against strangers or relatives: odds of one person over the sum of the chances of the two."""
+        if self.of_relatives is None:
+            return strangers
+        found: Floats = -np.logaddexp2(-strangers, -(self.of_relatives + telling))
+        return found
+
+
 class Scorer:
     """A trained model, bound to the rows of a table."""
 
-    def __init__(self, comparers: Sequence[Comparer], trained: Trained) -> None:
+    def __init__(self, comparers: Sequence[Comparer], trained: Trained, facts: Facts) -> None:
         """The comparers of all comparisons, in the order of the model."""
         self._comparers = list(comparers)
-        self.base = log2_odds(trained.prior)
-        self.of_relatives = float(np.log2(trained.prior / trained.relatives)) if trained.relatives else None
-        self._telling = [not one.comparison.shared for one in comparers]
-        self.weights = tuple(np.log2(m / u) for m, u in zip(trained.m, trained.u, strict=True))
+        self._weights = Weights([one.comparison for one in comparers], trained)
         self._frequencies = [
-            [_frequency(one, level, u) for level in range(len(one.comparison.levels))]
+            [_frequency(one, level, u, facts) for level in range(len(one.comparison.levels))]
             for one, u in zip(comparers, trained.u, strict=True)
         ]
-        self._radix = np.array([len(one.comparison.levels) + 1 for one in comparers], np.int64)
 
     def score(self, left: Ints, right: Ints, least: float) -> Pairs:
         """Those of the pairs whose weight is at least `least`."""
         found = levels(self._comparers, left, right)
-        weight, telling = np.full(len(left), self.base), np.zeros(len(left))
-        pattern = np.zeros(len(left), np.int64)
-        for i, (column, values) in enumerate(zip(found, self.weights, strict=True)):
+        weight, telling = np.full(len(left), self._weights.base), np.zeros(len(left))
+        for i, (column, values) in enumerate(zip(found, self._weights.of_level, strict=True)):
             added = np.append(values, 0.0)[column]
             for level, frequency in enumerate(self._frequencies[i]):
                 if frequency is None:
@@ -101,44 +129,16 @@ class Scorer:
                 # the more frequent of two values: what it adds is less
                 added[pairs] += np.minimum(frequency.added[code[left[pairs]]], frequency.added[code[right[pairs]]])
             weight += added
-            if self._telling[i]:
+            if self._weights.tells[i]:
                 telling += added
-            pattern = pattern * self._radix[i] + (column + 1)
-        weight = self._less_relatives(weight, telling)
+        weight = self._weights.less_relatives(weight, telling)
         kept = np.flatnonzero(weight >= least)
         return Pairs(
             left=left[kept].astype(np.int32),
             right=right[kept].astype(np.int32),
-            pattern=pattern[kept],
+            pattern=self._weights.radix.numbers(np.ascontiguousarray(found[:, kept])),
             weight=weight[kept],
         )
-
-    def levels_of(self, patterns: Ints) -> npt.NDArray[np.int8]:
-        """int8[k, c]: the level of each comparison in these patterns, -1 where a value is missing."""
-        found = np.empty((len(patterns), len(self._radix)), np.int8)
-        rest = patterns.copy()
-        for position in reversed(range(len(self._radix))):
-            rest, digit = np.divmod(rest, self._radix[position])
-            found[:, position] = digit - 1
-        return found
-
-    def weights_of(self, levels: npt.NDArray[np.int8]) -> tuple[Floats, Floats]:
-        """(float64[k], float64[k]): the weight of each pattern without frequencies, and what relatives take off it."""
-        strangers, telling = np.full(len(levels), self.base), np.zeros(len(levels))
-        for column, values, tells in zip(levels.T, self.weights, self._telling, strict=True):
-            added = np.append(values, 0.0)[column]
-            strangers += added
-            if tells:
-                telling += added
-        weight = self._less_relatives(strangers, telling)
-        return weight, weight - strangers
-
-    def _less_relatives(self, strangers: Floats, telling: Floats) -> Floats:
-        """The weight against strangers or relatives: odds of one person over the sum of the chances of the two."""
-        if self.of_relatives is None:
-            return strangers
-        found: Floats = -np.logaddexp2(-strangers, -(self.of_relatives + telling))
-        return found
 
 
 _NOTHING: Final = Pairs(
@@ -159,16 +159,16 @@ def gather(pieces: Sequence[Pairs]) -> Pairs:
     )
 
 
-def _frequency(one: Comparer, level: int, u: Floats) -> _Frequency | None:
+def _frequency(one: Comparer, level: int, u: Sequence[float], facts: Facts) -> _Frequency | None:
     found = one.comparison.levels[level]
-    if not found.tf_adjustment_column:
+    name = found.tf_adjustment_column
+    if not name:
         return None
-    column = one.columns[found.tf_adjustment_column]
-    of_equality = u[one.comparison.equality(found.tf_adjustment_column) or 0]
-    counts = column.counts
-    rows = max(int(counts.sum()), 1)
-    share = counts / rows
+    column = one.columns[name]
+    of_equality = u[one.comparison.equality(name) or 0]
+    rows = max(facts.filled[name], 1)
+    share = column.counts / rows
     if found.u is None:
-        share = np.maximum(share - max(float(share @ share) - of_equality, 0.0), min(of_equality, 1 / rows))
+        share = np.maximum(share - max(facts.squares[name] / rows**2 - of_equality, 0.0), min(of_equality, 1 / rows))
     added = found.tf_adjustment_weight * np.log2(of_equality / share)
     return _Frequency(added=added, column=column)

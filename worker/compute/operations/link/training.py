@@ -13,23 +13,22 @@ it matches, with the prior held, and over the matches that all rules miss.
 All depend on each other, so both are repeated a few times.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from worker.compute.kernels import em
-from worker.compute.kernels.column import Ints
 from worker.compute.kernels.em import Levels
-from worker.compute.kernels.equal_rows import numbered
-from worker.compute.kernels.pairs import blocks
-from worker.compute.operations.link.blocking import CHUNK, Blocking, every_pair
-from worker.compute.operations.link.columns import Table
-from worker.compute.operations.link.comparison import Comparer, levels
+from worker.compute.operations.link.blocking import Counted
+from worker.compute.operations.link.facts import Facts
 from worker.compute.operations.link.model import Comparison, Model, Rule
+from worker.compute.operations.link.observation import Observed, is_trained
 from worker.compute.operations.link.parameters import Link
+from worker.compute.operations.link.patterns import Patterns, Radix
 from worker.compute.operations.link.prior import Prior
 
 Floats = npt.NDArray[np.float64]
@@ -43,74 +42,58 @@ _SLACK: Final = 1.25
 _MOST_SHARE: Final = 0.999
 _LEAST_COMPARISONS: Final = 2
 """With fewer free comparisons, share and m cannot be separated."""
-_NO_RULES: Final = Blocking(rules=())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Trained:
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
     """m and u of every comparison's levels, and the probability that two records taken at random match.
 
     `basis`: the number of pairs that the prior was estimated from; None where the model gives it. `relatives`: the
     probability that two records taken at random are of two persons of one household.
     """
 
-    m: tuple[Floats, ...]
-    u: tuple[Floats, ...]
+    m: tuple[tuple[float, ...], ...]
+    u: tuple[tuple[float, ...], ...]
     prior: float
     basis: int | None
     relatives: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class _Patterns:
-    """Distinct patterns, levels int8[p, c], how many pairs have each, and of these, how many are of no earlier rule."""
+class _OfRule:
+    """A rule's patterns, levels int8[p, c], how many pairs have each, and of these, how many are of no earlier rule.
 
+    `narrow`: it has few, or all are in the sample, so that it may have matches.
+    """
+
+    rule: Rule
     levels: Levels
     counts: Floats
     first: Floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class _OfRule:
-    """The patterns of a rule's pairs; `narrow`: it has few, or all are in the sample, so that it may have matches."""
-
-    rule: Rule
-    patterns: _Patterns
     narrow: bool
 
 
-def train(
-    model: Model,
-    table: Table,
-    comparers: list[Comparer],
-    parameters: Link,
-    *,
-    blocking: Blocking,
-    deterministic_rules: Blocking,
-    relatives: Blocking = _NO_RULES,
-) -> Trained:
-    """Train what the model does not give; its rules are bound to the table, `relatives` being one or none."""
-    rng = np.random.default_rng(parameters.seed)
-    household = _sampled(comparers, relatives, 0, parameters, rng) if relatives.rules else None
+def train(model: Model, facts: Facts, observed: Observed, parameters: Link) -> Trained:
+    """Train what the model does not give."""
+    radix = Radix.of(model.comparisons)
     prior = Prior(
         model=model,
-        table=table,
-        found=sum(len(left) for _, _, left, _ in deterministic_rules.chunks()),
-        household=None if household is None else (household.levels, household.counts),
+        facts=facts,
+        found=observed.found,
+        household=None if observed.household is None else _scaled(*observed.household, radix)[:2],
     )
     given = [_given(comparison) for comparison in model.comparisons]
     initial_m = [_initial_m(comparison) for comparison in model.comparisons]
     m = [initial if of_m is None else of_m for initial, (of_m, _) in zip(initial_m, given, strict=True)]
     u = [_initial_u(len(values)) if of_u is None else of_u for values, (_, of_u) in zip(initial_m, given, strict=True)]
-    if table.n >= 2 and any(of_m is None or of_u is None for of_m, of_u in given):
-        random = _patterns(comparers, _random_pairs(table, parameters.random_pairs, rng), _NO_RULES)
-        by_rule = _by_rule(comparers, blocking, parameters, rng)
-        share = 1 / max(table.all_pairs, 2)
+    if is_trained(model, facts):
+        random, counts = radix.levels(observed.random.number), observed.random.counts.astype(np.float64)
+        by_rule = _by_rule(observed, radix, parameters)
+        share = 1 / max(facts.all_pairs, 2)
         for _ in range(_ROUNDS):
-            of_two = random.counts * (1 - em.match_probability(em.log_ratio(random.levels, m, u), share))
+            of_two = counts * (1 - em.match_probability(em.log_ratio(random, m, u), share))
             u = [
                 em.shares(column, of_two, np.full(len(old), 0.5 / len(old))) if of_u is None else of_u
-                for column, old, (_, of_u) in zip(random.levels.T, u, given, strict=True)
+                for column, old, (_, of_u) in zip(random.T, u, given, strict=True)
             ]
             found = _matches(by_rule, prior, initial_m, m, u)
             m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
@@ -119,12 +102,30 @@ def train(
             found = _refined(by_rule, prior, initial_m, m, u)
             m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
     return Trained(
-        m=tuple(m),
-        u=tuple(u),
-        prior=prior.estimate(m, u),
+        m=tuple(tuple(values.tolist()) for values in m),
+        u=tuple(tuple(values.tolist()) for values in u),
+        prior=float(prior.estimate(m, u)),
         basis=prior.basis,
-        relatives=prior.relatives(m, u),
+        relatives=float(prior.relatives(m, u)),
     )
+
+
+def _by_rule(observed: Observed, radix: Radix, parameters: Link) -> list[_OfRule]:
+    found = list[_OfRule]()
+    for rule, counted, patterns in observed.by_rule:
+        if counted.pairs and not counted.left_out:
+            levels, counts, first = _scaled(counted, patterns, radix)
+            narrow = rule.most_pairs is None or counted.pairs <= parameters.training_pairs
+            found.append(_OfRule(rule=rule, levels=levels, counts=counts, first=first, narrow=narrow))
+    return found
+
+
+def _scaled(counted: Counted, sample: Patterns, radix: Radix) -> tuple[Levels, Floats, Floats]:
+    """(levels, float64[p]: how many of the rule's pairs each pattern of its sample stands for, and those of it that are
+    first).
+    """
+    weight = np.float64(counted.pairs / max(sample.pairs, 1))
+    return radix.levels(sample.number), weight * sample.counts, weight * sample.first
 
 
 def _given(comparison: Comparison) -> tuple[Floats | None, Floats | None]:
@@ -143,64 +144,6 @@ def _initial_m(comparison: Comparison) -> Floats:
 def _initial_u(k: int) -> Floats:
     """U before training: agreement is rare."""
     return np.array([*[0.05 / (k - 1)] * (k - 1), 0.95])
-
-
-def _random_pairs(table: Table, most: int, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
-    """Chunks of pairs of different rows, one of each table where there are two; all pairs where those are fewer."""
-    n, cut = table.n, table.first_of_second
-    if table.all_pairs <= most:
-        yield from every_pair(blocks(np.zeros(n, np.int32), table.second))
-        return
-    for start in range(0, most, CHUNK):
-        size = min(CHUNK, most - start)
-        if cut is None:
-            left = rng.integers(0, n, size)
-            yield left, (left + rng.integers(1, n, size)) % n
-        else:
-            yield rng.integers(0, cut, size), rng.integers(cut, n, size)
-
-
-def _patterns(comparers: list[Comparer], pairs: Iterator[tuple[Ints, Ints]], earlier: Blocking) -> _Patterns:
-    distinct, counts, first = np.empty((0, len(comparers)), np.int8), np.empty(0), np.empty(0)
-    for left, right in pairs:
-        found = np.concatenate((distinct, levels(comparers, left, right).T))
-        number = numbered(found.view(np.uint8))
-        k = int(number.max(initial=-1)) + 1
-        distinct = np.empty((k, len(comparers)), np.int8)
-        distinct[number] = found
-        counts = _added(number, counts, np.ones(len(left)), k)
-        first = _added(number, first, ~earlier.has(left, right), k)
-    return _Patterns(levels=distinct, counts=counts, first=first)
-
-
-def _added(number: Ints, before: Floats, more: npt.NDArray[Any], k: int) -> Floats:
-    """float64[k]: the sums of both by their numbers."""
-    found: Floats = np.bincount(number, np.append(before, more), k).astype(np.float64)
-    return found
-
-
-def _sampled(
-    comparers: list[Comparer], blocking: Blocking, number: int, parameters: Link, rng: np.random.Generator
-) -> _Patterns:
-    """The patterns of a sample of a rule's pairs, each of which then stands for several."""
-    pairs = blocking.sample(number, parameters.training_pairs, rng)
-    found = _patterns(comparers, pairs, Blocking(rules=blocking.rules[:number]))
-    weight = blocking.rules[number].blocks.pairs / max(float(found.counts.sum()), 1.0)
-    return _Patterns(levels=found.levels, counts=weight * found.counts, first=weight * found.first)
-
-
-def _by_rule(
-    comparers: list[Comparer], blocking: Blocking, parameters: Link, rng: np.random.Generator
-) -> list[_OfRule]:
-    return [
-        _OfRule(
-            rule=one.rule,
-            patterns=_sampled(comparers, blocking, i, parameters, rng),
-            narrow=one.rule.most_pairs is None or one.blocks.pairs <= parameters.training_pairs,
-        )
-        for i, one in enumerate(blocking.rules)
-        if one.blocks.pairs
-    ]
 
 
 def _free(rule: Rule, comparisons: Sequence[Comparison]) -> list[int]:
@@ -224,9 +167,8 @@ def _matches(
     comparisons, share = prior.model.comparisons, prior.estimate(m, u)
     totals = [_PRIOR_PAIRS * values for values in initial_m]
     most = _most(prior.model)
-    for of_rule in [one for one in by_rule if one.narrow] or by_rule:
-        rule, one = of_rule.rule, of_rule.patterns
-        free = _free(rule, comparisons)
+    for one in [of_rule for of_rule in by_rule if of_rule.narrow] or by_rule:
+        free = _free(one.rule, comparisons)
         if not free:
             continue
         seen = np.ascontiguousarray(one.levels[:, free])
@@ -238,7 +180,7 @@ def _matches(
             most=[most[i] for i in free],
             u=of_u,
             share=0.3,
-            most_share=min(_SLACK * prior.expected(rule, m, share) / float(one.counts.sum()), _MOST_SHARE),
+            most_share=min(_SLACK * prior.expected(one.rule, m, share) / float(one.counts.sum()), _MOST_SHARE),
             prior_pairs=_PRIOR_PAIRS,
         )
         matches = one.counts * em.match_probability(em.log_ratio(seen, fit.m, of_u), fit.share)
@@ -259,7 +201,7 @@ def _refined(
     share, relatives = prior.estimate(m, u), prior.relatives(m, u)
     totals = [_PRIOR_PAIRS * values for values in initial_m]
     found = 0.0
-    for one in (of_rule.patterns for of_rule in by_rule):
+    for one in by_rule:
         matches = one.first * prior.posterior(one.levels, m, u, share=share, relatives=relatives)
         for i, column in enumerate(one.levels.T):
             present = column >= 0

@@ -1,0 +1,111 @@
+"""The pairs that training looks at, as patterns: pairs taken at random, and samples of what each rule brings together.
+
+Every draw is a hash of numbers of rows or pairs, so the same pairs are taken however rows are divided and ordered.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from worker.compute.kernels import hashing
+from worker.compute.kernels.column import Bools, Ints
+from worker.compute.operations.link.blocking import CHUNK, Blocking, Counted
+from worker.compute.operations.link.comparison import Comparer
+from worker.compute.operations.link.facts import Facts
+from worker.compute.operations.link.model import Model, Rule
+from worker.compute.operations.link.parameters import Link
+from worker.compute.operations.link.patterns import NONE, Patterns, Radix, compared
+
+_RANDOM: Final = 1 << 32
+"""The number of a draw that is not of a rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Observed:
+    """Patterns of random pairs, of every blocking rule and of the rule of relatives; `found`: the pairs that
+    deterministic rules find.
+    """
+
+    random: Patterns
+    by_rule: Sequence[tuple[Rule, Counted, Patterns]]
+    household: tuple[Counted, Patterns] | None
+    found: int
+
+
+def is_trained(model: Model, facts: Facts) -> bool:
+    """Whether some m or u is to be learnt, and there are pairs to learn it from."""
+    levels = [level for comparison in model.comparisons for level in comparison.levels]
+    return facts.n >= 2 and any(level.m is None or level.u is None for level in levels)
+
+
+def observe(
+    comparers: Sequence[Comparer],
+    facts: Facts,
+    parameters: Link,
+    *,
+    model: Model,
+    blocking: Blocking,
+    deterministic: Blocking,
+    relatives: Blocking,
+) -> Observed:
+    """Of a table with all rows, to which all rules are bound."""
+    radix = Radix.of(model.comparisons)
+    trained = is_trained(model, facts)
+    chunks = random_pairs(facts, parameters, 0, random_total(facts, parameters)) if trained else iter(())
+    return Observed(
+        random=compared(comparers, ((left, right, None) for left, right in chunks), radix),
+        by_rule=[
+            (one.rule, one.counted, sampled(comparers, blocking, number, parameters, radix))
+            for number, one in enumerate(blocking.rules)
+            if trained
+        ],
+        household=next(
+            ((one.counted, sampled(comparers, relatives, 0, parameters, radix)) for one in relatives.rules), None
+        ),
+        found=found_by(deterministic),
+    )
+
+
+def sampled(comparers: Sequence[Comparer], blocking: Blocking, number: int, parameters: Link, radix: Radix) -> Patterns:
+    """The patterns of a sample of a rule's pairs here, each of which then stands for several."""
+    if not blocking.rules[number].counted.pairs or blocking.rules[number].counted.left_out:
+        return NONE
+
+    def chunks() -> Iterator[tuple[Ints, Ints, Bools]]:
+        for left, right in blocking.sample(number, parameters.training_pairs, parameters.seed):
+            yield left, right, blocking.new(number, left, right)
+
+    return compared(comparers, chunks(), radix)
+
+
+def found_by(deterministic: Blocking) -> int:
+    """How many pairs these rules find here, each under its first rule."""
+    return sum(len(left) for _, _, left, _ in deterministic.chunks())
+
+
+def random_total(facts: Facts, parameters: Link) -> int:
+    """How many pairs are taken at random; all of them where those are fewer."""
+    return min(facts.all_pairs, parameters.random_pairs)
+
+
+def random_pairs(facts: Facts, parameters: Link, start: int, stop: int) -> Iterator[tuple[Ints, Ints]]:
+    """Chunks of the random pairs of these numbers: different rows, one of each table where there are two."""
+    n, cut = facts.n, facts.first_of_second
+    every = facts.all_pairs <= parameters.random_pairs
+    ends = np.cumsum(n - 1 - np.arange(n)) if every and cut is None else np.empty(0, np.int64)
+    for first in range(start, stop, CHUNK):
+        number = np.arange(first, min(first + CHUNK, stop))
+        if every and cut is None:
+            left = np.searchsorted(ends, number, side="right")
+            yield left, n - (ends[left] - number)
+        elif every:
+            yield number // (n - (cut or 0)), (cut or 0) + number % (n - (cut or 0))
+        else:
+            one, other = (hashing.draws(parameters.seed, _RANDOM + side, number) for side in (0, 1))
+            if cut is None:
+                left = hashing.below(one, n)
+                yield left, (left + 1 + hashing.below(other, n - 1)) % n
+            else:
+                yield hashing.below(one, cut), cut + hashing.below(other, n - cut)

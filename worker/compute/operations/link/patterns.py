@@ -1,0 +1,92 @@
+"""Patterns of agreement: the levels of all comparisons of a pair in one number, and how many pairs have each.
+
+Counts are whole numbers and patterns are in order, so a table of patterns is the same however its pairs were divided.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels.column import Bools, Ints
+from worker.compute.operations.link.comparison import Comparer, levels
+from worker.compute.operations.link.model import Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Radix:
+    """How many levels each comparison has, and one more for a missing value, as int64[c]."""
+
+    digits: Ints
+
+    @classmethod
+    def of(cls, comparisons: Sequence[Comparison]) -> "Radix":
+        """Of these comparisons; their product is below 2**62."""
+        return cls(digits=np.array([len(one.levels) + 1 for one in comparisons], np.int64))
+
+    def numbers(self, found: npt.NDArray[np.int8]) -> Ints:
+        """int64[p]: the patterns of levels int8[c, p], -1 where a value is missing."""
+        number = np.zeros(found.shape[1], np.int64)
+        for column, digits in zip(found, self.digits, strict=True):
+            number *= digits
+            number += column
+            number += 1
+        return number
+
+    def levels(self, patterns: Ints) -> npt.NDArray[np.int8]:
+        """int8[k, c]: the level of each comparison in these patterns, -1 where a value is missing."""
+        found = np.empty((len(patterns), len(self.digits)), np.int8)
+        rest = patterns.copy()
+        for position in reversed(range(len(self.digits))):
+            rest, digit = np.divmod(rest, self.digits[position])
+            found[:, position] = digit - 1
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Patterns:
+    """Distinct patterns int64[k], ascending; int64[k]: how many pairs have each, and how many of them are `first`:
+    of no earlier rule.
+    """
+
+    number: Ints
+    counts: Ints
+    first: Ints
+
+    @property
+    def pairs(self) -> int:
+        """All pairs."""
+        return int(self.counts.sum())
+
+
+NONE = Patterns(number=np.empty(0, np.int64), counts=np.empty(0, np.int64), first=np.empty(0, np.int64))
+
+
+def merged(found: Iterable[Patterns]) -> Patterns:
+    """The patterns of all of them."""
+    every = [NONE, *found]
+    number, which = np.unique(np.concatenate([one.number for one in every]), return_inverse=True)
+    return Patterns(
+        number=number,
+        counts=_added(which, [one.counts for one in every], len(number)),
+        first=_added(which, [one.first for one in every], len(number)),
+    )
+
+
+def compared(comparers: Sequence[Comparer], pairs: Iterable[tuple[Ints, Ints, Bools | None]], radix: Radix) -> Patterns:
+    """The patterns of pairs of rows in chunks (left, right, whether they are of no earlier rule)."""
+    found = NONE
+    for left, right, new in pairs:
+        number, which, counts = np.unique(
+            radix.numbers(levels(comparers, left, right)), return_inverse=True, return_counts=True
+        )
+        first = counts if new is None else np.bincount(which[new], minlength=len(number))
+        found = merged([found, Patterns(number=number, counts=counts, first=first)])
+    return found
+
+
+def _added(which: Ints, parts: Sequence[Ints], k: int) -> Ints:
+    total = np.zeros(k, np.int64)
+    np.add.at(total, which, np.concatenate(parts))
+    return total

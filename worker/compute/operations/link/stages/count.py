@@ -1,0 +1,181 @@
+"""count, plan and frequencies: what there is, before any row leaves its shard for another one.
+
+count        one task a shard: rows, filled values, the slots of keys, the sizes of blocks of rules that may be left out,
+             and how many rows have each value
+plan         one task: the rules that are left out, the routes, and how many tasks take the rows
+frequencies  one task a shard, for its share of all values: how many rows of all shards have each
+"""
+
+from typing import Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker.compute.in_parts import Task
+from worker.compute.kernels import hashing
+from worker.compute.kernels.column import Ints, pack
+from worker.compute.operations.link.blocking import exceeds, pairs_of_sizes, rule_hashes, tally
+from worker.compute.operations.link.columns import Column, Table
+from worker.compute.operations.link.facts import Facts, frequency_columns
+from worker.compute.operations.link.model import Key, Rule
+from worker.compute.operations.link.stages import edges
+from worker.compute.operations.link.stages.routes import ROWS_OF_TASK, SLOTS, Assignment, assign, routes_of, slots
+from worker.compute.operations.link.stages.shard import CLUSTER, Bound, Shard
+from worker.compute.parameters import bad_parameters
+from worker.errors import Stage
+from worker.records import arrow
+
+PLANNED_STAGES: Final = ("count_pairs", "sample", "pairs")
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a shard and of its part of the side table (None without one), filled values by column, and the rules that
+    have too many pairs in this shard alone.
+    """
+
+    rows: int
+    side_rows: int | None
+    filled: dict[str, int]
+    exceeds: list[int]
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of every shard, what is known of all rows, the rules that are left out, and the routes."""
+
+    shards: list[int]
+    facts: Facts
+    left_out: list[int]
+    assignment: Assignment
+    maps: list[bytes]
+
+    @property
+    def records(self) -> int:
+        """Rows of all shards."""
+        return sum(self.shards)
+
+
+def keys_of(rules: tuple[Rule, ...]) -> list[Key]:
+    """The keys of all rules, in order."""
+    return list(dict.fromkeys(key for rule in rules for key in rule.keys))
+
+
+def count(task: Task) -> None:
+    """See the module."""
+    if CLUSTER in task.schema.names:
+        raise bad_parameters(Stage.COMPUTE)
+    bound, shard = Bound.of(task), Shard.of(task)
+    table = shard.table(bound.columns)
+    over = [number for number, rule in enumerate(bound.rules) if exceeds(table, rule)]
+    own = table.n if table.first_of_second is None else table.first_of_second
+    counts = Counts(
+        rows=own,
+        side_rows=None if table.first_of_second is None else table.n - own,
+        filled={name: int(column.counts.sum()) for name, column in table.columns.items()},
+        exceeds=over,
+    )
+    edges.write_document(task, edges.SHARDS, counts)
+    _write_tallies(task, table, bound, frozenset(over))
+    for number, key in enumerate(keys_of(bound.rules)):
+        column = table.columns[key.column]
+        there = column.hashes(key)[:-1]
+        rows = np.bincount(slots(there)[there != 0], column.counts[there != 0], SLOTS).astype(np.uint32)
+        for batch in edges.batches(edges.SLOTS, np.array([number], np.uint16), pa.array([rows.tobytes()], pa.binary())):
+            task.write(edges.SLOTS.name, batch)
+    _write_values(task, table, bound)
+
+
+def _write_tallies(task: Task, table: Table, bound: Bound, over: frozenset[int]) -> None:
+    for number, rule in enumerate(bound.rules):
+        if rule.most_pairs is not None and number not in over:
+            key, rows, second = tally(rule_hashes(table, rule.keys), table.second)
+            second = np.zeros(len(key), np.int64) if second is None else second
+            for batch in edges.batches(edges.TALLIES, np.full(len(key), number, np.uint16), key, rows, second):
+                task.write(edges.TALLIES.name, batch)
+
+
+def _write_values(task: Task, table: Table, bound: Bound) -> None:
+    """Each column's values to the task that has this share of all values, in the order of their numbers."""
+    for number, name in enumerate(frequency_columns(bound.model)):
+        column = table.columns[name]
+        values = pack(np.ascontiguousarray(column.words.data), column.words.lengths, pa.binary())
+        to = value_tasks(column, task.tasks["frequencies"])
+        for consumer in range(task.tasks["frequencies"]):
+            which = np.flatnonzero(to == consumer)
+            taken = values.take(arrow.from_numpy(which))
+            for batch in edges.batches(
+                edges.VALUES, np.full(len(which), number, np.uint16), taken, column.counts[which].astype(np.uint32)
+            ):
+                task.write(edges.VALUES.name, batch, to=consumer)
+
+
+def value_tasks(column: Column, tasks: int) -> Ints:
+    """int64[k]: the task that counts each value."""
+    return hashing.below(hashing.of_bytes(column.words.data), tasks)
+
+
+def plan(task: Task) -> None:
+    """See the module."""
+    bound = Bound.of(task)
+    shards = edges.read_documents(task, edges.SHARDS, Counts)
+    over = {number for shard in shards for number in shard.exceeds}
+    rule, key, rows, second = edges.read_numbers(task, edges.TALLIES)
+    linking = shards[0].side_rows is not None
+    for number in np.unique_counts(rule).values.tolist():
+        some = np.flatnonzero(rule == number)
+        _, which = np.unique(key[some], return_inverse=True)
+        total, of_second = (np.bincount(which, values[some]).astype(np.int64) for values in (rows, second))
+        if pairs_of_sizes(total, of_second if linking else None) > (bound.rules[number].most_pairs or 0):
+            over.add(number)
+    slot_rows = np.zeros((len(keys_of(bound.rules)), SLOTS), np.int64)
+    for _, batch in task.read(edges.SLOTS.name):
+        for number, packed in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+            slot_rows[number] += np.frombuffer(packed, np.uint32)
+    records = sum(shard.rows for shard in shards)
+    n = records + sum(shard.side_rows or 0 for shard in shards)
+    anchors = routes_of(bound.rules, [number for number in range(len(bound.rules)) if number not in over])
+    keys = keys_of(bound.rules)
+    everything = np.zeros(SLOTS, np.int64)
+    everything[0] = n
+    counts = [everything if one.anchor is None else slot_rows[keys.index(one.anchor)] for one in anchors]
+    assignment, maps = assign(bound.rules, anchors, counts, ROWS_OF_TASK)
+    facts = Facts(
+        n=n,
+        first_of_second=records if linking else None,
+        filled={name: sum(shard.filled[name] for shard in shards) for name in bound.columns},
+        squares={},
+    )
+    task.plan(dict.fromkeys(PLANNED_STAGES, assignment.tasks))
+    planned = Planned(
+        shards=[shard.rows for shard in shards],
+        facts=facts,
+        left_out=sorted(over),
+        assignment=assignment,
+        maps=[one.tobytes() for one in maps],
+    )
+    edges.write_document(task, edges.PLAN, planned)
+
+
+def frequencies(task: Task) -> None:
+    """See the module."""
+    bound = Bound.of(task)
+    names = frequency_columns(bound.model)
+    found: list[list[tuple[int, pa.RecordBatch]]] = [[] for _ in names]
+    for producer, batch in task.read(edges.VALUES.name):
+        if batch.num_rows:
+            found[batch.column(0)[0].as_py()].append((producer, batch))
+    squares = dict[str, int]()
+    for number, (name, pieces) in enumerate(zip(names, found, strict=True)):
+        encoded = pc.dictionary_encode(arrow.concat((batch.column(1) for _, batch in pieces), pa.binary()))
+        which = arrow.numbers(encoded.indices).astype(np.int64)
+        rows = [arrow.numbers(batch.column(2)) for _, batch in pieces]
+        total = np.bincount(which, np.concatenate([np.empty(0), *rows]), len(encoded.dictionary)).astype(np.int64)
+        squares[name] = int(total @ total)
+        start = 0
+        for producer, batch in pieces:
+            mine = total[which[start : start + batch.num_rows]]
+            start += batch.num_rows
+            for part in edges.batches(edges.FREQUENCIES, np.full(len(mine), number, np.uint16), mine.astype(np.uint32)):
+                task.write(edges.FREQUENCIES.name, part, to=producer)
+    edges.write_document(task, edges.SQUARES, squares)

@@ -1,0 +1,96 @@
+"""The rows of one shard: those of its records, and its part of the side table. What the stages on shards begin with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from worker.compute.in_parts import Task
+from worker.compute.kernels.column import Ints
+from worker.compute.operations.link.columns import Table, read_ids, read_table
+from worker.compute.operations.link.linkage import bind, columns_of, rule_sets
+from worker.compute.operations.link.model import Model, Rule
+from worker.records import arrow
+
+SIDE: Final = "link_to"
+CLUSTER: Final = "cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Bound:
+    """The model, bound to the columns of the records: its rules over all sets, and the columns that it looks at."""
+
+    model: Model
+    sets: tuple[tuple[Rule, ...], ...]
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, task: Task) -> "Bound":
+        """Raises: Refusal(BAD_PARAMETERS) as `linkage.bind` does."""
+        model = bind(task.parameters, task.schema)
+        return cls(model=model, sets=rule_sets(model), columns=tuple(sorted(columns_of(model))))
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Of all sets."""
+        return tuple(rule for rules in self.sets for rule in rules)
+
+    def in_sets(self, numbers: Sequence[int]) -> list[list[int]]:
+        """Numbers of rules over all sets as numbers within each set."""
+        starts = np.cumsum([0, *(len(rules) for rules in self.sets)]).tolist()
+        return [
+            [number - start for number in numbers if start <= number < start + len(rules)]
+            for start, rules in zip(starts, self.sets, strict=False)
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Shard:
+    """Task t of s tasks has shard t of the records and the t-th part of s of the side table; None without one."""
+
+    records: Sequence[pa.RecordBatch]
+    side: Sequence[pa.RecordBatch] | None
+    side_start: int
+
+    @classmethod
+    def of(cls, task: Task) -> "Shard":
+        """Read the records, once."""
+        needed = {*Bound.of(task).columns, "NAM", "record_id"}
+        names = [name for name in task.schema.names if name in needed]
+        records = [copied(batch, names) for batch in task.records()]
+        side = task.context.sides.get(SIDE)
+        if side is None:
+            return cls(records=records, side=None, side_start=0)
+        whole = pa.Table.from_batches(side) if len(side) else None
+        n, shards = (0 if whole is None else whole.num_rows), task.tasks["count"]
+        start, stop = (n * number // shards for number in (task.number, task.number + 1))
+        mine = [] if whole is None else whole.slice(start, stop - start).to_batches()
+        return cls(records=records, side=mine, side_start=start)
+
+    def table(self, columns: Sequence[str]) -> Table:
+        """Rows in their order, numbered from 0."""
+        return read_table(self.records, self.side or (), frozenset(columns), linking=self.side is not None)
+
+    def ids(self) -> pa.Array:
+        """The record ids of the rows."""
+        return read_ids(self.records, self.side or (), linking=self.side is not None)
+
+    def numbered(self, table: Table, before: int, all_records: int) -> Table:
+        """The table with its rows' numbers among all rows, of which `before` are of shards before."""
+        return replace(table, rows=self.numbers(table, before, all_records))
+
+    def numbers(self, table: Table, before: int, all_records: int) -> Ints:
+        """int64[n]: the rows' numbers among all rows; those of the side table come last."""
+        own = table.n if table.first_of_second is None else table.first_of_second
+        first = np.arange(before, before + own)
+        start = all_records + self.side_start
+        return np.concatenate((first, np.arange(start, start + table.n - own)))
+
+
+def copied(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """These columns in memory of their own: the next batch may overwrite this one."""
+    columns = [batch.column(batch.schema.names.index(name)) for name in names]
+    arrays = [arrow.concat([column], column.type) for column in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([batch.schema.field(name) for name in names]))

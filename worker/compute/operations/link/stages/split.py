@@ -1,0 +1,128 @@
+"""split: one task a shard sends its rows along the routes, and the rows of random pairs, with frequencies of values.
+
+It also writes the status of its rows: which are usable depends on the rules that are left out, and on nothing else that
+other shards know.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from worker.compute.in_parts import Task
+from worker.compute.kernels import hashing
+from worker.compute.kernels.column import Ints
+from worker.compute.operations.link.blocking import Blocking, Counted, rule_hashes
+from worker.compute.operations.link.blocking import Bound as BoundRule
+from worker.compute.operations.link.columns import Table
+from worker.compute.operations.link.facts import frequency_columns
+from worker.compute.operations.link.linkage import row_status
+from worker.compute.operations.link.observation import is_trained, random_pairs, random_total
+from worker.compute.operations.link.stages import edges
+from worker.compute.operations.link.stages.count import Planned, value_tasks
+from worker.compute.operations.link.stages.routes import SLOTS, slots
+from worker.compute.operations.link.stages.shard import Bound, Shard
+from worker.compute.operations.link.stages.tables import Packer
+
+
+def split(task: Task) -> None:
+    """See the module."""
+    bound, shard = Bound.of(task), Shard.of(task)
+    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
+    table = shard.table(bound.columns)
+    table = shard.numbered(table, sum(planned.shards[: task.number]), planned.records)
+    packer = Packer(table, bound.columns, _frequencies(task, table, bound))
+    tasks = planned.assignment.tasks
+    for route, which, to in _routed(table, bound, planned):
+        order = np.argsort(to.astype(np.int16), kind="stable")  # by radix
+        starts = np.searchsorted(to[order], np.arange(tasks + 1))
+        for consumer in range(tasks):
+            mine = which[order[starts[consumer] : starts[consumer + 1]]]
+            for batch in packer.pieces(route, mine, table.rows[mine]):
+                task.write(edges.TABLE.name, batch, to=consumer)
+    _write_random(task, table, bound, planned, packer)
+    own = planned.shards[task.number]
+    second = np.arange(table.n) >= own
+    for batch in edges.batches(edges.IDS, second, shard.ids()):
+        task.write(edges.IDS.name, batch)
+    task.status(row_status(table, _kept_rules(table, bound, planned), task.schema, own))
+
+
+def _frequencies(task: Task, table: Table, bound: Bound) -> dict[str, Ints]:
+    """int64[k] by column: how many of all rows have each value."""
+    names = frequency_columns(bound.model)
+    received: list[list[Ints]] = [[] for _ in range(len(names) * task.tasks["frequencies"])]
+    for producer, batch in task.read(edges.FREQUENCIES.name):
+        number, rows = edges.gathered(edges.FREQUENCIES, [batch])
+        if len(number):
+            received[int(number[0]) * task.tasks["frequencies"] + producer].append(rows.astype(np.int64))
+    found = dict[str, Ints]()
+    for column, name in enumerate(names):
+        to = value_tasks(table.columns[name], task.tasks["frequencies"])
+        found[name] = np.zeros(len(to), np.int64)
+        for producer in range(task.tasks["frequencies"]):
+            pieces = received[column * task.tasks["frequencies"] + producer]
+            found[name][to == producer] = np.concatenate([np.empty(0, np.int64), *pieces])
+    return found
+
+
+def _routed(table: Table, bound: Bound, planned: Planned) -> Iterator[tuple[int, Ints, Ints]]:
+    """(route, int64[k] rows of the table, int64[k] the task of each)."""
+    assignment = planned.assignment
+    for number in range(assignment.anchors):
+        anchor = assignment.routes[number].anchor
+        task_of = np.frombuffer(planned.maps[number], np.int16).astype(np.int64)
+        if anchor is None:
+            slot, there = np.zeros(table.n, np.int64), np.ones(table.n, np.bool_)
+        else:
+            column = table.columns[anchor.column]
+            of_value = column.hashes(anchor)
+            slot, there = slots(of_value)[column.code], of_value[column.code] != 0
+        heavy = np.zeros(SLOTS, np.bool_)
+        heavy[list(assignment.heavy[number])] = True
+        large = there & heavy[slot]
+        which = np.flatnonzero(there & ~large)
+        yield number, which, task_of[slot[which]]
+        alone, which = assignment.alone[number], np.flatnonzero(large)
+        if alone is not None:
+            yield alone, which, task_of[slot[which]]
+        for own in assignment.own[number]:
+            (rule,) = assignment.routes[own].rules
+            block = rule_hashes(table, bound.rules[rule].keys)[which]
+            some = which[block != 0]
+            yield own, some, hashing.below(hashing.mixed(block[block != 0]), assignment.tasks)
+
+
+def _write_random(task: Task, table: Table, bound: Bound, planned: Planned, packer: Packer) -> None:
+    """The rows of random pairs: pair p is compared by task p * tasks // pairs, and its rows have 2p and 2p + 1."""
+    facts, tasks = planned.facts, planned.assignment.tasks
+    if not is_trained(bound.model, facts):
+        return
+    pairs = random_total(facts, task.parameters)
+    own = planned.shards[task.number]
+    first, of_side = (int(table.rows[at]) if at < table.n else facts.n for at in (0, own))
+    if not own:
+        first = facts.n
+    for consumer in range(tasks):
+        start, stop = (-(-pairs * number // tasks) for number in (consumer, consumer + 1))
+        done = start
+        for both in random_pairs(facts, task.parameters, start, stop):
+            rows = np.stack(both, axis=1).reshape(-1)
+            here = (rows >= first) & (rows < first + own)
+            side = (rows >= of_side) & (rows < of_side + table.n - own)
+            mine = np.flatnonzero(here | side)
+            local = np.where(here, rows - first, rows - of_side + own)[mine]
+            for batch in packer.pieces(0, local, 2 * done + mine):
+                task.write(edges.RANDOM.name, batch, to=consumer)
+            done += len(both[0])
+
+
+def _kept_rules(table: Table, bound: Bound, planned: Planned) -> Blocking:
+    """The blocking rules, of which nothing else is known than whether they are left out."""
+    return Blocking(
+        table=table,
+        further=(),
+        rules=tuple(
+            BoundRule(rule=rule, counted=Counted(left_out=number in planned.left_out), blocks=None)
+            for number, rule in enumerate(bound.model.blocking)
+        ),
+    )

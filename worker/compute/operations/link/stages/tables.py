@@ -1,0 +1,131 @@
+"""A piece of a table on its way: each column as the distinct values in the piece, and which of them each row has."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker.compute.kernels.column import Ints, pack
+from worker.compute.kernels.strings import words
+from worker.compute.operations.link.columns import Column, Table, column
+from worker.compute.operations.link.stages import edges
+from worker.records import arrow
+
+_ROWS: Final = 0xFFFF
+"""In the place of a column's number: the rows' own numbers."""
+
+
+class Packer:
+    """The rows of a table, in pieces. `counted` are the columns whose values have their frequencies with them."""
+
+    def __init__(self, table: Table, names: Sequence[str], counts: Mapping[str, Ints]) -> None:
+        """Counts int64[k] by column: how many of all rows have each value."""
+        self._columns = [
+            (
+                table.columns[name].code,
+                pack(
+                    np.ascontiguousarray(table.columns[name].words.data), table.columns[name].words.lengths, pa.binary()
+                ),
+                counts[name].astype(np.uint32) if name in counts else None,
+            )
+            for name in names
+        ]
+
+    def pieces(self, route: int, which: Ints, numbers: Ints) -> Iterator[pa.RecordBatch]:
+        """Batches of the rows `which` for a route, under these numbers."""
+        for start in range(0, len(which), edges.ROWS):
+            some = slice(start, start + edges.ROWS)
+            packed = [(_ROWS, numbers[some].astype(np.uint32).tobytes(), b"", b"", b"")]
+            for number, (code, values, counts) in enumerate(self._columns):
+                packed.append((number, *_packed(code[which[some]], values, counts)))
+            column_number, *data = zip(*packed, strict=True)
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array([route] * len(packed), pa.uint16()),
+                    pa.array(column_number, pa.uint16()),
+                    *(pa.array(one, pa.binary()) for one in data),
+                ],
+                schema=edges.TABLE.schema,
+            )
+
+
+def _packed(
+    code: npt.NDArray[np.int32], values: pa.Array, counts: npt.NDArray[np.uint32] | None
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """(codes from 1, 0 for no value; lengths and bytes of the values; their frequencies)."""
+    encoded = pc.dictionary_encode(arrow.from_numpy(code + np.int32(1)))
+    distinct = arrow.numbers(encoded.dictionary)
+    there = distinct > 0
+    number = (np.cumsum(there) * there).astype(np.uint16 if len(distinct) < 1 << 16 else np.uint32)
+    which = (distinct[there] - 1).astype(np.int64)
+    taken = values.take(arrow.from_numpy(which))
+    offsets, data = arrow.text(taken)
+    return (
+        number[arrow.numbers(encoded.indices)].tobytes(),
+        np.diff(offsets).astype(np.uint8).tobytes(),
+        data[offsets[0] : offsets[-1]].tobytes(),
+        b"" if counts is None else counts[which].tobytes(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _Piece:
+    """The buffers of the columns, by their numbers."""
+
+    rows: npt.NDArray[np.uint32]
+    columns: dict[int, tuple[bytes, bytes, bytes, bytes]]
+
+
+Pieces = dict[int, list[_Piece]]
+"""By route, in the order of shards."""
+
+
+def collect(found: Iterable[pa.RecordBatch]) -> Pieces:
+    """The pieces of all batches."""
+    pieces = Pieces()
+    for batch in found:
+        route, number, *data = (column.to_pylist() for column in batch.columns)
+        by_number = dict(zip(number, zip(*data, strict=True), strict=True))
+        rows = np.frombuffer(by_number.pop(_ROWS)[0], np.uint32)
+        pieces.setdefault(route[0], []).append(_Piece(rows=rows, columns=by_number))
+    return pieces
+
+
+def assemble(pieces: Sequence[_Piece], names: Sequence[str], first_of_second: int | None) -> Table:
+    """The table of all pieces, its rows in order of their numbers."""
+    rows = np.concatenate([np.empty(0, np.uint32), *(piece.rows for piece in pieces)]).astype(np.int64)
+    order = None if (rows[1:] >= rows[:-1]).all() else np.argsort(rows, kind="stable")
+    columns = {name: _column(pieces, number, name, order) for number, name in enumerate(names)}
+    rows = rows if order is None else rows[order]
+    return Table(
+        n=len(rows),
+        rows=rows,
+        first_of_second=None if first_of_second is None else int(np.searchsorted(rows, first_of_second)),
+        columns=columns,
+        not_dates={},
+    )
+
+
+def _column(pieces: Sequence[_Piece], number: int, name: str, order: Ints | None) -> Column:
+    values, counts, codes = list[pa.Array](), list[npt.NDArray[Any]](), [np.empty(0, np.int64)]
+    before = 0
+    for piece in pieces:
+        packed, lengths, data, of_value = piece.columns[number]
+        length = np.frombuffer(lengths, np.uint8)
+        values.append(arrow.from_bytes(np.frombuffer(data, np.uint8), length, pa.binary()))
+        counts.append(np.frombuffer(of_value, np.uint32))
+        kind = np.uint16 if len(packed) == 2 * len(piece.rows) else np.uint32
+        here = np.frombuffer(packed, kind).astype(np.int64)
+        codes.append(np.where(here > 0, here + before, 0))
+        before += len(length)
+    vocabulary, which = words(arrow.concat(values, pa.binary()))
+    code = np.concatenate(([-1], which)).astype(np.int32)[np.concatenate(codes)]
+    frequency = np.zeros(len(vocabulary), np.int64)
+    known = np.concatenate([np.empty(0, np.uint32), *counts])
+    if len(known):
+        frequency[which] = known
+    return column(name, vocabulary, code if order is None else code[order], frequency)
