@@ -128,7 +128,8 @@ def scheduler(files: Files, host: str, port: int) -> None:
     "--tasks", type=click.IntRange(1, 64), default=1, show_default=True, help="Tasks at the same time: cells."
 )
 @click.option("--host", default=None, help="Address to listen on. [default: the one that reaches the scheduler]")
-def worker(address: str, files: Files, name: str, tasks: int, host: str | None) -> None:
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on. [default: a free one]")
+def worker(address: str, *, files: Files, name: str, tasks: int, host: str | None, port: int) -> None:
     """Run this node's worker of the engine until it is stopped.
 
     \b
@@ -139,7 +140,9 @@ def worker(address: str, files: Files, name: str, tasks: int, host: str | None) 
     environment, /run/cji-tasks/tasks.sock by default. It ends when the scheduler does; its unit starts it again.
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     _serve(
-        lambda: nodes.EngineWorker(address, name=name, tasks=tasks, host=host, tls=MutualTls(Role.WORKER, files)),
+        lambda: nodes.EngineWorker(
+            address, name=name, tasks=tasks, host=host, port=port, tls=MutualTls(Role.WORKER, files)
+        ),
     )
 
 

@@ -284,7 +284,9 @@ class Pool:
             self._text = self._first.config.read_text()
             files = self._first
         else:
-            shutil.copytree(self._first.folder, home, ignore=shutil.ignore_patterns("state", "fleet", "*.log", "*.door"))
+            shutil.copytree(
+                self._first.folder, home, ignore=shutil.ignore_patterns("state", "fleet", "*.log", "*.door")
+            )
             (home / "state").mkdir(mode=0o700)
             files = replace(
                 self._first,

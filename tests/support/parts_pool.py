@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 from cji_engine.conductor import ClusterLostError, Conductor
 from cji_engine.messages import Answer, Job, MessageError, Request, framed, read_answer
+from cji_simulator.raw import until
 
 from tests.support.fleet_bench import Pool
 from worker.audit import claims_unverified
@@ -57,6 +58,14 @@ def ask(path: Path, request: Request) -> Answer:
         return read_answer(connection.recv)
 
 
+def start(pool: Pool) -> None:
+    """Start the fleet processes, and wait until they serve the engine."""
+    for member in pool.members:
+        member.start_fleet()
+    for member in pool.members:
+        until(lambda: b"fleet serves" in member.fleet_log.read_bytes(), seconds=60)  # noqa: B023 - called at once
+
+
 def sockets(pool: Pool) -> dict[str, Path]:
     """The engine's socket of each member."""
     return {f"n{member.number}": member.files.folder / TASKS_SOCKET for member in pool.members}
@@ -89,7 +98,7 @@ def names_of(sealed: SealedJob) -> Job:
 def conduct(pool: Pool, sealed: SealedJob) -> tuple[Conductor, SocketCluster]:
     """Run a job in parts without Dask."""
     cluster = SocketCluster(sockets(pool))
-    conductor = Conductor(job=names_of(sealed), cluster=cluster)
+    conductor = Conductor(job=names_of(sealed), cluster=cluster, tries=3)
     asyncio.run(conductor.run())
     return conductor, cluster
 

@@ -8,7 +8,7 @@ from cji_simulator.site import people
 
 from tests.support.fleet_bench import Pool
 from tests.support.fleet_storage import Storage
-from tests.support.parts_pool import TASKS_SOCKET, conduct, opened, submit
+from tests.support.parts_pool import TASKS_SOCKET, conduct, opened, start, submit
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +16,7 @@ def pool(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("p")
     with Simulation(folder / "azure", release_limit=1000, report_period=0) as azure:
         pool = Pool(folder / "p", azure, storage, workers=2, tasks_socket=TASKS_SOCKET)
-        for member in pool.members:
-            member.start_fleet()
+        start(pool)
         yield pool
         pool.close()
 
