@@ -82,6 +82,8 @@ class CellTask:
         """The way of the task; `context` is the operation's, with its keys and without side tables."""
         keys = TaskKeys(dek, header_sha384=self._header.sha384, plan=self._plan)
         self._dek, self._context = dek, context
+        self._channels.data.send(Opened(result_header=b""))
+        self._context = replace(context, sides=self._inputs.open(keys))
         self._outputs = TaskOutputs(
             job=self._job,
             stage=self._stage,
@@ -89,9 +91,8 @@ class CellTask:
             keys=keys,
             emit=self._emit,
             schemas={output.name: output.schema.arrow for output in self._planned.outputs},
+            records=self._inputs.schema,
         )
-        self._channels.data.send(Opened(result_header=b""))
-        self._context = replace(context, sides=self._inputs.open(keys))
         self._stage.run(self)
         self._inputs.finish()
         if self._stage.plans and not self._made_plan:

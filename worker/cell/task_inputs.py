@@ -39,20 +39,25 @@ class TaskInputs:
         self._streams: tuple[Stream, ...] = job.read_by(stage, number)
         self._to_read = list(stage.reads)
         self._records: Iterator[pa.RecordBatch] | None = None
+        self._primed: Iterator[tuple[int, pa.RecordBatch]] | None = None
+        """The first edge of a stage that reads no records, with its first batch read."""
         self._reading: Iterator[object] = iter(())
         self.counted: list[CountedPart] = []
         """Of the streams that are complete."""
         self.schema: pa.Schema | None = None
-        """Of the records, if the stage reads them."""
+        """Of the records, once `open` has found it: in them, or carried by the first edge."""
         self.rows = 0
         """Records so far."""
 
     def open(self, keys: TaskKeys) -> dict[str, list[pa.RecordBatch]]:
-        """Read the side tables of the stage, which are returned whole, and the schema of its records."""
+        """Read the side tables of the stage, which are returned whole, and the schema of the records."""
         self._keys = keys
         sides = {name: list(self._side(name)) for name in self._job.inputs[:-1] if name in self._stage.sides}
         if self._stage.records:
             self._records = self._open_records()
+        elif self._to_read:
+            batches = self._read(self._to_read[0])
+            self._primed = itertools.chain(list(itertools.islice(batches, 1)), batches)
         return sides
 
     def records(self) -> Iterator[pa.RecordBatch]:
@@ -68,7 +73,7 @@ class TaskInputs:
         if not self._to_read or self._to_read.pop(0) != edge:
             raise ValueError(f"{edge} is not the next edge of {self._stage.name}")
         self._drain()
-        batches = self._read(edge)
+        batches, self._primed = self._primed or self._read(edge), None
         self._reading = batches
         return batches
 
@@ -117,8 +122,22 @@ class TaskInputs:
             (at, each.schema) for at, each in enumerate(self._job.in_parts.edges) if each.name == edge
         )
         while isinstance(stream := self._next(), EdgeStream) and stream.edge == number:
-            for batch in self._pull(self._reader(only=schema, padded=True)):
+            reader = self._reader(only=schema, padded=True)
+            for batch in self._pull(reader):
+                self._take_schema(reader)
                 yield stream.producer, batch
+            self._take_schema(reader)
+
+    def _take_schema(self, reader: StreamReader) -> None:
+        """All streams carry the schema of the records, and all the same."""
+        if reader.carried is None:
+            return
+        found = pa.ipc.read_schema(pa.py_buffer(reader.carried))
+        if self.schema is None:
+            check_schema(self._header.inputs[-1].schema, found)
+            self.schema = found
+        if not found.equals(self.schema, check_metadata=True):
+            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
 
     def _next(self) -> Stream | None:
         at = len(self.counted)

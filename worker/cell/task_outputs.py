@@ -13,7 +13,7 @@ from worker.compute.task_streams import TO_ALL, PartStream, TaskStreams
 from worker.envelope import FLOE_HEADER_BYTES, SHUFFLE_SEGMENT_BYTES, output_aad, padding
 from worker.ipc.messages import CountedPart
 from worker.job import LIMITS
-from worker.records import END_OF_STREAM, RowStatus, StreamWriter
+from worker.records import END_OF_STREAM, RowStatus, StreamWriter, carrying
 
 _ROW_STATUS: Final = "row_status"
 _FIRST_BYTES: Final = 4096
@@ -32,12 +32,16 @@ class TaskOutputs:
         keys: TaskKeys,
         emit: Emit,
         schemas: Mapping[str, pa.Schema],
+        records: pa.Schema | None,
     ) -> None:
-        """`schemas` are those of outputs that get no batch."""
+        """`schemas` are those of outputs that get no batch; `records` is what shuffle streams carry, if it is known."""
         self._stage, self._schemas = stage, schemas
         scratch = memoryview(bytearray(FLOE_HEADER_BYTES + SHUFFLE_SEGMENT_BYTES))
         self._writers = {
-            edge.name: StreamWriter(edge.schema, max_batch_bytes=LIMITS.batch_bytes) for edge in stage.writes
+            edge.name: StreamWriter(
+                edge.schema if records is None else carrying(edge.schema, records), max_batch_bytes=LIMITS.batch_bytes
+            )
+            for edge in stage.writes
         }
         self._shuffled: dict[str, dict[int, OutputStream]] = {edge.name: {} for edge in stage.writes}
         parts = dict[str, OutputStream]()

@@ -72,7 +72,7 @@ class Task(Protocol):
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of the records, the same in all shards; only in a stage that reads them."""
+        """The Arrow schema of the records, the same in all shards; not in a stage that reads nothing."""
 
     @property
     def context(self) -> Context:

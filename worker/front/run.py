@@ -296,8 +296,9 @@ class JobStream:
                     await write(pb.RunResponse(progress=progress).SerializeToString())
                 case OutputsDone():
                     number = self._pending.number
-                    for statement in (*self._witness.streams(number), self._witness.statement(number)):
-                        self._keyholder.send(statement)
+                    for streams in self._witness.streams(number):
+                        self._keyholder.send(streams)
+                    self._keyholder.send(self._witness.statement(number))
                     return
 
     def _take_back(self, slot: int) -> None:

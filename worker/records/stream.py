@@ -28,6 +28,7 @@ MAX_HEADER_BYTES: Final = 256 * 1024  # of one message: 26 B a buffer and the na
 RESERVE_BYTES: Final = 1 << 20  # the largest piece a caller writes at once: one FLOE segment
 _CONTINUATION: Final = b"\xff\xff\xff\xff"  # Arrow columnar format, "Encapsulated message format"
 _PREFIX_BYTES: Final = 8
+_CARRIED: Final = b"cji.records"
 END_OF_STREAM: Final = _CONTINUATION + bytes(4)
 
 T = TypeVar("T")
@@ -70,8 +71,13 @@ class StreamReader:
         only: pa.Schema | None = None,
         padded: bool = False,
     ) -> None:
-        """`only`: the one schema that is accepted, in place of any with the types of records; metadata included."""
+        """`only`: the one schema that is accepted, in place of any with the types of records; metadata included.
+
+        With it, the stream may carry the schema of the records that it was made from (`carrying`).
+        """
         self._only, self._padded = only, padded
+        self.carried: bytes | None = None
+        """The schema that the stream carries, once `schema` is known."""
         self._window = window.cast("B")
         if self._window.readonly or pa.py_buffer(self._window).address % _PREFIX_BYTES:
             raise ValueError("the window must be writable and 8-byte aligned")
@@ -174,7 +180,9 @@ class StreamReader:
     def _read_schema(self, message: pa.Buffer) -> pa.Schema:
         schema = _ask_arrow(lambda: pa.ipc.read_schema(message))
         if self._only is not None:
-            if not schema.equals(self._only, check_metadata=True):
+            metadata = dict(schema.metadata or {})
+            self.carried = metadata.pop(_CARRIED, None)
+            if not schema.with_metadata(metadata or None).equals(self._only, check_metadata=True):
                 raise malformed()
             return self._only
         names = _ask_arrow(lambda: schema.names)
@@ -203,6 +211,11 @@ def _is_ascii_text(column: pa.Array) -> bool:
         return False
     _, data = text(column)
     return bool(data.max(initial=0) < 0x80)
+
+
+def carrying(schema: pa.Schema, records: pa.Schema) -> pa.Schema:
+    """The schema of a stream that carries the schema of the records that it was made from."""
+    return schema.with_metadata({**(schema.metadata or {}), _CARRIED: records.serialize().to_pybytes()})
 
 
 class StreamWriter:

@@ -47,6 +47,7 @@ STAGES: Final = InParts(
             sides=(SIDE,),
             reads=("plan", "frequencies"),
             writes=(edges.TABLE, edges.RANDOM, edges.IDS),
+            outputs=("row_status",),
         ),
         Stage(
             name="count_pairs",
