@@ -92,9 +92,7 @@ class EngineScheduler(_NoHttp, Scheduler):
 class EngineWorker(_NoHttp, Worker):
     """Dask's worker; it answers the scheduler alone, and exchanges nothing with other workers."""
 
-    def __init__(
-        self, scheduler: str, *, name: str, tasks: int, host: str | None, port: int, tls: MutualTls
-    ) -> None:
+    def __init__(self, scheduler: str, *, name: str, tasks: int, host: str | None, port: int, tls: MutualTls) -> None:
         super().__init__(
             scheduler,
             name=name,

@@ -4,6 +4,7 @@ container  name
 jobs       {job}/header, {job}/parts/{part:05d}, {job}/cancel
 results    {job}/{attempt}/result-header, {job}/{attempt}/parts/{part:05d}
            {job}/{attempt}/sources, {job}/progress, {job}/receipt, {job}/failure
+           {job}/evidence/{key id}
 shuffle    {job}/{plan}/{stage}/{task:05d}, the same with .{attempt} and .{attempt}.statement, {job}/plan
 """
 
@@ -71,3 +72,8 @@ def streams(job: str, plan_name: str, stage: str, number: int, attempt: str) -> 
 def statement(job: str, plan_name: str, stage: str, number: int, attempt: str) -> str:
     """The signed statement of an attempt of a task."""
     return f"{streams(job, plan_name, stage, number, attempt)}.statement"
+
+
+def evidence(job: str, key_id: str) -> str:
+    """The evidence of the worker whose receipt key has this thumbprint: protobuf AttestResponse."""
+    return f"{job}/evidence/{key_id}"

@@ -4,10 +4,10 @@
     not a ticket, no submission      refused: poison queue, an audit event, no failure receipt
     the submitter asks for an end    given up: failure receipt, poison queue
     the worker refuses for good      given up
-    the job did not begin            a new ticket after a delay: such a refusal is no try
+    the job did not begin            a new ticket after a delay: such a refusal does not count
     an attempt failed                visible again after a delay that doubles; given up after `tries`
     lease lost                       nothing: another worker has the ticket
-    this process ends                a new ticket at once, which is no try either
+    this process ends                a new ticket at once, which does not count either
 
 Every step can be repeated: a ticket that comes again finds what is published.
 """
@@ -21,11 +21,20 @@ from typing import Final
 
 from worker.errors import REASONS, Reason, Stage
 from worker.fleet import names
-from worker.fleet.attempt import Attempt, AttemptFailedError, Containers, Publication, new_attempt, recover
+from worker.fleet.attempt import (
+    Attempt,
+    AttemptFailedError,
+    Containers,
+    Publication,
+    new_attempt,
+    publish_evidence,
+    recover,
+)
 from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, Failure, decode_submission, encode
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
 from worker.fleet.lease import End, Lease
+from worker.fleet.metrics import Outcome
 from worker.fleet.records import Records
 from worker.fleet.store import Blobs, Message, Queue
 from worker.fleet.ticket import Ticket, TicketError, decode
@@ -74,7 +83,7 @@ class Slot:
         records: Records,
         lease_seconds: int,
         tries: int,
-        outcomes: Counter[str],
+        outcomes: Counter[Outcome],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._front, self._at, self._queue, self._poison = front, at, queue, poison
@@ -100,7 +109,6 @@ class Slot:
         message = self._queue.receive(lease=self._seconds)
         if message is None:
             return False
-        self._outcomes["tickets"] += 1
         try:
             self._take(message)
         except LeaseLostError:
@@ -148,7 +156,7 @@ class Slot:
             return
         if self._at.jobs.exists(names.cancel(job)):
             self._give_up(ticket, submission, lease, AttemptFailedError(Reason.INCOMPLETE, Stage.OPEN))
-        elif lease.message.tries > self._tries:  # whoever tried it last did not live to say why it failed
+        elif lease.message.tries > self._tries:  # nobody is left who knows why the last attempt failed
             self._give_up(ticket, submission, lease, AttemptFailedError(Reason.CELL_FAILED, Stage.COMPUTE))
         else:
             self._try(ticket, submission, lease)
@@ -226,10 +234,12 @@ class Slot:
     def _give_up(self, ticket: Ticket, submission: pb.Submission, lease: Lease, failed: AttemptFailedError) -> None:
         """Have the failure signed, publish it, and put the ticket aside. Raises for a worker that is away."""
         try:
+            publish_evidence(ticket, front=self._front, results=self._at.results)
             failure = self._front.failure(
                 job=ticket.job,
                 submission=submission,
                 tries=min(lease.message.tries, self._tries),
+                sent=lease.message.sent,
                 reason=failed.reason,
                 stage=failed.stage,
             )
@@ -247,19 +257,19 @@ class Slot:
         self._front.refused_ticket(fault, job=job)
         self._put_aside(message, "refused")
 
-    def _put_aside(self, message: Message, outcome: str) -> None:
+    def _put_aside(self, message: Message, outcome: Outcome) -> None:
         self._poison.send(message.text)
         self._queue.delete(message)
         self._outcomes[outcome] += 1
 
-    def _again(self, lease: Lease, delay: float, outcome: str) -> None:
+    def _again(self, lease: Lease, delay: float, outcome: Outcome) -> None:
         """A new ticket, whose tries begin at 0, in place of this one."""
         lease.release()
         self._queue.send(lease.message.text, delay=delay)
         self._queue.delete(lease.message)
         self._outcomes[outcome] += 1
 
-    def _delete(self, lease: Lease, outcome: str) -> None:
+    def _delete(self, lease: Lease, outcome: Outcome) -> None:
         lease.release()
         self._queue.delete(lease.message)
         self._outcomes[outcome] += 1

@@ -1,0 +1,117 @@
+"""Deaths in a pool: `python -m tests.support.fleet_faults [--workers 4] [--jobs 120] [--kills 24] [--seed 1]`.
+
+The fleet process is killed at every named step of a job that completes and of one that is given up. Then workers and
+fleet processes are killed at random while jobs run. At the end every job has exactly one receipt or one failure
+receipt, its outputs open to the right records, and every attempt is in the trail of its worker, with its end
+(`Pool.check`). SEED repeats the choices, not the times.
+"""
+
+import argparse
+import random
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from cji_simulator.raw import until
+from cji_simulator.simulation import Simulation
+
+from tests.support.fleet_bench import Member, Pool
+from tests.support.fleet_process import ENDS, STEPS
+from tests.support.fleet_storage import pool_storage
+
+_AT_ONCE = 2
+_VICTIMS = ("fleet", "fleet", "fleet", "keyholder", "front", "zygote", "supervisor")
+_GENEROUS_S = 300.0
+
+
+def _restart(member: Member) -> None:
+    if not member.died():
+        member.kill_fleet()
+    member.start_fleet()
+
+
+def at_step(pool: Pool, step: str, *, damaged: bool) -> None:
+    """Kill some members' fleet processes at one step, and let the jobs go on."""
+    dying = pool.members[:_AT_ONCE]
+    for member in pool.members:
+        if not member.died():
+            member.kill_fleet()
+    jobs = [pool.seal() for _ in dying]
+    for job in jobs:
+        if damaged:
+            pool.damage(job)
+    for member in dying:
+        member.start_fleet(step)
+    for job in jobs:
+        pool.send(job)
+    until(lambda: all(member.died() for member in dying), seconds=_GENEROUS_S)
+    for member in pool.members:
+        member.start_fleet()
+    pool.wait(*jobs, seconds=_GENEROUS_S)
+    print(f"{'given up' if damaged else 'completed'} {step}: {len(jobs)} jobs")
+
+
+def at_random(pool: Pool, jobs: int, kills: int, chance: random.Random) -> Counter[str]:
+    """Kill something every few seconds while jobs are submitted."""
+    killed = Counter[str]()
+    left = jobs
+    for _ in range(kills):
+        for _ in range(min(left, -(-jobs // kills))):
+            pool.submit(rows=chance.choice((20, 2000, 20_000)))
+            left -= 1
+        time.sleep(chance.uniform(0.2, 2.0))
+        member, victim = chance.choice(pool.members), chance.choice(_VICTIMS)
+        if victim == "fleet":
+            _restart(member)
+        else:
+            member.kill_worker(victim)
+            member.start()
+        killed[victim] += 1
+    pool.wait(seconds=2 * _GENEROUS_S)
+    return killed
+
+
+def run(pool: Pool, *, jobs: int, kills: int, chance: random.Random) -> None:
+    """Everything, and the check."""
+    began = time.monotonic()
+    for step in STEPS:
+        at_step(pool, step, damaged=False)
+    for step in ENDS:
+        at_step(pool, step, damaged=True)
+    killed = at_random(pool, max(1, jobs - len(pool.jobs)), kills, chance)
+    until(lambda: not any(member.unfinished() for member in pool.members), seconds=_GENEROUS_S)
+    for member in pool.members:
+        member.stop()
+    counts = pool.check()
+    print(f"killed at {len(STEPS) + len(ENDS)} steps, {_AT_ONCE} processes each; at random: {dict(killed)}")
+    print(f"{len(pool.jobs)} jobs: {dict(counts)}; 0 lost, 0 wrong; {time.monotonic() - began:.0f} s")
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=120)
+    parser.add_argument("--kills", type=int, default=24)
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args()
+    seed = random.randrange(1 << 32) if options.seed is None else options.seed
+    print(f"SEED={seed}")
+    with tempfile.TemporaryDirectory(prefix="cji-fleet-faults-") as name:
+        folder = Path(name)
+        (folder / "azurite").mkdir()
+        with (
+            pool_storage(folder / "azurite") as storage,
+            Simulation(folder / "azure", release_limit=1000, report_period=0) as azure,
+        ):
+            # many tries: whoever kills a worker often must not make its jobs poison
+            pool = Pool(folder / "pool", azure, storage, workers=options.workers, tries=50)
+            try:
+                run(pool, jobs=options.jobs, kills=options.kills, chance=random.Random(seed))
+            finally:
+                pool.close()
+
+
+if __name__ == "__main__":
+    main()
