@@ -181,7 +181,7 @@ class PartsJob:
         return [self.parts[one.part] if isinstance(one, PartStream) else self.shuffled[one] for one in named]
 
     def attempt(
-        self, node: Node, stage: Stage, number: int, *, inputs: Sequence[Segments] | None = None, **changes: Any
+        self, node: Node, stage: Stage, number: int, /, *, inputs: Sequence[Segments] | None = None, **changes: Any
     ) -> TaskRan:
         """Run one task; `inputs` in place of its own, `changes` to the first message. Raises Refused."""
         inputs = self.inputs(stage, number) if inputs is None else inputs

@@ -20,7 +20,7 @@ from worker.records.arrow import own
 
 
 class TaskInputs:
-    """All input streams of one task. They must come complete and in order; each batch is valid until the next one."""
+    """All input streams of one task, which must come complete and in order. A batch of records lasts until the next."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class TaskInputs:
             reader = self._reader(only=schema, padded=True)
             for batch in self._pull(reader):
                 self._take_schema(reader)
-                yield stream.producer, batch
+                yield stream.producer, own(batch)  # stages keep what they read of an edge
             self._take_schema(reader)
 
     def _take_schema(self, reader: StreamReader) -> None:

@@ -86,7 +86,7 @@ class Task(Protocol):
         """The batches of its shard, of a stage that reads records. They may be views that the next batch overwrites."""
 
     def read(self, edge: str) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(producer, batch) of every stream of the edge to this task, by ascending producer.
+        """(producer, batch) of every stream of the edge to this task, by ascending producer. Batches stay as they are.
 
         Edges come in the order of `Stage.reads`, after the records and side tables; each can be read once, to its end.
         """

@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.contexts import context
-from tests.support.letter_jobs import batches, job, result
+from tests.support.letter_jobs import PERSON, batches, job, result, sealed
 from tests.support.letters import STAGES, Letters
+from tests.support.parts import on_one_machine
+from worker.client.sources import fit
+from worker.compute.operations.link import Link
+from worker.compute.operations.link.operation import LINK
 from worker.compute.parts_here import run_here
+from worker.compute.registry import plan
 from worker.records import RowStatus
 
 LASTS = st.lists(st.one_of(st.none(), st.sampled_from(["DOE", "DAY", "ROE", "SMITH", "ÅS", ""])), max_size=12)
@@ -43,3 +49,24 @@ def test_sealed_and_plain_streams_give_the_same(shards: list[list[str | None]], 
     for name, table in found.items():
         assert table.to_pylist() == (twin[name].to_pylist() if name in twin else [])
     assert sum(map(len, shards)) == found["row_status"].num_rows
+
+
+@pytest.mark.parametrize("cut", [0, 130, 260])
+def test_link_over_sealed_streams_is_link(cut: int) -> None:
+    who = [n % 110 for n in range(260)]
+    columns = {
+        "last": [f"NAME{n % 37:02d}" for n in who],
+        "first": [f"FIRST{n % 23:02d}" for n in who],
+        "DOB": [f"19{50 + n % 50:02d}{1 + n % 12:02d}{1 + n % 28:02d}" for n in who],
+    }
+    records = pa.table(columns)
+    message = LINK.message(Link(random_pairs=20_000))
+    given = fit(records, PERSON).open()
+    (whole,) = pa.Table.from_batches(given.batches, schema=given.schema).combine_chunks().to_batches()
+    one = on_one_machine(message, whole)
+    shards = [fit(part, PERSON).open() for part in (records.slice(0, cut), records.slice(cut))]
+    loop = sealed(shards, plan([message], {"records": "person/1"}), message)
+    loop.run()
+    for name, found in result(loop).items():
+        if name != "row_status" and found.num_rows:
+            assert found.to_pylist() == one.tables[name].to_pylist()

@@ -109,3 +109,6 @@ def label(task: Task) -> None:
         column = arrow.from_numpy(found[start : start + batch.num_rows], pa.uint64())
         task.output("result", pa.RecordBatch.from_arrays([*batch.columns, column], schema=schema))
         start += batch.num_rows
+    if not held:  # a shard without rows has the same columns
+        nothing = [pa.nulls(0, kind) for kind in schema.types]
+        task.output("result", pa.RecordBatch.from_arrays(nothing, schema=schema))
