@@ -24,6 +24,7 @@ from worker.ipc.messages import (
     FinishOrder,
     StatementData,
     StatementsDone,
+    StatementsWanted,
 )
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -69,7 +70,12 @@ async def finish_tasks(call: Call, keyholder: KeyholderClient, limits: LimitsSec
 
 
 async def _receipt(call: Call, keyholder: KeyholderClient, pending: PendingCall, limits: LimitsSection) -> str:
-    """Pass the statements on until the keyholder has answered; a refusal comes at any time."""
+    """Pass the statements on until the keyholder has answered; a refusal comes at any time.
+
+    Admission may wait for the pool's ledger, and the keyholder keeps nothing of a call that it has not admitted.
+    """
+    wanted, _ = await pending.answer()
+    assert isinstance(wanted, StatementsWanted)  # noqa: S101 - Ended was raised by `answer`
     verdict = asyncio.create_task(pending.answer())
     upstream = asyncio.create_task(_statements(call, keyholder, pending.number, limits))
     tasks: set[asyncio.Task[Any]] = {verdict, upstream}

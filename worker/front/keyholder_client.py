@@ -27,13 +27,14 @@ from worker.ipc.messages import (
     NotReady,
     Ready,
     Stated,
+    StatementsWanted,
     Superseded,
 )
 
 _MAX_ANSWERS: Final = 2
 """Answers that a call can have: the cell, then the receipt or the end."""
 
-Answer = Admitted | Ended | Completed | Stated | Attested | FetchedReceipt | Superseded | GivenUp
+Answer = Admitted | Ended | Completed | Stated | StatementsWanted | Attested | FetchedReceipt | Superseded | GivenUp
 
 
 @dataclass(slots=True, kw_only=True)

@@ -18,7 +18,7 @@ import msgspec
 from worker.audit import Event
 from worker.envelope import statement_key
 from worker.errors import Reason, Refusal, RetryLater, Stage
-from worker.ipc.messages import Admit, Completed, Presented, StatementData, StatementsDone
+from worker.ipc.messages import Admit, Completed, Presented, StatementData, StatementsDone, StatementsWanted
 from worker.keyholder.admission import check_opened, open_keys
 from worker.keyholder.admitted_job import Admission, Attempt, Opened
 from worker.keyholder.custody import Custody
@@ -93,6 +93,7 @@ class Finishes:
                 simulated=self._signer.simulated,
             ),
         )
+        self._effects.send(StatementsWanted(call=self._job.call))
 
     def hear(self, message: StatementData | StatementsDone) -> None:
         """More of a statement, or the end of all statements."""

@@ -169,7 +169,7 @@ def _sections(storage: Azurite, front: Path, home: Path) -> str:
 
 def _certificates(pki: Path, nodes: int) -> None:
     workers = [part for number in range(1, nodes + 1) for part in ("--worker", f"node-{number}")]
-    command = [_ENGINE, "certificates", pki, "--scheduler", "main", *workers, "--conductor", "ops"]
+    command = [str(_ENGINE), "certificates", str(pki), "--scheduler", "main", *workers, "--conductor", "ops"]
     if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
         raise ClusterError(f"no certificates could be made in {pki}")
 

@@ -4,6 +4,7 @@ gRPC reads requests in a thread of its own and would log an exception there with
 kept, ends the call, and is raised where the answers are read.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Any, Final, TypeVar
@@ -64,33 +65,54 @@ class FrontCall:
         return receipts[0]
 
     def _answers(self, method: Callable[[Iterator[T]], Any], requests: Iterator[T]) -> Iterator[Any]:
-        faults: list[Exception] = []
-        calls: list[Any] = []
-
-        def kept() -> Iterator[T]:
-            try:
-                yield from requests
-            except Exception as error:  # noqa: BLE001 - raised again below, in the caller's thread
-                faults.append(error)
-                for call in calls:
-                    call.cancel()
-
-        call = method(kept())
-        calls.append(call)
+        sending = _Sending(requests)
+        call = method(sending)
         with self._lock:
             self._call = call
-            if self._cancelled or faults:
+            if self._cancelled:
                 call.cancel()
+        sending.call = call
         try:
             yield from call
         except grpc.RpcError as error:
-            if faults:
-                raise faults[0] from None
-            raise _refusal(error) from None
+            raise (sending.fault or _refusal(error)) from None
         finally:
             call.cancel()
+            sending.stop()
             with self._lock:
                 self._call = None
+
+
+class _Sending(Iterator[T]):
+    """The requests of a call, which gRPC takes in a thread of its own; none is taken once `stop` has returned."""
+
+    def __init__(self, requests: Iterator[T]) -> None:
+        self.fault: Exception | None = None
+        self.call: Any = None
+        self._requests = requests
+        self._stopped = False
+        self._taking = Lock()
+
+    def __next__(self) -> T:
+        with self._taking:
+            if self._stopped:
+                raise StopIteration
+            try:
+                return next(self._requests)
+            except StopIteration:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised again by `_answers`, in its caller's thread
+                self.fault = error
+        # the end of the requests alone would not end the call
+        while self.call is None:
+            time.sleep(0.001)
+        self.call.cancel()
+        raise StopIteration
+
+    def stop(self) -> None:
+        """End them."""
+        with self._taking:
+            self._stopped = True
 
 
 def _refusal(error: grpc.RpcError) -> Refusal:

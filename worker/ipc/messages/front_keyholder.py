@@ -106,6 +106,12 @@ class Stated(Message, frozen=True, kw_only=True):
     call: int
 
 
+class StatementsWanted(Message, frozen=True, kw_only=True):
+    """The job may be finished: send the statements of its tasks. What comes before this answer is for nobody."""
+
+    call: int
+
+
 class StatementData(Message, frozen=True, kw_only=True):
     """More of a statement for a job that is to be finished; `last` ends the statement."""
 
@@ -257,6 +263,7 @@ FrontFromKeyholder = (
     | Ended
     | Completed
     | Stated
+    | StatementsWanted
     | Attested
     | FetchedReceipt
     | Superseded
