@@ -13,8 +13,8 @@ from msgspec import Meta
 
 from worker.fleet import names
 from worker.fleet.documents import Attempt, DocumentError, decode
-from worker.fleet.errors import BlobAbsentError
-from worker.fleet.store import Blobs
+from worker.fleet.errors import BlobAbsentError, BlobChangedError
+from worker.fleet.store import Blobs, Version
 from worker.job import LIMITS
 
 MAX_ATTEMPTS: Final = 4  # those of which the keyholder takes statements
@@ -61,7 +61,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def attempts(blobs: Blobs, name: str) -> tuple[PublishedAttempt, ...]:
     """The published attempts of a task, the newest first; none if there are none. Raises StoreError, DocumentError."""
     try:
-        return decode(blobs.read(name, most=_ATTEMPTS_BYTES), Attempts).attempts
+        return _read(blobs, name)[0]
     except BlobAbsentError:
         return ()
 
@@ -72,13 +72,24 @@ def publish(blobs: Blobs, name: str, new: PublishedAttempt, *, again: bool) -> P
     Raises StoreError, DocumentError.
     """
     while not blobs.create(name, _encoded((new,))):
-        version = blobs.version(name)
-        found = decode(blobs.read_range(name, version, offset=0, length=min(version.size, _ATTEMPTS_BYTES)), Attempts)
-        if not again or len(found.attempts) == MAX_ATTEMPTS:
-            return found.attempts[0]
-        if blobs.replace(name, version, _encoded((new, *found.attempts))):
+        found, version = _read(blobs, name)
+        if not again or len(found) == MAX_ATTEMPTS:
+            return found[0]
+        if blobs.replace(name, version, _encoded((new, *found))):
             break
     return new
+
+
+def _read(blobs: Blobs, name: str) -> tuple[tuple[PublishedAttempt, ...], Version]:
+    """The attempts, in the version that was read. A list changes MAX_ATTEMPTS times at most, so this ends."""
+    for _ in range(MAX_ATTEMPTS + 1):
+        version = blobs.version(name)
+        try:
+            data = blobs.read_range(name, version, offset=0, length=min(version.size, _ATTEMPTS_BYTES))
+        except BlobChangedError:
+            continue
+        return decode(data, Attempts).attempts, version
+    raise DocumentError
 
 
 def read_long(blobs: Blobs, name: str, *, most: int) -> bytes:
