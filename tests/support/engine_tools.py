@@ -5,6 +5,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,23 +62,24 @@ class Engine:
         return ("--ca", str(self.folder / "ca.pem"), *files)
 
     def start(
-        self, *arguments: str, socket: Path | None = None, code: str | None = None, **options: int
+        self, *arguments: str, socket: Path | None = None, code: str | None = None, as_user: int | None = None
     ) -> EngineProcess:
         """A process of `cji-cluster`, or one that runs `code` in the engine's environment."""
         log = self.folder / f"{len(self.processes)}.log"
-        command = ["-m", "cji_engine"] if code is None else ["-c", code]
+        command = [str(PYTHON), *(("-m", "cji_engine") if code is None else ("-c", code)), *arguments]
+        if as_user is not None:
+            command = [sys.executable, "-c", _AS_USER, str(as_user), *command]
         environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT / "engine"), "HOME": str(self.folder)}
         if socket is not None:
             environment["CJI_TASKS_SOCKET"] = str(socket)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [PYTHON, *command, *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 env=environment,
-                **options,
             )
         started = EngineProcess(process, log)
         self.processes.append(started)
@@ -87,10 +89,14 @@ class Engine:
         """A scheduler on a free port, or on that of one before it."""
         return self.start("scheduler", *self.files(Role.SCHEDULER, "main"), "--port", str(port))
 
-    def worker(self, scheduler: str, name: str, socket: Path, *, tasks: int = 1, **options: int) -> EngineProcess:
+    def worker(
+        self, scheduler: str, name: str, socket: Path, *, tasks: int = 1, as_user: int | None = None
+    ) -> EngineProcess:
         """The worker of node `name`, whose fleet process has this socket."""
         files = self.files(Role.WORKER, name)
-        return self.start("worker", scheduler, *files, "--name", name, "--tasks", str(tasks), socket=socket, **options)
+        return self.start(
+            "worker", scheduler, *files, "--name", name, "--tasks", str(tasks), socket=socket, as_user=as_user
+        )
 
     def conductor(self, scheduler: str, job: str, digest: str, *options: str) -> EngineProcess:
         """A conductor of one job."""
@@ -107,6 +113,18 @@ class Engine:
         for one in reversed(self.processes):
             one.kill()
 
+
+_AS_USER: Final = """
+import os, sys
+from cji_simulator.view import let_others_reach_the_code
+let_others_reach_the_code()
+user = int(sys.argv[1])
+os.setgroups([])
+os.setresgid(user, user, user)
+os.setresuid(user, user, user)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""The folders of this checkout may be closed to other users."""
 
 _CLIENT: Final = """
 import sys
