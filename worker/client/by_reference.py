@@ -21,10 +21,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
+from msgspec import UNSET
 
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
-from worker.audit import ReceiptError, claims_unverified
+from worker.audit import Claims, ReceiptError, claims_unverified
 from worker.audit.compact import key_id_unverified
 from worker.audit.failures import failure_unverified
 from worker.client.attested import AttestedWorker, verify_attestation
@@ -47,7 +48,17 @@ from worker.client.transfer import document, explained, read_blob, segments, upl
 from worker.client.verify import verify_failed, verify_result, verify_stored
 from worker.errors import StartupError
 from worker.fleet import names
-from worker.fleet.documents import EVIDENCE_BYTES, SUBMISSION_BYTES, Failure, Published, evidence_nonce
+from worker.fleet.documents import (
+    EVIDENCE_BYTES,
+    SOURCES_BYTES,
+    SUBMISSION_BYTES,
+    DocumentError,
+    Failure,
+    Published,
+    Sources,
+    decode,
+    evidence_nonce,
+)
 from worker.fleet.store import Blobs, Queue, StoreError
 from worker.fleet.ticket import Ticket
 from worker.job import LIMITS
@@ -82,9 +93,10 @@ class SyncFleetClient:
         self._maa_url = maa_url
         self._credential = credential or default_credential()
 
-    def submit(self, job: SavedJob, *, progress: Progress | None = None) -> None:
+    def submit(self, job: SavedJob, *, in_parts: bool = False, progress: Progress | None = None) -> None:
         """Upload the job's parts and header, then send its ticket. Again after a failure, it continues.
 
+        `in_parts`: without a ticket, which one worker would take; the operator of an engine runs the job.
         `progress` is called with ("sent", bytes). Nothing happens if the ticket was sent before. SpecError for a job
         that has expired or whose id another job has; StorageRefused and Unreachable otherwise.
         """
@@ -104,6 +116,9 @@ class SyncFleetClient:
                 blobs.read(names.header(name), most=SUBMISSION_BYTES) != header
             ):
                 raise SpecError("another job has this id", remedy="Seal the records again, into a new folder.")
+        if in_parts:
+            job.note_ticket()
+            return
         with self._queue() as queue:
             queue.send(Ticket(job=name, header_sha384=job.header.sha384.hex()).encode())
         job.note_ticket()
@@ -172,14 +187,19 @@ class SyncFleetClient:
         # the receipt is genuine, so its lengths bound what is downloaded
         data = read_blob(results, names.result_header(name, published.attempt), LIMITS.header_bytes)
         result_header = parse_result_header(data, header)
-        if len(claims.outputs) != len(result_header.parts):
-            raise Unverified("outputs", "the result header has another number of parts than the receipt")
+        most = {digest.name: digest.bytes for digest in claims.outputs}
+        if [output.name for output in result_header.outputs] != [digest.name for digest in claims.outputs]:
+            raise Unverified("outputs", "the result header has other outputs than the receipt")
+        of_parts = _sources(results, name, published.attempt, len(result_header.parts), claims)
         outputs, total = list[Output](), 0
         try:
-            for number, (part, digest) in enumerate(zip(result_header.parts, claims.outputs, strict=True)):
+            for number, (part, attempt) in enumerate(zip(result_header.parts, of_parts, strict=True)):
                 outputs.append(new_output(part))
-                for data in segments(results, names.output(name, published.attempt, number), digest.bytes):
+                # the shards of an output together have the length in the receipt
+                exact = part.shards == 1
+                for data in segments(results, names.output(name, attempt, number), most[part.name], exact=exact):
                     outputs[-1].add(outputs[-1].segments, data)
+                    most[part.name] -= len(data)
                     total += len(data)
                     if progress is not None:
                         progress("received", total)
@@ -266,6 +286,19 @@ class SyncFleetClient:
                 queue.close()
         except StoreError as error:
             raise explained(error) from error
+
+
+def _sources(results: Blobs, job: str, attempt: str, parts: int, claims: Claims) -> tuple[str, ...]:
+    """The attempt under whose name each part is: of a job in parts, that of the task that wrote it."""
+    if claims.tasks is UNSET:
+        return (attempt,) * parts
+    try:
+        found = decode(read_blob(results, names.sources(job, attempt), SOURCES_BYTES), Sources).attempts
+    except DocumentError:
+        raise Unverified("sources", "the list of the parts cannot be read") from None
+    if len(found) != parts:
+        raise Unverified("sources", "the list has another number of parts than the result header")
+    return found
 
 
 def _without_result(status: JobStatus) -> ClientError:

@@ -50,12 +50,16 @@ def block_bytes(size: int) -> int:
     return max(_BLOCK, -(-size // (_MAX_BLOCKS * _MIB)) * _MIB)
 
 
-def segments(blobs: Blobs, name: str, size: int) -> Iterator[bytes]:
-    """The segments of a stream of this length, the FLOE header before the first. Raises StoreError, Unverified."""
+def segments(blobs: Blobs, name: str, size: int, *, exact: bool = True) -> Iterator[bytes]:
+    """The segments of a stream of this length, or of this at most, the FLOE header before the first.
+
+    Raises StoreError, Unverified.
+    """
     try:
         version = blobs.version(name)
-        if version.size != size:
+        if version.size > size or (exact and version.size != size):
             raise Unverified("outputs", "an output does not have the length in the receipt")
+        size = version.size
         start, length = 0, FLOE_HEADER_BYTES + SEGMENT_BYTES
         while start < size:
             length = min(length, size - start)

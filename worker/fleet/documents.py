@@ -18,6 +18,7 @@ SUBMITTER_CHARACTERS: Final = 512
 SUBMISSION_BYTES: Final = LIMITS.header_bytes + LIMITS.signature_bytes + 4 * SUBMITTER_CHARACTERS + 64
 RECEIPT_BYTES: Final = 80 << 10
 PROGRESS_BYTES: Final = 1024
+SOURCES_BYTES: Final = 1 << 20
 EVIDENCE_BYTES: Final = 1 << 20
 _EVIDENCE: Final = b"cji-reference/1\0"
 
@@ -52,7 +53,13 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     failure: _Jws
 
 
-def encode(document: Progress | Published | Failure) -> bytes:
+class Sources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of a job in parts: the attempt under whose name each output part is, in the order of parts."""
+
+    attempts: tuple[Attempt, ...]
+
+
+def encode(document: Progress | Published | Failure | Sources) -> bytes:
     """The bytes of a JSON document."""
     return msgspec.json.encode(document)
 

@@ -4,7 +4,6 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
 import pyarrow as pa
 
 from cji_simulator.site import Site
@@ -15,9 +14,8 @@ from worker.client.result import parse_result_header
 from worker.compute.parameters import Parameters
 from worker.envelope import output_aad, unwrap_result_key
 from worker.fleet import names
-from worker.fleet.documents import RECEIPT_BYTES, Published, decode
+from worker.fleet.documents import RECEIPT_BYTES, SOURCES_BYTES, Published, Sources, decode
 from worker.fleet.store import Blobs
-from worker.fleet.tasks.published import SOURCES_BYTES, Sources
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["open_parts", "submit_parts"]
@@ -50,7 +48,7 @@ def open_parts(site: Site, container: Container, sealed: SealedJob) -> tuple[Cla
     job, results = sealed.header.job_id.hex(), container("results")
     found = decode(results.read(names.receipt(job), most=RECEIPT_BYTES), Published)
     claims = claims_unverified(found.receipt)
-    sources = msgspec.json.decode(results.read(names.sources(job, found.attempt), most=SOURCES_BYTES), type=Sources)
+    sources = decode(results.read(names.sources(job, found.attempt), most=SOURCES_BYTES), Sources)
     header = parse_result_header(results.read(names.result_header(job, found.attempt), most=_MOST), sealed.header)
     assert header.sha384.hex() == claims.result_header_sha384
     key = unwrap_result_key(site.recipient, next(iter(header.wrapped.values())), sealed.header.sha384)

@@ -3,19 +3,18 @@
 import os
 from collections.abc import Iterator
 
-import msgspec
-
 from worker.errors import Reason, RetryLater
 from worker.errors import Stage as Where
 from worker.fleet import names
-from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Published, decode, encode
+from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Published, Sources, decode, encode
 from worker.fleet.errors import BlobAbsentError
 from worker.fleet.tasks.attempt import ATTEMPT_BYTES, Stores
 from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import PartStream, TaskJob
 from worker.fleet.tasks.messages import RETRY_MS
-from worker.fleet.tasks.published import STATEMENT_BYTES, PublishedAttempt, Sources, read_long
+from worker.fleet.tasks.published import STATEMENT_BYTES, PublishedAttempt, read_long
 from worker.fleet.tasks.sources import published_attempts
+from worker.fleet.ticket import Ticket
 from worker.wire.v1 import worker_pb2 as pb
 
 Attempted = dict[tuple[str, int], tuple[PublishedAttempt, ...]]
@@ -41,10 +40,11 @@ def run(job: TaskJob, *, front: FrontCall, stores: Stores, reading: Stores) -> P
         for stage in job.streams.in_parts.stages
         for number in range(job.streams.tasks[stage.name])
     }
+    front.publish_evidence(Ticket(job=job.name, header_sha384=job.header.sha384.hex()), stores.results)
     receipt = front.finish(_messages(job, attempted, reading))
     attempt = os.urandom(ATTEMPT_BYTES).hex()
     sources = Sources(attempts=_sources(job, attempted))
-    stores.results.create(names.sources(job.name, attempt), msgspec.json.encode(sources))
+    stores.results.create(names.sources(job.name, attempt), encode(sources))
     stores.results.create(names.result_header(job.name, attempt), job.plan.result_header)
     stores.results.create(names.receipt(job.name), encode(Published(attempt=attempt, receipt=receipt)))
     published = published_receipt(job, stores)

@@ -13,7 +13,10 @@ import grpc
 
 from worker.errors import REASONS, Reason, Refusal, RetryLater
 from worker.errors import Stage as Where
-from worker.fleet.front import Front, FrontAwayError, explained
+from worker.fleet.attempt import publish_evidence
+from worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
+from worker.fleet.store import Blobs
+from worker.fleet.ticket import Ticket
 from worker.wire.v1 import worker_pb2 as pb
 
 _AWAY_MS: Final = 2000
@@ -56,6 +59,13 @@ class FrontCall:
         if done is None:
             raise Refusal(Reason.INTERNAL, stage=Where.RECEIPT)
         return done
+
+    def publish_evidence(self, ticket: Ticket, results: Blobs) -> None:
+        """Put this worker's evidence for a job beside its results. Raises Refusal, StoreError."""
+        try:
+            publish_evidence(ticket, front=self._front, results=results)
+        except (FrontAwayError, FrontRefusedError) as error:
+            raise _refused(error) from None
 
     def finish(self, requests: Iterator[pb.FinishTasksRequest]) -> str:
         """The receipt of a job in parts. Raises Refusal, and whatever `requests` raises."""
@@ -116,8 +126,11 @@ class _Sending(Iterator[T]):
 
 
 def _refusal(error: grpc.RpcError) -> Refusal:
-    """The refusal in the status of a call; NOT_READY for a front that does not answer."""
-    found = explained(error)
+    return _refused(explained(error))
+
+
+def _refused(found: FrontAwayError | FrontRefusedError) -> Refusal:
+    """The refusal of a call; NOT_READY for a front that does not answer."""
     if isinstance(found, FrontAwayError):
         return RetryLater(Reason.NOT_READY, stage=Where.OPEN, after_ms=_AWAY_MS)
     if REASONS[found.reason].retryable:

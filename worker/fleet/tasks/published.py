@@ -21,7 +21,6 @@ MAX_ATTEMPTS: Final = 4  # those of which the keyholder takes statements
 _ATTEMPTS_BYTES: Final = MAX_ATTEMPTS * 512
 STATEMENT_BYTES: Final = 2 << 20
 PLAN_BYTES: Final = STATEMENT_BYTES + (LIMITS.header_bytes << 2)
-SOURCES_BYTES: Final = 1 << 20
 _READ_BYTES: Final = LIMITS.segment_bytes
 
 _Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -50,12 +49,6 @@ class PublishedPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     plan: Annotated[bytes, Meta(max_length=LIMITS.header_bytes << 1)]
     by: PublishedAttempt
     statement: Annotated[str, Meta(max_length=STATEMENT_BYTES)]
-
-
-class Sources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The attempt under whose name each output part is, in the order of parts."""
-
-    attempts: tuple[Attempt, ...]
 
 
 def attempts(blobs: Blobs, name: str) -> tuple[PublishedAttempt, ...]:
