@@ -54,7 +54,7 @@ class Display:
 def show_estimate(costs: Estimate) -> None:
     """Print what a job is expected to cost."""
     click.echo(
-        f"{costs.rows:,} rows in {costs.shards} shards on {costs.cells} cells. Estimate: about {costs.tasks} tasks,"
+        f"{costs.rows:,} rows in {costs.shards} shards on {costs.cells} cells. Estimate: {costs.tasks} tasks and more,"
         f" {costs.cpu_seconds / _SECONDS_PER_HOUR:.2f} CPU hours, {_duration(costs.wall_seconds)},"
         f" {costs.shuffle_bytes / _MIB:,.0f} MiB of shuffle, {costs.bytes_read / _MIB:,.0f} MiB read."
     )

@@ -17,9 +17,7 @@ def attempt(number: int) -> PublishedAttempt:
     return PublishedAttempt(attempt=f"{number:032x}", statement_sha256="0e" * 32, bytes_in=1, bytes_out=2, seconds=0.5)
 
 
-@pytest.mark.parametrize(
-    ("streams", "held"), [(1, 1 << 20), (7, 0), (7, 3_000), (40, 1 << 20), (3, 1)], ids=str
-)
+@pytest.mark.parametrize(("streams", "held"), [(1, 1 << 20), (7, 0), (7, 3_000), (40, 1 << 20), (3, 1)], ids=str)
 def test_streams_come_back_whole_however_they_were_interleaved(storage: Storage, streams: int, held: int) -> None:
     """The slow twin: a list of bytes for each stream."""
     chance, blobs = random.Random(streams * 1000 + held), storage.blobs("shuffle")
