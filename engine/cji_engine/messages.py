@@ -124,7 +124,7 @@ def read_answer(read: Callable[[int], bytes], *, progress: ProgressCallback = la
             raise MessageError(f"a message of {length} bytes")
         try:
             message = _MESSAGE.decode(_exactly(read, length))
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             raise MessageError("a message that is not of this protocol") from error
         match [one for one in (message.progress, message.done, message.refused) if one is not None]:
             case [(str(step), int(per_cent))]:
