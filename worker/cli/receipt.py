@@ -6,15 +6,17 @@ from typing import Final
 
 import click
 import msgspec
+from msgspec import UnsetType
 
 from attestation import Trust
-from worker.audit import CryptoModule, ReceiptError, VerifiedReceipt, verify_sequence
+from worker.audit import CryptoModule, ReceiptError, TasksClaim, VerifiedReceipt, verify_sequence
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import AT, time_of
 from worker.cli.reference_values import PROFILE, reference_values
 from worker.client import Unverified
 from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
 from worker.client.errors import SpecError
+from worker.client.statements import verify_statements
 from worker.client.verify import verify_stored
 from worker.errors import Refusal
 from worker.fips import NOT_VALIDATED
@@ -34,6 +36,9 @@ def receipt() -> None:
 @click.option(
     "--expect-header", "headers", type=FILE, multiple=True, help="header.bin of a job whose receipt must be present."
 )
+@click.option(
+    "--statements", type=FILE, help="All statements of the tasks of a job in parts, one per line, in their order."
+)
 @PROFILE
 @AT
 @click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
@@ -45,6 +50,7 @@ def verify(
     files: tuple[Path, ...],
     evidence: Path,
     headers: tuple[Path, ...],
+    statements: Path | None,
     profile: Path | None,
     *,
     at: str | None,
@@ -54,13 +60,15 @@ def verify(
     """Verify receipts against the evidence of the machine that signed them. Uses no network.
 
     The evidence must chain to the vendor's roots at a time that it proves, and its quote must bind the signing key;
-    with --expect-header, the receipt must be for exactly that job. What nobody checked is listed after the receipt. A
+    with --expect-header, the receipt must be for exactly that job; with --statements, the one receipt must be that of
+    a job in parts with exactly these tasks. What nobody checked is listed after the receipt. A
     receipt that fails is reported with the wrong claim and exit status 3.
 
     \b
     Examples:
       cji receipt verify out/receipt.jws --evidence out/evidence.json --expect-header out/header.bin
       cji receipt verify all.jws --evidence evidence.json --sequence     # one receipt per line
+      cji receipt verify out/receipt.jws --evidence out/evidence.json --statements out/statements.jws
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     data = evidence.read_bytes()
     trust = trust_named(context, evidence_cloud(data))
@@ -73,9 +81,11 @@ def verify(
             verify_sequence(verified)
         except ReceiptError as error:
             raise Unverified(error.field, str(error)) from None
+    if statements is not None:
+        _verify_tasks(verified, statements)
     for one in verified:
         known = bytes.fromhex(one.claims.job_id) in expected
-        unchecked = _unchecked(attested, header=known, sequence=sequence)
+        unchecked = _unchecked(attested, one, header=known, sequence=sequence, statements=statements is not None)
         if as_json:
             click.echo(msgspec.json.encode({"claims": one.claims, "not_checked": unchecked}))
         else:
@@ -114,13 +124,25 @@ def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Heade
     return verified
 
 
-def _unchecked(attested: AttestedWorker, *, header: bool, sequence: bool) -> dict[str, str]:
+def _verify_tasks(verified: list[VerifiedReceipt], statements: Path) -> None:
+    if len(verified) != 1:
+        raise SpecError("--statements needs exactly one receipt", remedy="Verify the receipt of that job alone.")
+    verify_statements(verified[0], _lines(statements))
+
+
+def _unchecked(
+    attested: AttestedWorker, one: VerifiedReceipt, *, header: bool, sequence: bool, statements: bool
+) -> dict[str, str]:
     """By check or subject, what this verification does not show."""
     found = {check.id: check.finding for check in attested.unchecked}
     if not header:
         found["job"] = "whether it is the job that was sealed: give --expect-header"
     if not sequence:
         found["sequence"] = "whether receipts are missing: give all of a worker and --sequence"
+    if isinstance(one.claims.tasks, TasksClaim):
+        found["workers"] = "evidence of the workers that ran tasks, but for the one that finished the job"
+        if not statements:
+            found["tasks"] = "the statements of its tasks: give --statements"
     return found
 
 
@@ -128,6 +150,16 @@ def _fips(module: CryptoModule) -> str:
     mode = "approved mode" if module.mode == "approved" else "not in an approved mode"
     certificate = "not validated" if module.certificate == NOT_VALIDATED else f"certificate {module.certificate}"
     return f"{module.name} {module.version}, {mode}, {certificate}"
+
+
+def _tasks(tasks: TasksClaim | UnsetType) -> dict[str, str]:
+    """Of a job in parts: its tasks, and the workers that ran them."""
+    if not isinstance(tasks, TasksClaim):
+        return {}
+    nodes = ", ".join(
+        f"{node.worker} ({node.tee}, {node.region}, {node.evidence_sha384[:16]}…)" for node in tasks.nodes
+    )
+    return {"tasks": f"{tasks.statements}, root {tasks.root_sha256}, plan {tasks.plan_sha384[:16]}…", "ran on": nodes}
 
 
 def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust, unchecked: dict[str, str]) -> str:
@@ -150,6 +182,7 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust, unche
         "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
         "risks": f"accepted by the operator: {', '.join(claims.accepted_advisories) or 'none'}",
         "policy": claims.policy_sha384,
+        **_tasks(claims.tasks),
     }
     lines = [f"  {name:8} {json.dumps(value)[1:-1]}" for name, value in rows.items()]
     missing = [f"    {name:8} {json.dumps(text)[1:-1]}" for name, text in unchecked.items()]
