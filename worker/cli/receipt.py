@@ -48,11 +48,11 @@ def receipt() -> None:
 def verify(
     context: click.Context,
     files: tuple[Path, ...],
+    *,
     evidence: Path,
     headers: tuple[Path, ...],
     statements: Path | None,
     profile: Path | None,
-    *,
     at: str | None,
     sequence: bool,
     as_json: bool,

@@ -5,7 +5,6 @@ One pool serves all tests. What a fleet alters is refused by a worker that then 
 
 import json
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ import grpc
 import pyarrow as pa
 import pytest
 from cji_simulator.raw import RawWorker, until
-from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
 
-from tests.support.task_driver import Node, PartsJob, Refused, nodes, sharded
+from tests.support.task_driver import Node, PartsJob, Refused, sharded
 from worker.audit import (
     JobAdmitted,
     JobCompleted,
@@ -45,12 +43,6 @@ from worker.wire.v1 import worker_pb2 as pb
 pytestmark = pytest.mark.timeout(300)
 ROWS = 3000
 MASKED = Deidentify(columns={"last": "keep", "first": Mask(keep_first=1, with_="*"), "SOC": "drop"})
-
-
-@pytest.fixture(scope="module")
-def pool(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
-    with nodes(tmp_path_factory.mktemp("pool"), azure, count=2) as started:
-        yield started
 
 
 def table(rows: int = ROWS) -> dict[str, pa.Table]:
