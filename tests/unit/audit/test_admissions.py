@@ -85,7 +85,7 @@ def test_a_trail_with_a_task_out_of_order_is_refused(tmp_path: Path, digest: byt
     """After the admission of the whole job, or under another header, a task cannot be admitted."""
     job_id = bytes([1]) * 16
     head, lines = GENESIS, list[bytes]()
-    events = (
+    events: list[Event] = (
         [task(job_id), task(job_id, digest)] if any(digest) else [audit_events.admitted(job_id, digest), task(job_id)]
     )
     for event in events:
