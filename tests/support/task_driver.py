@@ -50,6 +50,9 @@ socket = "{socket}"
 blob_url = "https://storage.invalid"
 queue_url = "https://storage.invalid"
 state = "{state}"
+
+[limits]
+idle_seconds = 600
 """
 
 Segments = list[bytes]
