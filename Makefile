@@ -7,7 +7,7 @@ SOAK ?= 60
 # tests of running workers wait most of their time.
 TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 1) --dist loadfile --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults mutants coverage bench oscal fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults mutants coverage bench oscal fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ soak: setup ## random faults at random steps of jobs for SOAK=60 minutes, as roo
 
 sink-faults: setup ## 900 faults of sinks, 100 deaths of their deliverer: no event lost or doubled, minutes; SEED=1 repeats a run
 	@$(PY) -m tests.support.sink_faults $(if $(SEED),--seed $(SEED))
+
+fleet-faults: setup ## 4 workers, 120 jobs, deaths at every named step and at random, as root, minutes; SEED=1 repeats a run
+	@$(PY) -m tests.support.fleet_faults $(if $(SEED),--seed $(SEED))
 
 mutants: setup ## remove each check of attestation, one at a time: a test must fail
 	@$(PY) -m tools.mutants

@@ -16,7 +16,7 @@ ClientId = Annotated[str, Meta(pattern=r"^[0-9a-fA-F-]{36}\Z")]
 _Path = Annotated[str, Meta(min_length=1, max_length=1024)]
 _SocketPath = Annotated[str, Meta(min_length=1, max_length=100)]
 RENEWALS: Final = 3
-"""Renewals of a lease in its time."""
+"""Renewals of a lease before it ends."""
 
 
 class FleetSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

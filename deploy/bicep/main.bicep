@@ -96,6 +96,15 @@ module identity 'identity.bicep' = {
   }
 }
 
+// The fleet process reads and writes sealed blobs with an identity of its own, see fleet.bicep.
+module fleetIdentity 'identity.bicep' = {
+  name: 'fleet-identity'
+  params: {
+    name: '${prefix}-fleet'
+    location: location
+  }
+}
+
 module attestation 'attestation.bicep' = {
   name: 'attestation'
   params: {
@@ -138,6 +147,7 @@ module scaleSet 'scaleset.bicep' = {
     zones: zones
     workerImageId: workerImageId
     identityId: identity.outputs.id
+    fleetIdentityId: fleetIdentity.outputs.id
     subnetId: workerSubnetId
     clientAddressPrefixes: clientAddressPrefixes
     workerPort: workerPort
@@ -152,4 +162,7 @@ output attestationAuthority string = attestation.outputs.authority
 output vaultUri string = vault.outputs.uri
 output keyUriWithVersion string = key.outputs.keyUriWithVersion
 output identityClientId string = identity.outputs.clientId
+output identityPrincipalId string = identity.outputs.principalId
+output fleetClientId string = fleetIdentity.outputs.clientId
+output fleetPrincipalId string = fleetIdentity.outputs.principalId
 output scaleSetId string = scaleSet.outputs.id

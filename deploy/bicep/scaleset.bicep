@@ -23,6 +23,9 @@ param workerImageId string
 @description('Resource id of the worker\'s user-assigned identity.')
 param identityId string
 
+@description('Resource id of the fleet processes\' user-assigned identity.')
+param fleetIdentityId string
+
 @description('Resource id of the subnet of the workers.')
 param subnetId string
 
@@ -128,6 +131,7 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
     type: 'UserAssigned'
     userAssignedIdentities: {
       '${identityId}': {}
+      '${fleetIdentityId}': {}
     }
   }
   properties: {

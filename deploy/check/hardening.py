@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deploy.check.bicep import Resource, Template
+from deploy.check.roles import role_problems
 from deploy.check.values import Expression, Value, at
 
 __all__ = ["RULES", "Rule", "hardening_problems"]
@@ -21,21 +22,30 @@ _KEY: Final = "Microsoft.KeyVault/vaults/keys"
 _VM: Final = "properties.virtualMachineProfile"
 # operations of the public key alone; the private ones would work inside the vault without attestation
 _PUBLIC_KEY_OPERATIONS: Final = ("wrapKey", "encrypt", "verify")
-_RELEASE_USER_ROLE: Final = "08bbd89e-9f13-488c-ac41-acfcb10c90ab"
+_STORAGE: Final = "Microsoft.Storage/storageAccounts"
+_BLOBS: Final = f"{_STORAGE}/blobServices"
+_LEDGER_POLICY: Final = f"{_BLOBS}/containers/immutabilityPolicies"
+_MASTER_VAULT: Final = ("vault.bicep",)
+_MASTER_KEY: Final = ("key.bicep",)
+_STORAGE_KEY: Final = ("storageKey.bicep",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """In every resource of `type_name`, each value at `path` is one of `allowed`; `why` is shown on failure."""
+    """In every resource of `type_name`, each value at `path` is one of `allowed`; `why` is shown on failure.
+
+    With `files`, the rule is for the resources in these templates.
+    """
 
     type_name: str
     path: str
     allowed: Sequence[str | int | bool]
     why: str
+    files: Sequence[str] = ()
 
 
-def _rule(type_name: str, path: str, allowed: str | int | bool, why: str) -> Rule:
-    return Rule(type_name=type_name, path=path, allowed=(allowed,), why=why)
+def _rule(type_name: str, path: str, allowed: str | int | bool, why: str, *, files: Sequence[str] = ()) -> Rule:
+    return Rule(type_name=type_name, path=path, allowed=(allowed,), why=why, files=files)
 
 
 RULES: Final = (
@@ -69,15 +79,50 @@ RULES: Final = (
     _rule(_VAULT, "properties.enableSoftDelete", True, "a deleted key is every sealed record lost"),
     _rule(_VAULT, "properties.publicNetworkAccess", "Disabled", "private access only"),
     _rule(_VAULT, "properties.networkAcls.defaultAction", "Deny", "private access only"),
-    _rule(_VAULT, "properties.networkAcls.bypass", "None", "private access only"),
+    _rule(_VAULT, "properties.networkAcls.bypass", "None", "private access only", files=_MASTER_VAULT),
     _rule(_KEY, "properties.kty", "RSA-HSM", "release needs an HSM-backed key; the envelope needs RSA"),
     Rule(type_name=_KEY, path="properties.keySize", allowed=(3072, 4096), why="RSA below 3072 bits is refused"),
-    _rule(_KEY, "properties.attributes.exportable", True, "a key that is not exportable cannot be released"),
+    _rule(
+        _KEY,
+        "properties.attributes.exportable",
+        True,
+        "a key that is not exportable cannot be released",
+        files=_MASTER_KEY,
+    ),
     Rule(
         type_name=_KEY,
         path="properties.keyOps",
         allowed=_PUBLIC_KEY_OPERATIONS,
         why="a private operation in the vault would go round attestation",
+        files=_MASTER_KEY,
+    ),
+    _rule(_KEY, "properties.attributes.exportable", False, "the key of the disks never leaves", files=_STORAGE_KEY),
+    _rule(_STORAGE, "properties.allowSharedKeyAccess", False, "an account key has every right and no owner"),
+    _rule(_STORAGE, "properties.allowBlobPublicAccess", False, "private access only"),
+    _rule(_STORAGE, "properties.publicNetworkAccess", "Disabled", "private access only"),
+    _rule(_STORAGE, "properties.networkAcls.defaultAction", "Deny", "private access only"),
+    _rule(_STORAGE, "properties.networkAcls.bypass", "None", "private access only"),
+    _rule(_STORAGE, "properties.supportsHttpsTrafficOnly", True, "TLS only"),
+    Rule(type_name=_STORAGE, path="properties.minimumTlsVersion", allowed=("TLS1_2", "TLS1_3"), why="TLS 1.2 or later"),
+    _rule(_STORAGE, "properties.allowCrossTenantReplication", False, "sealed records stay in the tenant"),
+    _rule(_STORAGE, "properties.allowedCopyScope", "PrivateLink", "no copies to accounts outside the network"),
+    _rule(_STORAGE, "properties.isLocalUserEnabled", False, "Microsoft Entra's identities only"),
+    _rule(_STORAGE, "properties.isSftpEnabled", False, "Microsoft Entra's identities only"),
+    _rule(_STORAGE, "properties.encryption.keySource", "Microsoft.Keyvault", "the agency holds the key"),
+    _rule(_STORAGE, "properties.encryption.requireInfrastructureEncryption", True, "encrypted twice at rest"),
+    _rule(_STORAGE, "properties.encryption.services.queue.keyType", "Account", "tickets under the agency's key"),
+    _rule(_BLOBS, "properties.isVersioningEnabled", True, "a receipt that is replaced must stay readable"),
+    _rule(_BLOBS, "properties.deleteRetentionPolicy.enabled", True, "a deleted result can be restored"),
+    _rule(_BLOBS, "properties.containerDeleteRetentionPolicy.enabled", True, "a deleted container can be restored"),
+    _rule(f"{_BLOBS}/containers", "properties.publicAccess", "None", "private access only"),
+    _rule(_LEDGER_POLICY, "parent", "ledger", "an entry that can be deleted lets a job run again"),
+    _rule(_LEDGER_POLICY, "properties.allowProtectedAppendWrites", False, "an entry is written once"),
+    _rule(_LEDGER_POLICY, "properties.allowProtectedAppendWritesAll", False, "an entry is written once"),
+    _rule(
+        "Microsoft.Insights/autoscalesettings",
+        "properties.profiles.rules.metricTrigger.metricName",
+        "ApproximateMessageCount",
+        "the number of workers follows the waiting tickets",
     ),
 )
 
@@ -86,43 +131,31 @@ def hardening_problems(templates: Sequence[Template]) -> Iterator[str]:
     """Deviations from the rules, over all templates together."""
     resources = [(template.name, resource) for template in templates for resource in template.resources]
     for rule in RULES:
-        subjects = [(name, resource) for name, resource in resources if _is(resource, rule.type_name)]
+        subjects = [
+            (name, resource)
+            for name, resource in resources
+            if _is(resource, rule.type_name) and (not rule.files or name in rule.files)
+        ]
         if not subjects:
             yield f"no {rule.type_name} anywhere ({rule.path} must be {_either(rule.allowed)})"
         for name, resource in subjects:
             for value in _flat(at(resource.body, rule.path)):
-                # bool is an int to Python, and 1 is not true to Azure
-                if not any(type(value) is type(allowed) and value == allowed for allowed in rule.allowed):
+                if not any(_same(value, allowed) for allowed in rule.allowed):
                     yield f"{name}:{resource.line}: {rule.path} must be {_either(rule.allowed)}: {rule.why}"
     for name, resource in resources:
         if resource.type_name.partition("@")[0].lower() == "microsoft.network/publicipaddresses":
             yield f"{name}:{resource.line}: a public address: workers are reached over the private network"
         if "publicIPAddressConfiguration" in repr(resource.body):
             yield f"{name}:{resource.line}: a public address on an interface: private network only"
-    yield from _role_problems(templates)
+    yield from role_problems(templates)
 
 
-def _role_problems(templates: Sequence[Template]) -> Iterator[str]:
-    """Require exactly one role assignment, on the key itself, which can only release."""
-    found = [
-        (template, resource)
-        for template in templates
-        for resource in template.resources
-        if _is(resource, "Microsoft.Authorization/roleAssignments")
-    ]
-    if len(found) != 1:
-        yield f"{len(found)} role assignments; exactly one is needed: release of the key to the worker's identity"
-    for template, resource in found:
-        where = f"{template.name}:{resource.line}"
-        keys = {other.symbol for other in template.resources if _is(other, _KEY)}
-        scope = resource.body.get("scope")
-        if not (isinstance(scope, Expression) and scope.source in keys):
-            yield f"{where}: the role must be scoped to the key, not to the vault or wider"
-        for role in at(resource.body, "properties.roleDefinitionId"):
-            source = role.source if isinstance(role, Expression) else str(role)
-            variable = template.variables.get(source)
-            if _RELEASE_USER_ROLE not in (source if variable is None else (variable.text or b"").decode()):
-                yield f"{where}: the role must be Key Vault Crypto Service Release User ({_RELEASE_USER_ROLE})"
+def _same(value: Value, allowed: str | int | bool) -> bool:
+    """Whether the value is this literal; of `parent`, whether it is the resource of this name."""
+    if isinstance(value, Expression):
+        return value.source == allowed and value.kind is None
+    # bool is an int to Python, and 1 is not true to Azure
+    return type(value) is type(allowed) and value == allowed
 
 
 def _is(resource: Resource, type_name: str) -> bool:

@@ -20,7 +20,8 @@ from deploy.check.units import check_sysusers, check_unit
 
 __all__ = ["run"]
 
-_ENTRY: Final = "main.bicep"
+_ENTRIES: Final = {"main.bicep": "main.parameters.example.json", "fleet.bicep": "fleet.parameters.example.json"}
+"""What is deployed, with its example parameters; every other template is a module."""
 _POLICY: Final = "../policy/release-policy.json"  # as the templates write it
 
 
@@ -105,11 +106,11 @@ def _together(folder: Path, templates: dict[str, Template]) -> Iterator[Outcome]
     for name, template in templates.items():
         if template.modules:
             yield judged("bicep: wiring", name, wiring_problems(template, templates))
-    example = folder / "main.parameters.example.json"
-    if _ENTRY in templates and example.is_file():
-        yield judged(
-            "bicep: parameters file", example.name, parameter_file_problems(templates[_ENTRY], example.read_bytes())
-        )
-    else:
-        yield judged("bicep: parameters file", example.name, [f"{_ENTRY} or {example.name} is missing"])
+    for entry, name in _ENTRIES.items():
+        example = folder / name
+        if entry in templates and example.is_file():
+            problems = list(parameter_file_problems(templates[entry], example.read_bytes()))
+        else:
+            problems = [f"{entry} or {name} is missing"]
+        yield judged("bicep: parameters file", name, problems)
     yield judged("bicep: hardening", folder.name, hardening_problems(list(templates.values())))

@@ -49,6 +49,7 @@ _WORKER: Final = (
     (r"ReadWritePaths=/run/cji-door /var/lib/cji", "the front makes its socket in the door's folder; trail and ledger"),
     (r"SupplementaryGroups=tss cji-trail", "the worker reads what the deliverer states about the trail"),
     (r"ReadWritePaths=/run/cji-status", "the control process makes its status socket in the console's folder"),
+    (r"ReadWritePaths=-/run/cji-fleet", "the front makes its second socket in the fleet's folder"),
 )
 _DOOR: Final = (
     (
@@ -83,6 +84,25 @@ _AUDIT: Final = (
     (r"LimitCORE=0", "a core file has tokens of the identity"),
     (r"MemoryMax=\S+", "what services make it hold is bounded"),
 )
+_FLEET: Final = (
+    (r"LoadCredential=worker\.toml:/etc/cji/worker\.toml", "it needs no right to a file of the worker"),
+    (
+        r"ExecStart=/\S+/cji fleet run --config \$\{CREDENTIALS_DIRECTORY\}/worker\.toml",
+        "the fleet process is the unit's only program",
+    ),
+    (r"User=cji-fleet", "the fleet process is a user of its own"),
+    (r"Group=cji-fleet", "its group alone may enter the folder of the front's second socket"),
+    (r"ReadWritePaths=/var/lib/cji-fleet", "its state is all that it writes"),
+    (r"InaccessiblePaths=.*-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"InaccessiblePaths=.*-/run/cji-door .*", "it does not call the TLS door"),
+    (r"PrivateDevices=yes", "it has no TPM"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "it reaches storage by the private network and nothing else"),
+    (r"LimitCORE=0", "a core file has tokens of the identity"),
+    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+    (r"TimeoutStopSec=\S+", "attempts may finish"),
+)
 _CONSOLE: Final = (
     (r"ExecStart=/\S+/cji console --config /etc/cji/console\.toml", "the console is the unit's only program"),
     (r"User=cji-console", "the console is a user of its own"),
@@ -102,6 +122,7 @@ _NEEDED: Final = {
     "cji-worker.service": _WORKER,
     "cji-door.service": _DOOR,
     "cji-audit.service": _AUDIT,
+    "cji-fleet.service": _FLEET,
     "cji-console.service": _CONSOLE,
 }
 

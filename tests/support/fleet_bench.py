@@ -15,14 +15,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import msgspec
 import pyarrow as pa
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.raw import until
@@ -32,10 +32,10 @@ from cji_simulator.worker import PROGRAM, Worker
 from click.testing import CliRunner
 
 from tests.support.fault_bench import alive, audit_says
-from tests.support.fleet_process import STEP
+from tests.support.fleet_process import HALTED, STEP
 from tests.support.fleet_storage import Storage
 from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
-from worker.audit.failures import FailureClaims
+from worker.audit.failures import FailureClaims, failure_unverified
 from worker.cli import build
 from worker.client import INPUT_NAME, SealedJob, load_profile
 from worker.client.parts import open_part
@@ -47,6 +47,7 @@ from worker.fleet.store import Blobs
 from worker.fleet.ticket import Ticket
 from worker.wire.v1 import worker_pb2 as pb
 
+_T = TypeVar("_T")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _MOST: Final = 1 << 24
 
@@ -101,8 +102,16 @@ class Member:
         until(lambda: not any(map(alive, pids.values())))
 
     def died(self) -> bool:
-        """Whether the fleet process has ended."""
+        """Whether the fleet process has ended; one that stands at its step is killed."""
+        marker = self.files.folder / "fleet" / HALTED
+        if marker.exists():
+            self.kill_fleet()
+            marker.unlink()
         return self.fleet is None or self.fleet.poll() is not None
+
+    def unfinished(self) -> list[Path]:
+        """The attempts that its fleet process has not finished."""
+        return list((self.files.folder / "fleet" / "attempts").iterdir())
 
     def stop(self) -> None:
         """Drain both."""
@@ -127,6 +136,7 @@ class Pool:
         """`fleet` has further keys of [fleet]."""
         self.storage = storage
         self.jobs: dict[str, tuple[SealedJob, pa.Table]] = {}
+        self._aside: dict[str, SealedJob] = {}
         self._cleanup = ExitStack()
         self._fleet = {"lease_seconds": 3, "poll_seconds": 0.1, "tries": 5, "drain_seconds": 20, **fleet}
         self._blobs, self._results = storage.blobs("jobs"), storage.blobs("results")
@@ -149,15 +159,7 @@ class Pool:
     @property
     def site(self) -> Site:
         """The first worker as its submitter sees it."""
-        first = self.members[0]
-        assert first.worker is not None
-        return Site(
-            simulation=first.azure,
-            cmk=first.cmk,
-            files=first.files,
-            worker=first.worker,
-            profile=load_profile(first.files.profile),
-        )
+        return self.site_of(self.members[0])
 
     def seal(self, rows: int = 20, **changes: Any) -> str:
         """A sealed job and its parts in Blob Storage; returns its id. No ticket is sent."""
@@ -170,11 +172,41 @@ class Pool:
         self.put_header(job, sealed.header.data, sealed.signature)
         return job
 
+    def seal_aside(self) -> str:
+        """A sealed job that `check` knows nothing of."""
+        job = self.seal()
+        self._aside[job] = self.jobs.pop(job)[0]
+        return job
+
+    def aside(self, job: str) -> SealedJob:
+        """The job."""
+        return self._aside[job]
+
+    def segments(self, job: str) -> list[bytes]:
+        """The segments of its part, which is small."""
+        return [self._blobs.read(names.part(job, 0), most=_MOST)]
+
+    def site_of(self, member: Member) -> Site:
+        """A member of the pool as its submitter sees it."""
+        assert member.worker is not None
+        profile = msgspec.structs.replace(load_profile(self._first.profile), target=member.files.target)
+        return Site(simulation=member.azure, cmk=member.cmk, files=member.files, worker=member.worker, profile=profile)
+
+    def send_aside(self, job: str) -> None:
+        """Send its ticket."""
+        self._queue.send(Ticket(job=job, header_sha384=self._aside[job].header.sha384.hex()).encode())
+
     def put_header(self, job: str, header: bytes, signature: bytes, submitter: str | None = None) -> None:
         """Write a submission."""
         named = self.members[0].files.agency.san if submitter is None else submitter
         found = pb.Submission(header=header, signature=signature, submitter=named)
         self._blobs.write(names.header(job), found.SerializeToString())
+
+    def damage(self, job: str) -> None:
+        """Flip the last bit of its part."""
+        name = names.part(job, 0)
+        data = self._blobs.read(name, most=_MOST)
+        self._blobs.write(name, data[:-1] + bytes([data[-1] ^ 1]))
 
     def send(self, job: str) -> None:
         """Send the ticket of a sealed job."""
@@ -235,13 +267,9 @@ class Pool:
 
     def claims_of_failure(self, job: str) -> FailureClaims:
         """The claims of a failure receipt, of which `check` found the line in a trail."""
-        import msgspec
-
-        from worker.jose import b64url_decode
-
         failure = self.failure(job)
         assert failure is not None
-        return msgspec.json.decode(b64url_decode(failure.failure.split(".")[1]), type=FailureClaims)
+        return failure_unverified(failure.failure)
 
     def _trail_is_sound(self, member: Member) -> None:
         checked = CliRunner().invoke(build(member.azure.trust), ["audit", "verify", str(member.files.audit)])
@@ -284,7 +312,9 @@ class Pool:
             self._text = self._first.config.read_text()
             files = self._first
         else:
-            shutil.copytree(self._first.folder, home, ignore=shutil.ignore_patterns("state", "*.log", "*.door"))
+            shutil.copytree(
+                self._first.folder, home, ignore=shutil.ignore_patterns("state", "fleet", "*.log", "*.door")
+            )
             (home / "state").mkdir(mode=0o700)
             files = replace(
                 self._first,
@@ -328,11 +358,5 @@ def _digest(receipt: str) -> str:
     return hashlib.sha384(receipt.rpartition(".")[0].encode()).hexdigest()
 
 
-def _read(results: Blobs, name: str, kind: type[Any]) -> Any:
+def _read(results: Blobs, name: str, kind: type[_T]) -> _T | None:
     return decode(results.read(name, most=_MOST), kind) if results.exists(name) else None
-
-
-def settle(member: Member, seconds: float = 30) -> None:
-    """Wait until its fleet process has died at its step."""
-    until(member.died, seconds=seconds)
-    time.sleep(0)

@@ -8,6 +8,7 @@ its name the moment after.
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,8 @@ from worker.service_rights import confine
 
 STEP: Final = "CJI_TEST_FLEET_STEP"
 """Name of an environment variable."""
+HALTED: Final = "halted"
+"""File in the state folder."""
 _SEAMS: Final[tuple[tuple[type, str], ...]] = (
     (Queue, "receive"),
     (Queue, "send"),
@@ -35,6 +38,7 @@ _SEAMS: Final[tuple[tuple[type, str], ...]] = (
     (Blobs, "create"),
     (Blobs, "stage"),
     (Blobs, "commit"),
+    (Front, "attest"),
     (Front, "run"),
     (Front, "supersede"),
     (Front, "failure"),
@@ -47,6 +51,8 @@ STEPS: Final = (
     "read:header",
     "begin",
     "begin+",
+    "attest",
+    "create:evidence+",
     "run",
     "read_range:parts",
     "create:result-header",
@@ -71,12 +77,24 @@ def _named(method: str, args: tuple[Any, ...]) -> str:
     if method not in _BY_NAME:
         return method
     name = str(args[0])
-    kind = next((each for each in ("parts", "result-header", "receipt", "failure", "header") if each in name), "other")
+    kind = next(
+        (each for each in ("parts", "evidence", "result-header", "receipt", "failure", "header") if each in name),
+        "other",
+    )
     return f"{method}:{kind}"
 
 
-def kill_at(step: str) -> None:
-    """End this process with SIGKILL when it comes to this step."""
+def halt_at(step: str, marker: Path) -> None:
+    """Stand still when this process comes to this step, and make a file: whoever waits for it sends SIGKILL.
+
+    The confined process may send no signal, to itself neither.
+    """
+
+    def halt() -> None:
+        marker.touch()
+        while True:
+            time.sleep(60)
+
     for owner, method in _SEAMS:
         inner: Callable[..., Any] = getattr(owner, method)
 
@@ -85,10 +103,10 @@ def kill_at(step: str) -> None:
         ) -> Any:
             name = _named(_method, args)
             if name == step:
-                os.kill(os.getpid(), signal.SIGKILL)
+                halt()
             answer = _inner(self, *args, **keywords)
-            if f"{name}+" == step and answer is not None | (_method != "receive"):
-                os.kill(os.getpid(), signal.SIGKILL)
+            if f"{name}+" == step and (answer is not None or _method != "receive"):
+                halt()
             return answer
 
         setattr(owner, method, wrapped)
@@ -96,10 +114,10 @@ def kill_at(step: str) -> None:
 
 def main() -> None:
     """Run the process."""
-    if step := os.environ.get(STEP):
-        kill_at(step)
     settings = load(Path(sys.argv[1]))
     found = settings.fleet
+    if step := os.environ.get(STEP):
+        halt_at(step, Path(found.state) / HALTED)
     fleet = Fleet(settings, identity=lambda _: StorageCredential())
     if os.geteuid() == 0:
         os.setgroups([FLEET_USER])

@@ -10,7 +10,6 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from tests.support.azurite import Azurite, StorageCredential, azurite
-from worker.config_fleet import FleetSection, LedgerSection
 from worker.fleet.store import Blobs, Queue
 
 CONTAINERS: Final = ("jobs", "results", "ledger", "shuffle")
@@ -33,20 +32,10 @@ class Storage:
         """One queue."""
         return Queue(self.azurite.queue_url, name, credential=StorageCredential(), ca_file=str(self.azurite.ca_file))
 
-    def fleet(self, socket: Path, state: Path, **changes: int) -> FleetSection:
-        """The section of a worker in this pool."""
-        return FleetSection(
-            socket=str(socket),
-            blob_url=self.azurite.blob_url,
-            queue_url=self.azurite.queue_url,
-            ca_file=str(self.azurite.ca_file),
-            state=str(state),
-            **changes,
-        )
-
-    def ledger(self) -> LedgerSection:
-        """The section of a worker in this pool."""
-        return LedgerSection(kind="pool", blob_url=self.azurite.blob_url, ca_file=str(self.azurite.ca_file))
+    def delete(self, container: str, name: str) -> None:
+        """Delete a blob, as the submitter may."""
+        with self._blobs() as blobs:
+            blobs.get_blob_client(container, name).delete_blob()
 
     def clear(self) -> None:
         """Remove every message; blobs of other jobs do not matter."""

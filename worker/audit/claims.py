@@ -163,12 +163,17 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 
     def differences(self, claims: Claims) -> tuple[str, ...]:
         """Names of the claims that differ, in the order of this class, e.g. `outputs[1].sha256`."""
-        return tuple(
-            name
-            for field in self.__struct_fields__
-            if (want := getattr(self, field)) is not UNSET
-            for name in _differences(field, want, getattr(claims, field))
-        )
+        return differing(self, claims)
+
+
+def differing(expected: msgspec.Struct, claims: msgspec.Struct) -> tuple[str, ...]:
+    """Names of the claims that differ from the members of `expected` that are set, in the order of its members."""
+    return tuple(
+        name
+        for field in expected.__struct_fields__
+        if (want := getattr(expected, field)) is not UNSET
+        for name in _differences(field, want, getattr(claims, field))
+    )
 
 
 def _differences(name: str, want: object, found: object) -> list[str]:

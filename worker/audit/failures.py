@@ -1,121 +1,109 @@
-"""The signed failure receipt of a job by reference that was given up: compact JWS, `typ` "cji-failure+jws".
+"""The signed failure receipt of a job by reference that was given up: `typ` "cji-failure+jws" (`worker.audit.compact`).
 
-    failure = b64url(header) "." b64url(payload) "." b64url(signature)
-    header  = {"alg":"ES384","kid":"<RFC 7638 thumbprint>","typ":"cji-failure+jws"}        exactly, in this order
-              with "ML-DSA-87-ES384" for a job of the suite hybrid-1
-    payload = `FailureClaims` as compact JSON, members in the order of their definition
-
-It is signed by the key that signs receipts. It states that this worker does not try the job again, for this reason. It
-does not state that no attempt completed on another worker: a receipt outweighs it.
-
-Contract and invariants
-* `verify_failure` chooses nothing by what it reads: algorithm, key and type are the reader's; `kid` is only compared.
-* A failure receipt has one encoding; anything else is a ReceiptError that names the fault, as for receipts.
-Sources: RFC 7515, RFC 7518 §3.4, RFC 8725.
+It shows that a worker verified the job's header, stopped trying and recorded that in its audit trail. `attempts`,
+`reason`, `stage` and `queued` are what the process that moves tickets reported; the worker has no other witness of
+attempts on other machines. A failure receipt names no output, so nothing can be opened with it.
 """
 
-from typing import Annotated, Final, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Final
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from worker.audit.fields import Code, Count, Hex32, Hex96, KeyId, Ori, Token, Utc
-from worker.audit.fleet_events import Tries
-from worker.audit.receipts import MAX_BYTES, ReceiptError
+from worker.audit.claims import differing
+from worker.audit.compact import SignedClaims
+from worker.audit.fields import Hex32, Hex96, Ori, Token, Utc
 from worker.errors import Reason, Stage
-from worker.jose import SigningKey, VerifyingKey, b64url, b64url_decode, key_id
-from worker.jose import sign as sign_message
-from worker.jose import verify as verify_message
+from worker.jose import SigningKey, VerifyingKey, key_id
 from worker.suites import Suite
+from worker.verified import _CONSTRUCTOR_KEY, Verified
 
-Alg = Literal["ES384", "ML-DSA-87-ES384"]
-_ALGS: Final[dict[Suite, Alg]] = {Suite.CLASSICAL_1: "ES384", Suite.HYBRID_1: "ML-DSA-87-ES384"}
+__all__ = [
+    "ExpectedFailure",
+    "FailureClaims",
+    "VerifiedFailure",
+    "failure_unverified",
+    "sign_failure",
+    "verify_failure",
+]
+
+MAX_ATTEMPTS: Final = 1000
 
 
 class FailureClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is signed. `reason` and `stage` are those of the last attempt, as the machine's fleet process reports them.
+    """Everything that a failure receipt vouches for. Digests are lower-case hexadecimal; `suite` is that of the header.
 
-    `tries` counts the attempts that began, on any worker of the pool.
+    `queued` is when the ticket was sent, `failed` when the worker gave up; the other claims are as in a receipt.
     """
 
     version: Annotated[int, Meta(ge=1, le=1)]
     worker: Token
-    region: Token
     job_id: Hex32
     header_sha384: Hex96
     submitter: Token
+    originating_ori: Ori
     requesting_ori: Ori
     suite: Suite
-    purpose_code: Code
-    tries: Tries
-    stage: Stage
+    attempts: Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
     reason: Reason
-    at: Utc
+    stage: Stage
+    queued: Utc
+    failed: Utc
+    tee: Token
     evidence_sha384: Hex96
     maa_token_sha384: Hex96
     policy_sha384: Hex96
     config_sha384: Hex96
     code_sha384: Hex96
     simulated: bool
-    audit_anchor: Count
 
 
-class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    alg: Alg
-    kid: KeyId
-    typ: Literal["cji-failure+jws"]
+class ExpectedFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """The reader's expectations; each member that is set must equal the claim with the same name."""
+
+    simulated: bool
+    tee: str | UnsetType = UNSET
+    worker: str | UnsetType = UNSET
+    job_id: str | UnsetType = UNSET
+    header_sha384: str | UnsetType = UNSET
+    submitter: str | UnsetType = UNSET
+    originating_ori: str | UnsetType = UNSET
+    requesting_ori: str | UnsetType = UNSET
+    suite: Suite | UnsetType = UNSET
+
+    def differences(self, claims: FailureClaims) -> tuple[str, ...]:
+        """Names of the claims that differ, in the order of this class."""
+        return differing(self, claims)
 
 
-_encoder: Final = msgspec.json.Encoder(order="deterministic")
-_headers: Final = msgspec.json.Decoder(_Header)
-_claims: Final = msgspec.json.Decoder(FailureClaims)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedFailure(Verified):
+    """A failure receipt that passed every check. Only `verify_failure` constructs one."""
+
+    claims: FailureClaims
+    key_id: str
+    compact: str = field(repr=False)
+
+
+_failures: Final = SignedClaims("cji-failure+jws", FailureClaims)
 
 
 def sign_failure(claims: FailureClaims, private_key: SigningKey) -> str:
-    """The compact JWS. Raises ValueError if a claim does not fit its type or the key its suite."""
-    header = _Header(alg=_ALGS[claims.suite], kid=key_id(private_key.public_key()), typ="cji-failure+jws")
-    try:
-        payload = _encoder.encode(claims)
-        _claims.decode(payload)
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise ValueError("claim out of shape") from error
-    signed = f"{b64url(_encoder.encode(header))}.{b64url(payload)}"
-    return f"{signed}.{b64url(sign_message(private_key, signed.encode('ascii'), claims.suite))}"
+    """Return the compact JWS. Raises ValueError if a claim does not fit its type or the key its suite."""
+    return _failures.sign(claims, private_key)
 
 
-def verify_failure(
-    failure: str, *, key: VerifyingKey, job_id: str, header_sha384: str, simulated: bool
-) -> FailureClaims:
-    """The claims, if this key signed them about exactly this job on such a machine. Raises ReceiptError."""
-    signed, payload, signature = _parts(failure)
-    try:
-        claims = _claims.decode(payload)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise ReceiptError("payload") from error
-    if _encoder.encode(claims) != payload:
-        raise ReceiptError("payload")
-    header = _Header(alg=_ALGS[claims.suite], kid=key_id(key), typ="cji-failure+jws")
-    if signed.partition(".")[0] != b64url(_encoder.encode(header)):
-        raise ReceiptError("header")
-    try:
-        verify_message(key, signature, signed.encode("ascii"), claims.suite)
-    except (InvalidSignature, ValueError, TypeError) as error:
-        raise ReceiptError("signature") from error
-    wanted = {"job_id": job_id, "header_sha384": header_sha384, "simulated": simulated}
-    if differing := tuple(name for name, value in wanted.items() if getattr(claims, name) != value):
-        raise ReceiptError(differing[0], differing=differing)
-    return claims
+def failure_unverified(failure: str) -> FailureClaims:
+    """The claims of a failure receipt that is trusted because of its origin. Raises ReceiptError at R1 or R3."""
+    return _failures.unverified(failure)
 
 
-def _parts(failure: str) -> tuple[str, bytes, bytes]:
-    """What was signed, the payload, the signature."""
-    pieces = failure.split(".")
-    if len(failure) > MAX_BYTES or len(pieces) != 3:
-        raise ReceiptError("form")
-    try:
-        payload, signature = b64url_decode(pieces[1]), b64url_decode(pieces[2])
-        _headers.decode(b64url_decode(pieces[0]))
-    except (ValueError, UnicodeError, RecursionError) as error:
-        raise ReceiptError("form") from error
-    return f"{pieces[0]}.{pieces[1]}", payload, signature
+def verify_failure(failure: str, *, key: VerifyingKey, expected: ExpectedFailure) -> VerifiedFailure:
+    """Return the failure receipt if it was signed with `key` and meets `expected`, else raise ReceiptError."""
+    return VerifiedFailure(
+        claims=_failures.verify(failure, key=key, differences=expected.differences),
+        key_id=key_id(key),
+        compact=failure,
+        constructor_key=_CONSTRUCTOR_KEY,
+    )

@@ -10,7 +10,7 @@ from msgspec import Meta
 from worker.audit.fields import Code, Count, EventBase, Hex32, Hex96, Jws, Ori, TicketFault, Token
 from worker.errors import Reason, Stage
 
-Tries = Annotated[int, Meta(ge=0, le=1_000_000)]
+Tries = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class AttemptSuperseded(EventBase, frozen=True, kw_only=True, tag="attempt_superseded"):

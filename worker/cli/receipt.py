@@ -1,6 +1,7 @@
 """`cji receipt verify`: verify a worker's receipts, even years later, without a network."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,8 @@ import msgspec
 from msgspec import UnsetType
 
 from attestation import Trust
-from worker.audit import CryptoModule, ReceiptError, TasksClaim, VerifiedReceipt, verify_sequence
+from worker.audit import CryptoModule, ReceiptError, TasksClaim, VerifiedFailure, VerifiedReceipt, verify_sequence
+from worker.audit.compact import typ_unverified
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import AT, time_of
 from worker.cli.reference_values import PROFILE, reference_values
@@ -17,11 +19,12 @@ from worker.client import Unverified
 from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
 from worker.client.errors import SpecError
 from worker.client.statements import verify_statements
-from worker.client.verify import verify_stored
+from worker.client.verify import verify_failed, verify_stored
 from worker.errors import Refusal
 from worker.fips import NOT_VALIDATED
 from worker.job import Header, parse
 
+_Either = VerifiedReceipt | VerifiedFailure
 _HOST: Final = {"none": "no host profile: root could read records"}
 
 
@@ -61,14 +64,15 @@ def verify(
 
     The evidence must chain to the vendor's roots at a time that it proves, and its quote must bind the signing key;
     with --expect-header, the receipt must be for exactly that job; with --statements, the one receipt must be that of
-    a job in parts with exactly these tasks. What nobody checked is listed after the receipt. A
-    receipt that fails is reported with the wrong claim and exit status 3.
+    a job in parts with exactly these tasks. What nobody checked is listed after the receipt. A receipt that fails is
+    reported with the wrong claim and exit status 3. Failure receipts of jobs by reference are verified in the same way.
 
     \b
     Examples:
       cji receipt verify out/receipt.jws --evidence out/evidence.json --expect-header out/header.bin
       cji receipt verify all.jws --evidence evidence.json --sequence     # one receipt per line
       cji receipt verify out/receipt.jws --evidence out/evidence.json --statements out/statements.jws
+      cji receipt verify people.job/failure.jws --evidence people.job/evidence.json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     data = evidence.read_bytes()
     trust = trust_named(context, evidence_cloud(data))
@@ -77,19 +81,32 @@ def verify(
     texts = [text for file in files for text in _lines(file)]
     verified = _all(texts, attested, expected)
     if sequence:
+        receipts = [one for one in verified if isinstance(one, VerifiedReceipt)]
+        if len(receipts) != len(verified):
+            raise SpecError("failure receipts have no sequence", remedy="Verify them without --sequence.")
         try:
-            verify_sequence(verified)
+            verify_sequence(receipts)
         except ReceiptError as error:
             raise Unverified(error.field, str(error)) from None
     if statements is not None:
         _verify_tasks(verified, statements)
     for one in verified:
         known = bytes.fromhex(one.claims.job_id) in expected
-        unchecked = _unchecked(attested, one, header=known, sequence=sequence, statements=statements is not None)
+        unchecked = _unchecked(attested, header=known)
+        if isinstance(one, VerifiedFailure):
+            unchecked["attempts"] = "their number, the reason and the time of the ticket: they are a report"
+        elif not sequence:
+            unchecked["sequence"] = "whether receipts are missing: give all of a worker and --sequence"
+        if isinstance(one, VerifiedReceipt) and isinstance(one.claims.tasks, TasksClaim):
+            unchecked["workers"] = "evidence of the workers that ran tasks, but for the one that finished the job"
+            if statements is None:
+                unchecked["tasks"] = "the statements of its tasks: give --statements"
         if as_json:
             click.echo(msgspec.json.encode({"claims": one.claims, "not_checked": unchecked}))
+        elif isinstance(one, VerifiedFailure):
+            click.echo(_lines_of(_failure_rows(one, attested, trust), unchecked))
         else:
-            click.echo(_summary(one, attested, trust, unchecked))
+            click.echo(_lines_of(_receipt_rows(one, attested, trust), unchecked))
 
 
 def _header(file: Path) -> Header:
@@ -109,40 +126,42 @@ def _lines(file: Path) -> list[str]:
     return lines
 
 
-def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Header]) -> list[VerifiedReceipt]:
+def _verified(text: str, attested: AttestedWorker, header: Header | None = None) -> _Either:
+    try:
+        failure = typ_unverified(text) == "cji-failure+jws"
+    except ReceiptError:
+        failure = False  # nor is it a receipt, which is then reported
+    verify = verify_failed if failure else verify_stored
+    return verify(text, attested=attested, header=header)
+
+
+def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Header]) -> list[_Either]:
     """All receipts, verified against the headers that were given; each header must have a receipt."""
     if (
         len(texts) == len(expected) == 1
     ):  # so that a wrong job id is reported as a wrong claim, not as a missing receipt
-        return [verify_stored(texts[0], attested=attested, header=next(iter(expected.values())))]
-    verified = [verify_stored(text, attested=attested) for text in texts]
+        return [_verified(texts[0], attested, next(iter(expected.values())))]
+    verified = [_verified(text, attested) for text in texts]
     by_job = {bytes.fromhex(one.claims.job_id): one for one in verified}
     for job_id, header in expected.items():
         if job_id not in by_job:
             raise Unverified("job_id", f"no receipt for job {job_id.hex()}")
-        verify_stored(by_job[job_id].compact, attested=attested, header=header)
+        _verified(by_job[job_id].compact, attested, header)
     return verified
 
 
-def _verify_tasks(verified: list[VerifiedReceipt], statements: Path) -> None:
-    if len(verified) != 1:
+def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], statements: Path) -> None:
+    (one, *others) = verified
+    if others or not isinstance(one, VerifiedReceipt):
         raise SpecError("--statements needs exactly one receipt", remedy="Verify the receipt of that job alone.")
-    verify_statements(verified[0], _lines(statements))
+    verify_statements(one, _lines(statements))
 
 
-def _unchecked(
-    attested: AttestedWorker, one: VerifiedReceipt, *, header: bool, sequence: bool, statements: bool
-) -> dict[str, str]:
+def _unchecked(attested: AttestedWorker, *, header: bool) -> dict[str, str]:
     """By check or subject, what this verification does not show."""
     found = {check.id: check.finding for check in attested.unchecked}
     if not header:
         found["job"] = "whether it is the job that was sealed: give --expect-header"
-    if not sequence:
-        found["sequence"] = "whether receipts are missing: give all of a worker and --sequence"
-    if isinstance(one.claims.tasks, TasksClaim):
-        found["workers"] = "evidence of the workers that ran tasks, but for the one that finished the job"
-        if not statements:
-            found["tasks"] = "the statements of its tasks: give --statements"
     return found
 
 
@@ -156,25 +175,24 @@ def _tasks(tasks: TasksClaim | UnsetType) -> dict[str, str]:
     """Of a job in parts: its tasks, and the workers that ran them."""
     if not isinstance(tasks, TasksClaim):
         return {}
-    nodes = ", ".join(
-        f"{node.worker} ({node.tee}, {node.region}, {node.evidence_sha384[:16]}…)" for node in tasks.nodes
+    nodes = (
+        f"{node.worker} ({node.tee}, {node.region}, evidence {node.evidence_sha384[:16]}...)" for node in tasks.nodes
     )
-    return {"tasks": f"{tasks.statements}, root {tasks.root_sha256}, plan {tasks.plan_sha384[:16]}…", "ran on": nodes}
+    return {"tasks": f"{tasks.statements} statements, root {tasks.root_sha256}", "ran on": ", ".join(nodes)}
 
 
-def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust, unchecked: dict[str, str]) -> str:
+def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> dict[str, str]:
     claims, volumes = one.claims, one.claims.volumes
-    rows = {
+    return {
         "job": claims.job_id,
         "worker": f"{claims.worker}, receipt {claims.sequence}; in {claims.region} by its host's word",
-        "machine": f"{claims.tee} {attested.verdict.product}, roots of {trust.name}"
-        + (", SIMULATED" if claims.simulated else ""),
+        "machine": _machine(attested, trust),
         "for": f"{claims.requesting_ori}, purpose {claims.purpose_code}",
         "suite": str(claims.suite),
         "did": ", ".join(claims.operations),
         "rows": f"{volumes.rows_in} in, {volumes.rows_out} out",
         "time": f"{claims.started} to {claims.ended}",
-        "evidence": f"appraised at {attested.time.at.isoformat(timespec='seconds')}, by {attested.time.by}",
+        "evidence": _appraised(attested),
         "key": claims.kek_id,
         "audit": f"anchored to counter {claims.audit_anchor}",
         "FIPS": _fips(claims.fips),
@@ -184,6 +202,33 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust, unche
         "policy": claims.policy_sha384,
         **_tasks(claims.tasks),
     }
+
+
+def _failure_rows(one: VerifiedFailure, attested: AttestedWorker, trust: Trust) -> dict[str, str]:
+    claims = one.claims
+    return {
+        "job": claims.job_id,
+        "failed": f"{claims.reason.value} at {claims.stage.value}, after {claims.attempts} attempts",
+        "worker": claims.worker,
+        "machine": _machine(attested, trust),
+        "for": claims.requesting_ori,
+        "suite": str(claims.suite),
+        "time": f"sent {claims.queued}, given up {claims.failed}",
+        "evidence": _appraised(attested),
+        "policy": claims.policy_sha384,
+    }
+
+
+def _machine(attested: AttestedWorker, trust: Trust) -> str:
+    kind = ", SIMULATED" if attested.simulated else ""
+    return f"{attested.verdict.tee} {attested.verdict.product}, roots of {trust.name}{kind}"
+
+
+def _appraised(attested: AttestedWorker) -> str:
+    return f"appraised at {attested.time.at.isoformat(timespec='seconds')}, by {attested.time.by}"
+
+
+def _lines_of(rows: dict[str, str], unchecked: dict[str, str]) -> str:
     lines = [f"  {name:8} {json.dumps(value)[1:-1]}" for name, value in rows.items()]
     missing = [f"    {name:8} {json.dumps(text)[1:-1]}" for name, text in unchecked.items()]
     return "\n".join([f"verified, except {len(missing)} points:", *lines, "  not checked:", *missing])

@@ -94,9 +94,11 @@ def verify_attestation(
     trust: Trust,
     reference: ReferenceValues,
     maa_url: str,
+    at: datetime | None = None,
 ) -> AttestedWorker:
     """Check the worker's answer to `nonce` (32 bytes). Fetches the issuer's keys over HTTPS.
 
+    It is appraised now, or at a time that the caller vouches for, because the answer has lain somewhere since.
     Unverified names the check that failed; its `__cause__` has what was found and expected. SpecError for a nonce,
     reference values or an address that no worker could match, Unreachable if the issuer does not answer.
     """
@@ -107,7 +109,7 @@ def verify_attestation(
     shown = EvidenceFile(
         version=5,
         cloud=trust.name,
-        attested_at=datetime.now(UTC),
+        attested_at=at or datetime.now(UTC),
         nonce=nonce,
         nonce_path=response.nonce_path,
         receipt_jwk=response.receipt_jwk,
@@ -119,7 +121,11 @@ def verify_attestation(
         jwks=b"",
     )
     keys = _keys(maa_url, trust)
-    attested = _appraise(shown, trust=trust, reference=reference, keys=keys, time=this_moment)
+
+    def time() -> AppraisalTime:
+        return this_moment() if at is None else stated_time(at, "the receipt, between sealing and now")
+
+    attested = _appraise(shown, trust=trust, reference=reference, keys=keys, time=time)
     crl = (reference.amd_crls or {}).get(attested.verdict.product, b"")  # type: ignore[call-overload]  # or an FMSPC
     return replace(attested, shown=msgspec.structs.replace(shown, jwks=keys.document, amd_crl=crl))
 

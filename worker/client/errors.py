@@ -5,6 +5,11 @@
 * `Unreachable`: the call ended without an answer from the worker.
 * `SpecError`: a job spec, profile, key file or input cannot be used.
 
+Of jobs by reference only:
+* `StorageRefused`: Azure Storage refuses this identity, or has no such container or queue.
+* `JobFailed`: the workers gave the job up; `failure` is the verified failure receipt.
+* `JobCancelled`, `JobExpired`, `NotFinished`: there is no result, because of the submitter, the time, or not yet.
+
 No error text is derived from keys. None shows more of a record than the shape of a value whose format its submitter has
 to correct, digits as 9 and letters as A. Text from the network is reduced to printable ASCII.
 """
@@ -16,6 +21,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from worker.audit import VerifiedFailure
 from worker.errors import REASONS, Reason, Stage
 
 _DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -71,6 +77,55 @@ class WorkerRefused(ClientError):  # noqa: N818
         self.stage = stage
         self.correlation_id = correlation_id
         self.retry_after = retry_after
+
+
+class StorageRefused(ClientError):  # noqa: N818
+    """Azure Storage refused for good; `status` is that of HTTP."""
+
+    def __init__(self, message: str, *, status: int, remedy: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status = status
+
+
+class JobFailed(ClientError):  # noqa: N818
+    """The workers gave the job up after several attempts.
+
+    `failure` was verified as a receipt is; `evidence` is the file of the evidence, for `cji receipt verify`.
+    """
+
+    def __init__(self, failure: VerifiedFailure, *, evidence: bytes) -> None:
+        claims = failure.claims
+        super().__init__(
+            f"the job was given up after {claims.attempts} attempts: {claims.reason.value} at {claims.stage.value}",
+            remedy=REASONS[claims.reason].remedy,
+        )
+        self.failure = failure
+        self.evidence = evidence
+
+
+class JobCancelled(ClientError):  # noqa: N818
+    """The submitter asked for an end, and the job has no receipt."""
+
+    def __init__(self) -> None:
+        super().__init__("the job was cancelled", remedy="Seal the records again if you need the result.")
+
+
+class JobExpired(ClientError):  # noqa: N818
+    """The header's time is over, and no worker has begun the job."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no worker began the job before it expired",
+            remedy="Ask the worker's operator whether workers are running, then seal the records again.",
+        )
+
+
+class NotFinished(ClientError):  # noqa: N818
+    """The job has neither a receipt nor a failure receipt yet."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the job has not finished: {state}", remedy="Wait, then fetch it again.", retryable=True)
+        self.state = state
 
 
 def from_rpc(error: grpc.RpcError) -> ClientError:

@@ -12,8 +12,11 @@ from msgspec import Meta
 
 from attestation.appraisal import ReferenceValues
 from worker.client.errors import SpecError
+from worker.client.keys import PinnedKey
 from worker.client.tokens import TokenSource, token_file
 from worker.config import with_files
+from worker.config_fleet import Container, StorageUrl
+from worker.job import UNREADABLE, certificate_uri
 
 _Text = Annotated[str, Meta(min_length=1)]
 
@@ -27,6 +30,18 @@ class ClientTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __repr__(self) -> str:
         return "ClientTls(...)"
+
+
+class ClientStorage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The storage of a pool of workers, for jobs by reference."""
+
+    blob_url: StorageUrl
+    queue_url: StorageUrl
+    jobs: Container = "jobs"
+    results: Container = "results"
+    queue: Container = "jobs"
+    ca_file: _Text | None = None
+    """PEM file of the authorities of these services. Default: the system's."""
 
 
 class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,12 +63,44 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     recipient_key: str | None = None
     token_file: str | None = None
     """File with an access token of Microsoft Entra, read for each call about a job."""
+    kek_jwk: str | None = None
+    """File with the public key that jobs are sealed to, as a JWK: jobs by reference then need no worker at hand."""
+    ml_kem_jwk: str | None = None
+    """File with the ML-KEM half of that key."""
+    storage: ClientStorage | None = None
+    """Without this section, no job is submitted by reference."""
     job: dict[str, object] = {}
     """Default values for `JobSpec` fields that a spec leaves out."""
 
     def token(self) -> TokenSource | None:
         """The source of access tokens, None if there is no `token_file`."""
         return None if self.token_file is None else token_file(Path(self.token_file))
+
+    def pool_storage(self) -> ClientStorage:
+        """The section `storage`; SpecError if there is none."""
+        if self.storage is None:
+            raise SpecError(
+                "the profile names no storage", remedy="Add [storage] with the addresses of the pool; see docs/job.md."
+            )
+        return self.storage
+
+    def submitter(self) -> str:
+        """The URI in the client certificate, by which a worker's policy knows the submitter."""
+        try:
+            return certificate_uri(_first_certificate(self.certificate, Path(self.certificate).read_bytes()))
+        except OSError as error:
+            raise SpecError(f"{error.filename} cannot be read ({error.strerror})") from None
+        except UNREADABLE:
+            raise SpecError(f"{self.certificate} does not name one URI") from None
+
+    def pinned_key(self, kek_id: str, *, thumbprint: str, ml_kem_thumbprint: str | None = None) -> PinnedKey | None:
+        """The public key in `kek_jwk` if its thumbprint matches, as `Description.pin`; None without such a file."""
+        if self.kek_jwk is None:
+            return None
+        jwks = ["" if name is None else _text(name) for name in (self.kek_jwk, self.ml_kem_jwk)]
+        return PinnedKey.check(
+            kek_id, jwks[0], expected=thumbprint, ml_kem_jwk=jwks[1], expected_ml_kem=ml_kem_thumbprint
+        )
 
     def tls(self) -> ClientTls:
         """The TLS material, read from its files; SpecError if no handshake could use it."""
@@ -78,13 +125,26 @@ def load_profile(path: Path) -> ClientProfile:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"{path.name}: {error}", remedy="Compare it with docs/job.md.") from None
-    files = ("ca", "certificate", "private_key", "signing_key", "recipient_key", "token_file")
+    files = (
+        *("ca", "certificate", "private_key", "signing_key", "recipient_key", "token_file"),
+        *("kek_jwk", "ml_kem_jwk"),
+    )
     found = {name: getattr(profile, name) for name in files}
     absolute = {name: str(path.parent / value) for name, value in found.items() if value is not None}
     job = dict(profile.job)
     if isinstance(recipients := job.get("recipients"), list):
         job["recipients"] = [absolute_recipient(item, path.parent) for item in recipients]
-    return msgspec.structs.replace(profile, **absolute, job=job)
+    storage = profile.storage
+    if storage is not None and storage.ca_file is not None:
+        storage = msgspec.structs.replace(storage, ca_file=str(path.parent / storage.ca_file))
+    return msgspec.structs.replace(profile, **absolute, job=job, storage=storage)
+
+
+def _text(name: str) -> str:
+    try:
+        return Path(name).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{name} cannot be read ({type(error).__name__})") from None
 
 
 def _first_certificate(name: str, pem: bytes) -> x509.Certificate:

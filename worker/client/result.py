@@ -134,7 +134,7 @@ class Collector:
                 parts = self.header.parts
                 if len(parts) > LIMITS.parts:
                     raise Unverified("result_header", "too many parts")
-                self.outputs = [Output(name=part.name, schema=part.schema, file=_spool()) for part in parts]
+                self.outputs = [new_output(part) for part in parts]
             case "progress":
                 self._report(message.progress)
             case "segment":
@@ -160,6 +160,11 @@ class Collector:
         if self._progress is not None:
             stage = progress.stage if progress.stage.isascii() and progress.stage.isidentifier() else "work"
             self._progress(stage[:32], min(progress.per_cent, 100))
+
+
+def new_output(part: OutputPart) -> Output:
+    """A part that has not come yet."""
+    return Output(name=part.name, schema=part.schema, file=_spool())
 
 
 def _spool() -> BinaryIO:

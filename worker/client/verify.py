@@ -9,7 +9,17 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
-from worker.audit import Expected, PartDigest, ReceiptError, VerifiedReceipt, claims_unverified, verify_receipt
+from worker.audit import (
+    Expected,
+    ExpectedFailure,
+    PartDigest,
+    ReceiptError,
+    VerifiedFailure,
+    VerifiedReceipt,
+    claims_unverified,
+    verify_failure,
+    verify_receipt,
+)
 from worker.client.attested import AttestedWorker
 from worker.client.errors import Unverified
 from worker.client.result import Output, ResultHeader
@@ -64,6 +74,27 @@ def verify_stored(receipt: str, *, attested: AttestedWorker, header: Header | No
     return verified
 
 
+def verify_failed(failure: str, *, attested: AttestedWorker, header: Header | None = None) -> VerifiedFailure:
+    """Verify a failure receipt against evidence and, if given, the header of its job. No network."""
+    expected = ExpectedFailure(simulated=attested.simulated, tee=attested.verdict.tee)
+    if header is not None:
+        expected = msgspec.structs.replace(
+            expected,
+            job_id=header.job_id.hex(),
+            header_sha384=header.sha384.hex(),
+            originating_ori=header.originating_ori,
+            requesting_ori=header.requesting_ori,
+            suite=header.suite,
+        )
+    try:
+        verified = verify_failure(failure, key=attested.receipt_key, expected=expected)
+    except ReceiptError as error:
+        raise _unverified(error) from None
+    if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
+        raise Unverified("maa_token_sha384", "the failure and the evidence name different attestation tokens")
+    return verified
+
+
 def _expected(attested: AttestedWorker, job: Header | None) -> Expected:
     machine = Expected(simulated=attested.simulated, tee=attested.verdict.tee)
     if job is None:
@@ -86,5 +117,9 @@ def _verify(receipt: str, attested: AttestedWorker, expected: Expected) -> Verif
     try:
         return verify_receipt(receipt, key=attested.receipt_key, expected=expected)
     except ReceiptError as error:
-        reason = f"does not match in {', '.join(error.differing)}" if error.differing else "is not valid"
-        raise Unverified(error.field, f"the receipt {reason}") from None
+        raise _unverified(error) from None
+
+
+def _unverified(error: ReceiptError) -> Unverified:
+    reason = f"does not match in {', '.join(error.differing)}" if error.differing else "is not valid"
+    return Unverified(error.field, f"the receipt {reason}")

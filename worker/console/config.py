@@ -59,6 +59,8 @@ class ConsoleConfig(_Section, frozen=True, kw_only=True):
     """Days after the end of a week within which its review is signed."""
     delivery: _Path | None = None
     """`state` of audit.toml: how far sinks and witnesses are."""
+    fleet: _Path | None = None
+    """`fleet.state` of worker.toml: the queue of the pool, and what became of tickets."""
     otlp: OtlpSection | None = None
 
 
@@ -119,6 +121,7 @@ def _with_absolute_paths(found: ConsoleConfig, folder: Path) -> ConsoleConfig:
         certificate=absolute(found.certificate),
         reviews=absolute(found.reviews),
         delivery=absolute(found.delivery),
+        fleet=absolute(found.fleet),
         otlp=None if otlp is None else msgspec.structs.replace(otlp, trail=absolute(otlp.trail)),
     )
 

@@ -11,6 +11,7 @@ from worker.console.config import ConsoleConfig
 from worker.console.history import History
 from worker.console.states import Deliveries, certificate_until, reviews_in
 from worker.console.view import OPERATIONS, Destination, Own, Reviews, Silence, View
+from worker.fleet.metrics import read as read_fleet
 from worker.ipc.messages import JobCounts
 from worker.ipc.status import UNKNOWN, Status, ask
 
@@ -53,6 +54,7 @@ class Observer:
             certificate_unreadable=self._certificate_unreadable,
             destinations=self._destinations,
             reviews=self._reviews,
+            fleet=None if self._config.fleet is None else read_fleet(Path(self._config.fleet), now=now.timestamp()),
             own=self.own,
         )
 

@@ -6,6 +6,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from worker.console.view import OPERATIONS, SILENCES, DestinationKind, View
 from worker.errors import Reason
+from worker.fleet.metrics import Metrics
 from worker.ipc.messages import JobCounts
 from worker.ipc.status import Status
 
@@ -34,6 +35,11 @@ def of_status(read: Callable[[Status], Iterable[Sample]]) -> Callable[[View], It
 def of_jobs(read: Callable[[JobCounts], Iterable[Sample]]) -> Callable[[View], Iterable[Sample]]:
     """Samples of the counts of jobs; none without them."""
     return of_status(lambda status: read(status.jobs) if status.jobs is not None else ())
+
+
+def of_fleet(read: Callable[[Metrics], Iterable[Sample]]) -> Callable[[View], Iterable[Sample]]:
+    """Samples of the fleet process; none without it."""
+    return lambda view: read(view.fleet) if view.fleet is not None else ()
 
 
 def one(value: float | None) -> list[Sample]:

@@ -16,6 +16,7 @@ from worker.console import samples as read
 from worker.console.expiry import SUBJECTS, left
 from worker.console.samples import Labels, Sample
 from worker.console.view import OPERATIONS, SILENCES, View, moment
+from worker.fleet.metrics import OUTCOMES
 from worker.host import CATALOGUE
 from worker.ipc.messages import SUPERVISOR_FROM
 from worker.manifest import VERSION
@@ -223,6 +224,31 @@ SERIES: Final = (
         kind="gauge",
         help="1 if the last reload was refused",
         samples=read.of_status(lambda status: read.one(status.reload.fault is not None)),
+    ),
+    Series(
+        name="cji_fleet_tickets",
+        kind="gauge",
+        help="About how many tickets are on the queue and on the poison queue",
+        labels={"queue": ("jobs", "poison")},
+        unit="{ticket}",
+        samples=read.of_fleet(
+            lambda fleet: [(("jobs",), float(fleet.queue_length)), (("poison",), float(fleet.poison_length))]
+        ),
+    ),
+    Series(
+        name="cji_fleet_oldest_ticket_seconds",
+        kind="gauge",
+        help="Age of the oldest ticket that no worker has",
+        unit="s",
+        samples=read.of_fleet(lambda fleet: read.one(fleet.oldest_seconds)),
+    ),
+    Series(
+        name="cji_fleet_tickets_taken",
+        kind="counter",
+        help="Tickets that this machine took, by what became of them",
+        labels={"outcome": OUTCOMES},
+        unit="{ticket}",
+        samples=read.of_fleet(lambda fleet: [((each,), float(fleet.outcomes.get(each, 0))) for each in OUTCOMES]),
     ),
     Series(
         name="cji_spans_dropped",

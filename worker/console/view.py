@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
+from worker.fleet.metrics import Metrics
 from worker.ipc.messages import SEVERAL
 from worker.ipc.status import Status
 from worker.wire.v1 import worker_pb2
@@ -75,6 +76,8 @@ class View:
     certificate_unreadable: bool = False
     destinations: tuple[Destination, ...] = ()
     reviews: Reviews | None = None
+    fleet: Metrics | None = None
+    """Of the fleet process, if it reports."""
     own: Own = Own()
 
 

@@ -1,6 +1,7 @@
 """One attempt at a job: its parts from Blob Storage into the front, its outputs back, its receipt published.
 
     recorded      the attempt's name is on this machine's disk
+    attested      the worker's evidence for this job lies beside its results: it cannot be had after its next start
     run           parts go in as the worker takes them, outputs come out as blocks that nobody sees yet
     completed     the worker has signed: the receipt is in its trail
     committed     the outputs are visible, under the attempt's name
@@ -22,10 +23,11 @@ from typing import Any, Final
 import grpc
 
 from worker.audit import ReceiptError, claims_unverified
+from worker.audit.compact import key_id_unverified
 from worker.audit.fields import utc_hundredths
 from worker.errors import Reason, Stage
 from worker.fleet import names
-from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Progress, Published, decode, encode
+from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Progress, Published, decode, encode, evidence_nonce
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
 from worker.fleet.outputs import Outputs, TooManyBlocksError
@@ -39,7 +41,7 @@ _PROGRESS_S: Final = 2.0
 
 
 class Publication(enum.Enum):
-    """What became of a signed receipt."""
+    """The fate of a signed receipt."""
 
     PUBLISHED = enum.auto()
     SUPERSEDED = enum.auto()
@@ -89,8 +91,14 @@ class Attempt:
     def perform(self) -> Publication:
         """The whole attempt. Raises AttemptFailedError, FrontAwayError, StoreError, OSError."""
         self._records.begin(self._attempted)
+        try:
+            publish_evidence(self._attempted.ticket, front=self._front, results=self._at.results)
+        except FrontRefusedError as refused:
+            raise AttemptFailedError(refused.reason, refused.stage, began=False, after=refused.after) from refused
         receipt = self._run()
         self._outputs.commit()
+        if not _has_evidence(self._attempted, receipt, self._at.results):
+            raise FrontAwayError("the worker started again")  # its next attempt supersedes this receipt
         publication = publish(self._attempted, receipt, front=self._front, results=self._at.results)
         self._records.end(self._attempted.job)
         return publication
@@ -140,7 +148,7 @@ class Attempt:
         return None
 
     def _report(self, progress: pb.Progress) -> None:
-        """Tell the submitter, not too often, and not at any price."""
+        """Publish the progress, not too often; a failure to do so does not matter."""
         now = time.monotonic()
         if now - self._progress_at < _PROGRESS_S:
             return
@@ -166,6 +174,17 @@ class Attempt:
             began = self._admitted or found.stage not in {Stage.START, Stage.OPEN, Stage.ADMIT}
             return AttemptFailedError(found.reason, found.stage, began=began, after=found.after)
         return found
+
+
+def publish_evidence(ticket: Ticket, *, front: Front, results: Blobs) -> None:
+    """Put the worker's evidence for this job beside its results. Raises FrontRefused-, FrontAway-, StoreError."""
+    key_id, evidence = front.attest(evidence_nonce(bytes.fromhex(ticket.header_sha384)))
+    results.create(names.evidence(ticket.job, key_id), evidence)
+
+
+def _has_evidence(attempted: Attempted, receipt: str, results: Blobs) -> bool:
+    """Whether there is evidence for the key of the receipt."""
+    return results.exists(names.evidence(attempted.job, key_id_unverified(receipt)))
 
 
 def publish(attempted: Attempted, receipt: str, *, front: Front, results: Blobs) -> Publication:
@@ -212,7 +231,7 @@ def _outputs_are_whole(attempted: Attempted, receipt: str, results: Blobs) -> bo
         if claims.header_sha384 != attempted.header_sha384:
             return False
         results.version(names.result_header(attempted.job, attempted.attempt))
-        return all(
+        return _has_evidence(attempted, receipt, results) and all(
             results.version(names.output(attempted.job, attempted.attempt, part)).size == output.bytes
             for part, output in enumerate(claims.outputs)
         )

@@ -1,9 +1,10 @@
-"""What is in the small blobs of a job: the submission as protobuf, the others as JSON.
+"""The contents of the small blobs of a job: the submission as protobuf, the others as JSON.
 
 Contract: each `decode` takes what the matching `encode` wrote, within its bound, and raises DocumentError for anything
 else. What a document claims is established elsewhere: the header by its signature, receipts by theirs.
 """
 
+import hashlib
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -17,6 +18,8 @@ SUBMITTER_CHARACTERS: Final = 512
 SUBMISSION_BYTES: Final = LIMITS.header_bytes + LIMITS.signature_bytes + 4 * SUBMITTER_CHARACTERS + 64
 RECEIPT_BYTES: Final = 80 << 10
 PROGRESS_BYTES: Final = 1024
+EVIDENCE_BYTES: Final = 1 << 20
+_EVIDENCE: Final = b"cji-reference/1\0"
 
 Attempt = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 _Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 << 10)]
@@ -60,6 +63,14 @@ def decode(data: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise DocumentError from error
+
+
+def evidence_nonce(header_sha384: bytes) -> bytes:
+    """The nonce (32 bytes) that the evidence beside a job's results answers.
+
+    The header has a random job id, so evidence for its digest was made after the job was sealed.
+    """
+    return hashlib.sha256(_EVIDENCE + header_sha384).digest()
 
 
 def decode_submission(data: bytes) -> pb.Submission:

@@ -1,8 +1,12 @@
-"""What can be wrong with storage. No text has more than fixed words and numbers."""
+"""The failures of storage. No text has more than fixed words and numbers."""
 
 
 class StoreError(Exception):
-    """Storage did not do what was asked. The text has fixed words and numbers alone."""
+    """Storage did not do what was asked. The text has fixed words and numbers alone; `status` is HTTP's, or 0."""
+
+    def __init__(self, text: str = "", *, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class StoreAwayError(StoreError):

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from worker.errors import Reason, Stage
 from worker.fleet.ticket import Ticket
 from worker.job import LIMITS
+from worker.jose import key_id, parse_verifying
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
@@ -91,13 +92,29 @@ class Front:
         except grpc.RpcError as error:
             raise explained(error) from error
 
-    def failure(self, *, job: str, submission: pb.Submission, tries: int, reason: Reason, stage: Stage) -> str:
+    def attest(self, nonce: bytes) -> tuple[str, bytes]:
+        """Thumbprint of the receipt key, and the evidence for it, over this nonce of 32 bytes: an AttestResponse.
+
+        Raises FrontRefusedError, FrontAwayError.
+        """
+        try:
+            answer = self._stub.Attest(pb.AttestRequest(nonce=nonce), timeout=_CALL_SECONDS)
+            return key_id(parse_verifying(answer.receipt_jwk)), answer.SerializeToString()
+        except grpc.RpcError as error:
+            raise explained(error) from error
+        except ValueError as error:
+            raise FrontAwayError("no receipt key") from error
+
+    def failure(
+        self, *, job: str, submission: pb.Submission, tries: int, sent: int, reason: Reason, stage: Stage
+    ) -> str:
         """A failure receipt; empty if the header does not verify. Raises FrontRefusedError, FrontAwayError."""
         return self._failure(
             pb.GetFailureRequest(
                 submission=submission,
                 job_id=bytes.fromhex(job),
                 tries=tries,
+                queued=sent,
                 reason=reason.value,
                 stage=stage.value,
             )
@@ -105,7 +122,7 @@ class Front:
 
     def refused_ticket(self, fault: str, *, job: str) -> None:
         """Have it recorded that a ticket has no submission. Raises FrontRefusedError, FrontAwayError."""
-        self._failure(pb.GetFailureRequest(fault=fault, job_id=bytes.fromhex(job)))
+        self._failure(pb.GetFailureRequest(fault=fault, tries=1, job_id=bytes.fromhex(job)))
 
     def _failure(self, request: pb.GetFailureRequest) -> str:
         try:

@@ -1,4 +1,4 @@
-"""The lease of a ticket: renewed in its time by a thread of its own, until it ends or is lost.
+"""The lease of a ticket: renewed by a thread of its own before it ends, until it is released or lost.
 
 The same thread looks whether the submitter asks for an end. `ended` is called once, from this thread, if the attempt
 has to stop; `end` then has the reason.

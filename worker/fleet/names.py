@@ -3,7 +3,7 @@
 container  name
 jobs       {job}/header, {job}/parts/{part:05d}, {job}/cancel
 results    {job}/{attempt}/result-header, {job}/{attempt}/parts/{part:05d}
-           {job}/progress, {job}/receipt, {job}/failure
+           {job}/progress, {job}/receipt, {job}/failure, {job}/evidence/{key id}
 """
 
 
@@ -45,3 +45,8 @@ def receipt(job: str) -> str:
 def failure(job: str) -> str:
     """The signed failure receipt of a job that was given up: created once."""
     return f"{job}/failure"
+
+
+def evidence(job: str, key_id: str) -> str:
+    """The evidence of the worker whose receipt key has this thumbprint: protobuf AttestResponse."""
+    return f"{job}/evidence/{key_id}"

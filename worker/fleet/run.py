@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from worker.azure_client import Identity
 from worker.errors import StartupError
 from worker.fleet.attempt import Containers, recover
 from worker.fleet.errors import StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
+from worker.fleet.metrics import EVERY_S, Metrics, Outcome, write
 from worker.fleet.records import Records
 from worker.fleet.settings import Settings
 from worker.fleet.slot import Slot
@@ -27,21 +26,8 @@ from worker.fleet.store import Blobs, Queue
 from worker.log import log
 
 _LOCK: Final = "fleet.lock"
-METRICS: Final = "metrics.json"
-_METRICS_S: Final = 10.0
 _AWAY_S: Final = 2.0
 _END_S: Final = 30.0
-
-
-class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `metrics.json` has, for scaling and for alerts; ages in seconds, `at` in Unix seconds."""
-
-    at: int
-    queue_length: int
-    oldest_seconds: int
-    poison_length: int
-    running: int
-    outcomes: dict[str, int]
 
 
 class Fleet:
@@ -52,7 +38,7 @@ class Fleet:
         self._settings, self._identity = settings, identity
         self._credential = identity(settings.fleet.client_id)
         self._stopping = threading.Event()
-        self._outcomes: Counter[str] = Counter()
+        self._outcomes: Counter[Outcome] = Counter()
         self._records = Records(Path(settings.fleet.state))
         self._slots: list[Slot] = []
 
@@ -124,10 +110,10 @@ class Fleet:
                     running=sum(slot.busy for slot in self._slots),
                     outcomes=dict(self._outcomes),
                 )
-                _replace(Path(fleet.state) / METRICS, msgspec.json.encode(found))
+                write(Path(fleet.state), found)
             except (StoreError, OSError) as error:
                 log("no metrics", error=type(error).__name__)
-            self._stopping.wait(_METRICS_S)
+            self._stopping.wait(EVERY_S)
 
     def _slot(self, front: Front) -> Slot:
         fleet = self._settings.fleet
@@ -159,12 +145,6 @@ def _join(threads: list[threading.Thread], seconds: float) -> None:
     until = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 @contextmanager

@@ -4,10 +4,10 @@
     not a ticket, no submission      refused: poison queue, an audit event, no failure receipt
     the submitter asks for an end    given up: failure receipt, poison queue
     the worker refuses for good      given up
-    the job did not begin            a new ticket after a delay: such a refusal is no try
+    the job did not begin            a new ticket after a delay: such a refusal does not count
     an attempt failed                visible again after a delay that doubles; given up after `tries`
     lease lost                       nothing: another worker has the ticket
-    this process ends                a new ticket at once, which is no try either
+    this process ends                a new ticket at once, which does not count either
 
 Every step can be repeated: a ticket that comes again finds what is published.
 """
@@ -21,11 +21,20 @@ from typing import Final
 
 from worker.errors import REASONS, Reason, Stage
 from worker.fleet import names
-from worker.fleet.attempt import Attempt, AttemptFailedError, Containers, Publication, new_attempt, recover
+from worker.fleet.attempt import (
+    Attempt,
+    AttemptFailedError,
+    Containers,
+    Publication,
+    new_attempt,
+    publish_evidence,
+    recover,
+)
 from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, Failure, decode_submission, encode
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
 from worker.fleet.lease import End, Lease
+from worker.fleet.metrics import Outcome
 from worker.fleet.records import Records
 from worker.fleet.store import Blobs, Message, Queue
 from worker.fleet.ticket import Ticket, TicketError, decode
@@ -46,9 +55,15 @@ _NOT_BEGUN: Final = frozenset(
     }
 )
 """Refusals before admission that say nothing about the job. Every other one counts as a try."""
-_ELSEWHERE: Final = frozenset({Reason.UNKNOWN_KEY, Reason.UNKNOWN_REFERENCE})
-"""Refusals of one worker that another one may not share."""
+_ELSEWHERE: Final = frozenset({Reason.ALREADY_EXISTS, Reason.UNKNOWN_KEY, Reason.UNKNOWN_REFERENCE})
+"""Refusals of one worker, or of one moment, that another one may not share."""
 _NO_JOB: Final = ""
+
+
+def _is_final(reason: Reason) -> bool:
+    """Whether no worker will accept the job."""
+    info = REASONS[reason]
+    return info.blame == "caller" and not info.retryable and reason not in _ELSEWHERE
 
 
 class RefusedTicketError(Exception):
@@ -74,7 +89,7 @@ class Slot:
         records: Records,
         lease_seconds: int,
         tries: int,
-        outcomes: Counter[str],
+        outcomes: Counter[Outcome],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._front, self._at, self._queue, self._poison = front, at, queue, poison
@@ -100,7 +115,6 @@ class Slot:
         message = self._queue.receive(lease=self._seconds)
         if message is None:
             return False
-        self._outcomes["tickets"] += 1
         try:
             self._take(message)
         except LeaseLostError:
@@ -148,7 +162,7 @@ class Slot:
             return
         if self._at.jobs.exists(names.cancel(job)):
             self._give_up(ticket, submission, lease, AttemptFailedError(Reason.INCOMPLETE, Stage.OPEN))
-        elif lease.message.tries > self._tries:  # whoever tried it last did not live to say why it failed
+        elif lease.message.tries > self._tries:  # nobody is left who knows why the last attempt failed
             self._give_up(ticket, submission, lease, AttemptFailedError(Reason.CELL_FAILED, Stage.COMPUTE))
         else:
             self._try(ticket, submission, lease)
@@ -193,20 +207,17 @@ class Slot:
         log("attempt failed", job_id=ticket.job, reason=failed.reason.value, stage=failed.stage.value)
         if lease.end is End.LOST:
             raise LeaseLostError("the ticket may be another worker's")
-        if failed.reason is Reason.ALREADY_EXISTS:
-            self._already(ticket, lease)
+        if failed.reason is Reason.ALREADY_EXISTS and self._superseded(ticket, lease):
             return
         self._records.end(ticket.job)
-        info, tries = REASONS[failed.reason], lease.message.tries
+        tries = lease.message.tries
         if lease.end is End.CANCELLED:
             self._give_up(ticket, submission, lease, AttemptFailedError(Reason.INCOMPLETE, Stage.COMPUTE))
         elif lease.end is End.STOPPED:
             self._again(lease, 0.0, "given_back")
         elif not failed.began and failed.reason in _NOT_BEGUN:
             self._again(lease, max(failed.after, 1 + 4 * self._chance()), "not_begun")
-        elif (
-            info.blame == "caller" and not info.retryable and failed.reason not in _ELSEWHERE
-        ) or tries >= self._tries:
+        elif _is_final(failed.reason) or tries >= self._tries:
             self._give_up(ticket, submission, lease, failed)
         else:
             lease.release()
@@ -214,30 +225,33 @@ class Slot:
             self._queue.renew(lease.message, lease=max(failed.after, delay))
             self._outcomes["failed"] += 1
 
-    def _already(self, ticket: Ticket, lease: Lease) -> None:
-        """The worker here has the job: it runs for another ticket, or has a receipt that is not published."""
-        if self._front.receipt(ticket.job) is not None and not self._at.results.exists(names.receipt(ticket.job)):
-            self._front.supersede(ticket)
-            self._records.end(ticket.job)
-            self._again(lease, 0.0, "superseded")
-        else:
-            self._again(lease, 1 + 4 * self._chance(), "not_begun")
+    def _superseded(self, ticket: Ticket, lease: Lease) -> bool:
+        """If the worker here has a receipt that nobody published: supersede it, so that the job can run again."""
+        if self._front.receipt(ticket.job) is None or self._at.results.exists(names.receipt(ticket.job)):
+            return False
+        self._front.supersede(ticket)
+        self._records.end(ticket.job)
+        self._again(lease, 0.0, "superseded")
+        return True
 
     def _give_up(self, ticket: Ticket, submission: pb.Submission, lease: Lease, failed: AttemptFailedError) -> None:
         """Have the failure signed, publish it, and put the ticket aside. Raises for a worker that is away."""
         try:
+            publish_evidence(ticket, front=self._front, results=self._at.results)
             failure = self._front.failure(
                 job=ticket.job,
                 submission=submission,
                 tries=min(lease.message.tries, self._tries),
+                sent=lease.message.sent,
                 reason=failed.reason,
                 stage=failed.stage,
             )
         except FrontRefusedError as refused:
             if refused.reason is not Reason.ALREADY_EXISTS:
                 raise
-            self._already(ticket, lease)
-            return
+            if self._superseded(ticket, lease):
+                return
+            failure = ""  # it came by a connection, or runs here for another ticket, which will end it
         if failure:
             self._at.results.create(names.failure(ticket.job), encode(Failure(failure=failure)))
         lease.release()
@@ -247,19 +261,19 @@ class Slot:
         self._front.refused_ticket(fault, job=job)
         self._put_aside(message, "refused")
 
-    def _put_aside(self, message: Message, outcome: str) -> None:
+    def _put_aside(self, message: Message, outcome: Outcome) -> None:
         self._poison.send(message.text)
         self._queue.delete(message)
         self._outcomes[outcome] += 1
 
-    def _again(self, lease: Lease, delay: float, outcome: str) -> None:
+    def _again(self, lease: Lease, delay: float, outcome: Outcome) -> None:
         """A new ticket, whose tries begin at 0, in place of this one."""
         lease.release()
         self._queue.send(lease.message.text, delay=delay)
         self._queue.delete(lease.message)
         self._outcomes[outcome] += 1
 
-    def _delete(self, lease: Lease, outcome: str) -> None:
+    def _delete(self, lease: Lease, outcome: Outcome) -> None:
         lease.release()
         self._queue.delete(lease.message)
         self._outcomes[outcome] += 1

@@ -13,7 +13,7 @@ An object serves one thread. Sources: REST API of Azure Storage, Put Blob, Get B
 import base64
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -21,6 +21,7 @@ from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
     AzureError,
+    ClientAuthenticationError,
     HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
@@ -41,6 +42,21 @@ from worker.fleet.errors import (
 )
 from worker.https import SYSTEM_ROOTS
 from worker.job import LIMITS
+
+__all__ = [
+    "AUDIENCE",
+    "BlobAbsentError",
+    "BlobChangedError",
+    "BlobTooLargeError",
+    "Blobs",
+    "LeaseLostError",
+    "Message",
+    "Queue",
+    "QueueState",
+    "StoreAwayError",
+    "StoreError",
+    "Version",
+]
 
 AUDIENCE: Final = "https://storage.azure.com"
 EXCHANGE_SECONDS: Final = 30.0
@@ -63,12 +79,16 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A leased message; `tries` counts the leases of this message until now, this one included."""
+    """A leased message; `tries` counts the leases of this message until now, this one included.
+
+    `sent` is when it was sent, in Unix seconds.
+    """
 
     id: str
     pop_receipt: str
     text: str
     tries: int
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +187,14 @@ class Blobs:
         blob = self._container.get_blob_client(name)
         _tried("blob", lambda: blob.stage_block(_block(number), bytes(data), length=len(data)))
 
+    def staged(self, name: str) -> dict[int, int]:
+        """The lengths of the blocks that were added and not committed, by number. Raises StoreAwayError."""
+        try:
+            found = _tried("blob", lambda: self._container.get_blob_client(name).get_block_list("uncommitted")[1])
+        except BlobAbsentError:
+            return {}
+        return {int(base64.b64decode(block.id)): int(block.size) for block in found}
+
     def commit(self, name: str, count: int) -> None:
         """Create a blob of the blocks 0 to `count` - 1. Raises BlobChangedError if it is there, StoreAwayError."""
         blocks = [BlobBlock(_block(number)) for number in range(count)]
@@ -207,7 +235,7 @@ class Queue:
         """Lease it for `lease` seconds from now; 0 gives it back. Raises LeaseLostError, StoreAwayError."""
         receipt = message.pop_receipt
         found = _tried("ticket", lambda: self._queue.update_message(message.id, receipt, visibility_timeout=int(lease)))
-        return Message(id=message.id, pop_receipt=str(found.pop_receipt), text=message.text, tries=message.tries)
+        return replace(message, pop_receipt=str(found.pop_receipt))
 
     def delete(self, message: Message) -> None:
         """Remove a message that this object leased last. Raises LeaseLostError, StoreAwayError."""
@@ -225,7 +253,9 @@ class Queue:
 
 def _message(found: Any) -> Message:
     text = found.content if isinstance(found.content, str) else ""
-    return Message(id=str(found.id), pop_receipt=str(found.pop_receipt), text=text, tries=int(found.dequeue_count or 1))
+    sent = int(found.inserted_on.timestamp()) if isinstance(found.inserted_on, datetime) else 0
+    tries = int(found.dequeue_count or 1)
+    return Message(id=str(found.id), pop_receipt=str(found.pop_receipt), text=text, tries=tries, sent=sent)
 
 
 def _block(number: int) -> str:
@@ -261,7 +291,9 @@ def _error(what: str, error: AzureError) -> StoreError:
     if what == "blob" and (isinstance(error, ResourceModifiedError | ResourceExistsError) or status == 416):
         return BlobChangedError(f"blob: it is another one (HTTP {status})")
     if status:
-        return StoreAwayError(f"{what}: the service refuses or fails (HTTP {status})")
+        return StoreAwayError(f"{what}: the service refuses or fails (HTTP {status})", status=status)
+    if isinstance(error, ClientAuthenticationError):
+        return StoreAwayError(f"{what}: no token", status=401)
     return StoreAwayError(f"{what}: the service does not answer ({type(error).__name__})")
 
 

@@ -1,4 +1,4 @@
-"""The calls of the fleet process of this machine: `Run`, tasks of jobs in parts, and the ends of jobs by reference.
+"""The calls of the fleet process of this machine: evidence, `Run`, tasks, and the ends of jobs.
 
 Its socket is in a folder that only the fleet's group may enter, and has no TLS. Nothing that comes by it is believed:
 the submitter that it names is established by the header's signature alone, in the keyholder.
@@ -15,13 +15,23 @@ from worker.front.peer import FLEET
 from worker.front.run import MAX_SUBMITTER
 from worker.front.service import Service
 from worker.front.submitters import Kind
-from worker.ipc.messages import FetchedReceipt, FetchReceipt, GivenUp, GiveUp, NoHeader, Supersede, Superseded
+from worker.ipc.messages import (
+    MAX_TRIES,
+    FetchedReceipt,
+    FetchReceipt,
+    GivenUp,
+    GiveUp,
+    NoHeader,
+    Supersede,
+    Superseded,
+)
 from worker.job import LIMITS
 from worker.wire.v1 import worker_pb2 as pb
 
 _JOB_ID_BYTES: Final = 16
 _SHA384_BYTES: Final = 48
-_MAX_TRIES: Final = 1_000_000
+_LATEST: Final = 1 << 36
+"""Seconds: any date of this millennium."""
 _FAULTS: Final[dict[str, NoHeader]] = {each: each for each in get_args(NoHeader)}
 
 
@@ -37,6 +47,7 @@ class FleetDoor:
             "Run": guard.stream(Kind.RUN, self._service.run, parse=read_request),
             "RunTask": guard.stream(Kind.RUN, self._service.run_task, parse=read_task_request),
             "FinishTasks": guard.stream(Kind.RUN, self._service.finish_tasks, parse=read_finish_request),
+            "Attest": guard.unary(Kind.ATTEST, pb.AttestRequest, self._service.attest),
             "GetReceipt": guard.unary(Kind.ASK, pb.GetReceiptRequest, self._get_receipt),
             "Supersede": guard.unary(Kind.ASK, pb.SupersedeRequest, self._supersede),
             "GetFailure": guard.unary(Kind.ASK, pb.GetFailureRequest, self._get_failure),
@@ -71,7 +82,7 @@ class FleetDoor:
 
     async def _get_failure(self, call: Call, request: pb.GetFailureRequest) -> pb.GetFailureResponse:  # noqa: ARG002 - all are alike
         submission = request.submission if request.HasField("submission") else None
-        _require(len(request.job_id) in {0, _JOB_ID_BYTES} and request.tries <= _MAX_TRIES)
+        _require(len(request.job_id) in {0, _JOB_ID_BYTES} and 0 < request.tries <= MAX_TRIES)
         _require((submission is None) is (request.fault in _FAULTS) and (submission is None or not request.fault))
         try:
             reason = Reason(pb.Reason.Name(request.reason)) if submission else Reason.INCOMPLETE
@@ -84,6 +95,7 @@ class FleetDoor:
                     call=pending.number,
                     job_id=request.job_id,
                     tries=request.tries,
+                    queued=min(request.queued, _LATEST),
                     fault=None if submission else _FAULTS[request.fault],
                     header=submission.header[: LIMITS.header_bytes + 1] if submission else b"",
                     signature=submission.signature[: LIMITS.signature_bytes + 1] if submission else b"",

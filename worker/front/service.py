@@ -32,7 +32,7 @@ class Service:
         """The calls by name. The messages of Run are parsed in `frames`."""
         return {
             "Describe": guard.unary(Kind.ASK, pb.DescribeRequest, self._describe),
-            "Attest": guard.unary(Kind.ATTEST, pb.AttestRequest, self._attest),
+            "Attest": guard.unary(Kind.ATTEST, pb.AttestRequest, self.attest),
             "Run": guard.stream(Kind.RUN, self.run, parse=read_request),
             "GetReceipt": guard.unary(Kind.ASK, pb.GetReceiptRequest, self._get_receipt),
         }
@@ -62,7 +62,7 @@ class Service:
             ),
         )
 
-    async def _attest(self, _: Call, request: pb.AttestRequest) -> pb.AttestResponse:
+    async def attest(self, _: Call, request: pb.AttestRequest) -> pb.AttestResponse:
         """Fresh evidence over the caller's nonce."""
         if len(request.nonce) != LIMITS.nonce_bytes:
             raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)

@@ -103,11 +103,12 @@ class ByReference:
             submitter=submitter.name,
             policy_sha384=self._policy.now.sha384,
             tries=request.tries,
+            queued=request.queued,
             refusal=Refusal(request.reason, stage=request.stage),
             holdings=self._custody.holdings,
             now=datetime.now(UTC),
         )
-        self._audit.append(ticket_poisoned(claims, failure))
+        self._audit.append(ticket_poisoned(claims, failure, purpose_code=header.purpose_code))
         return failure
 
     def _verified(self, request: GiveUp) -> tuple[Header, Submitter]:

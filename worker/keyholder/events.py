@@ -187,15 +187,15 @@ def attempt_superseded(done: JobCompleted) -> AttemptSuperseded:
     )
 
 
-def ticket_poisoned(claims: FailureClaims, failure: str) -> TicketPoisoned:
+def ticket_poisoned(claims: FailureClaims, failure: str, *, purpose_code: str) -> TicketPoisoned:
     """A job by reference that was given up, with its failure receipt."""
     return TicketPoisoned(
         job_id=claims.job_id,
         header_sha384=claims.header_sha384,
         submitter=claims.submitter,
         requesting_ori=claims.requesting_ori,
-        purpose_code=claims.purpose_code,
-        tries=claims.tries,
+        purpose_code=purpose_code,
+        tries=claims.attempts,
         stage=claims.stage,
         reason=claims.reason,
         failure=failure,

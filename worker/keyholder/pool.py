@@ -45,7 +45,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class LedgerBlobs(Protocol):
-    """What of `worker.fleet.store.Blobs` a ledger needs."""
+    """The part of `worker.fleet.store.Blobs` that a ledger needs."""
 
     def create(self, name: str, data: bytes) -> bool:
         """Create if absent; whether it was."""

@@ -7,7 +7,7 @@ pair with ML-DSA-87 if a key of the worker takes hybrid jobs; the receipts of ot
 
 import dataclasses
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -120,7 +120,6 @@ class ReceiptSigner:
             FailureClaims,
             version=1,
             worker=config.worker.id,
-            region=config.worker.region,
             config_sha384=config.sha384,
             code_sha384=code_sha384.hex(),
             simulated=simulated,
@@ -212,6 +211,7 @@ class ReceiptSigner:
         submitter: str,
         policy_sha384: bytes,
         tries: int,
+        queued: int,
         refusal: Refusal,
         holdings: Holdings,
         now: datetime,
@@ -224,17 +224,18 @@ class ReceiptSigner:
             job_id=header.job_id.hex(),
             header_sha384=header.sha384.hex(),
             submitter=submitter,
+            originating_ori=header.originating_ori,
             requesting_ori=header.requesting_ori,
             suite=header.suite,
-            purpose_code=header.purpose_code,
-            tries=tries,
+            attempts=tries,
             stage=refusal.stage,
             reason=refusal.reason,
-            at=utc_hundredths(now),
+            queued=utc_hundredths(datetime.fromtimestamp(queued, UTC)),
+            failed=utc_hundredths(now),
+            tee=attestation.verdict.tee,
             evidence_sha384=attestation.evidence.sha384.hex(),
             maa_token_sha384=attestation.token.sha384.hex(),
             policy_sha384=policy_sha384.hex(),
-            audit_anchor=self._anchor.value,
         )
         return claims, sign_failure(claims, self._private)
 

@@ -1,26 +1,303 @@
-"""A worker and its fleet process, from ticket to receipt."""
+"""Two workers of a pool and their fleet processes: completion, deaths, bad input. One pool for all tests."""
 
+import json
+import time
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
+import grpc
 import pytest
+from cji_simulator.raw import RawJob, RawWorker, until
 from cji_simulator.simulation import Simulation
 
 from tests.support.fleet_bench import Pool
 from tests.support.fleet_storage import Storage
+from worker.audit import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, claims_unverified
+from worker.errors import Reason, Stage
+from worker.fleet import names
+from worker.fleet.documents import Published, encode
+from worker.fleet.front import Front, FrontRefusedError, explained
+from worker.fleet.metrics import read as read_metrics
+from worker.fleet.settings import load
+from worker.fleet.ticket import Ticket
+from worker.wire.v1 import worker_pb2 as pb
+from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 
 @pytest.fixture(scope="module")
 def pool(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     folder = tmp_path_factory.mktemp("pool")
     with Simulation(folder / "azure", release_limit=1000, report_period=0) as azure:
-        pool = Pool(folder / "pool", azure, storage)
+        pool = Pool(folder / "pool", azure, storage, workers=2, tries=2)
+        for member in pool.members:
+            member.start_fleet()
         yield pool
         pool.close()
 
 
-def test_a_job_by_reference_completes(pool: Pool) -> None:
-    pool.members[0].start_fleet()
+@pytest.fixture(autouse=True)
+def sound(pool: Pool) -> Iterator[None]:
+    """Every test ends with a pool that serves, and with everything that must hold."""
+    yield
+    for member in pool.members:
+        if member.died():
+            member.start_fleet()
+    pool.wait()
+    pool.check()
+
+
+def poisoned(storage: Storage) -> int:
+    return storage.queue("jobs-poison").state().length
+
+
+def refused_tickets(pool: Pool) -> list[TicketRefused]:
+    return [e for member in pool.members for e in member.events if isinstance(e, TicketRefused)]
+
+
+def test_jobs_complete_on_whichever_worker_takes_them(pool: Pool) -> None:
+    jobs = [pool.submit() for _ in range(4)]
+    pool.wait(*jobs)
+    assert pool.check() == {"receipts": 4, "attempts": 4, "superseded": 0}
+    found = pool.receipt(jobs[0])
+    assert found is not None
+    claims = claims_unverified(found.receipt)
+    assert (claims.transport.protocol, claims.transport.bits) == ("reference", 0)
+    admitted = [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id == jobs[0]]
+    assert [(e.attempt, e.source) for e in admitted] == [(found.attempt, "fleet")]
+    metrics = read_metrics(pool.members[0].files.folder / "fleet", now=time.time())
+    assert metrics is not None
+    assert metrics.poison_length == 0
+
+
+@pytest.mark.parametrize("step", ["stage:parts+", "create:receipt+"])
+def test_a_fleet_process_killed_at_a_step_loses_nothing(pool: Pool, step: str) -> None:
+    """`make fleet-faults` kills it at every step."""
+    first, second = pool.members
+    for member in pool.members:
+        member.kill_fleet()
+    job = pool.seal()
+    first.start_fleet(step)
+    pool.send(job)
+    until(first.died, seconds=60)
+    assert step == "create:receipt+" or pool.receipt(job) is None
+    second.start_fleet()
+    first.start_fleet()
+    pool.wait(job)
+
+
+def test_a_worker_that_is_killed_loses_nothing(pool: Pool) -> None:
+    member = pool.members[0]
+    jobs = [pool.submit(rows=2000) for _ in range(3)]
+    until(lambda: any(pool.receipt(job) for job in jobs), seconds=60)
+    member.kill_worker("keyholder")
+    member.start()
+    pool.wait(*jobs)
+
+
+def test_a_receipt_that_another_attempt_published_first_is_superseded(pool: Pool, storage: Storage) -> None:
+    job = pool.seal()
+    first, second = pool.members
+    first.kill_fleet()
+    second.kill_fleet()
+    first.start_fleet("commit:parts+")  # signed, whole, not published
+    pool.send(job)
+    until(first.died, seconds=60)
+    second.start_fleet()
+    pool.wait(job)
+    first.start_fleet()
+    until(lambda: not first.unfinished(), seconds=60)
+    found = pool.receipt(job)
+    assert found is not None
+    assert claims_unverified(found.receipt).worker == "worker-2"
+    assert pool.check()["superseded"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("hello", "malformed"),
+        (
+            json.dumps({"v": 1, "job": "ab" * 16, "header_sha384": "cd" * 48, "url": "https://evil.example"}),
+            "malformed",
+        ),
+        ("x" * 40_000, "malformed"),
+        (Ticket(job="ab" * 16, header_sha384="cd" * 48).encode(), "absent"),
+    ],
+    ids=["no ticket", "an address", "huge", "no header"],
+)
+def test_a_forged_ticket_goes_to_the_poison_queue(pool: Pool, storage: Storage, text: str, fault: str) -> None:
+    before, events = poisoned(storage), Counter(e.fault for e in refused_tickets(pool))
+    storage.queue().send(text)
+    until(lambda: poisoned(storage) == before + 1, seconds=60)
+    assert Counter(e.fault for e in refused_tickets(pool)) - events == {fault: 1}
+
+
+def test_a_header_other_than_the_tickets_or_unsigned_opens_no_key(pool: Pool, storage: Storage) -> None:
+    before = poisoned(storage)
+    swapped, unsigned, stranger = pool.seal(), pool.seal(), pool.seal()
+    jobs = {job: pool.jobs.pop(job)[0] for job in (swapped, unsigned, stranger)}
+    other = jobs[unsigned]
+    pool.put_header(swapped, other.header.data, other.signature)
+    pool.put_header(unsigned, jobs[unsigned].header.data, jobs[swapped].signature)
+    pool.put_header(stranger, jobs[stranger].header.data, jobs[stranger].signature, submitter="spiffe://nobody")
+    for job, sealed in jobs.items():
+        storage.queue().send(Ticket(job=job, header_sha384=sealed.header.sha384.hex()).encode())
+    until(lambda: poisoned(storage) == before + 3, seconds=60)
+    events = [e for member in pool.members for e in member.events]
+    assert not [e for e in events if isinstance(e, JobAdmitted) and e.job_id in jobs]
+    found = {e.job_id: (e.fault, e.reason) for e in events if isinstance(e, TicketRefused) and e.job_id in jobs}
+    assert found == {
+        swapped: ("digest", None),
+        unsigned: ("unverified", Reason.HEADER_SIGNATURE_INVALID),
+        stranger: ("unverified", Reason.POLICY_DENIED),
+    }
+    assert {e.attempt is None for e in events if isinstance(e, JobRefused) and e.job_id in jobs} == {False}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "extended", "swapped"])
+def test_a_damaged_blob_gets_a_signed_failure(pool: Pool, storage: Storage, damage: str) -> None:
+    job = pool.seal()
+    blobs, name = storage.blobs("jobs"), names.part(job, 0)
+    data = blobs.read(name, most=1 << 20)
+    other = blobs.read(names.part(pool.seal_aside(), 0), most=1 << 20)
+    blobs.write(name, {"truncated": data[:-1], "extended": data + b"x", "swapped": other}[damage])
+    pool.send(job)
+    pool.wait(job)
+    claims = pool.claims_of_failure(job)
+    assert (claims.reason, claims.attempts) == (Reason.SEGMENT_INVALID, 1)
+
+
+def test_a_part_that_is_not_there_is_tried_again_and_then_given_up(pool: Pool, storage: Storage) -> None:
+    job = pool.seal()
+    storage.delete("jobs", names.part(job, 0))
+    pool.send(job)
+    pool.wait(job)
+    claims = pool.claims_of_failure(job)
+    assert (claims.reason, claims.stage, claims.attempts) == (Reason.INCOMPLETE, Stage.UNSEAL, 2)
+
+
+def test_another_header_under_a_used_id_is_a_replay(pool: Pool, storage: Storage) -> None:
+    storage.blobs("ledger").create(
+        job := pool.seal(), json.dumps({"header_sha384": "ab" * 48, "worker": "w", "attempt": "cd" * 16}).encode()
+    )
+    pool.send(job)
+    pool.wait(job)
+    assert pool.claims_of_failure(job).reason is Reason.REPLAYED
+    assert not [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id == job]
+
+
+def test_a_job_that_the_submitter_cancels_ends(pool: Pool, storage: Storage) -> None:
+    job = pool.seal()
+    storage.blobs("jobs").create(names.cancel(job), b"")
+    pool.send(job)
+    pool.wait(job)
+    assert pool.claims_of_failure(job).reason is Reason.INCOMPLETE
+    assert [e for m in pool.members for e in m.events if isinstance(e, TicketPoisoned) and e.job_id == job]
+
+
+def test_a_ticket_that_comes_again_changes_nothing(pool: Pool, storage: Storage) -> None:
     job = pool.submit()
-    pool.wait(job, seconds=40)
-    counts = pool.check()
-    assert counts["receipts"] == counts["attempts"] == 1
+    pool.wait(job)
+    before = pool.receipt(job)
+    pool.send(job)
+    until(lambda: storage.queue().state().length == 0, seconds=60)
+    assert pool.receipt(job) == before
+    time.sleep(0)
+
+
+def test_a_published_receipt_that_is_not_one_is_not_replaced(pool: Pool, storage: Storage) -> None:
+    """Somebody who may write to the results hinders a job, and is seen: there is no receipt that verifies."""
+    job = pool.seal_aside()
+    storage.blobs("results").create(names.receipt(job), encode(Published(attempt="ab" * 16, receipt="a.b.c")))
+    pool.send_aside(job)
+    until(lambda: storage.queue().state().length == 0, seconds=60)
+    assert not [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id == job]
+
+
+def front_of(pool: Pool, number: int = 0) -> Front:
+    return Front(load(pool.members[number].files.config).fleet.socket)
+
+
+def test_the_fleets_socket_serves_jobs_by_reference_and_nothing_else(pool: Pool) -> None:
+    front, channel = front_of(pool), grpc.insecure_channel(f"unix:{load(pool.members[0].files.config).fleet.socket}")
+    with front, channel:
+        stub = CjiWorkerStub(channel)
+        for call, request, code in (
+            (stub.Describe, pb.DescribeRequest(), grpc.StatusCode.UNIMPLEMENTED),
+            (stub.GetReceipt, pb.GetReceiptRequest(job_id=b"short"), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.Supersede, pb.SupersedeRequest(job_id=bytes(16)), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.GetFailure, pb.GetFailureRequest(tries=1), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.GetFailure, pb.GetFailureRequest(tries=0, fault="absent"), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.GetFailure, pb.GetFailureRequest(tries=1, fault="lost"), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.Attest, pb.AttestRequest(nonce=b"short"), grpc.StatusCode.INVALID_ARGUMENT),
+        ):
+            with pytest.raises(grpc.RpcError) as error:
+                call(request, timeout=20)
+            assert error.value.code() is code, request
+        sealed, _ = pool.jobs[next(iter(pool.jobs))]
+        header: dict[str, Any] = {"header": sealed.header.data, "signature": sealed.signature}
+        for opening in (
+            pb.Open(**header),
+            pb.Open(**header, submitter="spiffe://a"),
+            pb.Open(**header, attempt=bytes(16)),
+            pb.Open(**header, submitter="a" * 513, attempt=bytes(16)),
+        ):
+            with pytest.raises(grpc.RpcError) as error:
+                list(front.run(iter([pb.RunRequest(open=opening)])))
+            found = explained(error.value)
+            assert isinstance(found, FrontRefusedError)
+            assert found.reason is Reason.MALFORMED_HEADER
+
+
+def test_no_caller_of_the_tls_door_can_pose_as_the_fleet(pool: Pool) -> None:
+    job = pool.seal_aside()
+    sealed = pool.aside(job)
+    with RawWorker.of(pool.site) as raw:
+        for opening in (
+            pb.Open(header=sealed.header.data, signature=sealed.signature, submitter=pool.members[0].files.agency.san),
+            pb.Open(header=sealed.header.data, signature=sealed.signature, attempt=bytes(16)),
+        ):
+            assert raw.run([pb.RunRequest(open=opening)]).reason is Reason.MALFORMED_HEADER
+
+
+def test_what_the_fleet_process_asks_for_is_checked(pool: Pool) -> None:
+    job = pool.submit()
+    pool.wait(job)
+    sealed, _ = pool.jobs[job]
+    found = pool.receipt(job)
+    assert found is not None
+    number = int(claims_unverified(found.receipt).worker.removeprefix("worker-")) - 1
+    submission = pb.Submission(
+        header=sealed.header.data, signature=sealed.signature, submitter=pool.members[0].files.agency.san
+    )
+    with front_of(pool, number) as front, front_of(pool, 1 - number) as other:
+        assert front.receipt(job) == found.receipt
+        assert other.receipt(job) is None
+        with pytest.raises(FrontRefusedError) as refused:  # a job with a receipt has no failure receipt
+            front.failure(
+                job=job, submission=submission, tries=1, sent=0, reason=Reason.CELL_FAILED, stage=Stage.COMPUTE
+            )
+        assert refused.value.reason is Reason.ALREADY_EXISTS
+        for wrong in (Ticket(job=job, header_sha384="ab" * 48), Ticket(job="ab" * 16, header_sha384="ab" * 48)):
+            with pytest.raises(FrontRefusedError) as refused:
+                front.supersede(wrong)
+            assert refused.value.reason is Reason.INCOMPLETE
+
+
+def test_a_job_that_came_by_a_connection_is_used_once_in_the_pool(pool: Pool, storage: Storage) -> None:
+    job = pool.seal_aside()
+    sealed, segments = pool.aside(job), pool.segments(job)
+    raw_job = RawJob(header=sealed.header.data, signature=sealed.signature, dek=b"")
+    first, second = (RawWorker.of(pool.site_of(member)) for member in pool.members)
+    with first, second:
+        assert first.run(raw_job.messages(segments)).receipt is not None
+        assert second.run(raw_job.messages(segments)).reason is Reason.ALREADY_EXISTS
+        assert first.run(raw_job.messages(segments)).reason is Reason.ALREADY_EXISTS
+    with front_of(pool) as front:
+        assert front.receipt(job) is None  # nobody publishes the receipt of a job that did not come by reference
+    before = poisoned(storage)
+    pool.send_aside(job)
+    until(lambda: poisoned(storage) == before + 1, seconds=60)  # after its tries
+    by_reference = [e for m in pool.members for e in m.events if isinstance(e, JobRefused) and e.job_id == job]
+    assert {e.reason for e in by_reference if e.attempt} == {Reason.ALREADY_EXISTS}

@@ -11,6 +11,7 @@ import pytest
 from deploy.check import Outcome, Status, run
 from deploy.check.bicep import parse
 from deploy.check.hardening import RULES, hardening_problems
+from deploy.check.roles import ASSIGNMENTS, RIGHTS
 from deploy.check.scanner import check_with_checkov
 from deploy.check.units import MIN_SYSTEMD, check_sysusers, check_unit, systemd_version
 from tests.support.paths import ROOT
@@ -65,6 +66,8 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
         ("bicep/scaleset.bicep", "id: subnetId", "id: subnetIdd", "bicep: syntax and names"),
         ("bicep/main.bicep", "    keyName: keyName\n", "", "bicep: wiring"),
         ("bicep/main.parameters.example.json", '"prefix"', '"prefux"', "bicep: parameters file"),
+        ("bicep/fleet.parameters.example.json", '"scaleSetId"', '"scaleSet"', "bicep: parameters file"),
+        ("bicep/fleet.bicep", "    queueId: storage.outputs.queueId\n", "", "bicep: wiring"),
         ("bicep/vault.bicep", "'premium'", "'standard'", "bicep: hardening"),
         ("policy/release-policy.json", "equals", "equal", "policy: grammar"),
         ("policy/release-policy.json", "azure-compliant-cvm", "any", "policy: strength"),
@@ -77,6 +80,8 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
         ("systemd/cji-worker.service", "AmbientCapabilities=CAP_SETUID ", "AmbientCapabilities=", "unit: needed lines"),
         ("systemd/cji-audit.service", "ReadOnlyPaths=/var/lib/cji\n", "", "unit: needed lines"),
         ("systemd/cji-audit.service", "PrivateDevices=yes\n", "", "unit: needed lines"),
+        ("systemd/cji-fleet.service", "User=cji-fleet", "User=cji", "unit: needed lines"),
+        ("systemd/cji-fleet.service", "PrivateDevices=yes\n", "", "unit: needed lines"),
         ("systemd/cji-audit.service", "User=cji-audit", "User=cji", "unit: needed lines"),
         ("systemd/cji-audit.service", "IPAddressDeny=any\n", "", "unit: needed lines"),
         ("systemd/cji-worker.service", "setgroups setresgid setresuid capset", "capset", "unit: needed lines"),
@@ -114,11 +119,11 @@ def hardening(file: str, old: str, new: str) -> str:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.path)
 def test_every_hardening_rule_fails_when_its_property_is_gone(rule: object) -> None:
     assert isinstance(rule, type(RULES[0]))
-    file = {"VirtualMachineScaleSets": "scaleset", "vaults": "vault", "keys": "key"}
-    name = next(value for key, value in file.items() if rule.type_name.lower().endswith(key.lower()))
+    file = {"VirtualMachineScaleSets": "scaleset", "vaults": "vault", "keys": "key", "autoscalesettings": "autoscale"}
+    name = next((value for key, value in file.items() if rule.type_name.lower().endswith(key.lower())), "storage")
     last = rule.path.rpartition(".")[2]
     # `name` and `type` stand elsewhere too; renaming them all still takes the ruled one away
-    assert rule.path in hardening(f"{name}.bicep", f" {last}:", f" {last}X:")
+    assert rule.path in hardening(rule.files[-1] if rule.files else f"{name}.bicep", f" {last}:", f" {last}X:")
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,32 @@ def test_every_hardening_rule_fails_when_its_property_is_gone(rule: object) -> N
         ("key.bicep", "exportable: true", "exportable: 1", "exportable must be true"),
         ("key.bicep", "scope: key", "scope: vault", "scoped to the key"),
         ("key.bicep", "08bbd89e", "00482a5a", "must be Key Vault Crypto Service Release User"),
+        ("storageKey.bicep", "exportable: false", "exportable: true", "never leaves"),
+        ("storageKey.bicep", "scope: key", "scope: vault", "scoped to the key"),
+        (
+            "storage.bicep",
+            "allowSharedKeyAccess: false",
+            "allowSharedKeyAccess: true",
+            "an account key has every right",
+        ),
+        ("storage.bicep", "'TLS1_2'", "'TLS1_0'", "TLS 1.2 or later"),
+        ("storage.bicep", "'Microsoft.Keyvault'", "'Microsoft.Storage'", "the agency holds the key"),
+        ("storage.bicep", "keyType: 'Account'", "keyType: 'Service'", "tickets under the agency's key"),
+        ("storage.bicep", "isVersioningEnabled: true", "isVersioningEnabled: false", "must stay readable"),
+        ("storage.bicep", "parent: ledger", "parent: shuffle", "lets a job run again"),
+        ("storage.bicep", "publicAccess: 'None'", "publicAccess: 'Blob'", "private access only"),
+        ("storageRoles.bicep", "scope: ledger", "scope: account", "scoped to the ledger"),
+        ("storageRoles.bicep", "scope: jobsQueue", "scope: queues", "scoped to the jobsQueue"),
+        ("storageRoles.bicep", "ledgerRole.id", "writerRole.id", "the role must be ledgerRole"),
+        ("storageRoles.bicep", "2a2b9908", "ba92f5b4", "the role must be Storage Blob Data Reader"),
+        ("storageRoles.bicep", "blobs/write'", "blobs/delete'", "must not have the right"),
+        ("storageRoles.bicep", "blobs/add/action'", "blobs/*'", "must not have the right"),
+        ("storageRoles.bicep", "messages/process/action'", "messages/delete'", "needs the right"),
+        ("storageRoles.bicep", "actions: []", "actions: ['*']", "must not have the right *"),
+        ("storageRoles.bicep", "resource fleetPoison", "resource anybody", "a role assignment that is not needed"),
+        ("storageRoles.bicep", "resource fleetPoison", "resource anybody", "'fleetPoison' is missing"),
+        ("storageRoles.bicep", "ticketRole", "everyRole", "the role 'ticketRole' is missing"),
+        ("autoscale.bicep", "'ApproximateMessageCount'", "'Percentage CPU'", "follows the waiting tickets"),
         ("vault.bicep", "enablePurgeProtection: true", "enablePurgeProtection: false", "a purged key"),
         ("vault.bicep", "publicNetworkAccess: 'Disabled'", "publicNetworkAccess: 'Enabled'", "private access"),
     ],
@@ -145,7 +176,7 @@ def test_a_softened_deployment_is_seen(file: str, old: str, new: str, problem: s
 
 def test_no_resources_is_not_a_hardened_deployment() -> None:
     problems = list(hardening_problems([]))
-    assert len(problems) == len(RULES) + 1
+    assert len(problems) == len(RULES) + sum(map(len, ASSIGNMENTS.values())) + len(RIGHTS)
 
 
 @needs_systemd

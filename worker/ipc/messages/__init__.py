@@ -14,6 +14,7 @@ from worker.ipc.messages.front_cell import (
     ProgressMade,
 )
 from worker.ipc.messages.front_keyholder import (
+    MAX_TRIES,
     STATEMENT_CHUNK,
     Abort,
     Admit,
@@ -139,6 +140,7 @@ __all__ = [
     "MAX_PLAN",
     "MAX_PRESENTED",
     "MAX_STREAMS",
+    "MAX_TRIES",
     "SEVERAL",
     "STATEMENT_CHUNK",
     "SUPERVISOR_FROM",

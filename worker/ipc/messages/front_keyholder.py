@@ -11,6 +11,8 @@ from worker.ipc.messages.parts import FinishOrder, Presented, SealedChunk, Seale
 
 STATEMENT_CHUNK: Final = 64 << 10
 
+MAX_TRIES: Final = 1000
+"""Of a ticket."""
 NoHeader = Literal["malformed", "absent", "submission", "digest"]
 AttemptName = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
@@ -169,14 +171,16 @@ class Superseded(Message, frozen=True, kw_only=True):
 
 
 class GiveUp(Message, frozen=True, kw_only=True):
-    """A ticket is given up. `fault` says why there is no header; with one, `reason` and `stage` are the last attempt's.
+    """A ticket is given up. `fault` is set if there is no header; else `reason` and `stage` are the last attempt's.
 
     `header` and `signature` are the bytes of the submission, `submitter` its claim.
     """
 
     call: int
     job_id: Annotated[bytes, Meta(max_length=16)]
-    tries: Annotated[int, Meta(ge=0, le=1_000_000)]
+    tries: Annotated[int, Meta(ge=1, le=MAX_TRIES)]
+    queued: Annotated[int, Meta(ge=0, le=1 << 40)]
+    """When the ticket was sent, in Unix seconds."""
     fault: NoHeader | None
     header: bytes
     signature: bytes

@@ -717,20 +717,22 @@ class SupersedeResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetFailureRequest(_message.Message):
-    __slots__ = ("submission", "job_id", "tries", "reason", "stage", "fault")
+    __slots__ = ("submission", "job_id", "tries", "reason", "stage", "queued", "fault")
     SUBMISSION_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TRIES_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
     FAULT_FIELD_NUMBER: _ClassVar[int]
     submission: Submission
     job_id: bytes
     tries: int
     reason: Reason
     stage: str
+    queued: int
     fault: str
-    def __init__(self, submission: _Optional[_Union[Submission, _Mapping]] = ..., job_id: _Optional[bytes] = ..., tries: _Optional[int] = ..., reason: _Optional[_Union[Reason, str]] = ..., stage: _Optional[str] = ..., fault: _Optional[str] = ...) -> None: ...
+    def __init__(self, submission: _Optional[_Union[Submission, _Mapping]] = ..., job_id: _Optional[bytes] = ..., tries: _Optional[int] = ..., reason: _Optional[_Union[Reason, str]] = ..., stage: _Optional[str] = ..., queued: _Optional[int] = ..., fault: _Optional[str] = ...) -> None: ...
 
 class GetFailureResponse(_message.Message):
     __slots__ = ("failure",)

@@ -1,0 +1,424 @@
+"""A job by reference from the submitter's side: real storage, an attested worker, and all that may go wrong."""
+
+import asyncio
+import datetime
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+from cji_simulator import Simulation
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from tests.support.azurite import StorageCredential
+from tests.support.fleet_storage import Storage, pool_storage
+from tests.support.reference_pool import ReferencePool
+from tests.support.sdk_server import KEK_ID, ReferenceWorker
+from worker.audit import PartDigest
+from worker.client import JobSpec, SealedResult, Unverified, open_result, seal
+from worker.client.asynchronous_fleet import FleetClient
+from worker.client.by_reference import SyncFleetClient
+from worker.client.errors import (
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    NotFinished,
+    SpecError,
+    StorageRefused,
+    Unreachable,
+)
+from worker.client.job_state import State
+from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
+from worker.client.profile import ClientStorage
+from worker.client.saved import SavedJob, load_job, save_job
+from worker.client.spec import InputSpec
+from worker.compute.operations.deidentify import Deidentify, HmacToken
+from worker.errors import Reason, Stage
+from worker.fleet import names
+from worker.fleet.store import BlobAbsentError
+from worker.fleet.ticket import Ticket
+from worker.jose import key_id, public_jwk
+
+SUBMITTER = "spiffe://cji.example/agency/test"
+PROJECT = new_project_key("study-17")
+PEOPLE = pa.table({"record_id": ["007", "008"], "last": ["neumann", "painter"], "DOB": ["19151111", None]})
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """A submitter at a pool."""
+
+    folder: Path
+    storage: Storage
+    pool: ReferencePool
+    simulation: Simulation
+    signing: ec.EllipticCurvePrivateKey
+    recipient: rsa.RSAPrivateKey
+
+    def settings(self, **changes: Any) -> ClientStorage:
+        azurite = self.storage.azurite
+        found = ClientStorage(blob_url=azurite.blob_url, queue_url=azurite.queue_url, ca_file=str(azurite.ca_file))
+        return msgspec.structs.replace(found, **changes)
+
+    def client(self, **changes: Any) -> SyncFleetClient:
+        return SyncFleetClient(self.settings(**changes), credential=StorageCredential(), **self.trust())
+
+    def trust(self) -> dict[str, Any]:
+        found = self.simulation
+        return {"trust": found.trust, "reference": found.reference, "maa_url": found.maa_url}
+
+    def save(self, name: str = "job", table: pa.Table = PEOPLE, *, shards: int = 1, **changes: Any) -> SavedJob:
+        cmk = self.pool.worker.cmk.public_key()
+        spec = JobSpec(
+            audience="pool",
+            originating_ori="CA0190000",
+            requesting_ori="CA0190000",
+            operator_id="jdoe",
+            requestor="Jane Doe",
+            reason="research extract",
+            purpose_code="C",
+            kek_id=KEK_ID,
+            kek_thumbprint=key_id(cmk),
+            recipients=(public_jwk(self.recipient.public_key()),),
+            input=InputSpec(schema="person/1"),
+            shards=shards,
+            operations=(
+                Deidentify(
+                    project="study-17",
+                    columns={"record_id": "keep", "last": HmacToken(domain="name"), "DOB": "keep"},
+                ),
+            ),
+        )
+        kek = PinnedKey.check(KEK_ID, public_jwk(cmk), expected=key_id(cmk))
+        job = seal(spec, kek=kek, signing_key=self.signing, project_key=PROJECT, **changes)
+        return save_job(job, {"records": table}, self.folder / name, submitter=SUBMITTER)
+
+    def submit(self, **changes: Any) -> tuple[SavedJob, Ticket]:
+        job = self.save(**changes)
+        self.client().submit(job)
+        ticket = self.pool.ticket()
+        assert ticket is not None
+        return job, ticket
+
+
+@pytest.fixture(scope="module")
+def keys() -> tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey]:
+    return new_recipient_key(), new_recipient_key()
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    with pool_storage(tmp_path_factory.mktemp("azurite")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def pool(
+    storage: Storage, azure: Simulation, keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey]
+) -> tuple[ReferencePool, ec.EllipticCurvePrivateKey]:
+    signing = new_signing_key()
+    worker = ReferenceWorker(cmk=keys[0], submitter=signing.public_key())
+    return ReferencePool(storage, worker, azure), signing
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path,
+    storage: Storage,
+    pool: tuple[ReferencePool, ec.EllipticCurvePrivateKey],
+    keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey],
+    azure: Simulation,
+) -> Iterator[Desk]:
+    storage.clear()
+    desk = Desk(folder=tmp_path, storage=storage, pool=pool[0], simulation=azure, signing=pool[1], recipient=keys[1])
+    yield desk
+    desk.pool.worker.twist = list
+
+
+def opened(desk: Desk, result: SealedResult) -> dict[str, pa.Table]:
+    with result:
+        return open_result(result, desk.recipient)
+
+
+def test_a_job_goes_and_its_result_comes(desk: Desk) -> None:
+    steps = list[tuple[str, int]]()
+    job, client = desk.save(), desk.client()
+    client.submit(job, progress=lambda stage, amount: steps.append((stage, amount)))
+    assert steps[-1] == ("sent", sum(part.bytes for part in job.sent))
+    assert client.status(job.header.job_id).state is State.QUEUED
+    with pytest.raises(NotFinished):
+        client.fetch(job)
+    ticket = desk.pool.ticket()
+    assert ticket is not None
+    desk.pool.run(ticket)
+    status = client.wait(job.header.job_id, deadline=10)
+    assert (status.state, status.stage, status.per_cent) == (State.DONE, "rows", 50)
+    tables = opened(desk, client.fetch(job, progress=lambda stage, amount: steps.append((stage, amount))))
+    assert tables["result"]["record_id"].to_pylist() == ["007", "008"]
+    assert tables["result"]["last"].to_pylist() != PEOPLE["last"].to_pylist()
+    assert steps[-1][0] == "received"
+    assert client.status(b"\0" * 16).state is State.UNKNOWN
+
+
+def test_a_large_part_goes_in_blocks_and_comes_in_segments(desk: Desk) -> None:
+    rows = 120_000
+    table = pa.table(
+        {"record_id": [f"{n:040d}" for n in range(rows)], "last": ["x"] * rows, "DOB": ["19151111"] * rows}
+    )
+    job, ticket = desk.submit(table=table)
+    assert job.sent[0].bytes > 5 << 20
+    desk.pool.run(ticket)
+    result = desk.client().fetch(job)
+    assert opened(desk, result)["result"].num_rows == rows
+
+
+def test_a_job_in_shards_goes_part_by_part(desk: Desk) -> None:
+    job, ticket = desk.submit(table=pa.concat_tables([PEOPLE] * 5), rows=10, shards=3)
+    assert [digest.name for digest in job.sent] == ["records"] * 3
+    for number, digest in enumerate(job.sent):
+        there = desk.pool.jobs.read(names.part(ticket.job, number), most=1 << 20)
+        assert (there, len(there)) == (job.part(number).read_bytes(), digest.bytes)
+
+
+def test_async_client_does_the_same(desk: Desk) -> None:
+    async def whole() -> dict[str, pa.Table]:
+        client = FleetClient(desk.settings(), credential=StorageCredential(), **desk.trust())
+        job = desk.save()
+        await client.submit(job)
+        waiting = asyncio.create_task(client.wait(job.header.job_id, deadline=20))
+        ticket = await asyncio.to_thread(desk.pool.ticket)
+        assert ticket is not None
+        await asyncio.to_thread(desk.pool.run, ticket)
+        assert (await waiting).state is State.DONE
+        assert (await client.status(job.header.job_id)).state is State.DONE
+        other = asyncio.create_task(client.wait(b"\1" * 16, deadline=600))
+        await asyncio.sleep(0.2)
+        other.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await other
+        await client.cancel(job.header.job_id)
+        return opened(desk, await client.fetch(job))
+
+    assert asyncio.run(whole())["result"].num_rows == 2
+
+
+class CutOffError(Exception):
+    """The submitter's machine stops here."""
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6])
+def test_a_submission_that_is_cut_off_anywhere_continues(desk: Desk, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before each write to the account, and before the note that the ticket was sent."""
+    job = desk.save()
+    monkeypatch.setattr("worker.client.transfer._BLOCK", job.sent[0].bytes // 2 + 1)  # two blocks
+    monkeypatch.setattr("worker.client.transfer._MIB", 1)
+    writes, done = 0, list[str]()
+
+    def counted(kind: str, call: Any) -> Any:
+        def wrapped(self: Any, *arguments: Any, **options: Any) -> Any:
+            nonlocal writes
+            writes += 1
+            if writes == at:
+                raise CutOffError
+            done.append(kind)
+            return call(self, *arguments, **options)
+
+        return wrapped
+
+    with monkeypatch.context() as patch:
+        for kind, owner, name in (
+            ("stage", "worker.fleet.store.Blobs", "stage"),
+            ("commit", "worker.fleet.store.Blobs", "commit"),
+            ("create", "worker.fleet.store.Blobs", "create"),
+            ("send", "worker.fleet.store.Queue", "send"),
+            ("note", "worker.client.saved.SavedJob", "note_ticket"),
+        ):
+            module, _, cls = owner.rpartition(".")
+            target = getattr(__import__(module, fromlist=[cls]), cls)
+            patch.setattr(target, name, counted(kind, getattr(target, name)))
+        with pytest.raises(CutOffError):
+            desk.client().submit(job)
+        assert done == ["stage", "stage", "commit", "create", "send", "note"][: at - 1]
+        writes = 100
+        done.clear()
+        again = load_job(job.folder)
+        desk.client().submit(again)
+    # nothing that is there is sent again, but the ticket whose note is missing
+    whole = ["stage", "stage", "commit", "create", "send", "note"]
+    expected = {1: whole, 2: whole[1:], 3: whole[2:], 4: whole[3:], 5: whole[3:], 6: whole[3:]}
+    assert done == expected[at]
+    assert again.header.data == job.header.data
+    tickets = [desk.pool.ticket() for _ in range(3)]
+    assert len([each for each in tickets if each is not None]) == (2 if at == 6 else 1)
+    assert tickets[0] is not None
+    desk.pool.run(tickets[0])
+    desk.client().submit(again)  # nothing
+    assert desk.pool.ticket() is None
+    assert opened(desk, desk.client().fetch(again))["result"].num_rows == 2
+
+
+def test_another_job_under_a_used_id_is_not_written_over_it(desk: Desk) -> None:
+    job, ticket = desk.submit()
+    other = desk.save("other")
+    stolen = replace(other, header=replace(other.header, job_id=job.header.job_id))
+    with pytest.raises(SpecError, match="another job has this id"):
+        desk.client().submit(stolen)
+    assert desk.pool.header(ticket).data == job.header.data
+    shorter = replace(stolen, sent=(PartDigest(name="records", sha256="0" * 64, bytes=10),))
+    with pytest.raises(SpecError, match="another job has this id"):
+        desk.client().submit(shorter)
+
+
+def test_an_expired_job_is_not_submitted(desk: Desk) -> None:
+    job = desk.save(now=datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2))
+    with pytest.raises(SpecError, match="expired"):
+        desk.client().submit(job)
+    with pytest.raises(BlobAbsentError):
+        desk.pool.jobs.version(names.part(job.header.job_id.hex(), 0))
+
+
+def test_a_job_that_nobody_took_expires(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, _ = desk.submit()
+    monkeypatch.setattr("worker.client.job_state._GRACE", datetime.timedelta(days=-2))
+    assert desk.client().wait(job.header.job_id, deadline=10).state is State.EXPIRED
+    with pytest.raises(JobExpired):
+        desk.client().fetch(job)
+
+
+def test_a_cancelled_job_has_no_result_unless_it_had_one(desk: Desk) -> None:
+    job, ticket = desk.submit()
+    client = desk.client()
+    client.cancel(job.header.job_id)
+    client.cancel(job.header.job_id)
+    assert client.wait(job.header.job_id, deadline=10).state is State.CANCELLED
+    with pytest.raises(JobCancelled):
+        client.fetch(job)
+    desk.pool.run(ticket)
+    assert opened(desk, client.fetch(job))["result"].num_rows == 2
+
+
+def test_a_wait_ends_at_its_deadline_or_when_it_is_told(desk: Desk) -> None:
+    job, _ = desk.submit()
+    with pytest.raises(NotFinished) as caught:
+        desk.client().wait(job.header.job_id, deadline=0)
+    assert (caught.value.state, caught.value.retryable) == ("queued", True)
+    stop = threading.Event()
+    stop.set()
+    assert desk.client().wait(job.header.job_id, deadline=60, stop=stop).state is State.QUEUED
+
+
+def test_a_job_that_was_given_up_shows_its_verified_failure(desk: Desk) -> None:
+    job, ticket = desk.submit()
+    desk.pool.give_up(ticket, reason=Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
+    assert desk.client().wait(job.header.job_id, deadline=10).state is State.FAILED
+    with pytest.raises(JobFailed, match="5 attempts: SCHEMA_MISMATCH at unseal") as caught:
+        desk.client().fetch(job)
+    assert caught.value.failure.claims.job_id == job.header.job_id.hex()
+    assert "cji schema show" in caught.value.remedy
+    desk.pool.run(ticket)  # a receipt counts more
+    assert opened(desk, desk.client().fetch(job))["result"].num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("claims", "check"),
+    [
+        ({"header_sha384": "0" * 96}, "header_sha384"),
+        ({"job_id": "0" * 32}, "job_id"),
+        ({"simulated": False}, "simulated"),
+        ({"maa_token_sha384": "0" * 96}, "maa_token_sha384"),
+        ({"failed": "2026-01-01T00:00:00.00Z"}, "ended"),
+    ],
+)
+def test_a_failure_of_something_else_is_refused(desk: Desk, claims: dict[str, Any], check: str) -> None:
+    job, ticket = desk.submit()
+    desk.pool.give_up(ticket, **claims)
+    with pytest.raises(Unverified) as caught:
+        desk.client().fetch(job)
+    assert caught.value.check == check
+
+
+def test_every_blob_of_a_result_that_is_altered_is_refused(desk: Desk) -> None:
+    """Cut, extended, exchanged or gone: each blob that `fetch` reads, and nothing is opened."""
+    job, ticket = desk.submit()
+    attempt, client = desk.pool.run(ticket), desk.client()
+    kid = key_id(desk.pool.worker.receipt_key.public_key())
+    blobs = {
+        names.receipt(ticket.job): "receipt",
+        names.result_header(ticket.job, attempt): "result_header",
+        names.output(ticket.job, attempt, 0): "outputs",
+        names.output(ticket.job, attempt, 1): "outputs",
+        names.evidence(ticket.job, kid): "evidence",
+    }
+    refused = list[str]()
+    for name in blobs:
+        good = desk.pool.results.read(name, most=1 << 20)
+        middle = len(good) // 2
+        flipped = good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :]
+        for bad in (good[:-1], good + b"\0", flipped, b"", b"{}"):
+            desk.pool.results.write(name, bad)
+            with pytest.raises(Unverified) as caught:
+                client.fetch(job)
+            refused.append(caught.value.check)
+        desk.pool.results.write(name, good)
+    assert opened(desk, client.fetch(job))["result"].num_rows == 2
+    assert {"receipt", "result_header_sha384", "outputs"} <= set(refused), refused
+
+
+@pytest.mark.parametrize(
+    ("claims", "check"),
+    [
+        ({"inputs": (PartDigest(name="records", sha256="0" * 64, bytes=1),)}, "inputs[0].sha256"),
+        ({"header_sha384": "0" * 96}, "header_sha384"),
+        ({"ended": "2026-01-01T00:00:00.00Z"}, "ended"),
+        ({"ended": "2099-01-01T00:00:00.00Z"}, "ended"),
+        ({"maa_token_sha384": "0" * 96}, "maa_token_sha384"),
+        ({"outputs": (PartDigest(name="result", sha256="0" * 64, bytes=1 << 50),)}, "outputs"),
+    ],
+)
+def test_a_receipt_of_something_else_is_refused(desk: Desk, claims: dict[str, Any], check: str) -> None:
+    job, ticket = desk.submit()
+    desk.pool.run(ticket, **claims)
+    with pytest.raises(Unverified) as caught:
+        desk.client().fetch(job)
+    assert caught.value.check == check
+
+
+def test_evidence_for_another_job_is_refused(desk: Desk) -> None:
+    job, ticket = desk.submit()
+    other, second = desk.submit(name="other")
+    desk.pool.run(ticket)
+    desk.pool.run(second)
+    kid = key_id(desk.pool.worker.receipt_key.public_key())
+    shown = desk.pool.results.read(names.evidence(second.job, kid), most=1 << 20)
+    desk.pool.results.write(names.evidence(ticket.job, kid), shown)
+    with pytest.raises(Unverified, match="attestation"):
+        desk.client().fetch(job)
+    assert opened(desk, desk.client().fetch(other))["result"].num_rows == 2
+
+
+def test_storage_that_refuses_is_explained(desk: Desk) -> None:
+    job = desk.save()
+    with pytest.raises(StorageRefused, match="HTTP 404") as missing:
+        desk.client(jobs="nothing").submit(job)
+    assert "[storage]" in missing.value.remedy
+    with pytest.raises(StorageRefused, match="HTTP 404"):
+        desk.client(queue="nothing").submit(job)
+    assert not job.ticket_sent
+
+    class Nobody(StorageCredential):
+        def get_token(self, *scopes: str, **_: Any) -> Any:
+            token = super().get_token(*scopes)
+            return token._replace(token="not.a.token")
+
+    stranger = SyncFleetClient(desk.settings(), credential=Nobody(), **desk.trust())
+    with pytest.raises(StorageRefused, match=r"HTTP 40[13]"):
+        stranger.submit(desk.save("second"))
+    away = desk.client(blob_url="https://127.0.0.1:1/devstoreaccount1")
+    with pytest.raises(Unreachable, match="does not answer"):
+        away.status(job.header.job_id)
+    with pytest.raises(SpecError, match="authorities"):
+        desk.client(ca_file="/nowhere").status(job.header.job_id)

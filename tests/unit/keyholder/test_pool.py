@@ -1,0 +1,138 @@
+"""The ledger of a pool: whatever blobs do, a claim has one answer, and no answer but "yes" lets a job begin."""
+
+import itertools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attestation import AttestationError, Fault
+from worker.errors import Reason, Refusal, StartupError
+from worker.fleet.errors import BlobTooLargeError, StoreAwayError
+from worker.keyholder.pool import CAPACITY, Entry, PoolLedger, decide
+
+JOB, HEADER, OTHER, ATTEMPT = bytes(15) + b"\1", bytes(48), bytes(47) + b"\1", b"a" * 16
+
+
+class Blobs:
+    """A container in memory."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def create(self, name: str, data: bytes) -> bool:
+        with self._lock:
+            return self.found.setdefault(name, data) is data
+
+    def read(self, name: str, *, most: int) -> bytes:
+        return self.found[name]
+
+
+class Asked(list[Refusal | None]):
+    """The answers to claims."""
+
+
+def ledger(blobs: Any, worker: str = "worker-1", *, clock: Callable[[], float] = lambda: 0.0) -> PoolLedger:
+    return PoolLedger(lambda: blobs, worker=worker, seconds=10, clock=clock)
+
+
+def ask(pool: PoolLedger, *, header: bytes = HEADER, attempt: bytes | None = ATTEMPT) -> Reason | None:
+    answers: list[Refusal | None] = []
+    pool.claim(JOB, header_sha384=header, attempt=attempt, answer=answers.append)
+    pool.step(pool._waiting.get_nowait())
+    (answer,) = answers
+    return None if answer is None else answer.reason
+
+
+def allowed(first: tuple[bytes, bytes | None, str], second: tuple[bytes, bytes | None, str]) -> Reason | None:
+    """The table of the module, as a slow twin."""
+    (header1, attempt1, worker1), (header2, attempt2, worker2) = first, second
+    table = {
+        (True, True): None,
+        (False, False): None if worker1 == worker2 else Reason.ALREADY_EXISTS,
+    }
+    if header1 != header2:
+        return Reason.REPLAYED
+    return table.get((attempt1 is not None, attempt2 is not None), Reason.ALREADY_EXISTS)
+
+
+CLAIMS = list(itertools.product((HEADER, OTHER), (None, ATTEMPT, b"b" * 16), ("worker-1", "worker-2")))
+
+
+@pytest.mark.parametrize("first", CLAIMS)
+def test_a_second_claim_is_answered_by_the_table(first: tuple[bytes, bytes | None, str]) -> None:
+    for second in CLAIMS:
+        blobs = Blobs()
+        assert ask(ledger(blobs, first[2]), header=first[0], attempt=first[1]) is None
+        assert ask(ledger(blobs, second[2]), header=second[0], attempt=second[1]) is allowed(first, second)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [StoreAwayError(), BlobTooLargeError(), AttestationError(Fault.IDENTITY_UNAVAILABLE, check="x"), KeyError()],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_ledger_that_is_away_means_no_job(fault: Exception) -> None:
+    class Away(Blobs):
+        def create(self, name: str, data: bytes) -> bool:
+            raise fault
+
+    assert ask(ledger(Away())) is Reason.LEDGER_UNAVAILABLE
+
+
+def test_a_ledger_that_cannot_be_opened_means_no_job_until_it_can() -> None:
+    tries = iter([StartupError("no file", "write it"), None])
+
+    def open_blobs() -> Blobs:
+        if (fault := next(tries)) is not None:
+            raise fault
+        return Blobs()
+
+    pool = PoolLedger(open_blobs, worker="w", seconds=10, clock=lambda: 0.0)
+    assert ask(pool) is Reason.LEDGER_UNAVAILABLE
+    assert ask(pool) is None
+
+
+@given(st.binary(max_size=200))
+def test_anything_else_in_place_of_an_entry_means_no_job(data: bytes) -> None:
+    blobs = Blobs()
+    blobs.found[JOB.hex()] = data
+    assert ask(ledger(blobs)) is Reason.LEDGER_UNAVAILABLE
+
+
+def test_a_claim_that_waited_too_long_is_not_looked_at() -> None:
+    now = [0.0]
+    blobs = Blobs()
+    pool, answers = ledger(blobs, clock=lambda: now[0]), Asked()
+    pool.claim(JOB, header_sha384=HEADER, attempt=None, answer=answers.append)
+    now[0] = 11.0
+    pool.step(pool._waiting.get_nowait())
+    assert [each.reason for each in answers if each] == [Reason.LEDGER_UNAVAILABLE]
+    assert not blobs.found
+
+
+def test_claims_beyond_the_capacity_are_refused_at_once() -> None:
+    pool, answers = ledger(Blobs()), Asked()
+    for _ in range(CAPACITY + 2):
+        pool.claim(JOB, header_sha384=HEADER, attempt=None, answer=answers.append)
+    assert [each.reason for each in answers if each] == [Reason.OVERLOADED] * 2
+
+
+def test_an_entry_says_who_came_first() -> None:
+    blobs = Blobs()
+    ask(ledger(blobs, "worker-7"))
+    found = msgspec.json.decode(blobs.found[JOB.hex()], type=Entry)
+    assert found == Entry(header_sha384=HEADER.hex(), worker="worker-7", attempt=ATTEMPT.hex())
+    assert decide(found, found) is None
+
+
+def test_the_thread_answers() -> None:
+    pool, answered = ledger(Blobs()), threading.Event()
+    pool.start()
+    pool.claim(JOB, header_sha384=HEADER, attempt=None, answer=lambda _: answered.set())
+    assert answered.wait(10)

@@ -1,0 +1,169 @@
+"""`cji job status`, `fetch` and `cancel`: a job that was submitted by reference."""
+
+import json
+import re
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from worker.cli.common import Failure, explained, trust_named
+from worker.cli.job.clients import pool_client
+from worker.cli.job.outputs import conclude, introduce, write_result
+from worker.cli.job.prepare import OUT, PROFILE, QUIET, recipient_key
+from worker.cli.output import Target
+from worker.cli.progress import shown
+from worker.cli.report_file import opened_job, write_report
+from worker.client import load_profile
+from worker.client.errors import JobFailed
+from worker.client.job_state import JobStatus
+from worker.client.saved import SavedJob, load_job
+from worker.compute.registry import plan
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_JOB = click.argument("job", metavar="JOB")
+_FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_WAIT = click.option(
+    "--wait", "seconds", type=click.FloatRange(min=0), help="Wait for the end of the job for this number of seconds."
+)
+
+
+@click.command()
+@_JOB
+@PROFILE
+@_WAIT
+@_JSON
+@click.pass_context
+@explained
+def status(context: click.Context, job: str, *, profile_file: Path, seconds: float | None, as_json: bool) -> None:
+    """Show where JOB stands: a folder of `cji job submit`, or a job id of 32 hexadecimal digits.
+
+    The states are queued, running, done, failed, cancelled, expired, and unknown. They are what the storage account
+    shows, and prove nothing; `cji job fetch` verifies.
+
+    \b
+    Examples:
+      cji job status people.job --profile client.toml
+      cji job status 6b1f0c1e2d3a4b5c6d7e8f9001122334 --profile client.toml --wait 3600 --json
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    profile = load_profile(profile_file)
+    client, job_id = pool_client(profile, trust_named(context, profile.cloud)), _job_id(job)
+    if seconds is None:
+        found = client.status(job_id)
+    else:
+        with shown(Console(stderr=True, quiet=as_json)) as steps:
+            found = client.wait(job_id, deadline=seconds, progress=steps)
+    click.echo(json.dumps(_facts(found)) if as_json else _line(found))
+
+
+@click.command()
+@_FOLDER
+@PROFILE
+@OUT
+@_WAIT
+@QUIET
+@_JSON
+@click.pass_context
+@explained
+def fetch(
+    context: click.Context,
+    folder: Path,
+    *,
+    profile_file: Path,
+    out: Path,
+    seconds: float | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Download the result of the job in FOLDER, verify receipt and evidence, and open it.
+
+    The files are those of `cji job run`. If the workers gave the job up, the reason is shown, and failure.jws and
+    evidence.json are written into FOLDER for `cji receipt verify`. Exit status 4: the job has not finished.
+
+    \b
+    Examples:
+      cji job fetch people.job --profile client.toml --out result/
+      cji job fetch people.job --profile client.toml --out tokens.parquet --wait 3600
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    profile = load_profile(profile_file)
+    client = pool_client(profile, trust_named(context, profile.cloud))
+    target, recipient = Target(out, suffix=".csv"), recipient_key(profile)
+    job = load_job(folder)
+    console = Console(stderr=True, quiet=quiet or as_json)
+    if seconds is not None:
+        with shown(console) as steps:
+            client.wait(job.header.job_id, deadline=seconds, progress=steps)
+    planned = plan(job.header.operations, job.header.input_schemas)
+    try:
+        with target.writing() as files, shown(console) as steps, client.fetch(job, progress=steps) as result:
+            introduce(console, result.attested)
+            summaries, notes = write_result(
+                result,
+                recipient,
+                files,
+                columns=job.columns,
+                suffix=target.suffix,
+                header=job.header,
+                plan=planned,
+            )
+            write_report(console, opened_job(result, recipient, planned, {}), files / "report.html")
+    except JobFailed as error:
+        _keep(job, error)
+        raise
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "rows_out": result.receipt.claims.volumes.rows_out}))
+    elif not quiet:
+        conclude(result, out, planned, summaries, notes)
+
+
+@click.command()
+@_JOB
+@PROFILE
+@click.pass_context
+@explained
+def cancel(context: click.Context, job: str, *, profile_file: Path) -> None:
+    """Ask for the end of JOB: a folder of `cji job submit`, or a job id. A receipt that was signed stays.
+
+    \b
+    Example:
+      cji job cancel people.job --profile client.toml
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    profile = load_profile(profile_file)
+    job_id = _job_id(job)
+    pool_client(profile, trust_named(context, profile.cloud)).cancel(job_id)
+    click.echo(f"asked for the end of job {job_id.hex()}")
+
+
+def _job_id(job: str) -> bytes:
+    if _ID.fullmatch(job):
+        return bytes.fromhex(job)
+    if not Path(job).is_dir():
+        raise Failure(
+            "JOB is neither a folder nor a job id",
+            remedy="Give the folder of `cji job submit`, or 32 hexadecimal digits.",
+            status=2,
+        )
+    return load_job(Path(job)).header.job_id
+
+
+def _facts(found: JobStatus) -> dict[str, object]:
+    facts = {
+        "job": found.job_id.hex(),
+        "state": found.state.value,
+        "attempt": found.attempt,
+        "stage": found.stage,
+        "per_cent": found.per_cent,
+        "at": found.at,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _line(found: JobStatus) -> str:
+    step = f": {found.stage} {found.per_cent} % at {found.at}" if found.stage is not None else ""
+    return f"{found.job_id.hex()} {found.state.value}{step}"
+
+
+def _keep(job: SavedJob, error: JobFailed) -> None:
+    (job.folder / "failure.jws").write_text(error.failure.compact + "\n")
+    (job.folder / "evidence.json").write_bytes(error.evidence)

@@ -1,0 +1,282 @@
+"""The client of a pool of workers: jobs by reference, over Azure Storage. docs/fleet.md.
+
+    save_job -> submit -> wait -> fetch -> (open_result)
+
+* A job is sealed into a folder first (`saved`), so a submission that was cut off continues where it stopped, with the
+  same header and the same parts. The ticket is the last thing that is sent.
+* Parts are uploaded in blocks and results are read in ranges: memory use is a few segments.
+* `fetch` returns what `SyncClient.run` returns, after the same checks. The worker's evidence lies beside the results
+  and answers a nonce of this job, so it was made after the job was sealed; it is appraised at the end of the job.
+* Everything that lies in the account is untrusted. Who can write there can withhold a result or delay it.
+
+The client keeps no connection between calls, so several threads may use it.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.message import DecodeError
+
+from attestation import Trust
+from attestation.appraisal import ReferenceValues
+from worker.audit import ReceiptError, claims_unverified
+from worker.audit.compact import key_id_unverified
+from worker.audit.failures import failure_unverified
+from worker.client.attested import AttestedWorker, verify_attestation
+from worker.client.errors import (
+    ClientError,
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    NotFinished,
+    SpecError,
+    Unverified,
+)
+from worker.client.job_state import JobStatus, State, look
+from worker.client.profile import ClientStorage
+from worker.client.result import Output, Progress, new_output, parse_result_header
+from worker.client.saved import SavedJob
+from worker.client.sealed_result import SealedResult
+from worker.client.storage_identity import default_credential
+from worker.client.transfer import document, explained, read_blob, segments, upload
+from worker.client.verify import verify_failed, verify_result, verify_stored
+from worker.errors import StartupError
+from worker.fleet import names
+from worker.fleet.documents import EVIDENCE_BYTES, SUBMISSION_BYTES, Failure, Published, evidence_nonce
+from worker.fleet.store import Blobs, Queue, StoreError
+from worker.fleet.ticket import Ticket
+from worker.job import LIMITS
+from worker.wire.v1 import worker_pb2 as pb
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+_EXCHANGE_SECONDS: Final = 120.0
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 15.0
+
+
+class SyncFleetClient:
+    """A submitter's access to the storage of a pool of workers, for programs without an event loop.
+
+    `trust`, `reference` and `maa_url` are as in `SyncClient`: the evidence of the worker that ran a job must pass them.
+    `credential` makes tokens for Azure Storage; by default the one that Microsoft's SDK finds.
+    """
+
+    def __init__(
+        self,
+        storage: ClientStorage,
+        *,
+        trust: Trust,
+        reference: ReferenceValues,
+        maa_url: str,
+        credential: "TokenCredential | None" = None,
+    ) -> None:
+        self._storage = storage
+        self._trust = trust
+        self._reference = reference
+        self._maa_url = maa_url
+        self._credential = credential or default_credential()
+
+    def submit(self, job: SavedJob, *, progress: Progress | None = None) -> None:
+        """Upload the job's parts and header, then send its ticket. Again after a failure, it continues.
+
+        `progress` is called with ("sent", bytes). Nothing happens if the ticket was sent before. SpecError for a job
+        that has expired or whose id another job has; StorageRefused and Unreachable otherwise.
+        """
+        if job.ticket_sent:
+            return
+        if job.header.not_after <= datetime.now(UTC):
+            raise SpecError("the sealed job has expired", remedy="Seal the records again, into a new folder.")
+        name = job.header.job_id.hex()
+        submission = pb.Submission(header=job.header.data, signature=job.signature, submitter=job.submitter)
+        header = submission.SerializeToString(deterministic=True)
+        with self._blobs(self._storage.jobs) as blobs:
+            total = 0
+            for number, digest in enumerate(job.sent):
+                upload(blobs, job, number, progress=progress, before=total)
+                total += digest.bytes
+            if not blobs.create(names.header(name), header) and (
+                blobs.read(names.header(name), most=SUBMISSION_BYTES) != header
+            ):
+                raise SpecError("another job has this id", remedy="Seal the records again, into a new folder.")
+        with self._queue() as queue:
+            queue.send(Ticket(job=name, header_sha384=job.header.sha384.hex()).encode())
+        job.note_ticket()
+
+    def status(self, job_id: bytes) -> JobStatus:
+        """Where the job stands, by what lies in the account; nothing is verified."""
+        with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
+            return look(job_id, jobs=jobs, results=results)
+
+    def wait(
+        self,
+        job_id: bytes,
+        *,
+        deadline: float,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+    ) -> JobStatus:
+        """The status once it is final, or once `stop` is set; NotFinished after `deadline` seconds.
+
+        `progress` is called with the stage and percentage of the latest attempt.
+        """
+        stop = stop or threading.Event()
+        until, pause = time.monotonic() + deadline, _FIRST_WAIT
+        with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
+            while True:
+                status = look(job_id, jobs=jobs, results=results)
+                if status.state.final or stop.is_set():
+                    return status
+                if progress is not None and status.stage is not None and status.per_cent is not None:
+                    progress(status.stage, status.per_cent)
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise NotFinished(status.state)
+                stop.wait(min(left, random.uniform(pause / 2, pause)))  # noqa: S311 - jitter
+                pause = min(1.5 * pause, _LONGEST_WAIT)
+
+    def cancel(self, job_id: bytes) -> None:
+        """Ask for the end of a job. A worker that has begun it ends it; a receipt that was signed stays."""
+        with self._blobs(self._storage.jobs) as jobs:
+            jobs.create(names.cancel(job_id.hex()), b"")
+
+    def fetch(self, job: SavedJob, *, progress: Progress | None = None) -> SealedResult:
+        """The result of the attempt that counts: receipt and evidence verified, outputs still sealed.
+
+        `progress` is called with ("received", bytes). JobFailed has the verified failure receipt of a job that was
+        given up; JobCancelled, JobExpired and NotFinished if there is neither; Unverified for any doubt.
+        """
+        name = job.header.job_id.hex()
+        with self._blobs(self._storage.results) as results:
+            published = document(results, names.receipt(name), Published)
+            if published is not None:
+                return self._result(results, job, published, progress)
+            failure = document(results, names.failure(name), Failure)
+            if failure is not None:
+                raise self._failed(results, job, failure.failure)
+        raise _without_result(self.status(job.header.job_id))
+
+    def _result(self, results: Blobs, job: SavedJob, published: Published, progress: Progress | None) -> SealedResult:
+        header, name = job.header, job.header.job_id.hex()
+        try:
+            claims = claims_unverified(published.receipt)
+        except ReceiptError as error:
+            raise Unverified(error.field, "the receipt is not valid") from None
+        attested = self._attested(results, job, published.receipt, ended=claims.ended)
+        verify_stored(published.receipt, attested=attested, header=header)
+        # the receipt is genuine, so its lengths bound what is downloaded
+        data = read_blob(results, names.result_header(name, published.attempt), LIMITS.header_bytes)
+        result_header = parse_result_header(data, header)
+        if len(claims.outputs) != len(result_header.parts):
+            raise Unverified("outputs", "the result header has another number of parts than the receipt")
+        outputs, total = list[Output](), 0
+        try:
+            for number, (part, digest) in enumerate(zip(result_header.parts, claims.outputs, strict=True)):
+                outputs.append(new_output(part))
+                for data in segments(results, names.output(name, published.attempt, number), digest.bytes):
+                    outputs[-1].add(outputs[-1].segments, data)
+                    total += len(data)
+                    if progress is not None:
+                        progress("received", total)
+                if not outputs[-1].ended:
+                    raise Unverified(f"outputs[{number}]", "the part has no last segment")
+            verified = verify_result(
+                published.receipt,
+                job=header,
+                attested=attested,
+                sent=job.sent,
+                header=result_header,
+                outputs=outputs,
+            )
+        except BaseException:
+            for output in outputs:
+                output.file.close()
+            raise
+        return SealedResult(
+            job_id=header.job_id,
+            header=result_header,
+            outputs=tuple(outputs),
+            receipt=verified,
+            attested=attested,
+        )
+
+    def _failed(self, results: Blobs, job: SavedJob, failure: str) -> JobFailed:
+        try:
+            claims = failure_unverified(failure)
+        except ReceiptError as error:
+            raise Unverified(error.field, "the failure receipt is not valid") from None
+        attested = self._attested(results, job, failure, ended=claims.failed)
+        verified = verify_failed(failure, attested=attested, header=job.header)
+        return JobFailed(verified, evidence=attested.to_file())
+
+    def _attested(self, results: Blobs, job: SavedJob, receipt: str, *, ended: str) -> AttestedWorker:
+        """The worker whose key the receipt names, by its evidence for this job, appraised at the end of the job."""
+        at = datetime.fromisoformat(ended)
+        if not job.header.created - LIMITS.skew <= at <= datetime.now(UTC) + LIMITS.skew:
+            raise Unverified("ended", "the receipt's time is not between the sealing of the job and now")
+        try:
+            key_id = key_id_unverified(receipt)
+            data = read_blob(results, names.evidence(job.header.job_id.hex(), key_id), EVIDENCE_BYTES)
+            shown = pb.AttestResponse.FromString(data)
+        except (ReceiptError, DecodeError):
+            raise Unverified("evidence", "the worker's evidence cannot be read") from None
+        return verify_attestation(
+            shown,
+            nonce=evidence_nonce(job.header.sha384),
+            trust=self._trust,
+            reference=self._reference,
+            maa_url=self._maa_url,
+            at=at,
+        )
+
+    @contextmanager
+    def _blobs(self, container: str) -> Iterator[Blobs]:
+        """A connection to one container, whose errors come with remedies."""
+        storage = self._storage
+        try:
+            blobs = Blobs(
+                storage.blob_url,
+                container,
+                credential=self._credential,
+                ca_file=storage.ca_file,
+                seconds=_EXCHANGE_SECONDS,
+            )
+            try:
+                yield blobs
+            finally:
+                blobs.close()
+        except StoreError as error:
+            raise explained(error) from error
+        except StartupError as error:
+            raise SpecError(error.what, remedy=error.remedy) from None
+
+    @contextmanager
+    def _queue(self) -> Iterator[Queue]:
+        storage = self._storage
+        try:
+            queue = Queue(storage.queue_url, storage.queue, credential=self._credential, ca_file=storage.ca_file)
+            try:
+                yield queue
+            finally:
+                queue.close()
+        except StoreError as error:
+            raise explained(error) from error
+
+
+def _without_result(status: JobStatus) -> ClientError:
+    match status.state:
+        case State.CANCELLED:
+            return JobCancelled()
+        case State.EXPIRED:
+            return JobExpired()
+        case State.UNKNOWN:
+            return SpecError(
+                "the pool has no such job", remedy="Submit the folder, or compare [storage] with the pool."
+            )
+        case _:
+            return NotFinished(status.state)

@@ -1,0 +1,95 @@
+"""Where a job by reference stands, as the blobs show: hints for people, which no result depends on."""
+
+import enum
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from worker.errors import Refusal
+from worker.fleet import names
+from worker.fleet.documents import (
+    PROGRESS_BYTES,
+    SUBMISSION_BYTES,
+    DocumentError,
+    Progress,
+    decode,
+    decode_submission,
+)
+from worker.fleet.store import BlobAbsentError, Blobs
+from worker.job import parse
+
+_GRACE: Final = timedelta(minutes=5)
+"""An attempt that begins in a job's last second has this time to show its first progress."""
+
+
+class State(enum.StrEnum):
+    """The state of a job by reference."""
+
+    UNKNOWN = "unknown"
+    """No header: it was not submitted, or was deleted."""
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    """The submitter asked for an end; a receipt may still come of an attempt that had finished."""
+    EXPIRED = "expired"
+
+    @property
+    def final(self) -> bool:
+        """Whether waiting is over."""
+        return self in {State.DONE, State.FAILED, State.CANCELLED, State.EXPIRED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """The state of a job; the other members are of its latest attempt, None before it."""
+
+    job_id: bytes
+    state: State
+    attempt: str | None = None
+    stage: str | None = None
+    per_cent: int | None = None
+    at: str | None = None
+
+
+def look(job_id: bytes, *, jobs: Blobs, results: Blobs) -> JobStatus:
+    """The status of a job now. Raises StoreError."""
+    job = job_id.hex()
+    progress = _progress(results, job)
+    attempt = {} if progress is None else {
+        "attempt": progress.attempt, "stage": progress.stage, "per_cent": progress.per_cent, "at": progress.at,
+    }  # fmt: skip
+
+    def status(state: State) -> JobStatus:
+        return JobStatus(job_id=job_id, state=state, **attempt)  # type: ignore[arg-type]  # of a Progress
+
+    if results.exists(names.receipt(job)):
+        return status(State.DONE)
+    if results.exists(names.failure(job)):
+        return status(State.FAILED)
+    expires = _not_after(jobs, job)
+    if expires is None:
+        return status(State.UNKNOWN)
+    if jobs.exists(names.cancel(job)):
+        return status(State.CANCELLED)
+    if progress is not None:
+        return status(State.RUNNING)
+    return status(State.QUEUED if datetime.now(UTC) < expires + _GRACE else State.EXPIRED)
+
+
+def _progress(results: Blobs, job: str) -> Progress | None:
+    try:
+        return decode(results.read(names.progress(job), most=PROGRESS_BYTES), Progress)
+    except (BlobAbsentError, DocumentError):
+        return None
+
+
+def _not_after(jobs: Blobs, job: str) -> datetime | None:
+    """The end of the job's time, by the header that lies there."""
+    try:
+        return parse(decode_submission(jobs.read(names.header(job), most=SUBMISSION_BYTES)).header).not_after
+    except BlobAbsentError:
+        return None
+    except (DocumentError, Refusal):
+        return None

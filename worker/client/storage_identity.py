@@ -1,0 +1,13 @@
+"""The submitter's identity for Azure Storage. The only module of the SDK that knows Microsoft's library.
+
+Any credential that the library finds will do: it gives access to ciphertext, and the account's roles decide to which.
+Tokens are for Azure Storage alone, whichever credential makes them (`worker.azure_client`).
+"""
+
+from azure.core.credentials import TokenCredential
+from azure.identity import DefaultAzureCredential
+
+
+def default_credential() -> TokenCredential:
+    """Environment, workload identity, managed identity, or a tool that is signed in; no browser is opened."""
+    return DefaultAzureCredential(exclude_interactive_browser_credential=True)
