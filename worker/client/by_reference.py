@@ -25,7 +25,6 @@ from google.protobuf.message import DecodeError
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
 from worker.audit import ReceiptError, claims_unverified
-from worker.audit.compact import key_id_unverified
 from worker.audit.failures import failure_unverified
 from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.errors import (
@@ -39,11 +38,12 @@ from worker.client.errors import (
 )
 from worker.client.job_state import JobStatus, State, look
 from worker.client.profile import ClientStorage
-from worker.client.result import Output, Progress, new_output, parse_result_header
+from worker.client.receiving import received
+from worker.client.result import Output, Progress, parse_result_header
 from worker.client.saved import SavedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.storage_identity import default_credential
-from worker.client.transfer import document, explained, read_blob, segments, upload
+from worker.client.transfer import document, explained, read_blob, upload
 from worker.client.verify import verify_failed, verify_result, verify_stored
 from worker.errors import StartupError
 from worker.fleet import names
@@ -92,6 +92,7 @@ class SyncFleetClient:
             return
         if job.header.not_after <= datetime.now(UTC):
             raise SpecError("the sealed job has expired", remedy="Seal the records again, into a new folder.")
+        job.check_parts()
         name = job.header.job_id.hex()
         submission = pb.Submission(header=job.header.data, signature=job.signature, submitter=job.submitter)
         header = submission.SerializeToString(deterministic=True)
@@ -109,7 +110,7 @@ class SyncFleetClient:
         job.note_ticket()
 
     def status(self, job_id: bytes) -> JobStatus:
-        """Where the job stands, by what lies in the account; nothing is verified."""
+        """The status of the job, by what lies in the account; nothing is verified."""
         with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
             return look(job_id, jobs=jobs, results=results)
 
@@ -156,10 +157,11 @@ class SyncFleetClient:
             published = document(results, names.receipt(name), Published)
             if published is not None:
                 return self._result(results, job, published, progress)
-            failure = document(results, names.failure(name), Failure)
+            status = self.status(job.header.job_id)
+            failure = document(results, names.failure(name), Failure) if status.state is State.FAILED else None
             if failure is not None:
                 raise self._failed(results, job, failure.failure)
-        raise _without_result(self.status(job.header.job_id))
+        raise _without_result(status)
 
     def _result(self, results: Blobs, job: SavedJob, published: Published, progress: Progress | None) -> SealedResult:
         header, name = job.header, job.header.job_id.hex()
@@ -167,24 +169,14 @@ class SyncFleetClient:
             claims = claims_unverified(published.receipt)
         except ReceiptError as error:
             raise Unverified(error.field, "the receipt is not valid") from None
-        attested = self._attested(results, job, published.receipt, ended=claims.ended)
+        attested = self._attested(results, job, claims.maa_token_sha384, ended=claims.ended)
         verify_stored(published.receipt, attested=attested, header=header)
-        # the receipt is genuine, so its lengths bound what is downloaded
         data = read_blob(results, names.result_header(name, published.attempt), LIMITS.header_bytes)
         result_header = parse_result_header(data, header)
-        if len(claims.outputs) != len(result_header.parts):
-            raise Unverified("outputs", "the result header has another number of parts than the receipt")
-        outputs, total = list[Output](), 0
+        outputs = list[Output]()
         try:
-            for number, (part, digest) in enumerate(zip(result_header.parts, claims.outputs, strict=True)):
-                outputs.append(new_output(part))
-                for data in segments(results, names.output(name, published.attempt, number), digest.bytes):
-                    outputs[-1].add(outputs[-1].segments, data)
-                    total += len(data)
-                    if progress is not None:
-                        progress("received", total)
-                if not outputs[-1].ended:
-                    raise Unverified(f"outputs[{number}]", "the part has no last segment")
+            for output in received(results, job, published, header=result_header, claims=claims, progress=progress):
+                outputs.append(output)
             verified = verify_result(
                 published.receipt,
                 job=header,
@@ -210,20 +202,19 @@ class SyncFleetClient:
             claims = failure_unverified(failure)
         except ReceiptError as error:
             raise Unverified(error.field, "the failure receipt is not valid") from None
-        attested = self._attested(results, job, failure, ended=claims.failed)
+        attested = self._attested(results, job, claims.maa_token_sha384, ended=claims.failed)
         verified = verify_failed(failure, attested=attested, header=job.header)
         return JobFailed(verified, evidence=attested.to_file())
 
-    def _attested(self, results: Blobs, job: SavedJob, receipt: str, *, ended: str) -> AttestedWorker:
-        """The worker whose key the receipt names, by its evidence for this job, appraised at the end of the job."""
+    def _attested(self, results: Blobs, job: SavedJob, token: str, *, ended: str) -> AttestedWorker:
+        """The worker whose token the receipt names, by its evidence for this job, appraised at the end of the job."""
         at = datetime.fromisoformat(ended)
         if not job.header.created - LIMITS.skew <= at <= datetime.now(UTC) + LIMITS.skew:
             raise Unverified("ended", "the receipt's time is not between the sealing of the job and now")
+        data = read_blob(results, names.evidence(job.header.job_id.hex(), token), EVIDENCE_BYTES)
         try:
-            key_id = key_id_unverified(receipt)
-            data = read_blob(results, names.evidence(job.header.job_id.hex(), key_id), EVIDENCE_BYTES)
             shown = pb.AttestResponse.FromString(data)
-        except (ReceiptError, DecodeError):
+        except DecodeError:
             raise Unverified("evidence", "the worker's evidence cannot be read") from None
         return verify_attestation(
             shown,

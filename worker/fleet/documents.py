@@ -19,6 +19,7 @@ SUBMISSION_BYTES: Final = LIMITS.header_bytes + LIMITS.signature_bytes + 4 * SUB
 RECEIPT_BYTES: Final = 80 << 10
 PROGRESS_BYTES: Final = 1024
 EVIDENCE_BYTES: Final = 1 << 20
+SOURCES_BYTES: Final = 1 << 20
 _EVIDENCE: Final = b"cji-reference/1\0"
 
 Attempt = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
@@ -52,7 +53,13 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     failure: _Jws
 
 
-def encode(document: Progress | Published | Failure) -> bytes:
+class Sources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The attempt under whose name each output part of a job in parts is, in the order of parts."""
+
+    attempts: tuple[Attempt, ...]
+
+
+def encode(document: Progress | Published | Failure | Sources) -> bytes:
     """The bytes of a JSON document."""
     return msgspec.json.encode(document)
 

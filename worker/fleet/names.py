@@ -3,7 +3,7 @@
 container  name
 jobs       {job}/header, {job}/parts/{part:05d}, {job}/cancel
 results    {job}/{attempt}/result-header, {job}/{attempt}/parts/{part:05d}
-           {job}/progress, {job}/receipt, {job}/failure, {job}/evidence/{key id}
+           {job}/progress, {job}/receipt, {job}/failure, {job}/evidence/{token}
 """
 
 
@@ -47,6 +47,11 @@ def failure(job: str) -> str:
     return f"{job}/failure"
 
 
-def evidence(job: str, key_id: str) -> str:
-    """The evidence of the worker whose receipt key has this thumbprint: protobuf AttestResponse."""
-    return f"{job}/evidence/{key_id}"
+def sources(job: str, attempt: str) -> str:
+    """Of a job in parts: the attempt of each output part, which is the name under which that part is."""
+    return f"{job}/{attempt}/sources"
+
+
+def evidence(job: str, token_sha384: str) -> str:
+    """The evidence of a worker with this attestation token, which its receipt names: protobuf AttestResponse."""
+    return f"{job}/evidence/{token_sha384}"

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from worker.audit.failures import failure_unverified
 from worker.errors import REASONS, Reason, Stage
 from worker.fleet import names
 from worker.fleet.attempt import (
@@ -26,8 +27,8 @@ from worker.fleet.attempt import (
     AttemptFailedError,
     Containers,
     Publication,
+    has_evidence,
     new_attempt,
-    publish_evidence,
     recover,
 )
 from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, Failure, decode_submission, encode
@@ -237,7 +238,6 @@ class Slot:
     def _give_up(self, ticket: Ticket, submission: pb.Submission, lease: Lease, failed: AttemptFailedError) -> None:
         """Have the failure signed, publish it, and put the ticket aside. Raises for a worker that is away."""
         try:
-            publish_evidence(ticket, front=self._front, results=self._at.results)
             failure = self._front.failure(
                 job=ticket.job,
                 submission=submission,
@@ -253,6 +253,9 @@ class Slot:
                 return
             failure = ""  # it came by a connection, or runs here for another ticket, which will end it
         if failure:
+            token = failure_unverified(failure).maa_token_sha384
+            if not has_evidence(ticket, token, front=self._front, results=self._at.results):
+                raise FrontAwayError("the worker started again")  # its failure receipt is made again
             self._at.results.create(names.failure(ticket.job), encode(Failure(failure=failure)))
         lease.release()
         self._put_aside(lease.message, "poisoned" if failure else "refused")
