@@ -117,5 +117,5 @@ module autoscale 'autoscale.bicep' = {
 }
 
 // The values for worker.toml and client.toml.
-output blobUrl string = storage.outputs.blobUrl
-output queueUrl string = storage.outputs.queueUrl
+output blobUrl string = 'https://${storage.outputs.name}.blob.${environment().suffixes.storage}'
+output queueUrl string = 'https://${storage.outputs.name}.queue.${environment().suffixes.storage}'

@@ -288,6 +288,4 @@ module queueEndpoint 'privateEndpoint.bicep' = {
 }
 
 output name string = account.name
-output blobUrl string = account.properties.primaryEndpoints.blob
-output queueUrl string = account.properties.primaryEndpoints.queue
 output queueId string = jobsQueue.id

@@ -21,7 +21,7 @@ from deploy.check.units import check_sysusers, check_unit
 __all__ = ["run"]
 
 _ENTRIES: Final = {"main.bicep": "main.parameters.example.json", "fleet.bicep": "fleet.parameters.example.json"}
-"""What is deployed, with its example parameters; every other template is a module."""
+"""Entry points with their example parameters; every other template is a module."""
 _POLICY: Final = "../policy/release-policy.json"  # as the templates write it
 
 

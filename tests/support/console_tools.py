@@ -21,6 +21,7 @@ from worker.console.view import Destination, Minute, Reviews, View
 from worker.control.door import Door
 from worker.control.status import ProcessStatus, Reports, snapshot
 from worker.errors import Reason
+from worker.fleet.metrics import Metrics
 from worker.host import PROFILE, HostReport
 from worker.ipc.messages import (
     DURATIONS_S,
@@ -164,6 +165,9 @@ VIEW: Final = View(
         Destination(kind="witness", name="blob-eastus", line=4200, waiting_since=NOW - timedelta(minutes=12)),
     ),
     reviews=Reviews(last_signed="2026-W46", due=NOW + 3 * _DAY),
+    fleet=Metrics(
+        at=0, queue_length=7, oldest_seconds=30, poison_length=1, running=2, outcomes={"published": 5, "failed": 1}
+    ),
 )
 SICK: Final = replace(
     VIEW,

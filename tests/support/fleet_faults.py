@@ -20,7 +20,6 @@ from tests.support.fleet_bench import Member, Pool
 from tests.support.fleet_process import ENDS, STEPS
 from tests.support.fleet_storage import pool_storage
 
-_AT_ONCE = 2
 _VICTIMS = ("fleet", "fleet", "fleet", "keyholder", "front", "zygote", "supervisor")
 _GENEROUS_S = 300.0
 
@@ -31,25 +30,19 @@ def _restart(member: Member) -> None:
     member.start_fleet()
 
 
-def at_step(pool: Pool, step: str, *, damaged: bool) -> None:
-    """Kill some members' fleet processes at one step, and let the jobs go on."""
-    dying = pool.members[:_AT_ONCE]
-    for member in pool.members:
-        if not member.died():
-            member.kill_fleet()
-    jobs = [pool.seal() for _ in dying]
-    for job in jobs:
-        if damaged:
-            pool.damage(job)
-    for member in dying:
-        member.start_fleet(step)
-    for job in jobs:
-        pool.send(job)
-    until(lambda: all(member.died() for member in dying), seconds=_GENEROUS_S)
-    for member in pool.members:
-        member.start_fleet()
-    pool.wait(*jobs, seconds=_GENEROUS_S)
-    print(f"{'given up' if damaged else 'completed'} {step}: {len(jobs)} jobs")
+def at_step(pool: Pool, member: Member, step: str, *, damaged: bool) -> None:
+    """Kill the one fleet process that runs at this step, and let its job go on."""
+    job = pool.seal()
+    if damaged:
+        pool.damage(job)
+    member.start_fleet(step)
+    pool.send(job)
+    until(member.died, seconds=_GENEROUS_S)
+    member.start_fleet()
+    pool.wait(job, seconds=_GENEROUS_S)
+    until(lambda: not member.unfinished(), seconds=_GENEROUS_S)
+    member.kill_fleet()
+    print(f"killed at {step} of a job that {'is given up' if damaged else 'completes'}", flush=True)
 
 
 def at_random(pool: Pool, jobs: int, kills: int, chance: random.Random) -> Counter[str]:
@@ -68,6 +61,7 @@ def at_random(pool: Pool, jobs: int, kills: int, chance: random.Random) -> Count
             member.kill_worker(victim)
             member.start()
         killed[victim] += 1
+        print(f"killed {victim} of worker {member.number}; {left} jobs to come", flush=True)
     pool.wait(seconds=2 * _GENEROUS_S)
     return killed
 
@@ -75,16 +69,17 @@ def at_random(pool: Pool, jobs: int, kills: int, chance: random.Random) -> Count
 def run(pool: Pool, *, jobs: int, kills: int, chance: random.Random) -> None:
     """Everything, and the check."""
     began = time.monotonic()
-    for step in STEPS:
-        at_step(pool, step, damaged=False)
-    for step in ENDS:
-        at_step(pool, step, damaged=True)
+    steps = [(step, False) for step in STEPS] + [(step, True) for step in ENDS]
+    for number, (step, damaged) in enumerate(steps):
+        at_step(pool, pool.members[number % len(pool.members)], step, damaged=damaged)
+    for member in pool.members:
+        member.start_fleet()
     killed = at_random(pool, max(1, jobs - len(pool.jobs)), kills, chance)
     until(lambda: not any(member.unfinished() for member in pool.members), seconds=_GENEROUS_S)
     for member in pool.members:
         member.stop()
     counts = pool.check()
-    print(f"killed at {len(STEPS) + len(ENDS)} steps, {_AT_ONCE} processes each; at random: {dict(killed)}")
+    print(f"killed at each of {len(steps)} steps; at random: {dict(killed)}")
     print(f"{len(pool.jobs)} jobs: {dict(counts)}; 0 lost, 0 wrong; {time.monotonic() - began:.0f} s")
 
 

@@ -25,7 +25,7 @@ from worker.fleet.documents import (
 )
 from worker.fleet.ticket import Ticket, decode
 from worker.job import Header, parse
-from worker.jose import key_id, public_jwk, thumbprint
+from worker.jose import public_jwk, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
 _SEGMENT = 1 << 20
@@ -38,6 +38,12 @@ class ReferencePool:
         self.storage, self.worker = storage, worker
         worker.attest(simulation)
         self.jobs, self.results = storage.blobs("jobs"), storage.blobs("results")
+
+    @property
+    def token(self) -> str:
+        """SHA-384 of the worker's attestation token."""
+        assert self.worker.attestation is not None
+        return self.worker.attestation.token.sha384.hex()
 
     def ticket(self) -> Ticket | None:
         """Take the next ticket from the queue."""
@@ -79,7 +85,6 @@ class ReferencePool:
     def give_up(self, ticket: Ticket, **claims: Any) -> None:
         """Publish a failure receipt."""
         header = self.header(ticket)
-        assert self.worker.attestation is not None
         failure = msgspec.structs.replace(
             FAILURE,
             **{
@@ -87,7 +92,7 @@ class ReferencePool:
                 "header_sha384": header.sha384.hex(),
                 "originating_ori": header.originating_ori,
                 "requesting_ori": header.requesting_ori,
-                "maa_token_sha384": self.worker.attestation.token.sha384.hex(),
+                "maa_token_sha384": self.token,
                 "failed": utc_hundredths(_now()),
                 "simulated": True,
                 **claims,
@@ -110,7 +115,7 @@ class ReferencePool:
             token_evidence=worker.attestation.evidence.to_json(),
             token_nonce=worker.attestation.nonce,
         )
-        self.results.create(names.evidence(header.job_id.hex(), key_id(key)), shown.SerializeToString())
+        self.results.create(names.evidence(header.job_id.hex(), self.token), shown.SerializeToString())
 
     def _receipt(self, receipt: str, claims: dict[str, Any]) -> str:
         now = utc_hundredths(_now())

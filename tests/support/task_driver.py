@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 import grpc
@@ -49,6 +50,9 @@ socket = "{socket}"
 blob_url = "https://storage.invalid"
 queue_url = "https://storage.invalid"
 state = "{state}"
+
+[limits]
+idle_seconds = 600
 """
 
 Segments = list[bytes]
@@ -185,7 +189,36 @@ class PartsJob:
     ) -> TaskRan:
         """Run one task; `inputs` in place of its own, `changes` to the first message. Raises Refused."""
         inputs = self.inputs(stage, number) if inputs is None else inputs
-        opened = pb.OpenTask(
+        opened = self._opened(stage, number, streams=len(inputs))
+        for name, value in changes.items():
+            setattr(opened, name, value)
+        answers = patiently(lambda: list(node.stub.RunTask(task_messages(opened, inputs), timeout=60)))
+        return self._ran(stage, number, answers)
+
+    @contextmanager
+    def held(self, node: Node, stage: Stage, number: int) -> Iterator[Callable[[], TaskRan]]:
+        """A task whose cell has all its input but the end; call what is yielded to let it end."""
+        inputs, waiting = self.inputs(stage, number), SimpleQueue[pb.RunTaskRequest | None]()
+        opened = self._opened(stage, number, streams=len(inputs))
+        *messages, last = task_messages(opened, inputs)
+        for message in messages:
+            waiting.put(message)
+        call = node.stub.RunTask(iter(waiting.get, None), timeout=120)
+        first = next(call)
+
+        def end() -> TaskRan:
+            waiting.put(last)
+            waiting.put(None)
+            return self._ran(stage, number, [first, *call])
+
+        try:
+            yield end
+        finally:
+            waiting.put(None)
+            call.cancel()
+
+    def _opened(self, stage: Stage, number: int, *, streams: int) -> pb.OpenTask:
+        return pb.OpenTask(
             header=self.job.header.data,
             signature=self.job.signature,
             submitter=self.submitter,
@@ -193,12 +226,11 @@ class PartsJob:
             stage=stage.name,
             task=number,
             attempt=secrets.token_bytes(16),
-            streams=len(inputs),
+            streams=streams,
         )
-        for name, value in changes.items():
-            setattr(opened, name, value)
+
+    def _ran(self, stage: Stage, number: int, answers: Sequence[pb.RunTaskResponse]) -> TaskRan:
         named = self.streams.written_by(stage, number)
-        answers = patiently(lambda: _answers(node.stub.RunTask(task_messages(opened, inputs), timeout=60)))
         outputs: dict[Stream, Segments] = {stream: [] for stream in named}
         for answer in answers:
             if answer.WhichOneof("message") == "segment":
@@ -250,7 +282,7 @@ class PartsJob:
             *(pb.FinishTasksRequest(statement=each) for each in statements),
             pb.FinishTasksRequest(finish=pb.Finish()),
         ]
-        answers = patiently(lambda: _answers(node.stub.FinishTasks(iter(messages), timeout=60)))
+        answers = patiently(lambda: list(node.stub.FinishTasks(iter(messages), timeout=60)))
         return str(answers[-1].receipt)
 
     def result(self, node: Node, receipt: str) -> SealedResult:
@@ -308,10 +340,6 @@ def patiently(call: Callable[[], list[Any]]) -> list[Any]:
                 raise
             if not patience.waits(refused):
                 raise Refused(refused) from None
-
-
-def _answers(call: Any) -> list[Any]:
-    return list(call)
 
 
 def sharded(node: Node, tables: Mapping[str, pa.Table], *operations: Parameters, shards: int, **spec: Any) -> PartsJob:

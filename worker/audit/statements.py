@@ -8,7 +8,7 @@
 The signature binds the statement to the receipt key in `receipt_jwk`, whose evidence the statement names. The proof
 shows that this node was given the job's key, so the node that finishes the job need not appraise the others. A
 statement has one encoding. No claim depends on values of records but the rows of this task's shards: rows of shuffle
-streams are not among them, as the streams' padding hides these. docs/format.md §9.
+streams are not among them, as the streams' padding hides these. docs/format.md §10.
 """
 
 from typing import Annotated, Final, Literal

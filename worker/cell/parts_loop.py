@@ -48,7 +48,7 @@ class PlainRing(Ring):
 
 
 class _Data(Data):
-    """What a cell tells its front."""
+    """The messages from a cell to its front."""
 
     __slots__ = ("outputs", "ring")
 
@@ -61,7 +61,7 @@ class _Data(Data):
 
 
 class _Control(Control):
-    """What a cell tells its keyholder."""
+    """The messages from a cell to its keyholder."""
 
     __slots__ = ("counted", "summary")
 

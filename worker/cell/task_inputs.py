@@ -129,7 +129,7 @@ class TaskInputs:
             self._take_schema(reader)
 
     def _take_schema(self, reader: StreamReader) -> None:
-        """All streams carry the schema of the records, and all the same."""
+        """Every shuffle stream carries the schema of the records, which must be one and the same."""
         if reader.carried is None:
             return
         found = pa.ipc.read_schema(pa.py_buffer(reader.carried))

@@ -1,4 +1,4 @@
-"""What a task's cell derives from the data key of its job."""
+"""The keys that the cell of a task derives from the data key of its job."""
 
 from functools import cached_property
 

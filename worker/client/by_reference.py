@@ -21,12 +21,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
-from msgspec import UNSET
 
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
-from worker.audit import Claims, ReceiptError, claims_unverified
-from worker.audit.compact import key_id_unverified
+from worker.audit import ReceiptError, claims_unverified
 from worker.audit.failures import failure_unverified
 from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.errors import (
@@ -40,23 +38,20 @@ from worker.client.errors import (
 )
 from worker.client.job_state import JobStatus, State, look
 from worker.client.profile import ClientStorage
-from worker.client.result import Output, Progress, new_output, parse_result_header
+from worker.client.receiving import received
+from worker.client.result import Output, Progress, parse_result_header
 from worker.client.saved import SavedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.storage_identity import default_credential
-from worker.client.transfer import document, explained, read_blob, segments, upload
+from worker.client.transfer import document, explained, read_blob, upload
 from worker.client.verify import verify_failed, verify_result, verify_stored
 from worker.errors import StartupError
 from worker.fleet import names
 from worker.fleet.documents import (
     EVIDENCE_BYTES,
-    SOURCES_BYTES,
     SUBMISSION_BYTES,
-    DocumentError,
     Failure,
     Published,
-    Sources,
-    decode,
     evidence_nonce,
 )
 from worker.fleet.store import Blobs, Queue, StoreError
@@ -104,6 +99,7 @@ class SyncFleetClient:
             return
         if job.header.not_after <= datetime.now(UTC):
             raise SpecError("the sealed job has expired", remedy="Seal the records again, into a new folder.")
+        job.check_parts()
         name = job.header.job_id.hex()
         submission = pb.Submission(header=job.header.data, signature=job.signature, submitter=job.submitter)
         header = submission.SerializeToString(deterministic=True)
@@ -124,7 +120,7 @@ class SyncFleetClient:
         job.note_ticket()
 
     def status(self, job_id: bytes) -> JobStatus:
-        """Where the job stands, by what lies in the account; nothing is verified."""
+        """The status of the job, by what lies in the account; nothing is verified."""
         with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
             return look(job_id, jobs=jobs, results=results)
 
@@ -171,10 +167,11 @@ class SyncFleetClient:
             published = document(results, names.receipt(name), Published)
             if published is not None:
                 return self._result(results, job, published, progress)
-            failure = document(results, names.failure(name), Failure)
+            status = self.status(job.header.job_id)
+            failure = document(results, names.failure(name), Failure) if status.state is State.FAILED else None
             if failure is not None:
                 raise self._failed(results, job, failure.failure)
-        raise _without_result(self.status(job.header.job_id))
+        raise _without_result(status)
 
     def _result(self, results: Blobs, job: SavedJob, published: Published, progress: Progress | None) -> SealedResult:
         header, name = job.header, job.header.job_id.hex()
@@ -182,29 +179,14 @@ class SyncFleetClient:
             claims = claims_unverified(published.receipt)
         except ReceiptError as error:
             raise Unverified(error.field, "the receipt is not valid") from None
-        attested = self._attested(results, job, published.receipt, ended=claims.ended)
+        attested = self._attested(results, job, claims.maa_token_sha384, ended=claims.ended)
         verify_stored(published.receipt, attested=attested, header=header)
-        # the receipt is genuine, so its lengths bound what is downloaded
         data = read_blob(results, names.result_header(name, published.attempt), LIMITS.header_bytes)
         result_header = parse_result_header(data, header)
-        most = {digest.name: digest.bytes for digest in claims.outputs}
-        if [output.name for output in result_header.outputs] != [digest.name for digest in claims.outputs]:
-            raise Unverified("outputs", "the result header has other outputs than the receipt")
-        of_parts = _sources(results, name, published.attempt, len(result_header.parts), claims)
-        outputs, total = list[Output](), 0
+        outputs = list[Output]()
         try:
-            for number, (part, attempt) in enumerate(zip(result_header.parts, of_parts, strict=True)):
-                outputs.append(new_output(part))
-                # the shards of an output together have the length in the receipt
-                exact = part.shards == 1
-                for data in segments(results, names.output(name, attempt, number), most[part.name], exact=exact):
-                    outputs[-1].add(outputs[-1].segments, data)
-                    most[part.name] -= len(data)
-                    total += len(data)
-                    if progress is not None:
-                        progress("received", total)
-                if not outputs[-1].ended:
-                    raise Unverified(f"outputs[{number}]", "the part has no last segment")
+            for output in received(results, job, published, header=result_header, claims=claims, progress=progress):
+                outputs.append(output)
             verified = verify_result(
                 published.receipt,
                 job=header,
@@ -230,20 +212,19 @@ class SyncFleetClient:
             claims = failure_unverified(failure)
         except ReceiptError as error:
             raise Unverified(error.field, "the failure receipt is not valid") from None
-        attested = self._attested(results, job, failure, ended=claims.failed)
+        attested = self._attested(results, job, claims.maa_token_sha384, ended=claims.failed)
         verified = verify_failed(failure, attested=attested, header=job.header)
         return JobFailed(verified, evidence=attested.to_file())
 
-    def _attested(self, results: Blobs, job: SavedJob, receipt: str, *, ended: str) -> AttestedWorker:
-        """The worker whose key the receipt names, by its evidence for this job, appraised at the end of the job."""
+    def _attested(self, results: Blobs, job: SavedJob, token: str, *, ended: str) -> AttestedWorker:
+        """The worker whose token the receipt names, by its evidence for this job, appraised at the end of the job."""
         at = datetime.fromisoformat(ended)
         if not job.header.created - LIMITS.skew <= at <= datetime.now(UTC) + LIMITS.skew:
             raise Unverified("ended", "the receipt's time is not between the sealing of the job and now")
+        data = read_blob(results, names.evidence(job.header.job_id.hex(), token), EVIDENCE_BYTES)
         try:
-            key_id = key_id_unverified(receipt)
-            data = read_blob(results, names.evidence(job.header.job_id.hex(), key_id), EVIDENCE_BYTES)
             shown = pb.AttestResponse.FromString(data)
-        except (ReceiptError, DecodeError):
+        except DecodeError:
             raise Unverified("evidence", "the worker's evidence cannot be read") from None
         return verify_attestation(
             shown,
@@ -286,19 +267,6 @@ class SyncFleetClient:
                 queue.close()
         except StoreError as error:
             raise explained(error) from error
-
-
-def _sources(results: Blobs, job: str, attempt: str, parts: int, claims: Claims) -> tuple[str, ...]:
-    """The attempt under whose name each part is: of a job in parts, that of the task that wrote it."""
-    if claims.tasks is UNSET:
-        return (attempt,) * parts
-    try:
-        found = decode(read_blob(results, names.sources(job, attempt), SOURCES_BYTES), Sources).attempts
-    except DocumentError:
-        raise Unverified("sources", "the list of the parts cannot be read") from None
-    if len(found) != parts:
-        raise Unverified("sources", "the list has another number of parts than the result header")
-    return found
 
 
 def _without_result(status: JobStatus) -> ClientError:

@@ -1,4 +1,4 @@
-"""Where a job by reference stands, as the blobs show: hints for people, which no result depends on."""
+"""The status of a job by reference, as its blobs show it: hints for people, which no result depends on."""
 
 import enum
 from dataclasses import dataclass
@@ -66,13 +66,13 @@ def look(job_id: bytes, *, jobs: Blobs, results: Blobs) -> JobStatus:
 
     if results.exists(names.receipt(job)):
         return status(State.DONE)
+    if jobs.exists(names.cancel(job)):
+        return status(State.CANCELLED)
     if results.exists(names.failure(job)):
         return status(State.FAILED)
     expires = _not_after(jobs, job)
     if expires is None:
         return status(State.UNKNOWN)
-    if jobs.exists(names.cancel(job)):
-        return status(State.CANCELLED)
     if progress is not None:
         return status(State.RUNNING)
     return status(State.QUEUED if datetime.now(UTC) < expires + _GRACE else State.EXPIRED)

@@ -162,9 +162,9 @@ class Collector:
             self._progress(stage[:32], min(progress.per_cent, 100))
 
 
-def new_output(part: OutputPart) -> Output:
-    """A part that has not come yet."""
-    return Output(name=part.name, schema=part.schema, file=_spool())
+def new_output(part: OutputPart, file: BinaryIO | None = None) -> Output:
+    """A part that has not come yet. Without a file it gets one of its own, in memory while it is small."""
+    return Output(name=part.name, schema=part.schema, file=file or _spool())
 
 
 def _spool() -> BinaryIO:

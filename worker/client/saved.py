@@ -55,11 +55,21 @@ class SavedJob:
     signature: bytes = field(repr=False)
     submitter: str
     sent: tuple[PartDigest, ...]
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]]
 
     def part(self, number: int) -> Path:
         """The file of one sealed part."""
-        return self.folder / "parts" / f"{number:05d}"
+        return part_file(self.folder, number)
+
+    def check_parts(self) -> None:
+        """Raise SpecError unless every part is there with its length. Only `submit` needs the parts."""
+        for number, digest in enumerate(self.sent):
+            try:
+                size = self.part(number).stat().st_size
+            except OSError as error:
+                raise SpecError(f"{error.filename} cannot be read ({error.strerror})", remedy=_REMEDY) from None
+            if size != digest.bytes:
+                raise SpecError(f"{self.part(number)} is not the part that was sealed", remedy=_REMEDY)
 
     @property
     def ticket_sent(self) -> bool:
@@ -69,6 +79,11 @@ class SavedJob:
     def note_ticket(self) -> None:
         """Record that the job's ticket was sent."""
         _write(self.folder / _TICKET, b"")
+
+
+def part_file(folder: Path, number: int) -> Path:
+    """The file of one sealed part in the folder of a job."""
+    return folder / "parts" / f"{number:05d}"
 
 
 def save_job(
@@ -90,14 +105,13 @@ def save_job(
         (folder / "parts").mkdir(mode=0o700, parents=True)
         _write(folder / HEADER, job.header.data)
         _write(folder / _SIGNATURE, job.signature)
-        saved = SavedJob(folder=folder, header=job.header, signature=job.signature, submitter=submitter, sent=())
         sent, total, columns = list[PartDigest](), 0, dict[str, tuple[str, ...]]()
         for number, name in enumerate(names):
             source = job.fit(number, inputs[name])
             columns[name] = tuple(source.schema.names)
             for part, segments in job.seal_parts(number, source):
                 digest, length = hashlib.sha256(), 0
-                with saved.part(part).open("xb") as file:
+                with part_file(folder, part).open("xb") as file:
                     for data in segments:
                         file.write(data)
                         digest.update(data)
@@ -117,24 +131,27 @@ def save_job(
 
 
 def load_job(folder: Path) -> SavedJob:
-    """The job in this folder. Raises SpecError if it is incomplete, or its parts do not have their lengths."""
+    """The job in this folder. Raises SpecError if it is incomplete; the parts are looked at by `check_parts`."""
     try:
         about = msgspec.json.decode(_read(folder / _ABOUT, _ABOUT_BYTES), type=_About)
         header = parse(_read(folder / HEADER, LIMITS.header_bytes))
         signature = _read(folder / _SIGNATURE, LIMITS.signature_bytes)
-        saved = SavedJob(folder=folder, header=header, signature=signature, submitter=about.submitter, sent=about.parts)
         if [each.name for each in header.parts] != [each.name for each in about.parts] or (
             about.columns.keys() != header.input_schemas.keys()
         ):
             raise SpecError(f"{folder} has other parts than its header", remedy=_REMEDY)
-        for number, digest in enumerate(about.parts):
-            if saved.part(number).stat().st_size != digest.bytes:
-                raise SpecError(f"{saved.part(number)} is not the part that was sealed", remedy=_REMEDY)
     except OSError as error:
         raise SpecError(f"{error.filename} cannot be read ({error.strerror})", remedy=_REMEDY) from None
     except (msgspec.MsgspecError, RecursionError, Refusal):
         raise SpecError(f"{folder} contains no sealed job", remedy=_REMEDY) from None
-    return saved
+    return SavedJob(
+        folder=folder,
+        header=header,
+        signature=signature,
+        submitter=about.submitter,
+        sent=about.parts,
+        columns=about.columns,
+    )
 
 
 def _read(path: Path, most: int) -> bytes:

@@ -50,17 +50,16 @@ def block_bytes(size: int) -> int:
     return max(_BLOCK, -(-size // (_MAX_BLOCKS * _MIB)) * _MIB)
 
 
-def segments(blobs: Blobs, name: str, size: int, *, exact: bool = True) -> Iterator[bytes]:
-    """The segments of a stream of this length, or of this at most, the FLOE header before the first.
+def segments(blobs: Blobs, name: str, most: int) -> Iterator[bytes]:
+    """The segments of a stream of `most` bytes at most, the FLOE header before the first.
 
     Raises StoreError, Unverified.
     """
     try:
         version = blobs.version(name)
-        if version.size > size or (exact and version.size != size):
-            raise Unverified("outputs", "an output does not have the length in the receipt")
-        size = version.size
-        start, length = 0, FLOE_HEADER_BYTES + SEGMENT_BYTES
+        if version.size > most:
+            raise Unverified("outputs", "an output is longer than the receipt states")
+        size, start, length = version.size, 0, FLOE_HEADER_BYTES + SEGMENT_BYTES
         while start < size:
             length = min(length, size - start)
             yield blobs.read_range(name, version, offset=start, length=length)
@@ -78,18 +77,18 @@ def read_blob(blobs: Blobs, name: str, most: int) -> bytes:
         raise Unverified(kind, "it is not beside the receipt, or is too long") from None
 
 
-def document(blobs: Blobs, name: str, kind: type[T]) -> T | None:
-    """A document that names a receipt, None if there is none. Raises StoreError, Unverified."""
+def document(blobs: Blobs, name: str, kind: type[T], *, most: int = RECEIPT_BYTES) -> T | None:
+    """A document beside the results, None if there is none. Raises StoreError, Unverified."""
     try:
-        return decode(blobs.read(name, most=RECEIPT_BYTES), kind)
+        return decode(blobs.read(name, most=most), kind)
     except BlobAbsentError:
         return None
     except (DocumentError, BlobChangedError, BlobTooLargeError):
-        raise Unverified("receipt", "the document beside the results cannot be read") from None
+        raise Unverified(name.rpartition("/")[2], "the document beside the results cannot be read") from None
 
 
 def explained(error: StoreError) -> StorageRefused | Unreachable:
-    """What a submitter can do about it."""
+    """The error with a remedy for the submitter."""
     match error.status:
         case 401:
             remedy = "Sign in with an identity of Microsoft Entra, or set the variables of a service principal."

@@ -104,7 +104,7 @@ def _apply(
     if merged:
         names = pa.array(task.schema.names, pa.utf8())
         task.write(_COLUMNS.name, pa.RecordBatch.from_arrays([names], schema=_COLUMNS.schema))
-    held = [(RESULT, _none(operation.output_schema))]  # so that a shard without rows has its columns
+    held = [(RESULT, no_rows(operation.output_schema))]
     for name, batch in _outputs(task, operation):
         if name in merged:
             task.write(name, batch)
@@ -114,7 +114,7 @@ def _apply(
             task.output(name, batch)
     first = first_row(task) if numbered else 0
     for name, batch in held:
-        task.output(name, _shifted(batch, first) if first else batch)
+        task.output(name, numbered_from(batch, first) if first else batch)
 
 
 def _outputs(task: Task, operation: PreparedOperation) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -140,11 +140,13 @@ def _each(parts: Mapping[str, Iterable[pa.RecordBatch]]) -> Iterator[tuple[str, 
     return ((name, batch) for name, batches in parts.items() for batch in batches)
 
 
-def _none(schema: pa.Schema) -> pa.RecordBatch:
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """A batch of 0 rows: a shard without rows has columns, too."""
     return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
 
 
-def _shifted(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+def numbered_from(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+    """The batch, whose column `row` counts rows of a shard, with the numbers of these rows among all."""
     at = batch.schema.get_field_index("row")
     row = arrow.from_numpy(arrow.numbers(batch.column(at)) + np.uint64(first))
     return batch.set_column(at, batch.schema.field(at), row)

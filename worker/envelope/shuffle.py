@@ -6,7 +6,7 @@ r"""Shuffle streams: the sealed streams between the tasks of a job in parts, and
 
 A stream is FLOE (`worker.envelope.floe`) in segments of 64 KiB. Its plaintext is an Arrow stream, then zeros that make
 the length of the whole sealed stream a power of two, 4 KiB at least: whoever sees it learns little about how many rows
-went where. 48 zero bytes stand for the plan in the streams of tasks that ran before it was made. docs/format.md §9.
+went where. 48 zero bytes stand for the plan in the streams of tasks that ran before it was made. docs/format.md §10.
 """
 
 import hashlib

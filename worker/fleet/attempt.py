@@ -23,7 +23,6 @@ from typing import Any, Final
 import grpc
 
 from worker.audit import ReceiptError, claims_unverified
-from worker.audit.compact import key_id_unverified
 from worker.audit.fields import utc_hundredths
 from worker.errors import Reason, Stage
 from worker.fleet import names
@@ -97,7 +96,8 @@ class Attempt:
             raise AttemptFailedError(refused.reason, refused.stage, began=False, after=refused.after) from refused
         receipt = self._run()
         self._outputs.commit()
-        if not _has_evidence(self._attempted, receipt, self._at.results):
+        token = claims_unverified(receipt).maa_token_sha384
+        if not has_evidence(self._attempted.ticket, token, front=self._front, results=self._at.results):
             raise FrontAwayError("the worker started again")  # its next attempt supersedes this receipt
         publication = publish(self._attempted, receipt, front=self._front, results=self._at.results)
         self._records.end(self._attempted.job)
@@ -178,13 +178,19 @@ class Attempt:
 
 def publish_evidence(ticket: Ticket, *, front: Front, results: Blobs) -> None:
     """Put the worker's evidence for this job beside its results. Raises FrontRefused-, FrontAway-, StoreError."""
-    key_id, evidence = front.attest(evidence_nonce(bytes.fromhex(ticket.header_sha384)))
-    results.create(names.evidence(ticket.job, key_id), evidence)
+    token_sha384, evidence = front.attest(evidence_nonce(bytes.fromhex(ticket.header_sha384)))
+    results.create(names.evidence(ticket.job, token_sha384), evidence)
 
 
-def _has_evidence(attempted: Attempted, receipt: str, results: Blobs) -> bool:
-    """Whether there is evidence for the key of the receipt."""
-    return results.exists(names.evidence(attempted.job, key_id_unverified(receipt)))
+def has_evidence(ticket: Ticket, token_sha384: str, *, front: Front, results: Blobs) -> bool:
+    """Whether evidence with this token is there. A worker that renewed its token during the job is attested again.
+
+    Raises FrontRefused-, FrontAway-, StoreError.
+    """
+    name = names.evidence(ticket.job, token_sha384)
+    if not results.exists(name):
+        publish_evidence(ticket, front=front, results=results)
+    return results.exists(name)
 
 
 def publish(attempted: Attempted, receipt: str, *, front: Front, results: Blobs) -> Publication:
@@ -218,23 +224,23 @@ def recover(attempted: Attempted, *, front: Front, results: Blobs) -> Publicatio
     receipt = front.receipt(attempted.job)
     if receipt is None:
         return None
-    if _outputs_are_whole(attempted, receipt, results):
+    if _is_whole(attempted, receipt, front=front, results=results):
         return publish(attempted, receipt, front=front, results=results)
     front.supersede(attempted.ticket)
     return Publication.SUPERSEDED
 
 
-def _outputs_are_whole(attempted: Attempted, receipt: str, results: Blobs) -> bool:
-    """Whether every output that the receipt vouches for is there, with its length."""
+def _is_whole(attempted: Attempted, receipt: str, *, front: Front, results: Blobs) -> bool:
+    """Whether every output that the receipt vouches for is there, with its length, and the evidence of its worker."""
     try:
         claims = claims_unverified(receipt)
         if claims.header_sha384 != attempted.header_sha384:
             return False
         results.version(names.result_header(attempted.job, attempted.attempt))
-        return _has_evidence(attempted, receipt, results) and all(
+        return all(
             results.version(names.output(attempted.job, attempted.attempt, part)).size == output.bytes
             for part, output in enumerate(claims.outputs)
-        )
+        ) and has_evidence(attempted.ticket, claims.maa_token_sha384, front=front, results=results)
     except (BlobAbsentError, ReceiptError):
         return False
 

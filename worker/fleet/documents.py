@@ -54,7 +54,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of a job in parts: the attempt under whose name each output part is, in the order of parts."""
+    """The attempt under whose name each output part of a job in parts is, in the order of parts."""
 
     attempts: tuple[Attempt, ...]
 

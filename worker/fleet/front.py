@@ -1,5 +1,6 @@
 """The front of this machine, at the socket of the fleet: jobs, receipts, failure receipts, health."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -12,7 +13,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from worker.errors import Reason, Stage
 from worker.fleet.ticket import Ticket
 from worker.job import LIMITS
-from worker.jose import key_id, parse_verifying
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
@@ -101,17 +101,15 @@ class Front:
             raise explained(error) from error
 
     def attest(self, nonce: bytes) -> tuple[str, bytes]:
-        """Thumbprint of the receipt key, and the evidence for it, over this nonce of 32 bytes: an AttestResponse.
+        """SHA-384 of the attestation token, and the evidence over this nonce of 32 bytes: an AttestResponse.
 
         Raises FrontRefusedError, FrontAwayError.
         """
         try:
             answer = self._stub.Attest(pb.AttestRequest(nonce=nonce), timeout=_CALL_SECONDS)
-            return key_id(parse_verifying(answer.receipt_jwk)), answer.SerializeToString()
         except grpc.RpcError as error:
             raise explained(error) from error
-        except ValueError as error:
-            raise FrontAwayError("no receipt key") from error
+        return hashlib.sha384(answer.maa_token.encode()).hexdigest(), answer.SerializeToString()
 
     def failure(
         self, *, job: str, submission: pb.Submission, tries: int, sent: int, reason: Reason, stage: Stage

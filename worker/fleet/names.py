@@ -4,7 +4,7 @@ container  name
 jobs       {job}/header, {job}/parts/{part:05d}, {job}/cancel
 results    {job}/{attempt}/result-header, {job}/{attempt}/parts/{part:05d}
            {job}/{attempt}/sources, {job}/progress, {job}/receipt, {job}/failure
-           {job}/evidence/{key id}
+           {job}/evidence/{token}
 shuffle    {job}/{plan}/{stage}/{task:05d}, the same with .{attempt} and .{attempt}.statement, {job}/plan
 """
 
@@ -74,6 +74,6 @@ def statement(job: str, plan_name: str, stage: str, number: int, attempt: str) -
     return f"{streams(job, plan_name, stage, number, attempt)}.statement"
 
 
-def evidence(job: str, key_id: str) -> str:
-    """The evidence of the worker whose receipt key has this thumbprint: protobuf AttestResponse."""
-    return f"{job}/evidence/{key_id}"
+def evidence(job: str, token_sha384: str) -> str:
+    """The evidence of a worker with this attestation token, which its receipt names: protobuf AttestResponse."""
+    return f"{job}/evidence/{token_sha384}"

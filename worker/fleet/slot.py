@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from worker.audit.failures import failure_unverified
 from worker.errors import REASONS, Reason, Stage
 from worker.fleet import names
 from worker.fleet.attempt import (
@@ -26,8 +27,8 @@ from worker.fleet.attempt import (
     AttemptFailedError,
     Containers,
     Publication,
+    has_evidence,
     new_attempt,
-    publish_evidence,
     recover,
 )
 from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, Failure, decode_submission, encode
@@ -55,9 +56,15 @@ _NOT_BEGUN: Final = frozenset(
     }
 )
 """Refusals before admission that say nothing about the job. Every other one counts as a try."""
-_ELSEWHERE: Final = frozenset({Reason.UNKNOWN_KEY, Reason.UNKNOWN_REFERENCE})
-"""Refusals of one worker that another one may not share."""
+_ELSEWHERE: Final = frozenset({Reason.ALREADY_EXISTS, Reason.UNKNOWN_KEY, Reason.UNKNOWN_REFERENCE})
+"""Refusals of one worker, or of one moment, that another one may not share."""
 _NO_JOB: Final = ""
+
+
+def _is_final(reason: Reason) -> bool:
+    """Whether no worker will accept the job."""
+    info = REASONS[reason]
+    return info.blame == "caller" and not info.retryable and reason not in _ELSEWHERE
 
 
 class RefusedTicketError(Exception):
@@ -201,20 +208,17 @@ class Slot:
         log("attempt failed", job_id=ticket.job, reason=failed.reason.value, stage=failed.stage.value)
         if lease.end is End.LOST:
             raise LeaseLostError("the ticket may be another worker's")
-        if failed.reason is Reason.ALREADY_EXISTS:
-            self._already(ticket, lease)
+        if failed.reason is Reason.ALREADY_EXISTS and self._superseded(ticket, lease):
             return
         self._records.end(ticket.job)
-        info, tries = REASONS[failed.reason], lease.message.tries
+        tries = lease.message.tries
         if lease.end is End.CANCELLED:
             self._give_up(ticket, submission, lease, AttemptFailedError(Reason.INCOMPLETE, Stage.COMPUTE))
         elif lease.end is End.STOPPED:
             self._again(lease, 0.0, "given_back")
         elif not failed.began and failed.reason in _NOT_BEGUN:
             self._again(lease, max(failed.after, 1 + 4 * self._chance()), "not_begun")
-        elif (
-            info.blame == "caller" and not info.retryable and failed.reason not in _ELSEWHERE
-        ) or tries >= self._tries:
+        elif _is_final(failed.reason) or tries >= self._tries:
             self._give_up(ticket, submission, lease, failed)
         else:
             lease.release()
@@ -222,19 +226,18 @@ class Slot:
             self._queue.renew(lease.message, lease=max(failed.after, delay))
             self._outcomes["failed"] += 1
 
-    def _already(self, ticket: Ticket, lease: Lease) -> None:
-        """The worker here has the job: it runs for another ticket, or has a receipt that is not published."""
-        if self._front.receipt(ticket.job) is not None and not self._at.results.exists(names.receipt(ticket.job)):
-            self._front.supersede(ticket)
-            self._records.end(ticket.job)
-            self._again(lease, 0.0, "superseded")
-        else:
-            self._again(lease, 1 + 4 * self._chance(), "not_begun")
+    def _superseded(self, ticket: Ticket, lease: Lease) -> bool:
+        """If the worker here has a receipt that nobody published: supersede it, so that the job can run again."""
+        if self._front.receipt(ticket.job) is None or self._at.results.exists(names.receipt(ticket.job)):
+            return False
+        self._front.supersede(ticket)
+        self._records.end(ticket.job)
+        self._again(lease, 0.0, "superseded")
+        return True
 
     def _give_up(self, ticket: Ticket, submission: pb.Submission, lease: Lease, failed: AttemptFailedError) -> None:
         """Have the failure signed, publish it, and put the ticket aside. Raises for a worker that is away."""
         try:
-            publish_evidence(ticket, front=self._front, results=self._at.results)
             failure = self._front.failure(
                 job=ticket.job,
                 submission=submission,
@@ -246,9 +249,13 @@ class Slot:
         except FrontRefusedError as refused:
             if refused.reason is not Reason.ALREADY_EXISTS:
                 raise
-            self._already(ticket, lease)
-            return
+            if self._superseded(ticket, lease):
+                return
+            failure = ""  # it came by a connection, or runs here for another ticket, which will end it
         if failure:
+            token = failure_unverified(failure).maa_token_sha384
+            if not has_evidence(ticket, token, front=self._front, results=self._at.results):
+                raise FrontAwayError("the worker started again")  # its failure receipt is made again
             self._at.results.create(names.failure(ticket.job), encode(Failure(failure=failure)))
         lease.release()
         self._put_aside(lease.message, "poisoned" if failure else "refused")

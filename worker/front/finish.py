@@ -12,9 +12,10 @@ from google.protobuf.message import DecodeError
 from worker.config import LimitsSection
 from worker.errors import Reason, Refusal, Stage
 from worker.front.guard import EOF, Call
+from worker.front.job_stream import MAX_STATED
 from worker.front.keyholder_client import KeyholderClient, PendingCall
 from worker.front.patience import TimeLimit
-from worker.front.run import ATTEMPT_BYTES, MAX_STATED, fits_door, order
+from worker.front.run import ATTEMPT_BYTES, fits_door, order
 from worker.ipc import ChannelClosed
 from worker.ipc.messages import (
     MAX_PLAN,

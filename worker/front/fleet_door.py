@@ -1,4 +1,4 @@
-"""The calls of the fleet process of this machine: evidence, `Run`, tasks of jobs in parts, and ends by reference.
+"""The calls of the fleet process of this machine: evidence, `Run`, tasks, and the ends of jobs.
 
 Its socket is in a folder that only the fleet's group may enter, and has no TLS. Nothing that comes by it is believed:
 the submitter that it names is established by the header's signature alone, in the keyholder.

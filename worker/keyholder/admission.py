@@ -86,7 +86,7 @@ class AdmissionControl:
         if not self._audit.writable():  # 8
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
         self._ledger.check(header)  # 9
-        if (task is None and finish is None) or not self._ledger.is_counted(header):
+        if not ((task or finish) and self._ledger.is_counted(header, task=task is not None)):
             self._ledger.check_jobs_left(grant, day=now.date())  # 10
         return Admission(header=header, grant=grant, plan=planned, key=key, token=token, task=task, finish=finish)
 

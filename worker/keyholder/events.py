@@ -110,7 +110,7 @@ def job_admitted(job: Attempt) -> JobAdmitted:
 
 
 def attributed(opened: Opened | Refusal | None) -> Attributed | None:
-    """What the opened attribution names; None if it did not open."""
+    """The names in the opened attribution; None if it did not open."""
     if not isinstance(opened, Opened):
         return None
     by = opened.attribution

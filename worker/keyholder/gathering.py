@@ -104,7 +104,7 @@ class Gathering:
         self._tree.append(leaf_hash(compact.encode("ascii")))
 
     def finish(self) -> tuple[Agreed, TasksClaim]:
-        """What all statements say about the job together. Raises StatementsRefusedError."""
+        """The facts about the job that all statements together show. Raises StatementsRefusedError."""
         if self._next < self._places:
             raise self._missing()
         if not self._plan_made:

@@ -16,7 +16,7 @@ floor is EXPIRED, because its entry may have left.
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from worker.audit import AuditFile, JobEntry, TrailResumed
+from worker.audit import AuditFile, JobEntry, JobState, TrailResumed
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.job import LIMITS, Grant, Header
@@ -66,9 +66,10 @@ class AuditLedger:
             raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
         decide(self._audit.entry(header.job_id), header.sha384)
 
-    def is_counted(self, header: Header) -> bool:
-        """Whether a task of this job has run here: then the job counts among those of its day."""
-        return self._audit.entry(header.job_id) is not None
+    def is_counted(self, header: Header, *, task: bool) -> bool:
+        """Whether a job in parts counts already among those of a day: its first task here, or its first end, counts."""
+        entry = self._audit.entry(header.job_id)
+        return entry is not None and (task or entry.state is JobState.IN_PARTS)
 
     def check_jobs_left(self, grant: Grant, *, day: date) -> None:
         """Return if one more job of this submitter and agency may be admitted on this UTC day, else raise Denied."""

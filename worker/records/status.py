@@ -13,8 +13,9 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from worker.records.arrow import from_lists, from_numpy
+from worker.records.arrow import from_lists, from_numpy, numbers
 from worker.records.schemas import SCHEMAS
 
 ROW_STATUS: Final = "row_status/1"
@@ -108,6 +109,14 @@ class RowStatus:
             columns=self.columns[low:high],
         )
 
+    def permuted(self, rows: npt.NDArray[np.int64]) -> Self:
+        """The same status in another order: row i becomes row rows[i]; each row of the result is among them once."""
+        status = np.empty_like(self.status)
+        status[rows] = self.status
+        found = rows[self.rows]
+        order = np.argsort(found, kind="stable")
+        return type(self)(status=status, rows=found[order], codes=self.codes[order], columns=self.columns[order])
+
     def placed(self, rows: npt.NDArray[np.int64], n: int) -> Self:
         """The status of `n` rows: row i becomes row rows[i] (ascending), all other rows are ok."""
         if len(rows) == n:
@@ -115,6 +124,18 @@ class RowStatus:
         status = np.zeros(n, np.uint8)
         status[rows] = self.status
         return replace(self, status=status, rows=rows[self.rows])
+
+    @classmethod
+    def from_batch(cls, batch: pa.RecordBatch) -> Self:
+        """The inverse of `to_batch`, rows numbered from 0."""
+        _, status, codes, columns = batch.columns
+        lengths = numbers(pc.list_value_length(codes))
+        return cls(
+            status=numbers(status).copy(),
+            rows=np.repeat(np.arange(len(lengths), dtype=np.int64), lengths),
+            codes=numbers(codes.flatten()).copy(),
+            columns=numbers(columns.flatten()).copy(),
+        )
 
     def counts(self) -> tuple[int, int, int, int]:
         """Rows that are ok, warned, partly used, not usable; their sum is the number of rows."""
@@ -126,11 +147,11 @@ class RowStatus:
         n = len(self.status)
         offsets = np.zeros(n + 1, np.int32)
         np.cumsum(np.bincount(self.rows, minlength=n), out=offsets[1:])
-        numbers = np.arange(first_row, first_row + n, dtype=np.uint64)
+        row_numbers = np.arange(first_row, first_row + n, dtype=np.uint64)
         row, status, codes, columns = ROW_STATUS_SCHEMA.types
         return pa.RecordBatch.from_arrays(
             [
-                from_numpy(numbers, row),
+                from_numpy(row_numbers, row),
                 from_numpy(self.status, status),
                 from_lists(offsets, self.codes, codes),
                 from_lists(offsets, self.columns, columns),

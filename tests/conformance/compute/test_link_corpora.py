@@ -17,6 +17,7 @@ from benchmarks.registers import german_register, street_lists
 from tests.reference.link import ignore
 from tests.support.corpora import FEBRL
 from worker.compute.operations.link import Link, Linked, cluster_quality, curve, link, log2_odds
+from worker.compute.operations.link.columns import read_table
 from worker.compute.operations.link.score import probability
 
 pytestmark = pytest.mark.vectors
@@ -100,8 +101,14 @@ def test_blocked_is_what_brute_force_finds_among_the_same_pairs() -> None:
     batch, _ = _read("fake_1000.csv", _FAKE, "cluster")
     batch = batch.slice(0, 150)
     found = link([batch], batch.schema, Link(clerical_review_threshold=1e-9), ignore)
-    groups = [one.group for one in found.report.blocking.rules]
-    expected = {(i, j) for i, j in combinations(range(150), 2) if any(group[i] == group[j] >= 0 for group in groups)}
+    names = frozenset(key.column for rule in found.report.model.rules for key in rule.keys)
+    table = read_table([batch], (), names, linking=False)
+    rules = [[table.key(key) for key in rule.keys] for rule in found.report.model.blocking]
+    expected = {
+        (i, j)
+        for i, j in combinations(range(150), 2)
+        if any(all(code[i] == code[j] >= 0 for code in codes) for codes in rules)
+    }
     assert int(found.report.new_pairs.sum()) == len(expected)
     assert {
         (int(i), int(j)) for i, j in zip(found.report.pairs.left, found.report.pairs.right, strict=True)

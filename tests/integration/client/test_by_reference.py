@@ -3,23 +3,16 @@
 import asyncio
 import datetime
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pytest
-from cji_simulator import Simulation
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.support.azurite import StorageCredential
-from tests.support.fleet_storage import Storage, pool_storage
-from tests.support.reference_pool import ReferencePool
-from tests.support.sdk_server import KEK_ID, ReferenceWorker
+from tests.support.submitter_desk import PEOPLE, Desk
 from worker.audit import PartDigest
-from worker.client import JobSpec, SealedResult, Unverified, open_result, seal
+from worker.client import SealedResult, Unverified, open_result
 from worker.client.asynchronous_fleet import FleetClient
 from worker.client.by_reference import SyncFleetClient
 from worker.client.errors import (
@@ -32,111 +25,11 @@ from worker.client.errors import (
     Unreachable,
 )
 from worker.client.job_state import State
-from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
-from worker.client.profile import ClientStorage
-from worker.client.saved import SavedJob, load_job, save_job
-from worker.client.spec import InputSpec
-from worker.compute.operations.deidentify import Deidentify, HmacToken
+from worker.client.saved import load_job
 from worker.errors import Reason, Stage
 from worker.fleet import names
-from worker.fleet.store import BlobAbsentError
-from worker.fleet.ticket import Ticket
-from worker.jose import key_id, public_jwk
-
-SUBMITTER = "spiffe://cji.example/agency/test"
-PROJECT = new_project_key("study-17")
-PEOPLE = pa.table({"record_id": ["007", "008"], "last": ["neumann", "painter"], "DOB": ["19151111", None]})
-
-
-@dataclass(kw_only=True)
-class Desk:
-    """A submitter at a pool."""
-
-    folder: Path
-    storage: Storage
-    pool: ReferencePool
-    simulation: Simulation
-    signing: ec.EllipticCurvePrivateKey
-    recipient: rsa.RSAPrivateKey
-
-    def settings(self, **changes: Any) -> ClientStorage:
-        azurite = self.storage.azurite
-        found = ClientStorage(blob_url=azurite.blob_url, queue_url=azurite.queue_url, ca_file=str(azurite.ca_file))
-        return msgspec.structs.replace(found, **changes)
-
-    def client(self, **changes: Any) -> SyncFleetClient:
-        return SyncFleetClient(self.settings(**changes), credential=StorageCredential(), **self.trust())
-
-    def trust(self) -> dict[str, Any]:
-        found = self.simulation
-        return {"trust": found.trust, "reference": found.reference, "maa_url": found.maa_url}
-
-    def save(self, name: str = "job", table: pa.Table = PEOPLE, *, shards: int = 1, **changes: Any) -> SavedJob:
-        cmk = self.pool.worker.cmk.public_key()
-        spec = JobSpec(
-            audience="pool",
-            originating_ori="CA0190000",
-            requesting_ori="CA0190000",
-            operator_id="jdoe",
-            requestor="Jane Doe",
-            reason="research extract",
-            purpose_code="C",
-            kek_id=KEK_ID,
-            kek_thumbprint=key_id(cmk),
-            recipients=(public_jwk(self.recipient.public_key()),),
-            input=InputSpec(schema="person/1"),
-            shards=shards,
-            operations=(
-                Deidentify(
-                    project="study-17",
-                    columns={"record_id": "keep", "last": HmacToken(domain="name"), "DOB": "keep"},
-                ),
-            ),
-        )
-        kek = PinnedKey.check(KEK_ID, public_jwk(cmk), expected=key_id(cmk))
-        job = seal(spec, kek=kek, signing_key=self.signing, project_key=PROJECT, **changes)
-        return save_job(job, {"records": table}, self.folder / name, submitter=SUBMITTER)
-
-    def submit(self, **changes: Any) -> tuple[SavedJob, Ticket]:
-        job = self.save(**changes)
-        self.client().submit(job)
-        ticket = self.pool.ticket()
-        assert ticket is not None
-        return job, ticket
-
-
-@pytest.fixture(scope="module")
-def keys() -> tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey]:
-    return new_recipient_key(), new_recipient_key()
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
-    with pool_storage(tmp_path_factory.mktemp("azurite")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def pool(
-    storage: Storage, azure: Simulation, keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey]
-) -> tuple[ReferencePool, ec.EllipticCurvePrivateKey]:
-    signing = new_signing_key()
-    worker = ReferenceWorker(cmk=keys[0], submitter=signing.public_key())
-    return ReferencePool(storage, worker, azure), signing
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path,
-    storage: Storage,
-    pool: tuple[ReferencePool, ec.EllipticCurvePrivateKey],
-    keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey],
-    azure: Simulation,
-) -> Iterator[Desk]:
-    storage.clear()
-    desk = Desk(folder=tmp_path, storage=storage, pool=pool[0], simulation=azure, signing=pool[1], recipient=keys[1])
-    yield desk
-    desk.pool.worker.twist = list
+from worker.fleet.documents import Sources, encode
+from worker.fleet.errors import BlobAbsentError
 
 
 def opened(desk: Desk, result: SealedResult) -> dict[str, pa.Table]:
@@ -174,6 +67,30 @@ def test_a_large_part_goes_in_blocks_and_comes_in_segments(desk: Desk) -> None:
     desk.pool.run(ticket)
     result = desk.client().fetch(job)
     assert opened(desk, result)["result"].num_rows == rows
+
+
+def test_parts_of_several_attempts_are_those_that_the_receipt_has(desk: Desk) -> None:
+    """A job in parts: the document `sources` says where each part is, and is believed in nothing else."""
+    job, ticket = desk.submit()
+    attempt, results, other = desk.pool.run(ticket), desk.pool.results, "ab" * 16
+    results.write(names.output(ticket.job, other, 1), results.read(names.output(ticket.job, attempt, 1), most=1 << 20))
+    sources = names.sources(ticket.job, attempt)
+    for attempts, check in (
+        ((attempt,), "sources"),
+        ((other, attempt), "outputs"),
+        ((attempt,) * 3, "sources"),
+        (("x", "y"), "sources"),
+    ):
+        results.write(sources, encode(Sources(attempts=attempts)))
+        with pytest.raises(Unverified) as caught:
+            desk.client().fetch(job)
+        assert caught.value.check == check
+    results.write(sources, encode(Sources(attempts=(attempt, other))))
+    assert opened(desk, desk.client().fetch(job))["result"].num_rows == 2
+    results.write(names.output(ticket.job, other, 0), results.read(names.output(ticket.job, attempt, 1), most=1 << 20))
+    results.write(sources, encode(Sources(attempts=(other, other))))
+    with pytest.raises(Unverified, match="outputs"):
+        desk.client().fetch(job)
 
 
 def test_a_job_in_shards_goes_part_by_part(desk: Desk) -> None:
@@ -268,6 +185,7 @@ def test_another_job_under_a_used_id_is_not_written_over_it(desk: Desk) -> None:
     with pytest.raises(SpecError, match="another job has this id"):
         desk.client().submit(stolen)
     assert desk.pool.header(ticket).data == job.header.data
+    stolen.part(0).write_bytes(b"0123456789")
     shorter = replace(stolen, sent=(PartDigest(name="records", sha256="0" * 64, bytes=10),))
     with pytest.raises(SpecError, match="another job has this id"):
         desk.client().submit(shorter)
@@ -329,7 +247,7 @@ def test_a_job_that_was_given_up_shows_its_verified_failure(desk: Desk) -> None:
         ({"header_sha384": "0" * 96}, "header_sha384"),
         ({"job_id": "0" * 32}, "job_id"),
         ({"simulated": False}, "simulated"),
-        ({"maa_token_sha384": "0" * 96}, "maa_token_sha384"),
+        ({"maa_token_sha384": "0" * 96}, "evidence"),
         ({"failed": "2026-01-01T00:00:00.00Z"}, "ended"),
     ],
 )
@@ -345,20 +263,19 @@ def test_every_blob_of_a_result_that_is_altered_is_refused(desk: Desk) -> None:
     """Cut, extended, exchanged or gone: each blob that `fetch` reads, and nothing is opened."""
     job, ticket = desk.submit()
     attempt, client = desk.pool.run(ticket), desk.client()
-    kid = key_id(desk.pool.worker.receipt_key.public_key())
     blobs = {
         names.receipt(ticket.job): "receipt",
         names.result_header(ticket.job, attempt): "result_header",
         names.output(ticket.job, attempt, 0): "outputs",
         names.output(ticket.job, attempt, 1): "outputs",
-        names.evidence(ticket.job, kid): "evidence",
+        names.evidence(ticket.job, desk.pool.token): "evidence",
     }
     refused = list[str]()
     for name in blobs:
         good = desk.pool.results.read(name, most=1 << 20)
         middle = len(good) // 2
         flipped = good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :]
-        for bad in (good[:-1], good + b"\0", flipped, b"", b"{}"):
+        for bad in (good[:-1], good + b"\0", flipped):
             desk.pool.results.write(name, bad)
             with pytest.raises(Unverified) as caught:
                 client.fetch(job)
@@ -375,7 +292,7 @@ def test_every_blob_of_a_result_that_is_altered_is_refused(desk: Desk) -> None:
         ({"header_sha384": "0" * 96}, "header_sha384"),
         ({"ended": "2026-01-01T00:00:00.00Z"}, "ended"),
         ({"ended": "2099-01-01T00:00:00.00Z"}, "ended"),
-        ({"maa_token_sha384": "0" * 96}, "maa_token_sha384"),
+        ({"maa_token_sha384": "0" * 96}, "evidence"),
         ({"outputs": (PartDigest(name="result", sha256="0" * 64, bytes=1 << 50),)}, "outputs"),
     ],
 )
@@ -392,9 +309,8 @@ def test_evidence_for_another_job_is_refused(desk: Desk) -> None:
     other, second = desk.submit(name="other")
     desk.pool.run(ticket)
     desk.pool.run(second)
-    kid = key_id(desk.pool.worker.receipt_key.public_key())
-    shown = desk.pool.results.read(names.evidence(second.job, kid), most=1 << 20)
-    desk.pool.results.write(names.evidence(ticket.job, kid), shown)
+    shown = desk.pool.results.read(names.evidence(second.job, desk.pool.token), most=1 << 20)
+    desk.pool.results.write(names.evidence(ticket.job, desk.pool.token), shown)
     with pytest.raises(Unverified, match="attestation"):
         desk.client().fetch(job)
     assert opened(desk, desk.client().fetch(other))["result"].num_rows == 2

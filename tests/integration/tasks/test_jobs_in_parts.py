@@ -5,7 +5,6 @@ One pool serves all tests. What a fleet alters is refused by a worker that then 
 
 import json
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import grpc
 import pyarrow as pa
 import pytest
 from cji_simulator.raw import RawWorker, until
-from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
+from click.testing import CliRunner
 
-from tests.support.task_driver import Node, PartsJob, Refused, nodes, sharded
+from tests.support.task_driver import Node, PartsJob, Refused, sharded
 from worker.audit import (
     JobAdmitted,
     JobCompleted,
@@ -29,6 +28,7 @@ from worker.audit import (
     read_statement,
     receipt_sha384,
 )
+from worker.cli import build
 from worker.client import INPUT_NAME, Unverified, load_signing_key
 from worker.client.statements import verify_statements
 from worker.compute.operations.deidentify import Deidentify, Mask
@@ -45,12 +45,6 @@ from worker.wire.v1 import worker_pb2 as pb
 pytestmark = pytest.mark.timeout(300)
 ROWS = 3000
 MASKED = Deidentify(columns={"last": "keep", "first": Mask(keep_first=1, with_="*"), "SOC": "drop"})
-
-
-@pytest.fixture(scope="module")
-def pool(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
-    with nodes(tmp_path_factory.mktemp("pool"), azure, count=2) as started:
-        yield started
 
 
 def table(rows: int = ROWS) -> dict[str, pa.Table]:
@@ -129,6 +123,38 @@ def test_the_result_is_that_of_one_machine(
             verify_statements(result.receipt, wrong)
     with pytest.raises(Unverified, match="data key"):
         verify_statements(result.receipt, statements, dek=bytes(32))
+
+
+def test_a_receipt_and_its_statements_verify_years_later(pool: list[Node], tmp_path: Path) -> None:
+    node = pool[0]
+    job = sharded(node, table(60), MASKED, shards=2)
+    job.run(*pool)
+    result = job.result(node, job.finish(node))
+    statements = job.ordered()
+    (tmp_path / "receipt.jws").write_text(result.receipt.compact)
+    (tmp_path / "statements.jws").write_text("\n".join(statements))
+    (tmp_path / "fewer.jws").write_text("\n".join(statements[1:]))
+    (tmp_path / "evidence.json").write_bytes(result.attested.to_file())
+
+    def cji(*arguments: str) -> tuple[int, str]:
+        files = [str(tmp_path / "receipt.jws"), "--evidence", str(tmp_path / "evidence.json")]
+        profile = ["--profile", str(node.site.files.profile)]
+        command = ["receipt", "verify", *files, *profile, *arguments]
+        ran = CliRunner().invoke(build(node.site.simulation.trust), command, catch_exceptions=False)
+        return ran.exit_code, ran.output
+
+    code, text = cji("--statements", str(tmp_path / "statements.jws"))
+    assert code == 0
+    assert f"{len(statements)} statements, root " in text
+    assert "worker-1 (snp, " in text
+    assert "worker-2 (snp, " in text
+    assert "the statements of its tasks" not in text
+    code, text = cji()
+    assert code == 0
+    assert "the statements of its tasks: give --statements" in text
+    code, text = cji("--statements", str(tmp_path / "fewer.jws"))
+    assert code == 3
+    assert "statements" in text
 
 
 def test_every_attempt_is_in_the_trail_and_the_job_once(pool: list[Node]) -> None:

@@ -2,16 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.clear_tools import AS_OF, NAMES, batch, conviction, table
 from tests.support.contexts import context, planned
+from tests.support.nibrs_submissions import submissions
+from tests.support.nibrs_tools import side
 from tests.support.parts import cuts, in_parts, on_one_machine, shards_of
 from worker.compute.in_parts import Width
+from worker.compute.nibrs.specification import BY_PERIOD
 from worker.compute.operation import Context
+from worker.compute.operations.clear import Clear, Rules
+from worker.compute.operations.clear.operation import CLEAR
+from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA
 from worker.records import SCHEMAS, tagged
 from worker.wire.v1 import worker_pb2 as wire
 
@@ -75,14 +83,47 @@ COLUMNS = [
 
 
 @pytest.mark.parametrize("token_map", [False, True])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(whole=tables("person/1", PERSON), data=st.data())
 def test_deidentify(token_map: bool, whole: pa.RecordBatch, data: st.DataObject) -> None:
     parameters = wire.Deidentify(project="p", wrapped_project_key=b"sealed", columns=COLUMNS, token_map=token_map)
     check(wire.Operation(deidentify=parameters), whole, data, context(KEY))
 
 
+SMALL: Values = {
+    "last": ["SMITH", "JONES", None],
+    "SEX": ["M", "F", None],
+    "DOB": ["19800615", "19811231", "1950", "x", None],
+    "postcode": ["12345", "12399", "54321", "nonsense", None],
+    "cluster": [1, 2, None],
+}
+
+
 @settings(max_examples=60, deadline=None)
+@given(whole=tables("person/1", SMALL), k=st.integers(2, 5), token_map=st.booleans(), data=st.data())
+def test_deidentify_with_small_classes(whole: pa.RecordBatch, k: int, token_map: bool, data: st.DataObject) -> None:
+    zip_steps = [
+        wire.ColumnRule(keep=wire.Keep()),
+        wire.ColumnRule(generalise=wire.Generalise(zip_prefix=wire.ZipPrefix(digits=3))),
+        wire.ColumnRule(null=wire.Null()),
+    ]
+    parameters = wire.Deidentify(
+        project="p",
+        wrapped_project_key=b"sealed",
+        columns=[
+            wire.ColumnRule(column="last", hmac_token=wire.HmacToken(domain="name", bits=80)),
+            wire.ColumnRule(column="SEX", keep=wire.Keep()),
+            wire.ColumnRule(column="DOB", generalise=wire.Generalise(date_to=wire.DateTo(unit=wire.DateTo.YEAR))),
+            wire.ColumnRule(column="postcode", hierarchy=wire.Hierarchy(steps=zip_steps)),
+            wire.ColumnRule(column="cluster", keep=wire.Keep()),
+        ],
+        small_classes=wire.SmallClasses(quasi_identifiers=["SEX", "postcode", "cluster"], k=k, sensitive=["DOB"]),
+        token_map=token_map,
+    )
+    check(wire.Operation(deidentify=parameters), whole, data, context(KEY))
+
+
+@settings(max_examples=30, deadline=None)
 @given(
     whole=tables("chri_event/2", EVENT),
     recipient=st.sampled_from(["criminal_justice", "non_criminal_justice"]),
@@ -93,7 +134,7 @@ def test_disseminate(whole: pa.RecordBatch, recipient: str, data: st.DataObject)
     check(wire.Operation(disseminate=parameters), whole, data)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(whole=tables("person/1", PERSON), data=st.data())
 def test_validate_of_columns(whole: pa.RecordBatch, data: st.DataObject) -> None:
     check(wire.Operation(validate=wire.Validate(rule_set="ncic/1", as_of="2026-01-01")), whole, data)
@@ -118,7 +159,7 @@ COUNTED: Values = {
 }
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     whole=tables("person/1", COUNTED),
     keys=st.sampled_from([(("SEX", ()),), (("SEX", ("M", "F", "U")), ("state", ())), (("state", ()), ("SEX", ()))]),
@@ -146,6 +187,57 @@ def test_aggregate(
         dominance=dominance if sums else None,
     )
     check(wire.Operation(aggregate=parameters), whole, data)
+
+
+FILED = side(ON_FILE_SCHEMA, [{"kind": "A", "ori": "VT0010000", "number": "20-12345", "date": "20200401"}])
+AGENCIES = side(ORI_TABLE_SCHEMA, [{"ori": "VT0010000", "status": "A", "nibrs_start": "20190101"}])
+
+
+def _segments(data: bytes) -> pa.RecordBatch:
+    schema = tagged("nibrs.flat/3.1", [pa.field("segment", pa.binary())])
+    return pa.RecordBatch.from_arrays([pa.array(data.split(b"\n"), pa.binary())], schema=schema)
+
+
+@pytest.mark.parametrize("rule_set", ["nibrs/3.1", ""])
+@settings(max_examples=12, deadline=None)
+@given(one=submissions(), two=submissions(), data=st.data())
+def test_validate_of_submissions(rule_set: str, one: bytes, two: bytes, data: st.DataObject) -> None:
+    """Numbers come again, reports are cut, and months, states and lengths differ between shards."""
+    operation = wire.Operation(validate=wire.Validate(rule_set=rule_set or BY_PERIOD, as_of="2020-05-05"))
+    known = data.draw(st.booleans())
+    sides = {"on_file": FILED, "ori_table": AGENCIES} if known else {}
+    check(operation, _segments(one + two), data, replace(context(), sides=sides))
+
+
+HISTORY = st.fixed_dictionaries(
+    {
+        "subject": st.sampled_from(["S1", "S2", "S1", "S2", None]),
+        "DOB": st.sampled_from(["19800101", "19800101", "19820505"]),
+        "count": st.sampled_from([None, "001", "002"]),
+        "event": st.sampled_from(["COURT ACTION", "DECEASED"]),
+        "date": st.sampled_from(["20100315", "20150601", "20250101", "x"]),
+        "offense": st.sampled_from(["11358 HS-CULTIVATE", "459 PC-BURGLARY"]),
+        "sentence_length": st.sampled_from(["16M", "20Y", None]),
+    }
+).map(lambda changes: conviction(**changes))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(HISTORY, max_size=12),
+    rules=st.sampled_from(
+        [
+            table({"never_sections": ("459 PC",)}, {"deceased": False}),
+            table({"ever_sections": ("459 PC",)}, {"sections": ("11358 HS",)}),
+            table({"years_crime_free": 3}, {"age_from": 40}, {"all_sentences_ended": True}),
+        ]
+    ),
+    data=st.data(),
+)
+def test_clear(rows: list[dict[str, Any]], rules: Rules, data: st.DataObject) -> None:
+    """A history is in several shards, and a subject's convictions decide on each other."""
+    names = data.draw(st.sampled_from([NAMES, tuple(reversed(NAMES[:-1]))]))
+    check(CLEAR.message(Clear(table=rules, as_of=AS_OF)), batch(rows, names), data)
 
 
 def test_what_is_of_one_machine_has_no_parts() -> None:

@@ -1,4 +1,4 @@
-"""What `cji job run` and `cji job fetch` write and print: results opened on this machine, receipt, evidence, header."""
+"""Output of `cji job run` and `cji job fetch`: results opened on this machine, receipt, evidence, header."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What `cji job run` and `cji job submit` do before anything is sent: spec, keys and records, read and checked."""
+"""Before `cji job run` and `cji job submit` send anything: spec, keys and records are read and checked."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -32,6 +32,17 @@ def classes(columns: list[tuple[Ints, int]], n: int) -> Ints:
     return together
 
 
+def groups(columns: list[tuple[Ints, int]], n: int) -> tuple[Ints, Ints]:
+    """(int64[k] ascending: the first row of each group of rows that agree in every column, int64[n]: their groups)."""
+    together = classes(columns, n)
+    first = np.full(int(together.max(initial=-1)) + 1, n)
+    np.minimum.at(first, together, np.arange(n))
+    order = np.argsort(first)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return first[order], place[together]
+
+
 def is_among(array: pa.Array, values: Iterable[str]) -> Bools:
     """bool[n]: the value of a `utf8` or `binary` array is one of `values`; null is none of them."""
     wanted = pa.array([value.encode() for value in values], pa.binary())

@@ -18,7 +18,7 @@ Groups = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Blocks:
-    """`m` rows in the order of their blocks, 12 bytes each.
+    """`m` rows in the order of their blocks, 12 bytes each, and the rows of each block, int64[b].
 
     rows, first, count int32[m]: the partners of rows[p] are rows[first[p] : first[p] + count[p]].
     """
@@ -26,6 +26,7 @@ class Blocks:
     rows: Groups
     first: Groups
     count: Groups
+    lengths: Ints
 
     @property
     def pairs(self) -> int:
@@ -48,15 +49,17 @@ def blocks(rows: Groups, lengths: Ints, second: Bools | None = None) -> Blocks:
         of_first_table = np.bincount(block[~second], minlength=len(lengths))
         first = np.where(second, end, (ends - lengths + of_first_table)[block])
     count = end - first
-    paired = np.repeat(np.bincount(np.repeat(np.arange(len(lengths)), lengths), count, len(lengths)) > 0, lengths)
-    if paired.all():
-        return Blocks(rows=rows, first=first.astype(np.int32), count=count.astype(np.int32))
+    blocked = np.bincount(np.repeat(np.arange(len(lengths)), lengths), count, len(lengths)) > 0
+    if blocked.all():
+        return Blocks(rows=rows, first=first.astype(np.int32), count=count.astype(np.int32), lengths=lengths)
+    paired = np.repeat(blocked, lengths)
     moved: Ints = np.cumsum(paired) - paired  # blocks stay or go as a whole, so a range stays a range
     kept = np.flatnonzero(paired)
     return Blocks(
         rows=rows[kept],
         first=(first[kept] - (kept - moved[kept])).astype(np.int32),
         count=count[kept].astype(np.int32),
+        lengths=lengths[blocked],
     )
 
 

@@ -69,22 +69,82 @@ class Headers:
         return self.distinct[:, position][self.which]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Standard:
+    """The month uint8[1, 6] and state uint8[1, 2] that the first of some segments set for all; of no segments [0, ...].
+
+    Of each level: `lengths` int64[8] of the first segment that fits, -1 for none; `differs` bool[8]: a later one has
+    another length. `has_month`, `has_state`: a segment fits and has them; else they are those of the first record.
+    """
+
+    month: Bytes
+    state: Bytes
+    has_month: bool
+    has_state: bool
+    lengths: Ints
+    differs: Bools
+
+    @classmethod
+    def of(cls, headers: Headers, beginnings: Bytes, lengths: Ints, rules: RuleSet) -> Self:
+        """Of n records."""
+        distinct, which = headers.distinct, headers.which
+        fitting = _fitting(headers, rules)
+        fits = fitting == lengths
+        dated = fits & ((distinct[:, 6:8] != BLANK).any(axis=1) & (distinct[:, 8:12] != BLANK).any(axis=1))[which]
+        states = beginnings[:, _STATE]
+        stated = fits & ((states[:, 0] != BLANK) | (states[:, 1] != BLANK))
+        first, differs = np.full(UNREADABLE, -1), np.zeros(UNREADABLE, np.bool_)
+        for level in range(UNREADABLE):
+            of_level = fitting[np.flatnonzero(fits & (headers.levels == level))]
+            first[level : level + 1] = of_level[:1] if len(of_level) else -1
+            differs[level] = (of_level != first[level]).any()
+        return cls(
+            month=distinct[which[_first(dated)], 6:12],
+            state=states[_first(stated)],
+            has_month=bool(dated.any()),
+            has_state=bool(stated.any()),
+            lengths=first,
+            differs=differs,
+        )
+
+    def then(self, later: Self) -> Self:
+        """Of these records and, after them, of the records of `later`."""
+        month = later.month if not len(self.month) or (later.has_month and not self.has_month) else self.month
+        state = later.state if not len(self.state) or (later.has_state and not self.has_state) else self.state
+        none = self.lengths < 0
+        other = ~none & (later.lengths >= 0) & (later.lengths != self.lengths)
+        return type(self)(
+            month=month,
+            state=state,
+            has_month=self.has_month or later.has_month,
+            has_state=self.has_state or later.has_state,
+            lengths=np.where(none, later.lengths, self.lengths),
+            differs=self.differs | later.differs | other,
+        )
+
+
 def segment_facts(
-    headers: Headers, beginnings: Bytes, report: Ints, lengths: Ints, rules: RuleSet
+    headers: Headers,
+    beginnings: Bytes,
+    report: Ints,
+    lengths: Ints,
+    rules: RuleSet,
+    *,
+    before: Standard | None = None,
+    whole: Standard | None = None,
 ) -> Mapping[str, Array]:
     """The facts of n records, `report` and `lengths` int64[n]; also length, control, month, year and city, read once.
 
-    A fact that all records have in common has one value.
+    Where the records are not all of the submission, `before` is of those before them and `whole` of all. A fact that
+    all records have in common has one value.
     """
     distinct, which, levels = headers.distinct, headers.which, headers.levels
     stated = numbers(distinct[:, :4], 0, 9999)
-    fitting = np.where(_is_allowed(headers, stated, rules), stated, -1)[which]
+    fitting = _fitting(headers, rules)
     fits = fitting == lengths
     control = periods(distinct[:, 6:12], FIRST_YEAR)
-    dated = (distinct[:, 6:8] != BLANK).any(axis=1) & (distinct[:, 8:12] != BLANK).any(axis=1)
-    first_month = distinct[which[_first(fits & dated[which])], 6:12]
-    states = beginnings[:, _STATE]
-    first_state = states[_first(fits & ((states[:, 0] != BLANK) | (states[:, 1] != BLANK)))]
+    standard = whole or Standard.of(headers, beginnings, lengths, rules)
+    first_month, first_state, states = standard.month, standard.state, beginnings[:, _STATE]
     year_before = control // 100 - 1
     of_distinct = {
         "length": stated,
@@ -98,7 +158,7 @@ def segment_facts(
     }
     of_records = {
         "fits": fits,
-        "other_length": _first_of_other_length(fitting, fits, levels),
+        "other_length": _first_of_other_length(fitting, fits, levels, standard, before),
         "disordered": _disordered(levels, report),
         "other_state": (states[:, 0] != first_state[:, 0]) | (states[:, 1] != first_state[:, 1]),
     }
@@ -138,11 +198,22 @@ def _is_allowed(headers: Headers, stated: Array, rules: RuleSet) -> Bools:
     return allowed
 
 
-def _first_of_other_length(lengths: Ints, fits: Bools, levels: Bytes) -> Bools:
+def _fitting(headers: Headers, rules: RuleSet) -> Ints:
+    """int64[n]: the length that each record states, if its level may have it; else -1."""
+    stated = numbers(headers.distinct[:, :4], 0, 9999)
+    found: Ints = np.where(_is_allowed(headers, stated, rules), stated, -1)[headers.which]
+    return found
+
+
+def _first_of_other_length(
+    lengths: Ints, fits: Bools, levels: Bytes, whole: Standard, before: Standard | None
+) -> Bools:
     found = np.zeros(len(levels), np.bool_)
     for level in range(UNREADABLE):
+        if before is not None and (before.differs[level] or before.lengths[level] not in (-1, whole.lengths[level])):
+            continue
         at = np.flatnonzero(fits & (levels == level))
-        found[at[lengths[at] != lengths[at[:1]]][:1]] = True
+        found[at[lengths[at] != whole.lengths[level]][:1]] = True
     return found
 
 

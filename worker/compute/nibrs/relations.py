@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 GROUP_A, GROUP_B, ZERO, NO_GROUP = (np.uint8(ord(group)) for group in "AB0?")
 
-_KEY: Final = slice(16, 37)
+KEY: Final = slice(16, 37)
 _SEQUENCE: Final = slice(37, 39)
 _DATE: Final = slice(37, 45)
 _DELETE, _INCIDENT = np.uint8(ord("D")), np.uint8(ord("I"))
@@ -30,7 +30,7 @@ def relations(firsts: Bytes, groups: Bytes, incident: Bools, on_file: OnFile, fi
 
     incident: whole incidents; filed: an incident or arrest of its number is in `on_file`.
     """
-    keys, deletes = firsts[:, _KEY], firsts[:, 5] == _DELETE
+    keys, deletes = firsts[:, KEY], firsts[:, 5] == _DELETE
     group_b = groups == GROUP_B
     deleted = (groups == GROUP_A) & (firsts[:, 4] == ord("1")) & deletes
     number = numbered(keys)
@@ -55,7 +55,7 @@ def _again(firsts: Bytes, number: Ints, *, incident: Bools, deleted: Bools, on_f
     again &= firsts[:, 5] == _INCIDENT
     several = acting[times[number[acting]] > 1]  # hardly any submission has such numbers
     stored: dict[int, list[bytes]] = {}
-    known = on_file.incidents(firsts[several, _KEY])
+    known = on_file.incidents(firsts[several, KEY])
     for row, key, dates in zip(several.tolist(), number[several].tolist(), known, strict=True):
         held = stored.setdefault(key, dates)
         date = firsts[row, _DATE].tobytes()
@@ -77,7 +77,7 @@ def _arrests(firsts: Bytes, number: Ints, on_file: Bools) -> tuple[Bools, Bools]
     """
     deletes = firsts[:, 5] == _DELETE
     of_all = deletes & (firsts[:, _SEQUENCE] == BLANK).all(axis=1)
-    last = _last_before(numbered(firsts[:, _KEY.start : _SEQUENCE.stop]), ~of_all)
+    last = _last_before(numbered(firsts[:, KEY.start : _SEQUENCE.stop]), ~of_all)
     all_deleted = _last_before(number, of_all)
     touched = last > all_deleted
     return ~deletes & touched & ~deletes[last], ~deletes & on_file & ~touched & (all_deleted < 0)

@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from worker.compute.kernels.column import Bytes, Ints
-from worker.compute.nibrs.headers import UNREADABLE, Headers, segment_facts, shared
+from worker.compute.kernels.column import Bools, Bytes, Ints
+from worker.compute.nibrs.headers import UNREADABLE, Headers, Standard, segment_facts, shared
 from worker.compute.nibrs.records import Records
 from worker.compute.nibrs.relations import GROUP_A, GROUP_B, NO_GROUP, ZERO, relations
 from worker.compute.nibrs.segments import Chunk
@@ -37,6 +37,7 @@ REPORT_FACTS: Final = (
 
 _KEY: Final = slice(16, 37)
 _ORI: Final = slice(16, 25)
+_ACTION: Final = 5
 _DELETE: Final = np.uint8(ord("D"))
 _DELETED: Final = MappingProxyType({"deleted_incidents": "admin", "deleted_arrests": "group_b"})
 _RECORDS_A_CHUNK: Final = 131_072
@@ -106,38 +107,82 @@ class Submission:
         return Chunk(reports, self.records.text, segments, report=self.report, first_report=first, facts=self.facts)
 
 
-def read(records: Records, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -> Submission:
-    """Cut a submission into reports."""
-    beginnings = records.beginnings
-    headers = Headers.of(beginnings)
-    levels, actions = headers.levels, headers.column(5)
-    report, firsts = _reports(_keys(beginnings), levels, actions)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Cut:
+    """The reports of some records; see `Submission`. incident bool[m]: a whole incident."""
+
+    headers: Headers
+    report: Ints
+    firsts: Ints
+    groups: Bytes
+    incident: Bools
+
+
+def cut_reports(records: Records, rules: RuleSet) -> Cut:
+    """Cut records into reports."""
+    headers = Headers.of(records.beginnings)
+    levels, actions = headers.levels, headers.column(_ACTION)
+    report, firsts = _reports(_record_keys(records.beginnings), levels, actions)
     groups = np.full(len(firsts), NO_GROUP)
     groups[report[(levels >= 1) & (levels <= 6)]] = GROUP_A
     groups[levels[firsts] == 0] = ZERO
     groups[levels[firsts] == 7] = GROUP_B
     incident = np.zeros(len(firsts), np.bool_)
     incident[report[np.isin(actions, _whole(rules)) & (levels <= 6)]] = True
-    incident &= groups == GROUP_A
+    return Cut(headers=headers, report=report, firsts=firsts, groups=groups, incident=incident & (groups == GROUP_A))
+
+
+def first_start(records: Records) -> int | None:
+    """The first record but the first of all that begins a row, and a report whatever comes before the records."""
+    headers = Headers.of(records.beginnings)
+    begins = _begin_runs(_record_keys(records.beginnings), headers.levels, headers.column(_ACTION))
+    begins[1:] &= records.rows[1:] != records.rows[:-1]
+    starts = np.flatnonzero(begins[1:])
+    return int(starts[0]) + 1 if len(starts) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rest:
+    """For some reports of a submission: facts of the records before them and of all, and relations to all reports."""
+
+    before: Standard
+    whole: Standard
+    relations: Mapping[str, Array]
+
+
+def read(
+    records: Records, rules: RuleSet, ori_table: OriTable, on_file: OnFile, *, rest: Rest | None = None
+) -> Submission:
+    """Cut a submission into reports; with `rest`, some whole reports of it."""
+    cut, beginnings = cut_reports(records, rules), records.beginnings
+    headers, report, firsts, groups, incident = cut.headers, cut.report, cut.firsts, cut.groups, cut.incident
     first_headers = beginnings[firsts]
     filed = on_file.of_reports(first_headers, groups)
     return Submission(
         records=records,
-        levels=levels,
-        actions=actions,
+        levels=headers.levels,
+        actions=headers.column(_ACTION),
         headers=headers,
         report=report,
         firsts=firsts,
         groups=groups,
         keys=first_headers[:, _KEY],
-        facts=segment_facts(headers, beginnings, report, records.text.lengths, rules),
+        facts=segment_facts(
+            headers,
+            beginnings,
+            report,
+            records.text.lengths,
+            rules,
+            before=None if rest is None else rest.before,
+            whole=None if rest is None else rest.whole,
+        ),
         report_facts={
             name: shared(values)
             for name, values in {
                 "incident": incident,
                 **filed,
                 **ori_table.of_reports(first_headers[:, _ORI]),
-                **relations(first_headers, groups, incident, on_file, filed["on_file"]),
+                **(rest.relations if rest else relations(first_headers, groups, incident, on_file, filed["on_file"])),
             }.items()
         },
     )
@@ -149,7 +194,7 @@ def _whole(rules: RuleSet) -> Bytes:
     return np.array([ord(action) for action in rules.sets["WHOLE"] if action in codes], np.uint8)
 
 
-def _keys(beginnings: Bytes) -> npt.NDArray[np.uint64]:
+def _record_keys(beginnings: Bytes) -> npt.NDArray[np.uint64]:
     """uint64[n, 3]: ORI and number of each record."""
     keys = beginnings[:, _KEY.start : _KEY.start + 24].copy().view("<u8")
     keys[:, 2] &= np.uint64((1 << 40) - 1)  # the last three of 24 bytes are not the key's
@@ -161,14 +206,20 @@ def _reports(keys: npt.NDArray[np.uint64], levels: Bytes, actions: Bytes) -> tup
     n = len(levels)
     if not n:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    of_incident = ((levels >= 1) & (levels <= 6)) | (levels == UNREADABLE)
-    deletes = (levels == 1) & (actions == _DELETE)
-    begins = np.ones(n, np.bool_)
-    begins[1:] = (keys[1:, 0] != keys[:-1, 0]) | (keys[1:, 1] != keys[:-1, 1]) | (keys[1:, 2] != keys[:-1, 2])
-    begins[1:] |= ~of_incident[1:] | ~of_incident[:-1] | deletes[1:] | deletes[:-1]
+    begins = _begin_runs(keys, levels, actions)
     # a second level 1 segment in a run begins a report of its own
     run = np.flatnonzero(begins)
     seen = np.cumsum(levels == 1)
     before = np.repeat(seen[run] - (levels[run] == 1), np.diff(np.append(run, n)))
     begins |= (levels == 1) & (seen - before > 1)
     return np.cumsum(begins) - 1, np.flatnonzero(begins)
+
+
+def _begin_runs(keys: npt.NDArray[np.uint64], levels: Bytes, actions: Bytes) -> Bools:
+    """bool[n]: the records that begin a report whatever comes before the record before them."""
+    of_incident = ((levels >= 1) & (levels <= 6)) | (levels == UNREADABLE)
+    deletes = (levels == 1) & (actions == _DELETE)
+    begins = np.ones(len(levels), np.bool_)
+    begins[1:] = (keys[1:, 0] != keys[:-1, 0]) | (keys[1:, 1] != keys[:-1, 1]) | (keys[1:, 2] != keys[:-1, 2])
+    begins[1:] |= ~of_incident[1:] | ~of_incident[:-1] | deletes[1:] | deletes[:-1]
+    return begins

@@ -142,7 +142,11 @@ def slow_risk(rows: list[tuple[str, str]], k: int) -> dict[str, float]:
 def test_measures_of_risk_are_those_of_a_loop_over_classes(rows: list[tuple[str, str]]) -> None:
     together = classes([codes(pa.array([cls for cls, _ in rows]))], len(rows))
     values = codes(pa.array([value for _, value in rows]))
-    measures = [*risk.of_classes("after", together, 3), *risk.of_sensitive("after", together, "charge", values)]
+    each = np.ones(len(together), np.int64)
+    measures = [
+        *risk.of_classes("after", together, each, 3),
+        *risk.of_sensitive("after", together, each, "charge", values),
+    ]
     table = risk.batch(measures).to_pylist()
     expected = slow_risk(rows, 3)
     assert [row["measure"] for row in table] == list(expected)

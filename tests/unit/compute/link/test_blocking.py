@@ -1,5 +1,7 @@
 """Blocks: counted before they are expanded, split or left out where they are too large."""
 
+from dataclasses import replace as replace_table
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -7,20 +9,21 @@ from msgspec.structs import replace
 from tests.reference.link import ignore, people
 from tests.support.link_tools import BY_LAST, given_model, linked, part
 from tests.support.refusals import refused
+from worker.compute.kernels.column import Ints
 from worker.compute.operations.link import (
     Key,
     Link,
     Rule,
     link,
 )
-from worker.compute.operations.link.blocking import CHUNK, plan
+from worker.compute.operations.link.blocking import CHUNK, WEIGHT, plan
 from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.columns import read_table
-from worker.compute.operations.link.linkage import MEMORY
+from worker.compute.operations.link.conclusion import MEMORY
 from worker.errors import Reason
 
 
-@pytest.mark.parametrize("limits", [{"pairs": 44}, {"block_rows": 9}, {"memory": 1 << 20, "rows": 200}])
+@pytest.mark.parametrize("limits", [{"pairs": 44}, {"block_rows": 9}, {"memory": 1 << 14, "rows": 200}])
 def test_a_limit_is_enforced_before_a_pair_is_compared(limits: dict[str, int]) -> None:
     steps: list[str] = []
     batch = people(last=["SMITH"] * limits.pop("rows", 10))
@@ -29,6 +32,14 @@ def test_a_limit_is_enforced_before_a_pair_is_compared(limits: dict[str, int]) -
     with refused(Reason.LIMIT_EXCEEDED):
         link([batch], batch.schema, parameters, lambda step, _: steps.append(step), memory=memory)
     assert steps == ["count"]
+
+
+def test_pairs_that_are_kept_have_a_limit_of_memory() -> None:
+    batch = people(last=["SMITH"] * 200)
+    parameters = Link(model=given_model(0.9, 0.1), clerical_review_threshold=1e-6)
+    assert len(link([batch], batch.schema, parameters, ignore, memory=3 << 20).report.pairs) == 19_900
+    with refused(Reason.LIMIT_EXCEEDED):
+        link([batch], batch.schema, parameters, ignore, memory=1 << 20)
 
 
 def test_a_block_that_is_too_large_is_split_and_reported() -> None:
@@ -50,7 +61,7 @@ def test_a_rule_with_too_many_pairs_is_left_out_and_reported() -> None:
     found = linked(batch, model=replace(given_model(0.9, 0.1), blocking=rules), clerical_review_threshold=1e-3)
     assert [(row["left"], row["right"]) for row in part(found, "pairs")] == [(0, 1)]
     wide, narrow = part(found, "blocks")
-    assert (wide["left_out"], wide["pairs"], wide["new_pairs"]) == (True, 6, 0)
+    assert (wide["left_out"], wide["pairs"], wide["new_pairs"], wide["blocks"]) == (True, 5, 0, 0)
     assert (narrow["left_out"], narrow["pairs"], narrow["new_pairs"]) == (False, 1, 1)
     assert found.status.rows[found.status.codes == Code.NO_BLOCKING_KEY].tolist() == []
 
@@ -62,7 +73,8 @@ def test_pairs_of_two_tables_are_counted_before_they_are_made(most: int, pairs: 
     model = replace(given_model(0.9, 0.1), blocking=rules)
     found = link([one], one.schema, Link(model=model, clerical_review_threshold=1e-3), ignore, side=[other])
     blocks = part(found, "blocks")
-    assert [row["pairs"] for row in blocks] == [4, 4]
+    assert [row["pairs"] for row in blocks] == [min(most, 4), 4]
+    assert [row["left_out"] for row in blocks] == [most < 4, False]
     assert [row["new_pairs"] for row in blocks] == [pairs, 4 - pairs]
 
 
@@ -74,13 +86,34 @@ def test_a_pair_counts_for_its_first_rule_only() -> None:
     assert len(found.report.pairs) == 1
 
 
-@pytest.mark.parametrize("most", [1_000, 3_000_000])
-def test_a_sample_is_of_the_pairs_of_its_rule(most: int) -> None:
-    """In chunks, each pair at most once, and all where there are no more."""
-    table = read_table([people(last=["A"] * 700 + ["B"] * 1000)], (), frozenset(("last",)), linking=False)
-    blocking = plan(table, (BY_LAST,), (), Link())
-    chunks = list(blocking.sample(0, most, np.random.default_rng(3)))
-    left, right = (np.concatenate(side) for side in zip(*chunks, strict=True))
-    assert len(set(zip(left.tolist(), right.tolist(), strict=True))) == len(left) == min(most, 744_150)
-    assert ((left < right) & ((left < 700) == (right < 700))).all()
-    assert max(len(one) for one, _ in chunks) <= CHUNK
+def _drawn(names: list[str], share: float, rows: Ints | None = None) -> dict[tuple[int, int], int]:
+    """The weight of each pair of a sample, by the numbers of its rows."""
+    table = read_table([people(last=names)], (), frozenset(("last",)), linking=False)
+    table = table if rows is None else replace_table(table, rows=rows)
+    found = dict[tuple[int, int], int]()
+    for left, right, weight in plan(table, (BY_LAST,), (), Link()).sample(0, share, 3):
+        assert len(left) <= CHUNK
+        pairs = zip(table.rows[left].tolist(), table.rows[right].tolist(), strict=True)
+        found |= dict(zip(pairs, weight.tolist(), strict=True))
+    return found
+
+
+@pytest.mark.parametrize("share", [0.5, 2.0, 1e6])
+def test_a_sample_stands_for_the_pairs_of_its_rule(share: float) -> None:
+    """Each pair at most once, all where there are no more, and about `share` for each row; weights add up to all."""
+    names = ["A"] * 700 + ["B"] * 1000 + ["C"] * 2
+    found = _drawn(names, share)
+    assert all(left < right and names[left] == names[right] for left, right in found)
+    if share > 1000:
+        assert (len(found), set(found.values())) == (744_151, {WEIGHT})
+    else:
+        assert len(found) == pytest.approx(share * 1700, rel=0.05)
+        assert sum(found.values()) / WEIGHT == pytest.approx(744_151, rel=0.05)
+
+
+def test_a_sample_is_the_same_without_other_blocks() -> None:
+    names = ["A", "B", "A", "C", "B", "A"] * 50
+    whole = _drawn(names, 1.5)
+    rows = np.array([row for row, name in enumerate(names) if name != "B"])
+    some = _drawn([names[row] for row in rows], 1.5, rows)
+    assert some == {pair: weight for pair, weight in whole.items() if names[pair[0]] != "B"}

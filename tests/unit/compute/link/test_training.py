@@ -22,6 +22,8 @@ from worker.compute.operations.link import (
 from worker.compute.operations.link.blocking import plan
 from worker.compute.operations.link.columns import read_table
 from worker.compute.operations.link.comparison import comparer
+from worker.compute.operations.link.facts import facts_of
+from worker.compute.operations.link.observation import observe
 from worker.compute.operations.link.training import train
 
 
@@ -69,14 +71,17 @@ def test_training_takes_no_more_memory_for_more_pairs() -> None:
         ),
     )
     comparers = [comparer(one, table) for one in model.comparisons]
+    facts = facts_of(table, model)
     peaks = []
     for pairs in (1 << 17, 1 << 21):
         parameters = Link(random_pairs=pairs, training_pairs=pairs)
         blocking = plan(table, (Rule(keys=()),), (), parameters)
         tracemalloc.start()
-        train(
-            model, table, comparers, parameters, blocking=blocking, deterministic_rules=plan(table, (), (), parameters)
+        none = plan(table, (), (), parameters)
+        observed = observe(
+            comparers, facts, parameters, model=model, blocking=blocking, deterministic=none, relatives=none
         )
+        train(model, facts, observed, parameters)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert max(peaks) < 1.2 * min(peaks) < 24 << 20
@@ -220,6 +225,6 @@ def test_m_does_not_exceed_its_limit() -> None:
         prior=600 / 719_400,
     )
     batch = persons_twice(("last", "first", "city"), agree=0.7, values=5000)
-    assert linked(batch, model=model).report.trained.m[0].tolist() == pytest.approx([0.95, 0.05])
+    assert linked(batch, model=model).report.trained.m[0] == pytest.approx([0.95, 0.05])
     free = replace(model, comparisons=(LAST, first, city))
     assert linked(batch, model=free).report.trained.m[0][1] > 0.2

@@ -15,16 +15,16 @@ import pyarrow as pa
 
 from worker.compute.operation import Context, Operation, Outputs, Signature
 from worker.compute.operations.clear.codes import Code
-from worker.compute.operations.clear.decide import decide
-from worker.compute.operations.clear.facts import Columns, gather, status_of
+from worker.compute.operations.clear.facts import Columns
+from worker.compute.operations.clear.outcome import outcome
 from worker.compute.operations.clear.outputs import DETERMINATIONS, NOT_DECIDED
 from worker.compute.operations.clear.parameters import Clear, complete, decode, encode
-from worker.compute.operations.clear.report import determinations, not_decided, reliefs
+from worker.compute.operations.clear.parts import clear_parts
 from worker.compute.operations.clear.self_test import CASES
-from worker.compute.parameters import ParametersError, known
+from worker.compute.parameters import ParametersError
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, Status, tagged
+from worker.records import WHOLE_ROW, tagged
 
 _RELIEF: Final = "relief"
 _NEEDED: Final = frozenset(("subject", "date", "disposition"))
@@ -45,23 +45,11 @@ class Clearing:
 
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
         """Decide on all convictions; see TableOperation."""
-        columns = Columns(records)
-        progress("facts", 0)
-        facts = gather(columns, known(self.parameters.table), known(self.parameters.as_of))
-        progress("decide", 0)
-        decision = decide(facts, county=self.parameters.county)
-        status = status_of(facts.rows, columns).found(
-            facts.row[decision.open], status=Status.WARNED, code=Code.NOT_DECIDED
-        )
-        progress("decide", 100)
-        subjects = columns.text("subject")
-        parts = {
-            DETERMINATIONS.name: determinations(facts, decision, subjects),
-            NOT_DECIDED.name: not_decided(facts, decision, subjects),
-        }
-        return Outputs(status=status, result=self._relieved(records, reliefs(facts, decision)), parts=parts)
+        found = outcome(self.parameters, Columns(records), progress)
+        return Outputs(status=found.status, result=self.relieved(records, found.relief), parts=found.parts)
 
-    def _relieved(self, records: Sequence[pa.RecordBatch], relief: pa.Array) -> Iterator[pa.RecordBatch]:
+    def relieved(self, records: Sequence[pa.RecordBatch], relief: pa.Array) -> Iterator[pa.RecordBatch]:
+        """The records with the `relief` utf8[n] of each."""
         first = 0
         for batch in records:
             columns = [*batch.columns, relief.slice(first, batch.num_rows)]
@@ -86,6 +74,8 @@ def _prepare(parameters: Clear, schema_id: str, schema: pa.Schema, _context: Con
     return Clearing(parameters=parameters, output_schema=tagged(schema_id, [*schema, pa.field(_RELIEF, pa.utf8())]))
 
 
+_PARTS: Final = clear_parts(_prepare)
+
 CLEAR: Final = Operation(
     parameters=Clear,
     decode=decode,
@@ -94,6 +84,7 @@ CLEAR: Final = Operation(
     columns=_add_relief,
     signature=lambda _: Signature(accepts=frozenset(("chri_event/2",)), parts=(DETERMINATIONS, NOT_DECIDED)),
     prepare=_prepare,
+    in_parts=lambda _: _PARTS,
     schemas=(DETERMINATIONS.schema, NOT_DECIDED.schema),
     steps=("facts", "decide"),
     codes=Code,

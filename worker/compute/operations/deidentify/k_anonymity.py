@@ -11,7 +11,7 @@ The part `k_anonymity` has, before and after, the number of classes and of rows 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -20,24 +20,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bools, Ints
-from worker.compute.kernels.distinct import classes, codes
+from worker.compute.kernels.distinct import classes, codes, groups
 from worker.compute.operation import BatchOperation, Outputs
 from worker.compute.operations.deidentify import risk
 from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.generalisation import LOST, SUPPRESSED, Column, losses, search
 from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.operations.deidentify.outputs import DISCLOSURE_RISK, K_ANONYMITY
+from worker.compute.operations.deidentify.risk import weighted
 from worker.compute.operations.deidentify.transforms import Kernel
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status, arrow
 
 
-def too_small(together: Ints, nothing: Bools, k: int) -> Bools:
-    """bool[n]: rows whose quasi-identifiers become null.
+def too_small(together: Ints, rows: Ints, nothing: Bools, k: int) -> Bools:
+    """bool[m]: groups whose quasi-identifiers become null.
 
-    `together` is the class of each row, 0 to c - 1; `nothing` marks rows whose quasi-identifiers are all null already.
+    `together` is the class of each group, 0 to c - 1, in the order of their first rows, `rows` int64[m] how many rows
+    each has; `nothing` marks groups whose quasi-identifiers are all null already.
     """
-    sizes = np.bincount(together)
+    sizes = weighted(together, rows)
     empty = np.zeros(len(sizes), np.bool_)
     empty[together[nothing]] = True
     pooled = (sizes < k) | empty
@@ -52,7 +54,7 @@ def too_small(together: Ints, nothing: Bools, k: int) -> Bools:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class _Quasi:
+class Quasi:
     """A quasi-identifier of n rows under each of its steps.
 
     own: its values as (int64[n] codes, how many); steps: what each step makes of it; codes: of each step int32[n], the
@@ -100,6 +102,15 @@ class _Quasi:
         return pa.concat_arrays(self.values).take(arrow.from_numpy(at, valid=taken != SUPPRESSED))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Decided:
+    """The step int64[m] that m groups take of each quasi-identifier; bool[m] groups that lose all; the reports."""
+
+    taken: tuple[Ints, ...]
+    gone: Bools
+    parts: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suppressing:
     """An operation of scope table around one of scope batch.
@@ -129,99 +140,130 @@ class Suppressing:
         done = [self.inner.apply(batch) for batch in records]
         batches = [one.batch for one in done]
         status = RowStatus.concatenate([one.status for one in done])
-        n = len(status.status)
         progress("count", 0)
-        quasi = [_Quasi.of(at, self._whole(batches, at), kernels) for at, kernels in self.columns]
-        taken, lost = self._search(quasi, n)
-        progress("count", 80)
-        published = [one.published(step) for one, step in zip(quasi, taken, strict=True)]
-        nothing = np.ones(n, np.bool_)
-        for array in published:
-            nothing &= ~arrow.present(array)
-        joining = too_small(classes([codes(array) for array in published], n), nothing, self.k)
-        taken = [np.where(joining, SUPPRESSED, step) for step in taken]
-        published = [one.published(step) for one, step in zip(quasi, taken, strict=True)]
-        for one, step in zip(quasi, taken, strict=True):
-            status = self._unfit(status, one, step)
-        before = classes([(one.codes[0].astype(np.int64), len(one.values[0])) for one in quasi], n)
-        after = classes([codes(array) for array in published], n)
+        values = self.values(batches)
+        first, which = groups([codes(array) for array in values], len(status.status))
+        own = [array.take(arrow.from_numpy(first)) for array in values]
+        quasi = self.quasi(own)
+        decided = self.decide(quasi, own[len(quasi) :], np.bincount(which, minlength=len(first)))
         progress("count", 100)
         return Outputs(
-            status=status.found(np.flatnonzero(lost | joining), status=Status.WARNED, code=Code.SMALL_CLASS),
-            result=self._result(batches, dict(zip((at for at, _ in self.columns), published, strict=True))),
+            status=self.judged(status, quasi, decided, which),
+            result=self.published(batches, quasi, decided, which),
+            parts={**self.inner.finish(), **{name: [part] for name, part in decided.parts.items()}},
+        )
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The columns of its output that `values` has."""
+        return (*(at for at, _ in self.columns), *self.sensitive)
+
+    def values(self, batches: Sequence[pa.RecordBatch]) -> list[pa.Array]:
+        """The quasi-identifiers of all rows, then their sensitive columns."""
+        return [self._whole(batches, at) for at in self.positions]
+
+    def quasi(self, own: Sequence[pa.Array]) -> list[Quasi]:
+        """The quasi-identifiers of these values, of groups or of rows."""
+        return [Quasi.of(at, array, kernels) for (at, kernels), array in zip(self.columns, own, strict=False)]
+
+    def decide(self, quasi: Sequence[Quasi], sensitive: Sequence[pa.Array], rows: Ints) -> "Decided":
+        """The step that each of m groups takes, in the order of their first rows; `rows` int64[m] of each."""
+        m = len(rows)
+        taken, lost = self._search(quasi, rows)
+        published = [one.published(step) for one, step in zip(quasi, taken, strict=True)]
+        nothing = np.ones(m, np.bool_)
+        for array in published:
+            nothing &= ~arrow.present(array)
+        joining = too_small(classes([codes(array) for array in published], m), rows, nothing, self.k)
+        taken = [np.where(joining, SUPPRESSED, step) for step in taken]
+        published = [one.published(step) for one, step in zip(quasi, taken, strict=True)]
+        before = classes([(one.codes[0].astype(np.int64), len(one.values[0])) for one in quasi], m)
+        stages = {"before": before, "after": classes([codes(array) for array in published], m)}
+        return Decided(
+            taken=tuple(taken),
+            gone=lost | joining,
             parts={
-                **self.inner.finish(),
-                K_ANONYMITY.name: [_report(before, after)],
-                DISCLOSURE_RISK.name: [self._risk(batches, quasi, taken, {"before": before, "after": after})],
+                K_ANONYMITY.name: _report(stages, rows),
+                DISCLOSURE_RISK.name: self._risk(sensitive, quasi, taken, rows, stages),
             },
         )
 
-    def _search(self, quasi: Sequence[_Quasi], n: int) -> tuple[list[Ints], Bools]:
-        """(the step that each row takes, int64[n] for each column; bool[n]: rows that lose all and had something)."""
-        group = classes([one.own for one in quasi], n)
-        rows = np.bincount(group)
-        first = np.zeros(len(rows), np.int64)
-        first[group] = np.arange(n)
-        steps = search([one.column(first) for one in quasi], rows, self.k)[:, group]
-        had = np.zeros(n, np.bool_)
+    def judged(self, status: RowStatus, quasi: Sequence[Quasi], decided: "Decided", which: Ints) -> RowStatus:
+        """`status`, and what was decided about the groups int64[n] of its rows."""
+        for one, step in zip(quasi, decided.taken, strict=True):
+            column = int(self.sources[one.position])
+            for number, outcome in enumerate(one.steps):
+                for code, at in outcome.faults:
+                    unfit = np.zeros(len(step), np.bool_)
+                    unfit[at[step[at] == number]] = True
+                    rows = np.flatnonzero(unfit[which])
+                    status = status.found(rows, status=Status.PARTLY_USED, code=code, column=column)
+        return status.found(np.flatnonzero(decided.gone[which]), status=Status.WARNED, code=Code.SMALL_CLASS)
+
+    def published(
+        self, batches: Sequence[pa.RecordBatch], quasi: Sequence[Quasi], decided: "Decided", which: Ints
+    ) -> Iterator[pa.RecordBatch]:
+        """The batches with what is left of their quasi-identifiers; `which` int64[n] are the groups of their rows."""
+        of_row = arrow.from_numpy(which)
+        left = {one.position: one.published(step).take(of_row) for one, step in zip(quasi, decided.taken, strict=True)}
+        first = 0
+        for batch in batches:
+            arrays = [
+                left[i].slice(first, batch.num_rows) if i in left else column for i, column in enumerate(batch.columns)
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+            first += batch.num_rows
+
+    def _search(self, quasi: Sequence[Quasi], rows: Ints) -> tuple[list[Ints], Bools]:
+        """(the step that each group takes, int64[m] for each column; bool[m]: it loses all and had something)."""
+        m = len(rows)
+        group = classes([one.own for one in quasi], m)
+        first = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
+        first[group] = np.arange(m)
+        steps = search([one.column(first) for one in quasi], weighted(group, rows), self.k)[:, group]
+        had = np.zeros(m, np.bool_)
         for one in quasi:
             had |= arrow.present(one.steps[0].array)
         return list(steps), (steps[0] == SUPPRESSED) & had
 
-    def _unfit(self, status: RowStatus, one: _Quasi, taken: Ints) -> RowStatus:
-        column = int(self.sources[one.position])
-        for step, outcome in enumerate(one.steps):
-            for code, rows in outcome.faults:
-                status = status.found(rows[taken[rows] == step], status=Status.PARTLY_USED, code=code, column=column)
-        return status
-
     def _risk(
         self,
-        batches: Sequence[pa.RecordBatch],
-        quasi: Sequence[_Quasi],
+        sensitive: Sequence[pa.Array],
+        quasi: Sequence[Quasi],
         taken: Sequence[Ints],
+        rows: Ints,
         stages: Mapping[str, Ints],
     ) -> pa.RecordBatch:
         names = self.output_schema.names
-        sensitive = [(names[at], codes(self._whole(batches, at))) for at in self.sensitive]
+        coded = [(names[at], codes(array)) for at, array in zip(self.sensitive, sensitive, strict=True)]
         found = []
         for stage, together in stages.items():
-            found += risk.of_classes(stage, together, self.k)
-            for name, values in sensitive:
-                found += risk.of_sensitive(stage, together, name, values)
+            found += risk.of_classes(stage, together, rows, self.k)
+            for name, values in coded:
+                found += risk.of_sensitive(stage, together, rows, name, values)
         for one, step in zip(quasi, taken, strict=True):
             loss = one.column(np.arange(len(step))).loss if len(step) else np.zeros((1, 0), np.int32)
-            of_row = np.where(step == SUPPRESSED, LOST * one.filled, loss[step, np.arange(len(step))])
-            found += risk.of_steps(names[one.position], step, of_row, len(one.steps))
+            of_group = np.where(step == SUPPRESSED, LOST * one.filled, loss[step, np.arange(len(step))])
+            found += risk.of_steps(names[one.position], step, of_group, rows, len(one.steps))
         return risk.batch(found)
 
     def _whole(self, batches: Sequence[pa.RecordBatch], column: int) -> pa.Array:
         return arrow.concat((batch.column(column) for batch in batches), self.output_schema.types[column])
 
-    def _result(self, batches: Sequence[pa.RecordBatch], published: Mapping[int, pa.Array]) -> Iterator[pa.RecordBatch]:
-        first = 0
-        for batch in batches:
-            arrays = [
-                published[i].slice(first, batch.num_rows) if i in published else column
-                for i, column in enumerate(batch.columns)
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
-            first += batch.num_rows
 
-
-def _report(before: Ints, after: Ints) -> pa.RecordBatch:
-    stages: list[str] = []
+def _report(stages: Mapping[str, Ints], rows: Ints) -> pa.RecordBatch:
+    names: list[str] = []
     sizes: list[Ints] = []
     counts: list[Ints] = []
-    for stage, together in (("before", before), ("after", after)):
-        size, count = np.unique(np.bincount(together)[np.unique(together)], return_counts=True)
-        stages.extend([stage] * len(size))
+    for stage, together in stages.items():
+        size, count = np.unique(weighted(together, rows)[np.unique(together)], return_counts=True)
+        names.extend([stage] * len(size))
         sizes.append(size)
         counts.append(count)
     size, count = np.concatenate(sizes), np.concatenate(counts)
     return pa.RecordBatch.from_arrays(
         [
-            pa.array(stages, pa.utf8()),
+            pa.array(names, pa.utf8()),
             *(arrow.from_numpy(one, pa.uint64()) for one in (size, count, size * count)),
         ],
         schema=K_ANONYMITY.schema.arrow,

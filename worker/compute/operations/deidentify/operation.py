@@ -41,6 +41,7 @@ from worker.compute.operation import Applied, Context, Operation, OutputSpec, Pr
 from worker.compute.operations.deidentify import tokens
 from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.k_anonymity import Suppressing
+from worker.compute.operations.deidentify.k_anonymity_parts import small_class_parts
 from worker.compute.operations.deidentify.outputs import DISCLOSURE_RISK, K_ANONYMITY, TOKEN_MAP
 from worker.compute.operations.deidentify.parameters import Deidentify, check_columns, complete, decode, encode
 from worker.compute.operations.deidentify.rules import Hierarchy, Token
@@ -139,10 +140,18 @@ def _steps(parameters: Deidentify, schema: pa.Schema, output: pa.Schema, name: s
     return output.get_field_index(name), kernels
 
 
-def _in_parts(parameters: Deidentify) -> InParts | None:
+def _suppressing(parameters: Deidentify, schema_id: str, schema: pa.Schema, context: Context) -> Suppressing:
+    """As `_prepare`, with small classes."""
+    prepared = _prepare(parameters, schema_id, schema, context)
+    if not isinstance(prepared, Suppressing):
+        raise bad_parameters(Stage.COMPUTE)
+    return prepared
+
+
+def _in_parts(parameters: Deidentify) -> InParts:
     """Every shard by itself; classes of equal rows are of all of them."""
     if parameters.small_classes is not None:
-        return None
+        return small_class_parts(parameters, _suppressing)
     return by_shard(_prepare, merged=((TOKEN_MAP, merge),) if parameters.token_map else ())
 
 

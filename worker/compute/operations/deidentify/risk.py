@@ -32,11 +32,11 @@ Measure = tuple[str, str, str | None, int | None, float]
 """stage, measure, column, step, value."""
 
 
-def of_classes(stage: str, together: Ints, k: int) -> list[Measure]:
-    """The measures of the classes int64[n] of n rows."""
-    sizes = np.bincount(together)
+def of_classes(stage: str, together: Ints, rows: Ints, k: int) -> list[Measure]:
+    """The measures of the classes int64[m] of m groups of `rows` int64[m]."""
+    sizes = weighted(together, rows)
     sizes = sizes[sizes > 0]
-    n = len(together)
+    n = int(rows.sum())
     smallest = int(sizes.min()) if n else 0
     found = {
         "rows": n,
@@ -50,16 +50,16 @@ def of_classes(stage: str, together: Ints, k: int) -> list[Measure]:
     return [(stage, name, None, None, float(value)) for name, value in found.items()]
 
 
-def of_sensitive(stage: str, together: Ints, column: str, values: tuple[Ints, int]) -> list[Measure]:
-    """Diversity l and closeness t of a sensitive column. `values`: (int64[n] codes below m, m)."""
-    code, m = values
-    n = len(code)
+def of_sensitive(stage: str, together: Ints, rows: Ints, column: str, values: tuple[Ints, int]) -> list[Measure]:
+    """Diversity l and closeness t of a sensitive column. `values`: (int64[m] codes below d, d)."""
+    code, d = values
+    n = int(rows.sum())
     if not n:
         return []
-    sizes = np.bincount(together)
-    pair, count = np.unique(together * m + code, return_counts=True)
-    of_class, value = pair // m, pair % m
-    share, overall = count / sizes[of_class], np.bincount(code, minlength=m) / n
+    sizes = weighted(together, rows)
+    pair, which = np.unique(together * d + code, return_inverse=True)
+    of_class, value = pair // d, pair % d
+    share, overall = weighted(which, rows) / sizes[of_class], np.bincount(code, rows, d) / n
     there = sizes > 0
     distinct = np.bincount(of_class, minlength=len(sizes))[there]
     entropy = np.bincount(of_class, -share * np.log(share), len(sizes))[there]
@@ -69,13 +69,17 @@ def of_sensitive(stage: str, together: Ints, column: str, values: tuple[Ints, in
     return [(stage, name, column, None, float(number)) for name, number in found.items()]
 
 
-def of_steps(column: str, steps: Ints, loss: Ints, count: int) -> list[Measure]:
-    """The losses of a column: the step int64[n] that each row took, or SUPPRESSED, and the loss of each."""
-    found: list[Measure] = [
-        ("after", "loss", column, None, float(loss.sum(dtype=np.float64)) / LOST / max(len(loss), 1))
-    ]
-    taken = [("after", "rows_at_step", column, step, float((steps == step).sum())) for step in range(count)]
-    return [*found, *taken, ("after", "rows_at_step", column, None, float((steps == SUPPRESSED).sum()))]
+def of_steps(column: str, steps: Ints, loss: Ints, rows: Ints, count: int) -> list[Measure]:
+    """The losses of a column: the step int64[m] that each group took, or SUPPRESSED, the loss of each, and its rows."""
+    lost = float(loss.astype(np.int64) @ rows)
+    found: list[Measure] = [("after", "loss", column, None, lost / LOST / max(int(rows.sum()), 1))]
+    taken = [("after", "rows_at_step", column, step, float(rows[steps == step].sum())) for step in range(count)]
+    return [*found, *taken, ("after", "rows_at_step", column, None, float(rows[steps == SUPPRESSED].sum()))]
+
+
+def weighted(together: Ints, rows: Ints) -> Ints:
+    """int64: the rows of each class, of groups of `rows` int64[m]."""
+    return np.bincount(together, rows).astype(np.int64)
 
 
 def batch(measures: Iterable[Measure]) -> pa.RecordBatch:

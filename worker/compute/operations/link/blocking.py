@@ -9,7 +9,7 @@ blocks are bound elsewhere is a matter of its keys and of the list of blocks tha
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -26,6 +26,8 @@ from worker.compute.operations.link.parameters import Link
 from worker.errors import Reason, Refusal, Stage
 
 CHUNK: Final = 1 << 16  # pairs of rows at once
+WEIGHT: Final = 1 << 10
+"""The weight of one pair in a sample: weights are whole numbers, so that they add up in any order."""
 _MISSING: Final = np.uint64(0)
 _SOME: Final = 8
 
@@ -144,30 +146,37 @@ class Blocking:
                 whole = len(kept) == len(left)
                 yield number, len(left), left if whole else left[kept], right if whole else right[kept]
 
-    def sample(self, number: int, most: int, seed: int) -> Iterator[tuple[Ints, Ints]]:
-        """(left, right) in chunks: of the pairs of one rule, about `most`, spread evenly, or all if it has no more.
+    def unsplit(self) -> "Blocking":
+        """A pair belongs to the first rule in whose keys its rows agree, though they are in two parts of a block."""
+        rules = (replace(one, split_at=()) for one in self.rules)
+        return Blocking(table=self.table, further=self.further, rules=tuple(rules))
 
-        Each row has its share of its partners, drawn from stretches of equal length: so a sample is the same whichever
-        blocks are bound here, and with whatever other rows.
+    def sample(self, number: int, share: float, seed: int) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """(left, right, weight) in chunks: a sample of the bound pairs of one rule, and how many pairs each stands for.
+
+        A block gives up to `share` pairs for each of its rows, or all that it has. Each row has its part of these, with
+        partners from stretches of equal length. So it is the same sample with whatever other blocks and rows are here.
+        Weights are in parts of WEIGHT.
         """
-        found, total = self.rules[number].blocks, self.rules[number].counted.pairs
-        if found is None:
+        found = self.rules[number].blocks
+        if found is None or not len(found.rows):
             return
-        if total <= most:
-            yield from every_pair(found)
-            return
+        pairs = np.add.reduceat(found.count.astype(np.int64), np.cumsum(found.lengths) - found.lengths)
+        taken_of = np.minimum(share * found.lengths / pairs, 1.0)
+        weight = np.repeat(np.rint(WEIGHT / taken_of).astype(np.int64), found.lengths)
         rows = self.table.rows[found.rows]
-        share = found.count * (most / total)
-        taken = np.floor(share + hashing.unit(hashing.draws(seed, number, rows))).astype(np.int64)
-        ends = np.cumsum(found.count, dtype=np.int64)
+        part = found.count * np.repeat(taken_of, found.lengths)
+        taken = np.floor(part + hashing.unit(hashing.draws(seed, number, rows))).astype(np.int64)
+        taken = np.minimum(taken, found.count)
+        before = np.cumsum(found.count, dtype=np.int64) - found.count
         for start, stop in cuts(taken, CHUNK):
-            part = slice(start, stop)
-            which = np.repeat(np.arange(start, stop), taken[part])
-            stretch = np.arange(len(which)) - np.repeat(np.cumsum(taken[part]) - taken[part], taken[part])
+            some = taken[start:stop]
+            which = np.repeat(np.arange(start, stop), some)
+            stretch = np.arange(len(which)) - np.repeat(np.cumsum(some) - some, some)
             within = stretch + hashing.unit(hashing.draws(seed, number, rows[which], stretch + 1))
             partner = np.floor(within * found.count[which] / taken[which]).astype(np.int64)
-            partner = np.minimum(partner, found.count[which] - 1)
-            yield pairs_at(found, ends[which] - found.count[which] + partner)
+            partner = np.where(taken[which] == found.count[which], stretch, np.minimum(partner, found.count[which] - 1))
+            yield *pairs_at(found, before[which] + partner), weight[which]
 
 
 def every_pair(found: Blocks) -> Iterator[tuple[Ints, Ints]]:
@@ -250,7 +259,7 @@ def rule_hashes(table: Table, keys: Sequence[Key]) -> Hashes:
 
 
 def bind(table: Table, rule: Rule, further: tuple[Key, ...], most: int) -> Bound:
-    """The blocks of a rule whose rows are all in the table. Raises: Refusal(LIMIT_EXCEEDED) for one that stays large."""
+    """The blocks of a rule, whole in this table. Raises: Refusal(LIMIT_EXCEEDED) for one that stays large."""
     rows, lengths = grouped(_codes(table, rule.keys))
     number = len(lengths)
     rows, lengths = _some(rows, lengths, lengths > 1)

@@ -243,14 +243,11 @@ def column(name: str, vocabulary: Words, code: Codes, counts: Ints | None = None
     number = np.full(len(order) + 1, -1, np.int32)
     number[order] = np.arange(len(order), dtype=np.int32)
     code = number[code]
-    if counts is None:
-        counts = np.bincount(code + np.int32(1), minlength=len(order) + 1)[1:]
-    else:
-        counts = counts[order]
+    ordered = np.bincount(code + np.int32(1), minlength=len(order) + 1)[1:] if counts is None else counts[order]
     return Column(
         words=Words(data=np.asfortranarray(vocabulary.data[order]), lengths=vocabulary.lengths[order]),
         code=code,
-        counts=counts,
+        counts=ordered,
         is_number=name in _NUMBERS,
         is_date=name in DATES,
     )

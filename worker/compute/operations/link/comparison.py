@@ -34,7 +34,8 @@ _KERNEL: Final = 50_000  # pairs of values at once: what a kernel makes of them 
 class Comparer:
     """A comparison over the rows of a table.
 
-    value int32[n]: what a row has, -1 where there is nothing to compare; sample int64[k]: a row with each value.
+    value int32[n]: what a row has, -1 where there is nothing to compare; sample int64[k]: a row with each value. Where
+    columns are compared with each other, and not with themselves first, all values are one.
     `number` int64[k] by column, where columns are compared with each other: equal for equal values of any of them.
     `partial`: a row may have a value where one of its columns has none.
     """
@@ -137,7 +138,10 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
     columns = {name: table.columns[name] for name in comparison.columns}
     needed = [columns[name] for name in comparison.needs or columns]
     absent = [column.code < 0 for column in needed]
-    value = _value([column.code for column in columns.values()])
+    crossed = any(condition.other for level in comparison.levels for condition in level.conditions)
+    codes = [column.code for column in columns.values()]
+    told_apart = not crossed or all(condition.test == "same" for condition in comparison.levels[0].conditions)
+    value = _value(codes) if told_apart else np.zeros(table.n, np.int32)
     match comparison.missing:
         case "any":
             value[np.any(absent, axis=0)] = -1
@@ -150,7 +154,6 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
     sample = np.zeros(int(value.max(initial=-1)) + 1, np.int64)
     rows = np.flatnonzero(value >= 0)[::-1]
     sample[value[rows]] = rows  # the first row that has the value
-    crossed = any(condition.other for level in comparison.levels for condition in level.conditions)
     return Comparer(
         comparison=comparison,
         columns=columns,

@@ -16,7 +16,7 @@ from worker.compute.operations.link.comparison import Comparer
 from worker.compute.operations.link.facts import Facts
 from worker.compute.operations.link.model import Model, Rule
 from worker.compute.operations.link.parameters import Link
-from worker.compute.operations.link.patterns import NONE, Patterns, Radix, compared
+from worker.compute.operations.link.patterns import Patterns, Radix, compared
 
 _RANDOM: Final = 1 << 32
 """The number of a draw that is not of a rule."""
@@ -24,8 +24,9 @@ _RANDOM: Final = 1 << 32
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Observed:
-    """Patterns of random pairs, of every blocking rule and of the rule of relatives; `found`: the pairs that
-    deterministic rules find.
+    """Patterns of random pairs, of every blocking rule, and of the rule of relatives.
+
+    `found`: how many pairs the deterministic rules find.
     """
 
     random: Patterns
@@ -55,34 +56,33 @@ def observe(
     trained = is_trained(model, facts)
     chunks = random_pairs(facts, parameters, 0, random_total(facts, parameters)) if trained else iter(())
     return Observed(
-        random=compared(comparers, ((left, right, None) for left, right in chunks), radix),
+        random=compared(comparers, ((left, right, None, None) for left, right in chunks), radix),
         by_rule=[
-            (one.rule, one.counted, sampled(comparers, blocking, number, parameters, radix))
+            (one.rule, one.counted, sampled(comparers, blocking, number, facts, parameters))
             for number, one in enumerate(blocking.rules)
             if trained
         ],
         household=next(
-            ((one.counted, sampled(comparers, relatives, 0, parameters, radix)) for one in relatives.rules), None
+            ((one.counted, sampled(comparers, relatives, 0, facts, parameters)) for one in relatives.rules), None
         ),
         found=found_by(deterministic),
     )
 
 
-def sampled(comparers: Sequence[Comparer], blocking: Blocking, number: int, parameters: Link, radix: Radix) -> Patterns:
-    """The patterns of a sample of a rule's pairs here, each of which then stands for several."""
-    if not blocking.rules[number].counted.pairs or blocking.rules[number].counted.left_out:
-        return NONE
+def sampled(comparers: Sequence[Comparer], blocking: Blocking, number: int, facts: Facts, parameters: Link) -> Patterns:
+    """The patterns of a sample of a rule's pairs here: of all tasks' pairs, not many more than `training_pairs`."""
+    unsplit, share = blocking.unsplit(), parameters.training_pairs / max(facts.n, 1)
 
-    def chunks() -> Iterator[tuple[Ints, Ints, Bools]]:
-        for left, right in blocking.sample(number, parameters.training_pairs, parameters.seed):
-            yield left, right, blocking.new(number, left, right)
+    def chunks() -> Iterator[tuple[Ints, Ints, Bools, Ints]]:
+        for left, right, weight in blocking.sample(number, share, parameters.seed):
+            yield left, right, unsplit.new(number, left, right), weight
 
-    return compared(comparers, chunks(), radix)
+    return compared(comparers, chunks(), Radix.of([one.comparison for one in comparers]))
 
 
 def found_by(deterministic: Blocking) -> int:
-    """How many pairs these rules find here, each under its first rule."""
-    return sum(len(left) for _, _, left, _ in deterministic.chunks())
+    """How many pairs these rules find here, each under the first rule in whose keys its rows agree."""
+    return sum(len(left) for _, _, left, _ in deterministic.unsplit().chunks())
 
 
 def random_total(facts: Facts, parameters: Link) -> int:

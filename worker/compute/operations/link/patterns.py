@@ -5,6 +5,7 @@ Counts are whole numbers and patterns are in order, so a table of patterns is th
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +47,9 @@ class Radix:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Patterns:
-    """Distinct patterns int64[k], ascending; int64[k]: how many pairs have each, and how many of them are `first`:
-    of no earlier rule.
+    """Distinct patterns int64[k], ascending; int64[k]: how many pairs have each, and how many of these are `first`.
+
+    A pair is first under a rule if no earlier rule has it.
     """
 
     number: Ints
@@ -60,7 +62,8 @@ class Patterns:
         return int(self.counts.sum())
 
 
-NONE = Patterns(number=np.empty(0, np.int64), counts=np.empty(0, np.int64), first=np.empty(0, np.int64))
+_HELD: Final = 1 << 17
+NONE: Final = Patterns(number=np.empty(0, np.int64), counts=np.empty(0, np.int64), first=np.empty(0, np.int64))
 
 
 def merged(found: Iterable[Patterns]) -> Patterns:
@@ -74,16 +77,34 @@ def merged(found: Iterable[Patterns]) -> Patterns:
     )
 
 
-def compared(comparers: Sequence[Comparer], pairs: Iterable[tuple[Ints, Ints, Bools | None]], radix: Radix) -> Patterns:
-    """The patterns of pairs of rows in chunks (left, right, whether they are of no earlier rule)."""
-    found = NONE
-    for left, right, new in pairs:
-        number, which, counts = np.unique(
-            radix.numbers(levels(comparers, left, right)), return_inverse=True, return_counts=True
-        )
-        first = counts if new is None else np.bincount(which[new], minlength=len(number))
-        found = merged([found, Patterns(number=number, counts=counts, first=first)])
-    return found
+def compared(
+    comparers: Sequence[Comparer], pairs: Iterable[tuple[Ints, Ints, Bools | None, Ints | None]], radix: Radix
+) -> Patterns:
+    """The patterns of pairs of rows in chunks: left, right, whether they are first, and how many pairs each counts for.
+
+    None: all are, and each counts for one.
+    """
+    held, weights, size, found = list[Ints](), list[Ints](), 0, NONE
+    for left, right, first, weight in pairs:
+        held.append(2 * radix.numbers(levels(comparers, left, right)) + (True if first is None else first))
+        weights.append(np.ones(len(left), np.int64) if weight is None else weight)
+        size += len(left)
+        if size > _HELD:
+            found, held, weights, size = merged([found, _counted(held, weights)]), [], [], 0
+    return merged([found, _counted(held, weights)])
+
+
+def _counted(held: Sequence[Ints], weights: Sequence[Ints]) -> Patterns:
+    """The patterns of pairs, each given as twice its number, and one more if it is first."""
+    if not held:
+        return NONE
+    both, weight = np.concatenate(held), np.concatenate(weights)
+    order = np.argsort(both)
+    both = both[order]
+    starts = np.flatnonzero(np.diff(both, prepend=-1))
+    counts = np.add.reduceat(weight[order], starts) if len(starts) else starts
+    both = both[starts]
+    return merged([Patterns(number=both >> 1, counts=counts, first=counts * (both & 1))])
 
 
 def _added(which: Ints, parts: Sequence[Ints], k: int) -> Ints:

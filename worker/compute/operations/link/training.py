@@ -121,9 +121,7 @@ def _by_rule(observed: Observed, radix: Radix, parameters: Link) -> list[_OfRule
 
 
 def _scaled(counted: Counted, sample: Patterns, radix: Radix) -> tuple[Levels, Floats, Floats]:
-    """(levels, float64[p]: how many of the rule's pairs each pattern of its sample stands for, and those of it that are
-    first).
-    """
+    """(levels, float64[p]: the rule's pairs that each pattern of its sample stands for, and how many are first)."""
     weight = np.float64(counted.pairs / max(sample.pairs, 1))
     return radix.levels(sample.number), weight * sample.counts, weight * sample.first
 

@@ -23,7 +23,7 @@ from worker.compute.nibrs.records import Records
 from worker.compute.nibrs.scope import Condition, Run, Scope
 from worker.compute.nibrs.side_tables import OnFile, OriTable
 from worker.compute.nibrs.specification import RULE_SETS, Rule, RuleSet, rule_set_of
-from worker.compute.nibrs.submission import REPORT_FACTS, read
+from worker.compute.nibrs.submission import REPORT_FACTS, Rest, read
 from worker.compute.nibrs.table import Table
 from worker.compute.operations.validate.findings import Finding, Findings, collect
 from worker.progress import ProgressCallback
@@ -51,8 +51,9 @@ def validate(
     ori_table: Sequence[pa.RecordBatch] | None = None,
     on_file: Sequence[pa.RecordBatch] | None = None,
     progress: ProgressCallback | None = None,
+    rest: Rest | None = None,
 ) -> Findings:
-    """Check a submission by `rules`; None: by the rule set for its period.
+    """Check a submission by `rules`; None: by the rule set for its period. With `rest`, check some reports of it.
 
     Side tables are batches of `nibrs_ori/1` and `nibrs_on_file/1`; rules that need one find nothing without it.
     Raises: Refusal(BAD_PARAMETERS) for a side table with odd values; MemoryError.
@@ -61,7 +62,7 @@ def validate(
     filed = OnFile.empty() if on_file is None else OnFile.of(on_file)
     if rules is None:
         rules = rule_set_of(period(records.beginnings))
-    submission = read(records, rules, oris, filed)
+    submission = read(records, rules, oris, filed, rest=rest)
     compiled = _COMPILED[rules.name]
     in_force = rules.in_force(without=options.without, also=options.also)
     today = number_of(options.as_of)

@@ -116,6 +116,15 @@ class Findings:
     rules: RuleSet
     as_of: date
 
+    def shifted(self, *, rows: int, records: int) -> Self:
+        """The same findings behind other `rows` of the input, which have other `records`."""
+        return replace(
+            self,
+            row=self.row + rows,
+            record=np.where(self.record > 0, self.record + records, 0),
+            reports=replace(self.reports, row=self.reports.row + rows),
+        )
+
 
 def collect(submission: Submission, found: Iterable[Finding], rules: RuleSet, as_of: date) -> Findings:
     """Sort the findings; accept or reject reports; give every row its status."""
@@ -158,7 +167,13 @@ def collect(submission: Submission, found: Iterable[Finding], rules: RuleSet, as
         number=_strings(keys[:, 9:]),
         positions=None if submission.records.positions is None else submission.records.positions[record],
         reports=reports,
-        rates=_rates(reports, rules.name),
+        rates=rates_of(
+            reports.ori,
+            reports=np.ones(len(reports.ori), np.int64),
+            rejected=(~reports.accepted).astype(np.int64),
+            errors=reports.errors,
+            rule_set=rules.name,
+        ),
         status=_status(submission, record, RULE_CODES + rule.astype(np.int64), warning, reports.accepted),
         rules=rules,
         as_of=as_of,
@@ -217,23 +232,23 @@ def _reports(submission: Submission, report: Ints, warning: Bools) -> Reports:
     )
 
 
-def _rates(reports: Reports, rule_set: str) -> Rates:
-    number = numbered(reports.ori.view(np.uint8).reshape(len(reports.ori), 9))
+def rates_of(ori: Strings, *, reports: Ints, rejected: Ints, errors: Ints, rule_set: str) -> Rates:
+    """The rates of agencies: S9[m] ORIs, which may repeat, and the numbers of each, int64[m]."""
+    number = numbered(ori.view(np.uint8).reshape(len(ori), 9))
     examples = np.empty(int(number.max(initial=-1)) + 1, np.int64)
     examples[number] = np.arange(len(number))
-    oris = reports.ori[examples]
+    oris = ori[examples]
     order = np.argsort(oris)
-    total, rejected, errors = (
-        np.bincount(number, weights, len(oris)).astype(np.int64)[order]
-        for weights in (None, ~reports.accepted, reports.errors)
+    total, turned_down, wrong = (
+        np.bincount(number, weights, len(oris)).astype(np.int64)[order] for weights in (reports, rejected, errors)
     )
     return Rates(
         ori=oris[order],
         rule_set=np.full(len(order), rule_set.encode()),
         reports=total,
-        rejected=rejected,
-        errors=errors,
-        rejected_per_10000=rejected * 10_000 // total,
+        rejected=turned_down,
+        errors=wrong,
+        rejected_per_10000=turned_down * 10_000 // total,
     )
 
 

@@ -21,7 +21,7 @@ from worker.compute.nibrs.xml_reports import read_reports
 from worker.compute.operation import Context, Outputs
 from worker.compute.operations.validate.edits import Options, validate
 from worker.compute.operations.validate.error_data_set import EDS_BYTES, eds
-from worker.compute.operations.validate.findings import Findings
+from worker.compute.operations.validate.findings import Findings, Rates
 from worker.compute.operations.validate.outputs import EDS, INCIDENTS, NIBRS_FINDINGS, RATES
 from worker.compute.operations.validate.parameters import Validate
 from worker.compute.operations.validate.xml_paths import paths
@@ -69,27 +69,40 @@ class ValidateNibrs:
         """All columns are made from the one that there is."""
         return np.zeros(len(self.output_schema), np.int16)
 
+    def read(self, rows: pa.Array) -> Records:
+        """The records in some rows, binary[n]."""
+        return read_reports(read(rows)) if self.xml else Records.of_lines(read(rows))
+
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
         """Check the submission; see TableOperation."""
-        rows = read(arrow.concat((batch.column(0) for batch in records), pa.binary()))
         found = validate(
-            read_reports(rows) if self.xml else Records.of_lines(rows),
+            self.read(arrow.concat((batch.column(0) for batch in records), pa.binary())),
             rules=self.rules,
             options=self.options,
             ori_table=self.ori_table,
             on_file=self.on_file,
             progress=progress,
         )
-        incidents, rates, lines = (part.schema.arrow for part in (INCIDENTS, RATES, EDS))
-        return Outputs(
-            status=found.status,
-            result=_batches(self.output_schema, _findings(found)),
-            parts={
-                INCIDENTS.name: _batches(incidents, _columns(incidents, found.reports)),
-                RATES.name: _batches(rates, _columns(rates, found.rates)),
-                EDS.name: _batches(lines, [pack_strings(eds(found).reshape(-1).view(f"S{EDS_BYTES}"))]),
-            },
-        )
+        return outputs_of(found)
+
+
+def outputs_of(found: Findings) -> Outputs:
+    """All outputs of a submission."""
+    incidents, lines = INCIDENTS.schema.arrow, EDS.schema.arrow
+    return Outputs(
+        status=found.status,
+        result=_batches(NIBRS_FINDINGS.arrow, _findings(found)),
+        parts={
+            INCIDENTS.name: _batches(incidents, _columns(incidents, found.reports)),
+            RATES.name: batches_of_rates(found.rates),
+            EDS.name: _batches(lines, [pack_strings(eds(found).reshape(-1).view(f"S{EDS_BYTES}"))]),
+        },
+    )
+
+
+def batches_of_rates(rates: Rates) -> Iterator[pa.RecordBatch]:
+    """The part `rates`."""
+    return _batches(RATES.schema.arrow, _columns(RATES.schema.arrow, rates))
 
 
 def _findings(found: Findings) -> list[pa.Array]:

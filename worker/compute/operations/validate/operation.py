@@ -11,6 +11,7 @@ from worker.compute.nibrs.specification import RULE_SETS
 from worker.compute.operation import Context, Operation, ReadOutput, Side, Signature, TableOperation
 from worker.compute.operations.validate import ncic, nibrs
 from worker.compute.operations.validate.codes import Code
+from worker.compute.operations.validate.nibrs_parts import nibrs_parts
 from worker.compute.operations.validate.outputs import COUNTS, EDS, FINDINGS, INCIDENTS, NIBRS_FINDINGS, RATES
 from worker.compute.operations.validate.parameters import Validate, complete, decode, encode
 from worker.compute.operations.validate.self_test import CASES
@@ -43,9 +44,9 @@ def _summary(parameters: Validate, read: ReadOutput) -> Iterator[str]:
             yield f"rules    {name} ({rules.specification})"
 
 
-def _in_parts(parameters: Validate) -> InParts | None:
+def _in_parts(parameters: Validate) -> InParts:
     if parameters.is_nibrs:
-        return None
+        return nibrs_parts()
     return by_shard(_prepare, merged=((COUNTS, ncic.merge_counts),), numbered=(RESULT,))
 
 

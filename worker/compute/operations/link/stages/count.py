@@ -1,7 +1,7 @@
 """count, plan and frequencies: what there is, before any row leaves its shard for another one.
 
-count        one task a shard: rows, filled values, the slots of keys, the sizes of blocks of rules that may be left out,
-             and how many rows have each value
+count        one task a shard: rows, filled values, slots of keys, sizes of blocks of rules that may be left out, and
+             how many rows have each value
 plan         one task: the rules that are left out, the routes, and how many tasks take the rows
 frequencies  one task a shard, for its share of all values: how many rows of all shards have each
 """
@@ -21,18 +21,27 @@ from worker.compute.operations.link.columns import Column, Table
 from worker.compute.operations.link.facts import Facts, frequency_columns
 from worker.compute.operations.link.model import Key, Rule
 from worker.compute.operations.link.stages import edges
-from worker.compute.operations.link.stages.routes import ROWS_OF_TASK, SLOTS, Assignment, assign, routes_of, slots
+from worker.compute.operations.link.stages.routes import (
+    ROWS_OF_TASK,
+    SLOTS,
+    Assignment,
+    anchor_hashes,
+    assign,
+    routes_of,
+    slots,
+)
 from worker.compute.operations.link.stages.shard import CLUSTER, Bound, Shard
 from worker.compute.parameters import bad_parameters
 from worker.errors import Stage
 from worker.records import arrow
 
-PLANNED_STAGES: Final = ("count_pairs", "sample", "pairs")
+PLANNED_STAGES: Final = ("observe", "pairs")
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of a shard and of its part of the side table (None without one), filled values by column, and the rules that
-    have too many pairs in this shard alone.
+    """Rows of a shard and of its part of the side table, None without one; and filled values by column.
+
+    `exceeds` are the rules that have too many pairs in this shard alone.
     """
 
     rows: int
@@ -79,8 +88,7 @@ def count(task: Task) -> None:
     _write_tallies(task, table, bound, frozenset(over))
     for number, key in enumerate(keys_of(bound.rules)):
         column = table.columns[key.column]
-        there = column.hashes(key)[:-1]
-        rows = np.bincount(slots(there)[there != 0], column.counts[there != 0], SLOTS).astype(np.uint32)
+        rows = np.bincount(slots(anchor_hashes(column, key)[:-1]), column.counts, SLOTS).astype(np.uint32)
         for batch in edges.batches(edges.SLOTS, np.array([number], np.uint16), pa.array([rows.tobytes()], pa.binary())):
             task.write(edges.SLOTS.name, batch)
     _write_values(task, table, bound)
@@ -115,7 +123,7 @@ def value_tasks(column: Column, tasks: int) -> Ints:
     return hashing.below(hashing.of_bytes(column.words.data), tasks)
 
 
-def plan(task: Task) -> None:
+def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
     """See the module."""
     bound = Bound.of(task)
     shards = edges.read_documents(task, edges.SHARDS, Counts)
@@ -134,12 +142,14 @@ def plan(task: Task) -> None:
             slot_rows[number] += np.frombuffer(packed, np.uint32)
     records = sum(shard.rows for shard in shards)
     n = records + sum(shard.side_rows or 0 for shard in shards)
-    anchors = routes_of(bound.rules, [number for number in range(len(bound.rules)) if number not in over])
     keys = keys_of(bound.rules)
+    kept = [number for number in range(len(bound.rules)) if number not in over]
+    largest = dict(zip(keys, slot_rows.max(axis=1, initial=0).tolist(), strict=True))
+    anchors = routes_of(bound.rules, kept, largest, rows_of_task)
     everything = np.zeros(SLOTS, np.int64)
     everything[0] = n
     counts = [everything if one.anchor is None else slot_rows[keys.index(one.anchor)] for one in anchors]
-    assignment, maps = assign(bound.rules, anchors, counts, ROWS_OF_TASK)
+    assignment, maps = assign(bound.rules, anchors, counts, rows_of_task)
     facts = Facts(
         n=n,
         first_of_second=records if linking else None,

@@ -49,24 +49,22 @@ FREQUENCIES: Final = Edge(name="frequencies", schema=_schema(column=pa.uint16(),
 SQUARES: Final = Edge(name="squares", schema=_DOCUMENT)
 """frequencies to train: by column, the sum of the squares of frequencies."""
 TABLE: Final = Edge(name="rows", schema=_TABLE, each=True)
-"""split to count_pairs, sample and pairs: rows by route."""
+"""split to observe and pairs: rows by route."""
 RANDOM: Final = Edge(name="random", schema=_TABLE, each=True)
-"""split to sample: the rows of random pairs."""
+"""split to observe: the rows of random pairs."""
 IDS: Final = Edge(
     name="ids", schema=pa.schema([pa.field("second", pa.bool_(), nullable=False), pa.field("id", pa.binary())])
 )
 """split to cluster: the record id of every row."""
 COUNTED: Final = Edge(name="counted", schema=_DOCUMENT)
-"""count_pairs to limit: `buckets.Here`."""
-BLOCKING: Final = Edge(name="blocking", schema=_DOCUMENT)
-"""limit to others: `buckets.Blocks` of all rules."""
+"""observe to train: `buckets.Blocks` of each task."""
 PATTERNS: Final = Edge(
     name="patterns",
-    schema=_schema(rules=pa.uint8(), rule=pa.uint16(), pattern=pa.int64(), pairs=pa.int64(), first=pa.int64()),
+    schema=_schema(rule=pa.uint16(), pattern=pa.int64(), pairs=pa.int64(), first=pa.int64()),
 )
-"""sample to train: patterns of each rule, of random pairs, and the pairs that deterministic rules find."""
+"""observe to train: patterns of each rule, of random pairs, and the pairs that deterministic rules find."""
 MODEL: Final = Edge(name="model", schema=_DOCUMENT)
-"""train to pairs and cluster: `finish.Model`."""
+"""train to pairs and cluster: `buckets.Weighing`."""
 PAIRS: Final = Edge(
     name="weighed", schema=_schema(left=pa.int32(), right=pa.int32(), pattern=pa.int64(), weight=pa.float64())
 )

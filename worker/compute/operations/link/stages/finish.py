@@ -1,6 +1,6 @@
 """train, cluster and label: what is made of all patterns, of all pairs that count, and of all clusters.
 
-train    one task: m, u and the prior
+train    one task: all pairs counted, and m, u and the prior; a job with too many pairs is refused
 cluster  one task: the clusters of the pairs that count, and all outputs besides the records
 label    one task a shard: the records with their cluster
 """
@@ -15,7 +15,7 @@ from worker.compute.operations.link.observation import Observed
 from worker.compute.operations.link.patterns import Patterns, merged
 from worker.compute.operations.link.score import Pairs, gather
 from worker.compute.operations.link.stages import edges
-from worker.compute.operations.link.stages.buckets import FOUND, RANDOM, Blocks, Weighing
+from worker.compute.operations.link.stages.buckets import FOUND, RANDOM, Blocks, Weighing, all_blocks
 from worker.compute.operations.link.stages.count import Planned
 from worker.compute.operations.link.stages.shard import CLUSTER, Bound, copied
 from worker.compute.operations.link.training import train as trained_on
@@ -23,31 +23,31 @@ from worker.records import arrow
 
 
 def train(task: Task) -> None:
-    """See the module."""
+    """See the module. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE where there are too many pairs."""
     bound = Bound.of(task)
     (planned,) = edges.read_documents(task, edges.PLAN, Planned)
     squares = dict[str, int]()
     for some in edges.read_documents(task, edges.SQUARES, dict[str, int]):
         squares |= {name: squares.get(name, 0) + value for name, value in some.items()}
-    (blocks,) = edges.read_documents(task, edges.BLOCKING, Blocks)
+    found = edges.read_documents(task, edges.COUNTED, Blocks)
+    blocks = all_blocks(bound, planned, found, task.parameters)
     task.progress("train", 0)
     facts = replace(planned.facts, squares=squares)
-    kind, rule, pattern, pairs, first = edges.read_numbers(task, edges.PATTERNS)
+    rule, pattern, pairs, first = edges.read_numbers(task, edges.PATTERNS)
 
-    def of(rules: int, number: int) -> Patterns:
-        some = (kind == rules) & (rule == number)
+    def of(number: int) -> Patterns:
+        some = rule == number
         return merged([Patterns(number=pattern[some], counts=pairs[some], first=first[some])])
 
-    blocking, deterministic, relatives = bound.sets
-    before = len(blocking) + len(deterministic)
+    blocking, _, relatives = bound.numbers
     observed = Observed(
-        random=of(RANDOM, 0),
-        by_rule=[(one, blocks.counted[number], of(0, number)) for number, one in enumerate(blocking)],
-        household=(blocks.counted[before], of(2, 0)) if relatives else None,
-        found=int(pairs[kind == FOUND].sum()),
+        random=of(RANDOM),
+        by_rule=[(bound.rules[number], blocks.counted[number], of(number)) for number in blocking],
+        household=next(((blocks.counted[number], of(number)) for number in relatives), None),
+        found=int(pairs[rule == FOUND].sum()),
     )
-    found = trained_on(bound.model, facts, observed, task.parameters)
-    edges.write_document(task, edges.MODEL, Weighing(trained=found, facts=facts))
+    trained = trained_on(bound.model, facts, observed, task.parameters)
+    edges.write_document(task, edges.MODEL, Weighing(trained=trained, facts=facts, blocks=blocks))
 
 
 def cluster(task: Task) -> None:
@@ -55,7 +55,6 @@ def cluster(task: Task) -> None:
     bound = Bound.of(task)
     (planned,) = edges.read_documents(task, edges.PLAN, Planned)
     ids = _ids(task)
-    (blocks,) = edges.read_documents(task, edges.BLOCKING, Blocks)
     (weighing,) = edges.read_documents(task, edges.MODEL, Weighing)
     pieces = list[Pairs]()
     kept = 0
@@ -74,7 +73,7 @@ def cluster(task: Task) -> None:
         model=bound.model,
         facts=weighing.facts,
         trained=weighing.trained,
-        counted=blocks.counted[: len(bound.model.blocking)],
+        counted=weighing.blocks.counted[: len(bound.model.blocking)],
         new_pairs=new,
         parameters=task.parameters,
     )

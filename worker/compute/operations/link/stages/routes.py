@@ -1,13 +1,14 @@
 """The routes of rows to tasks: by anchors, which several rules have in common.
 
-A block must be whole in one task. Instead of one route for each rule, all rules with a key in common, their anchor, take
-the route of this key: a row goes to the task of its anchor's value, once for each route. Values are in slots by their
-hash; slots are counted before rows are sent, and each task has slots of about the same number of rows. A slot of more
-rows than a task should have is not routed by its anchor: of its rows, each rule of several keys has a route of its own,
-by all its keys. Only a rule that has no other key gets such a slot whole.
+A block must be whole in one task. Instead of one route for each rule, all rules with a key in common, their anchor,
+take the route of this key: a row goes to the task of its anchor's value, once for each route. A part of a value is an
+anchor for rules by the whole value, too. Values are in slots by their hash; slots are counted before rows are sent, and
+each task has slots of about the same number of rows. A slot of more rows than a task should have is not routed by its
+anchor: of its rows, each rule of several keys has a route of its own, by all its keys. Only a rule that has no other
+key gets such a slot whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from worker.compute.in_parts import MAX_TASKS
 from worker.compute.kernels.column import Ints
 from worker.compute.kernels.hashing import Hashes
+from worker.compute.operations.link.columns import Column
 from worker.compute.operations.link.model import Key, Rule
 
 SLOT_BITS: Final = 14
@@ -38,26 +40,45 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     by_rule: bool = False
 
 
-def routes_of(rules: Sequence[Rule], kept: Sequence[int]) -> list[Route]:
-    """Anchors for the kept rules, the one that most of them have first (greedy set cover)."""
-    left, found = list(kept), list[Route]()
+def has_anchor(rule: Rule, anchor: Key) -> bool:
+    """Whether rows that agree in the rule's keys have the same slot of the anchor: they agree in it, or in more."""
+    return any(key == anchor or _more(key, anchor) for key in rule.keys)
+
+
+def _more(key: Key, anchor: Key) -> bool:
+    if key.column != anchor.column:
+        return False
+    if key.form == "whole":
+        return True
+    if key.form == "prefix" and anchor.form == "prefix":
+        return key.length > anchor.length
+    return (key.form, anchor.form) == ("year_month", "year")
+
+
+def routes_of(rules: Sequence[Rule], kept: Sequence[int], largest: Mapping[Key, int], size: int) -> list[Route]:
+    """Anchors for the kept rules, the one that most of them have first (greedy set cover).
+
+    `largest`: the rows in the largest slot of each key. One of more than `size` is no anchor where there is another.
+    """
+    without = tuple(number for number in kept if not rules[number].keys)
+    found = [Route(rules=without)] if without else []
+    left = [number for number in kept if rules[number].keys]
     while left:
-        count: dict[Key, list[int]] = {}
-        for number in left:
-            for key in set(rules[number].keys):
-                count.setdefault(key, []).append(number)
-        without = tuple(number for number in left if not rules[number].keys)
-        if without:
-            found.append(Route(rules=without))
-            left = [number for number in left if number not in without]
-            continue
-        best = max(count.values(), key=lambda numbers: (len(numbers), [-number for number in numbers]))
-        anchor = min(
-            (key for key, numbers in count.items() if numbers == best),
-            key=lambda key: (key.column, key.form, key.length),
-        )
-        found.append(Route(rules=tuple(best), anchor=anchor))
-        left = [number for number in left if number not in best]
+        keys = dict.fromkeys(key for number in left for key in rules[number].keys)
+        best, taken = None, list[int]()
+        for key in sorted(keys, key=lambda key: (largest[key] > size, largest[key], key.column, key.form, key.length)):
+            having = [number for number in left if has_anchor(rules[number], key)]
+            if best is None or (len(having) > len(taken) and (largest[key] <= size or largest[best] > size)):
+                best, taken = key, having
+        found.append(Route(rules=tuple(taken), anchor=best))
+        left = [number for number in left if number not in taken]
+    return found
+
+
+def anchor_hashes(column: Column, anchor: Key) -> Hashes:
+    """uint64[k + 1]: the hash of each value's form; 0 of no value. Values without the form have one of their own."""
+    found = column.hashes(anchor)
+    found[:-1][found[:-1] == 0] = 1
     return found
 
 
@@ -67,8 +88,10 @@ def slots(hashes: Hashes) -> Ints:
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """Routes and the number of tasks. The first `anchors` routes have a map of slots, `heavy` slots of each aside;
-    `alone` is the route of its heavy slots for rules without another key, `own` those of single rules.
+    """Routes and the number of tasks.
+
+    The first `anchors` routes have a map of slots. Of each, `heavy` slots are apart: `alone` is the route of these for
+    rules without another key, `own` are those of single rules.
     """
 
     tasks: int

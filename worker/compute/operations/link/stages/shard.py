@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -37,13 +38,11 @@ class Bound:
         """Of all sets."""
         return tuple(rule for rules in self.sets for rule in rules)
 
-    def in_sets(self, numbers: Sequence[int]) -> list[list[int]]:
-        """Numbers of rules over all sets as numbers within each set."""
-        starts = np.cumsum([0, *(len(rules) for rules in self.sets)]).tolist()
-        return [
-            [number - start for number in numbers if start <= number < start + len(rules)]
-            for start, rules in zip(starts, self.sets, strict=False)
-        ]
+    @property
+    def numbers(self) -> tuple[range, ...]:
+        """The numbers of the rules of each set."""
+        ends = np.cumsum([0, *(len(rules) for rules in self.sets)]).tolist()
+        return tuple(range(start, stop) for start, stop in pairwise(ends))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -19,7 +19,7 @@ from worker.compute.operations.link.linkage import row_status
 from worker.compute.operations.link.observation import is_trained, random_pairs, random_total
 from worker.compute.operations.link.stages import edges
 from worker.compute.operations.link.stages.count import Planned, value_tasks
-from worker.compute.operations.link.stages.routes import SLOTS, slots
+from worker.compute.operations.link.stages.routes import SLOTS, anchor_hashes, slots
 from worker.compute.operations.link.stages.shard import Bound, Shard
 from worker.compute.operations.link.stages.tables import Packer
 
@@ -75,7 +75,7 @@ def _routed(table: Table, bound: Bound, planned: Planned) -> Iterator[tuple[int,
             slot, there = np.zeros(table.n, np.int64), np.ones(table.n, np.bool_)
         else:
             column = table.columns[anchor.column]
-            of_value = column.hashes(anchor)
+            of_value = anchor_hashes(column, anchor)
             slot, there = slots(of_value)[column.code], of_value[column.code] != 0
         heavy = np.zeros(SLOTS, np.bool_)
         heavy[list(assignment.heavy[number])] = True

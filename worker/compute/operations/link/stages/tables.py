@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Ints, pack
 from worker.compute.kernels.strings import words
@@ -57,15 +56,16 @@ def _packed(
     code: npt.NDArray[np.int32], values: pa.Array, counts: npt.NDArray[np.uint32] | None
 ) -> tuple[bytes, bytes, bytes, bytes]:
     """(codes from 1, 0 for no value; lengths and bytes of the values; their frequencies)."""
-    encoded = pc.dictionary_encode(arrow.from_numpy(code + np.int32(1)))
-    distinct = arrow.numbers(encoded.dictionary)
-    there = distinct > 0
-    number = (np.cumsum(there) * there).astype(np.uint16 if len(distinct) < 1 << 16 else np.uint32)
-    which = (distinct[there] - 1).astype(np.int64)
+    there = np.zeros(len(values) + 1, np.bool_)  # the last one is that of no value
+    there[code] = True
+    there[-1] = False
+    which = np.flatnonzero(there)
+    number = np.zeros(len(there), np.uint16 if len(which) < 1 << 16 else np.uint32)
+    number[which] = np.arange(1, len(which) + 1, dtype=number.dtype)
     taken = values.take(arrow.from_numpy(which))
     offsets, data = arrow.text(taken)
     return (
-        number[arrow.numbers(encoded.indices)].tobytes(),
+        number[code].tobytes(),
         np.diff(offsets).astype(np.uint8).tobytes(),
         data[offsets[0] : offsets[-1]].tobytes(),
         b"" if counts is None else counts[which].tobytes(),

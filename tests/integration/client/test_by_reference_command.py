@@ -1,0 +1,173 @@
+"""`cji job submit`, `status`, `fetch`, `cancel`, and `cji receipt verify` of what they leave behind."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.csv
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.support.azurite import StorageCredential
+from tests.support.job_specs import head
+from tests.support.reviews import decided_toml
+from tests.support.sdk_server import Certificates
+from tests.support.submitter_desk import SUBMITTER, Desk
+from worker.cli import build
+from worker.client.keys import save_private_key
+from worker.fleet import names
+from worker.fleet.documents import SUBMISSION_BYTES, decode_submission
+from worker.jose import key_id, public_jwk
+
+SPEC = """
+[input]
+schema = "person/1"
+rename = { surname = "last" }
+
+[[operations]]
+kind = "deidentify"
+project = "study-17"
+project_key = "study-17.json"
+
+[operations.columns]
+record_id = "keep"
+last = { do = "hmac_token", domain = "name" }
+"""
+CSV = "record_id,surname\n007,neumann\n008,painter\n"
+
+
+@dataclass(kw_only=True)
+class Shell:
+    folder: Path
+    desk: Desk
+
+    def cji(self, *arguments: str | Path) -> Result:
+        command = build(self.desk.simulation.trust)
+        return CliRunner().invoke(command, [str(each) for each in arguments], catch_exceptions=False)
+
+    def job(self, verb: str, *arguments: str | Path) -> Result:
+        return self.cji("job", verb, *arguments, "--profile", self.folder / "client.toml")
+
+    def submit(self, name: str = "people.job", *more: str) -> Result:
+        f = self.folder
+        return self.job("submit", f / "people.csv", "--job", f / name, "--spec", f / "job.toml", *more)
+
+
+@pytest.fixture
+def shell(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A profile without a worker to reach: the pool's key is in a file."""
+    monkeypatch.setattr("worker.client.by_reference.default_credential", StorageCredential)
+    folder, tls, azurite = desk.folder, Certificates.make().client, desk.storage.azurite
+    shell = Shell(folder=folder, desk=desk)
+    save_private_key(desk.signing, folder / "signing.key", passphrase=None)
+    assert shell.cji("key", "new-recipient", folder / "recipient.key").exit_code == 0
+    assert shell.cji("key", "project", "study-17", folder / "study-17.json").exit_code == 0
+    for name, pem in (("ca", tls.ca_pem), ("client", tls.cert_pem), ("client-key", tls.key_pem)):
+        (folder / f"{name}.pem").write_bytes(pem)
+    cmk = desk.pool.worker.cmk.public_key()
+    (folder / "cmk.jwk").write_text(public_jwk(cmk) + "\n")
+    (folder / "client.toml").write_text(
+        f'target = "127.0.0.1:1"\ncloud = "simulation"\nmaa_url = "{desk.simulation.maa_url}"\n'
+        'ca = "ca.pem"\ncertificate = "client.pem"\nprivate_key = "client-key.pem"\n'
+        'signing_key = "signing.key"\nrecipient_key = "recipient.key"\nkek_jwk = "cmk.jwk"\n'
+        f'[storage]\nblob_url = "{azurite.blob_url}"\nqueue_url = "{azurite.queue_url}"\n'
+        f'ca_file = "{azurite.ca_file}"\n'
+        f'[reference]\nproducts = ["Genoa"]\n' + decided_toml(desk.simulation.reference)
+    )
+    (folder / "job.toml").write_text(head(recipient="recipient.key.jwk", kek_thumbprint=key_id(cmk)) + SPEC)
+    (folder / "people.csv").write_text(CSV)
+    return shell
+
+
+def test_a_file_goes_and_a_folder_comes(shell: Shell) -> None:
+    submitted = shell.submit("people.job", "--json")
+    assert submitted.exit_code == 0, submitted.output
+    job = json.loads(submitted.stdout)["job"]
+    folder, out = shell.folder / "people.job", shell.folder / "out"
+    queued = shell.job("status", job)
+    assert (queued.exit_code, queued.stdout) == (0, f"{job} queued\n")
+    assert shell.job("fetch", folder, "--out", out).exit_code == 4
+    assert shell.job("status", folder, "--wait", "0").exit_code == 4
+    assert not out.exists()
+
+    ticket = shell.desk.pool.ticket()
+    assert ticket is not None
+    sent = decode_submission(shell.desk.pool.jobs.read(names.header(job), most=SUBMISSION_BYTES))
+    assert sent.submitter == SUBMITTER
+    shell.desk.pool.run(ticket)
+    done = shell.job("status", folder, "--wait", "10", "--json")
+    assert json.loads(done.stdout)["state"] == "done"
+    fetched = shell.job("fetch", folder, "--out", out, "--wait", "10")
+    assert fetched.exit_code == 0, fetched.output
+    assert "attested: simulated snp Genoa" in fetched.stderr
+    assert "2 in, 2 out" in fetched.stdout
+    assert pyarrow.csv.read_csv(out / "result.csv")["record_id"].to_pylist() == [7, 8]
+    verified = shell.cji(
+        "receipt", "verify", out / "receipt.jws", "--evidence", out / "evidence.json",
+        "--expect-header", folder / "header.bin", "--profile", shell.folder / "client.toml",
+    )  # fmt: skip
+    assert verified.exit_code == 0, verified.output
+    again = shell.job("submit", "--job", folder)
+    assert (again.exit_code, shell.desk.pool.ticket()) == (0, None)
+
+
+def test_a_job_that_was_given_up_leaves_a_receipt_to_verify(shell: Shell) -> None:
+    assert shell.submit().exit_code == 0
+    ticket, folder = shell.desk.pool.ticket(), shell.folder / "people.job"
+    assert ticket is not None
+    shell.desk.pool.give_up(ticket)
+    failed = shell.job("fetch", folder, "--out", shell.folder / "out", "--wait", "10")
+    assert failed.exit_code == 1
+    assert "5 attempts: CELL_FAILED at compute" in failed.stderr
+    assert not (shell.folder / "out").exists()
+    arguments = (
+        *("receipt", "verify", folder / "failure.jws", "--evidence", folder / "evidence.json"),
+        *("--profile", shell.folder / "client.toml"),
+    )
+    verified = shell.cji(*arguments, "--expect-header", folder / "header.bin")
+    assert verified.exit_code == 0, verified.output
+    assert "CELL_FAILED at compute, after 5 attempts" in verified.stdout
+    assert "attempts" in verified.stdout.partition("not checked:")[2]
+    claims = json.loads(shell.cji(*arguments, "--json").stdout)
+    assert claims["claims"]["job_id"] == ticket.job
+    assert {"job", "attempts"} <= claims["not_checked"].keys()
+    assert shell.cji(*arguments, "--sequence").exit_code == 2
+    forged = (folder / "failure.jws").read_text().replace(".", ".A", 1)
+    (folder / "failure.jws").write_text(forged)
+    assert shell.cji(*arguments).exit_code == 3
+
+
+def test_what_cannot_be_used_is_refused_before_anything_is_sent(shell: Shell) -> None:
+    f = shell.folder
+    assert shell.job("submit", "--job", f / "nothing").exit_code == 2
+    assert shell.job("submit", "--job", f / "nothing", "--op", "validate").exit_code == 2
+    assert "neither a folder nor a job id" in shell.job("status", "people").stderr
+    assert shell.submit().exit_code == 0
+    twice = shell.submit()
+    assert (twice.exit_code, "exists" in twice.stderr) == (2, True)
+    (f / "people.job" / "parts" / "00000").write_bytes(b"short")
+    assert shell.job("submit", "--job", f / "people.job").exit_code == 0  # its ticket was sent: nothing to do
+    (f / "people.job" / "ticket").unlink()
+    changed = shell.job("submit", "--job", f / "people.job")
+    assert (changed.exit_code, "is not the part that was sealed" in changed.stderr) == (2, True)
+    (f / "people.job" / "job.json").write_text("{}")
+    assert "contains no sealed job" in shell.job("submit", "--job", f / "people.job").stderr
+    profile = (f / "client.toml").read_text()
+    other = public_jwk(shell.desk.recipient.public_key())
+    (f / "cmk.jwk").write_text(other)
+    assert shell.submit("second.job").exit_code == 3
+    (f / "client.toml").write_text(profile.replace("[storage]", "[storag]"))
+    assert shell.submit("third.job").exit_code == 2
+    assert not (f / "second.job").exists()
+    without = profile[: profile.index("[storage]")] + profile[profile.index("[reference]") :]
+    (f / "client.toml").write_text(without)
+    assert "names no storage" in shell.submit("third.job").stderr
+
+
+def test_a_cancelled_job_says_so(shell: Shell) -> None:
+    assert shell.submit().exit_code == 0
+    folder = shell.folder / "people.job"
+    assert shell.job("cancel", folder).exit_code == 0
+    assert "cancelled" in shell.job("status", folder).stdout
+    fetched = shell.job("fetch", folder, "--out", shell.folder / "out")
+    assert (fetched.exit_code, "was cancelled" in fetched.stderr) == (1, True)

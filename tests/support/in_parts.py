@@ -1,0 +1,62 @@
+"""`link` in parts, in one process: its outputs as tables, to hold beside those of `link`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from tests.reference.link import ignore
+from worker.compute.kernels.column import Ints
+from worker.compute.operation import Context, JobContext
+from worker.compute.operations.link import Link, link
+from worker.compute.operations.link.operation import LINK
+from worker.compute.operations.link.stages import in_parts
+from worker.compute.parts_here import Ran, run_here
+from worker.compute.tables import load
+from worker.records import RowStatus
+
+_JOB = JobContext(
+    purpose_code="C",
+    requesting_ori="",
+    requestor="",
+    secondary_recipient="",
+    created=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+def ran(
+    records: pa.RecordBatch, parameters: Link, cuts: Sequence[int], *, side: pa.RecordBatch | None, rows_of_task: int
+) -> Ran:
+    """The records in shards that end at the `cuts`."""
+    ends = [0, *sorted(cuts), records.num_rows]
+    shards = [[records.slice(start, stop - start)] for start, stop in pairwise(ends)]
+    context = Context(job=_JOB, tables=load(), sides={} if side is None else {"link_to": [side]})
+    return run_here(in_parts(rows_of_task), shards, parameters=parameters, schema=records.schema, context=context)
+
+
+def assert_same_bytes(
+    records: pa.RecordBatch,
+    parameters: Link,
+    cuts: Sequence[int] = (),
+    *,
+    side: pa.RecordBatch | None = None,
+    rows_of_task: int = 50,
+) -> Ran:
+    """`link` and `link` in parts give the same outputs, bit by bit."""
+    one = link([records], records.schema, parameters, ignore, side=None if side is None else [side])
+    parts = ran(records, parameters, cuts, side=side, rows_of_task=rows_of_task)
+    for spec in LINK.signature(parameters).parts:
+        expected = pa.Table.from_batches(one.parts()[spec.name], spec.schema.arrow).combine_chunks()
+        batches = [batch for shard in parts.outputs[spec.name] for batch in shard]
+        assert pa.Table.from_batches(batches, spec.schema.arrow).combine_chunks().equals(expected), spec.name
+    results = [batch for shard in parts.outputs["result"] for batch in shard]
+    clusters: list[Ints] = [batch.column(batch.num_columns - 1).to_numpy() for batch in results]
+    assert np.concatenate([np.empty(0, np.int64), *clusters]).tolist() == one.cluster.tolist()
+    if results:
+        assert pa.Table.from_batches(results).drop_columns(["cluster"]).equals(pa.Table.from_batches([records]))
+    statuses = RowStatus.concatenate([status for shard in parts.status for status in shard])
+    for name in ("status", "rows", "codes", "columns"):
+        assert np.array_equal(getattr(statuses, name), getattr(one.status, name)), name
+    return parts

@@ -1,0 +1,85 @@
+"""A submitter at a pool of one reference worker."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from cji_simulator import Simulation
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from tests.support.azurite import StorageCredential
+from tests.support.fleet_storage import Storage
+from tests.support.reference_pool import ReferencePool
+from tests.support.sdk_server import KEK_ID
+from worker.client import JobSpec, seal
+from worker.client.by_reference import SyncFleetClient
+from worker.client.keys import PinnedKey, new_project_key
+from worker.client.profile import ClientStorage
+from worker.client.saved import SavedJob, save_job
+from worker.client.spec import InputSpec
+from worker.compute.operations.deidentify import Deidentify, HmacToken
+from worker.fleet.ticket import Ticket
+from worker.jose import key_id, public_jwk
+
+SUBMITTER = "spiffe://cji.example/agency/test"
+PROJECT = new_project_key("study-17")
+PEOPLE = pa.table({"record_id": ["007", "008"], "last": ["neumann", "painter"], "DOB": ["19151111", None]})
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """A submitter at a pool."""
+
+    folder: Path
+    storage: Storage
+    pool: ReferencePool
+    simulation: Simulation
+    signing: ec.EllipticCurvePrivateKey
+    recipient: rsa.RSAPrivateKey
+
+    def settings(self, **changes: Any) -> ClientStorage:
+        azurite = self.storage.azurite
+        found = ClientStorage(blob_url=azurite.blob_url, queue_url=azurite.queue_url, ca_file=str(azurite.ca_file))
+        return msgspec.structs.replace(found, **changes)
+
+    def client(self, **changes: Any) -> SyncFleetClient:
+        return SyncFleetClient(self.settings(**changes), credential=StorageCredential(), **self.trust())
+
+    def trust(self) -> dict[str, Any]:
+        found = self.simulation
+        return {"trust": found.trust, "reference": found.reference, "maa_url": found.maa_url}
+
+    def save(self, name: str = "job", table: pa.Table = PEOPLE, *, shards: int = 1, **changes: Any) -> SavedJob:
+        cmk = self.pool.worker.cmk.public_key()
+        spec = JobSpec(
+            audience="pool",
+            originating_ori="CA0190000",
+            requesting_ori="CA0190000",
+            operator_id="jdoe",
+            requestor="Jane Doe",
+            reason="research extract",
+            purpose_code="C",
+            kek_id=KEK_ID,
+            kek_thumbprint=key_id(cmk),
+            recipients=(public_jwk(self.recipient.public_key()),),
+            input=InputSpec(schema="person/1"),
+            shards=shards,
+            operations=(
+                Deidentify(
+                    project="study-17",
+                    columns={"record_id": "keep", "last": HmacToken(domain="name"), "DOB": "keep"},
+                ),
+            ),
+        )
+        kek = PinnedKey.check(KEK_ID, public_jwk(cmk), expected=key_id(cmk))
+        job = seal(spec, kek=kek, signing_key=self.signing, project_key=PROJECT, **changes)
+        return save_job(job, {"records": table}, self.folder / name, submitter=SUBMITTER)
+
+    def submit(self, **changes: Any) -> tuple[SavedJob, Ticket]:
+        job = self.save(**changes)
+        self.client().submit(job)
+        ticket = self.pool.ticket()
+        assert ticket is not None
+        return job, ticket

@@ -1,0 +1,148 @@
+"""`clear` in parts: the whole history of a subject goes to one task, and what it decides back to the rows.
+
+    count      rows of each shard                                ── rows ──▶
+    deal       the columns that decisions need, by subject       ── histories ──▶
+    decide     as on one machine, on all rows of some subjects   ── reliefs, statuses, the parts ──▶
+    relieve    the records of a shard with their relief; the parts in the order of their rows
+
+All rows without a subject go to one task as well.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker.compute.in_parts import Edge, InParts, Stage, Task, Width
+from worker.compute.kernels.buckets import buckets
+from worker.compute.kernels.column import Ints
+from worker.compute.operation import Context
+from worker.compute.operations.clear.facts import Columns
+from worker.compute.operations.clear.outcome import outcome
+from worker.compute.operations.clear.outputs import DETERMINATIONS, NOT_DECIDED
+from worker.compute.shard_parts import COUNT, RESULT, ROWS, chunks, first_row, no_rows, numbered_from
+from worker.records import METADATA_KEY, ROW_STATUS_SCHEMA, RowStatus, arrow
+
+if TYPE_CHECKING:
+    from worker.compute.operations.clear.operation import Clearing
+
+_TEXTS: Final = (
+    *("subject", "DOB", "count", "event", "date", "county", "offense_code", "offense", "comment", "level"),
+    *("disposition", "sentence", "sentence_length"),
+)
+_FLAG: Final = "deceased"
+_NAMES: Final = (*_TEXTS, _FLAG)
+_BATCH: Final = 16_384
+
+_HISTORIES: Final = Edge(
+    name="histories",
+    schema=pa.schema([("row", pa.int64()), *((name, pa.binary()) for name in _TEXTS), (_FLAG, pa.bool_())]),
+    each=True,
+)
+_RELIEFS: Final = Edge(name="reliefs", schema=pa.schema([("row", pa.int64()), ("relief", pa.utf8())]), each=True)
+_STATUSES: Final = Edge(name="statuses", schema=ROW_STATUS_SCHEMA, each=True)
+_PARTS: Final = tuple(
+    Edge(name=spec.name, schema=spec.schema.arrow, each=True) for spec in (DETERMINATIONS, NOT_DECIDED)
+)
+_BACK: Final = (_RELIEFS, _STATUSES, *_PARTS)
+
+Prepare: TypeAlias = Callable[[Any, str, pa.Schema, Context], "Clearing"]
+
+
+def clear_parts(prepare: Prepare) -> InParts:
+    """The stages; they are the same for all parameters."""
+    shards = partial(Stage, width=Width.SHARDS)
+    return InParts(
+        stages=(
+            COUNT,
+            shards(name="deal", run=_deal, records=True, writes=(_HISTORIES,)),
+            shards(name="decide", run=_decide, reads=(_HISTORIES.name,), writes=_BACK),
+            shards(
+                name="relieve",
+                run=partial(_relieve, prepare=prepare),
+                records=True,
+                reads=(ROWS.name, *(edge.name for edge in _BACK)),
+                outputs=(RESULT, *(edge.name for edge in _PARTS)),
+            ),
+        )
+    )
+
+
+def _deal(task: Task) -> None:
+    first = 0
+    for chunk in chunks(task):
+        records = Columns([arrow.own(chunk)])
+        rows = np.arange(first, first + records.n)
+        columns = [arrow.from_numpy(rows), *(records.text(name) for name in _TEXTS), _flags(chunk)]
+        target = buckets(records.text("subject"), task.tasks["decide"])
+        _to_each(task, _HISTORIES, columns, target)
+        first += records.n
+
+
+def _flags(batch: pa.RecordBatch) -> pa.Array:
+    at = batch.schema.get_field_index(_FLAG)
+    return pa.nulls(batch.num_rows, pa.bool_()) if at < 0 else batch.column(at)
+
+
+def _decide(task: Task) -> None:
+    owners, batches = list[Ints](), list[pa.RecordBatch]()
+    for producer, batch in task.read(_HISTORIES.name):
+        owners.append(np.full(batch.num_rows, producer))
+        batches.append(arrow.own(batch))
+    owner = np.concatenate([np.empty(0, np.int64), *owners])
+    row, *columns = _joined(batches, _HISTORIES)
+    local = arrow.numbers(row)
+    records = pa.RecordBatch.from_arrays(columns, names=list(_NAMES))
+    found = outcome(task.parameters, Columns([records]), task.progress)
+    relieved = np.flatnonzero(arrow.present(found.relief))
+    taken = arrow.from_numpy(relieved)
+    _to_each(task, _RELIEFS, [arrow.from_numpy(local[relieved]), found.relief.take(taken)], owner[relieved])
+    _, *status = found.status.to_batch(0).columns
+    _to_each(task, _STATUSES, [arrow.from_numpy(local, pa.uint64()), *status], owner)
+    for edge in _PARTS:
+        for batch in found.parts[edge.name]:
+            at = arrow.numbers(batch.column(0)).astype(np.int64)
+            _to_each(task, edge, [arrow.from_numpy(local[at], pa.uint64()), *batch.columns[1:]], owner[at])
+
+
+def _relieve(task: Task, *, prepare: Prepare) -> None:
+    schema = task.schema
+    operation = prepare(task.parameters, schema.metadata[METADATA_KEY].decode(), schema, task.context)
+    records = [arrow.own(chunk) for chunk in chunks(task)]
+    first, n = first_row(task), sum(batch.num_rows for batch in records)
+    row, relief = _columns(task, _RELIEFS)
+    which = np.full(n, -1)
+    which[arrow.numbers(row)] = np.arange(len(row))
+    task.output(RESULT, no_rows(operation.output_schema))
+    of_row = relief.take(arrow.from_numpy(np.maximum(which, 0), valid=which >= 0))
+    for batch in operation.relieved(records, of_row):
+        task.output(RESULT, batch)
+    positions = np.array([schema.get_field_index(name) for name in _NAMES], np.int16)
+    statuses = pa.RecordBatch.from_arrays(_columns(task, _STATUSES), schema=ROW_STATUS_SCHEMA)
+    rows = arrow.numbers(statuses.column(0)).astype(np.int64)
+    task.status(RowStatus.from_batch(statuses).traced(positions).permuted(rows))
+    for edge in _PARTS:
+        whole = pa.RecordBatch.from_arrays(_columns(task, edge), schema=edge.schema)
+        ordered = whole.take(pc.sort_indices(whole.column(0)))
+        for batch in arrow.cut(numbered_from(ordered, first), _BATCH):
+            task.output(edge.name, batch)
+
+
+def _to_each(task: Task, edge: Edge, columns: Sequence[pa.Array], target: Ints) -> None:
+    """Each row to its task."""
+    for to in np.unique(target).tolist():
+        chosen = arrow.from_numpy(np.flatnonzero(target == to))
+        batch = pa.RecordBatch.from_arrays([column.take(chosen) for column in columns], schema=edge.schema)
+        for piece in arrow.cut(batch, _BATCH):
+            task.write(edge.name, piece, to=to)
+
+
+def _columns(task: Task, edge: Edge) -> list[pa.Array]:
+    return _joined([arrow.own(batch) for _, batch in task.read(edge.name)], edge)
+
+
+def _joined(batches: Sequence[pa.RecordBatch], edge: Edge) -> list[pa.Array]:
+    return [arrow.concat((batch.column(i) for batch in batches), kind) for i, kind in enumerate(edge.schema.types)]
