@@ -92,7 +92,7 @@ _FLEET: Final = (
     ),
     (r"User=cji-fleet", "the fleet process is a user of its own"),
     (r"Group=cji-fleet", "its group alone may enter the folder of the front's second socket"),
-    (r"ReadWritePaths=/var/lib/cji-fleet", "its state is all that it writes"),
+    (r"ReadWritePaths=/var/lib/cji-fleet -/run/cji-tasks", "it writes its state, and makes the socket for tasks"),
     (r"InaccessiblePaths=.*-/var/lib/cji .*", "ledger and trail are the worker's"),
     (r"InaccessiblePaths=.*-/run/cji-door .*", "it does not call the TLS door"),
     (r"PrivateDevices=yes", "it has no TPM"),

@@ -45,7 +45,7 @@ class ClusterError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What a tester needs: the first worker as a submitter sees it, storage, and how to start a conductor."""
+    """The first worker as a submitter sees it, storage, and the command of a conductor."""
 
     site: Site
     storage: Azurite
