@@ -85,7 +85,7 @@ def private(folder: Path, user: int, group: int, mode: int) -> Path:
     return folder
 
 
-def test_code_on_a_worker_of_the_engine_reaches_the_socket_for_tasks_alone(running: tuple[Engine, Path]) -> None:
+def test_code_on_a_worker_reaches_the_socket_for_tasks_alone(running: tuple[Engine, Path]) -> None:
     made, folder = running
     trail = private(folder / "lib", WORKER_USER, WORKER_USER, 0o750) / "audit.jsonl"
     trail.write_bytes(SECRET)

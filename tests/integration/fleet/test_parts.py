@@ -39,7 +39,7 @@ def right(tables: dict[str, pa.Table], records: pa.Table) -> bool:
     return bool(tables["result"]["last"] == records["last"] and tables["row_status"].num_rows == records.num_rows)
 
 
-def test_a_job_in_parts_runs_on_both_nodes_and_asking_again_runs_nothing(pool: Pool) -> None:
+def test_a_job_runs_on_both_nodes_and_again_runs_nothing(pool: Pool) -> None:
     records = people(ROWS, tag="a")
     sealed = submit(pool, records, shards=3)
     conductor, cluster = conduct(pool, sealed)
@@ -65,9 +65,7 @@ def test_a_job_in_parts_runs_on_both_nodes_and_asking_again_runs_nothing(pool: P
     ],
     ids=str,
 )
-def test_a_name_that_is_not_of_the_job_is_refused_before_a_key_is_opened(
-    pool: Pool, changed: dict[str, object], reason: str
-) -> None:
+def test_another_name_is_refused_before_a_key_is_opened(pool: Pool, changed: dict[str, object], reason: str) -> None:
     named = names_of(submit(pool, people(2), shards=2))
     before = [len(member.events) for member in pool.members]
     sound = {"job": named.job, "header_sha384": named.header_sha384, "plan": "none", "stage": "plan", "task": 0}
@@ -84,7 +82,7 @@ def test_a_cancelled_job_runs_no_further_task(pool: Pool) -> None:
     assert isinstance(ask(sockets(pool)["n1"], request), Refused)
 
 
-def test_what_connects_and_sends_no_request_is_dropped_and_others_are_served(pool: Pool) -> None:
+def test_what_sends_no_request_is_dropped_and_others_served(pool: Pool) -> None:
     named, path = names_of(submit(pool, people(2), shards=2)), sockets(pool)["n1"]
     for data in (b"", b"\xff\xff\xff\xff", b"\0\0\0\2{}", b"\0\0\0\5"):
         with socket.socket(socket.AF_UNIX) as connection:
@@ -99,9 +97,7 @@ def test_what_connects_and_sends_no_request_is_dropped_and_others_are_served(poo
     assert (answer.rows, answer.shards, answer.tasks) == (2, 2, {"plan": 1})
 
 
-def test_on_dask_a_killed_engine_and_a_killed_fleet_process_lose_nothing_and_show_nothing(
-    pool: Pool, tmp_path: Path
-) -> None:
+def test_what_dies_on_dask_loses_nothing_and_shows_nothing(pool: Pool, tmp_path: Path) -> None:
     """Conductor, worker of the engine and fleet process die; no memory of theirs and no blob has a planted value."""
     records = people(ROWS, tag="planted")
     sealed = submit(pool, records, shards=6)

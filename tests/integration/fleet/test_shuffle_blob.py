@@ -58,7 +58,7 @@ def test_a_table_that_does_not_fit_its_blob_is_refused(storage: Storage, changed
         read_table(blobs, "table", blobs.version("table"), 2)
 
 
-def test_the_first_attempt_counts_and_a_forced_one_comes_before_it(storage: Storage) -> None:
+def test_the_first_attempt_counts_and_a_forced_one_precedes(storage: Storage) -> None:
     blobs = storage.blobs("shuffle")
     assert attempts(blobs, "task") == ()
     assert publish(blobs, "task", attempt(1), again=False) == attempt(1)

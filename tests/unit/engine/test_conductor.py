@@ -117,7 +117,7 @@ def test_one_node_that_refuses_everything_does_not_stop_the_job() -> None:
     assert Counter(cluster.ran) == Counter(EVERYTHING)
 
 
-def test_a_task_that_every_node_refuses_stops_the_job_and_no_later_stage_runs() -> None:
+def test_a_task_that_every_node_refuses_stops_the_job() -> None:
     asked: list[str] = []
 
     def fault(request: Request, node: str) -> Answer | None:
@@ -135,7 +135,7 @@ def test_a_task_that_every_node_refuses_stops_the_job_and_no_later_stage_runs() 
     assert not {stage for stage, _, _ in cluster.ran} & {"pairs", FINISH}
 
 
-def test_a_cluster_that_stays_away_ends_the_job_after_a_bounded_number_of_tries() -> None:
+def test_a_cluster_that_stays_away_ends_the_job() -> None:
     tries = 0
 
     def fault(_request: Request, _node: str) -> Answer | None:
@@ -149,7 +149,7 @@ def test_a_cluster_that_stays_away_ends_the_job_after_a_bounded_number_of_tries(
     assert refused.value.refused.reason == "NO_NODE"
 
 
-def test_a_new_conductor_asks_for_everything_again_and_forces_nothing() -> None:
+def test_a_new_conductor_asks_again_and_forces_nothing() -> None:
     seen: list[bool] = []
 
     def fault(request: Request, _node: str) -> Answer | None:

@@ -99,7 +99,7 @@ def test_anything_else_is_refused(changed: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("length", [0, fleet.MAX_BYTES + 1, 2**32 - 1])
-def test_a_length_out_of_bounds_is_refused_before_anything_is_read(length: int) -> None:
+def test_a_length_out_of_bounds_is_refused_before_a_read(length: int) -> None:
     stream = io.BytesIO(length.to_bytes(4, "big") + b" " * 8192)
     with pytest.raises(fleet.RequestError):
         fleet.read_request(stream.read)

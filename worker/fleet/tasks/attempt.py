@@ -12,13 +12,15 @@ from typing import Final
 
 import msgspec
 
+from worker.compute.in_parts import Stage
+from worker.compute.task_streams import PartStream, Stream
 from worker.errors import Reason, Refusal
 from worker.errors import Stage as Where
 from worker.fleet import names
 from worker.fleet.documents import DocumentError
 from worker.fleet.store import Blobs
 from worker.fleet.tasks.front import FrontCall
-from worker.fleet.tasks.job import PartStream, Stage, Stream, TaskJob, with_plan
+from worker.fleet.tasks.job import TaskJob, with_plan
 from worker.fleet.tasks.published import (
     PublishedAttempt,
     PublishedPlan,

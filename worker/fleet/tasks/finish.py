@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+from worker.compute.task_streams import PartStream
 from worker.errors import Reason, RetryLater
 from worker.errors import Stage as Where
 from worker.fleet import names
@@ -10,7 +11,7 @@ from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Published, Sour
 from worker.fleet.errors import BlobAbsentError
 from worker.fleet.tasks.attempt import ATTEMPT_BYTES, Stores
 from worker.fleet.tasks.front import FrontCall
-from worker.fleet.tasks.job import PartStream, TaskJob
+from worker.fleet.tasks.job import TaskJob
 from worker.fleet.tasks.messages import RETRY_MS
 from worker.fleet.tasks.published import STATEMENT_BYTES, PublishedAttempt, read_long
 from worker.fleet.tasks.sources import published_attempts

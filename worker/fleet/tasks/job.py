@@ -11,7 +11,7 @@ from typing import Final
 
 from worker.compute.in_parts import Stage
 from worker.compute.registry import plan as operations_plan
-from worker.compute.task_streams import EdgeStream, PartStream, Stream, TaskStreams
+from worker.compute.task_streams import EdgeStream, TaskStreams
 from worker.errors import Reason, Refusal
 from worker.errors import Stage as Where
 from worker.fleet import names
@@ -25,8 +25,6 @@ from worker.job.job_plan import JobPlan, parse_plan
 from worker.wire.v1 import worker_pb2 as pb
 
 NAME_DIGITS: Final = 32
-
-__all__ = ["EdgeStream", "PartStream", "Stage", "Stream", "TaskJob", "load"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

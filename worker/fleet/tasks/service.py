@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from worker.compute.in_parts import Stage
 from worker.errors import Reason, Refusal, RetryLater
 from worker.errors import Stage as Where
 from worker.fleet import names
@@ -16,7 +17,7 @@ from worker.fleet.front import Front
 from worker.fleet.tasks import attempt, finish
 from worker.fleet.tasks.attempt import Stores
 from worker.fleet.tasks.front import FrontCall
-from worker.fleet.tasks.job import Stage, TaskJob, load, with_plan
+from worker.fleet.tasks.job import TaskJob, load, with_plan
 from worker.fleet.tasks.messages import FINISH, NO_PLAN, RETRY_MS, START, Answer, Done, Request
 from worker.fleet.tasks.published import PublishedAttempt, attempts, digest, read_plan
 

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from worker.compute.in_parts import Stage
+from worker.compute.task_streams import EdgeStream
 from worker.errors import Reason, RetryLater
 from worker.errors import Stage as Where
 from worker.fleet import names
 from worker.fleet.store import Blobs, Version
-from worker.fleet.tasks.job import EdgeStream, Stage, TaskJob
+from worker.fleet.tasks.job import TaskJob
 from worker.fleet.tasks.messages import RETRY_MS
 from worker.fleet.tasks.published import PublishedAttempt, attempts
 from worker.fleet.tasks.shuffle_blob import read_table
