@@ -6,6 +6,7 @@ from tests.fuzz.archive_targets import ARCHIVE
 from tests.fuzz.attestation_targets import ATTESTATION
 from tests.fuzz.boot_targets import BOOT_TARGETS
 from tests.fuzz.door_targets import DOOR
+from tests.fuzz.engine_targets import ENGINE
 from tests.fuzz.entra_targets import ENTRA
 from tests.fuzz.input_targets import INPUTS
 from tests.fuzz.job_targets import JOBS
@@ -13,7 +14,6 @@ from tests.fuzz.link_targets import LINK
 from tests.fuzz.nibrs_targets import NIBRS
 from tests.fuzz.process_targets import PROCESSES
 from tests.fuzz.suite_targets import SUITES
-from tests.fuzz.task_targets import TASKS
 from tests.fuzz.witness_targets import WITNESSES
 from tests.fuzz.worker_targets import WORKER
 
@@ -25,7 +25,7 @@ TARGETS: Final = (
     *BOOT_TARGETS,
     *WORKER,
     *SUITES,
-    *TASKS,
+    *ENGINE,
     *PROCESSES,
     *JOBS,
     *LINK,

@@ -16,7 +16,7 @@ from worker.fleet.documents import DocumentError, decode
 from worker.fleet.tasks import messages as fleet
 from worker.fleet.tasks.published import Attempts, PublishedAttempt
 
-__all__ = ["TASKS"]
+__all__ = ["ENGINE"]
 
 _JOB, _DIGEST, _PLAN = "0a" * 16, "0b" * 48, "0c" * 16
 
@@ -57,7 +57,7 @@ def _is_bounded(_: bytes, found: object) -> bool:
     return 1 <= len(found.attempts) <= 4
 
 
-TASKS: Final = (
+ENGINE: Final = (
     target(
         "task-request",
         _requests,
