@@ -7,7 +7,7 @@ SOAK ?= 60
 # tests of running workers wait most of their time.
 TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 1) --dist loadfile --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults mutants coverage bench oscal fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults mutants coverage bench oscal engine fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,8 @@ bench: setup ## all benchmarks with their peers, half an hour; BENCH="link scree
 oscal: setup ## the environment that validates OSCAL in tests, .oscal, from its own hash-pinned lock; once, a minute
 	@tools/oscal
 
+engine: setup ## the environment of cji-engine, .engine, from its own hash-pinned lock
+
 fips: ## the validated OpenSSL provider in FIPS_PREFIX (/opt/cji-fips), minutes; SOURCE=openssl-3.1.2.tar.gz without a network
 	@deploy/fips/build $(or $(FIPS_PREFIX),/opt/cji-fips) $(SOURCE)
 
@@ -81,4 +83,4 @@ lock: ## write the lock files (needs uv)
 	@tools/lock
 
 clean: ## remove what was built here
-	@rm -rf .venv .azurite .oscal .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .azurite .oscal .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 __all__ = ["NAMES", "PHRASES", "Hit", "main", "search"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FOLDERS: Final = ("attestation", "benchmarks", "deploy", "docs", "examples", "protos", "tools", "worker")
+FOLDERS: Final = ("attestation", "benchmarks", "deploy", "docs", "engine", "examples", "protos", "tools", "worker")
 OTHERS: Final = ("tests/simulator", "tests/hardware")
 PROSE: Final = frozenset((".md", ".toml", ".bicep", ".service", ".conf", ".proto", ".svg"))
 SKIPPED: Final = ("CHANGELOG.md", "tools/prose.py", "worker/wire/v1/")  # the first two name what was replaced

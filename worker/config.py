@@ -273,6 +273,7 @@ def fleet_paths(fleet: FleetSection, folder: Path) -> FleetSection:
     return msgspec.structs.replace(
         fleet,
         socket=str(folder / fleet.socket),
+        tasks_socket=None if fleet.tasks_socket is None else str(folder / fleet.tasks_socket),
         state=str(folder / fleet.state),
         ca_file=None if fleet.ca_file is None else str(folder / fleet.ca_file),
     )

@@ -24,6 +24,9 @@ class FleetSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     socket: _SocketPath = "/run/cji-fleet/front.sock"
     """Unix socket of the front for the fleet process, in a folder that only the fleet's group may enter."""
+    tasks_socket: _SocketPath | None = None
+    """Unix socket of the fleet process for the engine of this node, in a folder that only the engine's group may enter.
+    Without it, this node runs no tasks of jobs in parts."""
     blob_url: StorageUrl
     queue_url: StorageUrl
     jobs: Container = "jobs"

@@ -26,8 +26,10 @@ _METADATA_SERVICE_PORT: Final = 80
 _HTTPS_PORT: Final = 443
 
 
-def confine(*, read: Iterable[str], write: Iterable[str], urls: Iterable[str]) -> None:
+def confine(*, read: Iterable[str], write: Iterable[str], urls: Iterable[str], accepts: bool = False) -> None:
     """Give up everything but these files and folders and the ports of these URLs, for good.
+
+    With `accepts`, sockets that listen already go on to.
 
     Needs a single thread. Raises StartupError, for a folder in `write` that is missing too.
     """
@@ -40,7 +42,7 @@ def confine(*, read: Iterable[str], write: Iterable[str], urls: Iterable[str]) -
         connect=ports(urls),
     )
     deny_powers()
-    deny(LISTENING)
+    deny(("listen",) if accepts else LISTENING)
 
 
 def ports(urls: Iterable[str]) -> set[int]:

@@ -92,7 +92,7 @@ _FLEET: Final = (
     ),
     (r"User=cji-fleet", "the fleet process is a user of its own"),
     (r"Group=cji-fleet", "its group alone may enter the folder of the front's second socket"),
-    (r"ReadWritePaths=/var/lib/cji-fleet", "its state is all that it writes"),
+    (r"ReadWritePaths=/var/lib/cji-fleet -/run/cji-tasks", "it writes its state, and makes the socket for tasks"),
     (r"InaccessiblePaths=.*-/var/lib/cji .*", "ledger and trail are the worker's"),
     (r"InaccessiblePaths=.*-/run/cji-door .*", "it does not call the TLS door"),
     (r"PrivateDevices=yes", "it has no TPM"),
@@ -118,7 +118,33 @@ _CONSOLE: Final = (
     (r"LimitCORE=0", "a core file has the worker's state"),
     (r"MemoryMax=\S+", "what clients make it hold is bounded"),
 )
+_ENGINE: Final = (
+    (r"User=cji-engine", "whoever has a conductor's certificate runs code as this user, who has no other right"),
+    (r"Group=cji-engine", "the worker's and the trail's groups are others"),
+    (r"CapabilityBoundingSet=", "the engine needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "the engine reaches the private network and nothing else"),
+    (r"SocketBindDeny=any", "it listens on one port"),
+    (r"InaccessiblePaths=-/var/lib/cji -/var/lib/cji-audit -/var/lib/cji-fleet .*", "ledger, trail, state of others"),
+    (r"InaccessiblePaths=-/run/cji -/run/cji-door -/run/cji-status -/run/cji-fleet .*", "sockets of others"),
+    (r"NoExecPaths=/", "it starts no program"),
+    (r"ProtectSystem=strict", "the engine writes nothing"),
+    (r"ProtectProc=invisible", "it sees no process of another user"),
+    (r"PrivateDevices=yes", "the engine has no TPM"),
+    (r"MemorySwapMax=0", "nothing of it reaches a disk"),
+    (r"LimitCORE=0", "nothing of it reaches a disk"),
+    (r"MemoryMax=\S+", "what clients make it hold is bounded"),
+)
 _NEEDED: Final = {
+    "cji-engine-scheduler.service": (
+        (r"ExecStart=/\S+/cji-cluster scheduler .*", "the scheduler is the unit's only program"),
+        (r"InaccessiblePaths=.* -/run/cji-tasks .*", "no task runs on the scheduler"),
+        *_ENGINE,
+    ),
+    "cji-engine-worker.service": (
+        (r"ExecStart=/\S+/cji-cluster worker .*", "the engine's worker is the unit's only program"),
+        *_ENGINE,
+    ),
     "cji-worker.service": _WORKER,
     "cji-door.service": _DOOR,
     "cji-audit.service": _AUDIT,

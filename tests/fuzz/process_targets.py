@@ -31,7 +31,7 @@ from worker.cell.job import run_job
 from worker.compute.tables import load as load_tables
 from worker.control.door import Door
 from worker.errors import Refusal
-from worker.front.run import JobStream
+from worker.front.job_stream import JobStream
 from worker.ipc import (
     SLOT_PAGE_BYTES,
     Boot,

@@ -6,6 +6,7 @@ from tests.fuzz.archive_targets import ARCHIVE
 from tests.fuzz.attestation_targets import ATTESTATION
 from tests.fuzz.boot_targets import BOOT_TARGETS
 from tests.fuzz.door_targets import DOOR
+from tests.fuzz.engine_targets import ENGINE
 from tests.fuzz.entra_targets import ENTRA
 from tests.fuzz.input_targets import INPUTS
 from tests.fuzz.job_targets import JOBS
@@ -24,6 +25,7 @@ TARGETS: Final = (
     *BOOT_TARGETS,
     *WORKER,
     *SUITES,
+    *ENGINE,
     *PROCESSES,
     *JOBS,
     *LINK,

@@ -121,7 +121,8 @@ def main() -> None:
     fleet = Fleet(settings, identity=lambda _: StorageCredential())
     if os.geteuid() == 0:
         os.setgroups([FLEET_USER])
-    confine(read=(str(found.ca_file),), write=(found.state,), urls=(found.blob_url, found.queue_url))
+    urls = (found.blob_url, found.queue_url)
+    confine(read=(str(found.ca_file),), write=(found.state,), urls=urls, accepts=found.tasks_socket is not None)
     signal.signal(signal.SIGTERM, lambda *_: fleet.stop())
     fleet.run()
     log("fleet ended")

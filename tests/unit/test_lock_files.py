@@ -7,15 +7,15 @@ import pytest
 from tests.support.paths import ROOT
 
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
-ALONE = "requirements-oscal.lock"
+ALONE = ("requirements-engine.lock", "requirements-oscal.lock")
 
 
-@pytest.mark.parametrize("name", [*LOCKS, ALONE])
+@pytest.mark.parametrize("name", [*LOCKS, *ALONE])
 def test_no_addresses(name: str) -> None:
     assert re.search(r"https?://", (ROOT / name).read_text()) is None
 
 
-@pytest.mark.parametrize("name", [*LOCKS, ALONE])
+@pytest.mark.parametrize("name", [*LOCKS, *ALONE])
 def test_every_package_has_a_hash(name: str) -> None:
     text = (ROOT / name).read_text()
     packages = re.split(r"\n(?=[a-z0-9])", text.strip())

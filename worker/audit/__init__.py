@@ -2,7 +2,7 @@
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next
 from worker.audit.chain import verify as verify_chain
-from worker.audit.claims import WITNESSES, Claims, CryptoModule, Expected, PartDigest, Transport
+from worker.audit.claims import WITNESSES, Claims, CryptoModule, Expected, Node, PartDigest, TasksClaim, Transport
 from worker.audit.compact import ReceiptError
 from worker.audit.events import (
     Attested,
@@ -32,6 +32,7 @@ from worker.audit.fields import (
     EntraApplication,
     FileDigests,
     ReferenceCause,
+    StatementFault,
     TicketFault,
     TokenCheck,
     TpmClock,
@@ -52,6 +53,16 @@ from worker.audit.receipts import (
     verify_sequence,
 )
 from worker.audit.receipts import verify as verify_receipt
+from worker.audit.statements import (
+    Facts,
+    StatedPart,
+    StatedStream,
+    Statement,
+    StatementError,
+    read_statement,
+    sign_statement,
+)
+from worker.audit.task_events import StatementsRefused, TaskAdmitted, TaskCompleted, TaskEnded
 from worker.audit.worker_events import (
     DeliveryOverdue,
     DeliveryResumed,
@@ -92,6 +103,7 @@ __all__ = [
     "Event",
     "Expected",
     "ExpectedFailure",
+    "Facts",
     "FailureClaims",
     "FileDigests",
     "FilesReloaded",
@@ -107,6 +119,7 @@ __all__ = [
     "JobState",
     "KeyDropped",
     "KeyReleased",
+    "Node",
     "PartDigest",
     "ReceiptError",
     "Record",
@@ -115,7 +128,17 @@ __all__ = [
     "ReferenceRetained",
     "ReloadRefused",
     "SequenceError",
+    "StatedPart",
+    "StatedStream",
+    "Statement",
+    "StatementError",
+    "StatementFault",
+    "StatementsRefused",
     "TailRecovered",
+    "TaskAdmitted",
+    "TaskCompleted",
+    "TaskEnded",
+    "TasksClaim",
     "TicketFault",
     "TicketPoisoned",
     "TicketRefused",
@@ -138,9 +161,11 @@ __all__ = [
     "append_record",
     "claims_unverified",
     "read",
+    "read_statement",
     "receipt_sha384",
     "sign",
     "sign_failure",
+    "sign_statement",
     "token_or_none",
     "utc_hundredths",
     "verify_chain",

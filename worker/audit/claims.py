@@ -1,7 +1,8 @@
 """The claims of a receipt, and the values that its reader expects.
 
-Invariant: `Claims` has no optional member; a receipt without one of them is invalid. Digests are lower-case
-hexadecimal, times are UTC with hundredths of a second, rows and bytes are counts. No claim contains values of records.
+Invariant: `Claims` has no optional member but `tasks`, which marks a job in parts; a receipt without one of the others
+is invalid. Digests are lower-case hexadecimal, times are UTC with hundredths of a second, rows and bytes are counts. No
+claim contains values of records.
 """
 
 from typing import Annotated, Final, Literal, TypeAlias
@@ -49,8 +50,34 @@ class PartDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     bytes: Count
 
 
+class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A worker that ran tasks of the job, as its statements name it; its evidence contains `receipt_key`."""
+
+    worker: Token
+    receipt_key: KeyId
+    evidence_sha384: Hex96
+    region: Token
+    tee: Token
+
+
+class TasksClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The tasks of a job in parts: the number of their statements, and the root of the Merkle tree over them.
+
+    The tree is that of `worker.audit.merkle`; its leaves are the compact statements, in the order of stages and tasks.
+    """
+
+    plan_sha384: Hex96
+    statements: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
+    root_sha256: Hex64
+    nodes: Annotated[tuple[Node, ...], Meta(min_length=1)]
+
+
 class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that a receipt vouches for. Parts are in the order of their numbers. No claim names a person.
+
+    With `tasks`, the job ran in parts: `inputs` and `outputs` then have one member for each input and output; of
+    several shards, `sha256` is over the digests of these. Machine, evidence and policy are those of the worker that
+    finished the job.
 
     `suite` is the one that ran: that of the header, and that of this receipt's own signature.
     `previous_sha384` is `receipt_sha384` of the receipt with the previous sequence number, 96 zeros in the first one.
@@ -97,6 +124,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     simulated: bool
     tpm: TpmClock
     audit_anchor: Count
+    tasks: TasksClaim | UnsetType = UNSET
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):

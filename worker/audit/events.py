@@ -38,6 +38,7 @@ from worker.audit.fields import (
     Volumes,
 )
 from worker.audit.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
+from worker.audit.task_events import StatementsRefused, TaskAdmitted, TaskCompleted, TaskEnded
 from worker.audit.worker_events import (
     DeliveryOverdue,
     DeliveryResumed,
@@ -197,6 +198,7 @@ class WitnessesDisagreed(EventBase, frozen=True, kw_only=True, tag="witnesses_di
     result_header  it is not the one of this job, or not the one that the caller received
     inputs         other parts, segments, bytes or tags of the input
     outputs        the same of the output
+    plan           it is not a plan of this job
     rows           more rows than these bytes can hold, or counts that contradict each other or the header
     """
 
@@ -280,6 +282,10 @@ Event = (
     | JobEnded
     | ReferenceRetained
     | ReferenceDropped
+    | TaskAdmitted
+    | TaskCompleted
+    | TaskEnded
+    | StatementsRefused
     | AttemptSuperseded
     | TicketPoisoned
     | TicketRefused

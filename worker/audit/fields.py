@@ -29,7 +29,8 @@ DropCause = Literal["expired", "revoked", "pcr-drift", "evidence", "stopped"]
 ReferenceCause = Literal["expired", "replaced", "key", "policy"]
 ReloadSubject = Literal["policy_file", "policy_signatures", "client_roots", "client_crl", "reload"]
 ReloadRequester = Literal["signal", "command"]
-DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows"]
+DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows", "plan"]
+StatementFault = Literal["form", "proof", "job", "order", "streams", "parts", "missing", "rows", "simulated"]
 TokenCheck = Literal[
     "unexpected",
     "missing",

@@ -31,6 +31,7 @@ from worker.audit.ledger_file import is_damage, require_own_file
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.pruned import Pruned
 from worker.audit.segments import Identity
+from worker.audit.task_events import TaskAdmitted
 from worker.audit.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
 
 RETENTION_S: Final = 24 * 3600  # after not_after
@@ -76,6 +77,12 @@ class JobState(enum.IntEnum):
     ADMITTED = 0  # no end recorded: running, or its process died
     ENDED = 1  # or its receipt was superseded
     COMPLETED = 2
+    IN_PARTS = 3  # tasks of it ran here; whether they are finished here is open
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether another attempt at the job, or a task of it, may begin."""
+        return self in {JobState.ENDED, JobState.IN_PARTS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,16 +250,13 @@ class Ledger:
     def _apply(self, event: Event, line: int, time: int) -> None:
         match event:
             case JobAdmitted():
-                self._database.execute(
-                    "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?)",
-                    (
-                        bytes.fromhex(event.job_id),
-                        bytes.fromhex(event.header_sha384),
-                        JobState.ADMITTED,
-                        line,
-                        unix_seconds(event.not_after),
-                    ),
-                )
+                known = self.entry(bytes.fromhex(event.job_id))
+                self._put(event, JobState.ADMITTED, line)
+                if known is None or known.state is not JobState.IN_PARTS:  # it counted with its first task
+                    self._count(time // _DAY_S, event)
+                self._leave(time - RETENTION_S)
+            case TaskAdmitted() if self.entry(bytes.fromhex(event.job_id)) is None:
+                self._put(event, JobState.IN_PARTS, line)
                 self._count(time // _DAY_S, event)
                 self._leave(time - RETENTION_S)
             case JobCompleted() | JobEnded() | AttemptSuperseded():
@@ -274,7 +278,14 @@ class Ledger:
                 pass
         self.mark.uncovered = True
 
-    def _count(self, day: int, event: JobAdmitted) -> None:
+    def _put(self, event: JobAdmitted | TaskAdmitted, state: JobState, line: int) -> None:
+        job_id, header_sha384 = bytes.fromhex(event.job_id), bytes.fromhex(event.header_sha384)
+        self._database.execute(
+            "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?)",
+            (job_id, header_sha384, state, line, unix_seconds(event.not_after)),
+        )
+
+    def _count(self, day: int, event: JobAdmitted | TaskAdmitted) -> None:
         self._database.execute(
             "INSERT INTO admission VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1",
             (day, event.submitter, event.requesting_ori),

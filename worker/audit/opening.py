@@ -24,6 +24,7 @@ from worker.audit.ledger import JobState, Ledger, LedgerDamagedError
 from worker.audit.ledger_file import is_full, remove_ledger
 from worker.audit.merkle import Frontier
 from worker.audit.storage import TrailChangedError, TrailStorage
+from worker.audit.task_events import TaskAdmitted
 from worker.audit.worker_events import TailRecovered, TrailCheckpoint, TrailRefused
 from worker.errors import Reason, Refusal, StartupError
 from worker.log import log
@@ -95,13 +96,14 @@ def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
     return torn
 
 
-_BEFORE: Final[Mapping[type[Event], JobState]] = {
-    JobAdmitted: JobState.ENDED,
-    JobCompleted: JobState.ADMITTED,
-    JobEnded: JobState.ADMITTED,
-    AttemptSuperseded: JobState.COMPLETED,
+_BEFORE: Final[Mapping[type[Event], frozenset[JobState]]] = {
+    JobAdmitted: frozenset((JobState.ENDED, JobState.IN_PARTS)),
+    TaskAdmitted: frozenset((JobState.ENDED, JobState.IN_PARTS)),
+    JobCompleted: frozenset((JobState.ADMITTED,)),
+    JobEnded: frozenset((JobState.ADMITTED,)),
+    AttemptSuperseded: frozenset((JobState.COMPLETED,)),
 }
-"""The state of a known job in which each event about it may follow."""
+"""The states of a known job in which each event about it may follow."""
 
 
 def _require_end(storage: TrailStorage, head: Head) -> None:
@@ -119,13 +121,12 @@ def in_order(event: Event, ledger: Ledger) -> bool:
     """Whether the event fits the state of its job, and a checkpoint the lines before it."""
     if isinstance(event, TrailCheckpoint):
         return _is_of(event, ledger.mark.tree)
-    if not isinstance(event, JobAdmitted | JobCompleted | JobEnded | AttemptSuperseded):
+    if not isinstance(event, JobAdmitted | TaskAdmitted | JobCompleted | JobEnded | AttemptSuperseded):
         return True
     known, header_sha384 = ledger.entry(bytes.fromhex(event.job_id)), bytes.fromhex(event.header_sha384)
     if known is None:
-        return isinstance(event, JobAdmitted)
-    before = _BEFORE[type(event)]
-    return (known.state, known.header_sha384) == (before, header_sha384)
+        return isinstance(event, JobAdmitted | TaskAdmitted)
+    return known.state in _BEFORE[type(event)] and known.header_sha384 == header_sha384
 
 
 def _is_of(event: TrailCheckpoint, tree: Frontier) -> bool:

@@ -22,6 +22,7 @@ from worker.cell.channels import CellChannels
 from worker.cell.outputs import OutputParts
 from worker.cell.pipeline import Pipeline
 from worker.cell.streams import InputStream, OutputStream
+from worker.cell.task import CellTask
 from worker.compute.operation import Context, JobContext, PreparedOperation
 from worker.compute.registry import STEPS, Plan, plan
 from worker.compute.tables import Tables
@@ -59,13 +60,19 @@ def run_job(
         planned = plan(header.operations, header.input_schemas, tables)
         number = message.reference_slot
         context = Context(
-            job=_job_context(header, None),
+            job=job_context(header, None),
             tables=tables,
             reference_slot=_reference_slot(planned, reference_slots[number]) if number >= 0 else None,
         )
-        job = CellJob(channels, message, header=header, planned=planned, window=window, context=context)
+        if message.task is None:
+            job = CellJob(channels, message, header=header, planned=planned, window=window, context=context)
+            channels.await_keys()
+            job.run(key_slot.take())
+            return 0
+        task = CellTask(channels, message, message.task, header=header, planned=planned, window=window, context=context)
         channels.await_keys()
-        job.run(key_slot.take())
+        dek, *project_keys = key_slot.take()
+        task.run(dek, _opened(context, header, dek, project_key=next(iter(project_keys), None)))
     except Denied as denied:
         channels.control.send(CellFailed(reason=denied.reason, stage=denied.stage, denied_by=denied.by))
         return 1
@@ -133,8 +140,7 @@ class CellJob:
     def run(self, keys: list[bytes]) -> None:
         """The way of the job; `keys` are its data key and its project keys."""
         self._dek, *self._project_keys = keys
-        attribution = Attribution.decode(open_box(self._dek, ATTRIBUTION, self._header.sealed_attribution))
-        self._context = replace(self._context, job=_job_context(self._header, attribution))
+        self._context = _opened(self._context, self._header, self._dek)
         self._input = self._next_input()
         self._channels.data.send(Opened(result_header=self._result_header))
         while not isinstance(message := self._channels.await_input(), Finish):
@@ -258,7 +264,14 @@ class CellJob:
             self._channels.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
 
 
-def _job_context(header: Header, attribution: Attribution | None) -> JobContext:
+def _opened(context: Context, header: Header, dek: bytes, *, project_key: bytes | None = None) -> Context:
+    """The context with the opened attribution."""
+    attribution = Attribution.decode(open_box(dek, ATTRIBUTION, header.sealed_attribution))
+    return replace(context, job=job_context(header, attribution), project_key=project_key)
+
+
+def job_context(header: Header, attribution: Attribution | None) -> JobContext:
+    """The job as its operations see it; without the attribution until that is open."""
     return JobContext(
         purpose_code=header.purpose_code,
         requesting_ori=header.requesting_ori,

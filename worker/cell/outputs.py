@@ -22,17 +22,24 @@ class OutputParts:
         """`streams` by name, in part order."""
         self._streams = streams
         self._writers: dict[str, StreamWriter] = {}
-        self.counted: dict[str, int] = {}
+        self.counted: dict[str, int] = dict.fromkeys(streams, 0)
         """Rows so far, by the name of the part."""
 
     def begin(self, schemas: Mapping[str, pa.Schema]) -> None:
         """Start every part with its schema. Raises INTERNAL if the parts are not those of the streams."""
         if schemas.keys() != self._streams.keys():
             raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
-        self.counted = dict.fromkeys(self._streams, 0)
-        for name, stream in self._streams.items():
-            self._writers[name] = StreamWriter(schemas[name], max_batch_bytes=LIMITS.batch_bytes)
-            stream.write(_bytes(self._writers[name].schema_message()))
+        for name in self._streams:
+            self.begin_part(name, schemas[name])
+
+    def begin_part(self, name: str, schema: pa.Schema) -> None:
+        """Start one part, of a task, whose parts begin with their first batch."""
+        self._writers[name] = StreamWriter(schema, max_batch_bytes=LIMITS.batch_bytes)
+        self._streams[name].write(_bytes(self._writers[name].schema_message()))
+
+    def has_begun(self, name: str) -> bool:
+        """Whether this part was started."""
+        return name in self._writers
 
     def result(self, batch: pa.RecordBatch) -> None:
         """Write more of the result."""

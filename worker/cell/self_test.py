@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from worker.cell.channels import CellChannels
-from worker.cell.job import run_job
-from worker.compute.operation import Case, Operation, Row
-from worker.compute.registry import OPERATIONS
+from worker.cell.job import job_context, run_job
+from worker.cell.parts_loop import PartsLoop, PlainRing
+from worker.compute.operation import Case, Context, Operation, Row
+from worker.compute.registry import OPERATIONS, plan
 from worker.compute.tables import Tables
 from worker.envelope import (
     ATTRIBUTION,
@@ -30,8 +30,8 @@ from worker.envelope import (
     seal_box,
     sha384,
 )
-from worker.ipc import Channel, KeySlot, Ring
-from worker.ipc.limits import SLOT_BYTES, SLOTS
+from worker.ipc import Channel, KeySlot
+from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
@@ -44,7 +44,7 @@ from worker.ipc.messages import (
     OutputFreed,
     Summary,
 )
-from worker.job import LIMITS, Attribution, InputPart, Recipient, SizeClass, new_header, new_job_id
+from worker.job import LIMITS, Attribution, InputPart, Recipient, SizeClass, new_header, new_job_id, parse
 from worker.jose import RecipientKey, key_id, public_jwk
 from worker.memory import ALIGNMENT, Region
 from worker.pairs import ML_KEM_BYTES, DecryptionPair, supported
@@ -65,6 +65,7 @@ def self_test(window: memoryview, tables: Tables) -> None:
     for operation in OPERATIONS.values():
         for case in operation.self_test:
             _run_case(operation, case, window=window, reference_slots=[reference_slot], tables=tables)
+            _run_in_parts(operation, case, window=window, tables=tables)
     reference_slot.unmap()
     warm_up(window, tables)
 
@@ -87,18 +88,6 @@ class _Keys(KeySlot):
         return self._keys
 
 
-class _PlainRing(Ring):
-    """A ring in ordinary memory."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        self._view = np.empty(2 * SLOTS * SLOT_BYTES, np.uint8).data
-
-    def close(self) -> None:
-        self._view.release()
-
-
 def _run_case(
     operation: Operation[Any],
     case: Case,
@@ -113,7 +102,7 @@ def _run_case(
     data, cell_data = Channel.pair()
     keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
     front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
-    ring = _PlainRing()
+    ring = PlainRing()
     channels = CellChannels(
         control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
     )
@@ -146,6 +135,33 @@ def _run_case(
         end.close()
     if not whole:
         raise RuntimeError(f"the self-test of {operation.name} failed")
+
+
+def _run_in_parts(operation: Operation[Any], case: Case, *, window: memoryview, tables: Tables) -> None:
+    """The same job in parts, if it can run so: task after task, and every part of its result."""
+    signature = operation.signature(case.parameters)
+    if signature.reference is not None or operation.in_parts(case.parameters) is None:
+        return
+    inputs = {**case.sides, "records": (case.schema, case.row)}
+    schemas = {name: schema for name, (schema, _) in inputs.items()}
+    dek, project_key = (secrets.token_bytes(DEK_BYTES) for _ in range(2))
+    header = _header(operation.message(case.parameters), schemas, dek=dek, suite=Suite.CLASSICAL_1)
+    parsed = parse(header)
+    loop = PartsLoop(
+        header=parsed,
+        planned=plan(parsed.operations, parsed.input_schemas, tables),
+        dek=dek,
+        parts={part: [_sealed(part, *one, dek=dek, header=header)] for part, one in enumerate(inputs.values())},
+        context=Context(
+            job=job_context(parsed, _ATTRIBUTION),
+            tables=tables,
+            project_key=None if signature.project is None else project_key,
+        ),
+        window=window,
+    )
+    loop.run()
+    if len(loop.results) != len(loop.planned.outputs):
+        raise RuntimeError(f"the self-test of {operation.name} in parts failed")
 
 
 def _sealed(part: int, schema_id: str, row: Row, *, dek: bytes, header: bytes) -> bytes:

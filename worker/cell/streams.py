@@ -28,12 +28,17 @@ def _buffer(size: int) -> memoryview:
 class InputStream:
     """One input part: unseals into the reader's window and yields its batches."""
 
-    def __init__(self, *, key: bytes, aad: bytes, reader: StreamReader) -> None:
-        self._key, self._aad = key, aad
+    def __init__(self, *, key: bytes, aad: bytes, reader: StreamReader, segment: int = SEGMENT_BYTES) -> None:
+        self._key, self._aad, self._segment = key, aad, segment
         self._unsealer: Unsealer | None = None
         self._counter = PartCounter()
-        self._own = _buffer(FLOE_HEADER_BYTES + SEGMENT_BYTES)
+        self._own = _buffer(FLOE_HEADER_BYTES + segment)
         self.reader = reader
+
+    @property
+    def complete(self) -> bool:
+        """Whether its last segment has been verified."""
+        return self._unsealer is not None and self._unsealer.complete
 
     def unseal(self, shared: memoryview) -> None:
         """Verify one segment (the first with its stream's header) and decrypt it to the window."""
@@ -46,7 +51,7 @@ class InputStream:
         if self._unsealer is None:
             if len(data) < FLOE_HEADER_BYTES:
                 raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
-            self._unsealer = Unsealer(self._key, self._aad, data[:FLOE_HEADER_BYTES])
+            self._unsealer = Unsealer(self._key, self._aad, data[:FLOE_HEADER_BYTES], segment=self._segment)
             data = data[FLOE_HEADER_BYTES:]
         room = self.reader.free
         if len(room) < len(data) - OVERHEAD_BYTES:
@@ -59,7 +64,7 @@ class InputStream:
 
     def finish(self) -> CountedPart:
         """The count of the complete part. Raises INCOMPLETE for a stream without its end."""
-        if self._unsealer is None or not self._unsealer.complete:
+        if not self.complete:
             raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
         self.reader.finish()
         return self._counter.counted()
@@ -68,19 +73,30 @@ class InputStream:
 class OutputStream:
     """One output part: gathers plaintext into full segments and sends each one when more bytes follow it."""
 
-    def __init__(self, *, part: int, key: bytes, aad: bytes, emit: Emit) -> None:
+    def __init__(
+        self,
+        *,
+        part: int,
+        key: bytes,
+        aad: bytes,
+        emit: Emit,
+        segment: int = SEGMENT_BYTES,
+        stage_bytes: int | None = None,
+        own: memoryview | None = None,
+    ) -> None:
+        """`stage_bytes` is the room for plaintext at first; it grows to a segment's. Streams may share their `own`."""
         self._part, self._emit = part, emit
-        self._sealer = Sealer(key, aad)
-        self._stage = _buffer(self._sealer.payload)
+        self._sealer = Sealer(key, aad, segment=segment)
+        self._stage = _buffer(min(stage_bytes or self._sealer.payload, self._sealer.payload))
         self._staged = 0
         self._index = 0
         self._counter = PartCounter()
-        self._own = _buffer(FLOE_HEADER_BYTES + SEGMENT_BYTES)
-        self._plain_bytes = 0
+        self._own = _buffer(FLOE_HEADER_BYTES + segment) if own is None else own
+        self.plain_bytes = 0
 
     def write(self, data: memoryview) -> None:
         """Append plaintext bytes. A segment leaves only when more bytes follow it, so `finish` makes the last one."""
-        self._plain_bytes += len(data)
+        self.plain_bytes += len(data)
         payload = self._sealer.payload
         while data:
             if self._staged == payload:
@@ -91,23 +107,33 @@ class OutputStream:
                 data = data[payload:]
                 continue
             n = min(payload - self._staged, len(data))
+            if self._staged + n > len(self._stage):
+                self._grow(self._staged + n)
             self._stage[self._staged : self._staged + n] = data[:n]
             self._staged += n
             data = data[n:]
 
     def pad(self) -> None:
         """Zero bytes up to the next power of two, after the end marker of the Arrow stream."""
-        missing = (1 << max(self._plain_bytes - 1, 0).bit_length()) - self._plain_bytes
-        zeros = memoryview(bytes(min(missing, self._sealer.payload)))
-        while missing > 0:
-            n = min(missing, len(zeros))
+        self.zeros((1 << max(self.plain_bytes - 1, 0).bit_length()) - self.plain_bytes)
+
+    def zeros(self, count: int) -> None:
+        """Append zero bytes."""
+        zeros = memoryview(bytes(min(count, self._sealer.payload)))
+        while count > 0:
+            n = min(count, len(zeros))
             self.write(zeros[:n])
-            missing -= n
+            count -= n
 
     def finish(self) -> CountedPart:
         """Seal and send the last segment; return the count of the complete part."""
         self._send(self._stage[: self._staged], last=True)
         return self._counter.counted()
+
+    def _grow(self, needed: int) -> None:
+        larger = _buffer(min(max(2 * len(self._stage), needed), self._sealer.payload))
+        larger[: self._staged] = self._stage[: self._staged]
+        self._stage = larger
 
     def _send(self, plaintext: memoryview, *, last: bool) -> None:
         at = 0

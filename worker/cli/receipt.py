@@ -1,14 +1,16 @@
 """`cji receipt verify`: verify a worker's receipts, even years later, without a network."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 import msgspec
+from msgspec import UnsetType
 
 from attestation import Trust
-from worker.audit import CryptoModule, ReceiptError, VerifiedFailure, VerifiedReceipt, verify_sequence
+from worker.audit import CryptoModule, ReceiptError, TasksClaim, VerifiedFailure, VerifiedReceipt, verify_sequence
 from worker.audit.compact import typ_unverified
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import AT, time_of
@@ -16,6 +18,7 @@ from worker.cli.reference_values import PROFILE, reference_values
 from worker.client import Unverified
 from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
 from worker.client.errors import SpecError
+from worker.client.statements import verify_statements
 from worker.client.verify import verify_failed, verify_stored
 from worker.errors import Refusal
 from worker.fips import NOT_VALIDATED
@@ -36,6 +39,9 @@ def receipt() -> None:
 @click.option(
     "--expect-header", "headers", type=FILE, multiple=True, help="header.bin of a job whose receipt must be present."
 )
+@click.option(
+    "--statements", type=FILE, help="All statements of the tasks of a job in parts, one per line, in their order."
+)
 @PROFILE
 @AT
 @click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
@@ -45,10 +51,11 @@ def receipt() -> None:
 def verify(
     context: click.Context,
     files: tuple[Path, ...],
+    *,
     evidence: Path,
     headers: tuple[Path, ...],
+    statements: Path | None,
     profile: Path | None,
-    *,
     at: str | None,
     sequence: bool,
     as_json: bool,
@@ -56,14 +63,15 @@ def verify(
     """Verify receipts against the evidence of the machine that signed them. Uses no network.
 
     The evidence must chain to the vendor's roots at a time that it proves, and its quote must bind the signing key;
-    with --expect-header, the receipt must be for exactly that job. What nobody checked is listed after the receipt. A
-    receipt that fails is reported with the wrong claim and exit status 3. Failure receipts of jobs by reference are
-    verified in the same way.
+    with --expect-header, the receipt must be for exactly that job; with --statements, the one receipt must be that of
+    a job in parts with exactly these tasks. What nobody checked is listed after the receipt. A receipt that fails is
+    reported with the wrong claim and exit status 3. Failure receipts of jobs by reference are verified in the same way.
 
     \b
     Examples:
       cji receipt verify out/receipt.jws --evidence out/evidence.json --expect-header out/header.bin
       cji receipt verify all.jws --evidence evidence.json --sequence     # one receipt per line
+      cji receipt verify out/receipt.jws --evidence out/evidence.json --statements out/statements.jws
       cji receipt verify people.job/failure.jws --evidence people.job/evidence.json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     data = evidence.read_bytes()
@@ -80,6 +88,8 @@ def verify(
             verify_sequence(receipts)
         except ReceiptError as error:
             raise Unverified(error.field, str(error)) from None
+    if statements is not None:
+        _verify_tasks(verified, statements)
     for one in verified:
         known = bytes.fromhex(one.claims.job_id) in expected
         unchecked = _unchecked(attested, header=known)
@@ -87,6 +97,10 @@ def verify(
             unchecked["attempts"] = "their number, the reason and the time of the ticket: they are a report"
         elif not sequence:
             unchecked["sequence"] = "whether receipts are missing: give all of a worker and --sequence"
+        if isinstance(one, VerifiedReceipt) and isinstance(one.claims.tasks, TasksClaim):
+            unchecked["workers"] = "evidence of the workers that ran tasks, but for the one that finished the job"
+            if statements is None:
+                unchecked["tasks"] = "the statements of its tasks: give --statements"
         if as_json:
             click.echo(msgspec.json.encode({"claims": one.claims, "not_checked": unchecked}))
         elif isinstance(one, VerifiedFailure):
@@ -136,6 +150,13 @@ def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Heade
     return verified
 
 
+def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], statements: Path) -> None:
+    (one, *others) = verified
+    if others or not isinstance(one, VerifiedReceipt):
+        raise SpecError("--statements needs exactly one receipt", remedy="Verify the receipt of that job alone.")
+    verify_statements(one, _lines(statements))
+
+
 def _unchecked(attested: AttestedWorker, *, header: bool) -> dict[str, str]:
     """By check or subject, what this verification does not show."""
     found = {check.id: check.finding for check in attested.unchecked}
@@ -148,6 +169,16 @@ def _fips(module: CryptoModule) -> str:
     mode = "approved mode" if module.mode == "approved" else "not in an approved mode"
     certificate = "not validated" if module.certificate == NOT_VALIDATED else f"certificate {module.certificate}"
     return f"{module.name} {module.version}, {mode}, {certificate}"
+
+
+def _tasks(tasks: TasksClaim | UnsetType) -> dict[str, str]:
+    """Of a job in parts: its tasks, and the workers that ran them."""
+    if not isinstance(tasks, TasksClaim):
+        return {}
+    nodes = (
+        f"{node.worker} ({node.tee}, {node.region}, evidence {node.evidence_sha384[:16]}...)" for node in tasks.nodes
+    )
+    return {"tasks": f"{tasks.statements} statements, root {tasks.root_sha256}", "ran on": ", ".join(nodes)}
 
 
 def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> dict[str, str]:
@@ -169,6 +200,7 @@ def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) 
         "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
         "risks": f"accepted by the operator: {', '.join(claims.accepted_advisories) or 'none'}",
         "policy": claims.policy_sha384,
+        **_tasks(claims.tasks),
     }
 
 

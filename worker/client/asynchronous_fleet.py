@@ -33,9 +33,9 @@ class FleetClient:
             storage, trust=trust, reference=reference, maa_url=maa_url, credential=credential
         )
 
-    async def submit(self, job: SavedJob, *, progress: Progress | None = None) -> None:
+    async def submit(self, job: SavedJob, *, in_parts: bool = False, progress: Progress | None = None) -> None:
         """As `SyncFleetClient.submit`."""
-        await asyncio.to_thread(self._client.submit, job, progress=progress)
+        await asyncio.to_thread(self._client.submit, job, in_parts=in_parts, progress=progress)
 
     async def status(self, job_id: bytes) -> JobStatus:
         """As `SyncFleetClient.status`."""

@@ -47,7 +47,13 @@ from worker.client.transfer import document, explained, read_blob, upload
 from worker.client.verify import verify_failed, verify_result, verify_stored
 from worker.errors import StartupError
 from worker.fleet import names
-from worker.fleet.documents import EVIDENCE_BYTES, SUBMISSION_BYTES, Failure, Published, evidence_nonce
+from worker.fleet.documents import (
+    EVIDENCE_BYTES,
+    SUBMISSION_BYTES,
+    Failure,
+    Published,
+    evidence_nonce,
+)
 from worker.fleet.store import Blobs, Queue, StoreError
 from worker.fleet.ticket import Ticket
 from worker.job import LIMITS
@@ -82,9 +88,10 @@ class SyncFleetClient:
         self._maa_url = maa_url
         self._credential = credential or default_credential()
 
-    def submit(self, job: SavedJob, *, progress: Progress | None = None) -> None:
+    def submit(self, job: SavedJob, *, in_parts: bool = False, progress: Progress | None = None) -> None:
         """Upload the job's parts and header, then send its ticket. Again after a failure, it continues.
 
+        `in_parts`: without a ticket, which one worker would take; the operator of an engine runs the job.
         `progress` is called with ("sent", bytes). Nothing happens if the ticket was sent before. SpecError for a job
         that has expired or whose id another job has; StorageRefused and Unreachable otherwise.
         """
@@ -105,6 +112,9 @@ class SyncFleetClient:
                 blobs.read(names.header(name), most=SUBMISSION_BYTES) != header
             ):
                 raise SpecError("another job has this id", remedy="Seal the records again, into a new folder.")
+        if in_parts:
+            job.note_ticket()
+            return
         with self._queue() as queue:
             queue.send(Ticket(job=name, header_sha384=job.header.sha384.hex()).encode())
         job.note_ticket()

@@ -7,6 +7,7 @@
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET
 
 from worker.audit import (
     Expected,
@@ -15,12 +16,14 @@ from worker.audit import (
     ReceiptError,
     VerifiedFailure,
     VerifiedReceipt,
+    claims_unverified,
     verify_failure,
     verify_receipt,
 )
 from worker.client.attested import AttestedWorker
 from worker.client.errors import Unverified
 from worker.client.result import Output, ResultHeader
+from worker.client.statements import by_name
 from worker.job import Header
 
 
@@ -33,15 +36,31 @@ def verify_result(
     header: ResultHeader,
     outputs: Sequence[Output],
 ) -> VerifiedReceipt:
-    """The receipt of a run, if it vouches for exactly this job, these inputs and these outputs."""
+    """The receipt of a run, if it vouches for exactly this job, these inputs and these outputs.
+
+    The result header of a job in parts names the pool in place of a worker: then the receipt has a claim `tasks`, and
+    one digest for all shards of an input or output.
+    """
+    inputs = tuple(sent)
+    received = tuple(PartDigest(name=o.name, sha256=o.sha256.hex(), bytes=o.length) for o in outputs)
+    in_parts = _has_tasks(receipt)
     expected = msgspec.structs.replace(
         _expected(attested, job),
-        worker=header.worker_id,
+        worker=UNSET if in_parts else header.worker_id,
         result_header_sha384=header.sha384.hex(),
-        inputs=tuple(sent),
-        outputs=tuple(PartDigest(name=o.name, sha256=o.sha256.hex(), bytes=o.length) for o in outputs),
+        inputs=by_name(inputs) if in_parts else inputs,
+        outputs=by_name(received) if in_parts else received,
     )
+    if in_parts and header.worker_id != job.audience:
+        raise Unverified("result_header", "the job ran in parts, and its result header names no pool")
     return _verify(receipt, attested, expected)
+
+
+def _has_tasks(receipt: str) -> bool:
+    try:
+        return claims_unverified(receipt).tasks is not UNSET
+    except ReceiptError as error:
+        raise Unverified(error.field, "the receipt is not valid") from None
 
 
 def verify_stored(receipt: str, *, attested: AttestedWorker, header: Header | None = None) -> VerifiedReceipt:

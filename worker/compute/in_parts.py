@@ -28,6 +28,8 @@ from worker.records import RowStatus
 MAX_TASKS: Final = 1024
 """Of a stage; so a task has at most this number of streams of an edge on either side."""
 
+ROW_STATUS_OUTPUT: Final = "row_status"
+
 
 class Width(enum.Enum):
     """The number of tasks of a stage."""
@@ -70,7 +72,7 @@ class Task(Protocol):
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of the records, the same in all shards; only in a stage that reads them."""
+        """The Arrow schema of the records, the same in all shards; not in a stage that reads nothing."""
 
     @property
     def context(self) -> Context:
@@ -84,7 +86,7 @@ class Task(Protocol):
         """The batches of its shard, of a stage that reads records. They may be views that the next batch overwrites."""
 
     def read(self, edge: str) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(producer, batch) of every stream of the edge to this task, by ascending producer.
+        """(producer, batch) of every stream of the edge to this task, by ascending producer. Batches stay as they are.
 
         Edges come in the order of `Stage.reads`, after the records and side tables; each can be read once, to its end.
         """
@@ -99,7 +101,10 @@ class Task(Protocol):
         """
 
     def output(self, name: str, batch: pa.RecordBatch) -> None:
-        """Append to its shard of a job output: `result`, or a further part. The shards of a part are read in order."""
+        """Append to its shard of a job output: `result`, or a further part. The shards of a part are read in order.
+
+        A shard without a batch has the columns of the output's schema. One of other columns needs an empty batch.
+        """
 
     def status(self, status: RowStatus) -> None:
         """Append the status of the next rows of its shard."""
@@ -121,6 +126,7 @@ class Stage:
     writes: tuple[Edge, ...] = ()
     plans: bool = False
     outputs: tuple[str, ...] = ()
+    """`row_status` among them marks the stage that gives the status of rows; see `InParts.status_stage`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +167,12 @@ class InParts:
     def edges(self) -> tuple[Edge, ...]:
         """All edges; an edge's position is its number in the names of streams."""
         return tuple(edge for stage in self.stages for edge in stage.writes)
+
+    @property
+    def status_stage(self) -> Stage | None:
+        """The stage that calls `Task.status`: that with the output `row_status`, else the last that reads records."""
+        marked = [stage for stage in self.stages if ROW_STATUS_OUTPUT in stage.outputs]
+        return next(reversed(marked or [stage for stage in self.stages if stage.records]), None)
 
     def consumers(self, edge: Edge) -> str | None:
         """The first stage whose tasks have streams of their own; None for an edge with one stream for all."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from worker.compute.in_parts import MAX_TASKS, InParts, Stage, Width
+from worker.compute.in_parts import MAX_TASKS, ROW_STATUS_OUTPUT, InParts, Stage, Width
 from worker.compute.operation import Context
 from worker.progress import ProgressCallback
 from worker.records import RowStatus
@@ -47,8 +47,8 @@ class _Here:
 
     @property
     def schema(self) -> pa.Schema:
-        if not self.stage.records:
-            raise ValueError("a stage that reads no records")
+        if not self.stage.records and not self.stage.reads:
+            raise ValueError("a stage that reads nothing")
         return self.of_records
 
     def records(self) -> Iterator[pa.RecordBatch]:
@@ -107,7 +107,7 @@ def run_here(
     streams, outputs = _Streams(), dict[str, list[list[pa.RecordBatch]]]()
     statuses: list[list[RowStatus]] = [[] for _ in shards]
     for stage in in_parts.stages:
-        outputs |= {name: [[] for _ in range(tasks[stage.name])] for name in stage.outputs}
+        outputs |= {name: [[] for _ in range(tasks[stage.name])] for name in stage.outputs if name != ROW_STATUS_OUTPUT}
         for number in range(tasks[stage.name]):
             task = _Here(
                 stage=stage,

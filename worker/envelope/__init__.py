@@ -2,6 +2,7 @@
 
 * `floe` seals and unseals data streams (FLOE: AES-256-GCM + HKDF-Expand-SHA-384 in segments).
 * `keywrap` moves data keys under RSA-OAEP-256, in hybrid-1 together with ML-KEM-1024, and small secrets under them.
+* `shuffle` has the keys, names and padding of the streams between the tasks of a job in parts.
 * `signature` binds header bytes to a submitter (ES384, in hybrid-1 together with ML-DSA-87).
 
 Nothing here parses headers or performs I/O. docs/format.md is the specification.
@@ -29,6 +30,18 @@ from worker.envelope.keywrap import (
     wrap_seed,
     wrapped_result_key_bytes,
 )
+from worker.envelope.shuffle import (
+    NO_PLAN,
+    SHUFFLE_MIN_BYTES,
+    SHUFFLE_SEGMENT_BYTES,
+    open_result_key,
+    padding,
+    seal_result_key,
+    shuffle_aad,
+    shuffle_key,
+    statement_key,
+    statement_proof,
+)
 from worker.envelope.signature import sha384, sign_header, verify_header
 
 __all__ = [
@@ -36,10 +49,13 @@ __all__ = [
     "BOX_OVERHEAD_BYTES",
     "DEK_BYTES",
     "FLOE_HEADER_BYTES",
+    "NO_PLAN",
     "OVERHEAD_BYTES",
     "PROJECT_KEY_BYTES",
     "SEED_BYTES",
     "SEGMENT_BYTES",
+    "SHUFFLE_MIN_BYTES",
+    "SHUFFLE_SEGMENT_BYTES",
     "Sealer",
     "Unsealer",
     "UnwrappingKey",
@@ -48,10 +64,17 @@ __all__ = [
     "new_dek",
     "open_box",
     "open_dek",
+    "open_result_key",
     "output_aad",
+    "padding",
     "seal_box",
+    "seal_result_key",
     "sha384",
+    "shuffle_aad",
+    "shuffle_key",
     "sign_header",
+    "statement_key",
+    "statement_proof",
     "unwrap_dek",
     "unwrap_project_key",
     "unwrap_result_key",

@@ -18,8 +18,8 @@ SUBMITTER_CHARACTERS: Final = 512
 SUBMISSION_BYTES: Final = LIMITS.header_bytes + LIMITS.signature_bytes + 4 * SUBMITTER_CHARACTERS + 64
 RECEIPT_BYTES: Final = 80 << 10
 PROGRESS_BYTES: Final = 1024
-EVIDENCE_BYTES: Final = 1 << 20
 SOURCES_BYTES: Final = 1 << 20
+EVIDENCE_BYTES: Final = 1 << 20
 _EVIDENCE: Final = b"cji-reference/1\0"
 
 Attempt = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]

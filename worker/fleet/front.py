@@ -71,6 +71,14 @@ class Front:
         """The call of a job: an iterator of responses with `cancel`. Its errors are for `explained`."""
         return self._stub.Run(requests, timeout=JOB_SECONDS)
 
+    def run_task(self, requests: Iterator[pb.RunTaskRequest]) -> Any:
+        """The call of a task of a job in parts, as `run`."""
+        return self._stub.RunTask(requests, timeout=JOB_SECONDS)
+
+    def finish_tasks(self, requests: Iterator[pb.FinishTasksRequest]) -> Any:
+        """The call that ends a job in parts, as `run`."""
+        return self._stub.FinishTasks(requests, timeout=JOB_SECONDS)
+
     def receipt(self, job: str) -> str | None:
         """The receipt of a job by reference that completed on this worker; None without one. Raises FrontAwayError."""
         try:

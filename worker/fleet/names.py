@@ -3,7 +3,9 @@
 container  name
 jobs       {job}/header, {job}/parts/{part:05d}, {job}/cancel
 results    {job}/{attempt}/result-header, {job}/{attempt}/parts/{part:05d}
-           {job}/progress, {job}/receipt, {job}/failure, {job}/evidence/{token}
+           {job}/{attempt}/sources, {job}/progress, {job}/receipt, {job}/failure
+           {job}/evidence/{token}
+shuffle    {job}/{plan}/{stage}/{task:05d}, the same with .{attempt} and .{attempt}.statement, {job}/plan
 """
 
 
@@ -50,6 +52,26 @@ def failure(job: str) -> str:
 def sources(job: str, attempt: str) -> str:
     """Of a job in parts: the attempt of each output part, which is the name under which that part is."""
     return f"{job}/{attempt}/sources"
+
+
+def plan(job: str) -> str:
+    """The plan of a job in parts, and the statement of the task that made it: created once."""
+    return f"{job}/plan"
+
+
+def task(job: str, plan_name: str, stage: str, number: int) -> str:
+    """The attempts of a task that are published, the newest first."""
+    return f"{job}/{plan_name}/{stage}/{number:05d}"
+
+
+def streams(job: str, plan_name: str, stage: str, number: int, attempt: str) -> str:
+    """All shuffle streams that an attempt of a task wrote."""
+    return f"{task(job, plan_name, stage, number)}.{attempt}"
+
+
+def statement(job: str, plan_name: str, stage: str, number: int, attempt: str) -> str:
+    """The signed statement of an attempt of a task."""
+    return f"{streams(job, plan_name, stage, number, attempt)}.statement"
 
 
 def evidence(job: str, token_sha384: str) -> str:

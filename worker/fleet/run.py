@@ -5,6 +5,7 @@ At its end it takes no new ticket, lets attempts finish for `drain_seconds`, and
 
 import fcntl
 import os
+import socket
 import threading
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from worker.fleet.records import Records
 from worker.fleet.settings import Settings
 from worker.fleet.slot import Slot
 from worker.fleet.store import Blobs, Queue
+from worker.fleet.tasks.server import TaskServer, listen
 from worker.log import log
 
 _LOCK: Final = "fleet.lock"
@@ -41,6 +43,8 @@ class Fleet:
         self._outcomes: Counter[Outcome] = Counter()
         self._records = Records(Path(settings.fleet.state))
         self._slots: list[Slot] = []
+        engine = settings.fleet.tasks_socket
+        self._engine = None if engine is None else listen(Path(engine))
 
     def stop(self) -> None:
         """Drain; from any thread, or a signal handler."""
@@ -55,6 +59,8 @@ class Fleet:
             # daemons: a service that does not answer cannot hold up the end of this process
             threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in slots]
             threads.append(threading.Thread(target=self._watch, daemon=True))
+            if self._engine is not None:
+                self._serve_engine(self._engine, front)
             log("fleet serves", call=len(slots))
             for thread in threads:
                 thread.start()
@@ -95,6 +101,20 @@ class Fleet:
                 continue
             if not took:
                 self._stopping.wait(poll)
+
+    def _serve_engine(self, listener: socket.socket, front: Front) -> None:
+        # here, because numpy may start threads, which must be confined as this one
+        from worker.fleet.tasks.attempt import Stores  # noqa: PLC0415
+        from worker.fleet.tasks.service import TaskService  # noqa: PLC0415
+
+        fleet = self._settings.fleet
+
+        def stores() -> Stores:
+            return Stores(
+                jobs=self._blobs(fleet.jobs), results=self._blobs(fleet.results), shuffle=self._blobs(fleet.shuffle)
+            )
+
+        TaskServer(listener, TaskService(front, stores=stores).answer).start()
 
     def _watch(self) -> None:
         fleet = self._settings.fleet

@@ -12,7 +12,7 @@ An object serves one thread. Sources: REST API of Azure Storage, Put Blob, Get B
 
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -187,6 +187,20 @@ class Blobs:
         blob = self._container.get_blob_client(name)
         _tried("blob", lambda: blob.stage_block(_block(number), bytes(data), length=len(data)))
 
+    def replace(self, name: str, version: Version, data: bytes) -> bool:
+        """Replace a small blob in this version; whether it was still that. Raises StoreAwayError."""
+        blob = self._container.get_blob_client(name)
+        try:
+            _tried(
+                "blob",
+                lambda: blob.upload_blob(
+                    data, overwrite=True, etag=version.etag, match_condition=MatchConditions.IfNotModified
+                ),
+            )
+        except BlobChangedError:
+            return False
+        return True
+
     def staged(self, name: str) -> dict[int, int]:
         """The lengths of the blocks that were added and not committed, by number. Raises StoreAwayError."""
         try:
@@ -197,7 +211,11 @@ class Blobs:
 
     def commit(self, name: str, count: int) -> None:
         """Create a blob of the blocks 0 to `count` - 1. Raises BlobChangedError if it is there, StoreAwayError."""
-        blocks = [BlobBlock(_block(number)) for number in range(count)]
+        self.commit_in_order(name, range(count))
+
+    def commit_in_order(self, name: str, numbers: Iterable[int]) -> None:
+        """Create a blob of these blocks, in this order. Raises BlobChangedError if it is there, StoreAwayError."""
+        blocks = [BlobBlock(_block(number)) for number in numbers]
         blob = self._container.get_blob_client(name)
         _tried("blob", lambda: blob.commit_block_list(blocks, if_none_match="*"))
 

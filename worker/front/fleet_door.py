@@ -1,4 +1,4 @@
-"""The calls of the fleet process of this machine: evidence, `Run`, and the ends of jobs by reference.
+"""The calls of the fleet process of this machine: evidence, `Run`, tasks, and the ends of jobs.
 
 Its socket is in a folder that only the fleet's group may enter, and has no TLS. Nothing that comes by it is believed:
 the submitter that it names is established by the header's signature alone, in the keyholder.
@@ -7,7 +7,8 @@ the submitter that it names is established by the header's signature alone, in t
 from typing import Any, Final, get_args
 
 from worker.errors import Reason, Refusal, Stage
-from worker.front.frames import read_request
+from worker.front.finish import read_finish_request
+from worker.front.frames import read_request, read_task_request
 from worker.front.guard import Call, Guard
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.peer import FLEET
@@ -44,6 +45,8 @@ class FleetDoor:
         """The calls by name."""
         return {
             "Run": guard.stream(Kind.RUN, self._service.run, parse=read_request),
+            "RunTask": guard.stream(Kind.RUN, self._service.run_task, parse=read_task_request),
+            "FinishTasks": guard.stream(Kind.RUN, self._service.finish_tasks, parse=read_finish_request),
             "Attest": guard.unary(Kind.ATTEST, pb.AttestRequest, self._service.attest),
             "GetReceipt": guard.unary(Kind.ASK, pb.GetReceiptRequest, self._get_receipt),
             "Supersede": guard.unary(Kind.ASK, pb.SupersedeRequest, self._supersede),

@@ -10,7 +10,7 @@ docs/format.md has the layout.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -20,6 +20,9 @@ _REQUEST_SEGMENT: Final = 0x12  # field 2, length-delimited
 _RESPONSE_SEGMENT: Final = b"\x1a"  # field 3, length-delimited
 _PART, _INDEX, _DATA = 0x08, 0x10, 0x1A  # fields 1 and 2, varints; field 3, length-delimited
 _MAX_PART: Final = 0xFFFF_FFFF  # uint32
+
+
+Request = TypeVar("Request", pb.RunRequest, pb.RunTaskRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,23 @@ class _Unusual(Exception):  # noqa: N818 - a way out, not a fault
 
 def read_request(raw: bytes) -> pb.RunRequest | SegmentFrame:
     """Parse a `RunRequest`; a segment becomes a SegmentFrame. Never raises."""
+    return _read(raw, pb.RunRequest)
+
+
+def read_task_request(raw: bytes) -> pb.RunTaskRequest | SegmentFrame:
+    """Parse a `RunTaskRequest`, in which a segment is encoded as in `RunRequest`. Never raises."""
+    return _read(raw, pb.RunTaskRequest)
+
+
+def _read(raw: bytes, kind: type[Request]) -> Request | SegmentFrame:
     try:
         return _segment(raw)
     except (_Unusual, IndexError):
         pass
     try:
-        request = pb.RunRequest.FromString(raw)
+        request = kind.FromString(raw)
     except DecodeError:
-        return pb.RunRequest()
+        return kind()
     if request.WhichOneof("message") == "segment":
         segment = request.segment
         return SegmentFrame(segment.part, segment.index, memoryview(segment.data))

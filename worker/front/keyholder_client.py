@@ -26,13 +26,15 @@ from worker.ipc.messages import (
     KeyholderFromFront,
     NotReady,
     Ready,
+    Stated,
+    StatementsWanted,
     Superseded,
 )
 
 _MAX_ANSWERS: Final = 2
 """Answers that a call can have: the cell, then the receipt or the end."""
 
-Answer = Admitted | Ended | Completed | Attested | FetchedReceipt | Superseded | GivenUp
+Answer = Admitted | Ended | Completed | Stated | StatementsWanted | Attested | FetchedReceipt | Superseded | GivenUp
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,50 +1,31 @@
-"""One job in the front: three tasks at once, and the first that fails ends the job.
+"""The calls Run and RunTask: the first message, the keyholder's decision, and the end of either.
 
-    upstream      gRPC -> input slots       waits while all slots are full: slows the caller down
-    downstream    output slots -> gRPC      waits while the caller does not read: slows the cell down
-    keyholder     admitted, then completed or ended
-
-The front is a witness of all that passes (`witness`). It holds back the last segment of every output until the
-keyholder has the receipt on disk, whatever the cell does: until then no output is complete. Nothing else of a job is
-buffered outside the ring. The keyholder alone reads the header and decides whether the job may run.
-
-The caller's time is limited three times: for the first message, before the call gets a number; for every message that
-the job waits for and every one that the caller has to read; and for the whole job, which ends with its deadline or
-after `max_job_seconds`, whichever comes first.
+A task of a job in parts is served as a job is, with streams in place of parts, and a statement for a receipt. The
+caller's time is limited three times: for the first message, before the call gets a number; for every message that the
+job waits for and every one that the caller has to read (`job_stream`); and for the whole job, which ends with its
+deadline or after `max_job_seconds`, whichever comes first.
 """
 
-import asyncio
-import contextlib
-import socket
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from worker.config import LimitsSection
 from worker.errors import Reason, Refusal, Stage
-from worker.front.frames import SegmentFrame, segment_response
-from worker.front.guard import EOF, Call, Context
+from worker.front.guard import Call
+from worker.front.job_stream import JobStream
 from worker.front.keyholder_client import KeyholderClient, PendingCall
 from worker.front.patience import TimeLimit
-from worker.front.witness import Witness
-from worker.ipc import Channel, ChannelClosed, Ring
-from worker.ipc.limits import SLOTS
+from worker.ipc import ChannelClosed
 from worker.ipc.messages import (
+    MAX_PLAN,
     Abort,
     Admit,
     Admitted,
-    CellFromFront,
-    Completed,
-    Finish,
-    FrontFromCell,
-    InputFreed,
-    InputReady,
-    Opened,
-    OutputFreed,
-    OutputReady,
-    OutputsDone,
-    ProgressMade,
+    FinishOrder,
+    TaskOrder,
 )
-from worker.job import LIMITS, Empty, HalfClose, Open, RunState, Segment, advance
-from worker.job import Finish as Finished
+from worker.job import LIMITS
 from worker.wire.v1 import worker_pb2 as pb
 
 _DEADLINE_SKEW_S: Final = 0.2
@@ -53,8 +34,7 @@ _DEADLINE_SKEW_S: Final = 0.2
 MAX_SUBMITTER: Final = 512
 """Characters of the submitter's URI."""
 ATTEMPT_BYTES: Final = 16
-
-Data = Channel[FrontFromCell, CellFromFront]
+MAX_STAGE_NAME: Final = 32
 
 
 async def run(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> None:
@@ -64,41 +44,79 @@ async def run(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> 
     first = await call.read()
     if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
-    if not _fits_door(first.open, by_reference=call.by_reference):
+    opening = first.open
+    if not fits_door(opening.submitter, opening.attempt, by_reference=call.by_reference):
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+    await _run(call, keyholder, limits, partial(order, call, opening, attempt=opening.attempt))
+
+
+async def run_task(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> None:
+    """Serve one RunTask call to its end: as Run, but for one task of a job that came by reference."""
+    if call.context.time_remaining() is None:
+        raise Refusal(Reason.DEADLINE, stage=Stage.OPEN)
+    first = await call.read()
+    if not isinstance(first, pb.RunTaskRequest) or first.WhichOneof("message") != "open":
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+    opening = first.open
+    if not fits_door(opening.submitter, opening.attempt, by_reference=call.by_reference):
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+    task = TaskOrder(
+        plan=opening.plan[: MAX_PLAN + 1],
+        stage=opening.stage[: MAX_STAGE_NAME + 1],
+        task=opening.task,
+        streams=opening.streams,
+    )
+    await _run(call, keyholder, limits, partial(order, call, opening, attempt=opening.attempt, task=task))
+
+
+async def _run(call: Call, keyholder: KeyholderClient, limits: LimitsSection, admit: Callable[[int], Admit]) -> None:
     with keyholder.pending_call() as pending:
         try:
-            await _admitted(call, keyholder, pending, first.open, limits)
+            await _admitted(call, keyholder, pending, admit(pending.number), limits)
         except ChannelClosed:
             raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE) from None
 
 
-def _fits_door(opening: pb.Open, *, by_reference: bool) -> bool:
+def order(
+    call: Call,
+    opening: pb.Open | pb.OpenTask | pb.OpenFinish,
+    number: int,
+    *,
+    attempt: bytes,
+    task: TaskOrder | None = None,
+    finish: FinishOrder | None = None,
+) -> Admit:
+    """The request of this call to the keyholder."""
+    peer = call.peer
+    # one byte too many is enough for the keyholder to refuse the job and to audit the refusal
+    return Admit(
+        call=number,
+        submitter=opening.submitter if call.by_reference else peer.identity,
+        source=peer.source,
+        transport=peer.transport,
+        presented=peer.presented,
+        correlation_id=call.correlation_id,
+        header=opening.header[: LIMITS.header_bytes + 1],
+        signature=opening.signature[: LIMITS.signature_bytes + 1],
+        attempt=attempt if call.by_reference else None,
+        task=task,
+        finish=finish,
+    )
+
+
+def fits_door(submitter: str, attempt: bytes, *, by_reference: bool) -> bool:
     """Whether submitter and attempt are named by the fleet process, and by nobody else."""
     if not by_reference:
-        return not opening.submitter and not opening.attempt
-    return 0 < len(opening.submitter) <= MAX_SUBMITTER and len(opening.attempt) == ATTEMPT_BYTES
+        return not submitter and not attempt
+    return 0 < len(submitter) <= MAX_SUBMITTER and len(attempt) == ATTEMPT_BYTES
 
 
 async def _admitted(
-    call: Call, keyholder: KeyholderClient, pending: PendingCall, opening: pb.Open, limits: LimitsSection
+    call: Call, keyholder: KeyholderClient, pending: PendingCall, admit: Admit, limits: LimitsSection
 ) -> None:
-    over, peer = False, call.peer
+    over = False
     call.keyholder_records = True
-    # one byte too many is enough for the keyholder to refuse the job and to audit the refusal
-    keyholder.send(
-        Admit(
-            call=pending.number,
-            submitter=opening.submitter if call.by_reference else peer.identity,
-            source=peer.source,
-            transport=peer.transport,
-            presented=peer.presented,
-            correlation_id=call.correlation_id,
-            header=opening.header[: LIMITS.header_bytes + 1],
-            signature=opening.signature[: LIMITS.signature_bytes + 1],
-            attempt=opening.attempt if call.by_reference else None,
-        )
-    )
+    keyholder.send(admit)
     why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
     job: JobStream | None = None
     try:
@@ -121,139 +139,3 @@ async def _admitted(
             keyholder.send(Abort(call=pending.number, reason=why.reason, stage=why.stage))
         if job is not None:
             job.close()
-
-
-class JobStream:
-    """An admitted job: its call, and the data channel and ring of its cell."""
-
-    def __init__(
-        self,
-        context: Context,
-        keyholder: KeyholderClient,
-        pending: PendingCall,
-        admitted: Admitted,
-        fds: list[int],
-        *,
-        idle_seconds: float,
-    ) -> None:
-        data, ring = fds
-        self._idle_seconds = idle_seconds
-        self._context, self._keyholder, self._pending, self._admitted = context, keyholder, pending, admitted
-        self._data: Data = Channel(socket.socket(fileno=data), FrontFromCell)
-        self._ring = Ring(ring)
-        self._free: asyncio.Queue[int] = asyncio.Queue()
-        for slot in range(SLOTS):
-            self._free.put_nowait(slot)
-        self._lent = set[int]()
-        """Input slots that the cell reads."""
-        self._witness = Witness(inputs=admitted.inputs, outputs=admitted.outputs)
-        self._held: list[bytes] = []
-        """The last segment of each output."""
-
-    def close(self) -> None:
-        """Close the channel and the ring."""
-        self._data.close()
-        self._ring.close()
-
-    async def serve(self) -> None:
-        """Serve until the outputs and then the receipt are sent; the first failure ends everything."""
-        # by itself, so that no write that carries it can be cancelled: grpc.aio would send it again with the status of
-        # a refusal, which gRPC does not allow, and the caller would wait for its deadline
-        await self._context.send_initial_metadata(())
-        upstream = asyncio.create_task(self._upstream(advance(RunState(), Open(parts=self._admitted.inputs))))
-        downstream = asyncio.create_task(self._downstream())
-        verdict = asyncio.create_task(self._pending.answer())
-        tasks: set[asyncio.Task[Any]] = {upstream, downstream, verdict}
-        try:
-            pending = tasks
-            while pending:
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                if any(isinstance(t.exception(), ChannelClosed) for t in done):
-                    # the cell is gone; the keyholder has the reason
-                    await asyncio.wait({verdict})
-                    verdict.result()
-                for task in done:
-                    task.result()
-            message, _ = verdict.result()
-            assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by `answer`
-            last = pb.RunResponse(done=pb.Done(receipt=message.receipt)).SerializeToString()
-            for frame in (*self._held, last):
-                await self._write(frame)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _patience(self) -> TimeLimit:
-        """The limit of one wait for the caller, either way."""
-        return TimeLimit(self._idle_seconds, Reason.INCOMPLETE, Stage.UNSEAL)
-
-    async def _read(self) -> Any:
-        async with self._patience():
-            return await self._context.read()
-
-    async def _write(self, message: bytes) -> None:
-        async with self._patience():
-            await self._context.write(message)
-
-    async def _upstream(self, state: RunState) -> None:
-        while (request := await self._read()) is not EOF:
-            if isinstance(request, SegmentFrame):
-                size = len(request.data)
-                state = advance(state, Segment(part=request.part, index=request.index, size=size))
-                slot = await self._free.get()
-                self._ring.input(slot)[:size] = request.data
-                self._lent.add(slot)
-                self._data.send(InputReady(slot=slot, part=request.part, length=size))
-                self._witness.received(request.part, request.data)  # while the cell unseals it
-                continue
-            match request.WhichOneof("message"):
-                case "finish":
-                    state = advance(state, Finished())
-                    self._witness.finished = True
-                    self._data.send(Finish())
-                case "open":
-                    advance(state, Open(parts=state.parts))
-                case _:
-                    advance(state, Empty())
-        advance(state, HalfClose())
-
-    async def _downstream(self) -> None:
-        write = self._write
-        while True:
-            message, _ = await self._data.receive_async()
-            match message:
-                case InputFreed(slot=slot):
-                    self._take_back(slot)
-                case OutputReady():
-                    frame, last = self._take_output(message)
-                    if last:
-                        self._held.append(frame)
-                    else:
-                        await write(frame)
-                case Opened(result_header=header):
-                    self._witness.opened(header)
-                    await write(pb.RunResponse(accepted=pb.Accepted(result_header=header)).SerializeToString())
-                case ProgressMade(step=step, per_cent=per_cent):
-                    if step >= len(self._admitted.steps):
-                        raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)
-                    progress = pb.Progress(stage=self._admitted.steps[step], per_cent=per_cent)
-                    await write(pb.RunResponse(progress=progress).SerializeToString())
-                case OutputsDone():
-                    self._keyholder.send(self._witness.statement(self._pending.number))
-                    return
-
-    def _take_back(self, slot: int) -> None:
-        if slot not in self._lent:
-            raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)
-        self._lent.remove(slot)
-        self._free.put_nowait(slot)
-
-    def _take_output(self, ready: OutputReady) -> tuple[bytes, bool]:
-        """(response message, whether its segment is the last of its part)."""
-        with self._ring.output(ready.slot)[: ready.length] as shared:  # a ring with open views cannot be closed
-            frame = segment_response(part=ready.part, index=ready.index, data=shared)
-        with contextlib.suppress(ChannelClosed):  # a cell that has ended does not wait
-            self._data.send(OutputFreed(slot=ready.slot))
-        # our own copy, which the cell cannot change any more
-        return frame, self._witness.sent(ready.part, ready.index, memoryview(frame)[len(frame) - ready.length :])

@@ -1,13 +1,15 @@
 """The four calls of `cji.worker.v1.CjiWorker`."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from worker.config import Config
+from worker.config import Config, LimitsSection
 from worker.errors import Reason, Refusal, Stage
+from worker.front.finish import finish_tasks
 from worker.front.frames import read_request
 from worker.front.guard import Call, Guard
 from worker.front.keyholder_client import KeyholderClient
-from worker.front.run import run
+from worker.front.run import run, run_task
 from worker.front.submitters import Kind
 from worker.ipc import take_over
 from worker.ipc.messages import Attest, Attested, FetchedReceipt, FetchReceipt
@@ -80,11 +82,22 @@ class Service:
 
     async def run(self, call: Call) -> None:
         """One sealed job. Reads and writes through the context, so nothing is read ahead."""
+        await self._count(run, call)
+
+    async def run_task(self, call: Call) -> None:
+        """One task of a job in parts."""
+        await self._count(run_task, call)
+
+    async def finish_tasks(self, call: Call) -> None:
+        """The end of a job in parts."""
+        await self._count(finish_tasks, call)
+
+    async def _count(self, body: Callable[[Call, KeyholderClient, LimitsSection], Awaitable[None]], call: Call) -> None:
         if self.draining:
             raise Refusal(Reason.DRAINING, stage=Stage.OPEN)
         self.running += 1
         try:
-            await run(call, self._keyholder, self._config.limits)
+            await body(call, self._keyholder, self._config.limits)
         finally:
             self.running -= 1
 

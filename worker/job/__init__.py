@@ -18,6 +18,7 @@ from worker.job.header import (
     parse,
 )
 from worker.job.identity import UNREADABLE, EntraRule, certificate_uri, identity_sha256
+from worker.job.job_plan import MAX_PLAN_BYTES, JobPlan, encode_plan, parse_plan, plan_facts
 from worker.job.limits import LIMITS, Limits
 from worker.job.ori import ORI_PREFIXES, is_ori
 from worker.job.policy import (
@@ -35,6 +36,7 @@ from worker.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunSt
 
 __all__ = [
     "LIMITS",
+    "MAX_PLAN_BYTES",
     "OPERATIONS",
     "ORI_PREFIXES",
     "PURPOSE_CODES",
@@ -51,6 +53,7 @@ __all__ = [
     "Header",
     "InputPart",
     "JobId",
+    "JobPlan",
     "Limits",
     "Open",
     "OutputPart",
@@ -68,10 +71,13 @@ __all__ = [
     "check_audience",
     "check_parts",
     "check_times",
+    "encode_plan",
     "identity_sha256",
     "is_ori",
     "new_header",
     "new_job_id",
     "parse",
+    "parse_plan",
+    "plan_facts",
     "result_header",
 ]

@@ -23,9 +23,13 @@ from worker.job.limits import LIMITS, Limits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """The job was admitted: `parts` inputs follow."""
+    """The job was admitted: `parts` inputs follow.
+
+    For a task they are its streams, perhaps none; those from number `small_from` on have segments of 64 KiB.
+    """
 
     parts: int
+    small_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,7 @@ class RunState:
 
     phase: Phase = Phase.AWAIT_OPEN
     parts: int = 0
+    small_from: int | None = None
     part: int = 0
     index: int = 0
     part_may_go_on: bool = True
@@ -104,15 +109,16 @@ def _out_of_place(state: RunState) -> Refusal:
 
 
 def _open(state: RunState, event: Open, limits: Limits) -> RunState:
-    if state.phase is not Phase.AWAIT_OPEN or not 1 <= event.parts <= limits.parts:
+    least, most = (1, limits.parts) if event.small_from is None else (0, limits.task_streams)
+    if state.phase is not Phase.AWAIT_OPEN or not least <= event.parts <= most:
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
-    return replace(state, phase=Phase.STREAMING, parts=event.parts)
+    return replace(state, phase=Phase.STREAMING, parts=event.parts, small_from=event.small_from)
 
 
 def _segment(state: RunState, event: Segment, limits: Limits) -> RunState:
     if state.phase is not Phase.STREAMING:
         raise _out_of_place(state)
-    goes_on = (event.part, event.index) == (state.part, state.index) and state.part_may_go_on
+    goes_on = (event.part, event.index) == (state.part, state.index) and state.part_may_go_on and state.parts > 0
     starts_next = state.index > 0 and (event.part, event.index) == (state.part + 1, 0) and event.part < state.parts
     if not (goes_on or starts_next):
         raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
@@ -120,13 +126,15 @@ def _segment(state: RunState, event: Segment, limits: Limits) -> RunState:
     if sealed < limits.segment_min_bytes:
         raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
     job_bytes = state.job_bytes + event.size
-    if sealed > limits.segment_bytes or job_bytes > limits.job_bytes:
+    is_small = state.small_from is not None and event.part >= state.small_from
+    full = limits.shuffle_segment_bytes if is_small else limits.segment_bytes
+    if sealed > full or job_bytes > limits.job_bytes:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.UNSEAL)
     return replace(
         state,
         part=event.part,
         index=event.index + 1,
-        part_may_go_on=sealed == limits.segment_bytes,
+        part_may_go_on=sealed == full,
         job_bytes=job_bytes,
     )
 
@@ -134,6 +142,7 @@ def _segment(state: RunState, event: Segment, limits: Limits) -> RunState:
 def _finish(state: RunState) -> RunState:
     if state.phase is Phase.FINISHED or state.phase is Phase.CLOSED:
         raise _out_of_place(state)
-    if state.phase is Phase.AWAIT_OPEN or state.part != state.parts - 1 or state.index == 0:
+    whole = state.part == state.parts - 1 and state.index > 0
+    if state.phase is Phase.AWAIT_OPEN or not (whole or state.parts == 0):
         raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
     return replace(state, phase=Phase.FINISHED)

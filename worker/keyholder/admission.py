@@ -7,12 +7,16 @@
     5 policy, parameters,    10 jobs left for this submitter and agency on this day
       input schemas
 
+A task of a job in parts, and the end of such a job, pass the same checks; check 5 includes the task and the plan, and
+check 10 a job of which nothing has run here yet.
+
 Every failed unwrap costs a cell and is a question about the key, so check 6 allows ten at once and one more every ten
 seconds. All of them are alike: in their Reason, and in the work done before it.
 
 Nothing is decrypted before all of them have passed. Then the keyholder opens the keys of the job and its attribution,
 which the admission in the audit trail names. Once that is on disk, one check is left: the policy must list the
-secondary recipient, which only the attribution names. Then the cell gets the keys, and so the records.
+secondary recipient, which only the attribution names, and a plan must open with the data key. Then the cell gets the
+keys, and so the records.
 """
 
 import time
@@ -32,6 +36,7 @@ from worker.keyholder.entra import SecondIdentity, VerifiedToken, require_rule
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.ledger import AuditLedger
 from worker.keyholder.policy import PolicyInForce
+from worker.keyholder.tasks import check_plan, plan_of, task_of
 from worker.keyholder.token_buckets import TokenBuckets
 from worker.records import data_classes
 from worker.suites import Suite
@@ -71,6 +76,8 @@ class AdmissionControl:
         grant = self._authorise(request, header, token, now)  # 4, 5
         planned = plan(header.operations, header.input_schemas, self._tables)
         _require_reference(grant, planned)
+        task = None if request.task is None else task_of(header, planned, request.task)
+        finish = None if request.finish is None else plan_of(header, planned, request.finish.plan)
         if wait := self._unwraps.wait(grant.submitter):  # 6
             raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=int(1000 * wait) + 1)
         key = holdings.key(header.kek_id)  # 7
@@ -79,8 +86,9 @@ class AdmissionControl:
         if not self._audit.writable():  # 8
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
         self._ledger.check(header)  # 9
-        self._ledger.check_jobs_left(grant, day=now.date())  # 10
-        return Admission(header=header, grant=grant, plan=planned, key=key, token=token)
+        if not ((task or finish) and self._ledger.is_counted(header, task=task is not None)):
+            self._ledger.check_jobs_left(grant, day=now.date())  # 10
+        return Admission(header=header, grant=grant, plan=planned, key=key, token=token, task=task, finish=finish)
 
     def authenticate(self, san: str, presented: Presented, *, now: datetime) -> VerifiedToken | None:
         """The token of check 4; None for a submitter that needs none. Raises POLICY_DENIED, and TokenRefused."""
@@ -113,8 +121,11 @@ def _require_reference(grant: Grant, planned: Plan) -> None:
 
 
 def check_opened(admission: Admission, opened: Opened) -> None:
-    """The check that needs the opened attribution. Raises Denied."""
+    """The checks that need opened keys. Raises Denied for the attribution, BAD_PARAMETERS for an altered plan."""
     admission.grant.require_secondary_recipient(opened.attribution.secondary_recipient)
+    plan = admission.task.plan if admission.task else admission.finish[1] if admission.finish else None
+    if plan is not None:
+        check_plan(plan, opened.keys[0])
 
 
 def open_keys(admission: Admission) -> Opened:

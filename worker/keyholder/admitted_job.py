@@ -4,14 +4,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.compute.registry import Plan
+from worker.compute.task_streams import TaskStreams
 from worker.errors import Refusal
-from worker.ipc.messages import Admit, Summary, Witnessed
-from worker.job import Attribution, Grant, Header
+from worker.ipc.messages import Admit, CountedPart, SealedPart, Summary, Witnessed
+from worker.job import Attribution, Grant, Header, JobPlan
 from worker.keyholder.cells import Cell
 from worker.keyholder.entra import VerifiedToken
 from worker.keyholder.holdings import HeldKey
 from worker.keyholder.lifecycle import Phase
 from worker.keyholder.references import Owner
+from worker.keyholder.tasks import AdmittedTask
 from worker.keyholder.witnesses import Agreed
 
 
@@ -25,6 +27,10 @@ class Admission:
     key: HeldKey
     token: VerifiedToken | None = None
     """The second identity of its submitter."""
+    task: AdmittedTask | None = None
+    """The task of the job that is admitted, in place of the whole job."""
+    finish: tuple[TaskStreams, JobPlan] | None = None
+    """The tasks and the plan of a job in parts that is to be finished."""
 
     @property
     def owner(self) -> Owner:
@@ -41,27 +47,16 @@ class Opened:
 
 
 @dataclass(slots=True, kw_only=True)
-class AdmittedJob:
-    """A job with a cell of its own. Only `worker.keyholder.jobs` changes it."""
+class Attempt:
+    """A job that was admitted, or a task of one."""
 
     request: Admit
     admission: Admission
-    cell: Cell
-    reference_slot: int
-    """`references.NO_SLOT` for a job without a resident reference."""
     started: float
     """time.monotonic"""
     admitted_at: datetime
-    phase: Phase = Phase.ADMITTING
-    awaited: bool = False
-    """Whether a task waits for its cell."""
     opened: Opened | Refusal | None = None
-    """Known before the admission is written, and used up when the cell gets its keys."""
-    cell_statement: Summary | None = None
-    front_statement: Witnessed | None = None
-    agreed: Agreed | None = None
-    """Once its receipt is on disk, as `receipt`."""
-    receipt: str = ""
+    """Known before the admission is written, and used up when it is."""
 
     @property
     def call(self) -> int:
@@ -77,3 +72,27 @@ class AdmittedJob:
     def source(self) -> str:
         """Address of the submitter."""
         return self.request.source
+
+
+@dataclass(slots=True, kw_only=True)
+class AdmittedJob(Attempt):
+    """A job, or a task of one, with a cell of its own. Only `worker.keyholder.jobs` changes it."""
+
+    cell: Cell
+    reference_slot: int
+    """`references.NO_SLOT` for a job without a resident reference."""
+    phase: Phase = Phase.ADMITTING
+    awaited: bool = False
+    """Whether a task waits for its cell."""
+    statement_key: bytes = field(default=b"", repr=False)
+    """Of a task: the key of its statement's proof."""
+    cell_streams: tuple[list[CountedPart], list[CountedPart]] = field(default_factory=lambda: ([], []))
+    """Of a task: the streams in and out that the cell has stated so far."""
+    front_streams: tuple[list[SealedPart], list[SealedPart]] = field(default_factory=lambda: ([], []))
+    cell_statement: Summary | None = None
+    front_statement: Witnessed | None = None
+    agreed: Agreed | None = None
+    """Once its receipt is on disk, as `receipt`."""
+    receipt: str = ""
+    response: bytes = field(default=b"", repr=False)
+    """Of a task: the answer to its caller, once its statement is signed and its event on disk."""

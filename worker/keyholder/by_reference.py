@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from worker.audit import AuditFile, JobCompleted, JobState, TicketFault, TicketRefused, claims_unverified
+from worker.audit import AuditFile, JobCompleted, TicketFault, TicketRefused, claims_unverified
 from worker.envelope import verify_header
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import BY_REFERENCE, FrontFromKeyholder, GivenUp, GiveUp, Supersede, Superseded
@@ -94,7 +94,7 @@ class ByReference:
             self._count("unverified", refusal.reason, job_id)
             return ""
         known = self._audit.entry(header.job_id)
-        if known is not None and known.header_sha384 == header.sha384 and known.state is not JobState.ENDED:
+        if known is not None and known.header_sha384 == header.sha384 and not known.state.may_begin:
             raise Refusal(Reason.ALREADY_EXISTS, stage=Stage.RECEIPT)
         if not self._lines.take(submitter.name):
             raise Refusal(Reason.OVERLOADED, stage=Stage.RECEIPT)

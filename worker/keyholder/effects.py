@@ -4,11 +4,13 @@ For the main thread. An effect that can fail is performed completely or reports 
 """
 
 import contextlib
+import os
 
-from worker.audit import AuditFile, CallsRefused, Event, JobRefused
+from worker.audit import AuditFile, CallsRefused, Event, JobEnded, JobRefused, TaskEnded
 from worker.compute.registry import STEPS
-from worker.errors import Denied, Reason, Refusal, RetryLater, Stage
-from worker.ipc import Channel, ChannelClosed
+from worker.envelope import statement_key
+from worker.errors import Reason, Refusal, RetryLater, Stage
+from worker.ipc import Channel, ChannelClosed, hand_over
 from worker.ipc.messages import (
     Admitted,
     Completed,
@@ -19,18 +21,27 @@ from worker.ipc.messages import (
     KeysReady,
     Kill,
     OpenJob,
+    Stated,
     ZygoteFromKeyholder,
 )
 from worker.keyholder.admission import check_opened, open_keys
-from worker.keyholder.admitted_job import AdmittedJob, Opened
+from worker.keyholder.admitted_job import AdmittedJob, Attempt, Opened
 from worker.keyholder.custody import Custody
-from worker.keyholder.events import job_admitted, job_completed, job_ended, witnesses_disagreed
+from worker.keyholder.events import (
+    job_admitted,
+    job_completed,
+    job_ended,
+    witnesses_disagreed,
+)
 from worker.keyholder.lifecycle import Action, Done, Effect, Failed, Refuse, WriteEnd, WriteReceipt
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
 from worker.keyholder.tally import Tally
+from worker.keyholder.task_events import task_admitted, task_completed, task_ended
+from worker.keyholder.tasks import agree_task
 from worker.keyholder.witnesses import Disagreement, agree
 from worker.log import log
+from worker.wire.v1 import worker_pb2 as pb
 
 
 class Effects:
@@ -64,11 +75,11 @@ class Effects:
             case Action.OPEN_CELL:
                 return self._open_cell(job)
             case WriteReceipt():
-                return self._write_receipt(job, effect)
+                return self._write_receipt(job, effect) if job.admission.task is None else self._state(job, effect)
             case Action.RETAIN_REFERENCE:
                 self._retain_reference(job)
             case Action.SEND_RECEIPT:
-                self.send(Completed(call=job.call, receipt=job.receipt))
+                self._send_receipt(job)
             case Action.KILL_CELL:
                 with contextlib.suppress(ChannelClosed):  # cells end with the zygote
                     self._zygote.send(Kill(cell=job.cell.number))
@@ -112,6 +123,7 @@ class Effects:
                     max_rows=job.admission.grant.rule.rows,
                     max_bytes=job.admission.grant.rule.bytes,
                     reference_slot=slot,
+                    task=job.request.task,
                 )
             )
 
@@ -121,7 +133,7 @@ class Effects:
             job.opened = open_keys(job.admission)
         except Refusal as refusal:
             job.opened = refusal
-        outcome = self.write(job_admitted(job))
+        outcome = self.write(job_admitted(job) if job.admission.task is None else task_admitted(job))
         if isinstance(outcome, Failed):
             job.opened = None
             job.cell.close_front_ends()
@@ -134,22 +146,16 @@ class Effects:
             if not isinstance(opened, Opened):
                 return Failed(opened or Refusal(Reason.INTERNAL, stage=Stage.ADMIT))
             check_opened(job.admission, opened)
+            if job.admission.task is not None:
+                job.statement_key = statement_key(opened.keys[0], header.sha384)
             cell.key_slot.put(opened.keys)
             with contextlib.suppress(ChannelClosed):  # the reason of a cell that has ended is read by `AWAIT_CELL`
                 cell.control.send(KeysReady())
-            self._front.send(
-                Admitted(
-                    call=job.call,
-                    inputs=len(header.parts),
-                    outputs=len(job.admission.plan.outputs),
-                    steps=STEPS,
-                ),
-                [cell.data_fd, cell.ring_fd],
-            )
+            self._front.send(_admitted(job), [cell.data_fd, cell.ring_fd])
         except ChannelClosed:
             return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT))
-        except Denied as denied:
-            return Failed(denied)
+        except Refusal as refusal:
+            return Failed(refusal)
         finally:
             cell.close_front_ends()
             log("admitted", correlation_id=job.correlation_id, job_id=header.job_id.hex(), cell=cell.number)
@@ -173,6 +179,33 @@ class Effects:
             self.tally.completed(header.operation_names, event)
             job.agreed, job.receipt = agreed, receipt
         return outcome
+
+    def _state(self, job: AdmittedJob, statements: WriteReceipt) -> Done | Failed:
+        """As `_write_receipt`, for a task: its statement is signed, and its digest is in the trail."""
+        task = job.admission.task
+        assert task is not None  # noqa: S101 - for the type checker
+        try:
+            agreed = agree_task(
+                job.admission.header, job.admission.plan, task, cell=statements.cell, front=statements.front
+            )
+            statement = self._signer.state(job, agreed, self._custody.holdings)
+        except Refusal as refusal:
+            return Failed(refusal)
+        except Disagreement as found:
+            return self._disagree(job, found)
+        outcome = self.write(task_completed(job, agreed, statement))
+        made = b"" if agreed.plan is None else agreed.plan.data
+        job.response = pb.RunTaskResponse(done=pb.TaskDone(statement=statement, plan=made)).SerializeToString()
+        return outcome
+
+    def _send_receipt(self, job: AdmittedJob) -> None:
+        if job.admission.task is None:
+            self.send(Completed(call=job.call, receipt=job.receipt))
+            return
+        fd = hand_over(job.response)
+        with contextlib.suppress(ChannelClosed):
+            self._front.send(Stated(call=job.call), [fd])
+        os.close(fd)
 
     def _disagree(self, job: AdmittedJob, found: Disagreement) -> Failed:
         log(
@@ -199,6 +232,11 @@ class Effects:
         )
 
     def _write_end(self, job: AdmittedJob, refusal: Refusal) -> None:
+        event = job_ended(job, refusal) if job.admission.task is None else task_ended(job, refusal)
+        self.write_end(job, event, refusal)
+
+    def write_end(self, job: Attempt, event: JobEnded | TaskEnded, refusal: Refusal) -> None:
+        """Record the end of an admitted job or task, at once or when the trail is available again."""
         log(
             "job ended",
             correlation_id=job.correlation_id,
@@ -206,7 +244,22 @@ class Effects:
             stage=refusal.stage.value,
             job_id=job.admission.header.job_id.hex(),
         )
-        event = job_ended(job, refusal)
-        self.tally.ended(job.admission.header.operation_names, event)
+        if isinstance(event, JobEnded):
+            self.tally.ended(job.admission.header.operation_names, event)
         if not self._audit.record(event):
             log("audit unavailable", correlation_id=job.correlation_id)
+
+
+def _admitted(job: AdmittedJob) -> Admitted:
+    """The numbers of parts, or of a task's streams, that its front will see."""
+    task, header = job.admission.task, job.admission.header
+    if task is None:
+        return Admitted(call=job.call, inputs=len(header.parts), outputs=len(job.admission.plan.outputs), steps=STEPS)
+    return Admitted(
+        call=job.call,
+        inputs=len(task.inputs),
+        outputs=len(task.outputs),
+        steps=STEPS,
+        small_inputs=task.small_inputs,
+        small_outputs=task.small_outputs,
+    )

@@ -30,7 +30,7 @@ from worker.errors import Denied, DeniedBy, Reason, Refusal, Stage
 from worker.ipc.messages import Admit
 from worker.job import Header
 from worker.jose import b64url
-from worker.keyholder.admitted_job import AdmittedJob, Opened
+from worker.keyholder.admitted_job import Attempt, Opened
 from worker.keyholder.entra import TokenRefused
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
@@ -48,16 +48,18 @@ def job_refused(request: Admit, header: Header | None, refusal: Refusal, *, subm
         requesting_ori=header.requesting_ori if header else None,
         purpose_code=header.purpose_code if header else None,
         token_check=refusal.check if isinstance(refusal, TokenRefused) else None,
-        denied_by=_denied_by(refusal),
-        attempt=_attempt(request),
+        denied_by=denied_by(refusal),
+        attempt=attempt(request),
     )
 
 
-def _attempt(request: Admit) -> str | None:
+def attempt(request: Admit) -> str | None:
+    """The name of the attempt of a job by reference."""
     return None if request.attempt is None else request.attempt.hex()
 
 
-def _denied_by(refusal: Refusal) -> DeniedBy | None:
+def denied_by(refusal: Refusal) -> DeniedBy | None:
+    """The rule of the policy that refused, if one did."""
     return refusal.by if isinstance(refusal, Denied) else None
 
 
@@ -83,7 +85,7 @@ def calls_refused(
     )
 
 
-def job_admitted(job: AdmittedJob) -> JobAdmitted:
+def job_admitted(job: Attempt) -> JobAdmitted:
     """The admission of a job."""
     header, grant, reference = job.admission.header, job.admission.grant, job.admission.plan.reference
     return JobAdmitted(
@@ -94,7 +96,7 @@ def job_admitted(job: AdmittedJob) -> JobAdmitted:
         source=job.source,
         originating_ori=header.originating_ori,
         requesting_ori=header.requesting_ori,
-        attribution=_attributed(job.opened),
+        attribution=attributed(job.opened),
         suite=header.suite,
         purpose_code=header.purpose_code,
         operations=header.operation_names,
@@ -103,18 +105,19 @@ def job_admitted(job: AdmittedJob) -> JobAdmitted:
         policy_sha384=grant.policy_sha384.hex(),
         resident_reference=reference.sha256.hex() if reference and reference.sha256 else None,
         entra=None if job.admission.token is None else job.admission.token.application,
-        attempt=_attempt(job.request),
+        attempt=attempt(job.request),
     )
 
 
-def _attributed(opened: Opened | Refusal | None) -> Attributed | None:
+def attributed(opened: Opened | Refusal | None) -> Attributed | None:
+    """The names in the opened attribution; None if it did not open."""
     if not isinstance(opened, Opened):
         return None
     by = opened.attribution
     return Attributed(operator_id=by.operator_id, requestor=by.requestor, secondary_recipient=by.secondary_recipient)
 
 
-def job_completed(job: AdmittedJob, volumes: Volumes, receipt: str) -> JobCompleted:
+def job_completed(job: Attempt, volumes: Volumes, receipt: str) -> JobCompleted:
     """The end of a job with its receipt."""
     header = job.admission.header
     return JobCompleted(
@@ -123,13 +126,13 @@ def job_completed(job: AdmittedJob, volumes: Volumes, receipt: str) -> JobComple
         submitter=job.admission.grant.submitter,
         requesting_ori=header.requesting_ori,
         purpose_code=header.purpose_code,
-        duration_ms=_duration_ms(job),
+        duration_ms=duration_ms(job),
         volumes=volumes,
         receipt=receipt,
     )
 
 
-def witnesses_disagreed(job: AdmittedJob, about: tuple[DisagreementAbout, ...]) -> WitnessesDisagreed:
+def witnesses_disagreed(job: Attempt, about: tuple[DisagreementAbout, ...]) -> WitnessesDisagreed:
     """Front and cell contradict each other about a job, or the cell contradicts the job itself."""
     header = job.admission.header
     return WitnessesDisagreed(
@@ -141,7 +144,7 @@ def witnesses_disagreed(job: AdmittedJob, about: tuple[DisagreementAbout, ...]) 
     )
 
 
-def job_ended(job: AdmittedJob, refusal: Refusal) -> JobEnded:
+def job_ended(job: Attempt, refusal: Refusal) -> JobEnded:
     """The end of a job without a receipt."""
     header = job.admission.header
     return JobEnded(
@@ -150,11 +153,11 @@ def job_ended(job: AdmittedJob, refusal: Refusal) -> JobEnded:
         submitter=job.admission.grant.submitter,
         requesting_ori=header.requesting_ori,
         purpose_code=header.purpose_code,
-        duration_ms=_duration_ms(job),
+        duration_ms=duration_ms(job),
         stage=refusal.stage,
         reason=refusal.reason,
         correlation_id=job.correlation_id,
-        denied_by=_denied_by(refusal),
+        denied_by=denied_by(refusal),
     )
 
 
@@ -235,5 +238,6 @@ def tpm_clock(attestation: Attestation) -> TpmClock:
     return TpmClock(clock=clock.clock, reset_count=clock.reset_count, restart_count=clock.restart_count)
 
 
-def _duration_ms(job: AdmittedJob) -> int:
+def duration_ms(job: Attempt) -> int:
+    """Milliseconds since the admission."""
     return int((time.monotonic() - job.started) * 1000)

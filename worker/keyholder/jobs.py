@@ -5,8 +5,10 @@ For the main thread.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -19,11 +21,13 @@ from worker.ipc.messages import (
     Admit,
     CellFailed,
     CellFaulted,
+    CountedStreams,
     FetchedReceipt,
     FetchReceipt,
     Presented,
     Summary,
     Witnessed,
+    WitnessedStreams,
 )
 from worker.job import Header, check_parts
 from worker.keyholder.admission import AdmissionControl
@@ -35,6 +39,7 @@ from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.effects import Effects
 from worker.keyholder.entra import TokenRefused, VerifiedToken
 from worker.keyholder.fair_queue import FairQueue
+from worker.keyholder.finishing import Finishes
 from worker.keyholder.host import HostState
 from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
 from worker.keyholder.policy import PolicyInForce
@@ -42,6 +47,8 @@ from worker.keyholder.pool import PoolLedger
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
 from worker.log import log
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +79,12 @@ class Jobs:
         delivery: DeliveryWatch,
         effects: Effects,
         refusals: Refusals,
+        finishes: Finishes,
         pool: PoolLedger | None = None,
     ) -> None:
         self._policy, self._audit, self._admission, self._custody = policy, audit, admission, custody
         self._cells, self._references, self._host, self._delivery = cells, references, host, delivery
-        self._effects, self._refusals = effects, refusals
+        self._effects, self._refusals, self._finishes = effects, refusals, finishes
         self._count, self._patience = config.worker.cells, config.limits.queue_seconds
         self._jobs: dict[int, AdmittedJob] = {}
         self._queue: FairQueue[_Waiting] = FairQueue()
@@ -125,7 +133,9 @@ class Jobs:
             self._refuse(request, header, refused)
 
     def _begin(self, request: Admit, header: Header, admission: Admission) -> None:
-        if self._cells.warm and not self._queue:
+        if admission.finish is not None:
+            self._finishes.begin(request, admission)
+        elif self._cells.warm and not self._queue:
             self._start(request, admission)
         else:
             self._wait(request, header, admission)
@@ -144,18 +154,25 @@ class Jobs:
         job = self._jobs.get(call)
         if job is not None:
             self._feed(job, Failed(refusal))
-        else:
+        elif not self._finishes.abort(call, refusal):
             self._give_up(call, refusal)
 
-    def witnessed(self, statement: Witnessed) -> None:
-        """The front's statement about a job."""
+    def witnessed(self, statement: WitnessedStreams | Witnessed) -> None:
+        """The front's statement about a job; that about a task comes in pieces, no more than it has streams."""
         job = self._jobs.get(statement.call)
         if job is None:
+            return
+        if isinstance(statement, WitnessedStreams):
+            if not _extend(job, job.front_streams, statement.inputs, statement.outputs):
+                self._feed(job, Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
             return
         if job.front_statement is not None:
             self._feed(job, Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
             return
-        job.front_statement = statement
+        inputs, outputs = (tuple(streams) for streams in job.front_streams)
+        job.front_statement = msgspec.structs.replace(
+            statement, inputs=inputs + statement.inputs, outputs=outputs + statement.outputs
+        )
         self._vouched(job)
 
     def end_of_key(self, kek_id: str, reason: Reason) -> None:
@@ -163,6 +180,7 @@ class Jobs:
         for job in list(self._jobs.values()):
             if job.admission.header.kek_id == kek_id:
                 self._feed(job, Failed(Refusal(reason, stage=Stage.COMPUTE)))
+        self._finishes.end_of_key(kek_id, reason)
 
     def end_unauthorised(self) -> None:
         """End the jobs that the policy in force would not admit, those that wait and those that run."""
@@ -175,6 +193,11 @@ class Jobs:
             refusal = self._unauthorised(job.request, admission.header, admission.plan, admission.token)
             if refusal is not None:
                 self._feed(job, Failed(_while_running(refusal)))
+        if (finishing := self._finishes.current) is not None:
+            admission = finishing.admission
+            refusal = self._unauthorised(finishing.request, admission.header, admission.plan, admission.token)
+            if refusal is not None:
+                self._finishes.abort(finishing.call, _while_running(refusal))
 
     def _unauthorised(self, request: Admit, header: Header, plan: Plan, token: VerifiedToken | None) -> Refusal | None:
         try:
@@ -197,6 +220,7 @@ class Jobs:
         """End every job."""
         for job in list(self._jobs.values()):
             self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
+        self._finishes.end_all()
 
     def fetch_receipt(self, request: FetchReceipt) -> None:
         """Send the receipt of the caller's own job. Another's job, an unknown and an unfinished one look the same."""
@@ -219,7 +243,8 @@ class Jobs:
 
     def _check(self, request: Admit, header: Header) -> Admission:
         self._delivery.require()
-        check_parts(header)
+        if request.task is None and request.finish is None:
+            check_parts(header)
         return self._admission.check(request, header, holdings=self._custody.holdings, now=datetime.now(UTC))
 
     def _wait(self, request: Admit, header: Header, admission: Admission) -> None:
@@ -295,6 +320,10 @@ class Jobs:
     async def _hear_cell(self, job: AdmittedJob) -> None:
         try:
             message, _ = await job.cell.control.receive_async()
+            while isinstance(message, CountedStreams):
+                if not _extend(job, job.cell_streams, message.inputs, message.outputs):
+                    raise ChannelClosed
+                message, _ = await job.cell.control.receive_async()
         except ChannelClosed:
             self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
             return
@@ -305,13 +334,26 @@ class Jobs:
             case CellFailed(reason=reason, stage=stage, denied_by=limit):
                 self._feed(job, Failed(Denied(limit, stage=stage) if limit else Refusal(reason, stage=stage)))
             case Summary():
-                job.cell_statement = message
+                inputs, outputs = (tuple(streams) for streams in job.cell_streams)
+                job.cell_statement = msgspec.structs.replace(
+                    message, inputs=inputs + message.inputs, outputs=outputs + message.outputs
+                )
                 self._vouched(job)
 
     def _vouched(self, job: AdmittedJob) -> None:
         """Go on once both witnesses have made their statements, in whichever order."""
         if job.cell_statement is not None and job.front_statement is not None:
             self._feed(job, Vouched(job.cell_statement, job.front_statement))
+
+
+def _extend(job: AdmittedJob, streams: tuple[list[T], list[T]], inputs: Sequence[T], outputs: Sequence[T]) -> bool:
+    """Whether a job still has so many streams, which are then added: only a task has any."""
+    task = job.admission.task
+    for known, more, most in zip(streams, (inputs, outputs), (task.inputs, task.outputs) if task else (), strict=False):
+        if len(known) + len(more) > len(most):
+            return False
+        known.extend(more)
+    return task is not None
 
 
 def _while_running(refusal: Refusal) -> Refusal:

@@ -35,9 +35,12 @@ from worker.ipc.messages import (
     PreparePolicy,
     ReferenceWiped,
     RefusedCalls,
+    StatementData,
+    StatementsDone,
     Supersede,
     SupervisorFromKeyholder,
     Witnessed,
+    WitnessedStreams,
     ZygoteFromKeyholder,
 )
 from worker.job import Policy
@@ -50,6 +53,7 @@ from worker.keyholder.custody import Custody
 from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.effects import Effects
 from worker.keyholder.entra import SecondIdentity
+from worker.keyholder.finishing import Finishes
 from worker.keyholder.holdings import Dropped
 from worker.keyholder.host import HostState
 from worker.keyholder.jobs import Jobs
@@ -113,6 +117,7 @@ class Keyholder:
             send=self._effects.send,
             refuse=self._effects.refuse,
         )
+        self._finishes = Finishes(effects=self._effects, signer=signer, custody=custody)
         self._jobs = self._make_jobs(config, tables, pool)
         self._reload = PolicyReload(config, policy, audit, self._policy_changed)
         second.follow(policy.now)
@@ -140,6 +145,7 @@ class Keyholder:
             delivery=self._delivery,
             effects=self._effects,
             refusals=self._refusals,
+            finishes=self._finishes,
             pool=pool,
         )
 
@@ -205,8 +211,10 @@ class Keyholder:
             match message:
                 case Admit():
                     self._jobs.admit(message)
-                case Witnessed():
+                case WitnessedStreams() | Witnessed():
                     self._jobs.witnessed(message)
+                case StatementData() | StatementsDone():
+                    self._finishes.hear(message)
                 case Abort(call=call, reason=reason, stage=stage):
                     self._jobs.abort(call, Refusal(reason, stage=stage))
                 case FetchReceipt():

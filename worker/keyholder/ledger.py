@@ -3,6 +3,7 @@
     the ledger has the job as      same header digest    other header digest
     unknown                        may begin             may begin
     ended without a receipt        may begin again       REPLAYED
+    tasks of it ran here           may begin             REPLAYED
     admitted, no end yet           ALREADY_EXISTS        REPLAYED
     completed                      ALREADY_EXISTS        REPLAYED
 
@@ -66,6 +67,11 @@ class AuditLedger:
             raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
         decide(self._audit.entry(header.job_id), header.sha384)
 
+    def is_counted(self, header: Header, *, task: bool) -> bool:
+        """Whether a job in parts counts already among those of a day: its first task here, or its first end, counts."""
+        entry = self._audit.entry(header.job_id)
+        return entry is not None and (task or entry.state is JobState.IN_PARTS)
+
     def check_jobs_left(self, grant: Grant, *, day: date) -> None:
         """Return if one more job of this submitter and agency may be admitted on this UTC day, else raise Denied."""
         grant.require_job_left(self._audit.admitted(day=day, submitter=grant.submitter, ori=grant.requesting_ori))
@@ -77,5 +83,5 @@ def decide(known: JobEntry | None, header_sha384: bytes) -> None:
         return
     if known.header_sha384 != header_sha384:
         raise Refusal(Reason.REPLAYED, stage=Stage.ADMIT)
-    if known.state is not JobState.ENDED:
+    if not known.state.may_begin:
         raise Refusal(Reason.ALREADY_EXISTS, stage=Stage.ADMIT)

@@ -12,34 +12,40 @@ from functools import partial
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import UNSET, UnsetType
 
 from worker.audit import (
     FIRST_PREVIOUS,
     WITNESSES,
     Claims,
     CryptoModule,
+    Facts,
     JobCompleted,
+    TasksClaim,
     TrailCheckpoint,
     Transport,
     claims_unverified,
     receipt_sha384,
     sign,
+    sign_statement,
     utc_hundredths,
 )
 from worker.audit.checkpoint import origin_of, sign_checkpoint
 from worker.audit.failures import FailureClaims, sign_failure
 from worker.audit.merkle import Frontier
 from worker.config import Config
+from worker.envelope import statement_proof
 from worker.errors import Refusal, Stage, StartupError
 from worker.fips import CryptoModule as LoadedModule
 from worker.fips import Mode
 from worker.job import Header
 from worker.jose import SigningKey, b64url, public_jwk, thumbprint
-from worker.keyholder.admitted_job import AdmittedJob
+from worker.keyholder.admitted_job import AdmittedJob, Attempt
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.events import tpm_clock
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.host import HostState
+from worker.keyholder.tasks import AgreedTask
 from worker.keyholder.witnesses import Agreed
 from worker.pairs import SigningPair
 
@@ -101,6 +107,15 @@ class ReceiptSigner:
             ),
             simulated=simulated,
         )
+        self._facts = partial(
+            Facts,
+            version=1,
+            worker=config.worker.id,
+            region=config.worker.region,
+            config_sha384=config.sha384,
+            code_sha384=code_sha384.hex(),
+            simulated=simulated,
+        )
         self._failures = partial(
             FailureClaims,
             version=1,
@@ -113,7 +128,7 @@ class ReceiptSigner:
         self._sequence = claims_unverified(last.receipt).sequence if last else 0
         self._previous = receipt_sha384(last.receipt) if last else FIRST_PREVIOUS
 
-    def sign(self, job: AdmittedJob, agreed: Agreed, holdings: Holdings) -> str:
+    def sign(self, job: Attempt, agreed: Agreed, holdings: Holdings, *, tasks: TasksClaim | UnsetType = UNSET) -> str:
         """The receipt of a job that is about to complete. It counts once `issued` was called.
 
         Raises at COMMIT the holdings' Reason if the evidence has expired meanwhile.
@@ -152,8 +167,42 @@ class ReceiptSigner:
             host_profile=self._host.profile,
             tpm=tpm_clock(attestation),
             audit_anchor=self._anchor.value,
+            tasks=tasks,
         )
         return sign(claims, self._private)
+
+    def state(self, job: AdmittedJob, agreed: AgreedTask, holdings: Holdings) -> str:
+        """The statement of a task that is about to complete. Raises as `sign` does."""
+        attestation, task = holdings.evidence(), job.admission.task
+        if attestation is None or task is None:
+            raise Refusal(holdings.why(), stage=Stage.COMMIT)
+        header = job.admission.header
+        facts = self._facts(
+            receipt_jwk=self.public_jwk,
+            job_id=header.job_id.hex(),
+            header_sha384=header.sha384.hex(),
+            plan_sha384=task.plan_sha384.hex(),
+            made_plan_sha384=UNSET if agreed.plan is None else agreed.plan.sha384.hex(),
+            stage=task.stage.name,
+            task=task.number,
+            attempt=(job.request.attempt or b"").hex(),
+            parts_in=agreed.parts_in,
+            streams_in=agreed.streams_in,
+            streams_out=agreed.streams_out,
+            parts_out=agreed.parts_out,
+            rows_in=agreed.rows_in,
+            rows_out=agreed.rows_out,
+            rows_status=agreed.rows_status,
+            subjects_out=agreed.subjects_out,
+            started=utc_hundredths(job.admitted_at),
+            ended=utc_hundredths(job.admitted_at + timedelta(seconds=time.monotonic() - job.started)),
+            tee=attestation.verdict.tee,
+            evidence_sha384=attestation.evidence.sha384.hex(),
+            maa_token_sha384=attestation.token.sha384.hex(),
+            policy_sha384=job.admission.grant.policy_sha384.hex(),
+            host_profile=self._host.profile,
+        )
+        return sign_statement(facts, statement_proof(job.statement_key, facts.encoded()), self._private)
 
     def sign_failure(
         self,

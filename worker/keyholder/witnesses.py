@@ -27,7 +27,8 @@ from worker.jose import parse_recipient
 from worker.wire.v1 import worker_pb2 as pb
 
 _RESULT, _ROW_STATUS = 0, 1  # part numbers
-_CHRI: Final = "chri_"
+CHRI: Final = "chri_"
+"""How the ids of schemas with criminal history begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ def agree(header: Header, plan: Plan, *, worker_id: str, cell: Summary, front: W
             rows_out=rows_out,
             bytes_in=sum(part.counted.bytes for part in front.inputs),
             bytes_out=sum(part.counted.bytes for part in front.outputs),
-            chri_rows_out=rows_out if plan.outputs[_RESULT].schema.schema_id.startswith(_CHRI) else 0,
+            chri_rows_out=rows_out if plan.outputs[_RESULT].schema.schema_id.startswith(CHRI) else 0,
             subjects_out=next(subjects, rows_out),
         ),
     )
@@ -73,7 +74,8 @@ def agree(header: Header, plan: Plan, *, worker_id: str, cell: Summary, front: W
 def _differences(
     header: Header, plan: Plan, worker_id: str, cell: Summary, front: Witnessed
 ) -> Iterator[DisagreementAbout]:
-    own = _result_header(header, plan, worker_id, cell.result_header)
+    listed = [OutputPart(name=part.name, schema=part.schema.schema_id) for part in plan.outputs]
+    own = own_result_header(header, listed, worker_id, cell.result_header)
     if own is None or own != cell.result_header or sha384(own) != front.result_header_sha384:
         yield "result_header"
     inputs = _same(len(header.parts), cell.inputs, front.inputs)
@@ -90,7 +92,7 @@ def _same(parts: int, cell: Sequence[CountedPart], front: Sequence[SealedPart]) 
     return len(cell) == parts and list(cell) == [part.counted for part in front]
 
 
-def _result_header(header: Header, plan: Plan, worker_id: str, theirs: bytes) -> bytes | None:
+def own_result_header(header: Header, outputs: Sequence[OutputPart], worker_id: str, theirs: bytes) -> bytes | None:
     """The result header of this job around the wrapped keys of the cell's; None if they cannot be that."""
     try:
         keys = [each.wrapped_dek for each in pb.ResultHeader.FromString(theirs).recipients]
@@ -99,7 +101,6 @@ def _result_header(header: Header, plan: Plan, worker_id: str, theirs: bytes) ->
     recipients = [parse_recipient(each.jwk, header.suite) for each in header.recipients]
     if [len(key) for key in keys] != [wrapped_result_key_bytes(each) for each in recipients]:
         return None
-    outputs = [OutputPart(name=part.name, schema=part.schema.schema_id) for part in plan.outputs]
     return result_header(header, worker_id=worker_id, outputs=outputs, wrapped_keys=keys)
 
 
@@ -113,12 +114,12 @@ def _possible(header: Header, plan: Plan, cell: Summary) -> bool:
     shards = cell.inputs[len(header.inputs) - 1 :]
     counts, rows = (shards, *((part,) for part in cell.outputs)), (cell.rows_in, *cell.rows_out)
     return all(
-        n * schema.least_row_bits <= 8 * _plain_bytes(parts)
+        n * schema.least_row_bits <= 8 * plain_bytes(parts)
         for n, schema, parts in zip(rows, schemas, counts, strict=True)
     )
 
 
-def _plain_bytes(parts: Sequence[CountedPart]) -> int:
+def plain_bytes(parts: Sequence[CountedPart]) -> int:
     """Bytes of plaintext in the parts of a table."""
     return sum(part.bytes - FLOE_HEADER_BYTES - OVERHEAD_BYTES * part.segments for part in parts)
 

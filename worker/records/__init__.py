@@ -15,7 +15,7 @@ from worker.records.schemas import (
     tagged,
 )
 from worker.records.status import ROW_STATUS, ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, Status
-from worker.records.stream import END_OF_STREAM, RESERVE_BYTES, StreamReader, StreamWriter, window_bytes
+from worker.records.stream import END_OF_STREAM, RESERVE_BYTES, StreamReader, StreamWriter, carrying, window_bytes
 
 __all__ = [
     "END_OF_STREAM",
@@ -35,6 +35,7 @@ __all__ = [
     "Status",
     "StreamReader",
     "StreamWriter",
+    "carrying",
     "check_schema",
     "columns",
     "data_classes",

@@ -9,12 +9,14 @@ Invariants:
 * Compression, dictionaries, types outside all schemas, big-endian data and the pre-1.0 framing are refused.
 * The header gives all sizes before the body arrives; a message that cannot fit is LIMIT_EXCEEDED at once, so `free` is
   never empty while a legal message is incomplete and `batches` has been drained.
-* A stream is complete only with its end marker and nothing after it: truncation is a failure of its own.
+* A stream is complete only with its end marker and nothing after it, but zeros where it is padded: truncation is a
+  failure of its own.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from worker.errors import Reason, Refusal, Stage
@@ -26,6 +28,7 @@ MAX_HEADER_BYTES: Final = 256 * 1024  # of one message: 26 B a buffer and the na
 RESERVE_BYTES: Final = 1 << 20  # the largest piece a caller writes at once: one FLOE segment
 _CONTINUATION: Final = b"\xff\xff\xff\xff"  # Arrow columnar format, "Encapsulated message format"
 _PREFIX_BYTES: Final = 8
+_CARRIED: Final = b"cji.records"
 END_OF_STREAM: Final = _CONTINUATION + bytes(4)
 
 T = TypeVar("T")
@@ -59,7 +62,22 @@ class StreamReader:
     drained `batches()`.
     """
 
-    def __init__(self, window: memoryview, *, max_batch_rows: int, max_batch_bytes: int) -> None:
+    def __init__(
+        self,
+        window: memoryview,
+        *,
+        max_batch_rows: int,
+        max_batch_bytes: int,
+        only: pa.Schema | None = None,
+        padded: bool = False,
+    ) -> None:
+        """`only`: the one schema that is accepted, in place of any with the types of records; metadata included.
+
+        With it, the stream may carry the schema of the records that it was made from (`carrying`).
+        """
+        self._only, self._padded = only, padded
+        self.carried: bytes | None = None
+        """The schema that the stream carries, once `schema` is known."""
         self._window = window.cast("B")
         if self._window.readonly or pa.py_buffer(self._window).address % _PREFIX_BYTES:
             raise ValueError("the window must be writable and 8-byte aligned")
@@ -108,7 +126,8 @@ class StreamReader:
         """Consume one complete message; None when the next one is incomplete, or after the end marker."""
         available = self._end - self._start
         if self._ended and available:
-            raise malformed()
+            self._skip_padding()
+            return None
         if available < _PREFIX_BYTES:
             self._make_room(_PREFIX_BYTES)
             return None
@@ -139,6 +158,12 @@ class StreamReader:
         self._start += needed
         return header.kind, message
 
+    def _skip_padding(self) -> None:
+        rest = self._window[self._start : self._end]
+        if not self._padded or np.frombuffer(rest, np.uint8).any():
+            raise malformed()
+        self._start = self._end = 0
+
     def _make_room(self, needed: int) -> None:
         """Ensure room for a message of `needed` bytes at `_start` and for the caller's next piece."""
         if needed > len(self._window):
@@ -152,9 +177,14 @@ class StreamReader:
             self._window[:tail] = self._window[self._start : self._end]
             self._start, self._end = 0, tail
 
-    @staticmethod
-    def _read_schema(message: pa.Buffer) -> pa.Schema:
+    def _read_schema(self, message: pa.Buffer) -> pa.Schema:
         schema = _ask_arrow(lambda: pa.ipc.read_schema(message))
+        if self._only is not None:
+            metadata = dict(schema.metadata or {})
+            self.carried = metadata.pop(_CARRIED, None)
+            if not schema.with_metadata(metadata or None).equals(self._only, check_metadata=True):
+                raise malformed()
+            return self._only
         names = _ask_arrow(lambda: schema.names)
         if any(field.type not in TYPES for field in schema) or len(set(names)) != len(names):
             raise malformed()
@@ -181,6 +211,11 @@ def _is_ascii_text(column: pa.Array) -> bool:
         return False
     _, data = text(column)
     return bool(data.max(initial=0) < 0x80)
+
+
+def carrying(schema: pa.Schema, records: pa.Schema) -> pa.Schema:
+    """The schema of a stream that carries the schema of the records that it was made from."""
+    return schema.with_metadata({**(schema.metadata or {}), _CARRIED: records.serialize().to_pybytes()})
 
 
 class StreamWriter:

@@ -7,8 +7,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from worker.errors import Refusal
 from worker.job import LIMITS, Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
 
-FIRST, FULL = LIMITS.floe_header_bytes, LIMITS.segment_bytes
-SIZES = st.sampled_from([0, 31, 32, 73, 74, 105, 106, 1000, FULL - 1, FULL, FULL + 1, FULL + 73, FULL + 74, FULL + 75])
+FIRST, FULL, SMALL = LIMITS.floe_header_bytes, LIMITS.segment_bytes, LIMITS.shuffle_segment_bytes
+_SMALL = (SMALL - 1, SMALL, SMALL + 1, SMALL + 74, SMALL + 75)
+_FULL = (FULL - 1, FULL, FULL + 1, FULL + 73, FULL + 74, FULL + 75)
+SIZES = st.sampled_from([0, 31, 32, 73, 74, 105, 106, 1000, *_SMALL, *_FULL])
 
 
 def legal(taken: list[Event]) -> bool:
@@ -16,7 +18,10 @@ def legal(taken: list[Event]) -> bool:
     if not taken:
         return True
     opened, rest = taken[0], taken[1:]
-    if not isinstance(opened, Open) or not 1 <= opened.parts <= LIMITS.parts:
+    if not isinstance(opened, Open):
+        return False
+    is_task = opened.small_from is not None
+    if not (0 <= opened.parts <= LIMITS.task_streams if is_task else 1 <= opened.parts <= LIMITS.parts):
         return False
     ends = [i for i, event in enumerate(rest) if not isinstance(event, Segment)]
     segments = [event for event in rest if isinstance(event, Segment)]
@@ -31,11 +36,12 @@ def legal(taken: list[Event]) -> bool:
     used = [part for part in parts if part]
     if parts[: len(used)] != used or (tail and len(used) != opened.parts):
         return False
-    for part in used:
+    for number, part in enumerate(used):
+        full = SMALL if opened.small_from is not None and number >= opened.small_from else FULL
         sealed = [s.size - (FIRST if i == 0 else 0) for i, s in enumerate(part)]
         if [s.index for s in part] != list(range(len(part))):
             return False
-        if any(n != FULL for n in sealed[:-1]) or not 32 <= sealed[-1] <= FULL:
+        if any(n != full for n in sealed[:-1]) or not 32 <= sealed[-1] <= full:
             return False
     return True
 
@@ -57,9 +63,9 @@ class RunMachine(RuleBasedStateMachine):
         self.taken.append(event)
         assert legal(self.taken)
 
-    @rule(parts=st.integers(0, 18))
-    def open(self, parts: int) -> None:
-        self.feed(Open(parts=parts))
+    @rule(parts=st.integers(0, 18), small_from=st.none() | st.integers(0, 3))
+    def open(self, parts: int, small_from: int | None) -> None:
+        self.feed(Open(parts=parts, small_from=small_from))
 
     @rule(part=st.integers(0, 3), index=st.integers(0, 4), size=SIZES)
     def any_segment(self, part: int, index: int, size: int) -> None:

@@ -1,5 +1,6 @@
 """`cji-simulator`: the services with or without a worker, their faults, the demo, and `cji` for their roots."""
 
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -12,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from attestation import Trust
+from cji_simulator.cluster import ClusterError
+from cji_simulator.cluster_demo import run_cluster
 from cji_simulator.demo import run_demo
 from cji_simulator.fault_cli import fault, opened, state_option
 from cji_simulator.faults import CATALOGUE
@@ -170,6 +173,36 @@ def demo(folder: Path) -> None:
     try:
         run_demo(folder, Console(highlight=False))
     except (SimulationError, WorkerDied, ClientError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".demo/cluster"),
+    show_default=True,
+    help="Folder for everything that it creates; what is there from before is removed.",
+)
+@click.option("--nodes", type=click.IntRange(1, 16), default=3, show_default=True, help="Number of workers.")
+@click.option("--cells", type=click.IntRange(1, 16), default=1, show_default=True, help="Tasks at the same time, each.")
+@click.option("--cell-memory", "cell_mib", type=click.IntRange(128, 65536), default=160, show_default=True, help="MiB.")
+@click.option("--rows", type=click.IntRange(1), default=20_000, show_default=True, help="Rows of made-up people.")
+@click.option("--shards", type=click.IntRange(2, 1024), default=4, show_default=True, help="Shards of the records.")
+@click.option("--run/--no-run", "runs", default=False, show_default=True, help="Run the job at once, then stop.")
+def cluster(folder: Path, nodes: int, cells: int, cell_mib: int, rows: int, shards: int, *, runs: bool) -> None:
+    """Start a pool of workers and the engine, submit a job with `link` in shards, and print how to run it.
+
+    \b
+    Example:
+      cji-simulator cluster --nodes 3
+    In another terminal, the command that it prints:
+      .engine/bin/cji-cluster run tls://127.0.0.1:... --job ... --header-sha384 ...
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        run_cluster(folder, nodes=nodes, cells=cells, cell_mib=cell_mib, rows=rows, shards=shards, runs=runs)
+    except (SimulationError, WorkerDied, ClusterError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -4,10 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
-from worker.audit import AuditFile
+from worker.audit import GENESIS, AuditFile, Event, JobState, TaskAdmitted, append_record
+from worker.errors import StartupError
 
 START = datetime(2026, 11, 24, 23, 59, 59, 990_000, tzinfo=UTC)
 DAY = START.date()
@@ -46,3 +48,49 @@ def test_a_day_ends_at_midnight_in_utc_and_is_kept_for_31_days(tmp_path: Path) -
     ledger_of(path).unlink()
     with opened() as trail:  # built again from the trail
         assert [counted(trail, DAY + timedelta(days=n)) for n in (0, 1, 31, 32)] == [0, 1, 1, 1]
+
+
+def task(job_id: bytes, header_sha384: bytes = bytes(48)) -> TaskAdmitted:
+    """The admission of a task of the job that `audit_events.admitted` admits."""
+    job = audit_events.admitted(job_id, header_sha384)
+    shared = {name: getattr(job, name) for name in TaskAdmitted.__struct_fields__ if hasattr(job, name)}
+    place = {"plan_sha384": "0" * 96, "stage_name": "count", "task": 0, "attempt": "ab" * 16}
+    return TaskAdmitted(**{**shared, **place})
+
+
+def test_a_job_in_parts_counts_once_on_a_worker(tmp_path: Path) -> None:
+    first, second = bytes([1]) * 16, bytes([2]) * 16
+
+    def counted() -> int:
+        return trail.admitted(day=DAY, submitter="metro-pd", ori="WI0130000")
+
+    with AuditFile(tmp_path / "audit", worker="w", clock=lambda: START) as trail:
+        for _ in range(3):
+            trail.append(task(first))
+        assert counted() == 1
+        entry = trail.entry(first)
+        assert entry is not None
+        assert (entry.state, entry.state.may_begin) == (JobState.IN_PARTS, True)
+        trail.append(audit_events.admitted(first, bytes(48)))
+        assert counted() == 1
+        entry = trail.entry(first)
+        assert entry is not None
+        assert not entry.state.may_begin
+        trail.append(audit_events.admitted(second, bytes(48)))  # one whose tasks ran elsewhere
+        assert counted() == 2
+
+
+@pytest.mark.parametrize("digest", [bytes(48), b"x" * 48])
+def test_a_trail_with_a_task_out_of_order_is_refused(tmp_path: Path, digest: bytes) -> None:
+    """After the admission of the whole job, or under another header, a task cannot be admitted."""
+    job_id = bytes([1]) * 16
+    head, lines = GENESIS, list[bytes]()
+    events: list[Event] = (
+        [task(job_id), task(job_id, digest)] if any(digest) else [audit_events.admitted(job_id, digest), task(job_id)]
+    )
+    for event in events:
+        head, line = append_record(event, head=head, time="2026-11-24T23:59:59.99Z", worker="w")
+        lines.append(line)
+    (tmp_path / "audit").write_bytes(b"".join(lines))
+    with pytest.raises(StartupError, match="out of order"):
+        AuditFile(tmp_path / "audit", worker="w", clock=lambda: START)

@@ -11,7 +11,7 @@ import pytest
 from tests.support.refusals import refused
 from worker.compute.registry import OPERATIONS, STEPS
 from worker.errors import Reason, Stage
-from worker.front.run import JobStream
+from worker.front.job_stream import JobStream
 from worker.ipc import Channel, ChannelClosed, Ring
 from worker.ipc.messages import Admitted, ProgressMade
 from worker.wire.v1 import worker_pb2 as pb

@@ -8,6 +8,7 @@ import pytest
 from tests.support.refusals import refused
 from worker.errors import Reason, Stage
 from worker.front.witness import Witness
+from worker.ipc.messages import CHUNK
 from worker.job import LIMITS
 
 HEADER = bytes(LIMITS.floe_header_bytes)
@@ -93,3 +94,51 @@ def test_no_statement_before_every_output_is_complete() -> None:
     witness.sent(0, 0, view(HEADER, LAST))
     with refused(Reason.CELL_FAILED):
         witness.statement(1)
+
+
+SMALL = b"\xff\xff\xff\xff" + bytes(LIMITS.shuffle_segment_bytes - 4)
+
+
+def of_task(*, inputs: int = 1, outputs: int = 3, small: int = 2) -> Witness:
+    witness = Witness(inputs=inputs, outputs=outputs, small_outputs=small)
+    witness.opened(b"")
+    return witness
+
+
+def test_a_task_has_small_segments_and_no_header() -> None:
+    witness = of_task()
+    assert [witness.is_small(part) for part in range(3)] == [True, True, False]
+    assert not witness.sent(0, 0, view(HEADER, SMALL))
+    assert not witness.sent(2, 0, view(HEADER, FULL))
+    with refused(Reason.CELL_FAILED):
+        of_task().sent(0, 0, view(HEADER, FULL))
+    with refused(Reason.CELL_FAILED):
+        of_task().sent(2, 0, view(HEADER, SMALL))
+    with refused(Reason.CELL_FAILED):
+        Witness(inputs=1, outputs=1, small_outputs=1).opened(b"header")
+    with refused(Reason.CELL_FAILED):
+        Witness(inputs=1, outputs=1, small_outputs=1).sent(0, 0, view(HEADER, LAST))
+
+
+def test_the_statement_about_a_task_comes_in_pieces() -> None:
+    witness = of_task(inputs=2 * CHUNK + 1, outputs=CHUNK + 2, small=CHUNK + 2)
+    for part in range(2 * CHUNK + 1):
+        witness.received(part, view(HEADER, LAST, part.to_bytes(16, "big")))
+    witness.finished = True
+    for part in range(CHUNK + 2):
+        assert witness.sent(part, 0, view(HEADER, LAST))
+    pieces = witness.streams(5)
+    assert [(len(piece.inputs), len(piece.outputs)) for piece in pieces] == [(CHUNK, CHUNK), (CHUNK, 2), (1, 0)]
+    assert len({part.counted.tags_sha256 for piece in pieces for part in piece.inputs}) == 2 * CHUNK + 1
+    last = witness.statement(5)
+    assert (last.call, last.inputs, last.outputs) == (5, (), ())
+    assert complete().streams(7) == []
+
+
+def test_a_task_without_any_stream() -> None:
+    witness = of_task(inputs=0, outputs=0, small=0)
+    with refused(Reason.CELL_FAILED):
+        witness.streams(1)
+    witness.finished = True
+    assert witness.streams(1) == []
+    assert witness.statement(1).inputs == ()

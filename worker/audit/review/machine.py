@@ -150,6 +150,11 @@ class Machine:
         detail = f"about {', '.join(line.event.about)}; job {line.event.job_id}"
         line.see("witnesses_disagreed", line.event.submitter, detail=detail)
 
+    def _statements(self, line: "_Line") -> None:
+        event = line.event
+        detail = f"about {event.about}; job {event.job_id}"
+        line.see("statements_refused", event.submitter, detail=detail)
+
     def _poisoned(self, line: "_Line") -> None:
         event = line.event
         detail = f"{event.reason} at {event.stage} after {event.tries} tries; job {event.job_id}"
@@ -209,6 +214,10 @@ HANDLERS: Final[dict[str, Callable[[Machine, _Line], None]]] = {
     "witnesses_disagreed": Machine._disagreed,
     "reference_retained": Machine._nothing,
     "reference_dropped": Machine._nothing,
+    "task_admitted": Machine._nothing,
+    "task_completed": Machine._nothing,
+    "task_ended": Machine._nothing,
+    "statements_refused": Machine._statements,
     "attempt_superseded": Machine._nothing,
     "ticket_poisoned": Machine._poisoned,
     "ticket_refused": Machine._ticket,

@@ -25,6 +25,7 @@ from worker.audit.events import (
     WitnessesDisagreed,
 )
 from worker.audit.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
+from worker.audit.task_events import StatementsRefused, TaskAdmitted, TaskCompleted, TaskEnded
 from worker.audit.worker_events import (
     DeliveryOverdue,
     DeliveryResumed,
@@ -250,6 +251,10 @@ MEANINGS: Final[Mapping[type[Event], Meaning]] = {
     ReferenceRetained: _entity(
         _A.CREATE, _S.INFORMATIONAL, "Reference retained in secret memory", asim="Create", **_REFERENCE
     ),
+    TaskAdmitted: _job(_A.CREATE, _S.INFORMATIONAL, "Success", "Task of a job admitted"),
+    TaskCompleted: _job(_A.COMPLETE, _S.INFORMATIONAL, "Success", "Task of a job completed"),
+    TaskEnded: _job(_A.END, _S.LOW, "Failure", "Task ended without a statement", asim="Terminate"),
+    StatementsRefused: _finding(_S.HIGH, "Statements of tasks do not make their job", noun="job", object="@job_id"),
     AttemptSuperseded: _entity(
         _A.UPDATE, _S.LOW, "Receipt of an attempt superseded", noun="receipt", object="@receipt_sha384", asim="Set"
     ),

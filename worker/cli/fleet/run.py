@@ -36,7 +36,12 @@ def run(config: Path) -> None:
         settings = load(config)
         found = settings.fleet
         fleet = Fleet(settings, identity=managed_identity)
-        confine(read=(found.ca_file or SYSTEM_ROOTS,), write=(found.state,), urls=(found.blob_url, found.queue_url))
+        confine(
+            read=(found.ca_file or SYSTEM_ROOTS,),
+            write=(found.state,),
+            urls=(found.blob_url, found.queue_url),
+            accepts=found.tasks_socket is not None,
+        )
         signal.signal(signal.SIGTERM, lambda *_: fleet.stop())
         signal.signal(signal.SIGINT, lambda *_: fleet.stop())
         fleet.run()

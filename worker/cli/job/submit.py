@@ -30,6 +30,7 @@ from worker.client.saved import load_job, save_job
 @OPERATION
 @PROFILE
 @QUIET
+@click.option("--in-parts", is_flag=True, help="Send no ticket: `cji-cluster run` runs the job on many machines.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 @explained
@@ -42,12 +43,16 @@ def submit(
     op: str | None,
     profile_file: Path,
     quiet: bool,
+    in_parts: bool,
     as_json: bool,
 ) -> None:
     """Seal the records of IN into a folder and submit the job by reference: parts to Blob Storage, then a ticket.
 
     Without IN, the job in the folder is submitted, or continued where it stopped. A job whose ticket was sent is not
     sent again. Keep the folder: `cji job fetch` needs it. It contains nothing that opens the records.
+
+    With --in-parts no ticket is sent. Seal the records in shards, and give the job's id and the SHA-384 of its header
+    to whoever runs `cji-cluster`.
 
     \b
     Examples:
@@ -71,7 +76,7 @@ def submit(
         with shown(console) as steps:
             job = save_job(sealed, prepared.inputs, folder, submitter=profile.submitter(), progress=steps)
     with shown(console) as steps:
-        client.submit(job, progress=steps)
+        client.submit(job, in_parts=in_parts, progress=steps)
     header = job.header
     if as_json:
         click.echo(
@@ -86,6 +91,8 @@ def submit(
         )
     elif not quiet:
         click.echo(f"job      {header.job_id.hex()}")
+        if in_parts:
+            click.echo(f"header   {header.sha384.hex()}")
         click.echo(f"folder   {folder}")
         click.echo(f"expires  {header.not_after.isoformat()}")
 

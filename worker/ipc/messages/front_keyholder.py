@@ -7,7 +7,9 @@ from msgspec import Meta
 
 from worker.errors import Reason, Stage
 from worker.ipc.messages.base import Beat, Message
-from worker.ipc.messages.parts import Presented, SealedParts, Sha384, Transport
+from worker.ipc.messages.parts import FinishOrder, Presented, SealedChunk, SealedParts, Sha384, TaskOrder, Transport
+
+STATEMENT_CHUNK: Final = 64 << 10
 
 MAX_TRIES: Final = 1000
 """Of a ticket."""
@@ -18,6 +20,7 @@ AttemptName = Annotated[bytes, Meta(min_length=16, max_length=16)]
 class Admit(Message, frozen=True, kw_only=True):
     """Run this job. `submitter` is the URI SAN of the client certificate, `source` the caller's address.
 
+    With `task`, run that task of it; with `finish`, end it, of which all tasks have run.
     By reference there was no certificate: `submitter` is a claim of the fleet process, and `attempt` is set.
     """
 
@@ -29,11 +32,16 @@ class Admit(Message, frozen=True, kw_only=True):
     header: bytes
     signature: bytes
     presented: Presented = Presented()
+    task: TaskOrder | None = None
+    finish: FinishOrder | None = None
     attempt: AttemptName | None = None
 
 
 class Admitted(Message, frozen=True, kw_only=True):
     """The job runs; `inputs` and `outputs` count its parts, `steps` names its progress.
+
+    For a task they count its streams: all inputs from number `small_inputs` on and the first `small_outputs` outputs
+    have the segments of shuffle streams.
 
     Descriptors: its cell's data socket and ring.
     """
@@ -43,6 +51,16 @@ class Admitted(Message, frozen=True, kw_only=True):
     inputs: int
     outputs: int
     steps: tuple[str, ...]
+    small_inputs: int | None = None
+    small_outputs: int | None = None
+
+
+class WitnessedStreams(Message, frozen=True, kw_only=True):
+    """A part of the front's statement about a task with many streams: the next ones of either direction."""
+
+    call: int
+    inputs: SealedChunk = ()
+    outputs: SealedChunk = ()
 
 
 class Witnessed(Message, frozen=True, kw_only=True):
@@ -76,6 +94,36 @@ class Completed(Message, frozen=True, kw_only=True):
 
     call: int
     receipt: str
+
+
+class Stated(Message, frozen=True, kw_only=True):
+    """The task completed: its statement is signed, and its event on disk.
+
+    Descriptor: a file with the response to the caller, which may be larger than a message.
+    """
+
+    descriptors: ClassVar[int] = 1
+    call: int
+
+
+class StatementsWanted(Message, frozen=True, kw_only=True):
+    """The job may be finished: send the statements of its tasks. What comes before this answer is for nobody."""
+
+    call: int
+
+
+class StatementData(Message, frozen=True, kw_only=True):
+    """More of a statement for a job that is to be finished; `last` ends the statement."""
+
+    call: int
+    data: Annotated[bytes, Meta(max_length=STATEMENT_CHUNK)]
+    last: bool
+
+
+class StatementsDone(Message, frozen=True, kw_only=True):
+    """All statements of a job that is to be finished."""
+
+    call: int
 
 
 class Attest(Message, frozen=True, kw_only=True):
@@ -196,11 +244,26 @@ class Drained(Message, frozen=True, kw_only=True):
     """The front accepts no more jobs and has none left."""
 
 
-KeyholderFromFront = Admit | Witnessed | Abort | Attest | FetchReceipt | Supersede | GiveUp | RefusedCalls | Drained
+KeyholderFromFront = (
+    Admit
+    | WitnessedStreams
+    | Witnessed
+    | StatementData
+    | StatementsDone
+    | Abort
+    | Attest
+    | FetchReceipt
+    | Supersede
+    | GiveUp
+    | RefusedCalls
+    | Drained
+)
 FrontFromKeyholder = (
     Admitted
     | Ended
     | Completed
+    | Stated
+    | StatementsWanted
     | Attested
     | FetchedReceipt
     | Superseded

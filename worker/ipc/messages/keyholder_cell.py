@@ -1,10 +1,13 @@
 """Messages between the keyholder and a cell: a job, and what the cell vouches for."""
 
 import enum
+from typing import Annotated
+
+from msgspec import Meta
 
 from worker.errors import DeniedBy, Reason, Stage
 from worker.ipc.messages.base import Message
-from worker.ipc.messages.parts import Count, CountedParts, RowCounts
+from worker.ipc.messages.parts import MAX_PLAN, Count, CountedChunk, CountedParts, RowCounts, TaskOrder
 
 
 class OpenJob(Message, frozen=True, kw_only=True):
@@ -18,6 +21,8 @@ class OpenJob(Message, frozen=True, kw_only=True):
     max_rows: Count
     max_bytes: Count
     reference_slot: int = -1
+    task: TaskOrder | None = None
+    """The task of the job that this cell runs, in place of the whole job."""
 
 
 class KeysReady(Message, frozen=True, kw_only=True):
@@ -56,10 +61,18 @@ class CellFaulted(Message, frozen=True, kw_only=True):
     fault: FaultClass
 
 
+class CountedStreams(Message, frozen=True, kw_only=True):
+    """A part of the cell's statement about a task with many streams: the next ones of either direction."""
+
+    inputs: CountedChunk = ()
+    outputs: CountedChunk = ()
+
+
 class Summary(Message, frozen=True, kw_only=True):
     """The statement of a job's cell, its last message: every input is verified, and every output sealed and passed on.
 
-    `rows_in` counts the records, `rows_out` the rows of each output part.
+    `rows_in` counts the records, `rows_out` the rows of each output part. A task has no result header; the one that
+    plans has a plan.
     """
 
     inputs: CountedParts
@@ -67,7 +80,8 @@ class Summary(Message, frozen=True, kw_only=True):
     result_header: bytes
     rows_in: Count
     rows_out: RowCounts
+    plan: Annotated[bytes, Meta(max_length=MAX_PLAN)] = b""
 
 
-KeyholderFromCell = CellFailed | CellFaulted | Summary
+KeyholderFromCell = CellFailed | CellFaulted | CountedStreams | Summary
 CellFromKeyholder = OpenJob | KeysReady

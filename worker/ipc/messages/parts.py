@@ -6,6 +6,10 @@ import msgspec
 from msgspec import Meta
 
 _MAX_PARTS: Final = 16
+CHUNK: Final = 256
+"""Streams of a task in one message: a task has more than fit."""
+MAX_STREAMS: Final = 1 << 12
+"""Of a task, either way."""
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Sha256: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -27,6 +31,7 @@ class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     counted: CountedPart
 
 
+MAX_PLAN: Final = 48 << 10
 MAX_CERTIFICATE: Final = 16 << 10
 MAX_AUTHORIZATION: Final = (16 << 10) + 64
 """Characters: an access token of 16 KiB, a scheme before it, and one more."""
@@ -57,6 +62,26 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     bits: Count
 
 
+class TaskOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One task of a job in parts, as its caller names it; `streams` is the number of its input streams.
+
+    Plan and stage may be one longer than allowed, which is enough to refuse them.
+    """
+
+    plan: Annotated[bytes, Meta(max_length=MAX_PLAN + 1)]
+    stage: Annotated[str, Meta(max_length=33)]
+    task: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+    streams: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+
+
+class FinishOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The end of a job in parts, under this plan."""
+
+    plan: Annotated[bytes, Meta(max_length=MAX_PLAN + 1)]
+
+
+CountedChunk: TypeAlias = Annotated[tuple[CountedPart, ...], Meta(max_length=CHUNK)]
+SealedChunk: TypeAlias = Annotated[tuple[SealedPart, ...], Meta(max_length=CHUNK)]
 BY_REFERENCE: Final = Transport(protocol="reference", cipher="none", bits=0)
 """A job that came by no connection of its submitter's: sealed, in Blob Storage."""
 

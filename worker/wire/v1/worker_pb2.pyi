@@ -594,6 +594,106 @@ class Done(_message.Message):
     receipt: str
     def __init__(self, receipt: _Optional[str] = ...) -> None: ...
 
+class JobPlan(_message.Message):
+    __slots__ = ("version", "header_sha384", "stages", "result_header", "sealed_result_key")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    HEADER_SHA384_FIELD_NUMBER: _ClassVar[int]
+    STAGES_FIELD_NUMBER: _ClassVar[int]
+    RESULT_HEADER_FIELD_NUMBER: _ClassVar[int]
+    SEALED_RESULT_KEY_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    header_sha384: bytes
+    stages: _containers.RepeatedCompositeFieldContainer[PlannedStage]
+    result_header: bytes
+    sealed_result_key: bytes
+    def __init__(self, version: _Optional[int] = ..., header_sha384: _Optional[bytes] = ..., stages: _Optional[_Iterable[_Union[PlannedStage, _Mapping]]] = ..., result_header: _Optional[bytes] = ..., sealed_result_key: _Optional[bytes] = ...) -> None: ...
+
+class PlannedStage(_message.Message):
+    __slots__ = ("name", "tasks")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    tasks: int
+    def __init__(self, name: _Optional[str] = ..., tasks: _Optional[int] = ...) -> None: ...
+
+class RunTaskRequest(_message.Message):
+    __slots__ = ("open", "segment", "finish")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
+    open: OpenTask
+    segment: Segment
+    finish: Finish
+    def __init__(self, open: _Optional[_Union[OpenTask, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
+
+class OpenTask(_message.Message):
+    __slots__ = ("header", "signature", "submitter", "plan", "stage", "task", "attempt", "streams")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    header: bytes
+    signature: bytes
+    submitter: str
+    plan: bytes
+    stage: str
+    task: int
+    attempt: bytes
+    streams: int
+    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ..., plan: _Optional[bytes] = ..., stage: _Optional[str] = ..., task: _Optional[int] = ..., attempt: _Optional[bytes] = ..., streams: _Optional[int] = ...) -> None: ...
+
+class RunTaskResponse(_message.Message):
+    __slots__ = ("accepted", "progress", "segment", "done")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    accepted: Accepted
+    progress: Progress
+    segment: Segment
+    done: TaskDone
+    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., done: _Optional[_Union[TaskDone, _Mapping]] = ...) -> None: ...
+
+class TaskDone(_message.Message):
+    __slots__ = ("statement", "plan")
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    statement: str
+    plan: bytes
+    def __init__(self, statement: _Optional[str] = ..., plan: _Optional[bytes] = ...) -> None: ...
+
+class FinishTasksRequest(_message.Message):
+    __slots__ = ("open", "statement", "finish")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
+    open: OpenFinish
+    statement: str
+    finish: Finish
+    def __init__(self, open: _Optional[_Union[OpenFinish, _Mapping]] = ..., statement: _Optional[str] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
+
+class OpenFinish(_message.Message):
+    __slots__ = ("header", "signature", "submitter", "plan")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    header: bytes
+    signature: bytes
+    submitter: str
+    plan: bytes
+    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ..., plan: _Optional[bytes] = ...) -> None: ...
+
+class FinishTasksResponse(_message.Message):
+    __slots__ = ("receipt",)
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    receipt: str
+    def __init__(self, receipt: _Optional[str] = ...) -> None: ...
+
 class Submission(_message.Message):
     __slots__ = ("header", "signature", "submitter")
     HEADER_FIELD_NUMBER: _ClassVar[int]

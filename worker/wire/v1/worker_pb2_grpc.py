@@ -54,6 +54,16 @@ class CjiWorkerStub:
                 request_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.GetReceiptRequest.SerializeToString,
                 response_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.GetReceiptResponse.FromString,
                 _registered_method=True)
+        self.RunTask = channel.stream_stream(
+                '/cji.worker.v1.CjiWorker/RunTask',
+                request_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.RunTaskRequest.SerializeToString,
+                response_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.RunTaskResponse.FromString,
+                _registered_method=True)
+        self.FinishTasks = channel.stream_stream(
+                '/cji.worker.v1.CjiWorker/FinishTasks',
+                request_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksRequest.SerializeToString,
+                response_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksResponse.FromString,
+                _registered_method=True)
         self.Supersede = channel.unary_unary(
                 '/cji.worker.v1.CjiWorker/Supersede',
                 request_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.SupersedeRequest.SerializeToString,
@@ -97,6 +107,20 @@ class CjiWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunTask(self, request_iterator, context):
+        """One task of a job in parts: open, segments..., finish -> accepted, progress, segments..., done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishTasks(self, request_iterator, context):
+        """The end of a job in parts: open, the statements of its tasks..., finish -> the one receipt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Supersede(self, request, context):
         """For the fleet process of this machine alone: a completed attempt whose receipt is not the published one.
         """
@@ -133,6 +157,16 @@ def add_CjiWorkerServicer_to_server(servicer, server):
                     servicer.GetReceipt,
                     request_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.GetReceiptRequest.FromString,
                     response_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.GetReceiptResponse.SerializeToString,
+            ),
+            'RunTask': grpc.stream_stream_rpc_method_handler(
+                    servicer.RunTask,
+                    request_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.RunTaskRequest.FromString,
+                    response_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.RunTaskResponse.SerializeToString,
+            ),
+            'FinishTasks': grpc.stream_stream_rpc_method_handler(
+                    servicer.FinishTasks,
+                    request_deserializer=worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksRequest.FromString,
+                    response_serializer=worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksResponse.SerializeToString,
             ),
             'Supersede': grpc.unary_unary_rpc_method_handler(
                     servicer.Supersede,
@@ -253,6 +287,60 @@ class CjiWorker:
             '/cji.worker.v1.CjiWorker/GetReceipt',
             worker_dot_wire_dot_v1_dot_worker__pb2.GetReceiptRequest.SerializeToString,
             worker_dot_wire_dot_v1_dot_worker__pb2.GetReceiptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunTask(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/cji.worker.v1.CjiWorker/RunTask',
+            worker_dot_wire_dot_v1_dot_worker__pb2.RunTaskRequest.SerializeToString,
+            worker_dot_wire_dot_v1_dot_worker__pb2.RunTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishTasks(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/cji.worker.v1.CjiWorker/FinishTasks',
+            worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksRequest.SerializeToString,
+            worker_dot_wire_dot_v1_dot_worker__pb2.FinishTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

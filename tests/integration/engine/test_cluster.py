@@ -1,0 +1,250 @@
+"""Scheduler, workers and conductor as processes with certificates; the fleet process's side of the socket is real too.
+
+In place of cells, `Node` answers after a moment and remembers what was published, as Blob Storage does.
+"""
+
+import contextlib
+import json
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cji_engine.roles import Role
+
+from tests.support.engine_tools import Engine, EngineProcess, engine, until, wait
+from worker.errors import Reason, Refusal, Stage
+from worker.fleet.tasks.messages import FINISH, START, Answer, Done, Request
+from worker.fleet.tasks.server import Cancellation, Progressed, TaskServer, listen
+
+JOB, DIGEST, PLAN = "0a" * 16, "0b" * 48, "0c" * 16
+BEFORE = {"count": 4, "plan": 1}
+AFTER = {"count": 4, "plan": 1, "split": 4, "pairs": 4}
+TASKS = {(stage, number) for stage, tasks in {**AFTER, FINISH: 1}.items() for number in range(tasks)}
+
+
+class Pool:
+    """What several nodes have published, and how often each task ran."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seconds = 0.0
+        self.published: set[tuple[str, int]] = set()
+        self.ran: Counter[tuple[str, int]] = Counter()
+        self.running: Counter[str] = Counter()
+        self.broken: set[str] = set()
+        self._lock = threading.Lock()
+        self._servers: list[TaskServer] = []
+
+    def node(self, name: str) -> Path:
+        path = self.folder / f"{name}.sock"
+        server = TaskServer(listen(path), lambda *arguments: self._answer(name, *arguments))
+        server.start()
+        self._servers.append(server)
+        return path
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    def _answer(self, node: str, request: Request, progress: Progressed, gone: Cancellation) -> Answer:
+        assert (request.job, request.header_sha384) == (JOB, DIGEST)
+        if node in self.broken:
+            raise Refusal(Reason.UNKNOWN_KEY, stage=Stage.ADMIT)
+        key = (request.stage, request.task)
+        if request.stage != START and key not in self.published:
+            with self._lock:
+                self.running[request.stage] += 1
+            progress("compare", 50)
+            if gone.wait(self.seconds):
+                raise Refusal(Reason.INCOMPLETE, stage=Stage.COMPUTE)
+            with self._lock:
+                self.ran[key] += 1
+                self.published.add(key)
+        tasks = {START: BEFORE, "plan": AFTER}.get(request.stage)
+        return Done(
+            attempt="0d" * 16,
+            statement_sha256="0e" * 32,
+            bytes_in=3,
+            bytes_out=2,
+            seconds=self.seconds,
+            tasks=tasks,
+            plan=PLAN if request.stage == "plan" else None,
+            rows=1000 if request.stage == START else None,
+            shards=4 if request.stage == START else None,
+        )
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Pool, EngineProcess]]:
+    folder = tmp_path_factory.mktemp("e")
+    pool = Pool(folder)
+    with engine(folder) as made:
+        scheduler = made.scheduler()
+        address = scheduler.address()
+        for name in ("n1", "n2"):
+            made.worker(address, name, pool.node(name), tasks=2)
+        yield made, pool, scheduler
+    pool.close()
+
+
+@pytest.fixture(autouse=True)
+def empty(running: tuple[Engine, Pool, EngineProcess]) -> None:
+    _, pool, _ = running
+    pool.published.clear()
+    pool.ran.clear()
+    pool.running.clear()
+    pool.broken.clear()
+    pool.seconds = 0.0
+
+
+def outcome(conductor: EngineProcess) -> dict[str, object]:
+    printed = wait(conductor)
+    last = printed.strip().splitlines()[-1]
+    found: dict[str, object] = json.loads(last)
+    return found
+
+
+def test_a_job_runs_stage_by_stage_on_both_nodes(running: tuple[Engine, Pool, EngineProcess]) -> None:
+    made, pool, scheduler = running
+    pool.broken.add("n2")  # one failing node does not stop a job
+    conductor = made.conductor(scheduler.address(), JOB, DIGEST)
+    found = outcome(conductor)
+    assert conductor.process.returncode == 0
+    assert found["refused"] is None
+    assert pool.ran == Counter(TASKS)
+    stages = found["stages"]
+    assert isinstance(stages, list)
+    assert [(one["name"], one["done"]) for one in stages] == [*AFTER.items(), (FINISH, 1)]
+
+
+def test_a_job_that_every_node_refuses_ends_with_the_reason(running: tuple[Engine, Pool, EngineProcess]) -> None:
+    made, pool, scheduler = running
+    pool.broken |= {"n1", "n2"}
+    conductor = made.conductor(scheduler.address(), JOB, DIGEST)
+    printed = wait(conductor)
+    assert conductor.process.returncode == 1
+    assert "UNKNOWN_KEY" in printed
+    assert not pool.ran
+
+
+@pytest.mark.parametrize("stage", ["split"])
+def test_conductor_worker_and_scheduler_die_and_every_task_ends(
+    running: tuple[Engine, Pool, EngineProcess], stage: str, tmp_path: Path
+) -> None:
+    _, pool, _ = running
+    pool.seconds = 0.4
+    with engine(tmp_path) as made:
+        scheduler = made.scheduler()
+        address = scheduler.address()
+        sockets = {name: pool.folder / f"{name}.sock" for name in ("n1", "n2")}
+        workers = {name: made.worker(address, name, path, tasks=2) for name, path in sockets.items()}
+        first = made.conductor(address, JOB, DIGEST)
+        until(lambda: pool.running[stage], "the stage runs")
+        first.kill()
+        second = made.conductor(address, JOB, DIGEST)
+        until(lambda: pool.running["pairs"], "the next stage runs")
+        workers["n1"].kill()
+        until(lambda: sum(number for (name, _), number in pool.ran.items() if name == "pairs"), "a task of it ended")
+        scheduler.kill()
+        made.scheduler(port=int(address.rpartition(":")[2])).address()
+        for name, path in sockets.items():
+            workers[name].process.wait(timeout=60)  # as a unit would start them again
+            made.worker(address, name, path, tasks=2)
+        found = outcome(second)
+        assert second.process.returncode == 0
+        assert found["refused"] is None
+    assert set(pool.ran) == TASKS
+    assert pool.published == TASKS
+
+
+INTRUDER = """
+import asyncio, json, sys
+from pathlib import Path
+from distributed.core import connect
+from cji_engine.nodes import harden
+from cji_engine.roles import Role
+from cji_engine.tls import Files, MutualTls
+harden()
+async def ask(address, listener, stem, operation):
+    files = Files(ca=Path(stem).parent / "ca.pem", certificate=Path(stem + ".pem"), key=Path(stem + ".key"))
+    arguments = MutualTls(Role.CONDUCTOR, files).get_connection_args("client")
+    arguments["server_hostname"] = listener
+    try:
+        comm = await connect(address, timeout=4, **arguments)
+        await comm.write({"op": operation, "reply": True})
+        await asyncio.wait_for(comm.read(), 4)
+        return True
+    except Exception:
+        return False
+async def main():
+    return await asyncio.gather(*(ask(*one) for one in json.loads(sys.argv[1])))
+print(json.dumps(asyncio.run(main())))
+"""
+
+
+def test_a_certificate_gives_the_rights_of_its_role(running: tuple[Engine, Pool, EngineProcess]) -> None:
+    """Dask alone would let every certificate of the authority do everything, at every process."""
+    made, _, scheduler = running
+    there, node = scheduler.address(), made.processes[1].address()
+    expected = {
+        (there, Role.SCHEDULER, Role.CONDUCTOR, "identity"): True,
+        (there, Role.SCHEDULER, Role.WORKER, "identity"): True,
+        (there, Role.SCHEDULER, Role.WORKER, "run_function"): False,
+        (there, Role.SCHEDULER, Role.WORKER, "broadcast"): False,
+        (there, Role.SCHEDULER, Role.WORKER, "register-client"): False,
+        (there, Role.SCHEDULER, Role.SCHEDULER, "identity"): False,
+        (there, Role.WORKER, Role.CONDUCTOR, "identity"): False,
+        (node, Role.WORKER, Role.CONDUCTOR, "identity"): False,
+        (node, Role.WORKER, Role.WORKER, "identity"): False,
+        (node, Role.WORKER, Role.SCHEDULER, "identity"): True,
+        (node, Role.SCHEDULER, Role.CONDUCTOR, "identity"): False,
+    }
+    attempts = []
+    for address, listener, role, operation in expected:
+        made.files(role, "intruder")
+        attempts.append((address, listener.host, str(made.folder / f"{role}-intruder"), operation))
+    printed = wait(made.start(json.dumps(attempts), code=INTRUDER))
+    answered = json.loads(printed.splitlines()[-1])
+    assert dict(zip(expected, answered, strict=True)) == expected
+
+
+def test_nobody_but_a_scheduler_can_be_taken_for_one(running: tuple[Engine, Pool, EngineProcess]) -> None:
+    made, _, _ = running
+    worker = made.processes[1].address()
+    conductor = made.start(
+        *("run", worker, *made.files(Role.CONDUCTOR, "ops")),
+        *("--job", JOB, "--header-sha384", DIGEST, "--yes", "--json"),
+    )
+    assert "does not answer" in wait(conductor)
+    assert conductor.process.returncode == 4
+
+
+def test_without_tls_nothing_answers(running: tuple[Engine, Pool, EngineProcess]) -> None:
+    made, _, scheduler = running
+    for address in (scheduler.address(), made.processes[1].address()):
+        host, _, port = address.removeprefix("tls://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=5) as plain:
+            plain.settimeout(5)
+            plain.sendall(b"GET /info/main/workers.html HTTP/1.0\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                assert b"HTTP" not in plain.recv(4096)
+
+
+def test_no_other_port_is_open(running: tuple[Engine, Pool, EngineProcess]) -> None:
+    """No dashboard, no HTTP server, no nanny: one port of one address, and no children."""
+    made, _, _ = running
+    for one in made.processes[:3]:
+        inodes = {
+            link[8:-1]
+            for path in Path(f"/proc/{one.process.pid}/fd").iterdir()
+            if (link := str(path.readlink())).startswith("socket:[")
+        }
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        rows += [line.split() for line in Path("/proc/net/tcp6").read_text().splitlines()[1:]]
+        listening = [row for row in rows if row[9] in inodes and row[3] == "0A"]
+        assert [row[1].partition(":")[0] for row in listening] == ["0100007F"]
+        children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children").read_text()
+        assert children == ""

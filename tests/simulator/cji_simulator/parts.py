@@ -1,0 +1,69 @@
+"""A job in parts as its submitter and its recipient have it: into Blob Storage in shards, and opened from there."""
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import pyarrow as pa
+
+from cji_simulator.site import Site
+from worker.audit import Claims, claims_unverified
+from worker.client import SealedJob
+from worker.client.parts import open_part
+from worker.client.result import parse_result_header
+from worker.compute.parameters import Parameters
+from worker.envelope import output_aad, unwrap_result_key
+from worker.fleet import names
+from worker.fleet.documents import RECEIPT_BYTES, SOURCES_BYTES, Published, Sources, decode
+from worker.fleet.store import Blobs
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["open_parts", "submit_parts"]
+
+_MOST: Final = 1 << 28
+Container = Callable[[str], Blobs]
+
+
+def submit_parts(
+    site: Site,
+    container: Container,
+    records: pa.Table,
+    *operations: Parameters,
+    shards: int,
+    sides: Mapping[str, pa.Table] | None = None,
+) -> SealedJob:
+    """Seal records in shards, and put the job into Blob Storage. There is no ticket: a conductor runs it."""
+    sealed = site.seal(site.spec(*operations, shards=shards), rows=records.num_rows)
+    job, jobs = sealed.header.job_id.hex(), container("jobs")
+    for number, source in enumerate([*(sides or {}).values(), records]):
+        for part, segments in sealed.seal_parts(number, source):
+            jobs.write(names.part(job, part), b"".join(segments))
+    submission = pb.Submission(header=sealed.header.data, signature=sealed.signature, submitter=site.files.agency.san)
+    jobs.write(names.header(job), submission.SerializeToString())
+    return sealed
+
+
+def open_parts(site: Site, container: Container, sealed: SealedJob) -> tuple[Claims, dict[str, pa.Table]]:
+    """The receipt's claims, and the outputs by name, as their recipient reads them. The receipt is not verified."""
+    job, results = sealed.header.job_id.hex(), container("results")
+    found = decode(results.read(names.receipt(job), most=RECEIPT_BYTES), Published)
+    claims = claims_unverified(found.receipt)
+    sources = decode(results.read(names.sources(job, found.attempt), most=SOURCES_BYTES), Sources)
+    header = parse_result_header(results.read(names.result_header(job, found.attempt), most=_MOST), sealed.header)
+    assert header.sha384.hex() == claims.result_header_sha384
+    key = unwrap_result_key(site.recipient, next(iter(header.wrapped.values())), sealed.header.sha384)
+    tables, part = dict[str, pa.Table](), 0
+    for output in header.outputs:
+        batches = list[pa.RecordBatch]()
+        for _ in range(output.shards):
+            data = _whole(results, names.output(job, sources.attempts[part], part))
+            batches += open_part(key, output_aad(header.sha384, part), io.BytesIO(data), name=output.name)
+            part += 1
+        tables[output.name] = pa.Table.from_batches(batches)
+    return claims, tables
+
+
+def _whole(blobs: Blobs, name: str) -> bytes:
+    version, step = blobs.version(name), 1 << 20
+    ranges = range(0, version.size, step)
+    return b"".join(blobs.read_range(name, version, offset=at, length=min(step, version.size - at)) for at in ranges)

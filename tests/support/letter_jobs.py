@@ -1,0 +1,63 @@
+"""Jobs of `letters` in this process, by the code of a cell, with every sealed stream between the tasks at hand."""
+
+import io
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from tests.support.contexts import context
+from tests.support.job_headers import make
+from tests.support.letters import Letters, planned
+from worker.cell.parts_loop import PartsLoop
+from worker.client.parts import arrow_messages, open_part, seal_stream
+from worker.client.sources import Batches, fit
+from worker.client.spec import InputSpec
+from worker.compute.registry import Plan
+from worker.envelope import DEK_BYTES, input_aad, open_result_key, output_aad, sha384
+from worker.job import InputPart, parse, parse_plan
+from worker.wire.v1 import worker_pb2 as pb
+
+PERSON = InputSpec(schema="person/1")
+WINDOW = np.empty(32 << 20, np.uint8).data
+
+
+def batches(lasts: Sequence[str | None]) -> Batches:
+    """Records with these last names, as they are sealed."""
+    return fit(pa.table({"last": pa.array(lasts, pa.utf8())}), PERSON).open()
+
+
+def job(shards: Sequence[Sequence[str | None]], parameters: Letters | None = None) -> PartsLoop:
+    """A sealed job with these last names, which has not started."""
+    return sealed([batches(lasts) for lasts in shards], planned(parameters or Letters()))
+
+
+def sealed(shards: Sequence[Batches], plan: Plan, *operations: pb.Operation) -> PartsLoop:
+    """A sealed job with these shards of records, which has not started; `operations` are those of its header."""
+    dek = os.urandom(DEK_BYTES)
+    inputs = [InputPart(name="records", schema="person/1", shards=len(shards))]
+    header = parse(make(inputs=inputs, **({"operations": operations} if operations else {})))
+    parts = {
+        part: list(seal_stream(dek, input_aad(header.sha384, part), arrow_messages(shard)))
+        for part, shard in enumerate(shards)
+    }
+    return PartsLoop(header=header, planned=plan, dek=dek, parts=parts, context=context(), window=WINDOW)
+
+
+def opened(loop: PartsLoop, part: int) -> pa.Table:
+    """One part of the result."""
+    plan = parse_plan(loop.plan)
+    key = open_result_key(loop.dek, plan.facts, plan.sealed_result_key)
+    sealed = io.BytesIO(b"".join(loop.results[part]))
+    aad = output_aad(sha384(plan.result_header), part)
+    return pa.Table.from_batches(open_part(key, aad, sealed, name=str(part)))
+
+
+def result(loop: PartsLoop) -> dict[str, pa.Table]:
+    """All outputs, each with its shards one behind the other."""
+    tables, first = {}, 0
+    for output, shards in zip(loop.planned.outputs, loop.streams.output_shards(), strict=True):
+        tables[output.name] = pa.concat_tables([opened(loop, first + n) for n in range(shards)])
+        first += shards
+    return tables

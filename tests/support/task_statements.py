@@ -1,0 +1,145 @@
+"""Statements of a job of `letters` in parts, as honest workers would sign them; any fact of each can be another."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import UNSET
+
+from tests.support.job_headers import OURS, make
+from tests.support.letters import Letters, planned
+from worker.audit import Facts, StatedPart, StatedStream, sign_statement
+from worker.compute.in_parts import Stage
+from worker.compute.registry import Plan
+from worker.compute.task_streams import EdgeStream, PartStream, Stream, TaskStreams
+from worker.envelope import NO_PLAN, seal_result_key, statement_key, statement_proof
+from worker.job import Header, InputPart, JobPlan, OutputPart, encode_plan, parse, parse_plan, plan_facts, result_header
+from worker.jose import b64url, public_jwk
+
+DEK = bytes(range(32))
+ROWS = 10
+KEYS = [ec.generate_private_key(ec.SECP384R1()) for _ in range(2)]
+Place = tuple[Stage, int]
+
+
+@dataclass(kw_only=True)
+class Honest:
+    """A job under its plan, and the key of its proofs."""
+
+    shards: int = 2
+    buckets: int = 2
+    header: Header = field(init=False)
+    planned: Plan = field(init=False)
+    job: TaskStreams = field(init=False)
+    plan: JobPlan = field(init=False)
+    key: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows = ROWS * self.shards
+        inputs = [InputPart(name="records", schema="person/1", rows_declared=rows, shards=self.shards)]
+        self.header = parse(make(inputs=inputs))
+        self.planned = planned(Letters(buckets=self.buckets))
+        before = TaskStreams.of(self.planned, ["records"], shards=self.shards)
+        self.job = before.under({"bucket": self.buckets})
+        self.plan = self.another_plan()
+        self.key = statement_key(DEK, self.header.sha384)
+
+    def another_plan(self) -> JobPlan:
+        """A plan of this job."""
+        outputs = [
+            OutputPart(name=each.name, schema=each.schema.schema_id, shards=shards)
+            for each, shards in zip(self.job.outputs, self.job.output_shards(), strict=True)
+        ]
+        wrapped = [os.urandom(384) for _ in self.header.recipients]
+        data = result_header(self.header, worker_id=self.header.audience, outputs=outputs, wrapped_keys=wrapped)
+        facts = plan_facts(self.header.sha384, self.job.tasks, data)
+        return parse_plan(encode_plan(facts, seal_result_key(DEK, facts, os.urandom(32))))
+
+    @property
+    def places(self) -> list[Place]:
+        """All tasks, in order."""
+        return [(stage, n) for stage in self.job.in_parts.stages for n in range(self.job.tasks[stage.name])]
+
+    def facts(self, stage: Stage, number: int, /, *, attempt: int = 0, read: int = 0, **changes: Any) -> Facts:
+        """The facts about attempt number `attempt`, which read attempt `read` of every producer."""
+        inputs, outputs = self.job.read_by(stage, number), self.job.written_by(stage, number)
+        values: dict[str, Any] = {
+            "version": 1,
+            "worker": "w",
+            "receipt_jwk": public_jwk(KEYS[0].public_key()),
+            "job_id": self.header.job_id.hex(),
+            "header_sha384": self.header.sha384.hex(),
+            "plan_sha384": (self.plan.sha384 if self.job.is_planned(stage) else NO_PLAN).hex(),
+            "made_plan_sha384": self.plan.sha384.hex() if stage.plans else UNSET,
+            "stage": stage.name,
+            "task": number,
+            "attempt": attempt.to_bytes(16, "big").hex(),
+            "parts_in": _parts(inputs, 0),
+            "streams_in": _streams(inputs, read),
+            "streams_out": _streams(outputs, attempt),
+            "parts_out": _parts(outputs, 1 + attempt),
+            "rows_in": ROWS if stage.records else 0,
+            "rows_out": 7 if stage.name == "label" else 0,
+            "rows_status": ROWS if stage.name == "label" else 0,
+            "subjects_out": 7 if stage.name == "label" else 0,
+            "started": "2026-11-27T04:00:00.00Z",
+            "ended": "2026-11-27T04:00:01.00Z",
+            "region": "eastus",
+            "tee": "snp",
+            "evidence_sha384": "ab" * 48,
+            "maa_token_sha384": "cd" * 48,
+            "policy_sha384": "ef" * 48,
+            "config_sha384": "01" * 48,
+            "code_sha384": "23" * 48,
+            "host_profile": "none",
+            "simulated": True,
+            **changes,
+        }
+        return Facts(**values)
+
+    def signed(self, facts: Facts, *, key: bytes | None = None, signer: int = 0) -> str:
+        """The statement; `key` is that of its proof."""
+        return sign_statement(facts, statement_proof(key or self.key, facts.encoded()), KEYS[signer])
+
+    def statements(self) -> list[str]:
+        """One of every task."""
+        return [self.signed(self.facts(stage, n)) for stage, n in self.places]
+
+
+def _digest(*about: object) -> str:
+    return b64url(hashlib.sha256(repr(about).encode()).digest())
+
+
+def _streams(streams: Sequence[Stream], attempt: int) -> tuple[StatedStream, ...]:
+    return tuple(
+        StatedStream(
+            edge=each.edge,
+            producer=each.producer,
+            consumer=each.consumer,
+            segments=1,
+            bytes=4096,
+            tags_sha256=_digest(each, attempt),
+        )
+        for each in streams
+        if isinstance(each, EdgeStream)
+    )
+
+
+def _parts(streams: Sequence[Stream], attempt: int) -> tuple[StatedPart, ...]:
+    return tuple(
+        StatedPart(
+            part=each.part,
+            segments=1,
+            bytes=500,
+            tags_sha256=_digest("t", each, attempt),
+            sha256=_digest(each, attempt),
+        )
+        for each in streams
+        if isinstance(each, PartStream)
+    )
+
+
+__all__ = ["DEK", "KEYS", "OURS", "ROWS", "Honest"]

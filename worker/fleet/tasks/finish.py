@@ -1,0 +1,92 @@
+"""The end of a job in parts: all statements to the front, its receipt to Blob Storage."""
+
+import os
+from collections.abc import Iterator
+
+from worker.compute.task_streams import PartStream
+from worker.errors import Reason, RetryLater
+from worker.errors import Stage as Where
+from worker.fleet import names
+from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Published, Sources, decode, encode
+from worker.fleet.errors import BlobAbsentError
+from worker.fleet.tasks.attempt import ATTEMPT_BYTES, Stores
+from worker.fleet.tasks.front import FrontCall
+from worker.fleet.tasks.job import TaskJob
+from worker.fleet.tasks.messages import RETRY_MS
+from worker.fleet.tasks.published import STATEMENT_BYTES, PublishedAttempt, read_long
+from worker.fleet.tasks.sources import published_attempts
+from worker.fleet.ticket import Ticket
+from worker.wire.v1 import worker_pb2 as pb
+
+Attempted = dict[tuple[str, int], tuple[PublishedAttempt, ...]]
+
+
+def published_receipt(job: TaskJob, stores: Stores) -> Published | None:
+    """The receipt of the job, if it has one. Raises StoreError, DocumentError."""
+    try:
+        return decode(stores.results.read(names.receipt(job.name), most=RECEIPT_BYTES), Published)
+    except BlobAbsentError:
+        return None
+
+
+def run(job: TaskJob, *, front: FrontCall, stores: Stores, reading: Stores) -> Published:
+    """Sign and publish the receipt; returns the one that is published.
+
+    Raises Refusal: INCOMPLETE if a task has not run. Raises StoreError, DocumentError.
+    """
+    if job.plan is None:
+        raise RetryLater(Reason.INCOMPLETE, stage=Where.COMMIT, after_ms=RETRY_MS)
+    attempted: Attempted = {
+        (stage.name, number): published_attempts(job, stage, number, stores.shuffle)
+        for stage in job.streams.in_parts.stages
+        for number in range(job.streams.tasks[stage.name])
+    }
+    front.publish_evidence(Ticket(job=job.name, header_sha384=job.header.sha384.hex()), stores.results)
+    receipt = front.finish(_messages(job, attempted, reading))
+    attempt = os.urandom(ATTEMPT_BYTES).hex()
+    sources = Sources(attempts=_sources(job, attempted))
+    stores.results.create(names.sources(job.name, attempt), encode(sources))
+    stores.results.create(names.result_header(job.name, attempt), job.plan.result_header)
+    stores.results.create(names.receipt(job.name), encode(Published(attempt=attempt, receipt=receipt)))
+    published = published_receipt(job, stores)
+    if published is None:
+        raise DocumentError
+    return published
+
+
+def _sources(job: TaskJob, attempted: Attempted) -> tuple[str, ...]:
+    """The newest attempt of the task that wrote each output part."""
+    found: dict[int, str] = {}
+    for stage in job.streams.in_parts.stages:
+        for number in range(job.streams.tasks[stage.name]):
+            for stream in job.streams.written_by(stage, number):
+                if isinstance(stream, PartStream):
+                    found[stream.part] = attempted[stage.name, number][0].attempt
+    return tuple(found[part] for part in sorted(found))
+
+
+def _messages(job: TaskJob, attempted: Attempted, reading: Stores) -> Iterator[pb.FinishTasksRequest]:
+    yield pb.FinishTasksRequest(
+        open=pb.OpenFinish(
+            header=job.submission.header,
+            signature=job.submission.signature,
+            submitter=job.submission.submitter,
+            plan=job.plan_bytes,
+        )
+    )
+    for stage in job.streams.in_parts.stages:
+        for number in range(job.streams.tasks[stage.name]):
+            for one in attempted[stage.name, number]:
+                yield pb.FinishTasksRequest(statement=_statement(job, stage.name, number, one, reading))
+    yield pb.FinishTasksRequest(finish=pb.Finish())
+
+
+def _statement(job: TaskJob, stage_name: str, number: int, one: PublishedAttempt, reading: Stores) -> str:
+    stage = job.streams.stage(stage_name)
+    if stage is None or stage.plans:
+        return job.plan_statement
+    name = names.statement(job.name, job.folder(stage), stage_name, number, one.attempt)
+    try:
+        return read_long(reading.shuffle, name, most=STATEMENT_BYTES).decode("ascii")
+    except UnicodeDecodeError as error:
+        raise DocumentError from error
