@@ -81,13 +81,7 @@ def verify(
     texts = [text for file in files for text in _lines(file)]
     verified = _all(texts, attested, expected)
     if sequence:
-        receipts = [one for one in verified if isinstance(one, VerifiedReceipt)]
-        if len(receipts) != len(verified):
-            raise SpecError("failure receipts have no sequence", remedy="Verify them without --sequence.")
-        try:
-            verify_sequence(receipts)
-        except ReceiptError as error:
-            raise Unverified(error.field, str(error)) from None
+        _require_sequence(verified)
     if statements is not None:
         _verify_tasks(verified, statements)
     for one in verified:
@@ -141,6 +135,16 @@ def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Heade
             raise Unverified("job_id", f"no receipt for job {job_id.hex()}")
         _verified(by_job[job_id].compact, attested, header)
     return verified
+
+
+def _require_sequence(verified: Sequence[VerifiedReceipt | VerifiedFailure]) -> None:
+    receipts = [one for one in verified if isinstance(one, VerifiedReceipt)]
+    if len(receipts) != len(verified):
+        raise SpecError("failure receipts have no sequence", remedy="Verify them without --sequence.")
+    try:
+        verify_sequence(receipts)
+    except ReceiptError as error:
+        raise Unverified(error.field, str(error)) from None
 
 
 def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], statements: Path) -> None:
