@@ -14,6 +14,7 @@ from tests.fuzz.link_targets import LINK
 from tests.fuzz.nibrs_targets import NIBRS
 from tests.fuzz.process_targets import PROCESSES
 from tests.fuzz.suite_targets import SUITES
+from tests.fuzz.task_targets import TASKS
 from tests.fuzz.witness_targets import WITNESSES
 from tests.fuzz.worker_targets import WORKER
 
@@ -33,5 +34,6 @@ TARGETS: Final = (
     *DOOR,
     *ENTRA,
     *INPUTS,
+    *TASKS,
     *WITNESSES,
 )

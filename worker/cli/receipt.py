@@ -81,26 +81,13 @@ def verify(
     texts = [text for file in files for text in _lines(file)]
     verified = _all(texts, attested, expected)
     if sequence:
-        receipts = [one for one in verified if isinstance(one, VerifiedReceipt)]
-        if len(receipts) != len(verified):
-            raise SpecError("failure receipts have no sequence", remedy="Verify them without --sequence.")
-        try:
-            verify_sequence(receipts)
-        except ReceiptError as error:
-            raise Unverified(error.field, str(error)) from None
+        _require_sequence(verified)
     if statements is not None:
         _verify_tasks(verified, statements)
     for one in verified:
         known = bytes.fromhex(one.claims.job_id) in expected
         unchecked = _unchecked(attested, header=known)
-        if isinstance(one, VerifiedFailure):
-            unchecked["attempts"] = "their number, the reason and the time of the ticket: they are a report"
-        elif not sequence:
-            unchecked["sequence"] = "whether receipts are missing: give all of a worker and --sequence"
-        if isinstance(one, VerifiedReceipt) and isinstance(one.claims.tasks, TasksClaim):
-            unchecked["workers"] = "evidence of the workers that ran tasks, but for the one that finished the job"
-            if statements is None:
-                unchecked["tasks"] = "the statements of its tasks: give --statements"
+        unchecked |= _unchecked_of(one, sequence=sequence, statements=statements is not None)
         if as_json:
             click.echo(msgspec.json.encode({"claims": one.claims, "not_checked": unchecked}))
         elif isinstance(one, VerifiedFailure):
@@ -150,6 +137,16 @@ def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Heade
     return verified
 
 
+def _require_sequence(verified: Sequence[VerifiedReceipt | VerifiedFailure]) -> None:
+    receipts = [one for one in verified if isinstance(one, VerifiedReceipt)]
+    if len(receipts) != len(verified):
+        raise SpecError("failure receipts have no sequence", remedy="Verify them without --sequence.")
+    try:
+        verify_sequence(receipts)
+    except ReceiptError as error:
+        raise Unverified(error.field, str(error)) from None
+
+
 def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], statements: Path) -> None:
     (one, *others) = verified
     if others or not isinstance(one, VerifiedReceipt):
@@ -162,6 +159,18 @@ def _unchecked(attested: AttestedWorker, *, header: bool) -> dict[str, str]:
     found = {check.id: check.finding for check in attested.unchecked}
     if not header:
         found["job"] = "whether it is the job that was sealed: give --expect-header"
+    return found
+
+
+def _unchecked_of(one: VerifiedReceipt | VerifiedFailure, *, sequence: bool, statements: bool) -> dict[str, str]:
+    """The same about one receipt."""
+    if isinstance(one, VerifiedFailure):
+        return {"attempts": "their number, the reason and the time of the ticket: they are a report"}
+    found = {} if sequence else {"sequence": "whether receipts are missing: give all of a worker and --sequence"}
+    if isinstance(one.claims.tasks, TasksClaim):
+        found["workers"] = "evidence of the workers that ran tasks, but for the one that finished the job"
+        if not statements:
+            found["tasks"] = "the statements of its tasks: give --statements"
     return found
 
 

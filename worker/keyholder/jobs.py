@@ -5,7 +5,6 @@ For the main thread.
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -16,16 +15,11 @@ from worker.audit import AuditFile
 from worker.compute.registry import Plan
 from worker.config import Config
 from worker.errors import Denied, Reason, Refusal, RetryLater, Stage
-from worker.ipc import ChannelClosed
 from worker.ipc.messages import (
     Admit,
-    CellFailed,
-    CellFaulted,
-    CountedStreams,
     FetchedReceipt,
     FetchReceipt,
     Presented,
-    Summary,
     Witnessed,
     WitnessedStreams,
 )
@@ -40,13 +34,13 @@ from worker.keyholder.effects import Effects
 from worker.keyholder.entra import TokenRefused, VerifiedToken
 from worker.keyholder.fair_queue import FairQueue
 from worker.keyholder.finishing import Finishes
+from worker.keyholder.hearing import completed, extend, hear
 from worker.keyholder.host import HostState
 from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
 from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.pool import PoolLedger
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
-from worker.log import log
 
 T = TypeVar("T")
 
@@ -163,16 +157,13 @@ class Jobs:
         if job is None:
             return
         if isinstance(statement, WitnessedStreams):
-            if not _extend(job, job.front_streams, statement.inputs, statement.outputs):
+            if not extend(job, job.front_streams, statement.inputs, statement.outputs):
                 self._feed(job, Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
             return
         if job.front_statement is not None:
             self._feed(job, Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
             return
-        inputs, outputs = (tuple(streams) for streams in job.front_streams)
-        job.front_statement = msgspec.structs.replace(
-            statement, inputs=inputs + statement.inputs, outputs=outputs + statement.outputs
-        )
+        job.front_statement = completed(statement, job.front_streams)
         self._vouched(job)
 
     def end_of_key(self, kek_id: str, reason: Reason) -> None:
@@ -318,42 +309,17 @@ class Jobs:
             _hang_up(job)
 
     async def _hear_cell(self, job: AdmittedJob) -> None:
-        try:
-            message, _ = await job.cell.control.receive_async()
-            while isinstance(message, CountedStreams):
-                if not _extend(job, job.cell_streams, message.inputs, message.outputs):
-                    raise ChannelClosed
-                message, _ = await job.cell.control.receive_async()
-        except ChannelClosed:
-            self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
+        found = await hear(job)
+        if isinstance(found, Failed):
+            self._feed(job, found)
             return
-        match message:
-            case CellFaulted(fault=fault):
-                log("cell fault", correlation_id=job.correlation_id, cell=job.cell.number, error=fault.value)
-                self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
-            case CellFailed(reason=reason, stage=stage, denied_by=limit):
-                self._feed(job, Failed(Denied(limit, stage=stage) if limit else Refusal(reason, stage=stage)))
-            case Summary():
-                inputs, outputs = (tuple(streams) for streams in job.cell_streams)
-                job.cell_statement = msgspec.structs.replace(
-                    message, inputs=inputs + message.inputs, outputs=outputs + message.outputs
-                )
-                self._vouched(job)
+        job.cell_statement = found
+        self._vouched(job)
 
     def _vouched(self, job: AdmittedJob) -> None:
         """Go on once both witnesses have made their statements, in whichever order."""
         if job.cell_statement is not None and job.front_statement is not None:
             self._feed(job, Vouched(job.cell_statement, job.front_statement))
-
-
-def _extend(job: AdmittedJob, streams: tuple[list[T], list[T]], inputs: Sequence[T], outputs: Sequence[T]) -> bool:
-    """Whether a job still has so many streams, which are then added: only a task has any."""
-    task = job.admission.task
-    for known, more, most in zip(streams, (inputs, outputs), (task.inputs, task.outputs) if task else (), strict=False):
-        if len(known) + len(more) > len(most):
-            return False
-        known.extend(more)
-    return task is not None
 
 
 def _while_running(refusal: Refusal) -> Refusal:

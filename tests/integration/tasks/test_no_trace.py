@@ -124,7 +124,7 @@ def _until_idle(node: Node) -> None:
         quiet, before = (quiet + 1 if now == before else 0), now
 
 
-def test_the_cells_held_records_and_keys_while_they_were_looked_at(seen: Seen) -> None:
+def test_the_cells_held_records_and_keys_when_looked_at(seen: Seen) -> None:
     held = [moment for moment in seen.inside if moment != "after"]
     assert len(held) == 2
     for moment in held:
