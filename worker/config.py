@@ -240,13 +240,6 @@ def load(path: Path) -> Config:
         socket=absolute(config.listen.socket),
     )
     issuers, delivery, review = config.attestation.ak_issuers, config.audit_delivery, config.review
-    if delivery is not None:
-        delivery = msgspec.structs.replace(delivery, state=absolute(delivery.state))
-    fleet, ledger = config.fleet, config.ledger
-    if fleet is not None:
-        fleet = fleet_paths(fleet, folder)
-    if ledger is not None and ledger.ca_file is not None:
-        ledger = msgspec.structs.replace(ledger, ca_file=absolute(ledger.ca_file))
     attestation = msgspec.structs.replace(
         config.attestation, ak_issuers=None if issuers is None else absolute(issuers), reference_values=values
     )
@@ -254,28 +247,17 @@ def load(path: Path) -> Config:
         config,
         listen=listen,
         attestation=attestation,
-        fleet=fleet,
-        ledger=ledger,
+        fleet=None if config.fleet is None else config.fleet.below(folder),
+        ledger=None if config.ledger is None else config.ledger.below(folder),
         policy_file=absolute(config.policy_file),
         audit_file=absolute(config.audit_file),
-        audit_delivery=delivery,
+        audit_delivery=delivery and msgspec.structs.replace(delivery, state=absolute(delivery.state)),
         audit_ledger=None if config.audit_ledger is None else absolute(config.audit_ledger),
         tables=None if config.tables is None else absolute(config.tables),
         review=None if review is None else msgspec.structs.replace(review, folder=absolute(review.folder)),
         control_socket=None if config.control_socket is None else absolute(config.control_socket),
         status_socket=None if config.status_socket is None else absolute(config.status_socket),
         sha384=hashlib.sha384(data).hexdigest(),
-    )
-
-
-def fleet_paths(fleet: FleetSection, folder: Path) -> FleetSection:
-    """The section with absolute paths; relative ones are relative to `folder`."""
-    return msgspec.structs.replace(
-        fleet,
-        socket=str(folder / fleet.socket),
-        tasks_socket=None if fleet.tasks_socket is None else str(folder / fleet.tasks_socket),
-        state=str(folder / fleet.state),
-        ca_file=None if fleet.ca_file is None else str(folder / fleet.ca_file),
     )
 
 

@@ -3,7 +3,8 @@
 They name every account, container and queue that a worker uses: no ticket, blob, job or task can name another.
 """
 
-from typing import Annotated, Final, Literal
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -49,6 +50,16 @@ class FleetSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     poll_seconds: Annotated[float, Meta(ge=0.05, le=60)] = 1.0
     """Pause between two looks at an empty queue."""
 
+    def below(self, folder: Path) -> Self:
+        """The section with absolute paths; relative ones are relative to `folder`."""
+        return msgspec.structs.replace(
+            self,
+            socket=str(folder / self.socket),
+            tasks_socket=None if self.tasks_socket is None else str(folder / self.tasks_socket),
+            state=str(folder / self.state),
+            ca_file=None if self.ca_file is None else str(folder / self.ca_file),
+        )
+
 
 class LedgerSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The replay ledger of a whole pool, in a container of Blob Storage. Read by the keyholder."""
@@ -62,3 +73,7 @@ class LedgerSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """PEM file of the authorities of this service. Default: the system's."""
     seconds: Annotated[int, Meta(ge=1, le=30)] = 10
     """Longest time for which a job waits for its turn, and of one exchange with the service."""
+
+    def below(self, folder: Path) -> Self:
+        """The section with absolute paths; relative ones are relative to `folder`."""
+        return msgspec.structs.replace(self, ca_file=None if self.ca_file is None else str(folder / self.ca_file))

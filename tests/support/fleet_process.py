@@ -17,10 +17,11 @@ from cji_simulator.door import FLEET_USER
 
 from tests.support.azurite import StorageCredential
 from worker.fleet.front import Front
+from worker.fleet.queue import Queue
 from worker.fleet.records import Records
 from worker.fleet.run import Fleet
 from worker.fleet.settings import load
-from worker.fleet.store import Blobs, Queue
+from worker.fleet.store import Blobs
 from worker.log import log
 from worker.service_rights import confine
 

@@ -10,7 +10,8 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from tests.support.azurite import Azurite, StorageCredential, azurite
-from worker.fleet.store import Blobs, Queue
+from worker.fleet.queue import Queue
+from worker.fleet.store import Blobs
 
 CONTAINERS: Final = ("jobs", "results", "ledger", "shuffle")
 QUEUES: Final = ("jobs", "jobs-poison")

@@ -27,7 +27,7 @@ from worker.audit.chain import GENESIS, Head, Record
 from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.fields import unix_seconds
 from worker.audit.fleet_events import AttemptSuperseded
-from worker.audit.ledger_file import is_damage, require_own_file
+from worker.audit.ledger_file import SCHEMA, VERSION, is_damage, require_own_file
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.pruned import Pruned
 from worker.audit.segments import Identity
@@ -39,36 +39,6 @@ GROUP: Final = 1000  # lines; what a start has to replay after a crash, at most
 _LEAVING: Final = 64  # entries that leave with each admission, at most
 DAYS: Final = 31
 _DAY_S: Final = 24 * 3600
-_VERSION: Final = 2
-_SCHEMA: Final = """
-CREATE TABLE job (
-    id BLOB PRIMARY KEY,
-    header_sha384 BLOB NOT NULL,
-    state INTEGER NOT NULL,
-    line INTEGER NOT NULL,
-    not_after INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX job_unfinished ON job (line) WHERE state = 0;
-CREATE INDEX job_leaving ON job (not_after) WHERE state <> 0;
-CREATE TABLE admission (
-    day INTEGER NOT NULL, submitter TEXT NOT NULL, ori TEXT NOT NULL,
-    jobs INTEGER NOT NULL,
-    PRIMARY KEY (day, submitter, ori)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE mark (
-    seq INTEGER NOT NULL,
-    hash TEXT NOT NULL,
-    line INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    device INTEGER NOT NULL,
-    inode INTEGER NOT NULL,
-    receipt INTEGER,
-    anchor INTEGER,
-    floor INTEGER NOT NULL,
-    tree BLOB NOT NULL,
-    uncovered INTEGER NOT NULL
-) STRICT;
-"""
 
 
 class JobState(enum.IntEnum):
@@ -227,8 +197,8 @@ class Ledger:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         (objects,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if version == 0 and objects == 0:
-            self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        elif version != _VERSION:
+            self._database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version != VERSION:
             raise LedgerDamagedError
         row = self._database.execute("SELECT * FROM mark").fetchone()
         if row is None:

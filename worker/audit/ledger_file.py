@@ -1,9 +1,41 @@
-"""The file of the replay ledger: made, removed, and what SQLite's errors say of it."""
+"""The file of the replay ledger: its tables, how it is made and removed, and what SQLite's errors say of it."""
 
 import os
 import sqlite3
 import stat
 from pathlib import Path
+from typing import Final
+
+VERSION: Final = 2
+SCHEMA: Final = """
+CREATE TABLE job (
+    id BLOB PRIMARY KEY,
+    header_sha384 BLOB NOT NULL,
+    state INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    not_after INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_unfinished ON job (line) WHERE state = 0;
+CREATE INDEX job_leaving ON job (not_after) WHERE state <> 0;
+CREATE TABLE admission (
+    day INTEGER NOT NULL, submitter TEXT NOT NULL, ori TEXT NOT NULL,
+    jobs INTEGER NOT NULL,
+    PRIMARY KEY (day, submitter, ori)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE mark (
+    seq INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    receipt INTEGER,
+    anchor INTEGER,
+    floor INTEGER NOT NULL,
+    tree BLOB NOT NULL,
+    uncovered INTEGER NOT NULL
+) STRICT;
+"""
 
 
 def remove_ledger(path: Path) -> None:

@@ -54,7 +54,9 @@ from worker.fleet.documents import (
     Published,
     evidence_nonce,
 )
-from worker.fleet.store import Blobs, Queue, StoreError
+from worker.fleet.errors import StoreError
+from worker.fleet.queue import Queue
+from worker.fleet.store import Blobs
 from worker.fleet.ticket import Ticket
 from worker.job import LIMITS
 from worker.wire.v1 import worker_pb2 as pb

@@ -15,7 +15,8 @@ from worker.fleet.documents import (
     decode,
     decode_submission,
 )
-from worker.fleet.store import BlobAbsentError, Blobs
+from worker.fleet.errors import BlobAbsentError
+from worker.fleet.store import Blobs
 from worker.job import parse
 
 _GRACE: Final = timedelta(minutes=5)

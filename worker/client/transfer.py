@@ -9,7 +9,8 @@ from worker.client.saved import SavedJob
 from worker.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
 from worker.fleet import names
 from worker.fleet.documents import RECEIPT_BYTES, DocumentError, decode
-from worker.fleet.store import BlobAbsentError, BlobChangedError, Blobs, BlobTooLargeError, StoreError
+from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
+from worker.fleet.store import Blobs
 
 _MIB: Final = 1 << 20
 _BLOCK: Final = 4 * _MIB

@@ -14,7 +14,8 @@ from typing import Final, Self
 from worker.config_fleet import RENEWALS
 from worker.fleet import names
 from worker.fleet.errors import LeaseLostError, StoreError
-from worker.fleet.store import Blobs, Message, Queue
+from worker.fleet.queue import Message, Queue
+from worker.fleet.store import Blobs
 
 _STOP_S: Final = 5.0
 

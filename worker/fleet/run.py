@@ -20,10 +20,11 @@ from worker.fleet.attempt import Containers, recover
 from worker.fleet.errors import StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
 from worker.fleet.metrics import EVERY_S, Metrics, Outcome, write
+from worker.fleet.queue import Queue
 from worker.fleet.records import Records
 from worker.fleet.settings import Settings
 from worker.fleet.slot import Slot
-from worker.fleet.store import Blobs, Queue
+from worker.fleet.store import Blobs
 from worker.fleet.tasks.server import TaskServer, listen
 from worker.log import log
 

@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from worker.config import fleet_paths
 from worker.config_fleet import FleetSection
 from worker.errors import StartupError
 
@@ -48,4 +47,4 @@ def load(path: Path) -> Settings:
         raise StartupError(f"The configuration {path} is not valid: {error}", _REMEDY) from error
     if found.fleet is None:
         raise StartupError(f"The configuration {path} has no [fleet]", "Add it; docs/fleet.md has an example.")
-    return Settings(fleet=fleet_paths(found.fleet, path.resolve().parent), cells=found.worker.cells)
+    return Settings(fleet=found.fleet.below(path.resolve().parent), cells=found.worker.cells)

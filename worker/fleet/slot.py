@@ -36,8 +36,9 @@ from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeE
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
 from worker.fleet.lease import End, Lease
 from worker.fleet.metrics import Outcome
+from worker.fleet.queue import Message, Queue
 from worker.fleet.records import Records
-from worker.fleet.store import Blobs, Message, Queue
+from worker.fleet.store import Blobs
 from worker.fleet.ticket import Ticket, TicketError, decode
 from worker.log import log
 from worker.wire.v1 import worker_pb2 as pb

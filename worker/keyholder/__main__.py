@@ -121,7 +121,8 @@ def _pool(config: Config, trust: Trust) -> PoolLedger | None:
 
     def open_blobs() -> LedgerBlobs:
         from attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
-        from worker.fleet.store import AUDIENCE, Blobs  # noqa: PLC0415
+        from worker.fleet.exchange import AUDIENCE  # noqa: PLC0415
+        from worker.fleet.store import Blobs  # noqa: PLC0415
 
         identity = Vault(trust=trust, client_id=section.client_id)
         credential = identity.credential(AUDIENCE)

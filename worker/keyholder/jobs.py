@@ -17,8 +17,6 @@ from worker.config import Config
 from worker.errors import Denied, Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import (
     Admit,
-    FetchedReceipt,
-    FetchReceipt,
     Presented,
     Witnessed,
     WitnessedStreams,
@@ -26,12 +24,11 @@ from worker.ipc.messages import (
 from worker.job import Header, check_parts
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import Admission, AdmittedJob
-from worker.keyholder.by_reference import came_by_reference
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.effects import Effects
-from worker.keyholder.entra import TokenRefused, VerifiedToken
+from worker.keyholder.entra import VerifiedToken
 from worker.keyholder.fair_queue import FairQueue
 from worker.keyholder.finishing import Finishes
 from worker.keyholder.hearing import completed, extend, hear
@@ -39,6 +36,7 @@ from worker.keyholder.host import HostState
 from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
 from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.pool import PoolLedger
+from worker.keyholder.pool_claims import PoolClaims
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
 
@@ -83,41 +81,26 @@ class Jobs:
         self._jobs: dict[int, AdmittedJob] = {}
         self._queue: FairQueue[_Waiting] = FairQueue()
         self._watchers: set[asyncio.Task[None]] = set()
-        self._pool = pool
-        self._claimed: dict[int, tuple[Admit, Header]] = {}
-        """Jobs that wait for the pool's ledger, by call number."""
+        self._claims = None if pool is None else PoolClaims(pool, self._claimed)
 
     def admit(self, request: Admit) -> None:
         """Start this job if there is a cell for it, let it wait for one, or refuse it."""
         header: Header | None = None
         try:
-            if request.call in self._jobs or request.call in self._claimed:
+            if request.call in self._jobs or (self._claims is not None and request.call in self._claims):
                 raise Refusal(Reason.INTERNAL, stage=Stage.ADMIT)  # no front of ours gives a number twice
             self._host.require()
             header = self._admission.parse(request)
             admission = self._check(request, header)
-            if self._pool is None:
+            if self._claims is None:
                 self._begin(request, header, admission)
             else:
-                self._claim(self._pool, request, header)
+                self._claims.claim(request, header)
         except Refusal as refusal:
             self._refuse(request, header, refusal)
 
-    def _claim(self, pool: PoolLedger, request: Admit, header: Header) -> None:
-        """Ask the pool's ledger, without waiting."""
-        loop = asyncio.get_running_loop()
-        self._claimed[request.call] = request, header
-
-        def answer(refusal: Refusal | None) -> None:
-            loop.call_soon_threadsafe(self._claim_answered, request.call, refusal)
-
-        pool.claim(header.job_id, header_sha384=header.sha384, attempt=request.attempt, answer=answer)
-
-    def _claim_answered(self, call: int, refusal: Refusal | None) -> None:
-        """Go on with a job that its caller still waits for. It is checked again: keys, times and ids change."""
-        request, header = self._claimed.pop(call, (None, None))
-        if request is None or header is None:
-            return
+    def _claimed(self, request: Admit, header: Header, refusal: Refusal | None) -> None:
+        """Go on with a job that the pool's ledger answered. It is checked again: keys, times and ids change."""
         try:
             if refusal is not None:
                 raise refusal
@@ -213,25 +196,6 @@ class Jobs:
             self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
         self._finishes.end_all()
 
-    def fetch_receipt(self, request: FetchReceipt) -> None:
-        """Send the receipt of the caller's own job. Another's job, an unknown and an unfinished one look the same."""
-        try:
-            if request.by_reference:
-                done = self._audit.completion(request.job_id)
-                own = done is not None and came_by_reference(done)
-            else:
-                submitter = self._policy.now.submitter(request.submitter)
-                self._admission.authenticate(submitter.san, request.presented, now=datetime.now(UTC))
-                done = self._audit.completion(request.job_id)
-                own = done is not None and done.submitter == submitter.name
-            if done is None or not own:
-                raise Refusal(Reason.INCOMPLETE, stage=Stage.RECEIPT)
-            self._effects.send(FetchedReceipt(call=request.call, receipt=done.receipt))
-        except Refusal as refusal:
-            if isinstance(refusal, TokenRefused):
-                self._refusals.receipt(request, refusal)
-            self._effects.refuse(request.call, refusal)
-
     def _check(self, request: Admit, header: Header) -> Admission:
         self._delivery.require()
         if request.task is None and request.finish is None:
@@ -256,7 +220,7 @@ class Jobs:
         return RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=after_ms)
 
     def _give_up(self, call: int, refusal: Refusal) -> None:
-        if (claimed := self._claimed.pop(call, None)) is not None:
+        if self._claims is not None and (claimed := self._claims.remove(call)) is not None:
             self._refuse(*claimed, refusal)
             return
         waiting = self._queue.remove(lambda each: each.request.call == call)

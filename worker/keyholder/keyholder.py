@@ -2,22 +2,20 @@
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Sequence
 
 from worker.audit import AuditFile, WorkerStopped
 from worker.compute.tables import Tables
 from worker.config import Config
-from worker.errors import Refusal, Stage
-from worker.ipc import Channel, ChannelClosed, KeySlot, hand_over
+from worker.errors import Refusal
+from worker.ipc import Channel, ChannelClosed, KeySlot
 from worker.ipc.beats import BEAT_S, STALE_S
 from worker.ipc.messages import (
     AbandonReload,
     Abort,
     Admit,
     Attest,
-    Attested,
     Beat,
     CellGone,
     CellReady,
@@ -53,6 +51,7 @@ from worker.keyholder.custody import Custody
 from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.effects import Effects
 from worker.keyholder.entra import SecondIdentity
+from worker.keyholder.evidence import Evidence
 from worker.keyholder.finishing import Finishes
 from worker.keyholder.holdings import Dropped
 from worker.keyholder.host import HostState
@@ -60,12 +59,12 @@ from worker.keyholder.jobs import Jobs
 from worker.keyholder.lifecycle import Done
 from worker.keyholder.policy import PolicyInForce, PolicyReload
 from worker.keyholder.pool import PoolLedger
-from worker.keyholder.quotes import Quoted
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
 from worker.keyholder.report import report
+from worker.keyholder.stored_receipts import StoredReceipts
 from worker.log import log
 
 
@@ -108,14 +107,10 @@ class Keyholder:
             zygote=zygote,
         )
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
-        self._by_reference = ByReference(
-            audience=config.worker.audience,
-            policy=policy,
-            audit=audit,
-            signer=signer,
-            custody=custody,
-            send=self._effects.send,
-            refuse=self._effects.refuse,
+        self._by_reference = self._make_by_reference(config.worker.audience)
+        self._evidence = Evidence(custody=custody, signer=signer, effects=self._effects, front=front)
+        self._receipts = StoredReceipts(
+            policy=policy, second=second, audit=audit, effects=self._effects, refusals=self._refusals
         )
         self._finishes = Finishes(effects=self._effects, signer=signer, custody=custody)
         self._jobs = self._make_jobs(config, tables, pool)
@@ -147,6 +142,17 @@ class Keyholder:
             refusals=self._refusals,
             finishes=self._finishes,
             pool=pool,
+        )
+
+    def _make_by_reference(self, audience: str) -> ByReference:
+        return ByReference(
+            audience=audience,
+            policy=self._policy,
+            audit=self._audit,
+            signer=self._signer,
+            custody=self._custody,
+            send=self._effects.send,
+            refuse=self._effects.refuse,
         )
 
     async def serve(self) -> None:
@@ -218,15 +224,15 @@ class Keyholder:
                 case Abort(call=call, reason=reason, stage=stage):
                     self._jobs.abort(call, Refusal(reason, stage=stage))
                 case FetchReceipt():
-                    self._jobs.fetch_receipt(message)
+                    self._receipts.fetch(message)
                 case Supersede():
                     self._by_reference.supersede(message)
                 case GiveUp():
                     self._by_reference.give_up(message)
                 case RefusedCalls():
                     self._refusals.calls(message)
-                case Attest(call=call, nonce=nonce):
-                    self._attest(call, nonce)
+                case Attest():
+                    self._evidence.attest(message)
                 case Drained():
                     return
 
@@ -289,30 +295,3 @@ class Keyholder:
             anchor=self._anchor.value,
             delivery=self._delivery,
         )
-
-    def _attest(self, call: int, nonce: bytes) -> None:
-        attestation = self._custody.holdings.evidence()
-        if attestation is None:
-            self._effects.refuse(call, Refusal(self._custody.holdings.why(), stage=Stage.OPEN))
-            return
-
-        def answer(result: Quoted | Refusal) -> None:
-            self._loop.call_soon_threadsafe(deliver, result)
-
-        def deliver(result: Quoted | Refusal) -> None:
-            if isinstance(result, Refusal):
-                self._effects.refuse(call, result)
-                return
-            message = Attested(
-                call=call,
-                maa_token=attestation.token.raw,
-                receipt_jwk=self._signer.public_jwk,
-                nonce_path=result.nonce_path,
-                token_nonce=attestation.nonce,
-            )
-            fds = [hand_over(result.evidence), hand_over(attestation.evidence.to_json())]
-            self._front.send(message, fds)
-            for fd in fds:
-                os.close(fd)
-
-        self._custody.quotes.ask(nonce, answer)

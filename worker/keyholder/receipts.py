@@ -9,6 +9,7 @@ import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -92,38 +93,22 @@ class ReceiptSigner:
         self.thumbprint = thumbprint(self._private.public_key())
         self.simulated = simulated
         self._host = host
-        self._claims = partial(
-            Claims,
-            version=1,
-            worker=config.worker.id,
-            region=config.worker.region,
-            config_sha384=config.sha384,
-            code_sha384=code_sha384.hex(),
-            fips=CryptoModule(
-                name=crypto.name,
-                version=crypto.version,
-                certificate=crypto.certificate,
-                mode="approved" if crypto.mode is Mode.APPROVED else "not_approved",
-            ),
-            simulated=simulated,
+        machine: dict[str, Any] = {
+            "version": 1,
+            "worker": config.worker.id,
+            "config_sha384": config.sha384,
+            "code_sha384": code_sha384.hex(),
+            "simulated": simulated,
+        }
+        fips = CryptoModule(
+            name=crypto.name,
+            version=crypto.version,
+            certificate=crypto.certificate,
+            mode="approved" if crypto.mode is Mode.APPROVED else "not_approved",
         )
-        self._facts = partial(
-            Facts,
-            version=1,
-            worker=config.worker.id,
-            region=config.worker.region,
-            config_sha384=config.sha384,
-            code_sha384=code_sha384.hex(),
-            simulated=simulated,
-        )
-        self._failures = partial(
-            FailureClaims,
-            version=1,
-            worker=config.worker.id,
-            config_sha384=config.sha384,
-            code_sha384=code_sha384.hex(),
-            simulated=simulated,
-        )
+        self._claims = partial(Claims, region=config.worker.region, fips=fips, **machine)
+        self._facts = partial(Facts, region=config.worker.region, **machine)
+        self._failures = partial(FailureClaims, **machine)
         self._origin = _origin(config.worker.id)
         self._sequence = claims_unverified(last.receipt).sequence if last else 0
         self._previous = receipt_sha384(last.receipt) if last else FIRST_PREVIOUS

@@ -154,7 +154,7 @@ def test_a_submission_that_is_cut_off_anywhere_continues(desk: Desk, at: int, mo
             ("stage", "worker.fleet.store.Blobs", "stage"),
             ("commit", "worker.fleet.store.Blobs", "commit"),
             ("create", "worker.fleet.store.Blobs", "create"),
-            ("send", "worker.fleet.store.Queue", "send"),
+            ("send", "worker.fleet.queue.Queue", "send"),
             ("note", "worker.client.saved.SavedJob", "note_ticket"),
         ):
             module, _, cls = owner.rpartition(".")

@@ -28,8 +28,8 @@ from worker.fleet import names
 from worker.fleet.documents import Published, encode
 from worker.fleet.front import Front, FrontRefusedError, explained
 from worker.fleet.metrics import read as read_metrics
+from worker.fleet.queue import Queue
 from worker.fleet.settings import load
-from worker.fleet.store import Queue
 from worker.fleet.ticket import Ticket
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub

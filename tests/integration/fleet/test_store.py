@@ -9,15 +9,9 @@ import pytest
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage
 from worker.errors import StartupError
-from worker.fleet.store import (
-    BlobAbsentError,
-    BlobChangedError,
-    Blobs,
-    BlobTooLargeError,
-    LeaseLostError,
-    Queue,
-    StoreAwayError,
-)
+from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreAwayError
+from worker.fleet.queue import Queue
+from worker.fleet.store import Blobs
 
 
 @pytest.fixture

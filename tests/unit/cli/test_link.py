@@ -164,7 +164,7 @@ levels = [{ label = "the same", conditions = [{ column = "last" }] }, { label = 
 """
 
 
-def test_count_names_the_rule_with_the_most_pairs_and_tighter_ones(tmp_path: Path) -> None:
+def test_count_names_the_widest_rule_and_tighter_ones(tmp_path: Path) -> None:
     """Of 60 records, 30 have one surname: 435 pairs."""
     records, spec = tmp_path / "people.csv", tmp_path / "job.toml"
     records.write_text(PEOPLE)

@@ -4,7 +4,7 @@ from azure.identity import DefaultAzureCredential, InteractiveBrowserCredential
 
 from worker.azure_client import AudienceCredential
 from worker.client.storage_identity import default_credential
-from worker.fleet.store import AUDIENCE
+from worker.fleet.exchange import AUDIENCE
 
 
 def test_no_browser_is_opened_for_a_token() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from worker.fleet.errors import LeaseLostError, StoreAwayError
 from worker.fleet.lease import End, Lease
-from worker.fleet.store import Message
+from worker.fleet.queue import Message
 
 MESSAGE = Message(id="1", pop_receipt="0", text="t", tries=1)
 

@@ -13,7 +13,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
 )
 
-from worker.fleet import store
+from worker.fleet import exchange
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, LeaseLostError, StoreAwayError, StoreError
 
 
@@ -42,7 +42,7 @@ def answered(status: int, kind: type[HttpResponseError] = HttpResponseError) -> 
 def test_an_error_is_one_of_ours_without_its_text(
     monkeypatch: pytest.MonkeyPatch, what: str, error: AzureError, expected: type[StoreError], asked: int
 ) -> None:
-    monkeypatch.setattr("worker.fleet.store.time.sleep", lambda _: None)
+    monkeypatch.setattr("worker.fleet.exchange.time.sleep", lambda _: None)
     times = []
 
     def ask() -> None:
@@ -50,14 +50,14 @@ def test_an_error_is_one_of_ours_without_its_text(
         raise error
 
     with pytest.raises(expected) as found:
-        store._tried(what, ask)
+        exchange.tried(what, ask)
     assert type(found.value) is expected
     assert len(times) == asked
     assert "canary" not in str(found.value)
 
 
 def test_a_service_that_comes_back_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.fleet.store.time.sleep", lambda _: None)
+    monkeypatch.setattr("worker.fleet.exchange.time.sleep", lambda _: None)
     answers = [answered(503), answered(503), None]
 
     def ask() -> str:
@@ -65,4 +65,4 @@ def test_a_service_that_comes_back_is_used(monkeypatch: pytest.MonkeyPatch) -> N
             raise error
         return "answer"
 
-    assert store._tried("blob", ask) == "answer"
+    assert exchange.tried("blob", ask) == "answer"

@@ -63,12 +63,10 @@ def run(
     recipient = recipient_key(profile)
     check_recipient(recipient, spec)
     console = Console(stderr=True, quiet=quiet)
-    prepared = prepare(file, spec, profile, console)
-    inputs = prepared.inputs
+    inputs = (prepared := prepare(file, spec, profile, console)).inputs
     # the worker keeps no results, so the target is prepared before anything is sent
     with target.writing() as folder, worker_client(profile, trust) as client:
-        kek = client.describe().pin_for(spec)
-        attested = client.attest()
+        kek, attested = client.describe().pin_for(spec), client.attest()
         introduce(console, attested)
         sealed = prepared.seal(kek)
         with shown(console) as steps:

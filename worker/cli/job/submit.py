@@ -15,6 +15,7 @@ from worker.client import ClientProfile, JobSpec, load_profile
 from worker.client.errors import SpecError
 from worker.client.keys import PinnedKey
 from worker.client.saved import load_job, save_job
+from worker.job import Header
 
 
 @click.command()
@@ -77,24 +78,27 @@ def submit(
             job = save_job(sealed, prepared.inputs, folder, submitter=profile.submitter(), progress=steps)
     with shown(console) as steps:
         client.submit(job, in_parts=in_parts, progress=steps)
-    header = job.header
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "job": header.job_id.hex(),
-                    "header_sha384": header.sha384.hex(),
-                    "folder": str(folder),
-                    "not_after": header.not_after.isoformat(),
-                }
-            )
-        )
+        click.echo(json.dumps(_described(job.header, folder)))
     elif not quiet:
-        click.echo(f"job      {header.job_id.hex()}")
-        if in_parts:
-            click.echo(f"header   {header.sha384.hex()}")
-        click.echo(f"folder   {folder}")
-        click.echo(f"expires  {header.not_after.isoformat()}")
+        _print(job.header, folder, in_parts=in_parts)
+
+
+def _described(header: Header, folder: Path) -> dict[str, str]:
+    return {
+        "job": header.job_id.hex(),
+        "header_sha384": header.sha384.hex(),
+        "folder": str(folder),
+        "not_after": header.not_after.isoformat(),
+    }
+
+
+def _print(header: Header, folder: Path, *, in_parts: bool) -> None:
+    click.echo(f"job      {header.job_id.hex()}")
+    if in_parts:
+        click.echo(f"header   {header.sha384.hex()}")
+    click.echo(f"folder   {folder}")
+    click.echo(f"expires  {header.not_after.isoformat()}")
 
 
 def _pinned(profile: ClientProfile, trust: Trust, spec: JobSpec) -> PinnedKey:

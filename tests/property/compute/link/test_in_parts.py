@@ -120,7 +120,7 @@ def test_skewed_and_split_blocks_give_the_same_bytes(rows_of_task: int) -> None:
     assert max(blocks[0].column(6).to_pylist()) > 0
 
 
-def test_a_heavy_value_goes_to_one_task_for_a_rule_without_another_key() -> None:
+def test_a_heavy_value_of_a_one_key_rule_goes_to_one_task() -> None:
     rules = (Rule(keys=(Key(column="last"), Key(column="SEX"))), Rule(keys=(Key(column="last"),)))
     model = replace(_MODEL, blocking=rules, relatives=None)
     parameters = Link(model=model, block_rows=80, random_pairs=1_000, training_pairs=1_000)

@@ -8,7 +8,7 @@ A rule's blocks may be bound to some rows of the job, if these are whole blocks.
 blocks are bound elsewhere is a matter of its keys and of the list of blocks that were split.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,7 +17,6 @@ import numpy as np
 
 from worker.compute.kernels import hashing
 from worker.compute.kernels.column import Bools, Ints
-from worker.compute.kernels.hashing import Hashes
 from worker.compute.kernels.pairs import Blocks, Groups, blocks, grouped, pairs_at, pairs_of
 from worker.compute.kernels.ranges import cuts
 from worker.compute.operations.link.columns import Table
@@ -28,8 +27,6 @@ from worker.errors import Reason, Refusal, Stage
 CHUNK: Final = 1 << 16  # pairs of rows at once
 WEIGHT: Final = 1 << 10
 """The weight of one pair in a sample: weights are whole numbers, so that they add up in any order."""
-_MISSING: Final = np.uint64(0)
-_SOME: Final = 8
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,7 +222,7 @@ def exceeds(table: Table, rule: Rule) -> bool:
     """Whether a rule has more pairs than it may, before any block is split."""
     if rule.most_pairs is None:
         return False
-    for step in (_SOME, 1):  # some of the rows are enough to find that a rule is far too wide
+    for step in (8, 1):  # some of the rows are enough to find that a rule is far too wide
         some = slice(None, None, step)
         rows, lengths = grouped([code[some] for code in _codes(table, rule.keys)])
         second = None if table.second is None else _second(table.second[some][rows], lengths)
@@ -241,28 +238,9 @@ def sizes(table: Table, keys: Sequence[Key]) -> tuple[int, int, int]:
     return len(lengths), int(lengths.max(initial=0)), pairs_of_sizes(lengths, second)
 
 
-def tally(key: Hashes, second: Bools | None) -> tuple[Hashes, Ints, Ints | None]:
-    """(the distinct keys in order, rows with each, of these those of the second table); 0 stands for a missing key."""
-    there = key != 0
-    distinct, counts = np.unique(key[there], return_counts=True)
-    if second is None:
-        return distinct, counts, None
-    of_second = np.searchsorted(distinct, key[there & second])
-    return distinct, counts, np.bincount(of_second, minlength=len(distinct))
-
-
 def pairs_of_sizes(all_: Ints, second: Ints | None) -> int:
     """How many pairs blocks of these sizes have."""
     return int((all_ * (all_ - 1) // 2).sum() if second is None else ((all_ - second) * second).sum())
-
-
-def rule_hashes(table: Table, keys: Sequence[Key]) -> Hashes:
-    """uint64[n]: equal for rows with equal keys, in whatever table; 0 where one is missing."""
-    found = np.ones(table.n, np.uint64)
-    for key in keys:
-        of_key = table.hashes(key)
-        found = np.where((found != 0) & (of_key != 0), hashing.joined(found, of_key) | np.uint64(1), _MISSING)
-    return found
 
 
 def bind(table: Table, rule: Rule, further: tuple[Key, ...], most: int) -> Bound:
@@ -300,35 +278,6 @@ def bind(table: Table, rule: Rule, further: tuple[Key, ...], most: int) -> Bound
         split_rows=split_rows,
     )
     return Bound(rule=rule, counted=counted, blocks=found, split_at=split_at)
-
-
-Splits = Mapping[int, Hashes]
-"""The blocks that were split, by the number of the further key: their hashes, in order."""
-
-
-def split_blocks(table: Table, bound: Bound, further: tuple[Key, ...]) -> dict[int, Hashes]:
-    """The blocks of the rule that were split, by depth, so that `replayed` finds them in other tables."""
-    found = dict[int, Hashes]()
-    if bound.split_at:
-        block = rule_hashes(table, bound.rule.keys)
-        for depth, (key, split) in enumerate(zip(further, bound.split_at, strict=False)):
-            found[depth] = np.unique(block[split])
-            block = np.where(split, hashing.joined(block, table.hashes(key)), block)
-    return found
-
-
-def replayed(table: Table, rule: Rule, counted: Counted, splits: Splits, further: tuple[Key, ...]) -> Bound:
-    """A rule whose blocks are bound elsewhere, of which those were split."""
-    split_at = list[Bools]()
-    if splits and not counted.left_out:
-        block = rule_hashes(table, rule.keys)
-        here = block != 0
-        for depth, key in enumerate(further[: max(splits) + 1]):
-            known = splits[depth]
-            here = here & (known[np.minimum(np.searchsorted(known, block), len(known) - 1)] == block)
-            split_at.append(here)
-            block = np.where(here, hashing.joined(block, table.hashes(key)), block)
-    return Bound(rule=rule, counted=counted, blocks=None, split_at=split_at)
 
 
 def _codes(table: Table, keys: Sequence[Key]) -> list[Groups]:

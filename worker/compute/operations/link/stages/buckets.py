@@ -22,8 +22,6 @@ from worker.compute.operations.link.blocking import (
     check_pairs,
     further_keys,
     left_out,
-    replayed,
-    split_blocks,
 )
 from worker.compute.operations.link.blocking import (
     Bound as BoundRule,
@@ -31,6 +29,7 @@ from worker.compute.operations.link.blocking import (
 from worker.compute.operations.link.columns import Table
 from worker.compute.operations.link.comparison import comparer
 from worker.compute.operations.link.conclusion import least_kept
+from worker.compute.operations.link.elsewhere import replayed, split_blocks
 from worker.compute.operations.link.facts import Facts
 from worker.compute.operations.link.model import Key
 from worker.compute.operations.link.observation import found_by, is_trained, sampled

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from worker.compute.in_parts import Task
 from worker.compute.kernels import hashing
 from worker.compute.kernels.column import Ints, pack
-from worker.compute.operations.link.blocking import exceeds, pairs_of_sizes, rule_hashes, tally
+from worker.compute.operations.link.blocking import exceeds, pairs_of_sizes
 from worker.compute.operations.link.columns import Column, Table
+from worker.compute.operations.link.elsewhere import rule_hashes, tally
 from worker.compute.operations.link.facts import Facts, frequency_columns
 from worker.compute.operations.link.model import Key, Rule
 from worker.compute.operations.link.stages import edges

@@ -11,9 +11,10 @@ import numpy as np
 from worker.compute.in_parts import Task
 from worker.compute.kernels import hashing
 from worker.compute.kernels.column import Ints
-from worker.compute.operations.link.blocking import Blocking, Counted, rule_hashes
+from worker.compute.operations.link.blocking import Blocking, Counted
 from worker.compute.operations.link.blocking import Bound as BoundRule
 from worker.compute.operations.link.columns import Table
+from worker.compute.operations.link.elsewhere import rule_hashes
 from worker.compute.operations.link.facts import frequency_columns
 from worker.compute.operations.link.linkage import row_status
 from worker.compute.operations.link.observation import is_trained, random_pairs, random_total
