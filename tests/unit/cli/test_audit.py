@@ -98,7 +98,7 @@ def test_what_a_held_checkpoint_shows(tmp_path: Path, trail: Path, key: Path) ->
     assert found["lines_signed"] > len(WEEK.lines) // 2
     fork = WEEK.write(tmp_path / "fork", week().lines)
     assert "rewritten: held is of other lines" in cji("verify", fork, "--checkpoint", held, status=3).output
-    held.write_bytes(WEEK.note().replace(str(len(WEEK.lines)).encode(), b"5"))
+    held.write_bytes(WEEK.note().replace(f"\n{len(WEEK.lines)}\n".encode(), b"\n5\n"))
     assert "forged" in cji("verify", trail, "--checkpoint", held, "--key", key, status=3).output
     held.write_bytes(b"a checkpoint")
     assert "not a checkpoint" in cji("verify", trail, "--checkpoint", held, status=3).output
