@@ -50,6 +50,7 @@ def test_every_line_about_a_job_is_a_step_on_both_sides() -> None:
     lines = {event.__name__ for event in get_args(Event) if "job_id" in event.__struct_fields__}
     other = {"WitnessesDisagreed", "ReferenceRetained", "ReferenceDropped"}
     other |= {"AttemptSuperseded", "TicketPoisoned", "TicketRefused"}  # tests/integration/fleet/test_pool.py
+    other |= {"TaskAdmitted", "TaskCompleted", "TaskEnded", "StatementsRefused"}  # tests/integration/tasks
     assert {"JobAdmitted", "JobRefused", "JobCompleted", "JobEnded"} == lines - other
     names = {step.name for step in STEPS}
     assert {name for line in lines - other for name in (line, f"{line}+")} <= names
