@@ -146,3 +146,21 @@ def test_each_key_divides_values_in_another_way(name: str) -> None:
         assert one.keys() == other.keys()
         moved = sum(one[value] != other[value] for value in one)
         assert moved > len(one) / 2
+
+
+def _filled(hashed: BucketHash) -> list[list[int]]:
+    """The slots that have rows, of each key in each shard."""
+    sent = _link("slots", "rows", "last", "first", "DOB").sent(hashed)
+    return [
+        np.flatnonzero(np.array(memoryview(packed).cast("I"))).tolist() for packed in sent if isinstance(packed, bytes)
+    ]
+
+
+def test_slots_are_counted_by_the_keyed_hash() -> None:
+    """`split` looks up the tasks of slots by the same hash."""
+    equal = _filled(lambda hashes: np.full(len(hashes), 5 << 60, np.uint64))
+    assert equal
+    assert all(slots == [5 << 10] for slots in equal)
+    one, other = (_filled(bucket_hash(key * 32)) for key in (b"a", b"b"))
+    assert all(len(slots) > 1 for slots in one)
+    assert one != other
