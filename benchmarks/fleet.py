@@ -26,6 +26,7 @@ from benchmarks.harness import Result
 from benchmarks.link_models import linked, same_model, splink
 from benchmarks.machine import facts
 from benchmarks.report import Report
+from worker.cell.bucket_hash import bucket_hash
 from worker.compute.in_parts import InParts, Stage, Task
 from worker.compute.operation import Context, JobContext
 from worker.compute.operations.link import Link, link
@@ -190,6 +191,7 @@ def _of_parts(people: Population, parameters: Link, shards: int) -> Cost:
         parameters=parameters,
         schema=people.records.schema,
         context=_CONTEXT,
+        bucket_hash=bucket_hash(bytes(32)),
     )
     blocks = [batch for shard in done.outputs["blocks"] for batch in shard]
     pairs = sum(

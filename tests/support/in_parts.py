@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from tests.reference.link import ignore
+from worker.cell.bucket_hash import bucket_hash
 from worker.compute.kernels.column import Ints
 from worker.compute.operation import Context, JobContext
 from worker.compute.operations.link import Link, link
@@ -27,13 +28,26 @@ _JOB = JobContext(
 
 
 def ran(
-    records: pa.RecordBatch, parameters: Link, cuts: Sequence[int], *, side: pa.RecordBatch | None, rows_of_task: int
+    records: pa.RecordBatch,
+    parameters: Link,
+    cuts: Sequence[int],
+    *,
+    side: pa.RecordBatch | None,
+    rows_of_task: int,
+    key: bytes = bytes(32),
 ) -> Ran:
-    """The records in shards that end at the `cuts`."""
+    """The records in shards that end at the `cuts`, values in buckets by this key."""
     ends = [0, *sorted(cuts), records.num_rows]
     shards = [[records.slice(start, stop - start)] for start, stop in pairwise(ends)]
     context = Context(job=_JOB, tables=load(), sides={} if side is None else {"link_to": [side]})
-    return run_here(in_parts(rows_of_task), shards, parameters=parameters, schema=records.schema, context=context)
+    return run_here(
+        in_parts(rows_of_task),
+        shards,
+        parameters=parameters,
+        schema=records.schema,
+        context=context,
+        bucket_hash=bucket_hash(key),
+    )
 
 
 def assert_same_bytes(
@@ -43,10 +57,11 @@ def assert_same_bytes(
     *,
     side: pa.RecordBatch | None = None,
     rows_of_task: int = 50,
+    key: bytes = bytes(32),
 ) -> Ran:
     """`link` and `link` in parts give the same outputs, bit by bit."""
     one = link([records], records.schema, parameters, ignore, side=None if side is None else [side])
-    parts = ran(records, parameters, cuts, side=side, rows_of_task=rows_of_task)
+    parts = ran(records, parameters, cuts, side=side, rows_of_task=rows_of_task, key=key)
     for spec in LINK.signature(parameters).parts:
         expected = pa.Table.from_batches(one.parts()[spec.name], spec.schema.arrow).combine_chunks()
         batches = [batch for shard in parts.outputs[spec.name] for batch in shard]

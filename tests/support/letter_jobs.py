@@ -33,11 +33,16 @@ def job(shards: Sequence[Sequence[str | None]], parameters: Letters | None = Non
     return sealed([batches(lasts) for lasts in shards], planned(parameters or Letters()))
 
 
-def sealed(shards: Sequence[Batches], plan: Plan, *operations: pb.Operation) -> PartsLoop:
-    """A sealed job with these shards of records, which has not started; `operations` are those of its header."""
-    dek = os.urandom(DEK_BYTES)
+def sealed(
+    shards: Sequence[Batches], plan: Plan, *operations: pb.Operation, dek: bytes = b"", **changes: object
+) -> PartsLoop:
+    """A sealed job with these shards of records, which has not started.
+
+    `operations` and `changes` are those of its header, `dek` its data key if it matters.
+    """
+    dek = dek or os.urandom(DEK_BYTES)
     inputs = [InputPart(name="records", schema="person/1", shards=len(shards))]
-    header = parse(make(inputs=inputs, **({"operations": operations} if operations else {})))
+    header = parse(make(**({"operations": operations} if operations else {}), **{"inputs": inputs, **changes}))
     parts = {
         part: list(seal_stream(dek, input_aad(header.sha384, part), arrow_messages(shard)))
         for part, shard in enumerate(shards)

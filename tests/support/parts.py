@@ -7,6 +7,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from tests.support.contexts import context, planned
+from worker.cell.bucket_hash import bucket_hash
 from worker.cell.pipeline import Pipeline
 from worker.compute.operation import Context
 from worker.compute.parts_here import run_here
@@ -14,7 +15,10 @@ from worker.compute.registry import Planned
 from worker.records import METADATA_KEY, RowStatus
 from worker.wire.v1 import worker_pb2 as wire
 
-__all__ = ["Found", "cuts", "in_parts", "on_one_machine", "shards_of"]
+__all__ = ["KEYS", "Found", "cuts", "in_parts", "on_one_machine", "shards_of"]
+
+KEYS = st.binary(min_size=32, max_size=32)
+"""Of buckets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +79,21 @@ def on_one_machine(operation: wire.Operation, records: pa.RecordBatch, given: Co
     return _found(sink.outputs, sink.statuses)
 
 
-def in_parts(operation: wire.Operation, shards: Sequence[pa.RecordBatch], given: Context | None = None) -> Found:
-    """What its stages make of records in these shards."""
+def in_parts(
+    operation: wire.Operation, shards: Sequence[pa.RecordBatch], given: Context | None = None, *, key: bytes = bytes(32)
+) -> Found:
+    """What its stages make of records in these shards, values in buckets by this key."""
     given = given or context()
     one = _planned(operation, shards[0].schema, given)
     stages = one.operation.in_parts(one.parameters)
     assert stages is not None
     ran = run_here(
-        stages, [[shard] for shard in shards], parameters=one.parameters, schema=shards[0].schema, context=given
+        stages,
+        [[shard] for shard in shards],
+        parameters=one.parameters,
+        schema=shards[0].schema,
+        context=given,
+        bucket_hash=bucket_hash(key),
     )
     outputs = {name: [batch for shard in parts for batch in shard] for name, parts in ran.outputs.items()}
     for shard, statuses in zip(shards, ran.status, strict=True):

@@ -17,6 +17,7 @@ from worker.cell.channels import CellChannels
 from worker.cell.task_inputs import TaskInputs
 from worker.cell.task_keys import TaskKeys
 from worker.cell.task_outputs import TaskOutputs
+from worker.compute.kernels.hashing import Hashes
 from worker.compute.operation import Context
 from worker.compute.registry import STEPS, Plan
 from worker.compute.task_streams import TaskStreams
@@ -81,7 +82,7 @@ class CellTask:
     def run(self, dek: bytes, context: Context) -> None:
         """The way of the task; `context` is the operation's, with its keys and without side tables."""
         keys = TaskKeys(dek, header_sha384=self._header.sha384, plan=self._plan)
-        self._dek, self._context = dek, context
+        self._dek, self._keys, self._context = dek, keys, context
         self._channels.data.send(Opened(result_header=b""))
         self._context = replace(context, sides=self._inputs.open(keys))
         self._outputs = TaskOutputs(
@@ -146,6 +147,10 @@ class CellTask:
     def write(self, edge: str, batch: pa.RecordBatch, *, to: int = 0) -> None:
         """Append to a shuffle stream."""
         self._outputs.write(edge, batch, to)
+
+    def bucket_hash(self, hashes: Hashes) -> Hashes:
+        """Keyed by the job's data key and header."""
+        return self._keys.bucket_hash(hashes)
 
     def plan(self, tasks: Mapping[str, int]) -> None:
         """Decide the tasks of planned stages; the result key and header are made with the plan."""

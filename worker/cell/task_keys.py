@@ -2,13 +2,15 @@
 
 from functools import cached_property
 
+from worker.cell.bucket_hash import bucket_hash
+from worker.compute.kernels.hashing import BucketHash
 from worker.compute.task_streams import EdgeStream
-from worker.envelope import NO_PLAN, open_result_key, sha384, shuffle_aad, shuffle_key
+from worker.envelope import NO_PLAN, bucket_key, open_result_key, sha384, shuffle_aad, shuffle_key
 from worker.job import JobPlan
 
 
 class TaskKeys:
-    """The data key, the keys of shuffle streams, and the result key once there is a plan."""
+    """The data key, the keys of shuffle streams and of buckets, and the result key once there is a plan."""
 
     def __init__(self, dek: bytes, *, header_sha384: bytes, plan: JobPlan | None) -> None:
         self.dek, self._header_sha384, self._plan = dek, header_sha384, plan
@@ -19,6 +21,11 @@ class TaskKeys:
         if self._plan is None:
             raise ValueError("no output is written before the plan")
         return open_result_key(self.dek, self._plan.facts, self._plan.sealed_result_key)
+
+    @cached_property
+    def bucket_hash(self) -> BucketHash:
+        """The same in all tasks of the job, on every node."""
+        return bucket_hash(bucket_key(self.dek, self._header_sha384))
 
     @property
     def result_header_sha384(self) -> bytes:

@@ -10,8 +10,11 @@ whenever they leave a cell.
     streams to all     ─┘              └─▶ shard t of the job's outputs
 
 A stage's number of tasks is known from the start, or decided by the stage before it that `plans`. Tasks are
-deterministic: same records, parameters and numbers of tasks, same bytes. So any attempt of a task can stand for
-another. The outputs must not depend on the numbers of tasks.
+deterministic: same records, parameters, numbers of tasks and bucket key, same bytes. So any attempt of a task can stand
+for another. The outputs must depend neither on the numbers of tasks nor on the bucket key.
+
+Lengths of streams can be seen from outside. So values are divided among tasks by `Task.bucket_hash`, whose key is the
+job's: without it nobody can tell which stream a value would be in.
 """
 
 import enum
@@ -21,6 +24,7 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
+from worker.compute.kernels.hashing import Hashes
 from worker.compute.operation import Context
 from worker.progress import ProgressCallback
 from worker.records import RowStatus
@@ -93,6 +97,9 @@ class Task(Protocol):
 
     def write(self, edge: str, batch: pa.RecordBatch, *, to: int = 0) -> None:
         """Append to the stream of the edge to consumer `to`; 0 for a stream that all read."""
+
+    def bucket_hash(self, hashes: Hashes) -> Hashes:
+        """uint64[n]: the keyed hash of each hash, the same in all tasks of the job. It divides values among tasks."""
 
     def plan(self, tasks: Mapping[str, int]) -> None:
         """Decide the tasks of every planned stage, 1 to MAX_TASKS. Once, in the stage that plans.

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from worker.compute.in_parts import MAX_TASKS, ROW_STATUS_OUTPUT, InParts, Stage, Width
+from worker.compute.kernels import hashing
 from worker.compute.operation import Context
 from worker.progress import ProgressCallback
 from worker.records import RowStatus
@@ -42,6 +43,7 @@ class _Here:
     planned: tuple[str, ...]
     outputs: dict[str, list[list[pa.RecordBatch]]]
     statuses: list[list[RowStatus]]
+    bucket_hash: hashing.BucketHash
     to_read: list[str] = field(default_factory=list)
     has_planned: bool = False
 
@@ -94,8 +96,11 @@ def run_here(
     schema: pa.Schema,
     context: Context,
     progress: ProgressCallback = lambda _step, _per_cent: None,
+    bucket_hash: hashing.BucketHash = hashing.mixed,
 ) -> Ran:
     """Run all tasks, one after the other. Batches of `shards` must stay as they are while they are read.
+
+    `bucket_hash` needs no key, because no stream leaves this process.
 
     Raises: what the stages raise; ValueError where a stage breaks its declaration.
     """
@@ -124,6 +129,7 @@ def run_here(
                 planned=tuple(one.name for one in in_parts.stages if one.width is Width.PLANNED),
                 outputs=outputs,
                 statuses=statuses,
+                bucket_hash=bucket_hash,
                 to_read=list(stage.reads),
             )
             stage.run(task)

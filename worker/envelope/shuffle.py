@@ -2,11 +2,13 @@ r"""Shuffle streams: the sealed streams between the tasks of a job in parts, and
 
     shuffle key   = HKDF-Expand-SHA384(data key, "cji-shuffle-key/1\0" ‖ header_sha384 ‖ plan_sha384, 32)
     statement key = HKDF-Expand-SHA384(data key, "cji-statement-key/1\0" ‖ header_sha384, 48)
+    bucket key    = HKDF-Expand-SHA384(data key, "cji-bucket-key/1\0" ‖ header_sha384, 32)
     AAD           = "cji-shuffle/1\0" ‖ plan_sha384 ‖ u32be(edge) ‖ u32be(producer) ‖ u32be(consumer)
 
 A stream is FLOE (`worker.envelope.floe`) in segments of 64 KiB. Its plaintext is an Arrow stream, then zeros that make
 the length of the whole sealed stream a power of two, 4 KiB at least: whoever sees it learns little about how many rows
-went where. 48 zero bytes stand for the plan in the streams of tasks that ran before it was made. docs/format.md §10.
+went where, and without the bucket key cannot tell which. 48 zero bytes stand for the plan in the streams of tasks that
+ran before it was made. docs/format.md §10.
 """
 
 import hashlib
@@ -24,11 +26,17 @@ SHUFFLE_MIN_BYTES: Final = 4 << 10
 """Of a whole sealed stream."""
 NO_PLAN: Final = bytes(48)
 STATEMENT_KEY_BYTES: Final = 48
+BUCKET_KEY_BYTES: Final = 32
 
 
 def shuffle_key(dek: bytes, header_sha384: bytes, plan_sha384: bytes) -> bytes:
     """The key of all shuffle streams of a job whose producers ran under this plan."""
     return _expand(dek, b"cji-shuffle-key/1\0" + header_sha384 + plan_sha384, 32)
+
+
+def bucket_key(dek: bytes, header_sha384: bytes) -> bytes:
+    """The key by which values are divided among the tasks of a job: one before and after the plan, on every node."""
+    return _expand(dek, b"cji-bucket-key/1\0" + header_sha384, BUCKET_KEY_BYTES)
 
 
 def shuffle_aad(plan_sha384: bytes, *, edge: int, producer: int, consumer: int) -> bytes:

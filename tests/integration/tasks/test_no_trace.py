@@ -19,7 +19,7 @@ from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, sc
 from tests.support.task_driver import Node, PartsJob, sharded
 from worker.client import INPUT_NAME
 from worker.compute.operations.link import Link
-from worker.envelope import NO_PLAN, open_result_key, shuffle_key, statement_key
+from worker.envelope import NO_PLAN, bucket_key, open_result_key, shuffle_key, statement_key
 
 pytestmark = [
     pytest.mark.root,
@@ -62,6 +62,7 @@ def seen(pool: list[Node]) -> Seen:
     patterns |= {
         "data key": dek,
         "statement key": statement_key(dek, header),
+        "bucket key": bucket_key(dek, header),
         "shuffle key": shuffle_key(dek, header, NO_PLAN),
     }
     stages, seen = job.streams.in_parts.stages, Seen()

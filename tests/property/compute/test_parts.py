@@ -13,7 +13,7 @@ from tests.support.clear_tools import AS_OF, NAMES, batch, conviction, table
 from tests.support.contexts import context, planned
 from tests.support.nibrs_submissions import submissions
 from tests.support.nibrs_tools import side
-from tests.support.parts import cuts, in_parts, on_one_machine, shards_of
+from tests.support.parts import KEYS, cuts, in_parts, on_one_machine, shards_of
 from worker.compute.in_parts import Width
 from worker.compute.nibrs.specification import BY_PERIOD
 from worker.compute.operation import Context
@@ -65,9 +65,9 @@ def tables(schema_id: str, values: Values, most: int = 30) -> st.SearchStrategy[
 
 
 def check(operation: wire.Operation, whole: pa.RecordBatch, data: st.DataObject, given: Context | None = None) -> None:
-    """One machine and random shards agree in every output and in the status of every row."""
+    """One machine and random shards and keys agree in every output and in the status of every row."""
     one = on_one_machine(operation, whole, given)
-    parts = in_parts(operation, shards_of(whole, data.draw(cuts(whole.num_rows))), given)
+    parts = in_parts(operation, shards_of(whole, data.draw(cuts(whole.num_rows))), given, key=data.draw(KEYS))
     assert parts.outputs == one.outputs
     if "result" in parts.tables:
         assert parts.tables["result"].schema.equals(one.tables["result"].schema, check_metadata=True)

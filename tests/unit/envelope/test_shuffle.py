@@ -14,6 +14,7 @@ from worker.envelope import (
     SHUFFLE_SEGMENT_BYTES,
     Sealer,
     Unsealer,
+    bucket_key,
     open_result_key,
     padding,
     seal_result_key,
@@ -40,12 +41,14 @@ def expand(key: bytes, info: bytes, length: int) -> bytes:
 
 def test_keys_are_those_of_the_document() -> None:
     assert shuffle_key(DEK, HEADER, PLAN) == expand(DEK, b"cji-shuffle-key/1\0" + HEADER + PLAN, 32)
+    assert bucket_key(DEK, HEADER) == expand(DEK, b"cji-bucket-key/1\0" + HEADER, 32)
     assert statement_key(DEK, HEADER) == expand(DEK, b"cji-statement-key/1\0" + HEADER, 48)
     assert statement_proof(b"k" * 48, b"facts") == hmac.new(b"k" * 48, b"facts", "sha384").digest()
 
 
 def test_known_answers() -> None:
     assert shuffle_key(DEK, HEADER, NO_PLAN).hex() == "bd54bec6472863b5cd0df1575408b38065bf0402fe6e16a35047031e2415449b"
+    assert bucket_key(DEK, HEADER).hex() == "1ccfc18c17f7df82194de5b973fec833ef6dd50758d2c885503d557889be4392"
     assert shuffle_aad(PLAN, edge=1, producer=2, consumer=0xFFFFFFFF) == (
         b"cji-shuffle/1\0" + PLAN + bytes.fromhex("0000000100000002ffffffff")
     )

@@ -1,4 +1,4 @@
-"""Values in buckets: equal values are in one bucket, whichever rows they are in."""
+"""Values in buckets: equal values are in one bucket, whichever rows they are in. Which one only the key decides."""
 
 from typing import Final
 
@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from worker.compute.kernels import hashing
 from worker.compute.kernels.column import Ints, read
 from worker.records import arrow
 
@@ -15,8 +16,11 @@ _LONGEST: Final = 64
 """Bytes of a value that its bucket depends on, besides its length."""
 
 
-def buckets(array: pa.Array, count: int) -> Ints:
-    """int64[n] from 0 to count - 1 of a `utf8` or `binary` array; null and empty values are in one bucket."""
+def buckets(array: pa.Array, count: int, bucket_hash: hashing.BucketHash) -> Ints:
+    """int64[n] from 0 to count - 1 of a `utf8` or `binary` array; null and empty values are in one bucket.
+
+    `bucket_hash` gets a hash of each distinct value.
+    """
     encoded = pc.dictionary_encode(array, null_encoding="encode")
     text = read(encoded.dictionary)
     state = _BASIS ^ text.lengths.astype(np.uint64)
@@ -24,5 +28,5 @@ def buckets(array: pa.Array, count: int) -> Ints:
         rows = np.flatnonzero(text.lengths > position)
         state[rows] = (state[rows] ^ text.data[text.starts[rows] + position]) * _PRIME
     state ^= state >> np.uint64(32)
-    found: Ints = (state % np.uint64(count)).astype(np.int64)[arrow.numbers(encoded.indices)]
+    found: Ints = hashing.below(bucket_hash(state), count)[arrow.numbers(encoded.indices)]
     return found

@@ -3,6 +3,7 @@
 Neither is secret or meant to withstand an attacker: after a collision, a comparison finds that two rows differ.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Bytes, Ints
 
 Hashes = npt.NDArray[np.uint64]
+BucketHash = Callable[[Hashes], Hashes]
+"""A keyed function from uint64[n] to uint64[n]: equal hashes give equal numbers, which decide about buckets."""
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _TO_UNIT: Final = 2.0**-53

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from tests.reference.link import people
 from tests.support.in_parts import assert_same_bytes, ran
+from tests.support.parts import KEYS
 from tests.support.refusals import refused
 from worker.compute.in_parts import InParts
 from worker.compute.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
@@ -89,7 +90,8 @@ def test_any_partition_gives_the_same_bytes(
     }
     model = data.draw(st.sampled_from([None, _MODEL, replace(_MODEL, prior=0.1, relatives=None)]), label="model")
     side = None if second is None else _batch(second)
-    assert_same_bytes(records, Link(model=model, **parameters), cuts, side=side, rows_of_task=rows_of_task)
+    key = data.draw(KEYS, label="key")
+    assert_same_bytes(records, Link(model=model, **parameters), cuts, side=side, rows_of_task=rows_of_task, key=key)
 
 
 _SKEWED = np.random.default_rng(5)
@@ -108,12 +110,12 @@ def _skewed(n: int, *, common: float) -> pa.RecordBatch:
     )
 
 
-@pytest.mark.parametrize("rows_of_task", [40, 150, 100_000])
-def test_skewed_and_split_blocks_give_the_same_bytes(rows_of_task: int) -> None:
+@pytest.mark.parametrize(("rows_of_task", "key"), [(40, b"a" * 32), (40, b"b" * 32), (150, b"c" * 32), (100_000, b"")])
+def test_skewed_and_split_blocks_give_the_same_bytes(rows_of_task: int, key: bytes) -> None:
     """And more random pairs and training pairs than are taken."""
     records = _skewed(500, common=0.7)
     parameters = Link(model=_MODEL, block_rows=30, random_pairs=2_000, training_pairs=1_000)
-    parts = assert_same_bytes(records, parameters, [100, 101, 350], rows_of_task=rows_of_task)
+    parts = assert_same_bytes(records, parameters, [100, 101, 350], rows_of_task=rows_of_task, key=key or bytes(32))
     assert parts.tasks["pairs"] == parts.tasks["observe"] == (1 if rows_of_task > 1000 else parts.tasks["pairs"])
     assert rows_of_task > 1000 or parts.tasks["pairs"] > 4
     (blocks,) = parts.outputs["blocks"]

@@ -113,7 +113,7 @@ def _write_persons(task: Task, rows: Rows, cell: Ints, edge: Edge) -> None:
             added = np.zeros(len(first), np.int64)
             np.add.at(added, which, number[named])
             columns.append(arrow.from_numpy(np.concatenate((added, number[nameless]))))
-    target = np.where(known[example], buckets(names, task.tasks["count"]), task.number)
+    target = np.where(known[example], buckets(names, task.tasks["count"], task.bucket_hash), task.number)
     write_each(task, edge, columns, target)
 
 

@@ -78,7 +78,7 @@ def _deal(task: Task) -> None:
         records = Columns([arrow.own(chunk)])
         rows = np.arange(first, first + records.n)
         columns = [arrow.from_numpy(rows), *(records.text(name) for name in _TEXTS), _flags(chunk)]
-        target = buckets(records.text("subject"), task.tasks["decide"])
+        target = buckets(records.text("subject"), task.tasks["decide"], task.bucket_hash)
         write_each(task, _HISTORIES, columns, target)
         first += records.n
 

@@ -178,7 +178,7 @@ def _cut(task: Task) -> None:
     firsts, m = beginnings[cut.firsts], len(cut.firsts)
     facts = (arrow.from_numpy(each) for each in (cut.groups, cut.incident))
     columns = [arrow.from_numpy(np.arange(m)), _binary(firsts), *facts]
-    target = buckets(_binary(firsts[:, KEY]), task.tasks["relate"])
+    target = buckets(_binary(firsts[:, KEY]), task.tasks["relate"], task.bucket_hash)
     write_each(task, _REPORTS, columns, target)
 
 

@@ -89,7 +89,8 @@ def count(task: Task) -> None:
     _write_tallies(task, table, bound, frozenset(over))
     for number, key in enumerate(keys_of(bound.rules)):
         column = table.columns[key.column]
-        rows = np.bincount(slots(anchor_hashes(column, key)[:-1]), column.counts, SLOTS).astype(np.uint32)
+        slot = slots(task.bucket_hash(anchor_hashes(column, key)[:-1]))
+        rows = np.bincount(slot, column.counts, SLOTS).astype(np.uint32)
         for batch in edges.batches(edges.SLOTS, np.array([number], np.uint16), pa.array([rows.tobytes()], pa.binary())):
             task.write(edges.SLOTS.name, batch)
     _write_values(task, table, bound)
@@ -109,7 +110,7 @@ def _write_values(task: Task, table: Table, bound: Bound) -> None:
     for number, name in enumerate(frequency_columns(bound.model)):
         column = table.columns[name]
         values = pack(np.ascontiguousarray(column.words.data), column.words.lengths, pa.binary())
-        to = value_tasks(column, task.tasks["frequencies"])
+        to = value_tasks(task, column)
         for consumer in range(task.tasks["frequencies"]):
             which = np.flatnonzero(to == consumer)
             taken = values.take(arrow.from_numpy(which))
@@ -119,9 +120,9 @@ def _write_values(task: Task, table: Table, bound: Bound) -> None:
                 task.write(edges.VALUES.name, batch, to=consumer)
 
 
-def value_tasks(column: Column, tasks: int) -> Ints:
+def value_tasks(task: Task, column: Column) -> Ints:
     """int64[k]: the task that counts each value."""
-    return hashing.below(hashing.of_bytes(column.words.data), tasks)
+    return hashing.below(task.bucket_hash(hashing.of_bytes(column.words.data)), task.tasks["frequencies"])
 
 
 def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:

@@ -2,10 +2,10 @@
 
 A block must be whole in one task. Instead of one route for each rule, all rules with a key in common, their anchor,
 take the route of this key: a row goes to the task of its anchor's value, once for each route. A part of a value is an
-anchor for rules by the whole value, too. Values are in slots by their hash; slots are counted before rows are sent, and
-each task has slots of about the same number of rows. A slot of more rows than a task should have is not routed by its
-anchor: of its rows, each rule of several keys has a route of its own, by all its keys. Only a rule that has no other
-key gets such a slot whole.
+anchor for rules by the whole value, too. Values are in slots by their keyed hash; slots are counted before rows are
+sent, and each task has slots of about the same number of rows. A slot of more rows than a task should have is not
+routed by its anchor: of its rows, each rule of several keys has a route of its own, by all its keys. Only a rule that
+has no other key gets such a slot whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ def anchor_hashes(column: Column, anchor: Key) -> Hashes:
 
 
 def slots(hashes: Hashes) -> Ints:
-    """int64[n]: the slot of each hash."""
+    """int64[n]: the slot of each keyed hash (`Task.bucket_hash`)."""
     return (hashes >> np.uint64(64 - SLOT_BITS)).astype(np.int64)
 
 

@@ -33,7 +33,7 @@ def split(task: Task) -> None:
     table = shard.numbered(table, sum(planned.shards[: task.number]), planned.records)
     packer = Packer(table, bound.columns, _frequencies(task, table, bound))
     tasks = planned.assignment.tasks
-    for route, which, to in _routed(table, bound, planned):
+    for route, which, to in _routed(task, table, bound, planned):
         order = np.argsort(to.astype(np.int16), kind="stable")  # by radix
         starts = np.searchsorted(to[order], np.arange(tasks + 1))
         for consumer in range(tasks):
@@ -58,7 +58,7 @@ def _frequencies(task: Task, table: Table, bound: Bound) -> dict[str, Ints]:
             received[int(number[0]) * task.tasks["frequencies"] + producer].append(rows.astype(np.int64))
     found = dict[str, Ints]()
     for column, name in enumerate(names):
-        to = value_tasks(table.columns[name], task.tasks["frequencies"])
+        to = value_tasks(task, table.columns[name])
         found[name] = np.zeros(len(to), np.int64)
         for producer in range(task.tasks["frequencies"]):
             pieces = received[column * task.tasks["frequencies"] + producer]
@@ -66,7 +66,7 @@ def _frequencies(task: Task, table: Table, bound: Bound) -> dict[str, Ints]:
     return found
 
 
-def _routed(table: Table, bound: Bound, planned: Planned) -> Iterator[tuple[int, Ints, Ints]]:
+def _routed(task: Task, table: Table, bound: Bound, planned: Planned) -> Iterator[tuple[int, Ints, Ints]]:
     """(route, int64[k] rows of the table, int64[k] the task of each)."""
     assignment = planned.assignment
     for number in range(assignment.anchors):
@@ -77,7 +77,7 @@ def _routed(table: Table, bound: Bound, planned: Planned) -> Iterator[tuple[int,
         else:
             column = table.columns[anchor.column]
             of_value = anchor_hashes(column, anchor)
-            slot, there = slots(of_value)[column.code], of_value[column.code] != 0
+            slot, there = slots(task.bucket_hash(of_value))[column.code], of_value[column.code] != 0
         heavy = np.zeros(SLOTS, np.bool_)
         heavy[list(assignment.heavy[number])] = True
         large = there & heavy[slot]
@@ -90,7 +90,7 @@ def _routed(table: Table, bound: Bound, planned: Planned) -> Iterator[tuple[int,
             (rule,) = assignment.routes[own].rules
             block = rule_hashes(table, bound.rules[rule].keys)[which]
             some = which[block != 0]
-            yield own, some, hashing.below(hashing.mixed(block[block != 0]), assignment.tasks)
+            yield own, some, hashing.below(task.bucket_hash(block[block != 0]), assignment.tasks)
 
 
 def _write_random(task: Task, table: Table, bound: Bound, planned: Planned, packer: Packer) -> None:
