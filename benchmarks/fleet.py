@@ -1,7 +1,8 @@
 """`link` in parts beside `link`, the cost of both as records grow, and comparisons beside Splink's.
 
-Each run is in a process of its own. The parts run one after the other in one process, and every stream goes through the
-Arrow format, as it would to a cell, so CPU seconds are those of all nodes together, sealing aside.
+Each run is in a process of its own. The parts run one after the other in one process, so CPU seconds are those of all
+nodes together: once with every stream in the Arrow format and nothing sealed, and once by the code of a cell, which
+opens sealed records, seals and opens every stream between tasks, and seals the outputs.
 docs/benchmarks.md defines what is inside the clock.
 """
 
@@ -11,10 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from threading import Semaphore
 from typing import Any, Final
 
 import msgspec
@@ -26,18 +30,25 @@ from benchmarks.harness import Result
 from benchmarks.link_models import linked, same_model, splink
 from benchmarks.machine import facts
 from benchmarks.report import Report
+from tests.support.contexts import planned
+from tests.support.letter_jobs import sealed as sealed_job
 from worker.cell.bucket_hash import bucket_hash
+from worker.client.sources import fit
+from worker.client.spec import InputSpec
 from worker.compute.in_parts import InParts, Stage, Task
 from worker.compute.operation import Context, JobContext
 from worker.compute.operations.link import Link, link
+from worker.compute.operations.link.parameters import encode
 from worker.compute.operations.link.stages import STAGES
 from worker.compute.parts_here import run_here
 from worker.compute.tables import load
+from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["Cost", "run"]
 
 _PAIRS: Final = 1 << 34
 _ROWS_OF_SHARD: Final = 1_000_000
+_PERSON: Final = InputSpec(schema="person/1")
 _CONTEXT: Final = Context(
     job=JobContext(
         purpose_code="C",
@@ -59,6 +70,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     stages: dict[str, float] = {}
     shuffled: int = 0
     tasks: int = 1
+    plain_seconds: float = 0.0
+    """Of the run beside a sealed one."""
 
 
 def run(report: Report, *, quick: bool) -> Result:
@@ -66,10 +79,12 @@ def run(report: Report, *, quick: bool) -> Result:
     machine = facts()
     report.heading("fleet", machine)
     sizes = (30_000, 100_000, 300_000) if quick else (1_000_000, 3_000_000, 10_000_000)
-    costs = dict[int, tuple[Cost, Cost]]()
+    costs, at = dict[int, tuple[Cost, Cost]](), sizes[1]
     for rows in sizes:
         with report.doing(f"{rows} records"):
             costs[rows] = _alone("link", rows), _alone("parts", rows)
+    with report.doing("sealed"):
+        sealed = _alone("sealed", at)
     report.table(
         "The default model: one process, and all parts of a fleet",
         ("records", "link, CPU s", "parts, CPU s", "parts / link", "pairs", "MiB", "MiB, parts", "shuffle, B a record"),
@@ -95,6 +110,12 @@ def run(report: Report, *, quick: bool) -> Result:
             for rows, (_, parts) in costs.items()
         ],
     )
+    one, parts = costs[at]
+    report.table(
+        f"{at} records in parts: streams plain, and by the code of a cell",
+        ("plain, CPU s", "sealed, CPU s", "plain / sealed"),
+        [(f"{sealed.plain_seconds:.1f}", f"{sealed.seconds:.1f}", f"{sealed.plain_seconds / sealed.seconds:.3f}")],
+    )
     with report.doing("comparisons beside Splink"):
         rows = 20_000 if quick else 100_000
         ours, theirs = _alone("model", rows), _alone("splink", rows)
@@ -107,19 +128,22 @@ def run(report: Report, *, quick: bool) -> Result:
             for name, one, rate in zip(("link", "Splink"), (ours, theirs), rates, strict=True)
         ],
     )
-    at = sizes[1]
-    one, parts = costs[at]
     return Result(
         name="fleet",
         machine=machine,
         figures={
             "parts_over_link": parts.seconds / one.seconds,
+            "sealed_us_per_row": 1e6 * sealed.seconds / at,
             "us_per_row": 1e6 * parts.seconds / at,
             "bytes_per_row": parts.shuffled / at,
             "comparisons_per_cpu_s": rates[0],
             "splink_comparisons_per_cpu_s": rates[1],
         },
-        ratios={"link": one.seconds / parts.seconds, "splink": rates[0] / rates[1]},
+        ratios={
+            "link": one.seconds / parts.seconds,
+            "plain": sealed.plain_seconds / sealed.seconds,
+            "splink": rates[0] / rates[1],
+        },
         growth={
             "CPU seconds": [(rows, one.seconds) for rows, (one, _) in costs.items()],
             "CPU seconds in parts": [(rows, parts.seconds) for rows, (_, parts) in costs.items()],
@@ -170,7 +194,12 @@ class _Streamed:
             self._task.write(edge, back.read_next_batch(), to=to)
 
 
-def _of_parts(people: Population, parameters: Link, shards: int) -> Cost:
+def _of_parts(
+    people: Population,
+    parameters: Link,
+    shards: int,
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Cost:
     seconds, shuffled = dict[str, float](), [0]
 
     def count(size: int) -> None:
@@ -178,9 +207,10 @@ def _of_parts(people: Population, parameters: Link, shards: int) -> Cost:
 
     def timed(stage: Stage) -> Stage:
         def run(task: Task) -> None:
-            started = time.process_time()
-            stage.run(_Streamed(task, count))
-            seconds[stage.name] = seconds.get(stage.name, 0.0) + time.process_time() - started
+            with turn():
+                started = time.process_time()
+                stage.run(_Streamed(task, count))
+                seconds[stage.name] = seconds.get(stage.name, 0.0) + time.process_time() - started
 
         return replace(stage, run=run)
 
@@ -210,6 +240,36 @@ def _of_parts(people: Population, parameters: Link, shards: int) -> Cost:
     )
 
 
+def _of_sealed(people: Population, parameters: Link, shards: int) -> Cost:
+    """By the code of a cell, and the same tasks with plain streams, by turns: so other load affects both alike.
+
+    Sealing the job and opening its result, which is the submitter's, is outside the clock.
+    """
+    batches = [fit(pa.Table.from_batches(shard), _PERSON).open() for shard in _shards(people.records, shards)]
+    operation = pb.Operation(link=encode(parameters))
+    loop = sealed_job(batches, planned([operation], _PERSON.schema), operation)
+    seconds, of_plain, of_sealed = 0.0, Semaphore(0), Semaphore(0)
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        of_plain.acquire()
+        try:
+            yield
+        finally:
+            of_sealed.release()
+
+    with ThreadPoolExecutor(1) as thread:
+        plain = thread.submit(_of_parts, people, parameters, shards, turn)
+        for stage in loop.streams.in_parts.stages:
+            for number in range(loop.streams.tasks[stage.name]):
+                of_plain.release()
+                of_sealed.acquire()
+                started = time.process_time()
+                loop.run_task(stage, number)
+                seconds += time.process_time() - started
+    return Cost(seconds=seconds, plain_seconds=plain.result().seconds, mib=_peak_mib(), pairs=0)
+
+
 def _of_model(people: Population) -> Cost:
     found = linked(people, Link(model=same_model(people.records.schema.names)))
     return Cost(seconds=found.cpu_seconds, mib=_peak_mib(), pairs=found.compared)
@@ -218,6 +278,10 @@ def _of_model(people: Population) -> Cost:
 def _of_splink(people: Population) -> Cost:
     found = splink(people)
     return Cost(seconds=found.cpu_seconds, mib=_peak_mib(), pairs=found.compared)
+
+
+def _shards_of(rows: int) -> int:
+    return max(4, -(-rows // _ROWS_OF_SHARD))
 
 
 def _shards(records: pa.RecordBatch, shards: int) -> Iterator[Sequence[pa.RecordBatch]]:
@@ -243,7 +307,9 @@ def _main() -> None:
         case "link":
             cost = _of_link(people, parameters)
         case "parts":
-            cost = _of_parts(people, parameters, max(4, -(-rows // _ROWS_OF_SHARD)))
+            cost = _of_parts(people, parameters, _shards_of(rows))
+        case "sealed":
+            cost = _of_sealed(people, parameters, _shards_of(rows))
         case "model":
             cost = _of_model(people)
         case _:

@@ -6,12 +6,16 @@ table, where a row meets those behind it, and for pairs across two tables, where
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.ranges import expand
+
+_CACHED: Final = 1 << 17
+"""Up to this number of rows, three passes over them take less time than one sort."""
 
 Groups = npt.NDArray[np.int32]
 
@@ -66,8 +70,7 @@ def blocks(rows: Groups, lengths: Ints, second: Bools | None = None) -> Blocks:
 def grouped(codes: Sequence[Groups]) -> tuple[Groups, Ints]:
     """(int32[m] rows, int64[b] lengths): rows with equal codes side by side, ascending in each group.
 
-    codes int32[n], one or more; a row with -1 in any is in no group. Code and row are sorted as one number, where they
-    fit.
+    codes int32[n], one or more; a row with -1 in any is in no group. Codes are sorted as one number, where they fit.
     """
     n = len(codes[0])
     there = codes[0] >= 0
@@ -83,10 +86,29 @@ def grouped(codes: Sequence[Groups]) -> tuple[Groups, Ints]:
             joint, values = which.astype(np.uint64), max(len(distinct), 1)
         joint = joint * np.uint64(k) + code[rows].astype(np.uint64)
         values *= k
+    bits = (values - 1).bit_length()
+    if bits <= (48 if len(rows) <= _CACHED else 32):
+        order = _by_digits(joint, bits)
+        joint = joint[order]
+        starts = np.flatnonzero(np.diff(joint, prepend=np.uint64(0xFFFF_FFFF_FFFF_FFFF)))
+        return rows[order].astype(np.int32), np.diff(starts, append=len(order))
     packed = np.sort((joint << np.uint64(row_bits)) | rows.astype(np.uint64))
     starts = np.flatnonzero(np.diff(packed >> np.uint64(row_bits), prepend=np.uint64(0xFFFF_FFFF_FFFF_FFFF)))
     found = (packed & np.uint64((1 << row_bits) - 1)).astype(np.int32)
     return found, np.diff(starts, append=len(found))
+
+
+def _by_digits(numbers: npt.NDArray[np.uint64], bits: int) -> Ints:
+    """int64[m]: the stable order of numbers below 2**bits.
+
+    numpy sorts numbers of 16 bits by radix, in an eighth of the time of larger ones: so one digit of 16 bits after the
+    other, the last one first.
+    """
+    order = np.argsort(numbers.astype(np.uint16), kind="stable")
+    for shift in range(16, bits, 16):
+        digit = (numbers >> np.uint64(shift)).astype(np.uint16)
+        order = order[np.argsort(digit[order], kind="stable")]
+    return order
 
 
 def pairs_of(found: Blocks, start: int, stop: int) -> tuple[Ints, Ints]:

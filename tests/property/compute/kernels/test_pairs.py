@@ -25,7 +25,7 @@ def test_every_pair_of_a_block_comes_once(groups: list[int], cut: int, linking: 
     assert list(zip(*(one.tolist() for one in by_number), strict=True)) == listed
 
 
-_CODES = st.integers(-1, 3) | st.sampled_from([2**31 - 3, 2**31 - 2])
+_CODES = st.integers(-1, 3) | st.sampled_from([2**16, 2**17, 2**17 + 1, 2**31 - 3, 2**31 - 2])
 
 
 @given(rows=st.lists(st.tuples(_CODES, _CODES, _CODES), min_size=1, max_size=30))

@@ -53,6 +53,7 @@ class Column:
     counts: Ints
     is_number: bool = False
     is_date: bool = False
+    hashed: dict[Key, Hashes] = field(default_factory=dict)
 
     @cached_property
     def sounds(self) -> Ints:
@@ -61,11 +62,16 @@ class Column:
         return np.where(code[:, 0] > 0, numbered(code), -1)
 
     def hashes(self, key: Key) -> Hashes:
-        """uint64[k + 1]: equal for values that are equal in the form of the key, wherever they are; 0 without one."""
-        rows, usable = self.form(key)
-        found = np.zeros(len(self.words) + 1, np.uint64)
-        found[:-1] = np.where(usable, hashing.of_bytes(rows) | np.uint64(1), np.uint64(0))
-        return found
+        """uint64[k + 1]: equal for values that are equal in the form of the key, wherever they are; 0 without one.
+
+        Made once.
+        """
+        if key not in self.hashed:
+            rows, usable = self.form(key)
+            found = np.zeros(len(self.words) + 1, np.uint64)
+            found[:-1] = np.where(usable, hashing.of_bytes(rows) | np.uint64(1), np.uint64(0))
+            self.hashed[key] = found
+        return self.hashed[key]
 
     def form(self, key: Key) -> tuple[Bytes, Bools]:
         """(uint8[k, w]: the form of each value that the key names, bool[k]: it has one)."""
@@ -237,20 +243,59 @@ def _words(array: pa.Array, name: str) -> Column:
     return column(name, vocabulary, np.append(of_value, -1).astype(np.int32)[_codes(encoded)])
 
 
-def column(name: str, vocabulary: Words, code: Codes, counts: Ints | None = None) -> Column:
-    """A column of distinct values in any order; `counts` int64[k] unless these are all rows of the job."""
-    order = np.argsort(hashing.of_bytes(vocabulary.data) + vocabulary.lengths.astype(np.uint64), kind="stable")
+def column(name: str, vocabulary: Words, code: Codes) -> Column:
+    """A column of distinct values in any order, of all rows of the job."""
+    order = np.argsort(_places(vocabulary), kind="stable")
     number = np.full(len(order) + 1, -1, np.int32)
     number[order] = np.arange(len(order), dtype=np.int32)
     code = number[code]
-    ordered = np.bincount(code + np.int32(1), minlength=len(order) + 1)[1:] if counts is None else counts[order]
-    return Column(
-        words=Words(data=np.asfortranarray(vocabulary.data[order]), lengths=vocabulary.lengths[order]),
-        code=code,
-        counts=ordered,
-        is_number=name in _NUMBERS,
-        is_date=name in DATES,
-    )
+    ordered = Words(data=np.asfortranarray(vocabulary.data[order]), lengths=vocabulary.lengths[order])
+    counts = np.bincount(code + np.int32(1), minlength=len(order) + 1)[1:]
+    return numbered_column(name, ordered, code, counts)
+
+
+def numbered_column(name: str, vocabulary: Words, code: Codes, counts: Ints) -> Column:
+    """A column of distinct values in the order of their hashes."""
+    return Column(words=vocabulary, code=code, counts=counts, is_number=name in _NUMBERS, is_date=name in DATES)
+
+
+def _places(vocabulary: Words) -> Hashes:
+    """uint64[k]: what values are ordered by."""
+    return hashing.of_bytes(vocabulary.data) + vocabulary.lengths.astype(np.uint64)
+
+
+def distinct_words(data: Bytes, lengths: Bytes) -> tuple[Words, Ints, Ints]:
+    """(the k distinct values in the order of their hashes, int64[m]: which of them each is, int64[k]: one of each).
+
+    The values are of `lengths`, at least 1, and lie in `data` one behind the other.
+    """
+    found = Words(data=_matrix(data, lengths), lengths=lengths.astype(np.int64))
+    place = _places(found)
+    order = np.argsort(place, kind="stable")  # a merge: values come in runs that are in order
+    place = place[order]
+    again = np.flatnonzero(place[1:] == place[:-1])
+    one, other = order[again], order[again + 1]
+    alike = (found.lengths[one] == found.lengths[other]) & (found.data[one] == found.data[other]).all(axis=1)
+    new = np.ones(len(order), np.bool_)
+    new[again + 1] = False
+    if not alike.all():  # two values of one hash: compare all bytes
+        _, value = np.unique(np.column_stack((found.lengths, found.data)), axis=0, return_inverse=True)
+        order = np.lexsort((value.reshape(-1), _places(found)))
+        new[1:] = np.diff(value.reshape(-1)[order]) != 0
+    which = np.empty(len(order), np.int64)
+    which[order] = np.cumsum(new) - 1
+    first = order[new]
+    return Words(data=np.asfortranarray(found.data[first]), lengths=found.lengths[first]), which, first
+
+
+def _matrix(data: Bytes, lengths: Bytes) -> Bytes:
+    """uint8[m, w]: values that lie one behind the other, zero beyond their length."""
+    width = int(lengths.max(initial=0))
+    if len(data) == width * len(lengths):
+        return data.reshape(len(lengths), width)
+    found = np.zeros((len(lengths), width), np.uint8)
+    found[np.arange(width, dtype=np.uint8) < lengths[:, None]] = data
+    return found
 
 
 def _dates(array: pa.Array, name: str) -> tuple[Column, Bools]:

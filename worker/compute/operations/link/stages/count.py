@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from worker.compute.in_parts import Task
 from worker.compute.kernels import hashing
 from worker.compute.kernels.column import Ints, pack
-from worker.compute.operations.link.blocking import exceeds, pairs_of_sizes
+from worker.compute.operations.link.blocking import pairs_of_sizes
 from worker.compute.operations.link.columns import Column, Table
-from worker.compute.operations.link.elsewhere import rule_hashes, tally
+from worker.compute.operations.link.elsewhere import tally
 from worker.compute.operations.link.facts import Facts, frequency_columns
 from worker.compute.operations.link.model import Key, Rule
 from worker.compute.operations.link.stages import edges
@@ -77,7 +77,7 @@ def count(task: Task) -> None:
         raise bad_parameters(Stage.COMPUTE)
     bound, shard = Bound.of(task), Shard.of(task)
     table = shard.table(bound.columns)
-    over = [number for number, rule in enumerate(bound.rules) if exceeds(table, rule)]
+    over, tallies = _tallies(table, bound)
     own = table.n if table.first_of_second is None else table.first_of_second
     counts = Counts(
         rows=own,
@@ -86,7 +86,8 @@ def count(task: Task) -> None:
         exceeds=over,
     )
     edges.write_document(task, edges.SHARDS, counts)
-    _write_tallies(task, table, bound, frozenset(over))
+    for batch in tallies:
+        task.write(edges.TALLIES.name, batch)
     for number, key in enumerate(keys_of(bound.rules)):
         column = table.columns[key.column]
         slot = slots(task.bucket_hash(anchor_hashes(column, key)[:-1]))
@@ -96,13 +97,20 @@ def count(task: Task) -> None:
     _write_values(task, table, bound)
 
 
-def _write_tallies(task: Task, table: Table, bound: Bound, over: frozenset[int]) -> None:
+def _tallies(table: Table, bound: Bound) -> tuple[list[int], list[pa.RecordBatch]]:
+    """(the rules that have too many pairs in this shard alone, the tallies of the others that may have)."""
+    over, found = list[int](), list[pa.RecordBatch]()
     for number, rule in enumerate(bound.rules):
-        if rule.most_pairs is not None and number not in over:
-            key, rows, second = tally(rule_hashes(table, rule.keys), table.second)
-            second = np.zeros(len(key), np.int64) if second is None else second
-            for batch in edges.batches(edges.TALLIES, np.full(len(key), number, np.uint16), key, rows, second):
-                task.write(edges.TALLIES.name, batch)
+        if rule.most_pairs is None:
+            continue
+        key, rows, second = tally(table, rule.keys)
+        if pairs_of_sizes(rows, second) > rule.most_pairs:
+            over.append(number)
+            continue
+        second = np.zeros(len(key), np.int64) if second is None else second
+        of_rule = np.full(len(key), number, np.uint16)
+        found += edges.batches(edges.TALLIES, of_rule, key, rows.astype(np.uint32), second.astype(np.uint32))
+    return over, found
 
 
 def _write_values(task: Task, table: Table, bound: Bound) -> None:
@@ -130,15 +138,8 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
     bound = Bound.of(task)
     shards = edges.read_documents(task, edges.SHARDS, Counts)
     over = {number for shard in shards for number in shard.exceeds}
-    rule, key, rows, second = edges.read_numbers(task, edges.TALLIES)
     linking = shards[0].side_rows is not None
-    for number in np.unique_counts(rule).values.tolist():
-        some = np.flatnonzero(rule == number)
-        some = some[np.argsort(key[some])]
-        starts = np.flatnonzero(np.diff(key[some], prepend=~key[some[0]]))
-        total, of_second = (np.add.reduceat(values[some], starts) for values in (rows, second))
-        if pairs_of_sizes(total, of_second if linking else None) > (bound.rules[number].most_pairs or 0):
-            over.add(number)
+    over |= _too_wide(task, bound, linking=linking)
     slot_rows = np.zeros((len(keys_of(bound.rules)), SLOTS), np.int64)
     for _, batch in task.read(edges.SLOTS.name):
         for number, packed in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
@@ -168,6 +169,24 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
         maps=[one.tobytes() for one in maps],
     )
     edges.write_document(task, edges.PLAN, planned)
+
+
+def _too_wide(task: Task, bound: Bound, *, linking: bool) -> set[int]:
+    """The rules that have too many pairs over all shards."""
+    tallies = dict[int, list[pa.RecordBatch]]()
+    for _, batch in task.read(edges.TALLIES.name):
+        if batch.num_rows:
+            tallies.setdefault(batch.column(0)[0].as_py(), []).append(batch)
+    over = set[int]()
+    for number, found in tallies.items():
+        _, key, *sizes = edges.gathered(edges.TALLIES, found)
+        order = np.argsort(key, kind="stable")  # a merge: the keys of a shard are in order
+        key = key[order]
+        starts = np.flatnonzero(np.diff(key, prepend=~key[0]))
+        rows, second = (np.add.reduceat(values[order].astype(np.int64), starts) for values in sizes)
+        if pairs_of_sizes(rows, second if linking else None) > (bound.rules[number].most_pairs or 0):
+            over.add(number)
+    return over
 
 
 def frequencies(task: Task) -> None:

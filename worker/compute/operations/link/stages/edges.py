@@ -35,7 +35,7 @@ def _schema(**types: pa.DataType) -> pa.Schema:
 SHARDS: Final = Edge(name="shards", schema=_DOCUMENT)
 """count to plan: `plan.Shard`."""
 TALLIES: Final = Edge(
-    name="tallies", schema=_schema(rule=pa.uint16(), key=pa.uint64(), rows=pa.int64(), second=pa.int64())
+    name="tallies", schema=_schema(rule=pa.uint16(), key=pa.uint64(), rows=pa.uint32(), second=pa.uint32())
 )
 """count to plan: rows with each key of a rule that may be left out."""
 SLOTS: Final = Edge(name="slots", schema=_schema(key=pa.uint16(), rows=pa.binary()))

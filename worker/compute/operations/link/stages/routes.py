@@ -78,7 +78,7 @@ def routes_of(rules: Sequence[Rule], kept: Sequence[int], largest: Mapping[Key, 
 
 def anchor_hashes(column: Column, anchor: Key) -> Hashes:
     """uint64[k + 1]: the hash of each value's form; 0 of no value. Values without the form have one of their own."""
-    found = column.hashes(anchor)
+    found = column.hashes(anchor).copy()
     found[:-1][found[:-1] == 0] = 1
     return found
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import Ints, pack
-from worker.compute.kernels.strings import words
-from worker.compute.operations.link.columns import Column, Table, column
+from worker.compute.operations.link.columns import Column, Table, distinct_words, numbered_column
 from worker.compute.operations.link.stages import edges
 from worker.records import arrow
 
@@ -56,12 +55,10 @@ def _packed(
     code: npt.NDArray[np.int32], values: pa.Array, counts: npt.NDArray[np.uint32] | None
 ) -> tuple[bytes, bytes, bytes, bytes]:
     """(codes from 1, 0 for no value; lengths and bytes of the values; their frequencies)."""
-    there = np.zeros(len(values) + 1, np.bool_)  # the last one is that of no value
-    there[code] = True
-    there[-1] = False
-    which = np.flatnonzero(there)
-    number = np.zeros(len(there), np.uint16 if len(which) < 1 << 16 else np.uint32)
+    which = _distinct(code, len(values))
+    number = np.empty(len(values) + 1, np.uint16 if len(which) < 1 << 16 else np.uint32)  # only what is used is set
     number[which] = np.arange(1, len(which) + 1, dtype=number.dtype)
+    number[-1] = 0
     taken = values.take(arrow.from_numpy(which))
     offsets, data = arrow.text(taken)
     return (
@@ -70,6 +67,16 @@ def _packed(
         data[offsets[0] : offsets[-1]].tobytes(),
         b"" if counts is None else counts[which].tobytes(),
     )
+
+
+def _distinct(code: npt.NDArray[np.int32], k: int) -> Ints:
+    """The values below k that rows have, in order; the cost does not grow with k where there are few rows."""
+    if len(code) < k // 8:
+        some = np.sort(code)
+        return some[np.flatnonzero((np.diff(some, prepend=np.int32(-1)) != 0) & (some >= 0))].astype(np.int64)
+    there = np.zeros(k + 1, np.bool_)  # the last one is that of no value
+    there[code] = True
+    return np.flatnonzero(there[:-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -111,21 +118,19 @@ def assemble(pieces: Sequence[_Piece], names: Sequence[str], first_of_second: in
 
 
 def _column(pieces: Sequence[_Piece], number: int, name: str, order: Ints | None) -> Column:
-    values, counts, codes = list[pa.Array](), list[npt.NDArray[Any]](), [np.empty(0, np.int64)]
-    before = 0
-    for piece in pieces:
-        packed, lengths, data, of_value = piece.columns[number]
-        length = np.frombuffer(lengths, np.uint8)
-        values.append(arrow.from_bytes(np.frombuffer(data, np.uint8), length, pa.binary()))
-        counts.append(np.frombuffer(of_value, np.uint32))
+    """The column of all pieces: their values, most of which are in several pieces, made distinct."""
+    found = [piece.columns[number] for piece in pieces]
+    lengths = [np.frombuffer(length, np.uint8) for _, length, _, _ in found]
+    data = np.frombuffer(b"".join(values for _, _, values, _ in found), np.uint8)
+    vocabulary, which, first = distinct_words(data, np.concatenate([np.empty(0, np.uint8), *lengths]))
+    codes, before = [np.empty(0, np.int32)], 0
+    for piece, (packed, *_), length in zip(pieces, found, lengths, strict=True):
         kind = np.uint16 if len(packed) == 2 * len(piece.rows) else np.uint32
-        here = np.frombuffer(packed, kind).astype(np.int64)
-        codes.append(np.where(here > 0, here + before, 0))
+        of_piece = np.full(len(length) + 1, -1, np.int32)
+        of_piece[1:] = which[before : before + len(length)]
+        codes.append(of_piece[np.frombuffer(packed, kind)])
         before += len(length)
-    vocabulary, which = words(arrow.concat(values, pa.binary()))
-    code = np.concatenate(([-1], which)).astype(np.int32)[np.concatenate(codes)]
-    frequency = np.zeros(len(vocabulary), np.int64)
-    known = np.concatenate([np.empty(0, np.uint32), *counts])
-    if len(known):
-        frequency[which] = known
-    return column(name, vocabulary, code if order is None else code[order], frequency)
+    code = np.concatenate(codes)
+    known = np.frombuffer(b"".join(counts for *_, counts in found), np.uint32)
+    counts = known[first].astype(np.int64) if len(known) else np.zeros(len(first), np.int64)
+    return numbered_column(name, vocabulary, code if order is None else code[order], counts)
