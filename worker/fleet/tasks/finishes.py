@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 from worker.fleet.attempt import recover
+from worker.fleet.documents import Published
 from worker.fleet.errors import StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
 from worker.fleet.records import Attempted, Records
@@ -23,7 +24,7 @@ class Finishes:
         self._front, self._records, self._results = front, records, results
         self._one = threading.Lock()
 
-    def finish(self, job: TaskJob, *, call: FrontCall, stores: Stores, reading: Stores) -> finish.Published:
+    def finish(self, job: TaskJob, *, call: FrontCall, stores: Stores, reading: Stores) -> Published:
         """The receipt that is published. Raises Refusal, StoreError, DocumentError."""
         with self._one:
             if (published := finish.published_receipt(job, stores)) is not None:
