@@ -7,7 +7,7 @@ SOAK ?= 60
 # tests of running workers wait most of their time.
 TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 1) --dist loadfile --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults mutants coverage bench oscal engine fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal engine fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ sink-faults: setup ## 900 faults of sinks, 100 deaths of their deliverer: no eve
 
 fleet-faults: setup ## 4 workers, 120 jobs, deaths at every named step and at random, as root, minutes; SEED=1 repeats a run
 	@$(PY) -m tests.support.fleet_faults $(if $(SEED),--seed $(SEED))
+
+parts-faults: setup engine ## deaths in every stage of a job in parts on Dask, as root, a quarter of an hour; SEED=1 repeats a run
+	@$(PY) -m tests.support.parts_faults $(if $(SEED),--seed $(SEED))
 
 mutants: setup ## remove each check of attestation, one at a time: a test must fail
 	@$(PY) -m tools.mutants

@@ -224,6 +224,8 @@ def recover(attempted: Attempted, *, front: Front, results: Blobs) -> Publicatio
     receipt = front.receipt(attempted.job)
     if receipt is None:
         return None
+    if published(results, attempted.job) == Published(attempt=attempted.attempt, receipt=receipt):
+        return Publication.PUBLISHED
     if _is_whole(attempted, receipt, front=front, results=results):
         return publish(attempted, receipt, front=front, results=results)
     front.supersede(attempted.ticket)

@@ -35,9 +35,9 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Records:
     """The files, one for each job."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, folder: str = _FOLDER) -> None:
         """Make the folder. Raises StartupError."""
-        self._folder = state / _FOLDER
+        self._folder = state / folder
         try:
             self._folder.mkdir(mode=0o750, exist_ok=True)
         except OSError as error:

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -43,6 +43,7 @@ class Fleet:
         self._stopping = threading.Event()
         self._outcomes: Counter[Outcome] = Counter()
         self._records = Records(Path(settings.fleet.state))
+        self._finishes = Records(Path(settings.fleet.state), "finishes")
         self._slots: list[Slot] = []
         engine = settings.fleet.tasks_socket
         self._engine = None if engine is None else listen(Path(engine))
@@ -106,6 +107,7 @@ class Fleet:
     def _serve_engine(self, listener: socket.socket, front: Front) -> None:
         # here, because numpy may start threads, which must be confined as this one
         from worker.fleet.tasks.attempt import Stores  # noqa: PLC0415
+        from worker.fleet.tasks.finishes import Finishes  # noqa: PLC0415
         from worker.fleet.tasks.service import TaskService  # noqa: PLC0415
 
         fleet = self._settings.fleet
@@ -115,7 +117,14 @@ class Fleet:
                 jobs=self._blobs(fleet.jobs), results=self._blobs(fleet.results), shuffle=self._blobs(fleet.shuffle)
             )
 
-        TaskServer(listener, TaskService(front, stores=stores).answer).start()
+        finishes = Finishes(front, self._finishes, results=lambda: self._blobs(fleet.results))
+        threading.Thread(target=self._settle, args=(finishes.settle,), daemon=True).start()
+        TaskServer(listener, TaskService(front, finishes, stores=stores).answer).start()
+
+    def _settle(self, settle: Callable[[], None]) -> None:
+        while not self._stopping.is_set():
+            settle()
+            self._stopping.wait(EVERY_S)
 
     def _watch(self) -> None:
         fleet = self._settings.fleet

@@ -8,20 +8,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv
 import pytest
-from cji_engine.messages import Done, Refused, Request
+from cji_engine.messages import Done, Job, Refused, Request
+from cji_simulator.cluster_demo import made_up_people
+from cji_simulator.raw import until as eventually
 from cji_simulator.scan import Canaries, scan_process
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
+from click.testing import CliRunner, Result
 
+from tests.support.azurite import StorageCredential
 from tests.support.engine_tools import engine, until, wait
 from tests.support.fleet_bench import Pool
 from tests.support.fleet_storage import Storage
+from tests.support.parts_bench import PartsBench
 from tests.support.parts_pool import TASKS_SOCKET, ask, conduct, names_of, opened, sockets, start, submit
 from worker.audit import JobAdmitted, TaskAdmitted, TaskCompleted
+from worker.cli import build
 from worker.fleet import names
 
 ROWS = 60
+LINKED = '[input]\nschema = "person/1"\n\n[[operations]]\nkind = "link"\nrandom_pairs = 5000\n'
+ITS_OWN = {"receipt.jws", "evidence.json", "header.bin", "report.html"}
+"""Files of a result that differ from job to job."""
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +150,39 @@ def test_what_dies_on_dask_loses_nothing_and_shows_nothing(pool: Pool, tmp_path:
 def _completed(pool: Pool, job: str) -> int:
     time.sleep(0.1)
     return sum(isinstance(one, TaskCompleted) and one.job_id == job for member in pool.members for one in member.events)
+
+
+def test_what_is_fetched_is_what_one_machine_makes(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From `cji job submit --in-parts` to `cji job fetch`, with a keyholder and a conductor killed on the way."""
+    monkeypatch.setattr("worker.client.by_reference.default_credential", StorageCredential)
+    profile, at = pool.members[0].files.profile, pool.storage.azurite
+    account = f'blob_url = "{at.blob_url}"\nqueue_url = "{at.queue_url}"\nca_file = "{at.ca_file}"\n'
+    profile.write_text(f"{profile.read_text()}\n[storage]\n{account}")
+
+    def cji(verb: str, *arguments: str | Path) -> Result:
+        command = ["job", verb, *map(str, arguments), "--profile", str(profile)]
+        found = CliRunner().invoke(build(pool.members[0].azure.trust), command, catch_exceptions=False)
+        assert found.exit_code == 0, found.output
+        return found
+
+    records, spec, folder = tmp_path / "people.csv", tmp_path / "job.toml", tmp_path / "people.job"
+    pyarrow.csv.write_csv(made_up_people(300), records)
+    spec.write_text(LINKED)
+    cji("run", records, "--spec", spec, "--out", tmp_path / "one")
+    spec.write_text(f"shards = 3\n{LINKED}")
+    named = json.loads(cji("submit", records, "--job", folder, "--spec", spec, "--in-parts", "--json").stdout)
+    assert pool.storage.queue().state().length == 0
+    job = Job(job=named["job"], header_sha384=named["header_sha384"])
+    with engine(tmp_path) as made:
+        bench = PartsBench.start(pool, made)
+        bench.conduct(job)
+        eventually(lambda: bench.trails.begun(job.job, "split"), seconds=120)
+        bench.kill("keyholder", bench.trails.begun(job.job, "split")[0], job)
+        eventually(lambda: bench.trails.begun(job.job, "pairs"), seconds=120)
+        bench.kill("conductor", 1, job)
+        bench.end()
+    cji("fetch", folder, "--out", tmp_path / "parts", "--wait", "60")
+    one, parts = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("one", "parts"))
+    assert one.keys() == parts.keys()
+    assert {"result.csv", "pairs.csv", "clusters.csv", "blocks.csv"} <= one.keys() - ITS_OWN
+    assert {name for name in one.keys() - ITS_OWN if one[name] != parts[name]} == set()

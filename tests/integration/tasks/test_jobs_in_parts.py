@@ -15,6 +15,7 @@ from cji_simulator.raw import RawWorker, until
 from cji_simulator.site import people
 from click.testing import CliRunner
 
+from tests.support.parts_bench import plain
 from tests.support.task_driver import Node, PartsJob, Refused, sharded
 from worker.audit import (
     JobAdmitted,
@@ -85,15 +86,6 @@ def refusal(call: Any) -> tuple[Reason, Stage | None]:
     with pytest.raises(Refused) as caught:
         call()
     return caught.value.reason, caught.value.stage
-
-
-def plain(out: pa.Table) -> bytes:
-    """An output as the bytes of one batch."""
-    sink = pa.BufferOutputStream()
-    columns = [pa.concat_arrays([pa.nulls(0, column.type), *column.chunks]) for column in out.columns]
-    with pa.ipc.new_stream(sink, out.schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=out.schema))
-    return bytes(sink.getvalue())
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,14 @@
 """The end of a job in parts: all statements to the front, its receipt to Blob Storage."""
 
-import os
 from collections.abc import Iterator
 
 from worker.compute.task_streams import PartStream
-from worker.errors import Reason, RetryLater
+from worker.errors import Reason, Refusal, RetryLater
 from worker.errors import Stage as Where
 from worker.fleet import names
 from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Published, Sources, decode, encode
 from worker.fleet.errors import BlobAbsentError
-from worker.fleet.tasks.attempt import ATTEMPT_BYTES, Stores
+from worker.fleet.tasks.attempt import Stores
 from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import TaskJob
 from worker.fleet.tasks.messages import RETRY_MS
@@ -29,8 +28,8 @@ def published_receipt(job: TaskJob, stores: Stores) -> Published | None:
         return None
 
 
-def run(job: TaskJob, *, front: FrontCall, stores: Stores, reading: Stores) -> Published:
-    """Sign and publish the receipt; returns the one that is published.
+def run(job: TaskJob, *, name: str, front: FrontCall, stores: Stores, reading: Stores) -> tuple[Published, bool]:
+    """Sign and publish the receipt as attempt `name`; returns the one that is published, and whether it is this one.
 
     Raises Refusal: INCOMPLETE if a task has not run. Raises StoreError, DocumentError.
     """
@@ -42,16 +41,26 @@ def run(job: TaskJob, *, front: FrontCall, stores: Stores, reading: Stores) -> P
         for number in range(job.streams.tasks[stage.name])
     }
     front.publish_evidence(Ticket(job=job.name, header_sha384=job.header.sha384.hex()), stores.results)
-    receipt = front.finish(_messages(job, attempted, reading))
-    attempt = os.urandom(ATTEMPT_BYTES).hex()
+    receipt = _signed(_messages(job, attempted, reading), front)
     sources = Sources(attempts=_sources(job, attempted))
-    stores.results.create(names.sources(job.name, attempt), encode(sources))
-    stores.results.create(names.result_header(job.name, attempt), job.plan.result_header)
-    stores.results.create(names.receipt(job.name), encode(Published(attempt=attempt, receipt=receipt)))
+    stores.results.create(names.sources(job.name, name), encode(sources))
+    stores.results.create(names.result_header(job.name, name), job.plan.result_header)
+    mine = Published(attempt=name, receipt=receipt)
+    stores.results.create(names.receipt(job.name), encode(mine))
     published = published_receipt(job, stores)
     if published is None:
         raise DocumentError
-    return published
+    return published, published == mine
+
+
+def _signed(messages: Iterator[pb.FinishTasksRequest], front: FrontCall) -> str:
+    """The receipt. A call that lost its caller may still run: then this one comes again."""
+    try:
+        return front.finish(messages)
+    except Refusal as refusal:
+        if refusal.reason is not Reason.ALREADY_EXISTS:
+            raise
+        raise RetryLater(Reason.ALREADY_EXISTS, stage=Where.COMMIT, after_ms=RETRY_MS) from None
 
 
 def _sources(job: TaskJob, attempted: Attempted) -> tuple[str, ...]:

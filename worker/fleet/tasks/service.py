@@ -11,11 +11,12 @@ from worker.compute.in_parts import Stage
 from worker.errors import Reason, Refusal, RetryLater
 from worker.errors import Stage as Where
 from worker.fleet import names
-from worker.fleet.documents import DocumentError, Progress, encode
+from worker.fleet.documents import DocumentError, Progress, Published, encode
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, StoreError
 from worker.fleet.front import Front
-from worker.fleet.tasks import attempt, finish
+from worker.fleet.tasks import attempt
 from worker.fleet.tasks.attempt import Stores
+from worker.fleet.tasks.finishes import Finishes
 from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import TaskJob, load, with_plan
 from worker.fleet.tasks.messages import FINISH, NO_PLAN, RETRY_MS, START, Answer, Done, Request
@@ -28,9 +29,10 @@ _NO_ATTEMPT: Final = ""
 class TaskService:
     """`answer` is a handler of `TaskServer`. `stores` makes the containers for one thread; they are used again."""
 
-    def __init__(self, front: Front, *, stores: Callable[[], Stores]) -> None:
+    def __init__(self, front: Front, finishes: Finishes, *, stores: Callable[[], Stores]) -> None:
         self._stores = stores
         self._front = front
+        self._finishes = finishes
         self._idle: queue.SimpleQueue[tuple[Stores, Stores]] = queue.SimpleQueue()
 
     def answer(self, request: Request, progress: Progressed, gone: threading.Event) -> Answer:
@@ -55,7 +57,7 @@ class TaskService:
             return _started(job, stores)
         with self._call_until(gone) as front:
             if request.stage == FINISH:
-                return _finished(job, front, stores, reading)
+                return _finished(self._finishes.finish(job, call=front, stores=stores, reading=reading))
             stage = job.stage(request.stage, request.task)
             found = None if request.again else _published(job, stage, request.task, stores)
             if found is None:
@@ -120,8 +122,7 @@ def _started(job: TaskJob, stores: Stores) -> Done:
     )
 
 
-def _finished(job: TaskJob, front: FrontCall, stores: Stores, reading: Stores) -> Done:
-    published = finish.published_receipt(job, stores) or finish.run(job, front=front, stores=stores, reading=reading)
+def _finished(published: Published) -> Done:
     return Done(
         attempt=published.attempt,
         statement_sha256=digest(published.receipt),
