@@ -17,7 +17,8 @@ from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.edits import Edit
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.one_off import one_off
-from worker.compute.operations.link.columns import Codes, Column, Table
+from worker.compute.operations.link.column import Codes, Column
+from worker.compute.operations.link.columns import Table
 from worker.compute.operations.link.model import Comparison, Condition
 
 Floats = npt.NDArray[np.float64]

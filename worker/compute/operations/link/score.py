@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.compute.kernels.column import Ints
-from worker.compute.operations.link.columns import Column
+from worker.compute.operations.link.column import Column
 from worker.compute.operations.link.comparison import Comparer, levels
 from worker.compute.operations.link.facts import Facts
 from worker.compute.operations.link.model import Comparison

@@ -17,7 +17,8 @@ from worker.compute.in_parts import Task
 from worker.compute.kernels import hashing
 from worker.compute.kernels.column import Ints, pack
 from worker.compute.operations.link.blocking import pairs_of_sizes
-from worker.compute.operations.link.columns import Column, Table
+from worker.compute.operations.link.column import Column
+from worker.compute.operations.link.columns import Table
 from worker.compute.operations.link.elsewhere import tally
 from worker.compute.operations.link.facts import Facts, frequency_columns
 from worker.compute.operations.link.model import Key, Rule

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from worker.compute.in_parts import MAX_TASKS
 from worker.compute.kernels.column import Ints
 from worker.compute.kernels.hashing import Hashes
-from worker.compute.operations.link.columns import Column
+from worker.compute.operations.link.column import Column
 from worker.compute.operations.link.model import Key, Rule
 
 SLOT_BITS: Final = 14

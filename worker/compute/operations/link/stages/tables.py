@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import Ints, pack
-from worker.compute.operations.link.columns import Column, Table, distinct_words, numbered_column
+from worker.compute.operations.link.column import Column
+from worker.compute.operations.link.columns import Table, distinct_words, numbered_column
 from worker.compute.operations.link.stages import edges
 from worker.records import arrow
 
