@@ -47,7 +47,9 @@ class Front:
             ("grpc.max_receive_message_length", _MESSAGE_BYTES),
             ("grpc.enable_http_proxy", 0),
         ]
-        self._channel = grpc.insecure_channel(f"unix:{socket}", options=options)
+        self._channel = grpc.secure_channel(
+            f"unix:{socket}", grpc.local_channel_credentials(grpc.LocalConnectionType.UDS), options=options
+        )
         self._stub = CjiWorkerStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
 

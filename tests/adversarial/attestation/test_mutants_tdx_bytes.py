@@ -15,6 +15,8 @@ from tests.fuzz.bytewalk import bundles, indifferent, parts, walk
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import td_report
 
+pytestmark = pytest.mark.timeout(600)  # beside other tests
+
 OF_INTEL = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain", "pck_crl", "root_ca_crl")
 FIELDS = (
     *("hcl_report", "ak_public", "ak_cert", "td_quote", "quote", "quote_signature", "pcrs", "ephemeral"),

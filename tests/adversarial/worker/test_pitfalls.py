@@ -450,14 +450,15 @@ def test_p03_a_changed_policy_file_does_not_reach_the_worker(town: Town) -> None
 
 
 def test_p06_l05_the_service_has_four_calls_and_health_only(town: Town) -> None:
-    """No reflection, no channelz, no admin service: each is UNIMPLEMENTED under a sound certificate."""
+    """No reflection, no channelz, no admin service, no call of the fleet: UNIMPLEMENTED under a sound certificate."""
+    of_the_fleet = {"RunTask", "FinishTasks", "Supersede", "GetFailure"}
     with RawWorker.of(town.site) as raw:
         for method in (
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
             "/grpc.channelz.v1.Channelz/GetTopChannels",
             "/envoy.service.status.v3.ClientStatusDiscoveryService/FetchClientStatus",
-            "/cji.worker.v1.CjiWorker/Admin",
+            *(f"/cji.worker.v1.CjiWorker/{name}" for name in ("Admin", *of_the_fleet)),
             "/cji.worker.v1.Admin/Drain",
         ):
             call = raw.channel.stream_stream(method, None, None)(iter([b""]), timeout=5)
@@ -465,7 +466,7 @@ def test_p06_l05_the_service_has_four_calls_and_health_only(town: Town) -> None:
                 list(call)
             assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
     names = {m.name for m in pb.DESCRIPTOR.services_by_name["CjiWorker"].methods}
-    assert names == {"Describe", "Attest", "Run", "GetReceipt"}
+    assert names == {"Describe", "Attest", "Run", "GetReceipt"} | of_the_fleet
 
 
 # ------------------------------------------------------------------ leaks
