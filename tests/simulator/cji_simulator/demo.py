@@ -8,6 +8,7 @@ so every step can be looked at, and repeated by hand with the commands that it p
 import dataclasses
 import importlib.util
 import json
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -72,7 +73,8 @@ SOC = { do = "hmac_token", domain = "soc", bits = 128 }
 
 
 def run_demo(folder: Path, console: Console) -> None:
-    """Run it; raises what goes wrong."""
+    """Run it; raises what goes wrong. The worker of an earlier run is removed: its trail is of another vTPM."""
+    shutil.rmtree(folder / "site", ignore_errors=True)
     console.print(Panel.fit("cji-worker: sealed records in, sealed results and a receipt out", style="bold"))
     _step(console, 1, "Starting attestation service, key vault, metadata service and vTPM on this machine")
     started = time.perf_counter()
