@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from tests.support.job_headers import OURS, make
 from tests.support.letters import Letters, planned
-from worker.audit import Facts, StatedPart, StatedStream, sign_statement
+from worker.audit import Facts, Machine, StatedPart, StatedStream, sign_statement
 from worker.compute.in_parts import Stage
 from worker.compute.registry import Plan
 from worker.compute.task_streams import EdgeStream, PartStream, Stream, TaskStreams
@@ -20,6 +20,7 @@ from worker.job import Header, InputPart, JobPlan, OutputPart, encode_plan, pars
 from worker.jose import b64url, public_jwk
 
 DEK = bytes(range(32))
+MACHINE = Machine(simulated=True, code_sha384="23" * 48, host_profile="none", fips="not_approved")
 ROWS = 10
 KEYS = [ec.generate_private_key(ec.SECP384R1()) for _ in range(2)]
 Place = tuple[Stage, int]
@@ -93,9 +94,7 @@ class Honest:
             "maa_token_sha384": "cd" * 48,
             "policy_sha384": "ef" * 48,
             "config_sha384": "01" * 48,
-            "code_sha384": "23" * 48,
-            "host_profile": "none",
-            "simulated": True,
+            **MACHINE._asdict(),
             **changes,
         }
         return Facts(**values)

@@ -55,6 +55,7 @@ from worker.audit.receipts import (
 from worker.audit.receipts import verify as verify_receipt
 from worker.audit.statements import (
     Facts,
+    Machine,
     StatedPart,
     StatedStream,
     Statement,
@@ -119,6 +120,7 @@ __all__ = [
     "JobState",
     "KeyDropped",
     "KeyReleased",
+    "Machine",
     "Node",
     "PartDigest",
     "ReceiptError",

@@ -30,7 +30,7 @@ ReferenceCause = Literal["expired", "replaced", "key", "policy"]
 ReloadSubject = Literal["policy_file", "policy_signatures", "client_roots", "client_crl", "reload"]
 ReloadRequester = Literal["signal", "command"]
 DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows", "plan"]
-StatementFault = Literal["form", "proof", "job", "order", "streams", "parts", "missing", "rows", "simulated"]
+StatementFault = Literal["form", "proof", "job", "order", "streams", "parts", "missing", "rows", "machine"]
 TokenCheck = Literal[
     "unexpected",
     "missing",

@@ -11,7 +11,7 @@ statement has one encoding. No claim depends on values of records but the rows o
 streams are not among them, as the streams' padding hides these. docs/format.md §10.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -47,6 +47,15 @@ class StatedPart(msgspec.Struct, frozen=True, kw_only=True, array_like=True, for
     bytes: Count
     tags_sha256: KeyId
     sha256: KeyId
+
+
+class Machine(NamedTuple):
+    """The claims about a machine that the receipt of a job in parts states once, so all its workers must share them."""
+
+    simulated: bool
+    code_sha384: str
+    host_profile: str
+    fips: str
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,7 +94,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     config_sha384: Hex96
     code_sha384: Hex96
     host_profile: Token
+    fips: Literal["approved", "not_approved"]
     simulated: bool
+
+    @property
+    def machine(self) -> Machine:
+        """The claims that all workers of the job must share."""
+        return Machine(
+            simulated=self.simulated, code_sha384=self.code_sha384, host_profile=self.host_profile, fips=self.fips
+        )
 
     def encoded(self) -> bytes:
         """The bytes that the proof covers."""

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 
-from worker.audit import PartDigest, Statement, StatementError, TasksClaim, VerifiedReceipt, read_statement
+from worker.audit import Machine, PartDigest, Statement, StatementError, TasksClaim, VerifiedReceipt, read_statement
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.client.errors import Unverified
 from worker.envelope import statement_key, statement_proof
@@ -35,12 +35,22 @@ def verify_statements(
     if not isinstance(tasks, TasksClaim):
         raise Unverified("statements", "the receipt is that of a job on one machine")
     nodes = {(node.receipt_key, node.evidence_sha384) for node in tasks.nodes}
+    machine = Machine(
+        simulated=claims.simulated,
+        code_sha384=claims.code_sha384,
+        host_profile=claims.host_profile,
+        fips=claims.fips.mode,
+    )
     key = None if dek is None else statement_key(dek, bytes.fromhex(claims.header_sha384))
     for compact in statements:
         said = _read(compact)
         node = key_id(parse_canonical_verifying(said.receipt_jwk)), said.evidence_sha384
         if (said.job_id, said.header_sha384) != (claims.job_id, claims.header_sha384) or node not in nodes:
             raise Unverified("statements", "one is of another job, or of a worker that the receipt does not name")
+        if said.machine != machine:
+            raise Unverified(
+                "statements", f"task {said.task} of {said.stage}: not by the code or machine of the receipt"
+            )
         if key is not None and not hmac.compare_digest(statement_proof(key, said.encoded()), b64url_decode(said.proof)):
             raise Unverified("proof", f"task {said.task} of {said.stage}: not made with the data key of this job")
         tree.append(leaf_hash(compact.encode("ascii")))

@@ -90,7 +90,7 @@ class Finishes:
                 job,
                 plan,
                 key=statement_key(opened.keys[0], header.sha384),
-                simulated=self._signer.simulated,
+                machine=self._signer.machine,
             ),
         )
         self._effects.send(StatementsWanted(call=self._job.call))

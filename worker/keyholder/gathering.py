@@ -8,6 +8,7 @@ tasks are deterministic, so any mix of attempts makes the same records. What is 
     proof    made with the job's data key                             is one that its producer wrote
     job      this header, this plan, a task of it            parts    the same bytes of a part for all who read it
     order    in order, no attempt twice                      rows     the same rows of a shard for all who read it
+    machine  the release, host profile and module of the one that finishes the job
 
 and in the end: every task has a statement, the plan was made by the task that plans, every row has a status. Memory is
 bounded by the streams of a job (`worker.compute.task_streams`), 32 bytes each, times MAX_ATTEMPTS.
@@ -22,6 +23,7 @@ from typing import Final
 from msgspec import UNSET
 
 from worker.audit import (
+    Machine,
     Node,
     PartDigest,
     StatedPart,
@@ -61,11 +63,11 @@ class Gathering:
     """The statements of one job, and what they add up to."""
 
     def __init__(
-        self, header: Header, planned: Plan, job: TaskStreams, plan: JobPlan, *, key: bytes, simulated: bool
+        self, header: Header, planned: Plan, job: TaskStreams, plan: JobPlan, *, key: bytes, machine: Machine
     ) -> None:
-        """`key` is the job's statement key; `simulated` whether this machine is, as all others then must be."""
+        """`key` is the job's statement key; `machine` is this one, with which all others must agree."""
         self._header, self._planned, self._job, self._plan = header, planned, job, plan
-        self._key, self._simulated = key, simulated
+        self._key, self._machine = key, machine
         self._starts = dict(zip(job.tasks, itertools.accumulate(job.tasks.values(), initial=0), strict=False))
         self._places, self._next = sum(job.tasks.values()), 0
         self._attempts: set[str] = set()
@@ -89,8 +91,8 @@ class Gathering:
         stage = self._job.stage(said.stage)
         if stage is None or not self._is_of_job(said, stage):
             raise StatementsRefusedError("job", said.stage, said.task)
-        if said.simulated is not self._simulated:
-            raise StatementsRefusedError("simulated", said.stage, said.task)
+        if said.machine != self._machine:
+            raise StatementsRefusedError("machine", said.stage, said.task)
         is_first = self._take_place(said, stage)
         self._take_streams(said, stage)
         self._take_rows(said, stage)

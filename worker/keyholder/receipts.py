@@ -22,6 +22,7 @@ from worker.audit import (
     CryptoModule,
     Facts,
     JobCompleted,
+    Machine,
     TasksClaim,
     TrailCheckpoint,
     Transport,
@@ -107,11 +108,17 @@ class ReceiptSigner:
             mode="approved" if crypto.mode is Mode.APPROVED else "not_approved",
         )
         self._claims = partial(Claims, region=config.worker.region, fips=fips, **machine)
-        self._facts = partial(Facts, region=config.worker.region, **machine)
+        self._facts = partial(Facts, region=config.worker.region, fips=fips.mode, **machine)
+        self._machine = partial(Machine, simulated=simulated, code_sha384=code_sha384.hex(), fips=fips.mode)
         self._failures = partial(FailureClaims, **machine)
         self._origin = _origin(config.worker.id)
         self._sequence = claims_unverified(last.receipt).sequence if last else 0
         self._previous = receipt_sha384(last.receipt) if last else FIRST_PREVIOUS
+
+    @property
+    def machine(self) -> Machine:
+        """The claims that all workers of a job in parts must share."""
+        return self._machine(host_profile=self._host.profile)
 
     def sign(self, job: Attempt, agreed: Agreed, holdings: Holdings, *, tasks: TasksClaim | UnsetType = UNSET) -> str:
         """The receipt of a job that is about to complete. It counts once `issued` was called.

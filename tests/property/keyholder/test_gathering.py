@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from pymerkle import InmemoryTree
 
-from tests.support.task_statements import DEK, KEYS, ROWS, Honest
+from tests.support.task_statements import DEK, KEYS, MACHINE, ROWS, Honest
 from worker.audit import Facts, Statement, StatementFault, TasksClaim, read_statement
 from worker.compute.in_parts import Stage
 from worker.errors import Reason, Refusal
@@ -22,7 +22,7 @@ STAGES = {stage.name: stage for stage in HONEST.job.in_parts.stages}
 
 
 def gather(statements: Sequence[str], honest: Honest = HONEST) -> tuple[Agreed, TasksClaim]:
-    gathering = Gathering(honest.header, honest.planned, honest.job, honest.plan, key=honest.key, simulated=True)
+    gathering = Gathering(honest.header, honest.planned, honest.job, honest.plan, key=honest.key, machine=MACHINE)
     for statement in statements:
         gathering.add(statement)
     return gathering.finish()
@@ -130,7 +130,10 @@ FALSE: dict[str, tuple[StatementFault, Callable[[], list[str]]]] = {
     "made a plan": ("job", lambda: changed("split", made_plan_sha384=HONEST.plan.sha384.hex())),
     "no such task": ("job", lambda: changed("split", task=2)),
     "no such stage": ("job", lambda: changed("split", stage="other")),
-    "on a real machine": ("simulated", lambda: changed("split", simulated=False)),
+    "on a real machine": ("machine", lambda: changed("split", simulated=False)),
+    "by another release": ("machine", lambda: changed("split", code_sha384="00" * 48)),
+    "without the host profile": ("machine", lambda: changed("split", host_profile="another")),
+    "without a validated module": ("machine", lambda: changed("split", fips="approved")),
     "a stream that nobody wrote": (
         "streams",
         lambda: changed("bucket", streams_in=first(facts("bucket").streams_in, tags_sha256="A" * 43)),
@@ -214,7 +217,7 @@ def test_a_second_worker_is_named() -> None:
 
 def test_more_workers_than_a_receipt_has_room_for() -> None:
     honest = Honest(shards=MAX_NODES)
-    gathering = Gathering(honest.header, honest.planned, honest.job, honest.plan, key=honest.key, simulated=True)
+    gathering = Gathering(honest.header, honest.planned, honest.job, honest.plan, key=honest.key, machine=MACHINE)
     for number, (stage, n) in enumerate(honest.places[:MAX_NODES]):
         gathering.add(honest.signed(honest.facts(stage, n, evidence_sha384=f"{number:096x}")))
     with pytest.raises(Refusal) as caught:
