@@ -1,12 +1,14 @@
 """The asynchronous client of a pool: the calls of `SyncFleetClient` in threads, for programs with an event loop."""
 
 import asyncio
-import threading
+import random
+import time
 from typing import TYPE_CHECKING
 
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
-from worker.client.by_reference import SyncFleetClient
+from worker.client.by_reference import FIRST_WAIT, LONGEST_WAIT, SyncFleetClient
+from worker.client.errors import NotFinished
 from worker.client.job_state import JobStatus
 from worker.client.profile import ClientStorage
 from worker.client.result import Progress
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FleetClient:
-    """`SyncFleetClient` with coroutines; calls may run concurrently."""
+    """`SyncFleetClient` with coroutines; calls may run concurrently. A wait takes a thread only while it looks."""
 
     def __init__(
         self,
@@ -43,12 +45,16 @@ class FleetClient:
 
     async def wait(self, job_id: bytes, *, deadline: float, progress: Progress | None = None) -> JobStatus:
         """As `SyncFleetClient.wait`; cancelling the coroutine ends the wait, not the job."""
-        stop = threading.Event()
-        try:
-            return await asyncio.to_thread(self._client.wait, job_id, deadline=deadline, progress=progress, stop=stop)
-        except asyncio.CancelledError:
-            stop.set()
-            raise
+        until, pause = time.monotonic() + deadline, FIRST_WAIT
+        while not (status := await self.status(job_id)).state.final:
+            if progress is not None and status.stage is not None and status.per_cent is not None:
+                progress(status.stage, status.per_cent)
+            left = until - time.monotonic()
+            if left <= 0:
+                raise NotFinished(status.state)
+            await asyncio.sleep(min(left, random.uniform(pause / 2, pause)))  # noqa: S311 - jitter
+            pause = min(1.5 * pause, LONGEST_WAIT)
+        return status
 
     async def cancel(self, job_id: bytes) -> None:
         """As `SyncFleetClient.cancel`."""

@@ -13,7 +13,6 @@ The client keeps no connection between calls, so several threads may use it.
 """
 
 import random
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +64,9 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 _EXCHANGE_SECONDS: Final = 120.0
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 15.0
+FIRST_WAIT: Final = 1.0
+LONGEST_WAIT: Final = 15.0
+"""Seconds between two looks at a job."""
 
 
 class SyncFleetClient:
@@ -115,7 +116,6 @@ class SyncFleetClient:
             ):
                 raise SpecError("another job has this id", remedy="Seal the records again, into a new folder.")
         if in_parts:
-            job.note_ticket()
             return
         with self._queue() as queue:
             queue.send(Ticket(job=name, header_sha384=job.header.sha384.hex()).encode())
@@ -126,32 +126,24 @@ class SyncFleetClient:
         with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
             return look(job_id, jobs=jobs, results=results)
 
-    def wait(
-        self,
-        job_id: bytes,
-        *,
-        deadline: float,
-        progress: Progress | None = None,
-        stop: threading.Event | None = None,
-    ) -> JobStatus:
-        """The status once it is final, or once `stop` is set; NotFinished after `deadline` seconds.
+    def wait(self, job_id: bytes, *, deadline: float, progress: Progress | None = None) -> JobStatus:
+        """The status once it is final; NotFinished after `deadline` seconds.
 
         `progress` is called with the stage and percentage of the latest attempt.
         """
-        stop = stop or threading.Event()
-        until, pause = time.monotonic() + deadline, _FIRST_WAIT
+        until, pause = time.monotonic() + deadline, FIRST_WAIT
         with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
             while True:
                 status = look(job_id, jobs=jobs, results=results)
-                if status.state.final or stop.is_set():
+                if status.state.final:
                     return status
                 if progress is not None and status.stage is not None and status.per_cent is not None:
                     progress(status.stage, status.per_cent)
                 left = until - time.monotonic()
                 if left <= 0:
                     raise NotFinished(status.state)
-                stop.wait(min(left, random.uniform(pause / 2, pause)))  # noqa: S311 - jitter
-                pause = min(1.5 * pause, _LONGEST_WAIT)
+                time.sleep(min(left, random.uniform(pause / 2, pause)))  # noqa: S311 - jitter
+                pause = min(1.5 * pause, LONGEST_WAIT)
 
     def cancel(self, job_id: bytes) -> None:
         """Ask for the end of a job. A worker that has begun it ends it; a receipt that was signed stays."""
@@ -220,7 +212,10 @@ class SyncFleetClient:
 
     def _attested(self, results: Blobs, job: SavedJob, token: str, *, ended: str) -> AttestedWorker:
         """The worker whose token the receipt names, by its evidence for this job, appraised at the end of the job."""
-        at = datetime.fromisoformat(ended)
+        try:
+            at = datetime.fromisoformat(ended)
+        except ValueError:  # the pattern of claims admits days that do not exist
+            raise Unverified("ended", "the receipt's time is not valid") from None
         if not job.header.created - LIMITS.skew <= at <= datetime.now(UTC) + LIMITS.skew:
             raise Unverified("ended", "the receipt's time is not between the sealing of the job and now")
         data = read_blob(results, names.evidence(job.header.job_id.hex(), token), EVIDENCE_BYTES)

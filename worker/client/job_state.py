@@ -15,7 +15,7 @@ from worker.fleet.documents import (
     decode,
     decode_submission,
 )
-from worker.fleet.errors import BlobAbsentError
+from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError
 from worker.fleet.store import Blobs
 from worker.job import parse
 
@@ -82,7 +82,7 @@ def look(job_id: bytes, *, jobs: Blobs, results: Blobs) -> JobStatus:
 def _progress(results: Blobs, job: str) -> Progress | None:
     try:
         return decode(results.read(names.progress(job), most=PROGRESS_BYTES), Progress)
-    except (BlobAbsentError, DocumentError):
+    except (BlobAbsentError, BlobChangedError, BlobTooLargeError, DocumentError):  # it is replaced all the time
         return None
 
 
@@ -90,7 +90,5 @@ def _not_after(jobs: Blobs, job: str) -> datetime | None:
     """The end of the job's time, by the header that lies there."""
     try:
         return parse(decode_submission(jobs.read(names.header(job), most=SUBMISSION_BYTES)).header).not_after
-    except BlobAbsentError:
-        return None
-    except (DocumentError, Refusal):
+    except (BlobAbsentError, BlobChangedError, BlobTooLargeError, DocumentError, Refusal):
         return None

@@ -102,7 +102,8 @@ def save_job(
     if set(inputs) != set(names):
         raise SpecError(f"the job's inputs are {', '.join(names)}")
     try:
-        (folder / "parts").mkdir(mode=0o700, parents=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / "parts").mkdir(mode=0o700)
         _write(folder / HEADER, job.header.data)
         _write(folder / _SIGNATURE, job.signature)
         sent, total, columns = list[PartDigest](), 0, dict[str, tuple[str, ...]]()

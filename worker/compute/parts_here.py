@@ -1,4 +1,7 @@
-"""An operation in parts, all of it in this process: stage after stage, task after task, streams as lists of batches."""
+"""An operation in parts, all in this process: stage after stage, task after task. A reference for tests and benchmarks.
+
+Streams are lists of batches.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

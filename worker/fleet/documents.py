@@ -35,9 +35,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How far an attempt came; `at` in UTC, as in the audit trail."""
 
     attempt: Attempt
-    stage: Annotated[str, Meta(max_length=64)]
+    stage: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]
     per_cent: Annotated[int, Meta(ge=0, le=100)]
-    at: Annotated[str, Meta(max_length=32)]
+    at: Annotated[str, Meta(pattern=r"^[0-9TZ:.-]{20,32}\Z")]
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

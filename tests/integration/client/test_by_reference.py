@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,8 @@ from worker.client.saved import load_job
 from worker.errors import Reason, Stage
 from worker.fleet import names
 from worker.fleet.documents import Published, Sources, decode, encode
-from worker.fleet.errors import BlobAbsentError
+from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
+from worker.fleet.store import Blobs
 
 
 def opened(desk: Desk, result: SealedResult) -> dict[str, pa.Table]:
@@ -222,14 +223,46 @@ def test_a_cancelled_job_has_no_result_unless_it_had_one(desk: Desk) -> None:
     assert opened(desk, client.fetch(job))["result"].num_rows == 2
 
 
-def test_a_wait_ends_at_its_deadline_or_when_it_is_told(desk: Desk) -> None:
+def test_a_wait_ends_at_its_deadline(desk: Desk) -> None:
     job, _ = desk.submit()
     with pytest.raises(NotFinished) as caught:
         desk.client().wait(job.header.job_id, deadline=0)
     assert (caught.value.state, caught.value.retryable) == ("queued", True)
-    stop = threading.Event()
-    stop.set()
-    assert desk.client().wait(job.header.job_id, deadline=60, stop=stop).state is State.QUEUED
+
+
+def test_many_waits_leave_room_for_others_and_can_be_cancelled(desk: Desk) -> None:
+    job, _ = desk.submit()
+
+    async def waits() -> list[State | BaseException]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        client = FleetClient(desk.settings(), credential=StorageCredential(), **desk.trust())
+        tasks = [asyncio.create_task(client.wait(job.header.job_id, deadline=60)) for _ in range(4)]
+        found = [(await client.status(job.header.job_id)).state for _ in range(8)]
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        return [*found, *(end for end in ends if isinstance(end, BaseException))]
+
+    found = asyncio.run(asyncio.wait_for(waits(), 40))
+    assert found[:8] == [State.QUEUED] * 8
+    assert all(isinstance(end, asyncio.CancelledError) for end in found[8:])
+    assert len(found) == 8 + 4
+
+
+@pytest.mark.parametrize("error", [BlobChangedError("replaced"), BlobTooLargeError("a blob has 1 GiB")])
+def test_progress_that_is_being_replaced_ends_no_wait(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: StoreError
+) -> None:
+    job, _ = desk.submit()
+    read = Blobs.read
+
+    def changing(self: Blobs, name: str, *, most: int) -> bytes:
+        if name.endswith("/progress"):
+            raise error
+        return read(self, name, most=most)
+
+    monkeypatch.setattr(Blobs, "read", changing)
+    assert desk.client().status(job.header.job_id).state is State.QUEUED
 
 
 def test_a_job_that_was_given_up_shows_its_verified_failure(desk: Desk) -> None:
@@ -252,6 +285,7 @@ def test_a_job_that_was_given_up_shows_its_verified_failure(desk: Desk) -> None:
         ({"simulated": False}, "simulated"),
         ({"maa_token_sha384": "0" * 96}, "evidence"),
         ({"failed": "2026-01-01T00:00:00.00Z"}, "ended"),
+        ({"failed": "2026-99-99T00:00:00.00Z"}, "ended"),
     ],
 )
 def test_a_failure_of_something_else_is_refused(desk: Desk, claims: dict[str, Any], check: str) -> None:

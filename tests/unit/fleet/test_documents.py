@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,15 @@ AT = "2026-11-24T15:00:00.12Z"
 )
 def test_a_document_is_read_as_it_was_written(document: Published | Failure | Progress) -> None:
     assert decode(encode(document), type(document)) == document
+
+
+@pytest.mark.parametrize(
+    "change", [{"stage": "\x1b]0;owned\x07"}, {"stage": "[/bold]"}, {"at": "2026-11-24 [red]15:00:00"}, {"stage": ""}]
+)
+def test_progress_has_no_text_for_a_terminal(change: dict[str, str]) -> None:
+    data = {"attempt": "ab" * 16, "stage": "compute", "per_cent": 7, "at": AT} | change
+    with pytest.raises(DocumentError):
+        decode(json.dumps(data).encode(), Progress)
 
 
 @given(st.binary(max_size=300))

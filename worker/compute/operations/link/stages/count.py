@@ -19,6 +19,7 @@ from worker.compute.kernels.column import Ints, pack
 from worker.compute.operations.link.blocking import pairs_of_sizes
 from worker.compute.operations.link.column import Column
 from worker.compute.operations.link.columns import Table
+from worker.compute.operations.link.conclusion import MEMORY, check_memory
 from worker.compute.operations.link.elsewhere import tally
 from worker.compute.operations.link.facts import Facts, frequency_columns
 from worker.compute.operations.link.model import Key, Rule
@@ -147,6 +148,7 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
             slot_rows[number] += np.frombuffer(packed, np.uint32)
     records = sum(shard.rows for shard in shards)
     n = records + sum(shard.side_rows or 0 for shard in shards)
+    check_memory(n, 0, MEMORY)
     keys = keys_of(bound.rules)
     kept = [number for number in range(len(bound.rules)) if number not in over]
     largest = dict(zip(keys, slot_rows.max(axis=1, initial=0).tolist(), strict=True))
