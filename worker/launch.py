@@ -21,11 +21,22 @@ def command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, *flags, os.path.abspath(__file__), module, folders, *arguments]
 
 
+class _WithoutPandas:
+    """A finder of modules: there is no pandas. pyarrow imports it where it is installed, which takes half a second."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Refuse pandas with ModuleNotFoundError, leave all else to the next finder. Source: PEP 451."""
+        if name == "pandas":
+            raise ModuleNotFoundError("no process of the worker imports pandas", name=name)
+
+
 def _main() -> None:
     _, module, folders, *arguments = sys.argv
     library = os.path.dirname(os.__file__)
     sys.path[:] = [*folders.split(os.pathsep), library, os.path.join(library, "lib-dynload")]
     sys.argv = [module, *arguments]
+    sys.meta_path.insert(0, _WithoutPandas)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
