@@ -82,7 +82,7 @@ def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
         _, record = verify_next(line, head=ledger.mark.head, number=number)
         if unrecorded is not None and unrecorded.recorded_by(record):
             unrecorded = None
-        if not in_order(record.event, ledger):
+        if not in_order(record.event, ledger) and not (pruned and _is_of_pruned(record.event, ledger)):
             raise ChainError(line=number, field="event", detail="out of order for its job, or not of this tree")
         ledger.apply(record, line, line=storage.size, file=file, group=_GROUP)
         storage.size += len(line)
@@ -127,6 +127,11 @@ def in_order(event: Event, ledger: Ledger) -> bool:
     if known is None:
         return isinstance(event, JobAdmitted | TaskAdmitted)
     return known.state in _BEFORE[type(event)] and known.header_sha384 == header_sha384
+
+
+def _is_of_pruned(event: Event, ledger: Ledger) -> bool:
+    """Whether it is about a job of which the ledger has no line, because they were pruned."""
+    return isinstance(event, AttemptSuperseded) and ledger.entry(bytes.fromhex(event.job_id)) is None
 
 
 def _is_of(event: TrailCheckpoint, tree: Frontier) -> bool:

@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from tests.support.audit_events import admitted, ledger_of
-from tests.support.rotated import NOW, ends_of, held, opened_at, prune, pruned_event, split, two_years
+from tests.support.audit_events import admitted, completed, ended, ledger_of, superseded, task_admitted
+from tests.support.rotated import NOW, OLD, ends_of, held, opened_at, prune, pruned_event, split, two_years
 from tests.support.trails import HEADER, Writer, job_id
 from worker.audit import ChainError, Event, HoldReleased, TrailPruned, read
 from worker.audit.checkpoint import parse_checkpoint
@@ -31,12 +32,13 @@ from worker.audit.retention import exported, refusal, survey
 from worker.audit.review import Context, Report, Settings, Week, heads_of_review, review
 from worker.audit.review.model import KnownHead
 from worker.audit.segments import PrunedError, segment_path
+from worker.audit.task_events import TaskCompleted, TaskEnded, TaskEvent
 from worker.audit.trail import START, after, lines, opened, pruned_of, verified
 from worker.audit.witnesses.comparison import compare
 from worker.audit.witnesses.findings import Examination
 from worker.audit.witnesses.follower import Follower
 from worker.audit.witnesses.keys import ReceiptKeys
-from worker.errors import StartupError
+from worker.errors import Reason, Stage, StartupError
 
 TRAIL = two_years(jobs=20)
 ENDS = ends_of(TRAIL)
@@ -392,6 +394,57 @@ def test_a_ledger_from_before_is_built_again(path: Path) -> None:
     ledger_of(path).write_bytes(stale)
     with opened_at(path) as audit:
         assert audit.entry(job_id(59)) is not None
+
+
+def _across_a_boundary(path: Path) -> Path:
+    """Jobs with lines on both sides of the first boundary; the second starts a year later and has its last receipt."""
+    writer = Writer(now=OLD)
+    writer.start()
+    writer.add(task_admitted(job_id(2), HEADER))
+    writer.add(task_admitted(job_id(3), HEADER))
+    writer.job(1)
+    writer.checkpoint()
+    end = writer.head.seq
+    writer.add(superseded(job_id(1), HEADER))
+    writer.add(task_of(TaskCompleted, 2, rows_in=1, bytes_in=1, bytes_out=1, statement_sha384="ab" * 48))
+    writer.add(task_of(TaskEnded, 3, stage=Stage.COMPUTE, reason=Reason.CELL_FAILED, correlation_id="c0ffee"))
+    writer.job(2)
+    writer.add(task_admitted(job_id(3), HEADER))
+    writer.checkpoint()
+    return split(writer.lines, path, end)
+
+
+def task_of(kind: type[TaskEvent], number: int, **fields: Any) -> Event:
+    """The end of the task of a job in parts."""
+    task = task_admitted(job_id(number), HEADER)
+    shared: dict[str, Any] = {name: getattr(task, name) for name in TaskEvent.__struct_fields__}
+    event: Event = msgspec.convert(
+        {"kind": kind.__struct_config__.tag, **shared, "duration_ms": 1, **fields}, type=Event
+    )
+    return event
+
+
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_a_job_may_have_lines_on_both_sides(tmp_path: Path, *, rebuilt: bool) -> None:
+    path = _across_a_boundary(tmp_path / "audit.log")
+    prune(path)
+    if rebuilt:
+        ledger_of(path).unlink()
+    with opened_at(path) as audit:
+        assert audit.entry(job_id(1)) is None or not rebuilt
+        assert audit.entry(job_id(2)) is not None
+        for event in (completed(job_id(9), HEADER), ended(job_id(9), HEADER), superseded(job_id(9), HEADER)):
+            with pytest.raises(ValueError, match="out of order"):
+                audit.append(event)
+    inspected(path)
+
+
+def test_a_superseded_job_is_known_if_nothing_is_gone(tmp_path: Path) -> None:
+    writer = Writer(now=OLD)
+    writer.start()
+    writer.add(superseded(job_id(1), HEADER))
+    with pytest.raises(StartupError, match="out of order for its job"):
+        opened_at(writer.write(tmp_path / "audit.log"))
 
 
 def test_a_crash_between_the_file_and_the_removal_is_finished(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
