@@ -246,6 +246,17 @@ def test_lines_under_a_hold_are_not_removed_unseen(path: Path) -> None:
         inspected(path)
 
 
+def test_a_removal_is_of_all_lines_until_its_last(path: Path) -> None:
+    """A line that names fewer lines than were removed passes by no hold on the others."""
+    candidate = survey(path).candidates[0]
+    with opened_at(path) as audit:
+        audit.append(held(last=3))
+        audit.append(pruned_event(ENDS[0], candidate.pruned))
+        audit.prune(candidate.pruned)
+    with pytest.raises(ChainError, match=rf"lines 1 to {ENDS[0]} are under case-7, and were removed"):
+        inspected(path)
+
+
 @pytest.mark.parametrize(
     ("events", "detail"),
     [
