@@ -257,6 +257,40 @@ def test_a_removal_is_of_all_lines_until_its_last(path: Path) -> None:
         inspected(path)
 
 
+def _recorded_then_held(path: Path) -> Pruned:
+    """An announced removal was not carried out, and then its lines came under a hold."""
+    candidate = survey(path).candidates[0]
+    with opened_at(path) as audit:
+        audit.append(pruned_event(1, candidate.pruned))
+        audit.append(held(last=3))
+    return candidate.pruned
+
+
+def test_a_removal_recorded_before_a_hold_is_not_permitted(path: Path) -> None:
+    pruned = _recorded_then_held(path)
+    with opened_at(path) as audit:
+        audit.prune(pruned)
+    for read_all in (lambda: list(verified(path)), lambda: inspected(path), lambda: indexed(path)):
+        with pytest.raises(ChainError, match=f"lines 1 to {ENDS[0]} are missing, and no line records"):
+            read_all()
+    ledger_of(path).unlink()
+    with pytest.raises(StartupError, match="no line records"):
+        opened_at(path)
+
+
+def test_a_removal_is_recorded_again_after_a_hold(path: Path) -> None:
+    pruned = _recorded_then_held(path)
+    with opened_at(path) as audit:
+        audit.append(HoldReleased(name="case-7", operator_id="jdoe", explanation="closed"))
+        audit.append(pruned_event(1, pruned))
+        audit.append(held("rest", first=ENDS[0] + 1))
+        audit.prune(pruned)
+    inspected(path)
+    indexed(path).close()
+    ledger_of(path).unlink()
+    opened_at(path).close()
+
+
 @pytest.mark.parametrize(
     ("events", "detail"),
     [
