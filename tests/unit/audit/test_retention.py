@@ -484,6 +484,29 @@ def test_a_job_may_have_lines_on_both_sides(tmp_path: Path, *, rebuilt: bool) ->
     inspected(path)
 
 
+LATER = "2026-11-25T12:00:00.00Z"
+
+
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_no_task_of_a_pruned_time_begins_again(tmp_path: Path, *, rebuilt: bool) -> None:
+    """Its entry leaves with its lines, so the floor must forbid its id."""
+    writer = Writer(now=OLD)
+    writer.start()
+    writer.add(task_admitted(job_id(2), HEADER, not_after=LATER))
+    writer.checkpoint()
+    end = writer.head.seq
+    writer.start(new_key=False)
+    writer.job(1)
+    path = split(writer.lines, tmp_path / "audit.log", end)
+    opened_at(path).close()
+    prune(path)
+    if rebuilt:
+        ledger_of(path).unlink()
+    with opened_at(path) as audit:
+        assert audit.entry(job_id(2)) is None
+        assert audit.floor == datetime.fromisoformat(LATER).timestamp()
+
+
 def test_a_superseded_job_is_known_if_nothing_is_gone(tmp_path: Path) -> None:
     writer = Writer(now=OLD)
     writer.start()
