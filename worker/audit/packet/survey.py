@@ -1,7 +1,7 @@
 """One pass over a trail: what a packet needs to know of it, and the lines that it includes.
 
 Every line is verified, from the first on that was not pruned; the facts are those of the period. A line that does not
-verify ends the pass, and what follows it is not used. Memory is 64 bytes for each line ever written, the hashes of the
+verify ends the pass, and what follows it is not used. Memory is 64 bytes for each line that is there, the hashes of the
 Merkle tree, and what is included.
 """
 
@@ -78,21 +78,22 @@ def survey(
 class Tree:
     """All complete subtrees of a Merkle tree, a bytearray of hashes for each level.
 
-    Of the leaves before it began, it has the peaks; no proof of a later leaf needs another subtree of them.
+    Of the leaves before it began, it has the peaks; no proof of a later leaf needs another subtree of them. `_first` is
+    the number of the first node that each level has: an even one, so that every pair is complete.
     """
 
     def __init__(self, before: Frontier | None = None) -> None:
-        self._levels: list[bytearray] = [bytearray()]
         size = before.size if before else 0
+        self._levels = [bytearray() for _ in range(size.bit_length() or 1)]
+        self._first = [(size >> level) & ~1 for level in range(len(self._levels))]
         if before:
-            self._levels = [bytearray(HASH_BYTES * (size >> level)) for level in range(size.bit_length())]
             for level, peak in zip(before.levels(), before.peaks, strict=True):
-                self._levels[level][-HASH_BYTES:] = peak
+                self._levels[level] += peak
 
     @property
     def size(self) -> int:
         """The number of leaves."""
-        return len(self._levels[0]) // HASH_BYTES
+        return self._first[0] + len(self._levels[0]) // HASH_BYTES
 
     def append(self, leaf: bytes) -> None:
         """Add a leaf by its hash."""
@@ -100,6 +101,7 @@ class Tree:
         while True:
             if level == len(self._levels):
                 self._levels.append(bytearray())
+                self._first.append(0)
             hashes = self._levels[level]
             hashes += node
             if len(hashes) % (2 * HASH_BYTES):
@@ -116,7 +118,7 @@ class Tree:
         return tuple(each.hex() for each in inclusion_proof(index, self.size, self._subtree))
 
     def _subtree(self, start: int, level: int) -> bytes:
-        at = (start >> level) * HASH_BYTES
+        at = ((start >> level) - self._first[level]) * HASH_BYTES
         return bytes(self._levels[level][at : at + HASH_BYTES])
 
 
