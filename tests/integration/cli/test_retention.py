@@ -134,6 +134,15 @@ def test_refusals_that_write_nothing_but_anchors(stopped: Stopped, tmp_path: Pat
     assert "stop every other worker" in shown.output
 
 
+def test_a_hold_too_many_is_not_written(stopped: Stopped, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody could verify the trail after it."""
+    monkeypatch.setattr("worker.cli.audit.hold.MAX_HOLDS", 1)
+    assert stopped.cji("hold", "one").exit_code == 0
+    shown = stopped.cji("hold", "two")
+    assert (shown.exit_code, "Release one" in shown.output) == (2, True), shown.output
+    assert [kind for kind in stopped.kinds() if kind.startswith("hold")] == ["hold_placed"]
+
+
 def test_a_trail_that_was_rolled_back_takes_no_hold(stopped: Stopped) -> None:
     assert stopped.cji("hold", "one").exit_code == 0
     data, ledger = stopped.trail.read_bytes(), stopped.trail.with_name(f"{stopped.trail.name}.ledger")
