@@ -28,7 +28,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--through", type=click.IntRange(min=1), help="Remove the segments until the one with this last line.")
 @click.option("--operator", "operator_id", required=True, help="Your id, for the audit trail.")
 @click.option("--explanation", required=True, help="Why, and where the exports are kept, for the audit trail.")
-@click.option("--dry-run", is_flag=True, help="Verify everything, remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Verify everything, remove no more than what a crash left.")
 @click.pass_context
 @explained
 @trail_faults
