@@ -23,7 +23,8 @@ from worker.audit.index import IndexUnusableError, TrailIndex
 from worker.audit.index_search import Query
 from worker.audit.inspection import Inspection
 from worker.audit.merkle import ProofError, leaf_hash, verify_inclusion
-from worker.audit.packet.material import Period
+from worker.audit.packet.checks.trail import retention
+from worker.audit.packet.material import File, Material, Period
 from worker.audit.packet.survey import survey as packet_survey
 from worker.audit.proofs import prove_continued, prove_line, prove_lines, verify_continued, verify_line, verify_lines
 from worker.audit.pruned import SUFFIX, Pruned, decode_pruned
@@ -158,6 +159,18 @@ def test_other_readers_begin_after_what_is_gone(gone: Path) -> None:
     assert follower.root() == result.root
     assert follower.newest is not None
     assert all(not release.boot_pruned for release in Releases(gone).read())
+
+
+@pytest.mark.parametrize(("last", "kept"), [(date(2025, 11, 4), True), (date(2025, 11, 3), False)])
+def test_a_year_begins_after_the_last_pruned_line(path: Path, last: date, *, kept: bool) -> None:
+    """The first line that is there may be much younger: nothing was written in between."""
+    prune(path, through=1)
+    period = Period(first=date(2025, 1, 1), last=last)
+    trail = packet_survey(path, period).trail
+    assert (trail.pruned_until[:10], trail.first_time[:10]) == ("2024-11-04", "2026-11-23")
+    catalog = File(name="c", size=0, sha256="", sha384="")
+    result = retention(Material(product="1", period=period, catalog=catalog, trails=(trail,)))
+    assert (result.status == "holds") == kept, result
 
 
 def test_a_checkpoint_of_lines_that_are_gone_is_not_compared(gone: Path) -> None:

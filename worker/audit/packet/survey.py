@@ -16,6 +16,7 @@ from worker.audit.chain import GENESIS, ChainError, Head, Record
 from worker.audit.claims import Claims
 from worker.audit.compact import ReceiptError
 from worker.audit.events import Attested, JobCompleted
+from worker.audit.inspection import Inspection
 from worker.audit.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
 from worker.audit.packet.fields import text, values
 from worker.audit.packet.material import Incident, Line, Period, Seen, Trail
@@ -129,7 +130,7 @@ class _Pass:
         self._period, self._sizes, self._digests = period, sizes, digests
         self._watchers = [make() for make in WATCHERS]
         self._head, self._digest, self._bytes = GENESIS, hashlib.sha256(), 0
-        self._first_time = self._last_time = self._latest = self._worker = ""
+        self._pruned_until = self._first_time = self._last_time = self._latest = self._worker = ""
         self._in_period = 0
         self._in_force: dict[str, str] = {}
         self._force_line = 0
@@ -143,8 +144,9 @@ class _Pass:
         self.found: dict[str, int] = {}
 
     def begin(self, pruned: Pruned | None) -> None:
-        """Before the first line that is there."""
+        """Before the first line that is there. Raises ChainError for a state that is not of the pruned lines."""
         if pruned is not None:
+            self._pruned_until = Inspection.after(pruned).state.time
             self.tree, self.pruned = Tree(pruned.tree()), pruned.last
 
     def see(self, line: bytes, record: Record) -> None:
@@ -197,6 +199,7 @@ class _Pass:
             lines=self.tree.size - self.pruned,
             size=self._bytes,
             sha256=self._digest.hexdigest(),
+            pruned_until=self._pruned_until,
             first_time=self._first_time,
             last_time=self._last_time,
             head=self._head.hash,
