@@ -53,14 +53,7 @@ def verify(keys: CheckpointKeys, *, file: Path, checkpoints: tuple[Path, ...], a
     except ValueError as error:
         raise Failure(str(error), remedy="Give checkpoints that cover lines.", status=2) from error
     inspection, kinds = _verified(file, keys, comparison, quiet=as_json)
-    unused = [key for key, count in inspection.verified.items() if not count]
-    gone = _pruned(inspection)
-    if unused and not any(each.verified and each.checkpoint.size >= gone for each in held):
-        raise Failure(
-            f"no checkpoint in this trail is signed by {', '.join(unused)}",
-            remedy="Give the evidence of a start of this worker that is in the trail.",
-            status=3,
-        )
+    _require_evidence(inspection, held)
     click.echo(_as_json(inspection, held, kinds) if as_json else _as_text(inspection, held, kinds))
 
 
@@ -99,6 +92,24 @@ def _verified(
 def _pruned(inspection: Inspection) -> int:
     """The last line that was pruned: checkpoints of fewer lines are not compared."""
     return 0 if inspection.pruned is None else inspection.pruned.last
+
+
+def _require_evidence(inspection: Inspection, held: list[Held]) -> None:
+    """Failure 3 if nothing that was given is of the lines that are left."""
+    compared = [each for each in held if each.checkpoint.size >= _pruned(inspection)]
+    unused = [key for key, count in inspection.verified.items() if not count]
+    if unused and not any(each.verified for each in compared):
+        raise Failure(
+            f"no checkpoint in this trail is signed by {', '.join(unused)}",
+            remedy="Give the evidence of a start of this worker that is in the trail.",
+            status=3,
+        )
+    if held and not compared and not any(inspection.verified.values()):
+        raise Failure(
+            "the lines of every checkpoint that was given were pruned",
+            remedy="Give a checkpoint of later lines, or the evidence of a start of this worker that is in the trail.",
+            status=3,
+        )
 
 
 def _as_json(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> str:
