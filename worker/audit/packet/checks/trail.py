@@ -119,7 +119,7 @@ def time_stamps(material: Material) -> Result:
 
 
 def retention(material: Material) -> Result:
-    """No line of the year before the end of the period was pruned, and no kept receipt of it is older than its trail."""
+    """No line of the year before the end of the period was pruned, and no receipt of it is older than the trail."""
     earliest = datetime.fromisoformat(material.period.end) - YEAR
     shown: list[Evidence] = []
     for trail in material.trails:
