@@ -4,11 +4,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from worker.audit import AttemptSuperseded, Attributed, AuditFile, JobAdmitted, JobCompleted, JobEnded, Volumes
+from worker.audit import (
+    AttemptSuperseded,
+    Attributed,
+    AuditFile,
+    JobAdmitted,
+    JobCompleted,
+    JobEnded,
+    TaskAdmitted,
+    Volumes,
+)
 from worker.errors import Reason, Stage
 from worker.suites import Suite
 
-__all__ = ["NOT_AFTER", "TIME", "admitted", "completed", "ended", "ledger_of", "opened", "superseded"]
+__all__ = ["NOT_AFTER", "TIME", "admitted", "completed", "ended", "ledger_of", "opened", "superseded", "task_admitted"]
 
 TIME: Final = datetime(2026, 11, 24, 15, 0, 0, 129_999, tzinfo=UTC)
 NOT_AFTER: Final = "2026-11-24T16:00:00.00Z"
@@ -42,6 +51,14 @@ def admitted(job_id: bytes, header_sha384: bytes, *, not_after: str = NOT_AFTER)
         policy_sha384="09" * 48,
         **_WHO,
     )
+
+
+def task_admitted(job_id: bytes, header_sha384: bytes, *, not_after: str = NOT_AFTER) -> TaskAdmitted:
+    """A task of the job that `admitted` admits."""
+    job = admitted(job_id, header_sha384, not_after=not_after)
+    shared = {name: getattr(job, name) for name in TaskAdmitted.__struct_fields__ if hasattr(job, name)}
+    place = {"plan_sha384": "0" * 96, "stage_name": "count", "task": 0, "attempt": "ab" * 16}
+    return TaskAdmitted(**{**shared, **place})
 
 
 def completed(job_id: bytes, header_sha384: bytes, *, receipt: str = "head.receipt.sig") -> JobCompleted:

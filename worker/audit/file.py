@@ -82,6 +82,7 @@ class AuditFile(JobLookups):
         self._closed = False
         self._fault: Exception | None = None
         self._attempts = 0
+        self._rotates = True
         self._owed: deque[Event] = deque()
         self._head, self._line = GENESIS, 0
         try:
@@ -179,10 +180,11 @@ class AuditFile(JobLookups):
         except (OSError, ChainError) as error:
             self._fail(error)
             return
-        if name is None:
-            log("audit trail not rotated")  # the next checkpoint tries again
-        else:
+        if name is not None:
             log("audit trail rotated", what=name.name)
+        elif self._rotates:
+            log("audit trail not rotated")  # each later checkpoint tries again
+        self._rotates = name is not None
 
     def prune(self, pruned: Pruned) -> None:
         """Put this in place of the lines that it is about, once a `TrailPruned` records it. For a stopped worker.

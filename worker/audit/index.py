@@ -31,7 +31,7 @@ from worker.audit.merkle import HASH_BYTES, leaf_hash
 from worker.audit.pruned import Pruned
 from worker.audit.segments import PrunedError
 from worker.audit.trail import line_at, lines, opened, pruned_of
-from worker.audit.worker_events import TrailCheckpoint, TrailPruned
+from worker.audit.worker_events import HoldPlaced, TrailCheckpoint, TrailPruned
 
 _IDENTITY: Final = {"application_id": 0x636A6941, "user_version": 1}
 _GROUP: Final = 50_000  # lines in a transaction
@@ -271,9 +271,12 @@ class TrailIndex:
         pruned = pruned_of(self.trail)
         if pruned is None or pruned.last + 1 != self.first:
             return
-        kind = "SELECT seq FROM line WHERE kind = (SELECT id FROM term WHERE name = 'kind' AND value = ?)"
-        of_kind = self._database.execute(kind, (str(TrailPruned.__struct_config__.tag),))
-        if not any(pruned.recorded_by(self.line(seq)[1]) for (seq,) in of_kind.fetchall()):
+        kinds = "SELECT seq FROM line WHERE kind IN (SELECT id FROM term WHERE name = 'kind' AND value IN (?, ?))"
+        tags = (str(kind.__struct_config__.tag) for kind in (TrailPruned, HoldPlaced))
+        awaited = True
+        for (seq,) in self._database.execute(f"{kinds} ORDER BY seq", tuple(tags)).fetchall():
+            awaited = pruned.awaited(self.line(seq)[1], before=awaited)
+        if awaited:
             raise pruned.unrecorded()
 
     def _keep_checkpoint(self, size: int, event: TrailCheckpoint) -> None:

@@ -194,8 +194,8 @@ class Inspection:
         if not event.first <= event.last < record.seq:
             raise _fault(record, "pruned", "lines that are not there")
         for name, hold in self.state.holds.items():
-            if hold.covers(event.first, event.last):
-                raise _fault(record, "hold", f"lines {event.first} to {event.last} are under {name}, and were removed")
+            if hold.covers(1, event.last):
+                raise _fault(record, "hold", f"lines 1 to {event.last} are under {name}, and were removed")
         if self.pruned is not None and self.pruned.recorded_by(record):
             state = msgspec.json.decode(self.pruned.state, type=State)
             if not a_year_between(state.time, record.time):

@@ -74,23 +74,23 @@ def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
     first, began, reported = ledger.mark.head.seq, time.monotonic(), time.monotonic()
     storage.size = ledger.mark.size
     torn, pruned = b"", storage.before.pruned
-    unrecorded = pruned if pruned is not None and ledger.mark.head == pruned.head else None
+    awaited = pruned is not None and ledger.mark.head == pruned.head
     for number, (file, line) in enumerate(storage.lines(storage.size), first + 1):
         if file == storage.identity and not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
             torn = line
             break
         _, record = verify_next(line, head=ledger.mark.head, number=number)
-        if unrecorded is not None and unrecorded.recorded_by(record):
-            unrecorded = None
-        if not in_order(record.event, ledger):
+        if pruned is not None:
+            awaited = pruned.awaited(record, before=awaited)
+        if not in_order(record.event, ledger) and not (pruned and _is_of_pruned(record.event, ledger)):
             raise ChainError(line=number, field="event", detail="out of order for its job, or not of this tree")
         ledger.apply(record, line, line=storage.size, file=file, group=_GROUP)
         storage.size += len(line)
         if number % _REPORT_LINES == 0 and time.monotonic() - reported > _REPORT_S:
             reported = time.monotonic()
             log("reading audit trail", rows=number - first, seconds=int(reported - began))
-    if unrecorded is not None:
-        raise unrecorded.unrecorded()
+    if pruned is not None and awaited:
+        raise pruned.unrecorded()
     _require_end(storage, ledger.mark.head)
     ledger.commit()
     return torn
@@ -127,6 +127,11 @@ def in_order(event: Event, ledger: Ledger) -> bool:
     if known is None:
         return isinstance(event, JobAdmitted | TaskAdmitted)
     return known.state in _BEFORE[type(event)] and known.header_sha384 == header_sha384
+
+
+def _is_of_pruned(event: Event, ledger: Ledger) -> bool:
+    """Whether it is about a job of which the ledger has no line, because they were pruned."""
+    return isinstance(event, AttemptSuperseded) and ledger.entry(bytes.fromhex(event.job_id)) is None
 
 
 def _is_of(event: TrailCheckpoint, tree: Frontier) -> bool:

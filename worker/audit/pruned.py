@@ -20,7 +20,7 @@ from msgspec import Meta
 from worker.audit.chain import ChainError, Head, Record
 from worker.audit.fields import Count, Hex32, Hex64, Hex96, Strict
 from worker.audit.merkle import MAX_SIZE, Frontier
-from worker.audit.worker_events import TrailPruned
+from worker.audit.worker_events import HoldPlaced, TrailPruned
 
 SUFFIX: Final = ".pruned"
 RETENTION: Final = timedelta(days=366)
@@ -85,6 +85,11 @@ class Pruned(Strict, frozen=True, kw_only=True):
             and event.root == self.tree().root().hex()
             and event.kept_sha384 == self.sha384()
         )
+
+    def awaited(self, record: Record, *, before: bool) -> bool:
+        """Whether a line must still record the removal after this one; a hold on the lines needs another record."""
+        event = record.event
+        return not self.recorded_by(record) and (before or (isinstance(event, HoldPlaced) and event.first <= self.last))
 
     def unrecorded(self) -> ChainError:
         """The fault of a trail without such a line."""

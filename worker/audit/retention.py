@@ -20,12 +20,13 @@ from typing import Final
 import msgspec
 
 from worker.audit.chain import Record
-from worker.audit.events import Attested, JobAdmitted, JobCompleted
+from worker.audit.events import Attested, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.exports import read_export
 from worker.audit.fields import unix_seconds, utc_hundredths
 from worker.audit.inspection import CheckpointKeys, Inspection, a_year_between
 from worker.audit.pruned import RETENTION, Pruned, UnfinishedJob
 from worker.audit.segments import Segment
+from worker.audit.task_events import TaskAdmitted
 from worker.audit.trail import opened
 from worker.audit.worker_events import TrailAnchored, TrailResumed
 
@@ -57,7 +58,11 @@ class Survey:
 
 @dataclass(slots=True, kw_only=True)
 class _Pass:
-    """The state of a survey after the lines so far."""
+    """The state of a survey after the lines so far.
+
+    `not_after` is that of each job without an end, `floor` the latest of all jobs, those in parts included: their
+    entries leave the ledger with their lines.
+    """
 
     inspection: Inspection
     floor: int
@@ -68,9 +73,13 @@ class _Pass:
         event = record.event
         self.inspection.take(line, record)
         self.first_hash = self.first_hash or record.hash
-        if isinstance(event, JobAdmitted):
-            self.not_after[event.job_id] = unix_seconds(event.not_after)
-            self.floor = max(self.floor, unix_seconds(event.not_after))
+        if isinstance(event, JobAdmitted | TaskAdmitted):
+            not_after = unix_seconds(event.not_after)
+            self.floor = max(self.floor, not_after)
+            if isinstance(event, JobAdmitted):
+                self.not_after[event.job_id] = not_after
+        elif isinstance(event, JobCompleted | JobEnded):
+            self.not_after.pop(event.job_id, None)
         elif isinstance(event, TrailResumed):
             self.floor = max(self.floor, unix_seconds(record.time))
 
@@ -81,7 +90,6 @@ class _Pass:
             job_id: UnfinishedJob(header_sha384=header, not_after=self.not_after[job_id])
             for job_id, (header, _) in state.running.items()
         }
-        self.not_after = {job_id: self.not_after[job_id] for job_id in running}
         return Pruned(
             first_hash=self.first_hash,
             last=state.head.seq,

@@ -146,6 +146,11 @@ def closed(trail: Path) -> Closed:
     return Closed(pruned=pruned, segments=tuple(segments))
 
 
+def has_room_for_another(trail: Path) -> bool:
+    """Whether one more file can be closed: a trail of more segments is refused. Raises ChainError or OSError."""
+    return len(_named(trail)) < MAX_SEGMENTS
+
+
 def left_behind(trail: Path, pruned: Pruned) -> list[Path]:
     """Segments whose lines were pruned. Raises ChainError or OSError."""
     return [path for _, last, path in _named(trail) if last <= pruned.last]

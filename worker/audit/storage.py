@@ -20,7 +20,7 @@ from typing import Final
 
 from worker.audit.chain import MAX_LINE_BYTES
 from worker.audit.pruned import SUFFIX, Pruned
-from worker.audit.segments import Closed, Identity, closed, left_behind, segment_path
+from worker.audit.segments import Closed, Identity, closed, has_room_for_another, left_behind, segment_path
 
 MIB: Final = 1024 * 1024
 _PAGE: Final = 4096
@@ -112,8 +112,11 @@ class TrailStorage:
     def rotate(self, last: int) -> Path | None:
         """Close the current file, whose last line has the number `last`, and go on in a new one; return its name.
 
-        None if a new file cannot be made; then nothing changed. After an OSError, `recover` finds out how far it got.
+        None if a new file cannot be made, or the trail has `MAX_SEGMENTS`: then nothing changed, and the current file
+        grows until old segments are pruned. After an OSError, `recover` finds out how far it got.
         """
+        if not has_room_for_another(self._path):
+            return None
         name, following = segment_path(self._path, self.before.last + 1, last), self._beside(_NEXT)
         try:
             following.unlink(missing_ok=True)

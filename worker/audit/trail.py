@@ -84,20 +84,21 @@ class Trail:
 
     def verified(self, *, start: Head = GENESIS, offset: int = 0) -> Iterator[tuple[bytes, Record]]:
         """See `verified` of this module. From the first line to the last, pruned lines must be recorded as well."""
-        head, unrecorded = start, None
+        head, pruned = start, None
         if not offset:
-            head, unrecorded = self.head, self.pruned
+            head, pruned = self.head, self.pruned
+        awaited = pruned is not None
         for name, part in self._parts(offset):
             for line in part:
                 try:
                     head, record = verify_next(line, head=head, number=head.seq + 1)
                 except ChainError as error:
                     raise _named(error, name) from error
-                if unrecorded is not None and unrecorded.recorded_by(record):
-                    unrecorded = None
+                if pruned is not None:
+                    awaited = pruned.awaited(record, before=awaited)
                 yield line, record
-        if unrecorded is not None:
-            raise unrecorded.unrecorded()
+        if pruned is not None and awaited:
+            raise pruned.unrecorded()
 
     def after(self, position: Position) -> Iterator[tuple[Position, Record]]:
         """See `after` of this module."""

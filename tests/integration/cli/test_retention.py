@@ -58,7 +58,9 @@ def stopped(tmp_path: Path, azure: Simulation) -> Stopped:
     return Stopped(tmp_path / "worker", azure)
 
 
-def test_a_year_of_a_trail_is_exported_held_released_and_pruned(stopped: Stopped, tmp_path: Path) -> None:
+def test_a_year_of_a_trail_is_exported_held_released_and_pruned(
+    stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export, index = tmp_path / "2024", tmp_path / "index"
     shown = stopped.cji("export", stopped.trail, "--lines", "1-8", "-o", export, "--index", index, config=False)
     assert shown.exit_code == 0, shown.output
@@ -87,6 +89,12 @@ def test_a_year_of_a_trail_is_exported_held_released_and_pruned(stopped: Stopped
     shown = stopped.cji(*prune, "--through", "8")
     assert shown.exit_code == 3
     assert "is less than 366 days old, by the clock" in shown.output
+    with monkeypatch.context() as patched:
+        patched.setattr("worker.audit.pruned.MAX_BYTES", 100)
+        shown = stopped.cji(*prune)
+    assert (shown.exit_code, "could not be read: too long" in shown.output) == (3, True), shown.output
+    assert segment_path(stopped.trail, 1, 4).exists()
+    assert "trail_pruned" not in stopped.kinds()
     shown = stopped.cji(*prune)
     assert shown.exit_code == 0, shown.output
     assert "lines 1 to 4 are removed" in shown.output
@@ -132,6 +140,15 @@ def test_refusals_that_write_nothing_but_anchors(stopped: Stopped, tmp_path: Pat
         shown = stopped.cji("hold", "x")
     assert shown.exit_code == 1
     assert "stop every other worker" in shown.output
+
+
+def test_a_hold_too_many_is_not_written(stopped: Stopped, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody could verify the trail after it."""
+    monkeypatch.setattr("worker.cli.audit.hold.MAX_HOLDS", 1)
+    assert stopped.cji("hold", "one").exit_code == 0
+    shown = stopped.cji("hold", "two")
+    assert (shown.exit_code, "Release one" in shown.output) == (2, True), shown.output
+    assert [kind for kind in stopped.kinds() if kind.startswith("hold")] == ["hold_placed"]
 
 
 def test_a_trail_that_was_rolled_back_takes_no_hold(stopped: Stopped) -> None:

@@ -25,7 +25,7 @@ from worker.audit import (
     append_record,
     utc_hundredths,
 )
-from worker.audit.merkle import leaf_hash, node_hash, verify_inclusion
+from worker.audit.merkle import Frontier, leaf_hash, node_hash, verify_inclusion
 from worker.audit.packet.archive import packed, unpacked
 from worker.audit.packet.catalog import read_catalog
 from worker.audit.packet.controls import controls
@@ -180,6 +180,35 @@ def test_the_tree_of_a_survey_is_that_of_the_standard(size: int) -> None:
     for index, leaf in enumerate(leaves):
         proof = [bytes.fromhex(each) for each in tree.proof(index)]
         verify_inclusion(leaf, index=index, size=size, proof=proof, root=slow_root(leaves))
+
+
+def test_a_tree_after_pruned_lines_is_that_of_all_lines() -> None:
+    """Before 0 to 69 leaves, with 70 after them: the same roots, and the same proofs of those after them."""
+    leaves = [leaf_hash(bytes([n])) for n in range(139)]
+    frontier = Frontier()
+    for before in range(70):
+        tree, whole = Tree(frontier), Tree()
+        frontier.append(leaves[before])
+        for leaf in leaves[:before]:
+            whole.append(leaf)
+        assert (tree.size, tree.root()) == (whole.size, whole.root())
+        for leaf in leaves[before : before + 70]:
+            tree.append(leaf)
+            whole.append(leaf)
+            assert (tree.size, tree.root()) == (whole.size, whole.root())
+        for index in range(before, before + 70):
+            assert tree.proof(index) == whole.proof(index)
+
+
+def test_pruned_lines_take_no_memory() -> None:
+    """Their number is from a file that nobody verified yet."""
+    before = Frontier(1 << 45, [b"p" * 32])
+    tree = Tree(before)
+    for leaf in (b"a" * 32, b"b" * 32):
+        tree.append(leaf)
+        before.append(leaf)
+        assert (tree.size, tree.root()) == (before.size, before.root().hex())
+    assert tree.proof(1 << 45) == ((b"b" * 32).hex(), (b"p" * 32).hex())
 
 
 ANY = st.binary(max_size=300) | st.recursive(

@@ -51,11 +51,7 @@ def test_a_day_ends_at_midnight_in_utc_and_is_kept_for_31_days(tmp_path: Path) -
 
 
 def task(job_id: bytes, header_sha384: bytes = bytes(48)) -> TaskAdmitted:
-    """The admission of a task of the job that `audit_events.admitted` admits."""
-    job = audit_events.admitted(job_id, header_sha384)
-    shared = {name: getattr(job, name) for name in TaskAdmitted.__struct_fields__ if hasattr(job, name)}
-    place = {"plan_sha384": "0" * 96, "stage_name": "count", "task": 0, "attempt": "ab" * 16}
-    return TaskAdmitted(**{**shared, **place})
+    return audit_events.task_admitted(job_id, header_sha384)
 
 
 def test_a_job_in_parts_counts_once_on_a_worker(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from tests.support.audit_events import admitted, ledger_of
-from tests.support.rotated import NOW, ends_of, held, opened_at, prune, pruned_event, split, two_years
+from tests.support.audit_events import admitted, completed, ended, ledger_of, superseded, task_admitted
+from tests.support.rotated import NOW, OLD, ends_of, held, opened_at, prune, pruned_event, split, two_years
 from tests.support.trails import HEADER, Writer, job_id
 from worker.audit import ChainError, Event, HoldReleased, TrailPruned, read
 from worker.audit.checkpoint import parse_checkpoint
@@ -22,7 +23,8 @@ from worker.audit.index import IndexUnusableError, TrailIndex
 from worker.audit.index_search import Query
 from worker.audit.inspection import Inspection
 from worker.audit.merkle import ProofError, leaf_hash, verify_inclusion
-from worker.audit.packet.material import Period
+from worker.audit.packet.checks.trail import retention
+from worker.audit.packet.material import File, Material, Period
 from worker.audit.packet.survey import survey as packet_survey
 from worker.audit.proofs import prove_continued, prove_line, prove_lines, verify_continued, verify_line, verify_lines
 from worker.audit.pruned import SUFFIX, Pruned, decode_pruned
@@ -31,12 +33,13 @@ from worker.audit.retention import exported, refusal, survey
 from worker.audit.review import Context, Report, Settings, Week, heads_of_review, review
 from worker.audit.review.model import KnownHead
 from worker.audit.segments import PrunedError, segment_path
+from worker.audit.task_events import TaskCompleted, TaskEnded, TaskEvent
 from worker.audit.trail import START, after, lines, opened, pruned_of, verified
 from worker.audit.witnesses.comparison import compare
 from worker.audit.witnesses.findings import Examination
 from worker.audit.witnesses.follower import Follower
 from worker.audit.witnesses.keys import ReceiptKeys
-from worker.errors import StartupError
+from worker.errors import Reason, Stage, StartupError
 
 TRAIL = two_years(jobs=20)
 ENDS = ends_of(TRAIL)
@@ -158,6 +161,18 @@ def test_other_readers_begin_after_what_is_gone(gone: Path) -> None:
     assert all(not release.boot_pruned for release in Releases(gone).read())
 
 
+@pytest.mark.parametrize(("last", "kept"), [(date(2025, 11, 4), True), (date(2025, 11, 3), False)])
+def test_a_year_begins_after_the_last_pruned_line(path: Path, last: date, *, kept: bool) -> None:
+    """The first line that is there may be much younger: nothing was written in between."""
+    prune(path, through=1)
+    period = Period(first=date(2025, 1, 1), last=last)
+    trail = packet_survey(path, period).trail
+    assert (trail.pruned_until[:10], trail.first_time[:10]) == ("2024-11-04", "2026-11-23")
+    catalog = File(name="c", size=0, sha256="", sha384="")
+    result = retention(Material(product="1", period=period, catalog=catalog, trails=(trail,)))
+    assert (result.status == "holds") == kept, result
+
+
 def test_a_checkpoint_of_lines_that_are_gone_is_not_compared(gone: Path) -> None:
     events = [read(line).event for line in TRAIL.lines]
     notes = [parse_checkpoint(event.note.encode()) for event in events if event.kind == "trail_checkpoint"]  # type: ignore[union-attr]
@@ -242,6 +257,51 @@ def test_lines_under_a_hold_are_not_removed_unseen(path: Path) -> None:
     prune(path)
     with pytest.raises(ChainError, match=r"lines 1 to \d+ are under case-7, and were removed"):
         inspected(path)
+
+
+def test_a_removal_is_of_all_lines_until_its_last(path: Path) -> None:
+    """A line that names fewer lines than were removed passes by no hold on the others."""
+    candidate = survey(path).candidates[0]
+    with opened_at(path) as audit:
+        audit.append(held(last=3))
+        audit.append(pruned_event(ENDS[0], candidate.pruned))
+        audit.prune(candidate.pruned)
+    with pytest.raises(ChainError, match=rf"lines 1 to {ENDS[0]} are under case-7, and were removed"):
+        inspected(path)
+
+
+def _recorded_then_held(path: Path) -> Pruned:
+    """An announced removal was not carried out, and then its lines came under a hold."""
+    candidate = survey(path).candidates[0]
+    with opened_at(path) as audit:
+        audit.append(pruned_event(1, candidate.pruned))
+        audit.append(held(last=3))
+    return candidate.pruned
+
+
+def test_a_removal_recorded_before_a_hold_is_not_permitted(path: Path) -> None:
+    pruned = _recorded_then_held(path)
+    with opened_at(path) as audit:
+        audit.prune(pruned)
+    for read_all in (lambda: list(verified(path)), lambda: inspected(path), lambda: indexed(path)):
+        with pytest.raises(ChainError, match=f"lines 1 to {ENDS[0]} are missing, and no line records"):
+            read_all()
+    ledger_of(path).unlink()
+    with pytest.raises(StartupError, match="no line records"):
+        opened_at(path)
+
+
+def test_a_removal_is_recorded_again_after_a_hold(path: Path) -> None:
+    pruned = _recorded_then_held(path)
+    with opened_at(path) as audit:
+        audit.append(HoldReleased(name="case-7", operator_id="jdoe", explanation="closed"))
+        audit.append(pruned_event(1, pruned))
+        audit.append(held("rest", first=ENDS[0] + 1))
+        audit.prune(pruned)
+    inspected(path)
+    indexed(path).close()
+    ledger_of(path).unlink()
+    opened_at(path).close()
 
 
 @pytest.mark.parametrize(
@@ -392,6 +452,80 @@ def test_a_ledger_from_before_is_built_again(path: Path) -> None:
     ledger_of(path).write_bytes(stale)
     with opened_at(path) as audit:
         assert audit.entry(job_id(59)) is not None
+
+
+def _across_a_boundary(path: Path) -> Path:
+    """Jobs with lines on both sides of the first boundary; the second starts a year later and has its last receipt."""
+    writer = Writer(now=OLD)
+    writer.start()
+    writer.add(task_admitted(job_id(2), HEADER))
+    writer.add(task_admitted(job_id(3), HEADER))
+    writer.job(1)
+    writer.checkpoint()
+    end = writer.head.seq
+    writer.add(superseded(job_id(1), HEADER))
+    writer.add(task_of(TaskCompleted, 2, rows_in=1, bytes_in=1, bytes_out=1, statement_sha384="ab" * 48))
+    writer.add(task_of(TaskEnded, 3, stage=Stage.COMPUTE, reason=Reason.CELL_FAILED, correlation_id="c0ffee"))
+    writer.job(2)
+    writer.add(task_admitted(job_id(3), HEADER))
+    writer.checkpoint()
+    return split(writer.lines, path, end)
+
+
+def task_of(kind: type[TaskEvent], number: int, **fields: Any) -> Event:
+    """The end of the task of a job in parts."""
+    task = task_admitted(job_id(number), HEADER)
+    shared: dict[str, Any] = {name: getattr(task, name) for name in TaskEvent.__struct_fields__}
+    event: Event = msgspec.convert(
+        {"kind": kind.__struct_config__.tag, **shared, "duration_ms": 1, **fields}, type=Event
+    )
+    return event
+
+
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_a_job_may_have_lines_on_both_sides(tmp_path: Path, *, rebuilt: bool) -> None:
+    path = _across_a_boundary(tmp_path / "audit.log")
+    prune(path)
+    if rebuilt:
+        ledger_of(path).unlink()
+    with opened_at(path) as audit:
+        assert audit.entry(job_id(1)) is None or not rebuilt
+        assert audit.entry(job_id(2)) is not None
+        for event in (completed(job_id(9), HEADER), ended(job_id(9), HEADER), superseded(job_id(9), HEADER)):
+            with pytest.raises(ValueError, match="out of order"):
+                audit.append(event)
+    inspected(path)
+
+
+LATER = "2026-11-25T12:00:00.00Z"
+
+
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_no_task_of_a_pruned_time_begins_again(tmp_path: Path, *, rebuilt: bool) -> None:
+    """Its entry leaves with its lines, so the floor must forbid its id."""
+    writer = Writer(now=OLD)
+    writer.start()
+    writer.add(task_admitted(job_id(2), HEADER, not_after=LATER))
+    writer.checkpoint()
+    end = writer.head.seq
+    writer.start(new_key=False)
+    writer.job(1)
+    path = split(writer.lines, tmp_path / "audit.log", end)
+    opened_at(path).close()
+    prune(path)
+    if rebuilt:
+        ledger_of(path).unlink()
+    with opened_at(path) as audit:
+        assert audit.entry(job_id(2)) is None
+        assert audit.floor == datetime.fromisoformat(LATER).timestamp()
+
+
+def test_a_superseded_job_is_known_if_nothing_is_gone(tmp_path: Path) -> None:
+    writer = Writer(now=OLD)
+    writer.start()
+    writer.add(superseded(job_id(1), HEADER))
+    with pytest.raises(StartupError, match="out of order for its job"):
+        opened_at(writer.write(tmp_path / "audit.log"))
 
 
 def test_a_crash_between_the_file_and_the_removal_is_finished(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -269,6 +269,25 @@ def test_a_segment_that_is_there_already_is_not_overwritten(path: Path) -> None:
     assert path.read_bytes().count(b"\n") == 3
 
 
+def test_a_trail_of_most_segments_goes_on_in_its_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One more would be refused at every start."""
+    monkeypatch.setattr("worker.audit.segments.MAX_SEGMENTS", 2)
+    with opened(path) as trail:
+        for number in range(5):
+            fill(trail, number)
+            trail.rotate()
+            assert trail.writable()
+    assert segments(path) == ["audit.log.1-3", "audit.log.4-6"]
+    assert capfd.readouterr().err.count("audit trail not rotated") == 1
+    with opened(path) as trail:
+        assert trail.head.seq == 15
+        monkeypatch.setattr("worker.audit.segments.MAX_SEGMENTS", 3)
+        trail.rotate()
+    assert segments(path)[-1] == "audit.log.7-15"
+
+
 # ---- delivery ----
 
 

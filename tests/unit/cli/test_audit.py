@@ -93,7 +93,7 @@ def test_what_a_held_checkpoint_shows(tmp_path: Path, trail: Path, key: Path) ->
     held.write_bytes(WEEK.note())
     assert "agrees with held" in cji("verify", trail, "--checkpoint", held).output
     found = json.loads(cji("verify", trail, "--checkpoint", held, "--key", key, "--json").output)
-    assert found["held"] == {"held": {"lines": len(WEEK.lines), "verified": True}}
+    assert found["held"] == {"held": {"lines": len(WEEK.lines), "verified": True, "compared": True}}
     assert found["root"] == WEEK.tree.root().hex()
     assert found["lines_signed"] > len(WEEK.lines) // 2
     fork = WEEK.write(tmp_path / "fork", week().lines)

@@ -92,7 +92,8 @@ class Line(Fact, frozen=True, kw_only=True):
 class Trail(Fact, frozen=True, kw_only=True):
     """One worker's trail. `lines` counts those that verified; `broken` names the first one that did not.
 
-    `first_line` is the first that is there; those before it were pruned, and a line records that.
+    `first_line` is the first that is there; those before it were pruned, the last of them written at `pruned_until`,
+    and a line records that.
     """
 
     file: str
@@ -102,6 +103,8 @@ class Trail(Fact, frozen=True, kw_only=True):
     size: int
     sha256: str
     """Of the lines that verified."""
+    pruned_until: str
+    """Empty if no line was pruned."""
     first_time: str
     last_time: str
     head: str

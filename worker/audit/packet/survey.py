@@ -1,7 +1,7 @@
 """One pass over a trail: what a packet needs to know of it, and the lines that it includes.
 
 Every line is verified, from the first on that was not pruned; the facts are those of the period. A line that does not
-verify ends the pass, and what follows it is not used. Memory is 64 bytes for each line ever written, the hashes of the
+verify ends the pass, and what follows it is not used. Memory is 64 bytes for each line that is there, the hashes of the
 Merkle tree, and what is included.
 """
 
@@ -16,6 +16,7 @@ from worker.audit.chain import GENESIS, ChainError, Head, Record
 from worker.audit.claims import Claims
 from worker.audit.compact import ReceiptError
 from worker.audit.events import Attested, JobCompleted
+from worker.audit.inspection import Inspection
 from worker.audit.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
 from worker.audit.packet.fields import text, values
 from worker.audit.packet.material import Incident, Line, Period, Seen, Trail
@@ -78,21 +79,22 @@ def survey(
 class Tree:
     """All complete subtrees of a Merkle tree, a bytearray of hashes for each level.
 
-    Of the leaves before it began, it has the peaks; no proof of a later leaf needs another subtree of them.
+    Of the leaves before it began, it has the peaks; no proof of a later leaf needs another subtree of them. `_first` is
+    the number of the first node that each level has: an even one, so that every pair is complete.
     """
 
     def __init__(self, before: Frontier | None = None) -> None:
-        self._levels: list[bytearray] = [bytearray()]
         size = before.size if before else 0
+        self._levels = [bytearray() for _ in range(size.bit_length() or 1)]
+        self._first = [(size >> level) & ~1 for level in range(len(self._levels))]
         if before:
-            self._levels = [bytearray(HASH_BYTES * (size >> level)) for level in range(size.bit_length())]
             for level, peak in zip(before.levels(), before.peaks, strict=True):
-                self._levels[level][-HASH_BYTES:] = peak
+                self._levels[level] += peak
 
     @property
     def size(self) -> int:
         """The number of leaves."""
-        return len(self._levels[0]) // HASH_BYTES
+        return self._first[0] + len(self._levels[0]) // HASH_BYTES
 
     def append(self, leaf: bytes) -> None:
         """Add a leaf by its hash."""
@@ -100,6 +102,7 @@ class Tree:
         while True:
             if level == len(self._levels):
                 self._levels.append(bytearray())
+                self._first.append(0)
             hashes = self._levels[level]
             hashes += node
             if len(hashes) % (2 * HASH_BYTES):
@@ -116,7 +119,7 @@ class Tree:
         return tuple(each.hex() for each in inclusion_proof(index, self.size, self._subtree))
 
     def _subtree(self, start: int, level: int) -> bytes:
-        at = (start >> level) * HASH_BYTES
+        at = ((start >> level) - self._first[level]) * HASH_BYTES
         return bytes(self._levels[level][at : at + HASH_BYTES])
 
 
@@ -127,7 +130,7 @@ class _Pass:
         self._period, self._sizes, self._digests = period, sizes, digests
         self._watchers = [make() for make in WATCHERS]
         self._head, self._digest, self._bytes = GENESIS, hashlib.sha256(), 0
-        self._first_time = self._last_time = self._latest = self._worker = ""
+        self._pruned_until = self._first_time = self._last_time = self._latest = self._worker = ""
         self._in_period = 0
         self._in_force: dict[str, str] = {}
         self._force_line = 0
@@ -141,8 +144,9 @@ class _Pass:
         self.found: dict[str, int] = {}
 
     def begin(self, pruned: Pruned | None) -> None:
-        """Before the first line that is there."""
+        """Before the first line that is there. Raises ChainError for a state that is not of the pruned lines."""
         if pruned is not None:
+            self._pruned_until = Inspection.after(pruned).state.time
             self.tree, self.pruned = Tree(pruned.tree()), pruned.last
 
     def see(self, line: bytes, record: Record) -> None:
@@ -195,6 +199,7 @@ class _Pass:
             lines=self.tree.size - self.pruned,
             size=self._bytes,
             sha256=self._digest.hexdigest(),
+            pruned_until=self._pruned_until,
             first_time=self._first_time,
             last_time=self._last_time,
             head=self._head.hash,

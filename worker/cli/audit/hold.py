@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from worker.audit import HoldPlaced, HoldReleased
+from worker.audit.inspection import MAX_HOLDS
 from worker.cli.audit.common import trail_faults
 from worker.cli.audit.stopped import stopped_trail
 from worker.cli.common import FILE, Failure, explained
@@ -49,6 +50,9 @@ def hold(
         if name in state.holds:
             remedy = "Choose another name, or release this hold first."
             raise Failure(f"the hold {name} is in force since line {state.holds[name].line}", remedy=remedy, status=2)
+        if len(state.holds) >= MAX_HOLDS:
+            remedy = "Release one, or place one hold on more lines."
+            raise Failure(f"{MAX_HOLDS} holds are in force, and a trail has no more", remedy=remedy, status=2)
         lines, begin = state.head.seq, first or trail.found.first
         if not trail.found.first <= begin <= (last or lines) <= lines:
             here = f"{trail.found.first} to {lines}"

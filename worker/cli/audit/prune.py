@@ -8,8 +8,9 @@ import click
 
 from worker.audit import ChainError, TrailPruned
 from worker.audit.delivered import line_at_of, standing
-from worker.audit.inspection import CheckpointKeys
+from worker.audit.inspection import CheckpointKeys, Inspection
 from worker.audit.merkle import ProofError
+from worker.audit.pruned import Pruned, decode_pruned
 from worker.audit.retention import Candidate, Survey, exported, refusal
 from worker.cli.audit.common import require_keys, trail_faults, with_keys
 from worker.cli.audit.stopped import StoppedTrail, stopped_trail
@@ -27,7 +28,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--through", type=click.IntRange(min=1), help="Remove the segments until the one with this last line.")
 @click.option("--operator", "operator_id", required=True, help="Your id, for the audit trail.")
 @click.option("--explanation", required=True, help="Why, and where the exports are kept, for the audit trail.")
-@click.option("--dry-run", is_flag=True, help="Verify everything, remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Verify everything, remove no more than what a crash left.")
 @click.pass_context
 @explained
 @trail_faults
@@ -74,6 +75,7 @@ def prune(
                 why or "no closed segment ends there" if found.candidates else "the trail has no closed segment"
             )
         last = chosen[-1].segment.last
+        _require_readable(chosen[-1].pruned)
         if dry_run:
             click.echo(f"lines {found.first} to {last} may be removed")
         else:
@@ -81,6 +83,17 @@ def prune(
             click.echo(f"line {line}: lines {found.first} to {last} are removed")
         if why and through is None:
             click.echo(f"the next segment stays: {why}")
+
+
+def _require_readable(pruned: Pruned) -> None:
+    """Failure 3 unless the file that would stay can be read: nothing else has the state that later lines need."""
+    try:
+        Inspection.after(decode_pruned(pruned.encode()))
+    except (ValueError, ChainError) as error:
+        remedy = "Choose another segment with --through. Nothing was removed."
+        raise Failure(
+            f"what would stay of lines 1 to {pruned.last} could not be read: {error}", remedy=remedy, status=3
+        ) from error
 
 
 def _remove(trail: StoppedTrail, newest: Candidate, *, operator_id: str, explanation: str) -> int:

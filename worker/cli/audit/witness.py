@@ -23,6 +23,7 @@ _REMEDY = (
 )
 
 _NOTHING_SEEN = "Name the deliverer's state or copies of it, and the keys that signed its checkpoints."
+_NOTHING_LEFT = "Verify it with a checkpoint of later lines, and with an export of the lines that were pruned."
 
 
 @click.group()
@@ -83,10 +84,7 @@ def verify(
         click.echo(json.dumps(_as_json(result)))
     else:
         _show(result)
-    if not result.sightings:
-        raise Failure("No witness saw this trail", remedy=_NOTHING_SEEN, status=3)
-    if result.findings:
-        raise Failure(f"{len(result.findings)} findings: do not trust this trail", remedy=_REMEDY, status=3)
+    _require_good(result)
 
 
 @witness.command("statement")
@@ -130,6 +128,16 @@ def _keys(delivery: DeliveryFile, files: tuple[Path, ...]) -> ReceiptKeys:
     if files:
         return ReceiptKeys(map(read_key, files))
     return read_keys(Path(delivery.receipt_keys or ""))
+
+
+def _require_good(result: Examination) -> None:
+    """Failure 3 unless witnesses saw this trail, and nothing else."""
+    if not result.sightings:
+        raise Failure("No witness saw this trail", remedy=_NOTHING_SEEN, status=3)
+    if result.findings:
+        raise Failure(f"{len(result.findings)} findings: do not trust this trail", remedy=_REMEDY, status=3)
+    if all(each.checkpoint.size < result.pruned for each in result.sightings):
+        raise Failure("No witness saw the lines that are left", remedy=_NOTHING_LEFT, status=3)
 
 
 def _show(result: Examination) -> None:

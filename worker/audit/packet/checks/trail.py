@@ -119,7 +119,7 @@ def time_stamps(material: Material) -> Result:
 
 
 def retention(material: Material) -> Result:
-    """Each trail reaches back a year, or to the first line and receipt of its worker."""
+    """No line of the year before the end of the period was pruned, and no receipt of it is older than the trail."""
     earliest = datetime.fromisoformat(material.period.end) - YEAR
     shown: list[Evidence] = []
     for trail in material.trails:
@@ -134,8 +134,8 @@ def retention(material: Material) -> Result:
             return fails(
                 f"{trail.file} begins at {trail.first_time}; receipt {older[0].file.name} ended {older[0].ended}."
             )
-        if trail.first_line != 1 and datetime.fromisoformat(trail.first_time) > earliest:
-            return fails(f"{trail.file} begins with line {trail.first_line} at {trail.first_time}, less than a year.")
+        if trail.pruned_until and datetime.fromisoformat(trail.pruned_until) > earliest:
+            return fails(f"{trail.file} lacks its lines until {trail.pruned_until}, which were pruned within a year.")
         shown.append(of_trail(trail))
     oldest = min(trail.first_time for trail in material.trails)
     return holds(f"The oldest line is of {oldest}; each trail begins with its first line or a year ago.", *shown)

@@ -1,0 +1,112 @@
+"""A forged `.pruned` makes no kept or witnessed checkpoint count that is of pruned lines."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.support.rotated import ends_of, prune, split, two_years
+from tests.support.witness_services import NOW
+from tests.support.witness_trails import keys_folder
+from worker.audit.trail import verified
+from worker.audit.witnesses.destination import WitnessDestination
+from worker.audit.witnesses.file_copy import FileWitness
+from worker.audit.witnesses.keys import read_keys
+from worker.audit.witnesses.settings import FileTable
+from worker.audit.worker_events import TrailCheckpoint
+from worker.cli import build
+
+TRAIL, FORGED = two_years(jobs=3), two_years(jobs=8)
+END = ends_of(TRAIL)[0]
+GONE = ends_of(FORGED)[0]
+CONFIG = """
+trail = "audit.log"
+state = "state"
+receipt_keys = "keys"
+[[witnesses]]
+kind = "file"
+name = "mount"
+folder = "copies"
+"""
+
+
+class Auditor:
+    """A trail of which an auditor has an early checkpoint, its key, and a witness's copies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.trail, self.held = folder, folder / "audit.log", folder / "held"
+        self.keys = keys_folder(folder / "keys", [TRAIL.key])
+        (folder / "copies").mkdir()
+        split(TRAIL.lines[:END], self.trail)
+        notes = [each.event.note for _, each in verified(self.trail) if isinstance(each.event, TrailCheckpoint)]
+        self.held.write_text(notes[-1])
+        self.witnessed()
+
+    def witnessed(self) -> None:
+        destination = WitnessDestination(
+            FileWitness(FileTable(name="mount", folder=str(self.folder / "copies")), clock=lambda: NOW),
+            name="mount",
+            trail=self.trail,
+            records=self.folder / "state" / "witnesses" / "mount",
+            keys=partial(read_keys, self.keys),
+            interval=60,
+        )
+        destination.advance()
+
+    def forge(self) -> None:
+        """Another history in its place, which begins after all that the auditor and the witness have."""
+        split(FORGED.lines, self.trail, GONE)
+        prune(self.trail)
+
+    def verify(self, *options: str) -> Result:
+        command = ["audit", "verify", str(self.trail), "--checkpoint", str(self.held), *options]
+        return CliRunner().invoke(build(), command, catch_exceptions=False)
+
+    def witness(self) -> Result:
+        (self.folder / "audit.toml").write_text(CONFIG)
+        command = ["audit", "witness", "verify", str(self.trail), "--config", str(self.folder / "audit.toml")]
+        return CliRunner().invoke(build(), command, catch_exceptions=False)
+
+
+@pytest.fixture
+def auditor(tmp_path: Path) -> Auditor:
+    return Auditor(tmp_path)
+
+
+def test_witnesses_of_pruned_lines_alone_prove_nothing(auditor: Auditor) -> None:
+    auditor.forge()
+    shown = auditor.witness()
+    assert (shown.exit_code, "No witness saw the lines that are left" in shown.output) == (3, True), shown.output
+
+
+def test_one_witness_of_later_lines_is_enough(auditor: Auditor) -> None:
+    split(TRAIL.lines, auditor.trail, END)
+    auditor.witnessed()
+    prune(auditor.trail)
+    shown = auditor.witness()
+    assert shown.exit_code == 0, shown.output
+    assert f"lines 1 to {END} were pruned" in shown.output
+
+
+def test_a_held_checkpoint_of_pruned_lines_signs_nothing(auditor: Auditor) -> None:
+    key = ("--key", str(auditor.keys / "0.jwk"))
+    assert auditor.verify(*key).exit_code == 0
+    auditor.forge()
+    shown = auditor.verify(*key)
+    assert (shown.exit_code, "no checkpoint in this trail is signed by" in shown.output) == (3, True), shown.output
+    shown = auditor.verify()
+    assert (shown.exit_code, "every checkpoint that was given were pruned" in shown.output) == (3, True), shown.output
+
+
+def test_a_held_checkpoint_is_named_as_not_compared(auditor: Auditor) -> None:
+    split(TRAIL.lines, auditor.trail, END)
+    prune(auditor.trail)
+    key = ("--key", str(auditor.keys / "0.jwk"))
+    shown = auditor.verify(*key)
+    assert shown.exit_code == 0, shown.output
+    assert "not compared with held: its lines were pruned" in shown.output
+    found = json.loads(auditor.verify(*key, "--json").output)
+    assert found["held"]["held"] == {"lines": found["held"]["held"]["lines"], "verified": True, "compared": False}
+    assert found["pruned"] == END > found["held"]["held"]["lines"]
