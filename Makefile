@@ -4,8 +4,8 @@ BENCH ?= pipeline isolation start load validate deidentify kernels link screen a
 FUZZ ?= 80
 SOAK ?= 60
 # The tests of one file share a simulation and run in one process. Two processes more than there are processors, because
-# tests of running workers wait most of their time.
-TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 2) --dist loadfile --no-header -q
+# tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
+TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
 
 .PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal engine fips lock clean
 
