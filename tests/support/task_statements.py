@@ -28,10 +28,11 @@ Place = tuple[Stage, int]
 
 @dataclass(kw_only=True)
 class Honest:
-    """A job under its plan, and the key of its proofs."""
+    """A job under its plan, and the key of its proofs. `changes` are those of its header, as for `make`."""
 
     shards: int = 2
     buckets: int = 2
+    changes: dict[str, Any] = field(default_factory=dict)
     header: Header = field(init=False)
     planned: Plan = field(init=False)
     job: TaskStreams = field(init=False)
@@ -41,7 +42,7 @@ class Honest:
     def __post_init__(self) -> None:
         rows = ROWS * self.shards
         inputs = [InputPart(name="records", schema="person/1", rows_declared=rows, shards=self.shards)]
-        self.header = parse(make(inputs=inputs))
+        self.header = parse(make(inputs=inputs, **self.changes))
         self.planned = planned(Letters(buckets=self.buckets))
         before = TaskStreams.of(self.planned, ["records"], shards=self.shards)
         self.job = before.under({"bucket": self.buckets})

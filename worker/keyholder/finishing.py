@@ -127,7 +127,10 @@ class Finishes:
     def _complete(self, job: _Finishing) -> None:
         agreed, claim = job.gathering.finish()
         job.admission.grant.require_input(rows=agreed.volumes.rows_in, ciphertext_bytes=agreed.volumes.bytes_in)
-        receipt = self._signer.sign(job, agreed, self._custody.holdings, tasks=claim)
+        try:
+            receipt = self._signer.sign(job, agreed, self._custody.holdings, tasks=claim)
+        except ValueError as fault:  # statements add up to more, or name longer nodes, than a receipt has room for
+            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMMIT) from fault
         event = job_completed(job, agreed.volumes, receipt)
         self._must(event)
         self._signer.issued(receipt)
