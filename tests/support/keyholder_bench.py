@@ -26,7 +26,7 @@ from worker.fips import CryptoModule, Mode
 from worker.host import HostReport
 from worker.ipc import Channel
 from worker.ipc.messages import Admit, FinishOrder, FrontFromKeyholder, KeyholderFromFront
-from worker.job import Attribution, Grant, Header, Policy, access_request
+from worker.job import Attribution, Grant, Header, JobPlan, Policy, access_request
 from worker.keyholder.admitted_job import Admission
 from worker.keyholder.effects import Effects
 from worker.keyholder.holdings import HeldKey, Holdings
@@ -34,7 +34,7 @@ from worker.keyholder.host import HostState
 from worker.keyholder.receipts import ReceiptSigner
 from worker.records import data_classes
 
-__all__ = ["CMK", "KEK", "SIGNING", "SUBMITTER", "Bench", "admission", "bench", "finish_order", "held", "sealed_to"]
+__all__ = ["KEK", "Bench", "admission", "bench", "finish_order", "held", "policy_of", "sealed_to"]
 
 CMK: Final = rsa.generate_private_key(65537, 3072)
 KEK: Final = "https://v.vault.azure.net/keys/cmk/" + "ab" * 16
@@ -57,6 +57,12 @@ def sealed_to(dek: bytes, *, attribution_under: bytes | None = None) -> dict[str
         "wrapped_dek": wrap_dek(CMK.public_key(), dek),
         "sealed_attribution": seal_box(under, ATTRIBUTION, _BY.encode()),
     }
+
+
+def policy_of(san: str) -> Policy:
+    """A policy of one submitter, with the agency of test headers."""
+    found = agency("WI0130000", purpose("C", rule([OURS.key_id])))
+    return Policy.load(policy_file(submitter("metro", SIGNING.public_key(), found, san=san)))
 
 
 def attestation() -> Any:
@@ -87,6 +93,7 @@ class Bench:
     policy: Policy
     custody: Any
     signer: ReceiptSigner
+    host: HostState
     front: Channel[Any, Any]
     zygote: Channel[Any, Any]
     told: Channel[Any, Any]
@@ -137,17 +144,17 @@ def admission(bench: Bench, honest: Honest) -> Admission:
     )
 
 
-def finish_order(honest: Honest, *, call: int = 1) -> Admit:
-    """The front's request to end it."""
+def finish_order(header: Header, plan: JobPlan, *, call: int = 1) -> Admit:
+    """The front's request to end this job in parts."""
     return Admit(
         call=call,
         submitter=SUBMITTER,
         source="fleet",
         transport=TRANSPORT,
         correlation_id="c",
-        header=honest.header.data,
-        signature=sign_header(SIGNING, honest.header.data),
-        finish=FinishOrder(plan=honest.plan.data),
+        header=header.data,
+        signature=sign_header(SIGNING, header.data),
+        finish=FinishOrder(plan=plan.data),
         attempt=bytes(16),
     )
 
@@ -160,12 +167,11 @@ def bench(folder: Path) -> Iterator[Bench]:
     config: Any = SimpleNamespace(keys=(), worker=SimpleNamespace(id="w", region="eastus"), sha384="01" * 48)
     anchor: Any = SimpleNamespace(value=0)
     host = HostState(HostReport(not_held=(), profile="none"), production=False)
-    found = agency("WI0130000", purpose("C", rule([OURS.key_id])))
     with AuditFile(path, worker="w", clock=lambda: NOW) as audit, zygote, other:
         bench = Bench(
             path=path,
             audit=audit,
-            policy=Policy.load(policy_file(submitter("metro", SIGNING.public_key(), found, san=SUBMITTER))),
+            policy=policy_of(SUBMITTER),
             custody=SimpleNamespace(
                 holdings=Holdings(attestation=attestation(), until=time.monotonic() + 3600, keys={KEK: held()})
             ),
@@ -178,6 +184,7 @@ def bench(folder: Path) -> Iterator[Bench]:
                 host=host,
                 last=None,
             ),
+            host=host,
             front=Channel(front, KeyholderFromFront),
             zygote=Channel(zygote, KeyholderFromFront),
             told=Channel(told, FrontFromKeyholder),

@@ -49,7 +49,7 @@ def cell() -> Iterator[Cell]:
 
 def running(cell: Cell, admission: Admission, **changes: Any) -> AdmittedJob:
     return AdmittedJob(
-        request=replace(finish_order(HONEST), finish=None, **changes),
+        request=replace(finish_order(HONEST.header, HONEST.plan), finish=None, **changes),
         admission=admission,
         cell=cell,
         reference_slot=NO_SLOT,
