@@ -176,6 +176,26 @@ async def test_a_closed_channel_is_closed_for_waiters(ends: Any) -> None:
         await receiver.receive_async()
 
 
+async def test_a_peer_that_never_stops_sending_stops_nobody(ends: Any) -> None:
+    """Each message is followed by another one; everybody else has a turn before each."""
+    sender, receiver = ends
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    for number in range(20):
+        sender.send(Completed(call=number, receipt="receipt"))
+    received = [(await receiver.receive_async())[0].call for _ in range(20)]
+    beside.cancel()
+    assert received == list(range(20))
+    assert turns >= 20
+
+
 # ------------------------------------------------------------------ ring
 
 
