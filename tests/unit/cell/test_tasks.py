@@ -12,7 +12,8 @@ from tests.support.refusals import refused
 from worker.cell.parts_loop import PartsLoop
 from worker.client.sources import Batches, fit
 from worker.compute.operations.link import Link
-from worker.compute.operations.link.operation import LINK, SIDE
+from worker.compute.operations.link.operation import LINK
+from worker.compute.operations.link.stages.shard import SIDE
 from worker.compute.registry import plan
 from worker.compute.task_streams import TO_ALL, EdgeStream
 from worker.envelope import SHUFFLE_MIN_BYTES, SHUFFLE_SEGMENT_BYTES
