@@ -25,7 +25,8 @@ from typing import Annotated, Final, Protocol
 import msgspec
 from msgspec import Meta
 
-from attestation import AttestationError
+from attestation import AttestationError, Trust
+from worker.config_fleet import LedgerSection
 from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.fleet.errors import BlobAbsentError, StoreError
 from worker.log import log
@@ -33,7 +34,7 @@ from worker.log import log
 CAPACITY: Final = 128
 """Claims that wait."""
 PROBE: Final = "probe"
-"""The name of a blob that is not there. That the ledger says so shows that it is."""
+"""The name of a blob that is not there: any answer about it shows that the ledger is."""
 PROBE_S: Final = 5.0
 """Between two probes while it is away."""
 _ENTRY_BYTES: Final = 1024
@@ -157,6 +158,18 @@ class PoolLedger:
             return Refusal(Reason.LEDGER_UNAVAILABLE, stage=Stage.ADMIT)
         reason = decide(found, claim.entry)
         return None if reason is None else Refusal(reason, stage=Stage.ADMIT)
+
+
+def open_ledger(section: LedgerSection, trust: Trust) -> LedgerBlobs:
+    """The container of a configuration, with the machine's identity. Raises StartupError, AttestationError."""
+    from attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
+    from worker.fleet.exchange import AUDIENCE  # noqa: PLC0415
+    from worker.fleet.store import Blobs  # noqa: PLC0415
+
+    credential = Vault(trust=trust, client_id=section.client_id).credential(AUDIENCE)
+    return Blobs(
+        section.blob_url, section.container, credential=credential, ca_file=section.ca_file, seconds=section.seconds
+    )
 
 
 def decide(found: Entry, claim: Entry) -> Reason | None:
