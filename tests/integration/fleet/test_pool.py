@@ -333,7 +333,7 @@ def test_no_job_begins_while_the_ledger_is_away(pool: Pool) -> None:
     raw_job = RawJob(header=pool.aside(job).header.data, signature=pool.aside(job).signature, dek=b"")
     messages = raw_job.messages(pool.segments(job))
     first = pool.members[0]
-    assert state_of(pool) == ("serving", None)
+    until(lambda: state_of(pool) == ("serving", None), seconds=30)
     pool.ledger_link.shut()
     try:
         with RawWorker.of(pool.site_of(first)) as raw:
@@ -341,8 +341,7 @@ def test_no_job_begins_while_the_ledger_is_away(pool: Pool) -> None:
         assert refused is not None
         assert (refused.reason, refused.stage, refused.retryable) == (Reason.LEDGER_UNAVAILABLE, Stage.ADMIT, True)
         assert "Check [ledger] in worker.toml" in refused.remedy
-        until(lambda: state_of(pool)[1] == "LEDGER_UNAVAILABLE")
-        assert state_of(pool)[0] != "serving"
+        until(lambda: (seen := state_of(pool))[0] != "serving" and seen[1] == "LEDGER_UNAVAILABLE", seconds=30)
         sent = pool.submit()
         eventually(lambda: any(sent in each for each in map(refused_without_ledger, pool.members)))
         admitted = [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id in {job, sent}]
