@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import pyarrow as pa
@@ -35,6 +36,7 @@ from click.testing import CliRunner
 from tests.support.fault_bench import alive, audit_says
 from tests.support.fleet_process import HALTED, STEP
 from tests.support.fleet_storage import Storage
+from tests.support.silent_link import SilentLink
 from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
 from worker.audit.failures import FailureClaims, failure_unverified
 from worker.cli import build
@@ -140,6 +142,10 @@ class Pool:
         self._aside: dict[str, SealedJob] = {}
         self._over = set[str]()
         self._cleanup = ExitStack()
+        blobs = urlsplit(storage.azurite.blob_url)
+        self.ledger_link = self._cleanup.enter_context(SilentLink(blobs.netloc))
+        """The ledger's way to the account, which no other client takes."""
+        self._ledger_url = blobs._replace(netloc=self.ledger_link.target).geturl()
         self._fleet = {"lease_seconds": 3, "poll_seconds": 0.1, "tries": 5, "drain_seconds": 20, **fleet}
         self._blobs, self._results = storage.blobs("jobs"), storage.blobs("results")
         self._queue = storage.queue()
@@ -347,11 +353,16 @@ class Pool:
 
     def _sections(self, socket_path: Path, state: Path) -> str:
         at = self.storage.azurite
-        keys = {"blob_url": at.blob_url, "ca_file": str(at.ca_file)}
-        fleet = {**keys, "queue_url": at.queue_url, "socket": str(socket_path), "state": str(state), **self._fleet}
-        return "\n".join(
-            ["[fleet]", *_lines(fleet), "[ledger]", *_lines({**keys, "kind": "pool"}), ""],
-        )
+        fleet = {
+            "blob_url": at.blob_url,
+            "queue_url": at.queue_url,
+            "ca_file": str(at.ca_file),
+            "socket": str(socket_path),
+            "state": str(state),
+            **self._fleet,
+        }
+        ledger = {"kind": "pool", "blob_url": self._ledger_url, "ca_file": str(at.ca_file)}
+        return "\n".join(["[fleet]", *_lines(fleet), "[ledger]", *_lines(ledger), ""])
 
 
 def eventually(look: Callable[[], bool], *, seconds: float = 60) -> None:

@@ -2,6 +2,8 @@
 
 with SilentLink(worker) as link:      connect to link.target
     link.cut()                        no byte, no end, no reset from here on
+    link.shut()                       every connection ends, and so does every new one
+    link.open()                       new connections pass again
 """
 
 import socket
@@ -24,7 +26,7 @@ class SilentLink:
         self._worker = (host, int(port))
         self._listener = socket.create_server((_HOST, 0))
         self._sockets: list[socket.socket] = []
-        self._silent = threading.Event()
+        self._silent, self._shut = threading.Event(), threading.Event()
         self.target = f"{_HOST}:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
@@ -38,19 +40,34 @@ class SilentLink:
 
     def close(self) -> None:
         """Hang up on both sides."""
-        for each in (self._listener, *self._sockets):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        self._end(self._listener, *self._sockets)
 
     def cut(self) -> None:
         """Pass nothing on, and take nothing."""
         self._silent.set()
 
+    def shut(self) -> None:
+        """Be away, as a service whose port nobody serves."""
+        self._shut.set()
+        self._end(*self._sockets)
+
+    def open(self) -> None:
+        """Be back."""
+        self._shut.clear()
+
+    def _end(self, *sockets: socket.socket) -> None:
+        for each in sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._shut.is_set():
+                    client.close()
+                    continue
                 server = socket.create_connection(self._worker)
                 self._sockets += [client, server]
                 for source, sink in ((client, server), (server, client)):

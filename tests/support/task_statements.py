@@ -28,10 +28,11 @@ Place = tuple[Stage, int]
 
 @dataclass(kw_only=True)
 class Honest:
-    """A job under its plan, and the key of its proofs."""
+    """A job under its plan, and the key of its proofs. `changes` are those of its header, as for `make`."""
 
     shards: int = 2
     buckets: int = 2
+    changes: dict[str, Any] = field(default_factory=dict)
     header: Header = field(init=False)
     planned: Plan = field(init=False)
     job: TaskStreams = field(init=False)
@@ -41,7 +42,7 @@ class Honest:
     def __post_init__(self) -> None:
         rows = ROWS * self.shards
         inputs = [InputPart(name="records", schema="person/1", rows_declared=rows, shards=self.shards)]
-        self.header = parse(make(inputs=inputs))
+        self.header = parse(make(**{"inputs": inputs, **self.changes}))
         self.planned = planned(Letters(buckets=self.buckets))
         before = TaskStreams.of(self.planned, ["records"], shards=self.shards)
         self.job = before.under({"bucket": self.buckets})
@@ -50,14 +51,7 @@ class Honest:
 
     def another_plan(self) -> JobPlan:
         """A plan of this job."""
-        outputs = [
-            OutputPart(name=each.name, schema=each.schema.schema_id, shards=shards)
-            for each, shards in zip(self.job.outputs, self.job.output_shards(), strict=True)
-        ]
-        wrapped = [os.urandom(384) for _ in self.header.recipients]
-        data = result_header(self.header, worker_id=self.header.audience, outputs=outputs, wrapped_keys=wrapped)
-        facts = plan_facts(self.header.sha384, self.job.tasks, data)
-        return parse_plan(encode_plan(facts, seal_result_key(DEK, facts, os.urandom(32))))
+        return plan_of(self.header, self.job)
 
     @property
     def places(self) -> list[Place]:
@@ -108,6 +102,18 @@ class Honest:
         return [self.signed(self.facts(stage, n)) for stage, n in self.places]
 
 
+def plan_of(header: Header, job: TaskStreams) -> JobPlan:
+    """A plan of the job with these tasks, made with `DEK`."""
+    outputs = [
+        OutputPart(name=each.name, schema=each.schema.schema_id, shards=shards)
+        for each, shards in zip(job.outputs, job.output_shards(), strict=True)
+    ]
+    wrapped = [os.urandom(384) for _ in header.recipients]
+    data = result_header(header, worker_id=header.audience, outputs=outputs, wrapped_keys=wrapped)
+    facts = plan_facts(header.sha384, job.tasks, data)
+    return parse_plan(encode_plan(facts, seal_result_key(DEK, facts, os.urandom(32))))
+
+
 def _digest(*about: object) -> str:
     return b64url(hashlib.sha256(repr(about).encode()).digest())
 
@@ -141,4 +147,4 @@ def _parts(streams: Sequence[Stream], attempt: int) -> tuple[StatedPart, ...]:
     )
 
 
-__all__ = ["DEK", "KEYS", "OURS", "ROWS", "Honest"]
+__all__ = ["DEK", "KEYS", "OURS", "ROWS", "Honest", "plan_of"]

@@ -91,15 +91,18 @@ class TaskInputs:
         self._records, self._reading = None, iter(())
 
     def _side(self, name: str) -> Iterator[pa.RecordBatch]:
-        """The batches of a side table, in memory of their own."""
-        declared = next(part.schema for part in self._header.inputs if part.name == name)
-        reader = self._reader()
+        """The batches of a side table, in memory of their own: as many rows as the header declares, if it does."""
+        part = next(part for part in self._header.inputs if part.name == name)
+        reader, rows = self._reader(), 0
         for batch in self._pull(reader, of_job=True):
-            check_schema(declared, batch.schema)
+            check_schema(part.schema, batch.schema)
             self._allowance.take_rows(batch.num_rows)
+            rows += batch.num_rows
             yield own(batch)
         if reader.schema is not None:
-            check_schema(declared, reader.schema)
+            check_schema(part.schema, reader.schema)
+        if part.rows_declared not in {None, rows}:
+            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
 
     def _open_records(self) -> Iterator[pa.RecordBatch]:
         reader = self._reader()

@@ -1,8 +1,8 @@
 """The checks of `cji doctor` on the configuration of one worker, and on everything that it names.
 
-Four of them use a network: the attestation provider and, for each tenant of the policy, Microsoft Entra are asked for
-their keys and, on a TDX machine, the metadata service
-for a quote and Intel for the processor's collateral.
+Some of them use a network: the attestation provider and, for each tenant of the policy, Microsoft Entra are asked for
+their keys, on a TDX machine the metadata service for a quote and Intel for the processor's collateral, and Azure
+Storage for what [fleet] and [ledger] name.
 """
 
 import os
@@ -35,6 +35,7 @@ from worker.cli.door_checks import check_door
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
 from worker.cli.review_check import check_reviews
+from worker.cli.storage_checks import storage_checks
 from worker.cli.vault_load import check_vault_load
 from worker.compute.tables import load as load_tables
 from worker.config import Config
@@ -67,6 +68,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("audit file", lambda: _audit(config)),
         *([run_check("audit delivery", lambda: _delivery(config))] if config.audit_delivery else []),
         *([run_check("reviews", partial(check_reviews, config, config.review))] if config.review else []),
+        *storage_checks(config, trust),
         run_check("clients", lambda: _clients(config)),
         run_check("door", lambda: check_door(config)),
         *([run_check("validated module", _validated)] if config.require_fips else []),

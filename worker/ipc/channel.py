@@ -112,7 +112,11 @@ class Channel(Generic[In, Out]):
             raise ChannelClosed from error
 
     async def receive_async(self) -> tuple[In, list[int]]:
-        """`receive` without blocking the event loop. One waiter at a time."""
+        """`receive` without blocking the event loop. One waiter at a time.
+
+        The loop has its turn before every message, so a peer that never stops sending does not stop others.
+        """
+        await asyncio.sleep(0)
         while True:
             if self.fileno() < 0:
                 raise ChannelClosed

@@ -34,7 +34,7 @@ from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
 from worker.keyholder.policy import PolicyInForce, entra_audience, read_policy
-from worker.keyholder.pool import LedgerBlobs, PoolLedger
+from worker.keyholder.pool import PoolLedger, open_ledger
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.rights import confine
 from worker.log import log
@@ -118,19 +118,7 @@ def _pool(config: Config, trust: Trust) -> PoolLedger | None:
     section = config.ledger
     if section is None:
         return None
-
-    def open_blobs() -> LedgerBlobs:
-        from attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
-        from worker.fleet.exchange import AUDIENCE  # noqa: PLC0415
-        from worker.fleet.store import Blobs  # noqa: PLC0415
-
-        identity = Vault(trust=trust, client_id=section.client_id)
-        credential = identity.credential(AUDIENCE)
-        return Blobs(
-            section.blob_url, section.container, credential=credential, ca_file=section.ca_file, seconds=section.seconds
-        )
-
-    return PoolLedger(open_blobs, worker=config.worker.id, seconds=section.seconds)
+    return PoolLedger(partial(open_ledger, section, trust), worker=config.worker.id, seconds=section.seconds)
 
 
 def _signer(

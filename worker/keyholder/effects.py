@@ -96,8 +96,7 @@ class Effects:
         except Refusal as refusal:
             return Failed(refusal)
         except ValueError as fault:
-            log("fault", error=type(fault).__name__)
-            return Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
+            return _unfit(fault)
         if isinstance(event, JobRefused | CallsRefused):
             self.tally.refused(event)
         return Done()
@@ -172,6 +171,8 @@ class Effects:
             return Failed(refusal)
         except Disagreement as found:
             return self._disagree(job, found)
+        except ValueError as fault:
+            return _unfit(fault)
         event = job_completed(job, agreed.volumes, receipt)
         outcome = self.write(event)
         if isinstance(outcome, Done):
@@ -193,6 +194,8 @@ class Effects:
             return Failed(refusal)
         except Disagreement as found:
             return self._disagree(job, found)
+        except ValueError as fault:
+            return _unfit(fault)
         outcome = self.write(task_completed(job, agreed, statement))
         made = b"" if agreed.plan is None else agreed.plan.data
         job.response = pb.RunTaskResponse(done=pb.TaskDone(statement=statement, plan=made)).SerializeToString()
@@ -248,6 +251,12 @@ class Effects:
             self.tally.ended(job.admission.header.operation_names, event)
         if not self._audit.record(event):
             log("audit unavailable", correlation_id=job.correlation_id)
+
+
+def _unfit(fault: ValueError) -> Failed:
+    """A receipt, a statement or an event whose values do not fit their types, such as sums of what a cell counted."""
+    log("fault", error=type(fault).__name__)
+    return Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
 
 
 def _admitted(job: AdmittedJob) -> Admitted:

@@ -50,8 +50,11 @@ class Finishes:
         self._effects, self._signer, self._custody = effects, signer, custody
         self._job: _Finishing | None = None
 
-    def begin(self, request: Admit, admission: Admission) -> None:
-        """Admit the job. Raises OVERLOADED while another one is being finished, and the Refusal of its keys."""
+    def begin(self, request: Admit, admission: Admission) -> Refusal | None:
+        """Admit the job; the Refusal of its keys, with which it has ended, if they do not open or are not its plan's.
+
+        Raises OVERLOADED while another one is being finished, and the Refusal of a trail that does not take it.
+        """
         finish = admission.finish
         if finish is None:
             raise Refusal(Reason.INTERNAL, stage=Stage.ADMIT)
@@ -76,7 +79,7 @@ class Finishes:
             check_opened(admission, opened)
         except Refusal as refusal:
             self._end(attempt, refusal)
-            return
+            return refusal
         job, plan = finish
         header = admission.header
         self._job = _Finishing(
@@ -94,6 +97,7 @@ class Finishes:
             ),
         )
         self._effects.send(StatementsWanted(call=self._job.call))
+        return None
 
     def hear(self, message: StatementData | StatementsDone) -> None:
         """More of a statement, or the end of all statements."""
@@ -127,7 +131,10 @@ class Finishes:
     def _complete(self, job: _Finishing) -> None:
         agreed, claim = job.gathering.finish()
         job.admission.grant.require_input(rows=agreed.volumes.rows_in, ciphertext_bytes=agreed.volumes.bytes_in)
-        receipt = self._signer.sign(job, agreed, self._custody.holdings, tasks=claim)
+        try:
+            receipt = self._signer.sign(job, agreed, self._custody.holdings, tasks=claim)
+        except ValueError as fault:  # statements add up to more, or name longer nodes, than a receipt has room for
+            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMMIT) from fault
         event = job_completed(job, agreed.volumes, receipt)
         self._must(event)
         self._signer.issued(receipt)

@@ -48,9 +48,12 @@ async def hear(job: AdmittedJob) -> Failed | Summary:
 def extend(
     job: AdmittedJob, streams: tuple[list[Part], list[Part]], inputs: Sequence[Part], outputs: Sequence[Part]
 ) -> bool:
-    """Add the next streams of a statement; whether the task has so many. A whole job has none."""
+    """Add the next streams of a statement; whether the task has so many. A whole job has none, and no piece is empty.
+
+    So a peer can send no more pieces than the task has streams.
+    """
     task = job.admission.task
-    if task is None:
+    if task is None or not (inputs or outputs):
         return False
     for known, more, most in zip(streams, (inputs, outputs), (task.inputs, task.outputs), strict=True):
         if len(known) + len(more) > len(most):

@@ -7,7 +7,6 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import msgspec
 
@@ -15,12 +14,7 @@ from worker.audit import AuditFile
 from worker.compute.registry import Plan
 from worker.config import Config
 from worker.errors import Denied, Reason, Refusal, RetryLater, Stage
-from worker.ipc.messages import (
-    Admit,
-    Presented,
-    Witnessed,
-    WitnessedStreams,
-)
+from worker.ipc.messages import Admit, Presented, Witnessed, WitnessedStreams
 from worker.job import Header, check_parts
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import Admission, AdmittedJob
@@ -39,8 +33,6 @@ from worker.keyholder.pool import PoolLedger
 from worker.keyholder.pool_claims import PoolClaims
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +103,7 @@ class Jobs:
 
     def _begin(self, request: Admit, header: Header, admission: Admission) -> None:
         if admission.finish is not None:
-            self._finishes.begin(request, admission)
+            self._count_unwrap(admission, self._finishes.begin(request, admission))
         elif self._cells.warm and not self._queue:
             self._start(request, admission)
         else:
@@ -260,10 +252,15 @@ class Jobs:
                 self._watchers.add(watcher)
                 watcher.add_done_callback(self._watchers.discard)
             elif (outcome := self._effects.perform(job, effect)) is not None:
-                if isinstance(outcome, Failed) and outcome.refusal.reason is Reason.DEK_UNWRAP_FAILED:
-                    self._admission.unwrap_failed(job.admission.grant.submitter)
+                if isinstance(outcome, Failed):
+                    self._count_unwrap(job.admission, outcome.refusal)
                 self._feed(job, outcome)
         _hang_up(job)
+
+    def _count_unwrap(self, admission: Admission, refusal: Refusal | None) -> None:
+        """Count a job that ended because its keys could not be opened, against its submitter."""
+        if refusal is not None and refusal.reason is Reason.DEK_UNWRAP_FAILED:
+            self._admission.unwrap_failed(admission.grant.submitter)
 
     async def _await_cell(self, job: AdmittedJob) -> None:
         try:

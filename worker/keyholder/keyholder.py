@@ -118,7 +118,7 @@ class Keyholder:
         second.follow(policy.now)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
-            audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, delivery=delivery, front=front
+            audit, anchor, custody=custody, cells=self._cells, host=host, delivery=delivery, front=front, pool=pool
         )
 
     def _make_jobs(self, config: Config, tables: Tables, pool: PoolLedger | None) -> Jobs:

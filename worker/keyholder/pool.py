@@ -12,9 +12,9 @@ worker's own ledger is asked as well, before and after.
 
 One thread asks, the main thread never waits. It allocates outside the secret heap, and handles names and digests alone.
 A ledger that is away, slow, or has something else in place of an entry means LEDGER_UNAVAILABLE: there is no fallback.
+While it is away the worker is not ready, and it is asked for a blob until it answers.
 """
 
-import contextlib
 import queue
 import threading
 import time
@@ -25,13 +25,18 @@ from typing import Annotated, Final, Protocol
 import msgspec
 from msgspec import Meta
 
-from attestation import AttestationError
+from attestation import AttestationError, Trust
+from worker.config_fleet import LedgerSection
 from worker.errors import Reason, Refusal, Stage, StartupError
-from worker.fleet.errors import StoreError
+from worker.fleet.errors import BlobAbsentError, StoreError
 from worker.log import log
 
 CAPACITY: Final = 128
 """Claims that wait."""
+PROBE: Final = "probe"
+"""The name of a blob that is not there: any answer about it shows that the ledger is."""
+PROBE_S: Final = 5.0
+"""Between two probes while it is away."""
 _ENTRY_BYTES: Final = 1024
 
 
@@ -80,6 +85,8 @@ class PoolLedger:
         self._open, self._worker, self._seconds, self._clock = open_blobs, worker, seconds, clock
         self._blobs: LedgerBlobs | None = None
         self._waiting: queue.Queue[_Claim] = queue.Queue(CAPACITY)
+        self.away = False
+        """Whether the ledger did not answer when it was asked last; for any thread to read."""
 
     def start(self) -> None:
         """Begin to ask, in a thread."""
@@ -98,18 +105,38 @@ class PoolLedger:
             answer(Refusal(Reason.OVERLOADED, stage=Stage.ADMIT))
 
     def _run(self) -> None:
-        with contextlib.suppress(Exception):  # the first claim tries again, and has the reason
-            self._blobs = self._open()  # Microsoft's clients take long to import
+        self.probe()  # before the first claim, because Microsoft's clients take long to import
         while True:
-            self.step(self._waiting.get())
+            try:
+                claim = self._waiting.get(timeout=PROBE_S if self.away else None)
+            except queue.Empty:
+                self.probe()
+            else:
+                self.step(claim)
+
+    def probe(self) -> None:
+        """Find out whether the ledger is there. Nothing is written."""
+        try:
+            blobs = self._blobs = self._blobs or self._open()
+            blobs.read(PROBE, most=_ENTRY_BYTES)
+        except BlobAbsentError:
+            self.away = False
+        except Exception as error:  # noqa: BLE001 - as for `step`
+            log("ledger unavailable", error=type(error).__name__)
+            self.away = True
 
     def step(self, claim: _Claim) -> None:
-        """Answer one claim."""
+        """Answer one claim. The first that the ledger did not decide is followed by a probe."""
         try:
-            claim.answer(self._decided(claim))
+            refusal = self._decided(claim)
         except Exception as fault:  # noqa: BLE001 - a thread that ends would leave every later claim without an answer
             log("fault", error=type(fault).__name__)
-            claim.answer(Refusal(Reason.LEDGER_UNAVAILABLE, stage=Stage.ADMIT))
+            refusal = Refusal(Reason.LEDGER_UNAVAILABLE, stage=Stage.ADMIT)
+        claim.answer(refusal)
+        if refusal is None or refusal.reason is not Reason.LEDGER_UNAVAILABLE:
+            self.away = False
+        elif not self.away:
+            self.probe()
 
     def _decided(self, claim: _Claim) -> Refusal | None:
         if self._clock() > claim.until:
@@ -131,6 +158,18 @@ class PoolLedger:
             return Refusal(Reason.LEDGER_UNAVAILABLE, stage=Stage.ADMIT)
         reason = decide(found, claim.entry)
         return None if reason is None else Refusal(reason, stage=Stage.ADMIT)
+
+
+def open_ledger(section: LedgerSection, trust: Trust) -> LedgerBlobs:
+    """The container of a configuration, with the machine's identity. Raises StartupError, AttestationError."""
+    from attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
+    from worker.fleet.exchange import AUDIENCE  # noqa: PLC0415
+    from worker.fleet.store import Blobs  # noqa: PLC0415
+
+    credential = Vault(trust=trust, client_id=section.client_id).credential(AUDIENCE)
+    return Blobs(
+        section.blob_url, section.container, credential=credential, ca_file=section.ca_file, seconds=section.seconds
+    )
 
 
 def decide(found: Entry, claim: Entry) -> Reason | None:

@@ -10,7 +10,10 @@ from worker.keyholder.pool import PoolLedger
 
 
 class PoolClaims:
-    """By call number. `answered` is called once for each job that was not removed before, in the main thread."""
+    """By call number. `answered` is called once for each job that was not removed before, in the main thread.
+
+    An answer counts for the claim that asked for it, and for no later one of the same number.
+    """
 
     def __init__(self, pool: PoolLedger, answered: Callable[[Admit, Header, Refusal | None], None]) -> None:
         self._pool, self._answered = pool, answered
@@ -21,11 +24,11 @@ class PoolClaims:
 
     def claim(self, request: Admit, header: Header) -> None:
         """Ask the ledger, without waiting."""
-        loop = asyncio.get_running_loop()
-        self._waiting[request.call] = request, header
+        loop, claimed = asyncio.get_running_loop(), (request, header)
+        self._waiting[request.call] = claimed
 
         def answer(refusal: Refusal | None) -> None:
-            loop.call_soon_threadsafe(self._answer, request.call, refusal)
+            loop.call_soon_threadsafe(self._answer, claimed, refusal)
 
         self._pool.claim(header.job_id, header_sha384=header.sha384, attempt=request.attempt, answer=answer)
 
@@ -33,6 +36,9 @@ class PoolClaims:
         """Forget a job whose caller left; None if it does not wait here."""
         return self._waiting.pop(call, None)
 
-    def _answer(self, call: int, refusal: Refusal | None) -> None:
-        if (waiting := self.remove(call)) is not None:
-            self._answered(*waiting, refusal)
+    def _answer(self, claimed: tuple[Admit, Header], refusal: Refusal | None) -> None:
+        """Pass on the answer to this very claim: a call that was aborted may have come again with another job."""
+        request, header = claimed
+        if self._waiting.get(request.call) is claimed:
+            del self._waiting[request.call]
+            self._answered(request, header, refusal)

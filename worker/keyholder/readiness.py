@@ -2,7 +2,7 @@
 
 Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
 at least once, a zygote that is not stopped, a writable trail that is anchored and reaches the destinations that must
-get it, a machine that meets its conditions.
+get it, a machine that meets its conditions, and the replay ledger of the pool, if there is one.
 Keys expire and disks fill up without notice, so all of it is checked at every heartbeat.
 """
 
@@ -20,6 +20,7 @@ from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.events import custody_event
 from worker.keyholder.holdings import CustodyEvent, HeldKey
 from worker.keyholder.host import HostState
+from worker.keyholder.pool import PoolLedger
 from worker.log import log
 
 
@@ -28,19 +29,20 @@ class Readiness:
 
     def __init__(
         self,
-        *,
         audit: AuditFile,
         anchor: Anchor,
+        *,
         custody: Custody,
         cells: Cells,
         host: HostState,
         delivery: DeliveryWatch,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
+        pool: PoolLedger | None,
     ) -> None:
         self._audit, self._anchor = audit, anchor
         self._custody, self._cells, self._front = custody, cells, front
         self._host, self._unmet = host, host.unmet
-        self._delivery = delivery
+        self._delivery, self._pool = delivery, pool
         self.zygote = Pulse()
         self._reported: Ready | NotReady | None = None
 
@@ -91,6 +93,8 @@ class Readiness:
             return NotReady(reason=holdings.why())
         if not self._cells.populated or self.zygote.stale():
             return NotReady(reason=Reason.NOT_READY)
+        if self._pool is not None and self._pool.away:
+            return NotReady(reason=Reason.LEDGER_UNAVAILABLE)
         keys = tuple(_published(kek_id, key) for kek_id, key in usable.items())
         return Ready(keys=keys, operations=tuple(sorted(OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))
 

@@ -60,6 +60,7 @@ def test_a_fit_machine(folder: Path, azure: Simulation) -> None:
     assert "snp" in found["vTPM"]["found"]
     assert (states["floors"], "snp 27 > 23" in found["floors"]["found"]) == ("warning", True)
     assert "acceptance site-1 until" in found["reference values"]["found"]
+    assert all(found[name]["found"].startswith("not needed") for name in ("fleet storage", "pool ledger"))
     assert all(finding["remedy"] for finding in found.values() if finding["state"] != "ok")
 
 

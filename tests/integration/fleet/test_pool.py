@@ -12,11 +12,13 @@ import pytest
 from cji_simulator.raw import RawJob, RawWorker, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
+from click.testing import CliRunner
 
 from tests.support.azurite import StorageCredential
-from tests.support.fleet_bench import Pool, eventually
+from tests.support.fleet_bench import Member, Pool, eventually
 from tests.support.fleet_storage import Storage
-from worker.audit import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, claims_unverified
+from worker.audit import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, WorkerNotReady, claims_unverified
+from worker.cli import build
 from worker.client import INPUT_NAME, open_result
 from worker.client.by_reference import SyncFleetClient
 from worker.client.errors import JobCancelled, JobFailed
@@ -313,6 +315,52 @@ def test_a_direct_job_is_used_once_in_the_pool(pool: Pool, storage: Storage, poi
     eventually(lambda: poison.state().length == before + 1, seconds=60)  # after its tries
     by_reference = [e for m in pool.members for e in m.events if isinstance(e, JobRefused) and e.job_id == job]
     assert {e.reason for e in by_reference if e.attempt} == {Reason.ALREADY_EXISTS}
+
+
+def state_of(pool: Pool) -> tuple[str, str | None]:
+    """What `cji status` says of the first worker, and why."""
+    member = pool.members[0]
+    result = CliRunner().invoke(
+        build(member.azure.trust), ["status", "--config", str(member.files.config), "--json"], catch_exceptions=False
+    )
+    found = json.loads(result.stdout)
+    return found["state"], found["reason"]
+
+
+def test_no_job_begins_while_the_ledger_is_away(pool: Pool) -> None:
+    """Of neither kind. It is told to whoever asks, and jobs are admitted again by themselves when it is back."""
+    job = pool.seal_aside()
+    raw_job = RawJob(header=pool.aside(job).header.data, signature=pool.aside(job).signature, dek=b"")
+    messages = raw_job.messages(pool.segments(job))
+    first = pool.members[0]
+    until(lambda: state_of(pool) == ("serving", None), seconds=30)
+    pool.ledger_link.shut()
+    try:
+        with RawWorker.of(pool.site_of(first)) as raw:
+            refused = raw.run_once(messages).refusal
+        assert refused is not None
+        assert (refused.reason, refused.stage, refused.retryable) == (Reason.LEDGER_UNAVAILABLE, Stage.ADMIT, True)
+        assert "Check [ledger] in worker.toml" in refused.remedy
+        until(lambda: (seen := state_of(pool))[0] != "serving" and seen[1] == "LEDGER_UNAVAILABLE", seconds=30)
+        sent = pool.submit()
+        eventually(lambda: any(sent in each for each in map(refused_without_ledger, pool.members)))
+        admitted = [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id in {job, sent}]
+        assert admitted == []
+        assert pool.receipt(sent) is None
+    finally:
+        pool.ledger_link.open()
+    until(lambda: state_of(pool) == ("serving", None), seconds=30)
+    with RawWorker.of(pool.site_of(first)) as raw:
+        assert raw.run(messages).receipt is not None
+    pool.wait(sent)
+    assert pool.receipt(sent) is not None
+    reasons = [e.reason for e in first.events if isinstance(e, WorkerNotReady)]
+    assert reasons[-1] is Reason.LEDGER_UNAVAILABLE
+
+
+def refused_without_ledger(member: Member) -> set[str | None]:
+    """The jobs that its worker refused because the ledger is away."""
+    return {e.job_id for e in member.events if isinstance(e, JobRefused) and e.reason is Reason.LEDGER_UNAVAILABLE}
 
 
 def _saved(pool: Pool, folder: Path, *, declared: int) -> SavedJob:

@@ -3,14 +3,22 @@
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from tests.support.letter_jobs import job, result
+from tests.support.letter_jobs import PERSON, job, result, sealed
 from tests.support.letters import Letters
+from tests.support.refusals import refused
 from worker.cell.parts_loop import PartsLoop
+from worker.client.sources import Batches, fit
+from worker.compute.operations.link import Link
+from worker.compute.operations.link.operation import LINK
+from worker.compute.operations.link.stages.shard import SIDE
+from worker.compute.registry import plan
 from worker.compute.task_streams import TO_ALL, EdgeStream
 from worker.envelope import SHUFFLE_MIN_BYTES, SHUFFLE_SEGMENT_BYTES
-from worker.errors import Reason, Refusal
+from worker.errors import Reason, Refusal, Stage
+from worker.job import InputPart
 
 SHARDS = [["DOE", "ROE"], ["DAY", None], ["SMITH"]]
 COUNTS, KEY, LETTERS, SUMS = range(4)
@@ -154,3 +162,40 @@ def test_a_thousand_consumers() -> None:
     assert sum(stream.edge == LETTERS for stream in loop.shuffled) == 1024
     summary = loop.run_task(loop.streams.in_parts.stages[3], 700)
     assert summary.rows_in == 0
+
+
+def linked(*, declared: int | None, taken: int) -> PartsLoop:
+    """A job of `link` whose side table has this many rows and declares as many as that."""
+    message = LINK.message(Link(random_pairs=20_000))
+    inputs = [
+        InputPart(name=SIDE, schema="person/1", rows_declared=declared),
+        InputPart(name="records", schema="person/1"),
+    ]
+    loop = sealed(
+        [people(taken), people(4)],
+        plan([message], {SIDE: "person/1", "records": "person/1"}),
+        message,
+        inputs=inputs,
+    )
+    assert loop.header.inputs[0].rows_declared == declared
+    return loop
+
+
+def people(rows: int) -> Batches:
+    names = [f"NAME{n}" for n in range(rows)]
+    return fit(pa.table({"last": names, "first": names, "DOB": ["19700101"] * rows}), PERSON).open()
+
+
+@pytest.mark.parametrize(("declared", "taken"), [(None, 3), (3, 3), (0, 0)])
+def test_a_side_table_with_the_rows_that_it_declares(declared: int | None, taken: int) -> None:
+    loop = linked(declared=declared, taken=taken)
+    loop.run()
+    assert result(loop)["row_status"].num_rows == 4
+
+
+@pytest.mark.parametrize(("declared", "taken"), [(2, 3), (4, 3), (0, 3), (1, 0)])
+def test_a_side_table_with_other_rows_than_it_declares(declared: int, taken: int) -> None:
+    """As on one machine: its submitter sealed another table than the header says."""
+    loop = linked(declared=declared, taken=taken)
+    with refused(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE):
+        loop.run()

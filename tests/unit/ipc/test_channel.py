@@ -5,12 +5,15 @@ import contextlib
 import mmap
 import os
 import socket
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.support.connections import TRANSPORT
+from worker.audit import utc_hundredths
+from worker.errors import Reason, Stage
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from worker.ipc.channel import MAX_MESSAGE_BYTES
 from worker.ipc.limits import SLOT_BYTES, SLOTS
@@ -23,6 +26,7 @@ from worker.ipc.messages import (
     Completed,
     Finish,
     FrontFromKeyholder,
+    GiveUp,
     InputReady,
     KeyholderFromFront,
     Ready,
@@ -176,6 +180,26 @@ async def test_a_closed_channel_is_closed_for_waiters(ends: Any) -> None:
         await receiver.receive_async()
 
 
+async def test_a_peer_that_never_stops_sending_stops_nobody(ends: Any) -> None:
+    """Each message is followed by another one; everybody else has a turn before each."""
+    sender, receiver = ends
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    for number in range(20):
+        sender.send(Completed(call=number, receipt="receipt"))
+    received = [(await receiver.receive_async())[0].call for _ in range(20)]
+    beside.cancel()
+    assert received == list(range(20))
+    assert turns >= 20
+
+
 # ------------------------------------------------------------------ ring
 
 
@@ -256,6 +280,34 @@ def test_messages_survive_the_way(kind: Any, message: Any) -> None:
     assert msgspec.msgpack.encode(received) == msgspec.msgpack.encode(message)
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize(("queued", "fits"), [(0, True), (1 << 36, True), ((1 << 36) + 1, False), (1 << 39, False)])
+def test_a_ticket_has_a_time_that_a_receipt_can_state(queued: int, fits: bool) -> None:
+    ours, theirs = Channel.pair()
+    sender, receiver = Channel[Any, Any](ours, KeyholderFromFront), Channel[Any, Any](theirs, KeyholderFromFront)
+    sender.send(
+        GiveUp(
+            call=1,
+            job_id=bytes(16),
+            tries=1,
+            queued=queued,
+            fault="absent",
+            header=b"",
+            signature=b"",
+            submitter="",
+            reason=Reason.INCOMPLETE,
+            stage=Stage.OPEN,
+        )
+    )
+    if fits:
+        message, _ = receiver.receive()
+        assert utc_hundredths(datetime.fromtimestamp(message.queued, UTC))
+    else:
+        with pytest.raises(ChannelClosed):
+            receiver.receive()
+    sender.close()
+    receiver.close()
 
 
 def test_a_boot_message_with_an_unknown_field_is_refused() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from attestation import AttestationError, Fault
 from worker.errors import Reason, Refusal, StartupError
-from worker.fleet.errors import BlobTooLargeError, StoreAwayError
-from worker.keyholder.pool import CAPACITY, Entry, PoolLedger, decide
+from worker.fleet.errors import BlobAbsentError, BlobTooLargeError, StoreAwayError
+from worker.keyholder.pool import CAPACITY, PROBE, Entry, PoolLedger, decide
 
 JOB, HEADER, OTHER, ATTEMPT = bytes(15) + b"\1", bytes(48), bytes(47) + b"\1", b"a" * 16
 
@@ -30,6 +30,8 @@ class Blobs:
             return self.found.setdefault(name, data) is data
 
     def read(self, name: str, *, most: int) -> bytes:
+        if name not in self.found:
+            raise BlobAbsentError
         return self.found[name]
 
 
@@ -129,6 +131,87 @@ def test_an_entry_says_who_came_first() -> None:
     found = msgspec.json.decode(blobs.found[JOB.hex()], type=Entry)
     assert found == Entry(header_sha384=HEADER.hex(), worker="worker-7", attempt=ATTEMPT.hex())
     assert decide(found, found) is None
+
+
+class Sometimes(Blobs):
+    """A container that is there while `fault` is None; it counts what it is asked to read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fault: Exception | None = None
+        self.reads = 0
+
+    def create(self, name: str, data: bytes) -> bool:
+        if self.fault is not None:
+            raise self.fault
+        return super().create(name, data)
+
+    def read(self, name: str, *, most: int) -> bytes:
+        self.reads += 1
+        if self.fault is not None:
+            raise self.fault
+        return super().read(name, most=most)
+
+
+@pytest.mark.parametrize("fault", [StoreAwayError(), StartupError("no file", "write it"), KeyError()])
+def test_it_is_away_until_it_answers(fault: Exception) -> None:
+    blobs = Sometimes()
+    pool = ledger(blobs)
+    assert not pool.away
+    blobs.fault = fault
+    assert ask(pool) is Reason.LEDGER_UNAVAILABLE
+    assert pool.away
+    pool.probe()
+    assert pool.away
+    blobs.fault = None
+    pool.probe()
+    assert not pool.away
+    assert blobs.found == {}
+    blobs.fault = fault
+    pool.probe()
+    assert pool.away
+    blobs.fault = None
+    assert ask(pool) is None  # a claim shows it as well
+    assert not pool.away
+
+
+def test_claims_that_wait_while_it_is_away_are_not_probed_for() -> None:
+    """Each probe of a silent service takes long, and the last claims would wait for them all."""
+    blobs = Sometimes()
+    blobs.fault = StoreAwayError()
+    pool = ledger(blobs)
+    assert [ask(pool) for _ in range(5)] == [Reason.LEDGER_UNAVAILABLE] * 5
+    assert blobs.reads == 1
+
+
+def test_one_claim_that_is_not_decided_is_not_the_ledger() -> None:
+    """Else whoever may write there, or sends a job that it refuses, could stop every worker of the pool."""
+    blobs = Blobs()
+    blobs.found[JOB.hex()] = b"x"
+    pool = ledger(blobs)
+    assert ask(pool) is Reason.LEDGER_UNAVAILABLE
+    assert not pool.away
+
+
+def test_the_probe_is_no_job_id() -> None:
+    assert set(PROBE) - set("0123456789abcdef")
+
+
+def test_the_thread_probes_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.keyholder.pool.PROBE_S", 0.01)
+    blobs, away, back = Sometimes(), threading.Event(), threading.Event()
+    blobs.fault = StoreAwayError()
+
+    def read(name: str, *, most: int) -> bytes:
+        (back if blobs.fault is None else away).set()
+        return Sometimes.read(blobs, name, most=most)
+
+    blobs.read = read  # type: ignore[method-assign]
+    pool = ledger(blobs)
+    pool.start()
+    assert away.wait(10)
+    blobs.fault = None
+    assert back.wait(10)
 
 
 def test_the_thread_answers() -> None:

@@ -185,8 +185,8 @@ class GiveUp(Message, frozen=True, kw_only=True):
     call: int
     job_id: Annotated[bytes, Meta(max_length=16)]
     tries: Annotated[int, Meta(ge=1, le=MAX_TRIES)]
-    queued: Annotated[int, Meta(ge=0, le=1 << 40)]
-    """When the ticket was sent, in Unix seconds."""
+    queued: Annotated[int, Meta(ge=0, le=1 << 36)]
+    """When the ticket was sent, in Unix seconds. A failure receipt states it, and can state no year after 9999."""
     fault: NoHeader | None
     header: bytes
     signature: bytes

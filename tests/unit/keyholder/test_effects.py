@@ -1,0 +1,129 @@
+"""What witnesses count does not fit a receipt or a statement: the job fails, the keyholder does not."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tests.support.contexts import TABLES
+from tests.support.job_headers import NOW, make
+from tests.support.keyholder_bench import Bench, bench, finish_order, held
+from tests.support.task_statements import ROWS, Honest
+from worker.compute.registry import plan
+from worker.envelope import sha384
+from worker.errors import Reason, Stage
+from worker.ipc import Channel
+from worker.ipc.messages import CountedPart, KeyholderFromCell, SealedPart, Summary, Witnessed
+from worker.job import JobId, OutputPart, parse, result_header
+from worker.keyholder.admitted_job import Admission, AdmittedJob
+from worker.keyholder.cells import Cell
+from worker.keyholder.events import job_admitted
+from worker.keyholder.lifecycle import Done, Failed, WriteReceipt
+from worker.keyholder.references import NO_SLOT
+from worker.keyholder.task_events import task_admitted
+from worker.keyholder.tasks import AdmittedTask
+
+HONEST = Honest()
+MOST = (1 << 63) - 1
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Bench]:
+    with bench(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def cell() -> Iterator[Cell]:
+    ours, theirs = socket.socketpair()
+    nothing: Any = None
+    yield Cell(number=1, control=Channel(ours, KeyholderFromCell), key_slot=nothing, data_fd=-1, ring_fd=-1)
+    ours.close()
+    theirs.close()
+
+
+def running(cell: Cell, admission: Admission, **changes: Any) -> AdmittedJob:
+    return AdmittedJob(
+        request=replace(finish_order(HONEST.header, HONEST.plan), finish=None, **changes),
+        admission=admission,
+        cell=cell,
+        reference_slot=NO_SLOT,
+        started=time.monotonic(),
+        admitted_at=NOW,
+        statement_key=HONEST.key,
+    )
+
+
+def part(length: int) -> SealedPart:
+    return SealedPart(sha256=bytes(32), counted=CountedPart(segments=1, bytes=length, tags_sha256=bytes(32)))
+
+
+def both(inputs: list[SealedPart], outputs: list[SealedPart], rows_out: tuple[int, ...], made: bytes) -> WriteReceipt:
+    """Statements that agree."""
+    return WriteReceipt(
+        Summary(
+            inputs=tuple(each.counted for each in inputs),
+            outputs=tuple(each.counted for each in outputs),
+            result_header=made,
+            rows_in=ROWS,
+            rows_out=rows_out,
+        ),
+        Witnessed(call=1, inputs=tuple(inputs), outputs=tuple(outputs), result_header_sha384=sha384(made)),
+    )
+
+
+def whole_job(desk: Bench, cell: Cell, length: int) -> tuple[AdmittedJob, WriteReceipt]:
+    """A job whose two outputs have this length."""
+    header = parse(make(job_id=JobId(b"w" * 16)))
+    planned = plan(header.operations, header.input_schemas, TABLES)
+    job = running(cell, Admission(header=header, grant=desk.grant(header), plan=planned, key=held()))
+    outputs = [OutputPart(name=each.name, schema=each.schema.schema_id) for each in planned.outputs]
+    made = result_header(header, worker_id="w", outputs=outputs, wrapped_keys=[os.urandom(384)])
+    return job, both([part(4096)], [part(length)] * 2, (ROWS, ROWS), made)
+
+
+def one_task(desk: Bench, cell: Cell, attempt: bytes | None) -> tuple[AdmittedJob, WriteReceipt]:
+    """The first task of a job in parts, which counts the rows of its shard."""
+    stage = HONEST.job.in_parts.stages[0]
+    task = AdmittedTask(
+        job=HONEST.job,
+        stage=stage,
+        number=0,
+        plan=None,
+        inputs=HONEST.job.read_by(stage, 0),
+        outputs=HONEST.job.written_by(stage, 0),
+    )
+    grant = desk.grant(HONEST.header)
+    admission = Admission(header=HONEST.header, grant=grant, plan=HONEST.planned, key=held(), task=task)
+    return running(cell, admission, attempt=attempt), both([part(4096)], [part(4096)], (), b"")
+
+
+def test_a_receipt_that_does_not_fit_fails_its_job(desk: Bench, cell: Cell) -> None:
+    """The bytes of each output fit, their sum does not."""
+    job, statements = whole_job(desk, cell, MOST)
+    failed(desk.effects.perform(job, statements))
+    assert not desk.path.read_bytes()
+
+
+def test_a_statement_that_does_not_fit_fails_its_task(desk: Bench, cell: Cell) -> None:
+    """It has no name of an attempt."""
+    job, statements = one_task(desk, cell, None)
+    failed(desk.effects.perform(job, statements))
+    assert not desk.path.read_bytes()
+
+
+def test_both_are_signed_if_they_fit(desk: Bench, cell: Cell) -> None:
+    """The same job and task, but for what does not fit: all else is in order, up to the trail."""
+    for job, statements in (whole_job(desk, cell, 4096), one_task(desk, cell, bytes(16))):
+        desk.audit.append(job_admitted(job) if job.admission.task is None else task_admitted(job))
+        assert desk.effects.perform(job, statements) == Done()
+
+
+def failed(outcome: Done | Failed | None) -> None:
+    assert isinstance(outcome, Failed)
+    assert (outcome.refusal.reason, outcome.refusal.stage) == (Reason.INTERNAL, Stage.COMMIT)

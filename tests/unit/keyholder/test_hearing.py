@@ -1,0 +1,89 @@
+"""The statement about a task comes in pieces: as many streams as the task has, and no piece without one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.job_headers import NOW
+from tests.support.keyholder_bench import bench, finish_order, held
+from tests.support.task_statements import Honest
+from worker.errors import Reason
+from worker.ipc import Channel
+from worker.ipc.messages import CellFromKeyholder, CountedPart, CountedStreams, KeyholderFromCell, Summary
+from worker.keyholder.admitted_job import Admission, AdmittedJob
+from worker.keyholder.cells import Cell
+from worker.keyholder.hearing import extend, hear
+from worker.keyholder.lifecycle import Failed
+from worker.keyholder.references import NO_SLOT
+from worker.keyholder.tasks import AdmittedTask
+
+HONEST = Honest()
+BUCKET = HONEST.places[5]
+ONE = CountedPart(segments=1, bytes=4096, tags_sha256=bytes(32))
+END = Summary(inputs=(), outputs=(), result_header=b"", rows_in=0, rows_out=())
+
+
+@pytest.fixture
+def ends(tmp_path: Path) -> Iterator[tuple[AdmittedJob, Channel[Any, Any]]]:
+    """A task with two streams in and one out, and the other end of its cell's channel."""
+    stage, number = BUCKET
+    task = AdmittedTask(
+        job=HONEST.job,
+        stage=stage,
+        number=number,
+        plan=HONEST.plan,
+        inputs=HONEST.job.read_by(stage, number),
+        outputs=HONEST.job.written_by(stage, number),
+    )
+    assert (len(task.inputs), len(task.outputs)) == (2, 1)
+    ours, theirs = Channel.pair()
+    nothing: Any = None
+    cell = Cell(number=1, control=Channel(ours, KeyholderFromCell), key_slot=nothing, data_fd=-1, ring_fd=-1)
+    with bench(tmp_path) as desk, ours, theirs:
+        grant = desk.grant(HONEST.header)
+        job = AdmittedJob(
+            request=finish_order(HONEST.header, HONEST.plan),
+            admission=Admission(header=HONEST.header, grant=grant, plan=HONEST.planned, key=held(), task=task),
+            cell=cell,
+            reference_slot=NO_SLOT,
+            started=0.0,
+            admitted_at=NOW,
+        )
+        yield job, Channel(theirs, CellFromKeyholder)
+
+
+async def heard(ends: tuple[AdmittedJob, Channel[Any, Any]], *pieces: CountedStreams) -> Summary | Reason:
+    job, peer = ends
+    for message in (*pieces, END):
+        peer.send(message)
+    found = await hear(job)
+    return found.refusal.reason if isinstance(found, Failed) else found
+
+
+async def test_pieces_make_the_statement(ends: Any) -> None:
+    found = await heard(ends, CountedStreams(inputs=(ONE,)), CountedStreams(inputs=(ONE,), outputs=(ONE,)))
+    assert isinstance(found, Summary)
+    assert (found.inputs, found.outputs) == ((ONE, ONE), (ONE,))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [CountedStreams()],
+        [CountedStreams(inputs=(ONE, ONE), outputs=(ONE,)), CountedStreams()],
+        [CountedStreams(inputs=(ONE, ONE, ONE))],
+        [CountedStreams(outputs=(ONE,)), CountedStreams(outputs=(ONE,))],
+    ],
+    ids=["empty", "empty at the end", "an input too many", "an output too many"],
+)
+async def test_other_pieces_end_the_task(ends: Any, pieces: list[CountedStreams]) -> None:
+    assert await heard(ends, *pieces) is Reason.CELL_FAILED
+
+
+def test_a_whole_job_has_no_pieces(ends: Any) -> None:
+    job, _ = ends
+    whole = Admission(header=HONEST.header, grant=job.admission.grant, plan=HONEST.planned, key=held())
+    job.admission = whole
+    assert not extend(job, job.cell_streams, (ONE,), ())
