@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, Final, TypeVar
 
 from azure.core.exceptions import (
@@ -65,7 +66,7 @@ def _error(what: str, error: AzureError) -> StoreError:
         return LeaseLostError(f"{what}: its lease is lost (HTTP {status})")
     if what == "blob" and isinstance(error, ResourceNotFoundError) and _code(error) != "ContainerNotFound":
         return BlobAbsentError("blob: it is not there")
-    if what == "blob" and (isinstance(error, ResourceModifiedError | ResourceExistsError) or status == 416):
+    if what == "blob" and (isinstance(error, ResourceModifiedError | ResourceExistsError) or _is_there(error, status)):
         return BlobChangedError(f"blob: it is another one (HTTP {status})")
     if status:
         return StoreAwayError(f"{what}: the service refuses or fails (HTTP {status})", status=status)
@@ -74,5 +75,15 @@ def _error(what: str, error: AzureError) -> StoreError:
     return StoreAwayError(f"{what}: the service does not answer ({type(error).__name__})")
 
 
+def _is_there(error: AzureError, status: int) -> bool:
+    """Whether a blob is there that is another one. Who may only add blobs hears 403 in place of 409.
+
+    Source: learn.microsoft.com, "Blob Storage error codes" (UnauthorizedBlobOverwrite).
+    """
+    return status == 416 or (isinstance(error, HttpResponseError) and _code(error) == "UnauthorizedBlobOverwrite")
+
+
 def _code(error: HttpResponseError) -> str:
-    return str(getattr(error, "error_code", "") or "")
+    """Azure's code of the error; the clients have an enumeration for those that they know."""
+    code = getattr(error, "error_code", None)
+    return str(code.value if isinstance(code, Enum) else code or "")

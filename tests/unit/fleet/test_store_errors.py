@@ -12,14 +12,17 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
     ServiceRequestError,
 )
+from azure.storage.blob import StorageErrorCode
 
 from worker.fleet import exchange
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, LeaseLostError, StoreAwayError, StoreError
 
 
-def answered(status: int, kind: type[HttpResponseError] = HttpResponseError) -> HttpResponseError:
+def answered(status: int, kind: type[HttpResponseError] = HttpResponseError, code: str = "") -> HttpResponseError:
     response: Any = SimpleNamespace(status_code=status, reason="canary", headers={})
-    return kind(message="canary", response=response)
+    error = kind(message="canary", response=response)
+    error.error_code = StorageErrorCode(code) if code else None  # type: ignore[attr-defined]  # as their clients do
+    return error
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,10 @@ def answered(status: int, kind: type[HttpResponseError] = HttpResponseError) -> 
         ("blob", answered(412, ResourceModifiedError), BlobChangedError, 1),
         ("blob", answered(409, ResourceExistsError), BlobChangedError, 1),
         ("blob", answered(416), BlobChangedError, 1),
+        ("blob", answered(404, ResourceNotFoundError, "BlobNotFound"), BlobAbsentError, 1),
+        ("blob", answered(404, ResourceNotFoundError, "ContainerNotFound"), StoreAwayError, 1),
+        ("blob", answered(403, code="UnauthorizedBlobOverwrite"), BlobChangedError, 1),
+        ("blob", answered(403, code="AuthorizationFailure"), StoreAwayError, 1),
         ("blob", answered(403), StoreAwayError, 1),
         ("blob", answered(429), StoreAwayError, 3),
         ("blob", answered(503), StoreAwayError, 3),
