@@ -117,7 +117,7 @@ class Fleet:
                 jobs=self._blobs(fleet.jobs), results=self._blobs(fleet.results), shuffle=self._blobs(fleet.shuffle)
             )
 
-        finishes = Finishes(front, self._finishes, results=lambda: self._blobs(fleet.results))
+        finishes = Finishes(front, self._finishes, running=self._records, results=lambda: self._blobs(fleet.results))
         threading.Thread(target=self._settle, args=(finishes.settle,), daemon=True).start()
         TaskServer(listener, TaskService(front, finishes, stores=stores).answer).start()
 

@@ -4,6 +4,7 @@
     not a ticket, no submission      refused: poison queue, an audit event, no failure receipt
     the submitter asks for an end    given up: failure receipt, poison queue
     the worker refuses for good      given up
+    the job is held here already     a new ticket after a lease: it is a second one for the same job
     the job did not begin            a new ticket after a delay: such a refusal does not count
     an attempt failed                visible again after a delay that doubles; given up after `tries`
     lease lost                       nothing: another worker has the ticket
@@ -142,8 +143,11 @@ class Slot:
             ended=self._end_attempt,
         )
         try:
-            with self._lease as lease:
-                self._serve(ticket, lease)
+            with self._lease as lease, self._records.hold(ticket.job) as mine:
+                if mine:
+                    self._serve(ticket, lease)
+                else:  # its record and its receipt are those of a live attempt
+                    self._again(lease, self._seconds, "not_begun")
         finally:
             self._lease = self._attempt = None
 

@@ -15,6 +15,7 @@ from worker.fleet.tasks.messages import RETRY_MS
 from worker.fleet.tasks.published import STATEMENT_BYTES, PublishedAttempt, read_long
 from worker.fleet.tasks.sources import published_attempts
 from worker.fleet.ticket import Ticket
+from worker.job.job_plan import JobPlan
 from worker.wire.v1 import worker_pb2 as pb
 
 Attempted = dict[tuple[str, int], tuple[PublishedAttempt, ...]]
@@ -28,13 +29,13 @@ def published_receipt(job: TaskJob, stores: Stores) -> Published | None:
         return None
 
 
-def run(job: TaskJob, *, name: str, front: FrontCall, stores: Stores, reading: Stores) -> tuple[Published, bool]:
+def run(
+    job: TaskJob, plan: JobPlan, *, name: str, front: FrontCall, stores: Stores, reading: Stores
+) -> tuple[Published, bool]:
     """Sign and publish the receipt as attempt `name`; returns the one that is published, and whether it is this one.
 
     Raises Refusal: INCOMPLETE if a task has not run. Raises StoreError, DocumentError.
     """
-    if job.plan is None:
-        raise RetryLater(Reason.INCOMPLETE, stage=Where.COMMIT, after_ms=RETRY_MS)
     attempted: Attempted = {
         (stage.name, number): published_attempts(job, stage, number, stores.shuffle)
         for stage in job.streams.in_parts.stages
@@ -44,7 +45,7 @@ def run(job: TaskJob, *, name: str, front: FrontCall, stores: Stores, reading: S
     receipt = _signed(_messages(job, attempted, reading), front)
     sources = Sources(attempts=_sources(job, attempted))
     stores.results.create(names.sources(job.name, name), encode(sources))
-    stores.results.create(names.result_header(job.name, name), job.plan.result_header)
+    stores.results.create(names.result_header(job.name, name), plan.result_header)
     mine = Published(attempt=name, receipt=receipt)
     stores.results.create(names.receipt(job.name), encode(mine))
     published = published_receipt(job, stores)
