@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.support.fleet_fakes import JOB, TICKET, MemoryBlobs, MemoryFront
+from tests.support.fleet_fakes import JOB, TICKET, TOKEN, MemoryBlobs, MemoryFront
 from tests.support.refusals import refused
 from worker.errors import Reason
 from worker.fleet import names
@@ -66,3 +66,20 @@ def test_a_job_that_is_being_finished_is_held(tmp_path: Path) -> None:
     assert found == [False]
     with bench.running.hold(JOB) as mine:
         assert mine
+
+
+def test_a_receipt_gets_the_evidence_of_a_renewed_token(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tokens=("0d" * 48, TOKEN))
+    bench.finish()
+    assert bench.results.exists(names.evidence(JOB, TOKEN))
+    assert list(bench.records.unfinished()) == []
+
+
+def test_a_receipt_without_evidence_is_not_published(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tokens=("0d" * 48, "0e" * 48))
+    with refused(Reason.NOT_READY):
+        bench.finish()
+    assert not bench.results.exists(names.receipt(JOB))
+    bench.finishes.settle()
+    assert bench.front.superseded == [TICKET]
+    assert list(bench.records.unfinished()) == []
