@@ -38,12 +38,15 @@ class Records:
     """The files, one for each job. Whoever works at a job, or recovers it, holds it meanwhile."""
 
     def __init__(self, state: Path, folder: str = _FOLDER) -> None:
-        """Make the folder. Raises StartupError."""
+        """Make the folder, or remove from it what is not an attempt: it was never acknowledged. Raises StartupError."""
         self._folder = state / folder
         self._held: set[str] = set()
         self._lock = threading.Lock()
         try:
             self._folder.mkdir(mode=0o750, exist_ok=True)
+            for path in sorted(self._folder.iterdir()):
+                if _read(path) is None:
+                    path.unlink()
         except OSError as error:
             raise StartupError(
                 f"The state folder {state} cannot be written", "Create it and give it to the user of this process."
@@ -88,12 +91,9 @@ class Records:
         return _read(self._folder / job)
 
     def unfinished(self) -> Iterator[Attempted]:
-        """Every attempt with a file; what is not one is removed: it was never acknowledged."""
+        """Every attempt with a file. Others may begin and end attempts meanwhile."""
         for path in sorted(self._folder.iterdir()):
-            found = _read(path)
-            if found is None:
-                path.unlink(missing_ok=True)
-            else:
+            if (found := _read(path)) is not None:
                 yield found
 
 

@@ -1,4 +1,4 @@
-"""The fleet process: a slot for each cell of its worker, the attempts that it left before, metrics, and its end.
+"""The fleet process: a slot for each cell of its worker, the attempts that it left, metrics, and its end.
 
 At its end it takes no new ticket, lets attempts finish for `drain_seconds`, and gives the others back.
 """
@@ -10,19 +10,20 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 from worker.azure_client import Identity
 from worker.errors import StartupError
-from worker.fleet.attempt import Containers, recover
+from worker.fleet.attempt import Containers
 from worker.fleet.errors import StoreError
-from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
+from worker.fleet.front import Front
 from worker.fleet.metrics import EVERY_S, Metrics, Outcome, write
 from worker.fleet.queue import Queue
 from worker.fleet.records import Records
 from worker.fleet.settings import Settings
+from worker.fleet.settle import settle
 from worker.fleet.slot import Slot
 from worker.fleet.store import Blobs
 from worker.fleet.tasks.server import TaskServer, listen
@@ -31,6 +32,7 @@ from worker.log import log
 _LOCK: Final = "fleet.lock"
 _AWAY_S: Final = 2.0
 _END_S: Final = 30.0
+_SETTLE_S: Final = 30.0
 
 
 class Fleet:
@@ -56,7 +58,7 @@ class Fleet:
         """Serve until `stop`."""
         fleet = self._settings.fleet
         with _alone(Path(fleet.state)), Front(fleet.socket) as front:
-            self._recover(front)
+            self._keep_settled(lambda: self._settle(front))
             slots = self._slots = [self._slot(front) for _ in range(self._settings.cells)]
             # daemons: a service that does not answer cannot hold up the end of this process
             threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in slots]
@@ -73,20 +75,22 @@ class Fleet:
                 slot.stop()
             _join(threads, _END_S)
 
-    def _recover(self, front: Front) -> None:
-        results = self._blobs(self._settings.fleet.results)
-        for attempted in list(self._records.unfinished()):
+    def _settle(self, front: Front) -> None:
+        with closing(self._blobs(self._settings.fleet.results)) as results:
+            settle(self._records, running=self._records, front=front, results=results)
+
+    def _keep_settled(self, step: Callable[[], None]) -> None:
+        """Take this step now, and every EVERY_S. Returns after the first time, or before it if that takes long."""
+        first = threading.Event()
+
+        def repeat() -> None:
             while not self._stopping.is_set():
-                try:
-                    found = recover(attempted, front=front, results=results)
-                except (StoreError, FrontAwayError, FrontRefusedError) as error:
-                    log("recovery waits", job_id=attempted.job, error=type(error).__name__)
-                    self._stopping.wait(_AWAY_S)
-                    continue
-                log("recovered", job_id=attempted.job, what=found.name.lower() if found else "runs again")
-                self._records.end(attempted.job)
-                break
-        results.close()
+                step()
+                first.set()
+                self._stopping.wait(EVERY_S)
+
+        threading.Thread(target=repeat, daemon=True).start()
+        first.wait(_SETTLE_S)
 
     def _serve(self, slot: Slot) -> None:
         poll = self._settings.fleet.poll_seconds
@@ -118,13 +122,8 @@ class Fleet:
             )
 
         finishes = Finishes(front, self._finishes, running=self._records, results=lambda: self._blobs(fleet.results))
-        threading.Thread(target=self._settle, args=(finishes.settle,), daemon=True).start()
+        self._keep_settled(finishes.settle)
         TaskServer(listener, TaskService(front, finishes, stores=stores).answer).start()
-
-    def _settle(self, settle: Callable[[], None]) -> None:
-        while not self._stopping.is_set():
-            settle()
-            self._stopping.wait(EVERY_S)
 
     def _watch(self) -> None:
         fleet = self._settings.fleet

@@ -215,7 +215,9 @@ class Slot:
             raise LeaseLostError("the ticket may be another worker's")
         if failed.reason is Reason.ALREADY_EXISTS and self._superseded(ticket, lease):
             return
-        self._records.end(ticket.job)
+        if not failed.began:
+            self._records.end(ticket.job)
+        # else it may have been signed before it was stopped: what settles it ends the record
         tries = lease.message.tries
         if lease.end is End.CANCELLED:
             self._give_up(ticket, submission, lease, AttemptFailedError(Reason.INCOMPLETE, Stage.COMPUTE))

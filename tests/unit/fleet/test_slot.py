@@ -1,11 +1,14 @@
-"""A job that a slot works at is its own: a second ticket, a settling and the end of a job in parts leave it alone."""
+"""A job that a slot works at is its own; a receipt that it leaves unpublished is settled later."""
 
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
-from tests.support.fleet_fakes import JOB, TICKET, MemoryBlobs, MemoryFront, MemoryQueue, memory_slot
+from tests.support.fleet_fakes import JOB, TICKET, DeadlineError, MemoryBlobs, MemoryFront, MemoryQueue, memory_slot
 from worker.fleet import names
+from worker.fleet.attempt import new_attempt
+from worker.fleet.errors import StoreAwayError
 from worker.fleet.metrics import Outcome
 from worker.fleet.records import Records
 from worker.fleet.settle import settle
@@ -37,3 +40,37 @@ def test_settling_leaves_a_live_attempt_alone(tmp_path: Path) -> None:
     assert memory_slot(front, jobs, results, queue, records, outcomes).step()
     assert front.superseded == []
     assert outcomes == {"published": 1}
+
+
+def test_an_attempt_that_ends_after_signing_is_settled(tmp_path: Path) -> None:
+    jobs, results, queue = MemoryBlobs(), MemoryBlobs(), MemoryQueue([TICKET.encode()])
+    records, outcomes = Records(tmp_path), Counter[Outcome]()
+    front: Any = MemoryFront()
+
+    def signed() -> None:
+        raise DeadlineError
+
+    front.signed = signed
+    assert memory_slot(front, jobs, results, queue, records, outcomes).step()
+    assert outcomes == {"failed": 1}
+    settle(records, running=records, front=front, results=results)  # type: ignore[arg-type]
+    assert front.superseded == [TICKET]
+    assert list(records.unfinished()) == []
+
+
+def test_what_cannot_be_settled_now_is_kept(tmp_path: Path) -> None:
+    records, results = Records(tmp_path), MemoryBlobs()
+    front: Any = MemoryFront()
+    records.begin(new_attempt(TICKET, "0a" * 16))
+    front.receipt = Mock(side_effect=StoreAwayError)
+    settle(records, running=records, front=front, results=results)  # type: ignore[arg-type]
+    assert records.of(JOB) is not None
+
+
+def test_a_record_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    (tmp_path / "attempts" / f"{JOB}.new").touch()
+    assert list(records.unfinished()) == []
+    assert [each.name for each in (tmp_path / "attempts").iterdir()] == [f"{JOB}.new"]
+    Records(tmp_path)
+    assert list((tmp_path / "attempts").iterdir()) == []
