@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from worker.audit import claims_unverified
 from worker.compute.task_streams import PartStream
 from worker.errors import Reason, Refusal, RetryLater
 from worker.errors import Stage as Where
@@ -41,8 +42,12 @@ def run(
         for stage in job.streams.in_parts.stages
         for number in range(job.streams.tasks[stage.name])
     }
-    front.publish_evidence(Ticket(job=job.name, header_sha384=job.header.sha384.hex()), stores.results)
+    ticket = Ticket(job=job.name, header_sha384=job.header.sha384.hex())
+    front.publish_evidence(ticket, stores.results)
     receipt = _signed(_messages(job, attempted, reading), front)
+    if not front.has_evidence(ticket, claims_unverified(receipt).maa_token_sha384, stores.results):
+        # nobody could verify it; its record has it superseded
+        raise RetryLater(Reason.NOT_READY, stage=Where.COMMIT, after_ms=RETRY_MS)
     sources = Sources(attempts=_sources(job, attempted))
     stores.results.create(names.sources(job.name, name), encode(sources))
     stores.results.create(names.result_header(job.name, name), plan.result_header)
