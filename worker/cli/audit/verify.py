@@ -54,8 +54,7 @@ def verify(keys: CheckpointKeys, *, file: Path, checkpoints: tuple[Path, ...], a
         raise Failure(str(error), remedy="Give checkpoints that cover lines.", status=2) from error
     inspection, kinds = _verified(file, keys, comparison, quiet=as_json)
     unused = [key for key, count in inspection.verified.items() if not count]
-    gone = _pruned(inspection)
-    if unused and not any(each.verified and each.checkpoint.size >= gone for each in held):
+    if unused and not any(each.verified for each in held):
         raise Failure(
             f"no checkpoint in this trail is signed by {', '.join(unused)}",
             remedy="Give the evidence of a start of this worker that is in the trail.",
@@ -96,17 +95,12 @@ def _verified(
     return inspection, kinds
 
 
-def _pruned(inspection: Inspection) -> int:
-    """The last line that was pruned: checkpoints of fewer lines are not compared."""
-    return 0 if inspection.pruned is None else inspection.pruned.last
-
-
 def _as_json(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> str:
-    state, gone = inspection.state, _pruned(inspection)
+    state = inspection.state
     return json.dumps(
         {
             "lines": state.head.seq,
-            "pruned": gone,
+            "pruned": 0 if inspection.pruned is None else inspection.pruned.last,
             "holds": msgspec.to_builtins(state.holds),
             "hash": state.head.hash,
             "root": inspection.tree.root().hex(),
@@ -114,14 +108,7 @@ def _as_json(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> st
             "checkpoints": state.checkpoints,
             "checkpoints_verified": inspection.verified,
             "lines_signed": inspection.signed,
-            "held": {
-                each.name: {
-                    "lines": each.checkpoint.size,
-                    "verified": each.verified,
-                    "compared": each.checkpoint.size >= gone,
-                }
-                for each in held
-            },
+            "held": {each.name: {"lines": each.checkpoint.size, "verified": each.verified} for each in held},
             "clock_went_back": state.clock_went_back,
             "clock": [{"line": each.line, "time": each.time, "before": each.before} for each in state.steps_back],
             "events": dict(sorted(kinds.items())),
@@ -145,7 +132,7 @@ def _as_text(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> st
         rows.append(
             f"hold {name}: lines {hold.first} to {hold.last or 'the last'}, by {hold.operator_id} in line {hold.line}"
         )
-    gone = _pruned(inspection)
+    gone = 0 if inspection.pruned is None else inspection.pruned.last
     for each in held:
         if each.checkpoint.size < gone:
             rows.append(f"not compared with {each.name}: its lines were pruned")
