@@ -11,9 +11,12 @@ from typing import Any
 import grpc
 
 from tests.support.receipts import signed_receipt
+from worker.audit import claims_unverified
+from worker.errors import Reason, Stage
 from worker.fleet import names
 from worker.fleet.attempt import Containers
 from worker.fleet.errors import BlobAbsentError, BlobChangedError
+from worker.fleet.front import FrontRefusedError
 from worker.fleet.metrics import Outcome
 from worker.fleet.queue import Message
 from worker.fleet.records import Records
@@ -119,6 +122,8 @@ class MemoryFront:
         return self.receipts.get(job)
 
     def supersede(self, ticket: Ticket) -> None:
+        if claims_unverified(self.receipts[ticket.job]).header_sha384 != ticket.header_sha384:
+            raise FrontRefusedError(Reason.INCOMPLETE, Stage.ADMIT)
         self.superseded.append(ticket)
         del self.receipts[ticket.job]
 

@@ -30,6 +30,7 @@ from worker.fleet.attempt import (
     Publication,
     has_evidence,
     new_attempt,
+    own_receipt,
     recover,
 )
 from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, Failure, decode_submission, encode
@@ -235,7 +236,8 @@ class Slot:
 
     def _superseded(self, ticket: Ticket, lease: Lease) -> bool:
         """If the worker here has a receipt that nobody published: supersede it, so that the job can run again."""
-        if self._front.receipt(ticket.job) is None or self._at.results.exists(names.receipt(ticket.job)):
+        mine = own_receipt(ticket, front=self._front)
+        if mine is None or self._at.results.exists(names.receipt(ticket.job)):
             return False
         self._front.supersede(ticket)
         self._records.end(ticket.job)

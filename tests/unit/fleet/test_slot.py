@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
-from tests.support.fleet_fakes import JOB, TICKET, DeadlineError, MemoryBlobs, MemoryFront, MemoryQueue, memory_slot
+from tests.support.fleet_fakes import (
+    JOB,
+    TICKET,
+    DeadlineError,
+    MemoryBlobs,
+    MemoryFront,
+    MemoryQueue,
+    memory_slot,
+    receipt_of,
+)
 from worker.fleet import names
 from worker.fleet.attempt import new_attempt
 from worker.fleet.errors import StoreAwayError
@@ -74,3 +83,12 @@ def test_a_record_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
     assert [each.name for each in (tmp_path / "attempts").iterdir()] == [f"{JOB}.new"]
     Records(tmp_path)
     assert list((tmp_path / "attempts").iterdir()) == []
+
+
+def test_a_receipt_of_another_header_blocks_no_start(tmp_path: Path) -> None:
+    records, results = Records(tmp_path), MemoryBlobs()
+    front: Any = MemoryFront(receipts={JOB: receipt_of(header_sha384="0f" * 48)})
+    records.begin(new_attempt(TICKET, "0a" * 16))
+    settle(records, running=records, front=front, results=results)  # type: ignore[arg-type]
+    assert list(records.unfinished()) == []
+    assert front.superseded == []
