@@ -24,12 +24,12 @@ import grpc
 
 from worker.audit import ReceiptError, claims_unverified
 from worker.audit.fields import utc_hundredths
-from worker.errors import Reason, Stage
+from worker.errors import Reason, Refusal, Stage
 from worker.fleet import names
 from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Progress, Published, decode, encode, evidence_nonce
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
-from worker.fleet.outputs import Outputs, TooManyBlocksError
+from worker.fleet.outputs import Outputs
 from worker.fleet.parts import requests
 from worker.fleet.records import Attempted, Records
 from worker.fleet.store import Blobs
@@ -120,8 +120,8 @@ class Attempt:
                     return receipt
         except grpc.RpcError as error:
             raise self._why(error) from error
-        except TooManyBlocksError as error:
-            raise AttemptFailedError(Reason.LIMIT_EXCEEDED, Stage.COMPUTE) from error
+        except Refusal as refusal:  # of the outputs
+            raise AttemptFailedError(refusal.reason, refusal.stage) from refusal
         finally:
             self._call.cancel()
         raise FrontAwayError("no receipt")

@@ -36,6 +36,7 @@ def test_streams_come_back_whole_however_they_were_interleaved(storage: Storage,
         blobs.read_range(name, version, offset=table[at], length=table[at + 1] - table[at]) for at in range(streams)
     ]
     assert read == twin
+    writer.add(0, b"more")
     with pytest.raises(BlobChangedError):
         writer.commit()
 
