@@ -88,8 +88,9 @@ def make_certificates(
     Example:
       cji-cluster certificates pki --scheduler main --worker node-1 --conductor ops
 
-    A conductor's certificate allows running code as the users of the engine, on its scheduler and on all of its
-    workers. Give it to those who run jobs in parts, and to nobody else. Keep ca.key off the machines of the engine.
+    Each of these certificates allows running code on the scheduler and on all workers of the engine, as their users,
+    and in `cji-cluster run`, as whoever runs it: Dask unpickles messages before it can check a role. Give a
+    conductor's to those who run jobs in parts, and to nobody else. Keep ca.key off the machines of the engine.
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     folder.mkdir(parents=True, exist_ok=True)
     try:
