@@ -85,7 +85,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, 
         scheduler = made.scheduler()
         address = scheduler.address()
         for name in ("n1", "n2"):
-            made.worker(address, name, pool.node(name), tasks=2)
+            made.worker(address, name, pool.node(name), tasks=2).address()  # once it has registered
         yield made, pool, scheduler
     pool.close()
 
@@ -139,9 +139,9 @@ def test_conductor_worker_and_scheduler_die_and_every_task_ends(
     with engine(tmp_path) as made:
         scheduler = made.scheduler()
         address = scheduler.address()
+        first = made.conductor(address, JOB, DIGEST)  # which waits for workers
         sockets = {name: pool.folder / f"{name}.sock" for name in ("n1", "n2")}
         workers = {name: made.worker(address, name, path, tasks=2) for name, path in sockets.items()}
-        first = made.conductor(address, JOB, DIGEST)
         until(lambda: pool.running[stage], "the stage runs")
         first.kill()
         second = made.conductor(address, JOB, DIGEST)
