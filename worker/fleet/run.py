@@ -1,6 +1,7 @@
 """The fleet process: a slot for each cell of its worker, the attempts that it left, metrics, and its end.
 
-At its end it takes no new ticket, lets attempts finish for `drain_seconds`, and gives the others back.
+At its end it takes no new ticket and no new task, lets attempts and tasks finish for `drain_seconds`, and gives the
+other tickets back.
 """
 
 import fcntl
@@ -49,6 +50,7 @@ class Fleet:
         self._slots: list[Slot] = []
         engine = settings.fleet.tasks_socket
         self._engine = None if engine is None else listen(Path(engine))
+        self._tasks: TaskServer | None = None
 
     def stop(self) -> None:
         """Drain; from any thread, or a signal handler."""
@@ -70,10 +72,18 @@ class Fleet:
                 thread.start()
             self._stopping.wait()
             log("draining")
-            _join(threads, fleet.drain_seconds)
+            self._drain(threads, fleet.drain_seconds)
             for slot in slots:
                 slot.stop()
             _join(threads, _END_S)
+
+    def _drain(self, threads: list[threading.Thread], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        if self._tasks is not None:
+            self._tasks.close()
+        _join(threads, seconds)
+        if self._tasks is not None:
+            self._tasks.join(until - time.monotonic())
 
     def _settle(self, front: Front) -> None:
         with closing(self._blobs(self._settings.fleet.results)) as results:
@@ -123,7 +133,8 @@ class Fleet:
 
         finishes = Finishes(front, self._finishes, running=self._records, results=lambda: self._blobs(fleet.results))
         self._keep_settled(finishes.settle)
-        TaskServer(listener, TaskService(front, finishes, stores=stores).answer).start()
+        self._tasks = TaskServer(listener, TaskService(front, finishes, stores=stores).answer)
+        self._tasks.start()
 
     def _watch(self) -> None:
         fleet = self._settings.fleet
