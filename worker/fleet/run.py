@@ -90,12 +90,18 @@ class Fleet:
             settle(self._records, running=self._records, front=front, results=results)
 
     def _keep_settled(self, step: Callable[[], None]) -> None:
-        """Take this step now, and every EVERY_S. Returns after the first time, or before it if that takes long."""
+        """Take this step now, and every EVERY_S, whatever it raises.
+
+        Returns after the first time, or before it if that takes long.
+        """
         first = threading.Event()
 
         def repeat() -> None:
             while not self._stopping.is_set():
-                step()
+                try:
+                    step()
+                except Exception as fault:  # noqa: BLE001 - receipts would stay unsettled in silence
+                    log("fault", error=type(fault).__name__)
                 first.set()
                 self._stopping.wait(EVERY_S)
 

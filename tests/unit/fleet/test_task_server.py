@@ -1,4 +1,4 @@
-"""The engine's socket at its end."""
+"""The engine's socket at its end, and with a task that fails as nobody expects."""
 
 import socket
 import threading
@@ -56,3 +56,18 @@ def test_tasks_that_have_ended_are_not_waited_for(tmp_path: Path) -> None:
     server.close()
     assert server.join(30.0)
 
+
+def test_a_fault_is_answered_and_its_text_goes_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = list[object]()
+    monkeypatch.setattr(threading, "excepthook", faults.append)
+
+    def task() -> fleet.Answer:
+        raise KeyError("a record")
+
+    server = served(tmp_path / "s", task)
+    answer = asked(tmp_path / "s")
+    assert isinstance(answer, Refused)
+    assert answer.reason == Reason.INTERNAL
+    server.close()
+    assert server.join(30.0)
+    assert faults == []

@@ -25,6 +25,7 @@ from worker.fleet.tasks.messages import (
     progress_bytes,
     read_request,
 )
+from worker.log import log
 
 MAX_CONNECTIONS: Final = 64
 _REQUEST_SECONDS: Final = 5.0
@@ -105,6 +106,9 @@ class TaskServer:
             return self._handler(request, progress, gone)
         except Refusal as refusal:
             return Refused.of(refusal)
+        except Exception as fault:  # noqa: BLE001 - its text may have anything, and its caller waits
+            log("fault", error=type(fault).__name__)
+            return Refused.of(Refusal(Reason.INTERNAL, stage=Where.COMPUTE))
 
 
 def _watch(connection: socket.socket, gone: threading.Event) -> None:
