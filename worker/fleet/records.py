@@ -48,9 +48,7 @@ class Records:
                 if _read(path) is None:
                     path.unlink()
         except OSError as error:
-            raise StartupError(
-                f"The state folder {state} cannot be written", "Create it and give it to the user of this process."
-            ) from error
+            raise unwritable(state) from error
 
     @contextmanager
     def hold(self, job: str) -> Iterator[bool]:
@@ -95,6 +93,13 @@ class Records:
         for path in sorted(self._folder.iterdir()):
             if (found := _read(path)) is not None:
                 yield found
+
+
+def unwritable(state: Path) -> StartupError:
+    """What a process says that cannot write its state folder."""
+    return StartupError(
+        f"The state folder {state} cannot be written", "Create it and give it to the user of this process."
+    )
 
 
 def _read(path: Path) -> Attempted | None:

@@ -10,8 +10,8 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ from worker.fleet.errors import StoreError
 from worker.fleet.front import Front
 from worker.fleet.metrics import EVERY_S, Metrics, Outcome, write
 from worker.fleet.queue import Queue
-from worker.fleet.records import Records
+from worker.fleet.records import Records, unwritable
 from worker.fleet.settings import Settings
 from worker.fleet.settle import settle
 from worker.fleet.slot import Slot
@@ -41,6 +41,8 @@ class Fleet:
 
     def __init__(self, settings: Settings, *, identity: Identity) -> None:
         """`identity` makes the credential of a managed identity. Raises StartupError."""
+        self._ended = ExitStack()
+        self._ended.callback(os.close, _alone(Path(settings.fleet.state)))  # before anything is taken or removed
         self._settings, self._identity = settings, identity
         self._credential = identity(settings.fleet.client_id)
         self._stopping = threading.Event()
@@ -59,7 +61,7 @@ class Fleet:
     def run(self) -> None:
         """Serve until `stop`."""
         fleet = self._settings.fleet
-        with _alone(Path(fleet.state)), Front(fleet.socket) as front:
+        with self._ended, Front(fleet.socket) as front:
             self._keep_settled(lambda: self._settle(front))
             slots = self._slots = [self._slot(front) for _ in range(self._settings.cells)]
             # daemons: a service that does not answer cannot hold up the end of this process
@@ -104,6 +106,7 @@ class Fleet:
                     log("fault", error=type(fault).__name__)
                 first.set()
                 self._stopping.wait(EVERY_S)
+            first.set()
 
         threading.Thread(target=repeat, daemon=True).start()
         first.wait(_SETTLE_S)
@@ -193,14 +196,15 @@ def _join(threads: list[threading.Thread], seconds: float) -> None:
         thread.join(max(0.0, until - time.monotonic()))
 
 
-@contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """Hold the lock of the state folder. Raises StartupError if another process holds it."""
-    fd = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _alone(state: Path) -> int:
+    """A descriptor that holds the lock of the state folder. Raises StartupError if another process holds it."""
+    try:
+        fd = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unwritable(state) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
     except BlockingIOError as error:
-        raise StartupError(f"Another process works with {state}", "Stop it first.") from error
-    finally:
         os.close(fd)
+        raise StartupError(f"Another process works with {state}", "Stop it first.") from error
+    return fd
