@@ -96,7 +96,7 @@ class Records:
 
 
 def unwritable(state: Path) -> StartupError:
-    """What a process says that cannot write its state folder."""
+    """The error of a process that cannot write its state folder."""
     return StartupError(
         f"The state folder {state} cannot be written", "Create it and give it to the user of this process."
     )
