@@ -1,8 +1,8 @@
 """HTTPS for services outside: a deadline for each exchange, bounded answers; no proxy, redirect, cookie or environment.
 
-The deadline covers connecting, sending and every read, so a peer that sends a byte at a time gets no more time than a
-silent one. Name resolution has the resolver's own time-out. An answer that is larger than the limit, compressed or cut
-off is a `requests.ConnectionError`. TLS is 1.2 or later.
+The deadline covers sending and every read, so a peer that sends a byte at a time gets no more time than a silent one;
+connecting has limits of its own. Name resolution has the resolver's own time-out. An answer that is larger than the
+limit, compressed or cut off is a `requests.ConnectionError`. TLS is 1.2 or later.
 """
 
 import io

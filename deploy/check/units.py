@@ -119,7 +119,7 @@ _CONSOLE: Final = (
     (r"MemoryMax=\S+", "what clients make it hold is bounded"),
 )
 _ENGINE: Final = (
-    (r"User=cji-engine", "whoever has a conductor's certificate runs code as this user, who has no other right"),
+    (r"User=cji-engine", "whoever has any certificate of the engine runs code as this user, who has no other right"),
     (r"Group=cji-engine", "the worker's and the trail's groups are others"),
     (r"CapabilityBoundingSet=", "the engine needs no capability"),
     (r"NoNewPrivileges=yes", "nor ever gets one"),

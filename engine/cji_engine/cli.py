@@ -19,7 +19,7 @@ import msgspec
 
 from cji_engine import certificates, nodes
 from cji_engine.cluster import DaskCluster
-from cji_engine.conductor import ClusterLostError, Conductor, Events, JobRefusedError
+from cji_engine.conductor import WAIT_S, ClusterLostError, Conductor, Events, JobRefusedError
 from cji_engine.estimate import Estimate, estimate
 from cji_engine.messages import Job
 from cji_engine.output import Display, as_json, show_estimate, show_stages
@@ -88,8 +88,9 @@ def make_certificates(
     Example:
       cji-cluster certificates pki --scheduler main --worker node-1 --conductor ops
 
-    A conductor's certificate allows running code as the users of the engine, on its scheduler and on all of its
-    workers. Give it to those who run jobs in parts, and to nobody else. Keep ca.key off the machines of the engine.
+    Each of these certificates allows running code on the scheduler and on all workers of the engine, as their users,
+    and in `cji-cluster run`, as whoever runs it: Dask unpickles messages before it can check a role. Give a
+    conductor's to those who run jobs in parts, and to nobody else. Keep ca.key off the machines of the engine.
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -156,6 +157,14 @@ def worker(address: str, *, files: Files, name: str, tasks: int, host: str | Non
 @click.option("--yes", is_flag=True, help="Start without asking after the estimate.")
 @click.option("--again", is_flag=True, help="Run tasks again that have a result.")
 @click.option(
+    "--wait",
+    type=click.IntRange(0, 3600),
+    default=WAIT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest wait for a first worker of the engine.",
+)
+@click.option(
     "--pairs-per-row", type=click.FloatRange(0), default=20.0, show_default=True, help="Of `link`, for the estimate."
 )
 @click.option("--json", "json_output", is_flag=True, help="Print one JSON object at the end, and nothing else.")
@@ -165,10 +174,8 @@ def run(
     files: Files,
     job_id: str,
     header_sha384: str,
-    pairs_per_row: float,
-    yes: bool,
-    again: bool,
     json_output: bool,
+    **how: Any,
 ) -> None:
     """Run a submitted job in parts: an estimate, every stage with progress, and the receipt.
 
@@ -184,12 +191,12 @@ def run(
         job = msgspec.convert({"job": job_id, "header_sha384": header_sha384}, Job)
     except msgspec.ValidationError as error:
         _fail(UNUSABLE, f"{error}. Give the id and the digest as `cji job submit` prints them.")
-    if json_output and not yes:
+    if json_output and not how["yes"]:
         _fail(UNUSABLE, "--json asks no question: add --yes.")
     nodes.harden()
     display = Display(quiet=json_output)
     try:
-        asyncio.run(_run(address, files, job, display, pairs_per_row=pairs_per_row, yes=yes, again=again))
+        asyncio.run(_run(address, files, job, display, **how))
     except JobRefusedError as refused:
         display.close()
         if json_output:
@@ -199,6 +206,7 @@ def run(
             str(refused),
         )
     except ClusterLostError as error:
+        display.close()
         _fail(TRY_AGAIN, f"{error}. Check the scheduler and its workers, then repeat the command.")
     display.close()
     if json_output:
@@ -208,14 +216,21 @@ def run(
 
 
 async def _run(
-    address: str, files: Files, job: Job, display: Display, *, pairs_per_row: float, yes: bool, again: bool
+    address: str,
+    files: Files,
+    job: Job,
+    display: Display,
+    *,
+    wait: int,
+    pairs_per_row: float,
+    yes: bool,
+    again: bool,
 ) -> None:
     async with DaskCluster(address, MutualTls(Role.CONDUCTOR, files)) as cluster:
-        events = Events(progress=display.progress, refused=display.refused)
+        events = Events(waiting=display.waiting, progress=display.progress, refused=display.refused)
         conductor = Conductor(job=job, cluster=cluster, events=events, again=again, reports=display.reports)
-        cells = sum((await cluster.nodes()).values())
-        if not cells:
-            raise ClusterLostError("the scheduler has no workers")
+        cells = await conductor.cells(wait=wait)
+        display.close()
         start = await conductor.start()
         costs: Estimate = estimate(
             rows=start.rows or 0,

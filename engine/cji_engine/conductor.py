@@ -19,6 +19,8 @@ __all__ = ["Cluster", "Conductor", "Events", "JobRefusedError", "StageReport"]
 FIRST_DELAY_S: Final = 0.25
 LAST_DELAY_S: Final = 30.0
 MAX_TRIES: Final = 20
+WAIT_S: Final = 60
+"""For the first node, which may still be starting."""
 NODES_TO_ASK: Final = 3
 """A task that this number of nodes, or every node, refuses for good cannot run."""
 
@@ -75,8 +77,9 @@ class StageReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
-    """Called as the job goes on: after each task, and for each refusal."""
+    """Called as the job goes on: for each second without nodes, after each task, and for each refusal."""
 
+    waiting: Callable[[int, int], None] = lambda _waited, _most: None
     progress: Callable[[StageReport], None] = lambda _report: None
     refused: Callable[[Request, str, Refused], None] = lambda _request, _node, _refused: None
 
@@ -94,6 +97,16 @@ class Conductor:
     again: bool = False
     """Run every task, also those that have a statement."""
     reports: list[StageReport] = field(default_factory=list)
+
+    async def cells(self, *, wait: int = WAIT_S) -> int:
+        """Tasks at the same time on all nodes; waits `wait` seconds at most for a node. Raises ClusterLostError."""
+        for waited in range(wait + 1):
+            if cells := sum((await self.cluster.nodes()).values()):
+                return cells
+            if waited < wait:
+                self.events.waiting(waited, wait)
+                await self.sleep(1.0)
+        raise ClusterLostError("the scheduler has no workers")
 
     async def start(self) -> Done:
         """The stages up to the one that plans, rows and shards. Runs nothing. Raises JobRefusedError."""

@@ -27,6 +27,14 @@ class Display:
         self._live = sys.stderr.isatty()
         self._open = False
 
+    def waiting(self, waited: int, most: int) -> None:
+        """Show that no worker of the engine is there yet, each second, or, where nobody watches, once."""
+        if self.quiet or (waited and not self._live):
+            return
+        text = f"waiting for a worker of the engine: {waited} of {most} s" if self._live else "waiting for a worker"
+        click.echo(f"\r{text}" if self._live else text, err=True, nl=not self._live)
+        self._open = self._live
+
     def progress(self, report: StageReport) -> None:
         """Show a stage after each of its tasks, or, where nobody watches, at its end."""
         if self.quiet:

@@ -133,7 +133,7 @@ class ReferencePool:
     def _put(self, name: str, data: bytes) -> None:
         for number, start in enumerate(range(0, len(data), _SEGMENT)):
             self.results.stage(name, number, data[start : start + _SEGMENT])
-        self.results.commit(name, -(-len(data) // _SEGMENT))
+        self.results.commit(name, -(-len(data) // _SEGMENT), size=len(data))
 
 
 def _now() -> datetime.datetime:

@@ -38,7 +38,7 @@ def upload(blobs: Blobs, job: SavedJob, number: int, *, progress: Progress | Non
                 if progress is not None:
                     progress("sent", before + start + length)
         try:
-            blobs.commit(name, -(-size // block))
+            blobs.commit(name, -(-size // block), size=size)
         except BlobChangedError:  # it is there: the answer to an earlier call was lost
             if not _there(blobs, name, size):
                 raise

@@ -24,12 +24,12 @@ import grpc
 
 from worker.audit import ReceiptError, claims_unverified
 from worker.audit.fields import utc_hundredths
-from worker.errors import Reason, Stage
+from worker.errors import Reason, Refusal, Stage
 from worker.fleet import names
 from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Progress, Published, decode, encode, evidence_nonce
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
-from worker.fleet.outputs import Outputs, TooManyBlocksError
+from worker.fleet.outputs import Outputs
 from worker.fleet.parts import requests
 from worker.fleet.records import Attempted, Records
 from worker.fleet.store import Blobs
@@ -120,8 +120,8 @@ class Attempt:
                     return receipt
         except grpc.RpcError as error:
             raise self._why(error) from error
-        except TooManyBlocksError as error:
-            raise AttemptFailedError(Reason.LIMIT_EXCEEDED, Stage.COMPUTE) from error
+        except Refusal as refusal:  # of the outputs
+            raise AttemptFailedError(refusal.reason, refusal.stage) from refusal
         finally:
             self._call.cancel()
         raise FrontAwayError("no receipt")
@@ -216,12 +216,26 @@ def published(results: Blobs, job: str) -> Published | None:
         return Published(attempt="0" * 32, receipt="0.0.0")
 
 
+def own_receipt(ticket: Ticket, *, front: Front) -> str | None:
+    """The worker's receipt for this header; None without one, or if it is of another header under the same id.
+
+    Raises FrontRefusedError, FrontAwayError.
+    """
+    receipt = front.receipt(ticket.job)
+    if receipt is None:
+        return None
+    with contextlib.suppress(ReceiptError):  # the worker compares the header itself when it supersedes
+        if claims_unverified(receipt).header_sha384 != ticket.header_sha384:
+            return None
+    return receipt
+
+
 def recover(attempted: Attempted, *, front: Front, results: Blobs) -> Publication | None:
     """Finish an attempt that this process left; None if the worker has no receipt for it, so that it runs again.
 
     Raises FrontRefusedError, FrontAwayError, StoreError.
     """
-    receipt = front.receipt(attempted.job)
+    receipt = own_receipt(attempted.ticket, front=front)
     if receipt is None:
         return None
     if published(results, attempted.job) == Published(attempt=attempted.attempt, receipt=receipt):
@@ -236,8 +250,6 @@ def _is_whole(attempted: Attempted, receipt: str, *, front: Front, results: Blob
     """Whether every output that the receipt vouches for is there, with its length, and the evidence of its worker."""
     try:
         claims = claims_unverified(receipt)
-        if claims.header_sha384 != attempted.header_sha384:
-            return False
         results.version(names.result_header(attempted.job, attempted.attempt))
         return all(
             results.version(names.output(attempted.job, attempted.attempt, part)).size == output.bytes

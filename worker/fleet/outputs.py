@@ -6,18 +6,14 @@ Nothing is visible before `commit`, which is called once the receipt is there. M
 from dataclasses import dataclass, field
 from typing import Final
 
+from worker.errors import Reason, Refusal, Stage
 from worker.fleet import names
 from worker.fleet.errors import BlobChangedError
-from worker.fleet.store import Blobs
+from worker.fleet.store import MAX_BLOCKS, Blobs
 from worker.job import LIMITS
 
 _BLOCK_BYTES: Final = 4 << 20
-_MAX_BLOCKS: Final = 50_000
 _MAX_OUTPUTS: Final = 1024
-
-
-class TooManyBlocksError(Exception):
-    """An output is larger than a blob can be."""
 
 
 @dataclass(slots=True)
@@ -42,29 +38,25 @@ class Outputs:
             raise BlobChangedError("a result header of this attempt is there")
 
     def take(self, part: int, data: bytes) -> None:
-        """The next segment of a part. Raises StoreAwayError, TooManyBlocksError."""
+        """The next segment of a part. Raises StoreAwayError; LIMIT_EXCEEDED for too many."""
         if part not in self._found and len(self._found) >= _MAX_OUTPUTS:
-            raise TooManyBlocksError
+            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
         output = self._found.setdefault(part, _Output())
         output.pending += data
         if len(output.pending) >= _BLOCK_BYTES:
             self._stage(part, output)
 
-    def commit(self) -> None:
-        """Make every output visible. Raises BlobChangedError, StoreAwayError."""
+    def commit(self) -> int:
+        """Make every output visible; returns their bytes. Raises BlobChangedError, StoreAwayError; LIMIT_EXCEEDED."""
         for part, output in sorted(self._found.items()):
             if output.pending:
                 self._stage(part, output)
-            name = names.output(self._job, self._attempt, part)
-            try:
-                self._results.commit(name, output.blocks)
-            except BlobChangedError:  # a commit whose answer was lost: nobody else has this attempt's name
-                if self._results.version(name).size != output.bytes:
-                    raise
+            self._results.commit(names.output(self._job, self._attempt, part), output.blocks, size=output.bytes)
+        return sum(output.bytes for output in self._found.values())
 
     def _stage(self, part: int, output: _Output) -> None:
-        if output.blocks >= _MAX_BLOCKS:
-            raise TooManyBlocksError
+        if output.blocks >= MAX_BLOCKS:
+            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
         self._results.stage(names.output(self._job, self._attempt, part), output.blocks, bytes(output.pending))
         output.blocks += 1
         output.bytes += len(output.pending)

@@ -5,7 +5,9 @@ whatever ends this process, its next start finds every attempt whose receipt may
 """
 
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -33,17 +35,33 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Records:
-    """The files, one for each job."""
+    """The files, one for each job. Whoever works at a job, or recovers it, holds it meanwhile."""
 
     def __init__(self, state: Path, folder: str = _FOLDER) -> None:
-        """Make the folder. Raises StartupError."""
+        """Make the folder, or remove from it what is not an attempt: it was never acknowledged. Raises StartupError."""
         self._folder = state / folder
+        self._held: set[str] = set()
+        self._lock = threading.Lock()
         try:
             self._folder.mkdir(mode=0o750, exist_ok=True)
+            for path in sorted(self._folder.iterdir()):
+                if _read(path) is None:
+                    path.unlink()
         except OSError as error:
-            raise StartupError(
-                f"The state folder {state} cannot be written", "Create it and give it to the user of this process."
-            ) from error
+            raise unwritable(state) from error
+
+    @contextmanager
+    def hold(self, job: str) -> Iterator[bool]:
+        """Hold a job for one attempt or recovery of this process; False if it is held already."""
+        with self._lock:
+            mine = job not in self._held
+            self._held.add(job)
+        try:
+            yield mine
+        finally:
+            if mine:
+                with self._lock:
+                    self._held.remove(job)
 
     def begin(self, attempted: Attempted) -> None:
         """Write the file of an attempt in place of an earlier one; it is on disk when this returns. Raises OSError."""
@@ -71,13 +89,17 @@ class Records:
         return _read(self._folder / job)
 
     def unfinished(self) -> Iterator[Attempted]:
-        """Every attempt with a file; what is not one is removed: it was never acknowledged."""
+        """Every attempt with a file. Others may begin and end attempts meanwhile."""
         for path in sorted(self._folder.iterdir()):
-            found = _read(path)
-            if found is None:
-                path.unlink(missing_ok=True)
-            else:
+            if (found := _read(path)) is not None:
                 yield found
+
+
+def unwritable(state: Path) -> StartupError:
+    """The error of a process that cannot write its state folder."""
+    return StartupError(
+        f"The state folder {state} cannot be written", "Create it and give it to the user of this process."
+    )
 
 
 def _read(path: Path) -> Attempted | None:

@@ -1,6 +1,7 @@
-"""The fleet process: a slot for each cell of its worker, the attempts that it left before, metrics, and its end.
+"""The fleet process: a slot for each cell of its worker, the attempts that it left, metrics, and its end.
 
-At its end it takes no new ticket, lets attempts finish for `drain_seconds`, and gives the others back.
+At its end it takes no new ticket and no new task, lets attempts and tasks finish for `drain_seconds`, and gives the
+other tickets back.
 """
 
 import fcntl
@@ -9,20 +10,21 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
 from worker.azure_client import Identity
 from worker.errors import StartupError
-from worker.fleet.attempt import Containers, recover
+from worker.fleet.attempt import Containers
 from worker.fleet.errors import StoreError
-from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
+from worker.fleet.front import Front
 from worker.fleet.metrics import EVERY_S, Metrics, Outcome, write
 from worker.fleet.queue import Queue
-from worker.fleet.records import Records
+from worker.fleet.records import Records, unwritable
 from worker.fleet.settings import Settings
+from worker.fleet.settle import settle
 from worker.fleet.slot import Slot
 from worker.fleet.store import Blobs
 from worker.fleet.tasks.server import TaskServer, listen
@@ -31,6 +33,7 @@ from worker.log import log
 _LOCK: Final = "fleet.lock"
 _AWAY_S: Final = 2.0
 _END_S: Final = 30.0
+_SETTLE_S: Final = 30.0
 
 
 class Fleet:
@@ -38,6 +41,8 @@ class Fleet:
 
     def __init__(self, settings: Settings, *, identity: Identity) -> None:
         """`identity` makes the credential of a managed identity. Raises StartupError."""
+        self._ended = ExitStack()
+        self._ended.callback(os.close, _alone(Path(settings.fleet.state)))  # before anything is taken or removed
         self._settings, self._identity = settings, identity
         self._credential = identity(settings.fleet.client_id)
         self._stopping = threading.Event()
@@ -47,6 +52,7 @@ class Fleet:
         self._slots: list[Slot] = []
         engine = settings.fleet.tasks_socket
         self._engine = None if engine is None else listen(Path(engine))
+        self._tasks: TaskServer | None = None
 
     def stop(self) -> None:
         """Drain; from any thread, or a signal handler."""
@@ -55,8 +61,8 @@ class Fleet:
     def run(self) -> None:
         """Serve until `stop`."""
         fleet = self._settings.fleet
-        with _alone(Path(fleet.state)), Front(fleet.socket) as front:
-            self._recover(front)
+        with self._ended, Front(fleet.socket) as front:
+            self._keep_settled(lambda: self._settle(front))
             slots = self._slots = [self._slot(front) for _ in range(self._settings.cells)]
             # daemons: a service that does not answer cannot hold up the end of this process
             threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in slots]
@@ -68,25 +74,42 @@ class Fleet:
                 thread.start()
             self._stopping.wait()
             log("draining")
-            _join(threads, fleet.drain_seconds)
+            self._drain(threads, fleet.drain_seconds)
             for slot in slots:
                 slot.stop()
             _join(threads, _END_S)
 
-    def _recover(self, front: Front) -> None:
-        results = self._blobs(self._settings.fleet.results)
-        for attempted in list(self._records.unfinished()):
+    def _drain(self, threads: list[threading.Thread], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        if self._tasks is not None:
+            self._tasks.close()
+        _join(threads, seconds)
+        if self._tasks is not None:
+            self._tasks.join(until - time.monotonic())
+
+    def _settle(self, front: Front) -> None:
+        with closing(self._blobs(self._settings.fleet.results)) as results:
+            settle(self._records, running=self._records, front=front, results=results)
+
+    def _keep_settled(self, step: Callable[[], None]) -> None:
+        """Take this step now, and every EVERY_S, whatever it raises.
+
+        Returns after the first time, or before it if that takes long.
+        """
+        first = threading.Event()
+
+        def repeat() -> None:
             while not self._stopping.is_set():
                 try:
-                    found = recover(attempted, front=front, results=results)
-                except (StoreError, FrontAwayError, FrontRefusedError) as error:
-                    log("recovery waits", job_id=attempted.job, error=type(error).__name__)
-                    self._stopping.wait(_AWAY_S)
-                    continue
-                log("recovered", job_id=attempted.job, what=found.name.lower() if found else "runs again")
-                self._records.end(attempted.job)
-                break
-        results.close()
+                    step()
+                except Exception as fault:  # noqa: BLE001 - receipts would stay unsettled in silence
+                    log("fault", error=type(fault).__name__)
+                first.set()
+                self._stopping.wait(EVERY_S)
+            first.set()
+
+        threading.Thread(target=repeat, daemon=True).start()
+        first.wait(_SETTLE_S)
 
     def _serve(self, slot: Slot) -> None:
         poll = self._settings.fleet.poll_seconds
@@ -117,14 +140,10 @@ class Fleet:
                 jobs=self._blobs(fleet.jobs), results=self._blobs(fleet.results), shuffle=self._blobs(fleet.shuffle)
             )
 
-        finishes = Finishes(front, self._finishes, results=lambda: self._blobs(fleet.results))
-        threading.Thread(target=self._settle, args=(finishes.settle,), daemon=True).start()
-        TaskServer(listener, TaskService(front, finishes, stores=stores).answer).start()
-
-    def _settle(self, settle: Callable[[], None]) -> None:
-        while not self._stopping.is_set():
-            settle()
-            self._stopping.wait(EVERY_S)
+        finishes = Finishes(front, self._finishes, running=self._records, results=lambda: self._blobs(fleet.results))
+        self._keep_settled(finishes.settle)
+        self._tasks = TaskServer(listener, TaskService(front, finishes, stores=stores).answer)
+        self._tasks.start()
 
     def _watch(self) -> None:
         fleet = self._settings.fleet
@@ -177,14 +196,15 @@ def _join(threads: list[threading.Thread], seconds: float) -> None:
         thread.join(max(0.0, until - time.monotonic()))
 
 
-@contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """Hold the lock of the state folder. Raises StartupError if another process holds it."""
-    fd = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _alone(state: Path) -> int:
+    """A descriptor that holds the lock of the state folder. Raises StartupError if another process holds it."""
+    try:
+        fd = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unwritable(state) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
     except BlockingIOError as error:
-        raise StartupError(f"Another process works with {state}", "Stop it first.") from error
-    finally:
         os.close(fd)
+        raise StartupError(f"Another process works with {state}", "Stop it first.") from error
+    return fd

@@ -4,6 +4,7 @@
     not a ticket, no submission      refused: poison queue, an audit event, no failure receipt
     the submitter asks for an end    given up: failure receipt, poison queue
     the worker refuses for good      given up
+    the job is held here already     a new ticket after a lease: it is a second one for the same job
     the job did not begin            a new ticket after a delay: such a refusal does not count
     an attempt failed                visible again after a delay that doubles; given up after `tries`
     lease lost                       nothing: another worker has the ticket
@@ -29,6 +30,7 @@ from worker.fleet.attempt import (
     Publication,
     has_evidence,
     new_attempt,
+    own_receipt,
     recover,
 )
 from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, Failure, decode_submission, encode
@@ -142,8 +144,11 @@ class Slot:
             ended=self._end_attempt,
         )
         try:
-            with self._lease as lease:
-                self._serve(ticket, lease)
+            with self._lease as lease, self._records.hold(ticket.job) as mine:
+                if mine:
+                    self._serve(ticket, lease)
+                else:  # its record and its receipt are those of a live attempt
+                    self._again(lease, self._seconds, "not_begun")
         finally:
             self._lease = self._attempt = None
 
@@ -211,7 +216,9 @@ class Slot:
             raise LeaseLostError("the ticket may be another worker's")
         if failed.reason is Reason.ALREADY_EXISTS and self._superseded(ticket, lease):
             return
-        self._records.end(ticket.job)
+        if not failed.began:
+            self._records.end(ticket.job)
+        # else it may have been signed before it was stopped: what settles it ends the record
         tries = lease.message.tries
         if lease.end is End.CANCELLED:
             self._give_up(ticket, submission, lease, AttemptFailedError(Reason.INCOMPLETE, Stage.COMPUTE))
@@ -229,7 +236,8 @@ class Slot:
 
     def _superseded(self, ticket: Ticket, lease: Lease) -> bool:
         """If the worker here has a receipt that nobody published: supersede it, so that the job can run again."""
-        if self._front.receipt(ticket.job) is None or self._at.results.exists(names.receipt(ticket.job)):
+        mine = own_receipt(ticket, front=self._front)
+        if mine is None or self._at.results.exists(names.receipt(ticket.job)):
             return False
         self._front.supersede(ticket)
         self._records.end(ticket.job)

@@ -13,6 +13,7 @@ An object serves one thread. Sources: REST API of Azure Storage, Put Blob, Get B
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
@@ -21,6 +22,9 @@ from azure.storage.blob import BlobBlock, ContainerClient
 from worker.azure_client import AudienceCredential
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError
 from worker.fleet.exchange import AUDIENCE, EXCHANGE_SECONDS, bounded, tried
+
+MAX_BLOCKS: Final = 50_000
+"""Of one blob: Put Block List."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +135,23 @@ class Blobs:
             return {}
         return {int(base64.b64decode(block.id)): int(block.size) for block in found}
 
-    def commit(self, name: str, count: int) -> None:
-        """Create a blob of the blocks 0 to `count` - 1. Raises BlobChangedError if it is there, StoreAwayError."""
-        self.commit_in_order(name, range(count))
+    def commit(self, name: str, count: int, *, size: int) -> None:
+        """Create a blob of the blocks 0 to `count` - 1, as `commit_in_order`."""
+        self.commit_in_order(name, range(count), size=size)
 
-    def commit_in_order(self, name: str, numbers: Iterable[int]) -> None:
-        """Create a blob of these blocks, in this order. Raises BlobChangedError if it is there, StoreAwayError."""
+    def commit_in_order(self, name: str, numbers: Iterable[int], *, size: int) -> None:
+        """Create a blob of these blocks, in this order; they have `size` bytes. The name must be the caller's alone.
+
+        So a blob of this size that is there is the caller's, and the answer was lost. Raises BlobChangedError if it is
+        of another size, StoreAwayError.
+        """
         blocks = [BlobBlock(_block(number)) for number in numbers]
         blob = self._container.get_blob_client(name)
-        tried("blob", lambda: blob.commit_block_list(blocks, if_none_match="*"))
+        try:
+            tried("blob", lambda: blob.commit_block_list(blocks, if_none_match="*"))
+        except BlobChangedError:
+            if self.version(name).size != size:
+                raise
 
 
 def _block(number: int) -> str:

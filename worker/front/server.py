@@ -5,6 +5,7 @@ and new connections for good; see `worker.rights`.
 """
 
 import asyncio
+import itertools
 import os
 import stat
 import sys
@@ -80,6 +81,20 @@ def listening_folder(socket: str) -> str:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IRWXO:
         raise StartupError(f"The folder {folder!a} of the front's socket is open to other users", _REMEDY)
     return folder
+
+
+def listening_folders(sockets: Sequence[str]) -> list[str]:
+    """The folders of the front's sockets, as `listening_folder`. Raises StartupError for one that two sockets share.
+
+    The fleet process could make connections that only the door may make, and state any caller's certificate.
+    """
+    folders = [listening_folder(each) for each in sockets]
+    if any(os.path.samefile(one, other) for one, other in itertools.combinations(folders, 2)):
+        raise StartupError(
+            "Two sockets of the front are in one folder",
+            "Give [fleet] socket a folder of its own, which only the fleet's group can enter.",
+        )
+    return folders
 
 
 def _confine(folders: Sequence[str], *, own_user: bool) -> None:
@@ -185,7 +200,7 @@ def main(boot: Boot) -> None:
         clients = AcceptedClients(ClientCertificates.load(files, now=datetime.now(UTC)))
         fleet = boot.config.fleet
         sockets = [listen.socket, *([fleet.socket] if fleet else [])]
-        _confine([listening_folder(each) for each in sockets], own_user=boot.users)
+        _confine(listening_folders(sockets), own_user=boot.users)
         asyncio.run(_serve(boot, clients))
     except ChannelClosed:
         raise SystemExit(1) from None

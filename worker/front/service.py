@@ -1,4 +1,4 @@
-"""The four calls of `cji.worker.v1.CjiWorker`."""
+"""The calls of `cji.worker.v1.CjiWorker`."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final

@@ -85,7 +85,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, 
         scheduler = made.scheduler()
         address = scheduler.address()
         for name in ("n1", "n2"):
-            made.worker(address, name, pool.node(name), tasks=2)
+            made.worker(address, name, pool.node(name), tasks=2).address()  # once it has registered
         yield made, pool, scheduler
     pool.close()
 
@@ -139,9 +139,9 @@ def test_conductor_worker_and_scheduler_die_and_every_task_ends(
     with engine(tmp_path) as made:
         scheduler = made.scheduler()
         address = scheduler.address()
+        first = made.conductor(address, JOB, DIGEST)  # which waits for workers
         sockets = {name: pool.folder / f"{name}.sock" for name in ("n1", "n2")}
         workers = {name: made.worker(address, name, path, tasks=2) for name, path in sockets.items()}
-        first = made.conductor(address, JOB, DIGEST)
         until(lambda: pool.running[stage], "the stage runs")
         first.kill()
         second = made.conductor(address, JOB, DIGEST)
@@ -209,6 +209,47 @@ def test_a_certificate_gives_the_rights_of_its_role(running: tuple[Engine, Pool,
     printed = wait(made.start(json.dumps(attempts), code=INTRUDER))
     answered = json.loads(printed.splitlines()[-1])
     assert dict(zip(expected, answered, strict=True)) == expected
+
+
+MESSENGER = """
+import asyncio, contextlib, json, sys
+from pathlib import Path
+from distributed.comm.registry import get_backend
+from distributed.protocol import ToPickle
+from cji_engine.nodes import harden
+from cji_engine.roles import Role
+from cji_engine.tls import Files, MutualTls
+harden()
+class Code:
+    def __reduce__(self):
+        return exec, ("import os; open(f'ran-{os.getpid()}', 'w').close()",)
+async def send(address, listener, stem):
+    files = Files(ca=Path(stem).parent / "ca.pem", certificate=Path(stem + ".pem"), key=Path(stem + ".key"))
+    arguments = MutualTls(Role.WORKER, files).get_connection_args("client")
+    arguments["server_hostname"] = listener
+    connector = get_backend("tls").get_connector()
+    comm = await connector.connect(address.removeprefix("tls://"), deserialize=False, **arguments)
+    await comm.write({**comm.handshake_info(), "more": ToPickle(Code())})
+    with contextlib.suppress(OSError):
+        await comm.write({"op": "run_function", "reply": True})
+        while True:
+            await comm.read()  # until it is refused
+async def main():
+    await asyncio.gather(*(send(*one) for one in json.loads(sys.argv[1])))
+asyncio.run(main())
+"""
+
+
+def test_any_certificate_runs_code_in_the_first_message(running: tuple[Engine, Pool, EngineProcess]) -> None:
+    """What the documentation states: Dask unpickles it before a role can be checked."""
+    made, _, scheduler = running
+    made.files(Role.WORKER, "intruder")
+    stem = str(made.folder / f"{Role.WORKER}-intruder")
+    attacked = {Role.SCHEDULER: scheduler, Role.WORKER: made.processes[1]}
+    sent = [(process.address(), role.host, stem) for role, process in attacked.items()]
+    wait(made.start(json.dumps(sent), code=MESSENGER))
+    ran = [made.folder / f"ran-{process.process.pid}" for process in attacked.values()]
+    assert [path.exists() for path in ran] == [True, True]
 
 
 def test_nobody_but_a_scheduler_can_be_taken_for_one(running: tuple[Engine, Pool, EngineProcess]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.support.fleet_storage import Storage
 from worker.fleet.documents import DocumentError
 from worker.fleet.errors import BlobChangedError
+from worker.fleet.store import Blobs, Version
 from worker.fleet.tasks.published import MAX_ATTEMPTS, PublishedAttempt, attempts, publish
 from worker.fleet.tasks.shuffle_blob import ShuffleBlobWriter, read_table
 
@@ -35,6 +36,7 @@ def test_streams_come_back_whole_however_they_were_interleaved(storage: Storage,
         blobs.read_range(name, version, offset=table[at], length=table[at + 1] - table[at]) for at in range(streams)
     ]
     assert read == twin
+    writer.add(0, b"more")
     with pytest.raises(BlobChangedError):
         writer.commit()
 
@@ -68,6 +70,29 @@ def test_the_first_attempt_counts_and_a_forced_one_precedes(storage: Storage) ->
     for number in range(4, 4 + MAX_ATTEMPTS):
         publish(blobs, "task", attempt(number), again=True)
     assert len(attempts(blobs, "task")) == MAX_ATTEMPTS
+
+
+class LostAnswers:
+    """A container whose writes arrive, and whose repeated calls then find the blob changed."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self.version, self.read_range, self._blobs = blobs.version, blobs.read_range, blobs
+
+    def create(self, name: str, data: bytes) -> bool:
+        self._blobs.create(name, data)
+        return False
+
+    def replace(self, name: str, version: Version, data: bytes) -> bool:
+        self._blobs.replace(name, version, data)
+        return False
+
+
+def test_an_attempt_whose_answer_was_lost_is_listed_once(storage: Storage) -> None:
+    blobs = storage.blobs("shuffle")
+    lost: Any = LostAnswers(blobs)
+    for number in (1, 2):
+        assert publish(lost, "lost", attempt(number), again=True) == attempt(number)
+    assert attempts(blobs, "lost") == (attempt(2), attempt(1))
 
 
 def test_of_nodes_that_publish_at_the_same_time_none_is_lost(storage: Storage) -> None:

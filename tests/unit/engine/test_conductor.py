@@ -161,3 +161,24 @@ def test_a_new_conductor_asks_again_and_forces_nothing() -> None:
     seen.clear()
     asyncio.run(Conductor(job=JOB, cluster=Pretended(fault), sleep=no_time, again=True).run())
     assert seen.count(False) == 2  # to start and to finish
+
+
+@pytest.mark.parametrize("late", [0, 1, 3])
+def test_a_conductor_waits_for_the_first_node(late: int) -> None:
+    waited: list[tuple[int, int]] = []
+    cluster = Pretended(names=())
+
+    def waiting(seconds: int, most: int) -> None:
+        waited.append((seconds, most))
+        cluster.names = ("a", "b") if len(waited) == late else ()
+
+    cluster.names = () if late else ("a", "b")
+    conductor = Conductor(job=JOB, cluster=cluster, sleep=no_time, events=Events(waiting=waiting))
+    assert asyncio.run(conductor.cells(wait=3)) == 2
+    assert waited == [(second, 3) for second in range(late)]
+
+
+def test_a_conductor_does_not_wait_for_ever() -> None:
+    conductor = Conductor(job=JOB, cluster=Pretended(names=()), sleep=no_time)
+    with pytest.raises(ClusterLostError, match="no workers"):
+        asyncio.run(conductor.cells(wait=3))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from worker.errors import StartupError
-from worker.front.server import listening_folder
+from worker.front.server import listening_folder, listening_folders
 
 
 @pytest.fixture
@@ -43,3 +43,12 @@ def test_no_folder_is_refused(folder: Path) -> None:
     (folder / "file").touch(mode=0o600)
     with pytest.raises(StartupError, match="open to other users"):
         listening_folder(str(folder / "file" / "front.sock"))
+
+
+def test_x15_door_and_fleet_share_no_folder(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "fleet").mkdir(mode=0o700)
+    (tmp_path / "same").symlink_to(folder)
+    door, fleet, same = (str(tmp_path / name / "front.sock") for name in ("door", "fleet", "same"))
+    assert listening_folders([door, fleet]) == [str(folder), str(tmp_path / "fleet")]
+    with pytest.raises(StartupError, match="in one folder"):
+        listening_folders([door, same])

@@ -7,7 +7,7 @@ after the streams; an attempt that dies leaves blobs that nobody reads, which th
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from worker.errors import Reason, Refusal
 from worker.errors import Stage as Where
 from worker.fleet import names
 from worker.fleet.documents import DocumentError
+from worker.fleet.outputs import Outputs
 from worker.fleet.store import Blobs
 from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import TaskJob, with_plan
@@ -50,35 +51,27 @@ class Stores:
 class _Outputs:
     """Writes the output streams of an attempt."""
 
-    job: TaskJob
-    attempt: str
     streams: tuple[Stream, ...]
-    stores: Stores
+    parts: Outputs
     shuffle: ShuffleBlobWriter | None
-    parts: dict[int, int] = field(default_factory=dict)
-    """Blocks of each output part."""
-    written: int = 0
 
     def add(self, segment: pb.Segment) -> None:
-        """Keep or upload a segment. Raises StoreError; INTERNAL for one of a stream that the task does not have."""
+        """Keep or upload a segment.
+
+        Raises StoreError; INTERNAL for one of a stream that the task does not have, LIMIT_EXCEEDED for too many.
+        """
         if segment.part >= len(self.streams):
             raise Refusal(Reason.INTERNAL, stage=Where.COMPUTE)
         stream = self.streams[segment.part]
         if isinstance(stream, PartStream):
-            number = self.parts.get(stream.part, 0)
-            self.stores.results.stage(names.output(self.job.name, self.attempt, stream.part), number, segment.data)
-            self.parts[stream.part] = number + 1
-            self.written += len(segment.data)
+            self.parts.take(stream.part, segment.data)
         elif self.shuffle is not None:
             # shuffle streams come first, so the ordinal of a stream is its position in the blob
             self.shuffle.add(segment.part, segment.data)
 
-    def commit(self) -> None:
-        """Create the blobs. Raises StoreError."""
-        for part, blocks in self.parts.items():
-            self.stores.results.commit(names.output(self.job.name, self.attempt, part), blocks)
-        if self.shuffle is not None:
-            self.written += self.shuffle.commit()
+    def commit(self) -> int:
+        """Create the blobs; returns their bytes. Raises StoreError, LIMIT_EXCEEDED."""
+        return self.parts.commit() + (0 if self.shuffle is None else self.shuffle.commit())
 
 
 def run(
@@ -104,7 +97,7 @@ def run(
     edges = sum(not isinstance(one, PartStream) for one in streams)
     blob = names.streams(job.name, folder, stage.name, number, attempt)
     writer = ShuffleBlobWriter(stores.shuffle, blob, edges) if edges else None
-    outputs = _Outputs(job, attempt, streams, stores, writer)
+    outputs = _Outputs(streams, Outputs(stores.results, job=job.name, attempt=attempt), writer)
     opened = pb.OpenTask(
         header=job.submission.header,
         signature=job.submission.signature,
@@ -116,12 +109,12 @@ def run(
         streams=len(sources),
     )
     done = front.run_task(_messages(opened, sources), segment=outputs.add, progress=progress)
-    outputs.commit()
+    written = outputs.commit()
     ended = PublishedAttempt(
         attempt=attempt,
         statement_sha256=digest(done.statement),
         bytes_in=sum(one.length for one in sources),
-        bytes_out=outputs.written,
+        bytes_out=written,
         seconds=round(time.monotonic() - started, 3),
     )
     if stage.plans:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from worker.audit import claims_unverified
 from worker.compute.task_streams import PartStream
 from worker.errors import Reason, Refusal, RetryLater
 from worker.errors import Stage as Where
@@ -15,6 +16,7 @@ from worker.fleet.tasks.messages import RETRY_MS
 from worker.fleet.tasks.published import STATEMENT_BYTES, PublishedAttempt, read_long
 from worker.fleet.tasks.sources import published_attempts
 from worker.fleet.ticket import Ticket
+from worker.job.job_plan import JobPlan
 from worker.wire.v1 import worker_pb2 as pb
 
 Attempted = dict[tuple[str, int], tuple[PublishedAttempt, ...]]
@@ -28,23 +30,27 @@ def published_receipt(job: TaskJob, stores: Stores) -> Published | None:
         return None
 
 
-def run(job: TaskJob, *, name: str, front: FrontCall, stores: Stores, reading: Stores) -> tuple[Published, bool]:
+def run(
+    job: TaskJob, plan: JobPlan, *, name: str, front: FrontCall, stores: Stores, reading: Stores
+) -> tuple[Published, bool]:
     """Sign and publish the receipt as attempt `name`; returns the one that is published, and whether it is this one.
 
     Raises Refusal: INCOMPLETE if a task has not run. Raises StoreError, DocumentError.
     """
-    if job.plan is None:
-        raise RetryLater(Reason.INCOMPLETE, stage=Where.COMMIT, after_ms=RETRY_MS)
     attempted: Attempted = {
         (stage.name, number): published_attempts(job, stage, number, stores.shuffle)
         for stage in job.streams.in_parts.stages
         for number in range(job.streams.tasks[stage.name])
     }
-    front.publish_evidence(Ticket(job=job.name, header_sha384=job.header.sha384.hex()), stores.results)
+    ticket = Ticket(job=job.name, header_sha384=job.header.sha384.hex())
+    front.publish_evidence(ticket, stores.results)
     receipt = _signed(_messages(job, attempted, reading), front)
+    if not front.has_evidence(ticket, claims_unverified(receipt).maa_token_sha384, stores.results):
+        # nobody could verify it; its record has it superseded
+        raise RetryLater(Reason.NOT_READY, stage=Where.COMMIT, after_ms=RETRY_MS)
     sources = Sources(attempts=_sources(job, attempted))
     stores.results.create(names.sources(job.name, name), encode(sources))
-    stores.results.create(names.result_header(job.name, name), job.plan.result_header)
+    stores.results.create(names.result_header(job.name, name), plan.result_header)
     mine = Published(attempt=name, receipt=receipt)
     stores.results.create(names.receipt(job.name), encode(mine))
     published = published_receipt(job, stores)

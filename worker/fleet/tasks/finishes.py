@@ -4,24 +4,26 @@ import os
 import threading
 from collections.abc import Callable
 
-from worker.fleet.attempt import recover
+from worker.errors import Reason, RetryLater
+from worker.errors import Stage as Where
 from worker.fleet.documents import Published
-from worker.fleet.errors import StoreError
-from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
+from worker.fleet.front import Front
 from worker.fleet.records import Attempted, Records
+from worker.fleet.settle import settle
 from worker.fleet.store import Blobs
 from worker.fleet.tasks import finish
 from worker.fleet.tasks.attempt import ATTEMPT_BYTES, Stores
 from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import TaskJob
-from worker.log import log
+from worker.fleet.tasks.messages import RETRY_MS
 
 
 class Finishes:
     """`records` has each end from before its receipt can be signed until that is published or superseded."""
 
-    def __init__(self, front: Front, records: Records, *, results: Callable[[], Blobs]) -> None:
-        self._front, self._records, self._results = front, records, results
+    def __init__(self, front: Front, records: Records, *, running: Records, results: Callable[[], Blobs]) -> None:
+        """`running` are the records of the slots, which hold the jobs of this process."""
+        self._front, self._records, self._running, self._results = front, records, running, results
         self._one = threading.Lock()
 
     def finish(self, job: TaskJob, *, call: FrontCall, stores: Stores, reading: Stores) -> Published:
@@ -29,14 +31,19 @@ class Finishes:
         with self._one:
             if (published := finish.published_receipt(job, stores)) is not None:
                 return published
+            if job.plan is None:  # before there is a record: it may be no job in parts
+                raise RetryLater(Reason.INCOMPLETE, stage=Where.COMMIT, after_ms=RETRY_MS)
             self._settle(stores.results)
-            name = os.urandom(ATTEMPT_BYTES).hex()
-            attempted = Attempted(job=job.name, header_sha384=job.header.sha384.hex(), attempt=name)
-            self._records.begin(attempted)
-            published, mine = finish.run(job, name=name, front=call, stores=stores, reading=reading)
-            if mine:
-                self._records.end(job.name)
-            else:
+            with self._running.hold(job.name) as held:
+                if not held:
+                    raise RetryLater(Reason.ALREADY_EXISTS, stage=Where.COMMIT, after_ms=RETRY_MS)
+                name = os.urandom(ATTEMPT_BYTES).hex()
+                attempted = Attempted(job=job.name, header_sha384=job.header.sha384.hex(), attempt=name)
+                self._records.begin(attempted)
+                published, mine = finish.run(job, job.plan, name=name, front=call, stores=stores, reading=reading)
+                if mine:
+                    self._records.end(job.name)
+            if not mine:
                 self._settle(stores.results)
             return published
 
@@ -50,11 +57,4 @@ class Finishes:
                 results.close()
 
     def _settle(self, results: Blobs) -> None:
-        for attempted in list(self._records.unfinished()):
-            try:
-                found = recover(attempted, front=self._front, results=results)
-            except (StoreError, FrontAwayError, FrontRefusedError) as error:
-                log("recovery waits", job_id=attempted.job, error=type(error).__name__)
-            else:
-                log("recovered", job_id=attempted.job, what=found.name.lower() if found else "runs again")
-                self._records.end(attempted.job)
+        settle(self._records, running=self._running, front=self._front, results=results)

@@ -13,7 +13,7 @@ import grpc
 
 from worker.errors import REASONS, Reason, Refusal, RetryLater
 from worker.errors import Stage as Where
-from worker.fleet.attempt import publish_evidence
+from worker.fleet.attempt import has_evidence, publish_evidence
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
 from worker.fleet.store import Blobs
 from worker.fleet.ticket import Ticket
@@ -64,6 +64,13 @@ class FrontCall:
         """Put this worker's evidence for a job beside its results. Raises Refusal, StoreError."""
         try:
             publish_evidence(ticket, front=self._front, results=results)
+        except (FrontAwayError, FrontRefusedError) as error:
+            raise _refused(error) from None
+
+    def has_evidence(self, ticket: Ticket, token_sha384: str, results: Blobs) -> bool:
+        """Whether evidence with this token is there, after a renewal too. Raises Refusal, StoreError."""
+        try:
+            return has_evidence(ticket, token_sha384, front=self._front, results=results)
         except (FrontAwayError, FrontRefusedError) as error:
             raise _refused(error) from None
 

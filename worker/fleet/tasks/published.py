@@ -66,7 +66,7 @@ def publish(blobs: Blobs, name: str, new: PublishedAttempt, *, again: bool) -> P
     """
     while not blobs.create(name, _encoded((new,))):
         found, version = _read(blobs, name)
-        if not again or len(found) == MAX_ATTEMPTS:
+        if new in found or not again or len(found) == MAX_ATTEMPTS:  # in: the answer to its own write was lost
             return found[0]
         if blobs.replace(name, version, _encoded((new, *found))):
             break

@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from worker.fleet.tasks.messages import (
     progress_bytes,
     read_request,
 )
+from worker.log import log
 
 MAX_CONNECTIONS: Final = 64
 _REQUEST_SECONDS: Final = 5.0
@@ -40,7 +42,7 @@ class TaskServer:
     """Listens until `close`. `handler` is called by many threads."""
 
     def __init__(self, listener: socket.socket, handler: Handler, *, connections: int = MAX_CONNECTIONS) -> None:
-        self._handler = handler
+        self._handler, self._connections = handler, connections
         self._free = threading.BoundedSemaphore(connections)
         self._ended = threading.Event()
         self._listener = listener
@@ -51,11 +53,16 @@ class TaskServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Accept no more; connections that are open end with their tasks."""
+        """Accept no more; connections that are open end with their tasks, for which `join` waits."""
         self._ended.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def join(self, seconds: float) -> bool:
+        """After `close`, wait for all tasks, `seconds` at most; whether they have ended."""
+        until = time.monotonic() + seconds
+        return all(self._free.acquire(timeout=max(0.0, until - time.monotonic())) for _ in range(self._connections))
 
     def _accept(self) -> None:
         while not self._ended.is_set():
@@ -99,6 +106,9 @@ class TaskServer:
             return self._handler(request, progress, gone)
         except Refusal as refusal:
             return Refused.of(refusal)
+        except Exception as fault:  # noqa: BLE001 - its text may have anything, and its caller waits
+            log("fault", error=type(fault).__name__)
+            return Refused.of(Refusal(Reason.INTERNAL, stage=Where.COMPUTE))
 
 
 def _watch(connection: socket.socket, gone: threading.Event) -> None:

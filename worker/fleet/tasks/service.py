@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from worker.audit.fields import utc_hundredths
 from worker.compute.in_parts import Stage
 from worker.errors import Reason, Refusal, RetryLater
 from worker.errors import Stage as Where
@@ -147,7 +148,7 @@ def _done(job: TaskJob, stage: Stage, found: PublishedAttempt) -> Done:
 def _report(job: TaskJob, stage: Stage, found: PublishedAttempt, stores: Stores) -> None:
     """Show the submitter which stage has ended a task."""
     stages = job.streams.in_parts.stages
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = utc_hundredths(datetime.now(UTC))
     at = Progress(attempt=found.attempt, stage=stage.name, per_cent=100 * stages.index(stage) // len(stages), at=now)
     with contextlib.suppress(StoreError):  # of no consequence
         stores.results.write(names.progress(job.name), encode(at))

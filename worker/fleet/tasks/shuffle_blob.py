@@ -15,13 +15,12 @@ from typing import Final
 from worker.errors import Reason, Refusal
 from worker.errors import Stage as Where
 from worker.fleet.documents import DocumentError
-from worker.fleet.store import Blobs, Version
+from worker.fleet.store import MAX_BLOCKS, Blobs, Version
 
 HELD_BYTES: Final = 32 << 20
 """Most bytes that a writer keeps."""
 BLOCK_BYTES: Final = 4 << 20
 """A block of several streams ends after this."""
-MAX_BLOCKS: Final = 50_000  # Put Block List
 _ENTRY: Final = 8
 
 
@@ -60,8 +59,9 @@ class ShuffleBlobWriter:
         order += [self._stage(together)] if together else []
         table = _table(self._sizes)
         self._blobs.stage(self._name, 0, table)
-        self._blobs.commit_in_order(self._name, order)
-        return len(table) + sum(self._sizes)
+        size = len(table) + sum(self._sizes)
+        self._blobs.commit_in_order(self._name, order, size=size)
+        return size
 
     def _stage(self, data: bytearray) -> int:
         number, self._blocks = self._blocks, self._blocks + 1

@@ -1,0 +1,35 @@
+"""The start of the fleet process."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker.config_fleet import FleetSection
+from worker.errors import StartupError
+from worker.fleet.run import Fleet
+from worker.fleet.settings import Settings
+
+
+def fleet(state: Path) -> Fleet:
+    section = FleetSection(
+        blob_url="https://b.example", queue_url="https://q.example", state=str(state), tasks_socket=f"{state}/s"
+    )
+    credential: Any = None
+    return Fleet(Settings(fleet=section, cells=1), identity=lambda _: credential)
+
+
+def test_a_second_process_takes_nothing_from_the_first(tmp_path: Path) -> None:
+    fleet(tmp_path)
+    begun = tmp_path / "attempts" / f"{'0a' * 16}.new"
+    begun.touch()
+    socket = (tmp_path / "s").stat().st_ino
+    with pytest.raises(StartupError, match="Another process"):
+        fleet(tmp_path)
+    assert (tmp_path / "s").stat().st_ino == socket
+    assert begun.exists()
+
+
+def test_a_state_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="cannot be written"):
+        fleet(tmp_path / "none")

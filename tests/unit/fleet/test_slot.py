@@ -1,0 +1,94 @@
+"""A job that a slot works at is its own; a receipt that it leaves unpublished is settled later."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+from tests.support.fleet_fakes import (
+    JOB,
+    TICKET,
+    DeadlineError,
+    MemoryBlobs,
+    MemoryFront,
+    MemoryQueue,
+    memory_slot,
+    receipt_of,
+)
+from worker.fleet import names
+from worker.fleet.attempt import new_attempt
+from worker.fleet.errors import StoreAwayError
+from worker.fleet.metrics import Outcome
+from worker.fleet.records import Records
+from worker.fleet.settle import settle
+
+
+def test_a_second_ticket_waits_for_the_live_attempt(tmp_path: Path) -> None:
+    jobs, results, front, queue = MemoryBlobs(), MemoryBlobs(), MemoryFront(), MemoryQueue([TICKET.encode()] * 2)
+    records, outcomes = Records(tmp_path), Counter[Outcome]()
+    first, second = (memory_slot(front, jobs, results, queue, records, outcomes) for _ in range(2))
+
+    def signed() -> None:
+        assert second.step()
+        assert records.of(JOB) is not None
+
+    front.signed = signed
+    assert first.step()
+    assert front.superseded == []
+    assert results.exists(names.receipt(JOB))
+    assert queue.sent == [(TICKET.encode(), 60)]
+    assert outcomes == {"not_begun": 1, "published": 1}
+    assert records.of(JOB) is None
+
+
+def test_settling_leaves_a_live_attempt_alone(tmp_path: Path) -> None:
+    jobs, results, queue = MemoryBlobs(), MemoryBlobs(), MemoryQueue([TICKET.encode()])
+    records, outcomes = Records(tmp_path), Counter[Outcome]()
+    front: Any = MemoryFront()
+    front.signed = lambda: settle(records, running=records, front=front, results=results)  # type: ignore[arg-type]
+    assert memory_slot(front, jobs, results, queue, records, outcomes).step()
+    assert front.superseded == []
+    assert outcomes == {"published": 1}
+
+
+def test_an_attempt_that_ends_after_signing_is_settled(tmp_path: Path) -> None:
+    jobs, results, queue = MemoryBlobs(), MemoryBlobs(), MemoryQueue([TICKET.encode()])
+    records, outcomes = Records(tmp_path), Counter[Outcome]()
+    front: Any = MemoryFront()
+
+    def signed() -> None:
+        raise DeadlineError
+
+    front.signed = signed
+    assert memory_slot(front, jobs, results, queue, records, outcomes).step()
+    assert outcomes == {"failed": 1}
+    settle(records, running=records, front=front, results=results)  # type: ignore[arg-type]
+    assert front.superseded == [TICKET]
+    assert list(records.unfinished()) == []
+
+
+def test_what_cannot_be_settled_now_is_kept(tmp_path: Path) -> None:
+    records, results = Records(tmp_path), MemoryBlobs()
+    front: Any = MemoryFront()
+    records.begin(new_attempt(TICKET, "0a" * 16))
+    front.receipt = Mock(side_effect=StoreAwayError)
+    settle(records, running=records, front=front, results=results)  # type: ignore[arg-type]
+    assert records.of(JOB) is not None
+
+
+def test_a_record_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    (tmp_path / "attempts" / f"{JOB}.new").touch()
+    assert list(records.unfinished()) == []
+    assert [each.name for each in (tmp_path / "attempts").iterdir()] == [f"{JOB}.new"]
+    Records(tmp_path)
+    assert list((tmp_path / "attempts").iterdir()) == []
+
+
+def test_a_receipt_of_another_header_blocks_no_start(tmp_path: Path) -> None:
+    records, results = Records(tmp_path), MemoryBlobs()
+    front: Any = MemoryFront(receipts={JOB: receipt_of(header_sha384="0f" * 48)})
+    records.begin(new_attempt(TICKET, "0a" * 16))
+    settle(records, running=records, front=front, results=results)  # type: ignore[arg-type]
+    assert list(records.unfinished()) == []
+    assert front.superseded == []
