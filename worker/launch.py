@@ -25,7 +25,7 @@ class _WithoutPandas:
     """A finder of modules: there is no pandas. pyarrow imports it where it is installed, which takes half a second."""
 
     @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
+    def find_spec(name: str, *_: object) -> None:
         """Refuse pandas with ModuleNotFoundError, leave all else to the next finder. Source: PEP 451."""
         if name == "pandas":
             raise ModuleNotFoundError("no process of the worker imports pandas", name=name)
