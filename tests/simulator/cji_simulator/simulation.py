@@ -34,7 +34,7 @@ from cji_simulator.faults import Event, Fault, Kind, Service
 from cji_simulator.hcl import Tee
 from cji_simulator.intel import Publication
 from cji_simulator.reference import reference_values
-from cji_simulator.server import ENDPOINTS, Endpoints
+from cji_simulator.server import ENDPOINTS, USER_DATA, Endpoints
 
 __all__ = ["Cmk", "Simulation", "SimulationError"]
 
@@ -290,6 +290,15 @@ class Simulation:
     def clear_faults(self) -> None:
         """Let everything work again."""
         self._control("DELETE", "/faults")
+
+    def set_user_data(self, data: bytes) -> None:
+        """Replace the VM's user data, as anybody with a right to the VM in Azure can."""
+        (self.state / USER_DATA).write_bytes(data)
+
+    def create_signing_key(self, name: str, *, curve: str = "P-384") -> str:
+        """Create an EC key of the Managed HSM that signs and is never exported; return its id with the version."""
+        body = {"kty": "EC-HSM", "crv": curve, "key_ops": ["sign", "verify"]}
+        return str(self._vault("POST", f"/keys/{name}/create", body, hsm=True)["key"]["kid"])
 
     def rotate_signing_keys(self) -> None:
         """Replace the attestation service's signing keys."""
