@@ -65,7 +65,7 @@ class VaultSigner:
 def _public(key: Any) -> ec.EllipticCurvePublicKey:
     x, y = (int.from_bytes(bytes(value or b""), "big") for value in (key.x, key.y))
     try:
-        if str(key.crv) != "P-384" or max(x, y).bit_length() > 8 * SCALAR_BYTES:
+        if key.crv != "P-384" or max(x, y).bit_length() > 8 * SCALAR_BYTES:
             raise ValueError
         return ec.EllipticCurvePublicNumbers(x, y, ec.SECP384R1()).public_key()
     except ValueError as error:

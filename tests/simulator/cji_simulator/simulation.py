@@ -300,6 +300,10 @@ class Simulation:
         body = {"kty": "EC-HSM", "crv": curve, "key_ops": ["sign", "verify"]}
         return str(self._vault("POST", f"/keys/{name}/create", body, hsm=True)["key"]["kid"])
 
+    def operator_token(self, audience: str) -> str:
+        """Return a token of an operator for the vault or HSM with this audience."""
+        return str(self._control("POST", f"/operator-token?resource={audience}")["token"])
+
     def rotate_signing_keys(self) -> None:
         """Replace the attestation service's signing keys."""
         self._happen(Event.ROTATE_SIGNING_KEYS)
@@ -343,7 +347,7 @@ class Simulation:
     def _vault(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, hsm: bool = False) -> Any:
         base = self.endpoints.hsm_url if hsm else self.vault_url
         audience = endpoint(base, self.trust.vault_hosts, resource=self.trust.vault_resource, check="vault").resource
-        token = self._control("POST", f"/operator-token?resource={audience}")["token"]
+        token = self.operator_token(audience)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         url = f"{base}{path}?api-version={_API_VERSION}"
         data = None if body is None else json.dumps(body).encode()
