@@ -100,7 +100,7 @@ def _whole(blobs: Blobs, name: str) -> bytes:
     except StoreError as error:
         raise BundleRefused(
             "Blob Storage did not return the bundle",
-            "Give the machine's identity the role Storage Blob Data Reader on the container; check its private endpoint.",
+            "Give its identity the role Storage Blob Data Reader on the container; check the private endpoint.",
             status=4,
         ) from error
 

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from worker.config import ListenSection
-from worker.door.est import TOTAL_SECONDS, Current, EnrollmentRefused, new_key, obtain
+from worker.door.est import RETRY, TOTAL_SECONDS, Current, EnrollmentRefused, new_key, obtain
 from worker.door.files import check_server_files
 from worker.errors import StartupError
 
@@ -58,14 +58,15 @@ def enroll(
     if current is not None and not force and now() < _renewal(current.certificate):
         return Enrolled(until=current.certificate.not_valid_after_utc, renewed=False)
     key = new_key()
-    ways = [current, None] if current is not None else [None]
-    for number, way in enumerate(ways, 1):
+    refusals = list[EnrollmentRefused]()
+    for way in (current, None) if current is not None else (None,):
         try:
             chain = obtain(section, key, current=way, token=token, now=now, total_seconds=total_seconds)
             break
-        except EnrollmentRefused:
-            if number == len(ways):
-                raise
+        except EnrollmentRefused as error:
+            refusals.append(error)
+    else:
+        raise next((each for each in refusals if each.status == RETRY), refusals[-1])
     _write(private, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     _write(certificate, b"".join(one.public_bytes(Encoding.PEM) for one in chain))
     return Enrolled(until=check_server_files(listen, now=now()), renewed=True)

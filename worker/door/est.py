@@ -33,6 +33,8 @@ from worker.errors import StartupError
 from worker.https import bounded_session
 
 TOTAL_SECONDS: Final = 300.0
+RETRY: Final = 4
+"""Exit status of a request that may succeed later."""
 _MAX_ANSWER: Final = 256 << 10
 _MAX_CERTIFICATES: Final = 64
 _LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
@@ -42,7 +44,7 @@ _CN_LENGTH: Final = 64
 
 
 class EnrollmentRefused(StartupError):  # noqa: N818 - the domain's word, as in StartupError's base
-    """No certificate was obtained. `status` is 4 if the same request may succeed later."""
+    """No certificate was obtained. `status` is RETRY if the same request may succeed later."""
 
     def __init__(self, what: str, remedy: str, *, status: int = 1) -> None:
         super().__init__(what, remedy)
@@ -137,7 +139,7 @@ def _exchange(
             raise EnrollmentRefused(
                 "The EST service does not answer, or its certificate does not lead to enrollment.roots",
                 "Check its address, roots and the outbound rules; then try again.",
-                status=4,
+                status=RETRY,
             ) from error
         if reply.status_code != HTTPStatus.ACCEPTED:
             break
@@ -146,7 +148,7 @@ def _exchange(
             raise EnrollmentRefused(
                 "The EST service has not issued the certificate yet",
                 "Approve the request there; then try again.",
-                status=4,
+                status=RETRY,
             )
         time.sleep(pause)
     return _body(reply)
@@ -164,7 +166,7 @@ def _body(reply: requests.Response) -> bytes:
         raise EnrollmentRefused(
             f"The EST service answered HTTP {reply.status_code}, with {kind or 'nothing'!a}",
             "Compare enrollment.url with the service, and the names with what it may issue.",
-            status=4 if later else 1,
+            status=RETRY if later else 1,
         )
     return bytes(reply.content)
 

@@ -1,4 +1,4 @@
-"""Configuration bundles that evidence shows: exactly what was measured, once, before the worker, and what was pinned."""
+"""Configuration bundles that evidence shows: measured once, before the worker, and pinned."""
 
 from typing import Any
 

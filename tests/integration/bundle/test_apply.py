@@ -259,7 +259,8 @@ def test_a_bundle_in_a_blob(vm: Simulation, storage: Azurite) -> None:
     [
         b"#cloud-config", b"{}", b"[]", pointer(version=2), pointer(account="evil.example/"), pointer(account="UPPER"),
         pointer(container="a/b"), pointer(blob="../x"), pointer(blob="a//b"), pointer(blob="/a"), pointer(blob=None),
-        pointer(url="https://evil.example"), pointer(sha384="ab" * 48), pointer(client_id="x"), pointer(cloud="elsewhere"),
+        pointer(url="https://evil.example"), pointer(sha384="ab" * 48), pointer(client_id="x"),
+        pointer(cloud="elsewhere"),
         pointer()[:-1] + b',"blob":"other"}', b"\xff" * 10,
     ],
 )  # fmt: skip

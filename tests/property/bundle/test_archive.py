@@ -136,7 +136,8 @@ def test_another_form_is_refused(wrong: bytes, reason: str) -> None:
     [
         "", "/etc/passwd", "../worker.toml", "tls/../worker.toml", "tls/server.key", "tls//server.pem", "worker.toml/",
         "WORKER.TOML", "worker.toml\n", "door.conf", "bundle.json", "tables/other.toml", "reference/.hidden.pem",
-        "reference/a/b.pem", "reference/x.key", "receipt-keys/x.pem", "tls/-roots.pem", "tls/roots.pem", "tls/x-roots.pem\0",
+        "reference/a/b.pem", "reference/x.key", "receipt-keys/x.pem", "tls/-roots.pem", "tls/roots.pem",
+        "tls/x-roots.pem\0",
         "systemd/x.conf", "reference/\u212a.pem",
     ],
 )  # fmt: skip
