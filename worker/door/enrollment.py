@@ -67,8 +67,8 @@ def enroll(
             refusals.append(error)
     else:
         raise next((each for each in refusals if each.status == RETRY), refusals[-1])
-    _write(private, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    _write(certificate, b"".join(one.public_bytes(Encoding.PEM) for one in chain))
+    _write(private, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
+    _write(certificate, b"".join(one.public_bytes(Encoding.PEM) for one in chain), mode=0o644)
     return Enrolled(until=check_server_files(listen, now=now()), renewed=True)
 
 
@@ -90,14 +90,15 @@ def _renewal(certificate: x509.Certificate) -> datetime:
     return begin + (until - begin) * _RENEW_AT
 
 
-def _write(path: Path, data: bytes) -> None:
-    """In the place of the old file, for this user alone."""
+def _write(path: Path, data: bytes, *, mode: int) -> None:
+    """In the place of the old file."""
     new = path.with_name(f"{path.name}.new")
     try:
         with contextlib.suppress(FileNotFoundError):
             new.unlink()
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(data)
+            os.fchmod(file.fileno(), mode)
         os.replace(new, path)
     except OSError as error:
         raise EnrollmentRefused(

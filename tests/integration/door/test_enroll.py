@@ -4,6 +4,7 @@ import json
 import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def test_a_new_machine_gets_a_certificate_for_its_own_key(service: EstService, t
     names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert tuple(names.get_values_for_type(x509.DNSName)) == NAMES
     assert service.requests == [("simpleenroll", "token"), ("cacerts", "")]
-    assert stat.S_IMODE((tmp_path / "server.key").stat().st_mode) == 0o600
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("server.key", "server.pem")]
+    assert modes == [0o600, 0o644]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["roots.pem", "server.key", "server.pem"]
 
 
@@ -171,7 +173,7 @@ def test_an_answer_that_takes_its_time_is_waited_for(service: EstService, tmp_pa
 
 def test_an_unknown_machine_is_refused(service: EstService, tmp_path: Path) -> None:
     for token in (lambda: "another", None):
-        found = refused(lambda token=token: enroll(listen(service, tmp_path), token=token))
+        found = refused(partial(enroll, listen(service, tmp_path), token=token))
         assert "does not accept this machine" in found.what
     assert not (tmp_path / "server.key").exists()
 

@@ -176,7 +176,7 @@ class _EstHandler(http.server.BaseHTTPRequestHandler):
         self._certificates([self.service.issue(request)])
 
     def _caller(self) -> str:
-        certificate = self.connection.getpeercert(binary_form=True)  # type: ignore[attr-defined]  # a TLS socket
+        certificate = self.connection.getpeercert(binary_form=True)
         if certificate is not None and self.service.certifies(certificate):
             return "certificate"
         return "token" if self.headers.get("Authorization") == f"Bearer {self.service.token}" else ""

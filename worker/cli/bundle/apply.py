@@ -1,13 +1,14 @@
 """`cji bundle apply`: on the machine, at its start: fetch, verify, measure, write."""
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import click
 
-from attestation import Trust
+from attestation import AttestationError, Trust
 from worker.bundle.apply import FOLDER, STATE, Applied, least_serial
 from worker.bundle.apply import apply as apply_bundle
 from worker.bundle.archive import Bundle, read
@@ -19,6 +20,8 @@ from worker.cli.bundle.common import bundle_at, refusals, summary
 from worker.cli.common import FILE, trust_named
 from worker.cli.evidence_options import CLOUD
 
+_AWAY: Final = 4
+_PAUSE_S: Final = 5.0
 _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
 
@@ -27,6 +30,9 @@ _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 @click.option("--keys", type=_FOLDER, default=KEYS_FOLDER, show_default=True, help="Folder of the accepted keys.")
 @click.option("--folder", type=_FOLDER, default=FOLDER, show_default=True, help="Where the files go; in memory.")
 @click.option("--state", type=_FOLDER, default=STATE, show_default=True, help="Keeps the last serial number.")
+@click.option(
+    "--wait", type=click.IntRange(0, 3600), default=0, help="Seconds to try again in while a service is away."
+)
 @CLOUD
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
@@ -38,6 +44,7 @@ def apply(
     keys: Path,
     folder: Path,
     state: Path,
+    wait: int,
     cloud: str,
     as_json: bool,
 ) -> None:
@@ -53,7 +60,7 @@ def apply(
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     clouds: dict[str, Trust] = context.find_root().obj
     accepted = accepted_in(keys)
-    found = _found(from_file, trust_named(context, cloud), clouds)
+    found = _found(from_file, trust_named(context, cloud), clouds, until=time.monotonic() + wait)
     bundle = read(found.data)
     signers = verify(bundle, accepted, now=datetime.now(UTC), least_serial=least_serial(state, bundle.manifest.pool))
     contents = check_contents(bundle.files, clouds=list(clouds))
@@ -75,12 +82,19 @@ def apply(
     _report(bundle, applied, signers, as_json=as_json)
 
 
-def _found(from_file: Path | None, trust: Trust, clouds: dict[str, Trust]) -> Fetched:
+def _found(from_file: Path | None, trust: Trust, clouds: dict[str, Trust], *, until: float) -> Fetched:
     from worker.azure_client import managed_identity  # noqa: PLC0415 - not for a file at hand
 
     if from_file is not None:
         return Fetched(bundle_at(from_file).to_bytes(), in_user_data=False)
-    return fetch(trust, clouds, identity=managed_identity)
+    while True:
+        try:
+            return fetch(trust, clouds, identity=managed_identity)
+        except (BundleRefused, AttestationError) as error:
+            final = isinstance(error, BundleRefused) and error.status != _AWAY
+            if final or time.monotonic() + _PAUSE_S > until:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 def _report(bundle: Bundle, applied: Applied, signers: tuple[str, ...], *, as_json: bool) -> None:
