@@ -31,7 +31,7 @@ from worker.bundle.errors import BundleRefused
 from worker.bundle.names import DOOR, DOOR_ACCESS, MANIFEST, PUBLIC, Access, access_of
 
 FOLDER: Final = Path("/run/cji/config")
-"""What the image's /etc/cji leads to."""
+"""Target of the link /etc/cji in the image."""
 STATE: Final = Path("/var/lib/cji-bundle")
 _STATE_FILE: Final = "applied.json"
 _MAX_STATE: Final = 4096
@@ -47,7 +47,7 @@ class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What became of a bundle."""
+    """The outcome for a bundle."""
 
     folder: Path
     files: int

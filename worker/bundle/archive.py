@@ -60,7 +60,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a bundle is for, and what is in it. Dates are UTC."""
+    """Purpose and files of a bundle. Dates are UTC."""
 
     version: Literal[1] = 1
     pool: Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -97,7 +97,7 @@ class Bundle:
 
     @property
     def message(self) -> bytes:
-        """What its signatures are over."""
+        """The bytes that are signed."""
         return _SIGNED + self.sha384
 
     @property
@@ -201,7 +201,7 @@ def _manifest(raw: bytes) -> Manifest:
 
 def _refuse_names(names: Iterable[str]) -> None:
     if others := [name for name in names if access_of(name) is None]:
-        raise BundleRefused(f"{others[0]!a} is no file of a bundle", f"A bundle can have these alone: {LISTED}.")
+        raise BundleRefused(f"{others[0]!a} is not a file of a bundle", f"A bundle can have these alone: {LISTED}.")
 
 
 def _files(manifest: Manifest, data: bytes, at: int) -> dict[str, bytes]:

@@ -36,7 +36,7 @@ _ABSENT: Final = "Put the file into the folder of the bundle, or correct its pat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a bundle configures. `notes` are for whoever makes it, and refuse nothing."""
+    """The configuration in a bundle. `notes` are for whoever makes it, and refuse nothing."""
 
     config: Config
     notes: tuple[str, ...]

@@ -56,5 +56,5 @@ LISTED: Final = (
 
 
 def access_of(name: str) -> Access | None:
-    """Who may read the file with this name; None for a name that no bundle can have."""
+    """The readers of the file with this name; None for a name that no bundle can have."""
     return next((access for pattern, access in _ALLOWED if re.fullmatch(pattern, name, re.ASCII)), None)

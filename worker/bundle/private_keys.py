@@ -24,7 +24,7 @@ _PKCS12_HEAD: Final = re.compile(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...|\x80
 
 
 def private_key_in(data: bytes) -> str | None:
-    """What the secret in these bytes is, in words with an article; None if there is none."""
+    """The kind of secret in these bytes, in words with an article; None if there is none."""
     for kind, found in _FORMS:
         if found(data):
             return kind

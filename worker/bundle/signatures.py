@@ -1,4 +1,4 @@
-"""What makes a bundle trustworthy: signatures of accepted keys, its dates, and a serial number that never goes back.
+"""The reasons to trust a bundle: signatures of accepted keys, its dates, and a serial number that never goes back.
 
 The accepted keys are in a folder of the measured image, `/usr/share/cji/bundle-keys`: public keys of P-384 in PEM, each
 in a file `*.pem`. Two more files are optional, a decimal number in each: `signatures`, how many of the keys must have
@@ -27,7 +27,7 @@ _FORM: Final = "Use public keys of P-384 in PEM, as `cji bundle key` prints them
 
 
 class Signer(Protocol):
-    """Who signs: a key in a file, or one that never leaves a vault."""
+    """A key that signs: in a file, or one that never leaves a vault."""
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """The public half, P-384."""
@@ -53,7 +53,7 @@ class FileSigner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What a machine accepts: keys by their thumbprints, the signatures that it needs, the least serial number."""
+    """The demands of a machine: keys by their thumbprints, the signatures that it needs, the least serial number."""
 
     keys: Mapping[bytes, ec.EllipticCurvePublicKey]
     signatures: int = 1
@@ -61,7 +61,7 @@ class Accepted:
 
 
 def accepted_in(folder: Path) -> Accepted:
-    """What the files of a folder state. Raises BundleRefused, for a folder without a key as well."""
+    """The demands that the files of a folder state. Raises BundleRefused, for a folder without a key as well."""
     try:
         paths = sorted(folder.glob("*.pem"))
         if not paths or len(paths) > MAX_KEYS:

@@ -26,7 +26,7 @@ _ROLE: Final = (
 
 
 def own_sign_in() -> TokenCredential:
-    """Whoever is signed in to the Azure CLI here."""
+    """The sign-in of the Azure CLI on this machine."""
     return AzureCliCredential(process_timeout=30)
 
 

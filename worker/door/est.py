@@ -179,12 +179,12 @@ def read_certificates(body: bytes) -> list[x509.Certificate]:
     """The certificates of a base64 "certs-only" message (§4.1.3, §4.2.3). ValueError for anything else."""
     try:
         found = pkcs7.load_der_pkcs7_certificates(base64.b64decode(b"".join(body.split()), validate=True))
-    except UnsupportedAlgorithm as error:
+        for one in found:
+            one.public_key()
+    except (UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise ValueError("not a list of certificates") from error
     if not 0 < len(found) <= _MAX_CERTIFICATES:
         raise ValueError("no certificate, or too many")
-    for one in found:
-        one.public_key()
     return found
 
 

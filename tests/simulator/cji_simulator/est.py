@@ -34,7 +34,7 @@ _HOST: Final = "127.0.0.1"
 
 
 class Fault(enum.StrEnum):
-    """What a service does wrong, or does not do yet."""
+    """A mistake of the service, or a delay."""
 
     PENDING = "the first answer is 202"
     NEVER = "every answer is 202"
@@ -44,7 +44,7 @@ class Fault(enum.StrEnum):
     MORE_NAMES = "certifies one name more"
     CLIENT = "certifies a client"
     EXPIRED = "certifies until yesterday"
-    OTHER_AUTHORITY = "certifies under an authority that nobody knows"
+    OTHER_AUTHORITY = "certifies under an unknown authority"
     NO_RENEWAL = "refuses to renew"
     NOISE = "answers with noise"
     HUGE = "answers without end"

@@ -89,8 +89,8 @@ def test_the_public_half_is_what_the_image_has(desk: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("notes.txt", b"x", "'notes.txt' is no file of a bundle"),
-        ("tls/server.key", b"x", "'tls/server.key' is no file of a bundle"),
+        ("notes.txt", b"x", "'notes.txt' is not a file of a bundle"),
+        ("tls/server.key", b"x", "'tls/server.key' is not a file of a bundle"),
         ("reference/key.pem", b"-----BEGIN PRIVATE KEY-----", "reference/key.pem contains a private key (PEM)"),
         ("worker.toml", b"x = 1", "worker.toml is not valid"),
         ("policy.toml", b"x = 1", "policy_file"),
@@ -106,7 +106,7 @@ def test_a_folder_that_cannot_be_a_bundle(desk: Path, name: str, data: bytes, re
 def test_a_link_is_not_followed(desk: Path) -> None:
     (desk / "config" / "tls" / "server.pem").symlink_to("/etc/passwd")
     done = cji("make", desk / "config", "--serial", 8, "-o", desk / "pool.bundle")
-    assert (done.exit_code, "is no file of a bundle" in done.output) == (2, True)
+    assert (done.exit_code, "is not a file of a bundle" in done.output) == (2, True)
 
 
 def test_one_key_signs(desk: Path, unsigned: Path) -> None:

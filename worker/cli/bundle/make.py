@@ -29,7 +29,7 @@ _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.IntRange(1, MAX_LIFETIME.days),
     default=90,
     show_default=True,
-    help="Machines take it for so long.",
+    help="Days in which machines take it.",
 )
 @click.option(
     "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The bundle to write."
@@ -77,7 +77,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
             if stat.S_ISDIR(mode):
                 continue
             if not stat.S_ISREG(mode) or access_of(name) is None:
-                raise BundleRefused(f"{name!a} is no file of a bundle", f"A bundle can have these alone: {LISTED}.")
+                raise BundleRefused(f"{name!a} is not a file of a bundle", f"A bundle can have these alone: {LISTED}.")
             with path.open("rb") as file:
                 files[name] = file.read(left + 1)
             left -= len(files[name])
