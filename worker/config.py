@@ -11,7 +11,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from worker.config_fleet import ClientId, FleetSection, LedgerSection
+from worker.config_fleet import FleetSection, LedgerSection
+from worker.config_listen import ListenSection
 from worker.errors import StartupError
 
 DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
@@ -50,50 +51,6 @@ class ReferencesSection(_Section, frozen=True, kw_only=True):
     """Secret memory of each in MiB; a record needs up to half a KiB."""
     retain_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
     """Maximum retention, in seconds."""
-
-
-class EnrollmentSection(_Section, frozen=True, kw_only=True):
-    """How `cji door enroll` obtains the server's certificate for a key that this machine makes: EST, RFC 7030."""
-
-    url: Annotated[
-        str, Meta(pattern=r"^https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?/[.]well-known/est(/[A-Za-z0-9._-]{1,64})?\Z")
-    ]
-    """Of the EST service, with the label of the authority if it has several."""
-    roots: NonEmpty
-    """PEM certificates of the roots that both the EST service and the issued certificate must lead to."""
-    names: Annotated[
-        tuple[
-            Annotated[str, Meta(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]{2,63}\Z", max_length=253)], ...
-        ],
-        Meta(min_length=1, max_length=16),
-    ]
-    """DNS names of the certificate, as submitters call the pool."""
-    audience: NonEmpty | None = None
-    """Audience of the managed identity's token, by which the EST service knows the machine. Without it none is sent."""
-    client_id: ClientId | None = None
-    """Client id of the user-assigned identity, if the machine has several."""
-
-    def __post_init__(self) -> None:
-        if len(set(self.names)) != len(self.names):
-            raise ValueError("names has one twice")
-
-
-class ListenSection(_Section, frozen=True, kw_only=True):
-    """The TLS door, and the socket behind it."""
-
-    host: NonEmpty = "0.0.0.0"  # noqa: S104 - a server on the operator's private network
-    port: Annotated[int, Meta(ge=1, le=65535)] = 8443
-    socket: Annotated[str, Meta(min_length=1, max_length=100)] = "/run/cji-door/front.sock"
-    """Unix socket of the front, in a folder that only the door's group may enter."""
-    certificate: NonEmpty
-    private_key: NonEmpty
-    """Of the server, PEM; the door alone reads both."""
-    client_roots: NonEmpty
-    """PEM certificates of the authorities that issue the submitters' client certificates, each by itself."""
-    client_crl: NonEmpty | None = None
-    """PEM revocation lists, one of each authority in `client_roots`. Without them no certificate can be revoked."""
-    enrollment: EnrollmentSection | None = None
-    """Without this section, somebody else puts certificate and key where they are named."""
 
 
 class LimitsSection(_Section, frozen=True, kw_only=True):
@@ -259,23 +216,13 @@ def load(path: Path) -> Config:
     def absolute(name: str) -> str:
         return str(folder / name)
 
-    enrollment = config.listen.enrollment
-    listen = msgspec.structs.replace(
-        config.listen,
-        certificate=absolute(config.listen.certificate),
-        private_key=absolute(config.listen.private_key),
-        client_roots=absolute(config.listen.client_roots),
-        client_crl=None if config.listen.client_crl is None else absolute(config.listen.client_crl),
-        socket=absolute(config.listen.socket),
-        enrollment=enrollment and msgspec.structs.replace(enrollment, roots=absolute(enrollment.roots)),
-    )
     issuers, delivery, review = config.attestation.ak_issuers, config.audit_delivery, config.review
     attestation = msgspec.structs.replace(
         config.attestation, ak_issuers=None if issuers is None else absolute(issuers), reference_values=values
     )
     return msgspec.structs.replace(
         config,
-        listen=listen,
+        listen=config.listen.below(folder),
         attestation=attestation,
         fleet=None if config.fleet is None else config.fleet.below(folder),
         ledger=None if config.ledger is None else config.ledger.below(folder),

@@ -9,7 +9,7 @@ import click
 from worker.cli.common import FILE, Failure, configuration, explained
 from worker.cli.door_checks import check_files, check_module
 from worker.cli.findings import NotOk
-from worker.config import EnrollmentSection
+from worker.config_listen import EnrollmentSection
 from worker.door.config import door_config, socket_unit
 from worker.door.program import installed
 from worker.errors import StartupError

@@ -15,7 +15,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from worker.config import ListenSection
+from worker.config_listen import ListenSection
 from worker.door.est import RETRY, TOTAL_SECONDS, Current, EnrollmentRefused, new_key, obtain
 from worker.door.files import check_server_files
 from worker.errors import StartupError

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from worker.config import EnrollmentSection
+from worker.config_listen import EnrollmentSection
 from worker.errors import StartupError
 from worker.https import bounded_session
 

@@ -104,7 +104,7 @@ def shown(vm: Simulation) -> AppliedBundle | None:
 # ------------------------------------------------------------------ measure and write
 
 
-def test_a_bundle_is_measured_and_its_files_appear_with_their_readers(vm: Simulation, run: Path) -> None:
+def test_a_bundle_is_measured_and_its_files_have_readers(vm: Simulation, run: Path) -> None:
     assert shown(vm) is None
     bundle = of(vm)
     assert applied(vm, run, bundle)
@@ -132,7 +132,7 @@ def test_a_bundle_is_measured_and_its_files_appear_with_their_readers(vm: Simula
     assert shown(vm) == AppliedBundle(7, bundle.sha384)
 
 
-def test_again_in_the_same_boot_changes_nothing_and_another_is_refused(vm: Simulation, run: Path) -> None:
+def test_again_changes_nothing_and_another_is_refused(vm: Simulation, run: Path) -> None:
     bundle = of(vm)
     assert applied(vm, run, bundle)
     assert not applied(vm, run, bundle)
@@ -171,7 +171,7 @@ def test_of_many_at_once_one_bundle_is_measured(vm: Simulation) -> None:
     assert shown(vm) is not None
 
 
-def test_a_log_that_was_left_between_a_measurement_and_its_record(vm: Simulation, run: Path) -> None:
+def test_a_log_left_between_measurement_and_record(vm: Simulation, run: Path) -> None:
     log = Path(vm.trust.userspace_log)
     log.chmod(log.stat().st_mode | stat.S_ISVTX)
     try:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from attestation import AZURE_US
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.cli import build
-from worker.config import EnrollmentSection, ListenSection
+from worker.config_listen import EnrollmentSection, ListenSection
 from worker.door.enrollment import Enrolled, enroll
 from worker.door.est import EnrollmentRefused
 
@@ -91,7 +91,7 @@ def test_a_certificate_in_force_is_left_alone(service: EstService, tmp_path: Pat
     assert installed(tmp_path)[0] == before[0]
 
 
-def test_a_certificate_is_renewed_in_its_last_third_with_a_new_key(service: EstService, tmp_path: Path) -> None:
+def test_the_last_third_of_a_certificate_brings_a_new_key(service: EstService, tmp_path: Path) -> None:
     section = listen(service, tmp_path)
     enrolled(service, section)
     (old, *_), old_key = installed(tmp_path)

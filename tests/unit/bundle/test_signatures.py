@@ -39,7 +39,7 @@ def test_a_signed_bundle_is_accepted_and_names_its_signers() -> None:
     assert set(signers) == {key_id(key.public_key()) for key in (KEY, OTHER)}
 
 
-def test_a_second_signature_of_one_key_takes_the_place_of_the_first() -> None:
+def test_a_second_signature_of_one_key_replaces_the_first() -> None:
     again = sign(made(), FileSigner(KEY))
     assert len(again.signatures) == 1
     assert "1 of 2" in refused(lambda: verify(again, accepted(KEY, OTHER, signatures=2), now=NOW))
