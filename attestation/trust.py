@@ -53,6 +53,11 @@ US_REGIONS: Final = {
 }
 USGOV_REGIONS: Final = {"usgovvirginia": "ugv", "usgovarizona": "uga", "usgovtexas": "uga"}
 
+# Blob Storage of an account in each cloud (learn.microsoft.com, "Storage account overview", "Standard endpoints", and
+# "Compare Azure Government and global Azure").
+BLOB: Final = "https://{account}.blob.core.windows.net"
+BLOB_USGOV: Final = "https://{account}.blob.core.usgovcloudapi.net"
+
 FIRMWARE_LOG: Final = "/sys/kernel/security/tpm0/binary_bios_measurements"
 USERSPACE_LOG: Final = "/run/log/systemd/tpm2-measure.log"
 
@@ -80,6 +85,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tcti: str  # TPM command transmission interface
     firmware_log: str = FIRMWARE_LOG  # path of the event log that the kernel keeps for this TPM
     userspace_log: str = USERSPACE_LOG  # path of systemd's
+    blob: str = BLOB  # address of Blob Storage, with {account} where the name of the account stands
     entra: str = ENTRA  # base URL of the authority that issues access tokens to submitters, and of its key sets
 
 
@@ -114,6 +120,7 @@ AZURE_USGOV: Final = Trust(
     intel_roots=(INTEL_SGX_ROOT,),
     imds=_IMDS,
     tcti=_TCTI,
+    blob=BLOB_USGOV,
     entra=ENTRA_USGOV,
 )
 PRODUCTION: Final = (AZURE_US, AZURE_USGOV)

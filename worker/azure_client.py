@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from azure.core.credentials import AccessToken, TokenCredential
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ManagedIdentityCredential
 
@@ -45,6 +45,17 @@ def managed_identity(client_id: str | None) -> TokenCredential:
         client_id=client_id, retry_total=0, retry_status=0, use_env_settings=False,
         connection_timeout=CONNECT_SECONDS, read_timeout=CONNECT_SECONDS,
     )  # fmt: skip
+
+
+def identity_token(client_id: str | None, audience: str) -> str:
+    """A token of the machine's managed identity for one audience. Raises StartupError."""
+    try:
+        return managed_identity(client_id).get_token(f"{audience}/.default").token
+    except AzureError as error:
+        raise StartupError(
+            "The metadata service gave no token of this machine's identity",
+            "Assign the identity to the machine, and configure its client id if it has several.",
+        ) from error
 
 
 def client_options(ca_file: str, *, seconds: float = EXCHANGE_SECONDS, limit: int = MAX_ANSWER_BYTES) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from worker.config_fleet import FleetSection, LedgerSection
+from worker.config_listen import ListenSection
 from worker.errors import StartupError
 
 DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
@@ -50,22 +51,6 @@ class ReferencesSection(_Section, frozen=True, kw_only=True):
     """Secret memory of each in MiB; a record needs up to half a KiB."""
     retain_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
     """Maximum retention, in seconds."""
-
-
-class ListenSection(_Section, frozen=True, kw_only=True):
-    """The TLS door, and the socket behind it."""
-
-    host: NonEmpty = "0.0.0.0"  # noqa: S104 - a server on the operator's private network
-    port: Annotated[int, Meta(ge=1, le=65535)] = 8443
-    socket: Annotated[str, Meta(min_length=1, max_length=100)] = "/run/cji-door/front.sock"
-    """Unix socket of the front, in a folder that only the door's group may enter."""
-    certificate: NonEmpty
-    private_key: NonEmpty
-    """Of the server, PEM; the door alone reads both."""
-    client_roots: NonEmpty
-    """PEM certificates of the authorities that issue the submitters' client certificates, each by itself."""
-    client_crl: NonEmpty | None = None
-    """PEM revocation lists, one of each authority in `client_roots`. Without them no certificate can be revoked."""
 
 
 class LimitsSection(_Section, frozen=True, kw_only=True):
@@ -231,21 +216,13 @@ def load(path: Path) -> Config:
     def absolute(name: str) -> str:
         return str(folder / name)
 
-    listen = msgspec.structs.replace(
-        config.listen,
-        certificate=absolute(config.listen.certificate),
-        private_key=absolute(config.listen.private_key),
-        client_roots=absolute(config.listen.client_roots),
-        client_crl=None if config.listen.client_crl is None else absolute(config.listen.client_crl),
-        socket=absolute(config.listen.socket),
-    )
     issuers, delivery, review = config.attestation.ak_issuers, config.audit_delivery, config.review
     attestation = msgspec.structs.replace(
         config.attestation, ak_issuers=None if issuers is None else absolute(issuers), reference_values=values
     )
     return msgspec.structs.replace(
         config,
-        listen=listen,
+        listen=config.listen.below(folder),
         attestation=attestation,
         fleet=None if config.fleet is None else config.fleet.below(folder),
         ledger=None if config.ledger is None else config.ledger.below(folder),

@@ -9,7 +9,7 @@ from typing import Final
 
 from worker.errors import StartupError
 
-_NAMES: Final = ("dissemination.toml", "ncic.toml", "screening.toml")
+NAMES: Final = ("dissemination.toml", "ncic.toml", "screening.toml")
 _MAX_BYTES: Final = 1 << 20
 
 
@@ -17,7 +17,7 @@ def read_table_files(folder: Path | None = None) -> dict[str, bytes]:
     """The contents by file name; `folder` is the operator's. Raises StartupError."""
     if folder is not None:
         _refuse_others(folder)
-    return {name: _read(name, folder) for name in _NAMES}
+    return {name: _read(name, folder) for name in NAMES}
 
 
 def _read(name: str, folder: Path | None) -> bytes:
@@ -36,10 +36,10 @@ def _read(name: str, folder: Path | None) -> bytes:
 def _refuse_others(folder: Path) -> None:
     """A misspelt name would silently leave the shipped table in force."""
     try:
-        others = sorted(path.name for path in folder.iterdir() if path.suffix == ".toml" and path.name not in _NAMES)
+        others = sorted(path.name for path in folder.iterdir() if path.suffix == ".toml" and path.name not in NAMES)
     except OSError as error:
         raise StartupError(
             f"The folder of tables {folder} cannot be read", "Name a readable folder in `tables`."
         ) from error
     if others:
-        raise StartupError(f"{others[0]} in {folder} is not a table", f"Keep only {', '.join(_NAMES)} in this folder.")
+        raise StartupError(f"{others[0]} in {folder} is not a table", f"Keep only {', '.join(NAMES)} in this folder.")

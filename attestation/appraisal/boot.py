@@ -15,7 +15,15 @@ from attestation.checks import Check, Skipped
 from attestation.errors import AttestationError, Record, invalid
 from attestation.evidence import Event, Evidence, MeasuredBoot, TpmAttest, parse_attest, read_logs, replay
 from attestation.evidence.binding import RECEIPT_KEY_BYTES
-from attestation.evidence.event_log import IMA_PCR, NO_ACTION, START, START_PCR
+from attestation.evidence.event_log import (
+    BUNDLE,
+    IMA_PCR,
+    NO_ACTION,
+    START,
+    START_PCR,
+    AppliedBundle,
+    read_bundle_event,
+)
 from attestation.evidence.tpm_structures import PCRS, SYSTEM_PCRS, SYSTEM_SELECTION, pcr_digest
 
 
@@ -37,12 +45,14 @@ def authenticate_boot(
     events, replayed = record.take(_replayed(boot, quoted))
     record.add(_check_texts(events))
     starts = record.take(_check_start(events, start, replayed[START_PCR] == quoted[START_PCR]))
+    bundle = record.take(_check_bundle(events))
     before = tuple(event for event in events if not _is_start(event))
     return BootState(
         pcrs=(*quoted[:START_PCR], replay(before)[START_PCR]),
         events=before,
         starts=starts,
         command_line=boot.command_line,
+        bundle=bundle,
     )
 
 
@@ -121,3 +131,20 @@ def _starts(events: tuple[Event, ...]) -> Iterator[bytes]:
 
 def _named(starts: tuple[bytes, ...]) -> str:
     return "started: " + " ".join(key.hex() for key in starts) if any(starts) else "no start of a worker"
+
+
+def _check_bundle(events: tuple[Event, ...]) -> tuple[AppliedBundle | None, Check]:
+    """The one bundle that was applied. After a start it would be a claim of root's: no worker reads it any more."""
+    found: AppliedBundle | None = None
+    started = False
+    for event in events:
+        started = started or _is_start(event)
+        if event.pcr != START_PCR or not event.data.startswith(BUNDLE):
+            continue
+        if started or found is not None:
+            raise invalid("E53", found="a bundle after the start of a worker" if started else "two bundles")
+        try:
+            found = read_bundle_event(event.data)
+        except ValueError as error:
+            raise invalid("E53", found="the event of a bundle that names none") from error
+    return found, Check("E53", f"configuration bundle: {found or 'none was applied'}")

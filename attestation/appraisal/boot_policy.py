@@ -15,10 +15,11 @@ _REQUIRED_ON: Final = ("secure-boot", "tpm-enabled")
 def boot_results(
     report: HclReport, pcrs: Sequence[bytes], boot: BootState | None, reference: ReferenceValues
 ) -> Iterator[Result]:
-    """E43, E19 and E49. `pcrs` are 0 to 7; `boot` has all, if there is a second quote."""
+    """E43, E19, E49 and E54. `pcrs` are 0 to 7; `boot` has all, if there is a second quote."""
     yield _configuration(report)
     yield _pcrs(boot.pcrs if boot else pcrs, reference)
     yield _boot_image(boot, reference)
+    yield _bundle(boot, reference)
 
 
 def _configuration(report: HclReport) -> Result:
@@ -56,4 +57,21 @@ def _boot_image(boot: BootState | None, reference: ReferenceValues) -> Result:
         holds=not wrong,
         found="; ".join(found for found, _ in wrong),
         expected="; ".join(expected for _, expected in wrong),
+    )
+
+
+def _bundle(boot: BootState | None, reference: ReferenceValues) -> Result:
+    """The serial number is the word of the image that verified the bundle before it measured it."""
+    if reference.bundles is None and reference.bundle_serial is None:
+        return Skipped("E54", "configuration bundle not pinned")
+    bundle = None if boot is None else boot.bundle
+    allowed, least = reference.bundles, reference.bundle_serial or 0
+    holds = bundle is not None and bundle.serial >= least and (allowed is None or bundle.sha384.hex() in allowed)
+    named = "" if allowed is None else f" and SHA-384 {' or '.join(allowed)}"
+    return compared(
+        "E54",
+        f"configuration bundle {bundle}",
+        holds=holds,
+        found="no configuration bundle" if bundle is None else str(bundle),
+        expected=f"serial {least} or later{named}",
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from attestation.evidence import Event
+from attestation.evidence.event_log import AppliedBundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,10 +12,12 @@ class BootState:
 
     `events` are the extensions that lead to them, those of IMA in PCR 10 excepted. `starts` are the receipt keys of
     workers that started in this boot, by their thumbprints. `command_line` is the kernel's own report of it, which only
-    `attestation.appraisal.boot_image` compares with what was measured.
+    `attestation.appraisal.boot_image` compares with what was measured. `bundle` is the
+    configuration bundle that was applied.
     """
 
     pcrs: tuple[bytes, ...]
     events: tuple[Event, ...]
     starts: tuple[bytes, ...]
     command_line: str
+    bundle: AppliedBundle | None = None

@@ -24,6 +24,7 @@ from attestation.appraisal.boot_image import BootImage, sound_image
 from attestation.appraisal.crl import MAX_AGE_DAYS
 from attestation.appraisal.timestamp import TimestampRoot, sound_timestamp_roots
 from attestation.errors import AttestationError, Fault
+from attestation.evidence.event_log import MAX_SERIAL
 
 TcbStatus = Literal[
     "UpToDate",
@@ -95,6 +96,8 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     measurements: tuple[str, ...] | None = None  # launch measurements, hex; Microsoft advises not to pin them
     pcrs: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)  # allowed values, hex, of the PCRs named
     boot_images: tuple[BootImage, ...] | None = None  # unified kernel images, each with its command line
+    bundles: tuple[str, ...] | None = None  # SHA-384, hex, of configuration bundles, as `cji bundle show` prints them
+    bundle_serial: int | None = None  # the least serial number of a bundle: an older one was rolled back
     maa_policy_hashes: tuple[str, ...] | None = None  # x-ms-policy-hash values, as `cji policy hash` prints them
     maa_enclave: MaaEnclave | None = None  # None: the signing key is trusted because the provider publishes it
     maa_keys: tuple[str, ...] | None = None  # SHA-256, hex, of signing keys that the provider was seen to publish
@@ -145,6 +148,8 @@ def check_reference(reference: ReferenceValues) -> None:
         "pcrs": any(not 0 <= pcr <= 15 or not _hex(values, 64) for pcr, values in reference.pcrs.items()),
         "boot_images": reference.boot_images is not None
         and not (reference.boot_images and all(map(sound_image, reference.boot_images))),
+        "bundles": reference.bundles is not None and not _hex(reference.bundles, 96),
+        "bundle_serial": reference.bundle_serial is not None and not 0 <= reference.bundle_serial <= MAX_SERIAL,
         "maa_policy_hashes": reference.maa_policy_hashes is not None
         and not (reference.maa_policy_hashes and all(map(_POLICY_HASH.fullmatch, reference.maa_policy_hashes))),
         "maa_enclave": reference.maa_enclave is not None

@@ -10,6 +10,7 @@ hash is such a digest, which is what `Event.measured` returns. Which PCR means w
 """
 
 import hashlib
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ REPLAYED: Final = tuple(range(16))
 IMA_PCR: Final = 10  # the kernel's own measurements, which have a log of their own
 START_PCR: Final = 15  # UAPI.7 "system-identity"; no locality resets it before the next boot
 START: Final = b"cji-worker-start:"
+BUNDLE: Final = b"cji-bundle:"
+MAX_SERIAL: Final = 2**53 - 1  # of a bundle; every JSON reader has such integers
 NO_ACTION: Final = 0x3
 _SHA256: Final = 0x000B
 _USERSPACE: Final = 0x0  # these events have no number of a type
@@ -181,7 +184,7 @@ def _userspace(log: bytes) -> Iterator[Event]:
         yield Event(record.pcr, _USERSPACE, digests[0], data, "userspace")
 
 
-# ---- the worker's own event ----
+# ---- the worker's own events ----
 
 
 def start_event(receipt_key: bytes) -> bytes:
@@ -198,7 +201,42 @@ def after_start(value: bytes, receipt_key: bytes) -> bytes:
 
 def start_record(receipt_key: bytes) -> bytes:
     """The same as a record of the userspace log."""
-    said = start_event(receipt_key)
+    return _record(start_event(receipt_key))
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedBundle:
+    """The configuration bundle that a machine applied: its serial number, and the SHA-384 that names it."""
+
+    serial: int
+    sha384: bytes
+
+    def __str__(self) -> str:
+        return f"serial {self.serial}, SHA-384 {self.sha384.hex()}"
+
+
+_BUNDLE_TEXT: Final = re.compile(rb"(0|[1-9][0-9]{0,15}):([0-9a-f]{96})")
+
+
+def bundle_event(bundle: AppliedBundle) -> bytes:
+    """The text that `cji bundle apply` measures into PCR 15 before it hands out the files of a bundle."""
+    return BUNDLE + b"%d:%s" % (bundle.serial, bundle.sha384.hex().encode())
+
+
+def read_bundle_event(text: bytes) -> AppliedBundle:
+    """The bundle that such a text names; ValueError for any other text."""
+    found = _BUNDLE_TEXT.fullmatch(text.removeprefix(BUNDLE))
+    if found is None or not text.startswith(BUNDLE) or int(found[1]) > MAX_SERIAL:
+        raise ValueError("not the event of a bundle")
+    return AppliedBundle(int(found[1]), bytes.fromhex(found[2].decode()))
+
+
+def bundle_record(bundle: AppliedBundle) -> bytes:
+    """The same as a record of the userspace log."""
+    return _record(bundle_event(bundle))
+
+
+def _record(said: bytes) -> bytes:
     record = {
         "pcr": START_PCR,
         "digests": [{"hashAlg": "sha256", "digest": hashlib.sha256(said).hexdigest()}],

@@ -1,9 +1,10 @@
-"""The instance metadata service: AMD certificates, TD quotes, the region. Its answers are the host's word only.
+"""The instance metadata service: AMD certificates, TD quotes, the region, user data. All are the host's word only.
 
 Every request carries `Metadata: true`, bypasses proxies and is bounded in size and time. Documented at
 learn.microsoft.com, "Azure Instance Metadata Service"; THIM is its Trusted Hardware Identity Management branch.
 """
 
+import base64
 import json
 import re
 import time
@@ -17,6 +18,8 @@ from attestation.strict_json import JsonObject, parse_object, text_member
 from attestation.trust import Endpoint, Trust, endpoint
 
 NOT_READY: Final = frozenset({404, 410})  # 404 is usual in the first minutes after boot
+MAX_USER_DATA: Final = 64 * 1024  # bytes, before base64; Azure's limit
+_MAX_USER_DATA_TEXT: Final = MAX_USER_DATA * 4 // 3 + 4
 _THIM: Final = "imds-thim"
 _REGION: Final = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
 
@@ -35,7 +38,7 @@ def imds_endpoint(trust: Trust) -> Endpoint:
     return endpoint(trust.imds, (trust.imds,), resource="", check="imds")
 
 
-def _request(trust: Trust, *, check: str, path: str, body: bytes | None = None) -> bytes:
+def _request(trust: Trust, *, check: str, path: str, body: bytes | None = None, limit: int = MAX_REPLY_BYTES) -> bytes:
     return request_until(
         imds_endpoint(trust),
         path=path,
@@ -44,6 +47,7 @@ def _request(trust: Trust, *, check: str, path: str, body: bytes | None = None) 
         until=time.monotonic() + TOTAL_SECONDS,
         also_retried=NOT_READY,
         check=check,
+        limit=limit,
     ).body
 
 
@@ -91,3 +95,20 @@ def region(trust: Trust) -> str:
     if not _REGION.fullmatch(text):
         raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check)
     return text
+
+
+def user_data(trust: Trust) -> bytes:
+    """The user data of this machine, 1 byte to 64 KiB: anybody with a right to the VM in Azure can write them.
+
+    EVIDENCE_UNAVAILABLE "user-data" for a machine that has none.
+    """
+    check = "user-data"
+    path = "/metadata/instance/compute/userData?api-version=2021-01-01&format=text"
+    text = _request(trust, check=check, path=path, limit=_MAX_USER_DATA_TEXT).strip()
+    try:
+        found = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check) from error
+    if not 0 < len(found) <= MAX_USER_DATA:
+        raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check)
+    return found

@@ -5,10 +5,12 @@ again for every quote: whatever else is measured while it runs, and logged, is i
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -103,17 +105,57 @@ def _unavailable(error: OSError) -> AttestationError:
     return refusal
 
 
-def _lock(fd: int) -> None:
+def _lock(fd: int, kind: int = fcntl.LOCK_SH) -> None:
     until = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(fd, kind | fcntl.LOCK_NB)
         except OSError as error:
             if not isinstance(error, BlockingIOError) or time.monotonic() > until:
                 raise _unavailable(error) from error
             time.sleep(_LOCK_PAUSE)
         else:
             return
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[int]:
+    """A descriptor of the userspace log, made if there is none, locked as systemd locks it to measure.
+
+    EVIDENCE_UNAVAILABLE "event-log" if it cannot be had, or if somebody stopped between a measurement and its record:
+    systemd sets the sticky bit meanwhile (its src/shared/tpm2-util.c, tpm2_userspace_log).
+    """
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _unavailable(error) from error
+    try:
+        _lock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_mode & stat.S_ISVTX:
+            raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="event-log")
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def append_measured(fd: int, measure: Callable[[], None], record: bytes) -> None:
+    """Measure, then append the record, both or visibly not; `fd` is that of `writing`. EVIDENCE_UNAVAILABLE."""
+    try:
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        os.fchmod(fd, mode | stat.S_ISVTX)
+        measure()
+        if os.write(fd, record) != len(record):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(fd)
+        os.fchmod(fd, mode)
+    except OSError as error:
+        raise _unavailable(error) from error
+
+
+def whole_userspace_log(fd: int) -> bytes:
+    """The userspace log behind this descriptor. EVIDENCE_UNAVAILABLE "event-log"."""
+    return _whole(fd, MAX_USERSPACE_LOG)
 
 
 def _whole(fd: int, limit: int) -> bytes:

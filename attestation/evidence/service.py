@@ -28,11 +28,12 @@ def request_until(
     body: bytes | None = None,
     roots: str | None = None,
     also_retried: frozenset[int] = frozenset(),
+    limit: int = MAX_REPLY_BYTES,
 ) -> Response:
     """GET, or POST where there is a body, until the status is 200; EVIDENCE_UNAVAILABLE with `check` for the rest.
 
     `until` is a time of time.monotonic() after which no further attempt begins. A reply of BUSY or `also_retried` is
-    asked for again, not before its Retry-After.
+    asked for again, not before its Retry-After. `limit` is the most bytes of a reply.
     """
     pause = PAUSE_SECONDS
     while True:
@@ -43,7 +44,7 @@ def request_until(
             headers=headers,
             body=body,
             roots=roots,
-            limit=MAX_REPLY_BYTES,
+            limit=limit,
             seconds=REQUEST_SECONDS,
             fault=Fault.EVIDENCE_UNAVAILABLE,
             check=check,

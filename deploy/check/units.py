@@ -49,6 +49,7 @@ _WORKER: Final = (
     (r"ReadWritePaths=/run/cji-door /var/lib/cji", "the front makes its socket in the door's folder; trail and ledger"),
     (r"SupplementaryGroups=tss cji-trail", "the worker reads what the deliverer states about the trail"),
     (r"ReadWritePaths=/run/cji-status", "the control process makes its status socket in the console's folder"),
+    (r"RuntimeDirectory=cji/control", "the rest of /run/cji is the configuration, which is root's"),
     (r"ReadWritePaths=-/run/cji-fleet", "the front makes its second socket in the fleet's folder"),
 )
 _DOOR: Final = (
@@ -113,7 +114,7 @@ _CONSOLE: Final = (
     (r"IPAddressAllow=localhost", "the console reaches nothing but loopback"),
     (r"PrivateDevices=yes", "the console has no TPM"),
     (r"InaccessiblePaths=.*-/var/lib/cji .*", "ledger and trail are the worker's"),
-    (r"InaccessiblePaths=.*-/run/cji .*", "who shows a worker's state cannot reload it"),
+    (r"InaccessiblePaths=.*-/run/cji/control .*", "who shows a worker's state cannot reload it"),
     (r"ProtectSystem=strict", "the console writes nothing"),
     (r"LimitCORE=0", "a core file has the worker's state"),
     (r"MemoryMax=\S+", "what clients make it hold is bounded"),
@@ -126,7 +127,7 @@ _ENGINE: Final = (
     (r"IPAddressDeny=any", "the engine reaches the private network and nothing else"),
     (r"SocketBindDeny=any", "it listens on one port"),
     (r"InaccessiblePaths=-/var/lib/cji -/var/lib/cji-audit -/var/lib/cji-fleet .*", "ledger, trail, state of others"),
-    (r"InaccessiblePaths=-/run/cji -/run/cji-door -/run/cji-status -/run/cji-fleet .*", "sockets of others"),
+    (r"InaccessiblePaths=-/run/cji/control -/run/cji-door -/run/cji-status -/run/cji-fleet .*", "sockets of others"),
     (r"NoExecPaths=/", "it starts no program"),
     (r"ProtectSystem=strict", "the engine writes nothing"),
     (r"ProtectProc=invisible", "it sees no process of another user"),
@@ -135,7 +136,62 @@ _ENGINE: Final = (
     (r"LimitCORE=0", "nothing of it reaches a disk"),
     (r"MemoryMax=\S+", "what clients make it hold is bounded"),
 )
+_BUNDLE: Final = (
+    (r"ExecStart=/\S+/cji bundle apply --wait \d+", "nothing of the configuration is in force before it was verified"),
+    (r"Type=oneshot", "the other units start when it has ended well"),
+    (r"RemainAfterExit=yes", "it is applied once in a boot"),
+    (
+        r"Before=cji-worker\.service cji-door\.socket cji-door\.service cji-door-enroll\.service cji-audit\.service "
+        r"cji-console\.service cji-fleet\.service",
+        "no unit reads a file before its bundle is measured",
+    ),
+    (
+        r"RequiredBy=cji-worker\.service cji-door\.service cji-door-enroll\.service cji-audit\.service "
+        r"cji-console\.service cji-fleet\.service",
+        "no unit starts without a verified bundle",
+    ),
+    (r"AssertPathExists=/usr/share/cji/bundle-keys", "the keys are those of the measured image"),
+    (r"CapabilityBoundingSet=CAP_CHOWN", "it gives files to groups, and can do nothing else as root"),
+    (r"NoNewPrivileges=yes", "nor ever gets more"),
+    (r"DeviceAllow=/dev/tpmrm0 rw", "the bundle is measured into the vTPM"),
+    (r"SupplementaryGroups=tss", "without a capability root needs the group of the vTPM"),
+    (r"RuntimeDirectory=cji", "the configuration is in memory"),
+    (r"RuntimeDirectoryPreserve=yes", "the configuration outlives a stop of this unit"),
+    (r"StateDirectory=cji-bundle", "the last serial number outlives the boot"),
+    (r"ReadWritePaths=/run/log/systemd", "the measurement has a record"),
+    (r"ProtectSystem=strict", "it writes nothing else"),
+    (r"InaccessiblePaths=-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"IPAddressDeny=any", "it reaches storage by the private network and nothing else"),
+    (r"SocketBindDeny=any", "it listens nowhere"),
+    (r"LimitCORE=0", "a core file has a token of the identity"),
+    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+    (r"TimeoutStartSec=\S+", "and so is the time that they take"),
+)
+_ENROLL: Final = (
+    (r"ExecStart=/\S+/cji door enroll --config /etc/cji/worker\.toml", "the key is made here and certified"),
+    (r"ExecStartPost=\+\S+ --no-block reload-or-restart cji-door\.service", "the door uses the new certificate"),
+    (r"Before=cji-door\.service", "the door starts with a certificate"),
+    (r"User=cji-door", "the key is the door's"),
+    (r"Group=cji-door", "the key is the door's"),
+    (r"SupplementaryGroups=cji", "it reads worker.toml by group, and has no other right of the worker's"),
+    (r"RuntimeDirectory=cji-tls", "the key is in memory"),
+    (r"RuntimeDirectoryMode=0711", "others read the certificate, and list nothing"),
+    (r"RuntimeDirectoryPreserve=yes", "the key outlives this unit"),
+    (r"UMask=0077", "the key is for this user alone"),
+    (r"InaccessiblePaths=-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"InaccessiblePaths=-/run/cji/control .*", "it cannot reload the worker"),
+    (r"PrivateDevices=yes", "it has no TPM"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "it reaches the authority by the private network and nothing else"),
+    (r"SocketBindDeny=any", "it listens nowhere"),
+    (r"LimitCORE=0", "a core file has the TLS key"),
+    (r"MemorySwapMax=0", "swapped memory has the TLS key"),
+    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+)
 _NEEDED: Final = {
+    "cji-bundle.service": _BUNDLE,
+    "cji-door-enroll.service": _ENROLL,
     "cji-engine-scheduler.service": (
         (r"ExecStart=/\S+/cji-cluster scheduler .*", "the scheduler is the unit's only program"),
         (r"InaccessiblePaths=.* -/run/cji-tasks .*", "no task runs on the scheduler"),

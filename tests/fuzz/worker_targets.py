@@ -68,6 +68,7 @@ from worker.client.spec import decode_spec
 from worker.compute import tables
 from worker.compute.operations.clear import Clear, Rules, RulesError, in_words, read_rules
 from worker.compute.operations.clear import parameters as clear_parameters
+from worker.config_listen import ListenSection
 from worker.door.files import check_server_files
 from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from worker.errors import REASONS, Refusal, StartupError
@@ -484,7 +485,7 @@ def _server_key() -> Path:
 
 
 def _check_server_certificate(path: Path) -> object:
-    files = config.ListenSection(certificate=str(path), private_key=str(_server_key()), client_roots="none")
+    files = ListenSection(certificate=str(path), private_key=str(_server_key()), client_roots="none")
     return check_server_files(files, now=datetime.now(UTC))
 
 

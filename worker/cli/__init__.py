@@ -41,6 +41,7 @@ An operator's first start:
   cji advisories show                      # what is open on which machines, and who accepted it?
   cji door config --config worker.toml     # for nginx, in front of the worker
   cji policy check policy.toml             # who may do what, and until when?
+  cji bundle make config/ --serial 1 -o pool.bundle    # how a worker of the image gets its configuration
   cji doctor --config worker.toml
   cji serve --config worker.toml
   cji fleet run --config worker.toml       # jobs by reference, beside `serve`
@@ -79,6 +80,7 @@ _VERBS = {
     "schema": "schema",
     "clear": "clear",
     "manifest": "manifest",
+    "bundle": "bundle",
     "door": "door",
     "doctor": "doctor",
 }

@@ -1,5 +1,6 @@
 """`cji door`: the files of the TLS door, made from the worker's own configuration, and its checks."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 from worker.cli.common import FILE, Failure, configuration, explained
 from worker.cli.door_checks import check_files, check_module
 from worker.cli.findings import NotOk
+from worker.config_listen import EnrollmentSection
 from worker.door.config import door_config, socket_unit
 from worker.door.program import installed
 from worker.errors import StartupError
@@ -26,6 +28,8 @@ def door() -> None:
       systemctl daemon-reload && systemctl restart cji-door.socket cji-door.service
     After a new server certificate, key or authorities:
       systemctl reload cji-door.service
+    For a certificate from your own authority, of a key that this machine makes:
+      cji door enroll --config /etc/cji/worker.toml
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
 
 
@@ -53,6 +57,50 @@ def check_command(config: Path, pid: int | None) -> None:
     """Check that nginx accepts the configuration and its TLS files. Changes nothing."""
     loaded = configuration(config)
     _print(lambda: f"{check_files(loaded) if pid is None else check_module(loaded, pid)}\n")
+
+
+@door.command("enroll")
+@_CONFIG
+@click.option("--force", is_flag=True, help="Obtain a new certificate now, however long the current one lasts.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@explained
+def enroll_command(config: Path, *, force: bool, as_json: bool) -> None:
+    """Make the door's private key on this machine, and have it certified by EST (RFC 7030).
+
+    Does nothing while the certificate is in the first two thirds of its life; after that it is renewed, with a new
+    key. A renewal that fails leaves both files as they are. Needs [listen.enrollment] in worker.toml, and a folder in
+    memory for certificate and private_key. Reload the door afterwards.
+
+    \b
+    Example:
+      cji door enroll --config /etc/cji/worker.toml && systemctl reload cji-door.service
+    """  # noqa: D301 - as above
+    from worker.door.enrollment import enroll  # noqa: PLC0415 - with what it needs for HTTPS
+
+    loaded = configuration(config)
+    try:
+        done = enroll(loaded.listen, token=_identity_token(loaded.listen.enrollment), force=force)
+    except StartupError as error:
+        raise Failure(error.what, remedy=error.remedy, status=error.status) from error
+    if as_json:
+        click.echo(json.dumps({"certificate_until": f"{done.until:%Y-%m-%dT%H:%M:%SZ}", "renewed": done.renewed}))
+        return
+    state = "a new certificate" if done.renewed else "the certificate is in force"
+    click.echo(f"{state}, until {done.until:%Y-%m-%d %H:%M} UTC")
+
+
+def _identity_token(section: EnrollmentSection | None) -> Callable[[], str] | None:
+    """A token of this machine's identity for the EST service, if that wants one."""
+    if section is None or section.audience is None:
+        return None
+    audience, client_id = section.audience, section.client_id
+
+    def token() -> str:
+        from worker.azure_client import identity_token  # noqa: PLC0415 - as above
+
+        return identity_token(client_id, audience)
+
+    return token
 
 
 def _print(make: Callable[[], str]) -> None:

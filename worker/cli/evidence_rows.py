@@ -23,7 +23,7 @@ from attestation.evidence import (
     parse_td_report,
     read_logs,
 )
-from attestation.evidence.event_log import NO_ACTION
+from attestation.evidence.event_log import BUNDLE, NO_ACTION, START_PCR, read_bundle_event
 from attestation.evidence.tpm_structures import SYSTEM_PCRS, selected_pcrs
 from attestation.maa import parse_jwks
 from attestation.strict_json import parse_object
@@ -151,7 +151,14 @@ def _boot(bundle: Evidence) -> Rows:
     for pcr, value in zip(SYSTEM_PCRS, bundle.boot.pcrs, strict=False):
         yield f"PCR {pcr}", value.hex()
     yield "command line", bundle.boot.command_line
-    yield from event_rows(read_logs(bundle.boot.firmware_log, bundle.boot.userspace_log))
+    events = read_logs(bundle.boot.firmware_log, bundle.boot.userspace_log)
+    for event in events:
+        if event.pcr == START_PCR and event.data.startswith(BUNDLE):
+            try:
+                yield "configuration bundle", str(read_bundle_event(event.data))
+            except ValueError:
+                yield "configuration bundle", "unreadable"
+    yield from event_rows(events)
 
 
 def event_rows(events: Iterable[Event]) -> Rows:

@@ -8,7 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from worker.config import ListenSection
+from worker.config_listen import ListenSection
 from worker.errors import StartupError
 
 _MIN_RSA_BITS: Final = 2048

@@ -3,13 +3,14 @@
 import time
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from cji_simulator.certificates import pem
-from cji_simulator.encoding import b64url, unb64url
+from cji_simulator.encoding import b64, b64url, unb64url
 from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
 from cji_simulator.identity import CLIENT_ID, LIFETIME, Identities, Role
 from cji_simulator.roots import Roots
@@ -47,11 +48,20 @@ class MetadataService:
     """The content of 169.254.169.254 for one VM."""
 
     def __init__(
-        self, *, roots: Roots, host: TdxHost | None, vm_id: uuid.UUID, identities: Identities, faults: Faults
+        self,
+        *,
+        roots: Roots,
+        host: TdxHost | None,
+        vm_id: uuid.UUID,
+        identities: Identities,
+        faults: Faults,
+        user_data: Path | None = None,
     ) -> None:
+        """`user_data` is the file of them, read at each request."""
         self._roots = roots
         self._host = host
         self._vm_id = vm_id
+        self._user_data_file = user_data
         self._identities = identities
         self._faults = faults
 
@@ -64,6 +74,7 @@ class MetadataService:
                 web.post("/acc/tdquote", self._td_quote),
                 web.get("/metadata/instance/compute/location", self._location),
                 web.get("/metadata/instance/compute/vmId", self._id),
+                web.get("/metadata/instance/compute/userData", self._user_data),
                 web.get("/metadata/identity/oauth2/token", self._token),
             ]
         )
@@ -99,6 +110,12 @@ class MetadataService:
 
     async def _id(self, request: web.Request) -> web.Response:
         return self._text(request, str(self._vm_id))
+
+    async def _user_data(self, request: web.Request) -> web.Response:
+        """As the VM's owner put them, in base64; nothing if there are none."""
+        file = self._user_data_file
+        found = file.read_bytes() if file is not None and file.is_file() else b""
+        return self._text(request, b64(found))
 
     @staticmethod
     def _text(request: web.Request, value: str) -> web.Response:

@@ -14,11 +14,14 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
 from cji_simulator import statement
 from cji_simulator.certificates import Credential
 from cji_simulator.diagnostic_log import DiagnosticLog
-from cji_simulator.encoding import unb64url
+from cji_simulator.encoding import b64url, unb64url
 from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
 from cji_simulator.identity import Identities, Role
 from cji_simulator.release_policy import PolicyError, ReleasePolicy
@@ -29,6 +32,12 @@ __all__ = ["TENANT", "KeyVault", "Refused"]
 
 TENANT: Final = "11111111-1111-1111-1111-111111111111"
 _WINDOW: Final = 10.0  # seconds
+_SIGNS: Final[dict[str, tuple[hashes.HashAlgorithm, int]]] = {
+    "ES256": (hashes.SHA256(), 256),
+    "ES384": (hashes.SHA384(), 384),
+    "ES512": (hashes.SHA512(), 521),
+}
+"""RFC 7518 §3.4: hash, and bits of the curve."""
 
 
 class Refused(Exception):  # noqa: N818 - the service's answer
@@ -97,6 +106,7 @@ class KeyVault:
                 web.get("/keys/{name}", self._get),
                 web.get("/keys/{name}/{version:.*}", self._get),
                 web.patch("/keys/{name}/{version:.*}", self._update),
+                web.post("/keys/{name}/{version:[^/]+}/sign", self._sign),
                 web.post("/keys/{name}/release", self._release),
                 web.post("/keys/{name}/{version:[^/]*}/release", self._release),
             ]
@@ -266,6 +276,24 @@ class KeyVault:
         released = self.stated({"key": jwk, "attributes": version.attributes(), **key.policy_json()})
         payload = {"request": about, "response": {"key": released}}
         return web.json_response({"value": self.signed(payload, self._signer)})
+
+    async def _sign(self, request: web.Request) -> web.Response:
+        """ECDSA over a digest, as r ‖ s."""
+        self._authorise(request, Role.OPERATOR)
+        base, _, version = self._find(request)
+        body = await _body(request)
+        try:
+            algorithm, size = _SIGNS[str(body["alg"])]
+            digest = unb64url(body["value"])
+            if "sign" not in version.operations or len(digest) != algorithm.digest_size:
+                raise ValueError
+            if not isinstance(version.material, ec.EllipticCurvePrivateKey) or version.material.key_size != size:
+                raise ValueError
+        except (KeyError, ValueError) as error:
+            raise _bad("Property alg or value has invalid value") from error
+        made = version.material.sign(digest, ec.ECDSA(Prehashed(algorithm)))
+        parts = (number.to_bytes(-(-size // 8), "big") for number in decode_dss_signature(made))
+        return web.json_response({"kid": f"{base}/{version.version}", "value": b64url(b"".join(parts))})
 
     def _policy(self, body: Mapping[str, Any]) -> tuple[ReleasePolicy | None, bool]:
         given = body.get("release_policy")

@@ -29,9 +29,10 @@ from cji_simulator.roots import HOST, Roots
 from cji_simulator.tdx import TdxHost
 from cji_simulator.vtpm import FIRMWARE_LOG, USERSPACE_LOG, VirtualTpm
 
-__all__ = ["ENDPOINTS", "VAULT_LOG", "Endpoints", "serve"]
+__all__ = ["ENDPOINTS", "USER_DATA", "VAULT_LOG", "Endpoints", "serve"]
 
 ENDPOINTS: Final = "endpoints.json"
+USER_DATA: Final = "user-data"  # of the VM, before base64
 VAULT_LOG: Final = "vault-audit.json"
 
 
@@ -138,7 +139,9 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
         )
         for kind, port in ((KeyVault, vault_port), (ManagedHsm, hsm_port))
     )
-    imds = MetadataService(roots=roots, host=host, vm_id=vm_id, identities=identities, faults=faults)
+    imds = MetadataService(
+        roots=roots, host=host, vm_id=vm_id, identities=identities, faults=faults, user_data=state / USER_DATA
+    )
     pcs = CertificationService(intel=intel, faults=faults)
     entra = Entra(faults=faults)
     entra.url = f"https://{HOST}:{entra_port}"

@@ -34,7 +34,7 @@ from cji_simulator.faults import Event, Fault, Kind, Service
 from cji_simulator.hcl import Tee
 from cji_simulator.intel import Publication
 from cji_simulator.reference import reference_values
-from cji_simulator.server import ENDPOINTS, Endpoints
+from cji_simulator.server import ENDPOINTS, USER_DATA, Endpoints
 
 __all__ = ["Cmk", "Simulation", "SimulationError"]
 
@@ -291,6 +291,19 @@ class Simulation:
         """Let everything work again."""
         self._control("DELETE", "/faults")
 
+    def set_user_data(self, data: bytes) -> None:
+        """Replace the VM's user data, as anybody with a right to the VM in Azure can."""
+        (self.state / USER_DATA).write_bytes(data)
+
+    def create_signing_key(self, name: str, *, curve: str = "P-384") -> str:
+        """Create an EC key of the Managed HSM that signs and is never exported; return its id with the version."""
+        body = {"kty": "EC-HSM", "crv": curve, "key_ops": ["sign", "verify"]}
+        return str(self._vault("POST", f"/keys/{name}/create", body, hsm=True)["key"]["kid"])
+
+    def operator_token(self, audience: str) -> str:
+        """Return a token of an operator for the vault or HSM with this audience."""
+        return str(self._control("POST", f"/operator-token?resource={audience}")["token"])
+
     def rotate_signing_keys(self) -> None:
         """Replace the attestation service's signing keys."""
         self._happen(Event.ROTATE_SIGNING_KEYS)
@@ -334,7 +347,7 @@ class Simulation:
     def _vault(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, hsm: bool = False) -> Any:
         base = self.endpoints.hsm_url if hsm else self.vault_url
         audience = endpoint(base, self.trust.vault_hosts, resource=self.trust.vault_resource, check="vault").resource
-        token = self._control("POST", f"/operator-token?resource={audience}")["token"]
+        token = self.operator_token(audience)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         url = f"{base}{path}?api-version={_API_VERSION}"
         data = None if body is None else json.dumps(body).encode()

@@ -243,7 +243,7 @@ def test_a_door_with_more_rights_is_seen(tmp_path: Path, line: str) -> None:
         "IPAddressAllow=localhost",
         "PrivateDevices=yes",
         "ProtectSystem=strict",
-        "InaccessiblePaths=-/var/lib/cji -/run/cji -/run/cji-door",
+        "InaccessiblePaths=-/var/lib/cji -/run/cji/control -/run/cji-door",
         "LimitCORE=0",
         "MemoryMax=512M",
     ],
@@ -254,6 +254,38 @@ def test_a_console_with_more_rights_is_seen(tmp_path: Path, line: str) -> None:
     unit = tmp_path / CONSOLE.name
     unit.write_text(source.replace(f"\n{line}\n", "\n"))
     assert "unit: needed lines" in by_status(check_unit(unit), Status.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("unit", "line"),
+    [
+        ("cji-bundle.service", "RemainAfterExit=yes"),
+        ("cji-bundle.service", "CapabilityBoundingSet=CAP_CHOWN"),
+        ("cji-bundle.service", "ProtectSystem=strict"),
+        ("cji-bundle.service", "AssertPathExists=/usr/share/cji/bundle-keys"),
+        ("cji-bundle.service", "ReadWritePaths=/run/log/systemd"),
+        ("cji-door-enroll.service", "User=cji-door"),
+        ("cji-door-enroll.service", "RuntimeDirectory=cji-tls"),
+        ("cji-door-enroll.service", "PrivateDevices=yes"),
+        ("cji-door-enroll.service", "Before=cji-door.service"),
+    ],
+)
+def test_a_softened_unit_of_the_first_boot_is_seen(tmp_path: Path, unit: str, line: str) -> None:
+    source = (DEPLOY / "systemd" / unit).read_text()
+    assert f"\n{line}\n" in source
+    (tmp_path / unit).write_text(source.replace(f"\n{line}\n", "\n"))
+    assert "unit: needed lines" in by_status(check_unit(tmp_path / unit), Status.FAILED)
+
+
+def test_no_unit_starts_before_its_bundle(tmp_path: Path) -> None:
+    """Each unit that reads /etc/cji stands in both lists of cji-bundle.service."""
+    unit = DEPLOY / "systemd" / "cji-bundle.service"
+    lists = [line for line in unit.read_text().splitlines() if line.startswith(("Before=", "RequiredBy="))]
+    readers = [path for path in unit.parent.glob("*.service") if "/etc/cji/" in path.read_text()]
+    assert len(readers) == 6
+    assert [path.name for path in readers for line in lists if path.name not in line.partition("=")[2].split()] == []
+    (tmp_path / unit.name).write_text(unit.read_text().replace(" cji-fleet.service", ""))
+    assert "unit: needed lines" in by_status(check_unit(tmp_path / unit.name), Status.FAILED)
 
 
 @pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed")

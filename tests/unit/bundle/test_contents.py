@@ -1,0 +1,89 @@
+"""What makes a worker is checked by the worker's own readers; anything else is refused with the reason."""
+
+import pytest
+
+from tests.support.bundles import files, worker_toml
+from worker.bundle.contents import check_contents
+from worker.bundle.errors import BundleRefused
+from worker.door.config import Build
+
+CLOUDS = ("azure-us", "azure-usgov")
+ENROLL = """[listen.enrollment]
+url = "https://est.agency.example/.well-known/est"
+roots = "tls/est-roots.pem"
+names = ["cji.agency.example"]
+"""
+SEED = 'ml_kem_seed = "c2VlZA"\nml_kem_thumbprint = "' + "A" * 43 + '"'
+
+
+def refused(given: dict[str, bytes]) -> str:
+    with pytest.raises(BundleRefused) as caught:
+        check_contents(given, clouds=CLOUDS)
+    assert caught.value.remedy
+    return caught.value.what
+
+
+def test_the_files_of_a_worker_are_accepted() -> None:
+    found = check_contents(files(), clouds=CLOUDS)
+    assert found.config.worker.audience == "pool-7"
+    assert found.notes == ("the policy needs no signatures of its own: whoever signs the bundle decides it alone",)
+
+
+def test_the_doors_configuration_names_files_where_they_will_be(tmp_path: object) -> None:
+    from pathlib import Path
+
+    text = check_contents(files(), clouds=CLOUDS).door(Path("/run/cji/config"), Build((1, 26), (3, 5), None)).decode()
+    assert 'ssl_client_certificate "/run/cji/config/tls/client-roots.pem"' in text
+    assert 'ssl_certificate_key "/run/cji-tls/server.key"' in text
+    assert "/tmp" not in text
+
+
+def test_an_enrollment_needs_its_roots() -> None:
+    assert "enrollment.roots: 'tls/est-roots.pem' is not in the bundle" in refused(files(listen=ENROLL))
+    roots = files()["tls/client-roots.pem"]
+    assert check_contents(files(listen=ENROLL, changed={"tls/est-roots.pem": roots}), clouds=CLOUDS)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (files(changed={"worker.toml": None}), "There is no worker.toml"),
+        (files(changed={"worker.toml": b"cloud = 1"}), "The configuration worker.toml is not valid"),
+        (files(top="unknown_key = 1"), "unknown field `unknown_key`"),
+        (files(cloud="elsewhere"), 'cloud = "elsewhere" is unknown'),
+        (files(changed={"policy.toml": None}), "policy_file: 'policy.toml' is not in the bundle"),
+        (files(changed={"policy.toml": b"nonsense = 1"}), "policy_file: "),
+        (files(changed={"tls/client-roots.pem": None}), "client_roots: 'tls/client-roots.pem' is not in the bundle"),
+        (files(changed={"tls/client-roots.pem": b"none"}), "client_roots: it is not PEM certificates"),
+        (files(listen='client_crl = "tls/client-crl.pem"'), "client_crl: 'tls/client-crl.pem' is not in the bundle"),
+        (files(listen='client_crl = "/etc/crl.pem"'), "client_crl: '/etc/crl.pem' is not in the bundle"),
+        (files(listen="port = 9443"), "[listen] names another address"),
+        (files(listen='socket = "/run/x/front.sock"'), "[listen] names another address"),
+        (files(changed={"audit.toml": b'trail = "x"'}), "audit.toml is not valid"),
+        (files(changed={"audit.toml": files()["audit.toml"].replace(b"journald", b"pigeon")}), "unknown kind"),
+        (files(changed={"console.toml": b"x = 1"}), "console.toml is not valid"),
+        (files(top='tables = "other"'), "tables: not the folder of the bundle"),
+        (files(top='policy_signers = ["x"]\npolicy_signatures = 1'), "policy_signatures: "),
+        (
+            files(changed={"worker.toml": worker_toml().replace(b'products = ["Genoa"]', b"products = []")}),
+            "attestation.reference_values",
+        ),
+        (
+            files(changed={"worker.toml": worker_toml().replace(b"/run/cji-tls/server.key", b"tls/server.key")}),
+            "private_key of [listen] is not a key that the machine makes",
+        ),
+        (
+            files(changed={"worker.toml": worker_toml().replace(b'"policy.toml"', b'"tls/client-roots.pem"')}),
+            "policy_file: another file than policy.toml",
+        ),
+    ],
+)
+def test_files_that_make_no_worker_are_refused(given: dict[str, bytes], reason: str) -> None:
+    assert reason in refused(given)
+
+
+def test_files_that_nothing_names_are_noted() -> None:
+    given = files(changed={"reference/old.jws": b"x", "tables/ncic.toml": b"x"}, key=SEED)
+    notes = " ".join(check_contents(given, clouds=CLOUDS).notes)
+    assert "worker.toml does not name reference/old.jws, tables/ncic.toml" in notes
+    assert "deploy this bundle as a blob" in notes

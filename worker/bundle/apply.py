@@ -1,0 +1,180 @@
+"""Put a verified bundle in force on this machine: measure it, then hand its files out, all at once.
+
+The order makes the evidence true: nothing reads a file before its bundle is in PCR 15, and after that event no other
+bundle can be applied before the next boot. Files are written beside the folder, which appears by one rename.
+
+Contract and invariants
+* The folder is in memory (tmpfs): it is empty after each boot, and nobody can change it from outside.
+* Every file is root's, with the group and mode of `names`; folders are for everybody to enter.
+* Applied again in the same boot, the same bundle changes nothing; another one is refused.
+* The serial number is kept in the state folder, which outlives the boot where the machine has a disk of its own.
+"""
+
+import contextlib
+import grp
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from attestation import Trust
+from attestation.evidence.event_log import AppliedBundle
+from attestation.evidence.measured_bundle import measure_bundle
+from worker.bundle.archive import Bundle
+from worker.bundle.contents import write_files
+from worker.bundle.errors import BundleRefused
+from worker.bundle.names import DOOR, DOOR_ACCESS, MANIFEST, PUBLIC, Access, access_of
+
+FOLDER: Final = Path("/run/cji/config")
+"""Target of the link /etc/cji in the image."""
+STATE: Final = Path("/var/lib/cji-bundle")
+_STATE_FILE: Final = "applied.json"
+_MAX_STATE: Final = 4096
+_MEMORY: Final = ("tmpfs", "ramfs")
+
+
+class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bundle with the highest serial number that this machine has applied."""
+
+    pool: str
+    serial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The outcome for a bundle."""
+
+    folder: Path
+    files: int
+    measured: bool
+    """False if this boot had measured it before."""
+
+
+def group_id(name: str) -> int:
+    """The number of a group of this machine. Raises BundleRefused."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        remedy = "Create the users of cji-worker.sysusers.conf: systemd-sysusers."
+        raise BundleRefused(f"This machine has no group {name}", remedy) from error
+
+
+def least_serial(state: Path, pool: str) -> int:
+    """The serial number below which a bundle of this pool was rolled back: 1 on a new machine. Raises BundleRefused."""
+    path = state / _STATE_FILE
+    try:
+        with path.open("rb") as file:
+            found = msgspec.json.decode(file.read(_MAX_STATE), type=_State)
+    except FileNotFoundError:
+        return 1
+    except (OSError, ValueError) as error:
+        raise BundleRefused(
+            f"{path} cannot be read", "Investigate who changed it, then redeploy the machine."
+        ) from error
+    if found.pool != pool:
+        raise BundleRefused(
+            f"This machine belongs to pool {found.pool!a}, the bundle is of {pool!a}",
+            "Deploy a bundle of its pool, or redeploy the machine with a new disk.",
+            status=3,
+        )
+    return found.serial
+
+
+def require_memory(folder: Path) -> None:
+    """Raise BundleRefused unless files below this path, or its nearest folder that exists, are in memory alone."""
+    at = next(each for each in (folder, *folder.parents) if each.exists()).resolve()
+    mounts = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        mounts[Path(left.split()[4])] = right.split()[0]
+    kind = next((mounts[each] for each in (at, *at.parents) if each in mounts), "")
+    if kind not in _MEMORY:
+        raise BundleRefused(f"{folder} is on {kind or 'a disk'}, not in memory", "Use a folder of a tmpfs, below /run.")
+
+
+def apply(
+    bundle: Bundle,
+    *,
+    trust: Trust,
+    folder: Path = FOLDER,
+    state: Path = STATE,
+    door: bytes | None = None,
+    gid: Callable[[str], int] = group_id,
+) -> Applied:
+    """Measure a bundle that `signatures.verify` and `contents.check_contents` passed, and write its files.
+
+    `door` is the configuration of nginx for this machine. Raises BundleRefused, and AttestationError: "bundle-applied",
+    "event-log", "tpm-open", "pcr-extend".
+    """
+    require_memory(folder)
+    files = _with_access(bundle, door)
+    stage = _staged(folder, files, gid)
+    try:
+        measured = measure_bundle(trust, AppliedBundle(bundle.manifest.serial, bundle.sha384))
+        _keep_state(state, bundle)
+        _publish(stage, folder, bundle)
+    except OSError as error:
+        raise BundleRefused(f"{folder} cannot be written: {error.strerror}", "Run this as root.") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return Applied(folder=folder, files=len(files), measured=measured)
+
+
+def _with_access(bundle: Bundle, door: bytes | None) -> Mapping[str, tuple[bytes, Access]]:
+    files = {name: (data, access_of(name) or Access("root")) for name, data in bundle.files.items()}
+    files[MANIFEST] = (bundle.manifest_bytes, PUBLIC)
+    if door is not None:
+        files[DOOR] = (door, DOOR_ACCESS)
+    return files
+
+
+def _staged(folder: Path, files: Mapping[str, tuple[bytes, Access]], gid: Callable[[str], int]) -> Path:
+    """A new folder beside `folder`, with everything in it as it will be."""
+    owners = {access.group: 0 if access.group is None else gid(access.group) for _, access in files.values()}
+    try:
+        folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        with contextlib.ExitStack() as undo:
+            undo.callback(shutil.rmtree, stage, ignore_errors=True)
+            write_files(stage, {name: data for name, (data, _) in files.items()})
+            for name, (_, access) in files.items():
+                os.chown(stage / name, 0, owners[access.group])
+                os.chmod(stage / name, access.mode)
+            for each in (stage, *(path for path in stage.iterdir() if path.is_dir())):
+                os.chmod(each, 0o755)  # noqa: S103 - to enter; each file has its own readers
+            undo.pop_all()
+    except OSError as error:
+        raise BundleRefused(f"{folder} cannot be written: {error.strerror}", "Run this as root.") from error
+    return stage
+
+
+def _publish(stage: Path, folder: Path, bundle: Bundle) -> None:
+    if folder.is_dir() and any(folder.iterdir()):
+        if _applied(folder) != bundle.manifest_bytes:
+            raise BundleRefused(
+                f"{folder} has files that are not of this bundle", "Restart the machine to apply another bundle."
+            )
+        return
+    os.rename(stage, folder)
+
+
+def _applied(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _keep_state(state: Path, bundle: Bundle) -> None:
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = state / f"{_STATE_FILE}.new"
+    with new.open("wb") as file:
+        file.write(msgspec.json.encode(_State(pool=bundle.manifest.pool, serial=bundle.manifest.serial)))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, state / _STATE_FILE)

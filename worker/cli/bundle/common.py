@@ -1,0 +1,61 @@
+"""Shared by the verbs on bundles: files and refusals."""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from worker.bundle.archive import MAX_BYTES, Bundle, read
+from worker.bundle.errors import BundleRefused
+from worker.cli.common import Failure, explained
+from worker.errors import StartupError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def refusals(command: Callable[P, T]) -> Callable[P, T]:
+    """As `explained`, with the exit status of a BundleRefused."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except StartupError as error:
+            raise Failure(error.what, remedy=error.remedy, status=error.status) from error
+
+    return explained(run)
+
+
+def bundle_at(path: Path) -> Bundle:
+    """The well-formed bundle in a file. Raises BundleRefused."""
+    try:
+        with path.open("rb") as file:
+            return read(file.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise BundleRefused(f"{path} cannot be read: {error.strerror}", "Name a readable file.") from error
+
+
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write a bundle in the place of what is there: whoever reads has one of them whole. Raises BundleRefused."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        new.write_bytes(bundle.to_bytes())
+        os.replace(new, path)
+    except OSError as error:
+        raise BundleRefused(f"{path} cannot be written: {error.strerror}", "Choose another folder.") from error
+
+
+def summary(bundle: Bundle) -> dict[str, Any]:
+    """The manifest for JSON, with the digest that names the bundle."""
+    manifest = bundle.manifest
+    return {
+        "pool": manifest.pool,
+        "serial": manifest.serial,
+        "sha384": bundle.sha384.hex(),
+        "created": manifest.created,
+        "expires": manifest.expires,
+        "bytes": len(bundle.to_bytes()),
+        "files": [{"name": one.name, "bytes": one.bytes, "sha384": one.sha384} for one in manifest.files],
+    }

@@ -1,0 +1,104 @@
+"""`cji bundle show` and `verify`: what a bundle has, and whether a machine would take it."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from worker.bundle.archive import MAX_SERIAL, Bundle
+from worker.bundle.contents import check_contents, check_pool
+from worker.bundle.names import access_of
+from worker.bundle.signatures import KEYS_FOLDER, accepted_in
+from worker.bundle.signatures import verify as verify_signatures
+from worker.cli.bundle.common import bundle_at, refusals, summary
+from worker.cli.common import FILE
+from worker.jose import b64url
+
+MAX_USER_DATA: Final = 64 << 10
+"""Bytes of user data that Azure takes."""
+_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--file", "name", help="Print this file of the bundle instead, as it is.")
+@_JSON
+@refusals
+def show(file: Path, *, name: str | None, as_json: bool) -> None:
+    """Print what the bundle in FILE has. Verifies digests and form, no signature: that is `verify`.
+
+    The SHA-384 is what `bundles` in reference values pins, and what evidence of a machine shows.
+
+    \b
+    Examples:
+      cji bundle show pool.bundle
+      cji bundle show pool.bundle --file policy.toml > policy.toml
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    bundle = bundle_at(file)
+    if name is not None:
+        if name not in bundle.files:
+            raise click.BadParameter(f"the bundle has {', '.join(bundle.files)}", param_hint="--file")
+        click.echo(bundle.files[name], nl=False)
+        return
+    signers = [b64url(each.thumbprint) for each in bundle.signatures]
+    if as_json:
+        click.echo(json.dumps({**summary(bundle), "signatures_not_verified": signers}, indent=2))
+        return
+    for line in _lines(bundle):
+        click.echo(line)
+    click.echo(f"signatures, not verified: {', '.join(signers) or 'none'}")
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option(
+    "--keys",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=KEYS_FOLDER,
+    show_default=True,
+    help="Folder of the accepted keys, as the image has it.",
+)
+@click.option("--minimum-serial", type=click.IntRange(1, MAX_SERIAL), default=1, help="The pool's last serial number.")
+@_JSON
+@click.pass_context
+@refusals
+def verify(context: click.Context, file: Path, *, keys: Path, minimum_serial: int, as_json: bool) -> None:
+    """Verify the bundle in FILE as a machine does: signatures, dates, serial number, and every file in it.
+
+    \b
+    Example:
+      cji bundle verify pool.bundle --keys bundle-keys/ --minimum-serial 7
+    """  # noqa: D301 - as above
+    bundle = bundle_at(file)
+    signers = verify_signatures(bundle, accepted_in(keys), now=datetime.now(UTC), least_serial=minimum_serial)
+    contents = check_contents(bundle.files, clouds=list(context.find_root().obj))
+    check_pool(bundle, contents.config)
+    if as_json:
+        found = {**summary(bundle), "verified": True, "signed_by": signers, "notes": contents.notes}
+        click.echo(json.dumps(found, indent=2))
+        return
+    for line in _lines(bundle):
+        click.echo(line)
+    for note in contents.notes:
+        click.echo(f"{click.style('note', fg='yellow')}  {note}")
+    click.echo(f"verified: signed by {', '.join(signers)}")
+
+
+def _lines(bundle: Bundle) -> Iterator[str]:
+    manifest, size = bundle.manifest, len(bundle.to_bytes())
+    fits = "fits into user data" if size <= MAX_USER_DATA else "needs a blob"
+    yield f"pool      {manifest.pool}"
+    yield f"serial    {manifest.serial}"
+    yield f"from, to  {manifest.created}, {manifest.expires}"
+    yield f"size      {size} bytes, {fits}"
+    yield f"SHA-384   {bundle.sha384.hex()}"
+    yield ""
+    width = max(len(entry.name) for entry in manifest.files)
+    for entry in manifest.files:
+        access = access_of(entry.name)
+        readers = "everybody" if access is None or access.group is None else access.group
+        yield f"{entry.name:{width}}  {entry.bytes:>8}  {readers:11}  {entry.sha384}"
+    yield ""

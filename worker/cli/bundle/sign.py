@@ -1,0 +1,73 @@
+"""`cji bundle sign` and `key`: signatures by a key in a file or in Key Vault, and the public half for the image."""
+
+import json
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from worker.bundle.errors import BundleRefused
+from worker.bundle.signatures import FileSigner, Signer
+from worker.bundle.signatures import sign as sign_bundle
+from worker.cli.bundle.common import bundle_at, refusals, write_bundle
+from worker.cli.common import FILE, signing_key
+from worker.jose import b64url, key_id
+
+_VAULT = click.option(
+    "--vault-key",
+    metavar="ID",
+    help="https://VAULT.vault.azure.net/keys/NAME/VERSION, EC-HSM P-384; with your own sign-in.",
+)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--key", "key_file", type=FILE, help="P-384 key of the signer, `cji key new-signing`.")
+@_VAULT
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@refusals
+def sign(file: Path, *, key_file: Path | None, vault_key: str | None, as_json: bool) -> None:
+    """Sign the bundle in FILE, beside the signatures that it has.
+
+    Read what you sign first: `cji bundle show FILE`. An image may demand signatures of several keys.
+
+    \b
+    Examples:
+      cji bundle sign pool.bundle --key bundle.key
+      cji bundle sign pool.bundle --vault-key https://agency.vault.azure.net/keys/bundles/0123456789abcdef0123456789abcdef
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    signed = sign_bundle(bundle_at(file), signer := _signer(key_file, vault_key))
+    write_bundle(file, signed)
+    kid, count = key_id(signer.public_key()), len(signed.signatures)
+    if as_json:
+        kids = [b64url(each.thumbprint) for each in signed.signatures]
+        click.echo(json.dumps({"sha384": signed.sha384.hex(), "key": kid, "signatures": kids}, indent=2))
+        return
+    click.echo(f"{file}: {count} signature{'' if count == 1 else 's'} on SHA-384 {signed.sha384.hex()}, yours is {kid}")
+
+
+@click.command()
+@click.argument("key_file", type=FILE, metavar="[KEY]", required=False)
+@_VAULT
+@refusals
+def key(key_file: Path | None, *, vault_key: str | None) -> None:
+    """Print the public half of KEY in PEM, as the image holds it in /usr/share/cji/bundle-keys.
+
+    \b
+    Example:
+      cji bundle key bundle.key > bundle-keys/me.pem
+    """  # noqa: D301 - as above
+    public = _signer(key_file, vault_key).public_key()
+    click.echo(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(), nl=False)
+
+
+def _signer(key_file: Path | None, vault_key: str | None) -> Signer:
+    if (key_file is None) is (vault_key is None):
+        raise BundleRefused("One key signs: in a file, or in a vault", "Give either the file of a key or --vault-key.")
+    if key_file is not None:
+        return FileSigner(signing_key(key_file))
+    # Microsoft's clients, for those who sign by a vault
+    from worker.bundle.vault_signer import VaultSigner, own_sign_in  # noqa: PLC0415
+
+    assert vault_key is not None  # noqa: S101 - the other case returned above
+    return VaultSigner(vault_key, credential=own_sign_in())

@@ -1,0 +1,230 @@
+"""A client of EST (RFC 7030): a certificate for a key that this machine made, from the agency's own authority.
+
+TLS and the issued certificate both lead to the roots of the configuration ("explicit trust anchors", §3.6.1), never to
+the system's. The first request is authenticated by a token of the machine's identity (§3.2.3), a renewal by the current
+certificate (§3.3.2). An answer 202 is asked for again after its Retry-After, until a deadline (§4.2.3).
+
+Contract and invariants
+* A certificate is used only if it is of the key just made, for exactly the names that were asked for, valid now, for
+  servers, and leads to a root by the certificates of /cacerts.
+* An answer has at most 256 KiB and 64 certificates; an exchange takes 60 s, all together 5 minutes.
+"""
+
+import base64
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import requests
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.x509.oid import NameOID
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from worker.config_listen import EnrollmentSection
+from worker.errors import StartupError
+from worker.https import bounded_session
+
+TOTAL_SECONDS: Final = 300.0
+RETRY: Final = 4
+"""Exit status of a request that may succeed later."""
+_MAX_ANSWER: Final = 256 << 10
+_MAX_CERTIFICATES: Final = 64
+_LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+_LEAST_PAUSE_S: Final = 1.0
+_UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
+_CN_LENGTH: Final = 64
+
+
+class EnrollmentRefused(StartupError):  # noqa: N818 - the domain's word, as in StartupError's base
+    """No certificate was obtained. `status` is RETRY if the same request may succeed later."""
+
+    def __init__(self, what: str, remedy: str, *, status: int = 1) -> None:
+        super().__init__(what, remedy)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The certificate in use and the files with which TLS proves it."""
+
+    certificate: x509.Certificate
+    certificate_file: Path
+    key_file: Path
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """P-384, as the suites of this worker require."""
+    return ec.generate_private_key(ec.SECP384R1())
+
+
+def obtain(
+    section: EnrollmentSection,
+    key: ec.EllipticCurvePrivateKey,
+    *,
+    current: Current | None,
+    token: Callable[[], str] | None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    total_seconds: float = TOTAL_SECONDS,
+) -> tuple[x509.Certificate, ...]:
+    """The certificate for this key and the ones above it, without the root. Raises EnrollmentRefused.
+
+    `current` is renewed, if given; `token` returns one for the first enrolment.
+    """
+    until = time.monotonic() + total_seconds
+    roots = _roots(section.roots)
+    with _session(section.roots, current) as session:
+        if token is not None and current is None:
+            session.headers["Authorization"] = f"Bearer {token()}"
+        request = _request(section, key, None if current is None else current.certificate.subject)
+        path = "simpleenroll" if current is None else "simplereenroll"
+        issued = _certificates(_exchange(session, section, path, base64.encodebytes(request), until), _ISSUED)
+    with _session(section.roots, None) as session:  # everybody may ask for these, §4.1.1
+        above = _certificates(_exchange(session, section, "cacerts", None, until), _AUTHORITIES)
+    leaf = next((one for one in issued if one.public_key() == key.public_key()), None)
+    if leaf is None:
+        raise EnrollmentRefused("The EST service issued a certificate for another key", "Investigate the service.")
+    return _verified(leaf, [*issued, *above], section, roots, now())
+
+
+_ISSUED: Final = "The EST service's answer is not a certificate"
+_AUTHORITIES: Final = "The EST service's list of authorities is not one of certificates"
+
+
+def _request(section: EnrollmentSection, key: ec.EllipticCurvePrivateKey, subject: x509.Name | None) -> bytes:
+    """PKCS#10, signed by the key itself: the proof that this machine has it. A renewal keeps its subject (§4.2.2)."""
+    if subject is None:
+        short = [name for name in section.names if len(name) <= _CN_LENGTH][:1]
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in short])
+    names = x509.SubjectAlternativeName([x509.DNSName(name) for name in section.names])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(names, critical=False)
+    return builder.sign(key, SHA384()).public_bytes(Encoding.DER)
+
+
+def _session(roots: str, current: Current | None) -> requests.Session:
+    try:
+        session = bounded_session(roots, limit=_MAX_ANSWER)
+    except OSError as error:
+        raise EnrollmentRefused("enrollment.roots cannot be read", f"Let this user read {roots!a}.") from error
+    if current is not None:
+        session.cert = (str(current.certificate_file), str(current.key_file))
+    return session
+
+
+def _exchange(
+    session: requests.Session, section: EnrollmentSection, path: str, body: bytes | None, until: float
+) -> bytes:
+    """The body of the answer with status 200."""
+    headers = {"Accept": "application/pkcs7-mime"}
+    if body is not None:
+        headers |= {"Content-Type": "application/pkcs10", "Content-Transfer-Encoding": "base64"}
+    while True:
+        try:
+            reply = session.request(
+                "GET" if body is None else "POST",
+                f"{section.url}/{path}",
+                data=body,
+                headers=headers,
+                timeout=max(1.0, min(60.0, until - time.monotonic())),
+                allow_redirects=False,
+            )
+        except (requests.RequestException, OSError) as error:
+            raise EnrollmentRefused(
+                "The EST service does not answer, or its certificate does not lead to enrollment.roots",
+                "Check its address, roots and the outbound rules; then try again.",
+                status=RETRY,
+            ) from error
+        if reply.status_code != HTTPStatus.ACCEPTED:
+            break
+        pause = max(_LEAST_PAUSE_S, _seconds(reply.headers.get("Retry-After")))
+        if time.monotonic() + pause > until:
+            raise EnrollmentRefused(
+                "The EST service has not issued the certificate yet",
+                "Approve the request there; then try again.",
+                status=RETRY,
+            )
+        time.sleep(pause)
+    return _body(reply)
+
+
+def _body(reply: requests.Response) -> bytes:
+    if reply.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise EnrollmentRefused(
+            f"The EST service does not accept this machine (HTTP {reply.status_code})",
+            "Let the service accept tokens of the machine's identity for enrollment.audience.",
+        )
+    kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if reply.status_code != HTTPStatus.OK or kind != "application/pkcs7-mime":
+        later = reply.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status_code in _LATER
+        raise EnrollmentRefused(
+            f"The EST service answered HTTP {reply.status_code}, with {kind or 'nothing'!a}",
+            "Compare enrollment.url with the service, and the names with what it may issue.",
+            status=RETRY if later else 1,
+        )
+    return bytes(reply.content)
+
+
+def _seconds(text: str | None) -> float:
+    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else 0.0
+
+
+def read_certificates(body: bytes) -> list[x509.Certificate]:
+    """The certificates of a base64 "certs-only" message (§4.1.3, §4.2.3). ValueError for anything else."""
+    try:
+        found = pkcs7.load_der_pkcs7_certificates(base64.b64decode(b"".join(body.split()), validate=True))
+        for one in found:
+            one.public_key()
+    except (UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        raise ValueError("not a list of certificates") from error
+    if not 0 < len(found) <= _MAX_CERTIFICATES:
+        raise ValueError("no certificate, or too many")
+    return found
+
+
+def _certificates(body: bytes, what: str) -> list[x509.Certificate]:
+    try:
+        return read_certificates(body)
+    except _UNREADABLE as error:
+        raise EnrollmentRefused(what, "Investigate the service.") from error
+
+
+def _roots(path: str) -> Store:
+    try:
+        data = Path(path).read_bytes()
+        return Store(x509.load_pem_x509_certificates(data))
+    except OSError as error:
+        raise EnrollmentRefused("enrollment.roots cannot be read", f"Let this user read {path!a}.") from error
+    except _UNREADABLE as error:
+        raise EnrollmentRefused("enrollment.roots is not PEM certificates", "Put the roots into it.") from error
+
+
+def _verified(
+    leaf: x509.Certificate, others: list[x509.Certificate], section: EnrollmentSection, roots: Store, now: datetime
+) -> tuple[x509.Certificate, ...]:
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found = sorted(names.get_values_for_type(x509.DNSName))
+        only = len(found) == len(list(names))
+    except (x509.ExtensionNotFound, *_UNREADABLE):
+        found, only = [], False
+    if found != sorted(section.names) or not only:
+        raise EnrollmentRefused(
+            "The EST service issued a certificate for other names", "Let it issue exactly enrollment.names."
+        )
+    policy = PolicyBuilder().store(roots).time(now)
+    above = [one for one in others if one != leaf]
+    try:
+        chains = [policy.build_server_verifier(x509.DNSName(name)).verify(leaf, above) for name in section.names]
+    except (VerificationError, *_UNREADABLE) as error:
+        raise EnrollmentRefused(
+            "The certificate does not lead to enrollment.roots, or is not one of a server, valid now",
+            "Compare enrollment.roots with the authority, and its profile with RFC 5280.",
+        ) from error
+    return tuple(one for one in chains[0] if one == leaf or one.subject != one.issuer)
