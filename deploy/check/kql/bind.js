@@ -1,7 +1,8 @@
 // Reads YAML and binds KQL for deploy/check/kusto.py. Input and output are one JSON document on stdin and stdout.
 //
-//   in   { tables: {name: {column: type}}, functions: {name: {parameters: [name: type], columns: {column: type}}},
-//          documents: {name: yaml}, queries: {name: kql}, trees: bool }
+//   in   { workspaces: {name: {tables: {name: {column: type}},
+//                              functions: {name: {parameters: ["name: type"], columns: {column: type}}}}},
+//          documents: {name: yaml}, queries: {name: {text, workspace}}, trees: bool }
 //   out  { documents: {name: {value, at: {pointer: [line, column]}, blocks: {pointer: [line, column]}, errors}},
 //          queries: {name: {errors: [{line, column, code, message}], columns: {column: type}, tree}} }
 //
@@ -9,12 +10,13 @@
 // position in the text is the position in the file after adding them.
 'use strict';
 const YAML = require('yaml');
-require('@kusto/language-service-next/bridge.min.js');
-require('@kusto/language-service-next/Kusto.Language.Bridge.min.js');
+let Kusto; // loaded only to bind: it takes most of a second
 
-const Kusto = globalThis.Kusto.Language;
-const {Symbols} = Kusto;
-const Kind = Kusto.Syntax.SyntaxKind;
+function load() {
+  require('@kusto/language-service-next/bridge.min.js');
+  require('@kusto/language-service-next/Kusto.Language.Bridge.min.js');
+  Kusto = globalThis.Kusto.Language;
+}
 
 function readDocument(text) {
   const counter = new YAML.LineCounter();
@@ -51,12 +53,12 @@ const columnsText = columns => `(${Object.entries(columns).map(([name, type]) =>
 
 function globals(tables, functions) {
   const symbols = Object.entries(tables).map(([name, columns]) =>
-    new Symbols.TableSymbol.$ctor7(name, columnsText(columns), null));
+    new Kusto.Symbols.TableSymbol.$ctor7(name, columnsText(columns), null));
   for (const [name, {parameters, columns}] of Object.entries(functions)) {
     const body = `{ datatable${columnsText(columns)}[] }`;
-    symbols.push(new Symbols.FunctionSymbol.$ctor14(name, `(${parameters.join(', ')})`, body, null));
+    symbols.push(new Kusto.Symbols.FunctionSymbol.$ctor16(name, `(${parameters.join(', ')})`, body, null));
   }
-  return Kusto.GlobalState.Default.WithDatabase(new Symbols.DatabaseSymbol.ctor('workspace', symbols));
+  return Kusto.GlobalState.Default.WithDatabase(new Kusto.Symbols.DatabaseSymbol.ctor('workspace', symbols));
 }
 
 function position(text, offset) {
@@ -66,7 +68,7 @@ function position(text, offset) {
 
 // [kind, text, type] of a token, [kind, [[role, child]...], type, offset] of a node
 function tree(node) {
-  const kind = System.Enum.toString(Kind, node.Kind);
+  const kind = System.Enum.toString(Kusto.Syntax.SyntaxKind, node.Kind);
   const type = node.ResultType ? node.ResultType.Name : null;
   if (node.IsToken) return [kind, node.Text, type, node.TextStart];
   const children = [];
@@ -99,8 +101,10 @@ function bind(text, state, withTree) {
 const input = JSON.parse(require('fs').readFileSync(0, 'utf8'));
 const output = {documents: {}, queries: {}};
 for (const [name, text] of Object.entries(input.documents)) output.documents[name] = readDocument(text);
-const states = input.states.map(({tables, functions}) => globals(tables, functions));
-for (const [name, {text, state}] of Object.entries(input.queries)) {
-  output.queries[name] = bind(text, states[state], input.trees);
+const states = {};
+if (Object.keys(input.queries).length) load();
+for (const [name, {tables, functions}] of Object.entries(input.workspaces)) states[name] = globals(tables, functions);
+for (const [name, {text, workspace}] of Object.entries(input.queries)) {
+  output.queries[name] = bind(text, states[workspace], input.trees);
 }
 process.stdout.write(JSON.stringify(output));
