@@ -20,7 +20,7 @@ from deploy.check.outcome import DeployError, Outcome, judged, not_run
 from deploy.check.sentinel_rule import rule_problems
 from deploy.check.sentinel_workbook import queries_of, workbook_problems
 
-__all__ = ["check_sentinel", "read_rules", "workspaces"]
+__all__ = ["bound_queries", "check_sentinel", "workspaces"]
 
 _TRANSFORM: Final = "transformKql"
 
@@ -33,7 +33,9 @@ def workspaces(folder: Path) -> dict[str, Workspace]:
     try:
         events = json.loads((folder / "schema/cji-audit.json").read_bytes())
         azure = json.loads((folder / "schema/azure-tables.json").read_bytes())
-        stream, table = ({c["name"]: KQL_TYPES[c["type"]] for c in events[part]["columns"]} for part in ("stream", "table"))
+        stream, table = (
+            {c["name"]: KQL_TYPES[c["type"]] for c in events[part]["columns"]} for part in ("stream", "table")
+        )
         functions = {
             name: {"parameters": each["parameters"], "columns": each["columns"]}
             for name, each in azure["functions"].items()
@@ -47,11 +49,9 @@ def workspaces(folder: Path) -> dict[str, Workspace]:
         raise DeployError(f"schema: {type(error).__name__}: {error}") from error
 
 
-def read_rules(folder: Path, *, trees: bool = False) -> tuple[dict[str, Document], dict[str, Bound]]:
-    """The rules of a folder and their bound queries, by file name. Raises DeployError."""
-    answer = _answer(folder, trees=trees)
-    rules = {name: document for name, document in answer.documents.items() if name.endswith(".yaml")}
-    return rules, {name: answer.queries[name] for name in rules if name in answer.queries}
+def bound_queries(folder: Path, *, trees: bool = False) -> Mapping[str, Bound]:
+    """All bound queries of a folder: `rule.yaml`, `workbook.json#/pointer`, `transformKql`. Raises DeployError."""
+    return _answer(folder, trees=trees).queries
 
 
 def check_sentinel(root: Path) -> Iterator[Outcome]:
@@ -96,7 +96,7 @@ def _answer(folder: Path, *, trees: bool = False) -> Answer:
             queries[name] = Query(text=document.value["query"], workspace="logs")
         elif name.endswith(".json"):
             found = queries_of(document.value)
-            queries |= {f"{name}{pointer}": Query(text=text, workspace="logs") for pointer, text in found.items()}
+            queries |= {f"{name}#{pointer}": Query(text=text, workspace="logs") for pointer, text in found.items()}
     second = bind(documents={}, queries=queries, workspaces=known, trees=trees)
     return Answer(documents=first.documents, queries=second.queries)
 

@@ -19,11 +19,16 @@ _CHOICES: Final = {
     "triggerOperator": ("GreaterThan", "LessThan", "Equal", "NotEqual"),
 }
 _TACTICS: Final = frozenset(
-    "Collection CommandAndControl CredentialAccess DefenseEvasion Discovery Execution Exfiltration Impact InitialAccess "
-    "LateralMovement Persistence PreAttack PrivilegeEscalation Reconnaissance ResourceDevelopment".split()
+    (
+        *("Collection", "CommandAndControl", "CredentialAccess", "DefenseEvasion", "Discovery", "Execution"),
+        *("Exfiltration", "Impact", "InitialAccess", "LateralMovement", "Persistence", "PreAttack"),
+        *("PrivilegeEscalation", "Reconnaissance", "ResourceDevelopment"),
+    )
 )
 _IDENTIFIERS: Final[Mapping[str, frozenset[str]]] = {
-    "Account": frozenset({"FullName", "Name", "UPNSuffix", "AadUserId", "AadTenantId", "Sid", "ObjectGuid", "DisplayName"}),
+    "Account": frozenset(
+        {"FullName", "Name", "UPNSuffix", "AadUserId", "AadTenantId", "Sid", "ObjectGuid", "DisplayName"}
+    ),
     "AzureResource": frozenset({"ResourceId"}),
     "CloudApplication": frozenset({"AppId", "Name", "InstanceName"}),
     "Host": frozenset({"HostName", "FullName", "NetBiosName", "DnsDomain", "AzureID", "OMSAgentID"}),
@@ -64,7 +69,11 @@ def rule_problems(name: str, document: Document, bound: Bound | None, seen: dict
     yield from (at("", f"{key} is missing") for key in missing)
     if missing:
         return
-    yield from (at(f"/{key}", f"{key} is not one of {', '.join(values)}") for key, values in _CHOICES.items() if rule[key] not in values)
+    yield from (
+        at(f"/{key}", f"{key} is not one of {', '.join(values)}")
+        for key, values in _CHOICES.items()
+        if rule[key] not in values
+    )
     for pointer, problem in (*_names(rule, seen), *_schedule(rule), *_attack(rule), *_entities(rule, bound)):
         yield at(pointer, problem)
     for key in ("id", "displayName"):

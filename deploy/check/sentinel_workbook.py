@@ -1,7 +1,7 @@
 """A workbook of Azure Monitor as JSON: the items that it may have, and its queries.
 
-Source: the workbook schema of microsoft/Application-Insights-Workbooks (`Notebook/1.0`), of which this is a closed part:
-text (type 1), query (type 3), parameters (type 9).
+Source: the workbook schema of microsoft/Application-Insights-Workbooks (`Notebook/1.0`), of which this is a part: text
+(type 1), query (type 3), parameters (type 9).
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,7 +50,7 @@ def workbook_problems(name: str, text: str, document: Document, queries: Mapping
         yield f"{name}:{line}:{column}: {problem}"
     for pointer, query in queries_of(document.value).items():
         line, column = document.place(pointer)
-        for each in queries[f"{name}{pointer}"].problems:
+        for each in queries[f"{name}#{pointer}"].problems:
             before = sum(len(part) + 1 for part in query.split("\n")[: each.line - 1]) + each.column - 1
             yield f"{name}:{line}:{column + _offset(text, line, column, before)}: {each.message}"
 
@@ -83,7 +83,9 @@ def _item(pointer: str, item: Mapping[str, Any], parameters: set[str]) -> Iterat
         if key in content and content[key] != value:
             yield f"{pointer}/content/{key}", f"{key} is not {value!r}"
     if kind == 9:
-        parameters |= {each["name"] for each in content.get("parameters", []) if isinstance(each, dict) and "name" in each}
+        parameters |= {
+            each["name"] for each in content.get("parameters", []) if isinstance(each, dict) and "name" in each
+        }
     if kind == 3:
         if content.get("visualization") not in _VISUALIZATIONS:
             yield f"{pointer}/content/visualization", f"unknown visualization {content.get('visualization')!r}"
