@@ -31,7 +31,11 @@ _NEEDED: Final = {
     "windows10CompliancePolicy": ("bitLockerEnabled", "secureBootEnabled", "passwordRequired"),
     "macOSCompliancePolicy": ("storageRequireEncryption", "systemIntegrityProtectionEnabled", "passwordRequired"),
     "iosCompliancePolicy": ("securityBlockJailbrokenDevices", "passcodeRequired"),
-    "androidWorkProfileCompliancePolicy": ("storageRequireEncryption", "securityBlockJailbrokenDevices", "passwordRequired"),
+    "androidWorkProfileCompliancePolicy": (
+        "storageRequireEncryption",
+        "securityBlockJailbrokenDevices",
+        "passwordRequired",
+    ),
     "iosManagedAppProtection": ("pinRequired", "dataBackupBlocked", "saveAsBlocked"),
     "androidManagedAppProtection": ("pinRequired", "dataBackupBlocked", "saveAsBlocked", "encryptAppData"),
 }

@@ -1,8 +1,8 @@
 """The objects of the folders, with what only the tenant knows filled in.
 
-    {{groups/NAME}}   the id in the tenant of the object in this file
-    {{each NAME}}     one object for each value of a list in the parameters
-    {{now}}           the time of the request
+{{groups/NAME}}   the id in the tenant of the object in this file
+{{each NAME}}     one object for each value of a list in the parameters
+{{now}}           the time of the request
 """
 
 import json
@@ -54,19 +54,20 @@ def items(folder: Path, parameters: Mapping[str, Any]) -> list[Item]:
                 body = json.loads(path.read_bytes())
             except (OSError, ValueError) as error:
                 raise IdentityError(f"{kind}/{path.name} cannot be read: {error}") from error
-            name = f"{kind}/{path.stem}"
-            found += _each(name, kind, body, parameters) if kind == ELIGIBILITY else [Item(name=name, kind=kind, body=body)]
+            item = Item(name=f"{kind}/{path.stem}", kind=kind, body=body)
+            found += _each(item, parameters) if kind == ELIGIBILITY else [item]
     return found
 
 
-def _each(name: str, kind: str, body: dict[str, Any], parameters: Mapping[str, Any]) -> list[Item]:
-    wanted = {each.removeprefix(_EACH) for each in PLACEHOLDER.findall(json.dumps(body)) if each.startswith(_EACH)}
+def _each(item: Item, parameters: Mapping[str, Any]) -> list[Item]:
+    found = PLACEHOLDER.findall(json.dumps(item.body))
+    wanted = {each.removeprefix(_EACH) for each in found if each.startswith(_EACH)}
     (parameter,) = wanted
     values = parameters.get(parameter)
     if not isinstance(values, list) or not all(isinstance(each, str) and _GUID.fullmatch(each) for each in values):
         raise IdentityError(f"parameters: {parameter} is not a list of object ids; see parameters.example.json")
     return [
-        Item(name=f"{name}/{value}", kind=kind, body=filled(body, {f"{_EACH}{parameter}": value}.get))
+        Item(name=f"{item.name}/{value}", kind=item.kind, body=filled(item.body, {f"{_EACH}{parameter}": value}.get))
         for value in values
     ]
 

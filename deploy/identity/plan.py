@@ -94,11 +94,7 @@ class Applier:
             if value is None:
                 continue
             present = list(self.graph.all(f"{place}/{action.read}")) if action.read else found.get(name)
-            compared_value = [
-                {key: part for key, part in each.items() if key not in action.unread} if isinstance(each, dict) else each
-                for each in value
-            ]
-            if lines := _list_differences(name, compared_value, present):
+            if lines := _list_differences(name, [_without(each, action.unread) for each in value], present):
                 if not self.dry:
                     self.graph.post(f"{place}/{action.name}", {action.body: value})
                 yield Step(verb="change", name=item.name, lines=tuple(lines))
@@ -115,7 +111,7 @@ class Applier:
         query = f"?$filter=displayName eq '{title}'" if item.kind == "groups" else ""  # a tenant has many groups
         same = [each for each in self.graph.all(f"{item.collection}{query}") if each.get("displayName") == title]
         if len(same) > 1:
-            raise IdentityError(f"{item.name}: the tenant has {len(same)} objects named {title!r}; rename or delete one")
+            raise IdentityError(f"{item.name}: the tenant has {len(same)} objects named {title!r}; rename one")
         return same[0] if same else None
 
     def _rule(self, item: Item, body: dict[str, Any]) -> Iterator[Step]:
@@ -156,6 +152,10 @@ class Applier:
             if not self.dry:
                 del self.state[name]
             yield Step(verb="delete", name=name)
+
+
+def _without(value: Any, names: frozenset[str]) -> Any:
+    return {name: each for name, each in value.items() if name not in names} if isinstance(value, dict) else value
 
 
 def _collection_of(name: str, graph: Graph, identifier: str) -> str | None:
