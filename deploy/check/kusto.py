@@ -26,7 +26,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """What queries may name: columns and their types by table, and functions that return a table."""
+    """The names that queries may use: columns and their types by table, and functions that return a table."""
 
     tables: Mapping[str, Mapping[str, str]]
     functions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What is wrong, and where."""
+    """A finding and its place."""
 
     line: int
     column: int
@@ -59,7 +59,7 @@ class Document:
     problems: Sequence[Problem]
 
     def place(self, pointer: str) -> Place:
-        """Where the value at a pointer begins, or the nearest value around it."""
+        """The beginning of the value at a pointer, or of the nearest value around it."""
         while pointer not in self.at and pointer:
             pointer = pointer.rpartition("/")[0]
         return self.at.get(pointer, (1, 1))

@@ -26,7 +26,7 @@ _TRANSFORM: Final = "transformKql"
 
 
 def workspaces(folder: Path) -> dict[str, Workspace]:
-    """What queries of a folder may name: `logs` for rules and workbooks, `stream` for the transformation.
+    """The names that queries of a folder may use: `logs` for rules and workbooks, `stream` for the transformation.
 
     Raises DeployError.
     """

@@ -51,7 +51,7 @@ def duration(text: object) -> timedelta | None:
 
 
 def rule_problems(name: str, document: Document, bound: Bound | None, seen: dict[str, str]) -> Iterator[str]:
-    """What is wrong with the rule in file `name`, with line and column; `seen` has ids and titles of earlier rules."""
+    """Problems of the rule in file `name`, with line and column; `seen` has ids and titles of earlier rules."""
     yield from (f"{name}:{each.line}:{each.column}: {each.message}" for each in document.problems)
     if document.problems:
         return

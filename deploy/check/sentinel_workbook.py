@@ -41,7 +41,7 @@ def queries_of(workbook: object) -> dict[str, str]:
 
 
 def workbook_problems(name: str, text: str, document: Document, queries: Mapping[str, Bound]) -> Iterator[str]:
-    """What is wrong with the workbook in file `name`, with line and column."""
+    """Problems of the workbook in file `name`, with line and column."""
     yield from (f"{name}:{each.line}:{each.column}: {each.message}" for each in document.problems)
     if document.problems:
         return

@@ -22,7 +22,7 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 
 
 class IdentityError(Exception):
-    """What cannot be applied, and what to do. The text has nothing secret."""
+    """A step that cannot be done, and the remedy. The text has nothing secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ _MAX_PAGES: Final = 1000
 
 
 class Token(Protocol):
-    """What a credential returns."""
+    """The answer of a credential."""
 
     @property
     def token(self) -> str:

@@ -1,4 +1,4 @@
-"""What differs between the files and the tenant, and the steps that bring the tenant to the files.
+"""Differences between the files and the tenant, and the steps that bring the tenant to the files.
 
 Contract
 * An object is found by its id in the state, else by its name. Two of one name are refused: a person must decide.
@@ -172,7 +172,7 @@ def _leaves(value: Any, path: str = "") -> list[str]:
 
 
 def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any], path: str = "") -> list[str]:
-    """What the tenant has otherwise, among what is stated. Lists of words are sets: Graph keeps no order."""
+    """Stated values that the tenant has otherwise. Lists of words are sets: Graph keeps no order."""
     lines = []
     for name, value in wanted.items():
         place, present = f"{path}.{name}" if path else name, found.get(name)

@@ -134,6 +134,11 @@ def test_a_planted_mistake_is_found_at_its_line(tmp_path: Path, file: str, old: 
         assert int(line) == text[:at].count("\n") + 1
 
 
+def test_every_folder_is_described() -> None:
+    page = (ROOT / "docs/identity.md").read_text()
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
+
+
 def test_a_missing_rule_or_folder_is_found(tmp_path: Path) -> None:
     (copy(tmp_path) / "identity/pim-rules/activation-approval.json").unlink()
     shutil.rmtree(tmp_path / "identity/compliance")

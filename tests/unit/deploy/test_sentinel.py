@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -176,6 +177,16 @@ def test_the_shipped_table_is_that_of_the_events() -> None:
     assert columns["VolumesChriRowsOut"] == "long"
     assert columns["About"] == "dynamic"  # a list in one event, a word in another
     assert len(columns) < 500  # columns of a table, Azure Monitor's limit
+
+
+def test_every_rule_is_described() -> None:
+    page = (ROOT / "docs/sentinel.md").read_text()
+    described = dict(re.findall(r"(?m)^\| `([a-z-]+)` \| (High|Medium|Low) \|", page))
+    severity = {
+        path.stem: re.findall(r"(?m)^severity: (.*)$", path.read_text())[0]
+        for path in (DEPLOY / "sentinel/rules").glob("*.yaml")
+    }
+    assert described == severity
 
 
 @pytest.mark.parametrize("text", ["P", "PT", "1H", "P1", "PT1S", "P1DT", None, 5, ""])
