@@ -9,6 +9,6 @@ false.
 
 from tests.support.kql.functions import World
 from tests.support.kql.operators import run
-from tests.support.kql.tables import Table, UnsupportedError
+from tests.support.kql.tables import Node, Table, UnsupportedError
 
-__all__ = ["Table", "UnsupportedError", "World", "run"]
+__all__ = ["Node", "Table", "UnsupportedError", "World", "run"]

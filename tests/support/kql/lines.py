@@ -15,7 +15,7 @@ from msgspec import inspect
 from tests.support.any_event import KINDS
 from tests.support.kql.functions import World
 from tests.support.kql.operators import run
-from tests.support.kql.tables import Row, Table
+from tests.support.kql.tables import Node, Row, Table
 from worker.audit import fields
 from worker.audit.chain import Record
 from worker.audit.event_id import event_id
@@ -71,7 +71,7 @@ def streamed(lines: list[Record], columns: Mapping[str, str]) -> Table:
     return Table.of(columns, rows)
 
 
-def events_table(lines: list[Record], transformation: list[Any], columns: Mapping[str, str], now: datetime) -> Table:
+def events_table(lines: list[Record], transformation: Node, columns: Mapping[str, str], now: datetime) -> Table:
     """The table of audit events after the transformation."""
     return run(transformation, World(tables={"source": streamed(lines, columns)}, now=now))
 

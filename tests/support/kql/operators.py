@@ -12,11 +12,11 @@ from tests.support.kql.tables import Node, Row, Table, UnsupportedError, missing
 _JOINS: Final = ("inner", "leftouter", "leftanti")
 
 
-def run(tree: list[Any], world: World) -> Table:
+def run(tree: Node, world: World) -> Table:
     """The result of a query that was parsed and bound. Raises UnsupportedError."""
     lets: dict[str, Any] = {}
     result: Table | None = None
-    for statement in Node(tree).get("Statements").items():
+    for statement in tree.get("Statements").items():
         scope = Scope(world, lets)
         if statement.kind == "LetStatement":
             expression = statement.get("Expression")

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Final
 import pytest
 
 from deploy.check import Outcome, Status
+from deploy.check.aztypes import Catalogue
+from deploy.check.bicep import parse
 from deploy.check.kusto import why_not
 from deploy.check.log_table import log_table, written
 from deploy.check.sentinel import check_sentinel
@@ -17,6 +20,7 @@ from deploy.check.sentinel_rule import duration
 from tests.support.paths import ROOT
 
 DEPLOY: Final = ROOT / "deploy"
+VECTORS: Final = os.environ.get("CJI_VECTORS")
 needs_kusto = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 RULE: Final = """\
@@ -177,6 +181,26 @@ def test_the_shipped_table_is_that_of_the_events() -> None:
     assert columns["VolumesChriRowsOut"] == "long"
     assert columns["About"] == "dynamic"  # a list in one event, a word in another
     assert len(columns) < 500  # columns of a table, Azure Monitor's limit
+
+
+@pytest.mark.vectors
+@pytest.mark.skipif(VECTORS is None, reason="CJI_VECTORS is not set: Azure's resource types are not here")
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("severity: rule", "severety: rule", "unknown property 'severety'; did you mean 'severity'?"),
+        ("kind: 'Scheduled'", "kind: 'Planned'", "'kind' must be one of"),
+        ("enabled: enabled", "enabled: 'yes'", "enabled: expected bool"),
+        ("itemsSearchKey", "itemSearchKey", "unknown property 'itemSearchKey'"),
+        ("'AllEntities'", "'Everything'", "'Everything' is not among the known values"),
+    ],
+)
+def test_the_template_follows_azures_types(old: str, new: str, problem: str) -> None:
+    source = (DEPLOY / "bicep/sentinel.bicep").read_text()
+    assert old in source
+    types = Catalogue.load(Path(VECTORS or "", "azure-types"))
+    resources = parse("sentinel.bicep", source.replace(old, new, 1).encode()).resources
+    assert any(problem in each for resource in resources for each in types.problems(resource))
 
 
 def test_every_rule_is_described() -> None:
