@@ -33,7 +33,14 @@ _DECLARATIONS: Final = {
 }
 _LOCAL_NAMES: Final = {"loop_variable", "loop_enumerator", "parameter"}
 # places where an identifier is a key, a member or a called function and not a use of a declared name
-_NOT_A_USE: Final = {"property_identifier", "decorator", "call_expression", "type", "nullable_return_type"}
+_NOT_A_USE: Final = {
+    "property_identifier",
+    "decorator",
+    "call_expression",
+    "type",
+    "nullable_return_type",
+    "metadata_declaration",
+}
 _NAMESPACES: Final = {"az", "sys"}
 
 

@@ -12,10 +12,12 @@ from deploy.check.attestation_policy import problems as attestation_policy_probl
 from deploy.check.aztypes import Catalogue
 from deploy.check.bicep import Template, parse
 from deploy.check.hardening import hardening_problems
+from deploy.check.identity import check_identity
 from deploy.check.modules import parameter_file_problems, wiring_problems
 from deploy.check.outcome import DeployError, Outcome, judged, not_run
 from deploy.check.release_policy import embedding_problems, origin_problems, parse_policy, weaknesses
 from deploy.check.scanner import check_with_checkov
+from deploy.check.sentinel import check_sentinel
 from deploy.check.units import check_sysusers, check_unit
 
 __all__ = ["run"]
@@ -51,6 +53,8 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
     else:
         for check in ("bicep: wiring", "bicep: parameters file", "bicep: hardening", "bicep: checkov"):
             yield not_run(check, folder.name, "a template does not parse")
+    yield from check_sentinel(root)
+    yield from check_identity(root)
     units = sorted((root / "systemd").glob("*.service"))
     if not units:
         yield judged("unit: needed lines", "systemd", ["no units"])

@@ -66,6 +66,20 @@ def test_every_metric_is_on_the_dashboard_and_no_other() -> None:
     assert {METRICS[name].name for name in named} == {series.name for series in SERIES}
 
 
+def test_each_part_of_the_console_has_its_row() -> None:
+    """Metrics of a subject are together: jobs by reference, and the delivery of the trail."""
+    rows: dict[str, set[str]] = {}
+    title = ""
+    for panel in sorted(dashboard()["panels"], key=lambda each: (each["gridPos"]["y"], each["gridPos"]["x"])):
+        if panel["type"] == "row":
+            title = panel["title"]
+        else:
+            rows.setdefault(title, set()).update(*(names(target["expr"]) for target in panel["targets"]))
+    fleet = {name for name in METRICS if name.startswith("cji_fleet_")}
+    assert rows["Jobs by reference"] == fleet
+    assert {"cji_audit_undelivered_lines", "cji_audit_delivery_stalled_seconds"} <= rows["Accountability"]
+
+
 def test_rules_name_metrics_that_exist() -> None:
     text = re.sub(r"(?m)^#.*$", "", RULES.read_text())
     described = names(" ".join(re.findall(r"(?m)^ *(?:remedy|summary): (.*)$", text)))
@@ -156,6 +170,8 @@ WELL: Final = {
     f"cji_audit_writable{{{W}}}": "1x400",
     f'cji_audit_delivery_stalled_seconds{{{W},kind="sink"}}': "0x400",
     f'cji_audit_undelivered_lines{{{W},kind="sink"}}': "3x400",
+    f'cji_fleet_tickets{{{W},queue="poison"}}': "0x400",
+    f"cji_fleet_oldest_ticket_seconds{{{W}}}": "60x400",
     f"cji_export_failures_total{{{W}}}": "0x400",
     f"cji_spans_dropped_total{{{W}}}": "0x400",
     f"cji_trail_faults_total{{{W}}}": "0x400",
@@ -182,6 +198,8 @@ ILL: Final[dict[str, dict[str, str]]] = {
     "CjiAuditDeliveryStalled": {f'cji_audit_delivery_stalled_seconds{{{W},kind="sink"}}': "0x80 601x20"},
     "CjiAuditDeliveryBehind": {f'cji_audit_undelivered_lines{{{W},kind="sink"}}': "0x80 20000x20"},
     "CjiReviewOverdue": {f'cji_expiry_seconds{{{W},subject="review"}}': "-60x400"},
+    "CjiTicketsPoisoned": {f'cji_fleet_tickets{{{W},queue="poison"}}': "0x80 2x20"},
+    "CjiTicketsWait": {f"cji_fleet_oldest_ticket_seconds{{{W}}}": "60x80 901x20"},
     "CjiTelemetryLost": {f"cji_spans_dropped_total{{{W}}}": "0x98 5x2"},
 }
 
