@@ -1,127 +1,72 @@
-// One scale set of confidential VMs (AMD SEV-SNP) that runs the worker: encrypted OS disk, vTPM, secure boot,
-// no public address, inbound traffic only to the worker's port, outbound traffic only to the private
-// network, and to Microsoft Entra if that is asked for.
+metadata name = 'Scale set of workers'
+metadata description = 'Confidential VMs that run the worker\'s image: OS disk encrypted with the guest\'s state under the agency\'s key, vTPM, secure boot, no public address, no extensions, replaced batch by batch while the probe is good, drained before they end.'
 
-@description('Name of the scale set.')
+@description('Required. Name of the scale set.')
+@minLength(3)
 param name string
 
-@description('Azure region.')
+@description('Required. Azure region.')
 param location string
 
-@description('Confidential VM size with AMD SEV-SNP.')
+@description('Required. Tags.')
+param tags object
+
+@description('Required. Confidential VM size, one of sizes.json.')
 param vmSize string
 
-@description('Number of workers.')
+@description('Required. Number of workers at creation; afterwards autoscale decides.')
+@minValue(1)
 param instanceCount int
 
-@description('Availability zones; empty if the region has none.')
+@description('Required. Availability zones; empty if the region has none.')
 param zones array
 
-@description('Resource id of a gallery image with the worker installed. Empty for the plain Ubuntu confidential image, which contains no worker.')
-param workerImageId string
+@description('Required. Resource id of a version of the worker\'s image in a gallery, whose definition supports confidential VMs.')
+@minLength(1)
+param imageVersionResourceId string
 
-@description('Resource id of the worker\'s user-assigned identity.')
-param identityId string
+@description('Required. Resource ids of the user-assigned identities: the keyholder\'s, the fleet process\'s, the deliverer\'s.')
+@minLength(3)
+@maxLength(3)
+param identityResourceIds array
 
-@description('Resource id of the fleet processes\' user-assigned identity.')
-param fleetIdentityId string
+@description('Required. Resource id of the subnet of the workers.')
+param subnetResourceId string
 
-@description('Resource id of the subnet of the workers.')
-param subnetId string
+@description('Required. Resource id of the network security group.')
+param networkSecurityGroupResourceId string
 
-@description('Address ranges of the upstream apps that may call the worker.')
-param clientAddressPrefixes array
+@description('Required. Resource id of the load balancer\'s pool.')
+param poolResourceId string
 
-@description('Port of the worker\'s gRPC server.')
-param workerPort int
+@description('Required. Resource id of the load balancer\'s probe, by which upgrades judge an instance.')
+param probeResourceId string
 
-@description('Whether workers may reach Microsoft Entra, whose keys they need if their policy requires tokens.')
-param entraTokens bool
+@description('Required. Resource id of the disk encryption set of OS disks.')
+param osDiskEncryptionSetResourceId string
 
-@description('Name of the administrator account that Azure requires. No rule allows SSH.')
+@description('Required. Resource id of the disk encryption set of data disks.')
+param dataDiskEncryptionSetResourceId string
+
+@description('Required. Size of the disk for trail and ledger, in GiB.')
+@minValue(32)
+param stateDiskSizeGB int
+
+@description('Required. Name of the administrator account that Azure requires. The image has no login, and no rule allows SSH.')
+@minLength(1)
 param adminUsername string
 
-@description('SSH public key of the administrator account.')
+@description('Required. SSH public key of the administrator account.')
+@minLength(1)
 param adminPublicKey string
 
-resource securityGroup 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
-  name: '${name}-nsg'
-  location: location
-  properties: {
-    securityRules: [
-      {
-        name: 'clients-in'
-        properties: {
-          priority: 100
-          direction: 'Inbound'
-          access: 'Allow'
-          protocol: 'Tcp'
-          sourceAddressPrefixes: clientAddressPrefixes
-          sourcePortRange: '*'
-          destinationAddressPrefix: 'VirtualNetwork'
-          destinationPortRange: string(workerPort)
-        }
-      }
-      {
-        name: 'nothing-else-in'
-        properties: {
-          priority: 4096
-          direction: 'Inbound'
-          access: 'Deny'
-          protocol: '*'
-          sourceAddressPrefix: '*'
-          sourcePortRange: '*'
-          destinationAddressPrefix: '*'
-          destinationPortRange: '*'
-        }
-      }
-      {
-        name: 'private-endpoints-out'
-        properties: {
-          priority: 100
-          direction: 'Outbound'
-          access: 'Allow'
-          protocol: 'Tcp'
-          sourceAddressPrefix: 'VirtualNetwork'
-          sourcePortRange: '*'
-          destinationAddressPrefix: 'VirtualNetwork'
-          destinationPortRange: '443'
-        }
-      }
-      {
-        name: 'entra-out'
-        properties: {
-          priority: 200
-          direction: 'Outbound'
-          access: entraTokens ? 'Allow' : 'Deny'
-          protocol: 'Tcp'
-          sourceAddressPrefix: 'VirtualNetwork'
-          sourcePortRange: '*'
-          destinationAddressPrefix: 'AzureActiveDirectory'
-          destinationPortRange: '443'
-        }
-      }
-      {
-        // Azure's own addresses (IMDS, DNS, host agent) are not subject to this rule.
-        name: 'nothing-else-out'
-        properties: {
-          priority: 4096
-          direction: 'Outbound'
-          access: 'Deny'
-          protocol: '*'
-          sourceAddressPrefix: '*'
-          sourcePortRange: '*'
-          destinationAddressPrefix: '*'
-          destinationPortRange: '*'
-        }
-      }
-    ]
-  }
-}
+@description('Required. Resource id of the Log Analytics workspace.')
+param workspaceResourceId string
 
 resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
   name: name
   location: location
+  tags: tags
   zones: zones
   sku: {
     name: vmSize
@@ -130,18 +75,49 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
   identity: {
     type: 'UserAssigned'
     userAssignedIdentities: {
-      '${identityId}': {}
-      '${fleetIdentityId}': {}
+      '${identityResourceIds[0]}': {}
+      '${identityResourceIds[1]}': {}
+      '${identityResourceIds[2]}': {}
     }
   }
   properties: {
     orchestrationMode: 'Uniform'
     overprovision: false
-    // A new image changes the measurements that the release policy may pin: the operator upgrades instance by instance.
+    // A new image is a new model: the operator gives its version, after the release policy that pins it. New instances come
+    // before old ones go, because an instance that is only reimaged gets no notice to drain.
     upgradePolicy: {
-      mode: 'Manual'
+      mode: 'Rolling'
+      automaticOSUpgradePolicy: {
+        enableAutomaticOSUpgrade: false
+      }
+      rollingUpgradePolicy: {
+        maxBatchInstancePercent: 20
+        maxUnhealthyInstancePercent: 20
+        maxUnhealthyUpgradedInstancePercent: 20
+        pauseTimeBetweenBatches: 'PT10M'
+        prioritizeUnhealthyInstances: true
+        maxSurge: true
+        rollbackFailedInstancesOnPolicyBreach: false
+      }
+    }
+    // An instance that fails is looked at by a person: its trail may not be delivered yet.
+    automaticRepairsPolicy: {
+      enabled: false
+    }
+    scaleInPolicy: {
+      rules: [
+        'OldestVM'
+      ]
+      forceDeletion: false
     }
     virtualMachineProfile: {
+      // Running jobs have 15 minutes, as in the unit's TimeoutStopSec, before the instance is deleted.
+      scheduledEventsProfile: {
+        terminateNotificationProfile: {
+          enable: true
+          notBeforeTimeout: 'PT15M'
+        }
+      }
       securityProfile: {
         securityType: 'ConfidentialVM'
         // Must be false with DiskWithVMGuestState: the disk is already encrypted under a key bound to the vTPM.
@@ -152,13 +128,8 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
         }
       }
       storageProfile: {
-        imageReference: empty(workerImageId) ? {
-          publisher: 'Canonical'
-          offer: 'ubuntu-24_04-lts'
-          sku: 'cvm'
-          version: 'latest'
-        } : {
-          id: workerImageId
+        imageReference: {
+          id: imageVersionResourceId
         }
         osDisk: {
           osType: 'Linux'
@@ -168,9 +139,29 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
             storageAccountType: 'Premium_LRS'
             securityProfile: {
               securityEncryptionType: 'DiskWithVMGuestState'
+              diskEncryptionSet: {
+                id: osDiskEncryptionSetResourceId
+              }
             }
           }
         }
+        dataDisks: [
+          {
+            // Trail and ledger; nothing of a record is in them.
+            name: 'state'
+            lun: 0
+            createOption: 'Empty'
+            caching: 'None'
+            diskSizeGB: stateDiskSizeGB
+            deleteOption: 'Delete'
+            managedDisk: {
+              storageAccountType: 'Premium_LRS'
+              diskEncryptionSet: {
+                id: dataDiskEncryptionSetResourceId
+              }
+            }
+          }
+        ]
       }
       osProfile: {
         computerNamePrefix: 'cji'
@@ -190,6 +181,9 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
         }
       }
       networkProfile: {
+        healthProbe: {
+          id: probeResourceId
+        }
         networkInterfaceConfigurations: [
           {
             name: 'worker'
@@ -197,7 +191,7 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
               primary: true
               enableAcceleratedNetworking: true
               networkSecurityGroup: {
-                id: securityGroup.id
+                id: networkSecurityGroupResourceId
               }
               ipConfigurations: [
                 {
@@ -205,8 +199,13 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
                   properties: {
                     primary: true
                     subnet: {
-                      id: subnetId
+                      id: subnetResourceId
                     }
+                    loadBalancerBackendAddressPools: [
+                      {
+                        id: poolResourceId
+                      }
+                    ]
                   }
                 }
               ]
@@ -224,4 +223,22 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
   }
 }
 
-output id string = scaleSet.id
+resource metrics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: scaleSet
+  name: 'audit'
+  properties: {
+    workspaceId: workspaceResourceId
+    metrics: [
+      {
+        category: 'AllMetrics'
+        enabled: true
+      }
+    ]
+  }
+}
+
+@description('Name of the scale set.')
+output name string = scaleSet.name
+
+@description('Resource id of the scale set.')
+output resourceId string = scaleSet.id

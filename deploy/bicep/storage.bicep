@@ -1,45 +1,57 @@
-// The storage account of jobs by reference: sealed parts, results and shuffle streams, the pool's ledger, two queues.
-// Everything in it is ciphertext, a signed document or a name. Private, with Microsoft Entra's tokens only.
+metadata name = 'Storage of jobs by reference'
+metadata description = 'Sealed parts, results and shuffle streams, the pool\'s ledger, two queues. Everything in it is ciphertext, a signed document or a name. Private, with Microsoft Entra\'s tokens only.'
 
-@description('Name of the account, unique in the cloud, 3 to 24 lower-case letters and digits.')
+@description('Required. Name of the account, unique in the cloud: lower-case letters and digits.')
+@minLength(3)
+@maxLength(24)
 param name string
 
-@description('Azure region.')
+@description('Required. Azure region.')
 param location string
 
-@description('Replication, for example Standard_ZRS.')
+@description('Required. Tags.')
+param tags object
+
+@description('Required. Replication. Both stay in the region.')
+@allowed([
+  'Standard_ZRS'
+  'Standard_LRS'
+])
 param skuName string
 
-@description('Resource id of the identity with which the account reads its encryption key.')
-param encryptionIdentityId string
+@description('Required. Resource id of the identity with which the account reads its encryption key.')
+param encryptionIdentityResourceId string
 
-@description('Address of the vault that has the encryption key.')
+@description('Required. Address of the vault that has the encryption key.')
 param keyVaultUri string
 
-@description('Name of the encryption key.')
+@description('Required. Name of the encryption key.')
 param keyName string
 
-@description('Days after which sealed jobs and results are deleted.')
+@description('Required. Days after which sealed jobs and results are deleted.')
+@minValue(2)
 param resultDays int
 
-@description('Days for which nobody can change or delete an entry of the ledger.')
+@description('Required. Days for which nobody can change or delete an entry of the ledger. A header is valid for a day at most.')
+@minValue(3)
 param ledgerDays int
 
-@description('Resource id of the subnet for private endpoints.')
-param endpointSubnetId string
+@description('Required. Resource id of the subnet for private endpoints.')
+param endpointSubnetResourceId string
 
-@description('Resource id of the private DNS zone of Blob Storage.')
-param blobPrivateDnsZoneId string
+@description('Required. Resource id of the private DNS zone of Blob Storage.')
+param blobPrivateDnsZoneResourceId string
 
-@description('Resource id of the private DNS zone of Queue Storage.')
-param queuePrivateDnsZoneId string
+@description('Required. Resource id of the private DNS zone of Queue Storage.')
+param queuePrivateDnsZoneResourceId string
 
-@description('Resource id of the Log Analytics workspace for the account\'s log.')
-param auditWorkspaceId string
+@description('Required. Resource id of the Log Analytics workspace.')
+param workspaceResourceId string
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: name
   location: location
+  tags: tags
   kind: 'StorageV2'
   sku: {
     name: skuName
@@ -47,7 +59,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   identity: {
     type: 'UserAssigned'
     userAssignedIdentities: {
-      '${encryptionIdentityId}': {}
+      '${encryptionIdentityResourceId}': {}
     }
   }
   properties: {
@@ -74,7 +86,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
       // Both can be set only at creation; without Account the queues would have a key of Microsoft's.
       requireInfrastructureEncryption: true
       identity: {
-        userAssignedIdentity: encryptionIdentityId
+        userAssignedIdentity: encryptionIdentityResourceId
       }
       keyvaultproperties: {
         keyvaulturi: keyVaultUri
@@ -235,11 +247,25 @@ resource poisonQueue 'Microsoft.Storage/storageAccounts/queueServices/queues@202
   name: 'jobs-poison'
 }
 
+resource accountMetrics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: account
+  name: 'audit'
+  properties: {
+    workspaceId: workspaceResourceId
+    metrics: [
+      {
+        category: 'Transaction'
+        enabled: true
+      }
+    ]
+  }
+}
+
 resource blobLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: blobs
   name: 'audit'
   properties: {
-    workspaceId: auditWorkspaceId
+    workspaceId: workspaceResourceId
     logs: [
       {
         categoryGroup: 'audit'
@@ -253,7 +279,7 @@ resource queueLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: queues
   name: 'audit'
   properties: {
-    workspaceId: auditWorkspaceId
+    workspaceId: workspaceResourceId
     logs: [
       {
         categoryGroup: 'audit'
@@ -268,10 +294,11 @@ module blobEndpoint 'privateEndpoint.bicep' = {
   params: {
     name: '${name}-blob-pe'
     location: location
-    subnetId: endpointSubnetId
-    targetId: account.id
+    tags: tags
+    subnetResourceId: endpointSubnetResourceId
+    targetResourceId: account.id
     groupId: 'blob'
-    privateDnsZoneId: blobPrivateDnsZoneId
+    privateDnsZoneResourceId: blobPrivateDnsZoneResourceId
   }
 }
 
@@ -280,12 +307,19 @@ module queueEndpoint 'privateEndpoint.bicep' = {
   params: {
     name: '${name}-queue-pe'
     location: location
-    subnetId: endpointSubnetId
-    targetId: account.id
+    tags: tags
+    subnetResourceId: endpointSubnetResourceId
+    targetResourceId: account.id
     groupId: 'queue'
-    privateDnsZoneId: queuePrivateDnsZoneId
+    privateDnsZoneResourceId: queuePrivateDnsZoneResourceId
   }
 }
 
+@description('Name of the account.')
 output name string = account.name
-output queueId string = jobsQueue.id
+
+@description('Resource id of the account.')
+output resourceId string = account.id
+
+@description('Resource id of the queue with the tickets.')
+output queueResourceId string = jobsQueue.id

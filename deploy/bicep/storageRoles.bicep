@@ -1,15 +1,16 @@
-// Who may do what in the storage account. Every role is scoped to one container or queue, and none may delete a blob.
+metadata name = 'Storage roles'
+metadata description = 'Who may do what in the storage account. Every role is scoped to one container or queue, and none may delete a blob.'
 
-@description('Name of the storage account.')
+@description('Required. Name of the storage account.')
 param accountName string
 
-@description('Object ids of the identities that submit jobs.')
+@description('Required. Object ids of the identities that submit jobs.')
 param submitterPrincipalIds array
 
-@description('Object id of the identity of the fleet processes.')
+@description('Required. Object id of the identity of the fleet processes.')
 param fleetPrincipalId string
 
-@description('Object id of the identity of the keyholders.')
+@description('Required. Object id of the identity of the keyholders.')
 param keyholderPrincipalId string
 
 var groupId = resourceGroup().id
