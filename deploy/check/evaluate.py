@@ -14,7 +14,7 @@ from tree_sitter import Node
 
 from deploy.check.functions import CLOUDS, FUNCTIONS, Json, joined, resource_id
 from deploy.check.outcome import DeployError
-from deploy.check.values import literal_text, text
+from deploy.check.values import literal_text, text, unescaped
 
 __all__ = ["Called", "Deployed", "Names", "Runtime", "Scope", "Surroundings", "evaluate", "refused", "rounds", "truth"]
 
@@ -141,12 +141,15 @@ def _string(scope: Scope, node: Node, names: Names) -> str:
     literal = literal_text(node)
     if literal is not None:
         return literal
+    source, start = node.text or b"", node.start_byte
     parts: list[str] = []
+    done = 1  # the quote
     for child in node.named_children:
         if child.type == "interpolation":
+            parts.append(unescaped(source[done : child.start_byte - start].decode()))
             parts.append(joined(evaluate(scope, child.named_children[0], names)))
-        else:
-            parts.append({r"\'": "'", r"\\": "\\", r"\n": "\n", r"\t": "\t", r"\$": "$"}.get(text(child), text(child)))
+            done = child.end_byte - start
+    parts.append(unescaped(source[done:-1].decode()))
     return "".join(parts)
 
 

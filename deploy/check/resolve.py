@@ -54,6 +54,7 @@ class _Scope:
     template: Template
     given: Mapping[str, Json]
     depth: int
+    declared: Mapping[str, Node]
     known: dict[str, Json] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
 
@@ -68,7 +69,7 @@ class _Scope:
     def symbol(self, name: str, user: Node) -> Json:
         if name in self.known:
             return self.known[name]
-        node = _declaration(self.template, name)
+        node = self.declared.get(name)
         if node is None:
             raise refused(self, user, f"undefined symbol {name!r}")
         if name in self.running:
@@ -115,9 +116,11 @@ def _evaluated(run: _Run, template: Template, given: Mapping[str, Json], depth: 
         raise DeployError(f"{where}: modules are nested more than {_MAX_DEPTH} deep")
     if unknown := given.keys() - template.parameters.keys():
         raise DeployError(f"{where}: unknown parameter {sorted(unknown)[0]!r}")
-    scope = _Scope(run=run, template=template, given=given, depth=depth)
+    nodes = [node for node in template.root.named_children if node.type.endswith("_declaration")]
+    declared = {_name(node): node for node in nodes if node.type not in _NO_SYMBOLS}
+    scope = _Scope(run=run, template=template, given=given, depth=depth, declared=declared)
     outputs: dict[str, Json] = {}
-    for node in template.root.named_children:
+    for node in nodes:
         if node.type == "parameter_declaration":
             _constraints(scope, node, scope.symbol(_name(node), node), where)
         elif node.type in {"resource_declaration", "module_declaration"}:
@@ -133,13 +136,6 @@ def _name(node: Node) -> str:
 
 def _at(scope: _Scope, node: Node) -> str:
     return f"{scope.file}:{node.start_point[0] + 1}"
-
-
-def _declaration(template: Template, name: str) -> Node | None:
-    for node in template.root.named_children:
-        if node.type.endswith("_declaration") and node.type not in _NO_SYMBOLS and _name(node) == name:
-            return node
-    return None
 
 
 def _parameter(scope: _Scope, node: Node, name: str) -> Json:

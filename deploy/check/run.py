@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attestation.release.policy import Hardware
 from deploy.check.attestation_policy import problems as attestation_policy_problems
+from deploy.check.azd import azd_problems
 from deploy.check.aztypes import Catalogue
 from deploy.check.bicep import Template, parse
 from deploy.check.deployment import ENTRY, EXAMPLES, deployment_outcomes
@@ -65,6 +66,7 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
     else:
         for check in _TOGETHER:
             yield not_run(check, folder.name, "a template does not parse")
+    yield judged("azd: azure.yaml", "azure.yaml", azd_problems(root))
     units = sorted((root / "systemd").glob("*.service"))
     if not units:
         yield judged("unit: needed lines", "systemd", ["no units"])

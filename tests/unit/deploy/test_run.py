@@ -28,6 +28,14 @@ needs_systemd = pytest.mark.skipif(
 
 
 @pytest.fixture
+def no_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep every other program out: what this package itself checks is quick."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+
+
+@pytest.fixture
 def no_scanner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the slow scanner out: it is found on the path only, and has its own test."""
     (tmp_path / "bin").mkdir()
@@ -60,7 +68,7 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
     assert all(outcome.reasons for outcome in outcomes if outcome.status is not Status.OK)
 
 
-@pytest.mark.usefixtures("no_scanner")
+@pytest.mark.usefixtures("no_tools")
 @pytest.mark.parametrize(
     ("file", "old", "new", "check"),
     [
@@ -85,6 +93,11 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
             "initiative: compliance",
         ),
         ("bicep/vault.bicep", "'premium'", "'standard'", "bicep: hardening"),
+        ("azure.yaml", "provider: bicep", "provider: terraform", "azd: azure.yaml"),
+        ("azure.yaml", "module: main", "module: fleets", "azd: azure.yaml"),
+        ("azure.yaml", "module: main", "modul: main", "azd: azure.yaml"),
+        ("azure.yaml", "continueOnError: false", "continueOnError: true", "azd: azure.yaml"),
+        ("azure.yaml", "python -m deploy.check", "true", "azd: azure.yaml"),
         ("policy/release-policy.json", "equals", "equal", "policy: grammar"),
         ("policy/release-policy.json", "azure-compliant-cvm", "any", "policy: strength"),
         ("policy/release-policy.json", "__ATTESTATION_AUTHORITY__", "http://x.y", "policy: strength"),
@@ -110,7 +123,7 @@ def test_each_break_is_seen_by_its_check(tmp_path: Path, file: str, old: str, ne
     assert check in by_status(run(copy(tmp_path, file, old, new), None), Status.FAILED)
 
 
-@pytest.mark.usefixtures("no_scanner")
+@pytest.mark.usefixtures("no_tools")
 def test_a_broken_template_stops_checks_that_need_all_of_them(tmp_path: Path) -> None:
     outcomes = run(copy(tmp_path, "bicep/identity.bicep", "{", "["), None)
     assert {"bicep: wiring", "bicep: hardening", "bicep: snapshot", "initiative: compliance"} <= by_status(
@@ -119,13 +132,13 @@ def test_a_broken_template_stops_checks_that_need_all_of_them(tmp_path: Path) ->
     assert "bicep: syntax and names" in by_status(outcomes, Status.FAILED)
 
 
-@pytest.mark.usefixtures("no_scanner")
+@pytest.mark.usefixtures("no_tools")
 def test_an_empty_folder_fails(tmp_path: Path) -> None:
     failed = by_status(run(tmp_path, None), Status.FAILED)
     assert {"bicep: syntax and names", "policy: grammar", "unit: needed lines"} <= failed
 
 
-@pytest.mark.usefixtures("no_scanner")
+@pytest.mark.usefixtures("no_tools")
 def test_a_missing_types_folder_fails_instead_of_not_running(tmp_path: Path) -> None:
     assert "bicep: resource types" in by_status(run(DEPLOY, tmp_path / "gone"), Status.FAILED)
 
