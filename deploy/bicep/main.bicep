@@ -191,7 +191,7 @@ param budgetAmount int
 @maxLength(10)
 param budgetStartDate string
 
-@description('Required. Addresses that are told when the budget is used up.')
+@description('Required. Addresses that get the warning when the budget is used up.')
 @minLength(1)
 param budgetContactEmails array
 

@@ -39,7 +39,7 @@ param networkSecurityGroupResourceId string
 @description('Required. Resource id of the load balancer\'s pool.')
 param poolResourceId string
 
-@description('Required. Resource id of the load balancer\'s probe, by which upgrades judge an instance.')
+@description('Required. Resource id of the load balancer\'s probe, which decides whether an upgrade goes on.')
 param probeResourceId string
 
 @description('Required. Resource id of the disk encryption set of OS disks.')

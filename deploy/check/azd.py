@@ -1,4 +1,4 @@
-"""`azure.yaml` of the Azure Developer CLI: the part of its schema that we use, and that the checks run before it deploys.
+"""`azure.yaml` of the Azure Developer CLI: the keys that we use, and the hook that checks before it deploys.
 
 The file is read as maps of text in two-space steps, which is the YAML that it may have.
 Source: learn.microsoft.com, "Azure Developer CLI's azure.yaml schema".

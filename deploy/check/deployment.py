@@ -56,7 +56,7 @@ def parameters(source: bytes) -> dict[str, Any]:
 
 
 def planned(folder: Path, templates: Mapping[str, Template], example: Example) -> list[Planned]:
-    """What `main.bicep` in the folder deploys with example parameters. Raises DeployError."""
+    """Resources that `main.bicep` in the folder deploys with example parameters. Raises DeployError."""
     around = Surroundings(read=lambda path: (folder / path).read_bytes(), cloud=example.cloud)
     try:
         given = parameters((folder / example.parameters).read_bytes())

@@ -24,7 +24,7 @@ Names: TypeAlias = Mapping[str, Json]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Where the template is deployed; `read` returns a file by its path from the folder of the template."""
+    """The place of the deployment; `read` returns a file by its path from the folder of the template."""
 
     read: Callable[[str], bytes]
     cloud: str = "AzureCloud"
@@ -58,7 +58,7 @@ class Called:
 
 
 class Scope(Protocol):
-    """What an expression needs of its template."""
+    """The template of an expression."""
 
     @property
     def file(self) -> str:
@@ -66,7 +66,7 @@ class Scope(Protocol):
 
     @property
     def around(self) -> Surroundings:
-        """Where it is deployed."""
+        """The place of its deployment."""
 
     def symbol(self, name: str, user: Node) -> Json:
         """Value of a declared name. Raises DeployError."""

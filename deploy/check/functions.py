@@ -16,7 +16,7 @@ from typing import Any, Final
 __all__ = ["CLOUDS", "FUNCTIONS", "Json", "joined", "resource_id"]
 
 Json = Any
-"""What JSON can hold, and the resolver's own objects for resources and modules."""
+"""A value of JSON, or one of the resolver's own objects for resources and modules."""
 
 CLOUDS: Final[Mapping[str, Mapping[str, Json]]] = {
     "AzureCloud": {

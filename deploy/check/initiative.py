@@ -109,7 +109,7 @@ def _unknown(definition: Definition, catalogue: Catalogue) -> Iterator[str]:
     for alias in fields(definition):
         kind, path = path_of(alias)
         if not catalogue.has(kind, path.replace("[*]", "")):
-            yield f"{definition.name}.json: {alias} is no property of {kind}"
+            yield f"{definition.name}.json: {kind} has no property for {alias}"
 
 
 def as_resource(each: Planned) -> dict[str, Any]:

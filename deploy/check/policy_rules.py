@@ -1,7 +1,7 @@
 """Azure Policy's rule language, as far as our definitions use it, applied to resources.
 
 Contract: `parse_definition` takes any bytes and returns a `Definition`, or raises DeployError with a line; a returned
-one has only known keys, operators, effects and parameters. `matches` says whether its `if` matches a resource, with
+one has only known keys, operators, effects and parameters. `matches` decides whether its `if` matches a resource, with
 aliases resolved to the resource's properties, and `violated` whether the resource is then not compliant.
 
 Comparisons ignore case. A field that is missing is equal to nothing. `[*]` outside a count must hold for every element.

@@ -1,4 +1,4 @@
-"""What a template deploys, computed without Azure: every resource, parameters, loops, conditions and modules resolved.
+"""The resources that a template deploys, computed without Azure: parameters, loops, conditions, modules resolved.
 
 Contract: `resolve` returns the resources of an entry template in the order of their files, or raises DeployError with
 file and line for what it cannot compute or what the template itself refuses (`@allowed`, `@minLength` and others).
