@@ -93,6 +93,10 @@ param zones array = []
 @minLength(1)
 param imageVersionResourceId string
 
+@description('Optional. The signed configuration bundle (cji bundle make), or the JSON that names its blob, in base64. Nothing in it is secret.')
+@maxLength(87384)
+param userData string = ''
+
 @description('Optional. Size of each worker\'s disk for trail and ledger, in GiB.')
 @minValue(32)
 param stateDiskSizeGB int = 64
@@ -130,6 +134,9 @@ param probePort int = 9465
 
 @description('Optional. Whether workers may reach Microsoft Entra: true if their policy has entra tables, see docs/entra.md.')
 param entraTokens bool = false
+
+@description('Optional. Addresses through which TDX workers fetch Intel\'s collateral over HTTPS: those of api.trustedservices.intel.com and certificates.trustedservices.intel.com, or of a firewall.')
+param collateralAddressPrefixes array = []
 
 @description('Optional. JSON Web Keys, the only ones that may sign the attestation provider\'s policy; can be set only at creation.')
 param policySigningKeys array = []
@@ -369,6 +376,7 @@ module networkSecurity 'networkSecurity.bicep' = {
     workerPort: workerPort
     probePort: probePort
     entraTokens: entraTokens
+    collateralAddressPrefixes: collateralAddressPrefixes
     workspaceResourceId: logs.outputs.resourceId
   }
 }
@@ -409,6 +417,7 @@ module scaleSet 'scaleset.bicep' = {
     osDiskEncryptionSetResourceId: diskKeys.outputs.resourceId
     dataDiskEncryptionSetResourceId: diskKeys.outputs.dataSetResourceId
     stateDiskSizeGB: stateDiskSizeGB
+    userData: userData
     adminUsername: adminUsername
     adminPublicKey: adminPublicKey
     workspaceResourceId: logs.outputs.resourceId

@@ -46,6 +46,11 @@ resource ledger 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-
   name: 'ledger'
 }
 
+resource bundles 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' existing = {
+  parent: blobs
+  name: 'bundles'
+}
+
 resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' existing = {
   parent: account
   name: 'default'
@@ -221,6 +226,16 @@ resource keyholderLedger 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   name: guid(ledger.id, keyholderPrincipalId, 'ledger')
   properties: {
     roleDefinitionId: ledgerRole.id
+    principalId: keyholderPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource keyholderBundles 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: bundles
+  name: guid(bundles.id, keyholderPrincipalId, 'reader')
+  properties: {
+    roleDefinitionId: readerRole
     principalId: keyholderPrincipalId
     principalType: 'ServicePrincipal'
   }

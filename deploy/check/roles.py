@@ -43,6 +43,7 @@ ASSIGNMENTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "fleetTickets": ("jobsQueue", "ticketRole"),
         "fleetPoison": ("poisonQueue", _MESSAGE_SENDER),
         "keyholderLedger": ("ledger", "ledgerRole"),
+        "keyholderBundles": ("bundles", _BLOB_READER),
     },
 }
 """By template and symbol: the resource of the assignment, and the role."""

@@ -118,6 +118,29 @@ _CONSOLE: Final = (
     (r"LimitCORE=0", "a core file has the worker's state"),
     (r"MemoryMax=\S+", "what clients make it hold is bounded"),
 )
+_PROBE: Final = (
+    (r"ExecStart=/\S+/cji probe", "the probe is the unit's only program"),
+    (r"User=cji-probe", "the probe is a user of its own"),
+    (r"SupplementaryGroups=cji-console", "this group alone may enter the folder of the status socket"),
+    (r"CapabilityBoundingSet=", "the probe needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "the probe reaches the metadata service, and nothing else"),
+    (r"IPAddressAllow=localhost 168\.63\.129\.16 169\.254\.169\.254", "Azure's own two addresses"),
+    (r"SocketBindAllow=ipv4:tcp:9465", "the port of the load balancer's probe"),
+    (r"RuntimeDirectoryPreserve=yes", "a notice outlives the process that wrote it"),
+    (r"PrivateDevices=yes", "the probe has no TPM"),
+    (r"InaccessiblePaths=.*-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"ProtectSystem=strict", "the probe writes one file"),
+    (r"LimitCORE=0", "a core file has the worker's state"),
+    (r"MemoryMax=\S+", "what clients make it hold is bounded"),
+)
+_DRAIN: Final = (
+    (r"ExecStart=/usr/bin/systemctl stop cji-fleet\.service cji-worker\.service", "both drain when they are stopped"),
+    (r"RemainAfterExit=yes", "the notice stays, and the drain is done once"),
+    (r"TimeoutStartSec=16min", "the worker's own limit is 15 minutes"),
+    (r"CapabilityBoundingSet=", "a request to systemd needs no capability"),
+    (r"PrivateNetwork=yes", "it reaches systemd, and nothing else"),
+)
 _ENGINE: Final = (
     (r"User=cji-engine", "whoever has a conductor's certificate runs code as this user, who has no other right"),
     (r"Group=cji-engine", "the worker's and the trail's groups are others"),
@@ -150,6 +173,8 @@ _NEEDED: Final = {
     "cji-audit.service": _AUDIT,
     "cji-fleet.service": _FLEET,
     "cji-console.service": _CONSOLE,
+    "cji-probe.service": _PROBE,
+    "cji-drain.service": _DRAIN,
 }
 
 
