@@ -1,4 +1,4 @@
-"""The probe: a process that tells Azure whether this worker admits jobs, and notices that its machine is to end.
+"""The probe: a process that answers Azure whether this worker admits jobs, and notices that its machine is to end.
 
     status socket ──▶ readiness ──▶ GET /ready: 200 or 503, for the load balancer and for rolling upgrades
     metadata service ──▶ notice ──▶ the file `terminate`, and 503 from then on

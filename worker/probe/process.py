@@ -90,11 +90,11 @@ class Probe:
             except NoticeError as error:
                 event = None
                 if not failed:
-                    log("scheduled events not read", why=str(error))
+                    log("scheduled events not read", reason=str(error))
                 failed = True
             if event is not None:
                 self._ending = True
-                log("machine is to end", notice=event)
+                log("machine is to end")
                 await asyncio.to_thread(self._notice.write_text, f"{event}\n")
             await asyncio.sleep(LOOK_S)
 
