@@ -24,7 +24,10 @@ param totalRetentionInDays int
 @description('Required. Object id of the identity that delivers the audit trail.')
 param publisherPrincipalId string
 
-// The columns that the audit sink sends: `python -m deploy.check.columns` writes the file.
+@description('Required. Resource id of a dedicated cluster under the agency\'s key; empty for none.')
+param clusterResourceId string
+
+// The columns that the audit sink sends: `python -m deploy.check.snapshot` writes the file.
 var columns = loadJsonContent('auditColumns.json')
 
 // "Monitoring Metrics Publisher": send to a data collection rule, read nothing
@@ -45,6 +48,14 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
       disableLocalAuth: true
       enableLogAccessUsingOnlyResourcePermissions: true
     }
+  }
+}
+
+resource cluster 'Microsoft.OperationalInsights/workspaces/linkedServices@2025-02-01' = if (!empty(clusterResourceId)) {
+  parent: workspace
+  name: 'Cluster'
+  properties: {
+    writeAccessResourceId: clusterResourceId
   }
 }
 

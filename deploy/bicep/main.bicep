@@ -159,6 +159,9 @@ param logRetentionInDays int = 365
 @maxValue(4383)
 param auditRetentionInDays int = 1096
 
+@description('Optional. Resource id of a dedicated cluster of Log Analytics under the agency\'s key; without one, logs at rest are under a key of Microsoft\'s.')
+param logClusterResourceId string = ''
+
 @description('Optional. Whether to deploy jobs by reference: storage, queues, scaling by waiting tickets.')
 param jobsByReference bool = true
 
@@ -235,7 +238,7 @@ var suffix = uniqueString(resourceGroup().id)
 var vaultName = take('${prefix}-kv-${suffix}', 24)
 var hsmName = take('${prefix}-hsm-${suffix}', 24)
 var serviceVaultName = take('${prefix}-kvs-${suffix}', 24)
-var providerName = take(replace('${prefix}-at-${suffix}', '-', ''), 24)
+var providerName = take('${prefix}-at-${suffix}', 24)
 
 module identity 'identity.bicep' = {
   name: 'identity'
@@ -274,6 +277,7 @@ module logs 'logs.bicep' = {
     tags: allTags
     retentionInDays: logRetentionInDays
     totalRetentionInDays: auditRetentionInDays
+    clusterResourceId: logClusterResourceId
     publisherPrincipalId: auditIdentity.outputs.principalId
   }
 }

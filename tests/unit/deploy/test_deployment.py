@@ -17,6 +17,7 @@ from deploy.check.outcome import Status
 from deploy.check.snapshot import main as write_snapshots
 from tests.support.paths import ROOT
 from worker.audit.sinks.asim import COLUMNS
+from worker.cli.probe import probe
 
 DEPLOY = ROOT / "deploy"
 BICEP = DEPLOY / "bicep"
@@ -169,3 +170,20 @@ def test_the_table_takes_every_row_that_the_sink_sends() -> None:
     example = (DEPLOY / "audit.example.toml").read_text()
     assert 'stream = "Custom-CjiAudit"' in example
     assert 'mapping = "asim"' in example
+
+
+def test_template_units_and_command_agree_on_the_probe() -> None:
+    source = (BICEP / "main.bicep").read_text()
+    (port,) = re.findall(r"^param probePort int = (\d+)$", source, re.MULTILINE)
+    unit = (DEPLOY / "systemd" / "cji-probe.service").read_text()
+    assert f"SocketBindAllow=ipv4:tcp:{port}\n" in unit
+    (option,) = [each for each in probe.params if each.name == "port"]
+    assert option.default == int(port)
+    assert "requestPath: '/ready'" in (BICEP / "loadBalancer.bicep").read_text()
+
+
+def test_the_notice_is_as_long_as_the_workers_drain() -> None:
+    (scale_set,) = by_type(EXAMPLES[0], "Microsoft.Compute/virtualMachineScaleSets")
+    profile = scale_set["properties"]["virtualMachineProfile"]  # type: ignore[index]
+    assert profile["scheduledEventsProfile"]["terminateNotificationProfile"]["notBeforeTimeout"] == "PT15M"
+    assert "\nTimeoutStopSec=15min\n" in (DEPLOY / "systemd" / "cji-worker.service").read_text()

@@ -116,6 +116,14 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
         ("systemd/cji-fleet.service", "PrivateDevices=yes\n", "", "unit: needed lines"),
         ("systemd/cji-audit.service", "User=cji-audit", "User=cji", "unit: needed lines"),
         ("systemd/cji-audit.service", "IPAddressDeny=any\n", "", "unit: needed lines"),
+        ("systemd/cji-probe.service", "SocketBindAllow=ipv4:tcp:9465\n", "", "unit: needed lines"),
+        ("systemd/cji-probe.service", " 169.254.169.254", " 0.0.0.0/0", "unit: needed lines"),
+        (
+            "systemd/cji-drain.service",
+            "cji-fleet.service cji-worker.service\n",
+            "cji-fleet.service\n",
+            "unit: needed lines",
+        ),
         ("systemd/cji-worker.service", "setgroups setresgid setresuid capset", "capset", "unit: needed lines"),
     ],
 )
