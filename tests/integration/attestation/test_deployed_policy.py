@@ -1,4 +1,4 @@
-"""The release policy that Bicep embeds, in the simulated vault: kept as reviewed, accepted by vault and worker alike."""
+"""The release policy that Bicep embeds, in the simulated vault: kept as reviewed, accepted by vault and worker."""
 
 import base64
 import hashlib
@@ -39,5 +39,5 @@ def test_the_deployed_policy_releases_to_its_isolation_alone(
     attestation = attester.attest(receipt_key=b"r" * 32)
     # the pinned digest is that of the policy as deployed, so the worker has just accepted these bytes
     attester.release_into(attestation, keys["snp"].spec, memoryview(bytearray(4096)))
-    with rejected(Fault.RELEASE_DENIED):
+    with rejected("vault-403-policy", fault=Fault.RELEASE_DENIED):
         attester.release_into(attestation, keys["tdx"].spec, memoryview(bytearray(4096)))
