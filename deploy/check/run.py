@@ -67,7 +67,7 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
         for check in _TOGETHER:
             yield not_run(check, folder.name, "a template does not parse")
     yield judged("azd: azure.yaml", "azure.yaml", azd_problems(root))
-    units = sorted((root / "systemd").glob("*.service"))
+    units = sorted(each for kind in ("*.service", "*.path") for each in (root / "systemd").glob(kind))
     if not units:
         yield judged("unit: needed lines", "systemd", ["no units"])
     for unit in units:

@@ -141,6 +141,10 @@ _DRAIN: Final = (
     (r"CapabilityBoundingSet=", "a request to systemd needs no capability"),
     (r"PrivateNetwork=yes", "it reaches systemd, and nothing else"),
 )
+_DRAIN_PATH: Final = (
+    (r"PathExists=/run/cji-probe/terminate", "the file that the probe writes"),
+    (r"WantedBy=multi-user\.target", "nothing else starts it"),
+)
 _ENGINE: Final = (
     (r"User=cji-engine", "whoever has a conductor's certificate runs code as this user, who has no other right"),
     (r"Group=cji-engine", "the worker's and the trail's groups are others"),
@@ -175,6 +179,7 @@ _NEEDED: Final = {
     "cji-console.service": _CONSOLE,
     "cji-probe.service": _PROBE,
     "cji-drain.service": _DRAIN,
+    "cji-drain.path": _DRAIN_PATH,
 }
 
 
@@ -196,9 +201,13 @@ def check_unit(path: Path) -> list[Outcome]:
         copy = Path(folder, path.name)
         for other in path.parent.glob("*.socket"):
             shutil.copy(other, folder)
-        copy.write_text("\n".join(re.sub(r"^(Exec\w+=\+?)/\S+", r"\1/bin/true", line) for line in lines) + "\n")
+        for unit in (each for each in {path, path.with_suffix(".service")} if each.is_file()):
+            without = re.sub(r"(?m)^(Exec\w+=\+?)/\S+", r"\1/bin/true", unit.read_text(encoding="utf-8"))
+            Path(folder, unit.name).write_text(without)
         verify = _run([analyze, "verify", "--man=no", "--recursive-errors=yes", str(copy)])
         outcomes.append(judged("unit: verify", path.name, verify))
+        if path.suffix != ".service":
+            return outcomes  # only a service runs a program
         limit = f"--threshold={round(MAX_EXPOSURE * 10)}"
         exposure = _run([analyze, "security", "--offline=true", "--no-pager", limit, str(copy)])
         outcomes.append(judged("unit: exposure", path.name, exposure[-1:]))

@@ -12,8 +12,9 @@ import pytest
 from attestation import AZURE_US, AZURE_USGOV
 from attestation.release.policy import check_release_policy
 from deploy.check.bicep import Template, parse
-from deploy.check.deployment import EXAMPLES, Example, deployment_outcomes, planned, snapshot
+from deploy.check.deployment import EXAMPLES, Example, deployment_outcomes, parameters, planned, snapshot
 from deploy.check.outcome import Status
+from deploy.check.resolve import Surroundings, module_outputs, resolve
 from deploy.check.snapshot import main as write_snapshots
 from tests.support.paths import ROOT
 from worker.audit.sinks.asim import COLUMNS
@@ -187,3 +188,25 @@ def test_the_notice_is_as_long_as_the_workers_drain() -> None:
     profile = scale_set["properties"]["virtualMachineProfile"]  # type: ignore[index]
     assert profile["scheduledEventsProfile"]["terminateNotificationProfile"]["notBeforeTimeout"] == "PT15M"
     assert "\nTimeoutStopSec=15min\n" in (DEPLOY / "systemd" / "cji-worker.service").read_text()
+
+
+@pytest.mark.parametrize(
+    ("store", "origin", "files"),
+    [
+        ("premiumVault", "generated", {"vault.bicep", "key.bicep"}),
+        ("premiumVault", "imported", {"vault.bicep", "importedKey.bicep"}),
+        ("premiumVault", "awaited", {"vault.bicep"}),
+        ("managedHsm", "generated", {"managedHsm.bicep", "hsmKey.bicep"}),
+        ("managedHsm", "imported", {"managedHsm.bicep"}),
+        ("managedHsm", "awaited", {"managedHsm.bicep"}),
+    ],
+)
+def test_the_master_key_is_made_awaited_or_found(store: str, origin: str, files: set[str]) -> None:
+    given = parameters((BICEP / EXAMPLES[0].parameters).read_bytes())
+    given |= {"keyStore": store, "keyOrigin": origin, "hsmAdministratorObjectIds": ["x"]}
+    around = Surroundings(read=lambda path: (BICEP / path).read_bytes())
+    every = {"vault.bicep", "key.bicep", "importedKey.bicep", "managedHsm.bicep", "hsmKey.bicep"}
+    found = resolve("main.bicep", templates(BICEP), given, around)
+    assert {each.file for each in found} & every == files
+    uri = module_outputs("main.bicep", templates(BICEP), given, around)["keyUriWithVersion"]
+    assert bool(uri) == (len(files) == 2)

@@ -124,6 +124,7 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
             "cji-fleet.service\n",
             "unit: needed lines",
         ),
+        ("systemd/cji-drain.path", "/run/cji-probe/terminate", "/run/cji-probe/end", "unit: needed lines"),
         ("systemd/cji-worker.service", "setgroups setresgid setresuid capset", "capset", "unit: needed lines"),
     ],
 )
