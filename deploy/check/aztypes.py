@@ -86,8 +86,9 @@ class Catalogue:
             yield from (f"{where}: an existing resource takes no {name!r}" for name in body if name != "name")
             return
         declared = _resolve(types, entry["body"])
-        properties = {name: spec for name, spec in declared["properties"].items() if name not in _META}
-        yield from _judge(types, {**declared, "properties": properties}, body, where)
+        part = "properties" if declared["$type"] == "ObjectType" else "baseProperties"
+        properties = {name: spec for name, spec in declared[part].items() if name not in _META}
+        yield from _judge(types, {**declared, part: properties}, body, where)
 
 
 def _resolve(types: list[Type], reference: Type) -> Type:
