@@ -1,15 +1,16 @@
-// Who may do what in the storage account. Every role is scoped to one container or queue, and none may delete a blob.
+metadata name = 'Storage roles'
+metadata description = 'Who may do what in the storage account. Every role is scoped to one container or queue, and none may delete a blob.'
 
-@description('Name of the storage account.')
+@description('Required. Name of the storage account.')
 param accountName string
 
-@description('Object ids of the identities that submit jobs.')
+@description('Required. Object ids of the identities that submit jobs.')
 param submitterPrincipalIds array
 
-@description('Object id of the identity of the fleet processes.')
+@description('Required. Object id of the identity of the fleet processes.')
 param fleetPrincipalId string
 
-@description('Object id of the identity of the keyholders.')
+@description('Required. Object id of the identity of the keyholders.')
 param keyholderPrincipalId string
 
 var groupId = resourceGroup().id
@@ -43,6 +44,11 @@ resource shuffle 'Microsoft.Storage/storageAccounts/blobServices/containers@2025
 resource ledger 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' existing = {
   parent: blobs
   name: 'ledger'
+}
+
+resource bundles 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' existing = {
+  parent: blobs
+  name: 'bundles'
 }
 
 resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' existing = {
@@ -220,6 +226,16 @@ resource keyholderLedger 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   name: guid(ledger.id, keyholderPrincipalId, 'ledger')
   properties: {
     roleDefinitionId: ledgerRole.id
+    principalId: keyholderPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource keyholderBundles 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: bundles
+  name: guid(bundles.id, keyholderPrincipalId, 'reader')
+  properties: {
+    roleDefinitionId: readerRole
     principalId: keyholderPrincipalId
     principalType: 'ServicePrincipal'
   }

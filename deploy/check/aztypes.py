@@ -1,8 +1,9 @@
 """Type check of resource bodies against Azure's published resource types.
 
 The types are the `types.json` files from Azure/bicep-types-az (the data that Bicep's own compiler uses), one
-file per provider and API version, in a folder outside this repository. Flags of a property: 1 required,
-2 read-only, 4 write-only, 8 constant at deployment.
+file per provider and API version, in a folder outside this repository; a type that is not there is described in
+`types/`, written from Azure's reference. Flags of a property: 1 required, 2 read-only, 4 write-only, 8 constant at
+deployment.
 
 Contract: `Catalogue.problems` names every unknown, missing, read-only or mistyped property in a literal body.
 Expressions are checked by their kind if it is known. A value outside an open enumeration counts as a problem here
@@ -25,6 +26,9 @@ __all__ = ["Catalogue"]
 _REQUIRED: Final = 1
 _READ_ONLY: Final = 2
 # Bicep's own properties of a declaration, and ARM's that the declaration's head already says
+# names of a data collection rule's own streams, in an enumeration of Microsoft's
+_OWN_STREAM: Final = re.compile(r"Custom-[A-Za-z0-9_-]+")
+_OWN_TYPES: Final = Path(__file__).parent / "types"
 _META: Final = frozenset({"parent", "scope", "dependsOn", "id", "type", "apiVersion"})
 _KIND_OF: Final = {
     "StringType": "string",
@@ -52,17 +56,21 @@ class Catalogue:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read every `*.json` of the folder. Raises DeployError when there is none or one is not a type file."""
-        files: dict[str, list[Type]] = {}
+        """Read every `*.json` of the folder, and our own. Raises DeployError if there is none or another file."""
         try:
-            for path in sorted(folder.glob("*.json")):
-                files[path.name] = json.loads(path.read_bytes())
-            catalogue = cls(files)
+            published = cls({path.name: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))})
+            own = cls({path.name: json.loads(path.read_bytes()) for path in _OWN_TYPES.glob("*.json")})
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise DeployError(f"{folder.name}: not a folder of resource types ({type(error).__name__})") from error
-        if not catalogue._types:
+        if not published._types:
             raise DeployError(f"{folder.name}: no resource types in it")
-        return catalogue
+        published._types = own._types | published._types
+        return published
+
+    def has(self, kind: str, path: str) -> bool:
+        """Whether a type has a property at a dotted path, in any of its versions; arrays are stepped into."""
+        found = [each for name, each in self._types.items() if name.partition("@")[0] == kind.lower()]
+        return any(_reaches(types, entry["body"], path.split(".")) for types, entry in found)
 
     def problems(self, resource: Resource) -> Iterator[str]:
         """One text per deviation of the resource's body from its type."""
@@ -85,6 +93,17 @@ class Catalogue:
 
 def _resolve(types: list[Type], reference: Type) -> Type:
     return types[int(reference["$ref"].rpartition("/")[2])]
+
+
+def _reaches(types: list[Type], reference: Type, steps: list[str]) -> bool:
+    here = _resolve(types, reference)
+    while here["$type"] == "ArrayType":
+        here = _resolve(types, here["itemType"])
+    if not steps:
+        return True
+    properties = {**here.get("properties", {}), **here.get("baseProperties", {})}
+    spec = properties.get(steps[0])
+    return spec is not None and _reaches(types, spec["type"], steps[1:])
 
 
 def _hint(near: list[str]) -> str:
@@ -154,7 +173,8 @@ def _judge_scalar(types: list[Type], expected: Type, value: Value, where: str) -
     match expected["$type"]:
         case "UnionType":
             values = [_resolve(types, element).get("value") for element in expected["elements"]]
-            if value not in [known for known in values if known is not None]:
+            own = isinstance(value, str) and None in values and _OWN_STREAM.fullmatch(value)
+            if not own and value not in [known for known in values if known is not None]:
                 near = difflib.get_close_matches(str(value), [str(known) for known in values if known], 1)
                 yield f"{where}: {value!r} is not among the known values{_hint(near)}"
         case "StringLiteralType" if value != expected["value"]:

@@ -8,8 +8,8 @@ Bicep itself is a .NET program and checks more; the README lists the commands fo
 `tree-sitter-bicep`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import tree_sitter_bicep
@@ -18,7 +18,7 @@ from tree_sitter import Language, Node, Parser
 from deploy.check.outcome import DeployError
 from deploy.check.values import Value, literal_text, read_value, text
 
-__all__ = ["MAX_SOURCE_BYTES", "Module", "Parameter", "Resource", "Template", "nodes", "parse"]
+__all__ = ["MAX_SOURCE_BYTES", "Module", "Parameter", "Resource", "Template", "decorators", "nodes", "parse"]
 
 MAX_SOURCE_BYTES: Final = 1 << 20  # a template is written by people; ours are a few KB
 _LANGUAGE: Final = Language(tree_sitter_bicep.language())
@@ -46,11 +46,16 @@ _NAMESPACES: Final = {"az", "sys"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """A declared parameter; `kind` is its primitive type or None for a user-defined one."""
+    """A declared parameter; `kind` is its primitive type or None for a user-defined one.
+
+    `decorators` has the literal argument of each, None without one: `{"minValue": 365}`.
+    """
 
     name: str
     kind: str | None
     required: bool
+    line: int = 0
+    decorators: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,7 @@ class Template:
     resources: tuple[Resource, ...]
     modules: tuple[Module, ...]
     outputs: frozenset[str]
+    metadata: Mapping[str, Value] = field(default_factory=dict)
 
 
 def nodes(root: Node) -> Iterator[Node]:
@@ -134,6 +140,11 @@ def _template(name: str, root: Node, declared: list[Node]) -> Template:
         resources=tuple(_resource(node, kinds) for node in of("resource_declaration")),
         modules=tuple(_module(node, kinds) for node in of("module_declaration")),
         outputs=frozenset(_symbol(node) for node in of("output_declaration")),
+        metadata={
+            _symbol(node): read_value(node.named_children[-1], {})
+            for node in root.named_children
+            if node.type == "metadata_declaration"
+        },
     )
 
 
@@ -143,7 +154,27 @@ def _parameter(node: Node) -> Parameter:
     kind = text(type_node) if type_node is not None else None
     # `param x string?` is null when it is not given
     required = not any(child.type == "=" for child in node.children) and not (kind or "").endswith("?")
-    return Parameter(name=_symbol(node), kind=kind if primitive else None, required=required)
+    return Parameter(
+        name=_symbol(node),
+        kind=kind if primitive else None,
+        required=required,
+        line=_line(node),
+        decorators={text(call.named_children[0]): _argument(call) for call in decorators(node)},
+    )
+
+
+def decorators(node: Node) -> Iterator[Node]:
+    """The calls that decorate a declaration, such as `description('...')`."""
+    before = node.prev_named_sibling
+    while before is not None and before.type in {"decorators", "comment"}:
+        if before.type == "decorators":
+            yield from (decorator.named_children[0] for decorator in before.named_children)
+        before = before.prev_named_sibling
+
+
+def _argument(call: Node) -> Value:
+    given = [child for child in call.named_children[1].named_children if child.type != "comment"]
+    return read_value(given[0], {}) if given else None
 
 
 def _resource(node: Node, kinds: dict[str, str | None]) -> Resource:

@@ -1,4 +1,4 @@
-"""Role assignments: exactly the expected ones, each on one key, container or queue; roles with exactly their rights.
+"""Role assignments: exactly the expected ones, each on one key, container, queue or rule; roles with their rights.
 
 A custom role is named by its symbol in the template, a built-in one by its id. What is missing, added, or scoped to
 anything but the expected resource is a deviation.
@@ -16,14 +16,23 @@ _RELEASE_USER: Final = "08bbd89e-9f13-488c-ac41-acfcb10c90ab"
 _ENCRYPTION_USER: Final = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
 _BLOB_READER: Final = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 _MESSAGE_SENDER: Final = "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a"
+_PUBLISHER: Final = "3913510d-42f4-4e42-8a64-acd390bd4f19"
 _NAMES: Final = {
     _RELEASE_USER: "Key Vault Crypto Service Release User",
     _ENCRYPTION_USER: "Key Vault Crypto Service Encryption User",
     _BLOB_READER: "Storage Blob Data Reader",
     _MESSAGE_SENDER: "Storage Queue Data Message Sender",
+    _PUBLISHER: "Monitoring Metrics Publisher",
 }
 ASSIGNMENTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "key.bicep": {"releaseRole": ("key", _RELEASE_USER)},
+    "importedKey.bicep": {"releaseRole": ("key", _RELEASE_USER)},
+    "diskKeys.bicep": {
+        "osEncryption": ("osKey", _ENCRYPTION_USER),
+        "osRelease": ("osKey", _RELEASE_USER),
+        "dataEncryption": ("dataKey", _ENCRYPTION_USER),
+    },
+    "logs.bicep": {"publisher": ("rule", _PUBLISHER)},
     "storageKey.bicep": {"encryptionRole": ("key", _ENCRYPTION_USER)},
     "storageRoles.bicep": {
         "submitterJobs": ("jobs", "writerRole"),
@@ -35,6 +44,7 @@ ASSIGNMENTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "fleetTickets": ("jobsQueue", "ticketRole"),
         "fleetPoison": ("poisonQueue", _MESSAGE_SENDER),
         "keyholderLedger": ("ledger", "ledgerRole"),
+        "keyholderBundles": ("bundles", _BLOB_READER),
     },
 }
 """By template and symbol: the resource of the assignment, and the role."""

@@ -6,25 +6,38 @@ half a deployment would give half a result.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
+from attestation.release.policy import Hardware
 from deploy.check.attestation_policy import problems as attestation_policy_problems
+from deploy.check.azd import azd_problems
 from deploy.check.aztypes import Catalogue
 from deploy.check.bicep import Template, parse
+from deploy.check.deployment import ENTRY, EXAMPLES, deployment_outcomes
 from deploy.check.hardening import hardening_problems
 from deploy.check.identity import check_identity
+from deploy.check.initiative import initiative_outcomes
 from deploy.check.modules import parameter_file_problems, wiring_problems
 from deploy.check.outcome import DeployError, Outcome, judged, not_run
-from deploy.check.release_policy import embedding_problems, origin_problems, parse_policy, weaknesses
+from deploy.check.release_policy import (
+    FILES,
+    HARDWARE,
+    disk_problems,
+    embedding_problems,
+    origin_problems,
+    parse_policy,
+    weaknesses,
+)
 from deploy.check.scanner import check_with_checkov
 from deploy.check.sentinel import check_sentinel
 from deploy.check.units import check_sysusers, check_unit
 
 __all__ = ["run"]
 
-_ENTRIES: Final = {"main.bicep": "main.parameters.example.json", "fleet.bicep": "fleet.parameters.example.json"}
-"""Entry points with their example parameters; every other template is a module."""
-_POLICY: Final = "../policy/release-policy.json"  # as the templates write it
+_TOGETHER = (
+    *("bicep: wiring", "bicep: parameters file", "bicep: conventions", "bicep: tables", "bicep: deployment"),
+    *("bicep: snapshot", "bicep: hardening", "initiative: assignment", "initiative: compliance", "bicep: checkov"),
+)
+"""The checks that need every template."""
 
 
 def run(root: Path, types: Path | None) -> list[Outcome]:
@@ -44,18 +57,21 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
             yield judged("bicep: syntax and names", path.name, [])
         except DeployError as error:
             yield judged("bicep: syntax and names", path.name, error.problems)
-    yield from _types(templates, types)
-    yield from _policy(root, templates)
+    catalogue, outcome = _catalogue(types)
+    yield from [outcome] if outcome else _types(templates, catalogue)
+    yield from _policies(root, templates)
     yield _attestation_policy(root)
     if templates and len(templates) == len(paths):
         yield from _together(folder, templates)
+        yield from initiative_outcomes(root, templates, catalogue)
         yield check_with_checkov(folder)
     else:
-        for check in ("bicep: wiring", "bicep: parameters file", "bicep: hardening", "bicep: checkov"):
+        for check in _TOGETHER:
             yield not_run(check, folder.name, "a template does not parse")
     yield from check_sentinel(root)
     yield from check_identity(root)
-    units = sorted((root / "systemd").glob("*.service"))
+    yield judged("azd: azure.yaml", "azure.yaml", azd_problems(root))
+    units = sorted(each for kind in ("*.service", "*.path") for each in (root / "systemd").glob(kind))
     if not units:
         yield judged("unit: needed lines", "systemd", ["no units"])
     for unit in units:
@@ -64,37 +80,44 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
         yield check_sysusers(users)
 
 
-def _types(templates: dict[str, Template], types: Path | None) -> Iterator[Outcome]:
+def _catalogue(types: Path | None) -> tuple[Catalogue | None, Outcome | None]:
+    """Azure's resource types, or the outcome of the check that cannot run without them."""
+    check = "bicep: resource types"
     if types is None:
-        yield not_run(
-            "bicep: resource types", "bicep", "CJI_VECTORS is not set, so Azure's resource types are not at hand"
-        )
-        return
+        return None, not_run(check, "bicep", "CJI_VECTORS is not set, so Azure's resource types are not at hand")
     try:
-        catalogue = Catalogue.load(types)
+        return Catalogue.load(types), None
     except DeployError as error:
-        yield judged("bicep: resource types", types.name, error.problems)
-        return
+        return None, judged(check, types.name, error.problems)
+
+
+def _types(templates: dict[str, Template], catalogue: Catalogue | None) -> Iterator[Outcome]:
     for name, template in templates.items():
-        problems = [problem for resource in template.resources for problem in catalogue.problems(resource)]
+        problems = [problem for each in template.resources for problem in catalogue.problems(each)] if catalogue else []
         yield judged("bicep: resource types", name, problems)
 
 
-def _policy(root: Path, templates: dict[str, Template]) -> Iterator[Outcome]:
-    path = root / "policy" / "release-policy.json"
+def _policies(root: Path, templates: dict[str, Template]) -> Iterator[Outcome]:
+    for kind in HARDWARE:
+        yield from _policy(root / "policy" / FILES[kind], kind)
+    disks = root / "policy" / "disk-release-policy.json"
+    yield judged("policy: disks", disks.name, disk_problems(disks.read_bytes()) if disks.is_file() else ["is missing"])
+    yield judged("policy: embedding", "bicep", embedding_problems(root / "bicep", templates))
+
+
+def _policy(path: Path, kind: Hardware) -> Iterator[Outcome]:
     try:
         source = path.read_bytes()
         policy = parse_policy(source)
     except (OSError, DeployError) as error:
         reasons = error.problems if isinstance(error, DeployError) else ("cannot be read",)
         yield judged("policy: grammar", path.name, reasons)
-        for check in ("policy: strength", "policy: origin", "policy: embedding"):
+        for check in ("policy: strength", "policy: origin"):
             yield not_run(check, path.name, "the policy does not follow the grammar")
         return
     yield judged("policy: grammar", path.name, [])
     yield judged("policy: strength", path.name, weaknesses(policy))
-    yield judged("policy: origin", path.name, origin_problems(source))
-    yield judged("policy: embedding", path.name, embedding_problems(templates, _POLICY, source))
+    yield judged("policy: origin", path.name, origin_problems(source, kind))
 
 
 def _attestation_policy(root: Path) -> Outcome:
@@ -110,11 +133,12 @@ def _together(folder: Path, templates: dict[str, Template]) -> Iterator[Outcome]
     for name, template in templates.items():
         if template.modules:
             yield judged("bicep: wiring", name, wiring_problems(template, templates))
-    for entry, name in _ENTRIES.items():
-        example = folder / name
-        if entry in templates and example.is_file():
-            problems = list(parameter_file_problems(templates[entry], example.read_bytes()))
+    for example in EXAMPLES:
+        path = folder / example.parameters
+        if ENTRY in templates and path.is_file():
+            problems = list(parameter_file_problems(templates[ENTRY], path.read_bytes()))
         else:
-            problems = [f"{entry} or {name} is missing"]
-        yield judged("bicep: parameters file", name, problems)
+            problems = [f"{ENTRY} or {path.name} is missing"]
+        yield judged("bicep: parameters file", path.name, problems)
+    yield from deployment_outcomes(folder, templates)
     yield judged("bicep: hardening", folder.name, hardening_problems(list(templates.values())))

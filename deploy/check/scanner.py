@@ -18,8 +18,10 @@ __all__ = ["SKIPPED", "check_with_checkov"]
 
 # rule -> why it does not apply
 SKIPPED: Final = {
+    "CKV_AZURE_36": "no service of Microsoft's reads the account: it is reached by private endpoints alone",
     "CKV_AZURE_40": "an expiry on the master key would end the opening of sealed records, not the release of the key",
     "CKV_AZURE_95": "automatic OS upgrades change measurements; the operator rolls images",
+    "CKV_AZURE_206": "the replication is a parameter with two choices, neither of which leaves the region",
     "CKV_AZURE_97": "Azure refuses encryption at host together with DiskWithVMGuestState",
 }
 _CHECK: Final = "bicep: checkov"

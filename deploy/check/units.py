@@ -119,6 +119,33 @@ _CONSOLE: Final = (
     (r"LimitCORE=0", "a core file has the worker's state"),
     (r"MemoryMax=\S+", "what clients make it hold is bounded"),
 )
+_PROBE: Final = (
+    (r"ExecStart=/\S+/cji probe", "the probe is the unit's only program"),
+    (r"User=cji-probe", "the probe is a user of its own"),
+    (r"SupplementaryGroups=cji-console", "this group alone may enter the folder of the status socket"),
+    (r"CapabilityBoundingSet=", "the probe needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "the probe reaches the metadata service, and nothing else"),
+    (r"IPAddressAllow=localhost 168\.63\.129\.16 169\.254\.169\.254", "Azure's own two addresses"),
+    (r"SocketBindAllow=ipv4:tcp:9465", "the port of the load balancer's probe"),
+    (r"RuntimeDirectoryPreserve=yes", "a notice outlives the process that wrote it"),
+    (r"PrivateDevices=yes", "the probe has no TPM"),
+    (r"InaccessiblePaths=.*-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"ProtectSystem=strict", "the probe writes one file"),
+    (r"LimitCORE=0", "a core file has the worker's state"),
+    (r"MemoryMax=\S+", "what clients make it hold is bounded"),
+)
+_DRAIN: Final = (
+    (r"ExecStart=/usr/bin/systemctl stop cji-fleet\.service cji-worker\.service", "both drain when they are stopped"),
+    (r"RemainAfterExit=yes", "the notice stays, and the drain is done once"),
+    (r"TimeoutStartSec=16min", "the worker's own limit is 15 minutes"),
+    (r"CapabilityBoundingSet=", "a request to systemd needs no capability"),
+    (r"PrivateNetwork=yes", "it reaches systemd, and nothing else"),
+)
+_DRAIN_PATH: Final = (
+    (r"PathExists=/run/cji-probe/terminate", "the file that the probe writes"),
+    (r"WantedBy=multi-user\.target", "nothing else starts it"),
+)
 _ENGINE: Final = (
     (r"User=cji-engine", "whoever has any certificate of the engine runs code as this user, who has no other right"),
     (r"Group=cji-engine", "the worker's and the trail's groups are others"),
@@ -206,6 +233,9 @@ _NEEDED: Final = {
     "cji-audit.service": _AUDIT,
     "cji-fleet.service": _FLEET,
     "cji-console.service": _CONSOLE,
+    "cji-probe.service": _PROBE,
+    "cji-drain.service": _DRAIN,
+    "cji-drain.path": _DRAIN_PATH,
 }
 
 
@@ -227,9 +257,13 @@ def check_unit(path: Path) -> list[Outcome]:
         copy = Path(folder, path.name)
         for other in path.parent.glob("*.socket"):
             shutil.copy(other, folder)
-        copy.write_text("\n".join(re.sub(r"^(Exec\w+=\+?)/\S+", r"\1/bin/true", line) for line in lines) + "\n")
+        for unit in (each for each in {path, path.with_suffix(".service")} if each.is_file()):
+            without = re.sub(r"(?m)^(Exec\w+=\+?)/\S+", r"\1/bin/true", unit.read_text(encoding="utf-8"))
+            Path(folder, unit.name).write_text(without)
         verify = _run([analyze, "verify", "--man=no", "--recursive-errors=yes", str(copy)])
         outcomes.append(judged("unit: verify", path.name, verify))
+        if path.suffix != ".service":
+            return outcomes  # only a service runs a program
         limit = f"--threshold={round(MAX_EXPOSURE * 10)}"
         exposure = _run([analyze, "security", "--offline=true", "--no-pager", limit, str(copy)])
         outcomes.append(judged("unit: exposure", path.name, exposure[-1:]))

@@ -4,15 +4,17 @@ Invariants: nothing is guessed. An expression whose result is unknown offline is
 syntax or a parameter's declared type determines it. A conditional is a `Choice`, and a check must examine every branch.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from tree_sitter import Node
 
-__all__ = ["Choice", "Expression", "Value", "at", "literal_text", "read_value", "text"]
+__all__ = ["Choice", "Expression", "Value", "at", "literal_text", "read_value", "text", "unescaped"]
 
-_ESCAPES: Final = {r"\'": "'", r"\\": "\\", r"\n": "\n", r"\r": "\r", r"\t": "\t", r"\$": "$"}
+_ESCAPES: Final = {"'": "'", "\\": "\\", "n": "\n", "r": "\r", "t": "\t", "$": "$"}
+_ESCAPE: Final = re.compile(r"\\(u\{([0-9A-Fa-f]{1,6})\}|.)", re.DOTALL)
 # functions whose result type does not depend on their arguments (Bicep function reference)
 _RESULT_KINDS: Final = {
     "base64": "string",
@@ -59,12 +61,14 @@ def literal_text(node: Node) -> str | None:
     source = text(node)
     if source.startswith("'''"):
         return source[3:-3].removeprefix("\n")
-    parts = []
-    for child in node.named_children:
-        if child.type == "interpolation":
-            return None
-        parts.append(_ESCAPES.get(text(child), text(child)))
-    return "".join(parts)
+    if any(child.type == "interpolation" for child in node.named_children):
+        return None
+    return unescaped(source[1:-1])
+
+
+def unescaped(source: str) -> str:
+    """Text of a string's source without its quotes. The grammar has no node for every escape, so none is used."""
+    return _ESCAPE.sub(lambda found: chr(int(found[2], 16)) if found[2] else _ESCAPES.get(found[1], found[0]), source)
 
 
 def read_value(node: Node, kinds: Mapping[str, str | None]) -> Value:

@@ -47,6 +47,7 @@ An operator's first start:
   cji fleet run --config worker.toml       # jobs by reference, beside `serve`
   cji status --config worker.toml
   cji console --config console.toml        # a page and metrics, on this machine only
+  cji probe                                # readiness, for Azure's load balancer
   cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
 
 \b
@@ -66,6 +67,7 @@ _VERBS = {
     "status": "control",
     "reload": "control",
     "console": "console",
+    "probe": "probe",
     "audit": "audit",
     "job": "job",
     "receipt": "receipt",

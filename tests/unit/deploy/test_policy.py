@@ -1,5 +1,6 @@
 """The release policy: grammar, strength, embedding, and what it says to tokens of real machines."""
 
+import base64
 import contextlib
 import json
 import os
@@ -7,14 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cji_simulator.release_policy import ReleasePolicy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation.release.policy import AUTHORITY_PLACEHOLDER
+from attestation import AZURE_US
+from attestation.release.policy import AUTHORITY_PLACEHOLDER, Hardware, build, check_release_policy
 from attestation.release.policy.claims import REQUIRED
-from deploy.check.bicep import parse
+from deploy.check.bicep import Template, parse
 from deploy.check.outcome import DeployError
-from deploy.check.release_policy import embedding_problems, origin_problems, parse_policy, weaknesses
+from deploy.check.release_policy import (
+    FILES,
+    HARDWARE,
+    disk_problems,
+    embedded,
+    embedding_problems,
+    origin_problems,
+    parse_policy,
+    weaknesses,
+)
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -39,8 +51,9 @@ def weak(source: bytes) -> str:
 
 def test_the_shipped_policy_is_strong_and_written_by_build() -> None:
     assert weak(SOURCE) == ""
-    assert not list(origin_problems(SOURCE))
-    assert list(origin_problems(SOURCE.replace(b"\n", b"\r\n")))
+    assert not list(origin_problems(SOURCE, "snp"))
+    assert list(origin_problems(SOURCE.replace(b"\n", b"\r\n"), "snp"))
+    assert list(origin_problems(SOURCE, "tdx"))
 
 
 @pytest.mark.parametrize("index", range(len(conditions())))
@@ -164,33 +177,81 @@ def test_any_bytes_give_a_policy_or_our_error(source: bytes) -> None:
         list(weaknesses(parse_policy(source)))
 
 
-def embedding(old: str, new: str, source: bytes = SOURCE) -> str:
-    template = (DEPLOY / "bicep" / "key.bicep").read_text()
-    assert old in template
-    parsed = parse("key.bicep", template.replace(old, new).encode())
-    return "\n".join(embedding_problems({"key.bicep": parsed}, "../policy/release-policy.json", source))
+BICEP = DEPLOY / "bicep"
 
 
-def test_the_template_embeds_the_reviewed_file() -> None:
-    assert embedding("", "") == ""
+def templates() -> dict[str, Template]:
+    return {name: parse(name, (BICEP / name).read_bytes()) for name in ("key.bicep", "hsmKey.bicep", "diskKeys.bicep")}
+
+
+def embedding(file: str, old: str, new: str) -> str:
+    source = (BICEP / file).read_text()
+    assert old in source
+    return "\n".join(embedding_problems(BICEP, {**templates(), file: parse(file, source.replace(old, new).encode())}))
+
+
+def test_the_templates_embed_the_reviewed_files() -> None:
+    assert embedding("key.bicep", "", "") == ""
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "problem"),
+    ("file", "old", "new", "problem"),
     [
-        ("'__ATTESTATION_AUTHORITY__'", "'__AUTHORITY__'", "is not ../policy/release-policy.json"),
-        ("'../policy/release-policy.json'", "'../policy/other.json'", "cannot be computed"),
-        ("loadTextContent('../policy/release-policy.json')", "'{}'", "is not ../policy/release-policy.json"),
-        (", '=', '')", ", '!', '')", "base64url without padding"),
-        ("'+', '-'", "'!', '-'", "base64url without padding"),
-        ("'/', '_'", "'!', '_'", "base64url without padding"),
-        ("data: releasePolicyData", "data: releasePolicy", "cannot be computed"),
-        ("data: releasePolicyData", "datum: releasePolicyData", "no key resource with release_policy.data"),
-        ("base64(releasePolicy)", "base64(replace(releasePolicy, 'true', 'false'))", "is not ../policy/"),
+        ("key.bicep", "'__ATTESTATION_AUTHORITY__'", "'__AUTHORITY__'", "is not release-policy.json"),
+        (
+            "key.bicep",
+            "'../policy/release-policy-tdx.json'",
+            "'../policy/release-policy.json'",
+            "is not release-policy-tdx",
+        ),
+        ("key.bicep", "'../policy/release-policy.json'", "'../policy/other.json'", "cannot be computed"),
+        ("hsmKey.bicep", "loadTextContent('../policy/release-policy.json')", "'{}'", "is not release-policy.json"),
+        ("key.bicep", ", '=', '')", ", '!', '')", "base64url without padding"),
+        ("key.bicep", "'+', '-'", "'!', '-'", "base64url without padding"),
+        ("hsmKey.bicep", "'/', '_'", "'!', '_'", "base64url without padding"),
+        ("key.bicep", "data: releasePolicyData", "data: releasePolicy", "cannot be computed"),
+        ("key.bicep", "data: releasePolicyData", "datum: releasePolicyData", "has no release_policy.data"),
+        ("key.bicep", "base64(releasePolicy)", "base64(toLower(releasePolicy))", "is not release-policy.json"),
+        ("diskKeys.bicep", "platformTypes[isolation]", "platformTypes.snp", "is not disk-release-policy.json"),
+        (
+            "diskKeys.bicep",
+            "exportable: false\n    }",
+            "exportable: false\n    }\n    release_policy: {}",
+            "no review covers",
+        ),
     ],
 )
-def test_an_embedding_that_differs_is_seen(old: str, new: str, problem: str) -> None:
-    assert problem in embedding(old, new)
+def test_an_embedding_that_differs_is_seen(file: str, old: str, new: str, problem: str) -> None:
+    found = embedding(file, old, new)
+    assert problem in found
+    assert f"{file}:" in found
+
+
+def test_a_key_that_is_gone_is_seen() -> None:
+    assert "key.bicep:1: no key 'key'" in "\n".join(embedding_problems(BICEP, {}))
+
+
+@pytest.mark.parametrize("kind", HARDWARE)
+@pytest.mark.parametrize("file", ["key.bicep", "hsmKey.bicep"])
+def test_template_simulated_vault_and_worker_have_the_same_policy(file: str, kind: Hardware) -> None:
+    data = embedded(BICEP, templates(), file, kind, OWN)
+    deployed = base64.urlsafe_b64decode(data + "=" * (-len(data) % 4))
+    assert deployed == build(OWN, hardware=(kind,))  # what `cji policy build` writes
+    reviewed = (DEPLOY / "policy" / FILES[kind]).read_bytes()
+    assert deployed == reviewed.replace(AUTHORITY_PLACEHOLDER.encode(), OWN.encode())
+    # the vault writes what it was given in its own way, the same for both, and the worker accepts what it then reads
+    kept = ReleasePolicy.parse(deployed).encoded
+    assert kept == ReleasePolicy.parse(build(OWN, hardware=(kind,))).encoded
+    assert json.loads(kept) == json.loads(reviewed.replace(AUTHORITY_PLACEHOLDER.encode(), OWN.encode()))
+    verdict = check_release_policy(kept, immutable=True, trust=AZURE_US, authority=OWN, accept=frozenset())
+    assert verdict.accepted == ()
+
+
+def test_the_policy_of_the_disks_names_one_provider_and_one_kind() -> None:
+    source = (DEPLOY / "policy" / "disk-release-policy.json").read_bytes()
+    assert list(disk_problems(source)) == []
+    assert list(disk_problems(source.replace(b"azure-compliant-cvm", b"any")))
+    assert list(disk_problems(source.replace(b"equals", b"equal")))
 
 
 def satisfied(condition: Any, claims: Any) -> bool:

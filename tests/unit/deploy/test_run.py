@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from deploy.check import Outcome, Status, run
 from deploy.check.bicep import parse
-from deploy.check.hardening import RULES, hardening_problems
+from deploy.check.hardening import LOGGED, RULES, Rule, hardening_problems
 from deploy.check.roles import ASSIGNMENTS, RIGHTS
 from deploy.check.scanner import check_with_checkov
 from deploy.check.units import MIN_SYSTEMD, check_sysusers, check_unit, systemd_version
@@ -24,6 +25,14 @@ CONSOLE = UNIT.with_name("cji-console.service")
 needs_systemd = pytest.mark.skipif(
     systemd_version(shutil.which("systemd-analyze")) < MIN_SYSTEMD, reason=f"no systemd-analyze {MIN_SYSTEMD} or newer"
 )
+
+
+@pytest.fixture
+def no_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep every other program out: what this package itself checks is quick."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
 
 
 @pytest.fixture
@@ -59,20 +68,41 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
     assert all(outcome.reasons for outcome in outcomes if outcome.status is not Status.OK)
 
 
-@pytest.mark.usefixtures("no_scanner")
+@pytest.mark.usefixtures("no_tools")
 @pytest.mark.parametrize(
     ("file", "old", "new", "check"),
     [
         ("bicep/scaleset.bicep", "resource scaleSet", "resource = scaleSet", "bicep: syntax and names"),
-        ("bicep/scaleset.bicep", "id: subnetId", "id: subnetIdd", "bicep: syntax and names"),
-        ("bicep/main.bicep", "    keyName: keyName\n", "", "bicep: wiring"),
+        ("bicep/scaleset.bicep", "id: subnetResourceId", "id: subnetId", "bicep: syntax and names"),
+        ("bicep/main.bicep", "    name: keyName\n", "", "bicep: wiring"),
         ("bicep/main.parameters.example.json", '"prefix"', '"prefux"', "bicep: parameters file"),
-        ("bicep/fleet.parameters.example.json", '"scaleSetId"', '"scaleSet"', "bicep: parameters file"),
-        ("bicep/fleet.bicep", "    queueId: storage.outputs.queueId\n", "", "bicep: wiring"),
+        ("bicep/government.parameters.example.json", '"keyStore"', '"key"', "bicep: parameters file"),
+        ("bicep/fleet.bicep", "    queueResourceId: storage.outputs.queueResourceId\n", "", "bicep: wiring"),
+        ("bicep/fleet.bicep", "param location string\n", "param location\n", "bicep: syntax and names"),
+        ("bicep/budget.bicep", "metadata name", "metadata title", "bicep: conventions"),
+        ("bicep/main.parameters.example.json", '"eastus2"', '"westeurope"', "bicep: deployment"),
+        ("bicep/loadBalancer.bicep", "numberOfProbes: 2", "numberOfProbes: 3", "bicep: snapshot"),
+        ("policy-initiative/definitions/cji-tags.json", '"exists"', '"exist"', "initiative: definition"),
+        ("policy-initiative/main.bicep", "'Default'\n\n", "'DoNotEnforce'\n\n", "initiative: assignment"),
+        ("policy-initiative/main.bicep", "  tags\n]", "]", "initiative: assignment"),
+        (
+            "bicep/storage.bicep",
+            "publicNetworkAccess: 'Disabled'",
+            "publicNetworkAccess: 'Enabled'",
+            "initiative: compliance",
+        ),
         ("bicep/vault.bicep", "'premium'", "'standard'", "bicep: hardening"),
+        ("azure.yaml", "provider: bicep", "provider: terraform", "azd: azure.yaml"),
+        ("azure.yaml", "module: main", "module: fleets", "azd: azure.yaml"),
+        ("azure.yaml", "module: main", "modul: main", "azd: azure.yaml"),
+        ("azure.yaml", "continueOnError: false", "continueOnError: true", "azd: azure.yaml"),
+        ("azure.yaml", "python -m deploy.check", "true", "azd: azure.yaml"),
         ("policy/release-policy.json", "equals", "equal", "policy: grammar"),
         ("policy/release-policy.json", "azure-compliant-cvm", "any", "policy: strength"),
         ("policy/release-policy.json", "__ATTESTATION_AUTHORITY__", "http://x.y", "policy: strength"),
+        ("policy/release-policy-tdx.json", "tdxvm", "sevsnpvm", "policy: strength"),
+        ("policy/release-policy-tdx.json", '": false', '": "false"', "policy: origin"),
+        ("policy/disk-release-policy.json", "azure-compliant-cvm", "any", "policy: disks"),
         ("policy/attestation-policy.txt", "==", "=", "attestation policy"),
         ("policy/attestation-policy.txt", "value==true", "value==false", "attestation policy"),
         ("policy/attestation-policy.txt", "\n};\nissuance", "\n};\n\nissuance", "attestation policy"),
@@ -85,6 +115,15 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
         ("systemd/cji-fleet.service", "PrivateDevices=yes\n", "", "unit: needed lines"),
         ("systemd/cji-audit.service", "User=cji-audit", "User=cji", "unit: needed lines"),
         ("systemd/cji-audit.service", "IPAddressDeny=any\n", "", "unit: needed lines"),
+        ("systemd/cji-probe.service", "SocketBindAllow=ipv4:tcp:9465\n", "", "unit: needed lines"),
+        ("systemd/cji-probe.service", " 169.254.169.254", " 0.0.0.0/0", "unit: needed lines"),
+        (
+            "systemd/cji-drain.service",
+            "cji-fleet.service cji-worker.service\n",
+            "cji-fleet.service\n",
+            "unit: needed lines",
+        ),
+        ("systemd/cji-drain.path", "/run/cji-probe/terminate", "/run/cji-probe/end", "unit: needed lines"),
         ("systemd/cji-worker.service", "setgroups setresgid setresuid capset", "capset", "unit: needed lines"),
     ],
 )
@@ -92,20 +131,22 @@ def test_each_break_is_seen_by_its_check(tmp_path: Path, file: str, old: str, ne
     assert check in by_status(run(copy(tmp_path, file, old, new), None), Status.FAILED)
 
 
-@pytest.mark.usefixtures("no_scanner")
+@pytest.mark.usefixtures("no_tools")
 def test_a_broken_template_stops_checks_that_need_all_of_them(tmp_path: Path) -> None:
     outcomes = run(copy(tmp_path, "bicep/identity.bicep", "{", "["), None)
-    assert {"bicep: wiring", "bicep: hardening", "bicep: checkov"} <= by_status(outcomes, Status.NOT_RUN)
+    assert {"bicep: wiring", "bicep: hardening", "bicep: snapshot", "initiative: compliance"} <= by_status(
+        outcomes, Status.NOT_RUN
+    )
     assert "bicep: syntax and names" in by_status(outcomes, Status.FAILED)
 
 
-@pytest.mark.usefixtures("no_scanner")
+@pytest.mark.usefixtures("no_tools")
 def test_an_empty_folder_fails(tmp_path: Path) -> None:
     failed = by_status(run(tmp_path, None), Status.FAILED)
     assert {"bicep: syntax and names", "policy: grammar", "unit: needed lines"} <= failed
 
 
-@pytest.mark.usefixtures("no_scanner")
+@pytest.mark.usefixtures("no_tools")
 def test_a_missing_types_folder_fails_instead_of_not_running(tmp_path: Path) -> None:
     assert "bicep: resource types" in by_status(run(DEPLOY, tmp_path / "gone"), Status.FAILED)
 
@@ -120,14 +161,36 @@ def hardening(file: str, old: str, new: str) -> str:
     return "\n".join(hardening_problems([parsed(name, source.encode()) for name, source in sources.items()]))
 
 
+_TEMPLATE_OF = {
+    "virtualMachineScaleSets": "scaleset.bicep",
+    "diskEncryptionSets": "diskKeys.bicep",
+    "loadBalancers": "loadBalancer.bicep",
+    "vaults": "vault.bicep",
+    "managedHSMs": "managedHsm.bicep",
+    "autoscalesettings": "autoscale.bicep",
+    "workspaces": "logs.bicep",
+    "dataCollectionEndpoints": "logs.bicep",
+    "storageAccounts": "storage.bicep",
+    "blobServices": "storage.bicep",
+    "containers": "storage.bicep",
+    "immutabilityPolicies": "storage.bicep",
+}
+
+
+def template_of(rule: Rule) -> str:
+    if rule.files:
+        return rule.files[-1]
+    last = rule.type_name.rpartition("/")[2]
+    return ("hsmKey.bicep" if "HSM" in rule.type_name else "key.bicep") if last == "keys" else _TEMPLATE_OF[last]
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.path)
-def test_every_hardening_rule_fails_when_its_property_is_gone(rule: object) -> None:
-    assert isinstance(rule, type(RULES[0]))
-    file = {"VirtualMachineScaleSets": "scaleset", "vaults": "vault", "keys": "key", "autoscalesettings": "autoscale"}
-    name = next((value for key, value in file.items() if rule.type_name.lower().endswith(key.lower())), "storage")
+def test_every_hardening_rule_fails_when_its_property_is_gone(rule: Rule) -> None:
+    name = template_of(rule)
     last = rule.path.rpartition(".")[2]
     # `name` and `type` stand elsewhere too; renaming them all still takes the ruled one away
-    assert rule.path in hardening(rule.files[-1] if rule.files else f"{name}.bicep", f" {last}:", f" {last}X:")
+    found = hardening(name, f" {last}:", f" {last}X:")
+    assert re.search(rf"^{name}:\d+: {re.escape(rule.path)} must be", found, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -172,10 +235,37 @@ def test_every_hardening_rule_fails_when_its_property_is_gone(rule: object) -> N
         ("autoscale.bicep", "'ApproximateMessageCount'", "'Percentage CPU'", "follows the waiting tickets"),
         ("vault.bicep", "enablePurgeProtection: true", "enablePurgeProtection: false", "a purged key"),
         ("vault.bicep", "publicNetworkAccess: 'Disabled'", "publicNetworkAccess: 'Enabled'", "private access"),
+        ("scaleset.bicep", "enable: true", "enable: false", "gets no notice"),
+        ("scaleset.bicep", "'PT15M'", "'PT5M'", "the drain takes"),
+        ("scaleset.bicep", "maxSurge: true", "maxSurge: false", "no notice to drain"),
+        ("scaleset.bicep", "id: osDiskEncryptionSetResourceId", "resource: name", "a key of the platform's"),
+        ("scaleset.bicep", "id: dataDiskEncryptionSetResourceId", "resource: name", "a key of the platform's"),
+        ("diskKeys.bicep", "'ConfidentialVmEncrypted", "'EncryptionAtRest", "attested platform only"),
+        ("diskKeys.bicep", "scope: osKey", "scope: vault", "scoped to the osKey"),
+        ("diskKeys.bicep", "exportable: false", "exportable: true", "data disks never leaves"),
+        ("logs.bicep", "@minValue(365)", "@minValue(30)", "must be 365 days or more"),
+        ("logs.bicep", "retentionInDays: retentionInDays", "retentionInDays: 90", "must be 365 days or more"),
+        ("logs.bicep", "scope: rule", "scope: workspace", "scoped to the rule"),
+        ("loadBalancer.bicep", "subnet: {", "publicIPAddress: { id: 'x' }\nsubnet: {", "public address"),
+        ("loadBalancer.bicep", "enabled: true", "enabled: false", "balancer has no diagnostic setting"),
+        ("networkSecurity.bicep", "workspaceId: workspaceResourceId", "", "group has no diagnostic setting"),
+        ("managedHsm.bicep", "scope: hsm", "scope: endpoint", "hsm has no diagnostic setting"),
+        ("managedHsm.bicep", "enablePurgeProtection: true", "enablePurgeProtection: false", "a purged key"),
+        ("hsmKey.bicep", "'wrapKey'", "'decrypt'", "go round attestation"),
     ],
 )
-def test_a_softened_deployment_is_seen(file: str, old: str, new: str, problem: str) -> None:
-    assert problem in hardening(file, old, new)
+def test_a_softened_deployment_is_seen_in_its_file_and_line(file: str, old: str, new: str, problem: str) -> None:
+    found = hardening(file, old, new)
+    assert problem in found
+    lines = [line for line in found.splitlines() if problem in line]
+    assert all(re.match(rf"{file}:\d+: ", line) or " is missing" in line for line in lines)
+
+
+def test_every_logged_type_is_one_of_ours() -> None:
+    resources = (
+        each for path in (DEPLOY / "bicep").glob("*.bicep") for each in parsed(path.name, path.read_bytes()).resources
+    )
+    assert {each.type_name.partition("@")[0] for each in resources if not each.existing} >= LOGGED
 
 
 def test_no_resources_is_not_a_hardened_deployment() -> None:

@@ -1,5 +1,6 @@
 """The check against Azure's resource types: on a small catalogue made here, and on the published one."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,14 @@ def test_a_folder_without_types_is_an_error_not_a_pass(tmp_path: Path, content: 
         Catalogue.load(tmp_path)
 
 
+def test_our_own_types_add_to_the_published_ones(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(SMALL))
+    catalogue = Catalogue.load(tmp_path)
+    assert catalogue.has("A/b", "media.label")
+    assert catalogue.has("Microsoft.Consumption/budgets", "properties.notifications")
+    assert not catalogue.has("A/b", "media.lable")
+
+
 needs_types = pytest.mark.skipif(VECTORS is None, reason="CJI_VECTORS is not set: Azure's resource types are not here")
 
 
@@ -145,6 +154,8 @@ def test_shipped_templates_follow_azures_types(catalogue: Catalogue, path: Path)
         ("scaleset.bicep", "capacity: instanceCount", "capacity: name", "name is string, expected int"),
         ("scaleset.bicep", "@2025-04-01", "@2025-04-31", "unknown type or API version"),
         ("vault.bicep", "    tenantId: tenant().tenantId\n", "", "missing required property 'tenantId'"),
+        ("budget.bicep", "timeGrain: 'Monthly'", "timeGrain: 'Weekly'", "'Weekly' is not among the known values"),
+        ("logs.bicep", "'Custom-CjiAudit'\n        ]", "'Microsoft-Cji'\n        ]", "is not among the known values"),
         ("key.bicep", "exportable: true", "exportable: 'yes'", "exportable: expected bool"),
         ("key.bicep", "release_policy:", "releasePolicy:", "unknown property 'releasePolicy'"),
         ("attestation.bicep", "publicNetworkAccess:", "attestUri: 'x'\npublicNetworkAccess:", "attestUri: read-only"),

@@ -1,0 +1,297 @@
+"""The probe: real status socket behind it, a metadata service of Azure's forms beside it, a load balancer in front."""
+
+import asyncio
+import http.client
+import http.server
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cji_simulator.raw import until
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.console_tools import FRONT, NOT_SERVING, StatusSocket, encoded, status_socket
+from worker.cli import build
+from worker.errors import StartupError
+from worker.probe import process, server
+from worker.probe.notice import Metadata, NoticeError, ending
+from worker.probe.process import NOTICE, Probe
+from worker.probe.server import Server
+
+NAME = "cji-vmss_3"
+
+
+def event(kind: str = "Terminate", *resources: str, **changes: Any) -> dict[str, Any]:
+    """An event as Azure documents it."""
+    found = {
+        "EventId": "C7061BAC-AFDC-4513-B24B-AA5F13A16123",
+        "EventType": kind,
+        "ResourceType": "VirtualMachine",
+        "Resources": list(resources or (NAME,)),
+        "EventStatus": "Scheduled",
+        "NotBefore": "Mon, 19 Sep 2027 18:29:47 GMT",
+        "Description": "",
+        "EventSource": "Platform",
+        "DurationInSeconds": -1,
+    }
+    return {**found, **changes}
+
+
+def document(*events: dict[str, Any]) -> bytes:
+    return json.dumps({"DocumentIncarnation": 1, "Events": list(events)}).encode()
+
+
+@pytest.mark.parametrize(
+    ("events", "found"),
+    [
+        ((), False),
+        ((event(),), True),
+        ((event("Preempt"),), True),
+        ((event("Reboot"),), False),
+        ((event("Freeze"), event("Terminate")), True),
+        ((event("Terminate", "cji-vmss_4"),), False),
+        ((event("Terminate", "cji-vmss_4", NAME),), True),
+        ((event("Terminate", "cji-vmss_33"),), False),
+        ((event(EventStatus="Started"),), True),
+    ],
+)
+def test_only_the_end_of_this_machine_counts(events: tuple[dict[str, Any], ...], found: bool) -> None:
+    assert (ending(document(*events), NAME) is not None) is found
+
+
+@given(st.binary(max_size=200))
+def test_any_answer_is_a_notice_or_our_error(data: bytes) -> None:
+    with suppress(NoticeError):
+        ending(data, NAME)
+
+
+@given(st.binary(max_size=300))
+def test_any_request_has_one_small_answer(head: bytes) -> None:
+    answer = Server(lambda: True).answer(head)
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert answer.endswith(b"\r\n\r\n")
+    assert len(answer) < 200
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"GET /ready HTTP/1.1", b"200"),
+        (b"GET /ready HTTP/1.0", b"200"),
+        (b"GET /ready?x HTTP/1.1", b"404"),
+        (b"GET /metrics HTTP/1.1", b"404"),
+        (b"POST /ready HTTP/1.1", b"400"),
+        (b"GET /ready HTTP/2", b"400"),
+    ],
+)
+def test_one_path_is_answered(line: bytes, status: bytes) -> None:
+    head = line + b"\r\nHost: 10.0.0.4\r\n\r\n"
+    assert Server(lambda: True).answer(head).split()[1] == status
+    if status == b"200":
+        assert Server(lambda: False).answer(head).split()[1] == b"503"
+
+
+class MetadataService:
+    """Azure's two documents on loopback; `events` is what it lists, None lets it fail."""
+
+    def __init__(self) -> None:
+        self.events: bytes | None = document()
+        self.requests: list[str] = []
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                service.requests.append(self.path)
+                events = "/scheduledevents?" in self.path
+                body = service.events if events else json.dumps({"name": NAME, "location": "eastus2"}).encode()
+                good = body is not None and self.headers["Metadata"] == "true"
+                self.send_response(200 if good else 400)
+                self.end_headers()
+                if good and body is not None:
+                    self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self._server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def azure() -> Iterator[MetadataService]:
+    service = MetadataService()
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[StatusSocket]:
+    folder = tmp_path / "worker"
+    folder.mkdir()
+    with status_socket(folder) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "ASK_S", 0.05)
+    monkeypatch.setattr(process, "LOOK_S", 0.05)
+
+
+@contextmanager
+def probing(worker: StatusSocket, azure: MetadataService, state: Path) -> Iterator[Probe]:
+    """A probe in a loop and a thread of its own."""
+    state.mkdir(exist_ok=True)
+    metadata = Metadata("127.0.0.1", azure.port)
+    probe = Probe(status_socket=str(worker.path), host="127.0.0.1", port=0, state=state, metadata=metadata)
+    loop, listening = asyncio.new_event_loop(), threading.Event()
+    task = loop.create_task(probe.serve())
+
+    async def serve() -> None:
+        await probe.listening.wait()
+        listening.set()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread.start()
+    try:
+        assert listening.wait(20)
+        yield probe
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(10)
+        loop.close()
+
+
+def answer(probe: Probe, path: str = "/ready") -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", probe.port, timeout=5)
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_readiness_follows_the_worker(worker: StatusSocket, azure: MetadataService, tmp_path: Path) -> None:
+    with probing(worker, azure, tmp_path / "state") as probe:
+        until(lambda: answer(probe) == 200)
+        worker.document = encoded(front=NOT_SERVING)
+        until(lambda: answer(probe) == 503)
+        worker.document = encoded(front=FRONT)
+        until(lambda: answer(probe) == 200)
+        worker.document = encoded(front=FRONT, draining=True)
+        until(lambda: answer(probe) == 503)
+        worker.document = b"{}"
+        until(lambda: answer(probe) == 503)
+        assert answer(probe, "/") == 404
+
+
+def test_a_worker_that_is_gone_is_not_ready(worker: StatusSocket, azure: MetadataService, tmp_path: Path) -> None:
+    with probing(worker, azure, tmp_path / "state") as probe:
+        until(lambda: answer(probe) == 200)
+        worker.close()
+        until(lambda: answer(probe) == 503)
+
+
+def test_an_answer_that_grows_old_does_not_count(
+    worker: StatusSocket, azure: MetadataService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "STALE_S", -1.0)
+    with probing(worker, azure, tmp_path / "state") as probe:
+        until(lambda: len(azure.requests) > 3)
+        assert answer(probe) == 503
+
+
+def test_the_notice_takes_the_machine_out_and_starts_the_drain(
+    worker: StatusSocket, azure: MetadataService, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    with probing(worker, azure, state) as probe:
+        until(lambda: answer(probe) == 200)
+        azure.events = document(event("Reboot"), event("Terminate", "cji-vmss_4"))
+        seen = len(azure.requests)
+        until(lambda: len(azure.requests) > seen + 2)
+        assert answer(probe) == 200
+        assert not (state / NOTICE).exists()
+        azure.events = document(event())
+        until((state / NOTICE).exists)
+        until(lambda: answer(probe) == 503)
+        assert (state / NOTICE).read_text() == "C7061BAC-AFDC-4513-B24B-AA5F13A16123\n"
+        azure.events = document()  # Azure forgets; the machine does not
+        assert answer(probe) == 503
+    with probing(worker, azure, state) as again:
+        assert answer(again) == 503
+    unit = Path(__file__).parents[3] / "deploy" / "systemd" / "cji-drain.path"
+    assert f"PathExists=/run/cji-probe/{NOTICE}" in unit.read_text()
+
+
+def test_a_metadata_service_that_fails_takes_no_worker_away(
+    worker: StatusSocket, azure: MetadataService, tmp_path: Path
+) -> None:
+    azure.events = None
+    with probing(worker, azure, tmp_path / "state") as probe:
+        until(lambda: len(azure.requests) > 3)
+        until(lambda: answer(probe) == 200)
+        azure.events = document(event())
+        until(lambda: answer(probe) == 503)
+
+
+def test_the_metadata_service_is_asked_as_it_wants_to_be(azure: MetadataService) -> None:
+    metadata = Metadata("127.0.0.1", azure.port)
+    assert metadata.look() is None
+    azure.events = document(event())
+    assert metadata.look() is not None
+    assert [path.partition("?")[0] for path in azure.requests] == [
+        "/metadata/instance/compute",
+        "/metadata/scheduledevents",
+        "/metadata/scheduledevents",
+    ]
+    azure.events = b" " * (1 << 20)
+    with pytest.raises(NoticeError, match="bytes"):
+        metadata.look()
+
+
+def test_a_crowd_that_says_nothing_shuts_nobody_out(
+    worker: StatusSocket, azure: MetadataService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CLIENT_S", 60.0)
+    with probing(worker, azure, tmp_path / "state") as probe:
+        until(lambda: answer(probe) == 200)
+        silent = [socket.create_connection(("127.0.0.1", probe.port), 5) for _ in range(server.MAX_CLIENTS + 4)]
+        assert answer(probe) == 200
+        for each in silent:
+            each.close()
+
+
+def test_an_address_or_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"status_socket": "s", "host": "127.0.0.1", "metadata": Metadata("127.0.0.1", 1)}
+    with pytest.raises(StartupError, match="cannot be written"):
+        Probe(port=0, state=tmp_path / "gone", **settings)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(StartupError, match="cannot be used"):
+        Probe(port=taken.getsockname()[1], state=tmp_path, **settings)
+
+
+def test_the_command_teaches_and_refuses_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def typed(*arguments: str) -> tuple[int, str]:
+        found = CliRunner().invoke(build(), ["probe", *arguments], catch_exceptions=False)
+        return found.exit_code, found.output
+
+    assert "curl -i http://127.0.0.1:9465/ready" in typed("--help")[1]
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert typed()[0] == 2
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    status, output = typed("--state", str(tmp_path / "gone"))
+    assert (status, "RuntimeDirectory=cji-probe" in output) == (2, True)
