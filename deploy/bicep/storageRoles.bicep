@@ -141,6 +141,31 @@ resource ticketRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
+// The built-in sender's role cannot see how many messages wait, which is what tells of poisoned tickets.
+resource poisonRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(groupId, 'cji-poison')
+  properties: {
+    roleName: 'CJI poison queue sender (${accountName})'
+    description: 'Add messages; see their number.'
+    type: 'CustomRole'
+    assignableScopes: [
+      groupId
+    ]
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Storage/storageAccounts/queueServices/queues/read'
+        ]
+        notActions: []
+        dataActions: [
+          'Microsoft.Storage/storageAccounts/queueServices/queues/messages/add/action'
+        ]
+        notDataActions: []
+      }
+    ]
+  }
+}
+
 resource submitterJobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for id in submitterPrincipalIds: {
   scope: jobs
   name: guid(jobs.id, id, 'writer')
@@ -215,7 +240,7 @@ resource fleetPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: poisonQueue
   name: guid(poisonQueue.id, fleetPrincipalId, 'sender')
   properties: {
-    roleDefinitionId: senderRole
+    roleDefinitionId: poisonRole.id
     principalId: fleetPrincipalId
     principalType: 'ServicePrincipal'
   }

@@ -42,7 +42,7 @@ ASSIGNMENTS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "fleetResults": ("results", "writerRole"),
         "fleetShuffle": ("shuffle", "writerRole"),
         "fleetTickets": ("jobsQueue", "ticketRole"),
-        "fleetPoison": ("poisonQueue", _MESSAGE_SENDER),
+        "fleetPoison": ("poisonQueue", "poisonRole"),
         "keyholderLedger": ("ledger", "ledgerRole"),
         "keyholderBundles": ("bundles", _BLOB_READER),
     },
@@ -54,6 +54,7 @@ _QUEUES: Final = "Microsoft.Storage/storageAccounts/queueServices/queues"
 RIGHTS: Final[Mapping[str, frozenset[str]]] = {
     "writerRole": frozenset({f"{_BLOBS}/read", f"{_BLOBS}/write", f"{_BLOBS}/add/action"}),
     "ledgerRole": frozenset({f"{_BLOBS}/read", f"{_BLOBS}/add/action"}),
+    "poisonRole": frozenset({f"{_QUEUES}/read", f"{_QUEUES}/messages/add/action"}),
     "ticketRole": frozenset(
         {
             f"{_QUEUES}/read",
