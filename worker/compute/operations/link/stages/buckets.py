@@ -3,12 +3,13 @@
 Each route's rows are a table of their own, in which the blocks of its rules are whole.
 
 observe  the pairs of all blocks counted, the blocks that were split, and patterns: of a sample of each rule's pairs, of
-         random pairs, and the number of pairs that deterministic rules find
+         random pairs, and the number of pairs that deterministic rules find; the tables and their blocks go on to the
+         same task of pairs
 pairs    all pairs, each under its first rule, weighed; those that count go on
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -38,6 +39,7 @@ from worker.compute.operations.link.patterns import Patterns, Radix, compared, m
 from worker.compute.operations.link.score import Scorer
 from worker.compute.operations.link.stages import edges
 from worker.compute.operations.link.stages.count import Planned
+from worker.compute.operations.link.stages.handed import hand_over, taken
 from worker.compute.operations.link.stages.shard import Bound
 from worker.compute.operations.link.stages.tables import assemble, collect
 from worker.compute.operations.link.training import Trained
@@ -73,6 +75,8 @@ def observe(task: Task) -> None:
     found = 0
     for rules, table in _routes(task, bound, planned):
         here = {number: bind(table, bound.rules[number], further, task.parameters.block_rows) for number in rules}
+        handed = {number: one.blocks for number, one in here.items() if number in bound.numbers[0] and one.blocks}
+        hand_over(task, edges.BOUND, table, handed)
         for number, one in here.items():
             counted[number] += one.counted
             for depth, hashes in split_blocks(table, one, further).items():
@@ -142,13 +146,17 @@ def _write_patterns(task: Task, number: int, found: Patterns) -> None:
 def pairs(task: Task) -> None:
     """See the module."""
     bound = Bound.of(task)
-    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
     (weighing,) = edges.read_documents(task, edges.MODEL, Weighing)
     new = np.zeros(len(bound.model.blocking), np.int64)
     least = least_kept(task.parameters)
-    every = _Rules(bound=bound, blocks=weighing.blocks, parameters=task.parameters)
-    for rules, table in _routes(task, bound, planned):
-        blocking = every.on(table, rules, 0)
+    further = further_keys(bound.model.split, task.parameters)
+    for table, handed in taken(task, edges.BOUND):
+        rules = (_replayed(table, number, bound, weighing.blocks, further) for number in bound.numbers[0])
+        blocking = Blocking(
+            table=table,
+            further=further,
+            rules=tuple(replace(rule, blocks=handed.get(number)) for number, rule in enumerate(rules)),
+        )
         comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
         scorer = Scorer(comparers, weighing.trained, weighing.facts)
         for rule, _, left, right in blocking.chunks():
@@ -168,25 +176,7 @@ def _routes(task: Task, bound: Bound, planned: Planned) -> Iterator[tuple[Sequen
         yield planned.assignment.routes[route].rules, table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rules:
-    """The rules of a job, and their blocks counted over all tasks."""
-
-    bound: Bound
-    blocks: Blocks
-    parameters: Link
-
-    def on(self, table: Table, here: Sequence[int], kind: int) -> Blocking:
-        """The rules of a set, of which those of the route (`here`) are bound to their blocks."""
-        further = further_keys(self.bound.model.split, self.parameters)
-        rules = tuple(self._rule(table, number, here, further) for number in self.bound.numbers[kind])
-        return Blocking(table=table, further=further, rules=rules)
-
-    def _rule(self, table: Table, number: int, here: Sequence[int], further: tuple[Key, ...]) -> BoundRule:
-        rule, counted = self.bound.rules[number], self.blocks.counted[number]
-        if number in here:
-            found = bind(table, rule, further, self.parameters.block_rows)
-            return BoundRule(rule=rule, counted=counted, blocks=found.blocks, split_at=found.split_at)
-        splits = self.blocks.split.get(number, {})
-        known = {depth: np.array(hashes, np.uint64) for depth, hashes in splits.items()}
-        return replayed(table, rule, counted, known, further)
+def _replayed(table: Table, number: int, bound: Bound, blocks: Blocks, further: tuple[Key, ...]) -> BoundRule:
+    """A rule on this table, with those of its blocks that were split anywhere."""
+    splits = {depth: np.array(hashes, np.uint64) for depth, hashes in blocks.split.get(number, {}).items()}
+    return replayed(table, bound.rules[number], blocks.counted[number], splits, further)
