@@ -35,7 +35,7 @@ from worker.compute.operations.link.facts import Facts
 from worker.compute.operations.link.model import Key
 from worker.compute.operations.link.observation import found_by, is_trained, sampled
 from worker.compute.operations.link.parameters import Link
-from worker.compute.operations.link.patterns import Patterns, Radix, compared, merged
+from worker.compute.operations.link.patterns import NONE, Patterns, Radix, compared, merged
 from worker.compute.operations.link.score import Scorer
 from worker.compute.operations.link.stages import edges
 from worker.compute.operations.link.stages.count import Planned
@@ -83,11 +83,15 @@ def observe(task: Task) -> None:
                 split.setdefault(number, {}).setdefault(depth, []).extend(hashes.tolist())
         comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
         sets = [_keyed(table, here, numbers, bound, planned) for numbers in bound.numbers]
-        for kind in (0, 2):
-            for position, number in enumerate(bound.numbers[kind]):
-                if number in here and (kind or is_trained(bound.model, planned.facts)):
-                    patterns = sampled(comparers, sets[kind], position, planned.facts, task.parameters)
-                    of_rule.setdefault(number, []).append(patterns)
+        looked_at = {
+            number: (sets[kind], position)
+            for kind in (0, 2)
+            for position, number in enumerate(bound.numbers[kind])
+            if number in here and (kind or is_trained(bound.model, planned.facts))
+        }
+        samples = sampled(comparers, list(looked_at.values()), planned.facts, task.parameters)
+        for number, patterns in zip(looked_at, samples, strict=True):
+            of_rule.setdefault(number, []).append(patterns)
         found += found_by(sets[1])
     edges.write_document(task, edges.COUNTED, Blocks(counted=counted, split=split))
     for number, parts in sorted(of_rule.items(), key=lambda item: item[0]):
@@ -133,8 +137,8 @@ def _random(task: Task, bound: Bound) -> Patterns:
     table = assemble(pieces, bound.columns, None)
     comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
     left = np.arange(0, table.n, 2)
-    every = [(left, left + 1, None, None)] if table.n else []
-    return compared(comparers, every, Radix.of(bound.model.comparisons))
+    found = compared(comparers, [(0, left, left + 1, None, None)], Radix.of(bound.model.comparisons))
+    return found.get(0, NONE)
 
 
 def _write_patterns(task: Task, number: int, found: Patterns) -> None:
@@ -159,9 +163,7 @@ def pairs(task: Task) -> None:
         )
         comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
         scorer = Scorer(comparers, weighing.trained, weighing.facts)
-        for rule, _, left, right in blocking.chunks():
-            found = scorer.score(left, right, least)
-            new[rule] += len(left)
+        for found in scorer.scored(blocking.chunks(), new, least):
             rows = (table.rows[side].astype(np.int32) for side in (found.left, found.right))
             for batch in edges.batches(edges.PAIRS, *rows, found.pattern, found.weight):
                 task.write(edges.PAIRS.name, batch)

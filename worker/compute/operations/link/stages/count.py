@@ -23,6 +23,7 @@ from worker.compute.operations.link.conclusion import MEMORY, check_memory
 from worker.compute.operations.link.elsewhere import tally
 from worker.compute.operations.link.facts import Facts, frequency_columns
 from worker.compute.operations.link.model import Key, Rule
+from worker.compute.operations.link.observation import random_total
 from worker.compute.operations.link.stages import edges
 from worker.compute.operations.link.stages.handed import hand_over
 from worker.compute.operations.link.stages.routes import (
@@ -55,13 +56,17 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of every shard, what is known of all rows, the rules that are left out, and the routes."""
+    """Rows of every shard, what is known of all rows, the rules that are left out, and the routes.
+
+    `random` tasks compare the random pairs: as few as have about as many rows of these as of the routes.
+    """
 
     shards: list[int]
     facts: Facts
     left_out: list[int]
     assignment: Assignment
     maps: list[bytes]
+    random: int
 
 
 def keys_of(rules: tuple[Rule, ...]) -> list[Key]:
@@ -170,6 +175,7 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
         left_out=sorted(over),
         assignment=assignment,
         maps=[one.tobytes() for one in maps],
+        random=min(assignment.tasks, max(-(-2 * random_total(facts, task.parameters) // rows_of_task), 1)),
     )
     edges.write_document(task, edges.PLAN, planned)
 

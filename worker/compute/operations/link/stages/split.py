@@ -94,7 +94,7 @@ def _routed(task: Task, table: Table, bound: Bound, planned: Planned) -> Iterato
 
 def _write_random(task: Task, table: Table, bound: Bound, planned: Planned, packer: Packer) -> None:
     """The rows of random pairs: pair p is compared by task p * tasks // pairs, and its rows have 2p and 2p + 1."""
-    facts, tasks = planned.facts, planned.assignment.tasks
+    facts, tasks = planned.facts, planned.random
     if not is_trained(bound.model, facts):
         return
     pairs = random_total(facts, task.parameters)
