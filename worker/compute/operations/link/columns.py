@@ -186,7 +186,8 @@ def _matrix(data: Bytes, lengths: Bytes) -> Bytes:
     )
     within = np.where(np.arange(width) < np.arange(width + 1)[:, None], np.uint8(0xFF), np.uint8(0)).view(np.uint64)
     found &= within.take(lengths, axis=0)
-    return found.view(np.uint8)
+    matrix: Bytes = found.view(np.uint8)
+    return matrix
 
 
 def _dates(array: pa.Array, name: str) -> tuple[Column, Bools]:

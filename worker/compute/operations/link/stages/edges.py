@@ -114,10 +114,11 @@ def _write_bytes(task: Task, edge: Edge, data: npt.NDArray[np.uint8]) -> None:
 
 def read_arrays(task: Task, edge: Edge, kind: type[T]) -> Iterator[tuple[T, list[npt.NDArray[Any]]]]:
     """What `write_arrays` wrote, one call after the other. Raises: ValueError for anything else."""
+    of: Any = tuple[kind, list[tuple[str, list[int]]]]  # type: ignore[valid-type]
     texts = (arrow.text(batch.column(0)) for _, batch in task.read(edge.name))
     pieces = (data[offsets[0] : offsets[-1]] for offsets, data in texts)
     for document in pieces:
-        head, layout = msgspec.json.decode(document, type=tuple[kind, list[tuple[str, list[int]]]])  # type: ignore[valid-type]
+        head, layout = msgspec.json.decode(document.tobytes(), type=of)
         arrays = list[npt.NDArray[Any]]()
         for code, shape in layout:
             array = np.empty(shape, np.dtype(code))

@@ -42,7 +42,8 @@ def hand_over(task: Task, edge: Edge, table: Table, found: Mapping[int, Blocks])
     arrays: list[_Array] = [table.rows.astype(np.uint32)]
     for column in table.columns.values():
         words = column.words
-        arrays += [words.data.T, words.lengths.astype(np.uint8), column.code, column.counts.astype(np.uint32)]
+        code = column.code.astype(np.min_scalar_type(-max(len(words), 1)))
+        arrays += [words.data.T, words.lengths.astype(np.uint8), code, column.counts.astype(np.uint32)]
     arrays += table.not_dates.values()
     for one in found.values():
         arrays += [one.rows, one.lengths.astype(np.int32)]
@@ -58,7 +59,7 @@ def taken(task: Task, edge: Edge) -> Iterator[tuple[Table, dict[int, Blocks]]]:
         for name in head.columns:
             data, lengths, code, counts = (next(rest) for _ in range(4))
             words = Words(data=data.T, lengths=lengths.astype(np.int64))
-            columns[name] = numbered_column(name, words, code, counts.astype(np.int64))
+            columns[name] = numbered_column(name, words, code.astype(np.int32), counts.astype(np.int64))
         table = Table(
             n=head.n,
             rows=rows,
