@@ -113,7 +113,7 @@ def _write_bytes(task: Task, edge: Edge, data: npt.NDArray[np.uint8]) -> None:
 
 
 def read_arrays(task: Task, edge: Edge, kind: type[T]) -> Iterator[tuple[T, list[npt.NDArray[Any]]]]:
-    """What `write_arrays` wrote, one call after the other. Raises: ValueError for anything else."""
+    """The structure and the arrays of each call of `write_arrays`. Raises: ValueError for anything else."""
     of: Any = tuple[kind, list[tuple[str, list[int]]]]  # type: ignore[valid-type]
     texts = (arrow.text(batch.column(0)) for _, batch in task.read(edge.name))
     pieces = (data[offsets[0] : offsets[-1]] for offsets, data in texts)

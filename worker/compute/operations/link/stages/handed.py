@@ -21,7 +21,7 @@ _Array = npt.NDArray[Any]
 
 
 class _Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What the arrays are of, in their order."""
+    """The names of the arrays, in their order."""
 
     n: int
     first_of_second: int | None
