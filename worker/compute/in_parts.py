@@ -2,8 +2,8 @@
 
 The records of such a job are split into shards by their submitter. A task is one call of a stage's function, in a cell
 of its own; it reads streams and writes streams, and knows nothing else of other tasks. An `Edge` is a family of streams
-between two stages: one for each consumer, or one that all consumers read. Streams are Arrow batches, and are sealed
-whenever they leave a cell.
+between two stages: one for each consumer, one that all consumers read, or one for the task of the same number. Streams
+are Arrow batches, and are sealed whenever they leave a cell.
 
     records of shard t ─┐
     streams to task t  ─┼─▶ run(task) ─┬─▶ streams of its edges
@@ -50,13 +50,15 @@ class Edge:
     """Streams of batches of `schema` that one stage writes and later stages read.
 
     `each`: a stream from every producer to every consumer; several stages may read it that have one number of tasks,
-    and task t of each reads the streams to t. Otherwise every producer has one stream, which each task of the stages
-    that read it gets whole.
+    and task t of each reads the streams to t. `aligned`: a stream from task t to task t of stages with as many tasks;
+    a task hands on what another stage would have to make again. Otherwise every producer has one stream, which each
+    task of the stages that read it gets whole.
     """
 
     name: str
     schema: pa.Schema
     each: bool = False
+    aligned: bool = False
 
 
 class Task(Protocol):
@@ -96,7 +98,7 @@ class Task(Protocol):
         """
 
     def write(self, edge: str, batch: pa.RecordBatch, *, to: int = 0) -> None:
-        """Append to the stream of the edge to consumer `to`; 0 for a stream that all read."""
+        """Append to the stream of the edge to consumer `to`; 0 where a task has only one stream."""
 
     def bucket_hash(self, hashes: Hashes) -> Hashes:
         """uint64[n]: the keyed hash of each hash, the same in all tasks of the job. It divides values among tasks."""
@@ -104,7 +106,7 @@ class Task(Protocol):
     def plan(self, tasks: Mapping[str, int]) -> None:
         """Decide the tasks of every planned stage, 1 to MAX_TASKS. Once, in the stage that plans.
 
-        Stages that read the same streams get the same number.
+        Stages that read the same streams get the same number, and so do stages with an aligned edge between them.
         """
 
     def output(self, name: str, batch: pa.RecordBatch) -> None:
@@ -146,6 +148,7 @@ class InParts:
         """Raises ValueError where stages and edges do not fit together: a programming error."""
         names = [stage.name for stage in self.stages]
         written = dict[str, Edge]()
+        writers = dict[str, Width]()
         readers = dict[str, Width]()
         planned = False
         if not names or len(set(names)) != len(names):
@@ -155,6 +158,8 @@ class InParts:
                 width = readers.setdefault(name, stage.width)
                 if name not in written or (written[name].each and width is not stage.width):
                     raise ValueError(f"{stage.name} cannot read {name}")
+                if written[name].aligned and (written[name].each or writers[name] is not stage.width):
+                    raise ValueError(f"{stage.name} is not as wide as what writes {name}")
             if stage.records and stage.width is not Width.SHARDS:
                 raise ValueError(f"{stage.name} reads records and is not as wide as they are")
             if (stage.width is Width.PLANNED and not planned) or (
@@ -165,7 +170,7 @@ class InParts:
             for edge in stage.writes:
                 if edge.name in written:
                     raise ValueError(f"{edge.name} is written twice")
-                written[edge.name] = edge
+                written[edge.name], writers[edge.name] = edge, stage.width
         outputs = [name for stage in self.stages for name in stage.outputs]
         if len(set(outputs)) != len(outputs) or readers.keys() != written.keys():
             raise ValueError("an output is written twice, or an edge is never read")
@@ -182,5 +187,5 @@ class InParts:
         return next(reversed(marked or [stage for stage in self.stages if stage.records]), None)
 
     def consumers(self, edge: Edge) -> str | None:
-        """The first stage whose tasks have streams of their own; None for an edge with one stream for all."""
+        """The first stage to each of whose tasks a producer has a stream; None for an edge of one stream a producer."""
         return next(stage.name for stage in self.stages if edge.name in stage.reads) if edge.each else None

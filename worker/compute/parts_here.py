@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from worker.compute.in_parts import MAX_TASKS, ROW_STATUS_OUTPUT, InParts, Stage, Width
+from worker.compute.in_parts import MAX_TASKS, ROW_STATUS_OUTPUT, Edge, InParts, Stage, Width
 from worker.compute.kernels import hashing
 from worker.compute.operation import Context
 from worker.progress import ProgressCallback
@@ -41,7 +41,7 @@ class _Here:
     progress: ProgressCallback
     shard: Sequence[pa.RecordBatch]
     streams: _Streams
-    each: Mapping[str, bool]
+    edges: Mapping[str, Edge]
     producers: Mapping[str, str]
     planned: tuple[str, ...]
     outputs: dict[str, list[list[pa.RecordBatch]]]
@@ -64,8 +64,9 @@ class _Here:
     def read(self, edge: str) -> Iterator[tuple[int, pa.RecordBatch]]:
         if not self.to_read or self.to_read.pop(0) != edge:
             raise ValueError(f"{edge} is not the next edge of {self.stage.name}")
-        consumer = self.number if self.each[edge] else 0
-        for producer in range(self.tasks[self.producers[edge]]):
+        aligned = self.edges[edge].aligned
+        consumer = self.number if self.edges[edge].each else 0
+        for producer in (self.number,) if aligned else range(self.tasks[self.producers[edge]]):
             for batch in self.streams.get((edge, producer, consumer), ()):
                 yield producer, batch
 
@@ -127,7 +128,7 @@ def run_here(
                 progress=progress,
                 shard=shards[number] if stage.records else (),
                 streams=streams,
-                each={edge.name: edge.each for edge in in_parts.edges},
+                edges={edge.name: edge for edge in in_parts.edges},
                 producers={edge.name: one.name for one in in_parts.stages for edge in one.writes},
                 planned=tuple(one.name for one in in_parts.stages if one.width is Width.PLANNED),
                 outputs=outputs,

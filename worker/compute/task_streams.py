@@ -22,7 +22,7 @@ from worker.errors import Reason, Refusal
 from worker.errors import Stage as Where
 
 TO_ALL: Final = 0xFFFF_FFFF
-"""The consumer of a stream that all tasks of the stages that read it get whole."""
+"""The consumer of a producer's only stream: all tasks get it whole, or of an aligned edge, the task of its number."""
 PLAN_STAGE: Final = "plan"
 """The first stage of operations that have none that plans."""
 MAX_STREAMS: Final = 1 << 17
@@ -104,6 +104,8 @@ class TaskStreams:
         job = replace(
             self, tasks={stage.name: ({**self.tasks, **planned})[stage.name] for stage in self.in_parts.stages}
         )
+        if not all(job.is_aligned(edge) for edge in job.in_parts.edges if edge.aligned):
+            raise ValueError("a plan that does not fit the stages")
         streams = sum(
             job.tasks[stage.name] * sum(job.width(edge) for edge in stage.writes) for stage in job.in_parts.stages
         )
@@ -142,7 +144,8 @@ class TaskStreams:
             at, edge, producers = self._edge(name)
             consumer = number if edge.each else TO_ALL
             planned = self.is_planned(producers)
-            streams += [EdgeStream(at, each, consumer, planned) for each in range(self.tasks[producers.name])]
+            every = (number,) if edge.aligned else range(self.tasks[producers.name])
+            streams += [EdgeStream(at, producer, consumer, planned) for producer in every]
         return tuple(streams)
 
     def written_by(self, stage: Stage, number: int) -> tuple[Stream, ...]:
@@ -160,6 +163,11 @@ class TaskStreams:
                 streams.append(PartStream(first + number, output.name))
             first += self.tasks.get(writer.name, 0)
         return tuple(streams)
+
+    def is_aligned(self, edge: Edge) -> bool:
+        """Whether the stages on both sides of the edge have as many tasks."""
+        between = (stage for stage in self.in_parts.stages if edge in stage.writes or edge.name in stage.reads)
+        return len({self.tasks[stage.name] for stage in between}) == 1
 
     def _edge(self, name: str) -> tuple[int, Edge, Stage]:
         """(its number, the edge, the stage that writes it)."""

@@ -1,5 +1,9 @@
-"""Joins of ranges with sorted keys: which keys lie in each range, and one row for each of them."""
+"""Joins of ranges with sorted keys, and rows in portions.
 
+Which keys lie in each range, and one row for each of them.
+"""
+
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -45,3 +49,19 @@ def cuts(counts: npt.NDArray[Any], most: int) -> list[tuple[int, int]]:
         slices.append((start, stop))
         start, done = stop, int(ends[stop - 1])
     return slices
+
+
+def refilled(pieces: Iterable[tuple[npt.NDArray[Any], ...]], size: int) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+    """The same rows of all columns, in pieces of `size` rows; the last one may have fewer."""
+    held, n = list[tuple[npt.NDArray[Any], ...]](), 0
+    for piece in pieces:
+        held.append(piece)
+        n += len(piece[0])
+        if n >= size:
+            columns = tuple(np.concatenate(parts) for parts in zip(*held, strict=True))
+            whole = n - n % size
+            for start in range(0, whole, size):
+                yield tuple(column[start : start + size] for column in columns)
+            held, n = [tuple(column[whole:] for column in columns)], n - whole
+    if n:
+        yield tuple(np.concatenate(parts) for parts in zip(*held, strict=True))

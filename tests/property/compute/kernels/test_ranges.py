@@ -29,3 +29,12 @@ def test_cuts(counts: list[int], most: int) -> None:
         assert sum(counts[low:high]) <= most or high == low + 1
     for (low, high), (_, after) in pairwise(slices):
         assert sum(counts[low : high + 1]) > most or after == high  # as few slices as there can be
+
+
+@given(st.lists(st.lists(st.integers(-9, 9), max_size=7), max_size=8), st.integers(1, 5))
+def test_refilled(pieces: list[list[int]], size: int) -> None:
+    columns = ((np.array(piece, np.int64), -np.array(piece, np.float64)) for piece in pieces)
+    found = [(one.tolist(), other.tolist()) for one, other in ranges.refilled(columns, size)]
+    rows = [value for piece in pieces for value in piece]
+    assert [one for one, _ in found] == [rows[at : at + size] for at in range(0, len(rows), size)]
+    assert all([-value for value in one] == other for one, other in found)

@@ -155,9 +155,9 @@ def test_a_column_that_link_would_make_is_refused() -> None:
         ran(records, Link(), [], side=None, rows_of_task=10)
 
 
-def test_stages_that_read_the_same_streams_are_equally_wide() -> None:
-    wide = [stage for stage in STAGES.stages if "rows" in stage.reads]
-    assert [stage.name for stage in wide] == ["observe", "pairs"]
+def test_stages_with_streams_of_their_own_between_them_are_equally_wide() -> None:
+    assert [edge.name for edge in STAGES.edges if edge.aligned] == ["columns", "bound"]
     label = next(stage for stage in STAGES.stages if stage.name == "label")
-    with pytest.raises(ValueError, match="cannot read rows"):
-        InParts(stages=(*STAGES.stages[:-1], changed(label, reads=("labels", "rows"))))
+    for edge, message in (("rows", "cannot read rows"), ("bound", "not as wide as what writes bound")):
+        with pytest.raises(ValueError, match=message):
+            InParts(stages=(*STAGES.stages[:-1], changed(label, reads=("labels", edge))))

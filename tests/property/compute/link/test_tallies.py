@@ -22,6 +22,7 @@ _KEYS = [
     (Key(column="last", form="prefix", length=1), Key(column="DOB", form="year")),
     (Key(column="last"), Key(column="DOB")),
 ]
+_VALUES = st.binary(min_size=1, max_size=4) | st.binary(min_size=7, max_size=18)
 
 
 @settings(max_examples=40, deadline=None)
@@ -54,7 +55,7 @@ def test_a_tally_counts_rows_by_their_keys(
 
 @pytest.mark.parametrize("hashed", [True, False], ids=["by hash", "all hashes equal"])
 @settings(max_examples=30, deadline=None)
-@given(values=st.lists(st.binary(min_size=1, max_size=4).filter(lambda one: b"\0" not in one), max_size=20))
+@given(values=st.lists(_VALUES.filter(lambda one: b"\0" not in one), max_size=20))
 def test_values_are_made_distinct(values: list[bytes], hashed: bool) -> None:
     data = np.frombuffer(b"".join(values), np.uint8)
     lengths = np.array([len(one) for one in values], np.uint8)

@@ -119,11 +119,15 @@ class Blocking:
     @property
     def keyed(self) -> Bools:
         """bool[n]: some rule has a key for the row."""
-        found = np.zeros(self.table.n, np.bool_)
+        rest = np.arange(self.table.n)  # soon few, as most rows have a key for the first rules
         for one in self.rules:
             if not one.counted.left_out:
-                there = [self.table.key(key) >= 0 for key in one.rule.keys]
-                found |= np.all(there, axis=0) if there else True
+                there = np.ones(len(rest), np.bool_)
+                for key in one.rule.keys:
+                    there &= self.table.key(key)[rest] >= 0
+                rest = rest[~there]
+        found = np.ones(self.table.n, np.bool_)
+        found[rest] = False
         return found
 
     def new(self, number: int, left: Ints, right: Ints) -> Bools:

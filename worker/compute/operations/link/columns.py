@@ -152,15 +152,18 @@ def distinct_words(data: Bytes, lengths: Bytes) -> tuple[Words, Ints, Ints]:
 
     The values are of `lengths`, at least 1, and lie in `data` one behind the other.
     """
-    found = Words(data=_matrix(data, lengths), lengths=lengths.astype(np.int64))
+    matrix, width = _matrix(data, lengths), int(lengths.max(initial=0))
+    found = Words(data=matrix[:, :width], lengths=lengths.astype(np.int64))
     place = _places(found)
     order = np.argsort(place, kind="stable")  # a merge: values come in runs that are in order
     place = place[order]
-    again = np.flatnonzero(place[1:] == place[:-1])
-    one, other = order[again], order[again + 1]
-    alike = (found.lengths[one] == found.lengths[other]) & (found.data[one] == found.data[other]).all(axis=1)
     new = np.ones(len(order), np.bool_)
-    new[again + 1] = False
+    new[1:] = place[1:] != place[:-1]
+    again = np.flatnonzero(~new)
+    one, other = order[again - 1], order[again]
+    alike = lengths[one] == lengths[other]
+    for eight in matrix.view(np.uint64).T:
+        alike &= eight[one] == eight[other]
     if not alike.all():  # two values of one hash: compare all bytes
         _, value = np.unique(np.column_stack((found.lengths, found.data)), axis=0, return_inverse=True)
         order = np.lexsort((value.reshape(-1), _places(found)))
@@ -168,17 +171,23 @@ def distinct_words(data: Bytes, lengths: Bytes) -> tuple[Words, Ints, Ints]:
     which = np.empty(len(order), np.int64)
     which[order] = np.cumsum(new) - 1
     first = order[new]
-    return Words(data=np.asfortranarray(found.data[first]), lengths=found.lengths[first]), which, first
+    kept = np.asfortranarray(matrix.take(first, axis=0)[:, :width])
+    return Words(data=kept, lengths=found.lengths[first]), which, first
 
 
 def _matrix(data: Bytes, lengths: Bytes) -> Bytes:
-    """uint8[m, w]: values that lie one behind the other, zero beyond their length."""
-    width = int(lengths.max(initial=0))
-    if len(data) == width * len(lengths):
-        return data.reshape(len(lengths), width)
-    found = np.zeros((len(lengths), width), np.uint8)
-    found[np.arange(width, dtype=np.uint8) < lengths[:, None]] = data
-    return found
+    """uint8[m, w]: values that lie one behind the other, zero beyond their length; w is a multiple of 8."""
+    width = max(-(-int(lengths.max(initial=0)) // 8), 1) * 8
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    padded = np.concatenate((data, np.zeros(width, np.uint8)))
+    # every position seen as one item of `width` bytes, which numpy gathers whole
+    found = (
+        np.ndarray((len(data) + 1,), f"V{width}", padded, strides=(1,))[starts].view(np.uint64).reshape(-1, width // 8)
+    )
+    within = np.where(np.arange(width) < np.arange(width + 1)[:, None], np.uint8(0xFF), np.uint8(0)).view(np.uint64)
+    found &= within.take(lengths, axis=0)
+    matrix: Bytes = found.view(np.uint8)
+    return matrix
 
 
 def _dates(array: pa.Array, name: str) -> tuple[Column, Bools]:

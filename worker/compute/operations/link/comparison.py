@@ -35,8 +35,9 @@ _KERNEL: Final = 50_000  # pairs of values at once: what a kernel makes of them 
 class Comparer:
     """A comparison over the rows of a table.
 
-    value int32[n]: what a row has, -1 where there is nothing to compare; sample int64[k]: a row with each value. Where
-    columns are compared with each other, and not with themselves first, all values are one.
+    value int32[n]: what a row has, -1 where there is nothing to compare. Where columns are compared with each other,
+    and not with themselves first, all values are one.
+    codes int32[k] by column: its code in each value; or in each row, where columns are compared with each other.
     `number` int64[k] by column, where columns are compared with each other: equal for equal values of any of them.
     `partial`: a row may have a value where one of its columns has none.
     """
@@ -44,7 +45,7 @@ class Comparer:
     comparison: Comparison
     columns: dict[str, Column]
     value: Codes
-    sample: Ints
+    codes: dict[str, Codes]
     number: dict[str, Ints]
     partial: bool
 
@@ -69,17 +70,17 @@ class Comparer:
             found[rows] = self._decide(left[rows], right[rows])
             return found
         a, b = a[rows], b[rows]
-        k = len(self.sample)
+        k = len(next(iter(self.codes.values())))
         pair, which = _reduced(np.minimum(a, b).astype(np.int64) * k + np.maximum(a, b))
         of_pair = np.empty(len(pair), np.int8)
         for start in range(0, len(pair), _KERNEL):
             some = pair[start : start + _KERNEL]
-            of_pair[start : start + _KERNEL] = self._decide(self.sample[some // k], self.sample[some % k])
+            of_pair[start : start + _KERNEL] = self._decide(some // k, some % k)
         found[rows] = of_pair[which]
         return found
 
     def _decide(self, left: Ints, right: Ints) -> Levels:
-        """int8[p]: the first level whose conditions hold for these rows, which have something to compare."""
+        """int8[p]: the first level whose conditions hold for these values or rows, which have something to compare."""
         level = np.full(len(left), len(self.comparison.levels) - 1, np.int8)
         open_ = np.arange(len(left))
         similarity: dict[str, npt.NDArray[np.float64]] = {}
@@ -94,9 +95,9 @@ class Comparer:
     def _condition(
         self, condition: Condition, left: Ints, right: Ints, open_: Ints, similarity: dict[str, Floats]
     ) -> Bools:
-        """bool[o]: whether the condition holds for the open ones of these rows; `similarity` is kept between levels."""
+        """bool[o]: whether the condition holds for the open ones of these; `similarity` is kept between levels."""
         if self.partial:
-            codes = [self.columns[name].code for name in condition.columns]
+            codes = [self.codes[name] for name in condition.columns]
             there = np.flatnonzero(np.all([(c[left[open_]] >= 0) & (c[right[open_]] >= 0) for c in codes], axis=0))
             found = np.zeros(len(open_), np.bool_)
             found[there] = self._holds(condition, left, right, open_[there], similarity)
@@ -108,8 +109,8 @@ class Comparer:
     ) -> Bools:
         if condition.other:
             return self._crossed(condition, left[open_], right[open_])
-        column = self.columns[condition.column]
-        a, b = column.code[left[open_]], column.code[right[open_]]
+        column, code = self.columns[condition.column], self.codes[condition.column]
+        a, b = code[left[open_]], code[right[open_]]
         if condition.test != "jaro_winkler":
             return _holds(condition, column, a, b)
         if condition.column not in similarity:
@@ -125,7 +126,7 @@ class Comparer:
 
         Where the records agree in a column, that column's own comparison counts it: FRANK FRANK exchanges nothing.
         """
-        value, other = ((self.number[name], self.columns[name].code) for name in (condition.column, condition.other))
+        value, other = ((self.number[name], self.codes[name]) for name in (condition.column, condition.other))
         of_left, of_right = value[0][value[1][left]], value[0][value[1][right]]
         other_left, other_right = other[0][other[1][left]], other[0][other[1][right]]
         there, back = of_left == other_right, of_right == other_left
@@ -138,28 +139,36 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
     """Bind a comparison to a table that has its columns."""
     columns = {name: table.columns[name] for name in comparison.columns}
     needed = [columns[name] for name in comparison.needs or columns]
-    absent = [column.code < 0 for column in needed]
     crossed = any(condition.other for level in comparison.levels for condition in level.conditions)
-    codes = [column.code for column in columns.values()]
+    codes = {name: column.code for name, column in columns.items()}
     told_apart = not crossed or all(condition.test == "same" for condition in comparison.levels[0].conditions)
-    value = _value(codes) if told_apart else np.zeros(table.n, np.int32)
+    value = _value(list(codes.values())) if told_apart else np.zeros(table.n, np.int32)
+    alone = len(columns) == 1 and comparison.missing != "never"  # its values are those of its column
+    absent = [] if alone else [column.code < 0 for column in needed]
     match comparison.missing:
+        case "any" | "every" if alone:
+            pass
         case "any":
             value[np.any(absent, axis=0)] = -1
         case "every":
             value[np.all(absent, axis=0)] = -1
         case "no_day":
-            value[np.any([np.append(column.days, -1)[column.code] < 0 for column in needed], axis=0)] = -1
+            missing = np.any([np.append(column.days, -1)[column.code] < 0 for column in needed], axis=0)
+            value = np.where(missing, np.int32(-1), value)
         case _:  # no value is a value
             value = _value([value, value])
-    sample = np.zeros(int(value.max(initial=-1)) + 1, np.int64)
-    rows = np.flatnonzero(value >= 0)[::-1]
-    sample[value[rows]] = rows  # the first row that has the value
+    if alone:
+        codes = {name: np.arange(len(column.words), dtype=np.int32) for name, column in columns.items()}
+    elif not crossed:
+        sample = np.zeros(int(value.max(initial=-1)) + 1, np.int64)
+        rows = np.flatnonzero(value >= 0)
+        sample[value[rows]] = rows  # some row that has the value
+        codes = {name: code[sample] for name, code in codes.items()}
     return Comparer(
         comparison=comparison,
         columns=columns,
         value=value,
-        sample=sample,
+        codes=codes,
         number=_numbers(columns) if crossed else {},
         partial=comparison.missing in {"every", "never"} or len(needed) < len(columns),
     )
@@ -167,7 +176,7 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
 
 def _value(codes: Sequence[Codes]) -> Codes:
     """int32[n]: equal for rows that agree in all columns, no value being a value; of one column, its code."""
-    value = codes[0].copy()
+    value = codes[0]
     for code in codes[1:]:
         joint = (value.astype(np.int64) + 1) * (int(code.max(initial=0)) + 2) + (code + 1)
         value = np.unique(joint, return_inverse=True)[1].astype(np.int32)

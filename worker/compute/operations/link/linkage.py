@@ -152,17 +152,23 @@ def _scored(
 ) -> tuple[Pairs, Ints]:
     """(the pairs of at least this weight, int64 by rule: how many pairs no rule before it has)."""
     pieces, new = list[Pairs](), np.zeros(len(blocking.rules), np.int64)
-    done, kept, per_cent = 0, 0, -1
-    for rule, total, left, right in blocking.chunks():
-        pieces.append(scorer.score(left, right, least))
-        kept += len(pieces[-1])
+    kept = 0
+    for some in scorer.scored(_shown(blocking, progress), new, least):
+        pieces.append(some)
+        kept += len(some)
         check_memory(blocking.table.n, kept, memory)
-        new[rule] += len(left)
-        done += total
+    return gather(pieces), new
+
+
+def _shown(blocking: Blocking, progress: ProgressCallback) -> Iterator[tuple[int, int, Ints, Ints]]:
+    """`Blocking.chunks`, with their progress."""
+    done, per_cent = 0, -1
+    for chunk in blocking.chunks():
+        yield chunk
+        done += chunk[1]
         if done * 100 // blocking.pairs > per_cent:
             per_cent = done * 100 // blocking.pairs
             progress("compare", per_cent)
-    return gather(pieces), new
 
 
 def row_status(table: Table, blocking: Blocking, schema: pa.Schema, n: int) -> RowStatus:

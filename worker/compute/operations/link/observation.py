@@ -16,7 +16,7 @@ from worker.compute.operations.link.comparison import Comparer
 from worker.compute.operations.link.facts import Facts
 from worker.compute.operations.link.model import Model, Rule
 from worker.compute.operations.link.parameters import Link
-from worker.compute.operations.link.patterns import Patterns, Radix, compared
+from worker.compute.operations.link.patterns import NONE, Patterns, Radix, compared
 
 _RANDOM: Final = 1 << 32
 """The number of a draw that is not of a rule."""
@@ -55,29 +55,38 @@ def observe(
     radix = Radix.of(model.comparisons)
     trained = is_trained(model, facts)
     chunks = random_pairs(facts, parameters, 0, random_total(facts, parameters)) if trained else iter(())
+    random = compared(comparers, ((0, left, right, None, None) for left, right in chunks), radix)
+    rules = [(blocking, number) for number in range(len(blocking.rules)) if trained]
+    households = [(relatives, number) for number in range(len(relatives.rules))]
+    found = sampled(comparers, [*rules, *households], facts, parameters)
+    by_rule, of_household = found[: len(rules)], found[len(rules) :]
     return Observed(
-        random=compared(comparers, ((left, right, None, None) for left, right in chunks), radix),
-        by_rule=[
-            (one.rule, one.counted, sampled(comparers, blocking, number, facts, parameters))
-            for number, one in enumerate(blocking.rules)
-            if trained
-        ],
+        random=random.get(0, NONE),
+        by_rule=[(one.rule, one.counted, patterns) for one, patterns in zip(blocking.rules, by_rule, strict=False)],
         household=next(
-            ((one.counted, sampled(comparers, relatives, 0, facts, parameters)) for one in relatives.rules), None
+            ((one.counted, patterns) for one, patterns in zip(relatives.rules, of_household, strict=True)), None
         ),
         found=found_by(deterministic),
     )
 
 
-def sampled(comparers: Sequence[Comparer], blocking: Blocking, number: int, facts: Facts, parameters: Link) -> Patterns:
-    """The patterns of a sample of a rule's pairs here: of all tasks' pairs, not many more than `training_pairs`."""
-    unsplit, share = blocking.unsplit(), parameters.training_pairs / max(facts.n, 1)
+def sampled(
+    comparers: Sequence[Comparer], rules: Sequence[tuple[Blocking, int]], facts: Facts, parameters: Link
+) -> list[Patterns]:
+    """The patterns of a sample of the pairs that each rule has here, given by a set and its number there.
 
-    def chunks() -> Iterator[tuple[Ints, Ints, Bools, Ints]]:
-        for left, right, weight in blocking.sample(number, share, parameters.seed):
-            yield left, right, unsplit.new(number, left, right), weight
+    Of all tasks' pairs, not many more than `training_pairs` of a rule are taken.
+    """
+    share = parameters.training_pairs / max(facts.n, 1)
 
-    return compared(comparers, chunks(), Radix.of([one.comparison for one in comparers]))
+    def chunks() -> Iterator[tuple[int, Ints, Ints, Bools, Ints]]:
+        for source, (blocking, number) in enumerate(rules):
+            unsplit = blocking.unsplit()
+            for left, right, weight in blocking.sample(number, share, parameters.seed):
+                yield source, left, right, unsplit.new(number, left, right), weight
+
+    found = compared(comparers, chunks(), Radix.of([one.comparison for one in comparers]))
+    return [found.get(source, NONE) for source in range(len(rules))]
 
 
 def found_by(deterministic: Blocking) -> int:

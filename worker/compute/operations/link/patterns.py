@@ -5,12 +5,14 @@ Counts are whole numbers and patterns are in order, so a table of patterns is th
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Ints
+from worker.compute.kernels.ranges import refilled
 from worker.compute.operations.link.comparison import Comparer, levels
 from worker.compute.operations.link.model import Comparison
 
@@ -62,7 +64,7 @@ class Patterns:
         return int(self.counts.sum())
 
 
-_HELD: Final = 1 << 17
+CHUNK: Final = 1 << 16  # pairs of rows at once
 NONE: Final = Patterns(number=np.empty(0, np.int64), counts=np.empty(0, np.int64), first=np.empty(0, np.int64))
 
 
@@ -78,31 +80,39 @@ def merged(found: Iterable[Patterns]) -> Patterns:
 
 
 def compared(
-    comparers: Sequence[Comparer], pairs: Iterable[tuple[Ints, Ints, Bools | None, Ints | None]], radix: Radix
-) -> Patterns:
-    """The patterns of pairs of rows in chunks: left, right, whether they are first, and how many pairs each counts for.
+    comparers: Sequence[Comparer], pairs: Iterable[tuple[int, Ints, Ints, Bools | None, Ints | None]], radix: Radix
+) -> dict[int, Patterns]:
+    """The patterns of pairs of rows, by their source: chunks of source, left, right, are they first, and their weights.
 
-    None: all are, and each counts for one.
+    Sources come one after the other. None: all are first, and each counts for one.
     """
-    held, weights, size, found = list[Ints](), list[Ints](), 0, NONE
-    for left, right, first, weight in pairs:
-        held.append(2 * radix.numbers(levels(comparers, left, right)) + (True if first is None else first))
-        weights.append(np.ones(len(left), np.int64) if weight is None else weight)
-        size += len(left)
-        if size > _HELD:
-            found, held, weights, size = merged([found, _counted(held, weights)]), [], [], 0
-    return merged([found, _counted(held, weights)])
+    found = dict[int, list[Patterns]]()
+    for source, left, right, first, weight in refilled(map(_columns, pairs), CHUNK):
+        both = 2 * radix.numbers(levels(comparers, left, right)) + first
+        starts = np.flatnonzero(np.diff(source, prepend=-1))
+        for start, stop in pairwise([*starts.tolist(), len(source)]):
+            found.setdefault(int(source[start]), []).append(_counted(both[start:stop], weight[start:stop]))
+    return {source: merged(parts) for source, parts in found.items()}
 
 
-def _counted(held: Sequence[Ints], weights: Sequence[Ints]) -> Patterns:
+def _columns(pairs: tuple[int, Ints, Ints, Bools | None, Ints | None]) -> tuple[Ints, Ints, Ints, Bools, Ints]:
+    source, left, right, first, weight = pairs
+    n = len(left)
+    return (
+        np.full(n, source),
+        left,
+        right,
+        np.ones(n, np.bool_) if first is None else first,
+        np.ones(n, np.int64) if weight is None else weight,
+    )
+
+
+def _counted(both: Ints, weight: Ints) -> Patterns:
     """The patterns of pairs, each given as twice its number, and one more if it is first."""
-    if not held:
-        return NONE
-    both, weight = np.concatenate(held), np.concatenate(weights)
     order = np.argsort(both)
     both = both[order]
     starts = np.flatnonzero(np.diff(both, prepend=-1))
-    counts = np.add.reduceat(weight[order], starts) if len(starts) else starts
+    counts = np.add.reduceat(weight[order], starts)
     both = both[starts]
     return merged([Patterns(number=both >> 1, counts=counts, first=counts * (both & 1))])
 

@@ -13,7 +13,7 @@ Where u was trained, every share is reduced by the part that is due to the perso
 persons agree as often as u.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,11 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.compute.kernels.column import Ints
+from worker.compute.kernels.ranges import refilled
 from worker.compute.operations.link.column import Column
 from worker.compute.operations.link.comparison import Comparer, levels
 from worker.compute.operations.link.facts import Facts
 from worker.compute.operations.link.model import Comparison
-from worker.compute.operations.link.patterns import Radix
+from worker.compute.operations.link.patterns import CHUNK, Radix
 from worker.compute.operations.link.training import Trained
 
 Floats = npt.NDArray[np.float64]
@@ -114,6 +115,16 @@ class Scorer:
             [_frequency(one, level, u, facts) for level in range(len(one.comparison.levels))]
             for one, u in zip(comparers, trained.u, strict=True)
         ]
+
+    def scored(self, chunks: Iterable[tuple[int, int, Ints, Ints]], new: Ints, least: float) -> Iterator[Pairs]:
+        """`score` of `Blocking.chunks`. Adds to `new`, int64 by rule, how many pairs no rule before it has."""
+
+        def pairs() -> Iterator[tuple[Ints, Ints]]:
+            for rule, _, left, right in chunks:
+                new[rule] += len(left)
+                yield left, right
+
+        return (self.score(left, right, least) for left, right in refilled(pairs(), CHUNK))
 
     def score(self, left: Ints, right: Ints, least: float) -> Pairs:
         """Those of the pairs whose weight is at least `least`."""

@@ -33,7 +33,7 @@ def _to_rows(rows_of_task: int) -> tuple[Stage, ...]:
             run=count.count,
             records=True,
             sides=(SIDE,),
-            writes=(edges.SHARDS, edges.TALLIES, edges.SLOTS, edges.VALUES),
+            writes=(edges.SHARDS, edges.TALLIES, edges.SLOTS, edges.VALUES, edges.COLUMNS, edges.IDS),
         ),
         Stage(
             name="plan",
@@ -54,10 +54,8 @@ def _to_rows(rows_of_task: int) -> tuple[Stage, ...]:
             name="split",
             width=Width.SHARDS,
             run=split.split,
-            records=True,
-            sides=(SIDE,),
-            reads=("plan", "frequencies"),
-            writes=(edges.TABLE, edges.RANDOM, edges.IDS),
+            reads=("columns", "plan", "frequencies"),
+            writes=(edges.TABLE, edges.RANDOM),
             outputs=("row_status",),
         ),
     )
@@ -71,7 +69,7 @@ def _to_labels() -> tuple[Stage, ...]:
             width=Width.PLANNED,
             run=buckets.observe,
             reads=("plan", "rows", "random"),
-            writes=(edges.COUNTED, edges.PATTERNS),
+            writes=(edges.BOUND, edges.COUNTED, edges.PATTERNS),
         ),
         Stage(
             name="train",
@@ -84,7 +82,7 @@ def _to_labels() -> tuple[Stage, ...]:
             name="pairs",
             width=Width.PLANNED,
             run=buckets.pairs,
-            reads=("plan", "model", "rows"),
+            reads=("model", "bound"),
             writes=(edges.PAIRS, edges.NEW_PAIRS),
         ),
         Stage(

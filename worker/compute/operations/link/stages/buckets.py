@@ -3,12 +3,13 @@
 Each route's rows are a table of their own, in which the blocks of its rules are whole.
 
 observe  the pairs of all blocks counted, the blocks that were split, and patterns: of a sample of each rule's pairs, of
-         random pairs, and the number of pairs that deterministic rules find
+         random pairs, and the number of pairs that deterministic rules find; the tables and their blocks go on to the
+         same task of pairs
 pairs    all pairs, each under its first rule, weighed; those that count go on
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -34,10 +35,11 @@ from worker.compute.operations.link.facts import Facts
 from worker.compute.operations.link.model import Key
 from worker.compute.operations.link.observation import found_by, is_trained, sampled
 from worker.compute.operations.link.parameters import Link
-from worker.compute.operations.link.patterns import Patterns, Radix, compared, merged
+from worker.compute.operations.link.patterns import NONE, Patterns, Radix, compared, merged
 from worker.compute.operations.link.score import Scorer
 from worker.compute.operations.link.stages import edges
 from worker.compute.operations.link.stages.count import Planned
+from worker.compute.operations.link.stages.handed import hand_over, taken
 from worker.compute.operations.link.stages.shard import Bound
 from worker.compute.operations.link.stages.tables import assemble, collect
 from worker.compute.operations.link.training import Trained
@@ -73,17 +75,23 @@ def observe(task: Task) -> None:
     found = 0
     for rules, table in _routes(task, bound, planned):
         here = {number: bind(table, bound.rules[number], further, task.parameters.block_rows) for number in rules}
+        handed = {number: one.blocks for number, one in here.items() if number in bound.numbers[0] and one.blocks}
+        hand_over(task, edges.BOUND, table, handed)
         for number, one in here.items():
             counted[number] += one.counted
             for depth, hashes in split_blocks(table, one, further).items():
                 split.setdefault(number, {}).setdefault(depth, []).extend(hashes.tolist())
         comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
         sets = [_keyed(table, here, numbers, bound, planned) for numbers in bound.numbers]
-        for kind in (0, 2):
-            for position, number in enumerate(bound.numbers[kind]):
-                if number in here and (kind or is_trained(bound.model, planned.facts)):
-                    patterns = sampled(comparers, sets[kind], position, planned.facts, task.parameters)
-                    of_rule.setdefault(number, []).append(patterns)
+        looked_at = {
+            number: (sets[kind], position)
+            for kind in (0, 2)
+            for position, number in enumerate(bound.numbers[kind])
+            if number in here and (kind or is_trained(bound.model, planned.facts))
+        }
+        samples = sampled(comparers, list(looked_at.values()), planned.facts, task.parameters)
+        for number, patterns in zip(looked_at, samples, strict=True):
+            of_rule.setdefault(number, []).append(patterns)
         found += found_by(sets[1])
     edges.write_document(task, edges.COUNTED, Blocks(counted=counted, split=split))
     for number, parts in sorted(of_rule.items(), key=lambda item: item[0]):
@@ -129,8 +137,8 @@ def _random(task: Task, bound: Bound) -> Patterns:
     table = assemble(pieces, bound.columns, None)
     comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
     left = np.arange(0, table.n, 2)
-    every = [(left, left + 1, None, None)] if table.n else []
-    return compared(comparers, every, Radix.of(bound.model.comparisons))
+    found = compared(comparers, [(0, left, left + 1, None, None)], Radix.of(bound.model.comparisons))
+    return found.get(0, NONE)
 
 
 def _write_patterns(task: Task, number: int, found: Patterns) -> None:
@@ -142,18 +150,20 @@ def _write_patterns(task: Task, number: int, found: Patterns) -> None:
 def pairs(task: Task) -> None:
     """See the module."""
     bound = Bound.of(task)
-    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
     (weighing,) = edges.read_documents(task, edges.MODEL, Weighing)
     new = np.zeros(len(bound.model.blocking), np.int64)
     least = least_kept(task.parameters)
-    every = _Rules(bound=bound, blocks=weighing.blocks, parameters=task.parameters)
-    for rules, table in _routes(task, bound, planned):
-        blocking = every.on(table, rules, 0)
+    further = further_keys(bound.model.split, task.parameters)
+    for table, handed in taken(task, edges.BOUND):
+        rules = (_replayed(table, number, bound, weighing.blocks, further) for number in bound.numbers[0])
+        blocking = Blocking(
+            table=table,
+            further=further,
+            rules=tuple(replace(rule, blocks=handed.get(number)) for number, rule in enumerate(rules)),
+        )
         comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
         scorer = Scorer(comparers, weighing.trained, weighing.facts)
-        for rule, _, left, right in blocking.chunks():
-            found = scorer.score(left, right, least)
-            new[rule] += len(left)
+        for found in scorer.scored(blocking.chunks(), new, least):
             rows = (table.rows[side].astype(np.int32) for side in (found.left, found.right))
             for batch in edges.batches(edges.PAIRS, *rows, found.pattern, found.weight):
                 task.write(edges.PAIRS.name, batch)
@@ -168,25 +178,7 @@ def _routes(task: Task, bound: Bound, planned: Planned) -> Iterator[tuple[Sequen
         yield planned.assignment.routes[route].rules, table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rules:
-    """The rules of a job, and their blocks counted over all tasks."""
-
-    bound: Bound
-    blocks: Blocks
-    parameters: Link
-
-    def on(self, table: Table, here: Sequence[int], kind: int) -> Blocking:
-        """The rules of a set, of which those of the route (`here`) are bound to their blocks."""
-        further = further_keys(self.bound.model.split, self.parameters)
-        rules = tuple(self._rule(table, number, here, further) for number in self.bound.numbers[kind])
-        return Blocking(table=table, further=further, rules=rules)
-
-    def _rule(self, table: Table, number: int, here: Sequence[int], further: tuple[Key, ...]) -> BoundRule:
-        rule, counted = self.bound.rules[number], self.blocks.counted[number]
-        if number in here:
-            found = bind(table, rule, further, self.parameters.block_rows)
-            return BoundRule(rule=rule, counted=counted, blocks=found.blocks, split_at=found.split_at)
-        splits = self.blocks.split.get(number, {})
-        known = {depth: np.array(hashes, np.uint64) for depth, hashes in splits.items()}
-        return replayed(table, rule, counted, known, further)
+def _replayed(table: Table, number: int, bound: Bound, blocks: Blocks, further: tuple[Key, ...]) -> BoundRule:
+    """A rule on this table, with those of its blocks that were split anywhere."""
+    splits = {depth: np.array(hashes, np.uint64) for depth, hashes in blocks.split.get(number, {}).items()}
+    return replayed(table, bound.rules[number], blocks.counted[number], splits, further)

@@ -1,7 +1,7 @@
 """count, plan and frequencies: what there is, before any row leaves its shard for another one.
 
-count        one task a shard: rows, filled values, slots of keys, sizes of blocks of rules that may be left out, and
-             how many rows have each value
+count        one task a shard reads its rows: how many, filled values, slots of keys, sizes of blocks of rules that may
+             be left out, and how many rows have each value
 plan         one task: the rules that are left out, the routes, and how many tasks take the rows
 frequencies  one task a shard, for its share of all values: how many rows of all shards have each
 """
@@ -23,7 +23,9 @@ from worker.compute.operations.link.conclusion import MEMORY, check_memory
 from worker.compute.operations.link.elsewhere import tally
 from worker.compute.operations.link.facts import Facts, frequency_columns
 from worker.compute.operations.link.model import Key, Rule
+from worker.compute.operations.link.observation import random_total
 from worker.compute.operations.link.stages import edges
+from worker.compute.operations.link.stages.handed import hand_over
 from worker.compute.operations.link.stages.routes import (
     ROWS_OF_TASK,
     SLOTS,
@@ -54,18 +56,17 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of every shard, what is known of all rows, the rules that are left out, and the routes."""
+    """Rows of every shard, what is known of all rows, the rules that are left out, and the routes.
+
+    `random` tasks compare the random pairs: as few as have about as many rows of these as of the routes.
+    """
 
     shards: list[int]
     facts: Facts
     left_out: list[int]
     assignment: Assignment
     maps: list[bytes]
-
-    @property
-    def records(self) -> int:
-        """Rows of all shards."""
-        return sum(self.shards)
+    random: int
 
 
 def keys_of(rules: tuple[Rule, ...]) -> list[Key]:
@@ -79,6 +80,10 @@ def count(task: Task) -> None:
         raise bad_parameters(Stage.COMPUTE)
     bound, shard = Bound.of(task), Shard.of(task)
     table = shard.table(bound.columns)
+    hand_over(task, edges.COLUMNS, table, {})
+    second = np.arange(table.n) >= (table.n if table.first_of_second is None else table.first_of_second)
+    for batch in edges.batches(edges.IDS, second, shard.ids()):
+        task.write(edges.IDS.name, batch)
     over, tallies = _tallies(table, bound)
     own = table.n if table.first_of_second is None else table.first_of_second
     counts = Counts(
@@ -170,6 +175,7 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
         left_out=sorted(over),
         assignment=assignment,
         maps=[one.tobytes() for one in maps],
+        random=min(assignment.tasks, max(-(-2 * random_total(facts, task.parameters) // rows_of_task), 1)),
     )
     edges.write_document(task, edges.PLAN, planned)
 

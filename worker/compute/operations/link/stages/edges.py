@@ -4,7 +4,7 @@ Columns differ from job to job and schemas of edges do not: a piece of a table i
 with its numbers and bytes packed. What is small and has structure is one JSON document in a batch of one row.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -17,8 +17,11 @@ from worker.records import arrow
 
 ROWS: Final = 1 << 16
 """Of a batch."""
+_PIECE: Final = 1 << 20
+"""Bytes of an array in a batch."""
 
 _DOCUMENT: Final = pa.schema([pa.field("document", pa.binary(), nullable=False)])
+_ARRAYS: Final = pa.schema([pa.field("data", pa.binary(), nullable=False)])
 _TABLE: Final = pa.schema(
     [
         pa.field("route", pa.uint16(), nullable=False),
@@ -42,6 +45,12 @@ SLOTS: Final = Edge(name="slots", schema=_schema(key=pa.uint16(), rows=pa.binary
 """count to plan: uint32[`routes.SLOTS`], rows in each slot of a key."""
 VALUES: Final = Edge(name="values", schema=_schema(column=pa.uint16(), value=pa.binary(), rows=pa.uint32()), each=True)
 """count to frequencies: rows with each value of a column, by the hash of the value."""
+COLUMNS: Final = Edge(name="columns", schema=_ARRAYS, aligned=True)
+"""count to split: the table of the shard, see `handed`."""
+IDS: Final = Edge(
+    name="ids", schema=pa.schema([pa.field("second", pa.bool_(), nullable=False), pa.field("id", pa.binary())])
+)
+"""count to cluster: the record id of every row."""
 PLAN: Final = Edge(name="plan", schema=_DOCUMENT)
 """plan to most others: `plan.Planned`."""
 FREQUENCIES: Final = Edge(name="frequencies", schema=_schema(column=pa.uint16(), rows=pa.uint32()), each=True)
@@ -49,13 +58,11 @@ FREQUENCIES: Final = Edge(name="frequencies", schema=_schema(column=pa.uint16(),
 SQUARES: Final = Edge(name="squares", schema=_DOCUMENT)
 """frequencies to train: by column, the sum of the squares of frequencies."""
 TABLE: Final = Edge(name="rows", schema=_TABLE, each=True)
-"""split to observe and pairs: rows by route."""
+"""split to observe: rows by route."""
 RANDOM: Final = Edge(name="random", schema=_TABLE, each=True)
 """split to observe: the rows of random pairs."""
-IDS: Final = Edge(
-    name="ids", schema=pa.schema([pa.field("second", pa.bool_(), nullable=False), pa.field("id", pa.binary())])
-)
-"""split to cluster: the record id of every row."""
+BOUND: Final = Edge(name="bound", schema=_ARRAYS, aligned=True)
+"""observe to pairs: the table of each route, with the blocks of its rules; see `handed`."""
 COUNTED: Final = Edge(name="counted", schema=_DOCUMENT)
 """observe to train: `buckets.Blocks` of each task."""
 PATTERNS: Final = Edge(
@@ -88,6 +95,42 @@ def write_document(task: Task, edge: Edge, document: Any) -> None:
 def read_documents(task: Task, edge: Edge, kind: type[T]) -> list[T]:
     """One of each producer, in order. Raises: ValueError where one is none of this kind."""
     return [msgspec.json.decode(batch.column(0)[0].as_py(), type=kind) for _, batch in task.read(edge.name)]
+
+
+def write_arrays(task: Task, edge: Edge, head: Any, arrays: Sequence[npt.NDArray[Any]]) -> None:
+    """Write a msgspec structure and arrays of any types and shapes."""
+    layout = [(array.dtype.str, array.shape) for array in arrays]
+    _write_bytes(task, edge, np.frombuffer(msgspec.json.encode((head, layout)), np.uint8))
+    for array in arrays:
+        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        for start in range(0, len(flat), _PIECE):
+            _write_bytes(task, edge, flat[start : start + _PIECE])
+
+
+def _write_bytes(task: Task, edge: Edge, data: npt.NDArray[np.uint8]) -> None:
+    whole = arrow.from_bytes(data, np.array([len(data)]), pa.binary())
+    task.write(edge.name, pa.RecordBatch.from_arrays([whole], schema=edge.schema))
+
+
+def read_arrays(task: Task, edge: Edge, kind: type[T]) -> Iterator[tuple[T, list[npt.NDArray[Any]]]]:
+    """The structure and the arrays of each call of `write_arrays`. Raises: ValueError for anything else."""
+    of: Any = tuple[kind, list[tuple[str, list[int]]]]  # type: ignore[valid-type]
+    texts = (arrow.text(batch.column(0)) for _, batch in task.read(edge.name))
+    pieces = (data[offsets[0] : offsets[-1]] for offsets, data in texts)
+    for document in pieces:
+        head, layout = msgspec.json.decode(document.tobytes(), type=of)
+        arrays = list[npt.NDArray[Any]]()
+        for code, shape in layout:
+            array = np.empty(shape, np.dtype(code))
+            flat, at = array.reshape(-1).view(np.uint8), 0
+            while at < len(flat):
+                piece = next(pieces, flat[:0])
+                if not 0 < len(piece) <= len(flat) - at:
+                    raise ValueError("an array without its end")
+                flat[at : at + len(piece)] = piece
+                at += len(piece)
+            arrays.append(array)
+        yield head, arrays
 
 
 def batches(edge: Edge, *columns: npt.NDArray[Any] | pa.Array, rows: int = ROWS) -> Iterator[pa.RecordBatch]:

@@ -1,7 +1,7 @@
-"""The rows of one shard: those of its records, and its part of the side table. What the stages on shards begin with."""
+"""The rows of one shard: those of its records, and its part of the side table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -51,7 +51,6 @@ class Shard:
 
     records: Sequence[pa.RecordBatch]
     side: Sequence[pa.RecordBatch] | None
-    side_start: int
 
     @classmethod
     def of(cls, task: Task) -> "Shard":
@@ -61,12 +60,11 @@ class Shard:
         records = [copied(batch, names) for batch in task.records()]
         side = task.context.sides.get(SIDE)
         if side is None:
-            return cls(records=records, side=None, side_start=0)
+            return cls(records=records, side=None)
         whole = pa.Table.from_batches(side) if len(side) else None
-        n, shards = (0 if whole is None else whole.num_rows), task.tasks["count"]
-        start, stop = (n * number // shards for number in (task.number, task.number + 1))
+        start, stop = side_rows(0 if whole is None else whole.num_rows, task)
         mine = [] if whole is None else whole.slice(start, stop - start).to_batches()
-        return cls(records=records, side=mine, side_start=start)
+        return cls(records=records, side=mine)
 
     def table(self, columns: Sequence[str]) -> Table:
         """Rows in their order, numbered from 0."""
@@ -76,16 +74,21 @@ class Shard:
         """The record ids of the rows."""
         return read_ids(self.records, self.side or (), linking=self.side is not None)
 
-    def numbered(self, table: Table, before: int, all_records: int) -> Table:
-        """The table with its rows' numbers among all rows, of which `before` are of shards before."""
-        return replace(table, rows=self.numbers(table, before, all_records))
 
-    def numbers(self, table: Table, before: int, all_records: int) -> Ints:
-        """int64[n]: the rows' numbers among all rows; those of the side table come last."""
-        own = table.n if table.first_of_second is None else table.first_of_second
-        first = np.arange(before, before + own)
-        start = all_records + self.side_start
-        return np.concatenate((first, np.arange(start, start + table.n - own)))
+def side_rows(n: int, task: Task) -> tuple[int, int]:
+    """(first, end) of the rows of the side table that are this shard's, of `n`."""
+    shards = task.tasks["count"]
+    return n * task.number // shards, n * (task.number + 1) // shards
+
+
+def numbers(task: Task, shards: Sequence[int], n: int) -> Ints:
+    """int64[k]: the numbers of this shard's rows among all `n`; those of the side table come last.
+
+    `shards`: the rows of every shard of the records.
+    """
+    before, records = sum(shards[: task.number]), sum(shards)
+    start, stop = side_rows(n - records, task)
+    return np.concatenate((np.arange(before, before + shards[task.number]), records + np.arange(start, stop)))
 
 
 def copied(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:

@@ -5,6 +5,7 @@ other shards know.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,17 +21,18 @@ from worker.compute.operations.link.linkage import row_status
 from worker.compute.operations.link.observation import is_trained, random_pairs, random_total
 from worker.compute.operations.link.stages import edges
 from worker.compute.operations.link.stages.count import Planned, value_tasks
+from worker.compute.operations.link.stages.handed import taken
 from worker.compute.operations.link.stages.routes import SLOTS, anchor_hashes, slots
-from worker.compute.operations.link.stages.shard import Bound, Shard
+from worker.compute.operations.link.stages.shard import Bound, numbers
 from worker.compute.operations.link.stages.tables import Packer
 
 
 def split(task: Task) -> None:
     """See the module."""
-    bound, shard = Bound.of(task), Shard.of(task)
+    bound = Bound.of(task)
+    ((table, _),) = taken(task, edges.COLUMNS)
     (planned,) = edges.read_documents(task, edges.PLAN, Planned)
-    table = shard.table(bound.columns)
-    table = shard.numbered(table, sum(planned.shards[: task.number]), planned.records)
+    table = replace(table, rows=numbers(task, planned.shards, planned.facts.n))
     packer = Packer(table, bound.columns, _frequencies(task, table, bound))
     tasks = planned.assignment.tasks
     for route, which, to in _routed(task, table, bound, planned):
@@ -42,9 +44,6 @@ def split(task: Task) -> None:
                 task.write(edges.TABLE.name, batch, to=consumer)
     _write_random(task, table, bound, planned, packer)
     own = planned.shards[task.number]
-    second = np.arange(table.n) >= own
-    for batch in edges.batches(edges.IDS, second, shard.ids()):
-        task.write(edges.IDS.name, batch)
     task.status(row_status(table, _kept_rules(table, bound, planned), task.schema, own))
 
 
@@ -95,7 +94,7 @@ def _routed(task: Task, table: Table, bound: Bound, planned: Planned) -> Iterato
 
 def _write_random(task: Task, table: Table, bound: Bound, planned: Planned, packer: Packer) -> None:
     """The rows of random pairs: pair p is compared by task p * tasks // pairs, and its rows have 2p and 2p + 1."""
-    facts, tasks = planned.facts, planned.assignment.tasks
+    facts, tasks = planned.facts, planned.random
     if not is_trained(bound.model, facts):
         return
     pairs = random_total(facts, task.parameters)

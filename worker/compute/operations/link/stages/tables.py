@@ -72,7 +72,7 @@ def _packed(
 
 def _distinct(code: npt.NDArray[np.int32], k: int) -> Ints:
     """The values below k that rows have, in order; the cost does not grow with k where there are few rows."""
-    if len(code) < k // 8:
+    if len(code) < k // 128:  # else it takes less time to look at a mark of every value than to sort
         some = np.sort(code)
         return some[np.flatnonzero((np.diff(some, prepend=np.int32(-1)) != 0) & (some >= 0))].astype(np.int64)
     there = np.zeros(k + 1, np.bool_)  # the last one is that of no value
