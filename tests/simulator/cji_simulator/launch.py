@@ -40,7 +40,7 @@ from worker.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
 from worker.pairs import DecryptionPair, SigningPair, VerifyingPair
 from worker.suites import Suite
 
-__all__ = ["AUDIENCE", "CLOUD", "ENTRA_AUDIENCE", "Agency", "Deployment", "worker_config"]
+__all__ = ["AUDIENCE", "CLOUD", "ENTRA_AUDIENCE", "Agency", "Deployment", "free_port", "key_table", "worker_config"]
 
 AUDIENCE: Final = "cji-pool-simulation"
 ENTRA_AUDIENCE: Final = "33333333-3333-4333-8333-333333333333"
@@ -112,7 +112,8 @@ def _inline(rule: EntraRule) -> str:
     return f"{{ tenant = {_text(rule.tenant)}, client = {_text(rule.client)}, roles = {_texts(rule.roles)} }}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that is free now."""
     with socket.create_server((HOST, 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -136,6 +137,17 @@ def _policy(agency: Agency, signing: VerifyingPair, recipients: Sequence[str]) -
         for code in agency.purposes:
             parts.append(f"[[submitters.agencies.purposes]]\ncode = {_text(code)}\n{rule}")
     return "\n".join(parts)
+
+
+def key_table(key: Cmk, seed: str = "", thumbprint: str = "") -> str:
+    """A `[[keys]]` table of worker.toml; with the wrapped seed of its ML-KEM half and the half's thumbprint, if any."""
+    values = {
+        "kek_id": key.kek_id,
+        "public_thumbprint": key.public_thumbprint,
+        "policy_sha256": key.policy_sha256,
+    }
+    half = {"ml_kem_seed": seed, "ml_kem_thumbprint": thumbprint} if seed else {}
+    return _table("[keys]", **values, **half)
 
 
 def _config(
@@ -187,21 +199,7 @@ def _config(
         parts.append(_table("entra", audience=ENTRA_AUDIENCE))
     if reference_mib:
         parts.append(_table("references", max_references=1, memory_mib=reference_mib))
-    parts += [
-        _table(
-            "[keys]",
-            kek_id=key.kek_id,
-            public_thumbprint=key.public_thumbprint,
-            policy_sha256=key.policy_sha256,
-            ml_kem_seed=seeds[key.kek_id][0],
-            ml_kem_thumbprint=seeds[key.kek_id][1],
-        )
-        if key.kek_id in seeds
-        else _table(
-            "[keys]", kek_id=key.kek_id, public_thumbprint=key.public_thumbprint, policy_sha256=key.policy_sha256
-        )
-        for key in keys
-    ]
+    parts += [key_table(key, *seeds.get(key.kek_id, ())) for key in keys]
     return "\n".join(parts)
 
 
@@ -286,7 +284,7 @@ def worker_config(
     There is a control socket, unless the folder's path is too long for one.
     `key_lifetime_s` and `pcr_check_s` are those of the worker's configuration: short for tests of what time does.
     """
-    agency, port = agency or Agency(), port or _free_port()
+    agency, port = agency or Agency(), port or free_port()
     client = folder / "client"
     client.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
