@@ -11,10 +11,12 @@ from typing import Final
 from deploy.check.attestation_policy import problems as attestation_policy_problems
 from deploy.check.aztypes import Catalogue
 from deploy.check.bicep import Template, parse
+from deploy.check.expected import expected_problems
 from deploy.check.hardening import hardening_problems
 from deploy.check.modules import parameter_file_problems, wiring_problems
 from deploy.check.outcome import DeployError, Outcome, judged, not_run
 from deploy.check.release_policy import embedding_problems, origin_problems, parse_policy, weaknesses
+from deploy.check.runbooks import runbook_outcomes
 from deploy.check.scanner import check_with_checkov
 from deploy.check.units import check_sysusers, check_unit
 
@@ -51,6 +53,8 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
     else:
         for check in ("bicep: wiring", "bicep: parameters file", "bicep: hardening", "bicep: checkov"):
             yield not_run(check, folder.name, "a template does not parse")
+    yield judged("deployment: requirements", "expected.json", expected_problems(root))
+    yield from runbook_outcomes(root / "runbooks")
     units = sorted((root / "systemd").glob("*.service"))
     if not units:
         yield judged("unit: needed lines", "systemd", ["no units"])

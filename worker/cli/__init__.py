@@ -42,11 +42,13 @@ An operator's first start:
   cji door config --config worker.toml     # for nginx, in front of the worker
   cji policy check policy.toml             # who may do what, and until when?
   cji doctor --config worker.toml
+  cji doctor --azure --export export.json  # does a deployment match deploy/?
   cji serve --config worker.toml
   cji fleet run --config worker.toml       # jobs by reference, beside `serve`
   cji status --config worker.toml
   cji console --config console.toml        # a page and metrics, on this machine only
   cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
+  cji support bundle --trail audit.log --out support.json    # facts for whoever helps, without records and names
 
 \b
 An auditor's copy of a trail:
@@ -81,6 +83,7 @@ _VERBS = {
     "manifest": "manifest",
     "door": "door",
     "doctor": "doctor",
+    "support": "support",
 }
 
 

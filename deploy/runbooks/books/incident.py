@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from deploy.runbooks.common import SCALE_SET_NEEDS, TEAM, export, signed_in
+from deploy.runbooks.common import TEAM, export, signed_in
 from deploy.runbooks.steps import Runbook, Step
 
 BOOK: Final = Runbook(
@@ -22,7 +22,7 @@ BOOK: Final = Runbook(
         "case": "number of the case",
         "export": "file for the export",
         "bundle": "new file for the support bundle",
-        **SCALE_SET_NEEDS,
+        "group": "resource group",
     },
     options={
         "lock": "forbid the deletion of anything in the resource group while the case is open",

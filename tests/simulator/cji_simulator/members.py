@@ -13,11 +13,14 @@ _OWN = ("state", "fleet", "*.log", "*.door", "*.sock")
 """Files that a worker makes; another one starts without them."""
 
 
-def another_member(first: Deployment, home: Path, *, front: Path) -> Deployment:
-    """Write the files of one more worker into `home`, whose name ends with its number; `front` is its socket."""
+def another_member(first: Deployment, home: Path, *, front: Path, port: int | None = None) -> Deployment:
+    """Write the files of one more worker into `home`, whose name ends with its number; `front` is its socket.
+
+    `port=None` takes one that is free now.
+    """
     shutil.copytree(first.folder, home, ignore=shutil.ignore_patterns(*_OWN))
     (home / "state").mkdir(mode=0o700)
-    port, number = free_port(), home.name.rpartition("-")[2]
+    port, number = port or free_port(), home.name.rpartition("-")[2]
     files = replace(
         first,
         folder=home,

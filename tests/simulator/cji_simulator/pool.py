@@ -4,8 +4,11 @@ An instance is drained, its VM reboots, and a worker of another release or with 
 a VM one worker can start. `Pool.roll` does this in batches, as the rolling upgrade of a scale set does.
 """
 
+import contextlib
 import math
+import random
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +21,7 @@ from typing import Final, Self
 from cji_simulator.launch import Deployment, key_table, worker_config
 from cji_simulator.members import another_member
 from cji_simulator.releases import Release
+from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker
@@ -28,6 +32,8 @@ __all__ = ["Instance", "Pool"]
 CELL_MIB: Final = 128
 _BATCH: Final = 0.2
 """Of the instances, upgraded at the same time: the default of Azure's rolling upgrades."""
+_START_S: Final = 900.0
+"""For a worker whose neighbours start at the same time, on few processors."""
 _KEYS: Final = "\n[[keys]]\n"
 
 
@@ -97,7 +103,7 @@ class Pool:
         """Start the worker of an instance; raises WorkerDied."""
         clock, files = time.monotonic(), instance.files
         log, environment = files.folder / "worker.log", instance.release.environment
-        instance.worker = Worker(files.config, trust=instance.vm.trust, log=log, environment=environment)
+        instance.worker = Worker(files.config, trust=instance.vm.trust, log=log, environment=environment, seconds=_START_S)
         instance.seconds = time.monotonic() - clock
 
     def stop(self, instance: Instance) -> None:
@@ -149,7 +155,7 @@ class Pool:
         home = self.folder / f"node-{number}"
         if self.instances:
             first = self.instances[0].files
-            files = another_member(first, home, front=self._sockets / str(number) / "front.sock")
+            files = another_member(first, home, front=self._sockets / str(number) / "front.sock", port=_port())
         else:
             files = worker_config(
                 home,
@@ -158,6 +164,7 @@ class Pool:
                 cells=1,
                 cell_mib=CELL_MIB,
                 reference_mib=0,
+                port=_port(),
                 key_lifetime_s=self.key_lifetime_s,
             )
             paced = f"workers_per_vault = {max(self.size, 1)}\n"
@@ -171,3 +178,11 @@ class Pool:
     def _each(do: Callable[[Instance], None], instances: Iterable[Instance], *, at_once: int) -> None:
         with ThreadPoolExecutor(at_once) as executor:
             list(executor.map(do, instances))
+
+
+def _port() -> int:
+    """A free port that the kernel gives to no connection: a worker binds its own after it has attested."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 - not a secret
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            return port

@@ -61,7 +61,7 @@ class Worker:
 
     `program` is the module that `python` runs with the configuration file, and arguments before it. `host` is a folder
     in which it finds /proc and /sys instead of the machine's own; `under` is a command that executes the one after it;
-    `environment` has more variables for it.
+    `environment` has more variables for it; it must serve within `seconds`.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Worker:
         host: Path | None = None,
         under: Sequence[str] = (),
         environment: Mapping[str, str] = MappingProxyType({}),
+        seconds: float = _START_S,
     ) -> None:
         self.log = log
         self.config = load(config)
@@ -95,7 +96,7 @@ class Worker:
         assert self.process.stdout is not None
         self.process.stdin.write(msgspec.json.encode(trust))
         self.process.stdin.close()
-        served, *_ = select.select([self.process.stdout], [], [], _START_S)
+        served, *_ = select.select([self.process.stdout], [], [], seconds)
         line = self.process.stdout.readline() if served else b""
         if not line:
             self.process.kill()
