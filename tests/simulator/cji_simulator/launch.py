@@ -40,7 +40,7 @@ from worker.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
 from worker.pairs import DecryptionPair, SigningPair, VerifyingPair
 from worker.suites import Suite
 
-__all__ = ["AUDIENCE", "CLOUD", "ENTRA_AUDIENCE", "Agency", "Deployment", "free_port", "key_table", "worker_config"]
+__all__ = ["AUDIENCE", "CLOUD", "ENTRA_AUDIENCE", "Agency", "Deployment", "free_port", "key_table", "renew_certificate", "worker_config"]
 
 AUDIENCE: Final = "cji-pool-simulation"
 ENTRA_AUDIENCE: Final = "33333333-3333-4333-8333-333333333333"
@@ -50,6 +50,7 @@ _SOCKET: Final = "control.sock"
 _AGREED: Final = timedelta(days=365)
 """Before and after today: the time of the agreements."""
 _STATUS: Final = "status.sock"
+_SERVER_CA: Final = Path("operator") / "server-ca"
 _PATH_BYTES: Final = 107
 """Of a Unix socket (unix(7))."""
 _NV_OWNER: Final = 0x01800000
@@ -265,6 +266,16 @@ def _chain(folder: Path, stem: str, credential: Credential) -> None:
     write_private(folder / f"{stem}.key", private_pem(credential.key))
 
 
+def _server(folder: Path, ca: Credential) -> None:
+    """A new key of the door, and its certificate."""
+    _chain(folder, "server", leaf("worker-1", ec.generate_private_key(ec.SECP256R1()), ca, hosts=["localhost", HOST]))
+
+
+def renew_certificate(files: Deployment) -> None:
+    """Give the door a new key and certificate of the same authority; it reads them when it starts or reloads."""
+    _server(files.folder, Credential.load(files.folder / _SERVER_CA))
+
+
 def worker_config(
     folder: Path,
     *,
@@ -290,9 +301,11 @@ def worker_config(
     folder.chmod(0o700)
     (folder / "state").mkdir(mode=0o700, exist_ok=True)
     server_ca = authority("Simulated Worker CA", ec.generate_private_key(ec.SECP256R1()))
+    (folder / "operator").mkdir(mode=0o700, exist_ok=True)
+    server_ca.save(folder / _SERVER_CA)
     client_ca = authority("Simulated Agency CA", ec.generate_private_key(ec.SECP256R1()))
-    server_key, client_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    _chain(folder, "server", leaf("worker-1", server_key, server_ca, hosts=["localhost", HOST]))
+    client_key = ec.generate_private_key(ec.SECP256R1())
+    _server(folder, server_ca)
     _chain(client, "client", leaf(agency.name, client_key, client_ca, uris=[agency.san]))
     (folder / "client-roots.pem").write_bytes(pem(client_ca.certificate))
     (folder / "ak-issuers.pem").write_bytes(simulation.ak_issuers)
