@@ -1,4 +1,4 @@
-"""`python -m deploy.check.expected`: what a deployment must be, as data for `cji doctor --azure`, from the rules of deploy/.
+"""`python -m deploy.check.expected`: what a deployment must be, as data for `cji doctor --azure`.
 
 The worker's distribution has no deploy/, so the file `worker/deployment/expected.json` ships in it. A check compares it
 with what this module makes: rules of hardening, roles, regions, sizes and release policies have one home each, and the
@@ -145,7 +145,9 @@ def _subjects(sizes: Sequence[str], templates: Sequence[Template]) -> Iterator[S
         groups.setdefault(each.type_name, {}).setdefault(group, []).append(rule)
     for kind, rules in _ONLY_DEPLOYED.items():
         groups.setdefault(kind, {}).setdefault((), []).extend(rules)
-    size = Rule(path="sku.name", allowed=tuple(sizes), why="only these sizes are confidential, on processors that are accepted")
+    size = Rule(
+        path="sku.name", allowed=tuple(sizes), why="only these sizes are confidential, on processors that are accepted"
+    )
     groups[_SCALE_SET].setdefault((), []).append(size)
     for kind, of_kind in sorted(groups.items()):
         common = of_kind.get((), [])

@@ -34,7 +34,9 @@ def runbook_outcomes(folder: Path) -> Iterator[Outcome]:
     cji = build(AZURE_US)
     named = [(f"{book.name}, step {step}", each) for book in BOOKS.values() for step, each in book.commands]
     yield judged(
-        "runbooks: cji commands", "books", [each for where, command in named for each in cji_problems(where, command, cji)]
+        "runbooks: cji commands",
+        "books",
+        [each for where, command in named for each in cji_problems(where, command, cji)],
     )
     yield judged("runbooks: values", "books", [each for book in BOOKS.values() for each in _values(book)])
     yield judged("runbooks: pages", "pages", _pages(folder))

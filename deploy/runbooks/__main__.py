@@ -1,4 +1,4 @@
-"""`python -m deploy.runbooks NAME`, and each runbook by its own name in this folder: run it, or print it with --dry-run."""
+"""`python -m deploy.runbooks NAME`, and each runbook by its own name in this folder: runs it, or prints it."""
 
 import argparse
 import re
@@ -45,7 +45,12 @@ def _parser(book: Runbook) -> argparse.ArgumentParser:
     parser.add_argument("--site", type=Path, help="TOML file with the values; see deploy/runbooks/site.example.toml")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a value; may be repeated")
     parser.add_argument(
-        "--with", action="append", default=[], dest="chosen", choices=sorted(book.options) or None, help="an optional step"
+        "--with",
+        action="append",
+        default=[],
+        dest="chosen",
+        choices=sorted(book.options) or None,
+        help="an optional step",
     )
     parser.add_argument("--yes", action="store_true", help="a person's steps are done already: do not ask")
     parser.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between two tries of a check")

@@ -1,4 +1,4 @@
-"""`python -m deploy.runbooks.export --group GROUP --out FILE`: everything that `cji doctor --azure` compares, by the Azure CLI.
+"""`python -m deploy.runbooks.export --group GROUP --out FILE`: what `cji doctor --azure` compares, by the Azure CLI.
 
 Reads only. Resources come with all properties; children that a list of a group leaves out (keys, containers, policies)
 and extension resources (diagnostic settings, role assignments) are asked for one by one. The file names ids and
@@ -151,7 +151,12 @@ def _extension(kind: str, answer: Mapping[str, Any], scope: str) -> dict[str, An
         properties = {key: answer[key] for key in wanted if key in answer}
         if "permissions" in answer:
             properties["permissions"] = answer["permissions"]
-    found = {"type": kind, "name": str(answer.get("name", "")), "id": str(answer.get("id", "")), "properties": properties}
+    found = {
+        "type": kind,
+        "name": str(answer.get("name", "")),
+        "id": str(answer.get("id", "")),
+        "properties": properties,
+    }
     return {**found, "scope": scope} if scope else found
 
 

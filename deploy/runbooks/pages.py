@@ -41,7 +41,8 @@ def _lines(book: Runbook) -> Iterator[str]:
     yield "\n## Steps\n\nThe first failure ends the run. A run can be repeated: a step that is done already is skipped."
     for number, step in enumerate(book.steps, 1):
         yield from _step(number, step)
-    yield f"\n## Verification\n\n{book.verification}\n\n## Undo\n\n{book.undo}\n\n## Tested\n\nAgainst the simulator: {book.simulated}."
+    yield f"\n## Verification\n\n{book.verification}\n\n## Undo\n\n{book.undo}"
+    yield f"\n## Tested\n\nAgainst the simulator: {book.simulated}."
 
 
 def _step(number: int, step: Step) -> Iterator[str]:

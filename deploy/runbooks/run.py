@@ -1,4 +1,4 @@
-"""The execution of a runbook: checks, command, verification, step by step; the first failure ends it with the remedy."""
+"""The execution of a runbook, step by step: checks, command, verification. The first failure ends it."""
 
 import re
 import shutil
@@ -28,7 +28,11 @@ def dry_run(runbook: Runbook, site: Site, *, chosen: frozenset[str], say: Callab
         for label, checks in (("before", step.requires), ("skip if", [step.done] if step.done else [])):
             for check in checks:
                 say(f"   {label}: {check.holds}\n      $ {shown(check.command, site.values)}")
-        say(f"   $ {shown(step.command, site.values)}" if step.command else f"   by a person: {plain(step.person, site.values)}")
+        say(
+            f"   $ {shown(step.command, site.values)}"
+            if step.command
+            else f"   by a person: {plain(step.person, site.values)}"
+        )
         if step.saves:
             say(f"     > {shown((step.saves,), site.values)}")
         for check in step.verify:
@@ -43,7 +47,7 @@ def _chosen(runbook: Runbook, chosen: frozenset[str]) -> list[Step]:
 
 
 class Execution:
-    """One run. `confirm` asks a person whether something was done; `every` is the pause between two tries of a check."""
+    """One run. `confirm` asks a person whether something was done; `every` is the pause between tries of a check."""
 
     def __init__(
         self,

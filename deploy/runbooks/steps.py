@@ -34,7 +34,7 @@ class Check:
     in_a_row: int = 1
     """Number of times that it must hold, one after the other."""
     measures: str = ""
-    """What ends when it holds; the time of the last answer that was otherwise is printed, as seconds since the command."""
+    """What ends when it holds: the time of the last other answer is printed, in seconds after the command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ _EXPORT: Final = "Export the deployment: `python -m deploy.runbooks.export --gro
 
 
 def deployment_findings(exports: Sequence[Path]) -> list[Finding]:
-    """One finding for each deviation, and one for each requirement that holds. Raises Failure for an unusable export."""
+    """One finding for each deviation, one for each requirement that holds. Raises Failure for an unusable export."""
     if not exports:
         raise Failure("--azure needs --export", remedy=_EXPORT, status=2)
     try:

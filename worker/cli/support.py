@@ -12,7 +12,6 @@ from worker.support import deployment_facts, encoded, made, status_facts, trail_
 __all__ = ["support"]
 
 
-
 @click.group()
 def support() -> None:
     """Make a file of facts that may leave the agency."""
@@ -20,14 +19,16 @@ def support() -> None:
 
 @support.command()
 @click.option("--trail", "trails", type=FILE, multiple=True, help="Copy of an audit trail; may be given again.")
-@click.option("--status", "statuses", type=FILE, multiple=True, help="Output of `cji status --json`; may be given again.")
+@click.option(
+    "--status", "statuses", type=FILE, multiple=True, help="Output of `cji status --json`; may be given again."
+)
 @click.option("--export", "exports", type=FILE, multiple=True, help="Exported resources, as for `cji doctor --azure`.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New file for the bundle.")
 def bundle(trails: tuple[Path, ...], statuses: tuple[Path, ...], exports: tuple[Path, ...], out: Path) -> None:
     """Make a support bundle: counts, times, digests, versions, and words of this program's own lists.
 
-    It has no record, no name of a person, agency, machine or resource, no line of a log or trail: its types have no place
-    for them. Read it before you send it; it is JSON.
+    It has no record, no name of a person, agency, machine or resource, no line of a log or trail: its types have no
+    place for them. Read it before you send it; it is JSON.
 
     \b
     Example:
@@ -55,5 +56,7 @@ def bundle(trails: tuple[Path, ...], statuses: tuple[Path, ...], exports: tuple[
         with out.open("xb") as file:
             file.write(data)
     except OSError as error:
-        raise Failure(f"{out}: {error.strerror}", remedy="Name a new file in a folder that exists.", status=2) from error
+        raise Failure(
+            f"{out}: {error.strerror}", remedy="Name a new file in a folder that exists.", status=2
+        ) from error
     click.echo(f"{out}: {len(data)} bytes. It has no record, no name and no free text.")

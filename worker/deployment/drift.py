@@ -1,8 +1,8 @@
 """The comparison of a deployment with the requirements: one result for each requirement and resource.
 
-    ok        the export shows it
-    failed    the export shows the contrary, or lacks what must be there
-    not run   the export does not cover it: nothing is known
+ok        the export shows it
+failed    the export shows the contrary, or lacks what must be there
+not run   the export does not cover it: nothing is known
 """
 
 import base64
@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from worker.deployment.expected import Expected, Grant, Rule, Subject, expected
+from worker.deployment.expected import Expected, Grant, Rule, expected
 from worker.deployment.export import Deployed, Resource
 
 __all__ = ["Result", "compare"]
@@ -57,7 +57,7 @@ def _subjects(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
         subjects = list(group)
         held: set[str] = set()
         for resource in deployed.of(kind):
-            # results of each role that the resource can have; the one that it fails least, then the strictest, is its own
+            # of the roles that the resource can have, its own is the one that it fails least, then the strictest
             results = [(subject, [_rule(rule, kind, resource) for rule in subject.rules]) for subject in subjects]
             subject, own = min(results, key=lambda each: (_failures(each[1]), -len(each[1])))
             held.add(subject.name)
@@ -126,7 +126,9 @@ def _regions(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
             resource=resource.name,
             state="ok" if good else "failed",
             found=region[:_SHOWN],
-            remedy="" if good else "Criminal justice information stays in the United States: delete it, deploy it in a US region.",
+            remedy=""
+            if good
+            else "Criminal justice information stays in the United States: delete it, deploy it in a US region.",
         )
 
 
@@ -134,7 +136,11 @@ def _forbidden(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
     for kind, why in wanted.forbidden.items():
         for resource in deployed.of(kind):
             yield Result(
-                id=f"{_short(kind)} absent", resource=resource.name, state="failed", found="exists", remedy=f"Delete it: {why}."
+                id=f"{_short(kind)} absent",
+                resource=resource.name,
+                state="failed",
+                found="exists",
+                remedy=f"Delete it: {why}.",
             )
 
 
@@ -149,8 +155,16 @@ def _logged(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
                 id=f"{_short(kind)} diagnostic setting",
                 resource=resource.name,
                 state="ok" if good else "failed" if covered else "not run",
-                found="sends to a workspace" if good else "none that sends to a workspace" if covered else "not exported",
-                remedy="" if good else "Deploy deploy/bicep again; it makes one for each resource." if covered else _EXPORT,
+                found="sends to a workspace"
+                if good
+                else "none that sends to a workspace"
+                if covered
+                else "not exported",
+                remedy=""
+                if good
+                else "Deploy deploy/bicep again; it makes one for each resource."
+                if covered
+                else _EXPORT,
             )
 
 
@@ -186,7 +200,11 @@ def _roles(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
         yield _role(scope, role, len(holders), wanted, custom)
     given = {(_type(scope), role) for scope, role in seen}
     for grant in wanted.grants:
-        present = {kind for kind, role in given if grant.role == role or (grant.rights and custom.get(role) == set(grant.rights))}
+        present = {
+            kind
+            for kind, role in given
+            if grant.role == role or (grant.rights and custom.get(role) == set(grant.rights))
+        }
         if grant.type.lower() not in present and deployed.of(grant.type):
             yield Result(
                 id=f"{_short(grant.type)} role",
@@ -209,7 +227,9 @@ def _role(scope: str, role: str, holders: int, wanted: Expected, custom: Mapping
         id=f"{_short(kind) or 'wider scope'} roles",
         resource=scope.rpartition("/providers/")[2] or scope,
         state="ok" if good else "failed",
-        found=f"{what}: {holders} assigned, {most} expected" if not good or grants else f"{what}: not over keys or data",
+        found=f"{what}: {holders} assigned, {most} expected"
+        if not good or grants
+        else f"{what}: not over keys or data",
         remedy=""
         if good
         else "Delete the assignment that deploy/bicep does not make: `az role assignment list --scope SCOPE`, then "
@@ -232,7 +252,10 @@ def _rights(definition: Resource) -> set[str]:
 
 def _release_policies(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
     """Of every key that can be exported: one that no policy protects is open to whoever may release it."""
-    for resource in [*deployed.of("Microsoft.KeyVault/vaults/keys"), *deployed.of("Microsoft.KeyVault/managedHSMs/keys")]:
+    for resource in [
+        *deployed.of("Microsoft.KeyVault/vaults/keys"),
+        *deployed.of("Microsoft.KeyVault/managedHSMs/keys"),
+    ]:
         if _flat(_at(resource.body, "properties.attributes.exportable")) != [True]:
             continue
         policy = _policy(resource)
@@ -244,7 +267,8 @@ def _release_policies(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
             found="the reviewed policy" if good else "not readable" if policy is None else "another policy",
             remedy=""
             if good
-            else "Compare it with deploy/policy (`az keyvault key show --query releasePolicy.encodedPolicy`), disable the key "
+            else "Compare it with deploy/policy (`az keyvault key show --query "
+            "releasePolicy.encodedPolicy`), disable the key "
             "until it is explained, and set the reviewed policy.",
         )
 
@@ -263,7 +287,11 @@ def _policy(resource: Resource) -> Any:
 def _normal(policy: Any) -> str:
     """A policy as text, with the one authority that all its branches name replaced; other authorities stay."""
     branches = policy.get("anyOf") if isinstance(policy, Mapping) else None
-    named = {each.get("authority") for each in branches if isinstance(each, Mapping)} if isinstance(branches, list) else set()
+    named = (
+        {each.get("authority") for each in branches if isinstance(each, Mapping)}
+        if isinstance(branches, list)
+        else set()
+    )
     text = json.dumps(policy, sort_keys=True)
     return text.replace(json.dumps(named.pop()), json.dumps(_AUTHORITY)) if len(named) == 1 else text
 

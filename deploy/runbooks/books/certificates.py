@@ -10,7 +10,8 @@ _DOOR: Final = ("python", "-m", "deploy.runbooks.certificate", "{target}", "--ca
 BOOK: Final = Runbook(
     name="renew-certificates",
     title="Renew certificates and revocation lists",
-    when="Thirty days before the end of the server's certificate, an authority or a revocation list; the console alerts.",
+    when="Thirty days before the end of the server's certificate, an authority or a revocation list; the "
+    "console alerts.",
     who="An operator. New authorities need the agency's public key infrastructure.",
     prerequisites=(
         "the new certificate is for the same names; its key was made in the VM, or by the agency's authority",
@@ -37,11 +38,14 @@ BOOK: Final = Runbook(
             id="renew",
             title="Install the new certificate, authorities and revocation lists",
             why="the door reads certificate and authorities, the worker authorities and revocation lists",
-            person="Have the certificate issued, put chain, authorities and lists into the bundle, sign and publish it.",
+            person="Have the certificate issued, put chain, authorities and lists into the bundle, sign and "
+            "publish it.",
             remedy="`cji door check` refuses a key that does not belong to the certificate; nothing changes then.",
         ),
         instances(),
-        restart_each("the door and the worker take the new files; with a shell, `systemctl reload cji-door` and `cji reload` do"),
+        restart_each(
+            "the door and the worker take the new files; with a shell, `systemctl reload cji-door` and `cji reload` do"
+        ),
         Step(
             id="confirm",
             title="Confirm what the door shows",

@@ -68,7 +68,16 @@ BOOK: Final = Runbook(
             done=Check(
                 holds="the identity has no role on the key",
                 command=(
-                    *("az", "role", "assignment", "list", "--assignee", "{release_principal}", "--scope", "{key_scope}"),
+                    *(
+                        "az",
+                        "role",
+                        "assignment",
+                        "list",
+                        "--assignee",
+                        "{release_principal}",
+                        "--scope",
+                        "{key_scope}",
+                    ),
                     *("--output", "json"),
                 ),
                 matches=r"^\[\s*\]$",
@@ -97,7 +106,8 @@ BOOK: Final = Runbook(
             id="record",
             title="Record the end",
             why="CJISSECPOL MP-6 has the agency document the sanitization of media",
-            person="Record who, when and what; storage with a locked ledger stays until its days are over, then delete the group.",
+            person="Record who, when and what; storage with a locked ledger stays until its days are over, "
+            "then delete the group.",
             remedy="docs/audit-packet.md describes the packet of the last period.",
         ),
     ),

@@ -14,7 +14,8 @@ _KEY: Final = ("--vault-name", "{vault}", "--name", "{key}")
 BOOK: Final = Runbook(
     name="deploy",
     title="Deploy a worker fleet",
-    when="A subscription in the United States has a landing zone (network, private DNS zones, Log Analytics) and no worker.",
+    when="A subscription in the United States has a landing zone (network, private DNS zones, Log "
+    "Analytics) and no worker.",
     who=f"{TEAM} The operator is Owner of the resource group for the time of the deployment.",
     prerequisites=(
         "deploy/bicep/main.parameters.example.json was copied and filled in; the copy is the value `parameters`",
@@ -65,7 +66,8 @@ BOOK: Final = Runbook(
             id="reviewed",
             title="Review the list",
             why="the deployment creates keys that cannot be purged for 90 days",
-            person="Read {export}.what-if.json together. Only resources of this deployment are created; none is deleted.",
+            person="Read {export}.what-if.json together. Only resources of this deployment are created; "
+            "none is deleted.",
             remedy="Correct the parameters and begin again.",
         ),
         Step(
@@ -117,9 +119,11 @@ BOOK: Final = Runbook(
             id="configure",
             title="Give the workers their configuration",
             why="worker.toml names the key version, the provider and the reference values",
-            person="Copy the outputs of {deployment} into worker.toml, sign the bundle, publish it, restart the scale set.",
+            person="Copy the outputs of {deployment} into worker.toml, sign the bundle, publish it, restart "
+            "the scale set.",
             verify=(canary("a worker opens the canary job", within="1800"),),
-            remedy="`cji doctor --config worker.toml` names what is missing; a worker logs the reason for which it ended.",
+            remedy="`cji doctor --config worker.toml` names what is missing; a worker logs the reason for "
+            "which it ended.",
         ),
         Step(
             id="immutable",
@@ -144,7 +148,8 @@ BOOK: Final = Runbook(
                     equals="true",
                 ),
             ),
-            remedy="A mistake in an immutable policy requires a new key: make it immutable after the first release only.",
+            remedy="A mistake in an immutable policy requires a new key: make it immutable after the first "
+            "release only.",
         ),
         Step(
             id="ledger-etag",
@@ -175,5 +180,6 @@ BOOK: Final = Runbook(
     ),
     verification="The canary job has a receipt, and `cji doctor --azure` finds no drift.",
     undo="`decommission`. Vault and key stay recoverable for 90 days; a locked ledger stays until its days are over.",
-    simulated="no: the simulator has no resource manager. Its steps on keys and provider policy are those of other books.",
+    simulated="no: the simulator has no resource manager. Its steps on keys and provider policy are those of "
+    "other books.",
 )

@@ -67,7 +67,8 @@ UPGRADE: Final = Runbook(
             id="verified",
             title="Verify the image",
             why="an image that somebody else signed must not become a worker",
-            person="Verify signature, SBOM and provenance of the image as its documentation describes, and compare its code digest and "
+            person="Verify signature, SBOM and provenance of the image as its documentation describes, and "
+            "compare its code digest and "
             "PCRs with the release's.",
             remedy="Do not go on with an image that does not verify.",
         ),
@@ -75,7 +76,8 @@ UPGRADE: Final = Runbook(
             id="reference-values",
             title="Accept the new image's measurements",
             why="submitters and workers compare PCRs and code with reference values",
-            person="Add the new PCRs and digest to the reference values of workers and submitters; keep the old ones until the end.",
+            person="Add the new PCRs and digest to the reference values of workers and submitters; keep the "
+            "old ones until the end.",
             verify=(canary("the canary job is still answered"),),
             remedy="`cji evidence pcrs` prints reference values of golden machines.",
         ),
@@ -109,7 +111,10 @@ ROLLBACK: Final = Runbook(
     when="An upgrade stopped, or workers of the new image fail.",
     who=UPGRADE.who,
     prerequisites=(
-        "the previous image is still in the gallery, and its PCRs are still in the reference values and the release policy",
+        (
+            "the previous image is still in the gallery, and its PCRs are still in the reference values "
+            "and the release policy"
+        ),
         "the trail can be read by the previous release: CHANGELOG.md names changes of its format",
     ),
     needs={**_NEEDS, "previous_image": "id of the image to return to"},

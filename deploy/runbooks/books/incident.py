@@ -8,7 +8,8 @@ from deploy.runbooks.steps import Runbook, Step
 BOOK: Final = Runbook(
     name="incident",
     title="Incident",
-    when="An alert of the detection rules, a refused receipt, a trail that does not verify, a worker that ends again and again.",
+    when="An alert of the detection rules, a refused receipt, a trail that does not verify, a worker that "
+    "ends again and again.",
     who=f"{TEAM} The agency's incident plan names who informs the CJIS Systems Agency, and within which time.",
     prerequisites=(
         "nothing is deleted, deallocated or upgraded before the facts are secured, except by `revoke --with stop`",
@@ -69,7 +70,8 @@ BOOK: Final = Runbook(
         Step(
             id="lines",
             title="Export the lines of the period",
-            why="an export proves that none of its lines is left out. It names operators and requestors: it stays in the agency",
+            why="an export proves that none of its lines is left out. It names operators and requestors: "
+            "it stays in the agency",
             command=(
                 *("cji", "audit", "export", "{trail}", "--since", "{since}", "--until", "{until}"),
                 *("--out", "{export}.lines"),
@@ -88,7 +90,8 @@ BOOK: Final = Runbook(
         Step(
             id="bundle",
             title="Make the support bundle",
-            why="whoever helps needs facts; this file can have nothing but counts, times, digests and words of a fixed list",
+            why="whoever helps needs facts; this file can have nothing but counts, times, digests and "
+            "words of a fixed list",
             command=("cji", "support", "bundle", "--trail", "{trail}", "--export", "{export}", "--out", "{bundle}"),
             remedy="The command names the input that it cannot read; it leaves out what it does not know.",
         ),
@@ -96,11 +99,14 @@ BOOK: Final = Runbook(
             id="report",
             title="Report",
             why="CJISSECPOL IR-6 has the agency report an incident to its CJIS Systems Agency",
-            person="Report with the facts above. Keep all files under the case {case}; place a legal hold with `cji audit hold`.",
+            person="Report with the facts above. Keep all files under the case {case}; place a legal hold "
+            "with `cji audit hold`.",
             remedy="docs/operation.md and docs/audit.md describe the facts.",
         ),
     ),
-    verification="The trail is verified, the lines of the period are exported, the drift is known, and the bundle is made.",
-    undo="After the case: delete the lock with `az lock delete`, release the legal hold, enable the key or deploy again.",
+    verification="The trail is verified, the lines of the period are exported, the drift is known, and the bundle "
+    "is made.",
+    undo="After the case: delete the lock with `az lock delete`, release the legal hold, enable the key "
+    "or deploy again.",
     simulated="the steps that need no resource manager: trail, export of lines, support bundle",
 )

@@ -14,7 +14,10 @@ BOOK: Final = Runbook(
     when="Workers log ATTESTATION_REJECTED or `not ready`, or the provider's address does not answer.",
     who=f"{TEAM} Changing the provider needs the owner of the release policy.",
     prerequisites=(
-        "lifetime_s is `attestation.key_lifetime_s`: a worker serves this long after its last evidence without the provider",
+        (
+            "lifetime_s is `attestation.key_lifetime_s`: a worker serves this long after its last "
+            "evidence without the provider"
+        ),
         "no worker is restarted while the provider does not answer: it could not start again",
     ),
     needs={
@@ -57,14 +60,16 @@ BOOK: Final = Runbook(
             why="the vault releases the key for no other authority, and a worker cannot change that",
             option="switch",
             command=("cji", "policy", "lint", "{policy_in_force}"),
-            remedy="A policy of one provider cannot be served by another. docs/release-policy.md describes several providers.",
+            remedy="A policy of one provider cannot be served by another. docs/release-policy.md describes "
+            "several providers.",
         ),
         Step(
             id="switch-provider",
             title="Name the second provider in worker.toml",
             why="a worker takes tokens of one provider, its pinned one",
             option="switch",
-            person="Set attestation.maa_url and maa_policy_hashes to the second provider's, sign and publish the bundle; "
+            person="Set attestation.maa_url and maa_policy_hashes to the second provider's, sign and "
+            "publish the bundle; "
             "submitters change maa_url in client.toml.",
             remedy="`cji provider policy show` prints the hash.",
         ),

@@ -63,7 +63,8 @@ BOOK: Final = Runbook(
                     within="900",
                 ),
             ),
-            remedy="`az keyvault list-deleted` lists vaults that can be recovered. Afterwards repair its private endpoint.",
+            remedy="`az keyvault list-deleted` lists vaults that can be recovered. Afterwards repair its "
+            "private endpoint.",
         ),
         Step(
             id="deploy",
@@ -94,14 +95,16 @@ BOOK: Final = Runbook(
                 path="attributes.enabled",
                 equals="true",
             ),
-            remedy="A key of this name that the template created must have another name: set keyName in the parameters.",
+            remedy="A key of this name that the template created must have another name: set keyName in the "
+            "parameters.",
         ),
         Step(
             id="authority",
             title="Name the second region's provider in the release policy",
             why="a policy that names only the lost region's provider releases the key to nobody there",
             option="region",
-            person="If the policy is not immutable, set it with the second provider. An immutable policy must have named both from "
+            person="If the policy is not immutable, set it with the second provider. An immutable policy "
+            "must have named both from "
             "the beginning (RP04 accepted); otherwise make a new key, and have submitters seal to it.",
             remedy="docs/release-policy.md describes several providers.",
         ),
@@ -109,7 +112,8 @@ BOOK: Final = Runbook(
             id="configure",
             title="Configure the workers",
             why="addresses of vault and provider, and so the key's id, are others",
-            person="Put the new addresses into worker.toml and the submitters' profiles, sign the bundle, restart the workers.",
+            person="Put the new addresses into worker.toml and the submitters' profiles, sign the bundle, "
+            "restart the workers.",
             verify=(canary("the canary job is answered", within="1800"),),
             remedy="`cji doctor --config worker.toml` names what does not answer.",
         ),
@@ -117,13 +121,15 @@ BOOK: Final = Runbook(
             id="resume",
             title="Resume the trail of a worker whose disk was kept",
             why="a trail belongs to one vTPM; another machine refuses it until a person has explained why",
-            person="Run `cji audit resume` on each kept disk, before its worker starts. A worker without a disk begins a new trail.",
+            person="Run `cji audit resume` on each kept disk, before its worker starts. A worker without a "
+            "disk begins a new trail.",
             remedy="docs/audit.md describes when a worker refuses its trail.",
         ),
         export(),
         doctor(),
     ),
     verification="The canary job is answered, the trail's copy verifies, and `cji doctor --azure` finds no drift.",
-    undo="Run the book for the first region when it is back, then deallocate the second. Never run both with one ledger apart.",
+    undo="Run the book for the first region when it is back, then deallocate the second. Never run both "
+    "with one ledger apart.",
     simulated="no: the simulator has one region and no deletion of vaults",
 )

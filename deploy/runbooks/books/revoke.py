@@ -8,10 +8,15 @@ from deploy.runbooks.steps import Runbook, Step
 BOOK: Final = Runbook(
     name="revoke",
     title="Revoke the master key",
-    when="A worker, its image or its host may be compromised; an order of the agency; the end of an agreement with all submitters.",
-    who="Anybody with Key Vault Crypto Officer on the key. In an emergency one person is enough; a second one is informed at once.",
+    when="A worker, its image or its host may be compromised; an order of the agency; the end of an "
+    "agreement with all submitters.",
+    who="Anybody with Key Vault Crypto Officer on the key. In an emergency one person is enough; a "
+    "second one is informed at once.",
     prerequisites=(
-        "key_lifetime_s is `attestation.key_lifetime_s` of worker.toml: no worker has the key longer than this after its evidence",
+        (
+            "key_lifetime_s is `attestation.key_lifetime_s` of worker.toml: no worker has the key longer "
+            "than this after its evidence"
+        ),
         "new jobs are lost from the first moment; jobs that already run may finish",
     ),
     needs={
@@ -40,7 +45,8 @@ BOOK: Final = Runbook(
         Step(
             id="disable",
             title="Disable every version",
-            why="the vault refuses the next release and renewal; a key that is held is dropped at its renewal, at the latest at its end",
+            why="the vault refuses the next release and renewal; a key that is held is dropped at its "
+            "renewal, at the latest at its end",
             each="versions",
             command=("az", "keyvault", "key", "set-attributes", "--id", "{item}", "--enabled", "false"),
             done=key_state("the version is disabled", version="{item}", enabled="false"),
@@ -53,7 +59,8 @@ BOOK: Final = Runbook(
             why="secret memory ends with the VM, at once",
             option="stop",
             command=("az", "vmss", "deallocate", "--resource-group", "{group}", "--name", "{scale_set}"),
-            remedy="Virtual Machine Contributor on the scale set is needed. Repeat it; the key is disabled in any case.",
+            remedy="Virtual Machine Contributor on the scale set is needed. Repeat it; the key is disabled "
+            "in any case.",
         ),
         Step(
             id="measure",
@@ -65,17 +72,20 @@ BOOK: Final = Runbook(
             ),
             saves="{export}",
             verify=(refused(within="{wait_s}", in_a_row="5"),),
-            remedy="A worker still answers after the lifetime of its key: deallocate the scale set (`--with stop`) and open an incident.",
+            remedy="A worker still answers after the lifetime of its key: deallocate the scale set (`--with "
+            "stop`) and open an incident.",
         ),
         Step(
             id="trail",
             title="Confirm in the trail",
             why="the trail has the drop of every key with its cause, and no admitted job after it",
-            person="Find `key_dropped` of every worker with `cji audit search TRAIL --kind key_dropped`, and no job_admitted later.",
+            person="Find `key_dropped` of every worker with `cji audit search TRAIL --kind key_dropped`, "
+            "and no job_admitted later.",
             remedy="A worker without such an event: deallocate it and keep its disk for the incident.",
         ),
     ),
     verification="Five canary jobs in a row are refused; the time of the last decryption is printed.",
-    undo="Enable the versions again (`az keyvault key set-attributes --id KEK_ID --enabled true`); workers request the key by themselves.",
+    undo="Enable the versions again (`az keyvault key set-attributes --id KEK_ID --enabled true`); "
+    "workers request the key by themselves.",
     simulated="all steps, with a real worker",
 )

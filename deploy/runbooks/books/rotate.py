@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from deploy.runbooks.common import CANARY_NEEDS, KEY_NEEDS, SCALE_SET_NEEDS, TEAM, canary, instances, key_state, restart_each, signed_in
+from deploy.runbooks.common import (
+    CANARY_NEEDS,
+    KEY_NEEDS,
+    SCALE_SET_NEEDS,
+    TEAM,
+    canary,
+    instances,
+    key_state,
+    restart_each,
+    signed_in,
+)
 from deploy.runbooks.steps import Check, Runbook, Step
 
 _SHOW: Final = ("az", "keyvault", "key", "show", "--vault-name", "{vault}", "--name", "{key}", "--output", "json")
@@ -10,7 +20,8 @@ _SHOW: Final = ("az", "keyvault", "key", "show", "--vault-name", "{vault}", "--n
 BOOK: Final = Runbook(
     name="rotate-cmk",
     title="Rotate the customer's master key",
-    when="On the agency's schedule, at the latest after a year; at once if the key may be known to somebody (then `revoke` too).",
+    when="On the agency's schedule, at the latest after a year; at once if the key may be known to "
+    "somebody (then `revoke` too).",
     who=f"{TEAM} The operator has Key Vault Crypto Officer on the key through PIM, with a second person's approval.",
     prerequisites=(
         "all workers serve, and the canary job is answered",
@@ -46,7 +57,18 @@ BOOK: Final = Runbook(
             id="rotate",
             title="Add a version",
             why="new jobs are sealed to it; the old one stays",
-            command=("az", "keyvault", "key", "rotate", "--vault-name", "{vault}", "--name", "{key}", "--output", "json"),
+            command=(
+                "az",
+                "keyvault",
+                "key",
+                "rotate",
+                "--vault-name",
+                "{vault}",
+                "--name",
+                "{key}",
+                "--output",
+                "json",
+            ),
             done=Check(
                 holds="the vault has another version than worker.toml",
                 command=_SHOW,
@@ -71,13 +93,15 @@ BOOK: Final = Runbook(
                 ),
                 Check(holds="the new version is enabled", command=_SHOW, path="attributes.enabled", equals="true"),
             ),
-            remedy="Set the reviewed policy with `az keyvault key set-attributes --policy` before a worker uses the version.",
+            remedy="Set the reviewed policy with `az keyvault key set-attributes --policy` before a worker "
+            "uses the version.",
         ),
         Step(
             id="add-key",
             title="Add the version to the workers' configuration",
             why="a worker has only the versions released that its worker.toml names",
-            person="Put a [[keys]] table with {new_kek_id} before the old one in worker.toml; sign and publish the bundle.",
+            person="Put a [[keys]] table with {new_kek_id} before the old one in worker.toml; sign and "
+            "publish the bundle.",
             remedy="`cji doctor --config worker.toml` checks the file.",
         ),
         instances(),
@@ -103,7 +127,8 @@ BOOK: Final = Runbook(
             id="old-jobs",
             title="Wait for the jobs under the old version",
             why="a sealed job stays valid for its hours",
-            person="Wait {job_hours} hours after the last submitter confirmed; the trail shows no job under {kek_id} since then.",
+            person="Wait {job_hours} hours after the last submitter confirmed; the trail shows no job under "
+            "{kek_id} since then.",
             remedy="`cji audit search TRAIL --kind job_admitted` finds the last one.",
         ),
         Step(
@@ -127,7 +152,8 @@ BOOK: Final = Runbook(
         ),
     ),
     verification="The canary job is answered under the new version, and the old one is disabled.",
-    undo="Enable the old version (`--enabled true`) and remove the new [[keys]] table. Never delete a version: results that "
+    undo="Enable the old version (`--enabled true`) and remove the new [[keys]] table. Never delete a "
+    "version: results that "
     "were sealed to it could not be opened.",
     simulated="all steps, with a real worker; a person's steps by the simulator's operator",
 )

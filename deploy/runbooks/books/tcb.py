@@ -8,7 +8,8 @@ from deploy.runbooks.steps import Check, Runbook, Step
 BOOK: Final = Runbook(
     name="host-tcb",
     title="Host TCB update and review of advisories",
-    when="Every month, before the table of advisories expires; when AMD or Intel publish a bulletin; when evidence shows another TCB.",
+    when="Every month, before the table of advisories expires; when AMD or Intel publish a bulletin; when "
+    "evidence shows another TCB.",
     who=f"{TEAM} The site's security officer decides on every open advisory and signs with the operator's key.",
     prerequisites=(
         "signer_key is the P-384 key whose public half is in `advisory_signers`; it is kept offline",
@@ -37,7 +38,8 @@ BOOK: Final = Runbook(
             id="edited",
             title="Review the table",
             why="a decision needs a reader of the bulletin, not of a list",
-            person="Write the shipped table with `cji advisories show --toml`, edit it to {table}: set `reviewed`, `expires`, and `read` "
+            person="Write the shipped table with `cji advisories show --toml`, edit it to {table}: set "
+            "`reviewed`, `expires`, and `read` "
             "of every row that was read again.",
             remedy="docs/advisories.md describes every column.",
         ),
@@ -56,7 +58,8 @@ BOOK: Final = Runbook(
             id="accept",
             title="Decide on what stays open",
             why="an advisory without a dated, signed acceptance refuses the machine",
-            person="For each open advisory: move to hosts without it, or sign an acceptance with `cji advisories accept`, with an end.",
+            person="For each open advisory: move to hosts without it, or sign an acceptance with `cji "
+            "advisories accept`, with an end.",
             remedy="`cji advisories accept --help` has an example.",
         ),
         Step(
@@ -64,7 +67,8 @@ BOOK: Final = Runbook(
             title="Raise the floors",
             why="a host that goes back to older firmware must be refused",
             option="floors",
-            person="Set `floors` in worker.toml and in client.toml to the levels that all machines report; the log names them as "
+            person="Set `floors` in worker.toml and in client.toml to the levels that all machines report; "
+            "the log names them as "
             "`floors-trail`.",
             remedy="A floor above what one host reports refuses that host: compare all instances first.",
         ),
@@ -81,7 +85,8 @@ BOOK: Final = Runbook(
             id="after",
             title="Confirm with evidence of today",
             why="a submitter must accept what the worker shows now",
-            person="Nothing to do: the canary job appraises the worker's evidence with the submitter's own reference values.",
+            person="Nothing to do: the canary job appraises the worker's evidence with the submitter's own "
+            "reference values.",
             verify=(canary("the canary job is answered"),),
             remedy="`cji evidence verify EVIDENCE --profile client.toml` lists every check that failed.",
         ),

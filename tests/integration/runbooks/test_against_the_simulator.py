@@ -13,10 +13,10 @@ from cji_simulator.azcli import SUBSCRIPTION
 from cji_simulator.pool import Pool
 from cji_simulator.pool_service import PoolService
 from cji_simulator.releases import Release, next_release
+
 from deploy.runbooks.books import BOOKS
 from deploy.runbooks.run import Execution
 from deploy.runbooks.values import RunbookError, Site
-
 from worker.audit import KeyDropped
 from worker.audit.chain import read
 from worker.audit.trail import lines
@@ -96,9 +96,7 @@ def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agency]:
         simulation = stack.enter_context(Simulation(folder / "azure"))
         (simulation.state / "trust.json").write_bytes(msgspec.json.encode(simulation.trust))
         cmk = simulation.create_cmk("cji-runbooks")
-        pool = stack.enter_context(
-            Pool(folder=folder, simulation=simulation, cmk=cmk, key_lifetime_s=LIFETIME, size=1)
-        )
+        pool = stack.enter_context(Pool(folder=folder, simulation=simulation, cmk=cmk, key_lifetime_s=LIFETIME, size=1))
         pool.scale(1)
         images = {IMAGES[0]: Release(name="1"), IMAGES[1]: next_release(folder / "two", "2")}
         service = stack.enter_context(PoolService(pool, state=simulation.state, images=images, image=IMAGES[0]))

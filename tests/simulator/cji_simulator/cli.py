@@ -219,7 +219,12 @@ def cluster(folder: Path, nodes: int, cells: int, cell_mib: int, rows: int, shar
 @click.option("--workers", type=click.IntRange(1, 64), default=20, show_default=True, help="Number of workers.")
 @click.option("--at-once", type=click.IntRange(1, 16), default=2, show_default=True, help="Starts at the same time.")
 @click.option(
-    "--key-lifetime", "lifetime", type=click.IntRange(10, 3600), default=300, show_default=True, help="Seconds, of a key."
+    "--key-lifetime",
+    "lifetime",
+    type=click.IntRange(10, 3600),
+    default=300,
+    show_default=True,
+    help="Seconds, of a key.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the times as JSON at the end.")
 def drill(folder: Path, workers: int, at_once: int, lifetime: int, *, as_json: bool) -> None:

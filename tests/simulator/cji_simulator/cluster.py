@@ -211,4 +211,3 @@ def _fill(storage: Azurite) -> None:
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-

@@ -1,4 +1,4 @@
-"""`cji-simulator drill`: a fleet starts, is upgraded, has its key rotated and loses it by revocation; times are printed.
+"""`cji-simulator drill`: a fleet starts, is upgraded, has its key rotated and loses it by revocation.
 
 Everything is real but Azure: each worker has its processes, its TLS door and a VM with a vTPM, attests, and has the key
 released by the vault under its limits. A sealed job on every worker, with a verified receipt, shows each state.
@@ -19,8 +19,8 @@ from cji_simulator.releases import next_release
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import people
 from worker.audit import KeyDropped
-from worker.audit.trail import lines
 from worker.audit.chain import read
+from worker.audit.trail import lines
 from worker.client import ClientError
 
 __all__ = ["DrillError", "Row", "run_drill"]
@@ -74,7 +74,7 @@ def run_drill(
     key_lifetime_s: int = 120,
     show: Callable[[Row], None] = lambda _: None,
 ) -> list[Row]:
-    """Run it in a new folder; returns the rows in order. Raises DrillError, WorkerDied, SimulationError, ClientError."""
+    """Run it in a new folder; returns the times. Raises DrillError, WorkerDied, SimulationError, ClientError."""
     clock = _Clock(show=show)
     clock.begin("services")
     with Simulation(folder / "azure") as azure:

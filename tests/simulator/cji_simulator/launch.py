@@ -40,7 +40,17 @@ from worker.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
 from worker.pairs import DecryptionPair, SigningPair, VerifyingPair
 from worker.suites import Suite
 
-__all__ = ["AUDIENCE", "CLOUD", "ENTRA_AUDIENCE", "Agency", "Deployment", "free_port", "key_table", "renew_certificate", "worker_config"]
+__all__ = [
+    "AUDIENCE",
+    "CLOUD",
+    "ENTRA_AUDIENCE",
+    "Agency",
+    "Deployment",
+    "free_port",
+    "key_table",
+    "renew_certificate",
+    "worker_config",
+]
 
 AUDIENCE: Final = "cji-pool-simulation"
 ENTRA_AUDIENCE: Final = "33333333-3333-4333-8333-333333333333"

@@ -103,7 +103,9 @@ class Pool:
         """Start the worker of an instance; raises WorkerDied."""
         clock, files = time.monotonic(), instance.files
         log, environment = files.folder / "worker.log", instance.release.environment
-        instance.worker = Worker(files.config, trust=instance.vm.trust, log=log, environment=environment, seconds=_START_S)
+        instance.worker = Worker(
+            files.config, trust=instance.vm.trust, log=log, environment=environment, seconds=_START_S
+        )
         instance.seconds = time.monotonic() - clock
 
     def stop(self, instance: Instance) -> None:
@@ -124,7 +126,7 @@ class Pool:
     ) -> list[list[Instance]]:
         """Reboot all instances, batch by batch, into the release if one is given; returns the batches.
 
-        A batch is a fifth of the instances. Raises WorkerDied where one does not start; the later ones stay as they are.
+        A batch is a fifth of the instances. Raises WorkerDied if one does not start; later ones stay as they are.
         """
         self.release = release or self.release
         count = max(1, math.ceil(_BATCH * len(self.instances)))
@@ -183,6 +185,6 @@ class Pool:
 def _port() -> int:
     """A free port that the kernel gives to no connection: a worker binds its own after it has attested."""
     while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 - not a secret
+        port = random.randrange(20_000, 32_000)
         with contextlib.suppress(OSError), socket.create_server((HOST, port)):
             return port

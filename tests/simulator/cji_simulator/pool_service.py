@@ -7,7 +7,7 @@
 | POST /instances/N/restart | drains, reboots, starts |
 | POST /deallocate, /start | all instances |
 | POST /rolling-upgrade | upgrades all instances to the model, in the background |
-| POST /operator/add-key, /operator/renew | what an operator puts into the bundle: the key's newest version; a new certificate |
+| POST /operator/add-key, /operator/renew | a bundle with the key's newest version; with a new certificate |
 
 It protects nothing. `pool.json` in the state folder has its address.
 """
@@ -58,7 +58,10 @@ class PoolService:
         """The answer to a request. Raises LookupError for what does not exist, WorkerDied."""
         match method, path:
             case "GET", "/instances":
-                return [{"instanceId": str(each.number), "running": each.worker is not None} for each in self._pool.instances]
+                return [
+                    {"instanceId": str(each.number), "running": each.worker is not None}
+                    for each in self._pool.instances
+                ]
             case "GET", "/model":
                 return {"image": self._image}
             case "GET", "/rolling-upgrade":

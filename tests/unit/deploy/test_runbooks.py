@@ -88,9 +88,9 @@ def test_a_check_is_repeated_and_measured(tmp_path: Path) -> None:
 
 def test_values_that_were_read_reach_later_steps_and_each_item() -> None:
     said, _ = run(
-        step("print('[{\"id\": \"a\"}, {\"id\": \"b\"}]')", sets="ids", path="*.id"),
+        step('print(\'[{"id": "a"}, {"id": "b"}]\')', sets="ids", path="*.id"),
         step("print('{\"item\": \"' + __import__('sys').argv[1] + '\"}')", id="two", each="ids"),
-        step("print('{\"x\": \"y\"}')", sets="one", path="x"),
+        step('print(\'{"x": "y"}\')', sets="one", path="x"),
     )
     assert "   ids: a, b" in said
     assert "   one: y" in said
@@ -114,17 +114,18 @@ def test_no_value_becomes_an_option_or_a_second_word(value: str) -> None:
     except RunbookError:
         return
     found = words(("az", "x", "{v}"), site.values)
-    assert found[2] == value and not value.startswith("-") and "\n" not in value
+    assert found[2] == value
+    assert not value.startswith("-")
+    assert "\n" not in value
 
 
 @given(st.text(max_size=60), st.text(max_size=20))
 def test_any_answer_is_selected_from_or_refused(output: str, path: str) -> None:
     try:
         found = select(output, path)
-    except RunbookError as error:
-        assert error.remedy
-    else:
-        assert isinstance(found, str | list)
+    except RunbookError:
+        return
+    assert isinstance(found, str | list)
 
 
 @pytest.mark.parametrize("name", BOOKS)
@@ -138,12 +139,13 @@ def test_dry_run_prints_every_command_and_executes_none(name: str, capsys: pytes
 
 def test_the_executables_help_and_print() -> None:
     help_text = subprocess.run([FOLDER / "revoke", "--help"], capture_output=True, text=True, check=True).stdout
-    assert "--dry-run" in help_text and "--with stop" in help_text and "wait_s" in help_text
+    assert all(word in help_text for word in ("--dry-run", "--with stop", "wait_s"))
     site = ["--site", str(FOLDER / "site.example.toml")]
     dry = subprocess.run([FOLDER / "revoke", *site, "--dry-run"], capture_output=True, text=True, check=True).stdout
     assert "az keyvault key list-versions --vault-name cji-kv --name cji-cmk" in dry
     missing = subprocess.run([FOLDER / "deploy", "--set", "group=g"], capture_output=True, text=True, check=False)
-    assert missing.returncode == 1 and "must be set" in missing.stderr
+    assert missing.returncode == 1
+    assert "must be set" in missing.stderr
     bad = subprocess.run([FOLDER / "deploy", "--set", "group=-g"], capture_output=True, text=True, check=False)
     assert bad.returncode == 2
 
@@ -194,9 +196,11 @@ def answer():
     if name.startswith("resource list"): return [{"id": V, "type": "Microsoft.KeyVault/vaults", "name": "kv"}]
     if name.startswith("resource show"):
         key = words["--ids"] != V
-        return {"id": words["--ids"], "type": "Microsoft.KeyVault/vaults" + "/keys" * key, "name": "kv", "location": "eastus",
+        kind = "Microsoft.KeyVault/vaults" + "/keys" * key
+        return {"id": words["--ids"], "type": kind, "name": "kv", "location": "eastus",
                 "properties": {"enablePurgeProtection": True}, "tags": {"owner": "SMITH"}}
-    if name.startswith("rest"): return {"value": [{"id": V + "/keys/k", "type": "Microsoft.KeyVault/vaults/keys", "name": "kv/k"}]}
+    if name.startswith("rest"):
+        return {"value": [{"id": V + "/keys/k", "type": "Microsoft.KeyVault/vaults/keys", "name": "kv/k"}]}
     if name.startswith("monitor"):
         return [{"id": V + "/providers/microsoft.insights/diagnosticSettings/a", "name": "a", "workspaceId": "/w",
                  "logs": [{"enabled": True}]}]

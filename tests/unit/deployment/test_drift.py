@@ -11,7 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation import AZURE_US
-from tests.support.deployed import AUTHORITY, GROUP, KEY, WORKSPACE, Export, _assignment, as_file, changed, encoded_policy, good, named
+from tests.support.deployed import (
+    AUTHORITY,
+    GROUP,
+    KEY,
+    WORKSPACE,
+    Export,
+    _assignment,
+    as_file,
+    changed,
+    encoded_policy,
+    good,
+    named,
+)
 from worker.cli import build
 from worker.deployment import ExportError, Result, compare, expected, read_export
 
@@ -160,7 +172,8 @@ def test_a_template_of_a_group_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b"{}", b'{"resources": 1}', b'[{"type": "a"}]', b'[1]', b'{"format": "x", "resources": []}']
+    "data",
+    [b"", b"{", b"[]", b"{}", b'{"resources": 1}', b'[{"type": "a"}]', b"[1]", b'{"format": "x", "resources": []}'],
 )
 def test_another_file_is_refused(data: bytes) -> None:
     with pytest.raises(ExportError) as caught:
@@ -175,7 +188,13 @@ json_values = st.recursive(
 )
 
 
-@given(st.lists(st.fixed_dictionaries({"type": st.sampled_from([VAULT, f"{VAULT}/keys", SETTINGS, SCALE_SET]), "name": st.text(max_size=9)}, optional={"id": st.text(max_size=9), "location": json_values, "properties": json_values, "scope": json_values}), max_size=4))  # fmt: skip
+resource = st.fixed_dictionaries(
+    {"type": st.sampled_from([VAULT, f"{VAULT}/keys", SETTINGS, SCALE_SET]), "name": st.text(max_size=9)},
+    optional={"id": st.text(max_size=9), "location": json_values, "properties": json_values, "scope": json_values},
+)
+
+
+@given(st.lists(resource, max_size=4))
 def test_any_resources_give_results_or_a_refusal(items: list[Any]) -> None:
     try:
         found = results(json.dumps({"resources": items}).encode())
@@ -193,7 +212,9 @@ def test_doctor_prints_drift_and_exits_with_1(tmp_path: Any) -> None:
     refused = run("--export", str(path), "--json")
     assert refused.exit_code == 1
     first = json.loads(refused.output)[0]
-    assert first["state"] == "failed" and "enablePurgeProtection" in first["name"] and first["remedy"]
+    assert first["state"] == "failed"
+    assert "enablePurgeProtection" in first["name"]
+    assert first["remedy"]
     assert run("--export", str(path), "--report-only").exit_code == 0
     assert run().exit_code == 2
     assert WORKSPACE not in refused.output

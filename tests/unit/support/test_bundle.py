@@ -1,4 +1,4 @@
-"""The support bundle has nothing but facts of fixed types: shown of its types, and of canaries in everything it reads."""
+"""The support bundle has nothing but facts of fixed types: its types, and canaries in everything it reads."""
 
 import json
 from pathlib import Path
@@ -12,8 +12,8 @@ from attestation import AZURE_US
 from tests.support.deployed import as_file, good
 from tests.support.rotated import two_years
 from worker.cli import build
-from worker.support.bundle import Bundle, closed_words, deployment_facts, encoded, made, trail_facts
 from worker.deployment import Result
+from worker.support.bundle import Bundle, closed_words, deployment_facts, encoded, made, trail_facts
 
 CANARY = "SMITH-JOHN-123-45-6789"
 
@@ -65,7 +65,13 @@ def test_the_bundle_has_no_canary_of_what_it_reads(tmp_path: Path) -> None:
     assert len(names) > 2
     export = good()
     export["resources"].append(
-        {"type": f"Microsoft.X/{CANARY}", "name": CANARY, "id": f"/{CANARY}", "location": CANARY, "tags": {CANARY: CANARY}}
+        {
+            "type": f"Microsoft.X/{CANARY}",
+            "name": CANARY,
+            "id": f"/{CANARY}",
+            "location": CANARY,
+            "tags": {CANARY: CANARY},
+        }
     )
     (tmp_path / "export.json").write_bytes(as_file(export))
     out = tmp_path / "support.json"
@@ -78,7 +84,8 @@ def test_the_bundle_has_no_canary_of_what_it_reads(tmp_path: Path) -> None:
     assert CANARY.lower() not in text.lower()
     assert not [name for name in names if name in text]
     found = json.loads(text)
-    assert found["trails"][0]["verified"] and found["trails"][0]["lines"] == len(two_years().lines)
+    assert found["trails"][0]["verified"]
+    assert found["trails"][0]["lines"] == len(two_years().lines)
     assert any(each["failed"] for each in found["deployment"] if each["requirement"] == "other")
 
 
