@@ -1,4 +1,4 @@
-"""`python -m deploy.check.expected`: what a deployment must be, as data for `cji doctor --azure`.
+"""What a deployment must be, as data for `cji doctor --azure`; `python -m deploy.expected` writes it.
 
 The worker's distribution has no deploy/, so the file `worker/deployment/expected.json` ships in it. A check compares it
 with what this module makes: rules of hardening, roles, regions, sizes and release policies have one home each, and the
@@ -7,7 +7,6 @@ few that templates cannot express are here.
 
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,10 +21,10 @@ from deploy.check.roles import ASSIGNMENTS, RIGHTS
 from deploy.check.values import literal_text
 from worker.deployment.expected import Expected, Grant, Rule, Subject
 
-__all__ = ["build", "encoded", "expected_problems"]
+__all__ = ["FILE", "build", "encoded", "expected_problems"]
 
 FILE: Final = Path(__file__).parents[2] / "worker" / "deployment" / "expected.json"
-COMMAND: Final = "python -m deploy.check.expected"
+COMMAND: Final = "python -m deploy.expected"
 _SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
 _DISK: Final = "properties.virtualMachineProfile.storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet.id"
 _WORKSPACE: Final = "Microsoft.OperationalInsights/workspaces"
@@ -143,8 +142,8 @@ def _subjects(sizes: Sequence[str], templates: Sequence[Template]) -> Iterator[S
         group = (*each.files, *getattr(each, "symbols", ()))
         rule = Rule(path=each.path, allowed=tuple(each.allowed), why=each.why)
         groups.setdefault(each.type_name, {}).setdefault(group, []).append(rule)
-    for kind, rules in _ONLY_DEPLOYED.items():
-        groups.setdefault(kind, {}).setdefault((), []).extend(rules)
+    for kind, more in _ONLY_DEPLOYED.items():
+        groups.setdefault(kind, {}).setdefault((), []).extend(more)
     size = Rule(
         path="sku.name", allowed=tuple(sizes), why="only these sizes are confidential, on processors that are accepted"
     )
@@ -229,8 +228,3 @@ def _allowed(template: Template, parameter: str) -> Iterator[str]:
                     yield from (text for text in found if text)
                     return
     raise DeployError(f"{template.name}: {parameter} has no @allowed")
-
-
-if __name__ == "__main__":
-    FILE.write_bytes(encoded(build(Path(__file__).parents[1])))
-    sys.stdout.write(f"{FILE.name} written\n")

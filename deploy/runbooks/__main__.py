@@ -39,7 +39,7 @@ def _parser(book: Runbook) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f"{book.title}. {book.when}",
         epilog=f"values of the site:\n{values}\n\noptional steps:\n{options or '  none'}\n\n"
-        f"example:\n  deploy/runbooks/{book.name} --site site.toml --dry-run\n  deploy/runbooks/{book.name} --site site.toml",
+        f"example:\n  deploy/runbooks/{book.name} --site site.toml --dry-run",
     )
     parser.add_argument("--dry-run", action="store_true", help="print each command with its reason; execute nothing")
     parser.add_argument("--site", type=Path, help="TOML file with the values; see deploy/runbooks/site.example.toml")

@@ -89,7 +89,10 @@ def test_a_check_is_repeated_and_measured(tmp_path: Path) -> None:
 def test_values_that_were_read_reach_later_steps_and_each_item() -> None:
     said, _ = run(
         step('print(\'[{"id": "a"}, {"id": "b"}]\')', sets="ids", path="*.id"),
-        step("print('{\"item\": \"' + __import__('sys').argv[1] + '\"}')", id="two", each="ids"),
+        dataclasses.replace(
+            step("", id="two", each="ids"),
+            command=("python", "-c", "import sys; sys.exit(sys.argv[1] not in 'ab')", "{item}"),
+        ),
         step('print(\'{"x": "y"}\')', sets="one", path="x"),
     )
     assert "   ids: a, b" in said
