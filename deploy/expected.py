@@ -1,4 +1,4 @@
-"""`python -m deploy.expected`: write what a deployment must be into the worker's distribution, from the rules of deploy/."""
+"""`python -m deploy.expected`: write what a deployment must be into the worker's distribution."""
 
 from pathlib import Path
 
