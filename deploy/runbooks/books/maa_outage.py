@@ -6,7 +6,7 @@ from typing import Final
 from deploy.runbooks.common import CANARY_NEEDS, SCALE_SET_NEEDS, TEAM, canary, instances, restart_each
 from deploy.runbooks.steps import Check, Runbook, Step
 
-_SHOW: Final = ("cji", "provider", "policy", "show", "{authority}", "--cloud", "{cloud}")
+_CERTS: Final = ("python", "-m", "deploy.runbooks.answers", "{authority}/certs")
 
 BOOK: Final = Runbook(
     name="maa-outage",
@@ -18,11 +18,11 @@ BOOK: Final = Runbook(
             "lifetime_s is `attestation.key_lifetime_s`: a worker serves this long after its last "
             "evidence without the provider"
         ),
+        "submitters fetch the provider's signing keys too: while it does not answer at all, they can verify no worker",
         "no worker is restarted while the provider does not answer: it could not start again",
     ),
     needs={
         "authority": "address of the attestation provider",
-        "cloud": "azure-us or azure-usgov",
         "policy_in_force": "release policy of the key, as a file",
         "wait_s": "seconds to wait for the provider to answer again",
         **SCALE_SET_NEEDS,
@@ -45,8 +45,8 @@ BOOK: Final = Runbook(
             person="Look at Azure Service Health for Attestation in this region, and open a support request.",
             verify=(
                 Check(
-                    holds="the provider answers, with a policy in force",
-                    command=_SHOW,
+                    holds="the provider answers with its signing keys",
+                    command=_CERTS,
                     within="{wait_s}",
                     measures="outage since this step began",
                 ),

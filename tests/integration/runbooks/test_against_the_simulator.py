@@ -1,6 +1,7 @@
 """Runbooks end to end: the real program, `az` and `cji` of the simulation, a real worker. One pool for all of them."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -53,7 +54,6 @@ class Agency:
             "canary_spec": str(self.folder / "canary.toml"),
             "export": str(self.folder / "export.json"),
             "wait_s": "200",
-            "cloud": "simulation",
             "authority": self.simulation.maa_url,
             "policy_in_force": str(self.folder / "policy.json"),
             "target": self.pool.instances[0].files.target,
@@ -64,7 +64,8 @@ class Agency:
             "job_hours": "1",
             **values,
         }
-        tools = {"az": az, "cji": cji, "python": (sys.executable,)}
+        python = ("env", f"SSL_CERT_FILE={self.folder / 'roots.pem'}", sys.executable)
+        tools = {"az": az, "cji": cji, "python": python}
         persons = {"add-key": (*az, "operator", "add-key"), "renew": (*az, "operator", "renew")}
         return Site(known, tools=tools, persons=persons)
 
@@ -95,6 +96,7 @@ def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agency]:
     with ExitStack() as stack:
         simulation = stack.enter_context(Simulation(folder / "azure"))
         (simulation.state / "trust.json").write_bytes(msgspec.json.encode(simulation.trust))
+        (folder / "roots.pem").write_text(simulation.endpoints.tls_roots)
         cmk = simulation.create_cmk("cji-runbooks")
         pool = stack.enter_context(Pool(folder=folder, simulation=simulation, cmk=cmk, key_lifetime_s=LIFETIME, size=1))
         pool.scale(1)
@@ -104,9 +106,14 @@ def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agency]:
 
 
 def test_maa_outage_is_waited_for_while_the_worker_serves(agency: Agency) -> None:
-    agency.simulation.fault(Service.MAA, Kind.STATUS, status=503, path="/policies", times=2)
-    _, said = agency.run("maa-outage")
-    assert any("outage since this step began" in each for each in said)
+    def person(text: str) -> bool:
+        if text.startswith("Look at Azure Service Health"):  # the outage begins, and ends after two seconds
+            agency.simulation.fault(Service.MAA, Kind.STATUS, status=503, path="/certs")
+            threading.Timer(2, agency.simulation.clear_faults).start()
+        return True
+
+    execution, said = agency.run("maa-outage", person=person)
+    assert execution.measured["outage since this step began"] > 0, said
 
 
 def test_rollback_after_an_upgrade_that_was_only_begun(agency: Agency) -> None:
