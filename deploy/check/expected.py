@@ -1,4 +1,4 @@
-"""What a deployment must be, as data for `cji doctor --azure`; `python -m deploy.expected` writes it.
+"""The requirements on a deployment, as data for `cji doctor --azure`; `python -m deploy.expected` writes it.
 
 The worker's distribution has no deploy/, so the file `worker/deployment/expected.json` ships in it. A check compares it
 with what this module makes: rules of hardening, roles, regions, sizes and release policies have one home each, and the

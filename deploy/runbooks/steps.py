@@ -1,4 +1,4 @@
-"""What a runbook is: steps with a reason, a command, checks around it and a remedy. Runbooks are data.
+"""Runbooks: steps with a reason, a command, checks around it and a remedy. Runbooks are data.
 
 A command is a list of words, never a shell line. `{name}` in a word is a value of the site or of an earlier step,
 `{item}` the item of a step that runs once for each. The first word, `az`, `cji` or `python`, is replaced by the
@@ -34,7 +34,7 @@ class Check:
     in_a_row: int = 1
     """Number of times that it must hold, one after the other."""
     measures: str = ""
-    """What ends when it holds: the time of the last other answer is printed, in seconds after the command."""
+    """The thing that ends when it holds: the time of the last other answer is printed, in seconds after the command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Step:
     sets: str = ""
     """Name of a value that this step reads; such a step changes nothing, and runs in every run."""
     path: str = ""
-    """Where it is in the output, as in a check; a list becomes the items of a later step."""
+    """Its place in the output, as in a check; a list becomes the items of a later step."""
     each: str = ""
     """Name of a list: the step runs once for each `{item}`."""
     saves: str = ""

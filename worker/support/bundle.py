@@ -166,7 +166,7 @@ def closed_words() -> dict[str, frozenset[str]]:
 
 
 def trail_facts(trail: Path) -> TrailFacts:
-    """What a trail shows. Raises OSError."""
+    """The facts of a trail. Raises OSError."""
     hours: Counter[tuple[str, str]] = Counter()
     reasons: Counter[Reason] = Counter()
     lines, first, last, head, good = 0, None, None, None, True
@@ -194,7 +194,7 @@ def trail_facts(trail: Path) -> TrailFacts:
 
 
 def status_facts(data: bytes) -> StatusFacts:
-    """What `cji status --json` shows. Raises msgspec.MsgspecError for another document."""
+    """The facts of `cji status --json`. Raises msgspec.MsgspecError for another document."""
     status = msgspec.json.decode(data, type=Status)
     jobs, cells = status.jobs, status.cells
     return StatusFacts(

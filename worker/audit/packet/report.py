@@ -72,7 +72,7 @@ def _cover(material: Material, catalog: Catalog, rows: Sequence[Row]) -> Iterato
 
 
 def _deployment(material: Material) -> Iterator[Block]:
-    """What `cji doctor --azure` finds in the exports that were given."""
+    """The findings of `cji doctor --azure` in the exports that were given."""
     found = material.deployment
     if found is None:
         yield Text("Exports of the deployment: not given (--deployment). Whether it is as described is not known.")
