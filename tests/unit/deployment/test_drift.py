@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from click.testing import Result as ClickResult
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -205,7 +206,10 @@ def test_any_resources_give_results_or_a_refusal(items: list[Any]) -> None:
 
 def test_doctor_prints_drift_and_exits_with_1(tmp_path: Any) -> None:
     path = tmp_path / "export.json"
-    run = lambda *words: CliRunner().invoke(build(AZURE_US), ["doctor", "--azure", *words])  # noqa: E731
+
+    def run(*words: str) -> ClickResult:
+        return CliRunner().invoke(build(AZURE_US), ["doctor", "--azure", *words])
+
     path.write_bytes(as_file(good()))
     assert run("--export", str(path)).exit_code == 0
     path.write_bytes(changed(put(VAULT, "properties.enablePurgeProtection", False)))

@@ -82,8 +82,8 @@ def _deployment(material: Material) -> Iterator[Block]:
         rows = [(each.requirement, each.resource, each.state, each.found) for each in found.deviations]
         yield Table(("requirement", "resource", "state", "found"), rows, "open")
     again = " ".join(f"--export given/deployment/{each.name}" for each in found.files)
-    rows = [(each.name, Code(each.sha256), Code(f"cji doctor --azure {again}")) for each in found.files]
-    yield Table(("export", "SHA-256", "re-check"), rows, "pieces")
+    files = [(each.name, Code(each.sha256), Code(f"cji doctor --azure {again}")) for each in found.files]
+    yield Table(("export", "SHA-256", "re-check"), files, "pieces")
 
 
 def _open(rows: Sequence[Row]) -> Iterator[Block]:
