@@ -102,7 +102,7 @@ UPGRADE: Final = Runbook(
     ),
     verification="The rolling upgrade completed, and the canary job's receipt names the new code digest.",
     undo="`rollback`",
-    simulated="all steps, with a real worker and another release of its code",
+    simulated="no; its last two steps are those of `rollback`, which runs with a real worker and another release",
 )
 
 ROLLBACK: Final = Runbook(

@@ -108,5 +108,5 @@ BOOK: Final = Runbook(
     "is made.",
     undo="After the case: delete the lock with `az lock delete`, release the legal hold, enable the key "
     "or deploy again.",
-    simulated="the steps that need no resource manager: trail, export of lines, support bundle",
+    simulated="no; the support bundle has tests of its own",
 )

@@ -93,5 +93,5 @@ BOOK: Final = Runbook(
     ),
     verification="`cji advisories show` lists nothing open without an acceptance, and the canary job is answered.",
     undo="Publish the previous bundle. An acceptance ends by itself on its last day.",
-    simulated="the host gets new firmware: restart of a real worker, which attests with the new TCB",
+    simulated="no",
 )
