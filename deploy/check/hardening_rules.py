@@ -180,6 +180,14 @@ _KEYS: Final = (
     _rule(
         _KEY,
         "properties.attributes.exportable",
+        True,
+        "Azure's orchestrator gets the key of the OS disks by release",
+        files=("diskKeys.bicep",),
+        symbols=("osKey",),
+    ),
+    _rule(
+        _KEY,
+        "properties.attributes.exportable",
         False,
         "the key of the data disks never leaves",
         files=("diskKeys.bicep",),

@@ -45,8 +45,10 @@ __all__ = [
 HARDWARE: Final[tuple[Hardware, ...]] = ("snp", "tdx")
 FILES: Final[Mapping[str, str]] = {"snp": "release-policy.json", "tdx": "release-policy-tdx.json"}
 """File of the master key's policy for each kind of hardware."""
+DISKS: Final = "disk-release-policy.json"
+"""File of the policy of the OS disks' key."""
 PLATFORM_PLACEHOLDER: Final = b"__PLATFORM_TYPE__"
-_PLATFORM: Final[Mapping[str, bytes]] = {"snp": b"sevsnpvm", "tdx": b"tdxvm"}
+PLATFORM: Final[Mapping[str, bytes]] = {"snp": b"sevsnpvm", "tdx": b"tdxvm"}
 EMBEDDED: Final[Mapping[str, tuple[str, str]]] = {
     "key.bicep": ("key", "attestationAuthority"),
     "hsmKey.bicep": ("key", "attestationAuthority"),
@@ -141,13 +143,13 @@ def embedded(folder: Path, templates: Mapping[str, Template], name: str, kind: H
 
 
 def _file(name: str, kind: str) -> str:
-    return "disk-release-policy.json" if name == "diskKeys.bicep" else FILES[kind]
+    return DISKS if name == "diskKeys.bicep" else FILES[kind]
 
 
 def reviewed(folder: Path, name: str, kind: str, authority: str) -> bytes:
     """The policy of a key as its reviewer reads it, with authority and hardware put in."""
     source = (folder.parent / "policy" / _file(name, kind)).read_bytes()
-    return source.replace(PLATFORM_PLACEHOLDER, _PLATFORM[kind]).replace(
+    return source.replace(PLATFORM_PLACEHOLDER, PLATFORM[kind]).replace(
         AUTHORITY_PLACEHOLDER.encode(), authority.encode()
     )
 

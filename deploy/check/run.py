@@ -13,12 +13,14 @@ from deploy.check.azd import azd_problems
 from deploy.check.aztypes import Catalogue
 from deploy.check.bicep import Template, parse
 from deploy.check.deployment import ENTRY, EXAMPLES, deployment_outcomes
+from deploy.check.expected import expected_problems
 from deploy.check.hardening import hardening_problems
 from deploy.check.identity import check_identity
 from deploy.check.initiative import initiative_outcomes
 from deploy.check.modules import parameter_file_problems, wiring_problems
 from deploy.check.outcome import DeployError, Outcome, judged, not_run
 from deploy.check.release_policy import (
+    DISKS,
     FILES,
     HARDWARE,
     disk_problems,
@@ -27,6 +29,7 @@ from deploy.check.release_policy import (
     parse_policy,
     weaknesses,
 )
+from deploy.check.runbooks import runbook_outcomes
 from deploy.check.scanner import check_with_checkov
 from deploy.check.sentinel import check_sentinel
 from deploy.check.units import check_sysusers, check_unit
@@ -71,6 +74,8 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
     yield from check_sentinel(root)
     yield from check_identity(root)
     yield judged("azd: azure.yaml", "azure.yaml", azd_problems(root))
+    yield judged("deployment: requirements", "expected.json", expected_problems(root))
+    yield from runbook_outcomes(root / "runbooks")
     units = sorted(each for kind in ("*.service", "*.path") for each in (root / "systemd").glob(kind))
     if not units:
         yield judged("unit: needed lines", "systemd", ["no units"])
@@ -100,7 +105,7 @@ def _types(templates: dict[str, Template], catalogue: Catalogue | None) -> Itera
 def _policies(root: Path, templates: dict[str, Template]) -> Iterator[Outcome]:
     for kind in HARDWARE:
         yield from _policy(root / "policy" / FILES[kind], kind)
-    disks = root / "policy" / "disk-release-policy.json"
+    disks = root / "policy" / DISKS
     yield judged("policy: disks", disks.name, disk_problems(disks.read_bytes()) if disks.is_file() else ["is missing"])
     yield judged("policy: embedding", "bicep", embedding_problems(root / "bicep", templates))
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from attestation import AZURE_US
 from attestation.provider_policy import build as build_maa_policy
 from attestation.release.policy import build as build_release_policy
+from tests.support.deployed import as_file, good
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.audit import (
     GENESIS,
@@ -390,6 +391,7 @@ def given(scene: Scene, lines: Sequence[bytes], receipts: Sequence[str]) -> Give
         "checkpoints": {"note": scene.files.get("note", note)},
         "machines": {"evidence.json": json.dumps(scene.machine).encode()},
         "reviewer_keys": {"reviewer.jwk": public_jwk(REVIEWER.public_key()).encode()},
+        "deployment": {"export.json": as_file(good())},
     }
     if scene.stray is not None:
         files["receipts"]["stray.jws"] = receipt(99, 99, "ee" * 48, digest(POLICIES[0]), scene.stray).encode()

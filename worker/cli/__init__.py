@@ -43,12 +43,14 @@ An operator's first start:
   cji policy check policy.toml             # who may do what, and until when?
   cji bundle make config/ --serial 1 -o pool.bundle    # how a worker of the image gets its configuration
   cji doctor --config worker.toml
+  cji doctor --azure --export export.json  # does a deployment match deploy/?
   cji serve --config worker.toml
   cji fleet run --config worker.toml       # jobs by reference, beside `serve`
   cji status --config worker.toml
   cji console --config console.toml        # a page and metrics, on this machine only
   cji probe                                # readiness, for Azure's load balancer
   cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
+  cji support bundle --trail audit.log --out support.json    # facts for whoever helps, without records and names
 
 \b
 An auditor's copy of a trail:
@@ -85,6 +87,7 @@ _VERBS = {
     "bundle": "bundle",
     "door": "door",
     "doctor": "doctor",
+    "support": "support",
 }
 
 

@@ -20,20 +20,39 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "not run": "blu
 
 @click.command()
 @click.option("--config", type=FILE, help="Check this worker configuration and all that it names, too.")
+@click.option("--azure", is_flag=True, help="Compare a deployment with deploy/ instead; needs --export.")
+@click.option("--export", "exports", type=FILE, multiple=True, help="Exported resources, JSON; may be given again.")
+@click.option("--report-only", is_flag=True, help="With --azure: exit with 0 in spite of findings.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
 @click.pass_context
-def doctor(context: click.Context, config: Path | None, *, as_json: bool) -> None:
+def doctor(
+    context: click.Context,
+    config: Path | None,
+    exports: tuple[Path, ...],
+    *,
+    azure: bool,
+    report_only: bool,
+    as_json: bool,
+) -> None:
     """Check whether this machine is fit to run a worker.
 
     Each check does what the worker will do: it creates secret memory, allocates in it, loads a system-call filter,
     reads the vTPM, encrypts. The exit status is 1 if a check failed. A warning needs a decision by the operator. A
     check that could not run counts as failed if a configuration was given.
 
+    With --azure it checks a deployment instead, on any machine and without a network: what was exported from the
+    resource manager is compared with what deploy/ describes. What an export does not cover counts as failed too.
+
     \b
     Examples:
       cji doctor
       cji doctor --config /etc/cji/worker.toml --json
+      cji doctor --azure --export export.json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    if azure:
+        _deployment(context, exports, as_json=as_json, report_only=report_only)
+    if exports or report_only:
+        raise click.UsageError("--export and --report-only are for --azure")
     findings = machine_checks(production=any(map(is_production, context.find_root().obj.values())))
     if config is None:
         findings += host_checks(None, None)
@@ -44,12 +63,26 @@ def doctor(context: click.Context, config: Path | None, *, as_json: bool) -> Non
         )
     else:
         findings += _of_config(context, config)
+    _show(findings, as_json=as_json)
+    bad = {"failed", "not run"} if config is not None else {"failed"}
+    context.exit(1 if any(finding.state in bad for finding in findings) else 0)
+
+
+def _deployment(context: click.Context, exports: tuple[Path, ...], *, as_json: bool, report_only: bool) -> None:
+    """Print the findings about a deployment, and end the command."""
+    from worker.cli.doctor_azure import deployment_findings  # noqa: PLC0415 - a machine's check does without
+
+    findings = deployment_findings(exports)
+    _show(findings, as_json=as_json)
+    bad = any(finding.state != "ok" for finding in findings)
+    context.exit(1 if bad and not report_only else 0)
+
+
+def _show(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         _print(findings)
-    bad = {"failed", "not run"} if config is not None else {"failed"}
-    context.exit(1 if any(finding.state in bad for finding in findings) else 0)
 
 
 def _of_config(context: click.Context, path: Path) -> list[Finding]:

@@ -341,7 +341,7 @@ def test_answers_of_the_vault_by_code(simulation: Simulation, attester: Attester
     simulation.clear_faults()
     absent = spec(cmk, kek_id=f"{cmk.kek_id[:-32]}{'0' * 32}")
     assert told(refused(attester, attestation, absent)) == (Fault.RELEASE_DENIED, "vault-404")
-    made = simulation._vault("POST", "/keys/att-plain/create", {"kty": "RSA-HSM"})
+    made = simulation.vault("POST", "/keys/att-plain/create", {"kty": "RSA-HSM"})
     plain = spec(cmk, kek_id=made["key"]["kid"])
     assert told(refused(attester, attestation, plain)) == (Fault.RELEASE_DENIED, "vault-400")
 

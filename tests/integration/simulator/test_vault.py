@@ -93,14 +93,14 @@ def test_create_follows_the_exportable_rules(simulation: Simulation) -> None:
         ({"attributes": {"exportable": True}, "release_policy": {"data": b64url(b"{}")}}, "AKV.SKR.1002"),
     ):
         with pytest.raises(SimulationError, match=code):
-            simulation._vault("POST", "/keys/odd/create", {"kty": "RSA-HSM", **body})
+            simulation.vault("POST", "/keys/odd/create", {"kty": "RSA-HSM", **body})
 
 
 def test_policy_changes_are_on_the_versionless_key_only(simulation: Simulation) -> None:
     made = simulation.create_cmk("changing")
     body = {"release_policy": {"data": b64url(json.dumps(simulation.release_policy()).encode())}}
     with pytest.raises(SimulationError, match=r"AKV\.SKR\.1016"):
-        simulation._vault("PATCH", made.kek_id.removeprefix(simulation.vault_url), body)
+        simulation.vault("PATCH", made.kek_id.removeprefix(simulation.vault_url), body)
     changed = {**simulation.release_policy(), "version": "1.0"}
     assert simulation.set_policy("changing", changed).policy_sha256 != made.policy_sha256
 

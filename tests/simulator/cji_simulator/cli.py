@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from attestation import Trust
+from cji_simulator.azcli import AzError, run_az
 from cji_simulator.cluster import ClusterError
 from cji_simulator.cluster_demo import run_cluster
 from cji_simulator.demo import run_demo
+from cji_simulator.drill import DrillError, Row, run_drill
 from cji_simulator.fault_cli import fault, opened, state_option
 from cji_simulator.faults import CATALOGUE
 from cji_simulator.hcl import Tee
@@ -203,6 +205,65 @@ def cluster(folder: Path, nodes: int, cells: int, cell_mib: int, rows: int, shar
     try:
         run_cluster(folder, nodes=nodes, cells=cells, cell_mib=cell_mib, rows=rows, shards=shards, runs=runs)
     except (SimulationError, WorkerDied, ClusterError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".demo/drill"),
+    show_default=True,
+    help="Folder for everything that it creates; what is there from before is removed.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=20, show_default=True, help="Number of workers.")
+@click.option("--at-once", type=click.IntRange(1, 16), default=2, show_default=True, help="Starts at the same time.")
+@click.option(
+    "--key-lifetime",
+    "lifetime",
+    type=click.IntRange(10, 3600),
+    default=300,
+    show_default=True,
+    help="Seconds, of a key.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the times as JSON at the end.")
+def drill(folder: Path, workers: int, at_once: int, lifetime: int, *, as_json: bool) -> None:
+    """Start a fleet, upgrade it, rotate its key, revoke the key; print the time of each.
+
+    A worker takes about 400 MiB. Its key must live longer than a renewal of all workers takes on this machine.
+
+    \b
+    Example:
+      cji-simulator drill --workers 20
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+    def show_row(row: Row) -> None:
+        if not as_json:
+            click.echo(f"{row.step:10} {row.seconds:9.2f} s  {row.what}")
+
+    try:
+        rows = run_drill(folder, workers=workers, at_once=at_once, key_lifetime_s=lifetime, show=show_row)
+    except (SimulationError, WorkerDied, DrillError, ClientError) as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@state_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def az(state: Path, arguments: tuple[str, ...]) -> None:
+    """The commands of the Azure CLI that runbooks use, on the simulated vault and a pool of workers.
+
+    \b
+    Example:
+      cji-simulator az keyvault key show --name cji-kek --output json
+    """
+    try:
+        click.echo(run_az(state, arguments))
+    except (AzError, SimulationError) as error:
         raise click.ClickException(str(error)) from error
 
 

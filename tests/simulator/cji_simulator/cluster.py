@@ -7,14 +7,13 @@ certificates are made by `cji-cluster certificates`, and its only way to a worke
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +21,8 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from cji_simulator.azurite import Azurite, StorageCredential, azurite
-from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.launch import Deployment, free_port, worker_config
+from cji_simulator.members import another_member
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker
@@ -89,7 +89,7 @@ def cluster(folder: Path, *, nodes: int, cells: int, cell_mib: int) -> Iterator[
             running[f"fleet-{number}"] = _process(stack, command, files.folder / "fleet.log")
         pki = folder / "engine"
         _certificates(pki, nodes)
-        port = _free_port()
+        port = free_port()
         command = [str(_ENGINE), "scheduler", "--port", str(port), *_options(pki, "scheduler-main")]
         log = folder / "scheduler.log"
         running["scheduler"] = _process(stack, command, log)
@@ -135,26 +135,10 @@ def _member(
         files = worker_config(
             home, simulation=vm, keys=[cmk], cells=cells, cell_mib=cell_mib, reference_mib=0, port=None
         )
-        text = files.config.read_text()
     else:
-        ignored = shutil.ignore_patterns("state", "fleet", "*.log", "*.door", "*.sock")
-        shutil.copytree(first.folder, home, ignore=ignored)
-        (home / "state").mkdir(mode=0o700)
-        port = _free_port()
-        files = replace(
-            first,
-            folder=home,
-            config=home / "worker.toml",
-            policy=home / "policy.toml",
-            audit=home / "state" / "audit.jsonl",
-            target=f"127.0.0.1:{port}",
-        )
-        text = files.config.read_text().partition("\n[fleet]")[0]
-        text = re.sub(r"(?m)^port = \d+", f"port = {port}", text)
-        text = re.sub(r'(?m)^socket = ".*"', f'socket = "{sockets}/door/front.sock"', text)
+        files = another_member(first, home, front=sockets / "door" / "front.sock")
+    text = files.config.read_text().partition("\n[fleet]")[0]
     (home / "fleet").mkdir()
-    number = home.name.rpartition("-")[2]
-    text = re.sub(r'id = "worker-\d+"', f'id = "worker-{number}"', text)
     files.config.write_text(f"{text}\n{_sections(storage, sockets / 'fleet' / 'front.sock', home)}")
     return files
 
@@ -227,8 +211,3 @@ def _fill(storage: Azurite) -> None:
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -40,7 +40,17 @@ from worker.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
 from worker.pairs import DecryptionPair, SigningPair, VerifyingPair
 from worker.suites import Suite
 
-__all__ = ["AUDIENCE", "CLOUD", "ENTRA_AUDIENCE", "Agency", "Deployment", "worker_config"]
+__all__ = [
+    "AUDIENCE",
+    "CLOUD",
+    "ENTRA_AUDIENCE",
+    "Agency",
+    "Deployment",
+    "free_port",
+    "key_table",
+    "renew_certificate",
+    "worker_config",
+]
 
 AUDIENCE: Final = "cji-pool-simulation"
 ENTRA_AUDIENCE: Final = "33333333-3333-4333-8333-333333333333"
@@ -50,6 +60,7 @@ _SOCKET: Final = "control.sock"
 _AGREED: Final = timedelta(days=365)
 """Before and after today: the time of the agreements."""
 _STATUS: Final = "status.sock"
+_SERVER_CA: Final = Path("operator") / "server-ca"
 _PATH_BYTES: Final = 107
 """Of a Unix socket (unix(7))."""
 _NV_OWNER: Final = 0x01800000
@@ -112,7 +123,8 @@ def _inline(rule: EntraRule) -> str:
     return f"{{ tenant = {_text(rule.tenant)}, client = {_text(rule.client)}, roles = {_texts(rule.roles)} }}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that is free now."""
     with socket.create_server((HOST, 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -136,6 +148,17 @@ def _policy(agency: Agency, signing: VerifyingPair, recipients: Sequence[str]) -
         for code in agency.purposes:
             parts.append(f"[[submitters.agencies.purposes]]\ncode = {_text(code)}\n{rule}")
     return "\n".join(parts)
+
+
+def key_table(key: Cmk, seed: str = "", thumbprint: str = "") -> str:
+    """A `[[keys]]` table of worker.toml; with the wrapped seed of its ML-KEM half and the half's thumbprint, if any."""
+    values = {
+        "kek_id": key.kek_id,
+        "public_thumbprint": key.public_thumbprint,
+        "policy_sha256": key.policy_sha256,
+    }
+    half = {"ml_kem_seed": seed, "ml_kem_thumbprint": thumbprint} if seed else {}
+    return _table("[keys]", **values, **half)
 
 
 def _config(
@@ -187,21 +210,7 @@ def _config(
         parts.append(_table("entra", audience=ENTRA_AUDIENCE))
     if reference_mib:
         parts.append(_table("references", max_references=1, memory_mib=reference_mib))
-    parts += [
-        _table(
-            "[keys]",
-            kek_id=key.kek_id,
-            public_thumbprint=key.public_thumbprint,
-            policy_sha256=key.policy_sha256,
-            ml_kem_seed=seeds[key.kek_id][0],
-            ml_kem_thumbprint=seeds[key.kek_id][1],
-        )
-        if key.kek_id in seeds
-        else _table(
-            "[keys]", kek_id=key.kek_id, public_thumbprint=key.public_thumbprint, policy_sha256=key.policy_sha256
-        )
-        for key in keys
-    ]
+    parts += [key_table(key, *seeds.get(key.kek_id, ())) for key in keys]
     return "\n".join(parts)
 
 
@@ -267,6 +276,16 @@ def _chain(folder: Path, stem: str, credential: Credential) -> None:
     write_private(folder / f"{stem}.key", private_pem(credential.key))
 
 
+def _server(folder: Path, ca: Credential) -> None:
+    """A new key of the door, and its certificate."""
+    _chain(folder, "server", leaf("worker-1", ec.generate_private_key(ec.SECP256R1()), ca, hosts=["localhost", HOST]))
+
+
+def renew_certificate(files: Deployment) -> None:
+    """Give the door a new key and certificate of the same authority; it reads them when it starts or reloads."""
+    _server(files.folder, Credential.load(files.folder / _SERVER_CA))
+
+
 def worker_config(
     folder: Path,
     *,
@@ -286,15 +305,17 @@ def worker_config(
     There is a control socket, unless the folder's path is too long for one.
     `key_lifetime_s` and `pcr_check_s` are those of the worker's configuration: short for tests of what time does.
     """
-    agency, port = agency or Agency(), port or _free_port()
+    agency, port = agency or Agency(), port or free_port()
     client = folder / "client"
     client.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     (folder / "state").mkdir(mode=0o700, exist_ok=True)
     server_ca = authority("Simulated Worker CA", ec.generate_private_key(ec.SECP256R1()))
+    (folder / "operator").mkdir(mode=0o700, exist_ok=True)
+    server_ca.save(folder / _SERVER_CA)
     client_ca = authority("Simulated Agency CA", ec.generate_private_key(ec.SECP256R1()))
-    server_key, client_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    _chain(folder, "server", leaf("worker-1", server_key, server_ca, hosts=["localhost", HOST]))
+    client_key = ec.generate_private_key(ec.SECP256R1())
+    _server(folder, server_ca)
     _chain(client, "client", leaf(agency.name, client_key, client_ca, uris=[agency.san]))
     (folder / "client-roots.pem").write_bytes(pem(client_ca.certificate))
     (folder / "ak-issuers.pem").write_bytes(simulation.ak_issuers)

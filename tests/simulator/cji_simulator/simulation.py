@@ -246,28 +246,28 @@ class Simulation:
                 "immutable": immutable,
             },
         }
-        return _cmk(self._vault("POST", f"/keys/{name}/create", body, hsm=hsm))
+        return _cmk(self.vault("POST", f"/keys/{name}/create", body, hsm=hsm))
 
     def rotate_cmk(self, name: str = "cji-kek") -> Cmk:
         """Add a version to a key; older ones stay."""
-        return _cmk(self._vault("POST", f"/keys/{name}/rotate", {}))
+        return _cmk(self.vault("POST", f"/keys/{name}/rotate", {}))
 
     def enable_cmk(self, cmk: Cmk, *, enabled: bool) -> None:
         """Enable or disable one version."""
-        self._vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": {"enabled": enabled}})
+        self.vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": {"enabled": enabled}})
 
     def date_cmk(self, cmk: Cmk, **times: int) -> None:
         """Set `nbf` or `exp` of one version, seconds since 1970."""
-        self._vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": times})
+        self.vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": times})
 
     def cmk(self, name: str = "cji-kek", version: str = "") -> Cmk:
         """Return a key's version from the vault, by default the newest."""
-        return _cmk(self._vault("GET", f"/keys/{name}/{version}"))
+        return _cmk(self.vault("GET", f"/keys/{name}/{version}"))
 
     def set_policy(self, name: str, policy: Mapping[str, Any]) -> Cmk:
         """Replace a key's release policy."""
         given = {"data": b64url(json.dumps(policy).encode())}
-        return _cmk(self._vault("PATCH", f"/keys/{name}/", {"release_policy": given}))
+        return _cmk(self.vault("PATCH", f"/keys/{name}/", {"release_policy": given}))
 
     def fault(
         self,
@@ -344,7 +344,8 @@ class Simulation:
         request = urllib.request.Request(self.endpoints.control_url + path, data=body, method=method)
         return _answer(request, None)
 
-    def _vault(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, hsm: bool = False) -> Any:
+    def vault(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, hsm: bool = False) -> Any:
+        """The answer of the vault, or of the Managed HSM, to the keys' owner. Raises SimulationError."""
         base = self.endpoints.hsm_url if hsm else self.vault_url
         audience = endpoint(base, self.trust.vault_hosts, resource=self.trust.vault_resource, check="vault").resource
         token = self.operator_token(audience)

@@ -13,10 +13,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 import msgspec
@@ -35,7 +35,8 @@ from worker.supervisor import Supervisor
 
 __all__ = ["Worker", "WorkerDied", "main", "memory_kind", "working_tree"]
 
-PROGRAM: Final = ("-m", "cji_simulator.worker")
+PROGRAM: Final = ("-P", "-m", "cji_simulator.worker")
+"""Without the current folder on sys.path: `environment` may name other code with PYTHONPATH."""
 _START_S: Final = 180.0
 """A vault that throttles is waited for."""
 _STOP_S: Final = 30.0
@@ -59,7 +60,8 @@ class Worker:
     """A running worker; a context manager that drains it at the end. `log` is the file of its structured log.
 
     `program` is the module that `python` runs with the configuration file, and arguments before it. `host` is a folder
-    in which it finds /proc and /sys instead of the machine's own; `under` is a command that executes the one after it.
+    in which it finds /proc and /sys instead of the machine's own; `under` is a command that executes the one after it;
+    `environment` has more variables for it; it must serve within `seconds`.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class Worker:
         program: Sequence[str] = PROGRAM,
         host: Path | None = None,
         under: Sequence[str] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
+        seconds: float = _START_S,
     ) -> None:
         self.log = log
         self.config = load(config)
@@ -86,12 +90,13 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._sink,
+            env={**os.environ, **environment},
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(msgspec.json.encode(trust))
         self.process.stdin.close()
-        served, *_ = select.select([self.process.stdout], [], [], _START_S)
+        served, *_ = select.select([self.process.stdout], [], [], seconds)
         line = self.process.stdout.readline() if served else b""
         if not line:
             self.process.kill()

@@ -51,7 +51,7 @@ def _nothing(task: Task) -> None:
     """Do nothing."""
 
 
-def test_a_plan_with_another_number_of_tasks_on_one_side_is_refused() -> None:
+def test_a_plan_with_unequal_numbers_of_tasks_is_refused() -> None:
     edge = Edge(name="own", schema=pa.schema([("value", pa.int64())]), aligned=True)
     stages = (
         Stage(name="plan", width=Width.ONE, run=_nothing, plans=True),

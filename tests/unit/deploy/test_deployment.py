@@ -17,7 +17,6 @@ from deploy.check.outcome import Status
 from deploy.check.resolve import Surroundings, module_outputs, resolve
 from deploy.check.snapshot import main as write_snapshots
 from tests.support.paths import ROOT
-from worker.audit.sinks.asim import COLUMNS
 from worker.cli.probe import probe
 
 DEPLOY = ROOT / "deploy"
@@ -31,7 +30,7 @@ def templates(folder: Path) -> dict[str, Template]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for name in ("bicep", "policy"):
+    for name in ("bicep", "policy", "sentinel/schema"):
         shutil.copytree(DEPLOY / name, tmp_path / name)
     return tmp_path / "bicep"
 
@@ -157,19 +156,18 @@ def test_policies_and_addresses_fit_the_size_and_the_cloud(example: Example, kin
     assert ("usgovcloudapi" in zones) == government
 
 
-def test_the_table_takes_every_row_that_the_sink_sends() -> None:
+def test_the_table_is_that_of_the_events() -> None:
     (rule,) = by_type(EXAMPLES[0], "Microsoft.Insights/dataCollectionRules")
     (table,) = by_type(EXAMPLES[0], "Microsoft.OperationalInsights/workspaces/tables")
-    properties = rule["properties"]
-    assert isinstance(properties, dict)
-    stream = properties["streamDeclarations"]["Custom-CjiAudit"]["columns"]
-    assert stream == [{"name": each.name, "type": each.type} for each in COLUMNS]
+    audit = json.loads((DEPLOY / "sentinel" / "schema" / "cji-audit.json").read_bytes())  # derived, and checked to be
+    assert isinstance(rule["properties"], dict)
+    assert rule["properties"]["streamDeclarations"]["Custom-CjiAudit"]["columns"] == audit["stream"]["columns"]
+    assert rule["properties"]["dataFlows"][0]["transformKql"] == audit["transformKql"]
     assert isinstance(table["properties"], dict)
-    columns = table["properties"]["schema"]["columns"]
-    assert [(each["name"], each["type"].lower()) for each in columns] == [(each.name, each.type) for each in COLUMNS]
+    assert table["properties"]["schema"]["columns"] == audit["table"]["columns"]
     example = (DEPLOY / "audit.example.toml").read_text()
     assert 'stream = "Custom-CjiAudit"' in example
-    assert 'mapping = "asim"' in example
+    assert 'mapping = "native"' in example
 
 
 def test_template_units_and_command_agree_on_the_probe() -> None:

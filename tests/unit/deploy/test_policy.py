@@ -233,7 +233,7 @@ def test_a_key_that_is_gone_is_seen() -> None:
 
 @pytest.mark.parametrize("kind", HARDWARE)
 @pytest.mark.parametrize("file", ["key.bicep", "hsmKey.bicep"])
-def test_template_simulated_vault_and_worker_have_the_same_policy(file: str, kind: Hardware) -> None:
+def test_template_vault_and_worker_have_the_same_policy(file: str, kind: Hardware) -> None:
     data = embedded(BICEP, templates(), file, kind, OWN)
     deployed = base64.urlsafe_b64decode(data + "=" * (-len(data) % 4))
     assert deployed == build(OWN, hardware=(kind,))  # what `cji policy build` writes

@@ -154,7 +154,7 @@ def test_resources_have_their_ids_names_and_places() -> None:
     assert len(resolve("t.bicep", template, {"on": False}, AROUND)) == 2
 
 
-def test_modules_take_parameters_and_give_outputs_also_when_not_deployed() -> None:
+def test_modules_have_outputs_also_when_not_deployed() -> None:
     inner = parse("i.bicep", b"param n string = 'd'\nresource r 'A/b@1' = {\n  name: n\n}\noutput o string = r.name\n")
     outer = parse(
         "t.bicep",

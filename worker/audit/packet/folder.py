@@ -29,7 +29,7 @@ from worker.audit.packet.controls import controls
 from worker.audit.packet.errors import PacketError
 from worker.audit.packet.given import FOLDERS, KINDS, Files, Given, Kind
 from worker.audit.packet.html import html
-from worker.audit.packet.material import Material
+from worker.audit.packet.material import Deployment, Material
 from worker.audit.packet.oscal import oscal
 from worker.audit.packet.report import report
 from worker.audit.packet.rows import rows
@@ -131,7 +131,9 @@ def given_of(files: Mapping[str, bytes], material: Material) -> Given:
 
 def _renamed(of: Mapping[str, bytes], material: Material, kind: Kind) -> Files:
     facts = getattr(material, kind, None) or ()
-    names = {safe(each.file.name): each.file.name for each in (facts if isinstance(facts, tuple) else (facts,))}
+    held = facts.files if isinstance(facts, Deployment) else ()
+    held = held or tuple(each.file for each in (facts if isinstance(facts, tuple) else (facts,)))
+    names = {safe(file.name): file.name for file in held}
     return {names.get(name, name): data for name, data in of.items()}
 
 

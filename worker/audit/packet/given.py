@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from worker.audit.packet.controls import controls
 from worker.audit.packet.errors import PacketError
-from worker.audit.packet.inputs import Lint, read_key, read_policy, read_sbom, read_tests
+from worker.audit.packet.inputs import Lint, read_deployment, read_key, read_policy, read_sbom, read_tests
 from worker.audit.packet.material import Machine
 from worker.audit.packet.signed import Keys, read_checkpoint, read_receipts, read_review
 from worker.jose import VerifyingKey, key_id, parse_verifying
@@ -32,6 +32,7 @@ Kind = Literal[
     "machines",
     "receipt_keys",
     "reviewer_keys",
+    "deployment",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 Files: TypeAlias = Mapping[str, bytes]
@@ -84,6 +85,8 @@ class Given:
             found["sbom"] = read_sbom(name, data)
         for name, data in self.of("tests").items():
             found["tests"] = read_tests(name, data, named)
+        if self.of("deployment"):
+            found["deployment"] = read_deployment(self.of("deployment"))
         if "receipts" in self.files:
             read = (read_receipts(n, d, receipt_keys) for n, d in self.of("receipts").items())
             found["receipts"] = tuple(each for of_file in read for each in of_file)

@@ -13,8 +13,9 @@ import msgspec
 from msgspec import Meta
 
 from worker.audit.packet.errors import PacketError
-from worker.audit.packet.material import Configuration, File, Key, Linted, Sbom, Tests
+from worker.audit.packet.material import Configuration, Deployment, Deviation, File, Key, Linted, Sbom, Tests
 from worker.config import Config
+from worker.deployment import ExportError, compare, read_export
 from worker.jose import b64url_decode
 
 MAX_BYTES: Final = 64 << 20
@@ -112,6 +113,23 @@ def read_key(name: str, data: bytes, lint: Lint) -> Key:
 def read_policy(name: str, data: bytes, lint: Lint, policy_hash: Callable[[bytes], str]) -> Linted:
     """The policy of an attestation provider."""
     return Linted(file=File.of(name, data), name=policy_hash(data), text=_shown(data), findings=tuple(lint(data)))
+
+
+def read_deployment(files: Mapping[str, bytes]) -> Deployment:
+    """Exports of a deployment, by name, compared with this version's requirements."""
+    try:
+        results = compare(read_export(list(files.items())))
+    except ExportError as error:
+        raise PacketError(str(error), error.remedy) from error
+    return Deployment(
+        files=tuple(File.of(name, data) for name, data in files.items()),
+        holds=sum(each.state == "ok" for each in results),
+        deviations=tuple(
+            Deviation(requirement=each.id, resource=each.resource, state=each.state, found=each.found)
+            for each in results
+            if each.state != "ok"
+        ),
+    )
 
 
 class _Component(msgspec.Struct, frozen=True):

@@ -177,6 +177,23 @@ class Tests(Fact, frozen=True, kw_only=True):
     outcomes: dict[str, Literal["passed", "failed", "skipped"]]
 
 
+class Deviation(Fact, frozen=True, kw_only=True):
+    """A requirement that a resource does not meet, or of which the export shows nothing."""
+
+    requirement: str
+    resource: str
+    state: Literal["failed", "not run"]
+    found: str
+
+
+class Deployment(Fact, frozen=True, kw_only=True):
+    """The deployment as it was exported, compared with what deploy/ describes."""
+
+    files: tuple[File, ...]
+    holds: int
+    deviations: tuple[Deviation, ...]
+
+
 class HeldReceipt(Fact, frozen=True, kw_only=True):
     """A receipt that a submitter kept. `line` is where the trail has it, 0 for nowhere."""
 
@@ -256,3 +273,4 @@ class Material(Fact, frozen=True, kw_only=True):
     reviews: tuple[Review, ...] | None = None
     checkpoints: tuple[Checkpoint, ...] | None = None
     machines: tuple[Machine, ...] = ()
+    deployment: Deployment | None = None

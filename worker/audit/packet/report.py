@@ -43,6 +43,7 @@ def report(material: Material, catalog: Catalog, rows: Sequence[Row]) -> Documen
         sections=(
             Section("not-met", "Not met, and gaps", tuple(_open(rows))),
             Section("ssp", "Customer-managed keys and confidential computing (SSP)", ssp(material)),
+            Section("deployment", "Deployment in Azure", tuple(_deployment(material))),
             *(_family(name, list(of)) for name, of in groupby(rows, key=lambda row: row.family)),
             Section("evidence", "Checks and their evidence", tuple(_evidence(rows))),
             Section("verify", "How to verify this packet", tuple(_verify(material, period.first.isoformat()))),
@@ -68,6 +69,21 @@ def _cover(material: Material, catalog: Catalog, rows: Sequence[Row]) -> Iterato
         [(_BADGES[status], str(counts[status]), _MEANING[status]) for status in STATUSES],
         "counts",
     )
+
+
+def _deployment(material: Material) -> Iterator[Block]:
+    """The findings of `cji doctor --azure` in the exports that were given."""
+    found = material.deployment
+    if found is None:
+        yield Text("Exports of the deployment: not given (--deployment). Whether it is as described is not known.")
+        return
+    yield Text(f"{found.holds} requirements hold, {len(found.deviations)} do not or could not be seen.")
+    if found.deviations:
+        rows = [(each.requirement, each.resource, each.state, each.found) for each in found.deviations]
+        yield Table(("requirement", "resource", "state", "found"), rows, "open")
+    again = " ".join(f"--export given/deployment/{each.name}" for each in found.files)
+    files = [(each.name, Code(each.sha256), Code(f"cji doctor --azure {again}")) for each in found.files]
+    yield Table(("export", "SHA-256", "re-check"), files, "pieces")
 
 
 def _open(rows: Sequence[Row]) -> Iterator[Block]:

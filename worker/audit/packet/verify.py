@@ -171,7 +171,7 @@ def _given(files: Mapping[str, bytes], material: Material, tools: Tools) -> Iter
     except PacketError as error:
         yield Difference(file="given/", what=error.what)
         return
-    for name in ("keys", "maa_policy", "sbom", "tests", "receipts", "reviews", "checkpoints", "machines"):
+    for name in ("keys", "maa_policy", "sbom", "tests", "receipts", "reviews", "checkpoints", "machines", "deployment"):
         before = getattr(material, name)
         now = again.get(name)
         if isinstance(before, tuple) and isinstance(now, tuple):

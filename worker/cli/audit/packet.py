@@ -69,6 +69,7 @@ def _refused(command: Callable[P, None]) -> Callable[P, None]:
 @click.option("--reviewer-key", "reviewer_keys", type=FILE, multiple=True, help="Public key of a reviewer.")
 @click.option("--checkpoints", type=_FOLDER, help="Checkpoints that a witness kept.")
 @click.option("--receipt-key", "receipt_keys", type=FILE, multiple=True, help="Public receipt key without evidence.")
+@click.option("--deployment", type=FILE, multiple=True, help="Export for `cji doctor --azure`; may be given again.")
 @click.option("--sbom", type=FILE, help="CycloneDX bill of materials, JSON.")
 @click.option("--tests", type=FILE, help="Test results, JUnit XML.")
 @PROFILE
@@ -164,6 +165,7 @@ def _given(options: Mapping[str, Any]) -> Given:
         "sbom": _contents([each for each in [options["sbom"]] if each]),
         "tests": _contents([each for each in [options["tests"]] if each]),
         "machines": _contents(options["evidence"]),
+        "deployment": _contents(options["deployment"]),
         "receipt_keys": _contents(options["receipt_keys"]),
         "reviewer_keys": _contents(options["reviewer_keys"]),
     }

@@ -155,7 +155,7 @@ def test_a_column_that_link_would_make_is_refused() -> None:
         ran(records, Link(), [], side=None, rows_of_task=10)
 
 
-def test_stages_with_streams_of_their_own_between_them_are_equally_wide() -> None:
+def test_stages_with_aligned_streams_are_equally_wide() -> None:
     assert [edge.name for edge in STAGES.edges if edge.aligned] == ["columns", "bound"]
     label = next(stage for stage in STAGES.stages if stage.name == "label")
     for edge, message in (("rows", "cannot read rows"), ("bound", "not as wide as what writes bound")):

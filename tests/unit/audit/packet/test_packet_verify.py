@@ -149,6 +149,7 @@ def test_facts_that_an_included_line_contradicts(files: dict[str, bytes]) -> Non
         ("tests", {"failed": 0, "total": 4000}),
         ("sbom", {"product": "7.0"}),
         ("maa_policy", {"findings": ()}),
+        ("deployment", {"holds": 1000, "deviations": ()}),
     ],
 )
 def test_facts_that_a_given_file_contradicts(files: dict[str, bytes], member: str, changes: dict[str, object]) -> None:

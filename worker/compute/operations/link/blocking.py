@@ -120,12 +120,8 @@ class Blocking:
     def keyed(self) -> Bools:
         """bool[n]: some rule has a key for the row."""
         rest = np.arange(self.table.n)  # soon few, as most rows have a key for the first rules
-        for one in self.rules:
-            if not one.counted.left_out:
-                there = np.ones(len(rest), np.bool_)
-                for key in one.rule.keys:
-                    there &= self.table.key(key)[rest] >= 0
-                rest = rest[~there]
+        for one in (each for each in self.rules if not each.counted.left_out):
+            rest = rest[~np.all([rest >= 0, *(self.table.key(key)[rest] >= 0 for key in one.rule.keys)], axis=0)]
         found = np.ones(self.table.n, np.bool_)
         found[rest] = False
         return found

@@ -1,0 +1,35 @@
+"""Releases of the worker's code, as images of a gallery: a worker runs one, and its receipts name the code's digest."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import worker
+
+__all__ = ["Release", "next_release"]
+
+_PACKAGES: Final = ("worker", "attestation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A name, and the folder that the code is imported from; None for the working tree."""
+
+    name: str
+    folder: Path | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of a process that imports this code."""
+        return {} if self.folder is None else {"PYTHONPATH": str(self.folder)}
+
+
+def next_release(folder: Path, name: str) -> Release:
+    """A copy of the working tree with one line more, so that its digest is another. `name` is a plain word."""
+    source = Path(worker.__file__).parents[1]
+    for package in _PACKAGES:
+        shutil.copytree(source / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    changed = folder / "worker" / "__init__.py"
+    changed.write_text(f"{changed.read_text()}# release {name}\n")
+    return Release(name=name, folder=folder)
