@@ -144,6 +144,12 @@ class Simulation:
         other._process, other._machine = None, msgspec.convert(self._control("POST", "/machines"), Machine)
         return other
 
+    def machine_in_qemu(self) -> Self:
+        """One more VM, which QEMU runs: `machine.socket` is for its TPM; whoever connects to `machine.tcti` is outside."""
+        other = copy(self)
+        other._process, other._machine = None, msgspec.convert(self._control("POST", "/machines?qemu=1"), Machine)
+        return other
+
     @property
     def maa_url(self) -> str:
         """Base URL and issuer of the attestation service."""

@@ -1,0 +1,103 @@
+"""The units that a test adds to the booted image, by an archive that is appended to its initrd.
+
+The initrd copies them to /run/systemd/system before the root takes over. The root itself, its hash and the command line
+are those of the image; only the digest of the initrd differs, and the prediction is made from what is booted.
+"""
+
+from typing import Final
+
+from deploy.image.cpio import Entry, newc
+
+__all__ = ["extra_initrd"]
+
+_DISK: Final = "/run/cji-test"
+_PYTHON: Final = "/opt/cji/bin/python"
+_SITE: Final = "/opt/cji/lib/python3.13/site-packages"
+_WORKER: Final = f"{_PYTHON} -S -s -P --check-hash-based-pycs always {_DISK}/launch.py worker_inside {_SITE}:{_DISK}"
+
+_COPY: Final = """\
+[Unit]
+DefaultDependencies=no
+Before=initrd.target initrd-cleanup.service
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/mkdir -p /run/systemd/system /run/cji-test
+ExecStart=/usr/bin/cp -a /cji-test/. /run/systemd/system/
+"""
+_MOUNT: Final = f"""\
+[Unit]
+DefaultDependencies=no
+[Mount]
+What=/dev/disk/by-id/virtio-cji-test
+Where={_DISK}
+Type=erofs
+Options=ro,nosuid,nodev
+"""
+_PREPARE: Final = f"""\
+[Unit]
+RequiresMountsFor={_DISK}
+After=nftables.service systemd-tmpfiles-setup.service
+Before=cji-worker.service cji-door.service cji-console.service cji-audit.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={_PYTHON} {_DISK}/inside.py prepare
+"""
+_NETWORK: Final = f"""\
+[Unit]
+RequiresMountsFor={_DISK}
+After=cji-test-prepare.service network-online.target
+Wants=network-online.target
+[Service]
+ExecStart={_PYTHON} {_DISK}/inside.py network
+Restart=always
+"""
+_REPORT: Final = f"""\
+[Unit]
+RequiresMountsFor={_DISK}
+After=cji-test-network.service cji-test-prepare.service
+[Service]
+Environment=HOME=/tmp
+ExecStart={_PYTHON} {_DISK}/inside.py report
+StandardOutput=journal+console
+"""
+_DROP_IN: Final = f"""\
+[Unit]
+Requires=cji-test-prepare.service
+After=cji-test-prepare.service cji-test-network.service
+FailureAction=none
+[Service]
+RuntimeDirectory=
+RuntimeDirectory=cji-control
+ExecStart=
+ExecStart={_WORKER} {_DISK}/trust.json serve --config /etc/cji/worker.toml
+StandardError=journal+console
+Restart=no
+"""
+_DOOR: Final = """\
+[Unit]
+Requires=cji-test-prepare.service
+After=cji-test-prepare.service
+"""
+
+
+def extra_initrd() -> bytes:
+    """The archive, for the end of the image's initrd."""
+    root = {
+        "run-cji\\x2dtest.mount": _MOUNT,
+        "cji-test-prepare.service": _PREPARE,
+        "cji-test-network.service": _NETWORK,
+        "cji-test-report.service": _REPORT,
+        "multi-user.target.d/test.conf": "[Unit]\nWants=cji-test-network.service cji-test-report.service\n",
+        "cji-worker.service.d/test.conf": _DROP_IN,
+        "cji-door.service.d/test.conf": _DOOR,
+    }
+    initrd = {
+        "etc/systemd/system/cji-test.service": _COPY,
+        "etc/systemd/system/initrd.target.d/test.conf": "[Unit]\nWants=cji-test.service\nAfter=cji-test.service\n",
+    }
+    files = {**{f"cji-test/{name}": text for name, text in root.items()}, **initrd}
+    folders = {"/".join(name.split("/")[:depth]) for name in files for depth in range(1, name.count("/") + 1)}
+    entries = [Entry(path=one, mode=0o755) for one in sorted(folders)]
+    entries += [Entry(path=name, mode=0o644, data=text.encode()) for name, text in sorted(files.items())]
+    return newc(Entry(path=e.path, mode=e.mode, data=e.data, inode=number) for number, e in enumerate(entries, 1))
