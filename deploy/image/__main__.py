@@ -29,7 +29,14 @@ from deploy.image.signature import file_digest, sign, verify
 from deploy.image.vhd import write_vhd
 
 _NAME: Final = "cji-worker"
-_SIGNED: Final = (f"{_NAME}.vhd", f"{_NAME}.efi", "reference-values.toml", "sbom.cdx.json", "provenance.json", "SHA256SUMS")
+_SIGNED: Final = (
+    f"{_NAME}.vhd",
+    f"{_NAME}.efi",
+    "reference-values.toml",
+    "sbom.cdx.json",
+    "provenance.json",
+    "SHA256SUMS",
+)
 _TOOLS: Final = ("mkosi", "systemd-repart", "systemd-ukify", "erofs-utils", "sbsigntool", "dosfstools", "mtools")
 
 
@@ -46,7 +53,9 @@ def main() -> int:
     _predict(folder, uki, given.keys)
     write_vhd(raw, folder / f"{_NAME}.vhd", uuid.UUID(bytes=file_digest(uki)[:16]), given.epoch)
     disk = file_digest(folder / f"{_NAME}.vhd").hex()
-    wheels = {one.name: file_digest(one).hex() for one in sorted(given.wheels.iterdir()) if one.suffix in {".whl", ".gz"}}
+    wheels = {
+        one.name: file_digest(one).hex() for one in sorted(given.wheels.iterdir()) if one.suffix in {".whl", ".gz"}
+    }
     lock = (given.source / "requirements.lock").read_text()
     manifest = (folder / f"{_NAME}.manifest").read_bytes()
     components = sbom(manifest, lock, version=given.version, image_digest=disk, files=wheels, created=given.epoch)
@@ -88,9 +97,7 @@ def _predict(folder: Path, uki: Path, keys: Path) -> None:
 
 def _sign(folder: Path, key_file: Path) -> None:
     key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (folder / "cosign.pub").write_bytes(public)
     for name in _SIGNED:
         signature = sign(folder / name, key_file)

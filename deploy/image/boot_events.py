@@ -14,7 +14,6 @@ src/boot; Linux, drivers/firmware/efi/libstub.
 """
 
 import hashlib
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final

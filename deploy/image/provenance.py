@@ -42,7 +42,9 @@ def provenance(
                     *({"uri": uri, "digest": {"sha256": digest}} for uri, digest in sorted(materials)),
                 ],
             },
-            "runDetails": {"builder": {"id": "urn:cji-worker:deploy/image/build", "version": dict(sorted(tools.items()))}},
+            "runDetails": {
+                "builder": {"id": "urn:cji-worker:deploy/image/build", "version": dict(sorted(tools.items()))}
+            },
         },
     }
     return json.dumps(statement, indent=1).encode() + b"\n"

@@ -146,7 +146,7 @@ def _read(log: bytes) -> Iterator[Measurement]:
                 at += 2 + banks[algorithm]
             (size,) = struct.unpack_from("<I", log, at)
             at += 4 + size
-            if digests.keys() != banks.keys() or count != len(banks) or pcr > 23 and kind != _NO_ACTION:
+            if digests.keys() != banks.keys() or count != len(banks) or (pcr > 23 and kind != _NO_ACTION):
                 raise ValueError("an event of this log cannot be read")
             if size > _MAX_EVENT or at > len(log):
                 raise ValueError("the log ends within an event")

@@ -147,7 +147,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     async with contextlib.AsyncExitStack() as stack:
         machines: list[VirtualTpm] = []
 
-        async def new_machine(qemu: bool = False) -> Machine:  # noqa: FBT001, FBT002 - a flag of a request
+        async def new_machine(qemu: bool = False) -> Machine:
             number, own_id = len(machines), uuid.uuid4() if machines else vm_id
             made = await VirtualTpm.start(
                 folder=state / f"vm-{number}",

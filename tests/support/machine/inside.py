@@ -105,7 +105,7 @@ def report() -> None:
 
 
 def _send(found: dict[str, Any]) -> None:
-    import socket  # noqa: PLC0415
+    import socket
 
     with socket.create_connection((HOST, FACTS["report_port"]), timeout=60) as connection:
         connection.sendall(json.dumps(found).encode())

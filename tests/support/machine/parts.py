@@ -68,7 +68,15 @@ def enrolled(key: Key, folder: Path) -> Path:
     """Firmware variables with this key as PK, KEK and db; beside them, `secure-boot/NAME.esl` for the prediction."""
     variables, text = folder / "vars.fd", folder / "vars.json"
     certificate = str(key.folder / "db.pem")
-    command = ["virt-fw-vars", "-i", str(FIRMWARE / "OVMF_VARS_4M.fd"), "-o", str(variables), "--output-json", str(text)]
+    command = [
+        "virt-fw-vars",
+        "-i",
+        str(FIRMWARE / "OVMF_VARS_4M.fd"),
+        "-o",
+        str(variables),
+        "--output-json",
+        str(text),
+    ]
     for option in ("--set-pk", "--add-kek", "--add-db"):
         command += [option, _OWNER, certificate]
     subprocess.run([*command, "--sb"], check=True, capture_output=True)

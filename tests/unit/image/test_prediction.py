@@ -147,7 +147,9 @@ def test_any_bytes_are_signature_lists_or_refused(data: bytes) -> None:
 # ---- the command
 
 
-def test_the_command_prints_values_pins_and_events(small: SmallImage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_values_pins_and_events(
+    small: SmallImage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     own = signature_list(OWNER, small.key.der)
     for name in ("PK", "KEK", "db"):
         (tmp_path / f"{name}.esl").write_bytes(own)

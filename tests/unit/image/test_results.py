@@ -62,7 +62,9 @@ def test_qemu_reads_the_vhd(tmp_path: Path) -> None:
     raw, vhd = tmp_path / "a.raw", tmp_path / "a.vhd"
     raw.write_bytes(bytes(range(256)) * 16384)
     size = write_vhd(raw, vhd, IDENTITY, CREATED)
-    info = json.loads(subprocess.run(["qemu-img", "info", "--output=json", vhd], capture_output=True, check=True).stdout)
+    info = json.loads(
+        subprocess.run(["qemu-img", "info", "--output=json", vhd], capture_output=True, check=True).stdout
+    )
     assert info["format"] == "vpc"
     assert info["virtual-size"] >= size - 16 * 63 * 512
 
@@ -72,9 +74,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     made = ec.generate_private_key(ec.SECP256R1())
     path = tmp_path_factory.mktemp("key") / "cosign.key"
     encoding = serialization.Encoding.PEM
-    path.write_bytes(
-        made.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    path.write_bytes(made.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
     public = made.public_key().public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
     return path, public
 
@@ -105,9 +105,7 @@ def test_a_key_of_another_curve_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "key"
     made = ec.generate_private_key(ec.SECP384R1())
     path.write_bytes(
-        made.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        made.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     with pytest.raises(SignatureError, match="P-256"):
         sign(path, path)
@@ -129,7 +127,12 @@ def test_the_sbom_lists_packages_and_the_wheels_that_were_installed() -> None:
     manifest = {"packages": [{"name": "libc6", "version": "2.41-12+deb13u5", "architecture": "amd64"}]}
     lock = "one==1.0 \\\n    --hash=sha256:" + "a" * 64 + "\ntwo==2 \\\n    --hash=sha256:" + "b" * 64
     data = sbom(
-        json.dumps(manifest).encode(), lock, version="1", image_digest="c" * 64, files={"one.whl": "a" * 64}, created=CREATED
+        json.dumps(manifest).encode(),
+        lock,
+        version="1",
+        image_digest="c" * 64,
+        files={"one.whl": "a" * 64},
+        created=CREATED,
     )
     document = json.loads(data)
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
