@@ -3,7 +3,7 @@
 | file | contents |
 |---|---|
 | cji-worker.vhd | the disk for Azure |
-| reference-values.toml, policy-pins.txt, pcrs.txt | the predicted boot, for verifiers, for the release policy, for readers |
+| reference-values.toml, policy-pins.txt, pcrs.txt | the predicted boot: for verifiers, for release policies, to read |
 | release-policy.json | the template of `deploy/policy`, with the PCRs pinned |
 | sbom.cdx.json, provenance.json | contents and inputs |
 | SHA256SUMS, *.sig, cosign.pub | digests, signatures and their key |

@@ -1,4 +1,4 @@
-"""What a machine measures when it boots this image, computed from the image alone. SHA-256 bank.
+"""The measurements of a machine that boots this image, computed from the image alone. SHA-256 bank.
 
 | PCR | measured by | from |
 |---|---|---|
@@ -58,7 +58,7 @@ class BootPrediction:
 
 
 def predict(uki: bytes, secure_boot: SecureBoot | None) -> BootPrediction:
-    """What a boot of this signed unified kernel image measures; raises PeError."""
+    """The measurements of a boot of this signed unified kernel image; raises PeError."""
     image = PeImage.parse(uki)
     kernel = PeImage.parse(image.section(".linux"))
     line = image.section(".cmdline").rstrip(b"\n\0").decode()

@@ -1,4 +1,4 @@
-"""Archives in the "newc" format of cpio, which the kernel unpacks as an initrd, byte for byte as systemd-stub writes them.
+"""Archives in cpio's "newc" format, which the kernel unpacks as an initrd, byte for byte as systemd-stub writes them.
 
 Sources: Linux, Documentation/driver-api/early-userspace/buffer-format.rst; systemd, src/boot/cpio.c.
 """

@@ -25,7 +25,7 @@ _CLAIM = "x-ms-azurevm-attested-pcr-values.pcr"
 
 
 def prediction(uki: Path, secure_boot: Path | None, certificate: Path | None) -> BootPrediction:
-    """What the image measures; raises PeError, SecureBootError, ValueError or OSError."""
+    """The measurements of the image; raises PeError, SecureBootError, ValueError or OSError."""
     machine = None
     if secure_boot is not None:
         if certificate is None:

@@ -18,7 +18,7 @@ _MOST_SECTIONS: Final = 96  # the limit of Windows' loader
 
 
 class PeError(ValueError):
-    """The bytes are no PE file that firmware would start."""
+    """Firmware would not start these bytes: they are not a PE file, or not a whole one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeImage:
-    """A parsed image. `signed` says whether it has a certificate table, not whether a signature verifies."""
+    """A parsed image. `signed`: it has a certificate table; no signature was verified."""
 
     sections: tuple[Section, ...]
     digest: bytes  # SHA-256 by Authenticode
@@ -69,7 +69,7 @@ class PeImage:
         skipped = [(optional + _CHECKSUM, 4)] + ([(entry, 8)] if directory_count > _CERTIFICATES else [])
         body = data[: len(data) - size] if size else data
         return cls(
-            sections=tuple(_section(body, *one) for one in found),
+            sections=tuple(_section(body, name, min(virtual, raw), at) for name, virtual, _, raw, at in found),
             digest=_digest(body, headers_size, skipped, [(pointer, raw) for _, _, _, raw, pointer in found]),
             signed=size > 0,
         )
@@ -82,11 +82,11 @@ class PeImage:
         return found[0]
 
 
-def _section(data: bytes, name: bytes, virtual: int, address: int, raw: int, pointer: int) -> Section:
-    if pointer + raw > len(data):
+def _section(data: bytes, name: bytes, size: int, pointer: int) -> Section:
+    if pointer + size > len(data):
         raise PeError("a section that ends outside of the file")
     label = name.rstrip(b"\0").decode("ascii")
-    return Section(name=label, data=data[pointer : pointer + min(virtual, raw)])
+    return Section(name=label, data=data[pointer : pointer + size])
 
 
 def _digest(data: bytes, headers: int, skipped: list[tuple[int, int]], sections: list[tuple[int, int]]) -> bytes:

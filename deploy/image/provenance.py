@@ -1,7 +1,7 @@
-"""What was built from what, as an in-toto statement with SLSA's predicate.
+"""The inputs and results of a build, as an in-toto statement with SLSA's predicate.
 
-Sources: in-toto Attestation Framework, Statement v1; slsa.dev/spec/v1.0/provenance. A builder on an agency's own machine
-is what SLSA calls level 1: the statement names the inputs, and rebuilding proves them.
+Sources: in-toto Attestation Framework, Statement v1; slsa.dev/spec/v1.0/provenance. A builder on an agency's
+own machine is what SLSA calls level 1: the statement names the inputs, and rebuilding proves them.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Detached signatures that `cosign verify-blob --key PUBLIC --signature FILE` accepts: ECDSA P-256, SHA-256, base64 of DER.
+"""Detached signatures for `cosign verify-blob --key PUBLIC --signature FILE`: ECDSA P-256, SHA-256, base64 of DER.
 
 The nonce is RFC 6979's, so that the same key and file give the same signature.
 """
@@ -37,7 +37,7 @@ def verify(path: Path, signature: str, public_key: bytes) -> None:
     """Raise SignatureError unless the signature is of this file, by this PEM public key."""
     key = serialization.load_pem_public_key(public_key)
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise SignatureError("the public key is no ECDSA key on P-256")
+        raise SignatureError("the public key is not an ECDSA key on P-256")
     try:
         raw = base64.b64decode(signature.strip(), validate=True)
         key.verify(raw, file_digest(path), ec.ECDSA(utils.Prehashed(hashes.SHA256())))

@@ -1,7 +1,7 @@
 """The initrd that systemd-stub gives to the kernel: the image's own, then archives of what the stub passes on.
 
-The stub puts the sections .pcrsig, .pcrpkey, .osrel and .profile as files into the folder /.extra of the initrd. Source:
-systemd 257, src/boot/stub.c (generate_embedded_initrds, combine_initrds) and src/boot/cpio.c.
+The stub puts the sections .pcrsig, .pcrpkey, .osrel and .profile as files into the folder /.extra of the initrd.
+Source: systemd 257, src/boot/stub.c (generate_embedded_initrds, combine_initrds) and src/boot/cpio.c.
 """
 
 from typing import Final

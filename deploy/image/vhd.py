@@ -1,7 +1,7 @@
 """A raw disk as a fixed VHD for Azure: the disk, a whole number of MiB long, then a footer of 512 bytes.
 
-Sources: Microsoft, "Virtual Hard Disk Image Format Specification" 1.0, "Hard Disk Footer Format" and the appendix on CHS;
-learn.microsoft.com, "Prepare a Linux VHD for Azure": fixed size, 1 MiB alignment of the virtual size.
+Sources: Microsoft, "Virtual Hard Disk Image Format Specification" 1.0, "Hard Disk Footer Format" and the appendix on
+CHS; learn.microsoft.com, "Prepare a Linux VHD for Azure": fixed size, 1 MiB alignment of the virtual size.
 """
 
 import shutil
@@ -20,9 +20,9 @@ _MOST_SECTORS: Final = 65535 * 16 * 255
 
 
 def footer(size: int, identity: uuid.UUID, created: int) -> bytes:
-    """The footer of a fixed disk of `size` bytes; `created` is in seconds since 1970. ValueError for a size off 1 MiB."""
+    """The footer of a fixed disk of `size` bytes, made at `created` (seconds since 1970); ValueError off a MiB."""
     if size <= 0 or size % MIB:
-        raise ValueError(f"{size} bytes are no whole number of MiB")
+        raise ValueError(f"{size} bytes are not a whole number of MiB")
     made = max(0, created - _EPOCH)
     cylinders, heads, sectors = _geometry(size // 512)
     fields = (b"conectix", 2, 0x00010000, (1 << 64) - 1, made, b"cji ", 0x00010000, b"Wi2k", size, size)

@@ -1,4 +1,4 @@
-"""One image for all boots of a run: CJI_IMAGE names the folder of a build and its keys; `make image-boot` makes both."""
+"""One image for all boots of a run: CJI_IMAGE is the folder of a build and its keys; `make image-boot` makes both."""
 
 import os
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """The image boots in QEMU under Secure Boot with a simulated Azure's vTPM, serves a sealed job, and gives nothing away.
 
-Two boots: of the image as it is built, which can only be watched from outside, and of the same root with the tests' units
-in the initrd. What a machine measured is read from outside, at its vTPM. Emulation is slow: minutes on two processors.
+Two boots: of the image as it is built, which can only be watched from outside, and of the same root with the tests'
+units in the initrd. What a machine measured is read from outside, at its vTPM. Emulation is slow: minutes on two
+processors.
 """
 
 import os

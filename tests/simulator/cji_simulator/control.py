@@ -48,7 +48,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     firmware_log: str
     userspace_log: str
     socket: str = ""
-    """Where QEMU connects its TPM, if it runs this machine."""
+    """The socket for QEMU's TPM, if it runs this machine."""
 
 
 class Control:

@@ -9,19 +9,33 @@ import array
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from enum import IntEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cji_simulator import tpm_wire
 from cji_simulator.tpm_proxy import TpmProxy
 
 __all__ = ["MachineTpm"]
 
-_CAPABILITY, _INIT, _SHUTDOWN, _ESTABLISHED, _LOCALITY, _CANCEL = 1, 2, 3, 4, 5, 9
-_RESET_ESTABLISHED, _STOP, _DATA, _BUFFER = 11, 14, 16, 17
-_BODY: Final = {_INIT: 4, _LOCALITY: 4, _RESET_ESTABLISHED: 4, _BUFFER: 4}
+
+class _Request(IntEnum):
+    CAPABILITY = 1
+    INIT = 2
+    SHUTDOWN = 3
+    ESTABLISHED = 4
+    LOCALITY = 5
+    CANCEL = 9
+    RESET_ESTABLISHED = 11
+    STOP = 14
+    DATA = 16
+    BUFFER = 17
+
+
+_BODY: Final = dict.fromkeys((_Request.INIT, _Request.LOCALITY, _Request.RESET_ESTABLISHED, _Request.BUFFER), 4)
 """Bytes that follow a request; none follow the others."""
+_BAD_ORDINAL: Final = 0xA
 _CAPABILITIES: Final = sum(1 << bit for bit in (0, 1, 2, 3, 5, 7, 10, 12, 13))
 _BUFFER_BYTES: Final = 4096
 
@@ -41,10 +55,10 @@ class MachineTpm:
         self._listener.setblocking(False)
         self._run(self._accept())
 
-    def _run(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)  # type: ignore[arg-type] - a coroutine makes a task
-        task.add_done_callback(self._tasks.discard)  # type: ignore[arg-type]
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
         """Take no more machines, and end the one there is."""
@@ -61,17 +75,17 @@ class MachineTpm:
         loop = asyncio.get_running_loop()
         with connection:
             while (received := await self._request(connection)) is not None:
-                request, body, descriptors = received
-                if request == _DATA:
+                request, descriptors = received
+                if request == _Request.DATA:
                     self._run(self._commands(socket.socket(fileno=descriptors[0])))
-                if request == _INIT:
+                if request == _Request.INIT:
                     await self._init()
-                await loop.sock_sendall(connection, self._answer(request, body))
+                await loop.sock_sendall(connection, _answer(request))
 
-    async def _request(self, connection: socket.socket) -> tuple[int, bytes, list[int]] | None:
-        """(request, body, descriptors); None at the end."""
+    async def _request(self, connection: socket.socket) -> tuple[int, list[int]] | None:
+        """(request, descriptors); None at the end."""
         data, descriptors = b"", array.array("i")
-        while len(data) < 4 or len(data) < 4 + _BODY.get(struct.unpack_from(">I", data)[0], 0):
+        while len(data) < 4 or len(data) < 4 + _body(data):
             await _readable(connection)
             part, extra, *_ = connection.recvmsg(64, socket.CMSG_LEN(4))
             if not part:
@@ -79,25 +93,12 @@ class MachineTpm:
             data += part
             for _, _, one in extra:
                 descriptors.frombytes(one)
-        return struct.unpack_from(">I", data)[0], data[4:], list(descriptors)
+        return struct.unpack_from(">I", data)[0], list(descriptors)
 
     async def _init(self) -> None:
         self._starts += 1
         if self._starts > 1:
             await self._restart()
-
-    def _answer(self, request: int, body: bytes) -> bytes:
-        match request:
-            case 1:
-                return struct.pack(">Q", _CAPABILITIES)
-            case 4:
-                return bytes(8)
-            case 17:
-                return struct.pack(">IIII", 0, _BUFFER_BYTES, _BUFFER_BYTES, _BUFFER_BYTES)
-            case 2 | 3 | 5 | 9 | 11 | 14 | 16:
-                return bytes(4)
-            case _:
-                return struct.pack(">I", 0xA)  # TPM_BAD_ORDINAL
 
     async def _commands(self, connection: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=connection)
@@ -121,3 +122,21 @@ async def _readable(connection: socket.socket) -> None:
         await ready.wait()
     finally:
         loop.remove_reader(connection)
+
+
+def _answer(request: int) -> bytes:
+    match request:
+        case _Request.CAPABILITY:
+            return struct.pack(">Q", _CAPABILITIES)
+        case _Request.ESTABLISHED:
+            return bytes(8)
+        case _Request.BUFFER:
+            return struct.pack(">IIII", 0, _BUFFER_BYTES, _BUFFER_BYTES, _BUFFER_BYTES)
+        case _ if request in set(_Request):
+            return bytes(4)
+        case _:
+            return struct.pack(">I", _BAD_ORDINAL)
+
+
+def _body(data: bytes) -> int:
+    return _BODY.get(struct.unpack_from(">I", data)[0], 0)

@@ -145,7 +145,7 @@ class Simulation:
         return other
 
     def machine_in_qemu(self) -> Self:
-        """One more VM, which QEMU runs: `machine.socket` is for its TPM; whoever connects to `machine.tcti` is outside."""
+        """One more VM, which QEMU runs: its TPM is at `machine.socket`; `machine.tcti` is the same, from outside."""
         other = copy(self)
         other._process, other._machine = None, msgspec.convert(self._control("POST", "/machines?qemu=1"), Machine)
         return other

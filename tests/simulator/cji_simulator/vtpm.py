@@ -164,7 +164,7 @@ class _Swtpm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualTpm:
-    """A running vTPM. `tcti` is what a client connects with; `door` is QEMU's, for a machine that measures its own boot."""
+    """A running vTPM. `tcti` is what a client connects with; `door` is QEMU's, if a machine measures its own boot."""
 
     proxy: TpmProxy
     process: _Swtpm

@@ -20,6 +20,7 @@ def main() -> None:
     key = Key.new(folder)
     enrolled(key, folder)
     made = ec.generate_private_key(ec.SECP256R1())
+    (folder / "cosign.key").touch(mode=0o600)
     (folder / "cosign.key").write_bytes(
         made.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )

@@ -141,7 +141,13 @@ def _environment() -> dict[str, str]:
 
 def doctor() -> Any:
     """`cji doctor` under the simulation's trust, which is all that differs from the image's own command."""
-    done = _run(PYTHON, DISK / "doctor.py", env=_environment())
+    done = _run(
+        PYTHON,
+        str(DISK / "worker_inside.py"),
+        str(DISK / "trust.json"),
+        *("doctor", "--json", "--config", str(CONFIG / "worker.toml")),
+        env=_environment(),
+    )
     return json.loads(done.stdout) if done.stdout.startswith("[") else done.stdout + done.stderr
 
 
@@ -189,8 +195,8 @@ def writes() -> dict[str, str]:
         found["execution of state"] = "done" if _run(str(copy)).returncode == 0 else "failed"
     except OSError as error:
         found["execution of state"] = errno.errorcode[error.errno or 0]
-    for path in (copy, Path("/var/lib/cji/new")):
-        path.unlink(missing_ok=True)
+    for one in (copy, Path("/var/lib/cji/new")):
+        one.unlink(missing_ok=True)
     return found
 
 

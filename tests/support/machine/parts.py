@@ -53,6 +53,7 @@ class Key:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+        (folder / "db.key").touch(mode=0o600)
         (folder / "db.key").write_bytes(pem)
         (folder / "db.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
         return cls(folder=folder)

@@ -1,6 +1,6 @@
-"""`cji serve` and `cji doctor` of the booted image under a simulation's trust: `python worker_inside.py TRUST VERB ...`.
+"""`cji` of the booted image under a simulation's trust: `python worker_inside.py TRUST VERB ...`.
 
-All code is the image's own, verified against its manifest. The trust, which production compiles in, is all that differs.
+All code is the image's own, verified against its manifest. Only the trust, which production compiles in, differs.
 """
 
 import sys

@@ -1,5 +1,6 @@
 """Predicted PCRs against systemd-measure, sbsign and a PCR that is extended by hand."""
 
+import contextlib
 import hashlib
 import json
 import struct
@@ -88,10 +89,8 @@ def test_cpio_twin(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=600))
 def test_any_bytes_are_an_image_or_refused(data: bytes) -> None:
-    try:
+    with contextlib.suppress(PeError):
         PeImage.parse(b"MZ" + data)
-    except PeError:
-        pass
 
 
 def test_damaged_headers_are_refused(small: SmallImage) -> None:

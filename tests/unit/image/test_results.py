@@ -85,7 +85,7 @@ def test_openssl_verifies_the_signature(key: tuple[Path, bytes], tmp_path: Path)
     public.write_bytes(key[1])
     raw.write_bytes(base64.b64decode(sign(blob, key[0])))
     command = ["openssl", "dgst", "-sha256", "-verify", public, "-signature", raw, blob]
-    assert b"Verified OK" in subprocess.run(command, capture_output=True, check=True).stdout
+    assert b"Verified OK" in subprocess.run([str(one) for one in command], capture_output=True, check=True).stdout
 
 
 def test_a_signature_is_the_same_twice_and_of_one_file(key: tuple[Path, bytes], tmp_path: Path) -> None:
