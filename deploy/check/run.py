@@ -12,6 +12,7 @@ from deploy.check.attestation_policy import problems as attestation_policy_probl
 from deploy.check.aztypes import Catalogue
 from deploy.check.bicep import Template, parse
 from deploy.check.hardening import hardening_problems
+from deploy.check.image import image_problems
 from deploy.check.modules import parameter_file_problems, wiring_problems
 from deploy.check.outcome import DeployError, Outcome, judged, not_run
 from deploy.check.release_policy import embedding_problems, origin_problems, parse_policy, weaknesses
@@ -51,6 +52,7 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
     else:
         for check in ("bicep: wiring", "bicep: parameters file", "bicep: hardening", "bicep: checkov"):
             yield not_run(check, folder.name, "a template does not parse")
+    yield judged("image: configuration", "image", image_problems(root))
     units = sorted((root / "systemd").glob("*.service"))
     if not units:
         yield judged("unit: needed lines", "systemd", ["no units"])

@@ -1,7 +1,9 @@
 """The units that a test adds to the booted image, by an archive that is appended to its initrd.
 
-The initrd copies them to /run/systemd/system before the root takes over. The root itself, its hash and the command line
-are those of the image; only the digest of the initrd differs, and the prediction is made from what is booted.
+One of them takes the place of `cji-bundle.service`. The initrd copies them to /run/systemd/system before the root takes
+over.
+The root itself, its hash and the command line are those of the image; only the digest of the initrd differs, and the
+prediction is made from what is booted.
 """
 
 from typing import Final
@@ -46,7 +48,7 @@ ExecStart={_PYTHON} {_DISK}/inside.py prepare
 _NETWORK: Final = f"""\
 [Unit]
 RequiresMountsFor={_DISK}
-After=cji-test-prepare.service network-online.target
+After=cji-bundle.service network-online.target
 Wants=network-online.target
 [Service]
 ExecStart={_PYTHON} {_DISK}/inside.py network
@@ -55,7 +57,7 @@ Restart=always
 _REPORT: Final = f"""\
 [Unit]
 RequiresMountsFor={_DISK}
-After=cji-test-network.service cji-test-prepare.service
+After=cji-test-network.service cji-bundle.service
 [Service]
 Environment=HOME=/tmp
 ExecStart={_PYTHON} {_DISK}/inside.py report
@@ -63,8 +65,8 @@ StandardOutput=journal+console
 """
 _DROP_IN: Final = f"""\
 [Unit]
-Requires=cji-test-prepare.service
-After=cji-test-prepare.service cji-test-network.service
+Requires=cji-bundle.service
+After=cji-bundle.service cji-test-network.service
 FailureAction=none
 [Service]
 RuntimeDirectory=
@@ -76,8 +78,8 @@ Restart=no
 """
 _DOOR: Final = """\
 [Unit]
-Requires=cji-test-prepare.service
-After=cji-test-prepare.service
+Requires=cji-bundle.service
+After=cji-bundle.service
 """
 
 
@@ -85,10 +87,12 @@ def extra_initrd() -> bytes:
     """The archive, for the end of the image's initrd."""
     root = {
         "run-cji\\x2dtest.mount": _MOUNT,
-        "cji-test-prepare.service": _PREPARE,
+        "cji-bundle.service": _PREPARE,
         "cji-test-network.service": _NETWORK,
         "cji-test-report.service": _REPORT,
         "multi-user.target.d/test.conf": "[Unit]\nWants=cji-test-network.service cji-test-report.service\n",
+        # the key of the door comes with the configuration, too
+        "cji-door-enroll.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/true\n",
         "cji-worker.service.d/test.conf": _DROP_IN,
         "cji-door.service.d/test.conf": _DOOR,
     }
