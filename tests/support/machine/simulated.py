@@ -82,7 +82,7 @@ def surroundings(folder: Path, *, simulation: Simulation, cmk: Cmk, port: int) -
     (content / "trust.json").write_bytes(msgspec.json.encode(trust))
     disk = folder / "test.erofs"
     disk.unlink(missing_ok=True)
-    subprocess.run(["mkfs.erofs", "-q", "--all-root", disk, content], check=True, capture_output=True)
+    subprocess.run(["mkfs.erofs", "--all-root", str(disk), str(content)], check=True, capture_output=True)
     return Surroundings(simulation=simulation, files=files, test_disk=disk, port=port, listener=listener)
 
 
