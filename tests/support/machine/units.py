@@ -1,9 +1,8 @@
 """The units that a test adds to the booted image, by an archive that is appended to its initrd.
 
-One of them takes the place of `cji-bundle.service`. The initrd copies them to /run/systemd/system before the root takes
-over.
-The root itself, its hash and the command line are those of the image; only the digest of the initrd differs, and the
-prediction is made from what is booted.
+One of them takes the place of `cji-bundle.service`. The initrd mounts them over /usr/local/lib of the root; in
+/run/systemd they would not outlive the change to an init that is not systemd. The root itself, its hash and the command
+line are those of the image; only the digest of the initrd differs, and the prediction is made from what is booted.
 """
 
 from typing import Final
@@ -20,11 +19,14 @@ _WORKER: Final = f"{_PYTHON} -S -s -P --check-hash-based-pycs always {_DISK}/lau
 _COPY: Final = """\
 [Unit]
 DefaultDependencies=no
-Before=initrd.target initrd-cleanup.service
+RequiresMountsFor=/sysroot
+After=initrd-root-fs.target
+Before=initrd.target initrd-switch-root.target initrd-cleanup.service
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/mkdir -p /run/systemd/system /run/cji-test
-ExecStart=/usr/bin/cp -a /cji-test/. /run/systemd/system/
+ExecStart=/usr/bin/mkdir -p /run/cji-test /run/cji-units/systemd/system
+ExecStart=/usr/bin/cp -r /cji-test/. /run/cji-units/systemd/system/
+ExecStart=/usr/bin/mount --bind /run/cji-units /sysroot/usr/local/lib
 """
 _MOUNT: Final = f"""\
 [Unit]
@@ -98,7 +100,7 @@ def extra_initrd() -> bytes:
     }
     initrd = {
         "etc/systemd/system/cji-test.service": _COPY,
-        "etc/systemd/system/initrd.target.d/test.conf": "[Unit]\nWants=cji-test.service\nAfter=cji-test.service\n",
+        "etc/systemd/system/initrd.target.d/test.conf": "[Unit]\nRequires=cji-test.service\nAfter=cji-test.service\n",
     }
     files = {**{f"cji-test/{name}": text for name, text in root.items()}, **initrd}
     folders = {"/".join(name.split("/")[:depth]) for name in files for depth in range(1, name.count("/") + 1)}
