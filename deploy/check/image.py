@@ -137,6 +137,5 @@ def _presets(path: Path, systemd: Path) -> Iterator[str]:
     for unit in sorted([*systemd.glob("cji-*.service"), *systemd.glob("cji-*.socket")]):
         if unit.name not in enabled and not unit.name.startswith(_ELSEWHERE):
             yield f"{name}: does not enable {unit.name}"
-    for unit in sorted(enabled):
-        if re.search(r"getty|ssh|debug-shell", unit):
-            yield f"{name}: enables {unit}"
+    for login in sorted(one for one in enabled if re.search(r"getty|ssh|debug-shell", one)):
+        yield f"{name}: enables {login}"
