@@ -37,7 +37,7 @@ def prepare() -> None:
         copy.chmod(0o644 if path.suffix == ".pem" else 0o640)
     shutil.chown(CONFIG / "server.key", "root", "cji-door")
     door = subprocess.run(
-        ["/opt/cji/bin/cji", "door", "config", "--config", CONFIG / "worker.toml"], capture_output=True, check=True
+        ["/opt/cji/bin/cji", "door", "config", "--config", CONFIG / "worker.toml"], stdout=subprocess.PIPE, check=True
     )
     (CONFIG / "door.conf").write_bytes(door.stdout)
     shutil.chown(CONFIG / "door.conf", "root", "cji-door")
@@ -117,7 +117,10 @@ def _served() -> bool:
         done = _run("/usr/bin/systemctl", "is-active", "cji-worker.service")
         if done.stdout.strip() == "active":
             return True
-        if done.stdout.strip() == "failed":
+        if "failed" in (
+            done.stdout.strip(),
+            _run("/usr/bin/systemctl", "is-active", "cji-bundle.service").stdout.strip(),
+        ):
             return False
         time.sleep(1)
     return False

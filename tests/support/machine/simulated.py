@@ -47,7 +47,7 @@ class Surroundings:
 
 def surroundings(folder: Path, *, simulation: Simulation, cmk: Cmk, port: int) -> Surroundings:
     """Everything for one boot; `simulation` is of the machine that boots."""
-    files = worker_config(folder / "worker", simulation=simulation, keys=[cmk], port=port, cells=1, pcr_check_s=600)
+    files = worker_config(folder / "worker", simulation=simulation, keys=[cmk], port=port, cells=1, pcr_check_s=60)
     listener = socket.create_server(("127.0.0.1", 0))
     content = folder / "disk"
     shutil.rmtree(content, ignore_errors=True)

@@ -46,6 +46,7 @@ Before=cji-worker.service cji-door.service cji-console.service cji-audit.service
 Type=oneshot
 RemainAfterExit=yes
 ExecStart={_PYTHON} {_DISK}/inside.py prepare
+StandardError=journal+console
 """
 _NETWORK: Final = f"""\
 [Unit]
@@ -63,7 +64,7 @@ After=cji-test-network.service cji-bundle.service
 [Service]
 Environment=HOME=/tmp
 ExecStart={_PYTHON} {_DISK}/inside.py report
-StandardOutput=journal+console
+StandardError=journal+console
 """
 _DROP_IN: Final = f"""\
 [Unit]
