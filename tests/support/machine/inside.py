@@ -21,6 +21,7 @@ DISK = Path(__file__).parent
 FACTS: dict[str, Any] = json.loads((DISK / "facts.json").read_text())
 CONFIG = Path("/run/cji/config")
 PYTHON = "/opt/cji/bin/python"
+_REFUSED = Path("/run/cji-refused.json")
 HOST = "10.0.2.2"  # QEMU's name for the machine outside
 DOOR = 8443
 libc = ctypes.CDLL(None, use_errno=True)
@@ -78,10 +79,17 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
+def refused() -> None:
+    """What the vault says to a key of another image."""
+    done = _run(PYTHON, str(DISK / "refused_inside.py"), env=_environment())
+    _REFUSED.write_text(done.stdout or json.dumps({"error": done.stderr[-2000:]}))
+
+
 def report() -> None:
     """Wait for the worker, then look and attack; the answer goes to the port that the test listens on."""
     found: dict[str, Any] = {"served": _served()}
     for name, look in (
+        ("refused", lambda: json.loads(_REFUSED.read_text())),
         ("units", units),
         ("journal", journal),
         ("doctor", doctor),
@@ -215,5 +223,7 @@ if __name__ == "__main__":
             prepare()
         case "network":
             asyncio.run(network())
+        case "refused":
+            refused()
         case "report":
             report()

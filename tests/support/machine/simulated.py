@@ -45,8 +45,8 @@ class Surroundings:
         return found
 
 
-def surroundings(folder: Path, *, simulation: Simulation, cmk: Cmk, port: int) -> Surroundings:
-    """Everything for one boot; `simulation` is of the machine that boots."""
+def surroundings(folder: Path, *, simulation: Simulation, cmk: Cmk, other: Cmk, port: int) -> Surroundings:
+    """Everything for one boot; `simulation` is of the machine that boots, `other` is the key of another image."""
     files = worker_config(folder / "worker", simulation=simulation, keys=[cmk], port=port, cells=1, pcr_check_s=60)
     listener = socket.create_server(("127.0.0.1", 0))
     content = folder / "disk"
@@ -57,7 +57,7 @@ def surroundings(folder: Path, *, simulation: Simulation, cmk: Cmk, port: int) -
             shutil.copyfile(path, content / "config" / path.name)
     (content / "config" / "worker.toml").write_text(_as_installed(files.config.read_text()))
     inside = ROOT / "tests" / "support" / "machine"
-    for name in ("inside.py", "worker_inside.py"):
+    for name in ("inside.py", "worker_inside.py", "refused_inside.py"):
         shutil.copyfile(inside / name, content / name)
     shutil.copyfile(ROOT / "worker" / "launch.py", content / "launch.py")
     tree = content / "tree" / "tests" / "support"
@@ -70,6 +70,11 @@ def surroundings(folder: Path, *, simulation: Simulation, cmk: Cmk, port: int) -
         "report_port": listener.getsockname()[1],
         "patience": _PATIENCE_S,
         "absent": ABSENT,
+        "other_key": {
+            "kek_id": other.kek_id,
+            "public_thumbprint": other.public_thumbprint,
+            "policy_sha256": other.policy_sha256,
+        },
     }
     (content / "facts.json").write_text(json.dumps(facts))
     # as in production, but for the roots: the machine's own vTPM device, and the logs of its own boot

@@ -57,6 +57,17 @@ Wants=network-online.target
 ExecStart={_PYTHON} {_DISK}/inside.py network
 Restart=always
 """
+_REFUSED: Final = f"""\
+[Unit]
+RequiresMountsFor={_DISK}
+After=cji-test-network.service cji-bundle.service
+Before=cji-worker.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={_PYTHON} {_DISK}/inside.py refused
+StandardError=journal+console
+"""
 _REPORT: Final = f"""\
 [Unit]
 RequiresMountsFor={_DISK}
@@ -66,10 +77,14 @@ Environment=HOME=/tmp
 ExecStart={_PYTHON} {_DISK}/inside.py report
 StandardError=journal+console
 """
+_WANTED: Final = """\
+[Unit]
+Wants=cji-test-network.service cji-test-refused.service cji-test-report.service
+"""
 _DROP_IN: Final = f"""\
 [Unit]
 Requires=cji-bundle.service
-After=cji-bundle.service cji-test-network.service
+After=cji-bundle.service cji-test-network.service cji-test-refused.service
 FailureAction=none
 [Service]
 RuntimeDirectory=
@@ -92,8 +107,9 @@ def extra_initrd() -> bytes:
         "run-cji\\x2dtest.mount": _MOUNT,
         "cji-bundle.service": _PREPARE,
         "cji-test-network.service": _NETWORK,
+        "cji-test-refused.service": _REFUSED,
         "cji-test-report.service": _REPORT,
-        "multi-user.target.d/test.conf": "[Unit]\nWants=cji-test-network.service cji-test-report.service\n",
+        "multi-user.target.d/test.conf": _WANTED,
         # the key of the door comes with the configuration, too
         "cji-door-enroll.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/true\n",
         "cji-worker.service.d/test.conf": _DROP_IN,
