@@ -129,7 +129,12 @@ def _banks(log: bytes) -> tuple[dict[int, int], int]:
     """({algorithm: bytes of its digests}, where the events begin)."""
     size, name, count = struct.unpack_from("<28xI16s8xI", log)
     banks = [struct.unpack_from("<HH", log, 60 + 4 * number) for number in range(min(count, 8))]
-    if log[:28] != struct.pack("<II20x", 0, _NO_ACTION) or name != _SPEC_ID[:16] or (_SHA256, 32) not in banks:
+    if (
+        log[:28] != struct.pack("<II20x", 0, _NO_ACTION)
+        or name != _SPEC_ID[:16]
+        or (_SHA256, 32) not in banks
+        or 32 + size > len(log)
+    ):
         raise ValueError("not a log with the SHA-256 bank")
     return dict(banks), 32 + size
 
@@ -158,13 +163,14 @@ def _read(log: bytes) -> Iterator[Measurement]:
 def replay(log: bytes) -> dict[int, bytes]:
     """Return the SHA-256 PCRs that a log leads to, those that it extends; raises ValueError.
 
-    What an event measures from its own data must be the digest of them: separators and firmware variables.
+    What an event measures from its own data must be the digest of them: separators and variables of Secure Boot. Of a
+    boot variable firmware measures the value alone.
     """
     pcrs: dict[int, bytes] = {}
     for one in _read(log):
         if one.kind == _NO_ACTION:
             continue
-        if one.kind in {_SEPARATOR, _VARIABLE, _BOOT_VARIABLE} and hashlib.sha256(one.data).digest() != one.digest:
+        if one.kind in {_SEPARATOR, _VARIABLE} and hashlib.sha256(one.data).digest() != one.digest:
             raise ValueError("an event's digest is not of its data")
         pcrs[one.pcr] = hashlib.sha256(pcrs.get(one.pcr, bytes(32)) + one.digest).digest()
     return pcrs

@@ -90,6 +90,7 @@ def report() -> None:
     found: dict[str, Any] = {"served": _served()}
     for name, look in (
         ("refused", lambda: json.loads(_REFUSED.read_text())),
+        ("log", lambda: Path("/sys/kernel/security/tpm0/binary_bios_measurements").read_bytes().hex()),
         ("units", units),
         ("journal", journal),
         ("doctor", doctor),
