@@ -2,7 +2,7 @@
 
 | PCR | measured by | from |
 |---|---|---|
-| 4 | firmware | its call of the boot option, the unified kernel image, the kernel inside of it |
+| 4 | firmware | its call of the boot option, and the unified kernel image, kernel included |
 | 7 | firmware | the Secure Boot variables, and the entry of db that verified the image |
 | 9 | the kernel's EFI stub | command line and initrd as systemd-stub passes them |
 | 11 | systemd-stub, systemd | the sections of the image; the phases of the boot |
@@ -27,8 +27,8 @@ from deploy.image.stub_initrd import passed_initrd
 
 __all__ = ["PHASES", "PREDICTED", "BootPrediction", "Measured", "predict"]
 
-PHASES: Final = ("enter-initrd", "leave-initrd", "sysinit", "ready")
-"""Until the worker starts, after systemd-pcrphase.service."""
+PHASES: Final = ("sysinit", "ready")
+"""Until the worker starts, after systemd-pcrphase.service. The initrd has no TPM library, so it measures none."""
 PREDICTED: Final = (4, 7, 9, 11, 12, 13, 14)
 """PCRs with one value per image (and Secure Boot variables) when a worker starts. PCR 15 is zero before that."""
 _BOOT_OPTION: Final = b"Calling EFI Application from Boot Option"
@@ -60,7 +60,6 @@ class BootPrediction:
 def predict(uki: bytes, secure_boot: SecureBoot | None) -> BootPrediction:
     """The measurements of a boot of this signed unified kernel image; raises PeError."""
     image = PeImage.parse(uki)
-    kernel = PeImage.parse(image.section(".linux"))
     line = image.section(".cmdline").rstrip(b"\n\0").decode()
     initrd = passed_initrd(image)
     events = [
@@ -69,7 +68,6 @@ def predict(uki: bytes, secure_boot: SecureBoot | None) -> BootPrediction:
         Measured(pcr=4, name="separator", digest=_sha256(_SEPARATOR)),
         Measured(pcr=4, name="unified kernel image", digest=image.digest),
         *_sections(image),
-        Measured(pcr=4, name="kernel", digest=kernel.digest),
         Measured(pcr=9, name="command line", digest=_sha256(line.encode("utf-16-le") + b"\0\0")),
         Measured(pcr=9, name="initrd", digest=_sha256(initrd)),
         *(_text(11, phase.encode()) for phase in PHASES),
