@@ -22,7 +22,7 @@ ABSENT: Final = (
     *("/bin/sh", "/bin/bash", "/bin/dash", "/usr/bin/apt", "/usr/bin/dpkg", "/usr/bin/login", "/usr/sbin/agetty"),
     *("/usr/sbin/sshd", "/usr/bin/perl", "/usr/sbin/waagent", "/usr/bin/pip", "/opt/cji/bin/pip", "/usr/bin/su"),
 )
-_PATIENCE_S: Final = 400
+_PATIENCE_S: Final = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
