@@ -18,16 +18,19 @@ _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", re.M
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
-def locked(lock: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """{name: (version, allowed SHA-256 of its files)} of a lock file; ValueError for a pin without a hash."""
+def locked(lock: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    """(name, version, allowed SHA-256 of its files) of each pin of a lock file; ValueError for one without a hash.
+
+    A name may have several versions, each for other versions of Python.
+    """
     pins = list(_PIN.finditer(lock))
     ends = [one.start() for one in pins[1:]] + [len(lock)]
-    found = {}
+    found = []
     for pin, end in zip(pins, ends, strict=True):
         hashes = tuple(_HASH.findall(lock[pin.end() : end]))
         if not hashes:
             raise ValueError(f"{pin[1]} has no hash")
-        found[pin[1].lower().replace("_", "-")] = (pin[2], hashes)
+        found.append((pin[1].lower().replace("_", "-"), pin[2], hashes))
     return found
 
 
@@ -62,8 +65,8 @@ def _debian(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
 
-def _python(lock: dict[str, tuple[str, tuple[str, ...]]], files: dict[str, str]) -> Iterator[dict[str, Any]]:
-    for name, (version, allowed) in sorted(lock.items()):
+def _python(lock: list[tuple[str, str, tuple[str, ...]]], files: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for name, version, allowed in sorted(lock):
         installed = sorted(digest for digest in files.values() if digest in allowed)
         if not installed:
             continue  # of another platform

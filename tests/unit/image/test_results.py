@@ -63,7 +63,7 @@ def test_qemu_reads_the_vhd(tmp_path: Path) -> None:
     raw.write_bytes(bytes(range(256)) * 16384)
     size = write_vhd(raw, vhd, IDENTITY, CREATED)
     info = json.loads(
-        subprocess.run(["qemu-img", "info", "--output=json", vhd], capture_output=True, check=True).stdout
+        subprocess.run(["qemu-img", "info", "-f", "vpc", "--output=json", vhd], capture_output=True, check=True).stdout
     )
     assert info["format"] == "vpc"
     assert info["virtual-size"] >= size - 16 * 63 * 512
@@ -115,7 +115,7 @@ def test_the_lock_of_this_tree_is_read_whole() -> None:
     text = (ROOT / "requirements.lock").read_text()
     found = locked(text)
     assert len(found) == sum("==" in line and not line.startswith((" ", "#")) for line in text.splitlines())
-    assert sum(len(hashes) for _, hashes in found.values()) == text.count("--hash=sha256:")
+    assert sum(len(hashes) for *_, hashes in found) == text.count("--hash=sha256:")
 
 
 def test_a_pin_without_a_hash_is_refused() -> None:
