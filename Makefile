@@ -7,7 +7,7 @@ SOAK ?= 60
 # tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
 TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal engine fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal engine fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,19 @@ generated: setup ## stubs, descriptor snapshot and the tables of docs/ are what 
 
 deploy-check: setup ## Bicep, units and policies, offline
 	@$(PY) -m deploy.check
+
+image: setup ## the worker's image in build/image, as root; KEYS=folder, see docs/image.md
+	@deploy/image/build $(or $(KEYS),build/keys) build/image
+
+image-twice: setup ## the same image twice, and whether every byte is the same; KEYS as above
+	@deploy/image/build $(or $(KEYS),build/keys) build/image >build/image.first
+	@deploy/image/build $(or $(KEYS),build/keys) build/image >build/image.second
+	@diff build/image.first build/image.second && cat build/image.second && echo "Both builds have these digests."
+
+image-boot: setup ## build an image with keys of its own and boot it in QEMU, as root, a quarter of an hour
+	@$(PY) -m tests.support.machine build/image-boot
+	@deploy/image/build build/image-boot/keys build/image-boot
+	@CJI_IMAGE=build/image-boot $(PY) -m pytest --no-header -q tests/image
 
 fuzz: setup ## send a million damaged inputs to every reader of untrusted bytes, minutes
 	@$(PY) -m tests.fuzz

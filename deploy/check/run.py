@@ -16,6 +16,7 @@ from deploy.check.deployment import ENTRY, EXAMPLES, deployment_outcomes
 from deploy.check.expected import expected_problems
 from deploy.check.hardening import hardening_problems
 from deploy.check.identity import check_identity
+from deploy.check.image import image_problems
 from deploy.check.initiative import initiative_outcomes
 from deploy.check.modules import parameter_file_problems, wiring_problems
 from deploy.check.outcome import DeployError, Outcome, judged, not_run
@@ -76,6 +77,7 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
     yield judged("azd: azure.yaml", "azure.yaml", azd_problems(root))
     yield judged("deployment: requirements", "expected.json", expected_problems(root))
     yield from runbook_outcomes(root / "runbooks")
+    yield judged("image: configuration", "image", image_problems(root))
     units = sorted(each for kind in ("*.service", "*.path") for each in (root / "systemd").glob(kind))
     if not units:
         yield judged("unit: needed lines", "systemd", ["no units"])

@@ -1,6 +1,6 @@
 """`cji evidence pcrs`: what golden machines booted, as reference values to pin, or event by event."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -83,11 +83,17 @@ def _events(found: Golden, chosen: tuple[int, ...]) -> Iterator[str]:
 
 
 def _values(found: Golden, chosen: tuple[int, ...]) -> Iterator[str]:
+    shown = set(found.pcrs) & set(chosen) if chosen else set(found.pcrs) - set(_OWN)
+    return value_lines({pcr: found.pcrs[pcr] for pcr in shown}, () if chosen else found.images)
+
+
+def value_lines(pcrs: Mapping[int, Iterable[bytes]], images: Iterable[BootImage]) -> Iterator[str]:
+    """Lines of TOML: allowed values of PCRs, and allowed images, as reference values name them."""
     yield "[attestation.reference_values.pcrs]  # in client.toml: [reference.pcrs]"
-    for pcr in sorted(set(found.pcrs) & set(chosen) if chosen else set(found.pcrs) - set(_OWN)):
-        values = ", ".join(f'"{value.hex()}"' for value in found.pcrs[pcr])
-        yield f"{pcr} = [{values}]  # {_PCR_USAGE[pcr]}"
-    for image in () if chosen else found.images:
+    for pcr, values in sorted(pcrs.items()):
+        listed = ", ".join(f'"{value.hex()}"' for value in values)
+        yield f"{pcr} = [{listed}]  # {_PCR_USAGE[pcr]}"
+    for image in images:
         yield from _image(image)
 
 

@@ -1,4 +1,4 @@
-"""What is found of one requirement."""
+"""The result of one requirement on one resource."""
 
 from typing import Literal
 

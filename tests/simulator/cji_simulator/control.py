@@ -5,6 +5,7 @@
 | GET, POST, DELETE /faults | the orders in force; one more; none |
 | POST /events/NAME | lets an event happen; extend-pcr takes `{"pcr": 7}` |
 | POST /machines | starts one more VM of the same kind; its `Machine` |
+| POST /machines?qemu=1 | the vTPM of one that QEMU runs, which boots and measures itself |
 | PUT /publication | what Intel says of the processor's TCB from now on, `intel.Publication` |
 | POST /entra-token | a token of an application, `entra.TokenOrder` |
 | GET /entra-fetches | how often key sets were fetched |
@@ -46,6 +47,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tcti: str
     firmware_log: str
     userspace_log: str
+    socket: str = ""
+    """The socket for QEMU's TPM, if it runs this machine."""
 
 
 class Control:
@@ -59,7 +62,7 @@ class Control:
         identities: Identities,
         intel: Intel,
         resource: str,
-        new_machine: Callable[[], Awaitable[Machine]],
+        new_machine: Callable[[bool], Awaitable[Machine]],
         signing: SigningKeys,
         entra: Entra,
     ) -> None:
@@ -114,8 +117,8 @@ class Control:
         await happen(options)
         return web.json_response({})
 
-    async def _machine(self, _: web.Request) -> web.Response:
-        made = await self._new_machine()
+    async def _machine(self, request: web.Request) -> web.Response:
+        made = await self._new_machine("qemu" in request.query)
         return web.Response(body=msgspec.json.encode(made), content_type="application/json")
 
     async def _signing_keys(self, _: web.Request) -> web.Response:

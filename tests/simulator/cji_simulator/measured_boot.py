@@ -125,31 +125,52 @@ def encode(measurements: Sequence[Measurement]) -> bytes:
     return b"".join(log)
 
 
+def _banks(log: bytes) -> tuple[dict[int, int], int]:
+    """({algorithm: bytes of its digests}, where the events begin)."""
+    size, name, count = struct.unpack_from("<28xI16s8xI", log)
+    banks = [struct.unpack_from("<HH", log, 60 + 4 * number) for number in range(min(count, 8))]
+    if (
+        log[:28] != struct.pack("<II20x", 0, _NO_ACTION)
+        or name != _SPEC_ID[:16]
+        or (_SHA256, 32) not in banks
+        or 32 + size > len(log)
+    ):
+        raise ValueError("not a log with the SHA-256 bank")
+    return dict(banks), 32 + size
+
+
 def _read(log: bytes) -> Iterator[Measurement]:
-    at = 32 + len(_SPEC_ID)
-    if log[:at] != struct.pack("<II20xI", 0, _NO_ACTION, len(_SPEC_ID)) + _SPEC_ID:
-        raise ValueError("not a log of the SHA-256 bank")
-    while at < len(log):
-        try:
-            pcr, kind, count, algorithm, digest, size = struct.unpack_from("<IIIH32sI", log, at)
-        except struct.error as error:
-            raise ValueError("the log ends within an event") from error
-        at += 50 + size
-        if (count, algorithm) != (1, _SHA256) or pcr > 23 or size > _MAX_EVENT or at > len(log):
-            raise ValueError("an event of this log cannot be read")
-        yield Measurement(pcr=pcr, kind=kind, data=log[at - size : at], digest=digest)
+    try:
+        banks, at = _banks(log)
+        while at < len(log):
+            pcr, kind, count = struct.unpack_from("<III", log, at)
+            at, digests = at + 12, {}
+            for _ in range(min(count, len(banks))):
+                (algorithm,) = struct.unpack_from("<H", log, at)
+                digests[algorithm] = log[at + 2 : at + 2 + banks[algorithm]]
+                at += 2 + banks[algorithm]
+            (size,) = struct.unpack_from("<I", log, at)
+            at += 4 + size
+            if digests.keys() != banks.keys() or count != len(banks) or (pcr > 23 and kind != _NO_ACTION):
+                raise ValueError("an event of this log cannot be read")
+            if size > _MAX_EVENT or at > len(log):
+                raise ValueError("the log ends within an event")
+            yield Measurement(pcr=pcr, kind=kind, data=log[at - size : at], digest=digests[_SHA256])
+    except (struct.error, KeyError) as error:
+        raise ValueError("an event of this log cannot be read") from error
 
 
 def replay(log: bytes) -> dict[int, bytes]:
     """Return the SHA-256 PCRs that a log leads to, those that it extends; raises ValueError.
 
-    What an event measures from its own data must be the digest of them: separators and firmware variables.
+    What an event measures from its own data must be the digest of them: separators and variables of Secure Boot. Of a
+    boot variable firmware measures the value alone.
     """
     pcrs: dict[int, bytes] = {}
     for one in _read(log):
         if one.kind == _NO_ACTION:
             continue
-        if one.kind in {_SEPARATOR, _VARIABLE, _BOOT_VARIABLE} and hashlib.sha256(one.data).digest() != one.digest:
+        if one.kind in {_SEPARATOR, _VARIABLE} and hashlib.sha256(one.data).digest() != one.digest:
             raise ValueError("an event's digest is not of its data")
         pcrs[one.pcr] = hashlib.sha256(pcrs.get(one.pcr, bytes(32)) + one.digest).digest()
     return pcrs

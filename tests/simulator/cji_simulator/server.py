@@ -27,7 +27,7 @@ from cji_simulator.managed_hsm import ManagedHsm
 from cji_simulator.pcs import CertificationService
 from cji_simulator.roots import HOST, Roots
 from cji_simulator.tdx import TdxHost
-from cji_simulator.vtpm import FIRMWARE_LOG, USERSPACE_LOG, VirtualTpm
+from cji_simulator.vtpm import FIRMWARE_LOG, MACHINE_SOCKET, USERSPACE_LOG, VirtualTpm
 
 __all__ = ["ENDPOINTS", "USER_DATA", "VAULT_LOG", "Endpoints", "serve"]
 
@@ -150,7 +150,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     async with contextlib.AsyncExitStack() as stack:
         machines: list[VirtualTpm] = []
 
-        async def new_machine() -> Machine:
+        async def new_machine(qemu: bool = False) -> Machine:
             number, own_id = len(machines), uuid.uuid4() if machines else vm_id
             made = await VirtualTpm.start(
                 folder=state / f"vm-{number}",
@@ -159,6 +159,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
                 vm_id=own_id,
                 report_period=report_period,
                 faults=faults,
+                machine=qemu,
             )
             stack.push_async_callback(made.stop)
             machines.append(made)
@@ -168,6 +169,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
                 tcti=made.tcti,
                 firmware_log=str(made.folder / FIRMWARE_LOG),
                 userspace_log=str(made.folder / USERSPACE_LOG),
+                socket=str(made.folder / MACHINE_SOCKET) if qemu else "",
             )
 
         first = await new_machine()

@@ -144,6 +144,12 @@ class Simulation:
         other._process, other._machine = None, msgspec.convert(self._control("POST", "/machines"), Machine)
         return other
 
+    def machine_in_qemu(self) -> Self:
+        """One more VM, which QEMU runs: its TPM is at `machine.socket`; `machine.tcti` is the same, from outside."""
+        other = copy(self)
+        other._process, other._machine = None, msgspec.convert(self._control("POST", "/machines?qemu=1"), Machine)
+        return other
+
     @property
     def maa_url(self) -> str:
         """Base URL and issuer of the attestation service."""
@@ -298,7 +304,7 @@ class Simulation:
     def create_signing_key(self, name: str, *, curve: str = "P-384") -> str:
         """Create an EC key of the Managed HSM that signs and is never exported; return its id with the version."""
         body = {"kty": "EC-HSM", "crv": curve, "key_ops": ["sign", "verify"]}
-        return str(self._vault("POST", f"/keys/{name}/create", body, hsm=True)["key"]["kid"])
+        return str(self.vault("POST", f"/keys/{name}/create", body, hsm=True)["key"]["kid"])
 
     def operator_token(self, audience: str) -> str:
         """Return a token of an operator for the vault or HSM with this audience."""

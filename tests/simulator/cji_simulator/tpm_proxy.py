@@ -74,6 +74,14 @@ class TpmProxy:
         async with self._one_command:
             return await self._exchange(command)
 
+    async def answer_machine(self, command: bytes) -> bytes:
+        """Answer a command of a whole machine, whose kernel manages its objects."""
+        try:
+            local = self._ordered(command) or await self._local(command)
+        except wire.MalformedCommandError:
+            return wire.error(wire.RC_COMMAND_SIZE)
+        return await self.exchange(command) if local is None else local
+
     async def _exchange(self, command: bytes) -> bytes:
         self._writer.write(command)
         head = await self._reader.readexactly(wire.HEADER)

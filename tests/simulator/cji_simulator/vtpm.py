@@ -28,6 +28,7 @@ from tpm2_pytss.types import TPM2B_PUBLIC, TPM2B_SENSITIVE_CREATE
 
 from cji_simulator import hcl, measured_boot, tpm_wire
 from cji_simulator.faults import Faults, Kind, Service
+from cji_simulator.machine_tpm import MachineTpm
 from cji_simulator.reference import ID_KEY_DIGEST, MEASUREMENT
 from cji_simulator.roots import Roots
 from cji_simulator.snp import Report
@@ -43,6 +44,7 @@ _OWNER: Final = 0x40000001
 _BOOT: Final = [tpm_wire.pcr_extend(one.pcr, one.digest) for one in (*measured_boot.BOOT, *measured_boot.USERSPACE)]
 FIRMWARE_LOG: Final = "binary_bios_measurements"  # as the kernel names it
 USERSPACE_LOG: Final = "tpm2-measure.log"  # as systemd does
+MACHINE_SOCKET: Final = "machine.sock"
 # TPMT_PUBLIC of the TCG's EK template L-1 without its 256-byte unique field ("EK Credential Profile", B.3.3)
 _EK_POLICY: Final = bytes.fromhex("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa")
 _EK_TEMPLATE: Final = (
@@ -162,13 +164,14 @@ class _Swtpm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualTpm:
-    """A running vTPM. `tcti` is what a client connects with."""
+    """A running vTPM. `tcti` is what a client connects with; `door` is QEMU's, if a machine measures its own boot."""
 
     proxy: TpmProxy
     process: _Swtpm
     report: HclReport
     tcti: str
     folder: Path
+    door: MachineTpm | None = None
 
     @classmethod
     async def start(
@@ -180,13 +183,17 @@ class VirtualTpm:
         vm_id: uuid.UUID,
         report_period: float,
         faults: Faults,
+        machine: bool = False,
     ) -> Self:
-        """Start a new swtpm, boot and provision it, and serve it at `folder/tpm.sock`, its event logs beside it."""
+        """Start a new swtpm, boot and provision it, and serve it at `folder/tpm.sock`, its event logs beside it.
+
+        That of a `machine` is not booted: QEMU connects to `folder/machine.sock`, and whatever runs in it measures.
+        """
         folder.mkdir(mode=0o700, exist_ok=True)
         process = _Swtpm(folder)
         indices: dict[int, Any] = {}
         proxy = TpmProxy(tpm=await process.start(), indices=indices, faults=faults)
-        for command in _BOOT:
+        for command in () if machine else _BOOT:
             await proxy.exchange(command)
         path = folder / "tpm.sock"
         await proxy.start(path)
@@ -197,8 +204,15 @@ class VirtualTpm:
         report = HclReport(proxy=proxy, claims=claims, roots=roots, host=host, faults=faults, period=report_period)
         indices[AK_CERTIFICATE] = _Fixed(certificate.ljust(4096, b"\0"))
         indices[HCL_REPORT] = report
-        made = cls(proxy=proxy, process=process, report=report, tcti=tcti, folder=folder)
-        made._log_boot()
+
+        async def restart() -> None:
+            await proxy.restart(process.start, ())
+            report.reboot()
+
+        door = MachineTpm(proxy=proxy, path=folder / MACHINE_SOCKET, restart=restart) if machine else None
+        made = cls(proxy=proxy, process=process, report=report, tcti=tcti, folder=folder, door=door)
+        if not machine:
+            made._log_boot()
         return made
 
     def _log_boot(self) -> None:
@@ -222,6 +236,8 @@ class VirtualTpm:
 
     async def stop(self) -> None:
         """Close swtpm's socket, at which it ends."""
+        if self.door is not None:
+            await self.door.stop()
         await self.proxy.stop()
         await self.process.ended()
 

@@ -1,0 +1,143 @@
+"""The configuration of the image: what must be in it, what must not, and how its files may be used.
+
+Each rule names the file and, where there is one, the line. It reads the files that mkosi reads, and builds nothing.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+__all__ = ["image_problems"]
+
+_KERNEL: Final = {
+    "init=/usr/lib/cji/host-profile": "PID 1 starts below the host profile",
+    "lockdown=confidentiality": "the kernel's memory stays closed to root",
+    "systemd.gpt_auto=no": "no swap or other partition of a disk is used because of its type",
+    "systemd.import_credentials=no": "no unit, password or command comes from the hypervisor",
+    "module.sig_enforce=1": "an unsigned module is not loaded, in the initrd either",
+}
+_SETTINGS: Final = {
+    "SecureBoot=yes": "the image starts on no machine with Secure Boot",
+    "Bootloader=uki": "command line and initrd are outside of what is signed",
+    "WithNetwork=no": "a build fetches something that no lock names",
+    "Bootable=yes": "there is no image to start",
+}
+_PACKAGES: Final = {
+    "openssl-provider-fips": "the FIPS provider",
+    "nginx-light": "the TLS door",
+    "libseccomp2": "cells confine themselves",
+    "nftables": "addresses by user, since systemd cannot under the host profile",
+}
+_FORBIDDEN: Final = re.compile(
+    r"^(openssh|dropbear|telnet|sudo|apt|aptitude|snapd|walinuxagent|waagent|cloud-init|azure-|gdb|strace|bpftrace|"
+    r"linux-perf|docker|podman|curl|wget|netcat|socat|python3-pip)"
+)
+_SWITCHED_OFF: Final = ("KernelCommandLine", "Packages")
+_SHELLS: Final = ("bash", "dash", "sh", "apt*", "dpkg*", "perl*", "login", "su")
+_MASKED: Final = ("getty@.service", "serial-getty@.service", "debug-shell.service")
+_CLOSED: Final = {"nosuid", "nodev", "noexec"}
+_REPART: Final = {
+    "10-root.conf": ("Format=erofs", "Verity=data", "VerityMatchKey=root"),
+    "11-root-verity.conf": ("Verity=hash", "VerityMatchKey=root"),
+}
+_KINDS: Final = ("service", "socket", "path", "timer")
+_ELSEWHERE: Final = ("cji-engine-",)
+"""Units of other machines."""
+
+
+def image_problems(root: Path) -> list[str]:
+    """Everything wrong with `image/` of the deploy folder `root`; empty if nothing is."""
+    try:
+        return list(_problems(root / "image", root / "systemd"))
+    except OSError as error:
+        return [f"image/{Path(error.filename or '').name}: cannot be read"]
+
+
+def _problems(image: Path, systemd: Path) -> Iterator[str]:
+    yield from _conf(image / "mkosi.conf")
+    for name, needed in _REPART.items():
+        lines = (image / "repart" / name).read_text().splitlines()
+        yield from (f"image/repart/{name}: needs {one}" for one in needed if one not in lines)
+    yield from _mounts(image / "extra" / "etc" / "fstab")
+    yield from _presets(image / "extra" / "etc" / "systemd" / "system-preset" / "00-cji.preset", systemd)
+    for unit in _MASKED:
+        place = image / "extra-common" / "etc" / "systemd" / "system" / unit
+        if not place.is_symlink() or str(place.readlink()) != "/dev/null":
+            yield f"image/extra-common/etc/systemd/system/{unit}: must be a link to /dev/null; nobody logs in"
+    finalize = (image / "mkosi.finalize").read_text()
+    removed = {word for group in re.findall(r"usr/bin/\{([^}]*)\}", finalize) for word in group.split(",")}
+    for program in _SHELLS:
+        if program not in removed:
+            yield f"image/mkosi.finalize: does not remove /usr/bin/{program}"
+
+
+def _conf(path: Path) -> Iterator[str]:
+    name = f"image/{path.name}"
+    lists = {key: list(_list(path.read_text().splitlines(), key)) for key in _SWITCHED_OFF}
+    lines = path.read_text().splitlines()
+    for setting, risk in _SETTINGS.items():
+        key = setting.partition("=")[0]
+        found = [(number, line) for number, line in enumerate(lines, 1) if line.startswith(f"{key}=")]
+        if [line for _, line in found] != [setting]:
+            where = f"{name}:{found[0][0]}" if found else name
+            yield f"{where}: must say {setting} once; otherwise {risk}"
+    words = [word for _, word in lists["KernelCommandLine"]]
+    for word, why in _KERNEL.items():
+        if word not in words:
+            yield f"{name}: the kernel's command line needs {word}: {why}"
+    for number, word in lists["KernelCommandLine"]:
+        key = word.partition("=")[0]
+        if any(word != other and other.partition("=")[0] == key for other in _KERNEL):
+            yield f"{name}:{number}: {word} contradicts what the image needs"
+    packages = [word for _, word in lists["Packages"]]
+    for package, why in _PACKAGES.items():
+        if package not in packages:
+            yield f"{name}: needs the package {package}: {why}"
+    for number, package in lists["Packages"]:
+        if _FORBIDDEN.match(package):
+            yield f"{name}:{number}: {package} logs in, installs, debugs or executes for somebody"
+
+
+def _list(lines: list[str], key: str) -> Iterator[tuple[int, str]]:
+    """(line, word) of a setting whose values stand on indented lines."""
+    inside = False
+    for number, line in enumerate(lines, 1):
+        if inside and line[:1].isspace() and line.strip():
+            yield from ((number, word) for word in line.split())
+        else:
+            inside = line.startswith(f"{key}=")
+            if inside:
+                yield from ((number, word) for word in line.partition("=")[2].split())
+
+
+def _mounts(path: Path) -> Iterator[str]:
+    places = set()
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        fields = line.split()
+        if len(fields) < 4:
+            yield f"image/extra/etc/fstab:{number}: has no options"
+            continue
+        places.add(fields[1])
+        if "swap" in fields[1:3]:
+            yield f"image/extra/etc/fstab:{number}: turns swap on; records could reach a disk"
+        elif missing := sorted(_CLOSED - set(fields[3].split(","))):
+            yield f"image/extra/etc/fstab:{number}: {fields[1]} needs {','.join(missing)}"
+    if "/var/lib" not in places:
+        yield "image/extra/etc/fstab: needs /var/lib on the disk of the state"
+
+
+def _presets(path: Path, systemd: Path) -> Iterator[str]:
+    name = "image/extra/etc/systemd/system-preset/00-cji.preset"
+    lines = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    enabled = {line[1] for line in lines if line[0] == "enable"}
+    if not lines or lines[-1] != ["disable", "*"]:
+        yield f"{name}: must end with disable *; a package could bring a unit that starts"
+    for unit in sorted(each for kind in _KINDS for each in systemd.glob(f"cji-*.{kind}")):
+        by_path = unit.suffix == ".service" and unit.with_suffix(".path").exists()
+        if unit.name not in enabled and not by_path and not unit.name.startswith(_ELSEWHERE):
+            yield f"{name}: does not enable {unit.name}"
+    for login in sorted(one for one in enabled if re.search(r"getty|ssh|debug-shell", one)):
+        yield f"{name}: enables {login}"

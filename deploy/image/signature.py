@@ -1,0 +1,45 @@
+"""Detached signatures for `cosign verify-blob --key PUBLIC --signature FILE`: ECDSA P-256, SHA-256, base64 of DER.
+
+The nonce is RFC 6979's, so that the same key and file give the same signature.
+"""
+
+import base64
+import hashlib
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+__all__ = ["SignatureError", "file_digest", "sign", "verify"]
+
+
+class SignatureError(ValueError):
+    """The key is of another kind, or the signature is not of this file."""
+
+
+def file_digest(path: Path) -> bytes:
+    """SHA-256 of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def sign(path: Path, key_file: Path) -> str:
+    """Base64 of the signature, by an unencrypted PEM private key."""
+    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SignatureError(f"{key_file} has no ECDSA key on P-256")
+    algorithm = ec.ECDSA(utils.Prehashed(hashes.SHA256()), deterministic_signing=True)
+    return base64.b64encode(key.sign(file_digest(path), algorithm)).decode()
+
+
+def verify(path: Path, signature: str, public_key: bytes) -> None:
+    """Raise SignatureError unless the signature is of this file, by this PEM public key."""
+    key = serialization.load_pem_public_key(public_key)
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SignatureError("the public key is not an ECDSA key on P-256")
+    try:
+        raw = base64.b64decode(signature.strip(), validate=True)
+        key.verify(raw, file_digest(path), ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+    except (ValueError, InvalidSignature) as error:
+        raise SignatureError(f"the signature is not of {path.name}") from error

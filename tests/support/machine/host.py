@@ -1,0 +1,96 @@
+"""QEMU with OVMF, Secure Boot, software emulation and a simulated Azure's vTPM."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from tests.support.machine.parts import FIRMWARE
+
+__all__ = ["Guest", "missing_tools"]
+
+_PROGRAMS: Final = (
+    *("qemu-system-x86_64", "qemu-img", "swtpm", "mkosi", "ukify", "sbsign", "virt-fw-vars", "mcopy", "mkfs.erofs"),
+    "faketime",
+)
+_MEMORY_MIB: Final = 3072
+_STOP_S: Final = 10
+
+
+def missing_tools() -> str:
+    """Why no image can be built and booted here; empty if one can."""
+    absent = [one for one in _PROGRAMS if shutil.which(one) is None]
+    if not (FIRMWARE / "OVMF_CODE_4M.secboot.fd").is_file():
+        absent.append("ovmf")
+    return f"not installed: {', '.join(absent)}" if absent else "" if os.geteuid() == 0 else "not root"
+
+
+class Guest:
+    """A running machine; a context manager that turns it off. `console` is the file of its serial port."""
+
+    def __init__(
+        self,
+        disk: Path,
+        *,
+        variables: Path,
+        tpm: str,
+        folder: Path,
+        port: int = 0,
+        test_disk: Path | None = None,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        own, state = folder / "vars.fd", folder / "state.raw"
+        shutil.copyfile(variables, own)
+        with state.open("wb") as file:
+            file.truncate(64 << 20)
+        self.console = folder / "console.log"
+        forward = f",hostfwd=tcp:127.0.0.1:{port}-:8443" if port else ""
+        command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35,smm=on"]
+        command += ["-global", "driver=cfi.pflash01,property=secure,value=on", "-m", str(_MEMORY_MIB), "-smp", "2"]
+        command += ["-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE / 'OVMF_CODE_4M.secboot.fd'}"]
+        command += ["-drive", f"if=pflash,format=raw,file={own}"]
+        command += _disk(disk, "cji-root", "snapshot=on") + _disk(state, "cji-state", "snapshot=off")
+        if test_disk is not None:
+            command += _disk(test_disk, "cji-test", "readonly=on")
+        command += ["-chardev", f"socket,id=tpm,path={tpm}", "-tpmdev", "emulator,id=tpm0,chardev=tpm"]
+        command += ["-device", "tpm-crb,tpmdev=tpm0", "-netdev", f"user,id=net{forward}"]
+        command += ["-device", "virtio-net-pci,netdev=net,romfile=", "-no-reboot", "-display", "none"]
+        command += ["-monitor", "none", "-serial", f"file:{self.console}"]
+        with (folder / "qemu.log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def printed(self) -> str:
+        """What its serial port has printed."""
+        return self.console.read_text(errors="replace") if self.console.exists() else ""
+
+    def wait_for(self, *texts: str, seconds: float) -> str:
+        """The first of these texts that is printed; empty if the machine ended or the time is over."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if found := next((one for one in texts if one in self.printed()), ""):
+                return found
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.5)
+        return next((one for one in texts if one in self.printed()), "")
+
+
+def _disk(path: Path, serial: str, option: str) -> list[str]:
+    drive = f"if=none,id={serial},format=raw,file={path},{option}"
+    return ["-drive", drive, "-device", f"virtio-blk-pci,drive={serial},serial={serial}"]

@@ -1,0 +1,230 @@
+"""What runs as root inside the booted image, from a second disk that only tests attach.
+
+`python inside.py prepare` gives the machine the simulation's configuration where a bundle would put it; `network` makes
+the simulation's services, which are outside, reachable at their addresses; `report` attacks the machine and sends
+everything found as one JSON object. Nothing of this is in the image.
+"""
+
+import asyncio
+import ctypes
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+DISK = Path(__file__).parent
+FACTS: dict[str, Any] = json.loads((DISK / "facts.json").read_text())
+CONFIG = Path("/run/cji/config")
+PYTHON = "/opt/cji/bin/python"
+_REFUSED = Path("/run/cji-refused.json")
+HOST = "10.0.2.2"  # QEMU's name for the machine outside
+DOOR = 8443
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prepare() -> None:
+    """The files of worker and door, with the owners that a bundle would give them."""
+    CONFIG.mkdir(parents=True)
+    CONFIG.parent.chmod(0o711)
+    for path in (DISK / "config").iterdir():
+        copy = CONFIG / path.name
+        shutil.copyfile(path, copy)
+        shutil.chown(copy, "root", "cji-door" if path.name.startswith(("server", "client-roots")) else "cji")
+        copy.chmod(0o644 if path.suffix == ".pem" else 0o640)
+    shutil.chown(CONFIG / "server.key", "root", "cji-door")
+    door = subprocess.run(
+        ["/opt/cji/bin/cji", "door", "config", "--config", CONFIG / "worker.toml"], stdout=subprocess.PIPE, check=True
+    )
+    (CONFIG / "door.conf").write_bytes(door.stdout)
+    shutil.chown(CONFIG / "door.conf", "root", "cji-door")
+    subprocess.run(["/usr/sbin/nft", "-f", "-"], input=_RULES.encode(), check=False)
+
+
+_RULES = f"""
+insert rule inet cji output ip daddr {HOST} accept
+insert rule inet cji input ip saddr {HOST} accept
+"""
+
+
+async def network() -> None:
+    """Each of the simulation's ports on loopback leads to the same port outside."""
+
+    async def serve(port: int) -> None:
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                other_reader, other_writer = await asyncio.open_connection(HOST, port)
+            except OSError:
+                writer.close()
+                return
+            await asyncio.gather(_copy(reader, other_writer), _copy(other_reader, writer))
+
+        await (await asyncio.start_server(relay, "127.0.0.1", port)).serve_forever()
+
+    await asyncio.gather(*map(serve, FACTS["ports"]))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+def refused() -> None:
+    """What the vault says to a key of another image."""
+    done = _run(PYTHON, str(DISK / "refused_inside.py"), env=_environment())
+    _REFUSED.write_text(done.stdout or json.dumps({"error": done.stderr[-2000:]}))
+
+
+def report() -> None:
+    """Wait for the worker, then look and attack; the answer goes to the port that the test listens on."""
+    found: dict[str, Any] = {"served": _served()}
+    for name, look in (
+        ("refused", lambda: json.loads(_REFUSED.read_text())),
+        ("log", lambda: Path("/sys/kernel/security/tpm0/binary_bios_measurements").read_bytes().hex()),
+        ("units", units),
+        ("journal", journal),
+        ("doctor", doctor),
+        ("attacks", attacks),
+        ("root", guest_root),
+        ("mounts", lambda: Path("/proc/self/mounts").read_text()),
+        ("modules", lambda: Path("/proc/modules").read_text()),
+        ("swaps", lambda: Path("/proc/swaps").read_text()),
+        ("lockdown", lambda: Path("/sys/kernel/security/lockdown").read_text()),
+        ("pid1", lambda: Path("/proc/1/status").read_text()),
+        ("shells", lambda: [one for one in FACTS["absent"] if Path(one).exists()]),
+        ("passwd", lambda: Path("/etc/passwd").read_text()),
+        ("simulator", simulator_of_the_image),
+        ("writes", writes),
+    ):
+        try:
+            found[name] = look()
+        except Exception as error:  # noqa: BLE001 - the test outside judges what is missing
+            found[name] = f"{type(error).__name__}: {error}"
+    _send(found)
+
+
+def _send(found: dict[str, Any]) -> None:
+    import socket
+
+    with socket.create_connection((HOST, FACTS["report_port"]), timeout=60) as connection:
+        connection.sendall(json.dumps(found).encode())
+
+
+def _served() -> bool:
+    until = time.monotonic() + FACTS["patience"]
+    while time.monotonic() < until:
+        done = _run("/usr/bin/systemctl", "is-active", "cji-worker.service")
+        if done.stdout.strip() == "active":
+            return True
+        if "failed" in (
+            done.stdout.strip(),
+            _run("/usr/bin/systemctl", "is-active", "cji-bundle.service").stdout.strip(),
+        ):
+            return False
+        time.sleep(1)
+    return False
+
+
+def _run(*command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def units() -> Any:
+    return json.loads(_run("/usr/bin/systemctl", "list-units", "--all", "--output=json").stdout)
+
+
+def journal() -> str:
+    return _run("/usr/bin/journalctl", "--boot", "--no-pager", "-n", "3000", "-o", "short-monotonic").stdout
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{DISK / 'tree'}:{DISK / 'site'}", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def doctor() -> Any:
+    """`cji doctor` under the simulation's trust, which is all that differs from the image's own command."""
+    done = _run(
+        PYTHON,
+        str(DISK / "worker_inside.py"),
+        str(DISK / "trust.json"),
+        *("doctor", "--json", "--config", str(CONFIG / "worker.toml")),
+        env=_environment(),
+    )
+    return json.loads(done.stdout) if done.stdout.startswith("[") else done.stdout + done.stderr
+
+
+def guest_root() -> Any:
+    done = _run(PYTHON, "-m", "tests.support.guest_root", env=_environment(), cwd=DISK / "tree")
+    return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+
+
+def attacks() -> dict[str, str]:
+    """System calls by number on x86-64, as root: each says "done" or the name of an errno."""
+    calls = {
+        "bpf": (321, 0, 0, 0),
+        "perf_event_open": (298, 0, 0, -1, -1, 0),
+        "init_module": (175, 0, 0, 0),
+        "finit_module": (313, -1, 0, 0),
+        "kexec_load": (246, 0, 0, 0, 0),
+        "kexec_file_load": (320, -1, -1, 0, 0, 0),
+        "ptrace": (101, 0x4206, os.getppid(), 0, 0),
+        "process_vm_readv": (310, 1, 0, 0, 0, 0, 0),
+        "swapon": (167, 0, 0),
+    }
+    found = {name: _errno(libc.syscall(*numbers)) for name, numbers in calls.items()}
+    for path in ("/dev/mem", "/proc/kcore", "/proc/1/mem", "/sys/kernel/tracing/kprobe_events"):
+        found[path] = _errno(libc.open(path.encode(), os.O_RDONLY))
+    return found
+
+
+def _errno(result: int) -> str:
+    return "done" if result >= 0 else errno.errorcode[ctypes.get_errno()]
+
+
+def writes() -> dict[str, str]:
+    """Whether root can change what runs."""
+    found = {}
+    for path in ("/usr/lib/cji/new", "/opt/cji/new", "/etc/new", "/var/lib/cji/new"):
+        try:
+            Path(path).write_text("x")
+            found[path] = "written"
+        except OSError as error:
+            found[path] = errno.errorcode[error.errno or 0]
+    copy = Path("/var/lib/cji/program")
+    try:
+        shutil.copyfile("/usr/bin/true", copy)
+        copy.chmod(0o755)
+        found["execution of state"] = "done" if _run(str(copy)).returncode == 0 else "failed"
+    except OSError as error:
+        found["execution of state"] = errno.errorcode[error.errno or 0]
+    for one in (copy, Path("/var/lib/cji/new")):
+        one.unlink(missing_ok=True)
+    return found
+
+
+def simulator_of_the_image() -> str:
+    """Whether the image's own Python knows a simulator."""
+    code = "import importlib.util as u; print([u.find_spec(n) for n in ('cji_simulator', 'tests', 'aiohttp')])"
+    return _run(PYTHON, "-I", "-c", code).stdout.strip()
+
+
+if __name__ == "__main__":
+    match sys.argv[1]:
+        case "prepare":
+            prepare()
+        case "network":
+            asyncio.run(network())
+        case "refused":
+            refused()
+        case "report":
+            report()

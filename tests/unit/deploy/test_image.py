@@ -1,0 +1,84 @@
+"""Planted mistakes in the image's configuration: each is found, with its file and, where there is one, its line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deploy.check.image import image_problems
+from tests.support.paths import ROOT
+
+DEPLOY = ROOT / "deploy"
+CONF, FSTAB = "image/mkosi.conf", "image/extra/etc/fstab"
+PRESET = "image/extra/etc/systemd/system-preset/00-cji.preset"
+
+
+def copy(tmp_path: Path) -> Path:
+    for name in ("image", "systemd"):
+        shutil.copytree(DEPLOY / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def line_of(text: str, part: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+def test_the_shipped_image_passes() -> None:
+    assert image_problems(DEPLOY) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "problem"),
+    [
+        (CONF, "        lockdown=confidentiality\n", "", "needs lockdown=confidentiality"),
+        (CONF, "init=/usr/lib/cji/host-profile", "init=/sbin/init", "init=/sbin/init contradicts"),
+        (CONF, "systemd.import_credentials=no", "systemd.import_credentials=yes", "contradicts"),
+        (CONF, "SecureBoot=yes", "SecureBoot=no", "must say SecureBoot=yes"),
+        (CONF, "Bootloader=uki", "Bootloader=grub", "must say Bootloader=uki"),
+        (CONF, "WithNetwork=no", "WithNetwork=yes", "must say WithNetwork=no"),
+        (CONF, "        nftables\n", "        nftables\n        openssh-server\n", "openssh-server logs in"),
+        (CONF, "        nftables\n", "        nftables\n        walinuxagent\n", "walinuxagent logs in"),
+        (CONF, "        openssl-provider-fips\n", "", "needs the package openssl-provider-fips"),
+        ("image/repart/10-root.conf", "Verity=data\n", "", "needs Verity=data"),
+        ("image/repart/10-root.conf", "Format=erofs", "Format=ext4", "needs Format=erofs"),
+        (FSTAB, "ext4   nosuid,nodev,noexec", "ext4   nosuid,nodev", "/var/lib needs noexec"),
+        (FSTAB, "/dev/disk/cji/state  /var/lib", "/dev/vdb none swap sw 0 0\n/dev/disk/x /srv", "turns swap on"),
+        (FSTAB, "/dev/disk/cji/state  /var/lib", "/dev/disk/cji/state  /srv", "needs /var/lib"),
+        (PRESET, "disable *\n", "", "must end with disable *"),
+        (PRESET, "enable cji-door.socket\n", "", "does not enable cji-door.socket"),
+        (PRESET, "enable nftables.service\n", "enable ssh.service\n", "enables ssh.service"),
+        ("image/mkosi.finalize", "{bash,", "{", "does not remove /usr/bin/bash"),
+    ],
+)
+def test_a_planted_mistake_is_found(tmp_path: Path, file: str, old: str, new: str, problem: str) -> None:
+    root = copy(tmp_path)
+    text = (root / file).read_text()
+    assert old in text
+    (root / file).write_text(text.replace(old, new, 1))
+    found = [one for one in image_problems(root) if problem in one]
+    assert found
+    assert found[0].startswith(file)
+
+
+def test_a_line_is_named(tmp_path: Path) -> None:
+    root = copy(tmp_path)
+    path = root / CONF
+    text = path.read_text().replace("        nftables\n", "        nftables\n        sudo\n", 1)
+    path.write_text(text)
+    (found,) = image_problems(root)
+    assert found.startswith(f"{CONF}:{line_of(text, ' sudo')}: ")
+
+
+@pytest.mark.parametrize("unit", ["getty@.service", "debug-shell.service"])
+def test_a_login_that_is_not_masked_is_found(tmp_path: Path, unit: str) -> None:
+    root = copy(tmp_path)
+    place = root / "image" / "extra-common" / "etc" / "systemd" / "system" / unit
+    place.unlink()
+    place.write_text("[Service]\nExecStart=/bin/sh\n")
+    assert any(unit in one for one in image_problems(root))
+
+
+def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
+    root = copy(tmp_path)
+    (root / FSTAB).unlink()
+    assert image_problems(root) == ["image/fstab: cannot be read"]
