@@ -87,7 +87,7 @@ def test_nobody_can_log_in(watched: Watched) -> None:
     assert "Getty" not in watched.console
 
 
-def test_the_worker_of_a_machine_without_a_configuration_does_not_start(watched: Watched) -> None:
+def test_a_worker_without_a_configuration_does_not_start(watched: Watched) -> None:
     assert "Started cji-worker" not in watched.console
 
 

@@ -48,7 +48,7 @@ def no_scanner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def copy(tmp_path: Path, file: str = "", old: str = "", new: str = "") -> Path:
     root = tmp_path / "deploy"
-    shutil.copytree(DEPLOY, root, ignore=shutil.ignore_patterns("check", "__pycache__"))
+    shutil.copytree(DEPLOY, root, symlinks=True, ignore=shutil.ignore_patterns("check", "__pycache__"))
     if file:
         source = (root / file).read_text()
         assert old in source

@@ -123,7 +123,7 @@ def test_a_pin_without_a_hash_is_refused() -> None:
         locked("one==1 \\\n    # nothing\ntwo==2 \\\n    --hash=sha256:" + "a" * 64)
 
 
-def test_the_sbom_lists_packages_and_the_wheels_that_were_installed() -> None:
+def test_the_sbom_lists_packages_and_installed_wheels() -> None:
     manifest = {"packages": [{"name": "libc6", "version": "2.41-12+deb13u5", "architecture": "amd64"}]}
     lock = "one==1.0 \\\n    --hash=sha256:" + "a" * 64 + "\ntwo==2 \\\n    --hash=sha256:" + "b" * 64
     data = sbom(
