@@ -5,7 +5,7 @@ from datetime import datetime
 
 from attestation import Trust, is_production
 from attestation.appraisal import ReferenceValues, Verdict
-from attestation.checks import Failure, Skipped, requirement
+from attestation.checks import Failure, Skipped
 from worker.cli.advisory_rows import finding_text
 from worker.cli.evidence_file import AppraisedFile, EvidenceFile, RefusedEvidence, appraise_file
 from worker.cli.proof_page import Proof, Rows
@@ -63,10 +63,9 @@ def _advisories(verdict: Verdict) -> dict[str, Rows]:
 
 def _refused(refused: RefusedEvidence, contents: Mapping[str, Rows], *, roots: str, simulated: bool) -> Proof:
     error = refused.error
-    named = requirement(error.check)
     return Proof(
         title="Evidence of a machine",
-        outcome=f"Refused at {error.check}" + (f": {named}" if named else ""),
+        outcome=f"Refused at {error.check}",
         accepted=False,
         simulated=simulated,
         about={"roots": roots, "failed checks": ", ".join(one.id for one in error.failures)},

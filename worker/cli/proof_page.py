@@ -65,11 +65,11 @@ def _sections(proof: Proof) -> Iterator[Element]:
     )
     if proof.failed:
         yield section("What failed", *map(_failure, proof.failed))
-    if proof.passed:
-        yield section("What was proven", *_groups(proof.passed))
     if proof.unchecked:
         rows = ((element("strong", name), text) for name, text in proof.unchecked.items())
         yield section("What was not checked", table(("subject", "left open"), rows, class_="open"))
+    if proof.passed:
+        yield section("What was proven", *_groups(proof.passed))
     if proof.contents:
         parts = (part for name, rows in proof.contents.items() for part in _content(name, rows))
         yield section(
@@ -80,9 +80,9 @@ def _sections(proof: Proof) -> Iterator[Element]:
 
 
 def _failure(failure: Failure) -> Element:
-    rows = {"expected": value(failure.expected)}
-    if failure.found:
-        rows["found"] = value(failure.found)
+    rows = {"found": value(failure.found)} if failure.found else {}
+    if failure.expected != _requires(failure.id):
+        rows["expected"] = value(failure.expected)
     title = element("h3", element("span", failure.id, class_="chip bad"), " ", _requires(failure.id))
     return element("div", title, facts(rows), element("p", remedy(failure.id) or ""), class_="card")
 
