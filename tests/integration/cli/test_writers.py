@@ -1,4 +1,4 @@
-"""examples/node and examples/java: jobs that programs of vendors sealed from docs/format.md alone, run by a real worker."""
+"""examples/node and examples/java: programs made from docs/format.md alone, whose jobs a real worker runs."""
 
 import json
 import re
