@@ -7,7 +7,7 @@ SOAK ?= 60
 # tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
 TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs engine fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ docs: setup ## the documentation as a site in build/site, offline; a broken link
 	@tools/docs
 	@.docs/bin/python tools/site.py
 
+tutorial: setup ## execute docs/tutorial/first-job.md literally, with the time of each command, minutes
+	@$(PY) -m tests.support.walk docs/tutorial/first-job.md
+
 engine: setup ## the environment of cji-engine, .engine, from its own hash-pinned lock
 
 fips: ## the validated OpenSSL provider in FIPS_PREFIX (/opt/cji-fips), minutes; SOURCE=openssl-3.1.2.tar.gz without a network
@@ -91,4 +94,4 @@ lock: ## write the lock files (needs uv)
 	@tools/lock
 
 clean: ## remove what was built here
-	@rm -rf .venv .azurite .oscal .docs .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .azurite .oscal .docs node_modules .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,7 +7,9 @@ makes the output the same in every run: names of folders, ports, ids and times a
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 from cji_simulator.certificates import authority, leaf, pem, private_pem
+from cji_simulator.raw import RawWorker, forge
 from cji_simulator.site import Site
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from worker.client.keys import new_project_key, save_project_key
@@ -50,6 +55,8 @@ class Desk:
 
     site: Site
     folder: Path
+    held: ExitStack = field(default_factory=ExitStack)
+    """Calls of others that last as long as the command."""
 
     def run(self, *more: str) -> list[str]:
         """The command that would succeed."""
@@ -130,6 +137,23 @@ def _other_ca(at: Desk) -> list[str]:
     return at.run()
 
 
+def _expired(at: Desk) -> list[str]:
+    key, day = ec.generate_private_key(ec.SECP256R1()), datetime(2026, 1, 31, tzinfo=UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "agency")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    made = made.not_valid_before(day - timedelta(days=365)).not_valid_after(day)
+    (at.folder / "client.pem").write_bytes(pem(made.sign(key, hashes.SHA256())))
+    return at.key("client.key", key)
+
+
+def _busy(at: Desk) -> list[str]:
+    """Others occupy both cells and send nothing."""
+    worker = at.held.enter_context(RawWorker.of(at.site))
+    for _ in range(2):
+        at.held.enter_context(worker.stream()).begin(forge(at.site).open())
+    return at.run()
+
+
 def _other_project(at: Desk) -> list[str]:
     (at.folder / "study.json").unlink()
     save_project_key(new_project_key("another"), at.folder / "study.json")
@@ -170,6 +194,11 @@ def _cut(at: Desk) -> list[str]:
     )
 
 
+def _other_job(at: Desk) -> list[str]:
+    (at.folder / "other.bin").write_bytes(at.site.seal().header.data)
+    return _receipt(at, "--profile", f"{at.folder}/client.toml", "--expect-header", f"{at.folder}/other.bin")
+
+
 Mistake = Callable[[Desk], list[str]]
 
 MISTAKES: Final[dict[str, Mistake]] = {
@@ -180,6 +209,8 @@ MISTAKES: Final[dict[str, Mistake]] = {
     "the private key is not that of the certificate": lambda at: at.key(
         "client.key", ec.generate_private_key(ec.SECP256R1())
     ),
+    "the client certificate has expired": _expired,
+    "all cells are busy": _busy,
     "the file of the authority is missing": lambda at: at.without("ca.pem"),
     # the profile
     "the profile has a field too many": lambda at: at.swap("client.toml", "target =", "tagret = 1\ntarget ="),
@@ -226,8 +257,9 @@ MISTAKES: Final[dict[str, Mistake]] = {
     "the target of the result exists": _taken,
     # receipts
     "the receipt was changed": _cut,
-    "the receipt is empty": lambda at: _receipt(at, text=""),
-    "the receipt is shown under other roots": _receipt,
+    "the receipt is empty": lambda at: _receipt(at, "--profile", f"{at.folder}/client.toml", text=""),
+    "the receipt is that of another job": _other_job,
+    "the profile with the provider's keys was not given": _receipt,
 }
 """By name; each would succeed without its one change."""
 

@@ -17,7 +17,7 @@ _SIMULATED: Final = "SIMULATED: the roots are those of a simulator. Nothing here
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What a page shows. `outcome` is one sentence; `accepted` is None if nothing was verified.
+    """The content of a page. `outcome` is one sentence; `accepted` is None if nothing was verified.
 
     `about` has facts, `contents` rows by section: claims of the file itself.
     """

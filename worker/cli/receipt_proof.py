@@ -37,7 +37,7 @@ def verified_proof(
 
 
 def unverified_proof(text: str) -> Proof:
-    """What a receipt states about itself. Unverified for text that is none; of a failure receipt, nothing is shown."""
+    """A receipt's own claims. Unverified for any other text, a failure receipt included."""
     try:
         claims = claims_unverified(text)
     except ReceiptError as error:
