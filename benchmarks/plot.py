@@ -49,7 +49,9 @@ def draw(results: Sequence[Result]) -> Figure:
     heights = ([1 + _ROW * 1.5 * len(ratios)] if ratios else []) + [_CURVES] * len(units)
     figure = Figure(figsize=(8, sum(heights) + 0.6), layout="constrained", facecolor="white")
     figure.suptitle(_where(results), fontsize=9, x=0.01, ha="left")
-    axes = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0] if heights else []
+    axes: list[Axes] = []
+    if heights:
+        axes.extend(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
     if ratios:
         _ratios(axes[0], ratios)
     for axis, (unit, curves) in zip(axes[1 if ratios else 0 :], units.items(), strict=True):

@@ -197,8 +197,9 @@ def main() -> int:
         return 1
     # the anchors of GitHub, which readers of the repository follow
     text = json.dumps(found, indent=1).replace('"SLUGIFY"', _SLUGS)
-    (build / "mkdocs.yml").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--clean", "--config-file", build / "mkdocs.yml"]
+    settings = build / "mkdocs.yml"
+    settings.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--clean", "--config-file", str(settings)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     return subprocess.run(command, check=False, env=environment).returncode  # noqa: S603 - our own interpreter
 

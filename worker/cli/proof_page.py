@@ -50,9 +50,7 @@ def _notice(proof: Proof) -> str:
     if proof.accepted is None:
         return "Not verified: this page repeats the file's own claims."
     if proof.accepted:
-        return (
-            "Verified on the machine that made this page, with its roots and its time. The file can be verified again."
-        )
+        return "Verified by the machine that made this page. Whoever has the file can verify it again."
     return "REFUSED: do not rely on anything in this file."
 
 
@@ -74,7 +72,7 @@ def _sections(proof: Proof) -> Iterator[Element]:
         parts = (part for name, rows in proof.contents.items() for part in _content(name, rows))
         yield section(
             "What the file states",
-            element("p", "Its own claims, in full. Those above were compared; others were not."),
+            element("p", "Its own claims, in full. Only what is listed as proven was compared."),
             *parts,
         )
 

@@ -3,6 +3,7 @@
 `make tutorial` executes it literally; here the commands of ours run in this process, on the session's worker.
 """
 
+import csv
 import os
 import subprocess
 import time
@@ -48,11 +49,12 @@ def walked(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_reader_has_what_the_page_promises(walked: Path) -> None:
-    header, *rows = [line.split(",") for line in (walked / "first/result/result.csv").read_text().split()]
-    assert header == ["record_id", "last", "DOB", "SOC"]
-    tokens = {row[0].strip('"'): (row[1], row[3]) for row in rows}
-    assert tokens["1"] == tokens["3"] != tokens["2"]
-    assert [row[2].strip('"') for row in rows] == ["1982", "1975", "1982", "1949"]
+    with (walked / "first/result/result.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [*rows[0]] == ["record_id", "last", "DOB", "SOC"]
+    tokens = [(row["last"], row["SOC"]) for row in rows]
+    assert tokens[0] == tokens[2] != tokens[1]
+    assert [row["DOB"] for row in rows] == ["1982", "1975", "1982", "1949"]
     page = (walked / "first/receipt.html").read_text(encoding="utf-8")
     assert page.index("What was not checked") < page.index("What was proven")
     assert not (walked / "first/never").exists()
