@@ -140,8 +140,14 @@ def _stage(target: Path) -> list[Any]:
 def _settings(navigation: list[Any], folder: Path, site: Path) -> dict[str, Any]:
     """The configuration of mkdocs; JSON is YAML."""
     palette = [
-        {"media": f"(prefers-color-scheme: {scheme})", "scheme": name, "primary": "indigo", "accent": "indigo"}
-        for scheme, name in (("light", "default"), ("dark", "slate"))
+        {
+            "media": f"(prefers-color-scheme: {scheme})",
+            "scheme": name,
+            "primary": "indigo",
+            "accent": "indigo",
+            "toggle": {"icon": f"material/weather-{icon}", "name": f"Switch to {other}"},
+        }
+        for scheme, name, icon, other in (("light", "default", "sunny", "dark"), ("dark", "slate", "night", "light"))
     ]
     python = {
         "paths": [str(ROOT), str(ROOT / "tests/simulator")],
@@ -173,7 +179,9 @@ def _settings(navigation: list[Any], folder: Path, site: Path) -> dict[str, Any]
             "palette": palette,
             "features": ["navigation.tabs", "navigation.top", "content.code.copy", "toc.follow"],
         },
-        "plugins": ["search", "offline", {"mkdocstrings": {"handlers": {"python": python}}}],
+        "extra": {"generator": False},
+        # without the plugin `offline`, which loads a script from elsewhere: search needs a server on loopback
+        "plugins": ["search", {"mkdocstrings": {"handlers": {"python": python}}}],
         "markdown_extensions": [
             "tables",
             "sane_lists",

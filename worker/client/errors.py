@@ -144,7 +144,7 @@ def _unanswered(code: grpc.StatusCode, details: str) -> Unreachable:
     """No refusal of a worker; where TLS is the cause, its remedy is that of exactly this case."""
     if "CERTIFICATE_VERIFY_FAILED" in details:
         return Unreachable(
-            f"{code.name}: the server's certificate is not one of the authorities in `ca`, or names another host",
+            f"{code.name}: the server's certificate is not from an authority in `ca`, or names another host",
             remedy="Compare `ca`, `target` and `server_name` in the profile with those from the worker's operator.",
         )
     if code is grpc.StatusCode.UNAUTHENTICATED:

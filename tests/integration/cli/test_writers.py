@@ -72,7 +72,7 @@ def test_a_job_of_java(site: Site, java: list[str], tmp_path: Path) -> None:
     assert (status, errors) == (0, "")
     assert said.startswith("17 records")
     found = pa.ipc.open_stream((out / "result.arrows").read_bytes()).read_all()
-    assert found["rule"].to_pylist() == ["404", "152"]
+    assert found["rule"].to_pylist() == [404, 152]
 
 
 @pytest.mark.parametrize("language", ["java", "node"])
