@@ -75,6 +75,7 @@ ROOMS: Final = {
 """Python modules with a reference page, and its title."""
 
 _HOME: Final = "README.md"
+_STYLE: Final = ".md-typeset pre > code { white-space: pre-wrap; overflow-wrap: anywhere; }\n"  # phones and paper
 _SLUGS: Final = "!!python/object/apply:pymdownx.slugs.slugify {kwds: {case: lower}}"
 
 
@@ -134,6 +135,7 @@ def _stage(target: Path) -> list[Any]:
     (target / "python").mkdir(exist_ok=True)
     for room in ROOMS:
         (target / f"python/{room}.md").write_text(f"# `{room}`\n\n::: {room}\n", encoding="utf-8")
+    (target / "style.css").write_text(_STYLE, encoding="utf-8")
     return navigation({str(page.relative_to(ROOT)): _title(page) for page in found}, python)
 
 
@@ -180,6 +182,7 @@ def _settings(navigation: list[Any], folder: Path, site: Path) -> dict[str, Any]
             "features": ["navigation.tabs", "navigation.top", "content.code.copy", "toc.follow"],
         },
         "extra": {"generator": False},
+        "extra_css": ["style.css"],
         # without the plugin `offline`, which loads a script from elsewhere: search needs a server on loopback
         "plugins": ["search", {"mkdocstrings": {"handlers": {"python": python}}}],
         "markdown_extensions": [
