@@ -74,6 +74,7 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        folder.chmod(0o755)  # the processes of a worker run as other users, and read its code here
         _copy(folder)
         staying: list[subprocess.Popen[str]] = []
         try:
