@@ -7,7 +7,7 @@ SOAK ?= 60
 # tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
 TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal engine fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +24,11 @@ test: setup ## all tests, including those on real vectors if CJI_VECTORS names t
 check: setup lint types contracts generated deploy-check ## all checks that a change must pass
 	@$(TESTS)
 
-lint: setup ## format, lint and prose, without changing anything
+lint: setup ## format, lint, prose and links, without changing anything
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m tools.prose
+	@$(PY) -m tools.links
 
 format: setup ## format and fix what can be fixed
 	@$(PY) -m ruff format --quiet .
@@ -90,6 +91,13 @@ bench: setup ## all benchmarks with their peers, half an hour; BENCH="link scree
 oscal: setup ## the environment that validates OSCAL in tests, .oscal, from its own hash-pinned lock; once, a minute
 	@tools/oscal
 
+docs: setup ## the documentation as a site in build/site, offline; a broken link is an error
+	@tools/docs
+	@.docs/bin/python tools/site.py
+
+tutorial: setup ## execute docs/tutorial/first-job.md literally, with the time of each command, minutes
+	@$(PY) -m tests.support.walk docs/tutorial/first-job.md
+
 engine: setup ## the environment of cji-engine, .engine, from its own hash-pinned lock
 
 fips: ## the validated OpenSSL provider in FIPS_PREFIX (/opt/cji-fips), minutes; SOURCE=openssl-3.1.2.tar.gz without a network
@@ -99,4 +107,4 @@ lock: ## write the lock files (needs uv)
 	@tools/lock
 
 clean: ## remove what was built here
-	@rm -rf .venv .azurite .kusto .oscal .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .azurite .kusto .oscal .docs node_modules .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,39 +1,118 @@
-"""Results as a picture: every ratio relative to 1, and cost by size of the work."""
+"""Results as pictures: every ratio beside its peer, and cost by size of the work, one unit an axis.
 
-from collections.abc import Sequence
+    python -m benchmarks.plot core.json core.svg
+
+draws what `--json` wrote. A ratio has a row of its own with its peer's name on the left and its value on the right, so
+that nothing overlaps however many there are. Curves of one unit share an axis and have their names at their ends.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
+import matplotlib as mpl
+import matplotlib.ticker
+import msgspec
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.harness import Result
+from benchmarks.peers import PEERS
 
-__all__ = ["write"]
+__all__ = ["by_unit", "draw", "write"]
+
+Curve = tuple[str, Sequence[tuple[int, float]]]
+
+_BETTER: Final = "#0b62a4"
+_WORSE: Final = "#b3470b"
+_ROW: Final = 0.3
+_CURVES: Final = 2.6
+_STYLE: Final = {"svg.hashsalt": "benchmarks", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+_UNITS: Final = {"seconds": "seconds", "MiB": "MiB"}
 
 
 def write(results: Sequence[Result], target: Path) -> None:
     """Draw the results; the suffix of the file selects the format (SVG, PNG, PDF)."""
-    ratios = [(f"{result.name} / {peer}", ratio) for result in results for peer, ratio in result.ratios.items()]
-    curves = [
-        (f"{result.name}, {what}", points) for result in results for what, points in result.growth.items() if points
+    with mpl.rc_context(_STYLE):
+        draw(results).savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
+
+
+def draw(results: Sequence[Result]) -> Figure:
+    """The figure: ratios first, then one axis for each unit of growth."""
+    ratios = [
+        (f"{result.name}: {name}\nover {PEERS.get((result.name, name), 'its peer')}", value)
+        for result in results
+        for name, value in result.ratios.items()
     ]
-    figure = Figure(figsize=(13 if curves else 7, 1.5 + 0.3 * max(len(ratios), 8)), layout="constrained")
-    axes = figure.subplots(1, 2 if curves else 1, squeeze=False)[0]
-    names, values = zip(*reversed(ratios), strict=True) if ratios else ((), ())
-    axes[0].hlines(names, 1, values, colors=["tab:blue" if value >= 1 else "tab:orange" for value in values])
-    for name, value in zip(names, values, strict=True):
-        axes[0].plot(value, name, "o", color="tab:blue" if value >= 1 else "tab:orange")
-        axes[0].annotate(f"{value:.2g}", (value, name), (0, 5), textcoords="offset points", ha="center")
-    axes[0].axvline(1, color="black", linewidth=0.8)
-    axes[0].set_xscale("log")
-    axes[0].xaxis.set_major_formatter("{x:g}")
-    axes[0].xaxis.set_minor_formatter("{x:g}")
-    axes[0].margins(x=0.15, y=0.1)
-    axes[0].set_title("ratio to the peer in the same run; more is better")
-    if curves:
-        for name, points in curves:
-            axes[1].loglog(*zip(*points, strict=True), "o-", label=name)
-        axes[1].set_xlabel("records")
-        axes[1].set_title("cost as the work grows, one thread")
-        axes[1].grid(visible=True, which="major", alpha=0.3)
-        axes[1].legend()
-    figure.savefig(target)
+    units = by_unit(results)
+    heights = ([1 + _ROW * 1.5 * len(ratios)] if ratios else []) + [_CURVES] * len(units)
+    figure = Figure(figsize=(8, sum(heights) + 0.6), layout="constrained", facecolor="white")
+    figure.suptitle(_where(results), fontsize=9, x=0.01, ha="left")
+    axes: list[Axes] = []
+    if heights:
+        axes.extend(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
+    if ratios:
+        _ratios(axes[0], ratios)
+    for axis, (unit, curves) in zip(axes[1 if ratios else 0 :], units.items(), strict=True):
+        _growth(axis, unit, curves)
+    return figure
+
+
+def by_unit(results: Iterable[Result]) -> dict[str, list[Curve]]:
+    """The curves of all results by their unit, with what is left of their names."""
+    found: dict[str, list[Curve]] = {}
+    for result in results:
+        for what, points in result.growth.items():
+            unit = next((unit for name, unit in _UNITS.items() if what.endswith(name)), what)
+            rest = what.removesuffix(unit).strip(" ,")
+            if points:
+                found.setdefault(unit, []).append((f"{result.name}, {rest}" if rest else result.name, points))
+    return found
+
+
+def _where(results: Sequence[Result]) -> str:
+    """The machine and the date, as the results state them."""
+    machines = {", ".join(f"{value}" for value in result.machine.values()): None for result in results}
+    return "\n".join(machines)
+
+
+def _ratios(axis: Axes, ratios: Sequence[tuple[str, float]]) -> None:
+    rows = range(len(ratios))[::-1]
+    for row, (_, value) in zip(rows, ratios, strict=True):
+        colour = _BETTER if value >= 1 else _WORSE
+        axis.plot([1, value], [row, row], color=colour, linewidth=1.5)
+        axis.plot([value], [row], "o", color=colour, markersize=5)
+        axis.text(1.02, row, f"{value:.2g}", transform=axis.get_yaxis_transform(), va="center", color=colour)
+    axis.axvline(1, color="black", linewidth=0.8)
+    axis.set_yticks(list(rows), [name for name, _ in ratios], fontsize=8)
+    axis.set_ylim(-0.6, len(ratios) - 0.4)
+    axis.set_xscale("log")
+    axis.margins(x=0.08)
+    # only powers and halves of ten: more labels would run into each other
+    axis.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    axis.grid(visible=True, axis="x", alpha=0.25)
+    axis.set_title("ratio to the peer in the same run; more is better", fontsize=9, loc="left")
+
+
+def _growth(axis: Axes, unit: str, curves: Sequence[Curve]) -> None:
+    styles = ("-", "--", "-.", ":")
+    for i, (name, points) in enumerate(curves):
+        axis.loglog(*zip(*points, strict=True), f"o{styles[i % len(styles)]}", markersize=3, label=name)
+    axis.set(xlabel="records", ylabel=unit)
+    axis.set_title(f"{unit} as the work grows", fontsize=9, loc="left")
+    axis.grid(visible=True, which="major", alpha=0.25)
+    # beside the lines, never over them
+    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8)
+
+
+def main() -> None:
+    """Draw the results in a file of `--json`."""
+    source, target = map(Path, sys.argv[1:])
+    write(msgspec.json.decode(source.read_bytes(), type=list[Result]), target)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ import pytest
 from tests.support.paths import ROOT
 
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
-ALONE = ("requirements-engine.lock", "requirements-oscal.lock")
+ALONE = ("requirements-docs.lock", "requirements-engine.lock", "requirements-oscal.lock")
 
 
 @pytest.mark.parametrize("name", [*LOCKS, *ALONE])

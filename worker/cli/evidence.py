@@ -16,11 +16,13 @@ from worker.cli.evidence_collect import collect
 from worker.cli.evidence_ear import accepted_result, refused_result
 from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
 from worker.cli.evidence_import import import_
-from worker.cli.evidence_options import AT, CLOUD, qualifying_of, time_of
+from worker.cli.evidence_options import AT, CLOUD, NEW_FILE, qualifying_of, time_of, written
 from worker.cli.evidence_pcrs import pcrs
+from worker.cli.evidence_proof import evidence_proof
 from worker.cli.evidence_rows import sections
 from worker.cli.evidence_stamp import stamp
 from worker.cli.evidence_values import reference_values_of
+from worker.cli.proof_page import proof_page
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -33,17 +35,54 @@ def evidence() -> None:
 
 @evidence.command()
 @click.argument("file", type=FILE)
+@click.option(
+    "--html", type=NEW_FILE, help="Appraise FILE and write a page to this new file: what was proven, what not."
+)
+@PROFILE
+@CONFIG
+@click.option("--qualifying", metavar="HEX", help="With --html: 32 bytes that the quote of a bare bundle must carry.")
+@AT
+@CLOUD
 @_JSON
+@click.pass_context
 @explained
-def show(file: Path, *, as_json: bool) -> None:
-    """Show the contents of FILE. Nothing in it is verified; `cji evidence verify` does that.
+def show(
+    context: click.Context,
+    file: Path,
+    *,
+    html: Path | None,
+    profile: Path | None,
+    config: Path | None,
+    qualifying: str | None,
+    at: str | None,
+    cloud: str,
+    as_json: bool,
+) -> None:
+    """Show the contents of FILE. Nothing in it is verified, except on a page (--html).
+
+    A page has the verdict first: FILE is appraised as by `cji evidence verify`. One that is refused gets its page too,
+    which shows why; the exit status is 3. The page is one file without scripts or links to a network.
 
     \b
-    Example:
+    Examples:
       cji evidence show out/evidence.json
+      cji evidence show out/evidence.json --profile client.toml --html evidence.html
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     read = read_file(file)
     found = sections(read.wrapper, read.bundle)
+    if html is not None:
+        trust, reference = trust_named(context, read.cloud(cloud)), reference_values(profile, config)
+        proof = evidence_proof(
+            read,
+            found,
+            trust=trust,
+            reference=reference,
+            expected=lambda: qualifying_of(qualifying, imported=read.bundle.version == IMPORTED),
+            at=time_of(at),
+        )
+        written(html, "".join(proof_page(proof)).encode())
+        click.echo(f"{html}: {proof.outcome}")
+        context.exit(0 if proof.accepted else 3)
     if as_json:
         click.echo(json.dumps({"verified": False, "sections": found}, indent=2))
         return

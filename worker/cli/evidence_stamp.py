@@ -8,17 +8,15 @@ import msgspec
 from attestation.appraisal import timestamp_request
 from worker.cli.common import FILE, Failure, explained
 from worker.cli.evidence_file import EvidenceFile, read_file
-from worker.cli.evidence_options import written
+from worker.cli.evidence_options import NEW_FILE, written
 from worker.client.evidence_file import decode_evidence, stamped
-
-_NEW = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--request", type=_NEW, help="Write a request for a timestamp over FILE to this new file.")
+@click.option("--request", type=NEW_FILE, help="Write a request for a timestamp over FILE to this new file.")
 @click.option("--response", type=FILE, help="The authority's response, to put into a copy of FILE.")
-@click.option("--out", type=_NEW, help="New file for the evidence with its timestamp.")
+@click.option("--out", type=NEW_FILE, help="New file for the evidence with its timestamp.")
 @explained
 def stamp(file: Path, *, request: Path | None, response: Path | None, out: Path | None) -> None:
     """Have an authority attest that FILE existed today. Uses no network: you send the request yourself.

@@ -1,4 +1,4 @@
-"""`cji receipt verify`: verify a worker's receipts, even years later, without a network."""
+"""`cji receipt`: verify a worker's receipts, even years later, or show one. Uses no network."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ from attestation import Trust
 from worker.audit import CryptoModule, ReceiptError, TasksClaim, VerifiedFailure, VerifiedReceipt, verify_sequence
 from worker.audit.compact import typ_unverified
 from worker.cli.common import FILE, explained, trust_named
-from worker.cli.evidence_options import AT, time_of
+from worker.cli.evidence_options import AT, NEW_FILE, time_of, written
+from worker.cli.proof_page import proof_page, proof_text
+from worker.cli.receipt_proof import unverified_proof, verified_proof
 from worker.cli.reference_values import PROFILE, reference_values
 from worker.client import Unverified
 from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
@@ -30,7 +32,7 @@ _HOST: Final = {"none": "no host profile: root could read records"}
 
 @click.group()
 def receipt() -> None:
-    """Verify the receipts that a worker signed."""
+    """Verify and show the receipts that a worker signed."""
 
 
 @receipt.command()
@@ -94,6 +96,61 @@ def verify(
             click.echo(_lines_of(_failure_rows(one, attested, trust), unchecked))
         else:
             click.echo(_lines_of(_receipt_rows(one, attested, trust), unchecked))
+
+
+@receipt.command()
+@click.argument("file", metavar="RECEIPT", type=FILE)
+@click.option("--evidence", type=FILE, help="evidence.json of the same job: the receipt is verified against it.")
+@click.option("--expect-header", "header", type=FILE, help="header.bin of the job that the receipt must be for.")
+@click.option("--html", type=NEW_FILE, help="Write a page to this new file: what was proven, and what was not.")
+@PROFILE
+@AT
+@click.pass_context
+@explained
+def show(
+    context: click.Context,
+    file: Path,
+    *,
+    evidence: Path | None,
+    header: Path | None,
+    html: Path | None,
+    profile: Path | None,
+    at: str | None,
+) -> None:
+    """Show one receipt, as text or as a page. Without --evidence nothing in it is verified.
+
+    With --evidence the receipt is verified as by `cji receipt verify`; one that fails is not shown, and the exit status
+    is 3. The page is one file without scripts or links to a network, for a case file or for a meeting.
+
+    \b
+    Examples:
+      cji receipt show out/receipt.jws
+      cji receipt show out/receipt.jws --evidence out/evidence.json --expect-header out/header.bin --html receipt.html
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    (text, *others) = _lines(file)
+    if others:
+        raise SpecError(f"{file.name} has several receipts", remedy="Give a file with one.")
+    if evidence is None:
+        if header is not None:
+            raise SpecError("--expect-header needs --evidence", remedy="Give the evidence.json of the same job.")
+        proof = unverified_proof(text)
+    else:
+        data = evidence.read_bytes()
+        trust = trust_named(context, evidence_cloud(data))
+        attested = read_evidence(data, trust=trust, reference=reference_values(profile, None), at=time_of(at))
+        one = _verified(text, attested, None if header is None else _header(header))
+        unchecked = _unchecked(attested, header=header is not None)
+        unchecked |= _unchecked_of(one, sequence=False, statements=False)
+        if isinstance(one, VerifiedFailure):
+            rows = _failure_rows(one, attested, trust)
+        else:
+            rows = _receipt_rows(one, attested, trust)
+        proof = verified_proof(one, attested, rows, unchecked)
+    if html is None:
+        click.echo(proof_text(proof))
+    else:
+        written(html, "".join(proof_page(proof)).encode())
+        click.echo(f"{html}: {proof.outcome}")
 
 
 def _header(file: Path) -> Header:

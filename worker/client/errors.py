@@ -137,7 +137,22 @@ def from_rpc(error: grpc.RpcError) -> ClientError:
         return refusal
     if call.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return WorkerRefused(Reason.DEADLINE, stage=None, correlation_id="", retryable=True, retry_after=None)
-    return Unreachable(f"{call.code().name}: {_printable(call.details() or '')}")
+    return _unanswered(call.code(), call.details() or "")
+
+
+def _unanswered(code: grpc.StatusCode, details: str) -> Unreachable:
+    """No refusal of a worker; where TLS is the cause, its remedy is that of exactly this case."""
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        return Unreachable(
+            f"{code.name}: the server's certificate is not from an authority in `ca`, or names another host",
+            remedy="Compare `ca`, `target` and `server_name` in the profile with those from the worker's operator.",
+        )
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return Unreachable(
+            f"{code.name}: the worker's door accepts no call with this client certificate",
+            remedy="Ask the worker's operator which authorities its door knows, and whether yours was revoked.",
+        )
+    return Unreachable(f"{code.name}: {_printable(details)}")
 
 
 def from_details(data: bytes) -> WorkerRefused | None:

@@ -1,5 +1,6 @@
 """`client.toml`: the worker's address and the submitter's keys. File names are relative to its folder."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -109,8 +110,12 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         except OSError as error:
             raise SpecError(f"{error.filename} cannot be read ({error.strerror})") from None
         _first_certificate(self.ca, ca)
-        if _first_certificate(self.certificate, cert).public_key() != _private_key(self.private_key, key).public_key():
+        own = _first_certificate(self.certificate, cert)
+        if own.public_key() != _private_key(self.private_key, key).public_key():
             raise SpecError(f"{self.private_key} does not belong to {self.certificate}")
+        if own.not_valid_after_utc < datetime.now(UTC):
+            expired = f"{self.certificate} expired on {own.not_valid_after_utc:%Y-%m-%d}"
+            raise SpecError(expired, remedy="Have it renewed. Nothing was sent.")
         return ClientTls(ca_pem=ca, cert_pem=cert, key_pem=key)
 
 

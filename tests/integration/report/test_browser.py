@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.browser import Browser, browser
+from tests.support.proof_pages import proof_pages
 from tests.support.report_tools import PEOPLE, disclosures, jobs, linked, page_of, people
 from tests.support.review_faults import review_page
 
 PAGES = {name: page_of(job) for name, job in jobs().items()}
-PAGES |= {"disclosures": disclosures(), "review": review_page()}
+PAGES |= {"disclosures": disclosures(), "review": review_page(), **proof_pages()}
 NASTY = '</style><script>document.title="taken"</script><img src="https://example.org/x" onerror="document.title=1">'
 LONG = "W" * 400
 

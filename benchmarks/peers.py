@@ -1,0 +1,39 @@
+"""The peer behind each ratio, as a picture names it. docs/benchmarks.md has the whole definition."""
+
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["PEERS"]
+
+_ECHO: Final = "a grpc.aio echo behind TLS"
+_LEAST: Final = "the least CPU that it could cost"
+
+PEERS: Final[Mapping[tuple[str, str], str]] = {
+    **{("pipeline", f"echo{kind}"): _ECHO for kind in ("", "_copy", "_tokens", "_cmac_tokens", "_all_cores")},
+    **{("pipeline", f"floor{kind}"): _LEAST for kind in ("", "_copy", "_tokens", "_cmac_tokens")},
+    ("pipeline", "peak"): "a job a hundred times larger",
+    ("isolation", "isolation"): "an ordinary process, without sandbox",
+    ("isolation", "isolation_copy"): "an ordinary process, without sandbox",
+    ("load", "fair"): "an equal share for each submitter",
+    ("validate", "floor"): "finding lines and gathering fields",
+    ("validate", "twin"): "the same rules in plain Python",
+    ("validate", "xml"): "the flat form, by segments",
+    ("validate", "xml_bytes"): "the flat form, by bytes",
+    ("deidentify", "loop"): "a loop of one block a value",
+    ("deidentify", "cmac"): "HMAC tokens",
+    ("deidentify", "ff3"): "PyPI ff3, one value at a time",
+    ("deidentify", "copy"): "the same job with every column kept",
+    ("kernels", "cpdist"): "rapidfuzz, pairs of names",
+    ("kernels", "cdist"): "rapidfuzz, pairs of a vocabulary",
+    ("link", "splink"): "Splink on DuckDB",
+    ("fleet", "link"): "its parts, CPU seconds",
+    ("fleet", "plain"): "parts with sealed streams",
+    ("fleet", "splink"): "Splink, comparisons a CPU second",
+    ("screen", "duckdb"): "the same search in SQL, DuckDB",
+    ("screen", "duckdb_iii"): "the same III search in SQL, DuckDB",
+    ("aggregate", "duckdb"): "GROUP BY in DuckDB",
+    ("aggregate", "duckdb_cube"): "CUBE in DuckDB",
+    ("aggregate", "polars"): "group-by in polars",
+    ("aggregate", "twin"): "the slow Return A",
+    ("clear", "twin"): "a slow twin with the same outcomes",
+}

@@ -1,0 +1,100 @@
+"""examples/node and examples/java: programs made from docs/format.md alone, whose jobs a real worker runs."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from cji_simulator.site import Site
+from click.testing import CliRunner
+
+from tests.support.paths import ROOT
+from tests.support.writers import settings
+from worker.cli import build
+
+JAVA = ROOT / "examples/java/Job.java"
+NODE = ROOT / "examples/node/job.mjs"
+PERSONS = ROOT / "examples/persons/people.csv"
+SUBMISSION = ROOT / "examples/validate/submission.txt"
+WRONG_KEY = ("kek_thumbprint", "A" * 43)
+
+
+@pytest.fixture(scope="module")
+def java(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command, compiled once."""
+    if shutil.which("javac") is None:
+        pytest.skip("no JDK on this machine: default-jdk-headless")
+    classes = tmp_path_factory.mktemp("classes")
+    subprocess.run(["javac", "-Xlint:all", "-Werror", "-d", classes, JAVA], check=True)
+    return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", str(classes), "Job"]
+
+
+@pytest.fixture(scope="module")
+def node() -> list[str]:
+    subprocess.run([ROOT / "tools/node-example"], check=True)
+    return ["node", str(NODE)]
+
+
+def run(command: list[str], *arguments: Path) -> tuple[int, str, str]:
+    done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def changed(site: Site, name: str, value: str) -> Path:
+    """The settings with another value."""
+    path = settings(site)
+    wrong = path.with_name("wrong.properties")
+    wrong.write_text(re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text()))
+    return wrong
+
+
+def test_a_job_of_node(site: Site, node: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    status, said, errors = run(node, settings(site), PERSONS, out)
+    assert (status, errors) == (0, "")
+    assert "row 2: NAM 310" in said
+    found = pa.ipc.open_stream((out / "result.arrows").read_bytes()).read_all()
+    assert found.num_rows == 9
+    cji = build(site.simulation.trust)
+    verify = ["evidence", "verify", f"{out}/evidence.json", "--profile", str(site.files.profile)]
+    assert CliRunner().invoke(cji, verify).output.startswith("accepted: snp Genoa")
+    receipt = ["receipt", "verify", f"{out}/receipt.jws", "--evidence", f"{out}/evidence.json"]
+    receipt += ["--expect-header", f"{out}/header.bin", "--profile", str(site.files.profile)]
+    assert CliRunner().invoke(cji, receipt).output.startswith("verified")
+
+
+def test_a_job_of_java(site: Site, java: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    status, said, errors = run(java, settings(site), SUBMISSION, out)
+    assert (status, errors) == (0, "")
+    assert said.startswith("17 records")
+    found = pa.ipc.open_stream((out / "result.arrows").read_bytes()).read_all()
+    assert found["rule"].to_pylist() == [404, 152]
+
+
+@pytest.mark.parametrize("language", ["java", "node"])
+def test_another_key_gets_no_records(language: str, site: Site, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    records = {"java": SUBMISSION, "node": PERSONS}[language]
+    status, _, errors = run(request.getfixturevalue(language), changed(site, *WRONG_KEY), records, tmp_path / "out")
+    assert (status, "another key" in errors) == (1, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_node_shows_the_reason_of_a_refusal(site: Site, node: list[str], tmp_path: Path) -> None:
+    status, _, errors = run(node, changed(site, "purpose_code", "Z"), PERSONS, tmp_path / "out")
+    assert (status, errors.startswith("refused: POLICY_DENIED")) == (1, True)
+
+
+def test_the_programs_have_nothing_of_ours() -> None:
+    modules = {line.split('"')[1] for line in NODE.read_text().splitlines() if line.startswith("import")}
+    declared = json.loads((NODE.parent / "package.json").read_text())["dependencies"]
+    assert {name for name in modules if not name.startswith(("node:", "./"))} == declared.keys()
+    assert {
+        line.split()[1].partition(".")[0] for line in JAVA.read_text().splitlines() if line.startswith("import")
+    } == {
+        "java",
+        "javax",
+    }

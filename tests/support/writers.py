@@ -1,0 +1,27 @@
+"""The settings of the programs in examples/node and examples/java, from the profile of a site's submitter."""
+
+import tomllib
+from pathlib import Path
+from typing import Final
+
+from cji_simulator.site import Site
+
+_FILES: Final = ("ca", "certificate", "private_key", "signing_key", "recipient_key")
+_REST: Final = ("target", "cloud", "maa_url")
+
+
+def settings(site: Site) -> Path:
+    """Write client.properties beside the profile. The provider's certificate is of the simulator's own authority."""
+    profile = tomllib.loads(site.files.profile.read_text())
+    job = dict(profile["job"])
+    (recipient,) = job.pop("recipients")
+    folder = site.files.profile.parent
+    roots = site.simulation.trust.tls_roots
+    assert roots is not None
+    (folder / "maa-ca.pem").write_text(roots)
+    values = {name: profile[name] for name in (*_REST, *_FILES)} | job
+    values |= {"recipient_jwk": recipient, "maa_ca": "maa-ca.pem"}
+    values["target"] = f"localhost:{profile['target'].rpartition(':')[2]}"
+    path = folder / "client.properties"
+    path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()))
+    return path
