@@ -47,6 +47,7 @@ An operator's first start:
   cji status --config worker.toml
   cji console --config console.toml        # a page and metrics, on this machine only
   cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
+  cji renew --config worker.toml           # attest and request the keys now, after a change to them
 
 \b
 An auditor's copy of a trail:
@@ -64,6 +65,7 @@ _VERBS = {
     "fleet": "fleet",
     "status": "control",
     "reload": "control",
+    "renew": "control",
     "console": "console",
     "audit": "audit",
     "job": "job",
