@@ -37,8 +37,8 @@ exec chroot "$1" /bin/bash -euo pipefail -c "cd $3 2>/dev/null || cd /; $2"
 """
 
 
-def make(folder: Path, root: Path, *, base: Path | None = None) -> None:
-    """Make the machine, with a clone of the repository at `root`; `base` is a tar file to make it from, or to write."""
+def make(folder: Path, clone: Path | None, *, base: Path | None = None) -> None:
+    """Make the machine, with the files that git lists in `clone`; `base` is a tar file to make it from, or to write."""
     folder.mkdir(parents=True, exist_ok=True)
     if base is None or not base.exists():
         target = folder if base is None else base
@@ -52,13 +52,13 @@ def make(folder: Path, root: Path, *, base: Path | None = None) -> None:
     policy = folder / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
-    clone = folder / SOURCE.lstrip("/")
-    shutil.rmtree(clone, ignore_errors=True)
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, check=True, capture_output=True).stdout
-    for name in listed.decode().split("\0")[:-1]:
-        if (root / name).is_file():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(root / name, clone / name)
+    if clone is not None:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=clone, check=True, capture_output=True).stdout
+        for name in listed.decode().split("\0")[:-1]:
+            if (clone / name).is_file():
+                target = folder / SOURCE.lstrip("/") / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(clone / name, target)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -81,7 +81,7 @@ def _passed() -> dict[str, str]:
 def run(
     folder: Path, script: str, *, environment: Sequence[str] = (), cwd: str = SOURCE
 ) -> subprocess.CompletedProcess[str]:
-    """Execute a script of bash there, each line printed before it runs; standard output and errors are returned together."""
+    """Execute a script of bash there, which ends at the first failure; the two streams of its output are one."""
     passed = [f"{name}={value}" for name, value in _passed().items()]
     clean = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"]
     clean += ["DEBIAN_FRONTEND=noninteractive", *passed, *environment]

@@ -95,6 +95,7 @@ def build(*trusts: Trust) -> click.Group:
     @click.version_option(package_name="cji-worker")
     @click.pass_context
     def cji(context: click.Context) -> None:
+        os.environ.setdefault("TSS2_LOG", "all+none")  # the TPM's library would print what a verb explains itself
         context.obj = {trust.name: trust for trust in trusts}
 
     return cji

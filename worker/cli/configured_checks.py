@@ -34,6 +34,7 @@ from worker.audit.trail import opened
 from worker.cli.door_checks import check_door
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
+from worker.cli.placeholders import check_placeholders
 from worker.cli.review_check import check_reviews
 from worker.cli.vault_load import check_vault_load
 from worker.compute.tables import load as load_tables
@@ -51,6 +52,7 @@ _HCL_INDEX: Final = 0x01400001
 def configured_checks(config: Config, trust: Trust) -> list[Finding]:
     """The findings on one configuration."""
     return [
+        run_check("placeholders", lambda: check_placeholders(config)),
         run_check("roots", lambda: _roots(trust)),
         run_check("reference values", lambda: _reference(config)),
         run_check("vTPM authorities", lambda: _issuers(config)),

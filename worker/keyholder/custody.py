@@ -75,7 +75,7 @@ class Custody:
         `logs` are inherited event logs, see `Attester`.
         """
         section = config.attestation
-        reference = msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
+        reference = _reference(section)
         self._attester = Attester(
             trust=trust,
             maa_url=section.maa_url,
@@ -289,6 +289,14 @@ class Custody:
         wait = max(0.0, self._schedule.next().at - time.monotonic())
         reason = reason_of(error).value
         log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
+
+
+def _reference(section: AttestationSection) -> ReferenceValues:
+    try:
+        return msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
+    except msgspec.ValidationError as error:
+        what = f"attestation.reference_values: {error}"
+        raise StartupError(what, "docs/configuration.md lists their keys.") from error
 
 
 def _issuers(section: AttestationSection) -> bytes:

@@ -62,8 +62,8 @@ record_id = { do = "hmac_token", domain = "record", bits = 128 }     # joins ins
 first = "drop"
 last = "drop"
 street_number = "null"
-address = "drop"
-city = "drop"
+address_1 = "drop"
+suburb = "drop"
 postcode = { do = "mask", keep_first = 2, with = "*" }
 state = "keep"
 DOB = { do = "date_shift", subject_column = "record_id", max_days = 30 }   # one secret shift for each subject

@@ -27,6 +27,7 @@ from attestation import Trust
 from cji_simulator.door import Door, DoorError, fleet_folder, socket_folder
 from cji_simulator.view import let_others_reach_the_code
 from worker.config import load
+from worker.errors import StartupError
 from worker.host import Host
 from worker.log import log
 from worker.manifest import Code
@@ -224,17 +225,21 @@ def main() -> int:
         sys.stdout.flush()
 
     host = Host(root=Path(sys.argv[2])) if len(sys.argv) > 2 else None
-    supervisor = Supervisor(
-        load(Path(sys.argv[1])),
-        trust=trust,
-        memory=_kept,
-        users=has_users(),
-        namespaces=has_namespaces(),
-        code=working_tree,
-        host=host,
-        on_ready=ready,
-    )
-    return supervisor.run()
+    try:
+        supervisor = Supervisor(
+            load(Path(sys.argv[1])),
+            trust=trust,
+            memory=_kept,
+            users=has_users(),
+            namespaces=has_namespaces(),
+            code=working_tree,
+            host=host,
+            on_ready=ready,
+        )
+        return supervisor.run()
+    except StartupError as error:
+        log("error", what=error.what, remedy=error.remedy)
+        return error.status
 
 
 if __name__ == "__main__":
