@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 SOURCE: Final = "/usr/src/cji-worker"
-"""Where the clone of this repository is, and where commands run."""
+"""The folder of the clone of this repository, in which commands run."""
 _PACKAGES: Final = "ca-certificates,systemd"  # what every machine has
 _COPIED: Final = (
     "/etc/apt/apt.conf.d",

@@ -76,7 +76,7 @@ def install(folder: Path, base: Path | None) -> None:
     for block in blocks((ROOT / "deploy" / "README.md").read_text(), "### Install"):
         walk.run(block)
     print(f"{walk.seconds:7.1f} s  to install the worker")
-    report = walk.run(_DOCTOR, status=1)  # nothing is configured, and this is no confidential VM
+    report = walk.run(_DOCTOR, status=1)  # nothing is configured, and this machine is not a confidential VM
     for expected in (
         "ok       manifest",
         "ok       secret heap",

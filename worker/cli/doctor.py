@@ -56,7 +56,7 @@ def doctor(context: click.Context, config: Path | None, *, as_json: bool) -> Non
 
 
 def _next(findings: list[Finding], config: Path | None, *, fit: bool) -> str:
-    """What the operator does next."""
+    """The last line: the next command, or the number of failed checks."""
     if not fit:
         failed = sum(finding.state == "failed" for finding in findings)
         command = "cji doctor" if config is None else f"cji doctor --config {config}"

@@ -189,7 +189,7 @@ def reboot(state: Path) -> None:
 
 
 def state_of(simulation: Simulation) -> None:
-    """Wait until the worker of `up` serves in this boot, if there is one, and say so."""
+    """Wait until the worker of `up` serves in this boot, if there is one, and print that."""
     until = time.monotonic() + _REBOOT_S
     while time.monotonic() < until:
         unit = simulation.unit

@@ -157,11 +157,11 @@ class Simulation:
 
     @property
     def unit(self) -> Unit:
-        """What was asked of the worker's unit in `up`, and what it reported."""
+        """Requests to the worker's unit in `up`, and its last report."""
         return msgspec.convert(self._control("GET", "/unit"), Unit)
 
     def report_unit(self, report: UnitReport) -> None:
-        """Say how the worker is; for who runs it."""
+        """Report the state of the worker; for the process that runs it."""
         self._control("PUT", "/unit", msgspec.json.encode(report))
 
     @property
