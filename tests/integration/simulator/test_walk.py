@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cji_simulator.cli import main
+from click.testing import CliRunner
 
 from tests.support.paths import ROOT
 
@@ -37,14 +39,15 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def ran(folder: Path, line: str) -> str:
-    done = subprocess.run([*PROGRAM, *shlex.split(line)], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (line, done.stdout + done.stderr)
-    return done.stdout + done.stderr
+def ran(line: str) -> str:
+    result = CliRunner().invoke(main, shlex.split(line))
+    assert result.exit_code == 0, (line, result.output)
+    return result.output
 
 
 @pytest.mark.timeout(600)
-def test_the_testers_walk(folder: Path) -> None:
+def test_the_testers_walk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
     began = time.monotonic()
     assert FIRST == "up"
     with subprocess.Popen([*PROGRAM, *shlex.split(FIRST)], cwd=folder, stdout=subprocess.PIPE, text=True) as up:
@@ -60,7 +63,7 @@ def test_the_testers_walk(folder: Path) -> None:
             target = profile.read_text().splitlines()[0]
             left = dict(PRINTED)
             for command in COMMANDS:
-                output = ran(folder, command)
+                output = ran(command)
                 (key,) = [key for key in left if command.startswith(key)]
                 for words in left.pop(key):
                     assert words in output, (command, output)

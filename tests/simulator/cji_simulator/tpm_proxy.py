@@ -3,9 +3,9 @@
 It serves NV indices larger than swtpm's 2048 bytes from memory, refuses qualifying data above 50 bytes, lets several
 clients share the one TPM, and flushes what a process left loaded when it ends, as the kernel's resource manager does.
 (The TCTI opens a connection for every command, so it is the process that counts and not the connection.) It does so
-before it forwards the next command of anybody, so no client meets a slot of a process that has ended; this includes what
-was created for a process after its death. Unlike that manager it does not swap objects: three transient slots are
-all there are for everybody together.
+before it forwards the next command of anybody, so no client meets a slot of a process that has ended, not even one that
+was filled after its death. Unlike that manager it does not swap objects: three transient slots are all there are for
+everybody together.
 
 Orders to fail are carried out here too. They strike what clients send, never what the machine itself does.
 """

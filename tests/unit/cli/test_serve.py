@@ -1,5 +1,6 @@
 """`cji serve` with a configuration that cannot be used: a reason and a remedy, no traceback, and no process starts."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,17 @@ def test_a_machine_without_room_is_explained(config: Path, monkeypatch: pytest.M
     result = serve(config)
     said = "Error: The worker cannot start: Cannot allocate memory"
     assert (result.exit_code, result.stderr) == (1, f"{said}\nRun: cji doctor --config {config}\n")
+
+
+def test_a_worker_that_ends_needs_no_module_to_say_so(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By then the process can open no file."""
+
+    def ended(*_: object, **__: object) -> int:
+        for name in [name for name in sys.modules if name.partition(".client")[0] == "worker" and ".client" in name]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "worker.client", None)
+        return 76
+
+    monkeypatch.setattr("worker.cli.serve.serve_worker", ended)
+    result = serve(config)
+    assert (result.exit_code, type(result.exception)) == (76, SystemExit)
