@@ -85,7 +85,7 @@ def install(folder: Path, base: Path | None) -> None:
     ):
         if expected not in report:
             raise WalkError(f"the doctor does not say {expected!r}:\n{report[-_SHOWN:]}")
-    refused = walk.run("/opt/cji/bin/cji serve --config /etc/cji/worker.toml", status=1)
+    refused = walk.run("/opt/cji/bin/cji serve --config /etc/cji/worker.toml", status=2)
     for foreign in ("Traceback", "ERROR:tcti"):
         if foreign in report + refused:
             raise WalkError(f"{foreign} in:\n{report}{refused}")
