@@ -7,7 +7,7 @@ SOAK ?= 60
 # tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
 TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,12 @@ tutorial: setup ## execute docs/tutorial/first-job.md literally, with the time o
 	@$(PY) -m tests.support.walk docs/tutorial/first-job.md
 
 engine: setup ## the environment of cji-engine, .engine, from its own hash-pinned lock
+
+install-walk: setup ## deploy/README.md's install commands in a clean Debian 13, with their time; as root, needs mmdebstrap, minutes
+	@$(PY) -m tools.walk install
+
+container-walk: setup ## the steps of the simulator's Containerfile in a clean Debian 13, then its demo; as root, needs mmdebstrap, minutes
+	@$(PY) -m tools.walk container
 
 fips: ## the validated OpenSSL provider in FIPS_PREFIX (/opt/cji-fips), minutes; SOURCE=openssl-3.1.2.tar.gz without a network
 	@deploy/fips/build $(or $(FIPS_PREFIX),/opt/cji-fips) $(SOURCE)

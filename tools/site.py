@@ -212,7 +212,7 @@ def main() -> int:
     settings.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--clean", "--config-file", str(settings)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    return subprocess.run(command, check=False, env=environment).returncode  # noqa: S603 - our own interpreter
+    return subprocess.run(command, check=False, env=environment).returncode
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from worker.errors import StartupError
 
 DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
 """Name of a sink or witness of the audit trail, and of its file."""
-NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024)]
+NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"\A[^\x00]*\Z")]
 
 _MAX_BYTES: Final = 256 << 10
 _MAX_VALUE_BYTES: Final = 2 << 20  # of all files together that reference values name

@@ -56,6 +56,8 @@ def read_file(file: FileKey, path: str) -> bytes:
                 data = stream.read(MAX_BYTES + 1)
         finally:
             os.close(fd)
+    except FileNotFoundError as error:
+        raise FileRefused(file, "it does not exist", f"Put a file at {path!a}.") from error
     except OSError as error:
         raise FileRefused(file, "it cannot be read", f"Let the worker's user read {path!a}.") from error
     if len(data) > MAX_BYTES:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-from cji_simulator.cluster_demo import made_up_people
+from cji_simulator.made_up import made_up_people
 from cji_simulator.raw import until
 from cji_simulator.simulation import Simulation
 

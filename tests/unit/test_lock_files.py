@@ -7,7 +7,12 @@ import pytest
 from tests.support.paths import ROOT
 
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
-ALONE = ("requirements-docs.lock", "requirements-engine.lock", "requirements-oscal.lock")
+ALONE = (
+    "requirements-docs.lock",
+    "requirements-engine.lock",
+    "requirements-oscal.lock",
+    "requirements-simulator.lock",
+)
 
 
 @pytest.mark.parametrize("name", [*LOCKS, *ALONE])
@@ -28,3 +33,9 @@ def test_the_larger_locks_have_the_same_versions() -> None:
     locked = [dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)) for name in LOCKS]
     runtime, development, bench = locked
     assert runtime.items() <= development.items() <= bench.items()
+
+
+def test_the_simulator_has_the_versions_of_the_worker_and_of_the_tests() -> None:
+    names = ("requirements.lock", "requirements-simulator.lock", "requirements-dev.lock")
+    locked = [dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)) for name in names]
+    assert locked[0].items() <= locked[1].items() <= locked[2].items()

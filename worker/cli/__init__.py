@@ -51,6 +51,7 @@ An operator's first start:
   cji probe                                # readiness, for Azure's load balancer
   cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
   cji support bundle --trail audit.log --out support.json    # facts for whoever helps, without records and names
+  cji renew --config worker.toml           # attest and request the keys now, after a change to them
 
 \b
 An auditor's copy of a trail:
@@ -68,6 +69,7 @@ _VERBS = {
     "fleet": "fleet",
     "status": "control",
     "reload": "control",
+    "renew": "control",
     "console": "console",
     "probe": "probe",
     "audit": "audit",
@@ -100,6 +102,7 @@ def build(*trusts: Trust) -> click.Group:
     @click.version_option(package_name="cji-worker")
     @click.pass_context
     def cji(context: click.Context) -> None:
+        os.environ.setdefault("TSS2_LOG", "all+none")  # the TPM's library would print what a verb explains itself
         context.obj = {trust.name: trust for trust in trusts}
 
     return cji

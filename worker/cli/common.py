@@ -1,6 +1,7 @@
 """Shared by all verbs: selection of the trust, and errors with remedies."""
 
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -51,7 +52,12 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
 
 
 def _of_client(error: Exception) -> Failure | None:
-    """The failure for an error of `worker.client`, which verbs that need no client do not import."""
+    """The failure for an error of `worker.client`.
+
+    A verb that needs no client has not imported it, and `serve` cannot: its process has given its files up.
+    """
+    if "worker.client.errors" not in sys.modules:
+        return None
     from worker.client.errors import ClientError, SpecError, Unverified  # noqa: PLC0415
 
     if not isinstance(error, ClientError):

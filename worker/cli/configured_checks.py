@@ -11,12 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
-
-import msgspec
 
 from attestation import AttestationError, Fault, Trust, is_production
-from attestation.appraisal import ReferenceValues, check_reference
 from attestation.appraisal.policy import levels_above
 from attestation.appraisal.reference import review_of
 from attestation.certs import load_pem_chain
@@ -26,14 +22,15 @@ from attestation.evidence.imds import td_quote
 from attestation.evidence.pck import pck_subject
 from attestation.evidence.pcs import IntelPcs
 from attestation.provider_policy.provider import describe_provider
-from attestation.trust import endpoint, provider_endpoint
 from worker.audit import ChainError
 from worker.audit.delivered import line_at_of, standing
 from worker.audit.inspection import Inspection
 from worker.audit.trail import opened
+from worker.cli.attested_values import check_endpoints, reference_values
 from worker.cli.door_checks import check_door
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
+from worker.cli.placeholders import check_placeholders
 from worker.cli.review_check import check_reviews
 from worker.cli.storage_checks import storage_checks
 from worker.cli.vault_load import check_vault_load
@@ -52,6 +49,7 @@ _HCL_INDEX: Final = 0x01400001
 def configured_checks(config: Config, trust: Trust) -> list[Finding]:
     """The findings on one configuration."""
     return [
+        run_check("placeholders", lambda: check_placeholders(config)),
         run_check("roots", lambda: _roots(trust)),
         run_check("reference values", lambda: _reference(config)),
         run_check("vTPM authorities", lambda: _issuers(config)),
@@ -97,19 +95,8 @@ def _roots(trust: Trust) -> str:
     return f"{trust.name}, compiled in"
 
 
-def _reference_values(config: Config) -> ReferenceValues:
-    reference = msgspec.convert(config.attestation.reference_values, type=ReferenceValues, str_keys=True)
-    check_reference(reference)
-    return reference
-
-
 def _reference(config: Config) -> str:
-    try:
-        reference = _reference_values(config)
-    except msgspec.ValidationError as error:
-        raise NotOk(f"attestation.reference_values: {error}", "docs/configuration.md lists its keys.") from error
-    except AttestationError as error:
-        raise NotOk(str(error), error.remedy) from error
+    reference = reference_values(config)
     review, now = review_of(reference), datetime.now(UTC)
     if review.defects:
         raise NotOk("; ".join(review.defects), CATALOGUE["E45"].remedy)
@@ -127,9 +114,9 @@ def _reference(config: Config) -> str:
 def _floors(config: Config, trust: Trust) -> str:
     """The levels of this machine, unverified, beside the floor; the worker appraises them."""
     try:
-        reference, raw = _reference_values(config), _hardware_report(trust)
+        reference, raw = reference_values(config), _hardware_report(trust)
         report = parse_snp_report(raw.hardware) if raw.tee == "snp" else None
-    except (msgspec.ValidationError, AttestationError, NotOk) as error:
+    except (AttestationError, NotOk) as error:
         raise NotOk("not compared", "Correct reference values and vTPM first.", state="not run") from error
     if report is None:
         return "not needed: this is not an SEV-SNP machine"
@@ -152,18 +139,7 @@ def _issuers(config: Config) -> str:
 
 
 def _endpoints(config: Config, trust: Trust) -> str:
-    try:
-        provider_endpoint(trust, config.attestation.maa_url)
-        for key in config.keys:
-            host = urlsplit(key.kek_id)
-            endpoint(f"{host.scheme}://{host.netloc}", trust.vault_hosts, resource="", check="kek_id")
-    except (AttestationError, ValueError) as error:
-        check = getattr(error, "check", "kek_id")
-        raise NotOk(
-            f"{check} is not a host of {trust.name}", "Use a host of this cloud: no other is ever dialled."
-        ) from error
-    if config.worker.region not in trust.regions:
-        raise NotOk(f"{config.worker.region} is not a region of {trust.name}", f"Known: {', '.join(trust.regions)}.")
+    check_endpoints(config, trust)
     return (
         f"attestation provider and {len(config.keys)} key(s) are hosts of {trust.name}; region {config.worker.region}"
     )

@@ -1,4 +1,4 @@
-"""`cji status` and `cji reload`: ask a running worker over its control socket."""
+"""`cji status`, `cji reload` and `cji renew`: ask a running worker over its control socket."""
 
 import json
 import time
@@ -61,7 +61,27 @@ def reload(config: Path) -> None:
     click.echo("reloaded: policy, authorities and revocation lists are in force")
 
 
-def _asked(config: Path, request: Literal["status", "reload"]) -> dict[str, Any]:
+@click.command()
+@_OPTION
+@explained
+def renew(config: Path) -> None:
+    """Have the running worker attest its machine and request its keys again, now.
+
+    Use it after a change to the keys, their release policy, a role or the provider: the next renewal by itself can be
+    half an hour away. Keys that are held stay in use until the new ones are there; if the vault denies one, the worker
+    drops it. At most one attestation in ten seconds is made in this way. The outcome is in the worker's log. Run it as
+    the worker's user or as root.
+
+    \b
+    Example:
+      cji renew --config /etc/cji/worker.toml && journalctl -u cji-worker -f
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    if not _asked(config, "renew").get("renewing"):
+        raise Failure("the supervisor does not answer", remedy="Look at the worker's log; it may be ending.", status=4)
+    click.echo("renewing: the worker's log has the outcome, `cji status` shows until when its keys may be used")
+
+
+def _asked(config: Path, request: Literal["status", "reload", "renew"]) -> dict[str, Any]:
     """The worker's answer to one line on its control socket."""
     path = configuration(config).control_socket
     if path is None:

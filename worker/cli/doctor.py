@@ -38,7 +38,7 @@ def doctor(
 
     Each check does what the worker will do: it creates secret memory, allocates in it, loads a system-call filter,
     reads the vTPM, encrypts. The exit status is 1 if a check failed. A warning needs a decision by the operator. A
-    check that could not run counts as failed if a configuration was given.
+    check that could not run counts as failed if a configuration was given. The last line is the command to run next.
 
     With --azure it checks a deployment instead, on any machine and without a network: what was exported from the
     resource manager is compared with what deploy/ describes. What an export does not cover counts as failed too.
@@ -65,7 +65,10 @@ def doctor(
         findings += _of_config(context, config)
     _show(findings, as_json=as_json)
     bad = {"failed", "not run"} if config is not None else {"failed"}
-    context.exit(1 if any(finding.state in bad for finding in findings) else 0)
+    status = 1 if any(finding.state in bad for finding in findings) else 0
+    if not as_json:
+        click.echo(f"\n{_next(findings, config, fit=not status)}")
+    context.exit(status)
 
 
 def _deployment(context: click.Context, exports: tuple[Path, ...], *, as_json: bool, report_only: bool) -> None:
@@ -83,6 +86,17 @@ def _show(findings: list[Finding], *, as_json: bool) -> None:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         _print(findings)
+
+
+def _next(findings: list[Finding], config: Path | None, *, fit: bool) -> str:
+    """The last line: the next command, or the number of failed checks."""
+    if not fit:
+        failed = sum(finding.state == "failed" for finding in findings)
+        command = "cji doctor" if config is None else f"cji doctor --config {config}"
+        return f"{failed} failed. Correct the first one, which others may follow from, and repeat: {command}"
+    if config is None:
+        return "The machine is fit. Next, with your configuration: cji doctor --config /etc/cji/worker.toml"
+    return f"Fit to run. Next: systemctl enable --now cji-worker, or without systemd: cji serve --config {config}"
 
 
 def _of_config(context: click.Context, path: Path) -> list[Finding]:

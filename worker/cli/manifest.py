@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from worker.cli.common import explained
+from worker.errors import StartupError
 from worker.launch import command
 from worker.manifest import covered_folders, manifest_path, verified_code, verify
 from worker.manifest import write as write_manifest
@@ -66,7 +67,11 @@ def _mapped() -> set[Path]:
             capture_output=True,
             text=True,
             timeout=_SECONDS,
-            check=True,
+            check=False,
         )
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+            remedy = "Install the packages that deploy/README.md names, and everything in requirements.lock."
+            raise StartupError(f"{module} cannot be loaded: {reason}", remedy)
         found |= {Path(line) for line in done.stdout.splitlines()}
     return found

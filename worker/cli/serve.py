@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-from worker.cli.common import FILE, configuration, explained, trust_named
+from worker.cli.attested_values import check_endpoints, reference_values
+from worker.cli.common import FILE, Failure, configuration, explained, trust_named
+from worker.cli.findings import NotOk
 from worker.supervisor import serve as serve_worker
 
 
@@ -23,4 +25,17 @@ def serve(context: click.Context, config: Path) -> None:
       cji doctor --config /etc/cji/worker.toml && cji serve --config /etc/cji/worker.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     loaded = configuration(config)
-    context.exit(serve_worker(loaded, trust=trust_named(context, loaded.cloud)))
+    trust = trust_named(context, loaded.cloud)
+    try:
+        reference_values(loaded)
+        check_endpoints(loaded, trust)
+    except NotOk as error:
+        raise Failure(
+            f"The configuration {config} is not valid: {error.found}", remedy=error.remedy, status=2
+        ) from error
+    try:
+        status = serve_worker(loaded, trust=trust)
+    except OSError as error:
+        remedy = f"Run: cji doctor --config {config}"
+        raise Failure(f"The worker cannot start: {error.strerror or error}", remedy=remedy, status=1) from error
+    context.exit(status)

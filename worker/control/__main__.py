@@ -28,6 +28,7 @@ from worker.ipc.messages import (
     NotRead,
     Reloaded,
     ReloadFault,
+    Renew,
     Requester,
     Reread,
     Snapshot,
@@ -55,7 +56,9 @@ class Control:
         self._hangup: int | None = None
         """User id of the sender of a SIGHUP that came while a reload was running."""
         path, shared = config.control_socket, config.status_socket
-        self._door = None if path is None else Door(Path(path), status=self._status, reload=self._by_command)
+        self._door = (
+            None if path is None else Door(Path(path), status=self._status, reload=self._by_command, renew=self._renew)
+        )
         self._shared = None if shared is None else Door(Path(shared), status=self._status)
 
     def serve(self) -> None:
@@ -101,6 +104,13 @@ class Control:
         if not self._snapshot or self._pulse.stale():
             return UNKNOWN
         return self._snapshot + b"\n"
+
+    def _renew(self) -> bytes:
+        """Whether the request went to the supervisor; the outcome of a renewal is in the worker's log and state."""
+        silent = self._pulse.stale()
+        if not silent:
+            self._supervisor.offer(Renew())
+        return msgspec.json.encode({"renewing": not silent}) + b"\n"
 
     def _by_command(self, uid: int) -> bytes | None:
         if self._running or self._pulse.stale():

@@ -1,6 +1,6 @@
 """The control socket, for the worker's own user, and the status socket, for the group of its folder.
 
-    client   one line: `status`, or on the control socket `reload`
+    client   one line: `status`, or on the control socket `reload` or `renew`
     server   one JSON document, then the end
 
 Contract and invariants
@@ -47,13 +47,18 @@ class Door:
     """The listening socket at `path` and its few connections. Not thread-safe; every method returns at once."""
 
     def __init__(
-        self, path: Path, *, status: Callable[[], bytes], reload: Callable[[int], bytes | None] | None = None
+        self,
+        path: Path,
+        *,
+        status: Callable[[], bytes],
+        reload: Callable[[int], bytes | None] | None = None,
+        renew: Callable[[], bytes] | None = None,
     ) -> None:
-        """`status` returns the document; `reload` takes a user id, and returns None if `answer` follows.
+        """`status` and `renew` return a document; `reload` takes a user id, and returns None if `answer` follows.
 
         Without `reload` this is a status socket. Raises StartupError for a path that cannot be used.
         """
-        self._status, self._reload = status, reload
+        self._status, self._reload, self._renew = status, reload, renew
         self._waiting: dict[int, _Waiting] = {}
         self._left = PER_BEAT
         self._listener = _listen(path, name="status_socket" if reload is None else "control_socket")
@@ -120,6 +125,8 @@ class Door:
                     self._send(each, document)
                 else:
                     each.asked, each.until = True, now + ANSWER_S
+            case b"renew\n" if self._renew is not None:
+                self._send(each, self._renew())
             case _:
                 self._hang_up(each)
 

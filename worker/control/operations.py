@@ -42,6 +42,7 @@ from worker.ipc.messages import (
     PreparePolicy,
     Reloaded,
     ReloadFault,
+    Renew,
     Reread,
     Snapshot,
 )
@@ -82,6 +83,8 @@ class Operations:
                     self._files = ()
                     for fd in fds:
                         os.close(fd)
+            case Renew() if child == "control":
+                self._send("keyholder", message)
             case NotRead(by=by, uid=uid, fault=fault):
                 self._feed(Unread(by, uid, fault))
             case Prepared(number=number, fault=fault, clients=clients) if child in ("front", "keyholder"):

@@ -52,6 +52,8 @@ def _read(key: str, path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(_MAX_BYTES)
+    except FileNotFoundError as error:
+        raise StartupError(f"{key}: it does not exist", f"Put a PEM file at {path!a}.") from error
     except OSError as error:
         raise StartupError(f"{key}: it cannot be read", f"Let this user and cji-door read {path!a}.") from error
 

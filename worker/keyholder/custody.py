@@ -75,7 +75,7 @@ class Custody:
         `logs` are inherited event logs, see `Attester`.
         """
         section = config.attestation
-        reference = msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
+        reference = _reference(section)
         self._attester = Attester(
             trust=trust,
             maa_url=section.maa_url,
@@ -103,6 +103,7 @@ class Custody:
         self.quotes = Quotes(
             lambda root: self._attester.quote(receipt_key=self._receipt_key, root=root), reason_of=reason_of
         )
+        self._renewal = threading.Event()
         self._lock = threading.Lock()
         self._events: deque[CustodyEvent] = deque()
         self.holdings = Holdings(missing=dict.fromkeys(self._specs, Reason.NOT_READY))
@@ -135,6 +136,11 @@ class Custody:
             self.holdings = replace(self.holdings, confirmed=False)
         self.quotes.interrupt()
 
+    def renew(self) -> None:
+        """Attest and have every key released again, soon. Keys that are held stay until then, and if it fails."""
+        self._renewal.set()
+        self.quotes.interrupt()
+
     def events(self) -> list[CustodyEvent]:
         """Drop expired keys; return what happened since the last call, in order. For the main thread."""
         with self._lock:
@@ -151,8 +157,13 @@ class Custody:
 
     def step(self) -> None:
         """Wait for the next thing to do, answering quotes meanwhile, and do it."""
+        if self._renewal.is_set():
+            self._renewal.clear()
+            self._schedule.renew(time.monotonic())
         step = self._schedule.next()
         self.quotes.serve(step.at)
+        if self._renewal.is_set():
+            return
         match step.what if self.holdings.confirmed else "check":
             case "attest":
                 self._attest()
@@ -278,6 +289,14 @@ class Custody:
         wait = max(0.0, self._schedule.next().at - time.monotonic())
         reason = reason_of(error).value
         log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
+
+
+def _reference(section: AttestationSection) -> ReferenceValues:
+    try:
+        return msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
+    except msgspec.ValidationError as error:
+        what = f"attestation.reference_values: {error}"
+        raise StartupError(what, "docs/configuration.md lists their keys.") from error
 
 
 def _issuers(section: AttestationSection) -> bytes:

@@ -33,6 +33,7 @@ from worker.ipc.messages import (
     PreparePolicy,
     ReferenceWiped,
     RefusedCalls,
+    Renew,
     StatementData,
     StatementsDone,
     Supersede,
@@ -267,6 +268,8 @@ class Keyholder:
                     self._supervisor.send(self._reload.commit(message))
                 case AbandonReload():
                     self._reload.abandon(message)
+                case Renew():
+                    self._custody.renew()
 
     def _policy_changed(self, before: Policy) -> None:
         """Callers first, then jobs, then what their submitters left here."""

@@ -22,6 +22,8 @@ _YOUNG: Final = 0.125  # of the lifetime: older attestations release nothing
 MOST_LOAD: Final = 1.6
 """Load of a vault up to which no key ran out in simulations; docs/fleet.md."""
 _NEVER: Final = float("-inf")
+_APART: Final = 10.0
+"""Least time from one attestation to another that an operator asked for."""
 
 Failure = Literal["failed", "throttled", "denied"]
 
@@ -159,6 +161,18 @@ class Schedule:
     def checked(self, now: float) -> None:
         """Record a check of the PCRs, or its failure."""
         self._check_at = now + self._check_every
+
+    def renew(self, now: float) -> None:
+        """Renew keys under a new attestation before their time, and those that were denied.
+
+        A service that throttles or fails is still waited for.
+        """
+        at = max(now, self._began + _APART)
+        for key in self._keys.values():
+            if not key.owed or key.denials.count:
+                self._at_hand = False
+                key.denials.at = min(key.denials.at, at)
+                key.owe(at)
 
     def begin_again(self, now: float) -> None:
         """Discard the attestation and every key: attest, and release them again."""

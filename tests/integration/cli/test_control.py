@@ -146,3 +146,12 @@ def test_the_status_socket_reloads_nothing(site: Site) -> None:
     before = json.loads(over_unix(site.files.config.parent / "status.sock", b"status\n"))["reload"]
     assert over_unix(site.files.config.parent / "status.sock", b"reload\n") == b""
     assert json.loads(over_unix(site.files.config.parent / "status.sock", b"status\n"))["reload"] == before
+
+
+async def test_renew_has_keys_released_again_at_once(site: Site) -> None:
+    """As an operator asks, and as a tester does: `Site.renew` waits for the outcome."""
+    result = cji(site, "renew", "--config", site.files.config)
+    assert (result.exit_code, result.stdout.partition(":")[0]) == (0, "renewing")
+    assert [each["event"] for each in site.renew()][-1] == "released"
+    async with site.async_client() as client:
+        assert (await client.describe()).worker_id == "worker-1"

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 from cji_engine.messages import Done, Job, Refused, Request
-from cji_simulator.cluster_demo import made_up_people
+from cji_simulator.made_up import made_up_people
 from cji_simulator.raw import until as eventually
 from cji_simulator.scan import Canaries, ProcessScan, scan_process
 from cji_simulator.simulation import Simulation

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -66,11 +65,33 @@ def test_stop_twice_and_start_again(tmp_path: Path) -> None:
         assert simulation.endpoints.maa_url != first.maa_hosts[0]
 
 
-def test_a_failed_start_names_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))  # no swtpm there
+def test_a_failed_start_names_its_log(tmp_path: Path) -> None:
+    (tmp_path / "vm-0").write_text("in the place of the first VM's folder")
     with pytest.raises(SimulationError, match=r"server\.log"):
+        Simulation(tmp_path).start()
+    assert "vm-0" in (tmp_path / "server.log").read_text()
+
+
+def test_what_the_machine_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no swtpm there
+    with pytest.raises(SimulationError, match=r"swtpm is missing.*apt-get install swtpm"):
         Simulation(tmp_path / "state").start()
-    assert "swtpm" in (tmp_path / "state" / "server.log").read_text()
+    command = [sys.executable, "-c", "from cji_simulator.entry import main; main()", "status"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[1:] == [
+        "  swtpm is missing, the software behind the vTPM: apt-get install swtpm",
+    ]
+
+
+def test_a_reset_begins_again_with_the_same_roots(tmp_path: Path) -> None:
+    with Simulation(tmp_path) as simulation:
+        key, roots = simulation.create_cmk(), simulation.trust.amd_roots
+        simulation.fault(Service.MAA, Kind.DOWN)
+        simulation.reset()
+        assert simulation.faults() == []
+        assert simulation.trust.amd_roots == roots
+        assert simulation.create_cmk().kek_id != key.kek_id
 
 
 def test_files_for_a_worker_and_an_agency(simulation: Simulation, tmp_path: Path) -> None:
@@ -107,25 +128,6 @@ def up(state: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], list
         running.wait()
         assert running.stdout is not None
         running.stdout.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def test_the_command_runs_until_interrupted(tmp_path: Path) -> None:
-    port = str(free_port())
-    with up(tmp_path, "--port", port) as (running, lines):
-        assert any("worker.toml" in line for line in lines)
-        assert any(f"port {port}" in line for line in lines)
-        shown = CliRunner().invoke(main, ["status", "--state", str(tmp_path)]).output
-        assert f"worker-1 at 127.0.0.1:{port}" in shown
-        assert "none" in shown
-        running.send_signal(signal.SIGINT)
-        assert running.wait(30) == 0
-    assert (tmp_path / "worker" / "client" / "client.toml").exists()
-    assert not (tmp_path / "endpoints.json").exists()
 
 
 def test_another_process_finds_the_simulation_and_leaves_it_up(tmp_path: Path) -> None:

@@ -24,6 +24,11 @@ def test_orders_a_fault_and_leaves_it(simulation):
 
 def test_finds_no_fault(simulation):
     assert simulation.faults() == []
+
+
+def test_has_one_of_its_own(simulation, fresh_simulation):
+    assert fresh_simulation.endpoints.control_url != simulation.endpoints.control_url
+    assert fresh_simulation.trust.intel_roots == simulation.trust.intel_roots
 """
 
 
@@ -31,7 +36,7 @@ def test_options_are_overridden_and_faults_end_with_their_test(tmp_path: Path) -
     (tmp_path / "test_tree.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_tree.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_session_that_asks_for_nothing_loads_no_worker(tmp_path: Path) -> None:

@@ -38,4 +38,4 @@ def test_o05_commands(line: str) -> None:
 
 def test_there_is_something_to_test() -> None:
     assert len(BLOCKS) == 2
-    assert len(COMMANDS) == 9
+    assert len(COMMANDS) == 10

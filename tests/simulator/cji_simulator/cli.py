@@ -3,6 +3,7 @@
 import shutil
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, get_args
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attestation import Trust
+from cji_simulator import unit
 from cji_simulator.azcli import AzError, run_az
 from cji_simulator.cluster import ClusterError
 from cji_simulator.cluster_demo import run_cluster
@@ -31,6 +33,7 @@ from worker.client import ClientError, SyncClient, load_profile
 __all__ = ["main"]
 
 _TRUST: Final = "trust.json"
+_LOOK_S: Final = 0.2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,7 +45,7 @@ def main() -> None:
       cji-simulator up
     In another:
       cji-simulator status
-      cji-simulator fault set vault status --status 429 --retry-after 5 --times 3
+      cji-simulator fault set vault status --status 429 --retry-after 5 --times 3 --now
       cji-simulator cji job run people.csv --spec job.toml --profile .demo/worker/client/client.toml --out result/
 
     The repository's folder examples contains records and job specs.
@@ -80,9 +83,24 @@ def _where(simulation: Simulation) -> Table:
 
 @main.command()
 @state_option
-@click.option("--port", type=click.IntRange(1, 65535), default=8443, show_default=True, help="The worker's port.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="The worker's port; 0: one that is free.",
+)
 @click.option("--worker/--no-worker", "with_worker", default=True, show_default=True, help="Start a worker as well.")
 @click.option("--tee", type=click.Choice(get_args(Tee)), default="snp", show_default=True, help="Kind of machine.")
+@click.option(
+    "--key-lifetime",
+    "key_lifetime_s",
+    metavar="SECONDS",
+    type=click.IntRange(10, 3600),
+    default=3600,
+    show_default=True,
+    help="Lifetime of released keys; the worker renews them in its first half.",
+)
 @click.option(
     "--cell-memory",
     "cell_mib",
@@ -92,8 +110,10 @@ def _where(simulation: Simulation) -> Table:
     show_default=True,
     help="Memory of each cell, a multiple of 32; operations on whole tables need more for more rows.",
 )
-def up(state: Path, port: int, *, with_worker: bool, tee: Tee, cell_mib: int) -> None:
+def up(state: Path, port: int, *, with_worker: bool, tee: Tee, key_lifetime_s: int, cell_mib: int) -> None:
     """Start everything and stay until interrupted.
+
+    The worker is started again when it ends or its machine reboots, as its systemd unit does.
 
     \b
     In another terminal, with the profile it prints:
@@ -102,36 +122,71 @@ def up(state: Path, port: int, *, with_worker: bool, tee: Tee, cell_mib: int) ->
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    chosen = port or None
     try:
-        with Simulation(state, tee=tee) as simulation:
-            key = simulation.create_cmk()
-            files = worker_config(state / "worker", simulation=simulation, keys=[key], port=port, cell_mib=cell_mib)
-            (state / _TRUST).write_bytes(msgspec.json.encode(simulation.trust))
-            table = _where(simulation)
-            table.add_row("key", key.kek_id)
-            table.add_row("  thumbprint", key.public_thumbprint)
-            table.add_section()
-            table.add_row("agency's profile", str(files.profile))
-            table.add_row("worker's files", str(files.config))
-            if not with_worker:
-                _stay(table, stop)
-                return
-            with Worker(files.config, trust=simulation.trust, log=_log(files)) as worker:
-                table.add_row("worker", f"port {worker.port}, log {_log(files)}")
-                _stay(table, stop)
+        while not stop.is_set():  # once, and after each reset
+            chosen = _once(
+                state, stop, tee=tee, with_worker=with_worker, port=chosen, lifetime=key_lifetime_s, cell_mib=cell_mib
+            )
     except (SimulationError, WorkerDied) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _once(
+    state: Path, stop: threading.Event, *, tee: Tee, with_worker: bool, port: int | None, lifetime: int, cell_mib: int
+) -> int:
+    """Run one simulation until `stop` or a reset; returns the worker's port, which the next one keeps."""
+    shutil.rmtree(state / "worker", ignore_errors=True)  # its trail is of another vTPM
+    with Simulation(state, tee=tee) as simulation:
+        key = simulation.create_cmk()
+        files = worker_config(
+            state / "worker", simulation=simulation, keys=[key], port=port, key_lifetime_s=lifetime, cell_mib=cell_mib
+        )
+        (state / _TRUST).write_bytes(msgspec.json.encode(simulation.trust))
+        table = _where(simulation)
+        table.add_row("key", key.kek_id)
+        table.add_row("  thumbprint", key.public_thumbprint)
+        table.add_section()
+        table.add_row("agency's profile", str(files.profile))
+        table.add_row("worker's files", str(files.config))
+        port = int(files.target.rpartition(":")[2])
+        if not with_worker:
+            _show(table)
+            while not stop.wait(_LOOK_S) and not simulation.unit.reset:
+                pass
+            return port
+
+        def start(given_up: Callable[[], bool]) -> Worker:
+            return Worker(files.config, trust=simulation.trust, log=_log(files), given_up=given_up)
+
+        def ready(worker: Worker) -> None:
+            table.add_row("worker", f"port {worker.port}, log {_log(files)}")
+            _show(table)
+
+        unit.run(simulation, start, stop=stop, ready=ready)
+        return port
 
 
 def _log(files: Deployment) -> Path:
     return files.folder / "worker.log"
 
 
-def _stay(table: Table, stop: threading.Event) -> None:
+def _show(table: Table) -> None:
     show(Console(highlight=False), table)
     click.echo("In another terminal: `cji-simulator status`, `cji-simulator fault --help`, `cji-simulator cji --help`.")
     click.echo("Running. Stop with Ctrl-C.")
-    stop.wait()
+
+
+@main.command()
+@state_option
+def reset(state: Path) -> None:
+    """Begin again with a new VM, vault, key and worker, and without faults; roots and the worker's port stay.
+
+    Addresses and the agency's files are new: read the profile again.
+    """
+    with opened(state) as simulation:
+        simulation.reset()
+    click.echo("reset: everything is as after `cji-simulator up`")
 
 
 @main.command()

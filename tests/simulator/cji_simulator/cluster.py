@@ -70,7 +70,9 @@ class Cluster:
 def cluster(folder: Path, *, nodes: int, cells: int, cell_mib: int) -> Iterator[Cluster]:
     """Start everything, until the block ends. Raises ClusterError, WorkerDied, SimulationError."""
     if not _ENGINE.exists():
-        raise ClusterError("the engine's environment is missing; run `make engine`")
+        raise ClusterError(
+            "the engine's environment is missing; `cluster` runs in a clone of cji-worker, after `make setup engine`"
+        )
     with ExitStack() as stack:
         storage = stack.enter_context(azurite(_made(folder / "storage")))
         _fill(storage)

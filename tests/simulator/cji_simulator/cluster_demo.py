@@ -4,44 +4,19 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
-from typing import Final
 
 import click
-import numpy as np
-import pyarrow as pa
 from msgspec import UNSET
 
 from cji_simulator.cluster import Cluster, ClusterError, cluster
+from cji_simulator.made_up import made_up_people
 from cji_simulator.parts import open_parts
 from cji_simulator.parts import submit_parts as submit
 from worker.client import SealedJob
 from worker.compute.operations.link.parameters import Link
 from worker.fleet import names
 
-__all__ = ["made_up_people", "run_cluster"]
-
-_FIRST: Final = tuple("James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth".split())  # noqa: SIM905
-_LAST: Final = tuple("Smith Johnson Williams Brown Jones Garcia Miller Davis Martinez Lopez".split())  # noqa: SIM905
-_SYLLABLES: Final = tuple("ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu".split())  # noqa: SIM905
-_TWICE: Final = 0.2
-_DAYS: Final = 30_000
-
-
-def made_up_people(rows: int, *, seed: int = 1) -> pa.Table:
-    """Rows of person/1; a fifth of them are second records of a person, with an error in one name."""
-    rng = np.random.default_rng(seed)
-    first_records = rows - int(rows * _TWICE)
-    of = np.concatenate([np.arange(first_records), rng.integers(0, first_records, rows - first_records)])
-    endings = rng.choice(_SYLLABLES, (first_records, 2))
-    first, last = rng.choice(_FIRST, first_records)[of].tolist(), rng.choice(_LAST, first_records).tolist()
-    last = [f"{last[at]}{endings[at, 0]}{endings[at, 1]}" for at in of]
-    born = np.datetime64("1930-01-01") + rng.integers(0, _DAYS, first_records)
-    for at in range(first_records, rows):
-        name, place = last[at], int(rng.integers(1, 4))
-        last[at] = name[:place] + name[place + 1 :]
-    order = rng.permutation(rows)
-    dates = [str(day).replace("-", "") for day in born[of][order]]
-    return pa.table({"last": [last[at] for at in order], "first": [first[at] for at in order], "DOB": dates})
+__all__ = ["run_cluster"]
 
 
 def run_cluster(folder: Path, *, nodes: int, cells: int, cell_mib: int, rows: int, shards: int, runs: bool) -> None:

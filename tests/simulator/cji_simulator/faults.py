@@ -170,7 +170,7 @@ class Event(enum.StrEnum):
 
 EVENTS: Final[Mapping[Event, str]] = {
     Event.ROTATE_SIGNING_KEYS: "Replace the attestation service's signing keys; the old ones are gone at once.",
-    Event.REBOOT: "Reboot the VM: NULL seed, PCRs and hardware report are new.",
+    Event.REBOOT: "Reboot the VM: NULL seed, PCRs and hardware report are new, and its worker starts again.",
     Event.EXTEND_PCR: "Measure something new into a PCR; a reboot undoes it.",
     Event.ROTATE_ENTRA_KEYS: "Replace the signing keys of Microsoft Entra; the old ones are gone at once.",
     Event.UPDATE_HOST: "Give the host new firmware: reports have another TCB, and another VCEK.",

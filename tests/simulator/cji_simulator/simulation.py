@@ -27,18 +27,21 @@ from attestation.release import Attester, KeySpec
 from attestation.release.policy import build
 from attestation.trust import endpoint
 from cji_simulator import jws
-from cji_simulator.control import Machine
+from cji_simulator.control import Machine, Unit, UnitReport
 from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64url
 from cji_simulator.entra import TokenOrder
 from cji_simulator.faults import Event, Fault, Kind, Service
 from cji_simulator.hcl import Tee
 from cji_simulator.intel import Publication
+from cji_simulator.prerequisites import missing
 from cji_simulator.reference import reference_values
 from cji_simulator.server import ENDPOINTS, USER_DATA, Endpoints
 
 __all__ = ["Cmk", "Simulation", "SimulationError"]
 
 _START: Final = 60.0  # seconds, for two RSA-4096 keys on a busy machine
+_RESET: Final = 240.0
+_LOOK: Final = 0.1
 _API_VERSION: Final = "7.4"
 
 
@@ -87,6 +90,8 @@ class Simulation:
 
     def start(self) -> None:
         """Start the servers and wait for them; raises SimulationError."""
+        if lacking := missing(worker=False):
+            raise SimulationError("; ".join(lacking))
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         ready = self.state / ENDPOINTS
         ready.unlink(missing_ok=True)
@@ -125,6 +130,39 @@ class Simulation:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def reset(self) -> None:
+        """Begin again: no fault is in force, and VM, TPM, vault, keys and addresses are new; the roots are the same.
+
+        A simulation that `up` runs gets a new worker as well, on the same port; this returns when it serves.
+        Raises SimulationError.
+        """
+        if self._process is not None:
+            self.stop()
+            self.start()
+            return
+        before = self.endpoints.control_url
+        self._control("POST", "/reset")
+        until = time.monotonic() + _RESET
+        while time.monotonic() < until:
+            try:
+                found = type(self).running(self.state)
+                if found.endpoints.control_url != before and found.unit.serves:
+                    self._endpoints, self._machine = found.endpoints, None
+                    return
+            except SimulationError:
+                pass  # it is stopping, or starting
+            time.sleep(_LOOK)
+        raise SimulationError("the simulation did not begin again; `cji-simulator up` must run it")
+
+    @property
+    def unit(self) -> Unit:
+        """Requests to the worker's unit in `up`, and its last report."""
+        return msgspec.convert(self._control("GET", "/unit"), Unit)
+
+    def report_unit(self, report: UnitReport) -> None:
+        """Report the state of the worker; for the process that runs it."""
+        self._control("PUT", "/unit", msgspec.json.encode(report))
 
     @property
     def endpoints(self) -> Endpoints:
@@ -253,6 +291,27 @@ class Simulation:
             },
         }
         return _cmk(self.vault("POST", f"/keys/{name}/create", body, hsm=hsm))
+
+    def disable_key(self, name: str = "cji-kek") -> None:
+        """Disable the newest version of a key, as its owner would to revoke it."""
+        self.enable_cmk(self.cmk(name), enabled=False)
+
+    def enable_key(self, name: str = "cji-kek") -> None:
+        """Enable the newest version of a key again."""
+        self.enable_cmk(self.cmk(name), enabled=True)
+
+    def rotate_key(self, name: str = "cji-kek") -> Cmk:
+        """Add a version to a key; older ones stay."""
+        return self.rotate_cmk(name)
+
+    def change_policy(self, name: str = "cji-kek", policy: Mapping[str, Any] | None = None) -> Cmk:
+        """Replace the release policy of a key, by default by one that names another provider."""
+        if policy is None:
+            other = self.release_policy()
+            for authority in other["anyOf"]:
+                authority["authority"] = self.endpoints.other_maa_url
+            policy = other
+        return self.set_policy(name, policy)
 
     def rotate_cmk(self, name: str = "cji-kek") -> Cmk:
         """Add a version to a key; older ones stay."""

@@ -13,12 +13,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from cji_simulator import renewal
 from cji_simulator.entra import TokenOrder
 from cji_simulator.launch import AUDIENCE, ENTRA_AUDIENCE, Agency, Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.worker import PROGRAM, Worker
 from worker.client import (
     INPUT_NAME,
+    Client,
     ClientProfile,
     JobSpec,
     SealedJob,
@@ -89,14 +91,31 @@ class Site:
 
     def client(self) -> SyncClient:
         """A new connection."""
-        return SyncClient(
-            self.profile.target,
-            tls=self.profile.tls(),
-            trust=self.simulation.trust,
-            reference=self.profile.reference,
-            maa_url=self.profile.maa_url,
-            token=self.profile.token(),
-        )
+        return SyncClient(self.profile.target, **self._connection)
+
+    def async_client(self) -> Client:
+        """A new connection, for asyncio."""
+        return Client(self.profile.target, **self._connection)
+
+    @property
+    def _connection(self) -> dict[str, Any]:
+        return {
+            "tls": self.profile.tls(),
+            "trust": self.simulation.trust,
+            "reference": self.profile.reference,
+            "maa_url": self.profile.maa_url,
+            "token": self.profile.token(),
+        }
+
+    def renew(self) -> list[dict[str, Any]]:
+        """Have the worker attest and request its keys now; returns what its log says of it. Raises RenewalError."""
+        return renewal.renew(self.files.folder)
+
+    def reboot(self) -> None:
+        """Reboot the worker's VM; returns when the worker serves again. Raises WorkerDied."""
+        self.worker.kill()
+        self.simulation.reboot()
+        self.worker.start()
 
     def token_order(self, **changes: Any) -> TokenOrder:
         """A token that the worker accepts from its submitter, or one with changes."""

@@ -2,17 +2,21 @@
 
 It serves NV indices larger than swtpm's 2048 bytes from memory, refuses qualifying data above 50 bytes, lets several
 clients share the one TPM, and flushes what a process left loaded when it ends, as the kernel's resource manager does.
-(The TCTI opens a connection for every command, so it is the process that counts and not the connection.) Unlike that
-manager it does not swap objects: three transient slots are all there are for everybody together.
+(The TCTI opens a connection for every command, so it is the process that counts and not the connection.) It does so
+before it forwards the next command of anybody, so no client meets a slot of a process that has ended, not even one that
+was filled after its death. Unlike that manager it does not swap objects: three transient slots are all there are for
+everybody together.
 
 Orders to fail are carried out here too. They strike what clients send, never what the machine itself does.
 """
 
 import asyncio
 import os
+import select
 import socket as sockets
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -41,6 +45,19 @@ class NvIndex(Protocol):
         """Return the whole content; `offset` is where the client begins to read."""
 
 
+@dataclass(slots=True)
+class _Client:
+    """A process by its pidfd, and the handles of its objects and sessions."""
+
+    pidfd: int
+    handles: set[int] = field(default_factory=set)
+
+    def has_ended(self) -> bool:
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)  # pidfd_open(2): readable when the process has ended
+        return bool(poll.poll(0))
+
+
 class TpmProxy:
     """Serves the swtpm TCTI protocol (`swtpm:path=SOCKET`) and forwards commands to one TPM.
 
@@ -53,8 +70,7 @@ class TpmProxy:
         self._faults = faults
         self._one_command = asyncio.Lock()
         self._servers: list[asyncio.Server] = []
-        self._loaded: dict[int, set[int]] = {}  # process id -> handles of its objects and sessions
-        self._cleaning: set[asyncio.Task[None]] = set()
+        self._clients: dict[int, _Client] = {}  # by process id
 
     async def start(self, socket: Path) -> None:
         """Listen; the sockets are as private as the folder they are in."""
@@ -67,6 +83,9 @@ class TpmProxy:
         """Close the door and the TPM behind it."""
         for server in self._servers:
             server.close()
+        for client in self._clients.values():
+            os.close(client.pidfd)
+        self._clients.clear()
         self._writer.close()
 
     async def exchange(self, command: bytes) -> bytes:
@@ -93,8 +112,8 @@ class TpmProxy:
             await self._exchange(wire.shutdown())
             self._writer.close()
             self._reader, self._writer = await again()
-            for handles in self._loaded.values():
-                handles.clear()  # nothing transient outlives a reset
+            for client in self._clients.values():
+                client.handles.clear()  # nothing transient outlives a reset
             for command in boot:
                 await self._exchange(command)
 
@@ -107,45 +126,41 @@ class TpmProxy:
                 command = head + await reader.readexactly(wire.header_size(head) - wire.HEADER)
                 writer.write(await self._answer(command, process))
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, wire.MalformedCommandError):
+        except (asyncio.IncompleteReadError, ConnectionError, ProcessLookupError, wire.MalformedCommandError):
             pass  # the client left, or speaks something else
         finally:
             writer.close()
 
-    def _owned(self, process: int) -> set[int]:
-        """Return the handles of a process; from the first time on its end is watched for."""
-        if process not in self._loaded:
-            self._loaded[process] = set()
-            descriptor = os.pidfd_open(process)
-            asyncio.get_running_loop().add_reader(descriptor, self._ended, process, descriptor)
-        return self._loaded[process]
+    async def _forward(self, command: bytes, process: int) -> bytes:
+        """Send a client's command to the TPM; note what its process has loaded afterwards."""
+        code = wire.code(command)
+        async with self._one_command:
+            await self._flush_ended()
+            if code in wire.CREATES_HANDLE and process not in self._clients:
+                self._clients[process] = _Client(os.pidfd_open(process))
+            response = await self._exchange(command)
+            client = self._clients.get(process)
+            if client is not None and wire.succeeded(response):
+                if code in wire.CREATES_HANDLE:
+                    client.handles.add(struct.unpack_from(">I", response, wire.HEADER)[0])
+                elif code == wire.FLUSH_CONTEXT:
+                    client.handles.discard(struct.unpack_from(">I", command, wire.HEADER)[0])
+        return response
 
-    def _ended(self, process: int, descriptor: int) -> None:
-        asyncio.get_running_loop().remove_reader(descriptor)
-        os.close(descriptor)
-        task = asyncio.create_task(self._flush(self._loaded.pop(process)))
-        self._cleaning.add(task)
-        task.add_done_callback(self._cleaning.discard)
-
-    async def _flush(self, handles: set[int]) -> None:
-        for handle in handles:
-            await self.exchange(wire.flush_context(handle))
+    async def _flush_ended(self) -> None:
+        """Flush what processes left that have ended; with the lock held."""
+        for process in [process for process, client in self._clients.items() if client.has_ended()]:
+            client = self._clients.pop(process)
+            os.close(client.pidfd)
+            for handle in client.handles:
+                await self._exchange(wire.flush_context(handle))
 
     async def _answer(self, command: bytes, process: int) -> bytes:
         try:
             local = self._ordered(command) or await self._local(command)
         except wire.MalformedCommandError:
             return wire.error(wire.RC_COMMAND_SIZE)
-        if local is not None:
-            return local
-        code = wire.code(command)
-        owned = self._owned(process) if code in wire.CREATES_HANDLE else self._loaded.get(process, set())
-        response = await self.exchange(command)
-        if wire.succeeded(response) and code in wire.CREATES_HANDLE:
-            owned.add(struct.unpack_from(">I", response, wire.HEADER)[0])
-        elif wire.succeeded(response) and code == wire.FLUSH_CONTEXT:
-            owned.discard(struct.unpack_from(">I", command, wire.HEADER)[0])
-        return response
+        return await self._forward(command, process) if local is None else local
 
     def _ordered(self, command: bytes) -> bytes | None:
         """Return the error that was ordered for this command, if any."""

@@ -13,7 +13,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -26,6 +27,7 @@ from attestation import Trust
 from cji_simulator.door import Door, DoorError, fleet_folder, socket_folder
 from cji_simulator.view import let_others_reach_the_code
 from worker.config import load
+from worker.errors import StartupError
 from worker.host import Host
 from worker.log import log
 from worker.manifest import Code
@@ -40,6 +42,7 @@ PROGRAM: Final = ("-P", "-m", "cji_simulator.worker")
 _START_S: Final = 180.0
 """A vault that throttles is waited for."""
 _STOP_S: Final = 30.0
+_LOOK_S: Final = 0.1
 _CAP_IPC_LOCK: Final = 14
 _USER_PID_NET_IPC: Final = 0x10000000 | 0x20000000 | 0x40000000 | 0x08000000
 _ENOUGH_BYTES: Final = 1 << 30
@@ -61,7 +64,8 @@ class Worker:
 
     `program` is the module that `python` runs with the configuration file, and arguments before it. `host` is a folder
     in which it finds /proc and /sys instead of the machine's own; `under` is a command that executes the one after it;
-    `environment` has more variables for it; it must serve within `seconds`.
+    `environment` has more variables for it; it must serve within `seconds`. `given_up` is asked while it starts: if it
+    returns True, the start ends with WorkerDied.
     """
 
     def __init__(
@@ -76,36 +80,39 @@ class Worker:
         under: Sequence[str] = (),
         environment: Mapping[str, str] = MappingProxyType({}),
         seconds: float = _START_S,
+        given_up: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.log = log
+        self.log, self._trust, self._given_up = log, trust, given_up
+        self._environment, self._seconds = {**os.environ, **environment}, seconds
         self.config = load(config)
+        self._command = [*under, python, *program, str(config), *([str(host)] if host else [])]
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it serves; after `stop` or `kill`, again. Raises WorkerDied."""
         folder = socket_folder(self.config)
         self._cleanup = ExitStack()
         self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         if (fleet := fleet_folder(self.config)) is not None:
             self._cleanup.callback(shutil.rmtree, fleet, ignore_errors=True)
-        self._sink = self._cleanup.enter_context(log.open("ab"))
+        sink = self._cleanup.enter_context(self.log.open("ab"))
         self.process = subprocess.Popen(
-            [*under, python, *program, str(config), *([str(host)] if host else [])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._sink,
-            env={**os.environ, **environment},
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink, env=self._environment
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(msgspec.json.encode(trust))
+        self.process.stdin.write(msgspec.json.encode(self._trust))
         self.process.stdin.close()
-        served, *_ = select.select([self.process.stdout], [], [], seconds)
+        end, served = time.monotonic() + self._seconds, False
+        while not served and time.monotonic() < end and not self._given_up():
+            served = bool(select.select([self.process.stdout], [], [], _LOOK_S)[0])
         line = self.process.stdout.readline() if served else b""
         if not line:
-            self.process.kill()
-            self.process.wait()
-            self._cleanup.close()
-            raise WorkerDied(f"the worker did not start; its reasons are in {log}")
+            self.kill()
+            raise WorkerDied(f"the worker did not start; its reasons are in {self.log}")
         self._ready = msgspec.json.decode(line, type=Ready)
         try:
-            self.door = Door(self.config, log=log.with_name(f"{log.name}.door"))
+            self.door = Door(self.config, log=self.log.with_name(f"{self.log.name}.door"))
         except DoorError as error:
             self.stop()
             raise WorkerDied(str(error)) from None
@@ -129,6 +136,17 @@ class Worker:
         """Process ids of supervisor, zygote, keyholder and front."""
         return {"supervisor": self.process.pid, **self._ready.pids}
 
+    def kill(self) -> None:
+        """End it at once, as the end of its machine does."""
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        self._cleanup.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
     def stop(self) -> int:
         """Drain; returns the exit status."""
         if self.process.poll() is None:
@@ -139,9 +157,7 @@ class Worker:
             self.process.kill()
             return self.process.wait()
         finally:
-            self._cleanup.close()
-            if self.process.stdout is not None:
-                self.process.stdout.close()
+            self._close()
 
 
 _descriptors: Final[list[int]] = []
@@ -216,17 +232,21 @@ def main() -> int:
         sys.stdout.flush()
 
     host = Host(root=Path(sys.argv[2])) if len(sys.argv) > 2 else None
-    supervisor = Supervisor(
-        load(Path(sys.argv[1])),
-        trust=trust,
-        memory=_kept,
-        users=has_users(),
-        namespaces=has_namespaces(),
-        code=working_tree,
-        host=host,
-        on_ready=ready,
-    )
-    return supervisor.run()
+    try:
+        supervisor = Supervisor(
+            load(Path(sys.argv[1])),
+            trust=trust,
+            memory=_kept,
+            users=has_users(),
+            namespaces=has_namespaces(),
+            code=working_tree,
+            host=host,
+            on_ready=ready,
+        )
+        return supervisor.run()
+    except StartupError as error:
+        log("error", what=error.what, remedy=error.remedy)
+        return error.status
 
 
 if __name__ == "__main__":

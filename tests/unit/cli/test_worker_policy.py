@@ -127,7 +127,7 @@ def test_sign_and_check_with_the_configuration(write: Write, tmp_path: Path) -> 
         return cji("check", path, "--config", config)
 
     missing = checked()
-    assert (missing.exit_code, "policy_signatures: it cannot be read" in missing.stderr) == (2, True)
+    assert (missing.exit_code, "policy_signatures: it does not exist" in missing.stderr) == (2, True)
     assert "1 signature on this policy" in printed("sign", path, "--key", tmp_path / "a.key")
     assert "1 signature on this policy" in printed("sign", path, "--key", tmp_path / "a.key")
     assert "1 of 2 signatures" in checked().stderr

@@ -280,7 +280,7 @@ def test_the_status_socket_is_for_its_group_and_reloads_nothing(tmp_path: Path) 
     try:
         found = (tmp_path / "status.sock").stat()
         assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o660, tmp_path.stat().st_gid)
-        for line, answer in ((b"status\n", STATUS), (b"reload\n", b""), (b"stop\n", b"")):
+        for line, answer in ((b"status\n", STATUS), (b"reload\n", b""), (b"renew\n", b""), (b"stop\n", b"")):
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
                 peer.settimeout(5)
                 peer.connect(str(tmp_path / "status.sock"))

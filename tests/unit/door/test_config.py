@@ -174,4 +174,4 @@ def test_the_command_explains_what_is_wrong(config: Config, tmp_path: Path) -> N
     path.write_text(WORKER_CONFIG)
     result = CliRunner().invoke(build(), ["door", "check", "--config", str(path)])
     assert result.exit_code == 1
-    assert "certificate: it cannot be read" in result.output
+    assert "certificate: it does not exist" in result.output

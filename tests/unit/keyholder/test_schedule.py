@@ -227,3 +227,42 @@ def test_a_restart_attests_at_once_but_not_within_a_back_off() -> None:
     found.begin_again(72.0)
     found.not_attested(72.0)
     assert found.next() == Step(what="attest", at=73.0)  # an attestation in between: the first window again
+
+
+def test_a_renewal_on_demand_needs_a_new_attestation_and_comes_ten_seconds_after_the_last_at_the_earliest() -> None:
+    found = started(A, B)
+    found.renew(2.0)
+    assert found.next() == Step(what="attest", at=10.0)
+    found.attested(10.5, began=10.0)
+    assert {found.next().kek_id, found.next().what} == {A, "release"}
+    found.released(A)
+    found.released(B)
+    assert found.next().what == "check"
+    found.renew(500.0)
+    assert found.next() == Step(what="check", at=40.5)
+    found.checked(500.0)
+    assert found.next() == Step(what="attest", at=500.0)
+
+
+def test_a_renewal_on_demand_requests_a_denied_key_and_waits_for_a_vault_that_throttles() -> None:
+    found = started(A)
+    found.attested(1000.0, began=1000.0)
+    found.not_released(A, 1000.0, "denied")
+    found.checked(2000.0)
+    found.renew(1010.0)
+    assert found.next() == Step(what="attest", at=1010.0)
+    throttled = started(A)
+    throttled.attested(1000.0, began=1000.0)
+    throttled.not_released(A, 1000.0, "throttled", retry_after=30.0)
+    throttled.checked(5000.0)
+    before = throttled.next()
+    throttled.renew(1010.0)
+    assert throttled.next() == before
+    assert before.at > 1030.0
+
+
+def test_a_worker_that_has_no_key_yet_is_not_delayed_by_a_renewal_on_demand() -> None:
+    found = schedule(A)
+    found.attested(0.0, began=0.0)
+    found.renew(1.0)
+    assert found.next() == Step(what="release", at=float("-inf"), kek_id=A)

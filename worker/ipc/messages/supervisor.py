@@ -30,6 +30,10 @@ class Drain(Message, frozen=True, kw_only=True):
     """Accept no new jobs, finish the running ones, then exit."""
 
 
+class Renew(Message, frozen=True, kw_only=True):
+    """Attest, and have every key released again, without waiting for the time of its renewal."""
+
+
 class HostConditions(Message, frozen=True, kw_only=True):
     """The machine's conditions, after each change; for the keyholder."""
 
@@ -38,11 +42,11 @@ class HostConditions(Message, frozen=True, kw_only=True):
 
 SupervisorFromFront = Up | Beat | FrontReport | Prepared | Committed
 SupervisorFromKeyholder = Up | Beat | KeyholderReport | Prepared | Committed
-SupervisorFromControl = Up | Beat | NewFiles | NotRead
+SupervisorFromControl = Up | Beat | NewFiles | NotRead | Renew
 SupervisorFromZygote = Up | Beat
 SupervisorFromChild = SupervisorFromFront | SupervisorFromKeyholder | SupervisorFromControl
 FrontFromSupervisor = Drain | Beat | PrepareClients | CommitClients | AbandonReload
-KeyholderFromSupervisor = HostConditions | PreparePolicy | CommitPolicy | AbandonReload
+KeyholderFromSupervisor = HostConditions | PreparePolicy | CommitPolicy | AbandonReload | Renew
 ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot
 ChildFromSupervisor = FrontFromSupervisor | KeyholderFromSupervisor | ControlFromSupervisor
 ProcessName: TypeAlias = Literal["front", "keyholder", "zygote", "control"]
