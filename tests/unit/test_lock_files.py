@@ -35,7 +35,7 @@ def test_the_larger_locks_have_the_same_versions() -> None:
     assert runtime.items() <= development.items() <= bench.items()
 
 
-def test_the_simulator_has_the_versions_of_the_worker_and_of_the_tests() -> None:
+def test_the_simulator_has_the_versions_of_worker_and_tests() -> None:
     names = ("requirements.lock", "requirements-simulator.lock", "requirements-dev.lock")
     locked = [dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)) for name in names]
     assert locked[0].items() <= locked[1].items() <= locked[2].items()

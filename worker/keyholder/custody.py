@@ -17,23 +17,22 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
-import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation import AttestationError, Fault, Trust
-from attestation.appraisal import ReferenceValues, review_of
+from attestation.appraisal import review_of
 from attestation.checks import NAMED
 from attestation.evidence import BootLogs
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
-from worker.config import AttestationSection, Config
+from worker.config import Config
 from worker.envelope import UnwrappingKey
 from worker.errors import Reason, RebootError, StartupError
 from worker.host import TpmClockWatch
+from worker.keyholder.appraisal import ak_issuers, reference_values
 from worker.keyholder.faults import (
     ANOTHER_START,
     ATTEST_AGAIN,
@@ -75,12 +74,12 @@ class Custody:
         `logs` are inherited event logs, see `Attester`.
         """
         section = config.attestation
-        reference = _reference(section)
+        reference = reference_values(section)
         self._attester = Attester(
             trust=trust,
             maa_url=section.maa_url,
             reference=reference,
-            ak_issuers=_issuers(section),
+            ak_issuers=ak_issuers(section),
             client_id=section.client_id,
             region=config.worker.region,
             logs=logs,
@@ -289,23 +288,3 @@ class Custody:
         wait = max(0.0, self._schedule.next().at - time.monotonic())
         reason = reason_of(error).value
         log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
-
-
-def _reference(section: AttestationSection) -> ReferenceValues:
-    try:
-        return msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
-    except msgspec.ValidationError as error:
-        what = f"attestation.reference_values: {error}"
-        raise StartupError(what, "docs/configuration.md lists their keys.") from error
-
-
-def _issuers(section: AttestationSection) -> bytes:
-    if section.ak_issuers is None:
-        return b""
-    try:
-        return Path(section.ak_issuers).read_bytes()
-    except OSError as error:
-        what = f"attestation.ak_issuers: {section.ak_issuers} cannot be read"
-        raise StartupError(
-            what, "Name a readable PEM file with the certificates of Azure's vTPM authorities."
-        ) from error

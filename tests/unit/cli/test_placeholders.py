@@ -40,7 +40,7 @@ def test_the_example_is_full_of_them(tmp_path: Path) -> None:
     ]
 
 
-def test_those_of_sections_that_the_example_comments_out_are_found_as_well(tmp_path: Path) -> None:
+def test_placeholders_in_commented_sections_are_found(tmp_path: Path) -> None:
     section = re.search(r"^# \[fleet\]\n(?:# .*\n)+", EXAMPLE, re.MULTILINE)
     assert section is not None
     found = placeholders(EXAMPLE + re.sub("^# ", "", section[0], flags=re.MULTILINE), tmp_path)

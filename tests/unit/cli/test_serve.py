@@ -67,7 +67,7 @@ def test_bytes_that_are_no_text_are_explained(config: Path) -> None:
     assert (serve(config).exit_code, "is not valid" in serve(config).stderr) == (2, True)
 
 
-def test_without_a_fault_the_worker_starts_and_its_own_refusal_is_explained(config: Path) -> None:
+def test_a_refusal_of_the_worker_itself_is_explained(config: Path) -> None:
     result = serve(config)
     assert (result.exit_code, result.stderr) == (1, "Error: Started. It should not.\n")
 

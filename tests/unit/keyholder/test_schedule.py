@@ -229,7 +229,7 @@ def test_a_restart_attests_at_once_but_not_within_a_back_off() -> None:
     assert found.next() == Step(what="attest", at=73.0)  # an attestation in between: the first window again
 
 
-def test_a_renewal_on_demand_needs_a_new_attestation_and_comes_ten_seconds_after_the_last_at_the_earliest() -> None:
+def test_a_renewal_on_demand_attests_and_is_paced() -> None:
     found = started(A, B)
     found.renew(2.0)
     assert found.next() == Step(what="attest", at=10.0)
@@ -244,7 +244,7 @@ def test_a_renewal_on_demand_needs_a_new_attestation_and_comes_ten_seconds_after
     assert found.next() == Step(what="attest", at=500.0)
 
 
-def test_a_renewal_on_demand_requests_a_denied_key_and_waits_for_a_vault_that_throttles() -> None:
+def test_a_renewal_on_demand_waits_for_a_vault_that_throttles() -> None:
     found = started(A)
     found.attested(1000.0, began=1000.0)
     found.not_released(A, 1000.0, "denied")
@@ -261,7 +261,7 @@ def test_a_renewal_on_demand_requests_a_denied_key_and_waits_for_a_vault_that_th
     assert before.at > 1030.0
 
 
-def test_a_worker_that_has_no_key_yet_is_not_delayed_by_a_renewal_on_demand() -> None:
+def test_a_renewal_on_demand_delays_no_first_key() -> None:
     found = schedule(A)
     found.attested(0.0, began=0.0)
     found.renew(1.0)

@@ -79,7 +79,7 @@ async def ask(path: Path, code: int) -> None:
     writer.close()
 
 
-async def test_an_object_that_is_created_after_its_process_died_is_flushed(tmp_path: Path) -> None:
+async def test_an_object_made_after_its_process_died_is_flushed(tmp_path: Path) -> None:
     """Killed in the middle of TPM2_CreatePrimary, as a worker is at a reboot: the answer comes to nobody."""
     async with proxy(tmp_path) as (tpm, path):
         with client(path, "sent") as dead:

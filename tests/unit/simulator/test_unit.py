@@ -76,7 +76,7 @@ def test_status_76_reboots_the_machine() -> None:
     assert machine.unit.boot == 1
 
 
-def test_a_crash_starts_it_again_in_the_same_boot_and_a_failed_start_too() -> None:
+def test_a_crash_or_a_failed_start_starts_it_again() -> None:
     machine = Machine()
     assert [state for _, state in played("exit 1", None, "sleep 60", machine=machine)] == [
         "starting", "serving", "ended", "starting", "ended", "starting", "serving",

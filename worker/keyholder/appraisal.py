@@ -1,0 +1,31 @@
+"""What a worker appraises its own evidence by: its configuration's reference values and authorities of vTPMs."""
+
+from pathlib import Path
+
+import msgspec
+
+from attestation.appraisal import ReferenceValues
+from worker.config import AttestationSection
+from worker.errors import StartupError
+
+
+def reference_values(section: AttestationSection) -> ReferenceValues:
+    """The reference values of `[attestation]`. Raises StartupError."""
+    try:
+        return msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
+    except msgspec.ValidationError as error:
+        what = f"attestation.reference_values: {error}"
+        raise StartupError(what, "docs/configuration.md lists their keys.") from error
+
+
+def ak_issuers(section: AttestationSection) -> bytes:
+    """Certificates of vTPM authorities in PEM, none if none are named. Raises StartupError."""
+    if section.ak_issuers is None:
+        return b""
+    try:
+        return Path(section.ak_issuers).read_bytes()
+    except OSError as error:
+        what = f"attestation.ak_issuers: {section.ak_issuers} cannot be read"
+        raise StartupError(
+            what, "Name a readable PEM file with the certificates of Azure's vTPM authorities."
+        ) from error
