@@ -1,4 +1,4 @@
-"""What a worker appraises its own evidence by: its configuration's reference values and authorities of vTPMs."""
+"""The appraisal of a worker by itself: reference values and authorities of vTPMs from its configuration."""
 
 from pathlib import Path
 
