@@ -5,9 +5,10 @@ FUZZ ?= 80
 SOAK ?= 60
 # The tests of one file share a simulation and run in one process. Two processes more than there are processors, because
 # tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
-TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
+# The runbooks have a target of their own, `drills`: a dozen starts of workers, five minutes.
+TESTS := $(PY) -m pytest --ignore tests/integration/runbooks -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine install-walk container-walk fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine drills install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +100,9 @@ tutorial: setup ## execute docs/tutorial/first-job.md literally, with the time o
 	@$(PY) -m tests.support.walk docs/tutorial/first-job.md
 
 engine: setup ## the environment of cji-engine, .engine, from its own hash-pinned lock
+
+drills: setup ## the runbooks that the simulator can run, and a drill of two workers, minutes
+	@$(PY) -m pytest --no-header -q tests/integration/runbooks
 
 install-walk: setup ## deploy/README.md's install commands in a clean Debian 13, with their time; as root, needs mmdebstrap, minutes
 	@$(PY) -m tools.walk install

@@ -15,6 +15,8 @@ settings.load_profile("no deadline")
 _NO_VECTORS = "CJI_VECTORS does not name the vectors folder"
 _WAITING = ("adversarial/worker", "faults", "integration")
 """Folders whose tests start processes and wait for them most of their time."""
+_FORKING = "fuzz"
+"""Its readers run in forks, so it comes first, before threads of gRPC and of Arrow exist in a process."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,14 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The order is the same in every run. Tests of real data are skipped, and counted, where CJI_VECTORS is not set.
     """
     files = [(path, list(tests)) for path, tests in groupby(items, key=lambda item: item.path)]
-    groups: dict[bool, list[list[pytest.Item]]] = {True: [], False: []}
+    groups: dict[str, list[list[pytest.Item]]] = {"forks": [], "waits": [], "computes": []}
     for path, tests in files:
-        folder = path.relative_to(Path(__file__).parent).as_posix()
-        groups[folder.startswith(_WAITING)].append(tests)
-    placed = [  # those that wait a little earlier, so that none is left alone at the end
-        ((at + 1) / len(group) * (0.9 if waiting else 1.0), tests)
-        for waiting, group in groups.items()
-        for at, tests in enumerate(group)
+        name = path.relative_to(Path(__file__).parent).as_posix()
+        kind = "forks" if name.startswith(_FORKING) else "waits" if name.startswith(_WAITING) else "computes"
+        groups[kind].append(tests)
+    last = {"forks": 0.0, "waits": 0.9, "computes": 1.0}  # none that waits is left alone at the end
+    placed = [
+        ((at + 1) / len(group) * last[kind], tests) for kind, group in groups.items() for at, tests in enumerate(group)
     ]
     items[:] = [test for _, tests in sorted(placed, key=lambda each: each[0]) for test in tests]
     if not os.environ.get("CJI_VECTORS"):

@@ -26,7 +26,7 @@ from deploy.image.pcrs import pins
 from tests.image.conftest import Built
 from tests.support.guest_root import ORDINARY, SECRET
 from tests.support.machine.host import Guest
-from tests.support.machine.parts import partitions, test_uki, with_uki
+from tests.support.machine.parts import partitions, uki_with_units, with_uki
 from tests.support.machine.simulated import ABSENT, Surroundings, surroundings
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1800)]
@@ -146,7 +146,7 @@ def _free_port() -> int:
 @pytest.fixture(scope="module")
 def served(built: Built, azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Served:
     folder = tmp_path_factory.mktemp("served")
-    uki = test_uki(built.uki, built.key, folder / "test.efi")
+    uki = uki_with_units(built.uki, built.key, folder / "test.efi")
     disk = with_uki(built.raw, uki, folder / "test.raw")
     simulation = azure.machine_in_qemu()
     claims = pins(built.predicted(uki))

@@ -67,7 +67,7 @@ def seen(pool: list[Node]) -> Seen:
     }
     stages, seen = job.streams.in_parts.stages, Seen()
     reading = next(stage for stage in stages[job.streams.planning + 1 :] if stage.records)
-    later = next(stage for stage in stages[stages.index(reading) + 1 :] if not stage.records and "rows" in stage.reads)
+    later = next(stage for stage in stages if not stage.records and "rows" in stage.reads)
     for stage in stages:
         if stage.name in {reading.name, later.name}:
             plan = job.parsed_plan

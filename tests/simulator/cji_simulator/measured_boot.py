@@ -160,17 +160,30 @@ def _read(log: bytes) -> Iterator[Measurement]:
         raise ValueError("an event of this log cannot be read") from error
 
 
+def _is_of_its_data(one: Measurement) -> bool:
+    parts = [one.data, _value(one.data)] if one.kind == _BOOT_VARIABLE else [one.data]
+    return one.digest in {hashlib.sha256(part).digest() for part in parts}
+
+
+def _value(variable: bytes) -> bytes:
+    """The value in a UEFI_VARIABLE_DATA: a GUID, the lengths of name and value, both. TCG PC Client Profile, 10.2.6."""
+    if len(variable) < 32:
+        raise ValueError("an event of this log cannot be read")
+    (name,) = struct.unpack_from("<Q", variable, 16)
+    return variable[32 + 2 * name :]
+
+
 def replay(log: bytes) -> dict[int, bytes]:
     """Return the SHA-256 PCRs that a log leads to, those that it extends; raises ValueError.
 
-    What an event measures from its own data must be the digest of them: separators and variables of Secure Boot. Of a
-    boot variable firmware measures the value alone.
+    What an event measures from its own data must be the digest of them: separators and firmware variables. Of a boot
+    variable some firmware measures the value alone.
     """
     pcrs: dict[int, bytes] = {}
     for one in _read(log):
         if one.kind == _NO_ACTION:
             continue
-        if one.kind in {_SEPARATOR, _VARIABLE} and hashlib.sha256(one.data).digest() != one.digest:
+        if one.kind in {_SEPARATOR, _VARIABLE, _BOOT_VARIABLE} and not _is_of_its_data(one):
             raise ValueError("an event's digest is not of its data")
         pcrs[one.pcr] = hashlib.sha256(pcrs.get(one.pcr, bytes(32)) + one.digest).digest()
     return pcrs

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from deploy.image.pe import PeImage
 from tests.support.machine.units import extra_initrd
 
-__all__ = ["FIRMWARE", "UKIFY", "Key", "enrolled", "partitions", "test_uki", "with_uki"]
+__all__ = ["FIRMWARE", "UKIFY", "Key", "enrolled", "partitions", "uki_with_units", "with_uki"]
 
 FIRMWARE: Final = Path("/usr/share/OVMF")
 _OWNER: Final = "77fa9abd-0359-4d32-bd60-28f4e78f784b"
@@ -89,7 +89,7 @@ def enrolled(key: Key, folder: Path) -> Path:
     return variables
 
 
-def test_uki(uki: Path, key: Key, out: Path) -> Path:
+def uki_with_units(uki: Path, key: Key, out: Path) -> Path:
     """The same image with the tests' units in its initrd, signed again."""
     image, work = PeImage.parse(uki.read_bytes()), out.with_suffix(".parts")
     work.mkdir(exist_ok=True)

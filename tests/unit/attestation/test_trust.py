@@ -151,7 +151,9 @@ def test_the_deployment_takes_the_same_regions() -> None:
     template = (ROOT / "deploy" / "bicep" / "main.bicep").read_text()
     allowed = re.search(r"@allowed\(\[([^\]]*)\]\)\nparam location ", template)
     assert allowed is not None
-    assert re.findall(r"'([a-z0-9]+)'", allowed[1]) == [*AZURE_US.regions, *AZURE_USGOV.regions]
+    # Texas has no regional attestation provider, which judges disks there
+    wanted = [region for region in (*AZURE_US.regions, *AZURE_USGOV.regions) if region != "usgovtexas"]
+    assert re.findall(r"'([a-z0-9]+)'", allowed[1]) == wanted
 
 
 @pytest.mark.parametrize("region", ["westeurope", "usgovvirginia", ""])
