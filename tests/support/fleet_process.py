@@ -38,7 +38,7 @@ _SEAMS: Final[tuple[tuple[type, str], ...]] = (
     (Blobs, "read_range"),
     (Blobs, "create"),
     (Blobs, "stage"),
-    (Blobs, "commit"),
+    (Blobs, "commit_in_order"),
     (Front, "attest"),
     (Front, "run"),
     (Front, "supersede"),
@@ -46,7 +46,7 @@ _SEAMS: Final[tuple[tuple[type, str], ...]] = (
     (Records, "begin"),
     (Records, "end"),
 )
-_BY_NAME: Final = frozenset({"create", "read", "read_range", "stage", "commit"})
+_BY_NAME: Final = frozenset({"create", "read", "read_range", "stage", "commit_in_order"})
 STEPS: Final = (
     "receive+",
     "read:header",
@@ -82,7 +82,7 @@ def _named(method: str, args: tuple[Any, ...]) -> str:
         (each for each in ("parts", "evidence", "result-header", "receipt", "failure", "header") if each in name),
         "other",
     )
-    return f"{method}:{kind}"
+    return f"{method.removesuffix('_in_order')}:{kind}"
 
 
 def halt_at(step: str, marker: Path) -> None:

@@ -118,8 +118,11 @@ def run(
         for victim in victims:
             print(f"{faults.at_stage(stage, victim):15}", end="", flush=True)
         print(flush=True)
+    missed = []
     for step in steps:
-        print(f"{faults.at_step(step)} fleet processes killed at {step}", flush=True)
+        dead = faults.at_step(step)
+        print(f"{dead} fleet processes killed at {step}", flush=True)
+        missed += [] if dead else [step]
     chance, killed = random.Random(seed), Counter[str]()
     for _ in range(jobs):
         killed += faults.at_random(6, chance)
@@ -130,6 +133,8 @@ def run(
         f"{counts['begun']} attempts at tasks, {counts['done']} ended well; "
         f"0 lost, 0 wrong; {time.monotonic() - began:.0f} s"
     )
+    if missed:
+        raise SystemExit(f"nobody died at {', '.join(missed)}: no process came to these steps")
 
 
 def main() -> None:
