@@ -37,6 +37,7 @@ from worker.cli import build
 from worker.client import load_profile
 from worker.config import load
 from worker.errors import Reason
+from worker.ipc.status import ask
 
 PEER = "tests.adversarial.peers.rolled_back_trail"
 
@@ -98,6 +99,15 @@ class Machine:
         with NvCounter(self.azure.trust.tcti, self.index) as counter:
             return counter.value()
 
+    def anchored(self) -> bool:
+        """Whether the running worker has heard that the counter is where its last line says, so no anchor is open."""
+        last = self.events()[-1]
+        path = load(self.files.config).control_socket
+        assert path is not None
+        status = json.loads(ask(path, "status", timeout=20) or b"{}")
+        anchor = (status.get("audit") or {}).get("anchor")
+        return isinstance(last, TrailAnchored) and anchor == last.counter
+
     def cji(self, *arguments: str) -> str:
         ran = CliRunner().invoke(build(self.azure.trust), ["audit", *arguments], catch_exceptions=False)
         assert ran.exit_code == 0, ran.output
@@ -116,8 +126,9 @@ def machine_at(folder: Path, azure: Simulation) -> Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, azure: Simulation) -> Machine:
-    return machine_at(tmp_path / "site", azure)
+def machine(tmp_path: Path, azure: Simulation) -> Iterator[Machine]:
+    yield machine_at(tmp_path / "site", azure)
+    azure.clear_faults()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +243,7 @@ def test_x13_a_crash_between_line_and_increment_is_finished(machine: Machine) ->
     with machine.start() as worker:
         site = machine.site(worker)
         settled(site)
-        until(lambda: machine.counter() == getattr(machine.events()[-1], "counter", None))
+        until(machine.anchored)
         machine.azure.fault(Service.TPM, Kind.RETRY)
         with RawWorker.of(site) as raw:
             job = forge(site, audience="another")

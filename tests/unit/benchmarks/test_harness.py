@@ -120,17 +120,35 @@ def test_fairness_is_the_smallest_share_over_its_due() -> None:
     assert fairness([7, 0]) == fairness([0, 0]) == 0.0
 
 
+_HOLDS_AND_FREES = """
+import subprocess, sys
+with subprocess.Popen(["sleep", "60"]) as child:
+    block = b"x" * (64 << 20)
+    print("holds", flush=True)
+    input()
+    del block
+    print("freed", flush=True)
+    input()
+    child.kill()
+"""
+
+
 def test_resident_memory_is_that_of_a_process_and_its_children() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        with Resident({"zygote": os.getpid()}) as resident:
-            block = bytearray(b"x") * (64 << 20)
-            time.sleep(1)
+    command = [sys.executable, "-c", _HOLDS_AND_FREES]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with Resident({"zygote": process.pid}) as resident:
+            process.stdout.readline()
             held = resident.read()
-            del block
-        child.communicate(b"\n")
+            time.sleep(1)
+            process.stdin.write(b"\n")
+            process.stdout.readline()
+            freed = resident.read()
+        process.stdin.write(b"\n")
     assert held["cells"] > 0
-    assert resident.peak["zygote"] >= 64
-    assert resident.peak["zygote"] - resident.read()["zygote"] > 32
+    assert held["zygote"] - freed["zygote"] > 60
+    assert resident.peak["zygote"] - freed["zygote"] > 60
 
 
 def test_json_is_a_list_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
