@@ -13,12 +13,12 @@ Exit status
 
 import os
 import sys
+from importlib.util import find_spec
 
 import click
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
 from worker.cli.verbs import Verbs
-from worker.launch import command
 
 __all__ = ["build", "main"]
 
@@ -90,7 +90,7 @@ def build(*trusts: Trust) -> click.Group:
     @click.group(
         cls=Verbs, package=__name__, verbs=_VERBS, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]}
     )
-    @click.version_option(package_name="cji-worker")
+    @click.version_option(package_name="cji-client")
     @click.pass_context
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
@@ -103,6 +103,8 @@ def main() -> None:
 
     A worker starts as all of its processes do: whatever `site` ran in this process is left behind by exec.
     """
-    if sys.argv[1:2] == ["serve"] and not sys.flags.no_site:
+    if sys.argv[1:2] == ["serve"] and not sys.flags.no_site and find_spec("worker.launch"):
+        from worker.launch import command  # noqa: PLC0415 - of cji-worker alone, as the verb is
+
         os.execv(sys.executable, command("worker.cli", *sys.argv[1:]))  # noqa: S606 - our own interpreter and module
     build(AZURE_US, AZURE_USGOV)(prog_name="cji")

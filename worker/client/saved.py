@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from worker.audit import PartDigest
 from worker.client.errors import SpecError
-from worker.client.result import Progress
+from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.seal import SealedJob
 from worker.client.sources import Source
 from worker.errors import Refusal
@@ -92,11 +92,11 @@ def save_job(
     folder: Path,
     *,
     submitter: str,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> SavedJob:
     """Seal the records of a job into a new folder. `submitter` is the URI under which the worker's policy knows it.
 
-    `progress` is called with ("sealed", bytes). Raises SpecError; what was written then stays, without its last file.
+    `progress` is called with bytes sealed. Raises SpecError; what was written then stays, without its last file.
     """
     names = [part.name for part in job.header.inputs]
     if set(inputs) != set(names):
@@ -118,7 +118,7 @@ def save_job(
                         digest.update(data)
                         length += len(data)
                         if progress is not None:
-                            progress("sealed", total + length)
+                            progress(Progress(phase=Phase.SEALED, bytes=total + length))
                     _settle(file)
                 sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=length))
                 total += length

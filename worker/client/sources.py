@@ -63,11 +63,17 @@ class FittedSource:
     notes: tuple[str, ...]
     _layout: "_Layout" = field(repr=False)
     _begin: Callable[[], Batches] = field(repr=False)
+    _once: "_Once | None" = field(default=None, repr=False)
 
     @property
     def opens_again(self) -> bool:
         """Whether `open` works more than once."""
         return self.rows is not None
+
+    @property
+    def can_open(self) -> bool:
+        """Whether `open` gives all records: always, or until an input that can be read only once was begun."""
+        return self._once is None or not self._once.begun
 
     def open(self) -> Batches:
         """The batches in the form that a worker accepts; SpecError if the input is not the one that was read before."""
@@ -91,6 +97,18 @@ class FittedSource:
         for reader in readers:
             if reader is not None:
                 reader.check()
+
+
+class _Once(Iterator[pa.RecordBatch]):
+    """Batches that can be read only once; `begun` when the first was taken."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.begun = False
+
+    def __next__(self) -> pa.RecordBatch:
+        self.begun = True
+        return next(self._batches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +144,12 @@ def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = l
     schema = tagged(spec.schema, fields)
     _check(schema, spec.schema)
     again = _opens_again(source)
-    batches, begin = given.batches, lambda: _begin(source)
+    batches, begin, once = given.batches, lambda: _begin(source), None
     if not again:
         small = _small(given.batches)
         first = tuple(islice(small, 1))
-        rest = replace(given, batches=chain(first, small))
+        once = _Once(chain(first, small))
+        rest = replace(given, batches=once)
         batches, begin = iter(first), lambda: rest
     surveys, rows = _survey(batches, layout, before_batch)
     formats = tuple(None if survey is None else survey.chosen() for survey in surveys)
@@ -140,6 +159,7 @@ def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = l
         notes=(*given.notes, *_notes(spec, layout.casts, surveys, formats)),
         _layout=replace(layout, formats=formats),
         _begin=begin,
+        _once=once,
     )
 
 

@@ -22,13 +22,13 @@ from worker.audit import (
     JobCompleted,
     JobEnded,
     JobRefused,
-    JobState,
     TailRecovered,
     WorkerStopped,
     append_record,
     utc_hundredths,
     verify_chain,
 )
+from worker.audit.ledger import JobState
 from worker.errors import Reason, Stage
 
 HEADER, OTHER = b"\x02" * 48, b"\x07" * 48
