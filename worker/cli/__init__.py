@@ -30,6 +30,7 @@ A submitter's first job:
   cji key new-recipient recipient.key      # opens results; the job spec names the public key
   cji key project study-17 study-17.json   # lets tokens of one project join across jobs
   cji job run people.csv --spec job.toml --profile client.toml --out result/
+  cji job seal people.csv --job people.job --spec job.toml --profile client.toml    # `send` and `open`: elsewhere
   cji job submit people.csv --job people.job --spec job.toml --profile client.toml    # to a pool, by reference
   cji ledger find results/ --sid GA0001    # who received records about this person?
   cji link evaluate result/ --labels sample.csv    # how good was a job with link?
@@ -67,7 +68,9 @@ _VERBS = {
     "console": "console",
     "audit": "audit",
     "job": "job",
+    "result": "result",
     "receipt": "receipt",
+    "worker": "worker",
     "evidence": "evidence",
     "advisories": "advisories",
     "crl": "crl",
@@ -81,6 +84,8 @@ _VERBS = {
     "manifest": "manifest",
     "door": "door",
     "doctor": "doctor",
+    "completion": "manual",
+    "man": "manual",
 }
 
 

@@ -5,6 +5,7 @@ On a terminal it is one line that is redrawn; in a log it is one line per step.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

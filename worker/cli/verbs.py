@@ -11,8 +11,8 @@ import click
 class Verbs(click.Group):
     """Commands by name, in the order of `verbs`; the value is the module of each, and after a colon its object.
 
-    A module's name is relative to `package`. Without an object it is that of the command, with `_` for `-`. A verb whose
-    module is not installed is not listed: `cji-client` alone has those of submitters.
+    A module's name is relative to `package`. Without an object it is that of the command, with `_` for `-`.
+    A verb whose module is not installed is not listed: `cji-client` alone has those of submitters.
     """
 
     def __init__(self, *args: Any, package: str, verbs: Mapping[str, str], **kwargs: Any) -> None:

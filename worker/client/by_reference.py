@@ -168,7 +168,9 @@ class SyncFleetClient:
                 raise self._failed(results, job, failure.failure)
         raise _without_result(status)
 
-    def _result(self, results: Blobs, job: SavedJob, published: Published, progress: ProgressCallback | None) -> SealedResult:
+    def _result(
+        self, results: Blobs, job: SavedJob, published: Published, progress: ProgressCallback | None
+    ) -> SealedResult:
         header, name = job.header, job.header.job_id.hex()
         try:
             claims = claims_unverified(published.receipt)
@@ -195,11 +197,13 @@ class SyncFleetClient:
                 output.file.close()
             raise
         return SealedResult(
-            job_id=header.job_id,
+            job=header,
             header=result_header,
             outputs=tuple(outputs),
             receipt=verified,
             attested=attested,
+            sent=job.sent,
+            columns=job.columns,
         )
 
     def _failed(self, results: Blobs, job: SavedJob, failure: str) -> JobFailed:

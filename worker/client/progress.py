@@ -17,8 +17,9 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One event. `bytes` is their number so far, sealed, sent or received; the worker's `stage` and `per_cent` (0 to
-    100) are those of WORKING.
+    """One event.
+
+    `bytes` is their number so far, sealed, sent or received; `stage` and `per_cent` (0 to 100) are those of WORKING.
     """
 
     phase: Phase

@@ -20,7 +20,7 @@ import pyarrow as pa
 from worker.client.casts import Cast, cast_of
 from worker.client.date_columns import DateReader, DateSurvey
 from worker.client.date_formats import DateFormat
-from worker.client.errors import ClientError, SpecError
+from worker.client.errors import ClientError, ColumnError, SpecError
 from worker.client.spec import InputSpec
 from worker.errors import Refusal
 from worker.records import SCHEMAS, Column, check_schema, tagged
@@ -216,8 +216,9 @@ def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
         raise SpecError(f"two columns of the input have one name: {_listed(twice)}")
     missing = {column.name for column in known.values() if column.required} - set(names)
     if missing or set(names) - known.keys():
-        raise SpecError(
+        raise ColumnError(
             f"the input does not fit {spec.schema}{_difference(set(names) - known.keys(), missing)}",
+            columns=sorted(missing | (set(names) - known.keys())),
             remedy="Compare its columns with docs/operations.md; `rename` and `drop` in [input] change them.",
         )
     casts = tuple(cast_of(given.types[at], known[name]) for at, name in zip(positions, names, strict=True))

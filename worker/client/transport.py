@@ -153,7 +153,8 @@ class SyncClient:
 
         _check_parts(job.header)
         sources = [job.fit(number, inputs[name], before_batch=in_time) for number, name in enumerate(names)]
-        call = _Call(header=job.header, signature=job.signature, parts=parts_of(job, sources))
+        columns = {name: tuple(source.schema.names) for name, source in zip(names, sources, strict=True)}
+        call = _Call(header=job.header, signature=job.signature, parts=parts_of(job, sources), columns=columns)
         whole = lambda: all(source.can_open for source in sources)  # noqa: E731
         return self._until_answered(call, whole, attested, until=until, progress=progress, stop=stop)
 
@@ -169,7 +170,7 @@ class SyncClient:
         """As `run`, for a job that was sealed into a folder, perhaps on another machine."""
         job.check_parts()
         _check_parts(job.header)
-        call = _Call(header=job.header, signature=job.signature, parts=saved_parts(job))
+        call = _Call(header=job.header, signature=job.signature, parts=saved_parts(job), columns=job.columns)
         stop, until = cancellation or Cancellation(), time.monotonic() + deadline
         return self._until_answered(call, lambda: True, attested, until=until, progress=progress, stop=stop)
 
@@ -183,9 +184,7 @@ class SyncClient:
         progress: ProgressCallback | None,
         stop: Cancellation,
     ) -> SealedResult:
-        """The result of the first attempt that is not refused for a while; there is none after the inputs were begun
-        that can be read only once (`whole`).
-        """
+        """The result of the first attempt that is not refused for a while, as long as the inputs are `whole`."""
         wait = _FIRST_WAIT
         while True:
             try:
@@ -237,7 +236,15 @@ class SyncClient:
         finally:
             call.cancel()
             sender.accepted.set()
-        return SealedResult(job=job.header, header=header, outputs=outputs, receipt=verified, attested=attested)
+        return SealedResult(
+            job=job.header,
+            header=header,
+            outputs=outputs,
+            receipt=verified,
+            attested=attested,
+            sent=tuple(sender.sent),
+            columns=job.columns,
+        )
 
     def _renewed(self, verified: VerifiedReceipt) -> AttestedWorker:
         """Attest again and require the token that the receipt names: a worker renews its token while it runs."""
@@ -269,11 +276,18 @@ class _Call:
     header: Header
     signature: bytes
     parts: Parts
+    columns: Mapping[str, tuple[str, ...]]
 
 
 def _check_parts(header: Header) -> None:
     if len(header.parts) > LIMITS.parts:
-        raise LimitExceeded("parts", found=len(header.parts), most=LIMITS.parts, remedy="Seal it in fewer shards.")
+        raise LimitExceeded(
+            f"the job has {len(header.parts)} parts, and one machine takes {LIMITS.parts}",
+            limit="parts",
+            found=len(header.parts),
+            most=LIMITS.parts,
+            remedy="Seal it in fewer shards.",
+        )
 
 
 def _ask(method: Callable[..., T], request: object, metadata: tuple[tuple[str, str], ...] = ()) -> T:

@@ -11,9 +11,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+import cji_client
 import pytest
 
-import cji_client
 import worker.client
 
 ROOT = Path(__file__).parents[3]
