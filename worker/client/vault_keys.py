@@ -7,6 +7,7 @@ right. A signing key is EC P-384, a recipient's RSA of at least 3072 bits; neith
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -89,7 +90,7 @@ class VaultDecrypter(_VaultKey):
         """As `Decrypter.unwrap`."""
         from azure.keyvault.keys.crypto import EncryptionAlgorithm  # noqa: PLC0415
 
-        with _explained(self._id):
+        with _explained(self._id, bad_request=Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)):
             key = self._client.decrypt(EncryptionAlgorithm.rsa_oaep_256, wrapped).plaintext
         if len(key) != DEK_BYTES:
             raise Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
@@ -102,13 +103,15 @@ def _require_classical(suite: Suite) -> None:
 
 
 @contextmanager
-def _explained(key_id: str) -> Iterator[None]:
+def _explained(key_id: str, *, bad_request: Refusal | None = None) -> Iterator[None]:
     """The SDK's errors for those of the vault's client; their texts are not repeated."""
     from azure.core.exceptions import AzureError, HttpResponseError  # noqa: PLC0415
 
     try:
         yield
     except HttpResponseError as error:
+        if bad_request is not None and error.status_code == HTTPStatus.BAD_REQUEST:
+            raise bad_request from error
         raise SpecError(f"{key_id}: the vault refuses (HTTP {error.status_code})", remedy=_REMEDY) from error
     except AzureError as error:
         raise Unreachable(f"{key_id}: the vault does not answer ({type(error).__name__})") from error

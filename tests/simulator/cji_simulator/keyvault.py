@@ -18,12 +18,12 @@ from aiohttp import web
 from cji_simulator import statement
 from cji_simulator.certificates import Credential
 from cji_simulator.diagnostic_log import DiagnosticLog
-from cji_simulator.encoding import unb64url
+from cji_simulator.encoding import b64url, unb64url
 from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
 from cji_simulator.identity import Identities, Role
 from cji_simulator.release_policy import PolicyError, ReleasePolicy
 from cji_simulator.roots import Roots
-from cji_simulator.vault_keys import WRAPS, Key, KeyVersion, new_material, wrap
+from cji_simulator.vault_keys import WRAPS, Key, KeyVersion, new_material, use, wrap
 
 __all__ = ["TENANT", "KeyVault", "Refused"]
 
@@ -97,6 +97,8 @@ class KeyVault:
                 web.get("/keys/{name}", self._get),
                 web.get("/keys/{name}/{version:.*}", self._get),
                 web.patch("/keys/{name}/{version:.*}", self._update),
+                web.post("/keys/{name}/{version:[^/]*}/sign", self._use),
+                web.post("/keys/{name}/{version:[^/]*}/decrypt", self._use),
                 web.post("/keys/{name}/release", self._release),
                 web.post("/keys/{name}/{version:[^/]*}/release", self._release),
             ]
@@ -234,6 +236,18 @@ class KeyVault:
         version.enabled = bool(attributes.get("enabled", version.enabled))
         version.times |= {name: int(attributes[name]) for name in ("nbf", "exp") if name in attributes}
         return self._bundle(base, key, version)
+
+    async def _use(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.OPERATOR)
+        base, _, version = self._find(request)
+        body, operation = await _body(request), request.path.rsplit("/", 1)[1]
+        if operation not in version.operations:
+            raise Refused(403, "Forbidden", f"Operation {operation} is not permitted on this key.")
+        try:
+            value = use(version.material, operation, str(body.get("alg")), unb64url(str(body.get("value"))))
+        except ValueError as error:
+            raise _bad(str(error)) from error
+        return web.json_response({"kid": f"{base}/{version.version}", "value": b64url(value)})
 
     async def _release(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.WORKER)

@@ -331,6 +331,15 @@ class Simulation:
         request = urllib.request.Request(self.endpoints.control_url + path, data=body, method=method)
         return _answer(request, None)
 
+    def create_key(self, name: str, **fields: Any) -> str:
+        """Create a key that is not exportable, as its owner; the id of its version."""
+        return str(self._vault("POST", f"/keys/{name}/create", fields)["key"]["kid"])
+
+    def owner_token(self) -> str:
+        """A token of the keys' owner for the vault."""
+        audience = endpoint(self.vault_url, self.trust.vault_hosts, resource=self.trust.vault_resource, check="vault")
+        return str(self._control("POST", f"/operator-token?resource={audience.resource}")["token"])
+
     def _vault(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, hsm: bool = False) -> Any:
         base = self.endpoints.hsm_url if hsm else self.vault_url
         audience = endpoint(base, self.trust.vault_hosts, resource=self.trust.vault_resource, check="vault").resource

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
 from cji_simulator.encoding import CURVES, b64url, ec_jwk, rsa_jwk
 from cji_simulator.release_policy import ReleasePolicy
 
-__all__ = ["WRAPS", "Key", "KeyVersion", "new_material", "wrap"]
+__all__ = ["WRAPS", "Key", "KeyVersion", "new_material", "use", "wrap"]
 
 Material = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -118,3 +119,14 @@ def wrap(data: bytes, *, target: rsa.RSAPublicKey, enc: str) -> bytes:
     digest, inner = WRAPS[enc], os.urandom(32)
     oaep = padding.OAEP(padding.MGF1(digest()), digest(), None)
     return target.encrypt(inner, oaep) + aes_key_wrap_with_padding(inner, data)
+
+
+def use(material: Material, operation: str, algorithm: str, value: bytes) -> bytes:
+    """Sign a digest or decrypt a ciphertext; ValueError for what the service would not do with this key."""
+    match operation, algorithm, material:
+        case "sign", "ES384", ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()):
+            r, s = decode_dss_signature(material.sign(value, ec.ECDSA(Prehashed(hashes.SHA384()))))
+            return r.to_bytes(48, "big") + s.to_bytes(48, "big")
+        case "decrypt", "RSA-OAEP-256", rsa.RSAPrivateKey():
+            return material.decrypt(value, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+    raise ValueError(f"Key and algorithm {algorithm} do not fit.")
