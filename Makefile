@@ -7,7 +7,7 @@ SOAK ?= 60
 # tests of running workers wait most of their time.
 TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 2) --dist loadfile --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal engine fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal pkcs11 wheels engine fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ bench: setup ## all benchmarks with their peers, half an hour; BENCH="link scree
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.lock
 	@$(PY) -m benchmarks $(BENCH)
 
+pkcs11: setup ## test keys in PKCS#11 tokens with SoftHSM (apt-get install softhsm2), from a hash-pinned lock of its own
+	@tools/pkcs11
+
+wheels: setup ## build and install the wheels: sizes, numbers of packages; the client resolved for 3 platforms, minutes
+	@tools/wheels matrix
+
 oscal: setup ## the environment that validates OSCAL in tests, .oscal, from its own hash-pinned lock; once, a minute
 	@tools/oscal
 
@@ -86,4 +92,4 @@ lock: ## write the lock files (needs uv)
 	@tools/lock
 
 clean: ## remove what was built here
-	@rm -rf .venv .azurite .oscal .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .azurite .oscal .pkcs11 .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

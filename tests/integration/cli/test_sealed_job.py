@@ -73,8 +73,8 @@ def test_seal_send_open(desk: Desk) -> None:
 def test_run_keeps_the_sealed_result_too(desk: Desk) -> None:
     f = desk.folder
     received = told(
-        desk, answers.Received, "job", "run", f / "people.csv", "--spec", f / "job.toml", "--profile", f / "client.toml",
-        "--out", f / "out", "--save-sealed", f / "kept",
+        desk, answers.Received, "job", "run", f / "people.csv", "--spec", f / "job.toml", "--profile",
+        f / "client.toml", "--out", f / "out", "--save-sealed", f / "kept",
     )  # fmt: skip
     assert received["outputs"] == ["result", "row_status"]
     assert (f / "out" / "receipt.jws").read_text() == (f / "kept" / "receipt.jws").read_text()
