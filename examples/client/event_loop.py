@@ -1,4 +1,7 @@
-"""Several jobs at once in a program with an event loop: python examples/client/event_loop.py client.toml job.toml FILE..."""
+"""Several jobs at once in a program with an event loop.
+
+python examples/client/event_loop.py client.toml job.toml FILE...
+"""
 
 import asyncio
 import sys

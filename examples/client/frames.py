@@ -1,10 +1,13 @@
-"""A data frame in, a data frame out: python examples/client/frames.py client.toml job.toml people.csv"""
+"""A data frame in, a data frame out.
+
+python examples/client/frames.py client.toml job.toml people.csv
+"""
 
 import sys
 
 import pyarrow.csv
-
-from cji_client import ColumnError, Phase, Progress, connect
+from cji_client import Phase, Progress, connect
+from cji_client.errors import ColumnError
 
 
 def show(event: Progress) -> None:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cji_client import KeyDecrypter, Result, connect, load_job, load_profile, load_recipient_key, open_saved, save_job
+from cji_client import Result, connect, load_job, load_profile, open_saved, save_job
+from cji_client.keys import KeyDecrypter, load_recipient_key
 from cji_client.trusts import AZURE_US
 
 

@@ -1,4 +1,4 @@
-"""What the verbs of submitters print with --json: one object on one line. docs/command.md lists the members."""
+"""JSON of the verbs of submitters: one object on one line. docs/command.md lists the members."""
 
 from typing import Literal
 

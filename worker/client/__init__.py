@@ -7,9 +7,9 @@
 Each step refuses on any doubt: evidence that fails a check, a key other than the pinned one, a receipt that does not
 match the exact bytes sent and received. All errors are `ClientError`s and carry a remedy.
 
-These are the names that most programs need. `Client` and `SyncClient` are the calls below `connect`, for programs that
-hold their keys and specs otherwise. The parameters of an operation are in `worker.compute.operations.NAME`, everything
-else in the module that its name suggests: `keys`, `sources`, `verify`, `errors`.
+`cji_client`, in the distribution of that name, has the names that most programs need. `Client` and `SyncClient` are the
+calls below `connect`, for programs that hold their keys and specs otherwise. The parameters of an operation are in
+`worker.compute.operations.NAME`, everything else in the module that its name suggests: `keys`, `sources`, `verify`.
 """
 
 from worker.client.asynchronous import Client

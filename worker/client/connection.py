@@ -91,7 +91,7 @@ class Connection:
         return self._decrypter
 
     def describe(self) -> Description:
-        """What the worker says of itself; nothing of it is trusted."""
+        """The worker's description of itself; nothing in it is trusted."""
         return self._client.describe()
 
     def attest(self) -> AttestedWorker:

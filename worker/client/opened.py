@@ -18,7 +18,7 @@ from worker.client.signers import Decrypter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a job returned, its receipt verified. Outputs are opened when they are read.
+    """The result of a job, its receipt verified. Outputs are opened when they are read.
 
     Whatever takes an Arrow stream, such as `polars.DataFrame(result)`, gets the output `result`. Close it, or use it as
     a context manager, to release the ciphertext.

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 
 class Phase(enum.StrEnum):
-    """What is under way."""
+    """The step that an event is about."""
 
     SEALED = "sealed"
     SENT = "sent"

@@ -116,7 +116,7 @@ class SavedResult:
 
 
 def read_saved(folder: Path) -> SavedResult:
-    """What a folder says of itself; SpecError if it is incomplete, Unverified if its headers contradict each other."""
+    """The claims of a folder; SpecError if it is incomplete, Unverified if its headers contradict each other."""
     try:
         about = msgspec.json.decode(read_bounded(folder / _ABOUT, _ABOUT_BYTES), type=_About)
         job = parse(read_bounded(folder / HEADER, LIMITS.header_bytes))

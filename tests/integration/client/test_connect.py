@@ -1,8 +1,12 @@
 """`connect`: one way from records to results, on a worker that attests itself on a simulated machine."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pandas
@@ -14,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from tests.support.job_specs import head
+from tests.support.paths import ROOT
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import Certificates, ReferenceWorker, served
 from worker.client import (
@@ -247,6 +252,33 @@ def test_sealed_here_sent_there_opened_elsewhere(desk: Desk, tmp_path: Path) -> 
     (folder / "result.json").unlink()
     with pytest.raises(SpecError, match="cannot be read"):
         open_saved(folder, **arguments)  # type: ignore[arg-type]
+
+
+def example(name: str, desk: Desk, **changes: object) -> Any:
+    """A program of examples/client, unchanged but for the roots."""
+    spec = spec_from_file_location(name, ROOT / "examples" / "client" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for each, value in changes.items():
+        setattr(module, each, value)
+    return module
+
+
+def test_the_examples(desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trust, profile, records = desk.simulation.trust, desk.folder / "client.toml", csv_of(tmp_path)
+    frames = example("frames", desk, connect=partial(connect, trusts=[trust]))
+    frames.main(str(profile), str(desk.spec), str(records))
+    assert "receipt of worker-1 for 3 rows" in capsys.readouterr().out
+    loop = example("event_loop", desk, connect_async=partial(connect_async, trusts=[trust]))
+    asyncio.run(loop.main(str(profile), str(desk.spec), str(records), str(records)))
+    assert capsys.readouterr().out.count(": 3 rows") == 2
+    three = example("three_machines", desk, connect=partial(connect, trusts=[trust]), AZURE_US=trust)
+    three.seal(profile, desk.spec, records, tmp_path / "job")
+    three.send(profile, tmp_path / "job", tmp_path / "result")
+    three.read(tmp_path / "result", profile, desk.folder / "recipient.key")
+    assert "n******" in capsys.readouterr().out
 
 
 def test_an_unknown_cloud(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""Where results go: opened on this machine, or sealed into a folder, or both."""
+"""Destinations of results: opened on this machine, sealed into a folder, or both."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ from worker.records import ROW_STATUS
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """What was written of an opened result: the summary of each row status, and what the operations say of outputs."""
+    """An opened result: the summary of each row status, and remarks of the operations on their outputs."""
 
     plan: Plan
     summaries: Mapping[str, RowSummary]
