@@ -110,6 +110,49 @@ class NewProjectKey(msgspec.Struct, frozen=True, kw_only=True):
     project: str
 
 
+class SchemaSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One schema of records."""
+
+    schema: str
+    output_only: bool
+    columns: int
+    required: tuple[str, ...]
+
+
+class Schemas(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji schema list`: the schemas of records."""
+
+    schemas: tuple[SchemaSummary, ...]
+
+
+class CheckedRules(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji clear check`: the rules of a table without mistakes, in words."""
+
+    rules: tuple[str, ...]
+
+
+class PairQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """Pairs that were found, those of them that are right, and what follows."""
+
+    found: int
+    right: int
+    precision: float
+    recall: float
+    f1: float
+
+
+class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji link evaluate`: a result of `link`, compared with a labelled sample."""
+
+    pairs: int
+    true: int
+    match: float
+    at_match: PairQuality
+    best_bits: float
+    at_best: PairQuality
+    clusters: PairQuality
+
+
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/command.md lists its members.")
 
 
