@@ -12,7 +12,7 @@ from cji_client import AsyncConnection, connect_async
 async def rows(worker: AsyncConnection, spec: str, file: str) -> int:
     """The number of rows in the result of one job."""
     with await worker.run(file, spec) as result:
-        return result.table().num_rows
+        return int(result.table().num_rows)
 
 
 async def main(profile: str, spec: str, *files: str) -> None:

@@ -232,7 +232,7 @@ async def test_a_generator_is_not_sent_twice(scene: Scene, monkeypatch: pytest.M
         raise Refusal(Reason.OVERLOADED, stage=Stage.COMPUTE)
 
     monkeypatch.setattr("worker.client.sending._ACCEPT_SECONDS", 0.0)  # this worker accepts a job when it has all of it
-    scene.worker.answer = late  # type: ignore[method-assign]
+    scene.worker.answer = late  # type: ignore[method-assign, assignment]
     with pytest.raises(WorkerRefused) as caught:
         await scene.run(iter(people(3).to_batches()))
     assert caught.value.reason is Reason.OVERLOADED
