@@ -32,17 +32,39 @@ class SealedPart(NamedTuple):
     segments: Iterable[bytes]
 
 
-Parts: TypeAlias = Callable[[threading.Event], Iterator[SealedPart]]
-"""Begins the parts of a job, in their order. The event is set once the job was accepted, or the call has ended."""
+class Gate:
+    """Holds an input back until the worker has accepted its job."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._ended = False
+
+    def open(self) -> None:
+        """The job was accepted."""
+        self._event.set()
+
+    def end(self) -> None:
+        """The call has ended: whatever was not begun stays whole."""
+        self._ended = True
+        self._event.set()
+
+    def passed(self) -> bool:
+        """Wait until the job is accepted, for some seconds at most; False if the call has ended."""
+        self._event.wait(_ACCEPT_SECONDS)
+        return not self._ended
+
+
+Parts: TypeAlias = Callable[[Gate], Iterator[SealedPart]]
+"""Begins the parts of a job, in their order."""
 
 
 def parts_of(job: SealedJob, sources: Sequence[FittedSource]) -> Parts:
     """The parts of a job whose records are sealed while they are sent."""
 
-    def parts(accepted: threading.Event) -> Iterator[SealedPart]:
+    def parts(gate: Gate) -> Iterator[SealedPart]:
         for number, source in enumerate(sources):
-            if not source.opens_again:
-                accepted.wait(_ACCEPT_SECONDS)
+            if not source.opens_again and not gate.passed():
+                return
             for part, segments in job.seal_parts(number, source):
                 yield SealedPart(part, job.header.inputs[number].name, segments)
 
@@ -52,7 +74,7 @@ def parts_of(job: SealedJob, sources: Sequence[FittedSource]) -> Parts:
 def saved_parts(job: SavedJob) -> Parts:
     """The parts of a job that was sealed into a folder."""
 
-    def parts(_: threading.Event) -> Iterator[SealedPart]:
+    def parts(_: Gate) -> Iterator[SealedPart]:
         for number, digest in enumerate(job.sent):
             yield SealedPart(number, digest.name, _segments(job, number))
 
@@ -74,7 +96,7 @@ class Sender(Iterator[pb.RunRequest]):
         self.sent: list[PartDigest] = []
         self.fault: ClientError | None = None
         self.call: grpc.Call | None = None
-        self.accepted = threading.Event()
+        self.gate = Gate()
         self._messages = self._produce(open_, parts, progress)
 
     def __next__(self) -> pb.RunRequest:
@@ -94,7 +116,7 @@ class Sender(Iterator[pb.RunRequest]):
     def _produce(self, open_: pb.Open, parts: Parts, progress: ProgressCallback | None) -> Iterator[pb.RunRequest]:
         yield pb.RunRequest(open=open_)
         total = 0
-        for part in parts(self.accepted):
+        for part in parts(self.gate):
             digest, start = hashlib.sha256(), total
             for index, data in enumerate(part.segments):
                 digest.update(data)

@@ -220,7 +220,7 @@ class SyncClient:
             try:
                 for message in call:
                     collector.take(message)
-                    sender.accepted.set()
+                    sender.gate.open()
             except grpc.RpcError as error:
                 # an input error ends the call from our side, so it is the cause
                 raise sender.fault or from_rpc(error) from None
@@ -235,7 +235,7 @@ class SyncClient:
             raise
         finally:
             call.cancel()
-            sender.accepted.set()
+            sender.gate.end()
         return SealedResult(
             job=job.header,
             header=header,
