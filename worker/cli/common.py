@@ -89,13 +89,14 @@ def configuration(path: Path) -> Config:
 
 
 def passphrase_for(path: Path) -> bytes | None:
-    """Prompt for the passphrase if the PEM file is encrypted; otherwise None."""
-    try:
-        encrypted = b"ENCRYPTED" in path.read_bytes()
-    except OSError:
-        return None  # reading the key reports what is wrong with the file
-    if not encrypted:
-        return None
+    """The passphrase of a PEM file if it is encrypted: of the file that the environment names, else from a prompt."""
+    from worker.client.passphrases import passphrase_of  # noqa: PLC0415 - as above
+
+    return passphrase_of(path, prompt)
+
+
+def prompt(path: Path) -> bytes:
+    """Prompt for the passphrase of a file."""
     text: str = click.prompt(f"Passphrase for {path.name}", hide_input=True, err=True)
     return text.encode()
 

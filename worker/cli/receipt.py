@@ -1,4 +1,4 @@
-"""`cji receipt`: verify a worker's receipts, even years later, or show one. Uses no network."""
+"""`cji receipt`: fetch a worker's receipts, verify them, even years later and without a network, or show one."""
 
 import json
 from collections.abc import Sequence
@@ -12,12 +12,15 @@ from msgspec import UnsetType
 from attestation import Trust
 from worker.audit import CryptoModule, ReceiptError, TasksClaim, VerifiedFailure, VerifiedReceipt, verify_sequence
 from worker.audit.compact import typ_unverified
+from worker.cli.answers import JSON, StoredReceipt, print_json
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import AT, NEW_FILE, time_of, written
+from worker.cli.job.follow import job_id_of
+from worker.cli.job.prepare import PROFILE as SUBMITTER
 from worker.cli.proof_page import proof_page, proof_text
 from worker.cli.receipt_proof import unverified_proof, verified_proof
 from worker.cli.reference_values import PROFILE, reference_values
-from worker.client import Unverified
+from worker.client import Unverified, connect, load_profile
 from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
 from worker.client.errors import SpecError
 from worker.client.statements import verify_statements
@@ -32,7 +35,7 @@ _HOST: Final = {"none": "no host profile: root could read records"}
 
 @click.group()
 def receipt() -> None:
-    """Verify and show the receipts that a worker signed."""
+    """Fetch, verify or show the receipts that a worker signed."""
 
 
 @receipt.command()
@@ -88,14 +91,59 @@ def verify(
         _verify_tasks(verified, statements)
     for one in verified:
         known = bytes.fromhex(one.claims.job_id) in expected
-        unchecked = _unchecked(attested, header=known)
-        unchecked |= _unchecked_of(one, sequence=sequence, statements=statements is not None)
-        if as_json:
-            click.echo(msgspec.json.encode({"claims": one.claims, "not_checked": unchecked}))
-        elif isinstance(one, VerifiedFailure):
-            click.echo(_lines_of(_failure_rows(one, attested, trust), unchecked))
-        else:
-            click.echo(_lines_of(_receipt_rows(one, attested, trust), unchecked))
+        print_receipt(
+            one, attested, trust, header=known, as_json=as_json, sequence=sequence, statements=statements is not None
+        )
+
+
+@receipt.command()
+@click.argument("job", metavar="JOB")
+@SUBMITTER
+@click.option("--out", type=NEW_FILE, help="Write the receipt into this new file.")
+@JSON
+@click.pass_context
+@explained
+def get(context: click.Context, job: str, *, profile_file: Path, out: Path | None, as_json: bool) -> None:
+    """Ask the profile's worker for the receipt of a finished job: a job id of 32 hexadecimal digits, or a folder.
+
+    The receipt is not verified: give it to `cji receipt verify`, with the evidence of the worker. A worker gives
+    receipts to the submitter of the job alone, and keeps no results.
+
+    \b
+    Example:
+      cji receipt get 6b1f0c1e2d3a4b5c6d7e8f9001122334 --profile client.toml --out receipt.jws
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    profile = load_profile(profile_file)
+    job_id = job_id_of(job)
+    with connect(profile, trusts=[trust_named(context, profile.cloud)]) as worker:
+        found = worker.get_receipt(job_id)
+    if out is not None:
+        written(out, found.encode() + b"\n")
+    if as_json:
+        print_json(StoredReceipt(job=job_id.hex(), receipt=found))
+    elif out is None:
+        click.echo(found)
+
+
+def print_receipt(
+    one: _Either,
+    attested: AttestedWorker,
+    trust: Trust,
+    *,
+    header: bool,
+    as_json: bool,
+    sequence: bool = False,
+    statements: bool = False,
+) -> None:
+    """Print a verified receipt, and what was not checked; `header`: it was compared with the header of its job."""
+    unchecked = _unchecked(attested, header=header)
+    unchecked |= _unchecked_of(one, sequence=sequence, statements=statements)
+    if as_json:
+        click.echo(msgspec.json.encode({"claims": one.claims, "not_checked": unchecked}))
+    elif isinstance(one, VerifiedFailure):
+        click.echo(_lines_of(_failure_rows(one, attested, trust), unchecked))
+    else:
+        click.echo(_lines_of(_receipt_rows(one, attested, trust), unchecked))
 
 
 @receipt.command()

@@ -5,7 +5,8 @@ import contextlib
 import time
 from collections.abc import Sequence
 
-from worker.audit import AuditFile, WorkerStopped
+from worker.audit import WorkerStopped
+from worker.audit.file import AuditFile
 from worker.compute.tables import Tables
 from worker.config import Config
 from worker.errors import Refusal
