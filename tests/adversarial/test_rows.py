@@ -8,6 +8,8 @@ neighbours. A test that holds against rows has their ids behind `test_`: `test_a
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -166,21 +168,22 @@ def row_ids(name: str) -> frozenset[str]:
     return frozenset(found[1].upper().split("_")[1:] if found else ())
 
 
-def _functions() -> Iterator[tuple[str, str]]:
+@cache
+def functions() -> tuple[tuple[str, str], ...]:
     """(kind of test, name) of each test function."""
-    tests = ROOT / "tests"
+    return tuple(_functions(ROOT / "tests"))
+
+
+def _functions(tests: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(tests.glob("**/test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 yield path.relative_to(tests).parts[0], node.name
 
 
-FUNCTIONS: Final = tuple(_functions())
-
-
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_has_a_test_or_a_reason(row: str) -> None:
-    tested = any(row in row_ids(name) and (row[0] in "ELRP" or folder in WHOLE) for folder, name in FUNCTIONS)
+    tested = any(row in row_ids(name) and (row[0] in "ELRP" or folder in WHOLE) for folder, name in functions())
     assert tested + (row in DOCUMENTED) + (row in NOT_HERE) == 1, ROWS[row]
 
 
@@ -192,7 +195,7 @@ def test_what_is_not_refused_is_said(row: str) -> None:
 
 def test_ids_in_names_are_those_of_rows() -> None:
     """N is the letter of features that are no pitfall."""
-    named = {row for _, name in FUNCTIONS for row in row_ids(name) if row[0] != "N"}
+    named = {row for _, name in functions() for row in row_ids(name) if row[0] != "N"}
     assert named <= ROWS.keys()
     assert NOT_HERE.keys() | DOCUMENTED.keys() <= ROWS.keys()
 

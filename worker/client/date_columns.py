@@ -3,7 +3,8 @@
 A column of which more than half of the values are not dates is refused, with the first such row: a column in an unknown
 format would otherwise count as missing. Fewer are sent as they are, counted and reported; the worker gives their rows a
 status. Where day and month could be exchanged (`MM/DD/YYYY` or `DD/MM/YYYY`), the values must decide: one order has to
-read 95 % of those that any order reads, and more than the other; else they count as unread.
+read 95 % of those that any order reads, and more than the other; else they count as unread. Eight digits are such a
+choice: in a column of YYYYMMDD, one with an impossible day or month is a mistake, and not a date in another format.
 """
 
 from collections import Counter
@@ -32,6 +33,8 @@ class DateSurvey:
     formats: Sequence[DateFormat] = CANDIDATES
     values: int = 0
     plain: int = 0
+    compact: int = 0
+    """Of the plain ones, those with eight digits."""
     timed: int = 0
     read: Counter[str] = field(default_factory=Counter)
     """Values that each format reads."""
@@ -47,6 +50,7 @@ class DateSurvey:
         self.values += int(np.count_nonzero(there))
         plain = there & plain_dates(text, self.formats)
         self.plain += int(np.count_nonzero(plain))
+        self.compact += int(np.count_nonzero(plain & _eight_characters(text)))
         left = np.flatnonzero(there & ~plain)
         for shape in sorted({one.shape for one in self.formats}, key=lambda shape: -self.shaped[shape]):
             if not len(left):
@@ -77,7 +81,7 @@ class DateSurvey:
         """The formats of the column; SpecError if they leave most values unread."""
         orders = {shape: [one for one in self.formats if one.shape == shape] for shape in self.shaped}
         best = {shape: self._best(orders[shape]) for shape in orders if self.shaped[shape]}
-        found = tuple(one for one in best.values() if one is not None)
+        found = tuple(one for one in best.values() if one is not None and self.read[one.text])
         unread = self.values - self.plain - sum(self.read[one.text] for one in found)
         if 2 * unread > self.values:
             undecided = [shape for shape, one in best.items() if one is None]
@@ -97,9 +101,11 @@ class DateSurvey:
 
     def _best(self, orders: list[DateFormat]) -> DateFormat | None:
         """The order that clearly reads the values of one shape, or None."""
-        ranked = sorted(orders, key=lambda one: -self.read[one.text])
-        clear = self.read[ranked[0].text] >= _CLEAR * self.shaped[ranked[0].shape]
-        alone = len(ranked) == 1 or self.read[ranked[0].text] > self.read[ranked[1].text]
+        plain = {one: self.compact if one.text == "YYYYMMDD" else 0 for one in orders}
+        counts = {one: self.read[one.text] + plain[one] for one in orders}
+        ranked = sorted(orders, key=lambda one: -counts[one])
+        clear = counts[ranked[0]] >= _CLEAR * (self.shaped[ranked[0].shape] + sum(plain.values()))
+        alone = len(ranked) == 1 or counts[ranked[0]] > counts[ranked[1]]
         return ranked[0] if clear and alone else None
 
     def _refuse(self, shape: str, orders: list[DateFormat], unread: int) -> None:
@@ -157,6 +163,10 @@ def _text(column: pa.Array) -> pa.Array:
 def _there(text: pa.Array) -> Bools:
     filled = pc.greater(pc.binary_length(pc.utf8_trim_whitespace(text)), 0)
     return _flags(pc.fill_null(filled, fill_value=False))
+
+
+def _eight_characters(text: pa.Array) -> Bools:
+    return _flags(pc.fill_null(pc.equal(pc.binary_length(text), 8), fill_value=False))
 
 
 def _valid(values: pa.Array) -> Bools:

@@ -30,9 +30,13 @@ _MONTHS: Final = (
 _NAMES: Final = pa.array([*(month[:3] for month in _MONTHS), *_MONTHS, "SEPT"])
 _NUMBERS: Final = pa.array([*(f"{n:02d}" for _ in range(2) for n in range(1, 13)), "09"])
 
+EIGHT_DIGITS: Final = "NNNNNNNN"
+"""The shape of YYYYMMDD, MMDDYYYY and DDMMYYYY."""
+
 _TOKENS: Final = ("YYYY", "MON", "MM", "DD")
 _SPLIT: Final = re.compile(r"YYYY|MON|MM|DD|.", re.DOTALL)
 _SEPARATORS: Final = {"-": "-", "/": "/", ".": r"\.", ",": ",", " ": " +"}
+_LATE_YEAR: Final = "(?P<y>(?:1[89]|[2-9][0-9]|X[0-9X]|[1-9]X)[0-9X]{2})"
 _DIGITS: Final = {"YYYY": "(?P<y>[0-9X]{4})", "MM": "(?P<m>[0-9X]{2})", "DD": "(?P<d>[0-9X]{2})"}
 _SHORT: Final = {"MM": "(?P<m>[0-9]|[0-9X]{2})", "DD": "(?P<d>[0-9]|[0-9X]{2})"}
 _MONTH_NAME: Final = "(?P<m>[A-Z]{3,9})"
@@ -45,7 +49,7 @@ _TIME: Final = (
 class DateFormat:
     """A format: its text, its expression (RE2), and its `shape`, in which month and day have one name.
 
-    Values of one shape can be read in each order that has this shape.
+    Values of one shape can be read in each order that has this shape. Eight digits are one shape, wherever the year is.
     """
 
     text: str
@@ -65,13 +69,16 @@ class DateFormat:
             )
         apart = not any(one in _TOKENS and other in _TOKENS for one, other in pairwise(parts))
         written = _SEPARATORS | _DIGITS | {"MON": _MONTH_NAME} | (_SHORT if apart else {})
+        shape = EIGHT_DIGITS if len(text) == 8 else text.replace("MM", "NN").replace("DD", "NN")
+        if shape == EIGHT_DIGITS and not text.startswith("YYYY"):
+            written["YYYY"] = _LATE_YEAR
         expression = f"^ *{''.join(written[part] for part in parts)}{_TIME} *$"
-        return cls(text, expression, text.replace("MM", "NN").replace("DD", "NN"))
+        return cls(text, expression, shape)
 
     @property
     def contradicts_plain(self) -> bool:
         """Whether it gives values of a plain form another meaning, as YYYY-DD-MM does."""
-        return self.shape in ("YYYY-NN-NN", "YYYYNNNN") and self.text not in ("YYYY-MM-DD", "YYYYMMDD")
+        return self.text in ("YYYY-DD-MM", "YYYYDDMM")
 
     def read(self, values: pa.Array) -> tuple[pa.Array, Bools]:
         """(`values` of this format as YYYYMMDD, null where a value has another or is not a date; has a time of day)."""
@@ -88,7 +95,8 @@ class DateFormat:
 def plain_dates(values: pa.Array, formats: Iterable[DateFormat]) -> Bools:
     """bool[n]: the value is a date that the worker reads as it is, and no format contradicts that.
 
-    MMDDYYYY and DDMMYYYY do not: from the year 1300 on, their century stands where a plain date has its month.
+    MMDDYYYY and DDMMYYYY do not: their century stands where a plain date has its month. They read no year before 1800:
+    20010230, a day that does not exist, is not in the year 230.
     """
     if any(one.contradicts_plain for one in formats):
         return np.zeros(len(values), np.bool_)

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from worker.errors import Reason, Refusal, Stage
 from worker.records.arrow import text
-from worker.records.flatbuffer import MessageKind, malformed, read_header
+from worker.records.flatbuffer import MessageHeader, MessageKind, malformed, read_header
 from worker.records.schemas import TYPES
 
 MAX_HEADER_BYTES: Final = 256 * 1024  # of one message: 26 B a buffer and the names of columns; ours are under 16 KiB
@@ -87,6 +87,8 @@ class StreamReader:
         self._end = 0
         self._ended = False
         self._schema: pa.Schema | None = None
+        self._header: tuple[MessageHeader, int] | None = None
+        """Of the message at `_start`, once it was read, and how many bytes the message has with it."""
 
     @property
     def free(self) -> memoryview:
@@ -128,6 +130,21 @@ class StreamReader:
         if self._ended and available:
             self._skip_padding()
             return None
+        if self._header is None:
+            self._header = self._read_header(available)
+        if self._header is None:
+            return None
+        header, needed = self._header
+        if available < needed:
+            self._make_room(needed)
+            return None
+        message = pa.py_buffer(self._window[self._start : self._start + needed])
+        self._start += needed
+        self._header = None
+        return header.kind, message
+
+    def _read_header(self, available: int) -> tuple[MessageHeader, int] | None:
+        """The header at `_start` and the bytes of its message; None if it is incomplete, or the end marker."""
         if available < _PREFIX_BYTES:
             self._make_room(_PREFIX_BYTES)
             return None
@@ -138,7 +155,11 @@ class StreamReader:
         if header_bytes == 0:
             self._start += _PREFIX_BYTES
             self._ended = True
-            return self._next_message()
+            if available > _PREFIX_BYTES:
+                self._skip_padding()
+            else:
+                self._make_room(_PREFIX_BYTES)
+            return None
         if header_bytes > MAX_HEADER_BYTES:
             raise _too_large()
         needed = _PREFIX_BYTES + header_bytes
@@ -150,13 +171,7 @@ class StreamReader:
             raise malformed()
         if header.rows > self._max_rows or header.body_bytes > self._max_bytes:
             raise _too_large()
-        needed += header.body_bytes
-        if available < needed:
-            self._make_room(needed)
-            return None
-        message = pa.py_buffer(self._window[self._start : self._start + needed])
-        self._start += needed
-        return header.kind, message
+        return header, needed + header.body_bytes
 
     def _skip_padding(self) -> None:
         rest = self._window[self._start : self._end]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_e14_two_parts_with_one_name(tmp_path: Path) -> None:
 
 def noise(length: int) -> str:
     """Text that DEFLATE does not make much smaller."""
-    return "".join(f"{(i * 2654435761) % (1 << 32):08x}" for i in range(length // 8))
+    return Random(length).randbytes(length // 2).hex()
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,7 @@ def test_e13_parts_that_are_other_xml(tmp_path: Path, part: str) -> None:
 _CHILD = """
 import resource, sys
 from pathlib import Path
+from random import Random
 from worker.client.errors import SpecError
 from worker.client.files import read_file
 from worker.client.sources import fit

@@ -109,7 +109,7 @@ def test_any_rows_of_a_sheet_are_read_or_refused(folder: Path, rows: str) -> Non
         records(folder / "g.xlsx", InputSpec(schema="person/1"))
 
 
-DAYS: Final = st.lists(st.dates(date(1300, 1, 1), date(9999, 12, 31)), min_size=1, max_size=20)
+DAYS: Final = st.lists(st.dates(date(1800, 1, 1), date(9999, 12, 31)), min_size=1, max_size=20)
 
 
 @given(days=DAYS, form=st.sampled_from(CANDIDATES))

@@ -88,6 +88,21 @@ def test_few_values_of_the_other_order_are_typing_errors() -> None:
         fitted([*values[:90]] + ["31/12/1980"] * 9)
 
 
+@pytest.mark.parametrize("wrong", ["20010230", "20011301", "20011930", "19829999"])
+def test_a_day_that_does_not_exist_is_no_day_of_another_format(wrong: str) -> None:
+    """20010230 could be 20 January 230, and 20011930 in its column is a mistake, too."""
+    values = ["19820214", "19990101", "20020301", wrong]
+    assert dates(values) == values
+    assert fitted(values).notes == ("DOB: 1 of 4 values cannot be read as dates and are sent as they are",)
+    assert dates(values, date_format="DDMMYYYY")[:3] == values[:3]
+    assert dates([*["19820214 13:45"] * 30, wrong]) == [*["19820214"] * 30, wrong]
+
+
+def test_years_before_1800_are_in_no_format_without_separators() -> None:
+    assert dates(["20010230", "14021982"], date_format="DDMMYYYY") == ["20010230", "19820214"]
+    assert dates(["14021982", "04021982", "20010230"]) == ["19820214", "19820204", "20010230"]
+
+
 def test_a_column_that_is_mostly_not_dates_is_refused() -> None:
     with pytest.raises(SpecError) as caught:
         fitted(["1982-02-14", "29999", None, "canary 31"])

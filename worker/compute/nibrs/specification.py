@@ -22,6 +22,7 @@ import ast
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
@@ -180,6 +181,7 @@ def _layout(levels: Mapping[str, int]) -> Mapping[str, tuple[Field, ...]]:
     return MappingProxyType({name: tuple(fields) for name, fields in found.items()})
 
 
+@cache
 def _rules() -> tuple[Rule, ...]:
     """A line may hold one rule for several tables, with as many numbers as tables, or one number."""
     rules = []
