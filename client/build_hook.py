@@ -72,6 +72,7 @@ ROOMS = (
     "worker/cli/proof_page.py",
     "worker/cli/receipt.py",
     "worker/cli/receipt_proof.py",
+    "worker/cli/receipt_rows.py",
     "worker/cli/reference_values.py",
     "worker/cli/report_file.py",
     "worker/cli/result.py",
