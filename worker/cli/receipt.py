@@ -10,7 +10,7 @@ from worker.audit.compact import typ_unverified
 from worker.cli.answers import JSON, StoredReceipt, print_json
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import AT, NEW_FILE, time_of, written
-from worker.cli.job.follow import job_id_of
+from worker.cli.job.job_id import job_id_of
 from worker.cli.job.prepare import PROFILE as SUBMITTER
 from worker.cli.proof_page import proof_page, proof_text
 from worker.cli.receipt_proof import unverified_proof, verified_proof
