@@ -8,7 +8,7 @@ SOAK ?= 60
 # The runbooks have a target of their own, `drills`: a dozen starts of workers, five minutes.
 TESTS := $(PY) -m pytest --ignore tests/integration/runbooks -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine drills install-walk container-walk fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine drills pkcs11 wheels install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,12 @@ bench: setup ## all benchmarks with their peers, half an hour; BENCH="link scree
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.lock
 	@$(PY) -m benchmarks $(BENCH)
 
+pkcs11: setup ## test keys in PKCS#11 tokens with SoftHSM (apt-get install softhsm2), from a hash-pinned lock of its own
+	@tools/pkcs11
+
+wheels: setup ## build and install the wheels: sizes, numbers of packages; the client resolved for three platforms; minutes
+	@tools/installations
+
 oscal: setup ## the environment that validates OSCAL in tests, .oscal, from its own hash-pinned lock; once, a minute
 	@tools/oscal
 
@@ -117,4 +123,4 @@ lock: ## write the lock files (needs uv)
 	@tools/lock
 
 clean: ## remove what was built here
-	@rm -rf .venv .azurite .kusto .oscal .docs node_modules .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .azurite .kusto .oscal .docs .pkcs11 node_modules .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

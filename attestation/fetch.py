@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from attestation.errors import AttestationError, Fault
-from attestation.system_roots import system_roots_file
+from attestation.system_roots import trust_system_roots
 from attestation.trust import Endpoint
 
 USER_AGENT: Final = "cji-worker"
@@ -78,7 +78,7 @@ def tls_context(roots: str | None, *, check: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if roots is None:
-            context.load_verify_locations(cafile=system_roots_file())
+            trust_system_roots(context)
         else:
             context.load_verify_locations(cadata=roots)
     except (ssl.SSLError, ValueError, OSError) as error:

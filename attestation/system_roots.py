@@ -1,10 +1,11 @@
-"""The system's own certificate authorities, from its own file: no environment variable can put another in its place.
+"""The system's own certificate authorities, from its own store: no environment variable can put another in its place.
 
 OpenSSL's defaults read SSL_CERT_FILE and SSL_CERT_DIR, and HTTP libraries bring lists of their own; neither is used.
 """
 
 import os
 import ssl
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,12 @@ from cryptography import x509
 from attestation.certs import load_der
 from attestation.errors import AttestationError, Fault
 
-_PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")  # Debian and Ubuntu; Azure Linux
+_PLACES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Azure Linux
+    "/etc/ssl/cert.pem",  # macOS
+)
+_SERVER_AUTH = "1.3.6.1.5.5.7.3.1"  # id-kp-serverAuth, RFC 5280 §4.2.1.12
 
 
 def system_roots_file() -> str:
@@ -24,6 +30,22 @@ def system_roots_file() -> str:
         if Path(place).is_file():
             return place
     raise AttestationError(Fault.CONFIG_INVALID, check="system-roots")
+
+
+def trust_system_roots(context: ssl.SSLContext) -> None:
+    """Add the system's roots to a context: Windows' store ROOT, elsewhere the file. CONFIG_INVALID without any."""
+    if sys.platform == "win32":
+        found = [
+            der
+            for der, encoding, purposes in ssl.enum_certificates("ROOT")
+            if encoding == "x509_asn" and (purposes is True or _SERVER_AUTH in purposes)
+        ]
+        if not found:
+            raise AttestationError(Fault.CONFIG_INVALID, check="system-roots")
+        for der in found:
+            context.load_verify_locations(cadata=der)
+    else:
+        context.load_verify_locations(cafile=system_roots_file())
 
 
 @contextmanager
@@ -43,7 +65,7 @@ def roots_file(pem: str | None) -> Iterator[str]:
 def system_roots() -> list[x509.Certificate]:
     """Every certificate of that file that can be read; one that cannot is one that is not trusted."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cafile=system_roots_file())
+    trust_system_roots(context)
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # old roots with odd serial numbers

@@ -22,17 +22,8 @@ import msgspec
 from benchmarks.harness import Result
 from benchmarks.machine import facts
 from benchmarks.report import Report
-from worker.audit import (
-    GENESIS,
-    Attributed,
-    AuditFile,
-    Event,
-    JobAdmitted,
-    JobCompleted,
-    JobRefused,
-    Volumes,
-    utc_hundredths,
-)
+from worker.audit import GENESIS, Attributed, Event, JobAdmitted, JobCompleted, JobRefused, Volumes, utc_hundredths
+from worker.audit.file import AuditFile
 from worker.errors import Reason, Stage
 from worker.suites import Suite
 

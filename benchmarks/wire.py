@@ -107,9 +107,7 @@ def verify(connection: Connection, prepared: Prepared, attested: AttestedWorker)
     verified = verify_result(
         receipt, job=prepared.job.header, attested=attested, sent=[prepared.sent], header=header, outputs=outputs
     )
-    return SealedResult(
-        job_id=prepared.job.header.job_id, header=header, outputs=outputs, receipt=verified, attested=attested
-    )
+    return SealedResult(job=prepared.job.header, header=header, outputs=outputs, receipt=verified, attested=attested)
 
 
 def verify_echo(connection: Connection, prepared: Prepared) -> None:

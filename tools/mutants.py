@@ -44,7 +44,7 @@ TESTS: Final = (
 )
 SERVED: Final = frozenset(
     {
-        *(f"evidence/{one}.py" for one in ("collect", "imds", "kds", "measured_boot", "service")),
+        *(f"evidence/{one}.py" for one in ("boot_logs", "collect", "imds", "kds", "service")),
         *(f"evidence/tpm{one}.py" for one in ("", "_counter", "_response", "_templates")),
         *("fetch.py", "maa/jwks.py", "release/flow.py", "release/vault.py"),
         *("provider_policy/administration.py", "provider_policy/provider.py"),

@@ -60,11 +60,14 @@ PAGES: Final = {
 """Pages that are of another kind than the others in their folder."""
 
 ROOMS: Final = {
+    "cji_client": "client",
+    "cji_client.operations": "parameters of operations",
+    "cji_client.keys": "keys",
+    "cji_client.errors": "errors of the client",
+    "cji_client.trusts": "clouds",
     "worker.client": "SDK",
     "worker.client.spec": "job specs",
-    "worker.client.keys": "keys",
     "worker.client.verify": "verification",
-    "worker.client.errors": "errors of the SDK",
     "worker.records": "records",
     "attestation": "trust",
     "attestation.appraisal": "appraisal",
@@ -152,11 +155,11 @@ def _settings(navigation: list[Any], folder: Path, site: Path) -> dict[str, Any]
         for scheme, name, icon, other in (("light", "default", "sunny", "dark"), ("dark", "slate", "night", "light"))
     ]
     python = {
-        "paths": [str(ROOT), str(ROOT / "tests/simulator")],
+        "paths": [str(ROOT), str(ROOT / "client"), str(ROOT / "tests/simulator")],
         "options": {
             "docstring_style": "google",
             "filters": "public",
-            "preload_modules": ["worker", "attestation", "cji_simulator"],
+            "preload_modules": ["cji_client", "worker", "attestation", "cji_simulator"],
             "heading_level": 2,
             "separate_signature": True,
             "show_root_heading": False,

@@ -10,7 +10,7 @@ from attestation.evidence.bundle import IMPORTED, MAX_EVIDENCE_BYTES, Evidence
 from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.event_log import Event, read_logs, replay
 from attestation.evidence.hcl import HclReport, Tee, parse_hcl
-from attestation.evidence.measured_boot import BootLogs, MeasuredBoot, open_logs
+from attestation.evidence.measured_boot import MeasuredBoot
 from attestation.evidence.nonces import MAX_NONCES, MAX_PATH_BYTES, NONCE_BYTES, gather, root_of
 from attestation.evidence.snp_report import SnpReport, Tcb, parse_snp_report
 from attestation.evidence.td_quote import TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
@@ -22,7 +22,6 @@ __all__ = [
     "MAX_NONCES",
     "MAX_PATH_BYTES",
     "NONCE_BYTES",
-    "BootLogs",
     "Event",
     "Evidence",
     "HclReport",
@@ -41,7 +40,6 @@ __all__ = [
     "bind",
     "gather",
     "maa_nonce",
-    "open_logs",
     "parse_attest",
     "parse_hcl",
     "parse_rsa_public",

@@ -19,11 +19,12 @@ from msgspec.structs import replace
 from attestation.errors import AttestationError, Fault, invalid
 from attestation.evidence.ak_chain import with_issuers
 from attestation.evidence.binding import report_user_data
+from attestation.evidence.boot_logs import BootLogs, open_logs
 from attestation.evidence.bundle import Evidence
 from attestation.evidence.event_log import start_record
 from attestation.evidence.hcl import HclReport, parse_hcl
 from attestation.evidence.imds import amd_certificates, td_quote
-from attestation.evidence.measured_boot import BootLogs, MeasuredBoot, open_logs
+from attestation.evidence.measured_boot import MeasuredBoot
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.snp_report import parse_snp_report
 from attestation.evidence.td_quote import parse_td_quote

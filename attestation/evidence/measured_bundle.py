@@ -6,6 +6,7 @@ refused here as it would be there.
 """
 
 from attestation.errors import AttestationError, Fault
+from attestation.evidence.boot_logs import append_measured, whole_userspace_log, writing
 from attestation.evidence.event_log import (
     BUNDLE,
     START_PCR,
@@ -15,7 +16,6 @@ from attestation.evidence.event_log import (
     read_bundle_event,
     read_logs,
 )
-from attestation.evidence.measured_boot import append_measured, whole_userspace_log, writing
 from attestation.evidence.tpm import Tpm
 from attestation.trust import Trust
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 from attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
 from attestation.certs import load_pem_chain
 from attestation.errors import AttestationError, Fault, invalid
-from attestation.evidence import NONCE_BYTES, BootLogs, Evidence, bind, maa_nonce, qualifying_data
+from attestation.evidence import NONCE_BYTES, Evidence, bind, maa_nonce, qualifying_data
+from attestation.evidence.boot_logs import BootLogs
 from attestation.evidence.collect import collect, ephemeral_salt
 from attestation.evidence.event_log import START_PCR, after_start, start_event
 from attestation.evidence.imds import imds_endpoint

@@ -252,7 +252,7 @@ def _answers() -> tuple[bytes, ...]:
 
 
 def _collect(data: bytes) -> object:
-    collector = Collector(_job(), progress=lambda stage, per_cent: None)
+    collector = Collector(_job(), progress=lambda _: None)
     try:
         for raw in split(data):
             collector.take(pb.RunResponse.FromString(raw))

@@ -4,16 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from worker.audit import (
-    AttemptSuperseded,
-    Attributed,
-    AuditFile,
-    JobAdmitted,
-    JobCompleted,
-    JobEnded,
-    TaskAdmitted,
-    Volumes,
-)
+from worker.audit import AttemptSuperseded, Attributed, JobAdmitted, JobCompleted, JobEnded, TaskAdmitted, Volumes
+from worker.audit.file import AuditFile
 from worker.errors import Reason, Stage
 from worker.suites import Suite
 

@@ -407,5 +407,5 @@ def _opened(site: Site, run: Run) -> pa.Table:
     sent = [PartDigest(name=INPUT_NAME, sha256=hashlib.sha256(whole).hexdigest(), bytes=len(whole))]
     job = run.job.header
     verified = verify_result(receipt, job=job, attested=run.attested, sent=sent, header=header, outputs=outputs)
-    result = SealedResult(job_id=job.job_id, header=header, outputs=outputs, receipt=verified, attested=run.attested)
+    result = SealedResult(job=job, header=header, outputs=outputs, receipt=verified, attested=run.attested)
     return site.open(result)["result"]

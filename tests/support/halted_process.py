@@ -61,7 +61,7 @@ def _halt_before_messages(part: str, halts: _Halts) -> None:
 
 
 def _halt_around_lines(part: str, halts: _Halts) -> None:
-    from worker.audit import AuditFile
+    from worker.audit.file import AuditFile
 
     append: Callable[..., Any] = AuditFile.append
 

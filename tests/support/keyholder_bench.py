@@ -19,8 +19,8 @@ from tests.support.connections import TRANSPORT
 from tests.support.job_headers import NOW, OURS
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
 from tests.support.task_statements import MACHINE, Honest
-from worker.audit import AuditFile
 from worker.audit.chain import read
+from worker.audit.file import AuditFile
 from worker.envelope import ATTRIBUTION, UnwrappingKey, seal_box, sign_header, wrap_dek
 from worker.fips import CryptoModule, Mode
 from worker.host import HostReport

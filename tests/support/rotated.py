@@ -7,7 +7,8 @@ from typing import Final
 
 from tests.support.audit_events import ledger_of
 from tests.support.trails import Writer
-from worker.audit import AuditFile, HoldPlaced, TrailPruned
+from worker.audit import HoldPlaced, TrailPruned
+from worker.audit.file import AuditFile
 from worker.audit.pruned import Pruned
 from worker.audit.retention import Candidate, Survey, survey
 from worker.audit.segments import segment_path

@@ -298,7 +298,7 @@ class PartsJob:
             attested = client.attest()
         verified = self.verified(receipt, attested, header, outputs)
         return SealedResult(
-            job_id=self.job.header.job_id, header=header, outputs=tuple(outputs), receipt=verified, attested=attested
+            job=self.job.header, header=header, outputs=tuple(outputs), receipt=verified, attested=attested
         )
 
     def verified(self, receipt: str, attested: Any, header: Any, outputs: Sequence[Output]) -> VerifiedReceipt:

@@ -1,4 +1,4 @@
-"""What is shipped: the wheel holds the two packages and nothing that could name or be the simulator."""
+"""What is shipped: two wheels hold the two packages and nothing that could name or be the simulator."""
 
 import subprocess
 import sys
@@ -8,44 +8,60 @@ import pytest
 
 from tests.support.paths import ROOT
 
+CLIENT, WORKER = "cji_client", "cji_worker"
+_FOLDERS = {CLIENT: ROOT / "client", WORKER: ROOT}
+
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    out = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, zipfile.ZipFile]:
+    """By distribution."""
+    out = tmp_path_factory.mktemp("wheels")
+    for folder in _FOLDERS.values():
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    found = {name: list(out.glob(f"{name}-*.whl")) for name in _FOLDERS}
+    return {name: zipfile.ZipFile(path) for name, (path,) in found.items()}
+
+
+def names(wheels: dict[str, zipfile.ZipFile]) -> list[str]:
+    return [name for wheel in wheels.values() for name in wheel.namelist()]
+
+
+def test_the_wheels_hold_the_two_packages_only(wheels: dict[str, zipfile.ZipFile]) -> None:
+    tops = {name: {file.split("/")[0] for file in wheel.namelist()} for name, wheel in wheels.items()}
+    assert tops == {
+        CLIENT: {"worker", "attestation", "cji_client", "cji_client-0.1.0.dist-info"},
+        WORKER: {"worker", "attestation", "cji_worker-0.1.0.dist-info"},
+    }
+    assert {"worker/supervisor.py", "attestation/release/flow.py"} <= set(wheels[WORKER].namelist())
+    assert {"worker/client/seal.py", "attestation/trust.py", "worker/wire/v1/worker_pb2.py"} <= set(
+        wheels[CLIENT].namelist()
     )
-    (path,) = out.glob("cji_worker-*.whl")
-    return zipfile.ZipFile(path)
+    assert "cji_client/protos/cji/worker/v1/worker.proto" in wheels[CLIENT].namelist()
 
 
-def test_wheel_holds_the_two_packages_only(wheel: zipfile.ZipFile) -> None:
-    tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert tops == {"worker", "attestation", "cji_worker-0.1.0.dist-info"}
-    assert {"worker/supervisor.py", "attestation/trust.py", "worker/wire/v1/worker_pb2.py"} <= set(wheel.namelist())
-
-
-def test_every_file_of_the_tree_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+def test_every_file_of_the_tree_is_in_one_wheel(wheels: dict[str, zipfile.ZipFile]) -> None:
     files = [p for package in ("worker", "attestation") for p in (ROOT / package).rglob("*") if p.is_file()]
     tree = {str(p.relative_to(ROOT)) for p in files if p.suffix in {".py", ".toml", ".css", ".js"}}
-    assert tree <= set(wheel.namelist())
+    shipped = [name for name in names(wheels) if name.startswith(("worker/", "attestation/"))]
+    assert len(shipped) == len(set(shipped))
+    assert tree <= set(shipped)
 
 
-def test_both_packages_are_typed(wheel: zipfile.ZipFile) -> None:
-    assert {"worker/py.typed", "attestation/py.typed"} <= set(wheel.namelist())
+def test_all_packages_are_typed(wheels: dict[str, zipfile.ZipFile]) -> None:
+    assert {"worker/py.typed", "attestation/py.typed", "cji_client/py.typed"} <= set(wheels[CLIENT].namelist())
 
 
 @pytest.mark.parametrize("word", ["cji_simulator", "cji-simulator", "swtpm", "insecure"])
-def test_nothing_shipped_names_the_simulator(wheel: zipfile.ZipFile, word: str) -> None:
+def test_nothing_shipped_names_the_simulator(wheels: dict[str, zipfile.ZipFile], word: str) -> None:
     """S01: neither code nor metadata can select it. The word `simulated` is only ever what a receipt says."""
     generated = "worker/wire/"  # grpcio-tools writes an unused client class with a parameter of that name
-    shipped = [n for n in wheel.namelist() if not n.endswith("METADATA") and not n.startswith(generated)]
-    assert [n for n in shipped if word in wheel.read(n).decode().lower()] == []
+    for wheel in wheels.values():
+        shipped = [n for n in wheel.namelist() if not n.endswith("METADATA") and not n.startswith(generated)]
+        assert [n for n in shipped if word in wheel.read(n).decode().lower()] == []
 
 
-def test_one_command_and_no_other_entry_point(wheel: zipfile.ZipFile) -> None:
-    points = wheel.read("cji_worker-0.1.0.dist-info/entry_points.txt").decode()
-    assert points.split() == ["[console_scripts]", "cji", "=", "worker.cli:main"]
+def test_one_command_and_no_other_entry_point(wheels: dict[str, zipfile.ZipFile]) -> None:
+    points = wheels[CLIENT].read("cji_client-0.1.0.dist-info/entry_points.txt").decode()
+    assert points.split() == ["[console_scripts]", "cji", "=", "cji_client.command:main"]
+    assert not any(name.endswith("entry_points.txt") for name in wheels[WORKER].namelist())

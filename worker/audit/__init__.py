@@ -1,4 +1,7 @@
-"""The worker's accountability: typed events, the hash-chained file that stores them, and signed receipts."""
+"""The worker's accountability: typed events, the hash chain of the trail, and signed receipts.
+
+What writes the trail's files needs Unix and is not imported here: `worker.audit.file`, `worker.audit.ledger`.
+"""
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next
 from worker.audit.chain import verify as verify_chain
@@ -40,9 +43,7 @@ from worker.audit.fields import (
     token_or_none,
     utc_hundredths,
 )
-from worker.audit.file import AuditFile
 from worker.audit.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
-from worker.audit.ledger import JobEntry, JobState
 from worker.audit.receipts import (
     FIRST_PREVIOUS,
     SequenceError,
@@ -91,7 +92,6 @@ __all__ = [
     "AttemptSuperseded",
     "Attested",
     "Attributed",
-    "AuditFile",
     "CallsRefused",
     "ChainError",
     "Claims",
@@ -115,9 +115,7 @@ __all__ = [
     "JobAdmitted",
     "JobCompleted",
     "JobEnded",
-    "JobEntry",
     "JobRefused",
-    "JobState",
     "KeyDropped",
     "KeyReleased",
     "Machine",

@@ -13,12 +13,12 @@ Exit status
 
 import os
 import sys
+from importlib.util import find_spec
 
 import click
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
 from worker.cli.verbs import Verbs
-from worker.launch import command
 
 __all__ = ["build", "main"]
 
@@ -30,6 +30,7 @@ A submitter's first job:
   cji key new-recipient recipient.key      # opens results; the job spec names the public key
   cji key project study-17 study-17.json   # lets tokens of one project join across jobs
   cji job run people.csv --spec job.toml --profile client.toml --out result/
+  cji job seal people.csv --job people.job --spec job.toml --profile client.toml    # `send` and `open`: elsewhere
   cji job submit people.csv --job people.job --spec job.toml --profile client.toml    # to a pool, by reference
   cji ledger find results/ --sid GA0001    # who received records about this person?
   cji link evaluate result/ --labels sample.csv    # how good was a job with link?
@@ -74,7 +75,9 @@ _VERBS = {
     "probe": "probe",
     "audit": "audit",
     "job": "job",
+    "result": "result",
     "receipt": "receipt",
+    "worker": "worker",
     "evidence": "evidence",
     "advisories": "advisories",
     "crl": "crl",
@@ -90,6 +93,8 @@ _VERBS = {
     "door": "door",
     "doctor": "doctor",
     "support": "support",
+    "completion": "manual",
+    "man": "manual",
 }
 
 
@@ -99,7 +104,7 @@ def build(*trusts: Trust) -> click.Group:
     @click.group(
         cls=Verbs, package=__name__, verbs=_VERBS, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]}
     )
-    @click.version_option(package_name="cji-worker")
+    @click.version_option(package_name="cji-client")
     @click.pass_context
     def cji(context: click.Context) -> None:
         os.environ.setdefault("TSS2_LOG", "all+none")  # the TPM's library would print what a verb explains itself
@@ -113,6 +118,8 @@ def main() -> None:
 
     A worker starts as all of its processes do: whatever `site` ran in this process is left behind by exec.
     """
-    if sys.argv[1:2] == ["serve"] and not sys.flags.no_site:
+    if sys.argv[1:2] == ["serve"] and not sys.flags.no_site and find_spec("worker.launch"):
+        from worker.launch import command  # noqa: PLC0415 - of cji-worker alone, as the verb is
+
         os.execv(sys.executable, command("worker.cli", *sys.argv[1:]))  # noqa: S606 - our own interpreter and module
     build(AZURE_US, AZURE_USGOV)(prog_name="cji")

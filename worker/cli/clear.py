@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from worker.cli.answers import JSON, CheckedRules, print_json
 from worker.cli.common import FILE, Failure, explained
 from worker.client.errors import SpecError
 from worker.client.spec import read_file_bytes
@@ -18,8 +19,9 @@ def clear() -> None:
 
 @clear.command()
 @click.argument("file", metavar="RULES", type=FILE)
+@JSON
 @explained
-def check(file: Path) -> None:
+def check(file: Path, *, as_json: bool) -> None:
     """Print the rules of the table RULES in words, or every mistake in it with a remedy.
 
     \b
@@ -33,6 +35,9 @@ def check(file: Path) -> None:
             click.echo(f"{problem}\n  {problem.remedy}", err=True)
         mistakes = "one mistake" if len(error.problems) == 1 else f"{len(error.problems)} mistakes"
         raise Failure(f"{file.name}: {mistakes}", remedy="", status=2) from None
+    if as_json:
+        print_json(CheckedRules(rules=tuple(in_words(rules))))
+        return
     for line in in_words(rules):
         click.echo(line)
 

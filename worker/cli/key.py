@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestation import AttestationError, Fault
 from attestation.checks import requirement
+from worker.cli.answers import JSON, NewKey, NewProjectKey, print_json
 from worker.cli.common import FILE, Failure, explained
 from worker.client.errors import SpecError
 from worker.client.keys import (
@@ -40,8 +41,9 @@ def key() -> None:
 @click.argument("file", type=_NEW)
 @_HYBRID
 @_PASSPHRASE
+@JSON
 @explained
-def new_signing(file: Path, *, hybrid: bool, passphrase: bool) -> None:
+def new_signing(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) -> None:
     """Make a P-384 key that signs job headers, with --hybrid together with an ML-DSA-87 key.
 
     Writes FILE (private, PKCS#8 PEM) and FILE.pub (public: PEM, of a pair JWK). The operator adds the public key to the
@@ -59,15 +61,16 @@ def new_signing(file: Path, *, hybrid: bool, passphrase: bool) -> None:
         data = public_jwk(public).encode() + b"\n"
     else:
         data = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    _write_public_half(file, ".pub", data, key_id(public))
+    _write_public_half(file, ".pub", data, key_id(public), as_json=as_json)
 
 
 @key.command("new-recipient")
 @click.argument("file", type=_NEW)
 @_HYBRID
 @_PASSPHRASE
+@JSON
 @explained
-def new_recipient(file: Path, *, hybrid: bool, passphrase: bool) -> None:
+def new_recipient(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) -> None:
     """Make an RSA-3072 key that opens results, with --hybrid an ML-KEM-1024 and a P-384 key instead.
 
     Writes FILE (private, PKCS#8 PEM) and FILE.jwk (public, JWK). Name the public key in the job spec; the operator
@@ -80,7 +83,8 @@ def new_recipient(file: Path, *, hybrid: bool, passphrase: bool) -> None:
     _require_support(hybrid=hybrid)
     private = DecryptionPair.generate() if hybrid else new_recipient_key()
     save_private_key(private, file, passphrase=_ask(passphrase))
-    _write_public_half(file, ".jwk", public_jwk(private.public_key()).encode() + b"\n", key_id(private.public_key()))
+    data = public_jwk(private.public_key()).encode() + b"\n"
+    _write_public_half(file, ".jwk", data, key_id(private.public_key()), as_json=as_json)
 
 
 @key.command("new-ml-kem-seed")
@@ -113,8 +117,9 @@ def new_seed(cmk: Path, *, kek_id: str, thumbprint: str) -> None:
 @key.command()
 @click.argument("name")
 @click.argument("file", type=_NEW)
+@JSON
 @explained
-def project(name: str, file: Path) -> None:
+def project(name: str, file: Path, *, as_json: bool) -> None:
     """Make the key of project NAME, so that tokens from different jobs can be joined.
 
     Keep FILE for the lifetime of the project and no longer: anyone who has it can compute the tokens of known values.
@@ -125,6 +130,9 @@ def project(name: str, file: Path) -> None:
       cji key project study-17 study-17.json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     save_project_key(new_project_key(name), file)
+    if as_json:
+        print_json(NewProjectKey(file=str(file), project=name))
+        return
     click.echo(f"{file}  key of project {name}; set `project_key` to this file in the job spec")
 
 
@@ -143,10 +151,13 @@ def _ask(wanted: bool) -> bytes | None:
     return text.encode()
 
 
-def _write_public_half(file: Path, suffix: str, public: bytes, print_: str) -> None:
+def _write_public_half(file: Path, suffix: str, public: bytes, thumbprint: str, *, as_json: bool) -> None:
     other = file.with_name(file.name + suffix)
     write_public(other, public)
-    click.echo(f"{file}  private, keep it secret\n{other}  public\nthumbprint {print_}")
+    if as_json:
+        print_json(NewKey(private=str(file), public=str(other), thumbprint=thumbprint))
+    else:
+        click.echo(f"{file}  private, keep it secret\n{other}  public\nthumbprint {thumbprint}")
 
 
 @key.command("verify-attestation")

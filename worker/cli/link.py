@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from worker.cli.answers import JSON, Evaluated, PairQuality, print_json
 from worker.cli.common import FILE, explained
 from worker.cli.link_chart import chart
 from worker.cli.link_count import count
@@ -44,8 +45,9 @@ link.add_command(count)
     type=click.Path(dir_okay=False, path_type=Path),
     help="A new .svg or .html file: precision, recall and F1 by threshold.",
 )
+@JSON
 @explained
-def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path | None) -> None:
+def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path | None, as_json: bool) -> None:
     """Compare the pairs and clusters in RESULT, the output folder of a job with `link`, with a labelled sample.
 
     The records need record ids. A sample of pairs lists pairs of ids; a sample of records lists the person of each, and
@@ -61,7 +63,19 @@ def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path 
     sample = read_sample(folder, labels_file)
     curve = sample.curve()
     threshold, best = curve.best()
-    console = Console()
+    if as_json:
+        print_json(
+            Evaluated(
+                pairs=sample.pairs,
+                true=curve.true,
+                match=match,
+                at_match=_quality(curve.at(log2_odds(match))),
+                best_bits=threshold,
+                at_best=_quality(best),
+                clusters=_quality(sample.clusters),
+            )
+        )
+    console = Console(quiet=as_json)
     labelled = f"{sample.pairs} labelled pairs, {curve.true} of one person"
     rows = [(f"{probability:g}", curve.at(log2_odds(probability))) for probability in sorted({*_SHOWN, match})]
     _print(console, f"Pairs by threshold: {labelled}", rows)
@@ -77,6 +91,10 @@ def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path 
     _print_calibration(console, sample)
     if chart_file is not None:
         chart_file.write_text(chart(curve, match=match, title=labelled, page=chart_file.suffix.lower() == ".html"))
+
+
+def _quality(one: Quality) -> PairQuality:
+    return PairQuality(found=one.found, right=one.right, precision=one.precision, recall=one.recall, f1=one.f1)
 
 
 def _print(console: Console, title: str, rows: Sequence[tuple[str, Quality]]) -> None:

@@ -5,18 +5,18 @@ On a terminal it is one line that is redrawn; in a log it is one line per step.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from worker.client.result import Progress as Report
+from worker.client.progress import Phase, ProgressCallback
+from worker.client.progress import Progress as Event
 
-_TRANSFERS: Final = {"sealed": "sealing", "sent": "sending", "received": "fetching"}
+_TRANSFERS = {Phase.SEALED: "sealing", Phase.SENT: "sending", Phase.RECEIVED: "fetching"}
 
 
 @contextmanager
-def shown(console: Console) -> Iterator[Report]:
+def shown(console: Console) -> Iterator[ProgressCallback]:
     """The callback to pass to a client as `progress`."""
     if not console.is_terminal:
         yield _lines(console)
@@ -31,25 +31,26 @@ def shown(console: Console) -> Iterator[Report]:
         yield _line(bar)
 
 
-def _line(bar: Progress) -> Report:
+def _line(bar: Progress) -> ProgressCallback:
     task = bar.add_task("sending", total=None, amount="")
 
-    def report(stage: str, amount: int) -> None:
-        if stage not in _TRANSFERS:
-            bar.update(task, description=stage, total=100, completed=amount, amount=f"{amount} %", refresh=True)
+    def report(event: Event) -> None:
+        if event.phase is Phase.WORKING:
+            done = event.per_cent
+            bar.update(task, description=event.stage, total=100, completed=done, amount=f"{done} %", refresh=True)
         elif bar.tasks[0].total is None:  # before the first step only; then the step is more useful
-            bar.update(task, description=_TRANSFERS[stage], amount=f"{amount / 1e6:.1f} MB")
+            bar.update(task, description=_TRANSFERS[event.phase], amount=f"{event.bytes / 1e6:.1f} MB")
 
     return report
 
 
-def _lines(console: Console) -> Report:
+def _lines(console: Console) -> ProgressCallback:
     last = ""
 
-    def report(stage: str, amount: int) -> None:  # noqa: ARG001 - a log needs no percentages
+    def report(event: Event) -> None:
         nonlocal last
-        if stage not in {*_TRANSFERS, last}:
-            last = stage
-            console.print(f"step: {stage}", highlight=False)
+        if event.phase is Phase.WORKING and event.stage != last:
+            last = event.stage
+            console.print(f"step: {last}", highlight=False)
 
     return report

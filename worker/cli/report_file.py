@@ -10,16 +10,14 @@ from rich.console import Console
 from worker.cli.output import write_text
 from worker.client import INPUT_NAME, SealedResult
 from worker.client.errors import SpecError
-from worker.client.keys import RecipientPrivateKey
 from worker.client.sealed_result import read_output
+from worker.client.signers import Decrypter
 from worker.client.sources import FittedSource
 from worker.compute.registry import Plan
 from worker.report import Job, report
 
 
-def opened_job(
-    result: SealedResult, recipient: RecipientPrivateKey, plan: Plan, inputs: Mapping[str, FittedSource]
-) -> Job:
+def opened_job(result: SealedResult, recipient: Decrypter, plan: Plan, inputs: Mapping[str, FittedSource]) -> Job:
     """The opened job, for its page; `inputs` by name."""
     claims = result.receipt.claims
 

@@ -7,6 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from worker.cli.answers import JSON, Schemas, SchemaSummary, print_json
 from worker.cli.common import explained
 from worker.client.errors import SpecError
 from worker.compute.registry import SCHEMAS
@@ -18,19 +19,29 @@ def schema() -> None:
 
 
 @schema.command("list")
+@JSON
 @explained
-def list_() -> None:
+def list_(*, as_json: bool) -> None:
     """List all schemas with their number of columns.
 
     \b
     Examples:
       cji schema list
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    if as_json:
+        print_json(Schemas(schemas=tuple(_summary(name) for name in SCHEMAS)))
+        return
     table = Table("schema", "made by", "columns", "required", box=box.SIMPLE_HEAD)
-    for name, found in SCHEMAS.items():
-        required = [column.name for column in found.columns.values() if column.required]
-        table.add_row(name, "the worker" if found.output_only else "you", str(len(found.columns)), " ".join(required))
+    for one in map(_summary, SCHEMAS):
+        made_by = "the worker" if one.output_only else "you"
+        table.add_row(one.schema, made_by, str(one.columns), " ".join(one.required))
     Console().print(table)
+
+
+def _summary(name: str) -> SchemaSummary:
+    found = SCHEMAS[name]
+    required = tuple(column.name for column in found.columns.values() if column.required)
+    return SchemaSummary(schema=name, output_only=found.output_only, columns=len(found.columns), required=required)
 
 
 @schema.command()

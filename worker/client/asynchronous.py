@@ -8,14 +8,15 @@ from typing import Self
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
 from worker.client.attested import AttestedWorker
+from worker.client.cancellation import Cancellation
 from worker.client.description import Description
 from worker.client.profile import ClientTls
-from worker.client.result import Progress
+from worker.client.progress import ProgressCallback
 from worker.client.seal import SealedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.sources import Source
 from worker.client.tokens import TokenSource
-from worker.client.transport import Cancellation, SyncClient
+from worker.client.transport import SyncClient
 
 
 class Client:
@@ -67,7 +68,7 @@ class Client:
         *,
         attested: AttestedWorker,
         deadline: float,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
     ) -> SealedResult:
         """As `SyncClient.run`; cancelling the coroutine ends the call."""
         cancellation = Cancellation()

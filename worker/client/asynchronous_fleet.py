@@ -11,7 +11,7 @@ from worker.client.by_reference import FIRST_WAIT, LONGEST_WAIT, SyncFleetClient
 from worker.client.errors import NotFinished
 from worker.client.job_state import JobStatus
 from worker.client.profile import ClientStorage
-from worker.client.result import Progress
+from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.saved import SavedJob
 from worker.client.sealed_result import SealedResult
 
@@ -35,7 +35,7 @@ class FleetClient:
             storage, trust=trust, reference=reference, maa_url=maa_url, credential=credential
         )
 
-    async def submit(self, job: SavedJob, *, in_parts: bool = False, progress: Progress | None = None) -> None:
+    async def submit(self, job: SavedJob, *, in_parts: bool = False, progress: ProgressCallback | None = None) -> None:
         """As `SyncFleetClient.submit`."""
         await asyncio.to_thread(self._client.submit, job, in_parts=in_parts, progress=progress)
 
@@ -43,12 +43,12 @@ class FleetClient:
         """As `SyncFleetClient.status`."""
         return await asyncio.to_thread(self._client.status, job_id)
 
-    async def wait(self, job_id: bytes, *, deadline: float, progress: Progress | None = None) -> JobStatus:
+    async def wait(self, job_id: bytes, *, deadline: float, progress: ProgressCallback | None = None) -> JobStatus:
         """As `SyncFleetClient.wait`; cancelling the coroutine ends the wait, not the job."""
         until, pause = time.monotonic() + deadline, FIRST_WAIT
         while not (status := await self.status(job_id)).state.final:
             if progress is not None and status.stage is not None and status.per_cent is not None:
-                progress(status.stage, status.per_cent)
+                progress(Progress(phase=Phase.WORKING, stage=status.stage, per_cent=status.per_cent))
             left = until - time.monotonic()
             if left <= 0:
                 raise NotFinished(status.state)
@@ -60,6 +60,6 @@ class FleetClient:
         """As `SyncFleetClient.cancel`."""
         await asyncio.to_thread(self._client.cancel, job_id)
 
-    async def fetch(self, job: SavedJob, *, progress: Progress | None = None) -> SealedResult:
+    async def fetch(self, job: SavedJob, *, progress: ProgressCallback | None = None) -> SealedResult:
         """As `SyncFleetClient.fetch`."""
         return await asyncio.to_thread(self._client.fetch, job, progress=progress)

@@ -37,8 +37,9 @@ from worker.client.errors import (
 )
 from worker.client.job_state import JobStatus, State, look
 from worker.client.profile import ClientStorage
+from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.receiving import received
-from worker.client.result import Output, Progress, parse_result_header
+from worker.client.result import Output, parse_result_header
 from worker.client.saved import SavedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.storage_identity import default_credential
@@ -91,11 +92,11 @@ class SyncFleetClient:
         self._maa_url = maa_url
         self._credential = credential or default_credential()
 
-    def submit(self, job: SavedJob, *, in_parts: bool = False, progress: Progress | None = None) -> None:
+    def submit(self, job: SavedJob, *, in_parts: bool = False, progress: ProgressCallback | None = None) -> None:
         """Upload the job's parts and header, then send its ticket. Again after a failure, it continues.
 
         `in_parts`: without a ticket, which one worker would take; the operator of an engine runs the job.
-        `progress` is called with ("sent", bytes). Nothing happens if the ticket was sent before. SpecError for a job
+        `progress` is called with bytes sent. Nothing happens if the ticket was sent before. SpecError for a job
         that has expired or whose id another job has; StorageRefused and Unreachable otherwise.
         """
         if job.ticket_sent:
@@ -126,7 +127,7 @@ class SyncFleetClient:
         with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
             return look(job_id, jobs=jobs, results=results)
 
-    def wait(self, job_id: bytes, *, deadline: float, progress: Progress | None = None) -> JobStatus:
+    def wait(self, job_id: bytes, *, deadline: float, progress: ProgressCallback | None = None) -> JobStatus:
         """The status once it is final; NotFinished after `deadline` seconds.
 
         `progress` is called with the stage and percentage of the latest attempt.
@@ -138,7 +139,7 @@ class SyncFleetClient:
                 if status.state.final:
                     return status
                 if progress is not None and status.stage is not None and status.per_cent is not None:
-                    progress(status.stage, status.per_cent)
+                    progress(Progress(phase=Phase.WORKING, stage=status.stage, per_cent=status.per_cent))
                 left = until - time.monotonic()
                 if left <= 0:
                     raise NotFinished(status.state)
@@ -150,10 +151,10 @@ class SyncFleetClient:
         with self._blobs(self._storage.jobs) as jobs:
             jobs.create(names.cancel(job_id.hex()), b"")
 
-    def fetch(self, job: SavedJob, *, progress: Progress | None = None) -> SealedResult:
+    def fetch(self, job: SavedJob, *, progress: ProgressCallback | None = None) -> SealedResult:
         """The result of the attempt that counts: receipt and evidence verified, outputs still sealed.
 
-        `progress` is called with ("received", bytes). JobFailed has the verified failure receipt of a job that was
+        `progress` is called with bytes received. JobFailed has the verified failure receipt of a job that was
         given up; JobCancelled, JobExpired and NotFinished if there is neither; Unverified for any doubt.
         """
         name = job.header.job_id.hex()
@@ -167,7 +168,9 @@ class SyncFleetClient:
                 raise self._failed(results, job, failure.failure)
         raise _without_result(status)
 
-    def _result(self, results: Blobs, job: SavedJob, published: Published, progress: Progress | None) -> SealedResult:
+    def _result(
+        self, results: Blobs, job: SavedJob, published: Published, progress: ProgressCallback | None
+    ) -> SealedResult:
         header, name = job.header, job.header.job_id.hex()
         try:
             claims = claims_unverified(published.receipt)
@@ -194,11 +197,13 @@ class SyncFleetClient:
                 output.file.close()
             raise
         return SealedResult(
-            job_id=header.job_id,
+            job=header,
             header=result_header,
             outputs=tuple(outputs),
             receipt=verified,
             attested=attested,
+            sent=job.sent,
+            columns=job.columns,
         )
 
     def _failed(self, results: Blobs, job: SavedJob, failure: str) -> JobFailed:

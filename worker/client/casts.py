@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.client.date_formats import shape_of
-from worker.client.errors import SpecError
+from worker.client.errors import ColumnTypeError, SpecError
 from worker.records import Column
 
 Function: TypeAlias = Callable[[pa.Array], pa.Array]
@@ -56,7 +56,13 @@ class Cast:
         return cast
 
     def _refusal(self, row: int, found: str) -> SpecError:
-        return SpecError(f"row {row}, column {self.name}: found {found}, wanted {self.wanted}")
+        return ColumnTypeError(
+            f"row {row}, column {self.name}: found {found}, wanted {self.wanted}",
+            column=self.name,
+            found=found,
+            wanted=str(self.wanted),
+            row=row,
+        )
 
 
 def cast_of(found: pa.DataType, column: Column) -> Cast:
@@ -81,8 +87,11 @@ def cast_of(found: pa.DataType, column: Column) -> Cast:
     elif text or (pa.types.is_integer(kind) and pa.types.is_integer(wanted)):
         function = _as(wanted)
     else:
-        raise SpecError(
+        raise ColumnTypeError(
             f"column {column.name}: found {found}, wanted {_one_of(column)}",
+            column=column.name,
+            found=str(found),
+            wanted=_one_of(column),
             remedy=f"Change the type of {column.name}, or drop it in [input]. Nothing was sent.",
         )
     return Cast(name=column.name, wanted=wanted, note=note, function=lambda array: function(_decoded(array, kind)))

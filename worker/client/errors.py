@@ -3,12 +3,14 @@
 * `WorkerRefused`: the worker answered with one of its closed Reasons.
 * `Unverified`: something that the worker sent failed a check; `check` names it.
 * `Unreachable`: the call ended without an answer from the worker.
-* `SpecError`: a job spec, profile, key file or input cannot be used.
+* `SpecError`: a job spec, profile, key file or input cannot be used. `ColumnError` names columns, `MissingRule` those
+  without a rule, `ColumnTypeError` has the types found and wanted, `LimitExceeded` the limit.
+* `JobCancelled`: the submitter ended the job, and there is no result.
 
 Of jobs by reference only:
 * `StorageRefused`: Azure Storage refuses this identity, or has no such container or queue.
 * `JobFailed`: the workers gave the job up; `failure` is the verified failure receipt.
-* `JobCancelled`, `JobExpired`, `NotFinished`: there is no result, because of the submitter, the time, or not yet.
+* `JobExpired`, `NotFinished`: there is no result, because of the time, or not yet.
 
 No error text is derived from keys. None shows more of a record than the shape of a value whose format its submitter has
 to correct, digits as 9 and letters as A. Text from the network is reduced to printable ASCII.
@@ -43,6 +45,49 @@ class SpecError(ClientError):
 
     def __init__(self, message: str, *, remedy: str = "Correct it and run again. Nothing was sent.") -> None:
         super().__init__(message, remedy=remedy)
+
+
+class ColumnError(SpecError):
+    """Columns of the input do not fit its schema or the operations; `columns` are their names, in order."""
+
+    def __init__(self, message: str, *, columns: Iterable[str], remedy: str | None = None) -> None:
+        if remedy is None:
+            super().__init__(message)
+        else:
+            super().__init__(message, remedy=remedy)
+        self.columns = tuple(columns)
+
+
+class MissingRule(ColumnError):  # noqa: N818
+    """An operation has no rule for `columns`."""
+
+
+class ColumnTypeError(ColumnError):
+    """A column has a type, or the value in `row` (from 0) a form, that cannot become the type `wanted`."""
+
+    def __init__(
+        self, message: str, *, column: str, found: str, wanted: str, row: int | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(message, columns=(column,), remedy=remedy)
+        self.found = found
+        self.wanted = wanted
+        self.row = row
+
+
+class LimitExceeded(SpecError):  # noqa: N818
+    """The input or job exceeds a limit, whose name `worker.job.limits` explains.
+
+    `found` is what it has, or at least has, `most` what is possible.
+    """
+
+    def __init__(self, message: str, *, limit: str, found: int | None, most: int, remedy: str | None = None) -> None:
+        if remedy is None:
+            super().__init__(message)
+        else:
+            super().__init__(message, remedy=remedy)
+        self.limit = limit
+        self.found = found
+        self.most = most
 
 
 class Unverified(ClientError):  # noqa: N818 - the name states what happened; the base marks it as an error
@@ -104,7 +149,7 @@ class JobFailed(ClientError):  # noqa: N818
 
 
 class JobCancelled(ClientError):  # noqa: N818
-    """The submitter asked for an end, and the job has no receipt."""
+    """The submitter asked for an end, by a `Cancellation` or of a job by reference, and has no result."""
 
     def __init__(self) -> None:
         super().__init__("the job was cancelled", remedy="Seal the records again if you need the result.")

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, TypeAlias
 
 import pyarrow as pa
 
-from worker.client.errors import SpecError, Unverified
+from worker.client.errors import LimitExceeded, Unverified
 from worker.client.sources import Batches
 from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
 from worker.errors import Refusal
@@ -30,7 +30,9 @@ def arrow_messages(batches: Batches) -> Iterator[Bytes]:
         try:
             yield from writer.batch_messages(batch)
         except Refusal:
-            raise SpecError("one row exceeds the size limit of a batch (16 MiB)") from None
+            most = LIMITS.batch_bytes
+            message = "one row exceeds the size limit of a batch (16 MiB)"
+            raise LimitExceeded(message, limit="batch_bytes", found=None, most=most) from None
     yield END_OF_STREAM
 
 

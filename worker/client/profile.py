@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 from cryptography import x509
@@ -14,6 +14,7 @@ from msgspec import Meta
 from attestation.appraisal import ReferenceValues
 from worker.client.errors import SpecError
 from worker.client.keys import PinnedKey
+from worker.client.paths import FileName
 from worker.client.tokens import TokenSource, token_file
 from worker.config import with_files
 from worker.config_fleet import Container, StorageUrl
@@ -45,6 +46,36 @@ class ClientStorage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """PEM file of the authorities of these services. Default: the system's."""
 
 
+class DeviceKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A private key that is not a file: in a vault, or in a PKCS#11 token."""
+
+    vault: Annotated[str, Meta(pattern="^https://")] | None = None
+    """The id of one version of a key in Azure Key Vault or a Managed HSM."""
+    ca_file: _Text | None = None
+    """PEM file of the authorities of the vault. Default: those of Microsoft's client."""
+    pkcs11: _Text | None = None
+    """The library of a token's maker."""
+    token: _Text | None = None
+    label: _Text | None = None
+    pin_file: _Text | None = None
+    """File whose first line is the PIN of the token's user."""
+
+    def __post_init__(self) -> None:
+        of_token = (self.token, self.label, self.pin_file)
+        if (self.vault is None) is (self.pkcs11 is None):
+            raise ValueError("a key has either vault or pkcs11")
+        if self.vault is not None and any(of_token):
+            raise ValueError("token, label and pin_file are for pkcs11")
+        if self.pkcs11 is not None and not all(of_token):
+            raise ValueError("pkcs11 needs token, label and pin_file")
+
+    def below(self, folder: Path) -> Self:
+        """The same with file names below `folder`."""
+        names = {name: getattr(self, name) for name in ("ca_file", "pkcs11", "pin_file")}
+        found = {name: str(folder / value) for name, value in names.items() if value is not None}
+        return msgspec.structs.replace(self, **found)
+
+
 class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A worker's address, the cloud whose roots its evidence must chain to, and the submitter's key files.
 
@@ -58,10 +89,16 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ca: _Text
     certificate: _Text
     private_key: _Text
-    signing_key: _Text
     reference: ReferenceValues
     server_name: str | None = None
+    signing_key: str = ""
+    """File with the key that signs job headers. Who only opens results or sends sealed jobs needs none."""
+    signer: DeviceKey | None = None
+    """The same key, if it is not a file."""
     recipient_key: str | None = None
+    """File with the key that opens results."""
+    decrypter: DeviceKey | None = None
+    """The same key, if it is not a file."""
     token_file: str | None = None
     """File with an access token of Microsoft Entra, read for each call about a job."""
     kek_jwk: str | None = None
@@ -72,6 +109,12 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Without this section, no job is submitted by reference."""
     job: dict[str, object] = {}
     """Default values for `JobSpec` fields that a spec leaves out."""
+
+    def __post_init__(self) -> None:
+        if self.signing_key and self.signer is not None:
+            raise ValueError("signing_key and signer exclude each other")
+        if self.recipient_key is not None and self.decrypter is not None:
+            raise ValueError("recipient_key and decrypter exclude each other")
 
     def token(self) -> TokenSource | None:
         """The source of access tokens, None if there is no `token_file`."""
@@ -119,8 +162,9 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return ClientTls(ca_pem=ca, cert_pem=cert, key_pem=key)
 
 
-def load_profile(path: Path) -> ClientProfile:
+def load_profile(file: FileName) -> ClientProfile:
     """The profile in this file, with absolute file names; SpecError names the invalid field."""
+    path = Path(file)
     try:
         table = msgspec.toml.decode(path.read_bytes())
         if isinstance(table.get("reference"), dict):
@@ -135,14 +179,17 @@ def load_profile(path: Path) -> ClientProfile:
         *("kek_jwk", "ml_kem_jwk"),
     )
     found = {name: getattr(profile, name) for name in files}
-    absolute = {name: str(path.parent / value) for name, value in found.items() if value is not None}
+    absolute = {name: str(path.parent / value) for name, value in found.items() if value}
+    devices = {
+        name: key.below(path.parent) for name in ("signer", "decrypter") if (key := getattr(profile, name)) is not None
+    }
     job = dict(profile.job)
     if isinstance(recipients := job.get("recipients"), list):
         job["recipients"] = [absolute_recipient(item, path.parent) for item in recipients]
     storage = profile.storage
     if storage is not None and storage.ca_file is not None:
         storage = msgspec.structs.replace(storage, ca_file=str(path.parent / storage.ca_file))
-    return msgspec.structs.replace(profile, **absolute, job=job, storage=storage)
+    return msgspec.structs.replace(profile, **absolute, **devices, job=job, storage=storage)
 
 
 def _text(name: str) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from worker.audit import Claims
 from worker.client.errors import Unverified
-from worker.client.result import Output, Progress, ResultHeader, new_output
+from worker.client.progress import Phase, Progress, ProgressCallback
+from worker.client.result import Output, ResultHeader, new_output
 from worker.client.saved import SavedJob
 from worker.client.spool import Spool
 from worker.client.transfer import document, segments
@@ -21,7 +22,7 @@ def received(
     *,
     header: ResultHeader,
     claims: Claims,
-    progress: Progress | None,
+    progress: ProgressCallback | None,
 ) -> Iterator[Output]:
     """The parts in order, each complete. `claims` are those of a receipt with a good signature: they bound the lengths.
 
@@ -38,7 +39,7 @@ def received(
                 output.add(output.segments, data)
                 total += len(data)
                 if progress is not None:
-                    progress("received", total)
+                    progress(Progress(phase=Phase.RECEIVED, bytes=total))
             if not output.ended:
                 raise Unverified("outputs", "a part has no last segment")
         except BaseException:

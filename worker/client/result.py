@@ -7,13 +7,13 @@ in unlinked temporary files until the receipt has been verified; no plaintext to
 
 import hashlib
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, cast
 
 from google.protobuf.message import DecodeError
 
 from worker.client.errors import Unverified
+from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
 from worker.job import LIMITS, Header, OutputPart
 from worker.wire.v1 import worker_pb2 as pb
@@ -24,8 +24,6 @@ ROW_STATUS: Final = "row_status"
 _NOT_LAST: Final = b"\xff\xff\xff\xff"
 _IN_MEMORY: Final = 16 << 20
 """Bytes of one part kept in memory before it moves to a file."""
-
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +114,7 @@ class Output:
 class Collector:
     """The state of one Run stream on the submitter's side."""
 
-    def __init__(self, job: Header, *, progress: Progress | None = None) -> None:
+    def __init__(self, job: Header, *, progress: ProgressCallback | None = None) -> None:
         self._job = job
         self._progress = progress
         self.header: ResultHeader | None = None
@@ -159,7 +157,7 @@ class Collector:
     def _report(self, progress: pb.Progress) -> None:
         if self._progress is not None:
             stage = progress.stage if progress.stage.isascii() and progress.stage.isidentifier() else "work"
-            self._progress(stage[:32], min(progress.per_cent, 100))
+            self._progress(Progress(phase=Phase.WORKING, stage=stage[:32], per_cent=min(progress.per_cent, 100)))
 
 
 def new_output(part: OutputPart, file: BinaryIO | None = None) -> Output:

@@ -21,7 +21,8 @@ from msgspec import Meta
 
 from worker.audit import PartDigest
 from worker.client.errors import SpecError
-from worker.client.result import Progress
+from worker.client.paths import FileName
+from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.seal import SealedJob
 from worker.client.sources import Source
 from worker.errors import Refusal
@@ -78,7 +79,7 @@ class SavedJob:
 
     def note_ticket(self) -> None:
         """Record that the job's ticket was sent."""
-        _write(self.folder / _TICKET, b"")
+        write_new(self.folder / _TICKET, b"")
 
 
 def part_file(folder: Path, number: int) -> Path:
@@ -89,23 +90,24 @@ def part_file(folder: Path, number: int) -> Path:
 def save_job(
     job: SealedJob,
     inputs: Mapping[str, Source],
-    folder: Path,
+    folder: FileName,
     *,
     submitter: str,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> SavedJob:
     """Seal the records of a job into a new folder. `submitter` is the URI under which the worker's policy knows it.
 
-    `progress` is called with ("sealed", bytes). Raises SpecError; what was written then stays, without its last file.
+    `progress` is called with bytes sealed. Raises SpecError; what was written then stays, without its last file.
     """
     names = [part.name for part in job.header.inputs]
     if set(inputs) != set(names):
         raise SpecError(f"the job's inputs are {', '.join(names)}")
+    folder = Path(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "parts").mkdir(mode=0o700)
-        _write(folder / HEADER, job.header.data)
-        _write(folder / _SIGNATURE, job.signature)
+        write_new(folder / HEADER, job.header.data)
+        write_new(folder / _SIGNATURE, job.signature)
         sent, total, columns = list[PartDigest](), 0, dict[str, tuple[str, ...]]()
         for number, name in enumerate(names):
             source = job.fit(number, inputs[name])
@@ -118,12 +120,12 @@ def save_job(
                         digest.update(data)
                         length += len(data)
                         if progress is not None:
-                            progress("sealed", total + length)
-                    _settle(file)
+                            progress(Progress(phase=Phase.SEALED, bytes=total + length))
+                    settle(file)
                 sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=length))
                 total += length
         about = _About(submitter=submitter, parts=tuple(sent), columns=columns)
-        _write(folder / _ABOUT, msgspec.json.encode(about))
+        write_new(folder / _ABOUT, msgspec.json.encode(about))
     except FileExistsError as error:
         raise SpecError(f"{error.filename} exists", remedy="Choose a new folder.") from None
     except OSError as error:
@@ -131,12 +133,13 @@ def save_job(
     return load_job(folder)
 
 
-def load_job(folder: Path) -> SavedJob:
+def load_job(folder: FileName) -> SavedJob:
     """The job in this folder. Raises SpecError if it is incomplete; the parts are looked at by `check_parts`."""
+    folder = Path(folder)
     try:
-        about = msgspec.json.decode(_read(folder / _ABOUT, _ABOUT_BYTES), type=_About)
-        header = parse(_read(folder / HEADER, LIMITS.header_bytes))
-        signature = _read(folder / _SIGNATURE, LIMITS.signature_bytes)
+        about = msgspec.json.decode(read_bounded(folder / _ABOUT, _ABOUT_BYTES), type=_About)
+        header = parse(read_bounded(folder / HEADER, LIMITS.header_bytes))
+        signature = read_bounded(folder / _SIGNATURE, LIMITS.signature_bytes)
         if [each.name for each in header.parts] != [each.name for each in about.parts] or (
             about.columns.keys() != header.input_schemas.keys()
         ):
@@ -155,7 +158,8 @@ def load_job(folder: Path) -> SavedJob:
     )
 
 
-def _read(path: Path, most: int) -> bytes:
+def read_bounded(path: Path, most: int) -> bytes:
+    """All bytes of a file; SpecError for more than `most`."""
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -163,12 +167,14 @@ def _read(path: Path, most: int) -> bytes:
     return data
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_new(path: Path, data: bytes) -> None:
+    """Write a new file, durably."""
     with path.open("xb") as file:
         file.write(data)
-        _settle(file)
+        settle(file)
 
 
-def _settle(file: BinaryIO) -> None:
+def settle(file: BinaryIO) -> None:
+    """Bring the bytes of a file to the disk."""
     file.flush()
     os.fsync(file.fileno())

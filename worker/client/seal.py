@@ -15,11 +15,12 @@ from worker.client.errors import SpecError
 from worker.client.keys import PinnedKey, ProjectKey, load_project_key, recipient_thumbprints
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.shards import number_of_shards, split
+from worker.client.signers import Signer, header_signature, signer_of
 from worker.client.sources import Batches, FittedSource, Source, fit
 from worker.client.spec import InputSpec, JobSpec, read_file_bytes
 from worker.compute.parameters import Parameters, ParametersError, Sealing
 from worker.compute.registry import Plan, operation_of, plan
-from worker.envelope import ATTRIBUTION, input_aad, new_dek, seal_box, sign_header
+from worker.envelope import ATTRIBUTION, input_aad, new_dek, seal_box
 from worker.errors import Reason, Refusal
 from worker.job import (
     Attribution,
@@ -32,7 +33,7 @@ from worker.job import (
     parse,
 )
 from worker.jose import SigningKey
-from worker.pairs import SigningPair
+from worker.pairs import VerifyingPair
 from worker.suites import Suite
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -81,7 +82,7 @@ def seal(
     spec: JobSpec,
     *,
     kek: PinnedKey,
-    signing_key: SigningKey,
+    signing_key: SigningKey | Signer,
     project_key: ProjectKey | None = None,
     rows: int | None = None,
     now: datetime | None = None,
@@ -92,7 +93,8 @@ def seal(
     in the header; a spec with `shard_rows` needs them. `now` is aware UTC. Raises SpecError before anything is signed
     if the spec violates a rule of the header or of an operation.
     """
-    _check_keys(spec, kek, signing_key)
+    signer = signer_of(signing_key)
+    _check_keys(spec, kek, signer)
     created = (now or datetime.now(UTC)).replace(microsecond=0)
     dek, wrapped_dek = new_dek(kek.wrapping, spec.suite)
     inputs = [InputPart(name=name, schema=side.schema) for name, side in spec.sides.items()]
@@ -123,16 +125,16 @@ def seal(
             f"the spec does not make a valid header ({refusal.__cause__ or refusal.reason.value})",
             remedy="Compare the field with docs/format.md, section 1.",
         ) from None
-    signature = sign_header(signing_key, data, spec.suite)
+    signature = header_signature(signer, data, spec.suite)
     specs = (*spec.sides.values(), spec.input)
     return SealedJob(header=parse(data), signature=signature, plan=planned, _inputs=specs, _dek=dek)
 
 
-def _check_keys(spec: JobSpec, kek: PinnedKey, signing_key: SigningKey) -> None:
+def _check_keys(spec: JobSpec, kek: PinnedKey, signer: Signer) -> None:
     pinned = (kek.kek_id, kek.thumbprint, kek.ml_kem_thumbprint)
     if pinned != (spec.kek_id, spec.kek_thumbprint, spec.ml_kem_thumbprint):
         raise SpecError("the pinned key is not the one that the spec names")
-    if spec.suite is Suite.HYBRID_1 and not isinstance(signing_key, SigningPair):
+    if spec.suite is Suite.HYBRID_1 and not isinstance(signer.public_key(), VerifyingPair):
         raise SpecError(
             "a hybrid-1 job is signed with a pair of keys", remedy="Make one with `cji key new-signing --hybrid`."
         )
@@ -154,7 +156,10 @@ def _operations(spec: JobSpec, dek: bytes, project_key: ProjectKey | None, *, to
     def wrap(project: str, file: Path | None) -> bytes:
         key = project_key if file is None else load_project_key(file)
         if key is None:
-            raise SpecError("keyed columns need a project key", remedy="Make one with `cji key project`.")
+            raise SpecError(
+                "keyed columns need a project key",
+                remedy="Make one with `cji key project`; name its file in the operation, or pass `project_key`.",
+            )
         if key.project != project:
             raise SpecError("the project key belongs to another project")
         return key.wrap(dek)

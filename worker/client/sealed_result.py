@@ -1,23 +1,29 @@
 """A result with a verified receipt, still sealed. Opening it needs the recipient's private key and no network."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.audit import VerifiedReceipt
+from worker.audit import PartDigest, VerifiedReceipt
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError, Unverified
 from worker.client.keys import RecipientPrivateKey
 from worker.client.parts import open_part
+from worker.client.paths import FileName
 from worker.client.result import ROW_STATUS, Output, ResultHeader
-from worker.envelope import output_aad, unwrap_result_key
+from worker.client.signers import Decrypter, decrypter_of
+from worker.envelope import output_aad
 from worker.errors import Refusal
+from worker.job import Header
 from worker.jose import key_id
 from worker.records import ROW_STATUS as ROW_STATUS_SCHEMA
+
+if TYPE_CHECKING:
+    from worker.client.opened import Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,16 +33,38 @@ class SealedResult:
     Close it to release the ciphertext.
     """
 
-    job_id: bytes
+    job: Header
     header: ResultHeader
     outputs: tuple[Output, ...]
     receipt: VerifiedReceipt
     attested: AttestedWorker
+    sent: tuple[PartDigest, ...] = ()
+    """The input parts, which the receipt was compared with."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names of each input's columns."""
+
+    @property
+    def job_id(self) -> bytes:
+        """16 bytes."""
+        return self.job.job_id
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the outputs; always `result` and `row_status`, in the order of the result header."""
         return tuple(output.name for output in self.header.outputs)
+
+    def save(self, folder: FileName) -> None:
+        """Write it into a new folder, still sealed: `worker.client.saved_result` opens it, anywhere."""
+        from worker.client.saved_result import save_result  # noqa: PLC0415 - it makes results itself
+
+        save_result(self, folder)
+
+    def opened_by(self, key: RecipientPrivateKey | Decrypter) -> "Result":
+        """The same result with the key that opens it; closing it closes this one."""
+        from worker.client.opened import Result  # noqa: PLC0415 - it has one of these
+
+        decrypter = decrypter_of(key)
+        return Result(sealed=self, decrypter=lambda: decrypter)
 
     def close(self) -> None:
         """Release the sealed bytes."""
@@ -52,7 +80,7 @@ class SealedResult:
         self.close()
 
 
-def read_output(result: SealedResult, private_key: RecipientPrivateKey, name: str) -> Iterator[pa.RecordBatch]:
+def read_output(result: SealedResult, key: RecipientPrivateKey | Decrypter, name: str) -> Iterator[pa.RecordBatch]:
     """The batches of one output, starting with an empty batch that carries the schema. One reader at a time per output.
 
     SpecError if there is no such output or the key is not a recipient's. Unverified if the bytes do not open, or if
@@ -60,12 +88,12 @@ def read_output(result: SealedResult, private_key: RecipientPrivateKey, name: st
     """
     if name not in result.names:
         raise SpecError(f"the result has no output {name}", remedy=f"Choose one of {', '.join(result.names)}.")
-    key, rows, schema = _result_key(result, private_key), 0, None
+    result_key, rows, schema = _result_key(result, key), 0, None
     for part in result.header.parts_of(name):
         output = result.outputs[part]
         output.file.seek(0)
         before = rows
-        for batch in open_part(key, output_aad(result.header.sha384, part), output.file, name=name):
+        for batch in open_part(result_key, output_aad(result.header.sha384, part), output.file, name=name):
             if schema is None:
                 yield batch
             elif not batch.schema.equals(schema, check_metadata=True):
@@ -84,16 +112,17 @@ def _renumbered(status: pa.RecordBatch, first: int) -> pa.RecordBatch:
     return status.set_column(status.schema.get_field_index("row"), status.schema.field("row"), rows)
 
 
-def open_result(result: SealedResult, private_key: RecipientPrivateKey) -> dict[str, pa.Table]:
+def open_result(result: SealedResult, key: RecipientPrivateKey | Decrypter) -> dict[str, pa.Table]:
     """All outputs as tables, by name; an error if any one does not open."""
-    return {name: pa.Table.from_batches(read_output(result, private_key, name)) for name in result.names}
+    return {name: pa.Table.from_batches(read_output(result, key, name)) for name in result.names}
 
 
-def _result_key(result: SealedResult, private_key: RecipientPrivateKey) -> bytes:
-    wrapped = result.header.wrapped.get(key_id(private_key.public_key()))
+def _result_key(result: SealedResult, key: RecipientPrivateKey | Decrypter) -> bytes:
+    decrypter = decrypter_of(key)
+    wrapped = result.header.wrapped.get(key_id(decrypter.public_key()))
     if wrapped is None:
         raise SpecError("this key is not one of the result's recipients", remedy="Use the key that the job named.")
     try:
-        return unwrap_result_key(private_key, wrapped, result.header.job_header_sha384)
+        return decrypter.unwrap(wrapped, result.header.job_header_sha384)
     except Refusal:
         raise Unverified("wrapped_dek", "the recipient's key does not unwrap the result's key") from None

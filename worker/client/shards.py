@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from worker.client.errors import SpecError
+from worker.client.errors import LimitExceeded, SpecError
 from worker.client.spec import JobSpec
 from worker.job import LIMITS
 
@@ -26,8 +26,11 @@ def number_of_shards(spec: JobSpec, rows: int | None) -> int:
     else:
         shards = max(-(-rows // spec.shard_rows), 1)
     if shards > LIMITS.shards:
-        raise SpecError(
+        raise LimitExceeded(
             f"shard_rows = {spec.shard_rows} makes {shards} shards of {rows} rows; {LIMITS.shards} are possible",
+            limit="shards",
+            found=shards,
+            most=LIMITS.shards,
             remedy="Choose a larger shard_rows.",
         )
     return shards

@@ -20,7 +20,7 @@ import pyarrow as pa
 from worker.client.casts import Cast, cast_of
 from worker.client.date_columns import DateReader, DateSurvey
 from worker.client.date_formats import DateFormat
-from worker.client.errors import ClientError, SpecError
+from worker.client.errors import ClientError, ColumnError, SpecError
 from worker.client.spec import InputSpec
 from worker.errors import Refusal
 from worker.records import SCHEMAS, Column, check_schema, tagged
@@ -63,11 +63,17 @@ class FittedSource:
     notes: tuple[str, ...]
     _layout: "_Layout" = field(repr=False)
     _begin: Callable[[], Batches] = field(repr=False)
+    _once: "_Once | None" = field(default=None, repr=False)
 
     @property
     def opens_again(self) -> bool:
         """Whether `open` works more than once."""
         return self.rows is not None
+
+    @property
+    def can_open(self) -> bool:
+        """Whether `open` gives all records: always, or until an input that can be read only once was begun."""
+        return self._once is None or not self._once.begun
 
     def open(self) -> Batches:
         """The batches in the form that a worker accepts; SpecError if the input is not the one that was read before."""
@@ -91,6 +97,18 @@ class FittedSource:
         for reader in readers:
             if reader is not None:
                 reader.check()
+
+
+class _Once(Iterator[pa.RecordBatch]):
+    """Batches that can be read only once; `begun` when the first was taken."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.begun = False
+
+    def __next__(self) -> pa.RecordBatch:
+        self.begun = True
+        return next(self._batches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +144,12 @@ def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = l
     schema = tagged(spec.schema, fields)
     _check(schema, spec.schema)
     again = _opens_again(source)
-    batches, begin = given.batches, lambda: _begin(source)
+    batches, begin, once = given.batches, lambda: _begin(source), None
     if not again:
         small = _small(given.batches)
         first = tuple(islice(small, 1))
-        rest = replace(given, batches=chain(first, small))
+        once = _Once(chain(first, small))
+        rest = replace(given, batches=once)
         batches, begin = iter(first), lambda: rest
     surveys, rows = _survey(batches, layout, before_batch)
     formats = tuple(None if survey is None else survey.chosen() for survey in surveys)
@@ -140,6 +159,7 @@ def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = l
         notes=(*given.notes, *_notes(spec, layout.casts, surveys, formats)),
         _layout=replace(layout, formats=formats),
         _begin=begin,
+        _once=once,
     )
 
 
@@ -196,8 +216,9 @@ def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
         raise SpecError(f"two columns of the input have one name: {_listed(twice)}")
     missing = {column.name for column in known.values() if column.required} - set(names)
     if missing or set(names) - known.keys():
-        raise SpecError(
+        raise ColumnError(
             f"the input does not fit {spec.schema}{_difference(set(names) - known.keys(), missing)}",
+            columns=sorted(missing | (set(names) - known.keys())),
             remedy="Compare its columns with docs/operations.md; `rename` and `drop` in [input] change them.",
         )
     casts = tuple(cast_of(given.types[at], known[name]) for at, name in zip(positions, names, strict=True))

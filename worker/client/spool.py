@@ -3,13 +3,15 @@
 import io
 import os
 import tempfile
+import threading
 from typing import BinaryIO, cast
 
 
 class Spool:
-    """Parts that are written one after the other, each to its end, and then read in any order."""
+    """Parts that are written one after the other, each to its end, and then read in any order, by any thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it is closed with its last part
         self._parts = 0
         self.end = 0
@@ -21,18 +23,22 @@ class Spool:
 
     def append(self, data: memoryview) -> None:
         """Write at the end."""
-        while data:
-            written = os.pwrite(self._file.fileno(), data, self.end)
-            self.end += written
-            data = data[written:]
+        with self._lock:
+            self._file.seek(self.end)
+            while data:
+                written = self._file.write(data)
+                self.end += written
+                data = data[written:]
 
     def read_into(self, out: memoryview, at: int) -> None:
         """Read from a place that was written."""
-        while out:
-            count = os.preadv(self._file.fileno(), [out], at)
-            if not count:
-                raise OSError("the file of parts was cut off")
-            at, out = at + count, out[count:]
+        with self._lock:
+            self._file.seek(at)
+            while out:
+                count = self._file.readinto(out)
+                if not count:
+                    raise OSError("the file of parts was cut off")
+                out = out[count:]
 
     def release(self) -> None:
         """One part less."""

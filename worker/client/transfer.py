@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final, TypeVar
 
 from worker.client.errors import SpecError, StorageRefused, Unreachable, Unverified
-from worker.client.result import Progress
+from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.saved import SavedJob
 from worker.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
 from worker.fleet import names
@@ -18,7 +18,7 @@ _MAX_BLOCKS: Final = 50_000
 T = TypeVar("T")
 
 
-def upload(blobs: Blobs, job: SavedJob, number: int, *, progress: Progress | None, before: int) -> None:
+def upload(blobs: Blobs, job: SavedJob, number: int, *, progress: ProgressCallback | None, before: int) -> None:
     """Upload one part unless it is there; blocks of an earlier attempt are kept. Raises StoreError, SpecError.
 
     `before` bytes of the job were sent before this part.
@@ -36,14 +36,14 @@ def upload(blobs: Blobs, job: SavedJob, number: int, *, progress: Progress | Non
                         raise SpecError(f"{path} has changed", remedy="Seal the records again, into a new folder.")
                     blobs.stage(name, index, data)
                 if progress is not None:
-                    progress("sent", before + start + length)
+                    progress(Progress(phase=Phase.SENT, bytes=before + start + length))
         try:
             blobs.commit(name, -(-size // block), size=size)
         except BlobChangedError:  # it is there: the answer to an earlier call was lost
             if not _there(blobs, name, size):
                 raise
     if progress is not None:
-        progress("sent", before + size)
+        progress(Progress(phase=Phase.SENT, bytes=before + size))
 
 
 def block_bytes(size: int) -> int:

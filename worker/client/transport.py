@@ -4,8 +4,9 @@
 
 * `run` sends and receives at the same time. Parts are sealed segment by segment as gRPC takes them, so memory use is
   a few segments.
-* OVERLOADED, NOT_READY, DRAINING and KEY_THROTTLED are retried with jitter within the deadline if the inputs can be
-  opened again; RetryInfo is honoured. Every attempt sends the same header bytes.
+* OVERLOADED, NOT_READY, DRAINING and KEY_THROTTLED are retried with jitter within the deadline; RetryInfo is honoured.
+  Every attempt sends the same header bytes. An input that can be read only once is kept back until the job is accepted,
+  and is an obstacle once it was begun.
 * After a call without an answer, GetReceipt is called once, so that the error states whether the job finished.
 * A result is returned only after its receipt has been verified against the attested receipt key and against the bytes
   sent and received.
@@ -16,9 +17,9 @@ replaces the status (grpc/grpc#36066) and with it the reason of every early refu
 
 import os
 import random
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -29,18 +30,29 @@ from attestation.appraisal import ReferenceValues
 from attestation.evidence import NONCE_BYTES
 from worker.audit import VerifiedReceipt
 from worker.client.attested import AttestedWorker, verify_attestation
+from worker.client.cancellation import Cancellation
 from worker.client.description import Description
-from worker.client.errors import ClientError, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
+from worker.client.errors import (
+    ClientError,
+    JobCancelled,
+    SpecError,
+    Unreachable,
+    Unverified,
+    WorkerRefused,
+    from_rpc,
+)
 from worker.client.profile import ClientTls
-from worker.client.result import Collector, Progress
+from worker.client.progress import ProgressCallback
+from worker.client.result import Collector
+from worker.client.saved import SavedJob
 from worker.client.seal import SealedJob
 from worker.client.sealed_result import SealedResult
-from worker.client.sending import Sender
-from worker.client.sources import FittedSource, Source
+from worker.client.sending import Parts, Sender, check_parts, parts_of, saved_parts
+from worker.client.sources import Source
 from worker.client.tokens import TokenSource, authorization
 from worker.client.verify import verify_result
 from worker.errors import Reason
-from worker.job import LIMITS
+from worker.job import LIMITS, Header
 from worker.jose import key_id
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
@@ -53,38 +65,6 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
 _AGAIN: Final = frozenset({Reason.OVERLOADED, Reason.NOT_READY, Reason.DRAINING, Reason.KEY_THROTTLED})
 
 T = TypeVar("T")
-
-
-class Cancellation:
-    """Lets another thread end a `run`: its call, or its wait before the next attempt."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._asked = threading.Event()
-        self._call: grpc.Call | None = None
-
-    def cancel(self) -> None:
-        """End the run as soon as possible; it raises Unreachable."""
-        with self._lock:
-            self._asked.set()
-            if self._call is not None:
-                self._call.cancel()  # type: ignore[no-untyped-call]
-
-    @property
-    def asked(self) -> bool:
-        """Whether `cancel` was called."""
-        return self._asked.is_set()
-
-    def watch(self, call: grpc.Call) -> None:
-        """Cancel this call when `cancel` is called."""
-        with self._lock:
-            self._call = call
-            if self._asked.is_set():
-                call.cancel()  # type: ignore[no-untyped-call]
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, or return early when `cancel` is called."""
-        self._asked.wait(seconds)
 
 
 class SyncClient:
@@ -160,62 +140,86 @@ class SyncClient:
         *,
         attested: AttestedWorker,
         deadline: float,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
     ) -> SealedResult:
         """Run a sealed job within `deadline` seconds and return its result: receipt verified, outputs still sealed.
 
         `inputs` maps each input part's name to its records, which are read to their end before anything is sent.
-        `progress` is called from several threads: with the worker's stage and percentage, and with ("sent", bytes) as
-        input is sent.
+        `progress` is called from several threads.
         """
         names = [part.name for part in job.header.inputs]
         if set(inputs) != set(names):
             raise SpecError(f"the job's inputs are {', '.join(names)}")
-        if len(job.header.parts) > LIMITS.parts:
-            raise SpecError(
-                f"the job has {len(job.header.parts)} parts, and one machine takes {LIMITS.parts}",
-                remedy="Seal it in fewer shards.",
-            )
-        stop = cancellation or Cancellation()
-        until, wait = time.monotonic() + deadline, _FIRST_WAIT
+        stop, until = cancellation or Cancellation(), time.monotonic() + deadline
 
         def in_time() -> None:
             if stop.asked:
-                raise Unreachable("cancelled before anything was sent")
+                raise JobCancelled
             if time.monotonic() >= until:
                 raise SpecError("the input was not read within the deadline")
 
+        check_parts(job.header)
         sources = [job.fit(number, inputs[name], before_batch=in_time) for number, name in enumerate(names)]
+        columns = {name: tuple(source.schema.names) for name, source in zip(names, sources, strict=True)}
+        call = _Call(header=job.header, signature=job.signature, parts=parts_of(job, sources), columns=columns)
+        whole = lambda: all(source.can_open for source in sources)  # noqa: E731
+        return self._until_answered(call, whole, attested, until=until, progress=progress, stop=stop)
+
+    def send(
+        self,
+        job: SavedJob,
+        *,
+        attested: AttestedWorker,
+        deadline: float,
+        progress: ProgressCallback | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> SealedResult:
+        """As `run`, for a job that was sealed into a folder, perhaps on another machine."""
+        job.check_parts()
+        check_parts(job.header)
+        call = _Call(header=job.header, signature=job.signature, parts=saved_parts(job), columns=job.columns)
+        stop, until = cancellation or Cancellation(), time.monotonic() + deadline
+        return self._until_answered(call, lambda: True, attested, until=until, progress=progress, stop=stop)
+
+    def _until_answered(
+        self,
+        job: "_Call",
+        whole: Callable[[], bool],
+        attested: AttestedWorker,
+        *,
+        until: float,
+        progress: ProgressCallback | None,
+        stop: Cancellation,
+    ) -> SealedResult:
+        """The result of the first attempt that is not refused for a while, as long as the inputs are `whole`."""
+        wait = _FIRST_WAIT
         while True:
             try:
-                return self._attempt(
-                    job, sources, attested, seconds=until - time.monotonic(), progress=progress, stop=stop
-                )
+                return self._attempt(job, attested, seconds=until - time.monotonic(), progress=progress, stop=stop)
             except WorkerRefused as refused:
                 pause = max(refused.retry_after or 0.0, random.uniform(wait / 2, wait))  # noqa: S311 - jitter
-                again = refused.reason in _AGAIN and all(source.opens_again for source in sources) and not stop.asked
+                again = refused.reason in _AGAIN and whole() and not stop.asked
                 if not again or time.monotonic() + pause >= until:
                     raise
             except Unreachable as lost:
                 if stop.asked:
-                    raise
-                raise self._explain(job, lost) from lost
+                    raise JobCancelled from lost
+                raise self._explain(job.header, lost) from lost
             stop.wait(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
 
     def _attempt(
         self,
-        job: SealedJob,
-        sources: Sequence[FittedSource],
+        job: "_Call",
         attested: AttestedWorker,
         *,
         seconds: float,
-        progress: Progress | None,
+        progress: ProgressCallback | None,
         stop: Cancellation,
     ) -> SealedResult:
         metadata = authorization(self._token)
-        sender = Sender(job, sources, progress=progress)
+        sender = Sender(pb.Open(header=job.header.data, signature=job.signature), job.parts, progress=progress)
         collector = Collector(job.header, progress=progress)
         call = self._stub.Run(sender, timeout=max(seconds, 0.0), metadata=metadata)
         sender.call = call
@@ -224,6 +228,7 @@ class SyncClient:
             try:
                 for message in call:
                     collector.take(message)
+                    sender.gate.open()
             except grpc.RpcError as error:
                 # an input error ends the call from our side, so it is the cause
                 raise sender.fault or from_rpc(error) from None
@@ -238,8 +243,15 @@ class SyncClient:
             raise
         finally:
             call.cancel()
+            sender.gate.end()
         return SealedResult(
-            job_id=job.header.job_id, header=header, outputs=outputs, receipt=verified, attested=attested
+            job=job.header,
+            header=header,
+            outputs=outputs,
+            receipt=verified,
+            attested=attested,
+            sent=tuple(sender.sent),
+            columns=job.columns,
         )
 
     def _renewed(self, verified: VerifiedReceipt) -> AttestedWorker:
@@ -251,9 +263,9 @@ class SyncClient:
             raise Unverified("kid", "the receipt key changed")
         return attested
 
-    def _explain(self, job: SealedJob, lost: Unreachable) -> ClientError:
+    def _explain(self, job: Header, lost: Unreachable) -> ClientError:
         try:
-            self.get_receipt(job.header.job_id)
+            self.get_receipt(job.job_id)
         except ClientError:
             return Unreachable(
                 f"{lost}; no receipt was found, so no result was released",
@@ -263,6 +275,16 @@ class SyncClient:
             f"{lost}; the job finished and has a receipt, but the worker keeps no results",
             remedy="Seal the job again with a new job_id and run it. GetReceipt returns the receipt of this one.",
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """All that is sent of one job."""
+
+    header: Header
+    signature: bytes
+    parts: Parts
+    columns: Mapping[str, tuple[str, ...]]
 
 
 def _ask(method: Callable[..., T], request: object, metadata: tuple[tuple[str, str], ...] = ()) -> T:

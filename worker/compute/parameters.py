@@ -36,9 +36,17 @@ P = TypeVar("P", bound=Parameters)
 class ParametersError(ValueError):
     """Parameters cannot be completed, or do not fit the columns; for the submitter, before anything is sealed."""
 
-    def __init__(self, message: str, *, remedy: str = "docs/operations.md describes every parameter.") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str = "docs/operations.md describes every parameter.",
+        without_rule: frozenset[str] = frozenset(),
+    ) -> None:
+        """`without_rule` are columns of the records that the parameters should name, and do not."""
         super().__init__(message)
         self.remedy = remedy
+        self.without_rule = without_rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

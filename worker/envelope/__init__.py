@@ -43,7 +43,7 @@ from worker.envelope.shuffle import (
     statement_key,
     statement_proof,
 )
-from worker.envelope.signature import sha384, sign_header, verify_header
+from worker.envelope.signature import sha384, sign_header, to_be_signed, verify_header
 
 __all__ = [
     "ATTRIBUTION",
@@ -77,6 +77,7 @@ __all__ = [
     "sign_header",
     "statement_key",
     "statement_proof",
+    "to_be_signed",
     "unwrap_dek",
     "unwrap_project_key",
     "unwrap_result_key",

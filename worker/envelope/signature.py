@@ -21,14 +21,19 @@ def sha384(data: bytes) -> bytes:
     return hashlib.sha384(data).digest()
 
 
+def to_be_signed(header: bytes) -> bytes:
+    """The message that a signature over these exact header bytes is of."""
+    return _CONTEXT + sha384(header)
+
+
 def sign_header(private_key: SigningKey, header: bytes, suite: Suite = Suite.CLASSICAL_1) -> bytes:
     """The signature over these exact header bytes, in the suite that they name."""
-    return sign(private_key, _CONTEXT + sha384(header), suite)
+    return sign(private_key, to_be_signed(header), suite)
 
 
 def verify_header(public_key: VerifyingKey, header: bytes, signature: bytes, suite: Suite = Suite.CLASSICAL_1) -> None:
     """Return if the signature is valid; otherwise raise Refusal(HEADER_SIGNATURE_INVALID)."""
     try:
-        verify(public_key, signature, _CONTEXT + sha384(header), suite)
+        verify(public_key, signature, to_be_signed(header), suite)
     except InvalidSignature:
         raise Refusal(Reason.HEADER_SIGNATURE_INVALID, stage=Stage.ADMIT) from None

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 from attestation import AttestationError, Trust, is_production
-from attestation.evidence import BootLogs, open_logs
+from attestation.evidence.boot_logs import BootLogs, open_logs
 from attestation.evidence.tpm_counter import NvCounter
-from worker.audit import AuditFile, WorkerStarted
+from worker.audit import WorkerStarted
+from worker.audit.file import AuditFile
 from worker.compute.tables import decode as decode_tables
 from worker.config import Config
 from worker.errors import Refusal, StartupError

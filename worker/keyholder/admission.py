@@ -24,7 +24,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, ParamSpec
 
-from worker.audit import AuditFile
+from worker.audit.file import AuditFile
 from worker.compute.registry import Plan, plan
 from worker.compute.tables import Tables
 from worker.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_header

@@ -20,7 +20,8 @@ from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from attestation import AttestationError
-from worker.audit import AuditFile, TrailAnchored, TrailRefused
+from worker.audit import TrailAnchored, TrailRefused
+from worker.audit.file import AuditFile
 from worker.errors import Reason, Refusal, StartupError
 from worker.log import log
 

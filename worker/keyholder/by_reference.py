@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from worker.audit import AuditFile, JobCompleted, TicketFault, TicketRefused, claims_unverified
+from worker.audit import JobCompleted, TicketFault, TicketRefused, claims_unverified
+from worker.audit.file import AuditFile
 from worker.envelope import verify_header
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import BY_REFERENCE, FrontFromKeyholder, GivenUp, GiveUp, Supersede, Superseded

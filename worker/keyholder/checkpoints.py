@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from worker.audit import AuditFile
+from worker.audit.file import AuditFile
 from worker.errors import Refusal
 from worker.keyholder.receipts import ReceiptSigner
 

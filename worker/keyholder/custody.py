@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import review_of
 from attestation.checks import NAMED
-from attestation.evidence import BootLogs
+from attestation.evidence.boot_logs import BootLogs
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
 from worker.config import Config

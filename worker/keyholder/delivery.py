@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from worker.audit import AuditFile, DeliveryOverdue, DeliveryResumed
+from worker.audit import DeliveryOverdue, DeliveryResumed
 from worker.audit.delivered import Standing, line_at_of, standing
 from worker.audit.fields import OverdueCause
+from worker.audit.file import AuditFile
 from worker.config import AuditDeliverySection
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import DeliveryReport

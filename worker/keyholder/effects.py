@@ -6,7 +6,8 @@ For the main thread. An effect that can fail is performed completely or reports 
 import contextlib
 import os
 
-from worker.audit import AuditFile, CallsRefused, Event, JobEnded, JobRefused, TaskEnded
+from worker.audit import CallsRefused, Event, JobEnded, JobRefused, TaskEnded
+from worker.audit.file import AuditFile
 from worker.compute.registry import STEPS
 from worker.envelope import statement_key
 from worker.errors import Reason, Refusal, RetryLater, Stage

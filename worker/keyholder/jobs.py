@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from worker.audit import AuditFile
+from worker.audit.file import AuditFile
 from worker.compute.registry import Plan
 from worker.config import Config
 from worker.errors import Denied, Reason, Refusal, RetryLater, Stage

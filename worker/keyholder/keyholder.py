@@ -5,7 +5,8 @@ import contextlib
 import time
 from collections.abc import Sequence
 
-from worker.audit import AuditFile, WorkerStopped
+from worker.audit import WorkerStopped
+from worker.audit.file import AuditFile
 from worker.compute.tables import Tables
 from worker.config import Config
 from worker.errors import Refusal
@@ -193,8 +194,7 @@ class Keyholder:
             self._supervisor.offer(Beat())
             self._supervisor.offer(self._report())
             await asyncio.sleep(BEAT_S)
-            now = time.monotonic()
-            if now - last > STALE_S:
+            if (now := time.monotonic()) - last > STALE_S:
                 self._custody.confirm()
             last = now
             self._follow_holdings()

@@ -16,7 +16,9 @@ floor is EXPIRED, because its entry may have left.
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from worker.audit import AuditFile, JobEntry, JobState, TrailResumed
+from worker.audit import TrailResumed
+from worker.audit.file import AuditFile
+from worker.audit.ledger import JobEntry, JobState
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.job import LIMITS, Grant, Header

@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from worker.audit import AuditFile, FileDigests, FilesReloaded, ReloadRefused
+from worker.audit import FileDigests, FilesReloaded, ReloadRefused
+from worker.audit.file import AuditFile
 from worker.config import Config
 from worker.errors import Refusal
 from worker.ipc import ChannelClosed, take_over

@@ -6,7 +6,8 @@ get it, a machine that meets its conditions, and the replay ledger of the pool, 
 Keys expire and disks fill up without notice, so all of it is checked at every heartbeat.
 """
 
-from worker.audit import AuditFile, HostChanged, WorkerNotReady, WorkerReady
+from worker.audit import HostChanged, WorkerNotReady, WorkerReady
+from worker.audit.file import AuditFile
 from worker.compute.registry import OPERATIONS, SCHEMAS
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel

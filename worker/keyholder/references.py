@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from worker.audit import AuditFile, ReferenceCause, ReferenceDropped, ReferenceRetained, utc_hundredths
+from worker.audit import ReferenceCause, ReferenceDropped, ReferenceRetained, utc_hundredths
+from worker.audit.file import AuditFile
 from worker.compute.operation import Reference
 from worker.config import ReferencesSection
 from worker.errors import Reason, Refusal, RetryLater, Stage

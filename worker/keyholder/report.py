@@ -2,7 +2,7 @@
 
 import time
 
-from worker.audit import AuditFile
+from worker.audit.file import AuditFile
 from worker.ipc.messages import MAX_KEYS, Ends, JobCounts, KeyholderReport, KeyReport, MissingKey, NotReady
 from worker.job import Policy
 from worker.keyholder.cells import Cells

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from worker.audit import AuditFile, JobCompleted
+from worker.audit import JobCompleted
+from worker.audit.file import AuditFile
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import FetchedReceipt, FetchReceipt
 from worker.keyholder.by_reference import came_by_reference

@@ -8,7 +8,9 @@ import pytest
 from benchmarks.history import NOW, job_id, measure_start, write_history
 from tests.support.job_headers import make
 from tests.support.refusals import refused
-from worker.audit import Attributed, AuditFile, JobAdmitted, JobEnded, JobState, utc_hundredths
+from worker.audit import Attributed, JobAdmitted, JobEnded, utc_hundredths
+from worker.audit.file import AuditFile
+from worker.audit.ledger import JobState
 from worker.errors import Reason
 from worker.job import Header, parse
 from worker.keyholder.events import job_cut_short

@@ -18,7 +18,7 @@ from tests.support.job_headers import (
 )
 from tests.support.policies import AGREEMENT, pem, purpose, rule, toml
 from tests.support.refusals import refused
-from worker.audit import JobEntry, JobState
+from worker.audit.ledger import JobEntry, JobState
 from worker.errors import REASONS, Reason, Stage
 from worker.job import (
     Attribution,

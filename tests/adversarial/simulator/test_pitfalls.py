@@ -46,9 +46,11 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a production image has in its site-packages of this project: the wheel, unpacked."""
     out = tmp_path_factory.mktemp("shipped")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = out.glob("cji_worker-*.whl")
-    zipfile.ZipFile(wheel).extractall(out / "site")
+    for folder in (ROOT, ROOT / "client"):
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    for name in ("worker", "client"):
+        (wheel,) = out.glob(f"cji_{name}-*.whl")
+        zipfile.ZipFile(wheel).extractall(out / "site")
     return out / "site"
 
 

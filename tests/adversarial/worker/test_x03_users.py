@@ -49,7 +49,7 @@ from pathlib import Path
 import msgspec
 from attestation import AttestationError, Trust
 from attestation.appraisal import ReferenceValues
-from attestation.evidence import open_logs
+from attestation.evidence.boot_logs import open_logs
 from attestation.release import Attester, KeySpec
 from worker.config import load
 from worker.rights import become

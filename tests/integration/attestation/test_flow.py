@@ -28,7 +28,8 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import Evidence, open_logs, qualifying_data, root_of
+from attestation.evidence import Evidence, qualifying_data, root_of
+from attestation.evidence.boot_logs import open_logs
 from attestation.evidence.event_log import start_event
 from attestation.evidence.tpm import Tpm
 from attestation.fetch import exchange
@@ -206,7 +207,7 @@ def test_systemds_lock_is_waited_for_but_not_for_ever(
         assert attester.attest(receipt_key=RECEIPT_KEY)
         released.join()
         fcntl.flock(log, fcntl.LOCK_EX)
-        monkeypatch.setattr("attestation.evidence.measured_boot._LOCK_SECONDS", 0.1)
+        monkeypatch.setattr("attestation.evidence.boot_logs._LOCK_SECONDS", 0.1)
         with rejected("event-log", fault=Fault.EVIDENCE_UNAVAILABLE):
             attester.attest(receipt_key=RECEIPT_KEY)
 

@@ -22,8 +22,9 @@ from attestation import AZURE_US, Trust
 from tests.support.fips import configured
 from tests.support.privileges import locks_memory
 from tests.support.sink_faults import Trail
-from worker.audit import AuditFile, WorkerStopped
+from worker.audit import WorkerStopped
 from worker.audit.delivered import write_position
+from worker.audit.file import AuditFile
 from worker.audit.trail import START, after
 from worker.cli import build
 from worker.config import load

@@ -28,14 +28,15 @@ def test_the_program_of_the_readme(site: Site, tmp_path: Path) -> None:
     save_project_key(new_project_key("study-17"), tmp_path / "study-17.json")
     (tmp_path / "job.toml").write_text(
         '[input]\nschema = "person/1"\n[[operations]]\nkind = "deidentify"\nproject = "study-17"\n'
+        'project_key = "study-17.json"\n'
         "[operations.columns]\n"
         'last = { do = "hmac_token", domain = "name" }\nfirst = "drop"\nSOC = "null"\n'
     )
     pyarrow.csv.write_csv(people(50), tmp_path / "people.csv")
-    scope: dict[str, object] = {"AZURE_US": site.simulation.trust}
+    scope: dict[str, object] = {"trusts": [site.simulation.trust]}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        exec(program.replace("from attestation import AZURE_US\n", ""), scope)
+        exec(program.replace('connect("client.toml")', 'connect("client.toml", trusts=trusts)'), scope)
     tables = scope["tables"]
     assert isinstance(tables, dict)
     assert tables["result"].column_names == ["last", "SOC"]

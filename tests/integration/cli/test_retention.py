@@ -10,8 +10,9 @@ from click.testing import CliRunner, Result
 
 from tests.support.audit_events import admitted, ended
 from tests.support.trails import Writer, attested
-from worker.audit import AuditFile, TrailCheckpoint
+from worker.audit import TrailCheckpoint
 from worker.audit.checkpoint import origin_of, sign_checkpoint
+from worker.audit.file import AuditFile
 from worker.audit.segments import segment_path
 from worker.audit.trail import verified
 from worker.cli import build

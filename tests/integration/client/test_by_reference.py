@@ -26,6 +26,7 @@ from worker.client.errors import (
 )
 from worker.client.job_state import State
 from worker.client.keys import new_signing_key
+from worker.client.progress import Phase, Progress
 from worker.client.receiving import received
 from worker.client.result import parse_result_header
 from worker.client.saved import load_job
@@ -42,10 +43,10 @@ def opened(desk: Desk, result: SealedResult) -> dict[str, pa.Table]:
 
 
 def test_a_job_goes_and_its_result_comes(desk: Desk) -> None:
-    steps = list[tuple[str, int]]()
+    steps = list[Progress]()
     job, client = desk.save(), desk.client()
-    client.submit(job, progress=lambda stage, amount: steps.append((stage, amount)))
-    assert steps[-1] == ("sent", sum(part.bytes for part in job.sent))
+    client.submit(job, progress=steps.append)
+    assert steps[-1] == Progress(phase=Phase.SENT, bytes=sum(part.bytes for part in job.sent))
     assert client.status(job.header.job_id).state is State.QUEUED
     with pytest.raises(NotFinished):
         client.fetch(job)
@@ -54,10 +55,10 @@ def test_a_job_goes_and_its_result_comes(desk: Desk) -> None:
     desk.pool.run(ticket)
     status = client.wait(job.header.job_id, deadline=10)
     assert (status.state, status.stage, status.per_cent) == (State.DONE, "rows", 50)
-    tables = opened(desk, client.fetch(job, progress=lambda stage, amount: steps.append((stage, amount))))
+    tables = opened(desk, client.fetch(job, progress=steps.append))
     assert tables["result"]["record_id"].to_pylist() == ["007", "008"]
     assert tables["result"]["last"].to_pylist() != PEOPLE["last"].to_pylist()
-    assert steps[-1][0] == "received"
+    assert steps[-1].phase is Phase.RECEIVED
     assert client.status(b"\0" * 16).state is State.UNKNOWN
 
 
@@ -350,7 +351,7 @@ def test_nothing_is_downloaded_for_a_forged_receipt(desk: Desk) -> None:
     for receipt, check in ((forged, "kid"), (f"{genuine[:-8]}AAAAAAAA", "signature")):
         desk.pool.results.write(name, encode(Published(attempt=attempt, receipt=receipt)))
         with pytest.raises(Unverified) as caught:
-            desk.client().fetch(job, progress=lambda _, amount: steps.append(amount))
+            desk.client().fetch(job, progress=lambda event: steps.append(event.bytes))
         assert (caught.value.check, steps) == (check, [])
 
 

@@ -34,11 +34,12 @@ from worker.client import (
 )
 from worker.client.errors import SpecError, Unreachable
 from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
+from worker.client.progress import Phase, Progress
 from worker.client.sealed_result import read_output
 from worker.client.sources import Batches
 from worker.client.spec import InputSpec
 from worker.compute.operations.deidentify import DateTo, Deidentify, HmacToken, Mask
-from worker.errors import Reason
+from worker.errors import Reason, Refusal, Stage
 from worker.jose import key_id, public_jwk
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -147,13 +148,13 @@ async def test_a_job_runs_and_its_result_opens(scene: Scene) -> None:
         spec = scene.spec()
         kek = description.pin(spec.kek_id, thumbprint=spec.kek_thumbprint)
         job = seal(spec, kek=kek, signing_key=scene.signing, project_key=PROJECT, rows=3)
-        seen: list[tuple[str, int]] = []
+        seen: list[Progress] = []
         result = await client.run(
             job,
             {"records": people(3)},
             attested=scene.worker.attested(),
             deadline=20,
-            progress=lambda stage, n: seen.append((stage, n)),
+            progress=seen.append,
         )
     with result:
         tables = open_result(result, scene.recipient)
@@ -164,8 +165,8 @@ async def test_a_job_runs_and_its_result_opens(scene: Scene) -> None:
     assert tables["result"]["first"].to_pylist() == ["m*******"] * 3
     assert tables["row_status"]["status"].to_pylist() == [0, 0, 0]
     assert result.receipt.claims.job_id == job.header.job_id.hex()
-    assert ("rows", 50) in seen
-    assert any(stage == "sent" for stage, _ in seen)
+    assert Progress(phase=Phase.WORKING, stage="rows", per_cent=50) in seen
+    assert any(event.phase is Phase.SENT for event in seen)
 
 
 async def test_large_and_empty_inputs_pass_through(scene: Scene) -> None:
@@ -219,12 +220,23 @@ async def test_retry_stops_at_the_deadline(scene: Scene) -> None:
     assert len(scene.worker.seen) == 1
 
 
-async def test_one_shot_inputs_are_not_sent_twice(scene: Scene) -> None:
-    scene.worker.refusals = [(Reason.OVERLOADED, 0.0)]
-    with pytest.raises(WorkerRefused):
-        await scene.run(iter(people(3).to_batches()))
+async def test_a_generator_outlives_refusals_before_it_is_read(scene: Scene) -> None:
+    scene.worker.refusals = [(Reason.OVERLOADED, 0.0), (Reason.NOT_READY, 0.0)]
     with await scene.run(iter(people(3).to_batches())) as result:
         assert open_result(result, scene.recipient)["result"].num_rows == 3
+    assert len(scene.worker.seen) == 3
+
+
+async def test_a_generator_is_not_sent_twice(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: object) -> Iterator[pb.RunResponse]:
+        raise Refusal(Reason.OVERLOADED, stage=Stage.COMPUTE)
+
+    monkeypatch.setattr("worker.client.sending._ACCEPT_SECONDS", 0.0)  # this worker accepts a job when it has all of it
+    scene.worker.answer = late  # type: ignore[method-assign, assignment]
+    with pytest.raises(WorkerRefused) as caught:
+        await scene.run(iter(people(3).to_batches()))
+    assert caught.value.reason is Reason.OVERLOADED
+    assert len(scene.worker.seen) == 1
 
 
 async def test_refusals_carry_reason_stage_remedy_and_correlation(scene: Scene) -> None:

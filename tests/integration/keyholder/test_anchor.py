@@ -16,7 +16,8 @@ from tpm2_pytss import ESAPI
 from attestation.evidence.tpm_counter import NvCounter
 from tests.support.audit_events import opened
 from tests.support.refusals import refused
-from worker.audit import AuditFile, TrailAnchored, TrailRefused, WorkerStopped, read
+from worker.audit import TrailAnchored, TrailRefused, WorkerStopped, read
+from worker.audit.file import AuditFile
 from worker.errors import Reason, StartupError
 from worker.keyholder import anchor as anchor_module
 from worker.keyholder.anchor import Anchor, anchor_again, establish

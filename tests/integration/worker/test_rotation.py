@@ -9,7 +9,8 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 
-from worker.audit import AuditFile, FileDigests, FilesReloaded
+from worker.audit import FileDigests, FilesReloaded
+from worker.audit.file import AuditFile
 from worker.audit.inspection import Inspection
 from worker.audit.trail import verified
 from worker.client import load_profile

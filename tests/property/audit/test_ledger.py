@@ -10,18 +10,10 @@ from hypothesis import strategies as st
 
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
-from worker.audit import (
-    AuditFile,
-    Event,
-    JobAdmitted,
-    JobState,
-    TrailAnchored,
-    TrailCheckpoint,
-    TrailResumed,
-    utc_hundredths,
-)
+from worker.audit import Event, JobAdmitted, TrailAnchored, TrailCheckpoint, TrailResumed, utc_hundredths
 from worker.audit.checkpoint import sign_checkpoint
-from worker.audit.ledger import DAYS, RETENTION_S
+from worker.audit.file import AuditFile
+from worker.audit.ledger import DAYS, RETENTION_S, JobState
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.trail import lines
 from worker.errors import Refusal

@@ -16,6 +16,7 @@ from worker.client.attested import read_evidence, verify_attestation
 from worker.client.errors import SpecError, from_details
 from worker.client.keys import PinnedKey
 from worker.client.parts import arrow_messages, open_part, seal_stream
+from worker.client.progress import Progress
 from worker.client.result import Collector, parse_result_header
 from worker.client.sources import Batches
 from worker.client.spec import decode_spec
@@ -92,8 +93,8 @@ def test_altered_result_headers(at: int, by: int) -> None:
 
 @given(st.lists(MESSAGES, max_size=8))
 def test_streams_of_messages(messages: list[pb.RunResponse]) -> None:
-    seen: list[tuple[str, int]] = []
-    collector = Collector(HEADER, progress=lambda stage, n: seen.append((stage, n)))
+    seen: list[Progress] = []
+    collector = Collector(HEADER, progress=seen.append)
     try:
         for message in messages:
             collector.take(message)
@@ -104,7 +105,7 @@ def test_streams_of_messages(messages: list[pb.RunResponse]) -> None:
         pass
     finally:
         collector.discard()
-    assert all(stage.isascii() and n <= 100 for stage, n in seen)
+    assert all(event.stage.isascii() and event.per_cent <= 100 for event in seen)
 
 
 @given(st.text(max_size=200))

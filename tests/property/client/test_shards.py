@@ -131,7 +131,7 @@ def sealed_result(outputs: dict[OutputPart, list[pa.Table]], *, rows: int) -> Se
     compact = sign(msgspec.structs.replace(CLAIMS, volumes=volumes), RECEIPT_KEY)
     receipt = verify_receipt(compact, key=RECEIPT_KEY.public_key(), expected=Expected(simulated=False))
     return SealedResult(
-        job_id=JOB.job_id, header=header, outputs=tuple(files), receipt=receipt, attested=cast("AttestedWorker", None)
+        job=JOB, header=header, outputs=tuple(files), receipt=receipt, attested=cast("AttestedWorker", None)
     )
 
 

@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from worker.audit import AuditFile, ReferenceDropped, ReferenceRetained, read
+from worker.audit import ReferenceDropped, ReferenceRetained, read
+from worker.audit.file import AuditFile
 from worker.compute.operation import Reference
 from worker.config import ReferencesSection
 from worker.errors import Reason, Refusal

@@ -14,10 +14,10 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.csv
+from rich import progress as bars
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from attestation import AZURE_US
@@ -40,6 +40,7 @@ from worker.client import (
 )
 from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.keys import ProjectKey, new_project_key, save_project_key
+from worker.client.progress import Phase, Progress
 from worker.client.sources import fit
 from worker.jose import key_id, public_jwk
 from worker.wire.v1 import worker_pb2 as pb
@@ -107,9 +108,9 @@ def _session(folder: Path, site: Site, console: Console) -> None:
         with _bar(console) as progress:
             sealed_bytes = progress.add_task("sealed job", total=csv.stat().st_size)
 
-            def report(stage: str, value: int) -> None:
-                if stage == "sent":
-                    progress.update(sealed_bytes, completed=value)
+            def report(event: Progress) -> None:
+                if event.phase is Phase.SENT:
+                    progress.update(sealed_bytes, completed=event.bytes)
 
             clock = time.perf_counter()
             job = seal(
@@ -151,8 +152,9 @@ def _step(console: Console, number: int, text: str) -> None:
     console.print(f"\n[bold cyan]{number}[/] {text}")
 
 
-def _bar(console: Console) -> Progress:
-    return Progress(TextColumn("   {task.description}"), BarColumn(), TaskProgressColumn(), console=console)
+def _bar(console: Console) -> bars.Progress:
+    columns = bars.TextColumn("   {task.description}"), bars.BarColumn(), bars.TaskProgressColumn()
+    return bars.Progress(*columns, console=console)
 
 
 def _write_job(folder: Path, site: Site) -> tuple[Path, Path]:

@@ -14,9 +14,6 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
 from cji_simulator import statement
 from cji_simulator.certificates import Credential
@@ -26,18 +23,12 @@ from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
 from cji_simulator.identity import Identities, Role
 from cji_simulator.release_policy import PolicyError, ReleasePolicy
 from cji_simulator.roots import Roots
-from cji_simulator.vault_keys import WRAPS, Key, KeyVersion, new_material, wrap
+from cji_simulator.vault_keys import WRAPS, Key, KeyVersion, new_material, use, wrap
 
 __all__ = ["TENANT", "KeyVault", "Refused"]
 
 TENANT: Final = "11111111-1111-1111-1111-111111111111"
 _WINDOW: Final = 10.0  # seconds
-_SIGNS: Final[dict[str, tuple[hashes.HashAlgorithm, int]]] = {
-    "ES256": (hashes.SHA256(), 256),
-    "ES384": (hashes.SHA384(), 384),
-    "ES512": (hashes.SHA512(), 521),
-}
-"""RFC 7518 §3.4: hash, and bits of the curve."""
 
 
 class Refused(Exception):  # noqa: N818 - the service's answer
@@ -106,7 +97,8 @@ class KeyVault:
                 web.get("/keys/{name}", self._get),
                 web.get("/keys/{name}/{version:.*}", self._get),
                 web.patch("/keys/{name}/{version:.*}", self._update),
-                web.post("/keys/{name}/{version:[^/]+}/sign", self._sign),
+                web.post("/keys/{name}/{version:[^/]*}/sign", self._use),
+                web.post("/keys/{name}/{version:[^/]*}/decrypt", self._use),
                 web.post("/keys/{name}/release", self._release),
                 web.post("/keys/{name}/{version:[^/]*}/release", self._release),
             ]
@@ -245,6 +237,18 @@ class KeyVault:
         version.times |= {name: int(attributes[name]) for name in ("nbf", "exp") if name in attributes}
         return self._bundle(base, key, version)
 
+    async def _use(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.OPERATOR)
+        base, _, version = self._find(request)
+        body, operation = await _body(request), request.path.rsplit("/", 1)[1]
+        if operation not in version.operations:
+            raise Refused(403, "Forbidden", f"Operation {operation} is not permitted on this key.")
+        try:
+            value = use(version.material, operation, str(body.get("alg")), unb64url(str(body.get("value"))))
+        except ValueError as error:
+            raise _bad(str(error)) from error
+        return web.json_response({"kid": f"{base}/{version.version}", "value": b64url(value)})
+
     async def _release(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.WORKER)
         if self._faults.take(Service.VAULT, Kind.FORBIDDEN):
@@ -276,24 +280,6 @@ class KeyVault:
         released = self.stated({"key": jwk, "attributes": version.attributes(), **key.policy_json()})
         payload = {"request": about, "response": {"key": released}}
         return web.json_response({"value": self.signed(payload, self._signer)})
-
-    async def _sign(self, request: web.Request) -> web.Response:
-        """ECDSA over a digest, as r ‖ s."""
-        self._authorise(request, Role.OPERATOR)
-        base, _, version = self._find(request)
-        body = await _body(request)
-        try:
-            algorithm, size = _SIGNS[str(body["alg"])]
-            digest = unb64url(body["value"])
-            if "sign" not in version.operations or len(digest) != algorithm.digest_size:
-                raise ValueError
-            if not isinstance(version.material, ec.EllipticCurvePrivateKey) or version.material.key_size != size:
-                raise ValueError
-        except (KeyError, ValueError) as error:
-            raise _bad("Property alg or value has invalid value") from error
-        made = version.material.sign(digest, ec.ECDSA(Prehashed(algorithm)))
-        parts = (number.to_bytes(-(-size // 8), "big") for number in decode_dss_signature(made))
-        return web.json_response({"kid": f"{base}/{version.version}", "value": b64url(b"".join(parts))})
 
     def _policy(self, body: Mapping[str, Any]) -> tuple[ReleasePolicy | None, bool]:
         given = body.get("release_policy")

@@ -365,6 +365,10 @@ class Simulation:
         body = {"kty": "EC-HSM", "crv": curve, "key_ops": ["sign", "verify"]}
         return str(self.vault("POST", f"/keys/{name}/create", body, hsm=True)["key"]["kid"])
 
+    def create_key(self, name: str, **fields: Any) -> str:
+        """Create a key of the vault that is not exportable, as its owner; return its id with the version."""
+        return str(self.vault("POST", f"/keys/{name}/create", fields)["key"]["kid"])
+
     def operator_token(self, audience: str) -> str:
         """Return a token of an operator for the vault or HSM with this audience."""
         return str(self._control("POST", f"/operator-token?resource={audience}")["token"])

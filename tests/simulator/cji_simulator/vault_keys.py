@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
 from cji_simulator.encoding import CURVES, b64url, ec_jwk, rsa_jwk
 from cji_simulator.release_policy import ReleasePolicy
 
-__all__ = ["WRAPS", "Key", "KeyVersion", "new_material", "wrap"]
+__all__ = ["WRAPS", "Key", "KeyVersion", "new_material", "use", "wrap"]
 
 Material = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -21,6 +22,12 @@ WRAPS: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "RSA_AES_KEY_WRAP_256": hashes.SHA256,
     "RSA_AES_KEY_WRAP_384": hashes.SHA384,
 }
+_SIGNS: Final[dict[int, tuple[str, hashes.HashAlgorithm]]] = {
+    256: ("ES256", hashes.SHA256()),
+    384: ("ES384", hashes.SHA384()),
+    521: ("ES512", hashes.SHA512()),
+}
+"""RFC 7518 §3.4: algorithm and hash, by the bits of the curve."""
 # PrivateKeyInfo of an EC key up to the private scalar, which is all that the service exports: no public key
 _EC_PREFIX: Final = {
     "P-256": bytes.fromhex("3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420"),
@@ -118,3 +125,14 @@ def wrap(data: bytes, *, target: rsa.RSAPublicKey, enc: str) -> bytes:
     digest, inner = WRAPS[enc], os.urandom(32)
     oaep = padding.OAEP(padding.MGF1(digest()), digest(), None)
     return target.encrypt(inner, oaep) + aes_key_wrap_with_padding(inner, data)
+
+
+def use(material: Material, operation: str, algorithm: str, value: bytes) -> bytes:
+    """Sign a digest (r ‖ s) or decrypt a ciphertext; ValueError for what the service would not do with this key."""
+    match operation, material:
+        case "sign", ec.EllipticCurvePrivateKey(key_size=bits) if _SIGNS.get(bits, ("",))[0] == algorithm:
+            made = material.sign(value, ec.ECDSA(Prehashed(_SIGNS[bits][1])))
+            return b"".join(number.to_bytes(-(-bits // 8), "big") for number in decode_dss_signature(made))
+        case "decrypt", rsa.RSAPrivateKey() if algorithm == "RSA-OAEP-256":
+            return material.decrypt(value, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+    raise ValueError(f"Key and algorithm {algorithm} do not fit.")

@@ -22,13 +22,13 @@ from worker.audit import (
     JobCompleted,
     JobEnded,
     JobRefused,
-    JobState,
     TailRecovered,
     WorkerStopped,
     append_record,
     utc_hundredths,
     verify_chain,
 )
+from worker.audit.ledger import JobState
 from worker.errors import Reason, Stage
 
 HEADER, OTHER = b"\x02" * 48, b"\x07" * 48
@@ -311,7 +311,8 @@ def test_a_closed_trail_refuses(path: Path) -> None:
 
 def test_a_killed_writer_loses_nothing_that_it_acknowledged(path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from datetime import datetime, UTC; from worker.audit import *\n"
+        "import sys; from pathlib import Path; from datetime import datetime, UTC\n"
+        "from worker.audit import WorkerStopped; from worker.audit.file import AuditFile\n"
         "trail = AuditFile(Path(sys.argv[1]), worker='w', clock=lambda: datetime.now(UTC))\n"
         "for n in range(100000):\n"
         "    trail.append(WorkerStopped(jobs_completed=n)); print(n, flush=True)\n"

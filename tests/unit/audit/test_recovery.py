@@ -11,8 +11,9 @@ import pytest
 
 from tests.support.audit_events import admitted, completed, ended, ledger_of, opened
 from tests.support.refusals import refused
-from worker.audit import AuditFile, JobState, TailRecovered, read, verify_chain
-from worker.audit.file import ATTEMPTS
+from worker.audit import TailRecovered, read, verify_chain
+from worker.audit.file import ATTEMPTS, AuditFile
+from worker.audit.ledger import JobState
 from worker.errors import Reason, Refusal, StartupError
 
 HEADER = b"\x02" * 48

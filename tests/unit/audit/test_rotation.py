@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.audit_events import TIME, admitted, completed, ledger_of
 from tests.support.rotated import split
-from worker.audit import AuditFile, JobState, TrailCheckpoint, read, verify_chain
+from worker.audit import TrailCheckpoint, read, verify_chain
 from worker.audit.checkpoint import sign_checkpoint
 from worker.audit.delivery import DeliveryError
+from worker.audit.file import AuditFile
+from worker.audit.ledger import JobState
 from worker.audit.segments import segment_path
 from worker.audit.sinks.batch import Outgoing
 from worker.audit.sinks.sink import Sink

@@ -6,6 +6,7 @@ import re
 from rich.console import Console
 
 from worker.cli.progress import shown
+from worker.client.progress import Phase, Progress
 
 TOLD = (
     ("sent", 1_048_576),
@@ -23,7 +24,10 @@ def output(*told: tuple[str, int], terminal: bool) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=80, color_system=None)
     with shown(console) as report:
         for stage, amount in told:
-            report(stage, amount)
+            if stage == "sent":
+                report(Progress(phase=Phase.SENT, bytes=amount))
+            else:
+                report(Progress(phase=Phase.WORKING, stage=stage, per_cent=amount))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -18,7 +18,8 @@ from tests.support.job_headers import NOW, OURS, THEIRS, make
 from tests.support.paths import ROOT
 from tests.support.policies import ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.audit import Attributed, AuditFile, Event, JobEnded, JobRefused
+from worker.audit import Attributed, Event, JobEnded, JobRefused
+from worker.audit.file import AuditFile
 from worker.cli import build
 from worker.client.keys import new_signing_key, save_private_key
 from worker.compute.operations.screen import Screen

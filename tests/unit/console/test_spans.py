@@ -12,8 +12,9 @@ from opentelemetry.sdk.resources import Resource
 
 from tests.support import audit_events
 from tests.support.audit_events import TIME
-from worker.audit import AuditFile, ChainError, Event, Head, JobAdmitted, Record, append_record
+from worker.audit import ChainError, Event, Head, JobAdmitted, Record, append_record
 from worker.audit.chain import read
+from worker.audit.file import AuditFile
 from worker.console.spans import MAX_OPEN, Spans
 from worker.console.tail import Tail
 from worker.console.telemetry import span_of

@@ -20,7 +20,8 @@ from tests.support.connections import TRANSPORT
 from tests.support.contexts import TABLES
 from tests.support.policies import AGREEMENT, ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.refusals import refused
-from worker.audit import Attributed, AuditFile, Event, JobAdmitted
+from worker.audit import Attributed, Event, JobAdmitted
+from worker.audit.file import AuditFile
 from worker.compute.operations.screen import Screen
 from worker.compute.registry import OPERATIONS
 from worker.envelope import (

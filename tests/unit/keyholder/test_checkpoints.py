@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.audit_events import admitted, completed, ended, ledger_of, opened
 from worker.audit import (
-    AuditFile,
     TailRecovered,
     TrailAnchored,
     TrailCheckpoint,
@@ -20,6 +19,7 @@ from worker.audit import (
     utc_hundredths,
 )
 from worker.audit.checkpoint import parse_checkpoint, sign_checkpoint
+from worker.audit.file import AuditFile
 from worker.audit.inspection import Inspection
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.trail import verified

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.refusals import refused
-from worker.audit import AuditFile, DeliveryOverdue, DeliveryResumed, Record, WorkerStopped
+from worker.audit import DeliveryOverdue, DeliveryResumed, Record, WorkerStopped
 from worker.audit.delivered import write_position
+from worker.audit.file import AuditFile
 from worker.audit.trail import START, Position, after
 from worker.config import AuditDeliverySection
 from worker.errors import Reason

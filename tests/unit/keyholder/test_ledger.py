@@ -1,7 +1,7 @@
 import pytest
 
 from tests.support.refusals import refused
-from worker.audit import JobEntry, JobState
+from worker.audit.ledger import JobEntry, JobState
 from worker.errors import Reason
 from worker.keyholder.ledger import decide
 

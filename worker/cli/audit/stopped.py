@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from worker.audit import AuditFile, Event
+from worker.audit import Event
+from worker.audit.file import AuditFile
 from worker.audit.retention import Survey, survey
 from worker.audit.trail import size_of
 from worker.cli.common import Failure, configuration, trust_named

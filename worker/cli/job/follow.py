@@ -1,29 +1,25 @@
 """`cji job status`, `fetch` and `cancel`: a job that was submitted by reference."""
 
 import json
-import re
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from worker.cli.common import Failure, explained, trust_named
+from worker.cli.answers import JSON, Asked, print_json
+from worker.cli.common import explained, trust_named
 from worker.cli.job.clients import pool_client
-from worker.cli.job.outputs import conclude, introduce, write_result
-from worker.cli.job.prepare import OUT, PROFILE, QUIET, recipient_key
-from worker.cli.output import Target
+from worker.cli.job.job_id import job_id_of
+from worker.cli.job.outputs import Destination, introduce
+from worker.cli.job.prepare import OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
 from worker.cli.progress import shown
-from worker.cli.report_file import opened_job, write_report
 from worker.client import load_profile
 from worker.client.errors import JobFailed
 from worker.client.job_state import JobStatus
 from worker.client.saved import SavedJob, load_job
-from worker.compute.registry import plan
 
-_ID = re.compile(r"[0-9a-f]{32}")
 _JOB = click.argument("job", metavar="JOB")
 _FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _WAIT = click.option(
     "--wait", "seconds", type=click.FloatRange(min=0), help="Wait for the end of the job for this number of seconds."
 )
@@ -33,7 +29,7 @@ _WAIT = click.option(
 @_JOB
 @PROFILE
 @_WAIT
-@_JSON
+@JSON
 @click.pass_context
 @explained
 def status(context: click.Context, job: str, *, profile_file: Path, seconds: float | None, as_json: bool) -> None:
@@ -48,7 +44,7 @@ def status(context: click.Context, job: str, *, profile_file: Path, seconds: flo
       cji job status 6b1f0c1e2d3a4b5c6d7e8f9001122334 --profile client.toml --wait 3600 --json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     profile = load_profile(profile_file)
-    client, job_id = pool_client(profile, trust_named(context, profile.cloud)), _job_id(job)
+    client, job_id = pool_client(profile, trust_named(context, profile.cloud)), job_id_of(job)
     if seconds is None:
         found = client.status(job_id)
     else:
@@ -61,9 +57,10 @@ def status(context: click.Context, job: str, *, profile_file: Path, seconds: flo
 @_FOLDER
 @PROFILE
 @OUT
+@SAVE_SEALED
 @_WAIT
 @QUIET
-@_JSON
+@JSON
 @click.pass_context
 @explained
 def fetch(
@@ -71,7 +68,8 @@ def fetch(
     folder: Path,
     *,
     profile_file: Path,
-    out: Path,
+    out: Path | None,
+    save_sealed: Path | None,
     seconds: float | None,
     quiet: bool,
     as_json: bool,
@@ -88,41 +86,30 @@ def fetch(
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     profile = load_profile(profile_file)
     client = pool_client(profile, trust_named(context, profile.cloud))
-    target, recipient = Target(out, suffix=".csv"), recipient_key(profile)
+    destination = Destination(out, save_sealed)
+    recipient = None if out is None else recipient_key(profile)
     job = load_job(folder)
     console = Console(stderr=True, quiet=quiet or as_json)
     if seconds is not None:
         with shown(console) as steps:
             client.wait(job.header.job_id, deadline=seconds, progress=steps)
-    planned = plan(job.header.operations, job.header.input_schemas)
     try:
-        with target.writing() as files, shown(console) as steps, client.fetch(job, progress=steps) as result:
+        with destination.ready(), shown(console) as steps, client.fetch(job, progress=steps) as result:
             introduce(console, result.attested)
-            summaries, notes = write_result(
-                result,
-                recipient,
-                files,
-                columns=job.columns,
-                suffix=target.suffix,
-                header=job.header,
-                plan=planned,
-            )
-            write_report(console, opened_job(result, recipient, planned, {}), files / "report.html")
+            opened = destination.receive(console, result, recipient)
     except JobFailed as error:
         _keep(job, error)
         raise
-    if as_json:
-        click.echo(json.dumps({"out": str(out), "rows_out": result.receipt.claims.volumes.rows_out}))
-    elif not quiet:
-        conclude(result, out, planned, summaries, notes)
+    destination.conclude(result, opened, quiet=quiet, as_json=as_json)
 
 
 @click.command()
 @_JOB
 @PROFILE
+@JSON
 @click.pass_context
 @explained
-def cancel(context: click.Context, job: str, *, profile_file: Path) -> None:
+def cancel(context: click.Context, job: str, *, profile_file: Path, as_json: bool) -> None:
     """Ask for the end of JOB: a folder of `cji job submit`, or a job id. A receipt that was signed stays.
 
     \b
@@ -130,21 +117,12 @@ def cancel(context: click.Context, job: str, *, profile_file: Path) -> None:
       cji job cancel people.job --profile client.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     profile = load_profile(profile_file)
-    job_id = _job_id(job)
+    job_id = job_id_of(job)
     pool_client(profile, trust_named(context, profile.cloud)).cancel(job_id)
-    click.echo(f"asked for the end of job {job_id.hex()}")
-
-
-def _job_id(job: str) -> bytes:
-    if _ID.fullmatch(job):
-        return bytes.fromhex(job)
-    if not Path(job).is_dir():
-        raise Failure(
-            "JOB is neither a folder nor a job id",
-            remedy="Give the folder of `cji job submit`, or 32 hexadecimal digits.",
-            status=2,
-        )
-    return load_job(Path(job)).header.job_id
+    if as_json:
+        print_json(Asked(job=job_id.hex()))
+    else:
+        click.echo(f"asked for the end of job {job_id.hex()}")
 
 
 def _facts(found: JobStatus) -> dict[str, object]:

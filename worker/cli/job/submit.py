@@ -1,21 +1,20 @@
 """`cji job submit`: seal a job into a folder, and send it to a pool of workers by reference."""
 
-import json
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from attestation import Trust
-from worker.cli.common import FILE, explained, trust_named
-from worker.cli.job.clients import pool_client, worker_client
+from worker.cli.answers import JSON
+from worker.cli.common import FILE, explained, prompt, trust_named
+from worker.cli.job.clients import pool_client
 from worker.cli.job.prepare import OPERATION, PROFILE, QUIET, SPEC, job_spec, prepare
+from worker.cli.job.seal import describe
 from worker.cli.progress import shown
-from worker.client import ClientProfile, JobSpec, load_profile
+from worker.client import connect, load_profile
 from worker.client.errors import SpecError
-from worker.client.keys import PinnedKey
+from worker.client.profile_keys import signer_named
 from worker.client.saved import load_job, save_job
-from worker.job import Header
 
 
 @click.command()
@@ -32,7 +31,7 @@ from worker.job import Header
 @PROFILE
 @QUIET
 @click.option("--in-parts", is_flag=True, help="Send no ticket: `cji-cluster run` runs the job on many machines.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 @click.pass_context
 @explained
 def submit(
@@ -72,39 +71,12 @@ def submit(
             )
         job = load_job(folder)
     else:
-        prepared = prepare(file, job_spec(spec_file, profile, op=op, file=file), profile, console)
-        sealed = prepared.seal(_pinned(profile, trust, prepared.spec))
+        signer = signer_named(profile, prompt)
+        prepared = prepare(file, job_spec(spec_file, profile, op=op, file=file), console)
+        with connect(profile, trusts=[trust], signer=signer) as worker:
+            sealed = worker.seal(prepared)
         with shown(console) as steps:
             job = save_job(sealed, prepared.inputs, folder, submitter=profile.submitter(), progress=steps)
     with shown(console) as steps:
         client.submit(job, in_parts=in_parts, progress=steps)
-    if as_json:
-        click.echo(json.dumps(_described(job.header, folder)))
-    elif not quiet:
-        _print(job.header, folder, in_parts=in_parts)
-
-
-def _described(header: Header, folder: Path) -> dict[str, str]:
-    return {
-        "job": header.job_id.hex(),
-        "header_sha384": header.sha384.hex(),
-        "folder": str(folder),
-        "not_after": header.not_after.isoformat(),
-    }
-
-
-def _print(header: Header, folder: Path, *, in_parts: bool) -> None:
-    click.echo(f"job      {header.job_id.hex()}")
-    if in_parts:
-        click.echo(f"header   {header.sha384.hex()}")
-    click.echo(f"folder   {folder}")
-    click.echo(f"expires  {header.not_after.isoformat()}")
-
-
-def _pinned(profile: ClientProfile, trust: Trust, spec: JobSpec) -> PinnedKey:
-    """The key that the spec pins, from the profile's file or from the worker."""
-    pinned = profile.pinned_key(spec.kek_id, thumbprint=spec.kek_thumbprint, ml_kem_thumbprint=spec.ml_kem_thumbprint)
-    if pinned is not None:
-        return pinned
-    with worker_client(profile, trust) as client:
-        return client.describe().pin_for(spec)
+    describe(job, quiet=quiet, as_json=as_json, with_header=in_parts)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attestation import Fault
-from attestation.evidence.measured_boot import BootLogs
+from attestation.evidence.boot_logs import BootLogs
 from tests.support.refusals import rejected
 
 

@@ -191,5 +191,6 @@ def check_columns(parameters: Deidentify, columns: frozenset[str]) -> frozenset[
         raise ParametersError(
             "; ".join(f"{text} {', '.join(sorted(names))}" for text, names in differences if names),
             remedy="Name every column once in `columns`, after renaming, and behind a link its `cluster` too.",
+            without_rule=columns - ruled,
         )
     return parameters.kept

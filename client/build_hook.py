@@ -1,0 +1,165 @@
+"""Divides one source tree between two wheels: `cji-client` has the rooms below, `cji-worker` has all the others.
+
+A room is a file or a whole folder of the repository. Together they import nothing outside of them but the libraries of
+client/pyproject.toml, and nothing that a client cannot have: no TPM, no allocator, no `fcntl`. A test compares the list
+with the imports (tests/unit/client/test_distribution.py).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+ROOMS = (
+    "attestation/__init__.py",
+    "attestation/appraisal/*.py",
+    "attestation/appraisal/advisories",
+    "attestation/certs.py",
+    "attestation/checks",
+    "attestation/errors.py",
+    "attestation/evidence/__init__.py",
+    "attestation/evidence/ak_chain.py",
+    "attestation/evidence/binding.py",
+    "attestation/evidence/bundle.py",
+    "attestation/evidence/collateral.py",
+    "attestation/evidence/event_log.py",
+    "attestation/evidence/hcl.py",
+    "attestation/evidence/measured_boot.py",
+    "attestation/evidence/nonces.py",
+    "attestation/evidence/snp_report.py",
+    "attestation/evidence/td_quote.py",
+    "attestation/evidence/tpm_structures.py",
+    "attestation/fetch.py",
+    "attestation/jose.py",
+    "attestation/maa",
+    "attestation/py.typed",
+    "attestation/strict_json.py",
+    "attestation/system_roots.py",
+    "attestation/trust.py",
+    "attestation/verified.py",
+    "worker/__init__.py",
+    "worker/audit/__init__.py",
+    "worker/audit/chain.py",
+    "worker/audit/claims.py",
+    "worker/audit/compact.py",
+    "worker/audit/events.py",
+    "worker/audit/failures.py",
+    "worker/audit/fields.py",
+    "worker/audit/fleet_events.py",
+    "worker/audit/merkle.py",
+    "worker/audit/receipts.py",
+    "worker/audit/statements.py",
+    "worker/audit/task_events.py",
+    "worker/audit/worker_events.py",
+    "worker/azure_client.py",
+    "worker/cli/__init__.py",
+    "worker/cli/__main__.py",
+    "worker/cli/advisory_rows.py",
+    "worker/cli/answers.py",
+    "worker/cli/clear.py",
+    "worker/cli/common.py",
+    "worker/cli/evidence.py",
+    "worker/cli/evidence_ear.py",
+    "worker/cli/evidence_file.py",
+    "worker/cli/evidence_options.py",
+    "worker/cli/evidence_pcrs.py",
+    "worker/cli/evidence_proof.py",
+    "worker/cli/evidence_rows.py",
+    "worker/cli/evidence_show.py",
+    "worker/cli/evidence_stamp.py",
+    "worker/cli/evidence_verify.py",
+    "worker/cli/job",
+    "worker/cli/key.py",
+    "worker/cli/ledger.py",
+    "worker/cli/link.py",
+    "worker/cli/link_chart.py",
+    "worker/cli/link_count.py",
+    "worker/cli/link_sample.py",
+    "worker/cli/manual.py",
+    "worker/cli/output.py",
+    "worker/cli/progress.py",
+    "worker/cli/proof_page.py",
+    "worker/cli/receipt.py",
+    "worker/cli/receipt_proof.py",
+    "worker/cli/receipt_rows.py",
+    "worker/cli/reference_values.py",
+    "worker/cli/report_file.py",
+    "worker/cli/result.py",
+    "worker/cli/row_table.py",
+    "worker/cli/schema.py",
+    "worker/cli/verbs.py",
+    "worker/cli/worker.py",
+    "worker/client",
+    "worker/compute/*.py",
+    "worker/compute/kernels",
+    "worker/compute/nibrs",
+    "worker/compute/operations",
+    "worker/compute/tables",
+    "worker/config.py",
+    "worker/config_fleet.py",
+    "worker/config_listen.py",
+    "worker/data_classes.py",
+    "worker/envelope",
+    "worker/errors.py",
+    "worker/fips.py",
+    "worker/fleet/__init__.py",
+    "worker/fleet/documents.py",
+    "worker/fleet/errors.py",
+    "worker/fleet/exchange.py",
+    "worker/fleet/names.py",
+    "worker/fleet/queue.py",
+    "worker/fleet/store.py",
+    "worker/fleet/ticket.py",
+    "worker/https.py",
+    "worker/job",
+    "worker/jose.py",
+    "worker/libcrypto.py",
+    "worker/page",
+    "worker/pairs.py",
+    "worker/progress.py",
+    "worker/py.typed",
+    "worker/records",
+    "worker/report",
+    "worker/suites.py",
+    "worker/table_files.py",
+    "worker/verified.py",
+    "worker/wire",
+)
+PROTOS = "protos/cji/worker/v1"
+
+
+def files_of(root: Path, *, client: bool) -> Iterator[Path]:
+    """The files of one of the two wheels, relative to the repository `root`, in order. ValueError for an empty room."""
+    rooms = set[Path]()
+    for room in ROOMS:
+        paths = [root / room] if "*" not in room else list(root.glob(room))
+        found = {file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()}
+        if not found:
+            raise ValueError(f"no file is in the room {room}")
+        rooms |= found
+    for package in ("attestation", "worker"):
+        for file in sorted((root / package).rglob("*")):
+            if file.is_file() and file.suffix != ".pyc" and (file in rooms) is client:
+                yield file.relative_to(root)
+
+
+class Division(BuildHookInterface):  # type: ignore[type-arg]
+    """Puts the files of a wheel, or of the client's sdist, into it."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called by hatchling before a build. An editable installation imports from the repository instead."""
+        if version == "editable":
+            return
+        here = Path(self.root)
+        client = self.metadata.core.name == "cji-client"
+        root = here if (here / "worker").is_dir() else here.parent
+        inside = build_data["force_include"]
+        for file in files_of(root, client=client):
+            inside[str(root / file)] = str(file)
+        if client:
+            sdist = self.target_name == "sdist"
+            for file in sorted((root / PROTOS).glob("*.proto")):
+                inside[str(file)] = f"{PROTOS if sdist else 'cji_client/' + PROTOS}/{file.name}"

@@ -1,0 +1,15 @@
+"""The command `cji`, which needs the extra `cli`."""
+
+import sys
+
+
+def main() -> None:
+    """Entry point of the script."""
+    try:
+        import click  # noqa: F401, PLC0415
+        import rich  # noqa: F401, PLC0415
+    except ImportError:
+        sys.exit("The command cji needs two more packages: pip install 'cji-client[cli]'")
+    from worker.cli import main as cji  # noqa: PLC0415
+
+    cji()

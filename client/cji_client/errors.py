@@ -1,0 +1,38 @@
+"""All errors of the client; each has a remedy. `ClientError` is their base."""
+
+from worker.client.errors import (
+    ClientError,
+    ColumnError,
+    ColumnTypeError,
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    LimitExceeded,
+    MissingRule,
+    NotFinished,
+    SpecError,
+    StorageRefused,
+    Unreachable,
+    Unverified,
+    WorkerRefused,
+)
+from worker.errors import Reason, Stage
+
+__all__ = [
+    "ClientError",
+    "ColumnError",
+    "ColumnTypeError",
+    "JobCancelled",
+    "JobExpired",
+    "JobFailed",
+    "LimitExceeded",
+    "MissingRule",
+    "NotFinished",
+    "Reason",
+    "SpecError",
+    "Stage",
+    "StorageRefused",
+    "Unreachable",
+    "Unverified",
+    "WorkerRefused",
+]

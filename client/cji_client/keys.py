@@ -1,0 +1,38 @@
+"""Keys: in files, in a vault (extra `vault`), in a PKCS#11 token (extra `pkcs11`)."""
+
+from worker.client.keys import (
+    PinnedKey,
+    ProjectKey,
+    load_project_key,
+    load_recipient_key,
+    load_signing_key,
+    new_project_key,
+    new_recipient_key,
+    new_signing_key,
+    save_private_key,
+    save_project_key,
+)
+from worker.client.pkcs11_keys import TokenDecrypter, TokenSigner
+from worker.client.signers import Decrypter, KeyDecrypter, KeySigner, Signer
+from worker.client.vault_keys import VaultDecrypter, VaultSigner
+
+__all__ = [
+    "Decrypter",
+    "KeyDecrypter",
+    "KeySigner",
+    "PinnedKey",
+    "ProjectKey",
+    "Signer",
+    "TokenDecrypter",
+    "TokenSigner",
+    "VaultDecrypter",
+    "VaultSigner",
+    "load_project_key",
+    "load_recipient_key",
+    "load_signing_key",
+    "new_project_key",
+    "new_recipient_key",
+    "new_signing_key",
+    "save_private_key",
+    "save_project_key",
+]

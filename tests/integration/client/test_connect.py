@@ -1,0 +1,315 @@
+"""`connect`: one way from records to results, on a worker that attests itself on a simulated machine."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas
+import polars
+import pyarrow as pa
+import pytest
+from cji_simulator import Simulation
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+
+from tests.support.job_specs import head
+from tests.support.paths import ROOT
+from tests.support.reviews import decided_toml
+from tests.support.sdk_server import Certificates, ReferenceWorker, served
+from worker.client import (
+    Cancellation,
+    ColumnError,
+    ColumnTypeError,
+    Connection,
+    KeyDecrypter,
+    KeySigner,
+    LimitExceeded,
+    MissingRule,
+    Phase,
+    Progress,
+    SpecError,
+    Unverified,
+    connect,
+    connect_async,
+    load_job,
+    open_saved,
+    save_job,
+)
+from worker.client.errors import JobCancelled
+from worker.client.keys import new_recipient_key, new_signing_key, save_private_key
+from worker.client.saved_result import read_saved
+from worker.jose import key_id, public_jwk
+
+PEOPLE = {
+    "record_id": ["007", "008", "009"],
+    "last": ["neumann", "painter", "neumann"],
+    "first": ["michaela", "courtney", None],
+    "DOB": ["19151111", "", "19161011"],
+}
+SPEC = """
+[input]
+schema = "person/1"
+
+[[operations]]
+kind = "deidentify"
+
+[operations.columns]
+record_id = "keep"
+last = { do = "mask", keep_first = 1 }
+first = "drop"
+DOB = { do = "date_to", unit = "year" }
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    folder: Path
+    simulation: Simulation
+    worker: ReferenceWorker
+    signing: ec.EllipticCurvePrivateKey
+    recipient: rsa.RSAPrivateKey
+
+    def connect(self, **arguments: object) -> Connection:
+        return connect(self.folder / "client.toml", trusts=[self.simulation.trust], **arguments)  # type: ignore[arg-type]
+
+    @property
+    def spec(self) -> Path:
+        return self.folder / "job.toml"
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, simulation_servers: Simulation) -> Iterator[Desk]:
+    simulation = simulation_servers
+    folder, tls, signing, recipient = (
+        tmp_path_factory.mktemp("desk"),
+        Certificates.make(),
+        new_signing_key(),
+        new_recipient_key(),
+    )
+    worker = ReferenceWorker(cmk=new_recipient_key(), submitter=signing.public_key())
+    worker.attest(simulation)
+    save_private_key(signing, folder / "signing.key", passphrase=None)
+    save_private_key(recipient, folder / "recipient.key", passphrase=None)
+    (folder / "recipient.key.jwk").write_text(public_jwk(recipient.public_key()))
+    for name, pem in (("ca", tls.client.ca_pem), ("client", tls.client.cert_pem), ("client-key", tls.client.key_pem)):
+        (folder / f"{name}.pem").write_bytes(pem)
+    (folder / "job.toml").write_text(
+        head(recipient="recipient.key.jwk", kek_thumbprint=key_id(worker.cmk.public_key())) + SPEC
+    )
+    with served(worker, tls) as target:
+        (folder / "client.toml").write_text(
+            f'target = "{target}"\ncloud = "simulation"\nmaa_url = "{simulation.maa_url}"\n'
+            'ca = "ca.pem"\ncertificate = "client.pem"\nprivate_key = "client-key.pem"\n'
+            'signing_key = "signing.key"\nrecipient_key = "recipient.key"\n[reference]\nproducts = ["Genoa"]\n'
+            + decided_toml(simulation.reference)
+        )
+        yield Desk(folder=folder, simulation=simulation, worker=worker, signing=signing, recipient=recipient)
+
+
+def csv_of(folder: Path) -> Path:
+    path = folder / "people.csv"
+    polars.DataFrame(PEOPLE).write_csv(path)
+    return path
+
+
+def test_every_kind_of_records_gives_the_same_result(desk: Desk, tmp_path: Path) -> None:
+    table = pa.table(PEOPLE)
+    kinds = (
+        pandas.DataFrame(PEOPLE),
+        polars.DataFrame(PEOPLE),
+        table,
+        iter(table.to_batches()),
+        csv_of(tmp_path),
+        str(csv_of(tmp_path)),
+    )
+    events = list[Progress]()
+    with desk.connect() as worker:
+        for records in kinds:
+            with worker.run(records, desk.spec, progress=events.append) as result:
+                frame = result.pandas()
+                assert list(frame["record_id"]) == PEOPLE["record_id"]
+                assert list(frame["last"]) == ["n******", "p******", "n******"]
+                assert result.polars("row_status").height == 3
+                assert polars.DataFrame(result)["last"].to_list() == list(frame["last"])
+                assert result.receipt.claims.volumes.rows_in == 3
+    assert Progress(phase=Phase.WORKING, stage="rows", per_cent=50) in events
+    assert {event.phase for event in events} == {Phase.SENT, Phase.WORKING}
+
+
+async def test_a_program_with_an_event_loop(desk: Desk) -> None:
+    fields = msgspec.toml.decode(desk.spec.read_text())
+    fields["recipients"] = [public_jwk(desk.recipient.public_key())]
+    async with connect_async(desk.folder / "client.toml", trusts=[desk.simulation.trust]) as worker:
+        assert (await worker.describe()).audience == "pool"
+        with await worker.run(pa.table(PEOPLE), fields) as result:
+            assert result.table()["DOB"].to_pylist() == ["1915", None, "1916"]
+            assert await worker.get_receipt(result.sealed.job_id) == result.receipt.compact
+
+
+def test_another_thread_ends_a_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.client.sending._ACCEPT_SECONDS", 0.1)
+    stop, sent = Cancellation(), len(desk.worker.seen)
+    canceller = threading.Thread(target=stop.cancel)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        (batch,) = pa.table(PEOPLE).to_batches()
+        yield batch
+        canceller.start()  # the worker has accepted the job and waits for records
+        canceller.join()
+        yield batch
+
+    with desk.connect() as worker:
+        with pytest.raises(JobCancelled) as caught:
+            worker.run(batches(), desk.spec, cancellation=stop)
+        assert not caught.value.retryable
+        assert len(desk.worker.seen) == sent + 1
+        with pytest.raises(JobCancelled):  # before anything is sent
+            worker.run(pa.table(PEOPLE), desk.spec, cancellation=stop)
+    assert len(desk.worker.seen) == sent + 1
+
+
+def test_keys_that_are_no_files(desk: Desk) -> None:
+    other = new_signing_key()
+    with desk.connect(signer=KeySigner(other)) as worker, pytest.raises(Exception, match="HEADER_SIGNATURE_INVALID"):
+        worker.run(pa.table(PEOPLE), desk.spec)
+
+    @dataclass(frozen=True)
+    class Careless(KeySigner):
+        def public_key(self) -> ec.EllipticCurvePublicKey:
+            return desk.signing.public_key()
+
+    with desk.connect(signer=Careless(other)) as worker, pytest.raises(SpecError, match="does not verify"):
+        worker.run(pa.table(PEOPLE), desk.spec)
+    stranger = KeyDecrypter(new_recipient_key())
+    with (
+        desk.connect(signer=KeySigner(desk.signing), decrypter=stranger) as worker,
+        worker.run(pa.table(PEOPLE), desk.spec) as result,
+        pytest.raises(SpecError, match="not one of"),
+    ):
+        result.table()
+
+
+def test_a_passphrase_from_a_callback_or_a_file(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pem = desk.signing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open sesame"))
+    (tmp_path / "signing.key").write_bytes(pem)
+    with desk.connect() as plain:
+        profile = msgspec.structs.replace(plain.profile, signing_key=str(tmp_path / "signing.key"))
+    trusts = [desk.simulation.trust]
+    with connect(profile, trusts=trusts) as worker, pytest.raises(SpecError, match="is encrypted"):
+        _ = worker.signer
+    with connect(profile, trusts=trusts, passphrase=lambda path: b"open sesame") as worker:
+        assert worker.signer.public_key() == desk.signing.public_key()
+    (tmp_path / "passphrase").write_text("open sesame\n")
+    monkeypatch.setenv("CJI_PASSPHRASE_FILE", str(tmp_path / "passphrase"))
+    with connect(profile, trusts=trusts) as worker:
+        assert worker.signer.public_key() == desk.signing.public_key()
+    (tmp_path / "passphrase").write_text("\n")
+    with connect(profile, trusts=trusts) as worker, pytest.raises(SpecError, match="begin with a passphrase"):
+        _ = worker.signer
+
+
+def test_errors_have_columns_types_and_limits(desk: Desk) -> None:
+    table = pa.table(PEOPLE)
+    sent = len(desk.worker.seen)
+    more = table.append_column("SOC", pa.array(["1"] * 3)).append_column("state", pa.array(["CA"] * 3))
+    with desk.connect() as worker:
+        with pytest.raises(MissingRule, match="no rule for SOC, state") as rule:
+            worker.run(more, desk.spec)
+        assert rule.value.columns == ("SOC", "state")
+        with pytest.raises(ColumnError, match="unknown: colour") as unknown:
+            worker.run(table.append_column("colour", pa.array(["red"] * 3)), desk.spec)
+        assert unknown.value.columns == ("colour",)
+        with pytest.raises(ColumnTypeError) as type_:
+            worker.run(table.set_column(1, "last", pa.array([[1]] * 3)), desk.spec)
+        assert (type_.value.columns, type_.value.row) == (("last",), None)
+        assert type_.value.found.startswith("list<")
+        assert type_.value.wanted == "string or binary"
+        with pytest.raises(ColumnTypeError) as value:
+            worker.run(table.set_column(3, "DOB", pa.array([1.0, 2.0, 2.5])), desk.spec)
+        assert (value.value.columns, value.value.row) == (("DOB",), 2)
+        spec = msgspec.structs.replace(worker.spec(desk.spec), shard_rows=1)
+        with pytest.raises(LimitExceeded) as limit:
+            worker.run(pa.concat_tables([table] * 400), spec)
+        assert (limit.value.limit, limit.value.found, limit.value.most) == ("shards", 1200, 1024)
+    assert len(desk.worker.seen) == sent
+
+
+def test_sealed_here_sent_there_opened_elsewhere(desk: Desk, tmp_path: Path) -> None:
+    with desk.connect() as here:
+        prepared = here.prepare(pa.table(PEOPLE), desk.spec)
+        save_job(here.seal(prepared), prepared.inputs, str(tmp_path / "job"), submitter=here.profile.submitter())
+        profile = msgspec.structs.replace(here.profile, signing_key="", recipient_key=None)
+    with connect(profile, trusts=[desk.simulation.trust]) as there:
+        job = load_job(str(tmp_path / "job"))
+        with pytest.raises(SpecError, match="names no signing_key"):
+            there.run(pa.table(PEOPLE), desk.spec)
+        with there.send(job, deadline=60) as result:
+            with pytest.raises(SpecError, match="no key opens this result"):
+                result.table()
+            result.save(str(tmp_path / "result"))
+            assert repr(result) == f"<Result of job {job.header.job_id.hex()}: result, row_status>"
+            with pytest.raises(SpecError, match="exists"):
+                result.save(tmp_path / "result")
+    arguments = {"trust": desk.simulation.trust, "reference": profile.reference}
+    with open_saved(str(tmp_path / "result"), **arguments) as sealed:  # type: ignore[arg-type]
+        assert sealed.opened_by(desk.recipient).table()["last"].to_pylist() == ["n******", "p******", "n******"]
+        with pytest.raises(SpecError, match="not one of"):
+            sealed.opened_by(new_recipient_key()).table()
+        assert sealed.receipt.claims.job_id == job.header.job_id.hex()
+        assert sealed.columns == {"records": tuple(PEOPLE)}
+    assert b"neumann" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+    folder = tmp_path / "result"
+    assert read_saved(folder).job.job_id == job.header.job_id
+    for name, check in (("parts/00000", "outputs"), ("receipt.jws", "payload"), ("header.bin", None)):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+        with pytest.raises((Unverified, SpecError)) as caught:
+            open_saved(folder, **arguments)  # type: ignore[arg-type]
+        assert check is None or (isinstance(caught.value, Unverified) and caught.value.check.startswith(check)), name
+        (folder / name).write_bytes(whole)
+    last = folder / "parts" / "00001"
+    last.write_bytes(last.read_bytes()[:-1])
+    with pytest.raises(Unverified):
+        open_saved(folder, **arguments)  # type: ignore[arg-type]
+    (folder / "result.json").unlink()
+    with pytest.raises(SpecError, match="cannot be read"):
+        open_saved(folder, **arguments)  # type: ignore[arg-type]
+
+
+def example(name: str, desk: Desk, **changes: object) -> Any:
+    """A program of examples/client, unchanged but for the roots."""
+    spec = spec_from_file_location(name, ROOT / "examples" / "client" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for each, value in changes.items():
+        setattr(module, each, value)
+    return module
+
+
+def test_the_examples(desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trust, profile, records = desk.simulation.trust, desk.folder / "client.toml", csv_of(tmp_path)
+    frames = example("frames", desk, connect=partial(connect, trusts=[trust]))
+    frames.main(str(profile), str(desk.spec), str(records))
+    assert "receipt of worker-1 for 3 rows" in capsys.readouterr().out
+    loop = example("event_loop", desk, connect_async=partial(connect_async, trusts=[trust]))
+    asyncio.run(loop.main(str(profile), str(desk.spec), str(records), str(records)))
+    assert capsys.readouterr().out.count(": 3 rows") == 2
+    three = example("three_machines", desk, connect=partial(connect, trusts=[trust]), AZURE_US=trust)
+    three.seal(profile, desk.spec, records, tmp_path / "job")
+    three.send(profile, tmp_path / "job", tmp_path / "result")
+    three.read(tmp_path / "result", profile, desk.folder / "recipient.key")
+    assert "n******" in capsys.readouterr().out
+
+
+def test_an_unknown_cloud(desk: Desk) -> None:
+    with pytest.raises(SpecError, match='cloud = "simulation" is unknown'):
+        connect(desk.folder / "client.toml")

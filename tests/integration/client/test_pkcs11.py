@@ -1,0 +1,77 @@
+"""Keys in a PKCS#11 token: SoftHSM, through python-pkcs11. `make pkcs11` installs both and runs this."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from worker.client.errors import SpecError
+from worker.client.pkcs11_keys import TokenDecrypter, TokenSigner
+from worker.client.signers import header_signature
+from worker.envelope import wrap_result_key
+from worker.suites import Suite
+
+pkcs11 = pytest.importorskip("pkcs11", reason="python-pkcs11 is not installed: make pkcs11")
+LIBRARY = Path("/usr/lib/softhsm/libsofthsm2.so")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="softhsm2 is not installed")
+LABEL, PIN = "agency", "1234"
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("softhsm")
+    (folder / "tokens").mkdir()
+    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
+        init = ["softhsm2-util", "--init-token", "--free", "--label", LABEL, "--pin", PIN, "--so-pin", "5678"]
+        subprocess.run(init, check=True, capture_output=True)
+        from pkcs11.util.ec import encode_named_curve_parameters
+
+        with pkcs11.lib(str(LIBRARY)).get_token(token_label=LABEL).open(rw=True, user_pin=PIN) as session:
+            for curve in ("secp384r1", "secp256r1"):
+                parameters = session.create_domain_parameters(
+                    pkcs11.KeyType.EC, {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters(curve)}, local=True
+                )
+                parameters.generate_keypair(store=True, label=curve)
+            session.generate_keypair(pkcs11.KeyType.RSA, 3072, store=True, label="recipient")
+        yield
+
+
+def test_a_token_signs_headers(token: None) -> None:
+    signer = TokenSigner(LIBRARY, token=LABEL, label="secp384r1", pin=lambda: PIN)
+    assert isinstance(signer.public_key(), ec.EllipticCurvePublicKey)
+    assert len(header_signature(signer, b"header", Suite.CLASSICAL_1)) == 96
+    with pytest.raises(SpecError, match="cannot sign a hybrid-1 job"):
+        signer.sign(b"header", Suite.HYBRID_1)
+    signer.close()
+    wrong = TokenSigner(LIBRARY, token=LABEL, label="secp256r1", pin=lambda: PIN)
+    with pytest.raises(SpecError, match="is not a P-384 key"):
+        wrong.public_key()
+    wrong.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"label": "nobody"}, "NoSuchKey"),
+        ({"token": "other"}, "NoSuchToken"),
+        ({"pin": lambda: "0000"}, "PinIncorrect"),
+    ],
+)
+def test_what_is_not_there(token: None, changes: dict[str, object], kind: str) -> None:
+    arguments = {"token": LABEL, "label": "secp384r1", "pin": lambda: PIN, **changes}
+    with pytest.raises(SpecError, match=kind):
+        TokenSigner(LIBRARY, **arguments)  # type: ignore[arg-type]
+
+
+def test_softhsm_cannot_open_results(token: None) -> None:
+    decrypter = TokenDecrypter(LIBRARY, token=LABEL, label="recipient", pin=lambda: PIN)
+    public = decrypter.public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    wrapped = wrap_result_key(public, bytes(range(32)), bytes(48))
+    with pytest.raises(SpecError, match="recipient"):  # its OAEP has SHA-1 only
+        decrypter.unwrap(wrapped, bytes(48))
+    decrypter.close()

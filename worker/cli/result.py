@@ -1,0 +1,75 @@
+"""`cji result`: sealed results in folders. Verified before they are opened, without a network."""
+
+from pathlib import Path
+
+import click
+
+from worker.cli.answers import JSON, Claimed, SealedOutput, print_json
+from worker.cli.common import explained, trust_named
+from worker.cli.evidence_options import AT
+from worker.cli.job.open_result import FOLDER, open_, verified
+from worker.cli.receipt_rows import print_receipt
+from worker.cli.reference_values import PROFILE
+from worker.client.attested import evidence_cloud
+from worker.client.saved_result import read_saved
+
+
+@click.group()
+def result() -> None:
+    """Look at, verify and open sealed results, which `--save-sealed` writes."""
+
+
+@result.command()
+@FOLDER
+@JSON
+@explained
+def info(folder: Path, *, as_json: bool) -> None:
+    """Show what the result in FOLDER says of itself. Nothing is verified.
+
+    \b
+    Example:
+      cji result info people.result
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    found = read_saved(folder)
+    about = Claimed(
+        job=found.job.job_id.hex(),
+        folder=str(folder),
+        operations=found.job.operation_names,
+        outputs=tuple(SealedOutput(name=o.name, schema=o.schema, shards=o.shards) for o in found.header.outputs),
+        recipients=tuple(found.header.wrapped),
+        worker=found.header.worker_id,
+        created=found.job.created.isoformat(),
+        cloud=evidence_cloud(found.evidence),
+    )
+    if as_json:
+        print_json(about)
+        return
+    click.echo("not verified: `cji result verify` does that")
+    click.echo(f"  job         {about.job}, sealed {about.created}")
+    click.echo(f"  did         {', '.join(about.operations)}")
+    click.echo(f"  outputs     {', '.join(f'{output.name} ({output.schema})' for output in about.outputs)}")
+    click.echo(f"  recipients  {', '.join(about.recipients)}")
+
+
+@result.command()
+@FOLDER
+@PROFILE
+@AT
+@JSON
+@click.pass_context
+@explained
+def verify(context: click.Context, folder: Path, *, profile: Path | None, at: str | None, as_json: bool) -> None:
+    """Verify the result in FOLDER: evidence, receipt, and the digest of every part. Needs no key and no network.
+
+    What is printed is that of `cji receipt verify`.
+
+    \b
+    Example:
+      cji result verify people.result --profile client.toml
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    with verified(context, folder, profile, at) as sealed:
+        trust = trust_named(context, sealed.attested.cloud)
+        print_receipt(sealed.receipt, sealed.attested, trust, header=True, as_json=as_json)
+
+
+result.add_command(open_)
