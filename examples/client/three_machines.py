@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cji_client import Result, connect, load_job, load_profile, open_saved, save_job
-from cji_client.keys import KeyDecrypter, load_recipient_key
+from cji_client import connect, load_job, load_profile, open_saved, save_job
+from cji_client.keys import load_recipient_key
 from cji_client.trusts import AZURE_US
 
 
@@ -22,7 +22,6 @@ def send(profile: Path, folder: Path, result: Path) -> None:
 
 def read(folder: Path, profile: Path, key: Path) -> None:
     """With the recipient's key, and no network."""
-    decrypter = KeyDecrypter(load_recipient_key(key))
     reference = load_profile(profile).reference
     with open_saved(folder, trust=AZURE_US, reference=reference) as sealed:
-        print(Result(sealed=sealed, decrypter=lambda: decrypter).table())
+        print(sealed.opened_by(load_recipient_key(key)).table())

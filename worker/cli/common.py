@@ -4,7 +4,7 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import click
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,6 +13,16 @@ from attestation import AttestationError, Trust
 from worker.config import Config, load
 from worker.errors import Refusal, StartupError
 from worker.pairs import SigningPair
+
+_EXTRAS: Final = {
+    "azure": "fleet",
+    "openpyxl": "excel",
+    "pkcs11": "pkcs11",
+    "requests": "fleet",
+    "rfc3161_client": "evidence",
+    "urllib3": "fleet",
+}
+"""The extra of cji-client that brings a package."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,12 +53,21 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
         except (Refusal, AttestationError) as error:
             raise Failure(str(error), remedy="", status=1) from error
         except Exception as error:
-            failure = _of_client(error)
+            failure = lacking(error) if isinstance(error, ModuleNotFoundError) else _of_client(error)
             if failure is None:
                 raise
             raise failure from error
 
     return run
+
+
+def lacking(error: ModuleNotFoundError) -> Failure | None:
+    """The failure for a package of an extra that is not installed; None for any other module."""
+    package = str(error.name).partition(".")[0]
+    if package not in _EXTRAS:
+        return None
+    remedy = f"Install it: pip install 'cji-client[{_EXTRAS[package]}]'."
+    return Failure(f"this verb needs the package {package}", remedy=remedy, status=2)
 
 
 def _of_client(error: Exception) -> Failure | None:

@@ -6,6 +6,7 @@ it does not show which part of the evidence is sound. `cji.checks` are our numbe
 """
 
 import hashlib
+from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,6 @@ from attestation.appraisal import ReferenceValues, Verdict
 from attestation.checks import Check, Skipped
 from attestation.errors import AttestationError
 from worker.cli.evidence_file import AppraisedFile, RefusedEvidence
-from worker.manifest import VERSION
 
 PROFILE: Final = "tag:ietf.org,2026:rats/ear#04"
 _SUBMODULE: Final = "machine"
@@ -79,7 +79,7 @@ def _result(
         "eat_profile": PROFILE,
         "iat": at,
         **claims,
-        "ear_verifier_id": {"developer": "cji-worker", "build": VERSION},
+        "ear_verifier_id": {"developer": "cji-worker", "build": version("cji-client")},
         "submods": {
             _SUBMODULE: {
                 "ear_status": status,

@@ -15,6 +15,7 @@ CLOUD: Final = click.option(
 AT: Final = click.option(
     "--at", metavar="TIME", help="Appraise at this time, which you vouch for; ISO 8601 with a zone."
 )
+AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _MOST_QUALIFYING: Final = 64  # a quote of another collector may carry fewer than 32, or more
 

@@ -1,24 +1,20 @@
 """`cji receipt`: fetch a worker's receipts, verify them, even years later and without a network, or show one."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import click
-import msgspec
-from msgspec import UnsetType
 
-from attestation import Trust
-from worker.audit import CryptoModule, ReceiptError, TasksClaim, VerifiedFailure, VerifiedReceipt, verify_sequence
+from worker.audit import ReceiptError, VerifiedFailure, VerifiedReceipt, verify_sequence
 from worker.audit.compact import typ_unverified
 from worker.cli.answers import JSON, StoredReceipt, print_json
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import AT, NEW_FILE, time_of, written
-from worker.cli.job.follow import job_id_of
+from worker.cli.job.job_id import job_id_of
 from worker.cli.job.prepare import PROFILE as SUBMITTER
 from worker.cli.proof_page import proof_page, proof_text
 from worker.cli.receipt_proof import unverified_proof, verified_proof
+from worker.cli.receipt_rows import Either, print_receipt, rows_of, unchecked_of
 from worker.cli.reference_values import PROFILE, reference_values
 from worker.client import Unverified, connect, load_profile
 from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
@@ -26,11 +22,7 @@ from worker.client.errors import SpecError
 from worker.client.statements import verify_statements
 from worker.client.verify import verify_failed, verify_stored
 from worker.errors import Refusal
-from worker.fips import NOT_VALIDATED
 from worker.job import Header, parse
-
-_Either = VerifiedReceipt | VerifiedFailure
-_HOST: Final = {"none": "no host profile: root could read records"}
 
 
 @click.group()
@@ -125,27 +117,6 @@ def get(context: click.Context, job: str, *, profile_file: Path, out: Path | Non
         click.echo(found)
 
 
-def print_receipt(
-    one: _Either,
-    attested: AttestedWorker,
-    trust: Trust,
-    *,
-    header: bool,
-    as_json: bool,
-    sequence: bool = False,
-    statements: bool = False,
-) -> None:
-    """Print a verified receipt, and what was not checked; `header`: it was compared with the header of its job."""
-    unchecked = _unchecked(attested, header=header)
-    unchecked |= _unchecked_of(one, sequence=sequence, statements=statements)
-    if as_json:
-        click.echo(msgspec.json.encode({"claims": one.claims, "not_checked": unchecked}))
-    elif isinstance(one, VerifiedFailure):
-        click.echo(_lines_of(_failure_rows(one, attested, trust), unchecked))
-    else:
-        click.echo(_lines_of(_receipt_rows(one, attested, trust), unchecked))
-
-
 @receipt.command()
 @click.argument("file", metavar="RECEIPT", type=FILE)
 @click.option("--evidence", type=FILE, help="evidence.json of the same job: the receipt is verified against it.")
@@ -187,13 +158,8 @@ def show(
         trust = trust_named(context, evidence_cloud(data))
         attested = read_evidence(data, trust=trust, reference=reference_values(profile, None), at=time_of(at))
         one = _verified(text, attested, None if header is None else _header(header))
-        unchecked = _unchecked(attested, header=header is not None)
-        unchecked |= _unchecked_of(one, sequence=False, statements=False)
-        if isinstance(one, VerifiedFailure):
-            rows = _failure_rows(one, attested, trust)
-        else:
-            rows = _receipt_rows(one, attested, trust)
-        proof = verified_proof(one, attested, rows, unchecked)
+        unchecked = unchecked_of(one, attested, header=header is not None)
+        proof = verified_proof(one, attested, rows_of(one, attested, trust), unchecked)
     if html is None:
         click.echo(proof_text(proof))
     else:
@@ -218,7 +184,7 @@ def _lines(file: Path) -> list[str]:
     return lines
 
 
-def _verified(text: str, attested: AttestedWorker, header: Header | None = None) -> _Either:
+def _verified(text: str, attested: AttestedWorker, header: Header | None = None) -> Either:
     try:
         failure = typ_unverified(text) == "cji-failure+jws"
     except ReceiptError:
@@ -227,7 +193,7 @@ def _verified(text: str, attested: AttestedWorker, header: Header | None = None)
     return verify(text, attested=attested, header=header)
 
 
-def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Header]) -> list[_Either]:
+def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Header]) -> list[Either]:
     """All receipts, verified against the headers that were given; each header must have a receipt."""
     if (
         len(texts) == len(expected) == 1
@@ -257,92 +223,3 @@ def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], stateme
     if others or not isinstance(one, VerifiedReceipt):
         raise SpecError("--statements needs exactly one receipt", remedy="Verify the receipt of that job alone.")
     verify_statements(one, _lines(statements))
-
-
-def _unchecked(attested: AttestedWorker, *, header: bool) -> dict[str, str]:
-    """By check or subject, what this verification does not show."""
-    found = {check.id: check.finding for check in attested.unchecked}
-    if not header:
-        found["job"] = "whether it is the job that was sealed: give --expect-header"
-    return found
-
-
-def _unchecked_of(one: VerifiedReceipt | VerifiedFailure, *, sequence: bool, statements: bool) -> dict[str, str]:
-    """The same about one receipt."""
-    if isinstance(one, VerifiedFailure):
-        return {"attempts": "their number, the reason and the time of the ticket: they are a report"}
-    found = {} if sequence else {"sequence": "whether receipts are missing: give all of a worker and --sequence"}
-    if isinstance(one.claims.tasks, TasksClaim):
-        found["workers"] = "evidence of the workers that ran tasks, but for the one that finished the job"
-        if not statements:
-            found["tasks"] = "the statements of its tasks: give --statements"
-    return found
-
-
-def _fips(module: CryptoModule) -> str:
-    mode = "approved mode" if module.mode == "approved" else "not in an approved mode"
-    certificate = "not validated" if module.certificate == NOT_VALIDATED else f"certificate {module.certificate}"
-    return f"{module.name} {module.version}, {mode}, {certificate}"
-
-
-def _tasks(tasks: TasksClaim | UnsetType) -> dict[str, str]:
-    """Of a job in parts: its tasks, and the workers that ran them."""
-    if not isinstance(tasks, TasksClaim):
-        return {}
-    nodes = (
-        f"{node.worker} ({node.tee}, {node.region}, evidence {node.evidence_sha384[:16]}...)" for node in tasks.nodes
-    )
-    return {"tasks": f"{tasks.statements} statements, root {tasks.root_sha256}", "ran on": ", ".join(nodes)}
-
-
-def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> dict[str, str]:
-    claims, volumes = one.claims, one.claims.volumes
-    return {
-        "job": claims.job_id,
-        "worker": f"{claims.worker}, receipt {claims.sequence}; in {claims.region} by its host's word",
-        "machine": _machine(attested, trust),
-        "for": f"{claims.requesting_ori}, purpose {claims.purpose_code}",
-        "suite": str(claims.suite),
-        "did": ", ".join(claims.operations),
-        "rows": f"{volumes.rows_in} in, {volumes.rows_out} out",
-        "time": f"{claims.started} to {claims.ended}",
-        "evidence": _appraised(attested),
-        "key": claims.kek_id,
-        "audit": f"anchored to counter {claims.audit_anchor}",
-        "FIPS": _fips(claims.fips),
-        "TLS": f"{claims.transport.protocol}, {claims.transport.cipher}, {claims.transport.bits} bits",
-        "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
-        "risks": f"accepted by the operator: {', '.join(claims.accepted_advisories) or 'none'}",
-        "policy": claims.policy_sha384,
-        **_tasks(claims.tasks),
-    }
-
-
-def _failure_rows(one: VerifiedFailure, attested: AttestedWorker, trust: Trust) -> dict[str, str]:
-    claims = one.claims
-    return {
-        "job": claims.job_id,
-        "failed": f"{claims.reason.value} at {claims.stage.value}, after {claims.attempts} attempts",
-        "worker": claims.worker,
-        "machine": _machine(attested, trust),
-        "for": claims.requesting_ori,
-        "suite": str(claims.suite),
-        "time": f"sent {claims.queued}, given up {claims.failed}",
-        "evidence": _appraised(attested),
-        "policy": claims.policy_sha384,
-    }
-
-
-def _machine(attested: AttestedWorker, trust: Trust) -> str:
-    kind = ", SIMULATED" if attested.simulated else ""
-    return f"{attested.verdict.tee} {attested.verdict.product}, roots of {trust.name}{kind}"
-
-
-def _appraised(attested: AttestedWorker) -> str:
-    return f"appraised at {attested.time.at.isoformat(timespec='seconds')}, by {attested.time.by}"
-
-
-def _lines_of(rows: dict[str, str], unchecked: dict[str, str]) -> str:
-    lines = [f"  {name:8} {json.dumps(value)[1:-1]}" for name, value in rows.items()]
-    missing = [f"    {name:8} {json.dumps(text)[1:-1]}" for name, text in unchecked.items()]
-    return "\n".join([f"verified, except {len(missing)} points:", *lines, "  not checked:", *missing])

@@ -8,7 +8,7 @@ from worker.cli.answers import JSON, Claimed, SealedOutput, print_json
 from worker.cli.common import explained, trust_named
 from worker.cli.evidence_options import AT
 from worker.cli.job.open_result import FOLDER, open_, verified
-from worker.cli.receipt import print_receipt
+from worker.cli.receipt_rows import print_receipt
 from worker.cli.reference_values import PROFILE
 from worker.client.attested import evidence_cloud
 from worker.client.saved_result import read_saved

@@ -13,8 +13,9 @@ calls below `connect`, for programs that hold their keys and specs otherwise. Th
 """
 
 from worker.client.asynchronous import Client
+from worker.client.asynchronous_connection import AsyncConnection, connect_async
 from worker.client.cancellation import Cancellation
-from worker.client.connection import AsyncConnection, Connection, connect, connect_async
+from worker.client.connection import Connection, connect
 from worker.client.errors import (
     ClientError,
     ColumnError,

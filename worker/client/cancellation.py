@@ -14,7 +14,7 @@ class Cancellation:
         self._call: grpc.Call | None = None
 
     def cancel(self) -> None:
-        """End the run as soon as possible; it raises Unreachable."""
+        """End the run as soon as possible; it raises JobCancelled."""
         with self._lock:
             self._asked.set()
             if self._call is not None:

@@ -8,10 +8,8 @@ Each run requires fresh evidence from the worker before anything is sealed, and 
 is opened. The steps can be called one by one: `prepare`, `attest`, `seal`, `send`.
 """
 
-import asyncio
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -19,10 +17,11 @@ from attestation import AZURE_US, AZURE_USGOV, Trust
 from worker.client.attested import AttestedWorker
 from worker.client.cancellation import Cancellation
 from worker.client.description import Description
-from worker.client.errors import SpecError, Unreachable
+from worker.client.errors import JobCancelled, SpecError
 from worker.client.keys import ProjectKey
 from worker.client.opened import Result
 from worker.client.passphrases import Passphrase
+from worker.client.paths import FileName
 from worker.client.prepared import Prepared, Records, prepare
 from worker.client.profile import ClientProfile, load_profile
 from worker.client.profile_keys import decrypter_named, signer_named
@@ -34,7 +33,7 @@ from worker.client.spec import JobSpec, load_spec
 from worker.client.tokens import TokenSource
 from worker.client.transport import SyncClient
 
-Spec: TypeAlias = "JobSpec | str | os.PathLike[str] | Mapping[str, object]"
+Spec: TypeAlias = "JobSpec | FileName | Mapping[str, object]"
 """A spec, the name of its file, or its fields; fields that are left out come from the profile's `[job]`."""
 
 
@@ -107,7 +106,7 @@ class Connection:
         if isinstance(spec, JobSpec):
             return spec
         if isinstance(spec, str | os.PathLike):
-            return load_spec(Path(spec), defaults=self.profile.job)
+            return load_spec(spec, defaults=self.profile.job)
         return load_spec(None, defaults={**self.profile.job, **spec})
 
     def prepare(self, records: Records, spec: Spec, *, sides: Mapping[str, Records] | None = None) -> Prepared:
@@ -144,7 +143,7 @@ class Connection:
 
         def in_time() -> None:
             if stop.asked:
-                raise Unreachable("cancelled before anything was sent")
+                raise JobCancelled
 
         prepared = prepare(records, self.spec(spec), sides=sides, before_batch=in_time)
         attested = self.attest()
@@ -193,77 +192,8 @@ class Connection:
         return self.decrypter
 
 
-class AsyncConnection:
-    """`Connection` with coroutines, for programs with an event loop. Made by `connect_async`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.sync = connection
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the channel; running calls are cancelled."""
-        await asyncio.to_thread(self.sync.close)
-
-    async def describe(self) -> Description:
-        """As `Connection.describe`."""
-        return await asyncio.to_thread(self.sync.describe)
-
-    async def attest(self) -> AttestedWorker:
-        """As `Connection.attest`."""
-        return await asyncio.to_thread(self.sync.attest)
-
-    async def get_receipt(self, job_id: bytes) -> str:
-        """As `Connection.get_receipt`."""
-        return await asyncio.to_thread(self.sync.get_receipt, job_id)
-
-    async def run(
-        self,
-        records: Records,
-        spec: Spec,
-        *,
-        sides: Mapping[str, Records] | None = None,
-        project_key: ProjectKey | None = None,
-        deadline: float | None = None,
-        progress: ProgressCallback | None = None,
-    ) -> Result:
-        """As `Connection.run`; cancelling the coroutine ends the call."""
-        cancellation = Cancellation()
-        try:
-            return await asyncio.to_thread(
-                self.sync.run,
-                records,
-                spec,
-                sides=sides,
-                project_key=project_key,
-                deadline=deadline,
-                progress=progress,
-                cancellation=cancellation,
-            )
-        except asyncio.CancelledError:
-            cancellation.cancel()
-            raise
-
-    async def send(self, job: SavedJob, *, deadline: float, progress: ProgressCallback | None = None) -> Result:
-        """As `Connection.send`; cancelling the coroutine ends the call."""
-        cancellation = Cancellation()
-        try:
-            return await asyncio.to_thread(
-                self.sync.send, job, deadline=deadline, progress=progress, cancellation=cancellation
-            )
-        except asyncio.CancelledError:
-            cancellation.cancel()
-            raise
-
-
 def connect(
-    profile: str | os.PathLike[str] | ClientProfile,
+    profile: FileName | ClientProfile,
     *,
     trusts: Iterable[Trust] = (AZURE_US, AZURE_USGOV),
     signer: Signer | None = None,
@@ -277,25 +207,13 @@ def connect(
     `passphrase` is called for an encrypted key file unless CJI_PASSPHRASE_FILE names a file with it, and `token` for an
     access token before each call about a job. Nothing is sent yet. SpecError if the profile cannot be used.
     """
-    found = profile if isinstance(profile, ClientProfile) else load_profile(Path(profile))
+    found = profile if isinstance(profile, ClientProfile) else load_profile(profile)
     known = {trust.name: trust for trust in trusts}
     if found.cloud not in known:
-        raise SpecError(f'cloud = "{found.cloud}" is unknown', remedy=f"Use one of {', '.join(known)} in the profile.")
+        raise SpecError(
+            f'cloud = "{found.cloud}" is unknown',
+            remedy=f"Use one of {', '.join(known)} in the profile, or pass its trust in `trusts`.",
+        )
     return Connection(
         found, trust=known[found.cloud], signer=signer, decrypter=decrypter, passphrase=passphrase, token=token
-    )
-
-
-def connect_async(
-    profile: str | os.PathLike[str] | ClientProfile,
-    *,
-    trusts: Iterable[Trust] = (AZURE_US, AZURE_USGOV),
-    signer: Signer | None = None,
-    decrypter: Decrypter | None = None,
-    passphrase: Passphrase | None = None,
-    token: TokenSource | None = None,
-) -> AsyncConnection:
-    """The same as `connect` for programs with an event loop; use it with `async with`."""
-    return AsyncConnection(
-        connect(profile, trusts=trusts, signer=signer, decrypter=decrypter, passphrase=passphrase, token=token)
     )

@@ -5,11 +5,12 @@
 * `Unreachable`: the call ended without an answer from the worker.
 * `SpecError`: a job spec, profile, key file or input cannot be used. `ColumnError` names columns, `MissingRule` those
   without a rule, `ColumnTypeError` has the types found and wanted, `LimitExceeded` the limit.
+* `JobCancelled`: the submitter ended the job, and there is no result.
 
 Of jobs by reference only:
 * `StorageRefused`: Azure Storage refuses this identity, or has no such container or queue.
 * `JobFailed`: the workers gave the job up; `failure` is the verified failure receipt.
-* `JobCancelled`, `JobExpired`, `NotFinished`: there is no result, because of the submitter, the time, or not yet.
+* `JobExpired`, `NotFinished`: there is no result, because of the time, or not yet.
 
 No error text is derived from keys. None shows more of a record than the shape of a value whose format its submitter has
 to correct, digits as 9 and letters as A. Text from the network is reduced to printable ASCII.
@@ -148,7 +149,7 @@ class JobFailed(ClientError):  # noqa: N818
 
 
 class JobCancelled(ClientError):  # noqa: N818
-    """The submitter asked for an end, and the job has no receipt."""
+    """The submitter asked for an end, by a `Cancellation` or of a job by reference, and has no result."""
 
     def __init__(self) -> None:
         super().__init__("the job was cancelled", remedy="Seal the records again if you need the result.")

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, mldsa, mlkem, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from worker.client.errors import SpecError, Unverified
+from worker.client.paths import FileName
 from worker.compute.parameters import PROJECT_NAME
 from worker.envelope import PROJECT_KEY_BYTES, SEED_BYTES, WrappingKey, wrap_project_key, wrap_seed
 from worker.jose import (
@@ -147,7 +148,7 @@ def new_project_key(project: str) -> ProjectKey:
     return ProjectKey(project=project, key=secrets.token_bytes(PROJECT_KEY_BYTES))
 
 
-def save_private_key(key: SigningKey | RecipientPrivateKey, path: Path, *, passphrase: bytes | None) -> None:
+def save_private_key(key: SigningKey | RecipientPrivateKey, file: FileName, *, passphrase: bytes | None) -> None:
     """Write PKCS#8 PEM to a new file with mode 0600; SpecError if the file exists."""
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
@@ -161,11 +162,12 @@ def save_private_key(key: SigningKey | RecipientPrivateKey, path: Path, *, passp
         case _:
             keys = (key,)
     form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-    write_private(path, b"".join(each.private_bytes(*form) for each in keys))
+    write_private(Path(file), b"".join(each.private_bytes(*form) for each in keys))
 
 
-def load_signing_key(path: Path, *, passphrase: bytes | None = None) -> SigningKey:
+def load_signing_key(file: FileName, *, passphrase: bytes | None = None) -> SigningKey:
     """The signing key in a PEM file: a P-384 key, or a pair with an ML-DSA-87 key before it."""
+    path = Path(file)
     match _load_pem(path, passphrase):
         case [ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()) as key]:
             return key
@@ -176,8 +178,9 @@ def load_signing_key(path: Path, *, passphrase: bytes | None = None) -> SigningK
     )
 
 
-def load_recipient_key(path: Path, *, passphrase: bytes | None = None) -> RecipientPrivateKey:
+def load_recipient_key(file: FileName, *, passphrase: bytes | None = None) -> RecipientPrivateKey:
     """The recipient key in a PEM file: an RSA key of at least 3072 bits, or an ML-KEM-1024 and a P-384 key."""
+    path = Path(file)
     match _load_pem(path, passphrase):
         case [rsa.RSAPrivateKey() as key] if key.key_size >= RSA_MIN_BITS:
             return key
@@ -188,13 +191,14 @@ def load_recipient_key(path: Path, *, passphrase: bytes | None = None) -> Recipi
     )
 
 
-def save_project_key(key: ProjectKey, path: Path) -> None:
+def save_project_key(key: ProjectKey, file: FileName) -> None:
     """Write `{"project", "key"}` as JSON to a new file with mode 0600."""
-    write_private(path, msgspec.json.encode(_ProjectFile(project=key.project, key=b64url(key.key))) + b"\n")
+    write_private(Path(file), msgspec.json.encode(_ProjectFile(project=key.project, key=b64url(key.key))) + b"\n")
 
 
-def load_project_key(path: Path) -> ProjectKey:
+def load_project_key(file: FileName) -> ProjectKey:
     """The project key in a file that `save_project_key` wrote."""
+    path = Path(file)
     try:
         stored = msgspec.json.decode(path.read_bytes(), type=_ProjectFile)
         key = b64url_decode(stored.key)

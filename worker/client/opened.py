@@ -1,8 +1,7 @@
 """A verified result and the key that opens it: outputs as tables or data frames."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,12 +10,13 @@ import pyarrow as pa
 from worker.audit import VerifiedReceipt
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
+from worker.client.paths import FileName
 from worker.client.result import RESULT
 from worker.client.sealed_result import SealedResult, read_output
 from worker.client.signers import Decrypter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Result:
     """The result of a job, its receipt verified. Outputs are opened when they are read.
 
@@ -25,8 +25,11 @@ class Result:
     """
 
     sealed: SealedResult
-    decrypter: Callable[[], Decrypter | None] = field(repr=False)
+    decrypter: Callable[[], Decrypter | None]
     """Called when the first output is opened."""
+
+    def __repr__(self) -> str:
+        return f"<Result of job {self.sealed.job_id.hex()}: {', '.join(self.names)}>"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,9 +76,9 @@ class Result:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.table().__arrow_c_stream__(requested_schema)
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: FileName) -> None:
         """As `SealedResult.save`."""
-        self.sealed.save(Path(folder))
+        self.sealed.save(folder)
 
     def close(self) -> None:
         """Release the sealed bytes."""

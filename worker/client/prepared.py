@@ -11,6 +11,7 @@ import pyarrow as pa
 from worker.client.errors import MissingRule, SpecError
 from worker.client.files import read_file
 from worker.client.keys import PinnedKey, ProjectKey
+from worker.client.paths import FileName
 from worker.client.seal import INPUT_NAME, SealedJob, seal
 from worker.client.signers import Signer
 from worker.client.sources import FittedSource, Source, fit
@@ -19,7 +20,7 @@ from worker.compute.parameters import ParametersError
 from worker.compute.registry import operation_of
 from worker.jose import SigningKey
 
-Records: TypeAlias = "Source | str | os.PathLike[str]"
+Records: TypeAlias = "Source | FileName"
 """A data frame, a table, batches, or the name of a file."""
 
 

@@ -14,6 +14,7 @@ from msgspec import Meta
 from attestation.appraisal import ReferenceValues
 from worker.client.errors import SpecError
 from worker.client.keys import PinnedKey
+from worker.client.paths import FileName
 from worker.client.tokens import TokenSource, token_file
 from worker.config import with_files
 from worker.config_fleet import Container, StorageUrl
@@ -161,8 +162,9 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return ClientTls(ca_pem=ca, cert_pem=cert, key_pem=key)
 
 
-def load_profile(path: Path) -> ClientProfile:
+def load_profile(file: FileName) -> ClientProfile:
     """The profile in this file, with absolute file names; SpecError names the invalid field."""
+    path = Path(file)
     try:
         table = msgspec.toml.decode(path.read_bytes())
         if isinstance(table.get("reference"), dict):

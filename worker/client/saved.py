@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from worker.audit import PartDigest
 from worker.client.errors import SpecError
+from worker.client.paths import FileName
 from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.seal import SealedJob
 from worker.client.sources import Source
@@ -89,7 +90,7 @@ def part_file(folder: Path, number: int) -> Path:
 def save_job(
     job: SealedJob,
     inputs: Mapping[str, Source],
-    folder: Path,
+    folder: FileName,
     *,
     submitter: str,
     progress: ProgressCallback | None = None,
@@ -101,6 +102,7 @@ def save_job(
     names = [part.name for part in job.header.inputs]
     if set(inputs) != set(names):
         raise SpecError(f"the job's inputs are {', '.join(names)}")
+    folder = Path(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "parts").mkdir(mode=0o700)
@@ -131,8 +133,9 @@ def save_job(
     return load_job(folder)
 
 
-def load_job(folder: Path) -> SavedJob:
+def load_job(folder: FileName) -> SavedJob:
     """The job in this folder. Raises SpecError if it is incomplete; the parts are looked at by `check_parts`."""
+    folder = Path(folder)
     try:
         about = msgspec.json.decode(read_bounded(folder / _ABOUT, _ABOUT_BYTES), type=_About)
         header = parse(read_bounded(folder / HEADER, LIMITS.header_bytes))

@@ -28,6 +28,7 @@ from worker.audit import PartDigest
 from worker.client.attested import read_evidence
 from worker.client.errors import SpecError, Unverified
 from worker.client.evidence_file import MAX_FILE_BYTES
+from worker.client.paths import FileName
 from worker.client.result import Output, ResultHeader, new_output, parse_result_header
 from worker.client.saved import HEADER, part_file, read_bounded, settle, write_new
 from worker.client.sealed_result import SealedResult
@@ -51,8 +52,9 @@ class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     columns: dict[str, tuple[str, ...]]
 
 
-def save_result(result: SealedResult, folder: Path) -> None:
+def save_result(result: SealedResult, folder: FileName) -> None:
     """Write a result into a new folder, still sealed. SpecError if it exists or cannot be written."""
+    folder = Path(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "parts").mkdir(mode=0o700)
@@ -136,10 +138,10 @@ def read_saved(folder: Path) -> SavedResult:
 
 
 def open_saved(
-    folder: Path, *, trust: Trust, reference: ReferenceValues | None = None, at: datetime | None = None
+    folder: FileName, *, trust: Trust, reference: ReferenceValues | None = None, at: datetime | None = None
 ) -> SealedResult:
     """The verified result in a folder that `SealedResult.save` wrote, as `SavedResult.verified`."""
-    return read_saved(folder).verified(trust=trust, reference=reference or ReferenceValues(), at=at)
+    return read_saved(Path(folder)).verified(trust=trust, reference=reference or ReferenceValues(), at=at)
 
 
 def _read_output(part: OutputPart, path: Path) -> Output:

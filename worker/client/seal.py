@@ -156,7 +156,10 @@ def _operations(spec: JobSpec, dek: bytes, project_key: ProjectKey | None, *, to
     def wrap(project: str, file: Path | None) -> bytes:
         key = project_key if file is None else load_project_key(file)
         if key is None:
-            raise SpecError("keyed columns need a project key", remedy="Make one with `cji key project`.")
+            raise SpecError(
+                "keyed columns need a project key",
+                remedy="Make one with `cji key project`; name its file in the operation, or pass `project_key`.",
+            )
         if key.project != project:
             raise SpecError("the project key belongs to another project")
         return key.wrap(dek)

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +13,7 @@ from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError, Unverified
 from worker.client.keys import RecipientPrivateKey
 from worker.client.parts import open_part
+from worker.client.paths import FileName
 from worker.client.result import ROW_STATUS, Output, ResultHeader
 from worker.client.signers import Decrypter, decrypter_of
 from worker.envelope import output_aad
@@ -21,6 +21,9 @@ from worker.errors import Refusal
 from worker.job import Header
 from worker.jose import key_id
 from worker.records import ROW_STATUS as ROW_STATUS_SCHEMA
+
+if TYPE_CHECKING:
+    from worker.client.opened import Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +53,18 @@ class SealedResult:
         """Names of the outputs; always `result` and `row_status`, in the order of the result header."""
         return tuple(output.name for output in self.header.outputs)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: FileName) -> None:
         """Write it into a new folder, still sealed: `worker.client.saved_result` opens it, anywhere."""
         from worker.client.saved_result import save_result  # noqa: PLC0415 - it makes results itself
 
         save_result(self, folder)
+
+    def opened_by(self, key: RecipientPrivateKey | Decrypter) -> "Result":
+        """The same result with the key that opens it; closing it closes this one."""
+        from worker.client.opened import Result  # noqa: PLC0415 - it has one of these
+
+        decrypter = decrypter_of(key)
+        return Result(sealed=self, decrypter=lambda: decrypter)
 
     def close(self) -> None:
         """Release the sealed bytes."""

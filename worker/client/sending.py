@@ -12,12 +12,13 @@ from typing import Final, NamedTuple, TypeAlias
 import grpc
 
 from worker.audit import PartDigest
-from worker.client.errors import ClientError, SpecError
+from worker.client.errors import ClientError, LimitExceeded, SpecError
 from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.saved import SavedJob
 from worker.client.seal import SealedJob
 from worker.client.sources import FittedSource
 from worker.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
+from worker.job import LIMITS, Header
 from worker.wire.v1 import worker_pb2 as pb
 
 _ACCEPT_SECONDS: Final = 5.0
@@ -56,6 +57,18 @@ class Gate:
 
 Parts: TypeAlias = Callable[[Gate], Iterator[SealedPart]]
 """Begins the parts of a job, in their order."""
+
+
+def check_parts(header: Header) -> None:
+    """LimitExceeded if one machine does not take this many parts."""
+    if len(header.parts) > LIMITS.parts:
+        raise LimitExceeded(
+            f"the job has {len(header.parts)} parts, and one machine takes {LIMITS.parts}",
+            limit="parts",
+            found=len(header.parts),
+            most=LIMITS.parts,
+            remedy="Seal it in fewer shards.",
+        )
 
 
 def parts_of(job: SealedJob, sources: Sequence[FittedSource]) -> Parts:

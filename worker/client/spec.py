@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from worker.client.date_formats import CANDIDATES, DateFormat
 from worker.client.errors import SpecError
+from worker.client.paths import FileName
 from worker.client.profile import absolute_recipient
 from worker.compute.registry import AnyParameters, operation_of
 from worker.job import LIMITS
@@ -139,15 +140,15 @@ def decode_spec(text: bytes | str) -> JobSpec:
     return _spec(_table(text), Path())
 
 
-def load_spec(path: Path | None, *, defaults: Mapping[str, object] = MappingProxyType({})) -> JobSpec:
+def load_spec(file: FileName | None, *, defaults: Mapping[str, object] = MappingProxyType({})) -> JobSpec:
     """The job spec in this file over `defaults`; recipients are read in, other file names become absolute.
 
     `defaults` are fields of a spec, as under `job` in a profile; without a file, they form the whole spec.
     """
     folder, found = Path(), dict[str, object]()
-    if path is not None:
-        folder = path.parent
-        found = _table(read_file_bytes(path))
+    if file is not None:
+        folder = Path(file).parent
+        found = _table(read_file_bytes(Path(file)))
     spec = _spec({**defaults, **found}, folder)
     recipients = tuple(_recipient(str(absolute_recipient(item, folder))) for item in spec.recipients)
     return msgspec.structs.replace(spec, recipients=recipients)

@@ -32,14 +32,22 @@ from worker.audit import VerifiedReceipt
 from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.cancellation import Cancellation
 from worker.client.description import Description
-from worker.client.errors import ClientError, LimitExceeded, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
+from worker.client.errors import (
+    ClientError,
+    JobCancelled,
+    SpecError,
+    Unreachable,
+    Unverified,
+    WorkerRefused,
+    from_rpc,
+)
 from worker.client.profile import ClientTls
 from worker.client.progress import ProgressCallback
 from worker.client.result import Collector
 from worker.client.saved import SavedJob
 from worker.client.seal import SealedJob
 from worker.client.sealed_result import SealedResult
-from worker.client.sending import Parts, Sender, parts_of, saved_parts
+from worker.client.sending import Parts, Sender, check_parts, parts_of, saved_parts
 from worker.client.sources import Source
 from worker.client.tokens import TokenSource, authorization
 from worker.client.verify import verify_result
@@ -147,11 +155,11 @@ class SyncClient:
 
         def in_time() -> None:
             if stop.asked:
-                raise Unreachable("cancelled before anything was sent")
+                raise JobCancelled
             if time.monotonic() >= until:
                 raise SpecError("the input was not read within the deadline")
 
-        _check_parts(job.header)
+        check_parts(job.header)
         sources = [job.fit(number, inputs[name], before_batch=in_time) for number, name in enumerate(names)]
         columns = {name: tuple(source.schema.names) for name, source in zip(names, sources, strict=True)}
         call = _Call(header=job.header, signature=job.signature, parts=parts_of(job, sources), columns=columns)
@@ -169,7 +177,7 @@ class SyncClient:
     ) -> SealedResult:
         """As `run`, for a job that was sealed into a folder, perhaps on another machine."""
         job.check_parts()
-        _check_parts(job.header)
+        check_parts(job.header)
         call = _Call(header=job.header, signature=job.signature, parts=saved_parts(job), columns=job.columns)
         stop, until = cancellation or Cancellation(), time.monotonic() + deadline
         return self._until_answered(call, lambda: True, attested, until=until, progress=progress, stop=stop)
@@ -196,7 +204,7 @@ class SyncClient:
                     raise
             except Unreachable as lost:
                 if stop.asked:
-                    raise
+                    raise JobCancelled from lost
                 raise self._explain(job.header, lost) from lost
             stop.wait(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
@@ -277,17 +285,6 @@ class _Call:
     signature: bytes
     parts: Parts
     columns: Mapping[str, tuple[str, ...]]
-
-
-def _check_parts(header: Header) -> None:
-    if len(header.parts) > LIMITS.parts:
-        raise LimitExceeded(
-            f"the job has {len(header.parts)} parts, and one machine takes {LIMITS.parts}",
-            limit="parts",
-            found=len(header.parts),
-            most=LIMITS.parts,
-            remedy="Seal it in fewer shards.",
-        )
 
 
 def _ask(method: Callable[..., T], request: object, metadata: tuple[tuple[str, str], ...] = ()) -> T:

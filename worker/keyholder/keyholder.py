@@ -194,8 +194,7 @@ class Keyholder:
             self._supervisor.offer(Beat())
             self._supervisor.offer(self._report())
             await asyncio.sleep(BEAT_S)
-            now = time.monotonic()
-            if now - last > STALE_S:
+            if (now := time.monotonic()) - last > STALE_S:
                 self._custody.confirm()
             last = now
             self._follow_holdings()

@@ -1,6 +1,7 @@
 """`connect`: one way from records to results, on a worker that attests itself on a simulated machine."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from tests.support.paths import ROOT
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import Certificates, ReferenceWorker, served
 from worker.client import (
+    Cancellation,
     ColumnError,
     ColumnTypeError,
     Connection,
@@ -39,6 +41,7 @@ from worker.client import (
     open_saved,
     save_job,
 )
+from worker.client.errors import JobCancelled
 from worker.client.keys import new_recipient_key, new_signing_key, save_private_key
 from worker.client.saved_result import read_saved
 from worker.jose import key_id, public_jwk
@@ -149,6 +152,28 @@ async def test_a_program_with_an_event_loop(desk: Desk) -> None:
             assert await worker.get_receipt(result.sealed.job_id) == result.receipt.compact
 
 
+def test_another_thread_ends_a_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.client.sending._ACCEPT_SECONDS", 0.1)
+    stop, sent = Cancellation(), len(desk.worker.seen)
+    canceller = threading.Thread(target=stop.cancel)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        (batch,) = pa.table(PEOPLE).to_batches()
+        yield batch
+        canceller.start()  # the worker has accepted the job and waits for records
+        canceller.join()
+        yield batch
+
+    with desk.connect() as worker:
+        with pytest.raises(JobCancelled) as caught:
+            worker.run(batches(), desk.spec, cancellation=stop)
+        assert not caught.value.retryable
+        assert len(desk.worker.seen) == sent + 1
+        with pytest.raises(JobCancelled):  # before anything is sent
+            worker.run(pa.table(PEOPLE), desk.spec, cancellation=stop)
+    assert len(desk.worker.seen) == sent + 1
+
+
 def test_keys_that_are_no_files(desk: Desk) -> None:
     other = new_signing_key()
     with desk.connect(signer=KeySigner(other)) as worker, pytest.raises(Exception, match="HEADER_SIGNATURE_INVALID"):
@@ -218,20 +243,24 @@ def test_errors_have_columns_types_and_limits(desk: Desk) -> None:
 def test_sealed_here_sent_there_opened_elsewhere(desk: Desk, tmp_path: Path) -> None:
     with desk.connect() as here:
         prepared = here.prepare(pa.table(PEOPLE), desk.spec)
-        save_job(here.seal(prepared), prepared.inputs, tmp_path / "job", submitter=here.profile.submitter())
+        save_job(here.seal(prepared), prepared.inputs, str(tmp_path / "job"), submitter=here.profile.submitter())
         profile = msgspec.structs.replace(here.profile, signing_key="", recipient_key=None)
     with connect(profile, trusts=[desk.simulation.trust]) as there:
-        job = load_job(tmp_path / "job")
+        job = load_job(str(tmp_path / "job"))
         with pytest.raises(SpecError, match="names no signing_key"):
             there.run(pa.table(PEOPLE), desk.spec)
         with there.send(job, deadline=60) as result:
             with pytest.raises(SpecError, match="no key opens this result"):
                 result.table()
-            result.save(tmp_path / "result")
+            result.save(str(tmp_path / "result"))
+            assert repr(result) == f"<Result of job {job.header.job_id.hex()}: result, row_status>"
             with pytest.raises(SpecError, match="exists"):
                 result.save(tmp_path / "result")
     arguments = {"trust": desk.simulation.trust, "reference": profile.reference}
-    with open_saved(tmp_path / "result", **arguments) as sealed:  # type: ignore[arg-type]
+    with open_saved(str(tmp_path / "result"), **arguments) as sealed:  # type: ignore[arg-type]
+        assert sealed.opened_by(desk.recipient).table()["last"].to_pylist() == ["n******", "p******", "n******"]
+        with pytest.raises(SpecError, match="not one of"):
+            sealed.opened_by(new_recipient_key()).table()
         assert sealed.receipt.claims.job_id == job.header.job_id.hex()
         assert sealed.columns == {"records": tuple(PEOPLE)}
     assert b"neumann" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

@@ -177,15 +177,15 @@ def installed(hook: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def run(code: str, installed: Path, *, hidden: tuple[str, ...]) -> str:
+def run(code: str, installed: Path, *, hidden: tuple[str, ...], status: int = 0) -> str:
     """The output of code in a new process on a system without these modules, and without what only Unix has."""
     path = [str(installed), *(name for name in sys.path if name and not Path(name).is_relative_to(ROOT / "worker"))]
     path = [name for name in path if Path(name).resolve() not in {ROOT, ROOT / "client"}]
     preamble = HIDDEN.format(hidden={*UNIX, *WORKER_ONLY, *hidden}, attributes=UNIX_ATTRIBUTES)
     command = [sys.executable, "-S", "-c", f"{preamble}\nsys.path[:] = {path!r}\n{code}"]
     done = subprocess.run(command, cwd=installed, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stderr
+    return done.stdout if status == 0 else done.stderr
 
 
 def test_it_imports_without_unix_and_without_extras(installed: Path) -> None:
@@ -197,12 +197,35 @@ def test_it_imports_without_unix_and_without_extras(installed: Path) -> None:
     assert int(names) == len(cji_client.__all__)
 
 
+def command(*arguments: str) -> str:
+    return f"import worker.cli; worker.cli.build()({list(arguments)!r}, prog_name='cji')"
+
+
+def verbs_of(text: str) -> set[str]:
+    """The verbs in the text of --help; those that name an extra have a dot behind."""
+    lines = [line.split(maxsplit=1) for line in text.partition("Commands:")[2].splitlines() if line.strip()]
+    return {f"{name}." if about.startswith("Needs an extra") else name for name, about in lines}
+
+
 def test_the_command_has_the_verbs_of_submitters(installed: Path) -> None:
-    code = "import worker.cli; worker.cli.build()(['--help'])"
-    found = run(code, installed, hidden=())
-    verbs = {line.split()[0] for line in found.partition("Commands:")[2].splitlines() if line.strip()}
-    assert {"job", "key", "receipt"} <= verbs
+    verbs = verbs_of(run(command("--help"), installed, hidden=()))
+    assert {"evidence", "job", "key", "receipt"} <= verbs
     assert not {"serve", "audit", "doctor"} & verbs
+    assert verbs_of(run(command("evidence", "--help"), installed, hidden=())) == {"pcrs", "show", "stamp", "verify"}
+
+
+def test_the_command_without_further_extras_names_them(installed: Path, tmp_path: Path) -> None:
+    others = tuple(name for name in EXTRAS if name not in {"click", "rich"})
+    with_all = run(command("--help"), installed, hidden=())
+    assert run(command("--help"), installed, hidden=others) == with_all
+    verbs = verbs_of(run(command("job", "--help"), installed, hidden=others))
+    assert verbs == {"run", "seal", "send", "open", "submit.", "status.", "fetch.", "cancel."}
+    refused = run(command("job", "submit", "people.csv", "--job", "out"), installed, hidden=others, status=2)
+    assert "pip install 'cji-client[fleet]'" in refused
+    for group, verb in (("job", "run"), ("receipt", "get"), ("worker", "attest"), ("evidence", "verify")):
+        assert "Example" in run(command(group, verb, "--help"), installed, hidden=others), verb
+    run(command("man", str(tmp_path / "man")), installed, hidden=others)
+    assert (tmp_path / "man" / "cji-job-run.1").exists()
 
 
 def test_the_public_names_have_one_home() -> None:

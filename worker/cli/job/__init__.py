@@ -2,19 +2,22 @@
 
 import click
 
-from worker.cli.job.follow import cancel, fetch, status
-from worker.cli.job.open_result import open_
-from worker.cli.job.run import run
-from worker.cli.job.seal import seal, send
-from worker.cli.job.submit import submit
+from worker.cli.verbs import Verbs
 
 __all__ = ["job"]
 
+_VERBS = {
+    "run": "run",
+    "seal": "seal",
+    "send": "seal:send",
+    "open": "open_result:open_",
+    "submit": "submit",
+    "status": "follow:status",
+    "fetch": "follow:fetch",
+    "cancel": "follow:cancel",
+}
 
-@click.group()
+
+@click.group(cls=Verbs, package=__name__, verbs=_VERBS)
 def job() -> None:
     """Send sealed jobs to a worker, or to a pool of workers by reference."""
-
-
-for verb in (run, seal, send, open_, submit, status, fetch, cancel):
-    job.add_command(verb)

@@ -1,15 +1,15 @@
 """`cji job status`, `fetch` and `cancel`: a job that was submitted by reference."""
 
 import json
-import re
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from worker.cli.answers import JSON, Asked, print_json
-from worker.cli.common import Failure, explained, trust_named
+from worker.cli.common import explained, trust_named
 from worker.cli.job.clients import pool_client
+from worker.cli.job.job_id import job_id_of
 from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
 from worker.cli.progress import shown
@@ -18,7 +18,6 @@ from worker.client.errors import JobFailed
 from worker.client.job_state import JobStatus
 from worker.client.saved import SavedJob, load_job
 
-_ID = re.compile(r"[0-9a-f]{32}")
 _JOB = click.argument("job", metavar="JOB")
 _FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
 _WAIT = click.option(
@@ -124,19 +123,6 @@ def cancel(context: click.Context, job: str, *, profile_file: Path, as_json: boo
         print_json(Asked(job=job_id.hex()))
     else:
         click.echo(f"asked for the end of job {job_id.hex()}")
-
-
-def job_id_of(job: str) -> bytes:
-    """The id of a job, from itself or from the folder of a sealed job; Failure 2 for anything else."""
-    if _ID.fullmatch(job):
-        return bytes.fromhex(job)
-    if not Path(job).is_dir():
-        raise Failure(
-            "JOB is neither a folder nor a job id",
-            remedy="Give the folder of `cji job submit`, or 32 hexadecimal digits.",
-            status=2,
-        )
-    return load_job(Path(job)).header.job_id
 
 
 def _facts(found: JobStatus) -> dict[str, object]:
