@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ from worker.fleet.tasks.messages import FINISH
 VICTIMS: Final = ("engine worker", "fleet process", "keyholder", "scheduler", "conductor")
 SECONDS: Final = 300.0
 """Of a job with all its deaths. A job of 2000 rows takes about ten."""
+_AFTER_SCHEDULER_S: Final = 60.0
 
 Outputs = Mapping[str, bytes]
 
@@ -208,8 +210,16 @@ class PartsBench:
         self.scheduler = self.made.scheduler(port=int(self.address.rpartition(":")[2]))
         self.scheduler.address()
         for name in self.workers:
-            self.workers[name].process.wait(SECONDS)
-            self._start_worker(name)
+            until(partial(self._noticed, name), seconds=_AFTER_SCHEDULER_S)
+            if self._ended(name):
+                self._start_worker(name)
+
+    def _noticed(self, name: str) -> bool:
+        """Whether a worker has ended with its scheduler, or was starting and has found the next one."""
+        return self._ended(name) or f"name: {name}\n" in self.scheduler.log.read_text()
+
+    def _ended(self, name: str) -> bool:
+        return self.workers[name].process.poll() is not None
 
 
 def _signed_sha384(receipt: str) -> str:

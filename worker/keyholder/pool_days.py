@@ -46,7 +46,7 @@ class Allowance:
 
     @classmethod
     def of(cls, grant: Grant, *, day: date) -> "Allowance":
-        """What the policy allows the caller of a job."""
+        """The allowance that the policy gives the caller of a job."""
         return cls(day=day, submitter=grant.submitter, ori=grant.requesting_ori, most=grant.jobs_per_day)
 
     @property
