@@ -99,6 +99,7 @@ class PartsBench:
     trails: Trails
     workers: dict[str, EngineProcess] = field(default_factory=dict)
     conductor: EngineProcess | None = None
+    _job: Job | None = None
     _ends: float = 0.0
 
     @classmethod
@@ -111,12 +112,13 @@ class PartsBench:
         return bench
 
     def submit(self, records: pa.Table, *operations: Parameters, shards: int) -> SealedJob:
-        """Seal and submit; nothing runs yet. The job has SECONDS from now on."""
-        self._ends = time.monotonic() + SECONDS
+        """Seal and submit; nothing runs yet."""
         return submit(self.pool, records, *operations, shards=shards)
 
     def conduct(self, job: Job) -> None:
-        """Start a conductor."""
+        """Start a conductor. A job has SECONDS from its first one on."""
+        if job != self._job:
+            self._job, self._ends = job, time.monotonic() + SECONDS
         self.conductor = self.made.conductor(self.address, job.job, job.header_sha384)
 
     @property
