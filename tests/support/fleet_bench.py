@@ -120,7 +120,10 @@ class Member:
         """Drain both."""
         if self.fleet is not None and self.fleet.poll() is None:
             self.fleet.terminate()
-            self.fleet.wait(60)
+            try:
+                self.fleet.wait(60)
+            finally:
+                self.kill_fleet()
         if self.worker is not None:
             self.worker.stop()
 
@@ -153,15 +156,14 @@ class Pool:
         self.members = [self._member(folder, azure, cmk, number, cells) for number in range(1, workers + 1)]
         try:
             for member in self.members:
+                self._cleanup.callback(member.stop)
                 member.start()
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Stop everything."""
-        for member in self.members:
-            member.stop()
+        """Stop everything, whatever fails to stop."""
         self._cleanup.close()
 
     @property

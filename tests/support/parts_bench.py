@@ -5,10 +5,13 @@ after opening; one receipt is published, and every other one that was signed is 
 """
 
 import hashlib
+import subprocess
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
@@ -26,7 +29,9 @@ from worker.compute.parameters import Parameters
 from worker.fleet.tasks.messages import FINISH
 
 VICTIMS: Final = ("engine worker", "fleet process", "keyholder", "scheduler", "conductor")
-_SECONDS: Final = 300.0
+SECONDS: Final = 300.0
+"""Of a job with all its deaths. A job of 2000 rows takes about ten."""
+_AFTER_SCHEDULER_S: Final = 60.0
 
 Outputs = Mapping[str, bytes]
 
@@ -43,7 +48,7 @@ def plain(out: pa.Table) -> bytes:
 def of_one_machine(pool: Pool, records: pa.Table, *operations: Parameters) -> Outputs:
     """The outputs of a job on the first worker alone, each as `plain` has it."""
     site = pool.site
-    result = site.run(records, site.spec(*operations), deadline=_SECONDS)
+    result = site.run(records, site.spec(*operations), deadline=SECONDS)
     return {name: plain(table) for name, table in site.open(result).items()}
 
 
@@ -94,6 +99,8 @@ class PartsBench:
     trails: Trails
     workers: dict[str, EngineProcess] = field(default_factory=dict)
     conductor: EngineProcess | None = None
+    _job: Job | None = None
+    _ends: float = 0.0
 
     @classmethod
     def start(cls, pool: Pool, made: Engine) -> "PartsBench":
@@ -109,7 +116,9 @@ class PartsBench:
         return submit(self.pool, records, *operations, shards=shards)
 
     def conduct(self, job: Job) -> None:
-        """Start a conductor."""
+        """Start a conductor. A job has SECONDS from its first one on."""
+        if job != self._job:
+            self._job, self._ends = job, time.monotonic() + SECONDS
         self.conductor = self.made.conductor(self.address, job.job, job.header_sha384)
 
     @property
@@ -139,10 +148,19 @@ class PartsBench:
             case _:
                 raise ValueError(victim)
 
+    def during_job(self, look: Callable[[], object], what: str) -> None:
+        """Wait until `look` is true or the conductor has ended; AssertionError if the job's time ends first."""
+        while self.runs and not look():
+            assert time.monotonic() < self._ends, f"within {SECONDS:.0f} s no job that {what}"
+            time.sleep(0.02)
+
     def end(self) -> None:
-        """Wait for the conductor; AssertionError unless its job completed."""
+        """Wait for the conductor; AssertionError unless its job completed in its time."""
         assert self.conductor is not None
-        printed = wait(self.conductor, seconds=_SECONDS)
+        try:
+            printed = wait(self.conductor, seconds=max(0.0, self._ends - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"no end within {SECONDS:.0f} s; conductor's log: {self.conductor.log}") from None
         assert self.conductor.process.returncode == 0, printed
 
     @contextmanager
@@ -169,7 +187,7 @@ class PartsBench:
         job = names_of(sealed).job
         assert {name: plain(table) for name, table in opened(self.pool, sealed).items()} == wanted
         # a worker that signed a receipt which another one came before says so within a minute
-        until(lambda: len(self._receipts(job)[1]) == 1, seconds=_SECONDS)
+        until(lambda: len(self._receipts(job)[1]) == 1, seconds=SECONDS)
         receipts, left = self._receipts(job)
         published = self.pool.receipt(job)
         assert published is not None
@@ -194,8 +212,16 @@ class PartsBench:
         self.scheduler = self.made.scheduler(port=int(self.address.rpartition(":")[2]))
         self.scheduler.address()
         for name in self.workers:
-            self.workers[name].process.wait(_SECONDS)
-            self._start_worker(name)
+            until(partial(self._noticed, name), seconds=_AFTER_SCHEDULER_S)
+            if self._ended(name):
+                self._start_worker(name)
+
+    def _noticed(self, name: str) -> bool:
+        """Whether a worker has ended with its scheduler, or was starting and has found the next one."""
+        return self._ended(name) or f"name: {name}\n" in self.scheduler.log.read_text()
+
+    def _ended(self, name: str) -> bool:
+        return self.workers[name].process.poll() is not None
 
 
 def _signed_sha384(receipt: str) -> str:

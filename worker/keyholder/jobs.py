@@ -31,6 +31,7 @@ from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step
 from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.pool import PoolLedger
 from worker.keyholder.pool_claims import PoolClaims
+from worker.keyholder.pool_days import Allowance
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
 
@@ -87,7 +88,7 @@ class Jobs:
             if self._claims is None:
                 self._begin(request, header, admission)
             else:
-                self._claims.claim(request, header)
+                self._claims.claim(request, header, Allowance.of(admission.grant, day=datetime.now(UTC).date()))
         except Refusal as refusal:
             self._refuse(request, header, refusal)
 

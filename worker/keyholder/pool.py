@@ -8,7 +8,8 @@
     this header, by a connection to another one    ALREADY_EXISTS   ALREADY_EXISTS
 
 A job by reference may have several attempts on several workers: whichever publishes its receipt first has done it. Each
-worker's own ledger is asked as well, before and after.
+worker's own ledger is asked as well, before and after. A job that is unknown counts among those of its day, see
+`pool_days`; if its submitter and agency have none left it is denied, and stays unknown.
 
 One thread asks, the main thread never waits. It allocates outside the secret heap, and handles names and digests alone.
 A ledger that is away, slow, or has something else in place of an entry means LEDGER_UNAVAILABLE: there is no fallback.
@@ -27,8 +28,9 @@ from msgspec import Meta
 
 from attestation import AttestationError, Trust
 from worker.config_fleet import LedgerSection
-from worker.errors import Reason, Refusal, Stage, StartupError
+from worker.errors import Denied, DeniedBy, Reason, Refusal, Stage, StartupError
 from worker.fleet.errors import BlobAbsentError, StoreError
+from worker.keyholder.pool_days import Allowance, PoolDays
 from worker.log import log
 
 CAPACITY: Final = 128
@@ -66,6 +68,7 @@ Answer = Callable[[Refusal | None], None]
 class _Claim:
     job_id: bytes
     entry: Entry
+    allowance: Allowance
     answer: Answer
     until: float
 
@@ -84,6 +87,7 @@ class PoolLedger:
         """`open_blobs` is called in the ledger's thread. `seconds` is the longest time that a claim waits its turn."""
         self._open, self._worker, self._seconds, self._clock = open_blobs, worker, seconds, clock
         self._blobs: LedgerBlobs | None = None
+        self._days = PoolDays()
         self._waiting: queue.Queue[_Claim] = queue.Queue(CAPACITY)
         self.away = False
         """Whether the ledger did not answer when it was asked last; for any thread to read."""
@@ -92,14 +96,17 @@ class PoolLedger:
         """Begin to ask, in a thread."""
         threading.Thread(target=self._run, name="ledger", daemon=True).start()
 
-    def claim(self, job_id: bytes, *, header_sha384: bytes, attempt: bytes | None, answer: Answer) -> None:
+    def claim(
+        self, job_id: bytes, *, header_sha384: bytes, attempt: bytes | None, allowance: Allowance, answer: Answer
+    ) -> None:
         """Ask whether the job may begin; `answer` is called in the ledger's thread, or at once if too many wait."""
         entry = Entry(
             header_sha384=header_sha384.hex(), worker=self._worker, attempt=None if attempt is None else attempt.hex()
         )
+        until = self._clock() + self._seconds
         try:
             self._waiting.put_nowait(
-                _Claim(job_id=job_id, entry=entry, answer=answer, until=self._clock() + self._seconds)
+                _Claim(job_id=job_id, entry=entry, allowance=allowance, answer=answer, until=until)
             )
         except queue.Full:
             answer(Refusal(Reason.OVERLOADED, stage=Stage.ADMIT))
@@ -144,9 +151,12 @@ class PoolLedger:
         name = claim.job_id.hex()
         try:
             blobs = self._blobs = self._blobs or self._open()
-            if blobs.create(name, msgspec.json.encode(claim.entry)):
+            found = _entry(blobs, name)
+            if found is None and not self._days.take(blobs, claim.allowance, claim.job_id):
+                return Denied(DeniedBy.JOBS_PER_DAY)
+            if found is None and blobs.create(name, msgspec.json.encode(claim.entry)):
                 return None
-            found = msgspec.json.decode(blobs.read(name, most=_ENTRY_BYTES), type=Entry)
+            found = found or _entry(blobs, name)
         except (
             StoreError,
             AttestationError,
@@ -156,7 +166,7 @@ class PoolLedger:
         ) as error:  # msgspec's errors are ValueErrors
             log("ledger unavailable", error=type(error).__name__)
             return Refusal(Reason.LEDGER_UNAVAILABLE, stage=Stage.ADMIT)
-        reason = decide(found, claim.entry)
+        reason = Reason.LEDGER_UNAVAILABLE if found is None else decide(found, claim.entry)
         return None if reason is None else Refusal(reason, stage=Stage.ADMIT)
 
 
@@ -170,6 +180,13 @@ def open_ledger(section: LedgerSection, trust: Trust) -> LedgerBlobs:
     return Blobs(
         section.blob_url, section.container, credential=credential, ca_file=section.ca_file, seconds=section.seconds
     )
+
+
+def _entry(blobs: LedgerBlobs, name: str) -> Entry | None:
+    try:
+        return msgspec.json.decode(blobs.read(name, most=_ENTRY_BYTES), type=Entry)
+    except BlobAbsentError:
+        return None
 
 
 def decide(found: Entry, claim: Entry) -> Reason | None:

@@ -7,6 +7,7 @@ from worker.errors import Refusal
 from worker.ipc.messages import Admit
 from worker.job import Header
 from worker.keyholder.pool import PoolLedger
+from worker.keyholder.pool_days import Allowance
 
 
 class PoolClaims:
@@ -22,7 +23,7 @@ class PoolClaims:
     def __contains__(self, call: int) -> bool:
         return call in self._waiting
 
-    def claim(self, request: Admit, header: Header) -> None:
+    def claim(self, request: Admit, header: Header, allowance: Allowance) -> None:
         """Ask the ledger, without waiting."""
         loop, claimed = asyncio.get_running_loop(), (request, header)
         self._waiting[request.call] = claimed
@@ -30,7 +31,9 @@ class PoolClaims:
         def answer(refusal: Refusal | None) -> None:
             loop.call_soon_threadsafe(self._answer, claimed, refusal)
 
-        self._pool.claim(header.job_id, header_sha384=header.sha384, attempt=request.attempt, answer=answer)
+        self._pool.claim(
+            header.job_id, header_sha384=header.sha384, attempt=request.attempt, allowance=allowance, answer=answer
+        )
 
     def remove(self, call: int) -> tuple[Admit, Header] | None:
         """Forget a job whose caller left; None if it does not wait here."""

@@ -1,9 +1,11 @@
 """Two workers of a pool and their fleet processes: completion, deaths, bad input. One pool for all tests."""
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from worker.client.errors import JobCancelled, JobFailed
 from worker.client.job_state import State
 from worker.client.profile import ClientStorage
 from worker.client.saved import SavedJob, save_job
-from worker.errors import Reason, Stage
+from worker.errors import DeniedBy, Reason, Stage
 from worker.fleet import names
 from worker.fleet.documents import Published, encode
 from worker.fleet.front import Front, FrontRefusedError, explained
@@ -315,6 +317,42 @@ def test_a_direct_job_is_used_once_in_the_pool(pool: Pool, storage: Storage, poi
     eventually(lambda: poison.state().length == before + 1, seconds=60)  # after its tries
     by_reference = [e for m in pool.members for e in m.events if isinstance(e, JobRefused) and e.job_id == job]
     assert {e.reason for e in by_reference if e.attempt} == {Reason.ALREADY_EXISTS}
+
+
+def test_jobs_of_a_day_are_counted_for_the_whole_pool(pool: Pool, storage: Storage) -> None:
+    """No worker here has used up its own number, and one job is left for both of them."""
+    day, ledger = datetime.now(UTC).date().isoformat(), storage.blobs("ledger")
+    pool.wait(pool.submit())
+    numbers = list(ledger._container.list_blob_names(name_starts_with=f"days/{day}/"))
+    (folder,) = {name.rpartition("/")[0] for name in numbers}
+    assert {int(name.rpartition("/")[2]) for name in numbers} == set(range(len(numbers)))
+    admitted = [sum(isinstance(e, JobAdmitted) for e in member.events) for member in pool.members]
+    allowed = max(len(numbers), *admitted) + 3
+    for number in range(len(numbers), allowed - 1):  # jobs on other workers of the pool
+        assert ledger.create(f"{folder}/{number}", bytes(16).hex().encode())
+    texts = [member.files.policy.read_text() for member in pool.members]
+    for member, text in zip(pool.members, texts, strict=True):
+        reload(member, re.sub(r"jobs_per_day = [0-9]+", f"jobs_per_day = {allowed}", text))
+    try:
+        jobs = [pool.submit(), pool.submit(), pool.submit()]
+        pool.wait(*jobs)
+    finally:
+        for member, text in zip(pool.members, texts, strict=True):
+            reload(member, text)
+    denied = [job for job in jobs if pool.failure(job)]
+    if datetime.now(UTC).date().isoformat() == day:  # else midnight has passed
+        assert len(denied) == 2
+        events = [e for m in pool.members for e in m.events if isinstance(e, JobRefused) and e.job_id in denied]
+        assert {(e.reason, e.denied_by) for e in events} == {(Reason.POLICY_DENIED, DeniedBy.JOBS_PER_DAY)}
+        assert not any(ledger.exists(job) for job in denied)
+
+
+def reload(member: Member, text: str) -> None:
+    """Put this policy in force."""
+    member.files.policy.write_text(text)
+    command = ["reload", "--config", str(member.files.config)]
+    result = CliRunner().invoke(build(member.azure.trust), command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
 
 
 def state_of(pool: Pool) -> tuple[str, str | None]:

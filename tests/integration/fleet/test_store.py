@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from worker.errors import StartupError
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreAwayError
 from worker.fleet.queue import Queue
 from worker.fleet.store import Blobs
+from worker.keyholder.pool_days import Allowance, PoolDays
 
 
 @pytest.fixture
@@ -66,6 +68,22 @@ def test_of_many_creators_exactly_one_wins(storage: Storage) -> None:
     for thread in threads:
         thread.join()
     assert sorted(won) == [False] * 5 + [True]
+
+
+def test_of_many_workers_as_many_jobs_succeed_as_a_day_has(storage: Storage) -> None:
+    allowance = Allowance(day=date(2026, 1, 1), submitter=secrets.token_hex(8), ori="WI0130000", most=20)
+    won = list[int]()
+
+    def admit(worker: int) -> None:
+        days, ledger = PoolDays(), storage.blobs("ledger")
+        won.extend(n for n in range(worker, 32, 4) if days.take(ledger, allowance, n.to_bytes(16, "big")))
+
+    threads = [threading.Thread(target=admit, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == len(set(won)) == 20
 
 
 def test_a_blob_of_blocks_is_created_once(blobs: Blobs) -> None:

@@ -3,6 +3,8 @@
 import itertools
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -11,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation import AttestationError, Fault
-from worker.errors import Reason, Refusal, StartupError
+from worker.errors import Denied, DeniedBy, Reason, Refusal, StartupError
 from worker.fleet.errors import BlobAbsentError, BlobTooLargeError, StoreAwayError
 from worker.keyholder.pool import CAPACITY, PROBE, Entry, PoolLedger, decide
+from worker.keyholder.pool_days import Allowance
 
+ALLOWED = Allowance(day=date(2026, 1, 1), submitter="s", ori="WI0130000", most=1000)
 JOB, HEADER, OTHER, ATTEMPT = bytes(15) + b"\1", bytes(48), bytes(47) + b"\1", b"a" * 16
 
 
@@ -43,11 +47,19 @@ def ledger(blobs: Any, worker: str = "worker-1", *, clock: Callable[[], float] =
     return PoolLedger(lambda: blobs, worker=worker, seconds=10, clock=clock)
 
 
-def ask(pool: PoolLedger, *, header: bytes = HEADER, attempt: bytes | None = ATTEMPT) -> Reason | None:
+def answered(
+    pool: PoolLedger, *, job: bytes = JOB, header: bytes = HEADER, attempt: bytes | None = ATTEMPT, most: int = 1000
+) -> Refusal | None:
     answers: list[Refusal | None] = []
-    pool.claim(JOB, header_sha384=header, attempt=attempt, answer=answers.append)
+    allowance = replace(ALLOWED, most=most)
+    pool.claim(job, header_sha384=header, attempt=attempt, allowance=allowance, answer=answers.append)
     pool.step(pool._waiting.get_nowait())
     (answer,) = answers
+    return answer
+
+
+def ask(pool: PoolLedger, **claim: Any) -> Reason | None:
+    answer = answered(pool, **claim)
     return None if answer is None else answer.reason
 
 
@@ -72,6 +84,32 @@ def test_a_second_claim_is_answered_by_the_table(first: tuple[bytes, bytes | Non
         blobs = Blobs()
         assert ask(ledger(blobs, first[2]), header=first[0], attempt=first[1]) is None
         assert ask(ledger(blobs, second[2]), header=second[0], attempt=second[1]) is allowed(first, second)
+
+
+def test_jobs_of_a_day_are_those_of_all_workers() -> None:
+    blobs = Blobs()
+    one, other = ledger(blobs, "worker-1"), ledger(blobs, "worker-2")
+    jobs = [bytes(15) + bytes([number]) for number in range(4)]
+    assert [answered(pool, job=job, most=3) for pool, job in zip((one, other, one), jobs, strict=False)] == [None] * 3
+    for pool in (one, other, ledger(blobs, "worker-3")):
+        denied = answered(pool, job=jobs[3], most=3)
+        assert isinstance(denied, Denied)
+        assert denied.by is DeniedBy.JOBS_PER_DAY
+        # they have counted: another attempt, a task, and a receipt that is asked for again
+        assert [answered(pool, job=job, most=3) for job in jobs[:3]] == [None] * 3
+    assert jobs[3].hex() not in blobs.found
+    assert answered(other, job=jobs[3], most=4) is None
+
+
+def test_a_job_that_another_worker_begins_meanwhile_is_decided_by_its_entry() -> None:
+    class Race(Blobs):
+        def create(self, name: str, data: bytes) -> bool:
+            if name == JOB.hex():
+                super().create(name, msgspec.json.encode(Entry(header_sha384="00" * 48, worker="w", attempt=None)))
+            return super().create(name, data)
+
+    assert ask(ledger(Race()), header=OTHER) is Reason.REPLAYED
+    assert ask(ledger(Race()), header=bytes(48)) is Reason.ALREADY_EXISTS
 
 
 @pytest.mark.parametrize(
@@ -111,7 +149,7 @@ def test_a_claim_that_waited_too_long_is_not_looked_at() -> None:
     now = [0.0]
     blobs = Blobs()
     pool, answers = ledger(blobs, clock=lambda: now[0]), Asked()
-    pool.claim(JOB, header_sha384=HEADER, attempt=None, answer=answers.append)
+    pool.claim(JOB, header_sha384=HEADER, attempt=None, allowance=ALLOWED, answer=answers.append)
     now[0] = 11.0
     pool.step(pool._waiting.get_nowait())
     assert [each.reason for each in answers if each] == [Reason.LEDGER_UNAVAILABLE]
@@ -121,7 +159,7 @@ def test_a_claim_that_waited_too_long_is_not_looked_at() -> None:
 def test_claims_beyond_the_capacity_are_refused_at_once() -> None:
     pool, answers = ledger(Blobs()), Asked()
     for _ in range(CAPACITY + 2):
-        pool.claim(JOB, header_sha384=HEADER, attempt=None, answer=answers.append)
+        pool.claim(JOB, header_sha384=HEADER, attempt=None, allowance=ALLOWED, answer=answers.append)
     assert [each.reason for each in answers if each] == [Reason.OVERLOADED] * 2
 
 
@@ -134,12 +172,12 @@ def test_an_entry_says_who_came_first() -> None:
 
 
 class Sometimes(Blobs):
-    """A container that is there while `fault` is None; it counts what it is asked to read."""
+    """A container that is there while `fault` is None; it counts its probes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.fault: Exception | None = None
-        self.reads = 0
+        self.probes = 0
 
     def create(self, name: str, data: bytes) -> bool:
         if self.fault is not None:
@@ -147,7 +185,7 @@ class Sometimes(Blobs):
         return super().create(name, data)
 
     def read(self, name: str, *, most: int) -> bytes:
-        self.reads += 1
+        self.probes += name == PROBE
         if self.fault is not None:
             raise self.fault
         return super().read(name, most=most)
@@ -181,7 +219,7 @@ def test_claims_that_wait_while_it_is_away_are_not_probed_for() -> None:
     blobs.fault = StoreAwayError()
     pool = ledger(blobs)
     assert [ask(pool) for _ in range(5)] == [Reason.LEDGER_UNAVAILABLE] * 5
-    assert blobs.reads == 1
+    assert blobs.probes == 1
 
 
 def test_one_claim_that_is_not_decided_is_not_the_ledger() -> None:
@@ -217,5 +255,5 @@ def test_the_thread_probes_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_thread_answers() -> None:
     pool, answered = ledger(Blobs()), threading.Event()
     pool.start()
-    pool.claim(JOB, header_sha384=HEADER, attempt=None, answer=lambda _: answered.set())
+    pool.claim(JOB, header_sha384=HEADER, attempt=None, allowance=ALLOWED, answer=lambda _: answered.set())
     assert answered.wait(10)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 
@@ -12,7 +13,9 @@ from worker.ipc.messages import Admit
 from worker.job import Header, JobId, parse
 from worker.keyholder.pool import Answer, PoolLedger
 from worker.keyholder.pool_claims import PoolClaims
+from worker.keyholder.pool_days import Allowance
 
+ALLOWED = Allowance(day=date(2026, 1, 1), submitter="s", ori="WI0130000", most=9)
 Answered = tuple[Admit, Header, Refusal | None]
 
 
@@ -22,7 +25,10 @@ class HeldLedger(PoolLedger):
     def __init__(self) -> None:
         self.asked: list[tuple[bytes, Answer]] = []
 
-    def claim(self, job_id: bytes, *, header_sha384: bytes, attempt: bytes | None, answer: Answer) -> None:
+    def claim(
+        self, job_id: bytes, *, header_sha384: bytes, attempt: bytes | None, allowance: Allowance, answer: Answer
+    ) -> None:
+        assert allowance is ALLOWED
         self.asked.append((job_id, answer))
 
 
@@ -37,7 +43,7 @@ def claim(claims: PoolClaims, job: bytes, *, call: int = 1) -> tuple[Admit, Head
         header=header.data,
         signature=b"",
     )
-    claims.claim(request, header)
+    claims.claim(request, header, ALLOWED)
     return request, header
 
 
