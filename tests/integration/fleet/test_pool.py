@@ -251,7 +251,7 @@ def test_the_fleet_socket_serves_jobs_by_reference_alone(pool: Pool) -> None:
             with pytest.raises(grpc.RpcError) as error:
                 call(request, timeout=20)
             assert error.value.code() is code, request
-        sealed, _ = pool.jobs[next(iter(pool.jobs))]
+        sealed = pool.aside(pool.seal_aside())
         header: dict[str, Any] = {"header": sealed.header.data, "signature": sealed.signature}
         for opening in (
             pb.Open(**header),
