@@ -228,3 +228,26 @@ def test_m_does_not_exceed_its_limit() -> None:
     assert linked(batch, model=model).report.trained.m[0] == pytest.approx([0.95, 0.05])
     free = replace(model, comparisons=(LAST, first, city))
     assert linked(batch, model=free).report.trained.m[0][1] > 0.2
+
+
+@pytest.mark.parametrize("others", [0, 1, 5])
+def test_a_difference_is_no_evidence_for_a_match(others: int) -> None:
+    """All records are of one city, or nearly: what was assumed of errors there is more than u."""
+    batch = persons_twice(("last", "first"), agree=0.9, values=5000)
+    cities = ["HERE"] * (batch.num_rows - others) + ["THERE"] * others
+    whole = people(last=batch["last"].to_pylist(), first=batch["first"].to_pylist(), city=cities)
+    first, city = (
+        Comparison(
+            name=name, levels=(Level(label="x", conditions=(Condition(column=name),)), ELSE), initial_m=(0.9, 0.1)
+        )
+        for name in ("first", "city")
+    )
+    model = Model(
+        comparisons=(LAST, first, city),
+        blocking=(Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="first"),))),
+        prior=600 / 719_400,
+    )
+    trained = linked(whole, model=model).report.trained
+    for m, u in zip(trained.m, trained.u, strict=True):
+        assert m[-1] <= u[-1] + 1e-12
+        assert m[0] >= u[0] - 1e-12

@@ -6,9 +6,9 @@ that agree on a date of birth are one person's, the agreement of strangers is ra
 m comes from blocked pairs, first by EM, rule by rule. A comparison takes no part for rules that look at one of its
 columns, because all pairs there agree. Nor does one that is shared for rules that look at nothing else: most pairs of
 one surname and address are of relatives, whom EM would take for one person. The share of matches of a rule is bounded
-by the prior, and a level's m by its `most_m`. But the matches of a rule have no error in its columns, and those with
-one error then have it in another one; so m is refined over the pairs of all rules, each weighed by the probability that
-it matches, with the prior held, and over the matches that all rules miss.
+by the prior, a level's m by its `most_m`, and that of a difference by its u. But the matches of a rule have no error in
+its columns, and those with one error then have it in another one; so m is refined over the pairs of all rules, each
+weighed by the probability that it matches, with the prior held, and over the matches that all rules miss.
 
 All depend on each other, so both are repeated a few times.
 """
@@ -164,7 +164,7 @@ def _matches(
     """M of every comparison: EM for each rule over its free comparisons, pooled by how many matches each rule has."""
     comparisons, share = prior.model.comparisons, prior.estimate(m, u)
     totals = [_PRIOR_PAIRS * values for values in initial_m]
-    most = _most(prior.model)
+    most = _most(prior.model, u)
     for one in [of_rule for of_rule in by_rule if of_rule.narrow] or by_rule:
         free = _free(one.rule, comparisons)
         if not free:
@@ -209,9 +209,18 @@ def _refined(
     totals = [
         values + found * missed / (1 - missed) * of_missed for values, of_missed in zip(totals, levels_of, strict=True)
     ]
-    return [em.capped(values / values.sum(), limit) for values, limit in zip(totals, _most(prior.model), strict=True)]
+    most = _most(prior.model, u)
+    return [em.capped(values / values.sum(), limit) for values, limit in zip(totals, most, strict=True)]
 
 
-def _most(model: Model) -> list[Floats]:
-    """The limits of m."""
-    return [np.array([level.most_m for level in comparison.levels]) for comparison in model.comparisons]
+def _most(model: Model, u: Sequence[Floats]) -> list[Floats]:
+    """The limits of m: those of the model, and u for a comparison's last level, which says that the values differ.
+
+    Where hardly any values differ, as the states of a county's records, m would be what was assumed before that, and
+    a difference would be evidence for a match.
+    """
+    limits = [np.array([level.most_m for level in comparison.levels]) for comparison in model.comparisons]
+    for limit, of_u in zip(limits, u, strict=True):
+        if limit[:-1].sum() + of_u[-1] > 1:
+            limit[-1] = min(limit[-1], of_u[-1])
+    return limits
