@@ -1,6 +1,6 @@
 """QEMU with OVMF, Secure Boot, software emulation and a simulated Azure's vTPM."""
 
-import os
+import re
 import shutil
 import subprocess
 import time
@@ -10,22 +10,29 @@ from typing import Final, Self
 
 from tests.support.machine.parts import FIRMWARE
 
-__all__ = ["Guest", "missing_tools"]
+__all__ = ["OUTSIDE", "Guest", "missing_packages"]
 
-_PROGRAMS: Final = (
-    *("qemu-system-x86_64", "qemu-img", "swtpm", "mkosi", "ukify", "sbsign", "virt-fw-vars", "mcopy", "mkfs.erofs"),
-    "faketime",
-)
+OUTSIDE: Final = "10.0.2.2"
+"""QEMU's name, in its own network, for the machine outside."""
+
+_PACKAGES: Final = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "swtpm": "swtpm",
+    "ukify": "systemd-ukify",
+    "sbsign": "sbsigntool",
+    "virt-fw-vars": "python3-virt-firmware",
+    "mcopy": "mtools",
+    "mkfs.erofs": "erofs-utils",
+}
 _MEMORY_MIB: Final = 3072
 _STOP_S: Final = 10
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def missing_tools() -> str:
-    """Why no image can be built and booted here; empty if one can."""
-    absent = [one for one in _PROGRAMS if shutil.which(one) is None]
-    if not (FIRMWARE / "OVMF_CODE_4M.secboot.fd").is_file():
-        absent.append("ovmf")
-    return f"not installed: {', '.join(absent)}" if absent else "" if os.geteuid() == 0 else "not root"
+def missing_packages() -> list[str]:
+    """Debian's packages without which no image can be booted here."""
+    absent = [package for program, package in _PACKAGES.items() if shutil.which(program) is None]
+    return absent if (FIRMWARE / "OVMF_CODE_4M.secboot.fd").is_file() else [*absent, "ovmf"]
 
 
 class Guest:
@@ -76,8 +83,8 @@ class Guest:
             self.process.wait()
 
     def printed(self) -> str:
-        """What its serial port has printed."""
-        return self.console.read_text(errors="replace") if self.console.exists() else ""
+        """What its serial port has printed, without colours."""
+        return _COLOUR.sub("", self.console.read_text(errors="replace")) if self.console.exists() else ""
 
     def wait_for(self, *texts: str, seconds: float) -> str:
         """The first of these texts that is printed; empty if the machine ended or the time is over."""
