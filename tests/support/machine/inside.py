@@ -30,6 +30,7 @@ PROBE = 9465
 _READY_S = 60
 _CLONE_NEWNET = 0x40000000
 _SIOCSIFADDR = 0x8916
+_LIST_RULES = ("/usr/sbin/nft", "list", "ruleset")
 _IMDS = bytes((169, 254, 169, 254))
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -183,15 +184,19 @@ def _ready() -> str:
 
 
 def rules() -> dict[str, str]:
-    """Rule sets as nft prints them: the one that the kernel has, and the file's own in a network of its own."""
-    file = Path("/etc/nftables.conf").read_text() + "\nlist ruleset\n"
-    alone = _run("/usr/sbin/nft", "-f", "-", input=file, preexec_fn=_network_of_its_own)
-    return {"loaded": _run("/usr/sbin/nft", "list", "ruleset").stdout, "file": alone.stdout, "error": alone.stderr}
+    """Rule sets as nft prints them: the one that the kernel has, and the file's, loaded into a network of its own."""
+    alone = _run(PYTHON, __file__, "rules", preexec_fn=_network_of_its_own)
+    return {"loaded": _run(*_LIST_RULES).stdout, "file": alone.stdout, "error": alone.stderr}
 
 
 def _network_of_its_own() -> None:
     if libc.unshare(_CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
+
+
+def rules_of_the_file() -> None:
+    subprocess.run(["/usr/sbin/nft", "-f", "/etc/nftables.conf"], check=True)
+    subprocess.run(_LIST_RULES, check=True)
 
 
 def journal() -> str:
@@ -279,3 +284,5 @@ if __name__ == "__main__":
             refused()
         case "report":
             report()
+        case "rules":
+            rules_of_the_file()
