@@ -17,7 +17,7 @@ from tests.support.machine.parts import partitions, with_uki
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1800)]
 _UP = "Reached target multi-user.target"
-_REFUSED = "Assertion failed for cji-worker"
+_REFUSED = "Dependency failed for cji-worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
