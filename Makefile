@@ -8,7 +8,7 @@ SOAK ?= 60
 # The runbooks have a target of their own, `drills`: a dozen starts of workers, five minutes.
 TESTS := $(PY) -m pytest --ignore tests/integration/runbooks -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine drills pkcs11 wheels install-walk container-walk fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine drills pkcs11 wheels install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ image-boot: setup ## build an image with keys of its own and boot it in QEMU, as
 	@$(PY) -m tests.support.machine build/image-boot
 	@deploy/image/build build/image-boot/keys build/image-boot
 	@CJI_IMAGE=build/image-boot $(PY) -m pytest --no-header -q tests/image
+
+image-smoke: setup ## build an image and boot it once, if this machine can; REQUIRED=1 if it must
+	@tools/image-smoke
 
 fuzz: setup ## send a million damaged inputs to every reader of untrusted bytes, minutes
 	@$(PY) -m tests.fuzz

@@ -52,15 +52,16 @@ def main() -> int:
     raw, uki = folder / f"{_NAME}.raw", folder / f"{_NAME}.efi"
     _predict(folder, uki, given.keys)
     write_vhd(raw, folder / f"{_NAME}.vhd", uuid.UUID(bytes=file_digest(uki)[:16]), given.epoch)
-    disk = file_digest(folder / f"{_NAME}.vhd").hex()
+    subjects = {one: file_digest(folder / one).hex() for one in (raw.name, uki.name, f"{_NAME}.vhd")}
     wheels = {
         one.name: file_digest(one).hex() for one in sorted(given.wheels.iterdir()) if one.suffix in {".whl", ".gz"}
     }
     lock = (given.source / "requirements.lock").read_text()
     manifest = (folder / f"{_NAME}.manifest").read_bytes()
-    components = sbom(manifest, lock, version=given.version, image_digest=disk, files=wheels, created=given.epoch)
+    components = sbom(
+        manifest, lock, version=given.version, image_digest=subjects[f"{_NAME}.vhd"], files=wheels, created=given.epoch
+    )
     (folder / "sbom.cdx.json").write_bytes(components)
-    subjects = {one: file_digest(folder / one).hex() for one in (raw.name, uki.name, f"{_NAME}.vhd")}
     (folder / "provenance.json").write_bytes(
         provenance(
             subjects,
@@ -77,8 +78,9 @@ def main() -> int:
             tools={name: _version(name) for name in _TOOLS},
         )
     )
-    listed = [*subjects, "reference-values.toml", "release-policy.json", "sbom.cdx.json", "provenance.json"]
-    sums = "".join(f"{file_digest(folder / one).hex()}  {one}\n" for one in sorted(listed))
+    documents = ("reference-values.toml", "release-policy.json", "sbom.cdx.json", "provenance.json")
+    digests = {**subjects, **{one: file_digest(folder / one).hex() for one in documents}}
+    sums = "".join(f"{digests[one]}  {one}\n" for one in sorted(digests))
     (folder / "SHA256SUMS").write_text(sums)
     _sign(folder, given.keys / "cosign.key")
     print(sums, end="")

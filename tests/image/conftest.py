@@ -1,15 +1,22 @@
 """One image for all boots of a run: CJI_IMAGE is the folder of a build and its keys; `make image-boot` makes both."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cji_simulator import Simulation
+from tpm2_pytss import ESAPI
+from tpm2_pytss.types import TPML_PCR_SELECTION
 
 from deploy.image.boot_events import BootPrediction, predict
 from deploy.image.secure_boot import SecureBoot
-from tests.support.machine.host import missing_tools
+from tests.support.machine.host import missing_packages
 from tests.support.machine.parts import Key, enrolled
+
+BOOT_S = float(os.environ.get("CJI_IMAGE_BOOT_SECONDS", "900"))
+"""For each boot. Emulation is slow: minutes on two busy processors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +39,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = os.environ.get("CJI_IMAGE", "")
     if not folder:
         pytest.skip("CJI_IMAGE names no build; make image-boot makes one and boots it")
-    if reason := missing_tools():
-        pytest.skip(f"no image can be booted: {reason}")
+    if os.geteuid() != 0:
+        pytest.fail("no image can be booted: not root")
+    if missing := missing_packages():
+        pytest.fail(f"no image can be booted: not installed: {', '.join(missing)}")
     image, key = Path(folder, "image"), Key(folder=Path(folder, "keys"))
     own = tmp_path_factory.mktemp("firmware")
     variables = enrolled(key, own)
@@ -44,3 +53,20 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         variables=variables,
         lists=own / "secure-boot",
     )
+
+
+def quoted(simulation: Simulation) -> dict[int, bytes]:
+    """PCRs 0 to 15 of a machine in QEMU, read from outside."""
+    found: dict[int, bytes] = {}
+    with ESAPI(simulation.machine.tcti) as tpm:
+        for first in (0, 8):
+            chosen = "sha256:" + ",".join(str(pcr) for pcr in range(first, first + 8))
+            _, _, values = tpm.pcr_read(TPML_PCR_SELECTION.parse(chosen))
+            found |= {first + number: bytes(value) for number, value in enumerate(values)}
+    return found
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    with Simulation(tmp_path_factory.mktemp("azure")) as simulation:
+        yield simulation

@@ -1,5 +1,7 @@
 """`python -m tests.support.machine FOLDER`: keys for a test build in FOLDER/keys, unless it has some.
 
+With `--missing` instead of a folder: prints the packages without which no image can be booted here.
+
 Never sign an image for use with them: whoever can read the folder can sign, too.
 """
 
@@ -9,11 +11,15 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.machine.host import missing_packages
 from tests.support.machine.parts import Key, enrolled
 
 
 def main() -> None:
-    """Make them."""
+    """Make them, or print them."""
+    if sys.argv[1:] == ["--missing"]:
+        print(*missing_packages())
+        return
     folder = Path(sys.argv[1], "keys")
     if (folder / "cosign.key").exists():
         return

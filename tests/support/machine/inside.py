@@ -2,15 +2,18 @@
 
 `python inside.py prepare` gives the machine the simulation's configuration where a bundle would put it; `network` makes
 the simulation's services, which are outside, reachable at their addresses; `report` attacks the machine and sends
-everything found as one JSON object. Nothing of this is in the image.
+everything found as one JSON object, and another after the drain. Nothing of this is in the image.
 """
 
 import asyncio
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -22,8 +25,13 @@ FACTS: dict[str, Any] = json.loads((DISK / "facts.json").read_text())
 CONFIG = Path("/run/cji/config")
 PYTHON = "/opt/cji/bin/python"
 _REFUSED = Path("/run/cji-refused.json")
-HOST = "10.0.2.2"  # QEMU's name for the machine outside
-DOOR = 8443
+HOST: str = FACTS["outside"]
+PROBE = 9465
+_READY_S = 60
+_CLONE_NEWNET = 0x40000000
+_SIOCSIFADDR = 0x8916
+_LIST_RULES = ("/usr/sbin/nft", "list", "ruleset")
+_IMDS = bytes((169, 254, 169, 254))
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -52,9 +60,9 @@ insert rule inet cji input ip saddr {HOST} accept
 
 
 async def network() -> None:
-    """Each of the simulation's ports on loopback leads to the same port outside."""
+    """Each of the simulation's ports on loopback leads to the same port outside; so does the metadata service's."""
 
-    async def serve(port: int) -> None:
+    async def serve(address: str, own: int, port: int) -> None:
         async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 other_reader, other_writer = await asyncio.open_connection(HOST, port)
@@ -63,9 +71,11 @@ async def network() -> None:
                 return
             await asyncio.gather(_copy(reader, other_writer), _copy(other_reader, writer))
 
-        await (await asyncio.start_server(relay, "127.0.0.1", port)).serve_forever()
+        await (await asyncio.start_server(relay, address, own)).serve_forever()
 
-    await asyncio.gather(*map(serve, FACTS["ports"]))
+    fcntl.ioctl(socket.socket(), _SIOCSIFADDR, struct.pack("16sHH4s8x", b"lo:1", socket.AF_INET, 0, _IMDS))
+    to_itself = [serve("127.0.0.1", port, port) for port in FACTS["ports"]]
+    await asyncio.gather(*to_itself, serve(socket.inet_ntoa(_IMDS), 80, FACTS["metadata_port"]))
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,7 +101,10 @@ def report() -> None:
     for name, look in (
         ("refused", lambda: json.loads(_REFUSED.read_text())),
         ("log", lambda: Path("/sys/kernel/security/tpm0/binary_bios_measurements").read_bytes().hex()),
+        ("ready", ready),
         ("units", units),
+        ("timers", lambda: _run("/usr/bin/systemctl", "show", "cji-door-enroll.timer").stdout),
+        ("rules", rules),
         ("journal", journal),
         ("doctor", doctor),
         ("attacks", attacks),
@@ -111,11 +124,21 @@ def report() -> None:
         except Exception as error:  # noqa: BLE001 - the test outside judges what is missing
             found[name] = f"{type(error).__name__}: {error}"
     _send(found)
+    _send(drained())
+
+
+def drained() -> dict[str, str]:
+    """The states of the units that a notice of the end stops and starts, once the drain is over."""
+    units = ("cji-drain.path", "cji-drain.service", "cji-worker.service", "cji-probe.service", "cji-door.service")
+    found: dict[str, str] = {}
+    until = time.monotonic() + FACTS["patience"]
+    while found.get("cji-drain.service") not in {"active", "failed"} and time.monotonic() < until:
+        time.sleep(1)
+        found = {unit: _run("/usr/bin/systemctl", "is-active", unit).stdout.strip() for unit in units}
+    return {**found, "ready": _ready(), "journal": journal()[-6000:]}
 
 
 def _send(found: dict[str, Any]) -> None:
-    import socket
-
     with socket.create_connection((HOST, FACTS["report_port"]), timeout=60) as connection:
         connection.sendall(json.dumps(found).encode())
 
@@ -141,6 +164,39 @@ def _run(*command: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 def units() -> Any:
     return json.loads(_run("/usr/bin/systemctl", "list-units", "--all", "--output=json").stdout)
+
+
+def ready() -> str:
+    """The probe's answer to a load balancer, once it knows that the worker serves; its last one after a minute."""
+    until = time.monotonic() + _READY_S
+    while " 200 " not in (answer := _ready()) and time.monotonic() < until:
+        time.sleep(1)
+    return answer
+
+
+def _ready() -> str:
+    try:
+        with socket.create_connection(("127.0.0.1", PROBE), timeout=10) as connection:
+            connection.sendall(b"GET /ready HTTP/1.1\r\nHost: probe\r\n\r\n")
+            return connection.makefile().readline().strip()
+    except OSError as error:
+        return type(error).__name__
+
+
+def rules() -> dict[str, str]:
+    """Rule sets as nft prints them: the one that the kernel has, and the file's, loaded into a network of its own."""
+    alone = _run(PYTHON, __file__, "rules", preexec_fn=_network_of_its_own)
+    return {"loaded": _run(*_LIST_RULES).stdout, "file": alone.stdout, "error": alone.stderr}
+
+
+def _network_of_its_own() -> None:
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+
+
+def rules_of_the_file() -> None:
+    subprocess.run(["/usr/sbin/nft", "-f", "/etc/nftables.conf"], check=True)
+    subprocess.run(_LIST_RULES, check=True)
 
 
 def journal() -> str:
@@ -228,3 +284,5 @@ if __name__ == "__main__":
             refused()
         case "report":
             report()
+        case "rules":
+            rules_of_the_file()

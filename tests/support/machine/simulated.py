@@ -14,7 +14,9 @@ from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation
 
 from attestation.trust import AZURE_US
+from tests.support.machine.host import OUTSIDE
 from tests.support.paths import ROOT
+from tests.support.scheduled_events import MetadataService
 
 __all__ = ["ABSENT", "Surroundings", "surroundings"]
 
@@ -34,9 +36,10 @@ class Surroundings:
     test_disk: Path
     port: int
     listener: socket.socket
+    metadata: MetadataService
 
     def report(self, seconds: float) -> dict[str, Any]:
-        """What `inside.py report` sends; raises TimeoutError."""
+        """The next of what `inside.py report` sends; raises TimeoutError."""
         self.listener.settimeout(seconds)
         connection, _ = self.listener.accept()
         with connection:
@@ -45,7 +48,9 @@ class Surroundings:
         return found
 
 
-def surroundings(folder: Path, *, simulation: Simulation, cmk: Cmk, other: Cmk, port: int) -> Surroundings:
+def surroundings(
+    folder: Path, *, simulation: Simulation, cmk: Cmk, other: Cmk, port: int, metadata: MetadataService
+) -> Surroundings:
     """Everything for one boot; `simulation` is of the machine that boots, `other` is the key of another image."""
     files = worker_config(folder / "worker", simulation=simulation, keys=[cmk], port=port, cells=1, pcr_check_s=60)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -66,7 +71,9 @@ def surroundings(folder: Path, *, simulation: Simulation, cmk: Cmk, other: Cmk, 
         shutil.copyfile(ROOT / "tests" / "support" / name, tree / name)
     (content / "site").mkdir()
     facts = {
+        "outside": OUTSIDE,
         "ports": _ports(simulation),
+        "metadata_port": metadata.port,
         "report_port": listener.getsockname()[1],
         "patience": _PATIENCE_S,
         "absent": ABSENT,
@@ -88,7 +95,9 @@ def surroundings(folder: Path, *, simulation: Simulation, cmk: Cmk, other: Cmk, 
     disk = folder / "test.erofs"
     disk.unlink(missing_ok=True)
     subprocess.run(["mkfs.erofs", "--all-root", str(disk), str(content)], check=True, capture_output=True)
-    return Surroundings(simulation=simulation, files=files, test_disk=disk, port=port, listener=listener)
+    return Surroundings(
+        simulation=simulation, files=files, test_disk=disk, port=port, listener=listener, metadata=metadata
+    )
 
 
 def _as_installed(text: str) -> str:

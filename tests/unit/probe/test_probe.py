@@ -2,8 +2,6 @@
 
 import asyncio
 import http.client
-import http.server
-import json
 import os
 import socket
 import threading
@@ -19,34 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.console_tools import FRONT, NOT_SERVING, StatusSocket, encoded, status_socket
+from tests.support.scheduled_events import NAME, MetadataService, document, event
 from worker.cli import build
 from worker.errors import StartupError
 from worker.probe import process, server
 from worker.probe.notice import Metadata, NoticeError, ending
 from worker.probe.process import NOTICE, Probe
 from worker.probe.server import Server
-
-NAME = "cji-vmss_3"
-
-
-def event(kind: str = "Terminate", *resources: str, **changes: Any) -> dict[str, Any]:
-    """An event as Azure documents it."""
-    found = {
-        "EventId": "C7061BAC-AFDC-4513-B24B-AA5F13A16123",
-        "EventType": kind,
-        "ResourceType": "VirtualMachine",
-        "Resources": list(resources or (NAME,)),
-        "EventStatus": "Scheduled",
-        "NotBefore": "Mon, 19 Sep 2027 18:29:47 GMT",
-        "Description": "",
-        "EventSource": "Platform",
-        "DurationInSeconds": -1,
-    }
-    return {**found, **changes}
-
-
-def document(*events: dict[str, Any]) -> bytes:
-    return json.dumps({"DocumentIncarnation": 1, "Events": list(events)}).encode()
 
 
 @pytest.mark.parametrize(
@@ -99,42 +76,10 @@ def test_one_path_is_answered(line: bytes, status: bytes) -> None:
         assert Server(lambda: False).answer(head).split()[1] == b"503"
 
 
-class MetadataService:
-    """Azure's two documents on loopback; `events` is what it lists, None lets it fail."""
-
-    def __init__(self) -> None:
-        self.events: bytes | None = document()
-        self.requests: list[str] = []
-        service = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                service.requests.append(self.path)
-                events = "/scheduledevents?" in self.path
-                body = service.events if events else json.dumps({"name": NAME, "location": "eastus2"}).encode()
-                good = body is not None and self.headers["Metadata"] == "true"
-                self.send_response(200 if good else 400)
-                self.end_headers()
-                if good and body is not None:
-                    self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self._server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture
 def azure() -> Iterator[MetadataService]:
-    service = MetadataService()
-    yield service
-    service.close()
+    with MetadataService() as service:
+        yield service
 
 
 @pytest.fixture

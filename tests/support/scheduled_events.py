@@ -1,0 +1,72 @@
+"""Azure's metadata service as a machine asks it whether it is to end: its two documents, on loopback.
+
+Source: learn.microsoft.com, "Scheduled Events for Linux VMs".
+"""
+
+import http.server
+import json
+import threading
+from types import TracebackType
+from typing import Any, Final, Self
+
+__all__ = ["NAME", "MetadataService", "document", "event"]
+
+NAME: Final = "cji-vmss_3"
+"""Of the machine that asks."""
+
+
+def event(kind: str = "Terminate", *resources: str, **changes: Any) -> dict[str, Any]:
+    """An event as Azure documents it."""
+    found = {
+        "EventId": "C7061BAC-AFDC-4513-B24B-AA5F13A16123",
+        "EventType": kind,
+        "ResourceType": "VirtualMachine",
+        "Resources": list(resources or (NAME,)),
+        "EventStatus": "Scheduled",
+        "NotBefore": "Mon, 19 Sep 2027 18:29:47 GMT",
+        "Description": "",
+        "EventSource": "Platform",
+        "DurationInSeconds": -1,
+    }
+    return {**found, **changes}
+
+
+def document(*events: dict[str, Any]) -> bytes:
+    """The list of scheduled events."""
+    return json.dumps({"DocumentIncarnation": 1, "Events": list(events)}).encode()
+
+
+class MetadataService:
+    """The service; a context manager that stops it. `events` is what it lists, None lets it fail."""
+
+    def __init__(self) -> None:
+        self.events: bytes | None = document()
+        self.requests: list[str] = []
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                service.requests.append(self.path)
+                events = "/scheduledevents?" in self.path
+                body = service.events if events else json.dumps({"name": NAME, "location": "eastus2"}).encode()
+                good = body is not None and self.headers["Metadata"] == "true"
+                self.send_response(200 if good else 400)
+                self.end_headers()
+                if good and body is not None:
+                    self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self._server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
