@@ -43,7 +43,7 @@ def names(text: str) -> set[str]:
 def promtool(*arguments: str | Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     program = shutil.which("promtool")
     assert program is not None, "the tests need the package promtool; run tools/setup"
-    return subprocess.run([program, *map(str, arguments)], input=given, capture_output=True, timeout=60, check=False)
+    return subprocess.run([program, *map(str, arguments)], input=given, capture_output=True, timeout=600, check=False)
 
 
 def label_problems(text: str) -> list[str]:
