@@ -3,18 +3,27 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from worker.cli.common import FILE, Failure, configuration, explained
 from worker.cli.door_checks import check_files, check_module
 from worker.cli.findings import NotOk
+from worker.cli.json_output import answers, member, print_answer
 from worker.config_listen import EnrollmentSection
 from worker.door.config import door_config, socket_unit
 from worker.door.program import installed
 from worker.errors import StartupError
 
 _CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml; see docs/configuration.md.")
+
+
+class CheckedDoor(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji door check`: a door that could serve."""
+
+    found: Annotated[str, member("builds of nginx and OpenSSL, end of the certificate; with --pid the module")]
 
 
 @click.group()
@@ -38,7 +47,7 @@ def door() -> None:
 @explained
 def config_command(config: Path) -> None:
     """Print the configuration of nginx, for the build that is installed."""
-    _print(lambda: door_config(configuration(config), installed()))
+    click.echo(_made(lambda: door_config(configuration(config), installed())), nl=False)
 
 
 @door.command("socket")
@@ -46,17 +55,19 @@ def config_command(config: Path) -> None:
 @explained
 def socket_command(config: Path) -> None:
     """Print the drop-in of cji-door.socket: the sockets that the door inherits."""
-    _print(lambda: socket_unit(configuration(config)))
+    click.echo(_made(lambda: socket_unit(configuration(config))), nl=False)
 
 
 @door.command("check")
 @_CONFIG
 @click.option("--pid", type=click.IntRange(min=1), help="Check the module of this running door instead.")
+@answers(CheckedDoor)
 @explained
-def check_command(config: Path, pid: int | None) -> None:
+def check_command(config: Path, pid: int | None, *, as_json: bool) -> None:
     """Check that nginx accepts the configuration and its TLS files. Changes nothing."""
     loaded = configuration(config)
-    _print(lambda: f"{check_files(loaded) if pid is None else check_module(loaded, pid)}\n")
+    found = _made(lambda: check_files(loaded) if pid is None else check_module(loaded, pid))
+    print_answer(CheckedDoor(found=found), found, as_json=as_json)
 
 
 @door.command("enroll")
@@ -103,11 +114,10 @@ def _identity_token(section: EnrollmentSection | None) -> Callable[[], str] | No
     return token
 
 
-def _print(make: Callable[[], str]) -> None:
+def _made(make: Callable[[], str]) -> str:
     try:
-        text = make()
+        return make()
     except StartupError as error:
         raise Failure(error.what, remedy=error.remedy, status=1) from error
     except NotOk as error:
         raise Failure(error.found, remedy=error.remedy, status=1) from error
-    click.echo(text, nl=False)

@@ -10,7 +10,9 @@ from typing import Any, Final, ParamSpec
 
 import click
 
+from worker.cli.answers import Inspected
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, print_answer
 from worker.cli.output import write_text
 from worker.client.dissemination import (
     Disclosures,
@@ -102,12 +104,14 @@ def find(
 
 @ledger.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The page to write, .html.")
+@answers(Inspected)
 @explained
 @_identified
 def inspect(
     search: _Search,
     *,
     out: Path,
+    as_json: bool,
 ) -> None:
     """Write the report for a person who asks to whom records about them went: a page, and the same as JSON.
 
@@ -134,7 +138,8 @@ def inspect(
         raise Failure(
             f"{out} cannot be written ({error.strerror})", remedy="Choose another --out.", status=2
         ) from error
-    click.echo(f"{len(rows)} disclosures: {out}, {beside}")
+    answer = Inspected(page=str(out), data=str(beside), disclosures=len(rows), ledgers=found.ledgers, rows=found.rows)
+    print_answer(answer, f"{len(rows)} disclosures: {out}, {beside}", as_json=as_json)
 
 
 @ledger.command()

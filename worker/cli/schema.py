@@ -7,8 +7,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from worker.cli.answers import JSON, Schemas, SchemaSummary, print_json
+from worker.cli.answers import Schemas, SchemaSummary
 from worker.cli.common import explained
+from worker.cli.json_output import answers, print_json
 from worker.client.errors import SpecError
 from worker.compute.registry import SCHEMAS
 
@@ -19,7 +20,7 @@ def schema() -> None:
 
 
 @schema.command("list")
-@JSON
+@answers(Schemas)
 @explained
 def list_(*, as_json: bool) -> None:
     """List all schemas with their number of columns.

@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import click
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -31,7 +32,8 @@ from worker.audit.review import (
 from worker.audit.review import review as make_report
 from worker.audit.review.signed import FIRST_PREVIOUS
 from worker.cli.common import FILE, Failure, configuration, explained, signing_key
-from worker.jose import parse_p384
+from worker.cli.json_output import answers, member, print_answer
+from worker.jose import key_id, parse_p384
 
 _FOLLOW: Final = (
     "Give the trails of this review, whole, and use the software that made it, which the report names. Otherwise the "
@@ -43,6 +45,13 @@ _REVIEWERS: Final = click.option(
 )
 
 
+class SignedReview(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit review sign`: the signed review of one week."""
+
+    file: Annotated[str, member("file of the signature")]
+    key: Annotated[str, member("thumbprint of the reviewer's key")]
+
+
 @click.command()
 @click.argument("folder", type=_FOLDER)
 @click.option("--key", "key_file", type=FILE, required=True, help="Your P-384 key, from `cji key new-signing`.")
@@ -51,6 +60,7 @@ _REVIEWERS: Final = click.option(
 @click.option("--finding", "findings", multiple=True, metavar="ID=COMMENT", help="Your comment on one finding.")
 @click.option("--known", type=FILE, multiple=True, help="Public key of the reviewer who signed the week before.")
 @click.option("--begin", is_flag=True, help="Begin the chain with this week, although the trails begin earlier.")
+@answers(SignedReview)
 @explained
 def sign(
     folder: Path,
@@ -61,6 +71,7 @@ def sign(
     findings: tuple[str, ...],
     known: tuple[Path, ...],
     begin: bool,
+    as_json: bool,
 ) -> None:
     """Comment on the review of one week, and sign it. Read review.html first.
 
@@ -72,11 +83,11 @@ def sign(
       cji audit review sign reviews/2026-W48 --key reviewer.key --reviewer "Jane Doe" \\
         --comment "One alert, explained." --finding "F1=VM 17 was replaced, ticket 4711"
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    comments = dict(_comment(text) for text in findings)
+    comments, key = dict(_comment(text) for text in findings), signing_key(key_file)
     try:
         path = sign_review(
             folder.resolve(),
-            signing_key(key_file),
+            key,
             reviewer=reviewer,
             comment=comment,
             findings=comments,
@@ -91,7 +102,8 @@ def sign(
         raise Failure(str(error), remedy=remedy, status=3) from error
     except OSError as error:
         raise Failure(f"{error.filename} cannot be written ({error.strerror})", remedy="", status=2) from error
-    click.echo(f"signed {path}")
+    answer = SignedReview(file=str(path), key=key_id(key.public_key()))
+    print_answer(answer, f"signed {path}", as_json=as_json)
 
 
 @click.command()

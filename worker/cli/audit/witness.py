@@ -3,8 +3,10 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from worker.audit.checkpoint import MAX_BYTES, CheckpointError, parse_checkpoint
 from worker.audit.delivery import DeliveryError, DeliveryFile, load_delivery
@@ -14,6 +16,7 @@ from worker.audit.witnesses.keys import ReceiptKeys, read_key, read_keys
 from worker.audit.witnesses.records import RecordError
 from worker.audit.witnesses.settings import tables
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, member, print_answer
 from worker.errors import StartupError
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -24,6 +27,15 @@ _REMEDY = (
 
 _NOTHING_SEEN = "Name the deliverer's state or copies of it, and the keys that signed its checkpoints."
 _NOTHING_LEFT = "Verify it with a checkpoint of later lines, and with an export of the lines that were pruned."
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit witness statement`: a SCITT signed statement over a checkpoint."""
+
+    file: Annotated[str, member("file of the statement")]
+    bytes: Annotated[int, member("its size")]
+    issuer: Annotated[str, member("its issuer, a URI")]
+    subject: Annotated[str, member("name of the trail")]
 
 
 @click.group()
@@ -92,8 +104,9 @@ def verify(
 @click.option("--key", "key_file", type=FILE, required=True, help="The issuer's private key, PEM, P-384 or P-256.")
 @click.option("--issuer", required=True, help="The issuer, as a URI.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The new file for the statement.")
+@answers(Statement)
 @explained
-def statement(checkpoint: Path, key_file: Path, issuer: str, out: Path) -> None:
+def statement(checkpoint: Path, key_file: Path, issuer: str, out: Path, *, as_json: bool) -> None:
     """Write a SCITT signed statement over a checkpoint, without a network.
 
     CHECKPOINT is a signed note, as `cji audit prove` and file witnesses have it. The statement is a COSE_Sign1 (RFC
@@ -121,7 +134,8 @@ def statement(checkpoint: Path, key_file: Path, issuer: str, out: Path) -> None:
         ) from error
     except OSError as error:
         raise Failure(f"{out} cannot be written: {error.strerror}", remedy="Name a new file.", status=2) from error
-    click.echo(f"{out}: {len(signed)} bytes, {issuer} about {subject}")
+    answer = Statement(file=str(out), bytes=len(signed), issuer=issuer, subject=subject)
+    print_answer(answer, f"{out}: {len(signed)} bytes, {issuer} about {subject}", as_json=as_json)
 
 
 def _keys(delivery: DeliveryFile, files: tuple[Path, ...]) -> ReceiptKeys:

@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from worker.bundle.errors import BundleRefused
@@ -11,6 +13,7 @@ from worker.bundle.signatures import FileSigner, Signer
 from worker.bundle.signatures import sign as sign_bundle
 from worker.cli.bundle.common import bundle_at, refusals, write_bundle
 from worker.cli.common import FILE, signing_key
+from worker.cli.json_output import answers, member, print_answer
 from worker.jose import b64url, key_id
 
 _VAULT = click.option(
@@ -18,6 +21,13 @@ _VAULT = click.option(
     metavar="ID",
     help="https://VAULT.vault.azure.net/keys/NAME/VERSION, EC-HSM P-384; with your own sign-in.",
 )
+
+
+class BundleKey(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji bundle key`: the public half of a signer's key."""
+
+    pem: Annotated[str, member("the key, PEM, as the image holds it")]
+    thumbprint: Annotated[str, member("RFC 7638, SHA-256")]
 
 
 @click.command()
@@ -49,8 +59,9 @@ def sign(file: Path, *, key_file: Path | None, vault_key: str | None, as_json: b
 @click.command()
 @click.argument("key_file", type=FILE, metavar="[KEY]", required=False)
 @_VAULT
+@answers(BundleKey)
 @refusals
-def key(key_file: Path | None, *, vault_key: str | None) -> None:
+def key(key_file: Path | None, *, vault_key: str | None, as_json: bool) -> None:
     """Print the public half of KEY in PEM, as the image holds it in /usr/share/cji/bundle-keys.
 
     \b
@@ -58,7 +69,8 @@ def key(key_file: Path | None, *, vault_key: str | None) -> None:
       cji bundle key bundle.key > bundle-keys/me.pem
     """  # noqa: D301 - as above
     public = _signer(key_file, vault_key).public_key()
-    click.echo(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(), nl=False)
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    print_answer(BundleKey(pem=pem, thumbprint=key_id(public)), pem.removesuffix("\n"), as_json=as_json)
 
 
 def _signer(key_file: Path | None, vault_key: str | None) -> Signer:

@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from worker.cli.answers import JSON, Asked, print_json
+from worker.cli.answers import Asked, Received
 from worker.cli.common import explained, trust_named
 from worker.cli.job.clients import pool_client
 from worker.cli.job.job_id import job_id_of
 from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
+from worker.cli.json_output import answers, print_json
 from worker.cli.progress import shown
 from worker.client import load_profile
 from worker.client.errors import JobFailed
@@ -29,7 +30,7 @@ _WAIT = click.option(
 @_JOB
 @PROFILE
 @_WAIT
-@JSON
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 @explained
 def status(context: click.Context, job: str, *, profile_file: Path, seconds: float | None, as_json: bool) -> None:
@@ -60,7 +61,7 @@ def status(context: click.Context, job: str, *, profile_file: Path, seconds: flo
 @SAVE_SEALED
 @_WAIT
 @QUIET
-@JSON
+@answers(Received)
 @click.pass_context
 @explained
 def fetch(
@@ -106,7 +107,7 @@ def fetch(
 @click.command()
 @_JOB
 @PROFILE
-@JSON
+@answers(Asked)
 @click.pass_context
 @explained
 def cancel(context: click.Context, job: str, *, profile_file: Path, as_json: bool) -> None:
