@@ -134,8 +134,11 @@ def schema() -> str:
 
 
 def _components() -> dict[str, Any]:
-    kinds = {kind for command in verbs().values() if (kind := answer_of(command)) is not None}
-    ordered = sorted((*kinds, Refused), key=lambda kind: kind.__name__)
+    kinds: set[type[msgspec.Struct]] = {
+        Refused,
+        *(kind for command in verbs().values() if (kind := answer_of(command)) is not None),
+    }
+    ordered = sorted(kinds, key=lambda kind: kind.__name__)
     return msgspec.json.schema_components(ordered, ref_template="#/$defs/{name}")[1]
 
 

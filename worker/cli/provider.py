@@ -30,7 +30,7 @@ _REMEDIES = {
 _STATUS = {Fault.CONFIG_INVALID: 2, Fault.TOKEN_INVALID: 3, Fault.MAA_UNAVAILABLE: 4}
 
 
-class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
+class TokenKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key that a provider signs tokens with."""
 
     kid: Annotated[str, member("its name in tokens")]
@@ -40,11 +40,11 @@ class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
     until: Annotated[datetime, member("when the certificate ends")]
 
 
-class SigningKeys(msgspec.Struct, frozen=True, kw_only=True):
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """`cji provider show`: an attestation provider."""
 
     issuer: Annotated[str, member("the issuer, as tokens name it")]
-    keys: Annotated[tuple[SigningKey, ...], member("objects of the kind SigningKey")]
+    keys: Annotated[tuple[TokenKey, ...], member("objects of the kind TokenKey")]
 
 
 class PolicyInForce(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ def provider() -> None:
 @provider.command()
 @click.argument("url")
 @_CLOUD
-@answers(SigningKeys)
+@answers(Provider)
 @click.pass_context
 def show(context: click.Context, url: str, cloud: str, *, as_json: bool) -> None:
     """Print the issuer and the keys that the provider at URL signs tokens with, with their digests for `maa_keys`.
@@ -94,8 +94,8 @@ def show(context: click.Context, url: str, cloud: str, *, as_json: bool) -> None
         kind = "self-signed" if key.self_signed else "below a CA"
         lines.append(f"key     {_plain(key.kid)}  {kind}, until {key.until:%Y-%m-%d}, {_plain(key.subject)}")
         lines.append(f"        SHA-256 {key.spki_sha256}")
-    keys = tuple(SigningKey(**msgspec.structs.asdict(key)) for key in found.keys)
-    print_answer(SigningKeys(issuer=found.issuer, keys=keys), "\n".join(lines), as_json=as_json)
+    keys = tuple(TokenKey(**msgspec.structs.asdict(key)) for key in found.keys)
+    print_answer(Provider(issuer=found.issuer, keys=keys), "\n".join(lines), as_json=as_json)
 
 
 @provider.group()

@@ -207,6 +207,6 @@ def test_an_error_that_nobody_expected_stays_one() -> None:
         raise RuntimeError(str(json))
 
     group = Command("x", package="worker.cli", verbs={})
-    group.get_command = lambda _, __: broken  # type: ignore[method-assign]
+    group.get_command = lambda *_: broken  # type: ignore[method-assign]
     with pytest.raises(RuntimeError):
         CliRunner().invoke(group, ["broken", "--json"], catch_exceptions=False)

@@ -24,7 +24,7 @@ class SignedPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """`cji policy sign`: the signatures on a policy."""
 
     file: Annotated[str, member("file of the signatures")]
-    policy_sha384: Annotated[str, member("SHA-384 of the policy, hexadecimal")]
+    policy_sha384: Annotated[str, member("SHA-384 of the policy, hexadecimal, as receipts name it")]
     signatures: Annotated[int, member("number of signatures on this policy")]
     key: Annotated[str, member("thumbprint of your key")]
 
@@ -44,12 +44,13 @@ def sign(file: Path, *, key_file: Path, as_json: bool) -> None:
     Example:
       cji policy sign policy.toml --key alice.key
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    data, _ = policy_at(file)
+    data, policy = policy_at(file)
     key = _signing_key(key_file)
     target = Path(signatures_path(str(file)))
-    thumbprint, wanted, kept = key_id(key.public_key()), digest(data), list[str]()
+    thumbprint, kept = key_id(key.public_key()), list[str]()
     try:
         if target.exists():
+            wanted = digest(data)
             for each in read_signatures(read_file("policy_signatures", str(target))):
                 if each.policy_sha384 == wanted and each.kid != thumbprint:
                     kept.append(each.compact)
@@ -62,7 +63,7 @@ def sign(file: Path, *, key_file: Path, as_json: bool) -> None:
     if len(lines) > MAX_SIGNATURES:
         raise Failure(f"{target} has {MAX_SIGNATURES} signatures already", remedy="", status=2)
     _replace(target, "".join(f"{line}\n" for line in lines))
-    answer = SignedPolicy(file=str(target), policy_sha384=wanted, signatures=len(lines), key=thumbprint)
+    answer = SignedPolicy(file=str(target), policy_sha384=policy.sha384.hex(), signatures=len(lines), key=thumbprint)
     text = f"{target}: {len(lines)} signature{'' if len(lines) == 1 else 's'} on this policy, yours is {thumbprint}"
     print_answer(answer, text, as_json=as_json)
 
