@@ -5,6 +5,7 @@ A verb names its struct in its option `--json` (`worker.cli.json_output`) and ca
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 import click
@@ -12,7 +13,7 @@ import msgspec
 
 from attestation import Fault
 from worker.cli import build
-from worker.cli.json_output import answer_of
+from worker.cli.json_output import JsonOption, json_option
 from worker.cli.manual import contexts
 from worker.cli.refusals import REASONS, Refused
 from worker.errors import Reason
@@ -88,9 +89,9 @@ def printed() -> Iterator[str]:
     yield "| verb | prints |"
     yield "|---|---|"
     for words, command in verbs().items():
-        kind = answer_of(command)
-        if kind is not None:
-            yield f"| `{words}` | [{kind.__name__}](#{kind.__name__.lower()}) |"
+        if (option := json_option(command)) is not None:
+            name = option.answer.__name__
+            yield f"| `{words}` | {'array of ' * option.listed}[{name}](#{name.lower()}) |"
         elif words in ELSEWHERE:
             yield f"| `{words}` | [{ELSEWHERE[words]}]({ELSEWHERE[words]}) |"
 
@@ -122,24 +123,29 @@ def members() -> Iterator[str]:
 
 def schema() -> str:
     """One document of JSON Schema 2020-12: `verbs` and `refusal` refer to `$defs`."""
-    kinds = {words: kind for words, command in verbs().items() if (kind := answer_of(command)) is not None}
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What cji prints with --json",
-        "verbs": {words: {"$ref": f"#/$defs/{kind.__name__}"} for words, kind in kinds.items()},
+        "verbs": {words: _reference(option) for words, option in _options().items()},
         "refusal": {"$ref": f"#/$defs/{Refused.__name__}"},
         "$defs": dict(sorted(_components().items())),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+def _options() -> dict[str, JsonOption]:
+    return {words: option for words, command in verbs().items() if (option := json_option(command)) is not None}
+
+
+def _reference(option: JsonOption) -> dict[str, Any]:
+    one = {"$ref": f"#/$defs/{option.answer.__name__}"}
+    return {"type": "array", "items": one} if option.listed else one
+
+
+@cache
 def _components() -> dict[str, Any]:
-    kinds: set[type[msgspec.Struct]] = {
-        Refused,
-        *(kind for command in verbs().values() if (kind := answer_of(command)) is not None),
-    }
-    ordered = sorted(kinds, key=lambda kind: kind.__name__)
-    return msgspec.json.schema_components(ordered, ref_template="#/$defs/{name}")[1]
+    kinds = sorted({Refused, *(option.answer for option in _options().values())}, key=lambda kind: kind.__name__)
+    return msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")[1]
 
 
 def _table(component: Mapping[str, Any]) -> Iterator[str]:

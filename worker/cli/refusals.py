@@ -9,7 +9,7 @@ import msgspec
 
 from attestation import AttestationError, Fault
 from worker.cli.common import Failure
-from worker.cli.json_output import member
+from worker.cli.json_output import as_text, member
 from worker.cli.verbs import Verbs
 from worker.errors import Reason, Refusal, Stage, StartupError
 
@@ -52,7 +52,7 @@ class RefusedAsJson(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the object on one line."""
-        click.echo(msgspec.json.encode(self.refused).decode(), file=file, err=file is None)
+        click.echo(as_text(self.refused), file=file, err=file is None)
 
 
 class Command(Verbs):

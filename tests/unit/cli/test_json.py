@@ -16,7 +16,7 @@ from tools.json_answers import ELSEWHERE, WITHOUT, verbs
 from worker.cli import build
 from worker.cli.answers import Manual
 from worker.cli.common import Failure, explained
-from worker.cli.json_output import answer_of, answers, print_json
+from worker.cli.json_output import answers, json_option, print_document, print_json
 from worker.cli.refusals import Command, Refused, refused
 from worker.client.errors import ColumnTypeError, LimitExceeded, SpecError, Unreachable, Unverified, WorkerRefused
 from worker.errors import REASONS, Reason, Refusal, Stage, StartupError
@@ -36,7 +36,7 @@ class Other(msgspec.Struct):
 def test_every_verb_has_json_or_a_reason(words: str) -> None:
     options = {name for one in VERBS[words].params for name in one.opts}
     assert ("--json" in options) is (words not in WITHOUT)
-    assert (answer_of(VERBS[words]) is not None) is (words not in {**WITHOUT, **ELSEWHERE})
+    assert (json_option(VERBS[words]) is not None) is (words not in {**WITHOUT, **ELSEWHERE})
 
 
 def test_the_lists_name_verbs() -> None:
@@ -47,11 +47,12 @@ def test_the_lists_name_verbs() -> None:
 
 
 def test_every_struct_has_a_name_and_every_member_a_description() -> None:
-    kinds = {kind for command in VERBS.values() if (kind := answer_of(command)) is not None}
+    kinds = {option.answer for command in VERBS.values() if (option := json_option(command)) is not None}
     assert len({kind.__name__ for kind in kinds}) == len(kinds)
     schema = json.loads(json_answers.schema())
-    assert {words for words, command in VERBS.items() if answer_of(command)} == {*schema["verbs"]}
-    for reference in (*schema["verbs"].values(), schema["refusal"]):
+    assert {words for words, command in VERBS.items() if json_option(command)} == {*schema["verbs"]}
+    for one in (*schema["verbs"].values(), schema["refusal"]):
+        reference = one.get("items", one)
         assert reference["$ref"].removeprefix("#/$defs/") in schema["$defs"]
     for name, component in schema["$defs"].items():
         for member, described in component.get("properties", {}).items():
@@ -71,6 +72,29 @@ def test_a_verb_prints_what_it_declares_and_nothing_else() -> None:
     wrong = CliRunner().invoke(saying, ["other", "--json"])
     assert isinstance(wrong.exception, TypeError)
     assert not wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("document", "printed"),
+    [
+        ([{"word": "\u009b2J"}], True),
+        ([], True),
+        ({"word": "a"}, False),
+        ([{"word": 1}], False),
+        ([{}], False),
+        ([{"word": "a", "more": 1}], False),
+    ],
+)
+def test_a_document_has_exactly_the_members(document: object, *, printed: bool) -> None:
+    @answers(Told, listed=True)
+    @click.command()
+    def listing(*, as_json: bool) -> None:
+        assert as_json
+        print_document(document, indent=2)
+
+    done = CliRunner().invoke(listing, ["--json"])
+    assert isinstance(done.exception, TypeError) is not printed
+    assert done.stdout == (f"{json.dumps(document, indent=2)}\n" if printed else "")
 
 
 @pytest.mark.parametrize(
