@@ -39,37 +39,7 @@ WITHOUT: Final[Mapping[str, str]] = {
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     "cji status": "operation.md",
-    "cji audit verify": "audit.md",
     "cji audit search": "audit.md",
-    "cji audit verify-proof": "audit.md",
-    "cji audit reconcile": "audit.md",
-    "cji audit review": "review.md",
-    "cji audit review status": "review.md",
-    "cji audit review verify": "review.md",
-    "cji audit witness verify": "audit.md",
-    "cji audit packet": "audit-packet.md",
-    "cji audit packet verify": "audit-packet.md",
-    "cji job status": "fleet.md",
-    "cji result verify": "audit.md",
-    "cji receipt verify": "audit.md",
-    "cji evidence show": "attestation.md",
-    "cji evidence verify": "attestation.md",
-    "cji advisories show": "advisories.md",
-    "cji ledger find": "job.md",
-    "cji ledger retention": "job.md",
-    "cji link count": "operations.md",
-    "cji policy check": "policy.md",
-    "cji policy diff": "policy.md",
-    "cji policy test": "policy.md",
-    "cji policy lint": "release-policy.md",
-    "cji schema show": "operations.md",
-    "cji bundle make": "bundle.md",
-    "cji bundle sign": "bundle.md",
-    "cji bundle verify": "bundle.md",
-    "cji bundle show": "bundle.md",
-    "cji bundle apply": "bundle.md",
-    "cji door enroll": "operation.md",
-    "cji doctor": "operation.md",
 }
 """The verbs whose JSON is not one of the structs, and the page that describes it."""
 
@@ -144,8 +114,11 @@ def _reference(option: JsonOption) -> dict[str, Any]:
 
 @cache
 def _components() -> dict[str, Any]:
-    kinds = sorted({Refused, *(option.answer for option in _options().values())}, key=lambda kind: kind.__name__)
-    return msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")[1]
+    kinds: dict[str, type[msgspec.Struct]] = {
+        Refused.__name__: Refused,
+        **{one.answer.__name__: one.answer for one in _options().values()},
+    }
+    return msgspec.json.schema_components(sorted(kinds.values(), key=str), ref_template="#/$defs/{name}")[1]
 
 
 def _table(component: Mapping[str, Any]) -> Iterator[str]:

@@ -4,10 +4,9 @@ For whoever decides about risks, on a machine of their own: the signing key belo
 submitter. Nothing here uses a network.
 """
 
-import json
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Final, cast, get_args
+from typing import Final, cast, get_args
 
 import click
 import msgspec
@@ -28,10 +27,11 @@ from attestation.appraisal.advisories import (
     sign_table,
 )
 from attestation.appraisal.advisories.cve import CveRecord, differences, read_cve
+from worker.cli.advisory_answers import Differences, Differing, ShownTable, SignedAcceptance, SignedTable
 from worker.cli.advisory_rows import machine_findings, plain, shown_rows
 from worker.cli.common import FILE, Failure, explained, signing_key
 from worker.cli.evidence_file import read_file
-from worker.cli.json_output import answers, member, print_answer
+from worker.cli.json_output import answers, print_answer, print_document
 from worker.cli.public_half import PublicHalf, print_public_half
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 from worker.client.keys import write_public
@@ -44,43 +44,6 @@ _OUT: Final = click.option("--out", type=_NEW, required=True, help="New file for
 _MOST_TABLE_BYTES: Final = 256 << 10
 
 
-class Differing(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to look at."""
-
-    kind: Annotated[str, member("what differs; `no record` is the one kind that needs no look")]
-    cve: Annotated[str, member("id of the CVE")]
-    row: Annotated[str, member("id of the row; empty without one")]
-    detail: Annotated[str, member("particulars")]
-
-
-class Differences(msgspec.Struct, frozen=True, kw_only=True):
-    """`cji advisories diff`: where the table in force and CVE records differ."""
-
-    differences: Annotated[tuple[Differing, ...], member("objects of the kind Differing")]
-
-
-class SignedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """`cji advisories update`: a signed table of advisories."""
-
-    file: Annotated[str, member("file of the signed table")]
-    rows: Annotated[int, member("number of rows")]
-    reviewed: Annotated[date, member("day of its review")]
-    expires: Annotated[date, member("last day on which it is in force")]
-    added: Annotated[tuple[str, ...], member("ids of rows that the shipped table does not have")]
-    changed: Annotated[tuple[str, ...], member("ids of rows that differ from the shipped ones")]
-
-
-class SignedAcceptance(msgspec.Struct, frozen=True, kw_only=True):
-    """`cji advisories accept`: a signed decision to accept risks."""
-
-    file: Annotated[str, member("file of the signed decision")]
-    id: Annotated[str, member("name of the decision")]
-    advisories: Annotated[tuple[str, ...], member("ids of the advisories")]
-    machines: Annotated[tuple[str, ...], member("steppings")]
-    since: Annotated[date, member("first day")]
-    until: Annotated[date, member("last day")]
-
-
 @click.group()
 def advisories() -> None:
     """Show, compare and renew the table of advisories; accept what stays open."""
@@ -89,7 +52,7 @@ def advisories() -> None:
 @advisories.command()
 @click.option("--evidence", type=FILE, help="State what this evidence shows about each; nothing in it is verified.")
 @click.option("--toml", "as_toml", is_flag=True, help="Print the shipped table, to edit it for `update`.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@answers(ShownTable)
 @PROFILE
 @CONFIG
 @explained
@@ -107,7 +70,7 @@ def show(evidence: Path | None, *, as_toml: bool, as_json: bool, profile: Path |
     review = _review(reference_values(profile, config))
     findings = None if evidence is None else machine_findings(read_file(evidence).bundle, review, datetime.now(UTC))
     if as_json:
-        click.echo(json.dumps(_object(review, findings), indent=2, default=str))
+        print_document(_object(review, findings), indent=2)
     else:
         click.echo("\n".join(shown_rows(review, findings)))
 
@@ -279,8 +242,8 @@ def _require_all_named(decision: Acceptance, evidence: Path) -> None:
 def _object(review: Review, findings: tuple[AdvisoryFinding, ...] | None) -> dict[str, object]:
     shown = None if findings is None else [one._asdict() for one in findings]
     return {
-        "reviewed": review.reviewed,
-        "expires": review.expires,
+        "reviewed": str(review.reviewed),
+        "expires": str(review.expires),
         "signed": review.own,
         "rows": [msgspec.to_builtins(row) for row in review.rows],
         "acceptances": [msgspec.to_builtins(one) for one in review.acceptances],

@@ -186,6 +186,13 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
     rows: Annotated[int, member("rows in them")]
 
 
+class ProvenReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji receipt verify` and `cji result verify`: a verified receipt or failure receipt. Several have a line each."""
+
+    claims: Annotated[dict[str, Any], member("its claims, as docs/format.md names them")]
+    not_checked: Annotated[dict[str, str], member("what was not checked, by check or subject")]
+
+
 class ShownReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`cji receipt show`: one receipt."""
 

@@ -1,6 +1,5 @@
 """`cji door`: the files of the TLS door, made from the worker's own configuration, and its checks."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import msgspec
 from worker.cli.common import FILE, Failure, configuration, explained
 from worker.cli.door_checks import check_files, check_module
 from worker.cli.findings import NotOk
-from worker.cli.json_output import answers, member, print_answer
+from worker.cli.json_output import answers, member, print_answer, print_json
 from worker.config_listen import EnrollmentSection
 from worker.door.config import door_config, socket_unit
 from worker.door.program import installed
@@ -24,6 +23,13 @@ class CheckedDoor(msgspec.Struct, frozen=True, kw_only=True):
     """`cji door check`: a door that could serve."""
 
     found: Annotated[str, member("builds of nginx and OpenSSL, end of the certificate; with --pid the module")]
+
+
+class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji door enroll`: the certificate of the door."""
+
+    certificate_until: Annotated[str, member("when it ends, ISO 8601")]
+    renewed: Annotated[bool, member("whether it is a new one")]
 
 
 @click.group()
@@ -73,7 +79,7 @@ def check_command(config: Path, pid: int | None, *, as_json: bool) -> None:
 @door.command("enroll")
 @_CONFIG
 @click.option("--force", is_flag=True, help="Obtain a new certificate now, however long the current one lasts.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@answers(Enrolled)
 @explained
 def enroll_command(config: Path, *, force: bool, as_json: bool) -> None:
     """Make the door's private key on this machine, and have it certified by EST (RFC 7030).
@@ -94,7 +100,7 @@ def enroll_command(config: Path, *, force: bool, as_json: bool) -> None:
     except StartupError as error:
         raise Failure(error.what, remedy=error.remedy, status=error.status) from error
     if as_json:
-        click.echo(json.dumps({"certificate_until": f"{done.until:%Y-%m-%dT%H:%M:%SZ}", "renewed": done.renewed}))
+        print_json(Enrolled(certificate_until=f"{done.until:%Y-%m-%dT%H:%M:%SZ}", renewed=done.renewed))
         return
     state = "a new certificate" if done.renewed else "the certificate is in force"
     click.echo(f"{state}, until {done.until:%Y-%m-%d %H:%M} UTC")

@@ -8,7 +8,7 @@ import msgspec
 
 from worker.audit import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt, verify_sequence
 from worker.audit.compact import typ_unverified
-from worker.cli.answers import ShownReceipt, StoredReceipt
+from worker.cli.answers import ProvenReceipt, ShownReceipt, StoredReceipt
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import AT, NEW_FILE, time_of, written
 from worker.cli.job.job_id import job_id_of
@@ -44,7 +44,7 @@ def receipt() -> None:
 @PROFILE
 @AT
 @click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
-@click.option("--json", "as_json", is_flag=True, help="Print claims, and what was not checked, as JSON lines.")
+@answers(ProvenReceipt)
 @click.pass_context
 @explained
 def verify(

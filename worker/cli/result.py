@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from worker.cli.answers import Claimed, SealedOutput
+from worker.cli.answers import Claimed, ProvenReceipt, SealedOutput
 from worker.cli.common import explained, trust_named
 from worker.cli.evidence_options import AT
 from worker.cli.job.open_result import FOLDER, open_, verified
@@ -56,7 +56,7 @@ def info(folder: Path, *, as_json: bool) -> None:
 @FOLDER
 @PROFILE
 @AT
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@answers(ProvenReceipt)
 @click.pass_context
 @explained
 def verify(context: click.Context, folder: Path, *, profile: Path | None, at: str | None, as_json: bool) -> None:

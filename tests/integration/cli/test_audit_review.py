@@ -21,7 +21,7 @@ from worker.audit.checkpoint import origin_of, sign_checkpoint
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.review import SIGNED, Report, decode
 from worker.cli import build
-from worker.cli.audit.review_sign import SignedReview
+from worker.cli.audit.review_answers import SignedReview
 from worker.cli.findings import run_check
 from worker.cli.review_check import check_reviews
 from worker.client.keys import load_signing_key, new_signing_key, save_private_key, write_public

@@ -15,7 +15,7 @@ from tests.support.json_answers import answered, refusal
 from tests.support.reviews import decided_profile
 from tests.support.tdx_forge import intel
 from worker.cli import build
-from worker.cli.advisories import Differences, SignedAcceptance, SignedTable
+from worker.cli.advisory_answers import Differences, SignedAcceptance, SignedTable
 from worker.cli.public_half import PublicHalf
 from worker.client.keys import load_signing_key
 from worker.jose import key_id, parse_p384

@@ -1,7 +1,7 @@
 """`cji audit prove`, `verify-proof` and `checkpoint`: one event shown to an auditor without the others."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import msgspec
@@ -26,7 +26,7 @@ from worker.audit.proofs import (
 from worker.cli.audit.common import INDEX, checkpoint_in, indexed, require_keys, trail_faults, with_keys
 from worker.cli.common import FILE, Failure, explained
 from worker.cli.evidence_options import written
-from worker.cli.json_output import answers, member, print_answer
+from worker.cli.json_output import answers, member, print_answer, print_document
 
 _OUT = click.Path(dir_okay=False, path_type=Path)
 
@@ -49,6 +49,25 @@ class LastCheckpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     root: Annotated[str, member("root of their Merkle tree, hexadecimal")]
     checkpoint: Annotated[str, member("the signed note")]
     file: Annotated[str | None, member("where it was written; absent without --out")] = None
+
+
+class ProvenAt(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint."""
+
+    origin: Annotated[str, member("name of the trail")]
+    lines: Annotated[int, member("lines that it covers")]
+    root: Annotated[str, member("root of their Merkle tree, hexadecimal")]
+
+
+class VerifiedProof(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji audit verify-proof`: what a proof proves."""
+
+    line: Annotated[int | None, member("number of the line; absent for a checkpoint that is continued")] = None
+    record: Annotated[dict[str, Any] | None, member("the line, as in the trail; else absent")] = None
+    checkpoint: Annotated[ProvenAt | None, member("the checkpoint that has it; else absent")] = None
+    key: Annotated[str | None, member("thumbprint of the receipt key that signed it; else absent")] = None
+    earlier: Annotated[ProvenAt | None, member("the checkpoint that is continued; else absent")] = None
+    later: Annotated[ProvenAt | None, member("the checkpoint that continues it; else absent")] = None
 
 
 @click.command()
@@ -102,7 +121,7 @@ def prove(
 
 @click.command("verify-proof")
 @click.argument("file", type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print what is proven as JSON.")
+@answers(VerifiedProof)
 @click.pass_context
 @explained
 @trail_faults
@@ -130,7 +149,7 @@ def verify_proof(keys: CheckpointKeys, *, file: Path, as_json: bool) -> None:
         earlier, later = verify_continued(proof, keys)
         found = {"earlier": _facts(earlier), "later": _facts(later)}
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        print_document(msgspec.to_builtins(found))
     else:
         click.echo(f"verified: {_described(proof)}")
         if isinstance(proof, LineProof):

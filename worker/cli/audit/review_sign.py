@@ -4,10 +4,9 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import click
-import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -31,8 +30,9 @@ from worker.audit.review import (
 )
 from worker.audit.review import review as make_report
 from worker.audit.review.signed import FIRST_PREVIOUS
+from worker.cli.audit.review_answers import ReviewedWeek, SignedReview, WeeksDue
 from worker.cli.common import FILE, Failure, configuration, explained, signing_key
-from worker.cli.json_output import answers, member, print_answer
+from worker.cli.json_output import answers, print_answer, print_document
 from worker.jose import key_id, parse_p384
 
 _FOLLOW: Final = (
@@ -43,13 +43,6 @@ _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 _REVIEWERS: Final = click.option(
     "--reviewer", "reviewers", type=FILE, multiple=True, help="Public key of a reviewer, PEM or JWK."
 )
-
-
-class SignedReview(msgspec.Struct, frozen=True, kw_only=True):
-    """`cji audit review sign`: the signed review of one week."""
-
-    file: Annotated[str, member("file of the signature")]
-    key: Annotated[str, member("thumbprint of the reviewer's key")]
 
 
 @click.command()
@@ -111,7 +104,7 @@ def sign(
 @_REVIEWERS
 @click.option("--trail", "trails", type=FILE, multiple=True, help="A trail of these reviews: make the reports again.")
 @click.option("--receipts", type=_FOLDER, help="The folder of receipts that the reports were made with.")
-@click.option("--json", "as_json", is_flag=True, help="Print the reviews as JSON.")
+@answers(ReviewedWeek, listed=True)
 @explained
 def verify(
     folders: tuple[Path, ...],
@@ -146,7 +139,7 @@ def verify(
         _again(each, trails, receipts)
     first = found[0].signed.statement.previous_sha384 == FIRST_PREVIOUS
     if as_json:
-        click.echo(json.dumps([_object(each, recomputed=bool(trails)) for each in found]))
+        print_document([_object(each, recomputed=bool(trails)) for each in found])
         return
     for each in found:
         statement = each.signed.statement
@@ -166,7 +159,7 @@ def verify(
 @click.option("--config", type=FILE, help="worker.toml: its [review] names folder, reviewers and allowed days.")
 @click.option("--days", type=click.IntRange(0, 366), help="Days allowed after a week has ended. Default: 7.")
 @click.option("--trail", type=FILE, help="Count weeks from the first line of this trail.")
-@click.option("--json", "as_json", is_flag=True, help="Print the weeks as JSON.")
+@answers(WeeksDue)
 @click.pass_context
 @explained
 def status(
@@ -204,7 +197,7 @@ def status(
         raise Failure(f"the reviews cannot be read: {error}", remedy="", status=2) from error
     overdue = [each.week for each in found if each.state == "overdue"]
     if as_json:
-        click.echo(json.dumps({"overdue": overdue, "weeks": [_row(each) for each in found]}))
+        print_document({"overdue": overdue, "weeks": [_row(each) for each in found]})
     else:
         for each in found:
             by = f"by {json.dumps(each.reviewer, ensure_ascii=False)}, {each.signed}" if each.reviewer else ""
