@@ -79,7 +79,7 @@ class MatchedRelease(msgspec.Struct, frozen=True, kw_only=True):
     key: Annotated[str, member("id of the key")]
     worker: Annotated[str | None, member("id of the worker; null if its start is not in the trail")]
     boot: Annotated[int | None, member("line of its start, or null")]
-    attested: Annotated[str | None, member("time of the attestation, or null")]
+    attested: Annotated[int | None, member("line of the attestation that it rests on, or null")]
     receipt_keys: Annotated[tuple[str, ...], member("thumbprints of its receipt keys")]
 
 

@@ -32,7 +32,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     job: Annotated[str, member("job id, 32 hexadecimal digits")]
     state: Annotated[str, member("`queued`, `running`, `done`, `failed`, `cancelled`, `expired` or `unknown`")]
-    attempt: Annotated[int | None, member("number of the attempt; absent before the first")] = None
+    attempt: Annotated[str | None, member("id of the attempt; absent before the first")] = None
     stage: Annotated[str | None, member("what it is doing; absent if unknown")] = None
     per_cent: Annotated[int | None, member("how far the stage is; absent if unknown")] = None
     at: Annotated[str | None, member("time of that report; absent if there is none")] = None
