@@ -126,7 +126,7 @@ def _table(component: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|"
     for name, one in component["properties"].items():
         always = name in component.get("required", ())
-        yield f"| `{name}` | {_type(one) if always else _type(_present(one))} | {one['description']} |"
+        yield f"| `{name}` | {_type(one) if always else _type(_present(one)) + ', optional'} | {one['description']} |"
 
 
 def _present(one: Mapping[str, Any]) -> Mapping[str, Any]:

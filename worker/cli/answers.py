@@ -47,7 +47,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     worker: Annotated[str, member("id of the worker")]
     created: Annotated[str, member("when the job was sealed, ISO 8601")]
     cloud: Annotated[str, member("whose roots the evidence is checked against")]
-    verified: Annotated[Literal[False], member("always false")] = False
+    verified: Annotated[Literal[False], member("always false")]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

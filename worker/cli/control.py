@@ -20,13 +20,13 @@ _OPTION: Final = click.option("--config", type=FILE, required=True, help="worker
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
     """`cji reload`: policy, authorities and revocation lists are in force."""
 
-    reloaded: Annotated[Literal[True], member("always true")] = True
+    reloaded: Annotated[Literal[True], member("always true")]
 
 
 class Renewing(msgspec.Struct, frozen=True, kw_only=True):
     """`cji renew`: the worker attests its machine and requests its keys; `cji status` has the outcome."""
 
-    renewing: Annotated[Literal[True], member("always true")] = True
+    renewing: Annotated[Literal[True], member("always true")]
 
 
 @click.command()
@@ -73,7 +73,9 @@ def reload(config: Path, *, as_json: bool) -> None:
     fault = document.get("fault")
     if fault is not None:
         raise Failure(f"nothing was reloaded. {fault['what']}", remedy=fault["remedy"], status=1)
-    print_answer(Reloaded(), "reloaded: policy, authorities and revocation lists are in force", as_json=as_json)
+    print_answer(
+        Reloaded(reloaded=True), "reloaded: policy, authorities and revocation lists are in force", as_json=as_json
+    )
 
 
 @click.command()
@@ -95,7 +97,7 @@ def renew(config: Path, *, as_json: bool) -> None:
     if not _asked(config, "renew").get("renewing"):
         raise Failure("the supervisor does not answer", remedy="Look at the worker's log; it may be ending.", status=4)
     text = "renewing: the worker's log has the outcome, `cji status` shows until when its keys may be used"
-    print_answer(Renewing(), text, as_json=as_json)
+    print_answer(Renewing(renewing=True), text, as_json=as_json)
 
 
 def _asked(config: Path, request: Literal["status", "reload", "renew"]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def info(folder: Path, *, as_json: bool) -> None:
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     found = read_saved(folder)
     about = Claimed(
+        verified=False,
         job=found.job.job_id.hex(),
         folder=str(folder),
         operations=found.job.operation_names,
