@@ -15,12 +15,15 @@ from attestation.checks import GROUPS
 from attestation.findings import Rule
 from attestation.provider_policy import RULES as PROVIDER_RULES
 from attestation.release.policy import RULES as RELEASE_RULES
+from tools import json_answers
 from worker.compute.nibrs.specification import RULE_SETS, read_data
 
 __all__ = ["main", "rewritten"]
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
-PAGES: Final = ("advisories.md", "attestation.md", "nibrs.md", "release-policy.md")
+PAGES: Final = ("advisories.md", "attestation.md", "json.md", "nibrs.md", "release-policy.md")
+DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {"json.schema.json": json_answers.schema}
+"""Files of docs/ that are written whole."""
 _TABLE: Final = re.compile(r"(?<=<!-- table: )([a-z-]+)( -->\n).*?(?=<!-- /table -->)", re.DOTALL)
 
 
@@ -114,6 +117,10 @@ def _nibrs_unsourced() -> Iterator[str]:
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "advisories": _advisories,
     "checks": _checks,
+    "json-members": json_answers.members,
+    "json-refusal": json_answers.refusal,
+    "json-verbs": json_answers.printed,
+    "json-without": json_answers.without,
     "nibrs-codes": _nibrs_codes,
     "nibrs-rule-sets": _nibrs_rule_sets,
     "nibrs-rules": _nibrs_rules,
@@ -138,10 +145,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     options = parser.parse_args(arguments)
     stale = []
-    for path in (DOCS / page for page in PAGES):
-        text = path.read_text("utf-8")
-        if text != (new := rewritten(text)):
-            stale.append(path.name)
+    for name in (*PAGES, *DOCUMENTS):
+        path = DOCS / name
+        text = path.read_text("utf-8") if path.exists() else ""
+        if text != (new := DOCUMENTS[name]() if name in DOCUMENTS else rewritten(text)):
+            stale.append(name)
             if not options.check:
                 path.write_text(new, "utf-8")
     if options.check and stale:

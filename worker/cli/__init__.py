@@ -18,7 +18,7 @@ from importlib.util import find_spec
 import click
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
-from worker.cli.verbs import Verbs
+from worker.cli.refusals import Command
 
 __all__ = ["build", "main"]
 
@@ -102,7 +102,11 @@ def build(*trusts: Trust) -> click.Group:
     """The command, with these trusts and no others."""
 
     @click.group(
-        cls=Verbs, package=__name__, verbs=_VERBS, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]}
+        cls=Command,
+        package=__name__,
+        verbs=_VERBS,
+        help=_HELP,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     @click.version_option(package_name="cji-client")
     @click.pass_context

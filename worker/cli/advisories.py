@@ -4,7 +4,6 @@ For whoever decides about risks, on a machine of their own: the signing key belo
 submitter. Nothing here uses a network.
 """
 
-import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, cast, get_args
@@ -28,12 +27,14 @@ from attestation.appraisal.advisories import (
     sign_table,
 )
 from attestation.appraisal.advisories.cve import CveRecord, differences, read_cve
+from worker.cli.advisory_answers import Differences, Differing, ShownTable, SignedAcceptance, SignedTable
 from worker.cli.advisory_rows import machine_findings, plain, shown_rows
 from worker.cli.common import FILE, Failure, explained, signing_key
 from worker.cli.evidence_file import read_file
+from worker.cli.json_output import answers, print_answer, print_document
+from worker.cli.public_half import PublicHalf, print_public_half
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 from worker.client.keys import write_public
-from worker.jose import public_jwk
 
 _NEW: Final = click.Path(dir_okay=False, path_type=Path)
 _DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
@@ -51,7 +52,7 @@ def advisories() -> None:
 @advisories.command()
 @click.option("--evidence", type=FILE, help="State what this evidence shows about each; nothing in it is verified.")
 @click.option("--toml", "as_toml", is_flag=True, help="Print the shipped table, to edit it for `update`.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@answers(ShownTable)
 @PROFILE
 @CONFIG
 @explained
@@ -69,7 +70,7 @@ def show(evidence: Path | None, *, as_toml: bool, as_json: bool, profile: Path |
     review = _review(reference_values(profile, config))
     findings = None if evidence is None else machine_findings(read_file(evidence).bundle, review, datetime.now(UTC))
     if as_json:
-        click.echo(json.dumps(_object(review, findings), indent=2, default=str))
+        print_document(_object(review, findings), indent=2)
     else:
         click.echo("\n".join(shown_rows(review, findings)))
 
@@ -78,8 +79,9 @@ def show(evidence: Path | None, *, as_toml: bool, as_json: bool, profile: Path |
 @click.argument("records", type=FILE, nargs=-1, required=True, metavar="CVE.json...")
 @PROFILE
 @CONFIG
+@answers(Differences)
 @explained
-def diff(records: tuple[Path, ...], *, profile: Path | None, config: Path | None) -> None:
+def diff(records: tuple[Path, ...], *, profile: Path | None, config: Path | None, as_json: bool) -> None:
     """Compare the table in force with CVE records (cvelistV5) that you fetched; exit status 3 if a row needs a look.
 
     Records state firmware versions, not levels: read AMD's bulletin before you change a row.
@@ -89,19 +91,21 @@ def diff(records: tuple[Path, ...], *, profile: Path | None, config: Path | None
       cji advisories diff cvelistV5/cves/2025/54xxx/CVE-2025-545*.json
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     found = differences(_review(reference_values(profile, config)).rows, [_record(path) for path in records])
-    for one in found:
-        click.echo(f"{one.kind:18}  {plain(' '.join((one.cve, one.row, one.detail)))}")
-    if any(one.kind != "no record" for one in found):
+    differ = any(one.kind != "no record" for one in found)
+    lines = [f"{one.kind:18}  {plain(' '.join((one.cve, one.row, one.detail)))}" for one in found]
+    answer = Differences(differences=tuple(Differing(**one._asdict()) for one in found))
+    print_answer(answer, "\n".join(lines if differ else [*lines, "no row differs from a record"]), as_json=as_json)
+    if differ:
         raise Failure("the table and the records differ", remedy="Read the bulletins, and sign a new table.", status=3)
-    click.echo("no row differs from a record")
 
 
 @advisories.command()
 @click.argument("table", type=FILE, metavar="TABLE.toml")
 @_KEY
 @_OUT
+@answers(SignedTable)
 @explained
-def update(table: Path, *, key: Path, out: Path) -> None:
+def update(table: Path, *, key: Path, out: Path, as_json: bool) -> None:
     """Sign a reviewed table of advisories, and print the rows in which it differs from the shipped one.
 
     Set `reviewed` and `expires` in it, and `read` of each row that you read again. Rows that you leave out stay in
@@ -123,10 +127,18 @@ def update(table: Path, *, key: Path, out: Path) -> None:
         raise Failure(f"{table.name}: {error}", remedy=remedy, status=2) from error
     write_public(out, signed)
     shipped = {row.id: row for row in SHIPPED.rows}
-    for row in found.rows:
-        if shipped.get(row.id) != row:
-            click.echo(f"{'changed' if row.id in shipped else 'added':8}  {row.id}  {plain(row.title)}")
-    click.echo(f"signed {out}: {len(found.rows)} rows, reviewed {found.reviewed}, until {found.expires}")
+    other = [row for row in found.rows if shipped.get(row.id) != row]
+    answer = SignedTable(
+        file=str(out),
+        rows=len(found.rows),
+        reviewed=found.reviewed,
+        expires=found.expires,
+        added=tuple(row.id for row in other if row.id not in shipped),
+        changed=tuple(row.id for row in other if row.id in shipped),
+    )
+    lines = [f"{'changed' if row.id in shipped else 'added':8}  {row.id}  {plain(row.title)}" for row in other]
+    lines.append(f"signed {out}: {len(found.rows)} rows, reviewed {found.reviewed}, until {found.expires}")
+    print_answer(answer, "\n".join(lines), as_json=as_json)
 
 
 @advisories.command()
@@ -140,6 +152,7 @@ def update(table: Path, *, key: Path, out: Path) -> None:
 @click.option("--evidence", type=FILE, help="Refuse to sign unless all that is open on this machine is named.")
 @_KEY
 @_OUT
+@answers(SignedAcceptance)
 @explained
 def accept(
     ids: tuple[str, ...],
@@ -153,6 +166,7 @@ def accept(
     evidence: Path | None,
     key: Path,
     out: Path,
+    as_json: bool,
 ) -> None:
     """Sign the decision to use machines on which each ADVISORY is open, until a day.
 
@@ -182,15 +196,20 @@ def accept(
         remedy = "Name each advisory and machine once, give a reason, and end it within a year of its first day."
         raise Failure(str(error), remedy=remedy, status=2) from error
     write_public(out, signed)
-    click.echo(f"signed {out}: {len(ids)} advisories on {', '.join(machines)}, until {decision.until}")
+    answer = SignedAcceptance(
+        file=str(out), id=name, advisories=ids, machines=machines, since=decision.since, until=decision.until
+    )
+    text = f"signed {out}: {len(ids)} advisories on {', '.join(machines)}, until {decision.until}"
+    print_answer(answer, text, as_json=as_json)
 
 
 @advisories.command()
 @click.argument("key", type=FILE)
+@answers(PublicHalf)
 @explained
-def signer(key: Path) -> None:
+def signer(key: Path, *, as_json: bool) -> None:
     """Print the public half of KEY as a configuration pins it under `advisory_signers`."""
-    click.echo(public_jwk(signing_key(key).public_key()))
+    print_public_half(signing_key(key).public_key(), as_json=as_json)
 
 
 def _review(reference: ReferenceValues) -> Review:
@@ -223,8 +242,8 @@ def _require_all_named(decision: Acceptance, evidence: Path) -> None:
 def _object(review: Review, findings: tuple[AdvisoryFinding, ...] | None) -> dict[str, object]:
     shown = None if findings is None else [one._asdict() for one in findings]
     return {
-        "reviewed": review.reviewed,
-        "expires": review.expires,
+        "reviewed": str(review.reviewed),
+        "expires": str(review.expires),
         "signed": review.own,
         "rows": [msgspec.to_builtins(row) for row in review.rows],
         "acceptances": [msgspec.to_builtins(one) for one in review.acceptances],

@@ -1,161 +1,210 @@
-"""JSON of the verbs of submitters: one object on one line. docs/command.md lists the members."""
+"""The results of submitters' verbs as JSON."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-import click
 import msgspec
+
+from worker.cli.json_output import member
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """`cji job seal` and `submit`: the sealed job in a folder."""
 
-    job: str
-    header_sha384: str
-    folder: str
-    not_after: str
+    job: Annotated[str, member("job id, 32 hexadecimal digits")]
+    header_sha384: Annotated[str, member("SHA-384 of the job header, hexadecimal")]
+    folder: Annotated[str, member("the folder")]
+    not_after: Annotated[str, member("when the sealed job expires, ISO 8601")]
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`cji job run`, `send`, `fetch` and `open`, `cji result open`: a result whose receipt was verified."""
 
-    job: str
-    worker: str
-    rows_in: int
-    rows_out: int
-    outputs: tuple[str, ...]
-    out: str | None = None
-    sealed: str | None = None
+    job: Annotated[str, member("job id, 32 hexadecimal digits")]
+    worker: Annotated[str, member("id of the worker")]
+    rows_in: Annotated[int, member("input rows")]
+    rows_out: Annotated[int, member("rows of the result")]
+    outputs: Annotated[tuple[str, ...], member("names of the outputs")]
+    out: Annotated[str | None, member("where it was opened; absent if it was not")] = None
+    sealed: Annotated[str | None, member("where it was saved sealed; absent if it was not")] = None
 
 
 class SealedOutput(msgspec.Struct, frozen=True, kw_only=True):
     """One output of a sealed result."""
 
-    name: str
-    schema: str
-    shards: int
+    name: Annotated[str, member("name")]
+    schema: Annotated[str, member("schema id")]
+    shards: Annotated[int, member("parts")]
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """`cji result info`: what a folder says of itself."""
 
-    job: str
-    folder: str
-    operations: tuple[str, ...]
-    outputs: tuple[SealedOutput, ...]
-    recipients: tuple[str, ...]
-    worker: str
-    created: str
-    cloud: str
-    verified: Literal[False] = False
+    job: Annotated[str, member("job id, 32 hexadecimal digits")]
+    folder: Annotated[str, member("the folder")]
+    operations: Annotated[tuple[str, ...], member("names of operations")]
+    outputs: Annotated[tuple[SealedOutput, ...], member("objects of the kind SealedOutput")]
+    recipients: Annotated[tuple[str, ...], member("thumbprints of the keys that open it")]
+    worker: Annotated[str, member("id of the worker")]
+    created: Annotated[str, member("when the job was sealed, ISO 8601")]
+    cloud: Annotated[str, member("whose roots the evidence is checked against")]
+    verified: Annotated[Literal[False], member("always false")]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """`cji job cancel`: the job whose end was asked for."""
 
-    job: str
+    job: Annotated[str, member("job id, 32 hexadecimal digits")]
 
 
 class StoredReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """`cji receipt get`: a stored receipt, which was not verified."""
 
-    job: str
-    receipt: str
+    job: Annotated[str, member("job id, 32 hexadecimal digits")]
+    receipt: Annotated[str, member("the receipt, a compact JWS")]
 
 
 class OfferedKey(msgspec.Struct, frozen=True, kw_only=True):
     """A public key that jobs may be sealed to, once its thumbprint was compared with one from elsewhere."""
 
-    kek_id: str
-    thumbprint: str
-    ml_kem_thumbprint: str
+    kek_id: Annotated[str, member("id of the key")]
+    thumbprint: Annotated[str, member("RFC 7638, SHA-256")]
+    ml_kem_thumbprint: Annotated[str, member("the same of its ML-KEM half; empty without one")]
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
     """`cji worker describe`: what a worker says of itself."""
 
-    audience: str
-    worker: str
-    operations: tuple[str, ...]
-    schemas: tuple[str, ...]
-    keys: tuple[OfferedKey, ...]
-    limits: dict[str, int]
+    audience: Annotated[str, member("id of the pool")]
+    worker: Annotated[str, member("id of the worker")]
+    operations: Annotated[tuple[str, ...], member("names of operations")]
+    schemas: Annotated[tuple[str, ...], member("ids of the schemas of records")]
+    keys: Annotated[tuple[OfferedKey, ...], member("objects of the kind OfferedKey")]
+    limits: Annotated[dict[str, int], member("the limits that a caller must meet")]
 
 
 class Attested(msgspec.Struct, frozen=True, kw_only=True):
     """`cji worker attest`: a worker whose evidence was accepted; `checks` and `not_checked` by check."""
 
-    tee: str
-    product: str
-    cloud: str
-    simulated: bool
-    attested_at: str
-    receipt_jwk: str
-    maa_token_sha384: str
-    checks: dict[str, str]
-    not_checked: dict[str, str]
+    tee: Annotated[str, member("`snp` or `tdx`")]
+    product: Annotated[str, member("generation of the processor")]
+    cloud: Annotated[str, member("whose roots the evidence is checked against")]
+    simulated: Annotated[bool, member("whether the roots are a simulation's")]
+    attested_at: Annotated[str, member("time of the appraisal, ISO 8601")]
+    receipt_jwk: Annotated[str, member("the key that signs receipts")]
+    maa_token_sha384: Annotated[str, member("SHA-384 of the attestation token, hexadecimal")]
+    checks: Annotated[dict[str, str], member("what was shown, by check")]
+    not_checked: Annotated[dict[str, str], member("what was not, by check")]
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     """`cji key new-signing` and `new-recipient`: the files of a new key."""
 
-    private: str
-    public: str
-    thumbprint: str
+    private: Annotated[str, member("file of the private key")]
+    public: Annotated[str, member("file of the public key")]
+    thumbprint: Annotated[str, member("RFC 7638, SHA-256")]
 
 
 class NewProjectKey(msgspec.Struct, frozen=True, kw_only=True):
     """`cji key project`: the file of a new project key."""
 
-    file: str
-    project: str
+    file: Annotated[str, member("file of the key")]
+    project: Annotated[str, member("name of the project")]
+
+
+class NewSeed(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji key new-ml-kem-seed`: the ML-KEM half of a worker's key, for `[[keys]]` in worker.toml."""
+
+    ml_kem_seed: Annotated[str, member("the seed, wrapped under the worker's key")]
+    ml_kem_thumbprint: Annotated[str, member("RFC 7638, SHA-256, for submitters to pin")]
+
+
+class AttestedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji key verify-attestation`: a key that was made in an HSM."""
+
+    kek_id: Annotated[str, member("id of the key")]
+    checks: Annotated[dict[str, str], member("what was shown, by check")]
+    not_checked: Annotated[tuple[str, ...], member("what was not")]
 
 
 class SchemaSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One schema of records."""
 
-    schema: str
-    output_only: bool
-    columns: int
-    required: tuple[str, ...]
+    schema: Annotated[str, member("schema id")]
+    output_only: Annotated[bool, member("whether only the worker makes such records")]
+    columns: Annotated[int, member("number of columns")]
+    required: Annotated[tuple[str, ...], member("names of required columns")]
 
 
 class Schemas(msgspec.Struct, frozen=True, kw_only=True):
     """`cji schema list`: the schemas of records."""
 
-    schemas: tuple[SchemaSummary, ...]
+    schemas: Annotated[tuple[SchemaSummary, ...], member("objects of the kind SchemaSummary")]
 
 
 class CheckedRules(msgspec.Struct, frozen=True, kw_only=True):
     """`cji clear check`: the rules of a table without mistakes, in words."""
 
-    rules: tuple[str, ...]
+    rules: Annotated[tuple[str, ...], member("one sentence or line each")]
+
+
+class ExampleRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji clear example`: the table that is shipped as an example."""
+
+    file: Annotated[str | None, member("where it was written; absent without RULES")] = None
+    rules: Annotated[str | None, member("the table, TOML; absent with RULES")] = None
 
 
 class PairQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Pairs that were found, those of them that are right, and what follows."""
 
-    found: int
-    right: int
-    precision: float
-    recall: float
-    f1: float
+    found: Annotated[int, member("pairs that were found")]
+    right: Annotated[int, member("those that are of one person")]
+    precision: Annotated[float, member("right of found")]
+    recall: Annotated[float, member("right of all pairs of one person")]
+    f1: Annotated[float, member("harmonic mean of both")]
 
 
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     """`cji link evaluate`: a result of `link`, compared with a labelled sample."""
 
-    pairs: int
-    true: int
-    match: float
-    at_match: PairQuality
-    best_bits: float
-    at_best: PairQuality
-    clusters: PairQuality
+    pairs: Annotated[int, member("labelled pairs")]
+    true: Annotated[int, member("those of one person")]
+    match: Annotated[float, member("the threshold `--match`, a probability")]
+    at_match: Annotated[PairQuality, member("PairQuality at that threshold")]
+    best_bits: Annotated[float, member("the threshold with the highest F1, a match weight in bits")]
+    at_best: Annotated[PairQuality, member("PairQuality at that threshold")]
+    clusters: Annotated[PairQuality, member("PairQuality of the clusters")]
 
 
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/command.md lists its members.")
+class Inspected(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji ledger inspect`: the report for a person who asks to whom records about them went."""
+
+    page: Annotated[str, member("file of the page")]
+    data: Annotated[str, member("file of the same as JSON")]
+    disclosures: Annotated[int, member("disclosures in the report")]
+    ledgers: Annotated[int, member("ledgers that were searched")]
+    rows: Annotated[int, member("rows in them")]
 
 
-def print_json(answer: msgspec.Struct) -> None:
-    """Print it on one line."""
-    click.echo(msgspec.json.encode(answer).decode())
+class ProvenReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji receipt verify` and `cji result verify`: a verified receipt or failure receipt. Several have a line each."""
+
+    claims: Annotated[dict[str, Any], member("its claims, as docs/format.md names them")]
+    not_checked: Annotated[dict[str, str], member("what was not checked, by check or subject")]
+
+
+class ShownReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji receipt show`: one receipt."""
+
+    verified: Annotated[bool, member("whether it was verified against evidence")]
+    simulated: Annotated[bool, member("whether a simulation signed it; its own claim if it was not verified")]
+    claims: Annotated[dict[str, Any], member("its claims, as docs/format.md names them")]
+    not_checked: Annotated[dict[str, str], member("what was not checked, by check or subject")]
+    page: Annotated[str | None, member("file of the page; absent without --html")] = None
+
+
+class Manual(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji man`: the pages of the manual."""
+
+    folder: Annotated[str, member("their folder")]
+    pages: Annotated[int, member("number of pages")]

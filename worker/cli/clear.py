@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from worker.cli.answers import JSON, CheckedRules, print_json
+from worker.cli.answers import CheckedRules, ExampleRules
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, print_answer, print_json
 from worker.client.errors import SpecError
 from worker.client.spec import read_file_bytes
 from worker.compute.operations.clear import RulesError, in_words, read_rules
@@ -19,7 +20,7 @@ def clear() -> None:
 
 @clear.command()
 @click.argument("file", metavar="RULES", type=FILE)
-@JSON
+@answers(CheckedRules)
 @explained
 def check(file: Path, *, as_json: bool) -> None:
     """Print the rules of the table RULES in words, or every mistake in it with a remedy.
@@ -44,8 +45,9 @@ def check(file: Path, *, as_json: bool) -> None:
 
 @clear.command()
 @click.argument("file", metavar="[RULES]", type=click.Path(path_type=Path), required=False)
+@answers(ExampleRules)
 @explained
-def example(file: Path | None) -> None:
+def example(file: Path | None, *, as_json: bool) -> None:
     """Print the table that is shipped as an example, California, or write it to a new file RULES.
 
     \b
@@ -55,10 +57,12 @@ def example(file: Path | None) -> None:
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     text = (files("worker.compute.operations.clear") / "california.toml").read_text(encoding="utf-8")
     if file is None:
-        click.echo(text, nl=False)
+        print_answer(ExampleRules(rules=text), text.removesuffix("\n"), as_json=as_json)
         return
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
     except OSError as error:
         raise SpecError(f"{file} cannot be written ({error.strerror})", remedy="Choose another name.") from None
+    if as_json:
+        print_json(ExampleRules(file=str(file)))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AttestationError, Trust
 from worker.config import Config, load
-from worker.errors import Refusal, StartupError
+from worker.errors import REASONS, Refusal, StartupError
 from worker.pairs import SigningPair
 
 _EXTRAS: Final = {
@@ -31,10 +31,15 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class Failure(click.ClickException):
-    """Ends the command with a message, a remedy and a documented exit status."""
+    """Ends the command with a message, a remedy and a documented exit status.
 
-    def __init__(self, message: str, *, remedy: str, status: int) -> None:
-        super().__init__(f"{message}\n{remedy}" if remedy else message)
+    `what` and `remedy` are for programs; people read both, or `text` where there is one.
+    """
+
+    def __init__(self, message: str, *, remedy: str, status: int, text: str = "") -> None:
+        super().__init__(text or (f"{message}\n{remedy}" if remedy else message))
+        self.what = message
+        self.remedy = remedy
         self.status = status
 
     @property
@@ -51,7 +56,7 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*args, **kwargs)
         except (Refusal, AttestationError) as error:
-            raise Failure(str(error), remedy="", status=1) from error
+            raise _of_rooms_below(error) from error
         except Exception as error:
             failure = lacking(error) if isinstance(error, ModuleNotFoundError) else _of_client(error)
             if failure is None:
@@ -59,6 +64,17 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
             raise failure from error
 
     return run
+
+
+def _of_rooms_below(error: Refusal | AttestationError) -> Failure:
+    """The failure for an error whose text has the remedy already."""
+    if isinstance(error, StartupError):
+        what, remedy = error.what, error.remedy
+    elif isinstance(error, Refusal):
+        what, remedy = f"{error.reason.value} at {error.stage.value}", REASONS[error.reason].remedy
+    else:
+        what, remedy = f"{error.fault.value} at {error.check}", error.remedy
+    return Failure(what, remedy=remedy, status=1, text=str(error))
 
 
 def lacking(error: ModuleNotFoundError) -> Failure | None:

@@ -3,16 +3,30 @@
 import json
 import time
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import click
+import msgspec
 
 from worker.cli.common import FILE, Failure, configuration, explained
+from worker.cli.json_output import answers, member, print_answer
 from worker.ipc.status import ask
 
 _ANSWER_S: Final = 45.0
 _PAUSE_S: Final = 0.05
 _OPTION: Final = click.option("--config", type=FILE, required=True, help="worker.toml of the running worker.")
+
+
+class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji reload`: policy, authorities and revocation lists are in force."""
+
+    reloaded: Annotated[Literal[True], member("always true")]
+
+
+class Renewing(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji renew`: the worker attests its machine and requests its keys; `cji status` has the outcome."""
+
+    renewing: Annotated[Literal[True], member("always true")]
 
 
 @click.command()
@@ -43,8 +57,9 @@ def status(context: click.Context, config: Path, *, as_json: bool) -> None:
 
 @click.command()
 @_OPTION
+@answers(Reloaded)
 @explained
-def reload(config: Path) -> None:
+def reload(config: Path, *, as_json: bool) -> None:
     """Have the running worker read its policy, authorities and revocation lists again, all or none.
 
     Every file is checked first; the first one that cannot be used is named, and nothing changes. worker.toml itself is
@@ -58,13 +73,16 @@ def reload(config: Path) -> None:
     fault = document.get("fault")
     if fault is not None:
         raise Failure(f"nothing was reloaded. {fault['what']}", remedy=fault["remedy"], status=1)
-    click.echo("reloaded: policy, authorities and revocation lists are in force")
+    print_answer(
+        Reloaded(reloaded=True), "reloaded: policy, authorities and revocation lists are in force", as_json=as_json
+    )
 
 
 @click.command()
 @_OPTION
+@answers(Renewing)
 @explained
-def renew(config: Path) -> None:
+def renew(config: Path, *, as_json: bool) -> None:
     """Have the running worker attest its machine and request its keys again, now.
 
     Use it after a change to the keys, their release policy, a role or the provider: the next renewal by itself can be
@@ -78,7 +96,8 @@ def renew(config: Path) -> None:
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     if not _asked(config, "renew").get("renewing"):
         raise Failure("the supervisor does not answer", remedy="Look at the worker's log; it may be ending.", status=4)
-    click.echo("renewing: the worker's log has the outcome, `cji status` shows until when its keys may be used")
+    text = "renewing: the worker's log has the outcome, `cji status` shows until when its keys may be used"
+    print_answer(Renewing(renewing=True), text, as_json=as_json)
 
 
 def _asked(config: Path, request: Literal["status", "reload", "renew"]) -> dict[str, Any]:

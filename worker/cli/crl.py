@@ -4,17 +4,35 @@ import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Annotated, Final, cast, get_args
 
 import click
+import msgspec
 
 from attestation import AttestationError, Trust
 from attestation.appraisal import Product
 from attestation.appraisal.crl import MAX_AGE_DAYS, Crl, read_published
 from attestation.evidence.kds import fetch_crl
 from worker.cli.common import Failure, trust_named
+from worker.cli.json_output import answers, member, print_json
 
 _CLOUD: Final = click.option("--cloud", default="azure-us", show_default=True, help="The cloud whose AMD roots apply.")
+
+
+class FetchedList(msgspec.Struct, frozen=True, kw_only=True):
+    """One verified list in a file."""
+
+    product: Annotated[str, member("the processors that it is for")]
+    file: Annotated[str, member("its file")]
+    updated: Annotated[datetime, member("when AMD made it")]
+    ends: Annotated[datetime | None, member("when AMD will make the next one; null if it does not say")]
+    revoked: Annotated[int, member("number of revoked certificates")]
+
+
+class FetchedLists(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji crl fetch`: AMD's revocation lists."""
+
+    lists: Annotated[tuple[FetchedList, ...], member("objects of the kind FetchedList, in the order of the products")]
 
 
 @click.group()
@@ -28,8 +46,9 @@ def crl() -> None:
     "--out", type=click.Path(file_okay=False, exists=True, path_type=Path), default=".", help="Folder for the files."
 )
 @_CLOUD
+@answers(FetchedLists)
 @click.pass_context
-def fetch(context: click.Context, products: tuple[str, ...], *, out: Path, cloud: str) -> None:
+def fetch(context: click.Context, products: tuple[str, ...], *, out: Path, cloud: str, as_json: bool) -> None:
     """Fetch the CRL of each PRODUCT from kdsintf.amd.com, verify it and write it to PRODUCT.crl.
 
     Only a list that AMD's pinned root signed, that is in force and not older than the one it replaces is written. Name
@@ -39,13 +58,21 @@ def fetch(context: click.Context, products: tuple[str, ...], *, out: Path, cloud
     Example:
       cji crl fetch Genoa Turin --out /etc/cji/crl
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    trust = trust_named(context, cloud)
+    trust, lists = trust_named(context, cloud), list[FetchedList]()
     for product in products:
         path = out / f"{product}.crl"
         data, found = _fetched(trust, cast("Product", product), path)
         _replace(path, data)
-        until = f"{found.ends:%Y-%m-%d}" if found.ends else "?"
-        click.echo(f"{path}  {found.updated:%Y-%m-%d} to {until}, {len(found.revoked)} revoked")
+        lists.append(
+            FetchedList(
+                product=product, file=str(path), updated=found.updated, ends=found.ends, revoked=len(found.revoked)
+            )
+        )
+        if not as_json:
+            until = f"{found.ends:%Y-%m-%d}" if found.ends else "?"
+            click.echo(f"{path}  {found.updated:%Y-%m-%d} to {until}, {len(found.revoked)} revoked")
+    if as_json:
+        print_json(FetchedLists(lists=tuple(lists)))
 
 
 def _fetched(trust: Trust, product: Product, path: Path) -> tuple[bytes, Crl]:

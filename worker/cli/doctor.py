@@ -1,16 +1,18 @@
 """`cji doctor`: is this machine fit to run a worker? Each check prints what it found, and a remedy if it failed."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from attestation import is_production
 from worker.cli.common import FILE, trust_named
 from worker.cli.configured_checks import configured_checks
 from worker.cli.findings import Finding
 from worker.cli.host_checks import host_checks
+from worker.cli.json_output import answers, member, print_document
 from worker.cli.machine_checks import machine_checks
 from worker.config import load
 from worker.errors import StartupError
@@ -18,12 +20,21 @@ from worker.errors import StartupError
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "not run": "blue"}
 
 
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of `cji doctor`."""
+
+    name: Annotated[str, member("what was checked")]
+    state: Annotated[str, member("`ok`, `warning`, `failed` or `not run`")]
+    found: Annotated[str, member("what was found")]
+    remedy: Annotated[str, member("what to do; empty if nothing")]
+
+
 @click.command()
 @click.option("--config", type=FILE, help="Check this worker configuration and all that it names, too.")
 @click.option("--azure", is_flag=True, help="Compare a deployment with deploy/ instead; needs --export.")
 @click.option("--export", "exports", type=FILE, multiple=True, help="Exported resources, JSON; may be given again.")
 @click.option("--report-only", is_flag=True, help="With --azure: exit with 0 in spite of findings.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
+@answers(Checked, listed=True)
 @click.pass_context
 def doctor(
     context: click.Context,
@@ -83,7 +94,7 @@ def _deployment(context: click.Context, exports: tuple[Path, ...], *, as_json: b
 
 def _show(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_document([asdict(finding) for finding in findings], indent=2)
     else:
         _print(findings)
 

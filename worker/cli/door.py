@@ -1,20 +1,35 @@
 """`cji door`: the files of the TLS door, made from the worker's own configuration, and its checks."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from worker.cli.common import FILE, Failure, configuration, explained
 from worker.cli.door_checks import check_files, check_module
 from worker.cli.findings import NotOk
+from worker.cli.json_output import answers, member, print_answer, print_json
 from worker.config_listen import EnrollmentSection
 from worker.door.config import door_config, socket_unit
 from worker.door.program import installed
 from worker.errors import StartupError
 
 _CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml; see docs/configuration.md.")
+
+
+class CheckedDoor(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji door check`: a door that could serve."""
+
+    found: Annotated[str, member("builds of nginx and OpenSSL, end of the certificate; with --pid the module")]
+
+
+class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji door enroll`: the certificate of the door."""
+
+    certificate_until: Annotated[str, member("when it ends, ISO 8601")]
+    renewed: Annotated[bool, member("whether it is a new one")]
 
 
 @click.group()
@@ -38,7 +53,7 @@ def door() -> None:
 @explained
 def config_command(config: Path) -> None:
     """Print the configuration of nginx, for the build that is installed."""
-    _print(lambda: door_config(configuration(config), installed()))
+    click.echo(_made(lambda: door_config(configuration(config), installed())), nl=False)
 
 
 @door.command("socket")
@@ -46,23 +61,25 @@ def config_command(config: Path) -> None:
 @explained
 def socket_command(config: Path) -> None:
     """Print the drop-in of cji-door.socket: the sockets that the door inherits."""
-    _print(lambda: socket_unit(configuration(config)))
+    click.echo(_made(lambda: socket_unit(configuration(config))), nl=False)
 
 
 @door.command("check")
 @_CONFIG
 @click.option("--pid", type=click.IntRange(min=1), help="Check the module of this running door instead.")
+@answers(CheckedDoor)
 @explained
-def check_command(config: Path, pid: int | None) -> None:
+def check_command(config: Path, pid: int | None, *, as_json: bool) -> None:
     """Check that nginx accepts the configuration and its TLS files. Changes nothing."""
     loaded = configuration(config)
-    _print(lambda: f"{check_files(loaded) if pid is None else check_module(loaded, pid)}\n")
+    found = _made(lambda: check_files(loaded) if pid is None else check_module(loaded, pid))
+    print_answer(CheckedDoor(found=found), found, as_json=as_json)
 
 
 @door.command("enroll")
 @_CONFIG
 @click.option("--force", is_flag=True, help="Obtain a new certificate now, however long the current one lasts.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@answers(Enrolled)
 @explained
 def enroll_command(config: Path, *, force: bool, as_json: bool) -> None:
     """Make the door's private key on this machine, and have it certified by EST (RFC 7030).
@@ -83,7 +100,7 @@ def enroll_command(config: Path, *, force: bool, as_json: bool) -> None:
     except StartupError as error:
         raise Failure(error.what, remedy=error.remedy, status=error.status) from error
     if as_json:
-        click.echo(json.dumps({"certificate_until": f"{done.until:%Y-%m-%dT%H:%M:%SZ}", "renewed": done.renewed}))
+        print_json(Enrolled(certificate_until=f"{done.until:%Y-%m-%dT%H:%M:%SZ}", renewed=done.renewed))
         return
     state = "a new certificate" if done.renewed else "the certificate is in force"
     click.echo(f"{state}, until {done.until:%Y-%m-%d %H:%M} UTC")
@@ -103,11 +120,10 @@ def _identity_token(section: EnrollmentSection | None) -> Callable[[], str] | No
     return token
 
 
-def _print(make: Callable[[], str]) -> None:
+def _made(make: Callable[[], str]) -> str:
     try:
-        text = make()
+        return make()
     except StartupError as error:
         raise Failure(error.what, remedy=error.remedy, status=1) from error
     except NotOk as error:
         raise Failure(error.found, remedy=error.remedy, status=1) from error
-    click.echo(text, nl=False)

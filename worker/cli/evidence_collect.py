@@ -16,6 +16,8 @@ from attestation.evidence import Evidence
 from attestation.evidence.pcs import IntelPcs
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import CLOUD, QUALIFYING_BYTES, qualifying_of, written
+from worker.cli.evidence_written import WrittenEvidence, print_written
+from worker.cli.json_output import answers
 
 
 @click.command()
@@ -29,9 +31,12 @@ from worker.cli.evidence_options import CLOUD, QUALIFYING_BYTES, qualifying_of, 
     "--ak-issuers", type=FILE, help="PEM file: `ak_issuers` of worker.toml. Without it, expect E44 to refuse."
 )
 @CLOUD
+@answers(WrittenEvidence)
 @click.pass_context
 @explained
-def collect(context: click.Context, out: Path, *, qualifying: str | None, ak_issuers: Path | None, cloud: str) -> None:
+def collect(
+    context: click.Context, out: Path, *, qualifying: str | None, ak_issuers: Path | None, cloud: str, as_json: bool
+) -> None:
     """Collect evidence of this machine, as root. Nothing in it is appraised; `cji evidence verify` does that.
 
     \b
@@ -42,8 +47,7 @@ def collect(context: click.Context, out: Path, *, qualifying: str | None, ak_iss
     carried = secrets.token_bytes(QUALIFYING_BYTES) if qualifying is None else qualifying_of(qualifying)
     evidence = _collected(context, cloud, carried, ak_issuers)
     written(out, evidence.to_json())
-    click.echo(f"{out}: {evidence.tee}, SHA-384 {evidence.sha384.hex()}")
-    click.echo(f"cji evidence verify {out} --qualifying {carried.hex()}")
+    print_written(out, evidence, carried, as_json=as_json)
 
 
 def _collected(context: click.Context, cloud: str, carried: bytes, issuers: Path | None) -> Evidence:

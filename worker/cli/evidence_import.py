@@ -11,6 +11,8 @@ from attestation.evidence.imds import read_thim
 from attestation.evidence.imported import bundle_of, chain_of, read_collateral, read_quote, read_trustee
 from worker.cli.common import FILE, Failure, explained
 from worker.cli.evidence_options import written
+from worker.cli.evidence_written import WrittenEvidence, print_written
+from worker.cli.json_output import answers
 
 _RAW = ("hcl_report", "quote", "signature", "pcrs")
 
@@ -28,8 +30,9 @@ _RAW = ("hcl_report", "quote", "signature", "pcrs")
 @click.option("--amd-chain", type=FILE, help="PEM of ASK and ARK, for --trustee, which has the VCEK alone.")
 @click.option("--td-quote", type=FILE, help="The quote of a trust domain, raw.")
 @click.option("--collateral", type=FILE, help="Intel's collateral for it, in the JSON of dcap-qvl.")
+@answers(WrittenEvidence)
 @explained
-def import_(out: Path, **files: Path | None) -> None:
+def import_(out: Path, *, as_json: bool, **files: Path | None) -> None:
     """Write a bundle from the parts that another collector took. Nothing in it is appraised.
 
     No key is ever released to imported evidence: it has no ephemeral key. `cji evidence verify` states that.
@@ -42,8 +45,7 @@ def import_(out: Path, **files: Path | None) -> None:
     given = {name: path.read_bytes() for name, path in files.items() if path is not None}
     evidence = _bundle(given)
     written(out, evidence.to_json())
-    click.echo(f"{out}: {evidence.tee}, SHA-384 {evidence.sha384.hex()}")
-    click.echo(f"cji evidence verify {out} --qualifying {parse_attest(evidence.quote).extra_data.hex()}")
+    print_written(out, evidence, parse_attest(evidence.quote).extra_data, as_json=as_json)
 
 
 def _bundle(given: dict[str, bytes]) -> Evidence:

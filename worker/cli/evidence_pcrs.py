@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import click
+import msgspec
 
 from attestation.appraisal import BootImage, verity_roots
+from attestation.evidence.event_log import Event
 from worker.cli.common import FILE, explained, trust_named
-from worker.cli.evidence_file import Golden, golden
+from worker.cli.evidence_file import golden
 from worker.cli.evidence_options import CLOUD
 from worker.cli.evidence_rows import event_rows
+from worker.cli.json_output import answers, member, print_answer
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 # TCG PC Client Platform Firmware Profile, "PCR Usage"; UAPI.7, Linux TPM PCR Registry
@@ -36,6 +39,33 @@ _OWN: Final = (10, 15)
 """PCRs whose values are those of one machine or one moment."""
 
 
+class BootEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One extension of a PCR."""
+
+    pcr: Annotated[int, member("number of the PCR")]
+    digest: Annotated[str, member("SHA-256 that it was extended with, hexadecimal")]
+    data: Annotated[str, member("what the log says about it, hexadecimal")]
+    measured: Annotated[bool, member("whether the digest is that of the data")]
+
+
+class GoldenImage(msgspec.Struct, frozen=True, kw_only=True):
+    """A unified kernel image, as `boot_images` of reference values pins it."""
+
+    parts: Annotated[dict[str, str], member("SHA-256 of each section that is measured, hexadecimal")]
+    command_line: Annotated[str, member("command line of the kernel")]
+    initrds: Annotated[tuple[str, ...], member("SHA-256 of other initrds than its own, hexadecimal")]
+
+
+class GoldenValues(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji evidence pcrs`: what golden machines booted, as reference values."""
+
+    pcrs: Annotated[dict[str, tuple[str, ...]], member("values of each PCR by its number, hexadecimal")]
+    boot_images: Annotated[tuple[GoldenImage, ...], member("unified kernel images; absent with --pcr")] = ()
+    events: Annotated[
+        tuple[tuple[BootEvent, ...], ...], member("with --events: those of each machine, in the order of its logs")
+    ] = ()
+
+
 @click.command()
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option("--pcr", "chosen", type=click.IntRange(0, 15), multiple=True, help="Only these; may be given again.")
@@ -43,6 +73,7 @@ _OWN: Final = (10, 15)
 @PROFILE
 @CONFIG
 @CLOUD
+@answers(GoldenValues)
 @click.pass_context
 @explained
 def pcrs(
@@ -54,6 +85,7 @@ def pcrs(
     profile: Path | None,
     config: Path | None,
     cloud: str,
+    as_json: bool,
 ) -> None:
     """Print what golden machines booted as reference values for a worker's machine.
 
@@ -72,19 +104,26 @@ def pcrs(
         cloud=cloud,
         reference=reference_values(profile, config),
     )
-    lines = _events(found, chosen) if events else _values(found, chosen)
-    click.echo("\n".join(lines))
-
-
-def _events(found: Golden, chosen: tuple[int, ...]) -> Iterator[str]:
-    for boot in found.boots:
-        for label, text in event_rows([one for one in boot.events if not chosen or one.pcr in chosen]):
-            yield f"{label:6}  {text}"
-
-
-def _values(found: Golden, chosen: tuple[int, ...]) -> Iterator[str]:
     shown = set(found.pcrs) & set(chosen) if chosen else set(found.pcrs) - set(_OWN)
-    return value_lines({pcr: found.pcrs[pcr] for pcr in shown}, () if chosen else found.images)
+    values, images = {pcr: found.pcrs[pcr] for pcr in sorted(shown)}, () if chosen else found.images
+    logs = [[one for one in boot.events if not chosen or one.pcr in chosen] for boot in found.boots] if events else []
+    answer = GoldenValues(
+        pcrs={str(pcr): tuple(value.hex() for value in listed) for pcr, listed in values.items()},
+        boot_images=tuple(GoldenImage(**msgspec.structs.asdict(image)) for image in images),
+        events=tuple(tuple(map(_event, log)) for log in logs),
+    )
+    lines = _event_lines(logs) if events else value_lines(values, images)
+    print_answer(answer, "\n".join(lines), as_json=as_json)
+
+
+def _event(one: Event) -> BootEvent:
+    return BootEvent(pcr=one.pcr, digest=one.digest.hex(), data=one.data.hex(), measured=one.measured is not None)
+
+
+def _event_lines(logs: Iterable[Iterable[Event]]) -> Iterator[str]:
+    for log in logs:
+        for label, text in event_rows(log):
+            yield f"{label:6}  {text}"
 
 
 def value_lines(pcrs: Mapping[int, Iterable[bytes]], images: Iterable[BootImage]) -> Iterator[str]:

@@ -2,17 +2,27 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from attestation.evidence import IMPORTED
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_file import read_file
-from worker.cli.evidence_options import AS_JSON, AT, CLOUD, NEW_FILE, qualifying_of, time_of, written
+from worker.cli.evidence_options import AT, CLOUD, NEW_FILE, qualifying_of, time_of, written
 from worker.cli.evidence_proof import evidence_proof
 from worker.cli.evidence_rows import sections
+from worker.cli.json_output import answers, member, print_document
 from worker.cli.proof_page import proof_page
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
+
+
+class ShownEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji evidence show`: what evidence states, of which nothing was verified."""
+
+    verified: Annotated[bool, member("always false")]
+    sections: Annotated[dict[str, tuple[tuple[str, ...], ...]], member("by section, pairs of name and value")]
 
 
 @click.command()
@@ -25,7 +35,7 @@ from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 @click.option("--qualifying", metavar="HEX", help="With --html: 32 bytes that the quote of a bare bundle must carry.")
 @AT
 @CLOUD
-@AS_JSON
+@answers(ShownEvidence)
 @click.pass_context
 @explained
 def show(
@@ -66,7 +76,7 @@ def show(
         click.echo(f"{html}: {proof.outcome}")
         context.exit(0 if proof.accepted else 3)
     if as_json:
-        click.echo(json.dumps({"verified": False, "sections": found}, indent=2))
+        print_document({"verified": False, "sections": found}, indent=2)
         return
     click.echo("not verified: these are the file's own claims")
     for name, rows in found.items():

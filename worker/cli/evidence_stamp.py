@@ -1,6 +1,7 @@
 """`cji evidence stamp`: a request for an RFC 3161 timestamp over evidence, and the response put into its file."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import click
 import msgspec
@@ -9,7 +10,15 @@ from attestation.appraisal import timestamp_request
 from worker.cli.common import FILE, Failure, explained
 from worker.cli.evidence_file import EvidenceFile, read_file
 from worker.cli.evidence_options import NEW_FILE, written
+from worker.cli.json_output import answers, member, print_answer
 from worker.client.evidence_file import decode_evidence, stamped
+
+
+class Stamping(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji evidence stamp`: the file that was written; no timestamp was verified."""
+
+    file: Annotated[str, member("the file")]
+    has: Annotated[Literal["request", "evidence"], member("what is in it: a request, or evidence with its timestamp")]
 
 
 @click.command()
@@ -17,8 +26,9 @@ from worker.client.evidence_file import decode_evidence, stamped
 @click.option("--request", type=NEW_FILE, help="Write a request for a timestamp over FILE to this new file.")
 @click.option("--response", type=FILE, help="The authority's response, to put into a copy of FILE.")
 @click.option("--out", type=NEW_FILE, help="New file for the evidence with its timestamp.")
+@answers(Stamping)
 @explained
-def stamp(file: Path, *, request: Path | None, response: Path | None, out: Path | None) -> None:
+def stamp(file: Path, *, request: Path | None, response: Path | None, out: Path | None, as_json: bool) -> None:
     """Have an authority attest that FILE existed today. Uses no network: you send the request yourself.
 
     A timestamp proves the time of an appraisal in years to come, under `timestamp_roots` of the reference values. FILE
@@ -35,14 +45,16 @@ def stamp(file: Path, *, request: Path | None, response: Path | None, out: Path 
         raise Failure("nothing to do", remedy="Give --request, or --response with --out.", status=2)
     if request is not None:
         written(request, timestamp_request(_message(read)))
-        click.echo(f"{request}: send it to a timestamp authority, then give its answer with --response")
+        text = f"{request}: send it to a timestamp authority, then give its answer with --response"
+        print_answer(Stamping(file=str(request), has="request"), text, as_json=as_json)
     if response is not None and out is not None:
         if read.wrapper is None:
             remedy = "Keep the response beside it, and give it to `cji evidence verify --timestamp`."
             raise Failure("a bare bundle carries no timestamp", remedy=remedy, status=2)
         found = decode_evidence(read.data)
         written(out, msgspec.structs.replace(found, timestamp=response.read_bytes()).encode())
-        click.echo(f"{out}: not verified yet; `cji evidence verify` does that")
+        text = f"{out}: not verified yet; `cji evidence verify` does that"
+        print_answer(Stamping(file=str(out), has="evidence"), text, as_json=as_json)
 
 
 def _message(read: EvidenceFile) -> bytes:

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
+import msgspec
 
 from attestation.checks import NAMED, requirement
 from attestation.evidence import IMPORTED, parse_attest
@@ -14,8 +15,49 @@ from worker.cli.advisory_rows import finding_text
 from worker.cli.common import FILE, Failure, explained, trust_named
 from worker.cli.evidence_ear import accepted_result, refused_result
 from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
-from worker.cli.evidence_options import AS_JSON, AT, CLOUD, qualifying_of, time_of
+from worker.cli.evidence_options import AT, CLOUD, qualifying_of, time_of
+from worker.cli.json_output import answers, member, print_document
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
+
+
+class AppraisedCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A check that passed, or one that failed."""
+
+    id: Annotated[str, member("id of the check")]
+    requires: Annotated[str | None, member("what it requires; absent if it states nothing")] = None
+    found: Annotated[str, member("what it found")]
+    expected: Annotated[str | None, member("what was expected, of one that failed")] = None
+    remedy: Annotated[str | None, member("what to do, of one that failed")] = None
+
+
+class AdvisoryState(msgspec.Struct, frozen=True, kw_only=True):
+    """An advisory on a machine."""
+
+    id: Annotated[str, member("its id")]
+    state: Annotated[str, member("its state")]
+    detail: Annotated[str, member("the reason")]
+    accepted_by: Annotated[str, member("id of an acceptance; may be empty")]
+
+
+class Appraised(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji evidence verify`: evidence that was accepted or refused; other JSON with --ear."""
+
+    accepted: Annotated[bool, member("whether it was accepted")]
+    tee: Annotated[str | None, member("`snp` or `tdx`")] = None
+    product: Annotated[str | None, member("generation of the processor")] = None
+    roots: Annotated[str | None, member("whose roots it was checked against")] = None
+    at: Annotated[str | None, member("time of the appraisal, ISO 8601")] = None
+    accepted_advisories: Annotated[tuple[str, ...] | None, member("ids of risks that were accepted")] = None
+    advisories: Annotated[tuple[AdvisoryState, ...] | None, member("objects of the kind AdvisoryState")] = None
+    above_floor: Annotated[tuple[str, ...] | None, member("parts whose level is above what is required")] = None
+    evidence_sha384: Annotated[str | None, member("SHA-384 of the evidence, hexadecimal")] = None
+    checks: Annotated[tuple[AppraisedCheck, ...] | None, member("checks that passed")] = None
+    not_checked: Annotated[tuple[str, ...] | None, member("ids of checks that were not made")] = None
+    check: Annotated[str | None, member("of evidence that was refused: the check that refused it")] = None
+    requires: Annotated[str | None, member("of the same: what that check requires")] = None
+    remedy: Annotated[str | None, member("of the same: what to do")] = None
+    failures: Annotated[tuple[AppraisedCheck, ...] | None, member("of the same: checks that failed")] = None
+    passed: Annotated[tuple[AppraisedCheck, ...] | None, member("of the same: checks that passed before")] = None
 
 
 @click.command()
@@ -26,7 +68,7 @@ from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 @CONFIG
 @click.option("--qualifying", metavar="HEX", help="32 bytes that the quote of a bare bundle must carry.")
 @CLOUD
-@AS_JSON
+@answers(Appraised)
 @click.option("--ear", "as_ear", is_flag=True, help="Print an attestation result of the IETF (EAR), unsigned.")
 @click.pass_context
 @explained
@@ -73,17 +115,20 @@ def verify(
         if not (as_json or as_ear):
             raise
         at_time = int((when or datetime.now(UTC)).timestamp())
-        _print(refused_result(refused, reference, at=at_time) if as_ear else refused.as_json())
+        _print(refused_result(refused, reference, at=at_time) if as_ear else refused.as_json(), as_ear=as_ear)
         context.exit(refused.exit_code)
     if as_ear or as_json:
         carried = parse_attest(read.bundle.quote).extra_data
-        _print(accepted_result(found, reference, carried=carried) if as_ear else _object(found))
+        _print(accepted_result(found, reference, carried=carried) if as_ear else _object(found), as_ear=as_ear)
     else:
         click.echo("\n".join(_lines(found)))
 
 
-def _print(value: dict[str, Any]) -> None:
-    click.echo(json.dumps(value, indent=2))
+def _print(value: dict[str, Any], *, as_ear: bool) -> None:
+    if as_ear:
+        click.echo(json.dumps(value, indent=2))
+    else:
+        print_document(value, indent=2)
 
 
 def _lines(found: AppraisedFile) -> Iterator[str]:

@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestation import AttestationError, Fault
 from attestation.checks import requirement
-from worker.cli.answers import JSON, NewKey, NewProjectKey, print_json
+from worker.cli.answers import AttestedKey, NewKey, NewProjectKey, NewSeed
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, print_answer, print_json
 from worker.client.errors import SpecError
 from worker.client.keys import (
     PinnedKey,
@@ -28,6 +29,8 @@ _NEW = click.Path(dir_okay=False, path_type=Path)
 _HYBRID = click.option("--hybrid", is_flag=True, help="Make a pair for jobs of the suite hybrid-1.")
 _PASSPHRASE = click.option("--passphrase", is_flag=True, help="Prompt for a passphrase and encrypt the private key.")
 
+_LEFT_OPEN = ("whose HSM it is", "whether the key was exported since, under its release policy")
+
 
 @click.group()
 def key() -> None:
@@ -41,7 +44,7 @@ def key() -> None:
 @click.argument("file", type=_NEW)
 @_HYBRID
 @_PASSPHRASE
-@JSON
+@answers(NewKey)
 @explained
 def new_signing(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) -> None:
     """Make a P-384 key that signs job headers, with --hybrid together with an ML-DSA-87 key.
@@ -68,7 +71,7 @@ def new_signing(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) ->
 @click.argument("file", type=_NEW)
 @_HYBRID
 @_PASSPHRASE
-@JSON
+@answers(NewKey)
 @explained
 def new_recipient(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) -> None:
     """Make an RSA-3072 key that opens results, with --hybrid an ML-KEM-1024 and a P-384 key instead.
@@ -91,8 +94,9 @@ def new_recipient(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) 
 @click.argument("cmk", type=FILE)
 @click.option("--kek-id", required=True, help="Id of the key with its version, as in worker.toml.")
 @click.option("--thumbprint", required=True, help="RFC 7638 thumbprint of the key, from its owner.")
+@answers(NewSeed)
 @explained
-def new_seed(cmk: Path, *, kek_id: str, thumbprint: str) -> None:
+def new_seed(cmk: Path, *, kek_id: str, thumbprint: str, as_json: bool) -> None:
     """Make the ML-KEM half of a worker's key, for jobs of the suite hybrid-1.
 
     CMK is the public JWK of the worker's key. Prints two lines for [[keys]] in worker.toml. The seed is wrapped under
@@ -111,13 +115,14 @@ def new_seed(cmk: Path, *, kek_id: str, thumbprint: str) -> None:
         raise SpecError(f"{cmk.name} is not a JWK") from None
     pinned = PinnedKey.check(kek_id, jwk, expected=thumbprint)
     wrapped, public = new_ml_kem_seed(pinned.public, kek_id)
-    click.echo(f'ml_kem_seed = "{wrapped}"\nml_kem_thumbprint = "{key_id(public)}"')
+    answer = NewSeed(ml_kem_seed=wrapped, ml_kem_thumbprint=key_id(public))
+    print_answer(answer, f'ml_kem_seed = "{wrapped}"\nml_kem_thumbprint = "{key_id(public)}"', as_json=as_json)
 
 
 @key.command()
 @click.argument("name")
 @click.argument("file", type=_NEW)
-@JSON
+@answers(NewProjectKey)
 @explained
 def project(name: str, file: Path, *, as_json: bool) -> None:
     """Make the key of project NAME, so that tokens from different jobs can be joined.
@@ -167,8 +172,9 @@ def _write_public_half(file: Path, suffix: str, public: bytes, thumbprint: str, 
 @click.option(
     "--maker-roots", type=FILE, required=True, help="PEM: the root certificates that the HSM's maker publishes."
 )
+@answers(AttestedKey)
 @explained
-def verify_attestation(file: Path, *, kek_id: str, thumbprint: str, maker_roots: Path) -> None:
+def verify_attestation(file: Path, *, kek_id: str, thumbprint: str, maker_roots: Path, as_json: bool) -> None:
     """Verify FILE, a Managed HSM's attestation of a key: the key was made in the HSM. Uses no network.
 
     FILE is what `az keyvault key get-attestation` writes. Nothing shows that the HSM is Microsoft's.
@@ -193,6 +199,6 @@ def verify_attestation(file: Path, *, kek_id: str, thumbprint: str, maker_roots:
         raise Failure(
             f"refused at {error.check}: {requirement(error.check)}", remedy=error.remedy, status=status
         ) from error
-    for check in found.checks:
-        click.echo(f"{check.id}  {check.finding}")
-    click.echo("not checked: whose HSM it is; whether the key was exported since, under its release policy")
+    answer = AttestedKey(kek_id=kek_id, checks={each.id: each.finding for each in found.checks}, not_checked=_LEFT_OPEN)
+    lines = [*(f"{each.id}  {each.finding}" for each in found.checks), f"not checked: {'; '.join(_LEFT_OPEN)}"]
+    print_answer(answer, "\n".join(lines), as_json=as_json)

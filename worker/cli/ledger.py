@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, ParamSpec
+from typing import Annotated, Any, Final, ParamSpec
 
 import click
+import msgspec
 
+from worker.cli.answers import Inspected
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, member, print_answer, print_document
 from worker.cli.output import write_text
 from worker.client.dissemination import (
     Disclosures,
@@ -31,6 +34,46 @@ P = ParamSpec("P")
 PLACES = click.Path(exists=True, path_type=Path)
 _DAY: Final = click.DateTime(["%Y-%m-%d"])
 _WIDE: Final = 200
+
+
+class FoundDisclosure(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a ledger: to whom records about a subject went."""
+
+    time: Annotated[str, member("time of the disclosure, as in the ledger")]
+    subject: Annotated[str, member("subject id")]
+    SID: Annotated[str | None, member("state identification number; null if the ledger has none")]
+    FBI: Annotated[str | None, member("FBI number; null if the ledger has none")]
+    file: Annotated[str | None, member("the record file; null if the ledger has none")]
+    purpose: Annotated[str, member("purpose code")]
+    requestor: Annotated[str, member("who asked")]
+    requesting_ori: Annotated[str, member("ORI of the requesting agency")]
+    secondary_recipient: Annotated[str | None, member("whom it was passed on to; null if nobody")]
+    recipient_class: Annotated[str, member("class of the recipient")]
+    rows: Annotated[int, member("number of records")]
+    ledger: Annotated[str, member("file of the ledger")]
+
+
+class FoundDisclosures(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji ledger find`: disclosures about a subject, in the order of time."""
+
+    disclosures: Annotated[tuple[FoundDisclosure, ...], member("objects of the kind FoundDisclosure")]
+    ledgers: Annotated[int, member("ledgers that were searched")]
+    rows: Annotated[int, member("rows in them")]
+
+
+class RetainedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a result, under the retention rules."""
+
+    path: Annotated[str, member("the file")]
+    state: Annotated[str, member("what the rules say of it, such as `due` or `held`")]
+    why: Annotated[str, member("the reason, in words")]
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji ledger retention`: the files of results."""
+
+    files: Annotated[tuple[RetainedFile, ...], member("objects of the kind RetainedFile")]
+    deleted: Annotated[int, member("files that were deleted")]
 
 
 @click.group()
@@ -72,7 +115,7 @@ def _identified(command: Callable[P, None]) -> Callable[..., None]:
 
 
 @ledger.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@answers(FoundDisclosures)
 @explained
 @_identified
 def find(
@@ -90,7 +133,7 @@ def find(
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     _, found = _searched(search)
     if as_json:
-        click.echo(json.dumps(_as_json(found)))
+        print_document(_as_json(found))
         return
     for each in found.found:
         to = f"{each.requestor} of {each.requesting_ori} ({each.recipient_class})"
@@ -102,12 +145,14 @@ def find(
 
 @ledger.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The page to write, .html.")
+@answers(Inspected)
 @explained
 @_identified
 def inspect(
     search: _Search,
     *,
     out: Path,
+    as_json: bool,
 ) -> None:
     """Write the report for a person who asks to whom records about them went: a page, and the same as JSON.
 
@@ -134,14 +179,15 @@ def inspect(
         raise Failure(
             f"{out} cannot be written ({error.strerror})", remedy="Choose another --out.", status=2
         ) from error
-    click.echo(f"{len(rows)} disclosures: {out}, {beside}")
+    answer = Inspected(page=str(out), data=str(beside), disclosures=len(rows), ledgers=found.ledgers, rows=found.rows)
+    print_answer(answer, f"{len(rows)} disclosures: {out}, {beside}", as_json=as_json)
 
 
 @ledger.command()
 @click.argument("places", type=click.Path(exists=True, file_okay=False, path_type=Path), nargs=-1, required=True)
 @click.option("--rules", type=FILE, required=True, help="retention.toml; docs/job.md explains it.")
 @click.option("--delete", "deletes", is_flag=True, help="Delete what is due, recorded in deleted.jsonl beside it.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@answers(Retention)
 @explained
 def retention(places: Sequence[Path], rules: Path, *, deletes: bool, as_json: bool) -> None:
     """List the files of results by what the retention rules say of them; with --delete, delete those that are due.
@@ -167,7 +213,7 @@ def retention(places: Sequence[Path], rules: Path, *, deletes: bool, as_json: bo
         ) from error
     if as_json:
         files = [{"path": str(each.path), "state": each.state, "why": each.why} for each in found]
-        click.echo(json.dumps({"files": files, "deleted": deleted}))
+        print_document({"files": files, "deleted": deleted})
         return
     for each in found:
         click.echo(f"{each.state:12} {each.path}  {each.why}")

@@ -9,8 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from worker.cli.answers import JSON, Evaluated, PairQuality, print_json
+from worker.cli.answers import Evaluated, PairQuality
 from worker.cli.common import FILE, explained
+from worker.cli.json_output import answers, print_json
 from worker.cli.link_chart import chart
 from worker.cli.link_count import count
 from worker.cli.link_sample import Sample, read_sample
@@ -45,7 +46,7 @@ link.add_command(count)
     type=click.Path(dir_okay=False, path_type=Path),
     help="A new .svg or .html file: precision, recall and F1 by threshold.",
 )
-@JSON
+@answers(Evaluated)
 @explained
 def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path | None, as_json: bool) -> None:
     """Compare the pairs and clusters in RESULT, the output folder of a job with `link`, with a labelled sample.

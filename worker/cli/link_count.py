@@ -1,8 +1,8 @@
 """`cji link count`: the pairs of every blocking rule, where the records are."""
 
-import json
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
 import click
 import msgspec
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from worker.cli.common import FILE, explained
+from worker.cli.json_output import answers, member, print_document
 from worker.client.errors import SpecError
 from worker.client.files import read_file
 from worker.client.sources import fit
@@ -24,11 +25,31 @@ from worker.errors import Refusal
 _SPEC_REMEDY = "Give a job spec with [input] and one operation of the kind link; docs/job.md describes it."
 
 
+class CountedRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Pairs that a blocking rule makes."""
+
+    rule: Annotated[str, member("the rule")]
+    blocks: Annotated[int, member("blocks")]
+    largest: Annotated[int, member("records in the largest block")]
+    pairs: Annotated[int, member("pairs")]
+    left_out: Annotated[bool, member("whether it is left out of a job")]
+
+
+class CountedPairs(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji link count`: pairs of every blocking rule."""
+
+    pairs: Annotated[int, member("pairs of all rules")]
+    limit: Annotated[int, member("the limit of the job")]
+    rules: Annotated[tuple[CountedRule, ...], member("objects of the kind CountedRule")]
+    widest: Annotated[str, member("the rule with the most pairs")]
+    tighter: Annotated[tuple[CountedRule, ...], member("rules that have fewer than the widest")]
+
+
 @click.command()
 @click.argument("records", metavar="RECORDS", type=FILE)
 @click.option("--spec", "spec_file", type=FILE, help="job.toml: its [input] and its link; otherwise the defaults.")
 @click.option("--schema", default="person/1", show_default=True, help="Schema of the records, without --spec.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@answers(CountedPairs)
 @explained
 def count(records: Path, *, spec_file: Path | None, schema: str, as_json: bool) -> None:
     """Count the pairs of every blocking rule on RECORDS, and suggest tighter rules for the one with the most.
@@ -50,7 +71,7 @@ def count(records: Path, *, spec_file: Path | None, schema: str, as_json: bool) 
             "the model does not fit the columns of the records", remedy="Compare it with docs/operations.md, `link`."
         ) from None
     if as_json:
-        click.echo(json.dumps(_document(found, parameters), indent=2))
+        print_document(_document(found, parameters), indent=2)
     else:
         _print(found, parameters)
 

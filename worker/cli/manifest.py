@@ -2,11 +2,13 @@
 
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import click
+import msgspec
 
 from worker.cli.common import explained
+from worker.cli.json_output import answers, member, print_answer
 from worker.errors import StartupError
 from worker.launch import command
 from worker.manifest import covered_folders, manifest_path, verified_code, verify
@@ -15,6 +17,13 @@ from worker.memory import heap_environment
 
 _PROCESSES: Final = ("worker.front.server", "worker.keyholder.__main__", "worker.cell.zygote", "worker.cli.serve")
 _SECONDS: Final = 120
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji manifest write` and `verify`: a manifest with which this machine agrees."""
+
+    file: Annotated[str, member("file of the manifest")]
+    code_sha384: Annotated[str, member("its SHA-384, hexadecimal, as receipts name it")]
 
 
 @click.group()
@@ -32,8 +41,9 @@ def manifest() -> None:
 
 @manifest.command()
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the place where serve looks.")
+@answers(Manifest)
 @explained
-def write(out: Path | None) -> None:
+def write(out: Path | None, *, as_json: bool) -> None:
     """Write the manifest of this environment; print its digest.
 
     It is a file of sha256sum. The digest is `code_sha384` in receipts and in the audit trail: publish it with the
@@ -44,17 +54,20 @@ def write(out: Path | None) -> None:
     click.echo(f"hashing {', '.join(map(str, folders))} ...", err=True)
     outside = {p for p in _mapped() if not any(p.is_relative_to(folder) for folder in folders)}
     path.write_bytes(write_manifest(folders, outside))
-    click.echo(verify(path, folders).sha384.hex())
+    digest = verify(path, folders).sha384.hex()
+    print_answer(Manifest(file=str(path), code_sha384=digest), digest, as_json=as_json)
 
 
 @manifest.command("verify")
+@answers(Manifest)
 @explained
-def verify_command() -> None:
+def verify_command(*, as_json: bool) -> None:
     """Compare this machine with its manifest; print the digest of the manifest.
 
     Ends with 1 and names the first file that was changed, is missing, or is not listed.
     """
-    click.echo(verified_code().sha384.hex())
+    digest = verified_code().sha384.hex()
+    print_answer(Manifest(file=str(manifest_path()), code_sha384=digest), digest, as_json=as_json)
 
 
 def _mapped() -> set[Path]:

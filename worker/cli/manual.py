@@ -8,7 +8,9 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
+from worker.cli.answers import Manual
 from worker.cli.common import Failure
+from worker.cli.json_output import answers, print_answer
 
 _SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -33,8 +35,9 @@ def completion(context: click.Context, shell: str) -> None:
 
 @click.command()
 @click.argument("folder", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path))
+@answers(Manual)
 @click.pass_context
-def man(context: click.Context, folder: Path) -> None:
+def man(context: click.Context, folder: Path, *, as_json: bool) -> None:
     """Write a page of the manual for each verb into FOLDER.
 
     \b
@@ -45,7 +48,7 @@ def man(context: click.Context, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         pages = 0
-        for found in _contexts(root.command, "cji", None):
+        for found in contexts(root.command, "cji", None):
             name = found.command_path.replace(" ", "-")
             (folder / f"{name}.1").write_text(page(found), "utf-8")
             pages += 1
@@ -53,7 +56,7 @@ def man(context: click.Context, folder: Path) -> None:
         raise Failure(
             f"{folder} cannot be written ({error.strerror})", remedy="Name another folder.", status=2
         ) from None
-    click.echo(f"{pages} pages in {folder}")
+    print_answer(Manual(folder=str(folder), pages=pages), f"{pages} pages in {folder}", as_json=as_json)
 
 
 def page(context: click.Context) -> str:
@@ -83,15 +86,15 @@ def page(context: click.Context) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _contexts(command: click.Command, name: str, parent: click.Context | None) -> Iterator[click.Context]:
-    """A context of each verb, groups before their verbs."""
+def contexts(command: click.Command, name: str, parent: click.Context | None) -> Iterator[click.Context]:
+    """A context of each verb below a command, groups before their verbs."""
     context = click.Context(command, info_name=name, parent=parent)
     yield context
     if isinstance(command, click.Group):
         for verb in command.list_commands(context):
             found = command.get_command(context, verb)
             if found is not None and not found.hidden:
-                yield from _contexts(found, verb, context)
+                yield from contexts(found, verb, context)
 
 
 def _paragraphs(text: str) -> Iterator[str]:

@@ -6,12 +6,17 @@ For the provider's operator, on a machine that may reach it. `show` needs no sig
 import json
 import logging
 import time
+from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from attestation import AttestationError, Fault
 from worker.cli.common import FILE, Failure, passphrase_for, trust_named
+from worker.cli.json_output import answers, member, print_answer
+from worker.cli.policy.hash import PolicyHash
 
 _CLOUD = click.option("--cloud", default="azure-us", show_default=True, help="The cloud of the provider.")
 _REMEDIES = {
@@ -25,6 +30,41 @@ _REMEDIES = {
 _STATUS = {Fault.CONFIG_INVALID: 2, Fault.TOKEN_INVALID: 3, Fault.MAA_UNAVAILABLE: 4}
 
 
+class TokenKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that a provider signs tokens with."""
+
+    kid: Annotated[str, member("its name in tokens")]
+    spki_sha256: Annotated[str, member("SHA-256 of the key, hexadecimal, for `maa_keys`")]
+    subject: Annotated[str, member("subject of its certificate")]
+    self_signed: Annotated[bool, member("whether the certificate is signed by itself")]
+    until: Annotated[datetime, member("when the certificate ends")]
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji provider show`: an attestation provider."""
+
+    issuer: Annotated[str, member("the issuer, as tokens name it")]
+    keys: Annotated[tuple[TokenKey, ...], member("objects of the kind TokenKey")]
+
+
+class PolicyInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy in force."""
+
+    policy_hash: Annotated[str, member("x-ms-policy-hash, base64url")]
+    signed: Annotated[bool, member("whether the provider's policy signer signed it")]
+
+
+class PoliciesInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji provider policy show`: the policies of an attestation provider."""
+
+    policies: Annotated[
+        dict[str, PolicyInForce | None], member("PolicyInForce by attestation type; null where none is set")
+    ]
+    weaknesses: Annotated[
+        tuple[str, ...], member("ids of the rules of docs/release-policy.md that AzureGuest's breaks")
+    ]
+
+
 @click.group()
 def provider() -> None:
     """Inspect an attestation provider, and maintain its policies."""
@@ -34,8 +74,9 @@ def provider() -> None:
 @provider.command()
 @click.argument("url")
 @_CLOUD
+@answers(Provider)
 @click.pass_context
-def show(context: click.Context, url: str, cloud: str) -> None:
+def show(context: click.Context, url: str, cloud: str, *, as_json: bool) -> None:
     """Print the issuer and the keys that the provider at URL signs tokens with, with their digests for `maa_keys`.
 
     \b
@@ -48,11 +89,13 @@ def show(context: click.Context, url: str, cloud: str) -> None:
         found = describe_provider(trust=trust_named(context, cloud), maa_url=url)
     except AttestationError as error:
         raise _failure(error) from error
-    click.echo(f"issuer  {found.issuer}")
+    lines = [f"issuer  {found.issuer}"]
     for key in found.keys:
         kind = "self-signed" if key.self_signed else "below a CA"
-        click.echo(f"key     {_plain(key.kid)}  {kind}, until {key.until:%Y-%m-%d}, {_plain(key.subject)}")
-        click.echo(f"        SHA-256 {key.spki_sha256}")
+        lines.append(f"key     {_plain(key.kid)}  {kind}, until {key.until:%Y-%m-%d}, {_plain(key.subject)}")
+        lines.append(f"        SHA-256 {key.spki_sha256}")
+    keys = tuple(TokenKey(**msgspec.structs.asdict(key)) for key in found.keys)
+    print_answer(Provider(issuer=found.issuer, keys=keys), "\n".join(lines), as_json=as_json)
 
 
 @provider.group()
@@ -65,8 +108,11 @@ def policy() -> None:
 @click.option("--expect", type=FILE, help="The policy that AzureGuest should have; exit status 3 if it differs.")
 @click.option("--text", is_flag=True, help="Print the policy of AzureGuest, and nothing else.")
 @_CLOUD
+@answers(PoliciesInForce)
 @click.pass_context
-def show_policy(context: click.Context, url: str, *, expect: Path | None, text: bool, cloud: str) -> None:
+def show_policy(
+    context: click.Context, url: str, *, expect: Path | None, text: bool, cloud: str, as_json: bool
+) -> None:
     """Print the x-ms-policy-hash of the policy in force for each attestation type, and the weaknesses of the worker's.
 
     \b
@@ -89,10 +135,14 @@ def show_policy(context: click.Context, url: str, *, expect: Path | None, text: 
     if text:
         click.echo(b"" if guest is None else guest.text, nl=False)
     else:
-        for kind, one in found.items():
-            named = "none" if one is None else f"{one.hash}  {'signed' if one.signed else 'not signed'}"
-            click.echo(f"{kind:11} {named}")
-        click.echo(f"{'weak':11} {_weak(b'' if guest is None else guest.text) or 'nothing found'}")
+        weak = _weak(b"" if guest is None else guest.text)
+        policies: dict[str, PolicyInForce | None] = {
+            kind: None if one is None else PolicyInForce(policy_hash=one.hash, signed=one.signed)
+            for kind, one in found.items()
+        }
+        lines = [f"{kind:11} {_named(one)}" for kind, one in policies.items()]
+        lines.append(f"{'weak':11} {', '.join(weak) or 'nothing found'}")
+        print_answer(PoliciesInForce(policies=policies, weaknesses=weak), "\n".join(lines), as_json=as_json)
     if expect is not None and (guest is None or guest.text != expect.read_bytes()):
         wanted = policy_hash(expect.read_bytes())
         raise Failure(
@@ -108,9 +158,17 @@ def show_policy(context: click.Context, url: str, *, expect: Path | None, text: 
 @click.option("--signing-key", type=FILE, help="PEM of the RSA key of the provider's policy signer.")
 @click.option("--certificate", type=FILE, help="PEM of its certificate.")
 @_CLOUD
+@answers(PolicyHash)
 @click.pass_context
 def set_policy(
-    context: click.Context, url: str, file: Path, *, signing_key: Path | None, certificate: Path | None, cloud: str
+    context: click.Context,
+    url: str,
+    file: Path,
+    *,
+    signing_key: Path | None,
+    certificate: Path | None,
+    cloud: str,
+    as_json: bool,
 ) -> None:
     """Set FILE as the policy of AzureGuest, the type of the worker's tokens, and print its x-ms-policy-hash.
 
@@ -126,7 +184,7 @@ def set_policy(
         raise Failure("a signer is a key and its certificate", remedy="Give both, or neither.", status=2)
     text = file.read_bytes()
     if weak := _weak(text, errors_only=True):
-        raise Failure(f"not sent: {weak}", remedy="`cji policy lint --for maa` explains it.", status=2)
+        raise Failure(f"not sent: {', '.join(weak)}", remedy="`cji policy lint --for maa` explains it.", status=2)
     trust = trust_named(context, cloud)
     try:
         signer = None
@@ -145,18 +203,22 @@ def set_policy(
         )
     except AttestationError as error:
         raise _failure(error) from error
-    click.echo(taken.hash)
+    print_answer(PolicyHash(policy_hash=taken.hash), taken.hash, as_json=as_json)
 
 
-def _weak(text: bytes, *, errors_only: bool = False) -> str:
-    """The rules that a policy breaks, or nothing."""
+def _named(one: PolicyInForce | None) -> str:
+    return "none" if one is None else f"{one.policy_hash}  {'signed' if one.signed else 'not signed'}"
+
+
+def _weak(text: bytes, *, errors_only: bool = False) -> tuple[str, ...]:
+    """The rules that a policy breaks, or the one that makes it no policy."""
     from attestation.provider_policy import MaaPolicyError, lint, parse_policy  # noqa: PLC0415
 
     try:
         findings = lint(parse_policy(text))
     except MaaPolicyError as error:
-        return error.check
-    return ", ".join(dict.fromkeys(one.rule.id for one in findings if not errors_only or one.rule.severity == "error"))
+        return (error.check,)
+    return tuple(dict.fromkeys(one.rule.id for one in findings if not errors_only or one.rule.severity == "error"))
 
 
 def _plain(text: str) -> str:

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
-from worker.audit import ReceiptError, VerifiedFailure, VerifiedReceipt, verify_sequence
+from worker.audit import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt, verify_sequence
 from worker.audit.compact import typ_unverified
-from worker.cli.answers import JSON, StoredReceipt, print_json
+from worker.cli.answers import ProvenReceipt, ShownReceipt, StoredReceipt
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import AT, NEW_FILE, time_of, written
 from worker.cli.job.job_id import job_id_of
 from worker.cli.job.prepare import PROFILE as SUBMITTER
+from worker.cli.json_output import answers, print_answer, print_json
 from worker.cli.proof_page import proof_page, proof_text
-from worker.cli.receipt_proof import unverified_proof, verified_proof
+from worker.cli.receipt_proof import claims_of, unverified_proof, verified_proof
 from worker.cli.receipt_rows import Either, print_receipt, rows_of, unchecked_of
 from worker.cli.reference_values import PROFILE, reference_values
 from worker.client import Unverified, connect, load_profile
@@ -42,7 +44,7 @@ def receipt() -> None:
 @PROFILE
 @AT
 @click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
-@click.option("--json", "as_json", is_flag=True, help="Print claims, and what was not checked, as JSON lines.")
+@answers(ProvenReceipt)
 @click.pass_context
 @explained
 def verify(
@@ -92,7 +94,7 @@ def verify(
 @click.argument("job", metavar="JOB")
 @SUBMITTER
 @click.option("--out", type=NEW_FILE, help="Write the receipt into this new file.")
-@JSON
+@answers(StoredReceipt)
 @click.pass_context
 @explained
 def get(context: click.Context, job: str, *, profile_file: Path, out: Path | None, as_json: bool) -> None:
@@ -124,6 +126,7 @@ def get(context: click.Context, job: str, *, profile_file: Path, out: Path | Non
 @click.option("--html", type=NEW_FILE, help="Write a page to this new file: what was proven, and what was not.")
 @PROFILE
 @AT
+@answers(ShownReceipt)
 @click.pass_context
 @explained
 def show(
@@ -135,6 +138,7 @@ def show(
     html: Path | None,
     profile: Path | None,
     at: str | None,
+    as_json: bool,
 ) -> None:
     """Show one receipt, as text or as a page. Without --evidence nothing in it is verified.
 
@@ -149,22 +153,30 @@ def show(
     (text, *others) = _lines(file)
     if others:
         raise SpecError(f"{file.name} has several receipts", remedy="Give a file with one.")
+    claims: Claims | FailureClaims
     if evidence is None:
         if header is not None:
             raise SpecError("--expect-header needs --evidence", remedy="Give the evidence.json of the same job.")
-        proof = unverified_proof(text)
+        claims = own = claims_of(text)
+        proof = unverified_proof(own)
     else:
         data = evidence.read_bytes()
         trust = trust_named(context, evidence_cloud(data))
         attested = read_evidence(data, trust=trust, reference=reference_values(profile, None), at=time_of(at))
         one = _verified(text, attested, None if header is None else _header(header))
         unchecked = unchecked_of(one, attested, header=header is not None)
+        claims = one.claims
         proof = verified_proof(one, attested, rows_of(one, attested, trust), unchecked)
-    if html is None:
-        click.echo(proof_text(proof))
-    else:
+    if html is not None:
         written(html, "".join(proof_page(proof)).encode())
-        click.echo(f"{html}: {proof.outcome}")
+    answer = ShownReceipt(
+        verified=evidence is not None,
+        simulated=proof.simulated,
+        claims=msgspec.to_builtins(claims),
+        not_checked={**proof.unchecked},
+        page=None if html is None else str(html),
+    )
+    print_answer(answer, proof_text(proof) if html is None else f"{html}: {proof.outcome}", as_json=as_json)
 
 
 def _header(file: Path) -> Header:

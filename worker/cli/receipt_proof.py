@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from attestation.checks import Check, Skipped
-from worker.audit import ReceiptError, VerifiedFailure, VerifiedReceipt
+from worker.audit import Claims, ReceiptError, VerifiedFailure, VerifiedReceipt
 from worker.audit.receipts import claims_unverified
 from worker.cli.proof_page import Proof, Rows
 from worker.client import Unverified
@@ -36,12 +36,16 @@ def verified_proof(
     )
 
 
-def unverified_proof(text: str) -> Proof:
+def claims_of(text: str) -> Claims:
     """A receipt's own claims. Unverified for any other text, a failure receipt included."""
     try:
-        claims = claims_unverified(text)
+        return claims_unverified(text)
     except ReceiptError as error:
         raise Unverified("receipt", str(error)) from None
+
+
+def unverified_proof(claims: Claims) -> Proof:
+    """`claims` are a receipt's own."""
     return Proof(
         title="Receipt of a job",
         outcome="Not verified: these are the receipt's own claims",

@@ -9,6 +9,8 @@ from msgspec import UnsetType
 
 from attestation import Trust
 from worker.audit import CryptoModule, TasksClaim, VerifiedFailure, VerifiedReceipt
+from worker.cli.answers import ProvenReceipt
+from worker.cli.json_output import print_json
 from worker.client.attested import AttestedWorker
 from worker.fips import NOT_VALIDATED
 
@@ -29,7 +31,7 @@ def print_receipt(
     """Print a verified receipt, and what was not checked; `header`: it was compared with the header of its job."""
     unchecked = unchecked_of(one, attested, header=header, sequence=sequence, statements=statements)
     if as_json:
-        click.echo(msgspec.json.encode({"claims": one.claims, "not_checked": unchecked}))
+        print_json(ProvenReceipt(claims=msgspec.to_builtins(one.claims), not_checked=unchecked))
     else:
         click.echo(_lines_of(rows_of(one, attested, trust), unchecked))
 

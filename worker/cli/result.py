@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
-from worker.cli.answers import JSON, Claimed, SealedOutput, print_json
+from worker.cli.answers import Claimed, ProvenReceipt, SealedOutput
 from worker.cli.common import explained, trust_named
 from worker.cli.evidence_options import AT
 from worker.cli.job.open_result import FOLDER, open_, verified
+from worker.cli.json_output import answers, print_json
 from worker.cli.receipt_rows import print_receipt
 from worker.cli.reference_values import PROFILE
 from worker.client.attested import evidence_cloud
@@ -21,7 +22,7 @@ def result() -> None:
 
 @result.command()
 @FOLDER
-@JSON
+@answers(Claimed)
 @explained
 def info(folder: Path, *, as_json: bool) -> None:
     """Show what the result in FOLDER says of itself. Nothing is verified.
@@ -32,6 +33,7 @@ def info(folder: Path, *, as_json: bool) -> None:
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     found = read_saved(folder)
     about = Claimed(
+        verified=False,
         job=found.job.job_id.hex(),
         folder=str(folder),
         operations=found.job.operation_names,
@@ -55,7 +57,7 @@ def info(folder: Path, *, as_json: bool) -> None:
 @FOLDER
 @PROFILE
 @AT
-@JSON
+@answers(ProvenReceipt)
 @click.pass_context
 @explained
 def verify(context: click.Context, folder: Path, *, profile: Path | None, at: str | None, as_json: bool) -> None:

@@ -1,16 +1,35 @@
 """`cji schema list|show`: the worker's record schemas, column by column."""
 
-import json
+from typing import Annotated
 
 import click
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from worker.cli.answers import JSON, Schemas, SchemaSummary, print_json
+from worker.cli.answers import Schemas, SchemaSummary
 from worker.cli.common import explained
+from worker.cli.json_output import answers, member, print_document, print_json
 from worker.client.errors import SpecError
 from worker.compute.registry import SCHEMAS
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a schema."""
+
+    name: Annotated[str, member("its name")]
+    types: Annotated[tuple[str, ...], member("Arrow types that it may have")]
+    date: Annotated[bool, member("whether its values are dates")]
+    data_class: Annotated[str, member("class of data, docs/operations.md")]
+    required: Annotated[bool, member("whether records must have it")]
+
+
+class Columns(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji schema show`: the columns of a schema of records."""
+
+    schema: Annotated[str, member("schema id")]
+    columns: Annotated[tuple[Column, ...], member("objects of the kind Column")]
 
 
 @click.group()
@@ -19,7 +38,7 @@ def schema() -> None:
 
 
 @schema.command("list")
-@JSON
+@answers(Schemas)
 @explained
 def list_(*, as_json: bool) -> None:
     """List all schemas with their number of columns.
@@ -46,7 +65,7 @@ def _summary(name: str) -> SchemaSummary:
 
 @schema.command()
 @click.argument("name", metavar="SCHEMA")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@answers(Columns)
 @explained
 def show(name: str, *, as_json: bool) -> None:
     """Show the columns of SCHEMA: Arrow types, dates, class of data, whether they are required.
@@ -72,7 +91,7 @@ def show(name: str, *, as_json: bool) -> None:
             }
             for column in found.columns.values()
         ]
-        click.echo(json.dumps({"schema": name, "columns": columns}, indent=2))
+        print_document({"schema": name, "columns": columns}, indent=2)
         return
     table = Table("column", "types", "class of data", "required", box=box.SIMPLE_HEAD)
     for column in found.columns.values():

@@ -1,13 +1,22 @@
 """`cji support`: facts for whoever helps an operator."""
 
 from pathlib import Path
+from typing import Annotated
 
 import click
 import msgspec
 
 from worker.cli.common import FILE, Failure
+from worker.cli.json_output import answers, member, print_answer
 from worker.deployment import ExportError, compare, read_export
 from worker.support import deployment_facts, encoded, made, status_facts, trail_facts
+
+
+class WrittenBundle(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji support bundle`: a support bundle."""
+
+    file: Annotated[str, member("file of the bundle")]
+    bytes: Annotated[int, member("its size")]
 
 
 @click.group()
@@ -22,7 +31,10 @@ def support() -> None:
 )
 @click.option("--export", "exports", type=FILE, multiple=True, help="Exported resources, as for `cji doctor --azure`.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New file for the bundle.")
-def bundle(trails: tuple[Path, ...], statuses: tuple[Path, ...], exports: tuple[Path, ...], out: Path) -> None:
+@answers(WrittenBundle)
+def bundle(
+    trails: tuple[Path, ...], statuses: tuple[Path, ...], exports: tuple[Path, ...], out: Path, *, as_json: bool
+) -> None:
     """Make a support bundle: counts, times, digests, versions, and words of this program's own lists.
 
     It has no record, no name of a person, agency, machine or resource, no line of a log or trail: its types have no
@@ -57,4 +69,5 @@ def bundle(trails: tuple[Path, ...], statuses: tuple[Path, ...], exports: tuple[
         raise Failure(
             f"{out}: {error.strerror}", remedy="Name a new file in a folder that exists.", status=2
         ) from error
-    click.echo(f"{out}: {len(data)} bytes. It has no record, no name and no free text.")
+    text = f"{out}: {len(data)} bytes. It has no record, no name and no free text."
+    print_answer(WrittenBundle(file=str(out), bytes=len(data)), text, as_json=as_json)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from worker.cli.answers import JSON, Attested, Described, OfferedKey, print_json
+from worker.cli.answers import Attested, Described, OfferedKey
 from worker.cli.common import explained, trust_named
 from worker.cli.job.prepare import PROFILE
+from worker.cli.json_output import answers, print_json
 from worker.client import connect, load_profile
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError, Unverified
@@ -20,7 +21,7 @@ def worker() -> None:
 
 @worker.command()
 @PROFILE
-@JSON
+@answers(Described)
 @click.pass_context
 @explained
 def describe(context: click.Context, *, profile_file: Path, as_json: bool) -> None:
@@ -59,7 +60,7 @@ def describe(context: click.Context, *, profile_file: Path, as_json: bool) -> No
 @worker.command()
 @PROFILE
 @click.option("--evidence", type=click.Path(path_type=Path), help="Write the evidence into this new file.")
-@JSON
+@answers(Attested)
 @click.pass_context
 @explained
 def attest(context: click.Context, *, profile_file: Path, evidence: Path | None, as_json: bool) -> None:

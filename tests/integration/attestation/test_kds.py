@@ -16,8 +16,10 @@ from click.testing import CliRunner, Result
 from attestation import AZURE_US, Fault, Trust
 from attestation.evidence.kds import fetch_crl
 from tests.support.forge import crl
+from tests.support.json_answers import answered, refusal
 from tests.support.refusals import rejected
 from worker.cli import build
+from worker.cli.crl import FetchedLists
 from worker.config import load
 
 
@@ -34,6 +36,9 @@ def fetch(trust: Trust, folder: Path, *products: str) -> Result:
 def test_a22_a_fetched_list_is_checked_by_the_worker(tmp_path: Path, azure: Simulation) -> None:
     done = fetch(azure.trust, tmp_path, "Genoa")
     assert (done.exit_code, "1 revoked" in done.output) == (0, True)
+    (told,) = answered(fetch(azure.trust, tmp_path, "Genoa", "--json"), FetchedLists).lists
+    assert (told.product, told.file, told.revoked) == ("Genoa", str(tmp_path / "Genoa.crl"), 1)
+    assert f"{told.updated:%Y-%m-%d} to {told.ends:%Y-%m-%d}" in done.output
     data = (tmp_path / "Genoa.crl").read_bytes()
     assert (tmp_path / "Genoa.crl").stat().st_mode & 0o777 == 0o644
     attester = azure.attester(reference=azure.reference_with(products=("Genoa",), amd_crls={"Genoa": data}))
@@ -58,6 +63,7 @@ def test_a22_lists_that_are_not_amds_are_not_written(tmp_path: Path, azure: Simu
     other = msgspec.structs.replace(azure.trust, amd_roots=AZURE_US.amd_roots)
     refused = fetch(other, tmp_path, "Genoa")
     assert (refused.exit_code, "not pinned" in refused.output) == (3, True)
+    assert refusal(fetch(azure.trust, tmp_path, "Milan", "--json")).check is not None
     azure.fault(Service.AMD, Kind.MALFORMED, path="/vcek/v1/Genoa/crl")
     assert fetch(azure.trust, tmp_path, "Genoa").exit_code == 3
     azure.clear_faults()

@@ -42,9 +42,12 @@ from attestation.provider_policy.administration import (
 from attestation.provider_policy.administration import Kind as AttestationKind
 from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint
+from tests.support.json_answers import answered, refusal
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 from worker.cli import build
+from worker.cli.policy.hash import PolicyHash
+from worker.cli.provider import PoliciesInForce, PolicyInForce, Provider
 
 SHIPPED = ROOT / "deploy" / "policy" / "attestation-policy.txt"
 DEFAULT = "9NY0VnTQ-IiBriBplVUpFbczcDaEBUwsiFYAzHu_gco"  # the service's for SevSnpVm and TdxVm
@@ -384,6 +387,9 @@ def test_show(simulation: Simulation) -> None:
     assert shown.stdout.count("key     ") == 2
     assert "self-signed, until " in shown.stdout
     assert "below a CA, until " in shown.stdout
+    told = answered(cji(simulation, "show", simulation.maa_url, "--json"), Provider)
+    assert (told.issuer, [key.self_signed for key in told.keys].count(True)) == (simulation.maa_url, 1)
+    assert all(f"SHA-256 {key.spki_sha256}\n" in shown.stdout for key in told.keys)
     elsewhere = cji(simulation, "show", "https://agency.eus.attest.azure.net")
     assert (elsewhere.exit_code, "--cloud" in elsewhere.stderr) == (2, True)
     simulation.fault(Service.MAA, Kind.STATUS, status=503)
@@ -399,6 +405,11 @@ def test_policies_are_shown_set_and_compared(simulation: Simulation, tmp_path: P
     assert f"SevSnpVm    {DEFAULT}  not signed\n" in shown.stdout
     assert "weak        MP10, MP15\n" in shown.stdout
     assert policy_hash(SHIPPED.read_bytes()) in shown.stderr
+    both = cji(simulation, "policy", "show", simulation.maa_url, "--expect", SHIPPED, "--json")
+    told = answered(both, PoliciesInForce, status=3)
+    assert told.policies["SevSnpVm"] == PolicyInForce(policy_hash=DEFAULT, signed=False)
+    assert told.weaknesses == ("MP10", "MP15")
+    assert refusal(both).reason == "UNVERIFIED"
     before.write_bytes(cji(simulation, "policy", "show", simulation.maa_url, "--text").stdout_bytes)
     assert before.read_bytes().startswith(b"version= 1.0;")
     key, certificate = (tmp_path / name for name in ("signer.key", "signer.pem"))
@@ -410,6 +421,8 @@ def test_policies_are_shown_set_and_compared(simulation: Simulation, tmp_path: P
     try:
         taken = cji(simulation, "policy", "set", simulation.maa_url, SHIPPED, *signer)
         assert (taken.exit_code, taken.stdout.strip()) == (0, policy_hash(SHIPPED.read_bytes()))
+        same = cji(simulation, "policy", "set", simulation.maa_url, SHIPPED, *signer, "--json")
+        assert answered(same, PolicyHash).policy_hash == taken.stdout.strip()
         again = cji(simulation, "policy", "show", simulation.maa_url, "--expect", SHIPPED)
         assert again.exit_code == 0
         assert f"AzureGuest  {taken.stdout.strip()}  signed\n" in again.stdout

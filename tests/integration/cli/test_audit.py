@@ -9,9 +9,11 @@ from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from tests.support.audit_events import admitted, completed, opened
+from tests.support.json_answers import answered
 from tests.support.trails import Writer
 from worker.audit import Event, TrailAnchored, TrailResumed, read
 from worker.cli import build
+from worker.cli.audit.resume import Resumed
 
 HEADER = b"\x02" * 48
 
@@ -83,9 +85,11 @@ def test_a_broken_trail_is_not_resumed(tmp_path: Path, azure: Simulation) -> Non
 
 def test_a_resumed_trail_says_who_and_why(tmp_path: Path, azure: Simulation) -> None:
     files = worker_config(tmp_path, simulation=azure, keys=[azure.create_cmk("cji-audit")])
-    shown = cji(azure, "resume", "--config", files.config, "--operator", "jdoe", "--explanation", "VM replaced")
-    assert shown.exit_code == 0, shown.output
+    shown = cji(
+        azure, "resume", "--config", files.config, "--operator", "jdoe", "--explanation", "VM replaced", "--json"
+    )
+    told = answered(shown, Resumed)
     resumed, anchored = (read(line).event for line in files.audit.read_bytes().splitlines(keepends=True))
     assert resumed == TrailResumed(operator_id="jdoe", explanation="VM replaced")
     assert isinstance(anchored, TrailAnchored)
-    assert f"anchored to counter {anchored.counter}" in shown.output
+    assert told == Resumed(line=2, anchor=anchored.counter)

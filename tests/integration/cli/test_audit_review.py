@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.support.json_answers import answered
 from tests.support.review_faults import planted
 from tests.support.review_trails import WEEK, Trail, quiet
 from tests.support.worker_configs import WORKER_CONFIG
@@ -20,6 +21,7 @@ from worker.audit.checkpoint import origin_of, sign_checkpoint
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.review import SIGNED, Report, decode
 from worker.cli import build
+from worker.cli.audit.review_answers import SignedReview
 from worker.cli.findings import run_check
 from worker.cli.review_check import check_reviews
 from worker.client.keys import load_signing_key, new_signing_key, save_private_key, write_public
@@ -62,7 +64,7 @@ class Desk:
 
     def sign(self, week: str = WEEK, *more: object, key: Path | None = None) -> Result:
         given = ("--key", key or self.key, "--reviewer", "Jane Doe", "--comment", "No objection.")
-        return cji("sign", self.reviews / week, *given, *more)
+        return cji("sign", self.reviews / week, *given, *more, "--json")
 
     def verify(self, *more: object) -> Result:
         return cji("verify", self.reviews, "--reviewer", f"{self.key}.pub", *more)
@@ -71,6 +73,8 @@ class Desk:
         for week in weeks:
             assert self.review(week).exit_code == 0
             signed = self.sign(week)
+            told = answered(signed, SignedReview)
+            assert told.file == str((self.reviews / week / "review.signed.json").resolve())
             assert signed.exit_code == 0, signed.output
 
 

@@ -12,9 +12,11 @@ from cji_simulator.site import Site, people
 from click.testing import CliRunner, Result
 
 from tests.support.console_tools import get, over_unix, running
+from tests.support.json_answers import answered, refusal
 from worker.audit import Head
 from worker.audit.chain import read
 from worker.cli import build
+from worker.cli.control import Reloaded, Renewing
 from worker.compute.registry import OPERATIONS
 from worker.host import CATALOGUE
 
@@ -95,11 +97,14 @@ def test_a_table_is_for_reading(site: Site) -> None:
 def test_a_reload_is_done_or_explained(site: Site, policy: Path) -> None:
     done = cji(site, "reload", "--config", site.files.config)
     assert (done.exit_code, done.stdout) == (0, "reloaded: policy, authorities and revocation lists are in force\n")
+    assert answered(cji(site, "reload", "--config", site.files.config, "--json"), Reloaded).reloaded
     policy.write_text(policy.read_text().replace("version = 2", "version = 3"))
     refused = cji(site, "reload", "--config", site.files.config)
     assert refused.exit_code == 1
     assert "nothing was reloaded. policy_file: " in refused.stderr
     assert "docs/policy.md" in refused.stderr
+    told = refusal(cji(site, "reload", "--config", site.files.config, "--json"))
+    assert (told.reason, told.remedy in refused.stderr) == ("REFUSED", True)
 
 
 def test_no_worker_and_no_socket_are_told_apart(site: Site, tmp_path: Path) -> None:
@@ -150,8 +155,7 @@ def test_the_status_socket_reloads_nothing(site: Site) -> None:
 
 async def test_renew_has_keys_released_again_at_once(site: Site) -> None:
     """As an operator asks, and as a tester does: `Site.renew` waits for the outcome."""
-    result = cji(site, "renew", "--config", site.files.config)
-    assert (result.exit_code, result.stdout.partition(":")[0]) == (0, "renewing")
+    assert answered(cji(site, "renew", "--config", site.files.config, "--json"), Renewing).renewing
     assert [each["event"] for each in site.renew()][-1] == "released"
     async with site.async_client() as client:
         assert (await client.describe()).worker_id == "worker-1"

@@ -8,8 +8,10 @@ from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from attestation.evidence import Evidence, MeasuredBoot, parse_attest
+from tests.support.json_answers import answered
 from tests.support.reviews import decided_profile
 from worker.cli import build
+from worker.cli.evidence_written import WrittenEvidence
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,8 @@ def test_collected_evidence_is_accepted(vm: Simulation, tmp_path: Path, profile:
 def test_a_verifier_chooses_what_the_quotes_carry(vm: Simulation, tmp_path: Path, profile: Path, issuers: Path) -> None:
     out = tmp_path / "answer.json"
     given = ("collect", "--ak-issuers", issuers, "--out", out, "--qualifying", "ab" * 32)
-    assert cji(vm, *given).exit_code == 0
+    told = answered(cji(vm, *given, "--json"), WrittenEvidence)
+    assert (told.file, told.tee, told.qualifying) == (str(out), "snp", "ab" * 32)
     assert cji(vm, "verify", out, "--profile", profile, "--qualifying", "ab" * 32).exit_code == 0
     for wrong in ("ab" * 31, "zz" * 32, ""):
         assert cji(vm, "collect", "--out", tmp_path / "no.json", "--qualifying", wrong).exit_code == 2

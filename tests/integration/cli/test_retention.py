@@ -9,6 +9,7 @@ from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from tests.support.audit_events import admitted, ended
+from tests.support.json_answers import answered
 from tests.support.trails import Writer, attested
 from worker.audit import TrailCheckpoint
 from worker.audit.checkpoint import origin_of, sign_checkpoint
@@ -16,6 +17,8 @@ from worker.audit.file import AuditFile
 from worker.audit.segments import segment_path
 from worker.audit.trail import verified
 from worker.cli import build
+from worker.cli.audit.hold import Held, Released
+from worker.cli.audit.prune import Removed
 from worker.config import load
 from worker.jose import public_jwk
 
@@ -82,10 +85,13 @@ def test_a_year_of_a_trail_is_exported_held_released_and_pruned(
         stopped.trail.name, "audit.jsonl"
     )
     assert stopped.cji("release", "case-8").exit_code == 2
-    assert stopped.cji("release", "case-7").exit_code == 0
+    done = answered(stopped.cji("release", "case-7", "--json"), Released)
+    assert (done.hold, stopped.kinds()[done.line - 1]) == ("case-7", "hold_released")
 
     shown = stopped.cji(*prune, "--dry-run")
     assert "lines 1 to 4 may be removed" in shown.output
+    may = answered(stopped.cji(*prune, "--dry-run", "--json"), Removed)
+    assert (may.first, may.last, may.line, "366 days" in str(may.next_stays)) == (1, 4, None, True)
     assert segment_path(stopped.trail, 1, 4).exists()
     shown = stopped.cji(*prune, "--through", "8")
     assert shown.exit_code == 3
@@ -116,8 +122,8 @@ def test_a_year_of_a_trail_is_exported_held_released_and_pruned(
     shown = stopped.cji("search", stopped.trail, "--job", job, "--index", fresh, config=False)
     assert "lines 1 to 4 were pruned" in shown.output
     assert stopped.cji(*prune).exit_code == 3
-    shown = stopped.cji("hold", "the-rest")
-    assert "lines 5 to the last are under the hold the-rest" in shown.output
+    held = answered(stopped.cji("hold", "the-rest", "--json"), Held)
+    assert (held.hold, held.first, held.last) == ("the-rest", 5, None)
     assert stopped.cji("hold", "gone", "--first", "1").exit_code == 2
 
 

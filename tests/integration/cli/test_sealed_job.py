@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -63,6 +64,11 @@ def test_seal_send_open(desk: Desk) -> None:
     assert (
         (f / "got.jws").read_text().strip() == receipt["receipt"] == (f / "result" / "receipt.jws").read_text().strip()
     )
+    files = (f / "result" / "receipt.jws", "--evidence", f / "result" / "evidence.json")
+    claimed = told(desk, answers.ShownReceipt, "receipt", "show", f / "got.jws")
+    assert (claimed["verified"], list(cast("dict[str, str]", claimed["not_checked"]))) == (False, ["everything"])
+    proven = told(desk, answers.ShownReceipt, "receipt", "show", *files, *profile, "--html", f / "receipt.html")
+    assert (proven["verified"], proven["claims"], proven["page"]) == (True, claimed["claims"], str(f / "receipt.html"))
     part = f / "result" / "parts" / "00000"
     part.write_bytes(part.read_bytes()[:-1] + b"x")
     refused = desk.cji("result", "verify", f / "result", *profile)

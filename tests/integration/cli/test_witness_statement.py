@@ -8,9 +8,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from scitt_cose import parse_signed_statement
 
+from tests.support.json_answers import answered
 from tests.support.witness_services import private_pem, public_pem
 from tests.support.witness_trails import Trail
 from worker.cli import build
+from worker.cli.audit.witness import Statement
 
 
 def cji(*arguments: object) -> Result:
@@ -35,6 +37,9 @@ def test_a_statement_is_accepted_by_scitt_cose(tmp_path: Path, note: Path, curve
     found = parse_signed_statement(out.read_bytes(), public_key_pem=public_pem(key))
     assert found["signature_verified"] is True
     assert found["payload"] == note.read_bytes()
+    told = answered(cji(*command[:-1], tmp_path / "other.cose", "--json"), Statement)
+    assert (told.issuer, told.subject) == ("https://pd.example", "cji-worker/worker-1")
+    assert told.bytes == (tmp_path / "other.cose").stat().st_size
     again = cji(*command)
     assert again.exit_code == 2
     assert "cannot be written" in again.output

@@ -11,11 +11,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation.appraisal.advisories import SHIPPED, SHIPPED_FILE, read_acceptance, read_table
 from tests.support.forge import decided, machine, patched
+from tests.support.json_answers import answered, refusal
 from tests.support.reviews import decided_profile
 from tests.support.tdx_forge import intel
 from worker.cli import build
+from worker.cli.advisory_answers import Differences, SignedAcceptance, SignedTable
+from worker.cli.public_half import PublicHalf
 from worker.client.keys import load_signing_key
-from worker.jose import parse_p384
+from worker.jose import key_id, parse_p384
 
 TODAY = datetime.now(UTC).date()
 MONTH = str(TODAY + timedelta(days=30))
@@ -83,9 +86,12 @@ def test_evidence_that_shows_no_product(tmp_path: Path, evidence: Path) -> None:
 
 
 def test_a_decision_is_signed_and_accepted(tmp_path: Path, key: Path, evidence: Path) -> None:
-    done = accept(tmp_path, key, *OPEN, evidence=evidence)
-    assert done.exit_code == 0, done.output
+    done = accept(tmp_path, key, *OPEN, "--json", evidence=evidence)
+    told = answered(done, SignedAcceptance)
+    assert (told.advisories, told.machines, told.id, str(told.until)) == (OPEN, ("Genoa",), "genoa-1", MONTH)
     signer = cji("advisories", "signer", key).output.strip()
+    half = answered(cji("advisories", "signer", key, "--json"), PublicHalf)
+    assert half == PublicHalf(jwk=signer, thumbprint=key_id(_public(key)))
     signed = (tmp_path / "genoa.jws").read_bytes()
     decision = read_acceptance(signed, (parse_p384(signer),))
     assert (decision.advisories, decision.machines, decision.since) == (OPEN, ("Genoa",), TODAY)
@@ -140,6 +146,9 @@ def test_a_table_is_renewed(tmp_path: Path, key: Path) -> None:
     done = cji("advisories", "update", table, "--key", key, "--out", out)
     assert done.exit_code == 0, done.output
     assert "changed   AMD-SB-3039  stale\nadded     AMD-SB-9999  new\n" in done.output
+    again = cji("advisories", "update", table, "--key", key, "--out", tmp_path / "again.jws", "--json")
+    told = answered(again, SignedTable)
+    assert (told.changed, told.added, told.rows) == (("AMD-SB-3039",), ("AMD-SB-9999",), len(SHIPPED.rows) + 1)
     found = read_table(out.read_bytes(), (_public(key),))
     assert len(found.rows) == len(SHIPPED.rows) + 1
     for bad in ("", "x = 1", text.replace("expires = ", "expires = 2020-01-01 #"), " " * (257 << 10)):
@@ -156,6 +165,10 @@ def test_records_are_compared(tmp_path: Path) -> None:
     path.write_text(json.dumps(record))
     told = cji("advisories", "diff", path)
     assert (told.exit_code, "not in the table" in told.output, "\x1b" in told.output) == (3, True, False)
+    both = cji("advisories", "diff", path, "--json")
+    (other,) = (one for one in answered(both, Differences, status=3).differences if one.kind != "no record")
+    assert (other.cve, "\x1b" in both.output) == ("CVE-2026-0001", False)
+    assert refusal(both).reason == "UNVERIFIED"
     path.write_text(json.dumps(record | {"cveMetadata": metadata | {"state": "REJECTED"}}))
     assert (cji("advisories", "diff", path).exit_code) == 0
     path.write_text("{}")

@@ -8,9 +8,13 @@ from click.testing import CliRunner, Result
 
 from tests.support.evidence_files import _KEY, evidence_file
 from tests.support.forge import machine
+from tests.support.json_answers import answered, refusal
 from tests.support.reviews import decided_profile
 from tests.support.trails import Writer, job_id, week
+from worker.audit.checkpoint import parse_checkpoint
 from worker.cli import build
+from worker.cli.audit.export import Exported, VerifiedExport
+from worker.cli.audit.prove import LastCheckpoint, Proven
 from worker.jose import public_jwk
 
 WEEK = week()
@@ -46,6 +50,10 @@ def test_a_job_is_found_and_proven_and_the_proof_stands_alone(tmp_path: Path, tr
     assert (kind, submitter, ori, operator, purpose) == ("job_completed", "metro-pd", "WI0130000", "op-17", "C")
     proof = tmp_path / "proof.json"
     assert f"line {number}, job_completed" in cji("prove", trail, "--job", job, "-o", proof).output
+    again = tmp_path / "again.json"
+    told = answered(cji("prove", trail, "--job", job, "-o", again, "--json"), Proven)
+    assert (told.file, told.line, told.earlier_lines) == (str(again), int(number), None)
+    assert (told.origin, again.read_bytes()) == ("cji-worker/worker-1", proof.read_bytes())
     trail.unlink()
     shown = cji("verify-proof", proof, "--key", key).output
     assert f"verified: line {number}, job_completed" in shown
@@ -75,7 +83,12 @@ def test_a_continuation_is_proven(tmp_path: Path, trail: Path, key: Path) -> Non
     cji("checkpoint", half, "-o", old)
     cji("checkpoint", trail, "-o", new)
     assert new.read_text() == cji("checkpoint", trail).output
-    cji("prove", trail, "--from", old, "--to", new, "-o", proof)
+    last = answered(cji("checkpoint", trail, "--json"), LastCheckpoint)
+    assert (last.checkpoint, last.file) == (new.read_text(), None)
+    kept = answered(cji("checkpoint", trail, "-o", tmp_path / "kept", "--json"), LastCheckpoint)
+    assert (kept.file, kept.checkpoint) == (str(tmp_path / "kept"), (tmp_path / "kept").read_text())
+    told = answered(cji("prove", trail, "--from", old, "--to", new, "-o", proof, "--json"), Proven)
+    assert (told.line, told.lines, told.earlier_lines) == (None, last.lines, parse_checkpoint(old.read_bytes()).size)
     assert "continues the" in cji("verify-proof", proof, "--key", key).output
     assert (
         json.loads(cji("verify-proof", proof, "--key", key, "--json").output)["later"]["origin"]
@@ -178,9 +191,14 @@ def test_an_export_is_complete_and_shows_its_borders(tmp_path: Path, trail: Path
     inside = [time for time in times if since <= time < until]
     assert [json.loads(line)["time"] for line in exported[1:-1]] == inside
     assert "are complete" in cji("verify-export", folder, "--key", key).output
+    found = answered(cji("verify-export", folder, "--key", key, "--json"), VerifiedExport)
+    assert (found.first, found.last, found.key) == (first + 1, first + len(exported), WEEK.key_id)
+    whole = answered(cji("export", trail, "--lines", "2-5", "-o", tmp_path / "few", "--json"), Exported)
+    assert whole == Exported(folder=str(tmp_path / "few"), first=2, last=5)
     for wrong in (exported[1:], exported[:-1], [*exported[:3], *exported[4:]], [*exported, WEEK.lines[-1]], []):
         (folder / "lines.jsonl").write_bytes(b"".join(wrong))
         cji("verify-export", folder, "--key", key, status=3)
+    assert refusal(cji("verify-export", folder, "--key", key, "--json", status=3)).reason == "UNVERIFIED"
     WEEK.write(folder / "lines.jsonl", week().lines[first : first + len(exported)])  # a chain too, of another history
     assert "not in this tree" in cji("verify-export", folder, "--key", key, status=3).output
     assert "verify-export" in cji("verify-proof", folder / "proof.json", "--key", key, status=3).output

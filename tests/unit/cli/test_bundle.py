@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from attestation import AZURE_US
 from tests.support.bundles import KEY, files, folder_of, keys_folder, public_pem
+from tests.support.json_answers import answered
 from worker.cli import build
+from worker.cli.bundle.sign import BundleKey
 from worker.jose import key_id
 
 
@@ -84,6 +86,8 @@ def test_another_signer_is_not_enough(desk: Path, unsigned: Path) -> None:
 
 def test_the_public_half_is_what_the_image_has(desk: Path) -> None:
     assert cji("key", desk / "bundle.key").stdout_bytes == public_pem(KEY)
+    told = answered(cji("key", desk / "bundle.key", "--json"), BundleKey)
+    assert told == BundleKey(pem=public_pem(KEY).decode(), thumbprint=key_id(KEY.public_key()))
 
 
 @pytest.mark.parametrize(

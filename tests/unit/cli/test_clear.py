@@ -4,7 +4,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from tests.support.json_answers import answered
 from worker.cli import build
+from worker.cli.answers import ExampleRules
 
 
 def test_the_example_is_printed_and_explained(tmp_path: Path) -> None:
@@ -16,6 +18,10 @@ def test_the_example_is_printed_and_explained(tmp_path: Path) -> None:
     written = CliRunner().invoke(build(), ["clear", "example", str(tmp_path / "written.toml")])
     assert written.exit_code == 0
     assert (tmp_path / "written.toml").read_text() == printed.stdout
+    shown = CliRunner().invoke(build(), ["clear", "example", "--json"])
+    assert answered(shown, ExampleRules) == ExampleRules(rules=printed.stdout)
+    other = str(tmp_path / "other.toml")
+    assert answered(CliRunner().invoke(build(), ["clear", "example", other, "--json"]), ExampleRules).file == other
     again = CliRunner().invoke(build(), ["clear", "example", str(tmp_path / "written.toml")])
     assert again.exit_code == 2
     assert "1. p64-dismiss: dismiss. Possession" in found.stdout

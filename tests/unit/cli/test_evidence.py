@@ -27,6 +27,7 @@ from tests.support.forge import (
     machine_of,
 )
 from tests.support.forge import decided as accepting
+from tests.support.json_answers import answered
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 from tests.support.reviews import decided_profile, decided_toml
@@ -34,6 +35,7 @@ from tests.support.tdx_forge import intel
 from worker.cli import build
 from worker.cli.evidence_ear import accepted_result
 from worker.cli.evidence_file import appraise_file, read_file
+from worker.cli.evidence_pcrs import GoldenValues
 
 
 def cji(*arguments: object) -> Result:
@@ -235,6 +237,8 @@ def test_pcrs_of_golden_machines_are_reference_values(tmp_path: Path) -> None:
     for path in files:
         pinned = msgspec.structs.replace(accepting(), pcrs=reference.pcrs)
         machine().appraise(Evidence.from_json(path.read_bytes()), reference=pinned)
+    told = answered(cji("pcrs", *files, "--cloud", "test", "--json", *decided), GoldenValues)
+    assert told == GoldenValues(pcrs={str(pcr): values for pcr, values in reference.pcrs.items()})
     only = cji("pcrs", *files, "--cloud", "test", "--pcr", "7", "--pcr", "4", *decided)
     assert list(msgspec.toml.decode(only.output)["attestation"]["reference_values"]["pcrs"]) == ["4", "7"]
 
@@ -287,6 +291,9 @@ def test_an_initrd_that_the_kernel_loaded_is_printed(tmp_path: Path) -> None:
     )
     (image,) = msgspec.toml.decode(result.output)["attestation"]["reference_values"]["boot_images"]
     assert image["initrds"] == ["07" * 32]
+    path, profile = bare(tmp_path, with_boot(events=(*firmware(), loaded))), decided_profile(tmp_path)
+    told = answered(cji("pcrs", path, "--cloud", "test", "--profile", profile, "--json"), GoldenValues)
+    assert msgspec.json.decode(msgspec.json.encode(told.boot_images)) == [image]
 
 
 def test_machines_without_such_an_image_have_values_only(tmp_path: Path) -> None:
@@ -310,6 +317,11 @@ def test_events_are_shown_by_pcr(tmp_path: Path) -> None:
     assert rows[0].endswith(f"{hashlib.sha256(b'.linux' + bytes(1)).hexdigest()} (.linux)")
     assert rows[-2].endswith(" ready")
     assert rows[-1].endswith(" a.[2Jb")
+    command = ("pcrs", path, "--cloud", "test", "--pcr", "11", "--events", "--profile", decided_profile(tmp_path))
+    (log,) = answered(cji(*command, "--json"), GoldenValues).events
+    assert ({one.pcr for one in log}, len(log)) == ({11}, len(rows))
+    assert (bytes.fromhex(log[-1].data), log[-1].measured) == (b"a\x1b[2Jb", True)
+    assert (log[0].digest, log[0].measured) == (hashlib.sha256(b".linux" + bytes(1)).hexdigest(), False)
     every = cji("pcrs", path, "--cloud", "test", "--events", "--profile", decided_profile(tmp_path)).output
     assert "machine-id:" in every
     assert "cji-worker-start" not in every  # shown by `verify`, never a value to pin

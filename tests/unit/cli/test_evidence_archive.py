@@ -19,10 +19,12 @@ from tests.support.corim_forge import AMD, INTEL, NOW, corim, intel_triple, oid_
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import QUALIFYING, decided, machine
 from tests.support.import_forge import VALUES, collateral, issuers, quote, serialized, thim, versioned
+from tests.support.json_answers import answered
 from tests.support.reviews import decided_profile, decided_toml
 from tests.support.tdx_forge import intel
 from tests.support.tsa_forge import tsa
 from worker.cli import build
+from worker.cli.evidence_written import WrittenEvidence
 from worker.client.evidence_file import EvidenceFile, decode_evidence, stamped
 
 KEY = ec.generate_private_key(ec.SECP384R1())
@@ -166,6 +168,9 @@ def test_what_others_collected_is_appraised(tmp_path: Path, kind: str) -> None:
         given = ["--trustee", written(tmp_path, "t.json", versioned()), *source]
     made = cji("import", *given, "--out", out)
     assert made.exit_code == 0, made.output
+    told = answered(cji("import", *given, "--out", tmp_path / "again.json", "--json"), WrittenEvidence)
+    assert (told.tee, told.qualifying) == ("snp", QUALIFYING.hex())
+    assert f"SHA-384 {told.sha384}\n" in made.output
     assert made.output.splitlines()[1] == f"cji evidence verify {out} --qualifying {QUALIFYING.hex()}"
     options = ("--cloud", "test", "--profile", decided_profile(tmp_path))
     found = cji("verify", out, *options, "--qualifying", QUALIFYING.hex())

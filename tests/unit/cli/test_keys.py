@@ -9,8 +9,10 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from attestation import AZURE_US, AZURE_USGOV
+from tests.support.json_answers import answered
 from tests.support.paths import ROOT
 from worker.cli import build
+from worker.cli.answers import NewSeed
 from worker.cli.common import explained
 from worker.client import Unverified, WorkerRefused, load_project_key, load_recipient_key, load_signing_key
 from worker.client.errors import SpecError, Unreachable
@@ -91,6 +93,9 @@ def test_a_seed_is_wrapped_and_never_shown(tmp_path: Path) -> None:
     key = mlkem.MLKEM1024PrivateKey.from_seed_bytes(seed)
     assert key_id(key.public_key()) == lines["ml_kem_thumbprint"]
     assert seed.hex() not in made.output
+    again = answered(cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", *options, key_id(public), "--json"), NewSeed)
+    assert len(unwrap_seed(cmk, kek_id, b64url_decode(again.ml_kem_seed))) == len(seed)
+    assert again.ml_kem_thumbprint != lines["ml_kem_thumbprint"]
     assert list(tmp_path.iterdir()) == [tmp_path / "cmk.jwk"]
     assert cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", *options, "A" * 43).exit_code == 3
 

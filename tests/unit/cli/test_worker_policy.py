@@ -15,12 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from attestation import AZURE_US
 from tests.support import audit_events
 from tests.support.job_headers import NOW, OURS, THEIRS, make
+from tests.support.json_answers import answered
 from tests.support.paths import ROOT
 from tests.support.policies import ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.audit import Attributed, Event, JobEnded, JobRefused
 from worker.audit.file import AuditFile
 from worker.cli import build
+from worker.cli.policy.explain import Explained
+from worker.cli.policy.sign import SignedPolicy
+from worker.cli.public_half import PublicHalf
 from worker.client.keys import new_signing_key, save_private_key
 from worker.compute.operations.screen import Screen
 from worker.compute.registry import OPERATIONS
@@ -133,6 +137,11 @@ def test_sign_and_check_with_the_configuration(write: Write, tmp_path: Path) -> 
     assert "1 signature on this policy" in printed("sign", path, "--key", tmp_path / "a.key")
     assert "1 of 2 signatures" in checked().stderr
     assert key_id(keys[1].public_key()) in printed("sign", path, "--key", tmp_path / "b.key")
+    told = answered(cji("sign", path, "--key", tmp_path / "b.key", "--json"), SignedPolicy)
+    assert (told.signatures, told.key) == (2, key_id(keys[1].public_key()))
+    assert told.policy_sha384 == Policy.load(path.read_bytes()).sha384.hex()
+    half = answered(cji("signer", tmp_path / "a.key", "--json"), PublicHalf)
+    assert half.jwk == printed("signer", tmp_path / "a.key").strip()
     both = checked()
     assert (both.exit_code, all(key_id(key.public_key()) in both.stdout for key in keys)) == (0, True)
     write(metro(jobs_per_day=5))
@@ -265,8 +274,14 @@ def test_explain_decides_again(write: Write) -> None:
 
     def said(*options: str, **changes: Any) -> str:
         header = write(make(**changes), "header.bin")
-        text = printed("explain", policy, "--header", header, "--submitter", "metro-pd", "--on", str(DAY), *options)
+        command = ["--header", str(header), "--submitter", "metro-pd", "--on", str(DAY), *options]
+        text = printed("explain", policy, *command)
         assert text.count("\n") == 1
+        told = answered(cji("explain", policy, *command, "--json"), Explained)
+        assert f"{told.explanation}\n" == text
+        by = f"denied by {told.denied_by}: " if told.denied_by else f"{told.decision}: "
+        assert text.startswith(by)
+        assert told.time is None
         return text.rstrip()
 
     assert said().startswith(
@@ -342,6 +357,9 @@ def test_explain_reads_the_trail(write: Write, trail: Callable[..., Path], by: D
     text = printed("explain", write(metro()), "--trail", trail(_refused(by)), "--job", _ID)
     assert text.startswith(f"2026-11-24T15:00:00.00Z denied by {by}: ")
     assert (text.count("\n"), "None" in text, "  " in text) == (1, False, False)
+    command = ("explain", write(metro()), "--trail", trail(_refused(by)), "--job", _ID, "--json")
+    told = answered(cji(*command), Explained)
+    assert (told.decision, told.denied_by, told.time) == ("denied", by, "2026-11-24T15:00:00.00Z")
 
 
 def test_explain_reads_the_last_attempt(write: Write, trail: Callable[..., Path]) -> None:

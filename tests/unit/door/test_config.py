@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import json_answers
 from tests.support.fips import configured
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.cli import build
@@ -175,3 +176,5 @@ def test_the_command_explains_what_is_wrong(config: Config, tmp_path: Path) -> N
     result = CliRunner().invoke(build(), ["door", "check", "--config", str(path)])
     assert result.exit_code == 1
     assert "certificate: it does not exist" in result.output
+    told = json_answers.refusal(CliRunner().invoke(build(), ["door", "check", "--config", str(path), "--json"]))
+    assert (told.reason, told.message in result.output) == ("REFUSED", True)

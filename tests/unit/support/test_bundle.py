@@ -10,8 +10,10 @@ from click.testing import CliRunner
 
 from attestation import AZURE_US
 from tests.support.deployed import as_file, good
+from tests.support.json_answers import answered
 from tests.support.rotated import two_years
 from worker.cli import build
+from worker.cli.support import WrittenBundle
 from worker.deployment import Result
 from worker.support.bundle import Bundle, closed_words, deployment_facts, encoded, made, trail_facts
 
@@ -77,10 +79,20 @@ def test_the_bundle_has_no_canary_of_what_it_reads(tmp_path: Path) -> None:
     out = tmp_path / "support.json"
     done = CliRunner().invoke(
         build(AZURE_US),
-        ["support", "bundle", "--trail", str(trail), "--export", str(tmp_path / "export.json"), "--out", str(out)],
+        [
+            "support",
+            "bundle",
+            "--trail",
+            str(trail),
+            "--export",
+            str(tmp_path / "export.json"),
+            "--out",
+            str(out),
+            "--json",
+        ],
     )
-    assert done.exit_code == 0, done.output
     text = out.read_text()
+    assert answered(done, WrittenBundle) == WrittenBundle(file=str(out), bytes=len(text.encode()))
     assert CANARY.lower() not in text.lower()
     assert not [name for name in names if name in text]
     found = json.loads(text)

@@ -2,17 +2,37 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import click
+import msgspec
 
 from worker.audit.exports import LINES, PROOF, read_export, write_export
 from worker.audit.index import TrailIndex
 from worker.audit.inspection import CheckpointKeys
 from worker.cli.audit.common import INDEX, checked_time, indexed, require_keys, trail_faults, with_keys
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, member, print_answer
 
 _RANGE: Final = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,18})")
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit export`: the folder of an export."""
+
+    folder: Annotated[str, member("the folder")]
+    first: Annotated[int, member("number of its first line")]
+    last: Annotated[int, member("number of its last line")]
+
+
+class VerifiedExport(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit verify-export`: an export that has all lines between its first and its last."""
+
+    origin: Annotated[str, member("name of the trail")]
+    first: Annotated[int, member("number of its first line")]
+    last: Annotated[int, member("number of its last line")]
+    lines: Annotated[int, member("lines of the checkpoint that proves it")]
+    key: Annotated[str, member("thumbprint of the receipt key that signed the checkpoint")]
 
 
 @click.command()
@@ -24,10 +44,18 @@ _RANGE: Final = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,18})")
     "-o", "--out", type=click.Path(exists=False, path_type=Path), required=True, help="New folder for the export."
 )
 @INDEX
+@answers(Exported)
 @explained
 @trail_faults
 def export(
-    trail: Path, *, since: str | None, until: str | None, numbers: str | None, out: Path, index_file: Path | None
+    trail: Path,
+    *,
+    since: str | None,
+    until: str | None,
+    numbers: str | None,
+    out: Path,
+    index_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Export all lines between two times, or by their numbers, and prove that none is left out.
 
@@ -49,7 +77,8 @@ def export(
         except OSError as error:
             remedy = "Name a new folder in one that exists."
             raise Failure(f"{out} cannot be made", remedy=remedy, status=2) from error
-    click.echo(f"{out}: lines {first} to {last}")
+    answer = Exported(folder=str(out), first=first, last=last)
+    print_answer(answer, f"{out}: lines {first} to {last}", as_json=as_json)
 
 
 def _between(index: TrailIndex, since: str, until: str) -> tuple[int, int]:
@@ -70,11 +99,12 @@ def _numbered(text: str) -> tuple[int, int]:
 
 @click.command("verify-export")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@answers(VerifiedExport)
 @click.pass_context
 @explained
 @trail_faults
 @with_keys
-def verify_export(keys: CheckpointKeys, *, folder: Path) -> None:
+def verify_export(keys: CheckpointKeys, *, folder: Path, as_json: bool) -> None:
     """Verify that an export has all lines between its first and its last, as they are in the trail. Uses no network.
 
     \b
@@ -88,5 +118,6 @@ def verify_export(keys: CheckpointKeys, *, folder: Path) -> None:
         remedy = f"Give the folder that `cji audit export` made, with {LINES} and {PROOF}."
         raise Failure(f"{folder} cannot be read", remedy=remedy, status=2) from error
     of = found.checkpoint
-    click.echo(f"verified: lines {found.first} to {found.last} of {of.origin} are complete")
-    click.echo(f"signed by {found.receipt_key}, with {of.size} lines")
+    answer = VerifiedExport(origin=of.origin, first=found.first, last=found.last, lines=of.size, key=found.receipt_key)
+    text = f"verified: lines {found.first} to {found.last} of {of.origin} are complete"
+    print_answer(answer, f"{text}\nsigned by {found.receipt_key}, with {of.size} lines", as_json=as_json)

@@ -1,18 +1,37 @@
 """`cji audit hold` and `release`: legal holds on lines of a trail."""
 
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from worker.audit import HoldPlaced, HoldReleased
 from worker.audit.inspection import MAX_HOLDS
 from worker.cli.audit.common import trail_faults
 from worker.cli.audit.stopped import stopped_trail
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, member, print_answer
 
 _CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml of the stopped worker.")
 _OPERATOR = click.option("--operator", "operator_id", required=True, help="Your id, for the audit trail.")
 _EXPLANATION = click.option("--explanation", required=True, help="Who asked for it and why, for the audit trail.")
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji audit hold`: a legal hold that is in force."""
+
+    hold: Annotated[str, member("its name")]
+    line: Annotated[int, member("number of the line that places it")]
+    first: Annotated[int, member("number of the first line under it")]
+    last: Annotated[int | None, member("number of the last one; absent if all later lines are under it")] = None
+
+
+class Released(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit release`: a legal hold that is released."""
+
+    hold: Annotated[str, member("its name")]
+    line: Annotated[int, member("number of the line that releases it")]
 
 
 @click.command()
@@ -22,6 +41,7 @@ _EXPLANATION = click.option("--explanation", required=True, help="Who asked for 
 @click.option("--last", type=click.IntRange(min=1), help="Last line; by default all later lines are under it too.")
 @_OPERATOR
 @_EXPLANATION
+@answers(Held)
 @click.pass_context
 @explained
 @trail_faults
@@ -34,6 +54,7 @@ def hold(
     last: int | None,
     operator_id: str,
     explanation: str,
+    as_json: bool,
 ) -> None:
     """Place a legal hold: `cji audit prune` does not remove its lines. Run it as the worker's user.
 
@@ -61,7 +82,8 @@ def hold(
         line = trail.append(
             lambda: HoldPlaced(name=name, first=begin, last=last, operator_id=operator_id, explanation=explanation)
         )
-    click.echo(f"line {line}: lines {begin} to {last or 'the last'} are under the hold {name}")
+    text = f"line {line}: lines {begin} to {last or 'the last'} are under the hold {name}"
+    print_answer(Held(hold=name, line=line, first=begin, last=last), text, as_json=as_json)
 
 
 @click.command()
@@ -69,10 +91,13 @@ def hold(
 @_CONFIG
 @_OPERATOR
 @_EXPLANATION
+@answers(Released)
 @click.pass_context
 @explained
 @trail_faults
-def release(context: click.Context, *, name: str, config: Path, operator_id: str, explanation: str) -> None:
+def release(
+    context: click.Context, *, name: str, config: Path, operator_id: str, explanation: str, as_json: bool
+) -> None:
     """Release a legal hold. Run it as the worker's user, with the worker stopped.
 
     \b
@@ -85,4 +110,4 @@ def release(context: click.Context, *, name: str, config: Path, operator_id: str
             known = ", ".join(sorted(holds)) or "none"
             raise Failure(f"no hold {name} is in force", remedy=f"Holds in force: {known}.", status=2)
         line = trail.append(lambda: HoldReleased(name=name, operator_id=operator_id, explanation=explanation))
-    click.echo(f"line {line}: the hold {name} is released")
+    print_answer(Released(hold=name, line=line), f"line {line}: the hold {name} is released", as_json=as_json)

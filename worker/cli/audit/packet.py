@@ -1,15 +1,15 @@
 """`cji audit packet`: make the packet for an auditor, and verify one."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, ParamSpec
+from typing import Annotated, Any, Final, ParamSpec
 
 import click
+import msgspec
 
 from worker.audit.packet.catalog import MAX_BYTES as MAX_CATALOG
 from worker.audit.packet.controls import controls
@@ -24,6 +24,7 @@ from worker.audit.packet.rows import STATUSES, Row, rows
 from worker.audit.packet.verify import verify as verify_packet
 from worker.cli.audit.packet_tools import tools_for
 from worker.cli.common import FILE, Failure, configuration, explained
+from worker.cli.json_output import answers, member, print_document
 from worker.cli.reference_values import PROFILE
 
 P = ParamSpec("P")
@@ -52,6 +53,31 @@ def _refused(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
+class MadePacket(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit packet`: a packet for an auditor."""
+
+    folder: Annotated[str, member("its folder")]
+    zip: Annotated[str, member("the same as one file")]
+    packet_sha256: Annotated[str, member("SHA-256 of packet.json, hexadecimal")]
+    rows: Annotated[dict[str, int], member("number of fragments by status: `met`, `not met`, `gap`, `outside`")]
+    checks: Annotated[dict[str, str], member("outcome of each check by its name")]
+
+
+class PacketDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference between a packet and what it includes."""
+
+    file: Annotated[str, member("the file")]
+    what: Annotated[str, member("what differs, in words")]
+
+
+class VerifiedPacket(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit packet verify`: a packet that was read again; it is sound if nothing differs."""
+
+    packet_sha256: Annotated[str, member("SHA-256 of packet.json, hexadecimal")]
+    files: Annotated[int, member("number of files")]
+    differences: Annotated[tuple[PacketDifference, ...], member("objects of the kind PacketDifference")]
+
+
 @click.group(invoke_without_command=True)
 @click.option("--from", "first", type=_DAY, help="First day of the period, UTC.")
 @click.option("--to", "last", type=_DAY, help="Last day of the period, UTC.")
@@ -75,7 +101,7 @@ def _refused(command: Callable[P, None]) -> Callable[P, None]:
 @PROFILE
 @_CLOUD
 @click.option("--docx/--no-docx", default=True, help="Write packet.docx too; needs the extra `auditor`.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@answers(MadePacket)
 @click.pass_context
 @explained
 @_refused
@@ -121,7 +147,7 @@ def packet(context: click.Context, /, **options: Any) -> None:
 @_TRAIL
 @PROFILE
 @_CLOUD
-@click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
+@answers(VerifiedPacket)
 @click.pass_context
 @explained
 @_refused
@@ -146,7 +172,7 @@ def verify_command(
     digest = sha256(files.get(INDEX, b"")).hexdigest()
     if as_json:
         differences = [{"file": each.file, "what": each.what} for each in found]
-        click.echo(json.dumps({"packet_sha256": digest, "files": len(files), "differences": differences}))
+        print_document({"packet_sha256": digest, "files": len(files), "differences": differences})
     elif found:
         for each in found:
             click.echo(f"{each.file}: {each.what}")
@@ -220,7 +246,7 @@ def _show(found: Sequence[Row], out: Path, archive: Path, index: bytes, *, as_js
     if as_json:
         statuses = {status: counts[status] for status in STATUSES}
         result = {"folder": str(out), "zip": str(archive), "packet_sha256": digest, "rows": statuses, "checks": checks}
-        click.echo(json.dumps(result))
+        print_document(result)
         return
     click.echo(f"{out} and {archive}: {len(found)} fragments")
     for status in STATUSES:

@@ -1,6 +1,7 @@
 """`cji audit prove`, `verify-proof` and `checkpoint`: one event shown to an auditor without the others."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import click
 import msgspec
@@ -25,8 +26,48 @@ from worker.audit.proofs import (
 from worker.cli.audit.common import INDEX, checkpoint_in, indexed, require_keys, trail_faults, with_keys
 from worker.cli.common import FILE, Failure, explained
 from worker.cli.evidence_options import written
+from worker.cli.json_output import answers, member, print_answer, print_document
 
 _OUT = click.Path(dir_okay=False, path_type=Path)
+
+
+class Proven(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji audit prove`: the file of a proof, and what it proves."""
+
+    file: Annotated[str, member("file of the proof")]
+    origin: Annotated[str, member("name of the trail in its checkpoints")]
+    lines: Annotated[int, member("lines of the checkpoint")]
+    line: Annotated[int | None, member("number of the proven line; absent for a checkpoint that is continued")] = None
+    earlier_lines: Annotated[int | None, member("lines of the checkpoint that is continued; else absent")] = None
+
+
+class LastCheckpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji audit checkpoint`: the last checkpoint in a trail."""
+
+    origin: Annotated[str, member("name of the trail")]
+    lines: Annotated[int, member("lines that it covers")]
+    root: Annotated[str, member("root of their Merkle tree, hexadecimal")]
+    checkpoint: Annotated[str, member("the signed note")]
+    file: Annotated[str | None, member("where it was written; absent without --out")] = None
+
+
+class ProvenAt(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint."""
+
+    origin: Annotated[str, member("name of the trail")]
+    lines: Annotated[int, member("lines that it covers")]
+    root: Annotated[str, member("root of their Merkle tree, hexadecimal")]
+
+
+class VerifiedProof(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji audit verify-proof`: what a proof proves."""
+
+    line: Annotated[int | None, member("number of the line; absent for a checkpoint that is continued")] = None
+    record: Annotated[dict[str, Any] | None, member("the line, as in the trail; else absent")] = None
+    checkpoint: Annotated[ProvenAt | None, member("the checkpoint that has it; else absent")] = None
+    key: Annotated[str | None, member("thumbprint of the receipt key that signed it; else absent")] = None
+    earlier: Annotated[ProvenAt | None, member("the checkpoint that is continued; else absent")] = None
+    later: Annotated[ProvenAt | None, member("the checkpoint that continues it; else absent")] = None
 
 
 @click.command()
@@ -38,6 +79,7 @@ _OUT = click.Path(dir_okay=False, path_type=Path)
 @click.option("--to", "later", type=FILE, help="Up to this checkpoint; by default the last in the trail.")
 @click.option("-o", "--out", type=_OUT, required=True, help="New file for the proof.")
 @INDEX
+@answers(Proven)
 @explained
 @trail_faults
 def prove(
@@ -50,6 +92,7 @@ def prove(
     later: Path | None,
     out: Path,
     index_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Prove that one line is in a trail, or that a trail continues an earlier checkpoint.
 
@@ -73,12 +116,12 @@ def prove(
             seq = line if line is not None else _line_of(index, job or "")
             proof = prove_line(index, seq, None if checkpoint is None else checkpoint_in(checkpoint))
     written(out, encode_proof(proof))
-    click.echo(f"{out}: {_described(proof)}")
+    print_answer(_proven(out, proof), f"{out}: {_described(proof)}", as_json=as_json)
 
 
 @click.command("verify-proof")
 @click.argument("file", type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print what is proven as JSON.")
+@answers(VerifiedProof)
 @click.pass_context
 @explained
 @trail_faults
@@ -106,7 +149,7 @@ def verify_proof(keys: CheckpointKeys, *, file: Path, as_json: bool) -> None:
         earlier, later = verify_continued(proof, keys)
         found = {"earlier": _facts(earlier), "later": _facts(later)}
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        print_document(msgspec.to_builtins(found))
     else:
         click.echo(f"verified: {_described(proof)}")
         if isinstance(proof, LineProof):
@@ -117,9 +160,10 @@ def verify_proof(keys: CheckpointKeys, *, file: Path, as_json: bool) -> None:
 @click.argument("trail", type=FILE)
 @click.option("-o", "--out", type=_OUT, help="New file for the checkpoint; by default it is printed.")
 @INDEX
+@answers(LastCheckpoint)
 @explained
 @trail_faults
-def checkpoint(trail: Path, *, out: Path | None, index_file: Path | None) -> None:
+def checkpoint(trail: Path, *, out: Path | None, index_file: Path | None, as_json: bool) -> None:
     """Print the last checkpoint in a trail, to be kept where nobody who can write the trail can write.
 
     \b
@@ -128,11 +172,18 @@ def checkpoint(trail: Path, *, out: Path | None, index_file: Path | None) -> Non
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     with indexed(trail, index_file) as index:
         note = _last_note(index)
-    if out is None:
-        click.echo(note, nl=False)
-    else:
+    found = parse_checkpoint(note.encode())
+    if out is not None:
         written(out, note.encode())
-        click.echo(f"{out}: {parse_checkpoint(note.encode()).size} lines")
+    answer = LastCheckpoint(
+        origin=found.origin,
+        lines=found.size,
+        root=found.root.hex(),
+        checkpoint=note,
+        file=None if out is None else str(out),
+    )
+    text = note.removesuffix("\n") if out is None else f"{out}: {found.size} lines"
+    print_answer(answer, text, as_json=as_json)
 
 
 def _line_of(index: TrailIndex, job: str) -> int:
@@ -162,6 +213,15 @@ def _last(index: TrailIndex) -> Checkpoint:
 
 def _facts(checkpoint: Checkpoint) -> dict[str, object]:
     return {"origin": checkpoint.origin, "lines": checkpoint.size, "root": checkpoint.root.hex()}
+
+
+def _proven(out: Path, proof: LineProof | ConsistencyProof) -> Proven:
+    if isinstance(proof, LineProof):
+        of = parse_checkpoint(proof.checkpoint.encode())
+        line = read(f"{proof.line}\n".encode()).seq
+        return Proven(file=str(out), origin=of.origin, lines=of.size, line=line)
+    earlier, later = (parse_checkpoint(note.encode()) for note in (proof.earlier, proof.later))
+    return Proven(file=str(out), origin=later.origin, lines=later.size, earlier_lines=earlier.size)
 
 
 def _described(proof: LineProof | ConsistencyProof) -> str:

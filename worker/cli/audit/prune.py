@@ -3,8 +3,10 @@
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from worker.audit import ChainError, TrailPruned
 from worker.audit.delivered import line_at_of, standing
@@ -15,9 +17,19 @@ from worker.audit.retention import Candidate, Survey, exported, refusal
 from worker.cli.audit.common import require_keys, trail_faults, with_keys
 from worker.cli.audit.stopped import StoppedTrail, stopped_trail
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, member, print_answer
 from worker.config import Config
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji audit prune`: the lines that were removed, or may be."""
+
+    first: Annotated[int, member("number of the first of them")]
+    last: Annotated[int, member("number of the last of them")]
+    line: Annotated[int | None, member("number of the line about it; absent with --dry-run")] = None
+    next_stays: Annotated[str | None, member("why the next segment stays; absent if nothing keeps it")] = None
 
 
 @click.command()
@@ -29,6 +41,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--operator", "operator_id", required=True, help="Your id, for the audit trail.")
 @click.option("--explanation", required=True, help="Why, and where the exports are kept, for the audit trail.")
 @click.option("--dry-run", is_flag=True, help="Verify everything, remove no more than what a crash left.")
+@answers(Removed)
 @click.pass_context
 @explained
 @trail_faults
@@ -42,6 +55,7 @@ def prune(
     operator_id: str,
     explanation: str,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Remove closed segments of an audit trail, oldest first. Run it as the worker's user, with the worker stopped.
 
@@ -76,13 +90,11 @@ def prune(
             )
         last = chosen[-1].segment.last
         _require_readable(chosen[-1].pruned)
-        if dry_run:
-            click.echo(f"lines {found.first} to {last} may be removed")
-        else:
-            line = _remove(trail, chosen[-1], operator_id=operator_id, explanation=explanation)
-            click.echo(f"line {line}: lines {found.first} to {last} are removed")
-        if why and through is None:
-            click.echo(f"the next segment stays: {why}")
+        line = None if dry_run else _remove(trail, chosen[-1], operator_id=operator_id, explanation=explanation)
+    lines, stays = f"lines {found.first} to {last}", why if through is None else ""
+    text = f"{lines} may be removed" if line is None else f"line {line}: {lines} are removed"
+    answer = Removed(first=found.first, last=last, line=line, next_stays=stays or None)
+    print_answer(answer, f"{text}\nthe next segment stays: {stays}" if stays else text, as_json=as_json)
 
 
 def _require_readable(pruned: Pruned) -> None:

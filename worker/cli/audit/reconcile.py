@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import click
+import msgspec
 
 from worker.audit import ChainError
 from worker.audit.reconcile import (
@@ -26,6 +27,7 @@ from worker.audit.reconcile import (
 )
 from worker.audit.reconcile.workspace import Workspace, WorkspaceError
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, member, print_document
 from worker.page.markup import visible
 
 _PAUSE_S: Final = 5.0
@@ -58,6 +60,37 @@ class _Sources:
             yield from self.workspace.entries()
 
 
+class UnmatchedRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding about a vault's log and trails."""
+
+    severity: Annotated[str, member("`incident`, `warning` or `note`")]
+    rule: Annotated[str, member("its kind; docs/audit.md explains it")]
+    time: Annotated[str, member("when it was, ISO 8601")]
+    what: Annotated[str, member("what was found, in words")]
+    remedy: Annotated[str, member("what to do")]
+    places: Annotated[tuple[str, ...], member("entries of the log and lines of trails")]
+
+
+class MatchedRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """A release in the log that is in a trail."""
+
+    entry: Annotated[str, member("entry of the log")]
+    release: Annotated[str, member("trail and line")]
+    key: Annotated[str, member("id of the key")]
+    worker: Annotated[str | None, member("id of the worker; null if its start is not in the trail")]
+    boot: Annotated[int | None, member("line of its start, or null")]
+    attested: Annotated[int | None, member("line of the attestation that it rests on, or null")]
+    receipt_keys: Annotated[tuple[str, ...], member("thumbprints of its receipt keys")]
+
+
+class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit reconcile`: a vault's log, compared with trails. --follow: an UnmatchedRelease on each line."""
+
+    counts: Annotated[dict[str, int], member("numbers of entries, releases and matches")]
+    findings: Annotated[tuple[UnmatchedRelease, ...], member("objects of the kind UnmatchedRelease")]
+    pairs: Annotated[tuple[MatchedRelease, ...], member("objects of the kind MatchedRelease")]
+
+
 @click.command()
 @click.option("--trail", "trails", type=FILE, multiple=True, required=True, help="Audit trail of a worker; repeat it.")
 @click.option("--log", "logs", type=FILE, multiple=True, help="Diagnostic log of a vault, also .gz; repeat it.")
@@ -69,7 +102,7 @@ class _Sources:
 @click.option("--delay", type=click.IntRange(1, 3600), default=15, show_default=True, help="Of a line, seconds.")
 @click.option("--follow", is_flag=True, help="Go on reading, and print each finding once.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="With --follow: stop after this time.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --follow, one finding in each line.")
+@answers(Reconciled)
 @explained
 def reconcile(
     trails: tuple[Path, ...],
@@ -172,7 +205,7 @@ def _print(sources: _Sources, matched: Matched, findings: list[Finding], *, as_j
             }
             for entry, release in matched.pairs
         ]
-        click.echo(json.dumps({"counts": counts, "findings": [*map(_as_json, findings)], "pairs": pairs}))
+        print_document({"counts": counts, "findings": [*map(_as_json, findings)], "pairs": pairs})
         return incident
     for finding in findings:
         click.echo(_text(finding))

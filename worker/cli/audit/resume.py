@@ -2,21 +2,32 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from worker.cli.common import FILE, configuration, explained, trust_named
+from worker.cli.json_output import answers, member, print_answer
 from worker.keyholder.anchor import anchor_again
 from worker.keyholder.ledger import resume_trail
+
+
+class Resumed(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit resume`: a trail that continues."""
+
+    line: Annotated[int, member("number of the line with the explanation")]
+    anchor: Annotated[int, member("value of the vTPM's counter that the trail is anchored to")]
 
 
 @click.command()
 @click.option("--config", type=FILE, required=True, help="worker.toml of the stopped worker.")
 @click.option("--operator", "operator_id", required=True, help="Your id, for the audit trail.")
 @click.option("--explanation", required=True, help="The result of your investigation, for the audit trail.")
+@answers(Resumed)
 @click.pass_context
 @explained
-def resume(context: click.Context, config: Path, operator_id: str, explanation: str) -> None:
+def resume(context: click.Context, config: Path, operator_id: str, explanation: str, *, as_json: bool) -> None:
     """Continue an audit trail that a worker refused because lines are missing. Run it as the worker's user.
 
     Verifies the whole trail, builds its ledger again, appends your explanation, and anchors the trail to the vTPM's
@@ -33,4 +44,7 @@ def resume(context: click.Context, config: Path, operator_id: str, explanation: 
     trust = trust_named(context, loaded.cloud)
     with resume_trail(loaded, operator_id=operator_id, explanation=explanation) as trail:
         anchor = anchor_again(trail, partial(NvCounter, trust.tcti, loaded.audit_counter))
-        click.echo(f"resumed at line {trail.head.seq}, anchored to counter {anchor}")
+        line = trail.head.seq
+    print_answer(
+        Resumed(line=line, anchor=anchor), f"resumed at line {line}, anchored to counter {anchor}", as_json=as_json
+    )

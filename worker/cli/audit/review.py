@@ -39,8 +39,10 @@ from worker.audit.review.hours import zone_named
 from worker.audit.review.model import SEVERITIES, KnownHead
 from worker.audit.review.rules import RULES
 from worker.audit.trail import size_of
+from worker.cli.audit.review_answers import MadeReview
 from worker.cli.audit.review_sign import sign, status, verify
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, print_document
 
 FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 _MAX_SHOWN: Final = 20
@@ -54,7 +56,7 @@ _MAX_SHOWN: Final = 20
 @click.option("--state", "states", type=FOLDER, multiple=True, help="State folder of `cji audit deliver`.")
 @click.option("--checkpoint", "checkpoints", type=FILE, multiple=True, help="A checkpoint that you have.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of all reviews.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@answers(MadeReview)
 @click.pass_context
 @explained
 def review(
@@ -95,7 +97,10 @@ def review(
         raise Failure(f"{about.week} is already signed", remedy="Name another week, or another --out.", status=1)
     report = _run(trails, about, receipts=receipts, quiet=as_json)
     _write(target, {REPORT: encode(report), PAGE: render(report)})
-    click.echo(_object(report, target) if as_json else _summary(report, target))
+    if as_json:
+        print_document(_object(report, target))
+    else:
+        click.echo(_summary(report, target))
 
 
 @click.command()
@@ -199,18 +204,16 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
         raise Failure(f"{folder} cannot be written ({error.strerror})", remedy=remedy, status=2) from error
 
 
-def _object(report: Report, target: Path) -> str:
+def _object(report: Report, target: Path) -> dict[str, object]:
     findings = json.loads(encode(report))["findings"]
     counts = Counter(finding.severity for finding in report.findings)
-    return json.dumps(
-        {
-            "week": report.week,
-            "complete": report.complete,
-            "folder": str(target),
-            **{f"{severity}s": counts[severity] for severity in SEVERITIES},
-            "findings": findings,
-        }
-    )
+    return {
+        "week": report.week,
+        "complete": report.complete,
+        "folder": str(target),
+        **{f"{severity}s": counts[severity] for severity in SEVERITIES},
+        "findings": findings,
+    }
 
 
 def _summary(report: Report, target: Path) -> str:

@@ -30,8 +30,10 @@ from worker.audit.review import (
 )
 from worker.audit.review import review as make_report
 from worker.audit.review.signed import FIRST_PREVIOUS
+from worker.cli.audit.review_answers import ReviewedWeek, SignedReview, WeeksDue
 from worker.cli.common import FILE, Failure, configuration, explained, signing_key
-from worker.jose import parse_p384
+from worker.cli.json_output import answers, print_answer, print_document
+from worker.jose import key_id, parse_p384
 
 _FOLLOW: Final = (
     "Give the trails of this review, whole, and use the software that made it, which the report names. Otherwise the "
@@ -51,6 +53,7 @@ _REVIEWERS: Final = click.option(
 @click.option("--finding", "findings", multiple=True, metavar="ID=COMMENT", help="Your comment on one finding.")
 @click.option("--known", type=FILE, multiple=True, help="Public key of the reviewer who signed the week before.")
 @click.option("--begin", is_flag=True, help="Begin the chain with this week, although the trails begin earlier.")
+@answers(SignedReview)
 @explained
 def sign(
     folder: Path,
@@ -61,6 +64,7 @@ def sign(
     findings: tuple[str, ...],
     known: tuple[Path, ...],
     begin: bool,
+    as_json: bool,
 ) -> None:
     """Comment on the review of one week, and sign it. Read review.html first.
 
@@ -72,11 +76,11 @@ def sign(
       cji audit review sign reviews/2026-W48 --key reviewer.key --reviewer "Jane Doe" \\
         --comment "One alert, explained." --finding "F1=VM 17 was replaced, ticket 4711"
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    comments = dict(_comment(text) for text in findings)
+    comments, key = dict(_comment(text) for text in findings), signing_key(key_file)
     try:
         path = sign_review(
             folder.resolve(),
-            signing_key(key_file),
+            key,
             reviewer=reviewer,
             comment=comment,
             findings=comments,
@@ -91,7 +95,8 @@ def sign(
         raise Failure(str(error), remedy=remedy, status=3) from error
     except OSError as error:
         raise Failure(f"{error.filename} cannot be written ({error.strerror})", remedy="", status=2) from error
-    click.echo(f"signed {path}")
+    answer = SignedReview(file=str(path), key=key_id(key.public_key()))
+    print_answer(answer, f"signed {path}", as_json=as_json)
 
 
 @click.command()
@@ -99,7 +104,7 @@ def sign(
 @_REVIEWERS
 @click.option("--trail", "trails", type=FILE, multiple=True, help="A trail of these reviews: make the reports again.")
 @click.option("--receipts", type=_FOLDER, help="The folder of receipts that the reports were made with.")
-@click.option("--json", "as_json", is_flag=True, help="Print the reviews as JSON.")
+@answers(ReviewedWeek, listed=True)
 @explained
 def verify(
     folders: tuple[Path, ...],
@@ -134,7 +139,7 @@ def verify(
         _again(each, trails, receipts)
     first = found[0].signed.statement.previous_sha384 == FIRST_PREVIOUS
     if as_json:
-        click.echo(json.dumps([_object(each, recomputed=bool(trails)) for each in found]))
+        print_document([_object(each, recomputed=bool(trails)) for each in found])
         return
     for each in found:
         statement = each.signed.statement
@@ -154,7 +159,7 @@ def verify(
 @click.option("--config", type=FILE, help="worker.toml: its [review] names folder, reviewers and allowed days.")
 @click.option("--days", type=click.IntRange(0, 366), help="Days allowed after a week has ended. Default: 7.")
 @click.option("--trail", type=FILE, help="Count weeks from the first line of this trail.")
-@click.option("--json", "as_json", is_flag=True, help="Print the weeks as JSON.")
+@answers(WeeksDue)
 @click.pass_context
 @explained
 def status(
@@ -192,7 +197,7 @@ def status(
         raise Failure(f"the reviews cannot be read: {error}", remedy="", status=2) from error
     overdue = [each.week for each in found if each.state == "overdue"]
     if as_json:
-        click.echo(json.dumps({"overdue": overdue, "weeks": [_row(each) for each in found]}))
+        print_document({"overdue": overdue, "weeks": [_row(each) for each in found]})
     else:
         for each in found:
             by = f"by {json.dumps(each.reviewer, ensure_ascii=False)}, {each.signed}" if each.reviewer else ""

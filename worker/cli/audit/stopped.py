@@ -52,7 +52,7 @@ def stopped_trail(context: click.Context, config: Path) -> Iterator[StoppedTrail
     counter = partial(NvCounter, trust.tcti, loaded.audit_counter)
     with open_trail(loaded) as audit:
         for name in audit.remove_pruned():
-            click.echo(f"{name} is removed: a pruning before had not come so far")
+            click.echo(f"{name} is removed: a pruning before had not come so far", err=True)
         establish(audit, counter)
         trail = Path(loaded.audit_file)
         length = size_of(trail)

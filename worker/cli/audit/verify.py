@@ -1,10 +1,10 @@
 """`cji audit verify`: verify every line of a trail."""
 
-import json
 import sys
 from collections import Counter as Counts
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Annotated
 
 import click
 import msgspec
@@ -15,8 +15,53 @@ from worker.audit.inspection import CheckpointKeys, Inspection
 from worker.audit.trail import opened
 from worker.cli.audit.common import checkpoint_in, trail_faults, with_keys
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, member, print_document
 
 _STEP = 5_000
+
+
+class HeldCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint that was given."""
+
+    lines: Annotated[int, member("lines that it covers")]
+    verified: Annotated[bool, member("whether its signature was verified")]
+    compared: Annotated[bool, member("whether its lines are still in the trail")]
+
+
+class HoldInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """A legal hold."""
+
+    first: Annotated[int, member("first line under it")]
+    last: Annotated[int | None, member("last line; null if all later ones are under it")]
+    line: Annotated[int, member("the line that placed it")]
+    time: Annotated[str, member("when, UTC")]
+    operator_id: Annotated[str, member("who placed it")]
+
+
+class StepBack(msgspec.Struct, frozen=True, kw_only=True):
+    """A time before that of an earlier line."""
+
+    line: Annotated[int, member("number of the line")]
+    time: Annotated[str, member("its time")]
+    before: Annotated[str, member("the time of the earlier line")]
+
+
+class VerifiedTrail(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit verify`: a trail of which every line was verified."""
+
+    lines: Annotated[int, member("lines, those that were pruned included")]
+    pruned: Annotated[int, member("the first lines that were pruned")]
+    holds: Annotated[dict[str, HoldInForce], member("HoldInForce by name")]
+    hash: Annotated[str, member("hash of the last line")]
+    root: Annotated[str, member("root of the Merkle tree, hexadecimal")]
+    anchor: Annotated[int | None, member("last anchor to the vTPM's counter; null if there is none")]
+    checkpoints: Annotated[int, member("checkpoints in the trail")]
+    checkpoints_verified: Annotated[dict[str, int], member("those with a verified signature, by thumbprint of the key")]
+    lines_signed: Annotated[int, member("the first lines that such a checkpoint covers")]
+    held: Annotated[dict[str, HeldCheckpoint], member("HeldCheckpoint by file name")]
+    clock_went_back: Annotated[int, member("how often the clock went back")]
+    clock: Annotated[tuple[StepBack, ...], member("the first of these")]
+    events: Annotated[dict[str, int], member("number of lines by kind of event")]
 
 
 @click.command()
@@ -28,7 +73,7 @@ _STEP = 5_000
     multiple=True,
     help="A checkpoint that you or a witness kept: the trail must have its lines. May be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@answers(VerifiedTrail)
 @click.pass_context
 @explained
 @trail_faults
@@ -54,7 +99,10 @@ def verify(keys: CheckpointKeys, *, file: Path, checkpoints: tuple[Path, ...], a
         raise Failure(str(error), remedy="Give checkpoints that cover lines.", status=2) from error
     inspection, kinds = _verified(file, keys, comparison, quiet=as_json)
     _require_evidence(inspection, held)
-    click.echo(_as_json(inspection, held, kinds) if as_json else _as_text(inspection, held, kinds))
+    if as_json:
+        print_document(_as_json(inspection, held, kinds))
+    else:
+        click.echo(_as_text(inspection, held, kinds))
 
 
 def _held(file: Path, keys: CheckpointKeys) -> Held:
@@ -112,32 +160,30 @@ def _require_evidence(inspection: Inspection, held: list[Held]) -> None:
         )
 
 
-def _as_json(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> str:
+def _as_json(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> dict[str, object]:
     state, gone = inspection.state, _pruned(inspection)
-    return json.dumps(
-        {
-            "lines": state.head.seq,
-            "pruned": gone,
-            "holds": msgspec.to_builtins(state.holds),
-            "hash": state.head.hash,
-            "root": inspection.tree.root().hex(),
-            "anchor": state.anchor,
-            "checkpoints": state.checkpoints,
-            "checkpoints_verified": inspection.verified,
-            "lines_signed": inspection.signed,
-            "held": {
-                each.name: {
-                    "lines": each.checkpoint.size,
-                    "verified": each.verified,
-                    "compared": each.checkpoint.size >= gone,
-                }
-                for each in held
-            },
-            "clock_went_back": state.clock_went_back,
-            "clock": [{"line": each.line, "time": each.time, "before": each.before} for each in state.steps_back],
-            "events": dict(sorted(kinds.items())),
-        }
-    )
+    return {
+        "lines": state.head.seq,
+        "pruned": gone,
+        "holds": msgspec.to_builtins(state.holds),
+        "hash": state.head.hash,
+        "root": inspection.tree.root().hex(),
+        "anchor": state.anchor,
+        "checkpoints": state.checkpoints,
+        "checkpoints_verified": inspection.verified,
+        "lines_signed": inspection.signed,
+        "held": {
+            each.name: {
+                "lines": each.checkpoint.size,
+                "verified": each.verified,
+                "compared": each.checkpoint.size >= gone,
+            }
+            for each in held
+        },
+        "clock_went_back": state.clock_went_back,
+        "clock": [{"line": each.line, "time": each.time, "before": each.before} for each in state.steps_back],
+        "events": dict(sorted(kinds.items())),
+    }
 
 
 def _as_text(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> str:

@@ -1,10 +1,11 @@
 """`cji audit witness`: examine a trail against its witnesses, and write a signed statement without a network."""
 
 import dataclasses
-import json
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from worker.audit.checkpoint import MAX_BYTES, CheckpointError, parse_checkpoint
 from worker.audit.delivery import DeliveryError, DeliveryFile, load_delivery
@@ -14,6 +15,7 @@ from worker.audit.witnesses.keys import ReceiptKeys, read_key, read_keys
 from worker.audit.witnesses.records import RecordError
 from worker.audit.witnesses.settings import tables
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, member, print_answer, print_document
 from worker.errors import StartupError
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -24,6 +26,47 @@ _REMEDY = (
 
 _NOTHING_SEEN = "Name the deliverer's state or copies of it, and the keys that signed its checkpoints."
 _NOTHING_LEFT = "Verify it with a checkpoint of later lines, and with an export of the lines that were pruned."
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit witness statement`: a SCITT signed statement over a checkpoint."""
+
+    file: Annotated[str, member("file of the statement")]
+    bytes: Annotated[int, member("its size")]
+    issuer: Annotated[str, member("its issuer, a URI")]
+    subject: Annotated[str, member("name of the trail")]
+
+
+class WitnessedAt(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint that a witness saw."""
+
+    witness: Annotated[str, member("name of the witness")]
+    size: Annotated[int, member("lines of the checkpoint")]
+    root: Annotated[str, member("root of their Merkle tree, hexadecimal")]
+    at: Annotated[str | None, member("when the witness saw it; null for a copy without a record")]
+    clock: Annotated[str | None, member("whose clock that is")]
+
+
+class WitnessFault(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault of a trail, by what witnesses saw."""
+
+    fault: Annotated[str, member("its kind, docs/audit.md")]
+    text: Annotated[str, member("what is wrong, in words")]
+    witness: Annotated[str | None, member("who saw something else; null if no witness")]
+    size: Annotated[int | None, member("lines of the checkpoint that it is about, or null")]
+    after: Annotated[int | None, member("last line that is known to be good, or null")]
+    line: Annotated[int | None, member("first wrong line, or null")]
+
+
+class Witnessed(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji audit witness verify`: a trail, compared with what its witnesses saw."""
+
+    lines: Annotated[int, member("lines of the trail")]
+    root: Annotated[str, member("root of their Merkle tree, hexadecimal")]
+    agreed: Annotated[int, member("the first lines that witnesses saw")]
+    pruned: Annotated[int, member("the first lines that were pruned")]
+    sightings: Annotated[tuple[WitnessedAt, ...], member("objects of the kind WitnessedAt")]
+    findings: Annotated[tuple[WitnessFault, ...], member("objects of the kind WitnessFault")]
 
 
 @click.group()
@@ -37,7 +80,7 @@ def witness() -> None:
 @click.option("--state", type=_FOLDER, help="The deliverer's state, or a copy of it. Default: as configured.")
 @click.option("--copies", type=_FOLDER, multiple=True, help="A file witness's folder, or blobs of one. Repeatable.")
 @click.option("--key", "key_files", type=FILE, multiple=True, help="A receipt key or verified evidence. Repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@answers(Witnessed)
 @explained
 def verify(
     trail: Path,
@@ -81,7 +124,7 @@ def verify(
     except (OSError, RecordError) as error:
         raise Failure(f"A file or folder cannot be read: {error}", remedy="Name readable ones.", status=2) from error
     if as_json:
-        click.echo(json.dumps(_as_json(result)))
+        print_document(_as_json(result))
     else:
         _show(result)
     _require_good(result)
@@ -92,8 +135,9 @@ def verify(
 @click.option("--key", "key_file", type=FILE, required=True, help="The issuer's private key, PEM, P-384 or P-256.")
 @click.option("--issuer", required=True, help="The issuer, as a URI.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The new file for the statement.")
+@answers(Statement)
 @explained
-def statement(checkpoint: Path, key_file: Path, issuer: str, out: Path) -> None:
+def statement(checkpoint: Path, key_file: Path, issuer: str, out: Path, *, as_json: bool) -> None:
     """Write a SCITT signed statement over a checkpoint, without a network.
 
     CHECKPOINT is a signed note, as `cji audit prove` and file witnesses have it. The statement is a COSE_Sign1 (RFC
@@ -121,7 +165,8 @@ def statement(checkpoint: Path, key_file: Path, issuer: str, out: Path) -> None:
         ) from error
     except OSError as error:
         raise Failure(f"{out} cannot be written: {error.strerror}", remedy="Name a new file.", status=2) from error
-    click.echo(f"{out}: {len(signed)} bytes, {issuer} about {subject}")
+    answer = Statement(file=str(out), bytes=len(signed), issuer=issuer, subject=subject)
+    print_answer(answer, f"{out}: {len(signed)} bytes, {issuer} about {subject}", as_json=as_json)
 
 
 def _keys(delivery: DeliveryFile, files: tuple[Path, ...]) -> ReceiptKeys:

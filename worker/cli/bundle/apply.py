@@ -1,12 +1,12 @@
 """`cji bundle apply`: on the machine, at its start: fetch, verify, measure, write."""
 
-import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import click
+import msgspec
 
 from attestation import AttestationError, Trust
 from worker.bundle.apply import FOLDER, STATE, Applied, least_serial
@@ -16,13 +16,29 @@ from worker.bundle.contents import check_contents, check_pool, has_wrapped_seed
 from worker.bundle.errors import BundleRefused
 from worker.bundle.signatures import KEYS_FOLDER, accepted_in, verify
 from worker.bundle.source import Fetched, fetch
-from worker.cli.bundle.common import bundle_at, refusals, summary
+from worker.cli.bundle.common import BundledFile, bundle_at, refusals, summary
 from worker.cli.common import FILE, trust_named
 from worker.cli.evidence_options import CLOUD
+from worker.cli.json_output import answers, member, print_document
 
 _AWAY: Final = 4
 _PAUSE_S: Final = 5.0
 _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
+
+
+class AppliedBundle(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji bundle apply`: a bundle that is in force on this machine."""
+
+    pool: Annotated[str, member("the pool")]
+    serial: Annotated[int, member("serial number")]
+    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
+    created: Annotated[str, member("when it was made, ISO 8601")]
+    expires: Annotated[str, member("until when machines take it, ISO 8601")]
+    bytes: Annotated[int, member("size")]
+    files: Annotated[tuple[BundledFile, ...], member("objects of the kind BundledFile")]
+    folder: Annotated[str, member("where its files are")]
+    measured: Annotated[bool, member("whether it was measured into PCR 15 now, not before in this boot")]
+    signed_by: Annotated[tuple[str, ...], member("names of the keys that signed it")]
 
 
 @click.command()
@@ -34,7 +50,7 @@ _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
     "--wait", type=click.IntRange(0, 3600), default=0, help="Seconds to try again in while a service is away."
 )
 @CLOUD
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@answers(AppliedBundle)
 @click.pass_context
 @refusals
 def apply(
@@ -100,7 +116,7 @@ def _found(from_file: Path | None, trust: Trust, clouds: dict[str, Trust], *, un
 def _report(bundle: Bundle, applied: Applied, signers: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
         done = {"folder": str(applied.folder), "measured": applied.measured, "signed_by": signers}
-        click.echo(json.dumps({**summary(bundle), **done}, indent=2))
+        print_document({**summary(bundle), **done}, indent=2)
         return
     measured = "measured into PCR 15" if applied.measured else "measured before in this boot"
     click.echo(

@@ -4,15 +4,26 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import msgspec
 
 from worker.bundle.archive import MAX_BYTES, Bundle, read
 from worker.bundle.errors import BundleRefused
 from worker.cli.common import Failure, explained
+from worker.cli.json_output import member
 from worker.errors import StartupError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class BundledFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file in a bundle."""
+
+    name: Annotated[str, member("its name")]
+    bytes: Annotated[int, member("its size")]
+    sha384: Annotated[str, member("SHA-384, hexadecimal")]
 
 
 def refusals(command: Callable[P, T]) -> Callable[P, T]:

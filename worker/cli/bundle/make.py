@@ -1,22 +1,36 @@
 """`cji bundle make`: an unsigned bundle from a folder, after every check that the machine will make."""
 
-import json
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import click
+import msgspec
 
 from worker.bundle.archive import MAX_BYTES, MAX_FILES, MAX_LIFETIME, MAX_SERIAL
 from worker.bundle.archive import make as make_bundle
 from worker.bundle.contents import check_contents
 from worker.bundle.errors import BundleRefused
 from worker.bundle.names import LISTED, access_of
-from worker.cli.bundle.common import refusals, summary, write_bundle
+from worker.cli.bundle.common import BundledFile, refusals, summary, write_bundle
 from worker.cli.bundle.show import MAX_USER_DATA
+from worker.cli.json_output import answers, member, print_document
 
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class MadeBundle(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji bundle make`: an unsigned bundle."""
+
+    pool: Annotated[str, member("the pool")]
+    serial: Annotated[int, member("serial number")]
+    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
+    created: Annotated[str, member("when it was made, ISO 8601")]
+    expires: Annotated[str, member("until when machines take it, ISO 8601")]
+    bytes: Annotated[int, member("size")]
+    files: Annotated[tuple[BundledFile, ...], member("objects of the kind BundledFile")]
+    notes: Annotated[tuple[str, ...], member("what to know about it, in words")]
 
 
 @click.command()
@@ -34,7 +48,7 @@ _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The bundle to write."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+@answers(MadeBundle)
 @click.pass_context
 @refusals
 def make(context: click.Context, folder: Path, *, serial: int, days: int, out: Path, as_json: bool) -> None:
@@ -59,7 +73,7 @@ def make(context: click.Context, folder: Path, *, serial: int, days: int, out: P
     if len(bundle.to_bytes()) > MAX_USER_DATA:
         notes.append("it is larger than the 64 KiB of user data: deploy it as a blob")
     if as_json:
-        click.echo(json.dumps({**summary(bundle), "notes": notes}, indent=2))
+        print_document({**summary(bundle), "notes": notes}, indent=2)
         return
     click.echo(f"{out}: serial {serial} of pool {pool}, {len(files)} files, until {bundle.manifest.expires}, unsigned")
     click.echo(f"SHA-384 {bundle.sha384.hex()}")

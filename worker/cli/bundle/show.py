@@ -1,20 +1,21 @@
 """`cji bundle show` and `verify`: what a bundle has, and whether a machine would take it."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import click
+import msgspec
 
 from worker.bundle.archive import MAX_SERIAL, Bundle
 from worker.bundle.contents import check_contents, check_pool
 from worker.bundle.names import access_of
 from worker.bundle.signatures import KEYS_FOLDER, accepted_in
 from worker.bundle.signatures import verify as verify_signatures
-from worker.cli.bundle.common import bundle_at, refusals, summary
+from worker.cli.bundle.common import BundledFile, bundle_at, refusals, summary
 from worker.cli.common import FILE
+from worker.cli.json_output import answers, member, print_document
 from worker.jose import b64url
 
 MAX_USER_DATA: Final = 64 << 10
@@ -22,10 +23,38 @@ MAX_USER_DATA: Final = 64 << 10
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
+class ShownBundle(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji bundle show`: a bundle, of which no signature was verified."""
+
+    pool: Annotated[str, member("the pool")]
+    serial: Annotated[int, member("serial number")]
+    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
+    created: Annotated[str, member("when it was made, ISO 8601")]
+    expires: Annotated[str, member("until when machines take it, ISO 8601")]
+    bytes: Annotated[int, member("size")]
+    files: Annotated[tuple[BundledFile, ...], member("objects of the kind BundledFile")]
+    signatures_not_verified: Annotated[tuple[str, ...], member("thumbprints of the keys that its signatures name")]
+
+
+class VerifiedBundle(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji bundle verify`: a bundle that a machine would take."""
+
+    pool: Annotated[str, member("the pool")]
+    serial: Annotated[int, member("serial number")]
+    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
+    created: Annotated[str, member("when it was made, ISO 8601")]
+    expires: Annotated[str, member("until when machines take it, ISO 8601")]
+    bytes: Annotated[int, member("size")]
+    files: Annotated[tuple[BundledFile, ...], member("objects of the kind BundledFile")]
+    verified: Annotated[bool, member("always true")]
+    signed_by: Annotated[tuple[str, ...], member("names of the keys that signed it")]
+    notes: Annotated[tuple[str, ...], member("what to know about it, in words")]
+
+
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--file", "name", help="Print this file of the bundle instead, as it is.")
-@_JSON
+@answers(ShownBundle)
 @refusals
 def show(file: Path, *, name: str | None, as_json: bool) -> None:
     """Print what the bundle in FILE has. Verifies digests and form, no signature: that is `verify`.
@@ -45,7 +74,7 @@ def show(file: Path, *, name: str | None, as_json: bool) -> None:
         return
     signers = [b64url(each.thumbprint) for each in bundle.signatures]
     if as_json:
-        click.echo(json.dumps({**summary(bundle), "signatures_not_verified": signers}, indent=2))
+        print_document({**summary(bundle), "signatures_not_verified": signers}, indent=2)
         return
     for line in _lines(bundle):
         click.echo(line)
@@ -62,7 +91,7 @@ def show(file: Path, *, name: str | None, as_json: bool) -> None:
     help="Folder of the accepted keys, as the image has it.",
 )
 @click.option("--minimum-serial", type=click.IntRange(1, MAX_SERIAL), default=1, help="The pool's last serial number.")
-@_JSON
+@answers(VerifiedBundle)
 @click.pass_context
 @refusals
 def verify(context: click.Context, file: Path, *, keys: Path, minimum_serial: int, as_json: bool) -> None:
@@ -78,7 +107,7 @@ def verify(context: click.Context, file: Path, *, keys: Path, minimum_serial: in
     check_pool(bundle, contents.config)
     if as_json:
         found = {**summary(bundle), "verified": True, "signed_by": signers, "notes": contents.notes}
-        click.echo(json.dumps(found, indent=2))
+        print_document(found, indent=2)
         return
     for line in _lines(bundle):
         click.echo(line)

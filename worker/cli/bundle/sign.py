@@ -1,9 +1,10 @@
 """`cji bundle sign` and `key`: signatures by a key in a file or in Key Vault, and the public half for the image."""
 
-import json
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from worker.bundle.errors import BundleRefused
@@ -11,6 +12,7 @@ from worker.bundle.signatures import FileSigner, Signer
 from worker.bundle.signatures import sign as sign_bundle
 from worker.cli.bundle.common import bundle_at, refusals, write_bundle
 from worker.cli.common import FILE, signing_key
+from worker.cli.json_output import answers, member, print_answer, print_document
 from worker.jose import b64url, key_id
 
 _VAULT = click.option(
@@ -20,11 +22,26 @@ _VAULT = click.option(
 )
 
 
+class BundleKey(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji bundle key`: the public half of a signer's key."""
+
+    pem: Annotated[str, member("the key, PEM, as the image holds it")]
+    thumbprint: Annotated[str, member("RFC 7638, SHA-256")]
+
+
+class BundleSignatures(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji bundle sign`: the signatures on a bundle."""
+
+    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
+    key: Annotated[str, member("thumbprint of your key")]
+    signatures: Annotated[tuple[str, ...], member("thumbprints of the keys that its signatures name")]
+
+
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--key", "key_file", type=FILE, help="P-384 key of the signer, `cji key new-signing`.")
 @_VAULT
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@answers(BundleSignatures)
 @refusals
 def sign(file: Path, *, key_file: Path | None, vault_key: str | None, as_json: bool) -> None:
     """Sign the bundle in FILE, beside the signatures that it has.
@@ -41,7 +58,7 @@ def sign(file: Path, *, key_file: Path | None, vault_key: str | None, as_json: b
     kid, count = key_id(signer.public_key()), len(signed.signatures)
     if as_json:
         kids = [b64url(each.thumbprint) for each in signed.signatures]
-        click.echo(json.dumps({"sha384": signed.sha384.hex(), "key": kid, "signatures": kids}, indent=2))
+        print_document({"sha384": signed.sha384.hex(), "key": kid, "signatures": kids}, indent=2)
         return
     click.echo(f"{file}: {count} signature{'' if count == 1 else 's'} on SHA-384 {signed.sha384.hex()}, yours is {kid}")
 
@@ -49,8 +66,9 @@ def sign(file: Path, *, key_file: Path | None, vault_key: str | None, as_json: b
 @click.command()
 @click.argument("key_file", type=FILE, metavar="[KEY]", required=False)
 @_VAULT
+@answers(BundleKey)
 @refusals
-def key(key_file: Path | None, *, vault_key: str | None) -> None:
+def key(key_file: Path | None, *, vault_key: str | None, as_json: bool) -> None:
     """Print the public half of KEY in PEM, as the image holds it in /usr/share/cji/bundle-keys.
 
     \b
@@ -58,7 +76,8 @@ def key(key_file: Path | None, *, vault_key: str | None) -> None:
       cji bundle key bundle.key > bundle-keys/me.pem
     """  # noqa: D301 - as above
     public = _signer(key_file, vault_key).public_key()
-    click.echo(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(), nl=False)
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    print_answer(BundleKey(pem=pem, thumbprint=key_id(public)), pem.removesuffix("\n"), as_json=as_json)
 
 
 def _signer(key_file: Path | None, vault_key: str | None) -> Signer:

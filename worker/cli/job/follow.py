@@ -1,17 +1,19 @@
 """`cji job status`, `fetch` and `cancel`: a job that was submitted by reference."""
 
-import json
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 from rich.console import Console
 
-from worker.cli.answers import JSON, Asked, print_json
+from worker.cli.answers import Asked, Received
 from worker.cli.common import explained, trust_named
 from worker.cli.job.clients import pool_client
 from worker.cli.job.job_id import job_id_of
 from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
+from worker.cli.json_output import answers, member, print_document, print_json
 from worker.cli.progress import shown
 from worker.client import load_profile
 from worker.client.errors import JobFailed
@@ -25,11 +27,22 @@ _WAIT = click.option(
 )
 
 
+class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji job status`: where a job by reference stands, which proves nothing."""
+
+    job: Annotated[str, member("job id, 32 hexadecimal digits")]
+    state: Annotated[str, member("`queued`, `running`, `done`, `failed`, `cancelled`, `expired` or `unknown`")]
+    attempt: Annotated[str | None, member("id of the attempt; absent before the first")] = None
+    stage: Annotated[str | None, member("what it is doing; absent if unknown")] = None
+    per_cent: Annotated[int | None, member("how far the stage is; absent if unknown")] = None
+    at: Annotated[str | None, member("time of that report; absent if there is none")] = None
+
+
 @click.command()
 @_JOB
 @PROFILE
 @_WAIT
-@JSON
+@answers(JobState)
 @click.pass_context
 @explained
 def status(context: click.Context, job: str, *, profile_file: Path, seconds: float | None, as_json: bool) -> None:
@@ -50,7 +63,10 @@ def status(context: click.Context, job: str, *, profile_file: Path, seconds: flo
     else:
         with shown(Console(stderr=True, quiet=as_json)) as steps:
             found = client.wait(job_id, deadline=seconds, progress=steps)
-    click.echo(json.dumps(_facts(found)) if as_json else _line(found))
+    if as_json:
+        print_document(_facts(found))
+    else:
+        click.echo(_line(found))
 
 
 @click.command()
@@ -60,7 +76,7 @@ def status(context: click.Context, job: str, *, profile_file: Path, seconds: flo
 @SAVE_SEALED
 @_WAIT
 @QUIET
-@JSON
+@answers(Received)
 @click.pass_context
 @explained
 def fetch(
@@ -106,7 +122,7 @@ def fetch(
 @click.command()
 @_JOB
 @PROFILE
-@JSON
+@answers(Asked)
 @click.pass_context
 @explained
 def cancel(context: click.Context, job: str, *, profile_file: Path, as_json: bool) -> None:

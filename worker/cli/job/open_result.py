@@ -5,11 +5,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from worker.cli.answers import JSON
+from worker.cli.answers import Received
 from worker.cli.common import FILE, Failure, explained, prompt, trust_named
 from worker.cli.evidence_options import AT, time_of
 from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import QUIET
+from worker.cli.json_output import answers
 from worker.cli.reference_values import PROFILE, reference_values
 from worker.client import SealedResult, load_profile, load_recipient_key
 from worker.client.attested import evidence_cloud
@@ -33,7 +34,7 @@ FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True,
     help="A new folder, or a new .csv, .parquet or .arrow file; other outputs are written next to it.",
 )
 @QUIET
-@JSON
+@answers(Received)
 @click.pass_context
 @explained
 def open_(

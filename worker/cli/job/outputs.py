@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from worker.cli.answers import Received, print_json
+from worker.cli.answers import Received
+from worker.cli.json_output import print_json
 from worker.cli.output import RESULT, Target, write_batches, write_lines
 from worker.cli.report_file import opened_job, write_report
 from worker.cli.row_table import print_summary

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from worker.cli.answers import JSON
+from worker.cli.answers import Received
 from worker.cli.common import explained, prompt, trust_named
 from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import (
@@ -21,6 +21,7 @@ from worker.cli.job.prepare import (
     recipient_key,
 )
 from worker.cli.job.standard_input import FORMAT, RECORDS, records_file
+from worker.cli.json_output import answers
 from worker.cli.output import FORMATS
 from worker.cli.progress import shown
 from worker.client import connect, load_profile
@@ -35,7 +36,7 @@ from worker.client import connect, load_profile
 @SAVE_SEALED
 @FORMAT
 @QUIET
-@JSON
+@answers(Received)
 @click.pass_context
 @explained
 def run(

@@ -5,11 +5,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from worker.cli.answers import JSON, Sealed, print_json
+from worker.cli.answers import Received, Sealed
 from worker.cli.common import explained, prompt, trust_named
 from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import OPERATION, OUT, PROFILE, QUIET, SAVE_SEALED, SPEC, job_spec, prepare, recipient_key
 from worker.cli.job.standard_input import FORMAT, RECORDS, records_file
+from worker.cli.json_output import answers, print_json
 from worker.cli.progress import shown
 from worker.client import connect, load_job, load_profile, save_job
 from worker.client.saved import SavedJob
@@ -25,7 +26,7 @@ _FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True
 @PROFILE
 @FORMAT
 @QUIET
-@JSON
+@answers(Sealed)
 @click.pass_context
 @explained
 def seal(
@@ -70,7 +71,7 @@ def seal(
     "--deadline", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True, help="In seconds."
 )
 @QUIET
-@JSON
+@answers(Received)
 @click.pass_context
 @explained
 def send(

@@ -5,11 +5,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from worker.cli.answers import JSON
+from worker.cli.answers import Sealed
 from worker.cli.common import FILE, explained, prompt, trust_named
 from worker.cli.job.clients import pool_client
 from worker.cli.job.prepare import OPERATION, PROFILE, QUIET, SPEC, job_spec, prepare
 from worker.cli.job.seal import describe
+from worker.cli.json_output import answers
 from worker.cli.progress import shown
 from worker.client import connect, load_profile
 from worker.client.errors import SpecError
@@ -31,7 +32,7 @@ from worker.client.saved import load_job, save_job
 @PROFILE
 @QUIET
 @click.option("--in-parts", is_flag=True, help="Send no ticket: `cji-cluster run` runs the job on many machines.")
-@JSON
+@answers(Sealed)
 @click.pass_context
 @explained
 def submit(

@@ -1,14 +1,15 @@
 """`cji policy check`: whether a worker can use a policy, who may do what under it, and which agreements end soon."""
 
-import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import click
+import msgspec
 
 from worker.cli.common import FILE, Failure, configuration, explained
+from worker.cli.json_output import answers, member, print_document
 from worker.cli.policy.worker_policies import in_words, listed, policy_at, today
 from worker.job import Policy
 from worker.job.policy import Rule
@@ -18,10 +19,51 @@ from worker.operator_files import FileRefused, PolicyFiles, read_file, signature
 _SOON: Final = timedelta(days=30)
 
 
+class CheckedRule(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of one operation for a purpose."""
+
+    purpose: Annotated[str, member("purpose code")]
+    operation: Annotated[str, member("name of the operation")]
+    data_classes: Annotated[tuple[str, ...], member("classes of data that it may use")]
+    recipients: Annotated[tuple[str, ...], member("thumbprints of keys that may open results")]
+    secondary_recipients: Annotated[tuple[str, ...], member("to whom results may go on")]
+    rows: Annotated[int, member("most rows of a job")]
+    bytes: Annotated[int, member("most bytes of a job")]
+
+
+class CheckedAgency(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """An agency that a submitter may act for."""
+
+    ori: Annotated[str, member("its ORI")]
+    agreement: Annotated[str, member("id of the agreement")]
+    from_: Annotated[str, member("its first day")]
+    until: Annotated[str, member("its last day")]
+    jobs_per_day: Annotated[int, member("most jobs in a day")]
+    rules: Annotated[tuple[CheckedRule, ...], member("objects of the kind CheckedRule")]
+
+
+class CheckedSubmitter(msgspec.Struct, frozen=True, kw_only=True):
+    """A submitter."""
+
+    name: Annotated[str, member("its name")]
+    san: Annotated[str, member("name in its certificate")]
+    suites: Annotated[tuple[str, ...], member("suites that it may use")]
+    agencies: Annotated[tuple[CheckedAgency, ...], member("objects of the kind CheckedAgency")]
+
+
+class CheckedPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji policy check`: a policy that a worker can use."""
+
+    policy_sha384: Annotated[str, member("SHA-384 of the policy, hexadecimal, as receipts name it")]
+    signers: Annotated[tuple[str, ...], member("thumbprints of the keys that signed it")]
+    submitters: Annotated[tuple[CheckedSubmitter, ...], member("objects of the kind CheckedSubmitter")]
+    warnings: Annotated[tuple[str, ...], member("agreements that ended, have not begun or end soon")]
+
+
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--config", type=FILE, help="The worker's configuration: check the signatures that it requires as well.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@answers(CheckedPolicy)
 @explained
 def check(file: Path, *, config: Path | None, as_json: bool) -> None:
     """Check the policy of a worker in FILE, and print who may do what.
@@ -39,7 +81,7 @@ def check(file: Path, *, config: Path | None, as_json: bool) -> None:
         policy = _signed(file, data, config)
     warnings = list(_warnings(policy, today()))
     if as_json:
-        click.echo(json.dumps({**_summary(policy), "warnings": warnings}, indent=2))
+        print_document({**_summary(policy), "warnings": warnings}, indent=2)
         return
     for line in _lines(policy):
         click.echo(line)

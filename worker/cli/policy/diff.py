@@ -1,14 +1,15 @@
 """`cji policy diff`: what a new policy grants and withdraws."""
 
-import json
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import click
+import msgspec
 
 from worker.cli.common import FILE, explained
+from worker.cli.json_output import answers, member, print_document
 from worker.cli.policy.worker_policies import policy_at
 from worker.job.policy import Change, Subject, changes
 
@@ -31,10 +32,22 @@ _WORDS: Final = {
 }
 
 
+class PolicyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact that a new policy grants or withdraws."""
+
+    direction: Annotated[str, member("`granted` or `withdrawn`")]
+    submitter: Annotated[str, member("name of the submitter")]
+    ori: Annotated[str, member("ORI of the agency; empty if it is about none")]
+    purpose: Annotated[str, member("purpose code; empty if it is about none")]
+    operation: Annotated[str, member("operation; empty if it is about none")]
+    subject: Annotated[str, member("kind of the fact")]
+    value: Annotated[str, member("its value")]
+
+
 @click.command()
 @click.argument("old", type=FILE)
 @click.argument("new", type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print each change as an object of a JSON list.")
+@answers(PolicyChange, listed=True)
 @explained
 def diff(old: Path, new: Path, *, as_json: bool) -> None:
     """Print what the policy in NEW grants and the one in OLD did not, and what it withdraws.
@@ -48,7 +61,7 @@ def diff(old: Path, new: Path, *, as_json: bool) -> None:
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     found = changes(policy_at(old)[1], policy_at(new)[1])
     if as_json:
-        click.echo(json.dumps([{"direction": each.direction, **each.fact._asdict()} for each in found], indent=2))
+        print_document([{"direction": each.direction, **each.fact._asdict()} for each in found], indent=2)
         return
     if not found:
         click.echo("no change: both decide alike about every job")

@@ -7,13 +7,15 @@ from datetime import date, datetime
 from functools import reduce
 from operator import and_
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import click
+import msgspec
 
 from worker.audit import ChainError, Event, JobAdmitted, JobEnded, JobRefused
 from worker.audit.trail import pruned_of, verified
 from worker.cli.common import FILE, Failure, explained
+from worker.cli.json_output import answers, member, print_answer
 from worker.cli.policy.cases import submitter_named
 from worker.cli.policy.worker_policies import DAY, in_words, listed, policy_at, today
 from worker.compute.registry import plan
@@ -39,6 +41,15 @@ class _Job:
     rows: int | None = None
 
 
+class Explained(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`cji policy explain`: the decision on a job, in words."""
+
+    decision: Annotated[Literal["granted", "denied", "ended"], member("`ended` is an end for another reason")]
+    explanation: Annotated[str, member("the line that is printed without --json")]
+    denied_by: Annotated[DeniedBy | None, member("the rule that denied it; absent for others")] = None
+    time: Annotated[str | None, member("with --trail: time of the decision or end, UTC")] = None
+
+
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--header", type=FILE, help="header.bin of a job, as `cji job run` writes it.")
@@ -47,6 +58,7 @@ class _Job:
 @click.option("--on", type=DAY, help="With --header: the day of the decision, in UTC.  [default: today]")
 @click.option("--trail", type=FILE, help="The worker's audit trail; it is verified as far as it is read.")
 @click.option("--job", metavar="ID", help="With --trail: the id of the job, 32 hexadecimal digits.")
+@answers(Explained)
 @explained
 def explain(
     file: Path,
@@ -57,6 +69,7 @@ def explain(
     on: datetime | None,
     trail: Path | None,
     job: str | None,
+    as_json: bool,
 ) -> None:
     """Explain in one line which rule of the policy of a worker in FILE denies a job, or what it is granted.
 
@@ -71,11 +84,12 @@ def explain(
     policy = policy_at(file)[1]
     if header is not None and submitter is not None and trail is None and job is None:
         day = today() if on is None else on.date()
-        click.echo(_of_header(policy, _header(header, policy), submitter, secondary_recipient, day))
+        found = _of_header(policy, _header(header, policy), submitter, secondary_recipient, day)
     elif trail is not None and job is not None and header is None and submitter is None:
-        click.echo(_of_trail(policy, trail, job))
+        found = _of_trail(policy, trail, job)
     else:
         raise Failure("name one job", remedy="Give --header and --submitter, or --trail and --job.", status=2)
+    print_answer(found, found.explanation, as_json=as_json)
 
 
 def _header(path: Path, policy: Policy) -> Header:
@@ -95,7 +109,7 @@ def _schemas(header: Header) -> list[str]:
     return schemas
 
 
-def _of_header(policy: Policy, header: Header, submitter: str, secondary: str, day: date) -> str:
+def _of_header(policy: Policy, header: Header, submitter: str, secondary: str, day: date) -> Explained:
     classes = data_classes(_schemas(header))
     asked = access_request(header, classes)
     facts = _Job(
@@ -114,11 +128,16 @@ def _of_header(policy: Policy, header: Header, submitter: str, secondary: str, d
         grant = policy.authorise(asked, submitter_named(policy, submitter), day=day)
         grant.require_secondary_recipient(secondary)
     except Denied as denied:
-        return f"denied by {denied.by}: {_WORDS[denied.by](policy, facts)}"
-    return f"granted: {_who(facts)}, purpose {facts.purpose}: {listed(asked.operations)} on {in_words(grant.rule)}"
+        return _denied(policy, denied.by, facts)
+    text = f"granted: {_who(facts)}, purpose {facts.purpose}: {listed(asked.operations)} on {in_words(grant.rule)}"
+    return Explained(decision="granted", explanation=text)
 
 
-def _of_trail(policy: Policy, trail: Path, job: str) -> str:
+def _denied(policy: Policy, by: DeniedBy, facts: _Job) -> Explained:
+    return Explained(decision="denied", explanation=f"denied by {by}: {_WORDS[by](policy, facts)}", denied_by=by)
+
+
+def _of_trail(policy: Policy, trail: Path, job: str) -> Explained:
     admitted, last, time = None, None, ""
     try:
         for _, record in verified(trail):
@@ -136,13 +155,15 @@ def _of_trail(policy: Policy, trail: Path, job: str) -> str:
         gone = "" if pruned is None else f"; lines 1 to {pruned.last} were pruned"
         remedy = "Compare the id with the receipt or the header."
         raise Failure(f"{trail} has no job {job}{gone}", remedy=remedy, status=2)
-    return f"{time} {_of_event(policy, last, admitted, date.fromisoformat(time[:10]))}"
+    found = _of_event(policy, last, admitted, date.fromisoformat(time[:10]))
+    return msgspec.structs.replace(found, explanation=f"{time} {found.explanation}", time=time)
 
 
-def _of_event(policy: Policy, event: Event, admitted: JobAdmitted | None, day: date) -> str:
+def _of_event(policy: Policy, event: Event, admitted: JobAdmitted | None, day: date) -> Explained:
     if isinstance(event, JobRefused | JobEnded):
         if event.denied_by is None:
-            return f"not denied by the policy: it ended with {event.reason} at {event.stage}"
+            text = f"not denied by the policy: it ended with {event.reason} at {event.stage}"
+            return Explained(decision="ended", explanation=text)
         facts = _Job(
             submitter=event.submitter or "this certificate",
             requesting_ori=event.requesting_ori or "",
@@ -151,13 +172,12 @@ def _of_event(policy: Policy, event: Event, admitted: JobAdmitted | None, day: d
             operations=admitted.operations if admitted else (),
             secondary_recipient=admitted.attribution.secondary_recipient if admitted and admitted.attribution else "",
         )
-        return f"denied by {event.denied_by}: {_WORDS[event.denied_by](policy, facts)}"
+        return _denied(policy, event.denied_by, facts)
     assert isinstance(event, JobAdmitted)  # noqa: S101 - the third of the kinds that are looked for
     other = "" if event.policy_sha384 == policy.sha384.hex() else ", under another policy than this"
-    return (
-        f"granted: {event.submitter} for {event.requesting_ori}, purpose {event.purpose_code}: "
-        f"{listed(event.operations)}; to {listed(event.recipients)}{other}"
-    )
+    text = f"granted: {event.submitter} for {event.requesting_ori}, purpose {event.purpose_code}: "
+    text += f"{listed(event.operations)}; to {listed(event.recipients)}{other}"
+    return Explained(decision="granted", explanation=text)
 
 
 def _who(job: _Job) -> str:

@@ -1,16 +1,25 @@
 """`cji policy hash`: the name by which tokens call the policy of their attestation provider."""
 
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import click
+import msgspec
 
 from worker.cli.common import Failure
+from worker.cli.json_output import answers, member, print_answer
 from worker.cli.policy.release_policies import MAX_BYTES
+
+
+class PolicyHash(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji policy hash` and `cji provider policy set`: the name by which tokens call a provider's policy."""
+
+    policy_hash: Annotated[str, member("x-ms-policy-hash, base64url")]
 
 
 @click.command("hash")
 @click.argument("file", type=click.File("rb"))
-def hash_command(file: BinaryIO) -> None:
+@answers(PolicyHash)
+def hash_command(file: BinaryIO, *, as_json: bool) -> None:
     """Print the x-ms-policy-hash of the provider's policy in FILE (- for standard input).
 
     It is what tokens name the policy by, and what attestation.reference_values.maa_policy_hashes pins. Every byte of
@@ -27,4 +36,5 @@ def hash_command(file: BinaryIO) -> None:
         parse_policy(data)
     except MaaPolicyError as error:
         raise Failure(f"{error.check} at {error.where or 'the text'}", remedy=error.remedy, status=2) from error
-    click.echo(policy_hash(data))
+    found = policy_hash(data)
+    print_answer(PolicyHash(policy_hash=found), found, as_json=as_json)

@@ -1,7 +1,6 @@
 """`cji policy lint`: the weaknesses of a release policy, or of the policy of an attestation provider."""
 
-import json
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import click
 import msgspec
@@ -10,11 +9,30 @@ from attestation import AttestationError
 from attestation.jose import b64url_decode
 from attestation.trust import endpoint
 from worker.cli.common import Failure, trust_named
+from worker.cli.json_output import answers, member, print_document
 from worker.cli.policy.release_policies import CLOUD, COLOURS, FOR, MAX_BYTES, Subject, print_findings
 
 if TYPE_CHECKING:
     from attestation import Trust
     from attestation.findings import Finding
+
+
+class BrokenRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule about policies."""
+
+    id: Annotated[str, member("its id")]
+    severity: Annotated[str, member("`error` or `warning`")]
+    title: Annotated[str, member("what is wrong")]
+    why: Annotated[str, member("why it matters")]
+    remedy: Annotated[str, member("what to do")]
+
+
+class Weakness(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that a policy breaks."""
+
+    rule: Annotated[BrokenRule, member("the rule")]
+    detail: Annotated[str, member("particulars; may be empty")]
+    where: Annotated[tuple[str, ...], member("places in the policy")]
 
 
 @click.command("lint")
@@ -23,7 +41,7 @@ if TYPE_CHECKING:
 @click.option("--authority", metavar="URL", help="The provider that the workers use; fills a template's placeholder.")
 @CLOUD
 @click.option("--strict", is_flag=True, help="Let warnings count as errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
+@answers(Weakness, listed=True)
 @click.pass_context
 def lint(
     context: click.Context,
@@ -61,7 +79,7 @@ def lint(
     data = file.read(MAX_BYTES)
     found = _lint_maa(data) if subject == "maa" else _lint(_document(data), trust, authority)
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
+        print_document(msgspec.to_builtins(found), indent=2)
     else:
         print_findings(found)
         count = {level: sum(finding.rule.severity == level for finding in found) for level in COLOURS}

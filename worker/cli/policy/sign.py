@@ -3,24 +3,38 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.cli.common import FILE, Failure, explained, passphrase_for
+from worker.cli.json_output import answers, member, print_answer
 from worker.cli.policy.worker_policies import policy_at
+from worker.cli.public_half import PublicHalf, print_public_half
 from worker.client.keys import load_signing_key
 from worker.job.policy.signatures import MAX_SIGNATURES, SignaturesInvalid, digest, read_signatures
 from worker.job.policy.signatures import sign as signature_of
-from worker.jose import key_id, public_jwk
+from worker.jose import key_id
 from worker.operator_files import FileRefused, read_file, signatures_path
+
+
+class SignedPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji policy sign`: the signatures on a policy."""
+
+    file: Annotated[str, member("file of the signatures")]
+    policy_sha384: Annotated[str, member("SHA-384 of the policy, hexadecimal, as receipts name it")]
+    signatures: Annotated[int, member("number of signatures on this policy")]
+    key: Annotated[str, member("thumbprint of your key")]
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--key", "key_file", type=FILE, required=True, help="P-384 key of the signer, `cji key new-signing`.")
+@answers(SignedPolicy)
 @explained
-def sign(file: Path, *, key_file: Path) -> None:
+def sign(file: Path, *, key_file: Path, as_json: bool) -> None:
     """Sign the policy of a worker in FILE as it is now, in FILE.signatures.
 
     Signatures of others on the same bytes are kept; those on an earlier version of FILE are removed. Read what you
@@ -30,7 +44,7 @@ def sign(file: Path, *, key_file: Path) -> None:
     Example:
       cji policy sign policy.toml --key alice.key
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    data, _ = policy_at(file)
+    data, policy = policy_at(file)
     key = _signing_key(key_file)
     target = Path(signatures_path(str(file)))
     thumbprint, kept = key_id(key.public_key()), list[str]()
@@ -49,22 +63,23 @@ def sign(file: Path, *, key_file: Path) -> None:
     if len(lines) > MAX_SIGNATURES:
         raise Failure(f"{target} has {MAX_SIGNATURES} signatures already", remedy="", status=2)
     _replace(target, "".join(f"{line}\n" for line in lines))
-    click.echo(
-        f"{target}: {len(lines)} signature{'' if len(lines) == 1 else 's'} on this policy, yours is {thumbprint}"
-    )
+    answer = SignedPolicy(file=str(target), policy_sha384=policy.sha384.hex(), signatures=len(lines), key=thumbprint)
+    text = f"{target}: {len(lines)} signature{'' if len(lines) == 1 else 's'} on this policy, yours is {thumbprint}"
+    print_answer(answer, text, as_json=as_json)
 
 
 @click.command()
 @click.argument("key_file", metavar="KEY", type=FILE)
+@answers(PublicHalf)
 @explained
-def signer(key_file: Path) -> None:
+def signer(key_file: Path, *, as_json: bool) -> None:
     """Print the public half of KEY as a configuration lists it under `policy_signers`.
 
     \b
     Example:
       cji policy signer alice.key
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    click.echo(public_jwk(_signing_key(key_file).public_key()))
+    print_public_half(_signing_key(key_file).public_key(), as_json=as_json)
 
 
 def _signing_key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -1,19 +1,29 @@
 """`cji policy test`: compare a policy with a file of expected grants and denials."""
 
-import json
 from pathlib import Path
+from typing import Annotated
 
 import click
+import msgspec
 
 from worker.cli.common import FILE, explained
+from worker.cli.json_output import answers, member, print_document
 from worker.cli.policy.cases import GRANTED, decide, read_cases
 from worker.cli.policy.worker_policies import policy_at, today
+
+
+class DifferingCase(msgspec.Struct, frozen=True, kw_only=True):
+    """A case that a policy decides otherwise."""
+
+    line: Annotated[int, member("its line in the file of cases")]
+    expected: Annotated[str, member("`granted`, or the rule that should deny")]
+    decided: Annotated[str, member("`granted`, or the rule that denies")]
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @click.argument("cases", type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print the cases that differ as a JSON list.")
+@answers(DifferingCase, listed=True)
 @click.pass_context
 @explained
 def test(context: click.Context, file: Path, cases: Path, *, as_json: bool) -> None:
@@ -33,7 +43,7 @@ def test(context: click.Context, file: Path, cases: Path, *, as_json: bool) -> N
         rows = [
             {"line": case.line, "expected": str(case.expect), "decided": str(decision)} for case, decision in differing
         ]
-        click.echo(json.dumps(rows, indent=2))
+        print_document(rows, indent=2)
     else:
         for case, decision in differing:
             click.echo(f"{cases}:{case.line}: expected {_words(case.expect)}, but it is {_words(decision)}")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.csv
 import pytest
@@ -14,7 +15,9 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.json_answers import answered
 from worker.cli import build
+from worker.cli.answers import Inspected
 from worker.cli.output import write_batches
 from worker.client.dissemination import LedgerError, Subject, find_disclosures, ledgers_below
 from worker.compute.operations.disseminate.outputs import LEDGER
@@ -175,7 +178,9 @@ def test_a_report_for_inspection_is_written_once(tmp_path: Path) -> None:
     nasty = '</td><script>document.title="taken"</script>\u202e'
     written(tmp_path / "one" / "ledger.csv", row("a", requestor=nasty), row("b", requestor="nobody's"))
     out = tmp_path / "page.html"
-    assert ledger("inspect", tmp_path, "--subject", "a", "--out", out).exit_code == 0
+    done = ledger("inspect", tmp_path, "--subject", "a", "--out", out, "--json")
+    about = {"page": str(out), "data": str(out.with_suffix(".json")), "disclosures": 1, "ledgers": 1, "rows": 2}
+    assert msgspec.to_builtins(answered(done, Inspected)) == about
     page = out.read_text(encoding="utf-8")
     assert "<script" not in page
     assert "⟨U+202E⟩" in page
