@@ -3,13 +3,12 @@
 Heartbeats, anchors, keys and the limits of a job are on the monotonic clock, which nobody can set.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cji_simulator.raw import RawWorker, forge, settled, until
+from cji_simulator.raw import RawWorker, forge, logged, settled, until
 from cji_simulator.simulation import Simulation
 
 from tests.support.fault_bench import Bench, Run, audit_says
@@ -86,8 +85,8 @@ def test_a_worker_whose_clock_was_set_says_so(bench: Bench, clock: ShiftedClock,
     finally:
         clock.shift(0)
     until(bench.serving)
-    lines = (bench.files.folder / "worker.log").read_text().splitlines()
-    said = [line for line in map(json.loads, lines) if line.get("check") == "clock-step"][-2:]
+    lines = logged(bench.files.folder / "worker.log")
+    said = [line for line in lines if line.get("check") == "clock-step"][-2:]
     assert [line["event"] for line in said] == ["host condition not met", "host condition met"]
     assert "Set the clock right" in said[0]["remedy"]
     changes = [r.event.unmet for r in audit_says(bench.files.audit) if isinstance(r.event, HostChanged)]

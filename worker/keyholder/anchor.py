@@ -113,14 +113,19 @@ class Anchor:
 
     def finish(self) -> None:
         """Anchor the last lines and end the thread. An increment that takes too long is finished at the next start."""
+        end = time.monotonic() + _STOP_S
+        if self._since is not None:
+            self._complete(wait=_STOP_S)
         self.follow()
         self._targets.put(None)
-        self._thread.join(_STOP_S)
+        self._thread.join(max(end - time.monotonic(), 0))
 
-    def _complete(self) -> None:
-        if self._reached.empty():
+    def _complete(self, *, wait: float = 0) -> None:
+        try:
+            found = self._reached.get(block=wait > 0, timeout=wait or None)
+        except queue.Empty:
             return
-        found, expected = self._reached.get(), self.value + 1
+        expected = self.value + 1
         if found != expected:
             self._audit.record(TrailRefused(compared_with="counter", expected=expected, found=found))
             raise _startup_error(_difference(expected, found or None), _REMEDY)

@@ -13,11 +13,11 @@ import json
 import queue
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import grpc
 import pyarrow as pa
@@ -304,17 +304,23 @@ def settled(site: Site) -> frozenset[int]:
 def _warm(site: Site) -> set[int]:
     """Numbers of the cells that the keyholder has ready and no job has taken."""
     warm = set[int]()
-    whole, _, _ = site.worker.log.read_bytes().rpartition(b"\n")  # the last line may be on its way
-    for line in whole.splitlines():
-        with contextlib.suppress(ValueError):  # a line of another program's
-            match json.loads(line):
-                case {"event": "started", "what": "zygote"}:
-                    warm.clear()
-                case {"event": "cell ready", "cell": int(number)}:
-                    warm.add(number)
-                case {"event": "admitted" | "cell gone", "cell": int(number)}:
-                    warm.discard(number)
+    for line in logged(site.worker.log):
+        match line:
+            case {"event": "started", "what": "zygote"}:
+                warm.clear()
+            case {"event": "cell ready", "cell": int(number)}:
+                warm.add(number)
+            case {"event": "admitted" | "cell gone", "cell": int(number)}:
+                warm.discard(number)
     return warm
+
+
+def logged(log: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a worker's log so far; those of other programs, such as gRPC's, are passed over."""
+    whole, _, _ = log.read_bytes().rpartition(b"\n")  # the last line may be on its way
+    for line in whole.splitlines():
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
 
 
 def until(look: Callable[[], T | None], *, seconds: float = 20) -> T:

@@ -1,6 +1,7 @@
 """One simulation, as a tester holds it: start, ask where things are, create keys, order faults, stop."""
 
 import hashlib
+import http.client
 import json
 import ssl
 import subprocess
@@ -434,7 +435,7 @@ def _answer(request: urllib.request.Request, tls: ssl.SSLContext | None) -> Any:
             return json.loads(response.read())
     except urllib.error.HTTPError as error:
         raise SimulationError(f"{error.code}: {error.read().decode(errors='replace')}") from error
-    except urllib.error.URLError as error:
+    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         raise SimulationError(f"{request.host} does not answer: the simulation has ended") from error
 
 

@@ -101,7 +101,7 @@ def test_jobs_of_a_day_are_those_of_all_workers() -> None:
     assert answered(other, job=jobs[3], most=4) is None
 
 
-def test_a_job_that_another_worker_begins_meanwhile_is_decided_by_its_entry() -> None:
+def test_the_entry_decides_a_job_that_another_worker_begins() -> None:
     class Race(Blobs):
         def create(self, name: str, data: bytes) -> bool:
             if name == JOB.hex():

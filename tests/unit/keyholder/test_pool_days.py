@@ -114,7 +114,7 @@ def test_storage_that_is_away_is_not_a_job_left() -> None:
         PoolDays().take(Away(), ALLOWED, job(1))
 
 
-def test_of_workers_at_the_same_time_as_many_succeed_as_are_allowed() -> None:
+def test_as_many_workers_succeed_at_once_as_are_allowed() -> None:
     blobs, allowed, won = Blobs(), replace(ALLOWED, most=50), list[int]()
 
     def claim(worker: int) -> None:
