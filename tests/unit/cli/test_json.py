@@ -16,7 +16,7 @@ from tools.json_answers import ELSEWHERE, WITHOUT, verbs
 from worker.cli import build
 from worker.cli.answers import Manual
 from worker.cli.common import Failure, explained
-from worker.cli.json_output import answers, json_option, print_document, print_json
+from worker.cli.json_output import UndeclaredOutput, answers, json_option, print_document, print_json
 from worker.cli.refusals import Command, Refused, refused
 from worker.client.errors import ColumnTypeError, LimitExceeded, SpecError, Unreachable, Unverified, WorkerRefused
 from worker.errors import REASONS, Reason, Refusal, Stage, StartupError
@@ -93,8 +93,20 @@ def test_a_document_has_exactly_the_members(document: object, *, printed: bool) 
         print_document(document, indent=2)
 
     done = CliRunner().invoke(listing, ["--json"])
-    assert isinstance(done.exception, TypeError) is not printed
+    assert isinstance(done.exception, UndeclaredOutput) is not printed
     assert done.stdout == (f"{json.dumps(document, indent=2)}\n" if printed else "")
+
+
+def test_no_verb_fails_for_members_after_its_work_is_done() -> None:
+    @answers(Told)
+    @click.command()
+    def telling(*, as_json: bool) -> None:
+        assert as_json
+        print_document({"word": None})
+
+    with pytest.warns(UndeclaredOutput, match="word"):
+        done = CliRunner().invoke(telling, ["--json"])
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"word": None})
 
 
 @pytest.mark.parametrize(
