@@ -98,6 +98,16 @@ _VERBS = {
 }
 
 
+def _help() -> str:
+    """The help, without examples of verbs that are not installed."""
+
+    def applies(line: str) -> bool:
+        return not line.startswith("  cji ") or find_spec(f"{__name__}.{_VERBS[line.split()[1]]}") is not None
+
+    paragraphs = ["\n".join(filter(applies, paragraph.splitlines())) for paragraph in _HELP.split("\n\n")]
+    return "\n\n".join(paragraph for paragraph in paragraphs if not paragraph.endswith(":"))
+
+
 def build(*trusts: Trust) -> click.Group:
     """The command, with these trusts and no others."""
 
@@ -105,7 +115,7 @@ def build(*trusts: Trust) -> click.Group:
         cls=Command,
         package=__name__,
         verbs=_VERBS,
-        help=_HELP,
+        help=_help(),
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     @click.version_option(package_name="cji-client")

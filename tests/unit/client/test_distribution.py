@@ -208,8 +208,11 @@ def verbs_of(text: str) -> set[str]:
 
 
 def test_the_command_has_the_verbs_of_submitters(installed: Path) -> None:
-    verbs = verbs_of(run(command("--help"), installed, hidden=()))
+    shown = run(command("--help"), installed, hidden=())
+    verbs = verbs_of(shown)
     assert {"evidence", "job", "key", "receipt"} <= verbs
+    assert {line.split()[1] for line in shown.splitlines() if line.startswith("  cji ")} <= verbs
+    assert "An auditor" not in shown
     assert not {"serve", "audit", "doctor"} & verbs
     assert verbs_of(run(command("evidence", "--help"), installed, hidden=())) == {"pcrs", "show", "stamp", "verify"}
 
