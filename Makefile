@@ -67,8 +67,8 @@ image-smoke: setup ## build an image and boot it once, if this machine can; REQU
 fuzz: setup ## send a million damaged inputs to every reader of untrusted bytes, minutes
 	@$(PY) -m tests.fuzz
 
-fuzz-guided: setup ## inputs that grow along coverage, FUZZ=80 seconds for all readers together; SEED=1 repeats a run
-	@$(PY) -m tests.fuzz.guided --seconds $(FUZZ) $(if $(SEED),--seed $(SEED))
+fuzz-guided: setup ## inputs that grow along coverage, FUZZ=80 seconds for all readers together, RUNS=N inputs for each at most; SEED=1 repeats a run
+	@$(PY) -m tests.fuzz.guided --seconds $(FUZZ) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 soak: setup ## random faults at random steps of jobs for SOAK=60 minutes, as root; SEED=1 repeats a run
 	@$(PY) -m tests.support.soak --minutes $(SOAK) $(if $(SEED),--seed $(SEED))

@@ -7,6 +7,7 @@ again. `--keep` adds what takes new paths to the corpus.
 
 import argparse
 import contextlib
+import ctypes
 import hashlib
 import io
 import os
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="cji-guided-") as name:
         while waiting or running:
             while waiting and len(running) < options.processes:
-                run = _start(waiting.pop(0), Path(name), seconds=seconds, seed=options.seed)
+                run = _start(waiting.pop(0), Path(name), seconds=seconds, runs=options.runs, seed=options.seed)
                 running[run.pid] = run
             pid, status = os.waitpid(-1, 0)
             run = running.pop(pid)
@@ -81,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.guided", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=80.0, help="for all targets together")
+    parser.add_argument("--runs", type=int, default=-1, help="inputs of a target at most, the same on every machine")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of libFuzzer; the time if absent")
     parser.add_argument("--target", action="append", choices=[one.name for one in TARGETS], help="may be repeated")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
@@ -90,18 +92,18 @@ def _options() -> argparse.ArgumentParser:
     return parser
 
 
-def _start(target: Target, place: Path, *, seconds: float, seed: int) -> _Run:
+def _start(target: Target, place: Path, *, seconds: float, runs: int, seed: int) -> _Run:
     folder = place / target.name
     (folder / "inputs").mkdir(parents=True)
     for number, data in enumerate((*target.corpus(), *corpus.read(target.name))):
         (folder / "inputs" / f"{number}").write_bytes(data)
     began, pid = time.time(), os.fork()
     if pid == 0:
-        _child(target, folder, seconds=seconds, seed=seed)
+        _child(target, folder, seconds=seconds, runs=runs, seed=seed)
     return _Run(target=target, pid=pid, folder=folder, began=began)
 
 
-def _child(target: Target, folder: Path, *, seconds: float, seed: int) -> NoReturn:
+def _child(target: Target, folder: Path, *, seconds: float, runs: int, seed: int) -> NoReturn:
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -109,6 +111,7 @@ def _child(target: Target, folder: Path, *, seconds: float, seed: int) -> NoRetu
         flags = {
             "seed": seed % (1 << 32) or 1,
             "max_total_time": max(1, round(seconds)),
+            "runs": runs,
             "max_len": _LONGEST,
             "timeout": int(STUCK_SECONDS),
             "rss_limit_mb": _MEMORY_MIB,
@@ -116,10 +119,17 @@ def _child(target: Target, folder: Path, *, seconds: float, seed: int) -> NoRetu
             "print_final_stats": 1,
         }
         command = [target.name, *(f"-{name}={value}" for name, value in flags.items()), str(folder / "inputs")]
+        _end_at_exit()
         atheris.Setup(command, _reader(target), custom_mutator=_mutator(target))
         atheris.Fuzz()
     finally:
         os._exit(1)  # Fuzz ends the process itself
+
+
+def _end_at_exit() -> None:
+    """End at exit(0), which libFuzzer calls after its last line, before Arrow waits for threads that wait, too."""
+    libc = ctypes.CDLL(None)
+    libc.__cxa_atexit(ctypes.cast(libc._exit, ctypes.c_void_p), ctypes.c_void_p(0), None)
 
 
 def _reader(target: Target) -> Callable[[bytes], None]:
@@ -156,10 +166,10 @@ def _report(run: _Run, status: int) -> bool:
     cover, features, kept = states[-1] if states else ("0", "0", "0")
     print(
         f"{run.target.name:<18}{done[1] if done else '?':>9} inputs {cover:>6} branches {features:>6} features "
-        f"{kept:>5} kept  {'ok' if status == 0 else f'FAILED with {status}'}",
+        f"{kept:>5} kept  {'ok' if status == 0 and done else f'FAILED with {status}'}",
         flush=True,
     )
-    if status == 0:
+    if status == 0 and done:
         return True
     said = [line for line in log.splitlines() if line and not line.startswith(("#", "INFO", "WARNING"))]
     found = [path for path in FOLDER.glob(f"{run.target.name}-*") if path.stat().st_mtime >= run.began]
