@@ -18,11 +18,13 @@ from typing import Final, Protocol
 
 import msgspec
 
-from worker.fleet.errors import BlobAbsentError
+from worker.fleet.errors import BlobAbsentError, StoreError
 from worker.job import Grant
 
 _FOLDER_DIGITS: Final = 32
 _NUMBER_BYTES: Final = 64
+_MOST_ROUNDS: Final = 64
+"""Numbers that others take before this worker does; more are a storage that contradicts itself."""
 
 
 class DayBlobs(Protocol):
@@ -69,7 +71,10 @@ class PoolDays:
             self._day, self._known = allowance.day, {}
         folder, job = allowance.folder, job_id.hex().encode()
         taken, last = self._known.get(folder, (0, b""))
+        rounds = 0
         while last != job and taken < allowance.most:
+            if (rounds := rounds + 1) > _MOST_ROUNDS:
+                raise StoreError("numbers are taken faster than they are asked for")
             if blobs.create(f"{folder}/{taken}", job):
                 taken, last = taken + 1, job
             else:

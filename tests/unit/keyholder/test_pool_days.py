@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.fleet.errors import BlobAbsentError, StoreAwayError
+from worker.fleet.errors import BlobAbsentError, StoreAwayError, StoreError
 from worker.keyholder.pool_days import Allowance, PoolDays, _all_taken
 
 ALLOWED = Allowance(day=date(2026, 1, 1), submitter="metro", ori="WI0130000", most=3)
@@ -112,6 +112,30 @@ def test_storage_that_is_away_is_not_a_job_left() -> None:
 
     with pytest.raises(StoreAwayError):
         PoolDays().take(Away(), ALLOWED, job(1))
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_storage_that_contradicts_itself_does_not_keep_the_thread(ahead: int) -> None:
+    """No number can be created; none is there, or always one more than was asked for."""
+
+    class Contradicting(Blobs):
+        asked = -1
+
+        def create(self, name: str, data: bytes) -> bool:
+            self.exchanges += 1
+            self.asked = int(name.rpartition("/")[2])
+            return False
+
+        def read(self, name: str, *, most: int) -> bytes:
+            self.exchanges += 1
+            if int(name.rpartition("/")[2]) >= self.asked + ahead:
+                raise BlobAbsentError
+            return b"another"[:most]
+
+    blobs = Contradicting()
+    with pytest.raises(StoreError):
+        PoolDays().take(blobs, replace(ALLOWED, most=1 << 40), job(1))
+    assert blobs.exchanges < 1000
 
 
 def test_as_many_workers_succeed_at_once_as_are_allowed() -> None:
