@@ -1,5 +1,6 @@
 """X13: the trail and the vTPM's counter, wherever a crash or a rollback left them; with a real TPM behind it."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -161,6 +162,23 @@ def test_lines_are_anchored_together_and_once(trail: AuditFile, counter: Open) -
     trail.append(WorkerStopped(jobs_completed=10))
     running.finish()
     assert value(counter) == first + 2
+    assert establish(trail, counter) == first + 2
+
+
+def test_a_stop_during_an_increment_anchors_the_last_lines(trail: AuditFile, counter: Open) -> None:
+    first, may_count = establish(trail, counter), threading.Event()
+
+    def open_when_allowed() -> AbstractContextManager[NvCounter]:
+        may_count.wait()
+        return counter()
+
+    running = Anchor(trail, open_when_allowed, value=first)
+    trail.append(WorkerStopped(jobs_completed=0))
+    running.follow()
+    trail.append(WorkerStopped(jobs_completed=1))
+    threading.Timer(0.5, may_count.set).start()
+    running.finish()
+    assert events(trail)[-1] == TrailAnchored(counter=first + 2)
     assert establish(trail, counter) == first + 2
 
 
