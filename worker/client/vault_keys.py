@@ -21,17 +21,23 @@ from worker.suites import Suite
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+_SERVER_ERROR: Final = 500
 _REMEDY: Final = "Compare the key's id, its type and the identity's rights. Nothing was sent."
 
 
 class _VaultKey:
-    """One version of a key. `ca_file` is a PEM file of the authorities of the vault's certificate, if not public."""
+    """One version of a key. `ca_file` is a PEM file of the authorities of the vault's certificate, if not the system's.
+
+    Exchanges are bounded, and not repeated.
+    """
 
     def __init__(self, key_id: str, *, credential: "TokenCredential | None" = None, ca_file: str | None = None) -> None:
         from azure.keyvault.keys import KeyClient, KeyVaultKeyIdentifier  # noqa: PLC0415 - an extra
         from azure.keyvault.keys.crypto import CryptographyClient  # noqa: PLC0415
 
+        from worker.azure_client import client_options  # noqa: PLC0415
         from worker.client.storage_identity import default_credential  # noqa: PLC0415
+        from worker.https import SYSTEM_ROOTS  # noqa: PLC0415
 
         try:
             identifier = KeyVaultKeyIdentifier(key_id)
@@ -40,15 +46,17 @@ class _VaultKey:
         if not key_id.startswith("https://") or not identifier.version:
             raise SpecError(f"{key_id} is not the id of one version of a key, with https", remedy=_REMEDY)
         identity = credential or default_credential()
-        verify = {} if ca_file is None else {"connection_verify": ca_file}
-        with _explained(key_id):
-            client = KeyClient(identifier.vault_url, identity, **verify)
-            with client:
+        roots = ca_file or SYSTEM_ROOTS
+        try:
+            with _explained(key_id), KeyClient(identifier.vault_url, identity, **client_options(roots)) as client:
                 found = client.get_key(identifier.name, identifier.version)
+            options = client_options(roots)
+        except OSError:
+            raise SpecError(f"{roots} cannot be read", remedy="Name a file of authorities as ca_file.") from None
         self._id = key_id
         self._jwk: Any = found.key  # its members have no types
         # by id, not by key: with the public key the client would do some operations itself
-        self._client = CryptographyClient(key_id, identity, **verify)
+        self._client = CryptographyClient(key_id, identity, **options)
 
     def close(self) -> None:
         """Close the connection."""
@@ -112,6 +120,8 @@ def _explained(key_id: str, *, bad_request: Refusal | None = None) -> Iterator[N
     except HttpResponseError as error:
         if bad_request is not None and error.status_code == HTTPStatus.BAD_REQUEST:
             raise bad_request from error
+        if error.status_code == HTTPStatus.TOO_MANY_REQUESTS or (error.status_code or 0) >= _SERVER_ERROR:
+            raise Unreachable(f"{key_id}: the vault asks to wait (HTTP {error.status_code})") from error
         raise SpecError(f"{key_id}: the vault refuses (HTTP {error.status_code})", remedy=_REMEDY) from error
     except AzureError as error:
         raise Unreachable(f"{key_id}: the vault does not answer ({type(error).__name__})") from error
