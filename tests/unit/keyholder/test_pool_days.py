@@ -115,7 +115,7 @@ def test_storage_that_is_away_is_not_a_job_left() -> None:
 
 
 @pytest.mark.parametrize("ahead", [0, 1])
-def test_storage_that_contradicts_itself_does_not_keep_the_thread(ahead: int) -> None:
+def test_contradicting_storage_does_not_keep_the_thread(ahead: int) -> None:
     """No number can be created; none is there, or always one more than was asked for."""
 
     class Contradicting(Blobs):
