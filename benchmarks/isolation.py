@@ -30,9 +30,9 @@ from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import at_most_cores, facts
 from benchmarks.pipeline import COPY, DEIDENTIFY
 from benchmarks.report import Report
-from worker.client import JobSpec, SealedJob, seal
 from worker.client.keys import PinnedKey
-from worker.client.spec import InputSpec
+from worker.client.seal import SealedJob, seal
+from worker.client.spec import InputSpec, JobSpec
 from worker.compute.operations.deidentify import Deidentify, Transform
 from worker.config import load
 from worker.envelope import unwrap_dek

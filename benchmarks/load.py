@@ -26,7 +26,8 @@ from benchmarks.machine import facts
 from benchmarks.pipeline import DEIDENTIFY
 from benchmarks.processes import CpuClock, Resident
 from benchmarks.report import Report
-from worker.client import ClientProfile, load_profile, load_recipient_key
+from worker.client.keys import load_recipient_key
+from worker.client.profile import ClientProfile, load_profile
 from worker.compute.operations.deidentify import Deidentify
 from worker.jose import public_jwk
 

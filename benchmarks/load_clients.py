@@ -28,12 +28,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from attestation import Trust
 from benchmarks.corpus import people
 from worker.audit import PartDigest
-from worker.client import INPUT_NAME, ClientProfile, JobSpec, SealedJob, SyncClient, load_signing_key, seal
 from worker.client.attested import AttestedWorker
 from worker.client.errors import ClientError, WorkerRefused, from_rpc
-from worker.client.keys import PinnedKey
-from worker.client.profile import ClientTls
+from worker.client.keys import PinnedKey, load_signing_key
+from worker.client.profile import ClientProfile, ClientTls
 from worker.client.result import Collector
+from worker.client.seal import INPUT_NAME, SealedJob, seal
+from worker.client.spec import JobSpec
+from worker.client.transport import SyncClient
 from worker.client.verify import verify_result
 from worker.errors import Reason
 from worker.front.server import OPTIONS, SERVICE

@@ -16,10 +16,12 @@ import pyarrow as pa
 from cji_simulator.site import Site
 
 from worker.audit import PartDigest
-from worker.client import INPUT_NAME, JobSpec, SealedJob, SealedResult
 from worker.client.attested import AttestedWorker
 from worker.client.profile import ClientTls
 from worker.client.result import Collector
+from worker.client.seal import INPUT_NAME, SealedJob
+from worker.client.sealed_result import SealedResult
+from worker.client.spec import JobSpec
 from worker.client.verify import verify_result
 from worker.front.server import OPTIONS
 from worker.wire.v1 import worker_pb2 as pb

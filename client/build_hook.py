@@ -93,6 +93,7 @@ ROOMS = (
     "worker/cli/verbs.py",
     "worker/cli/worker.py",
     "worker/client",
+    "worker/command.py",
     "worker/compute/*.py",
     "worker/compute/kernels",
     "worker/compute/nibrs",

@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, CryptoModule, PartDigest, TpmClock, Transport, Volumes, sign
-from worker.client import JobSpec, SealedJob, seal
 from worker.client.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
 from worker.client.parts import arrow_messages, seal_stream
+from worker.client.seal import SealedJob, seal
 from worker.client.sources import fit
-from worker.client.spec import InputSpec
+from worker.client.spec import InputSpec, JobSpec
 from worker.compute.operations.deidentify import Deidentify, HmacToken
 from worker.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
 from worker.job import OutputPart, result_header

@@ -10,33 +10,19 @@
 `cji_client.errors` every error, `cji_client.trusts` the clouds.
 """
 
-from worker.client import (
-    AsyncConnection,
-    Cancellation,
-    ClientError,
-    ClientProfile,
-    Connection,
-    Decrypter,
-    JobSpec,
-    Phase,
-    Progress,
-    ProgressCallback,
-    Result,
-    SavedJob,
-    SealedResult,
-    Signer,
-    SpecError,
-    Transform,
-    Unverified,
-    WorkerRefused,
-    connect,
-    connect_async,
-    load_job,
-    load_profile,
-    load_spec,
-    open_saved,
-    save_job,
-)
+from worker.client.asynchronous_connection import AsyncConnection, connect_async
+from worker.client.cancellation import Cancellation
+from worker.client.connection import Connection, connect
+from worker.client.errors import ClientError, SpecError, Unverified, WorkerRefused
+from worker.client.opened import Result
+from worker.client.profile import ClientProfile, load_profile
+from worker.client.progress import Phase, Progress, ProgressCallback
+from worker.client.saved import SavedJob, load_job, save_job
+from worker.client.saved_result import open_saved
+from worker.client.sealed_result import SealedResult
+from worker.client.signers import Decrypter, Signer
+from worker.client.spec import JobSpec, load_spec
+from worker.compute.operations.deidentify import Transform
 
 __all__ = [
     "AsyncConnection",

@@ -19,8 +19,8 @@ from tests.fuzz.process_targets import TABLES
 from tests.support.contexts import context
 from tests.support.job_headers import OURS, make
 from worker.cell.pipeline import Pipeline
-from worker.client import Unverified
 from worker.client.description import Description
+from worker.client.errors import Unverified
 from worker.client.result import Collector
 from worker.compute.operation import Case, Operation
 from worker.compute.registry import OPERATIONS, plan

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.fuzz.attestation_targets import only, target
 from tests.fuzz.mutators import JSON, SIZED, TEXT
 from tests.fuzz.worker_targets import from_file, text
-from worker.client import load_recipient_key, load_signing_key
 from worker.client.errors import SpecError
+from worker.client.keys import load_recipient_key, load_signing_key
 from worker.envelope import (
     ATTRIBUTION,
     UnwrappingKey,

@@ -23,9 +23,9 @@ from tests.support.forge import machine
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 from worker import config
-from worker.client import Unverified, load_profile
-from worker.client.errors import SpecError
+from worker.client.errors import SpecError, Unverified
 from worker.client.parts import open_part, seal_stream
+from worker.client.profile import load_profile
 from worker.client.spec import decode_spec
 from worker.errors import StartupError
 from worker.ipc import Channel, ChannelClosed

@@ -59,10 +59,12 @@ from worker.audit.proofs import (
 )
 from worker.cli.common import Failure
 from worker.cli.evidence_file import read_file
-from worker.client import Unverified, ca_doj, load_profile, load_project_key
+from worker.client import ca_doj
 from worker.client.attested import read_evidence
-from worker.client.errors import SpecError, from_details
+from worker.client.errors import SpecError, Unverified, from_details
+from worker.client.keys import load_project_key
 from worker.client.parts import open_part
+from worker.client.profile import load_profile
 from worker.client.result import parse_result_header
 from worker.client.spec import decode_spec
 from worker.compute import tables

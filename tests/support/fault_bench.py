@@ -44,9 +44,12 @@ from tests.support.steps import Route, Step
 from worker.audit import JobAdmitted, JobCompleted, JobEnded, PartDigest, Record, claims_unverified
 from worker.audit.chain import read
 from worker.cli import build
-from worker.client import INPUT_NAME, SealedJob, SealedResult, WorkerRefused, load_profile
 from worker.client.attested import AttestedWorker
+from worker.client.errors import WorkerRefused
+from worker.client.profile import load_profile
 from worker.client.result import Collector
+from worker.client.seal import INPUT_NAME, SealedJob
+from worker.client.sealed_result import SealedResult
 from worker.client.verify import verify_result
 from worker.errors import Reason
 from worker.front.server import SERVICE

@@ -40,9 +40,10 @@ from tests.support.silent_link import SilentLink
 from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
 from worker.audit.failures import FailureClaims, failure_unverified
 from worker.cli import build
-from worker.client import INPUT_NAME, SealedJob, load_profile
 from worker.client.parts import open_part
+from worker.client.profile import load_profile
 from worker.client.result import parse_result_header
+from worker.client.seal import INPUT_NAME, SealedJob
 from worker.envelope import output_aad, unwrap_result_key
 from worker.fleet import names
 from worker.fleet.documents import Failure, Published, decode

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.support.paths import ROOT
 from tests.support.revocation import crl
 from worker.cli import build
-from worker.client import load_profile
+from worker.client.profile import load_profile
 
 __all__ = ["FIRST", "SECOND", "STRANGER", "Neighbours", "neighbours"]
 

@@ -24,7 +24,7 @@ from tests.support.fleet_process import HALTED
 from tests.support.parts_pool import names_of, opened, sockets, submit
 from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, TaskAdmitted, TaskCompleted
 from worker.audit.chain import read
-from worker.client import SealedJob
+from worker.client.seal import SealedJob
 from worker.compute.parameters import Parameters
 from worker.fleet.tasks.messages import FINISH
 

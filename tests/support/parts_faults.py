@@ -33,7 +33,7 @@ from tests.support.fleet_storage import pool_storage
 from tests.support.parts_bench import VICTIMS, Outputs, PartsBench, of_one_machine
 from tests.support.parts_pool import TASKS_SOCKET, names_of, start
 from worker.audit import TaskCompleted
-from worker.client import SealedJob
+from worker.client.seal import SealedJob
 from worker.compute.operations.link import Link
 from worker.fleet.tasks.messages import FINISH
 

@@ -13,7 +13,7 @@ from cji_simulator.parts import open_parts, submit_parts
 from cji_simulator.raw import until
 
 from tests.support.fleet_bench import Pool
-from worker.client import SealedJob
+from worker.client.seal import SealedJob
 from worker.compute.parameters import Parameters
 
 TASKS_SOCKET = "tasks.sock"

@@ -13,12 +13,12 @@ from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage
 from tests.support.reference_pool import ReferencePool
 from tests.support.sdk_server import KEK_ID
-from worker.client import JobSpec, seal
 from worker.client.by_reference import SyncFleetClient
 from worker.client.keys import PinnedKey, new_project_key
 from worker.client.profile import ClientStorage
 from worker.client.saved import SavedJob, save_job
-from worker.client.spec import InputSpec
+from worker.client.seal import seal
+from worker.client.spec import InputSpec, JobSpec
 from worker.compute.operations.deidentify import Deidentify, HmacToken
 from worker.fleet.ticket import Ticket
 from worker.jose import key_id, public_jwk

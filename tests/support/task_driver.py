@@ -30,9 +30,10 @@ from cji_simulator.worker import PROGRAM, Worker
 
 from worker.audit import Event, PartDigest, VerifiedReceipt
 from worker.audit.chain import read
-from worker.client import INPUT_NAME, SealedJob, WorkerRefused, load_profile
-from worker.client.errors import from_rpc
+from worker.client.errors import WorkerRefused, from_rpc
+from worker.client.profile import load_profile
 from worker.client.result import Output, parse_result_header
+from worker.client.seal import INPUT_NAME, SealedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.verify import verify_result
 from worker.compute.in_parts import Stage

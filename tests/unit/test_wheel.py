@@ -63,5 +63,5 @@ def test_nothing_shipped_names_the_simulator(wheels: dict[str, zipfile.ZipFile],
 
 def test_one_command_and_no_other_entry_point(wheels: dict[str, zipfile.ZipFile]) -> None:
     points = wheels[CLIENT].read("cji_client-0.1.0.dist-info/entry_points.txt").decode()
-    assert points.split() == ["[console_scripts]", "cji", "=", "cji_client.command:main"]
+    assert points.split() == ["[console_scripts]", "cji", "=", "worker.command:main"]
     assert not any(name.endswith("entry_points.txt") for name in wheels[WORKER].namelist())

@@ -18,9 +18,10 @@ from worker.cli.proof_page import proof_page, proof_text
 from worker.cli.receipt_proof import claims_of, unverified_proof, verified_proof
 from worker.cli.receipt_rows import Either, print_receipt, rows_of, unchecked_of
 from worker.cli.reference_values import PROFILE, reference_values
-from worker.client import Unverified, connect, load_profile
 from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
-from worker.client.errors import SpecError
+from worker.client.connection import connect
+from worker.client.errors import SpecError, Unverified
+from worker.client.profile import load_profile
 from worker.client.statements import verify_statements
 from worker.client.verify import verify_failed, verify_stored
 from worker.errors import Refusal

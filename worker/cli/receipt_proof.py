@@ -9,8 +9,8 @@ from attestation.checks import Check, Skipped
 from worker.audit import Claims, ReceiptError, VerifiedFailure, VerifiedReceipt
 from worker.audit.receipts import claims_unverified
 from worker.cli.proof_page import Proof, Rows
-from worker.client import Unverified
 from worker.client.attested import AttestedWorker
+from worker.client.errors import Unverified
 
 Either: TypeAlias = VerifiedReceipt | VerifiedFailure
 

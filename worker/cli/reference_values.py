@@ -7,7 +7,7 @@ import msgspec
 
 from attestation.appraisal import ReferenceValues
 from worker.cli.common import FILE, Failure, configuration
-from worker.client import load_profile
+from worker.client.profile import load_profile
 
 PROFILE = click.option(
     "--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones."

@@ -8,9 +8,9 @@ import pyarrow as pa
 from rich.console import Console
 
 from worker.cli.output import write_text
-from worker.client import INPUT_NAME, SealedResult
 from worker.client.errors import SpecError
-from worker.client.sealed_result import read_output
+from worker.client.seal import INPUT_NAME
+from worker.client.sealed_result import SealedResult, read_output
 from worker.client.signers import Decrypter
 from worker.client.sources import FittedSource
 from worker.compute.registry import Plan

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from worker.client.date_formats import shape_of
 from worker.client.errors import ColumnTypeError, SpecError
 from worker.records import Column
+from worker.records.arrow import from_texts
 
 Function: TypeAlias = Callable[[pa.Array], pa.Array]
 
 _NO: Final = ("false", "f", "no", "n", "0")
 _YES: Final = ("true", "t", "yes", "y", "1")
-_WORDS: Final = pa.array([*_NO, *_YES])
+_WORDS: Final = from_texts([*_NO, *_YES], pa.utf8())
 _EXACT: Final = 1 << 53
 """Up to this every whole number is a float of its own (IEEE 754 binary64)."""
 

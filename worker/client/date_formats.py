@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.compute.kernels import column, dates
-from worker.records.arrow import from_numpy
+from worker.records.arrow import from_numpy, from_texts
 
 Bools = npt.NDArray[np.bool_]
 
@@ -27,8 +27,8 @@ _MONTHS: Final = (
     *("JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE"),
     *("JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER", "DECEMBER"),
 )
-_NAMES: Final = pa.array([*(month[:3] for month in _MONTHS), *_MONTHS, "SEPT"])
-_NUMBERS: Final = pa.array([*(f"{n:02d}" for _ in range(2) for n in range(1, 13)), "09"])
+_NAMES: Final = from_texts([*(month[:3] for month in _MONTHS), *_MONTHS, "SEPT"], pa.utf8())
+_NUMBERS: Final = from_texts([*(f"{n:02d}" for _ in range(2) for n in range(1, 13)), "09"], pa.utf8())
 
 EIGHT_DIGITS: Final = "NNNNNNNN"
 """The shape of YYYYMMDD, MMDDYYYY and DDMMYYYY."""

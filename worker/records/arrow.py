@@ -1,7 +1,7 @@
 """The one bridge between Arrow and numpy: numpy views of Arrow arrays, and Arrow arrays built from numpy memory.
 
-Nothing is copied unless a docstring states it, and no value becomes a Python object. `pa.array` is never given a numpy
-array: it would first look for pandas, and a sealed cell has no file to import it from.
+Nothing is copied unless a docstring states it, and no value becomes a Python object. `pa.array` is not used for
+them: it first looks for pandas, which takes longer than the rest of a start, and a sealed cell cannot import it.
 
 Layouts: Arrow columnar format, "Fixed-size Primitive", "Variable-size Binary" and "Variable-size List Layout".
 """
@@ -66,6 +66,12 @@ def from_rows(rows: Bytes) -> pa.Array:
     """The rows of uint8[n, width] as fixed-size binary values."""
     n, width = rows.shape
     return pa.Array.from_buffers(pa.binary(width), n, [None, pa.py_buffer(np.ascontiguousarray(rows))])
+
+
+def from_texts(texts: Iterable[str], data_type: pa.DataType) -> pa.Array:
+    """A few texts of the program as a `utf8` or `binary` array, null where empty."""
+    values = [text.encode() for text in texts]
+    return from_bytes(np.frombuffer(b"".join(values), np.uint8), np.array([len(value) for value in values]), data_type)
 
 
 def from_bytes(data: Bytes, lengths: npt.NDArray[np.integer[Any]], data_type: pa.DataType) -> pa.Array:

@@ -33,8 +33,8 @@ from tests.support.import_forge import (
 )
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
-from worker.client import Unverified
 from worker.client.attested import read_evidence
+from worker.client.errors import Unverified
 
 
 def imported(found: Quote | None = None) -> Evidence:

@@ -20,9 +20,8 @@ from tests.support.evidence_files import evidence_file
 from tests.support.forge import crl, decided, machine
 from tests.support.refusals import rejected
 from tests.support.tsa_forge import tsa
-from worker.client import Unverified
 from worker.client.attested import AttestedWorker, read_evidence
-from worker.client.errors import SpecError
+from worker.client.errors import SpecError, Unverified
 from worker.client.evidence_file import MAX_FILE_BYTES, decode_evidence
 from worker.client.evidence_file import stamped as stamped_message
 from worker.client.times import bundle_time

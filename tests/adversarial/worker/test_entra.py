@@ -20,8 +20,9 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 
 from worker.audit import CallsRefused, EntraApplication, FilesReloaded, JobAdmitted, JobRefused
-from worker.client import SyncClient, WorkerRefused
+from worker.client.errors import WorkerRefused
 from worker.client.tokens import token_file
+from worker.client.transport import SyncClient
 from worker.errors import REASONS, Reason, Stage
 from worker.job import LIMITS, EntraRule
 from worker.wire.v1 import worker_pb2 as pb

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.paths import ROOT
 from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused, TailRecovered, verify_chain
-from worker.client import load_profile
+from worker.client.profile import load_profile
 from worker.errors import Reason
 from worker.wire.v1 import worker_pb2 as pb
 

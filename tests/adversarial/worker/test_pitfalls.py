@@ -29,7 +29,7 @@ from cryptography.x509 import DNSName, RFC822Name, SubjectAlternativeName, Unifo
 from tests.support.paths import ROOT
 from tests.support.privileges import sees_processes
 from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused, receipt_sha384
-from worker.client import load_profile
+from worker.client.profile import load_profile
 from worker.envelope import unwrap_dek
 from worker.errors import REASONS, Reason, Stage
 from worker.job import LIMITS

@@ -34,7 +34,7 @@ from worker.audit import (
     verify_chain,
 )
 from worker.cli import build
-from worker.client import load_profile
+from worker.client.profile import load_profile
 from worker.config import load
 from worker.errors import Reason
 from worker.ipc.status import ask

@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import mlkem
 
 from worker.audit import Attributed, JobAdmitted, JobCompleted, JobEnded, JobRefused, ReceiptError, verify_receipt
 from worker.audit.claims import Expected
-from worker.client import Unverified, load_profile, load_signing_key
-from worker.client.errors import SpecError
+from worker.client.errors import SpecError, Unverified
+from worker.client.keys import load_signing_key
+from worker.client.profile import load_profile
 from worker.envelope import sign_header
 from worker.errors import Reason, Stage
 from worker.jose import ML_DSA_SIGNATURE_BYTES, key_id, public_jwk

@@ -15,7 +15,8 @@ from cji_simulator.site import Site, people
 from tests.adversarial.peers import evil_front, false_witness, told
 from tests.adversarial.peers.hostile import hostile_site
 from worker.audit import JobCompleted, JobEnded, JobRefused, WitnessesDisagreed
-from worker.client import INPUT_NAME, Unverified
+from worker.client.errors import Unverified
+from worker.client.seal import INPUT_NAME
 from worker.errors import Reason, Stage
 from worker.wire.v1 import worker_pb2 as pb
 

@@ -27,7 +27,7 @@ from tests.adversarial.peers.hostile import hostile_site
 from tests.adversarial.peers.nosy import ORDERS
 from tests.support.paths import ROOT
 from tests.support.service import UNDER, USER
-from worker.client import load_profile
+from worker.client.profile import load_profile
 from worker.config import load
 from worker.rights import FRONT, SUPERVISOR
 

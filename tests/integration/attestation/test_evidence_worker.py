@@ -16,7 +16,9 @@ from attestation import Fault
 from attestation.evidence import root_of
 from tests.support.refusals import refused, rejected
 from worker.audit import Attested, read
-from worker.client import SyncClient, Unverified, load_profile
+from worker.client.errors import Unverified
+from worker.client.profile import load_profile
+from worker.client.transport import SyncClient
 from worker.config import load
 from worker.errors import Reason
 from worker.host import TpmClockWatch

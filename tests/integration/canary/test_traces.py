@@ -26,8 +26,8 @@ from cji_simulator.stepwise import Stepwise
 from cji_simulator.tap import Tap
 
 from tests.support.privileges import SEES_PROCESSES
-from worker.client import SealedJob
 from worker.client.parts import seal_stream
+from worker.client.seal import SealedJob
 from worker.envelope import input_aad
 from worker.errors import Reason
 from worker.records import END_OF_STREAM, StreamWriter, tagged

@@ -26,11 +26,12 @@ from tests.support.sdk_server import (
     ReferenceWorker,
     served,
 )
-from worker.client import JobSpec, SealedJob, SyncClient, Unverified, seal
 from worker.client.attested import AttestedWorker, read_evidence, verify_attestation
-from worker.client.errors import SpecError, Unreachable
+from worker.client.errors import SpecError, Unreachable, Unverified
 from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key
-from worker.client.spec import InputSpec
+from worker.client.seal import SealedJob, seal
+from worker.client.spec import InputSpec, JobSpec
+from worker.client.transport import SyncClient
 from worker.compute.operations.deidentify import Deidentify
 from worker.jose import key_id, public_jwk, thumbprint
 from worker.wire.v1 import worker_pb2 as pb

@@ -12,7 +12,6 @@ import pytest
 from tests.support.azurite import StorageCredential
 from tests.support.submitter_desk import PEOPLE, Desk
 from worker.audit import PartDigest, claims_unverified, sign
-from worker.client import SealedResult, Unverified, open_result
 from worker.client.asynchronous_fleet import FleetClient
 from worker.client.by_reference import SyncFleetClient
 from worker.client.errors import (
@@ -23,6 +22,7 @@ from worker.client.errors import (
     SpecError,
     StorageRefused,
     Unreachable,
+    Unverified,
 )
 from worker.client.job_state import State
 from worker.client.keys import new_signing_key
@@ -30,6 +30,7 @@ from worker.client.progress import Phase, Progress
 from worker.client.receiving import received
 from worker.client.result import parse_result_header
 from worker.client.saved import load_job
+from worker.client.sealed_result import SealedResult, open_result
 from worker.errors import Reason, Stage
 from worker.fleet import names
 from worker.fleet.documents import Published, Sources, decode, encode

@@ -22,28 +22,23 @@ from tests.support.job_specs import head
 from tests.support.paths import ROOT
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import Certificates, ReferenceWorker, served
-from worker.client import (
-    Cancellation,
+from worker.client.asynchronous_connection import connect_async
+from worker.client.cancellation import Cancellation
+from worker.client.connection import Connection, connect
+from worker.client.errors import (
     ColumnError,
     ColumnTypeError,
-    Connection,
-    KeyDecrypter,
-    KeySigner,
+    JobCancelled,
     LimitExceeded,
     MissingRule,
-    Phase,
-    Progress,
     SpecError,
     Unverified,
-    connect,
-    connect_async,
-    load_job,
-    open_saved,
-    save_job,
 )
-from worker.client.errors import JobCancelled
 from worker.client.keys import new_recipient_key, new_signing_key, save_private_key
-from worker.client.saved_result import read_saved
+from worker.client.progress import Phase, Progress
+from worker.client.saved import load_job, save_job
+from worker.client.saved_result import open_saved, read_saved
+from worker.client.signers import KeyDecrypter, KeySigner
 from worker.jose import key_id, public_jwk
 
 PEOPLE = {

@@ -21,23 +21,15 @@ from tests.support.sdk_server import (
     served,
 )
 from worker.audit import Claims, sign
-from worker.client import (
-    Client,
-    JobSpec,
-    SealedJob,
-    SealedResult,
-    SyncClient,
-    Unverified,
-    WorkerRefused,
-    open_result,
-    seal,
-)
-from worker.client.errors import SpecError, Unreachable
+from worker.client.asynchronous import Client
+from worker.client.errors import SpecError, Unreachable, Unverified, WorkerRefused
 from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
 from worker.client.progress import Phase, Progress
-from worker.client.sealed_result import read_output
+from worker.client.seal import SealedJob, seal
+from worker.client.sealed_result import SealedResult, open_result, read_output
 from worker.client.sources import Batches
-from worker.client.spec import InputSpec
+from worker.client.spec import InputSpec, JobSpec
+from worker.client.transport import SyncClient
 from worker.compute.operations.deidentify import DateTo, Deidentify, HmacToken, Mask
 from worker.errors import Reason, Refusal, Stage
 from worker.jose import key_id, public_jwk

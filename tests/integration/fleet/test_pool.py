@@ -21,12 +21,13 @@ from tests.support.fleet_bench import Member, Pool, eventually
 from tests.support.fleet_storage import Storage
 from worker.audit import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, WorkerNotReady, claims_unverified
 from worker.cli import build
-from worker.client import INPUT_NAME, open_result
 from worker.client.by_reference import SyncFleetClient
 from worker.client.errors import JobCancelled, JobFailed
 from worker.client.job_state import State
 from worker.client.profile import ClientStorage
 from worker.client.saved import SavedJob, save_job
+from worker.client.seal import INPUT_NAME
+from worker.client.sealed_result import open_result
 from worker.errors import DeniedBy, Reason, Stage
 from worker.fleet import names
 from worker.fleet.documents import Published, encode

@@ -13,7 +13,8 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
 
-from worker.client import JobSpec, SealedJob
+from worker.client.seal import SealedJob
+from worker.client.spec import JobSpec
 from worker.compute.operations.deidentify import Deidentify, Mask, Transform
 from worker.errors import Reason
 from worker.ipc.limits import SLOT_BYTES, SLOTS

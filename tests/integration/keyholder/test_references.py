@@ -13,9 +13,9 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 
 from worker.audit import ReferenceDropped, ReferenceRetained, read
-from worker.client import JobSpec, SealedResult, WorkerRefused
-from worker.client.errors import SpecError
-from worker.client.spec import InputSpec, SideSpec
+from worker.client.errors import SpecError, WorkerRefused
+from worker.client.sealed_result import SealedResult
+from worker.client.spec import InputSpec, JobSpec, SideSpec
 from worker.compute.operations.screen import Screen
 
 REFERENCE_MIB = 32

@@ -30,7 +30,9 @@ from worker.audit import (
     receipt_sha384,
 )
 from worker.cli import build
-from worker.client import INPUT_NAME, Unverified, load_signing_key
+from worker.client.errors import Unverified
+from worker.client.keys import load_signing_key
+from worker.client.seal import INPUT_NAME
 from worker.client.statements import verify_statements
 from worker.compute.operations.deidentify import Deidentify, Mask
 from worker.compute.operations.link import Link

@@ -18,7 +18,7 @@ from worker.audit import CallsRefused, DeliveryOverdue
 from worker.audit.delivered import write_position
 from worker.audit.trail import START, Position, after
 from worker.cli import build
-from worker.client import load_profile
+from worker.client.profile import load_profile
 from worker.errors import Reason
 from worker.front.server import SERVICE
 from worker.wire.v1 import worker_pb2 as pb

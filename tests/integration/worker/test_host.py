@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from attestation import AZURE_US
 from tests.support.host_profile import build, host_folder, missing
 from worker.audit import HostChanged, WorkerNotReady, WorkerReady, WorkerStarted, claims_unverified
-from worker.client import load_profile
+from worker.client.profile import load_profile
 from worker.errors import Reason
 from worker.front.server import SERVICE
 

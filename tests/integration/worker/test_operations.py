@@ -15,8 +15,7 @@ from tests.support.clear_tools import NAMES, batch, conviction
 from tests.support.clear_tools import table as rule_table
 from tests.support.nibrs_reports import REPORTS, lines, with_fields
 from tests.support.nibrs_xml_tools import rows_of
-from worker.client import WorkerRefused
-from worker.client.errors import SpecError
+from worker.client.errors import SpecError, WorkerRefused
 from worker.client.spec import InputSpec, SideSpec
 from worker.compute.kernels.column import read
 from worker.compute.operations import link

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from worker.audit import FilesReloaded, JobAdmitted, JobEnded, JobRefused, ReloadRefused, WorkerStarted
 from worker.cli import build
-from worker.client import load_profile
+from worker.client.profile import load_profile
 from worker.errors import DeniedBy, Reason, Stage
 from worker.job import Recipient
 from worker.job.policy.signatures import sign

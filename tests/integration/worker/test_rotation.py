@@ -13,7 +13,7 @@ from worker.audit import FileDigests, FilesReloaded
 from worker.audit.file import AuditFile
 from worker.audit.inspection import Inspection
 from worker.audit.trail import verified
-from worker.client import load_profile
+from worker.client.profile import load_profile
 from worker.config import load
 
 LEAST = 1 << 20

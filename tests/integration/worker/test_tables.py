@@ -12,7 +12,7 @@ from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker, WorkerDied
 
-from worker.client import load_profile
+from worker.client.profile import load_profile
 from worker.compute.tables import load
 from worker.errors import StartupError
 from worker.table_files import read_table_files

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from attestation import AZURE_US
 from tests.support.forge import decided
-from worker.client import ClientError, Unverified, load_profile, load_project_key
 from worker.client.attested import read_evidence, verify_attestation
-from worker.client.errors import SpecError, from_details
-from worker.client.keys import PinnedKey
+from worker.client.errors import ClientError, SpecError, Unverified, from_details
+from worker.client.keys import PinnedKey, load_project_key
 from worker.client.parts import arrow_messages, open_part, seal_stream
+from worker.client.profile import load_profile
 from worker.client.progress import Progress
 from worker.client.result import Collector, parse_result_header
 from worker.client.sources import Batches

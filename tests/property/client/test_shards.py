@@ -15,16 +15,16 @@ from tests.support.job_headers import make
 from tests.support.job_specs import head
 from tests.support.receipts import CLAIMS
 from worker.audit import Expected, sign, verify_receipt
-from worker.client import JobSpec, Unverified, seal
 from worker.client.attested import AttestedWorker
-from worker.client.errors import SpecError
+from worker.client.errors import SpecError, Unverified
 from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key
 from worker.client.parts import arrow_messages, open_part, seal_stream
 from worker.client.result import Collector, Output, parse_result_header
+from worker.client.seal import seal
 from worker.client.sealed_result import SealedResult, open_result
 from worker.client.shards import number_of_shards, split
 from worker.client.sources import Batches
-from worker.client.spec import decode_spec
+from worker.client.spec import JobSpec, decode_spec
 from worker.envelope import input_aad, output_aad, unwrap_dek, wrap_result_key
 from worker.job import InputPart, OutputPart, Recipient, parse, result_header
 from worker.jose import key_id, public_jwk

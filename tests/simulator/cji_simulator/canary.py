@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from cji_simulator.scan import encodings
 from cji_simulator.site import Site
-from worker.client import JobSpec, SealedJob, load_signing_key, seal
-from worker.client.keys import ProjectKey, new_project_key
+from worker.client.keys import ProjectKey, load_signing_key, new_project_key
+from worker.client.seal import SealedJob, seal
+from worker.client.spec import JobSpec
 from worker.compute.operations.deidentify import AgeBand, DateShift, Deidentify, HmacToken, Mask, Transform, ZipPrefix
 from worker.envelope import input_aad
 

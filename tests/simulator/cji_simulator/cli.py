@@ -28,7 +28,9 @@ from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
 from cji_simulator.worker import Worker, WorkerDied
 from worker.cli import build
-from worker.client import ClientError, SyncClient, load_profile
+from worker.client.errors import ClientError
+from worker.client.profile import load_profile
+from worker.client.transport import SyncClient
 
 __all__ = ["main"]
 

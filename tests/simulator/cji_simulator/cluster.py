@@ -26,7 +26,7 @@ from cji_simulator.members import another_member
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker
-from worker.client import load_profile
+from worker.client.profile import load_profile
 from worker.fleet.store import Blobs
 
 __all__ = ["Cluster", "ClusterError", "cluster"]

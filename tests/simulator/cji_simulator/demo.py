@@ -28,20 +28,15 @@ from cji_simulator.site import Site, open_site
 from cji_simulator.worker import memory_kind
 from worker.audit import Expected, KeyReleased, ReceiptError, verify_receipt
 from worker.audit.chain import read
-from worker.client import (
-    INPUT_NAME,
-    SealedResult,
-    Unverified,
-    load_project_key,
-    load_signing_key,
-    load_spec,
-    read_file,
-    seal,
-)
 from worker.client.attested import AttestedWorker, verify_attestation
-from worker.client.keys import ProjectKey, new_project_key, save_project_key
+from worker.client.errors import Unverified
+from worker.client.files import read_file
+from worker.client.keys import ProjectKey, load_project_key, load_signing_key, new_project_key, save_project_key
 from worker.client.progress import Phase, Progress
+from worker.client.seal import INPUT_NAME, seal
+from worker.client.sealed_result import SealedResult
 from worker.client.sources import fit
+from worker.client.spec import load_spec
 from worker.jose import key_id, public_jwk
 from worker.wire.v1 import worker_pb2 as pb
 

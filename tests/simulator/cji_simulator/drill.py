@@ -21,7 +21,7 @@ from cji_simulator.site import people
 from worker.audit import KeyDropped
 from worker.audit.chain import read
 from worker.audit.trail import lines
-from worker.client import ClientError
+from worker.client.errors import ClientError
 
 __all__ = ["DrillError", "Row", "run_drill"]
 

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
-from worker.client import SealedJob
+from worker.client.seal import SealedJob
 from worker.compute.tables import load as load_tables
 from worker.ipc import SLOT_PAGE_BYTES, Channel, KeySlot, Ring
 from worker.ipc.messages import (

@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from cji_simulator.site import Site
 from worker.audit import Claims, claims_unverified
-from worker.client import SealedJob
 from worker.client.parts import open_part
 from worker.client.result import parse_result_header
+from worker.client.seal import SealedJob
 from worker.compute.parameters import Parameters
 from worker.envelope import output_aad, unwrap_result_key
 from worker.fleet import names

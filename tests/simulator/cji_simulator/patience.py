@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from worker.client import WorkerRefused
+from worker.client.errors import WorkerRefused
 from worker.errors import Reason
 
 __all__ = ["Patience"]

@@ -25,7 +25,7 @@ from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker
-from worker.client import load_profile
+from worker.client.profile import load_profile
 
 __all__ = ["Instance", "Pool"]
 

@@ -21,7 +21,7 @@ from cji_simulator.prerequisites import missing
 if TYPE_CHECKING:  # loaded with every session, so it brings in no more than a session that asks for nothing needs
     from cji_simulator.simulation import Simulation
     from cji_simulator.site import Site
-    from worker.client import ClientProfile
+    from worker.client.profile import ClientProfile
 
 __all__ = [
     "cji_site",

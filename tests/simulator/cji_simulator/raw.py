@@ -26,8 +26,8 @@ from cji_simulator.patience import Patience
 from cji_simulator.site import Site
 from worker.audit import Event
 from worker.audit.chain import read
-from worker.client import WorkerRefused, load_signing_key
-from worker.client.errors import from_rpc
+from worker.client.errors import WorkerRefused, from_rpc
+from worker.client.keys import load_signing_key
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.sources import fit
 from worker.client.spec import InputSpec

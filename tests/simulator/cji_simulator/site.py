@@ -18,22 +18,13 @@ from cji_simulator.entra import TokenOrder
 from cji_simulator.launch import AUDIENCE, ENTRA_AUDIENCE, Agency, Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.worker import PROGRAM, Worker
-from worker.client import (
-    INPUT_NAME,
-    Client,
-    ClientProfile,
-    JobSpec,
-    SealedJob,
-    SealedResult,
-    SyncClient,
-    load_profile,
-    load_recipient_key,
-    load_signing_key,
-    open_result,
-    seal,
-)
-from worker.client.keys import PinnedKey, new_project_key
-from worker.client.spec import InputSpec
+from worker.client.asynchronous import Client
+from worker.client.keys import PinnedKey, load_recipient_key, load_signing_key, new_project_key
+from worker.client.profile import ClientProfile, load_profile
+from worker.client.seal import INPUT_NAME, SealedJob, seal
+from worker.client.sealed_result import SealedResult, open_result
+from worker.client.spec import InputSpec, JobSpec
+from worker.client.transport import SyncClient
 from worker.compute.operations.deidentify import Deidentify, HmacToken
 from worker.compute.parameters import Parameters
 from worker.jose import key_id, parse_ml_kem, public_jwk

@@ -22,8 +22,8 @@ import grpc
 
 from cji_simulator.patience import Patience
 from cji_simulator.site import Site
-from worker.client import SealedJob, WorkerRefused
-from worker.client.errors import from_rpc
+from worker.client.errors import WorkerRefused, from_rpc
+from worker.client.seal import SealedJob
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 

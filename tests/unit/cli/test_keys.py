@@ -14,8 +14,8 @@ from tests.support.paths import ROOT
 from worker.cli import build
 from worker.cli.answers import NewSeed
 from worker.cli.common import explained
-from worker.client import Unverified, WorkerRefused, load_project_key, load_recipient_key, load_signing_key
-from worker.client.errors import SpecError, Unreachable
+from worker.client.errors import SpecError, Unreachable, Unverified, WorkerRefused
+from worker.client.keys import load_project_key, load_recipient_key, load_signing_key
 from worker.envelope import unwrap_seed
 from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.jose import (

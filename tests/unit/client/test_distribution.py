@@ -14,8 +14,6 @@ from types import ModuleType
 import cji_client
 import pytest
 
-import worker.client
-
 ROOT = Path(__file__).parents[3]
 OURS = ("attestation", "worker")
 
@@ -134,7 +132,8 @@ def test_the_rooms_of_the_client_are_what_it_imports(hook: ModuleType) -> None:
     # nothing outside of them is needed, whichever of their modules is imported
     assert closure(python)[0] == python
     # none of them is unneeded, but for modules of whole rooms
-    commands = {ROOT / "worker/cli/__main__.py"} | set((ROOT / "worker/cli").rglob("*.py")) & python
+    scripts = {ROOT / "worker/cli/__main__.py", ROOT / "worker/command.py"}
+    commands = scripts | set((ROOT / "worker/cli").rglob("*.py")) & python
     needed = closure(set((ROOT / "worker/client").rglob("*.py")) | commands)[0]
     for room in hook.ROOMS:
         if room.endswith((".py", "*.py")):
@@ -231,6 +230,22 @@ def test_the_command_without_further_extras_names_them(installed: Path, tmp_path
     assert (tmp_path / "man" / "cji-job-run.1").exists()
 
 
-def test_the_public_names_have_one_home() -> None:
-    assert set(cji_client.__all__) <= set(worker.client.__all__)
-    assert all(getattr(cji_client, name) is getattr(worker.client, name) for name in cji_client.__all__)
+def loaded(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-P", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(found.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("module", "unneeded"),
+    [
+        ("cji_client", {"pandas"}),
+        ("worker.client.errors", {"pyarrow", "worker.client.transport"}),
+        ("worker.cli.audit.verify", {"pandas", "worker.client.transport", "worker.compute.operations"}),
+        ("worker.command", {"grpc", "pyarrow", "numpy", "cji_client"}),
+    ],
+)
+def test_a_module_loads_no_more_than_it_uses(module: str, unneeded: set[str]) -> None:
+    modules = loaded(f"import {module}")
+    assert module in modules
+    assert modules & unneeded == set()

@@ -8,10 +8,10 @@ import pytest
 
 from tests.support.job_specs import head
 from tests.support.paths import ROOT
-from worker.client import JobSpec, load_spec, seal
 from worker.client.errors import SpecError
 from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key
-from worker.client.spec import decode_spec
+from worker.client.seal import seal
+from worker.client.spec import JobSpec, decode_spec, load_spec
 from worker.compute.operations.link import (
     Comparison,
     Condition,

@@ -8,27 +8,21 @@ import pytest
 
 from tests.support.job_specs import KEK_ID, head
 from tests.support.sdk_server import Certificates
-from worker.client import (
-    JobSpec,
-    Unverified,
-    load_profile,
+from worker.client.errors import SpecError, Unverified
+from worker.client.keys import (
+    PinnedKey,
     load_project_key,
     load_recipient_key,
     load_signing_key,
-    load_spec,
-    seal,
-)
-from worker.client.errors import SpecError
-from worker.client.keys import (
-    PinnedKey,
     new_project_key,
     new_recipient_key,
     new_signing_key,
     save_private_key,
     save_project_key,
 )
-from worker.client.profile import ClientTls
-from worker.client.spec import decode_spec, only
+from worker.client.profile import ClientTls, load_profile
+from worker.client.seal import seal
+from worker.client.spec import JobSpec, decode_spec, load_spec, only
 from worker.compute.operations.deidentify import (
     AesToken,
     AgeBand,

@@ -6,10 +6,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa
 
 from tests.support.job_specs import head
-from worker.client import JobSpec, SealedJob, Unverified, seal
-from worker.client.errors import SpecError
+from worker.client.errors import SpecError, Unverified
 from worker.client.keys import PinnedKey
-from worker.client.spec import decode_spec
+from worker.client.seal import SealedJob, seal
+from worker.client.spec import JobSpec, decode_spec
 from worker.envelope import UnwrappingKey, open_dek, verify_header
 from worker.jose import key_id, public_jwk
 from worker.pairs import ML_KEM_BYTES, DecryptionPair, SigningPair

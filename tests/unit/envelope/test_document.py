@@ -12,9 +12,9 @@ from attestation.evidence import NONCE_BYTES
 from tests.property.envelope.test_streams import expand
 from tests.support.refusals import refused
 from worker.audit import Claims
-from worker.client import ClientProfile, load_profile, load_spec
 from worker.client.dissemination import load_rules
-from worker.client.spec import decode_spec
+from worker.client.profile import ClientProfile, load_profile
+from worker.client.spec import decode_spec, load_spec
 from worker.compute.operations.deidentify import Deidentify
 from worker.compute.registry import OPERATIONS, operation_of
 from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384

@@ -11,9 +11,8 @@ from worker.audit.packet.given import Tools
 from worker.audit.packet.material import File, Machine
 from worker.cli.common import trust_named
 from worker.cli.reference_values import reference_values
-from worker.client import ClientError, Unverified
 from worker.client.attested import evidence_cloud, read_evidence
-from worker.client.errors import SpecError
+from worker.client.errors import ClientError, SpecError, Unverified
 from worker.jose import VerifyingKey, key_id
 
 

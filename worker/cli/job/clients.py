@@ -1,8 +1,8 @@
 """The client of a pool that a profile names."""
 
 from attestation import Trust
-from worker.client import ClientProfile
 from worker.client.by_reference import SyncFleetClient
+from worker.client.profile import ClientProfile
 
 
 def pool_client(profile: ClientProfile, trust: Trust) -> SyncFleetClient:

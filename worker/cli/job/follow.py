@@ -15,9 +15,9 @@ from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
 from worker.cli.json_output import answers, member, print_document, print_json
 from worker.cli.progress import shown
-from worker.client import load_profile
 from worker.client.errors import JobFailed
 from worker.client.job_state import JobStatus
+from worker.client.profile import load_profile
 from worker.client.saved import SavedJob, load_job
 
 _JOB = click.argument("job", metavar="JOB")

@@ -12,11 +12,13 @@ from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import QUIET
 from worker.cli.json_output import answers
 from worker.cli.reference_values import PROFILE, reference_values
-from worker.client import SealedResult, load_profile, load_recipient_key
 from worker.client.attested import evidence_cloud
+from worker.client.keys import load_recipient_key
 from worker.client.passphrases import passphrase_of
+from worker.client.profile import load_profile
 from worker.client.profile_keys import decrypter_named
 from worker.client.saved_result import read_saved
+from worker.client.sealed_result import SealedResult
 from worker.client.signers import Decrypter, KeyDecrypter
 
 FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))

@@ -15,11 +15,11 @@ from worker.cli.json_output import print_json
 from worker.cli.output import RESULT, Target, write_batches, write_lines
 from worker.cli.report_file import opened_job, write_report
 from worker.cli.row_table import print_summary
-from worker.client import INPUT_NAME, SealedResult
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
 from worker.client.row_summary import RowSummary
-from worker.client.sealed_result import read_output
+from worker.client.seal import INPUT_NAME
+from worker.client.sealed_result import SealedResult, read_output
 from worker.client.signers import Decrypter
 from worker.client.sources import FittedSource
 from worker.compute.registry import SCHEMAS, Plan, plan

@@ -7,13 +7,14 @@ import click
 from rich.console import Console
 
 from worker.cli.common import FILE, prompt
-from worker.client import ClientProfile, JobSpec, Prepared, load_spec
-from worker.client import prepare as prepare_job
 from worker.client.errors import SpecError
 from worker.client.keys import recipient_thumbprints
+from worker.client.prepared import Prepared
+from worker.client.prepared import prepare as prepare_job
+from worker.client.profile import ClientProfile
 from worker.client.profile_keys import decrypter_named
 from worker.client.signers import Decrypter
-from worker.client.spec import only
+from worker.client.spec import JobSpec, load_spec, only
 from worker.compute.registry import OPERATIONS
 from worker.jose import key_id
 

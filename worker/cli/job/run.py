@@ -24,7 +24,8 @@ from worker.cli.job.standard_input import FORMAT, RECORDS, records_file
 from worker.cli.json_output import answers
 from worker.cli.output import FORMATS
 from worker.cli.progress import shown
-from worker.client import connect, load_profile
+from worker.client.connection import connect
+from worker.client.profile import load_profile
 
 
 @click.command()

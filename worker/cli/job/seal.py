@@ -12,8 +12,9 @@ from worker.cli.job.prepare import OPERATION, OUT, PROFILE, QUIET, SAVE_SEALED, 
 from worker.cli.job.standard_input import FORMAT, RECORDS, records_file
 from worker.cli.json_output import answers, print_json
 from worker.cli.progress import shown
-from worker.client import connect, load_job, load_profile, save_job
-from worker.client.saved import SavedJob
+from worker.client.connection import connect
+from worker.client.profile import load_profile
+from worker.client.saved import SavedJob, load_job, save_job
 
 _FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
 

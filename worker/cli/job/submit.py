@@ -12,8 +12,9 @@ from worker.cli.job.prepare import OPERATION, PROFILE, QUIET, SPEC, job_spec, pr
 from worker.cli.job.seal import describe
 from worker.cli.json_output import answers
 from worker.cli.progress import shown
-from worker.client import connect, load_profile
+from worker.client.connection import connect
 from worker.client.errors import SpecError
+from worker.client.profile import load_profile
 from worker.client.profile_keys import signer_named
 from worker.client.saved import load_job, save_job
 

@@ -43,9 +43,7 @@ def _read() -> tuple[pa.Array, Bools]:
     for group in groups:
         members = [number[name] for name in group]
         table[np.ix_(members, members)] = True
-    lengths = np.array([len(name) for name in number])
-    # pa.array would first look for pandas, which takes longer than all the rest of the start
-    return arrow.from_bytes(np.frombuffer("".join(number).encode(), np.uint8), lengths, pa.binary()), table
+    return arrow.from_texts(number, pa.binary()), table
 
 
 _NAMES, _RELATED = _read()

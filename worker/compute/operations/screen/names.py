@@ -15,12 +15,12 @@ SUFFIXES: Final[Mapping[str, int]] = {"JR": 1, "SR": 2, "II": 3, "2ND": 3, "III"
 
 _MOST_WORDS: Final = 3  # of a surname, behind the first
 _WRITTEN: Final = [
-    (f"{case}{stop}".encode(), number)
+    (f"{case}{stop}", number)
     for name, number in SUFFIXES.items()
     for case in sorted({name, name.lower(), name.capitalize()})
     for stop in ("", ".")
 ]
-_NAMES: Final = pa.array([name for name, _ in _WRITTEN], pa.binary())
+_NAMES: Final = arrow.from_texts((name for name, _ in _WRITTEN), pa.binary())
 _NUMBERS: Final = np.array([0, *(number for _, number in _WRITTEN)], np.uint8)
 
 

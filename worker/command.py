@@ -1,4 +1,4 @@
-"""The command `cji`, which needs the extra `cli`."""
+"""The script `cji`, which needs the extra `cli`. It stands outside `cji_client`, whose names take a second to load."""
 
 import sys
 
