@@ -37,7 +37,8 @@ from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.halting import PROGRAM, Gate
+from tests.support.gate import Gate
+from tests.support.halting import PROGRAM
 from tests.support.privileges import SEES_PROCESSES
 from tests.support.silent_link import SilentLink
 from tests.support.steps import Route, Step

@@ -13,11 +13,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.connections import TRANSPORT
 from tests.support.job_headers import NOW, OURS
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
+from tests.support.rsa_keys import rsa_key
 from tests.support.task_statements import MACHINE, Honest
 from worker.audit.chain import read
 from worker.audit.file import AuditFile
@@ -36,7 +37,7 @@ from worker.records import data_classes
 
 __all__ = ["KEK", "Bench", "admission", "bench", "finish_order", "held", "policy_of", "sealed_to"]
 
-CMK: Final = rsa.generate_private_key(65537, 3072)
+CMK: Final = rsa_key(bits=3072)
 KEK: Final = "https://v.vault.azure.net/keys/cmk/" + "ab" * 16
 SIGNING: Final = ec.generate_private_key(ec.SECP384R1())
 SUBMITTER: Final = "spiffe://cji.example/agency/metro"

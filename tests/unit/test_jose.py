@@ -8,6 +8,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from tests.support.rsa_keys import rsa_key
 from worker.jose import (
     ES384_BYTES,
     b64url,
@@ -22,7 +23,7 @@ from worker.jose import (
     thumbprint,
 )
 
-RSA = rsa.generate_private_key(65537, 3072).public_key()
+RSA = rsa_key(bits=3072).public_key()
 SIGNING = ec.generate_private_key(ec.SECP384R1())
 P384 = SIGNING.public_key()
 OTHER_CURVE = ec.generate_private_key(ec.SECP256R1())

@@ -20,8 +20,9 @@ from attestation.maa import SigningKeys
 from attestation.maa.jwks import COOL_DOWN, LIFETIME, MAX_JWKS_BYTES, REFRESH, RETRY
 from attestation.trust import endpoint
 from tests.support.refusals import rejected
+from tests.support.rsa_keys import rsa_key
 
-KEY, ROLLED = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+KEY, ROLLED = rsa_key(0), rsa_key(1)
 
 
 def document(**keys: rsa.RSAPrivateKey) -> bytes:

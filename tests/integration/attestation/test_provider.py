@@ -45,13 +45,14 @@ from attestation.trust import endpoint
 from tests.support.json_answers import answered, refusal
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
+from tests.support.rsa_keys import rsa_key
 from worker.cli import build
 from worker.cli.policy.hash import PolicyHash
 from worker.cli.provider import PoliciesInForce, PolicyInForce, Provider
 
 SHIPPED = ROOT / "deploy" / "policy" / "attestation-policy.txt"
 DEFAULT = "9NY0VnTQ-IiBriBplVUpFbczcDaEBUwsiFYAzHu_gco"  # the service's for SevSnpVm and TdxVm
-KEY = rsa.generate_private_key(65537, 2048)
+KEY = rsa_key()
 
 
 class SignedIn:

@@ -4,7 +4,6 @@ import contextlib
 
 import msgspec
 from cji_simulator.encoding import b64url, rsa_jwk
-from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -14,8 +13,9 @@ from attestation.maa import SigningKeys
 from attestation.maa.jwks import COOL_DOWN, LIFETIME, REFRESH, RETRY
 from attestation.provider_policy.administration import _stored
 from attestation.trust import endpoint
+from tests.support.rsa_keys import rsa_key
 
-KEYS = {kid: rsa.generate_private_key(65537, 2048).public_key() for kid in "abc"}
+KEYS = {kid: rsa_key(number).public_key() for number, kid in enumerate("abc")}
 ISSUER = "https://sharedeus.eus.attest.azure.net"
 TIMES = (RETRY, COOL_DOWN, REFRESH, LIFETIME)
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from tests.support.job_headers import make
 from tests.support.job_specs import head
 from tests.support.receipts import CLAIMS
+from tests.support.rsa_keys import rsa_key
 from worker.audit import Expected, sign, verify_receipt
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError, Unverified
-from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key
+from worker.client.keys import PinnedKey, new_signing_key
 from worker.client.parts import arrow_messages, open_part, seal_stream
 from worker.client.result import Collector, Output, parse_result_header
 from worker.client.seal import seal
@@ -31,8 +32,8 @@ from worker.jose import key_id, public_jwk
 from worker.records import RowStatus, Status
 from worker.wire.v1 import worker_pb2 as pb
 
-KEY = new_recipient_key()
-CMK = new_recipient_key()
+KEY = rsa_key(0, 3072)
+CMK = rsa_key(1, 3072)
 JWK = public_jwk(KEY.public_key())
 JOB = parse(make(recipients=[Recipient(key_id=key_id(KEY.public_key()), jwk=JWK)]))
 SIGNING = new_signing_key()

@@ -9,7 +9,7 @@ import pytest
 from cji_simulator.certificates import authority, leaf, pem
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AttestationError, Fault, system_roots
@@ -17,9 +17,10 @@ from attestation.certs import MAX_CHAIN_BYTES, load_der, load_pem_chain
 from attestation.fetch import exchange, tls_context
 from attestation.trust import endpoint
 from tests.support.refusals import rejected
+from tests.support.rsa_keys import rsa_key
 
-ONE = leaf("one", rsa.generate_private_key(65537, 2048), None).certificate
-ROOT = authority("root", rsa.generate_private_key(65537, 2048)).certificate
+ONE = leaf("one", rsa_key(0), None).certificate
+ROOT = authority("root", rsa_key(1)).certificate
 DER = ONE.public_bytes(Encoding.DER)
 
 

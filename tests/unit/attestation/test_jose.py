@@ -16,9 +16,10 @@ from attestation.maa import parse_jwks
 from attestation.maa.jwks import MAX_JWKS_BYTES
 from attestation.strict_json import MAX_DEPTH, parse_object
 from tests.support.refusals import rejected
+from tests.support.rsa_keys import rsa_key
 
-KEY = rsa.generate_private_key(65537, 2048)
-OTHER = rsa.generate_private_key(65537, 2048)
+KEY = rsa_key(0)
+OTHER = rsa_key(1)
 
 
 @pytest.mark.parametrize("text", ["YQ==", "YR", "Y", "Y!", "YQ\n", "+/", "YQ YQ", "é"])

@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 from cji_simulator.certificates import authority, pem
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.support.bundles import files, made
+from tests.support.rsa_keys import rsa_key
 from worker.bundle.errors import BundleRefused
 from worker.bundle.private_keys import private_key_in
 from worker.jose import b64url, public_jwk
 
 EC = ec.generate_private_key(ec.SECP384R1())
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key()
 SECRET = BestAvailableEncryption(b"secret")
 DER = EC.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 P12 = pkcs12.serialize_key_and_certificates(b"x", EC, None, None, SECRET)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.job_specs import KEK_ID, head
+from tests.support.rsa_keys import rsa_key
 from tests.support.sdk_server import Certificates
 from worker.client.errors import SpecError, Unverified
 from worker.client.keys import (
@@ -15,7 +16,6 @@ from worker.client.keys import (
     load_recipient_key,
     load_signing_key,
     new_project_key,
-    new_recipient_key,
     new_signing_key,
     save_private_key,
     save_project_key,
@@ -41,8 +41,8 @@ from worker.job import SizeClass, parse
 from worker.jose import key_id, public_jwk
 from worker.wire.v1 import worker_pb2 as pb
 
-CMK = new_recipient_key()
-RECIPIENT = new_recipient_key()
+CMK = rsa_key(0, 3072)
+RECIPIENT = rsa_key(1, 3072)
 JWK = public_jwk(RECIPIENT.public_key())
 HEAD = head(recipient=JWK, kek_thumbprint=key_id(CMK.public_key()), size_class="power_of_two", valid_hours=2)
 TEXT = f"""{HEAD}

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem
 
 from tests.support.job_specs import head
+from tests.support.rsa_keys import rsa_key
 from worker.client.errors import SpecError, Unverified
 from worker.client.keys import PinnedKey
 from worker.client.seal import SealedJob, seal
@@ -15,10 +16,10 @@ from worker.jose import key_id, public_jwk
 from worker.pairs import ML_KEM_BYTES, DecryptionPair, SigningPair
 from worker.suites import Suite
 
-CMK, ML_KEM = rsa.generate_private_key(65537, 3072), mlkem.MLKEM1024PrivateKey.generate()
+CMK, ML_KEM = rsa_key(0, 3072), mlkem.MLKEM1024PrivateKey.generate()
 SIGNING, RECIPIENT = SigningPair.generate(), DecryptionPair.generate()
 CMK_ID, ML_KEM_ID = key_id(CMK.public_key()), key_id(ML_KEM.public_key())
-RSA_RECIPIENT = public_jwk(rsa.generate_private_key(65537, 3072).public_key())
+RSA_RECIPIENT = public_jwk(rsa_key(1, 3072).public_key())
 PAIR_RECIPIENT = public_jwk(RECIPIENT.public_key())
 BODY = '[input]\nschema = "person/1"\n[[operations]]\nkind = "deidentify"\n[operations.columns]\nlast = "keep"\n'
 

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.support.refusals import refused
+from tests.support.rsa_keys import rsa_key
 from worker.errors import Reason, Refusal
 from worker.job import (
     LIMITS,
@@ -46,8 +47,8 @@ def _text(members: dict[str, str]) -> str:
     return json.dumps(members)
 
 
-RSA_KEY = rsa.generate_private_key(65537, 3072).public_key()
-SMALL_KEY = rsa.generate_private_key(65537, 2048).public_key()
+RSA_KEY = rsa_key(bits=3072).public_key()
+SMALL_KEY = rsa_key().public_key()
 RECIPIENT = Recipient(key_id=key_id(RSA_KEY), jwk=_text(_rsa_jwk(RSA_KEY)))
 OPERATION = worker_pb2.Operation(
     deidentify=worker_pb2.Deidentify(project="p", columns=[worker_pb2.ColumnRule(column="DOB", keep=worker_pb2.Keep())])

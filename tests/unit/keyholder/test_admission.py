@@ -20,6 +20,7 @@ from tests.support.connections import TRANSPORT
 from tests.support.contexts import TABLES
 from tests.support.policies import AGREEMENT, ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.refusals import refused
+from tests.support.rsa_keys import rsa_key
 from worker.audit import Attributed, Event, JobAdmitted
 from worker.audit.file import AuditFile
 from worker.compute.operations.screen import Screen
@@ -46,8 +47,8 @@ from worker.keyholder.policy import PolicyInForce
 from worker.suites import Suite
 from worker.wire.v1 import worker_pb2 as pb
 
-CMK = rsa.generate_private_key(65537, 3072)
-RECIPIENT = rsa.generate_private_key(65537, 3072).public_key()
+CMK = rsa_key(0, 3072)
+RECIPIENT = rsa_key(1, 3072).public_key()
 SIGNING = ec.generate_private_key(ec.SECP384R1())
 KEK = "https://vault.example/keys/cji/" + "a" * 32
 OTHER = KEK[:-1] + "b"

@@ -13,16 +13,16 @@ from cji_simulator.guest import GuestEvidence
 from cji_simulator.guest_messages import GuestRequest, Isolation, TpmInfo
 from cji_simulator.intel import Certifier, Intel
 from cji_simulator.tdx import REPORT_LENGTH, TdReport, TdxHost, quote, quoted_body, verify_quote
-from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation.evidence import parse_hcl, parse_td_quote, parse_td_report
 from attestation.jose import b64url_decode
+from tests.support.rsa_keys import rsa_key
 
 INTEL = Intel.make(Certifier(now=datetime.now(UTC).replace(microsecond=0)))
 HOST = TdxHost(INTEL)
-KEY = rsa.generate_private_key(65537, 2048).public_key()
+KEY = rsa_key().public_key()
 
 
 @pytest.mark.parametrize(("version", "kind"), [(4, 3), (5, 2), (5, 3)])

@@ -18,11 +18,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from tests.support.entra_tools import OTHER, TENANT
+from tests.support.rsa_keys import rsa_key
 from worker.errors import Reason
 from worker.keyholder.entra import KeySets, TokenRefused
 from worker.keyholder.entra.key_sets import COOL_DOWN, MAX_AGE, MAX_BYTES, MAX_KEYS, REFRESH, parse_key_set
 
-KEYS = [rsa.generate_private_key(65537, 2048).public_key() for _ in range(2)]
+KEYS = [rsa_key(number).public_key() for number in range(2)]
 ISSUER = f"https://login.microsoftonline.com/{TENANT}/v2.0"
 
 
