@@ -57,15 +57,16 @@ _WARM_UP: Final = "deidentify"
 """It needs no side table, and uses the ciphers."""
 
 
-def self_test(window: memoryview, tables: Tables) -> None:
-    """Run the self-test of every operation; raises RuntimeError when a job does not come out whole."""
+def self_test(window: memoryview, tables: Tables, *, in_parts: bool) -> None:
+    """Run the self-test of every operation, also `in_parts`; raises RuntimeError when a job does not come out whole."""
     fd = os.memfd_create("cji-self-test", os.MFD_CLOEXEC)
     os.ftruncate(fd, ALIGNMENT)
     reference_slot = Region(fd)
     for operation in OPERATIONS.values():
         for case in operation.self_test:
             _run_case(operation, case, window=window, reference_slots=[reference_slot], tables=tables)
-            _run_in_parts(operation, case, window=window, tables=tables)
+            if in_parts:
+                _run_in_parts(operation, case, window=window, tables=tables)
     reference_slot.unmap()
     warm_up(window, tables)
 

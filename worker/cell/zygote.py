@@ -264,7 +264,7 @@ def _serve(boot: Boot) -> None:
     reference_regions = [Region(fd) for fd in boot.reference_regions]
     tables = decode_tables(boot.tables)
     # made-up records need no secret memory, and the regions stay as new as they are
-    self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), tables)
+    self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), tables, in_parts=boot.config.fleet is not None)
     boot.code.check_mapped()
     supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
     zygote = Zygote(

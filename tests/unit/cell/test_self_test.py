@@ -21,7 +21,13 @@ def test_warming_up_leaves_no_descriptor_open() -> None:
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_job_that_fails_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_every_operation_comes_out_whole(in_parts: bool) -> None:
+    self_test.self_test(WINDOW, TABLES, in_parts=in_parts)
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_job_that_fails_fails_the_self_test(monkeypatch: pytest.MonkeyPatch, in_parts: bool) -> None:
     honest = self_test._sealed
 
     def altered(*args: Any, **options: Any) -> bytes:
@@ -31,4 +37,11 @@ def test_a_job_that_fails_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("worker.cell.self_test._sealed", altered)
     with pytest.raises(RuntimeError, match="self-test"):
-        self_test.self_test(WINDOW, TABLES)
+        self_test.self_test(WINDOW, TABLES, in_parts=in_parts)
+
+
+def test_a_task_that_fails_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.cell.self_test._run_case", lambda *_, **__: None)
+    monkeypatch.setattr("worker.cell.parts_loop.PartsLoop.run", lambda _: None)
+    with pytest.raises(RuntimeError, match="in parts"):
+        self_test.self_test(WINDOW, TABLES, in_parts=True)
