@@ -22,7 +22,9 @@ from worker.records import arrow
 BLOCK_VALUE_BYTES: Final = 15
 RADIXES: Final = (10, 36)
 _BLOCK: Final = 16
-_HEX: Final = np.array([f"{i & 255:02x}{i >> 8:02x}".encode() for i in range(1 << 16)], "S4").view(np.uint32)
+_HEX_BYTE: Final = np.frombuffer(bytes(range(256)).hex().encode(), "S2")
+_HEX: Final = np.stack([np.tile(_HEX_BYTE, 256), np.repeat(_HEX_BYTE, 256)], axis=1).view(np.uint32).reshape(-1)
+"""uint32[2^16]: the four hexadecimal digits of a little-endian uint16, in the order of its bytes."""
 _ALPHABET: Final = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", np.uint8)
 _NO_DIGIT: Final = np.uint8(255)
 _DIGIT: Final = np.full(256, _NO_DIGIT)
