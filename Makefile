@@ -8,7 +8,7 @@ SOAK ?= 60
 # The runbooks have a target of their own, `drills`: a dozen starts of workers, five minutes.
 TESTS := $(PY) -m pytest --ignore tests/integration/runbooks -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine drills pkcs11 wheels install-walk container-walk fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine drills pkcs11 wheels install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,12 +38,16 @@ format: setup ## format and fix what can be fixed
 types: setup ## mypy, strict, tests and tools included
 	@$(PY) -m mypy
 
-contracts: setup ## import contracts between the rooms
+contracts: setup ## import contracts between the rooms, and the other rules of the house
 	@.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
+	@found=$$($(PY) -m pytest --no-header -q tests/unit/test_house.py) || { echo "$$found"; exit 1; }
 
 generated: setup ## stubs, descriptor snapshot and the tables of docs/ are what their sources generate
 	@$(PY) protos/generate.py --check
 	@$(PY) -m tools.tables --check
+
+collect: setup ## whether every test can be collected; leaves the tests compiled, as each process of `make test` else does
+	@found=$$($(PY) -m pytest --ignore tests/integration/runbooks --collect-only --no-header -q) || { echo "$$found" | tail -n 40; exit 1; }
 
 deploy-check: setup ## Bicep, units and policies, offline
 	@$(PY) -m deploy.check

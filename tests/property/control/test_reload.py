@@ -77,7 +77,7 @@ class World:
                     self.ended = True
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_sequence_of_events_is_all_or_nothing(data: st.DataObject) -> None:
     state, world, now = State(), World(), 0.0
