@@ -65,7 +65,7 @@ ROOMS: Final = {
     "cji_client.keys": "keys",
     "cji_client.errors": "errors of the client",
     "cji_client.trusts": "clouds",
-    "worker.client.asynchronous": "calls below connect",
+    "worker.client.transport": "calls below connect",
     "worker.client.spec": "job specs",
     "worker.client.verify": "verification",
     "worker.records": "records",

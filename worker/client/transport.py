@@ -95,7 +95,7 @@ class SyncClient:
             options.append(("grpc.ssl_target_name_override", server_name))
         credentials = grpc.ssl_channel_credentials(tls.ca_pem, tls.key_pem, tls.cert_pem)
         self._channel = grpc.secure_channel(target, credentials, options=options)
-        self._stub = CjiWorkerStub(self._channel)
+        self._stub: CjiWorkerStub | None = CjiWorkerStub(self._channel)
         self._trust = trust
         self._reference = reference
         self._maa_url = maa_url
@@ -111,17 +111,24 @@ class SyncClient:
 
     def close(self) -> None:
         """Close the channel; running calls are cancelled."""
+        self._stub = None
         self._channel.close()
+
+    @property
+    def _calls(self) -> CjiWorkerStub:
+        if self._stub is None:
+            raise SpecError("the connection is closed", remedy="Make another one, and close it after its last call.")
+        return self._stub
 
     def describe(self) -> Description:
         """The worker's audience, operations, schemas, limits and public keys to seal to."""
-        return Description.of(_ask(self._stub.Describe, pb.DescribeRequest()))
+        return Description.of(_ask(self._calls.Describe, pb.DescribeRequest()))
 
     def attest(self) -> AttestedWorker:
         """Request evidence for a fresh nonce and appraise it; Unverified names the failed check."""
         nonce = os.urandom(NONCE_BYTES)
         return verify_attestation(
-            _ask(self._stub.Attest, pb.AttestRequest(nonce=nonce)),
+            _ask(self._calls.Attest, pb.AttestRequest(nonce=nonce)),
             nonce=nonce,
             trust=self._trust,
             reference=self._reference,
@@ -131,7 +138,7 @@ class SyncClient:
     def get_receipt(self, job_id: bytes) -> str:
         """The stored receipt of a finished job of this submitter; not verified here."""
         request, metadata = pb.GetReceiptRequest(job_id=job_id), authorization(self._token)
-        return str(_ask(self._stub.GetReceipt, request, metadata).receipt)
+        return str(_ask(self._calls.GetReceipt, request, metadata).receipt)
 
     def run(
         self,
@@ -221,7 +228,7 @@ class SyncClient:
         metadata = authorization(self._token)
         sender = Sender(pb.Open(header=job.header.data, signature=job.signature), job.parts, progress=progress)
         collector = Collector(job.header, progress=progress)
-        call = self._stub.Run(sender, timeout=max(seconds, 0.0), metadata=metadata)
+        call = self._calls.Run(sender, timeout=max(seconds, 0.0), metadata=metadata)
         sender.call = call
         stop.watch(call)
         try:

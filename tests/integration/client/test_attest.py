@@ -128,7 +128,7 @@ class Answer:
 @pytest.fixture
 def answer(bench: Bench, azure: Simulation) -> Answer:
     nonce = os.urandom(32)
-    return Answer(response=bench.client._stub.Attest(pb.AttestRequest(nonce=nonce)), nonce=nonce, azure=azure)
+    return Answer(response=bench.client._calls.Attest(pb.AttestRequest(nonce=nonce)), nonce=nonce, azure=azure)
 
 
 def test_c01_evidence_for_another_nonce_or_key_is_refused(answer: Answer) -> None:

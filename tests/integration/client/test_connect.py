@@ -308,3 +308,11 @@ def test_the_examples(desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_an_unknown_cloud(desk: Desk) -> None:
     with pytest.raises(SpecError, match='cloud = "simulation" is unknown'):
         connect(desk.folder / "client.toml")
+
+
+def test_a_closed_connection_says_so(desk: Desk) -> None:
+    with desk.connect() as worker:
+        worker.describe()
+    for call in (worker.describe, worker.attest, lambda: worker.run(pa.table(PEOPLE), desk.spec)):
+        with pytest.raises(SpecError, match="the connection is closed"):
+            call()
