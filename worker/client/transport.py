@@ -59,7 +59,6 @@ from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 _CALL_SECONDS: Final = 30.0
 """Deadline of every call except Run."""
-
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
 _AGAIN: Final = frozenset({Reason.OVERLOADED, Reason.NOT_READY, Reason.DRAINING, Reason.KEY_THROTTLED})
