@@ -2,8 +2,8 @@
 
 A page is loaded once from a server on loopback and laid out for a desktop and a phone, light and dark. Faults are
 content wider than the window that does not scroll in a box of its own, a picture that is missing or too small to be
-read, text with a contrast below WCAG 2.2 AA, a message in the console, and a request to any other server. Drawings (SVG)
-are opened by themselves too, see `drawing.js`. The exit status is 1 if there is a fault.
+read, text with a contrast below WCAG 2.2 AA, a message in the console, and a request to any other server.
+Drawings (SVG) are opened by themselves too, see `drawing.js`. The exit status is 1 if there is a fault.
 """
 
 import json
