@@ -17,6 +17,7 @@ from worker.audit.packet.document import (
     Facts,
     Heading,
     Listing,
+    Names,
     Section,
     Table,
     Text,
@@ -160,6 +161,8 @@ class _Writer:
                 run.bold, run.font.color.rgb = True, self._colour.from_string(_COLOURS[tone])
             case Code(text):
                 self._code(paragraph, text)
+            case Names(of):
+                paragraph.add_run(_printable(", ".join(of)))
             case str(text):
                 paragraph.add_run(_printable(text))
             case _:
