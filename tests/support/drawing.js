@@ -2,6 +2,8 @@
 (async () => {
   await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
   const faults = [];
+  const texts = [...document.querySelectorAll('text')];
+  if (!texts.length) return faults;  // a plot, whose letters are paths
   const light = colour => colour.match(/[\d.]+/g).slice(0, 3).map(v => v / 255)
     .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
@@ -13,7 +15,6 @@
   const boxes = [...document.querySelectorAll('rect')];
   const points = [...document.querySelectorAll('path')].filter(line => !line.closest('marker')).flatMap(line =>
     Array.from({length: line.getTotalLength() / 4}, (_, i) => line.getPointAtLength(4 * i)));
-  const texts = [...document.querySelectorAll('text')];
   const page = document.documentElement.viewBox.baseVal;
   texts.forEach((text, i) => {
     const own = box(text), name = JSON.stringify(text.textContent);

@@ -75,6 +75,12 @@ def test_what_is_planted_in_a_drawing_is_found(
     assert any(re.search(fault, each) for each in shown), shown
 
 
+def test_a_plot_without_texts_is_only_opened(chromium: Browser) -> None:
+    """Its letters are thousands of paths, which would take minutes to follow."""
+    with served(ROOT / "docs/benchmarks") as base:
+        assert faults(chromium, base, "seen.svg") == []
+
+
 def test_drawings_have_one_style() -> None:
     """A drawing is one file and cannot share a stylesheet: its copies are the same."""
     styles = {(ROOT / name).read_text().partition("<style>")[2].partition("</style>")[0] for name in DRAWINGS}

@@ -9,8 +9,6 @@ from typing import Any
 from docx.oxml import OxmlElement, parse_xml
 from docx.oxml.ns import nsdecls, qn
 
-__all__ = ["add_bookmark", "add_field", "add_link", "fixed_grid", "repeated_head", "set_font", "shade", "style_tables"]
-
 
 def set_font(style: Any, name: str) -> None:
     """The font of a style, instead of that of the theme, which depends on the reader's machine."""
