@@ -105,9 +105,10 @@ wheels: setup ## build and install the wheels: sizes, numbers of packages; the c
 oscal: setup ## the environment that validates OSCAL in tests, .oscal, from its own hash-pinned lock; once, a minute
 	@tools/oscal
 
-docs: setup ## the documentation as a site in build/site, offline; a broken link is an error
+docs: setup ## the documentation as a site in build/site, offline; a broken link is an error, and what a browser shows badly
 	@tools/docs
 	@.docs/bin/python tools/site.py
+	@$(PY) -m tests.support.site_look build/site
 
 tutorial: setup ## execute docs/tutorial/first-job.md literally, with the time of each command, minutes
 	@$(PY) -m tests.support.walk docs/tutorial/first-job.md

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
+from benchmarks import kept
 from benchmarks.harness import Result
 from benchmarks.report import Report
 
@@ -51,6 +51,7 @@ Examples:
   python -m benchmarks pipeline --quick --profile
   python -m benchmarks pipeline --json pipeline.json
   python -m benchmarks link screen aggregate --plot core.svg
+  python -m benchmarks pipeline validate --keep docs/benchmarks/seen.json
 
 Ratios can be compared between machines, figures cannot. docs/benchmarks.md defines what is inside each clock. Run as
 root, which reading the worker's /proc requires, on an otherwise idle machine. Needs the extras bench and dev.
@@ -58,15 +59,26 @@ root, which reading the worker's /proc requires, on an otherwise idle machine. N
 )
 @click.argument("names", nargs=-1, required=True, type=click.Choice(list(BENCHMARKS)), metavar="NAME...")
 @click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write the results here too.")
+@click.option(
+    "--keep",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Put the results into this file in place of earlier ones of their names, and draw it: FILE.json, FILE.svg.",
+)
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw them here too: .svg, .png, .pdf.")
 @click.option("--quick", is_flag=True, help="Less input and fewer runs: a first look, not a result.")
 @click.option("--profile", is_flag=True, help="Show the CPU time of each process as well.")
-def main(names: tuple[str, ...], *, target: Path | None, plot: Path | None, quick: bool, profile: bool) -> None:
+def main(
+    names: tuple[str, ...], *, target: Path | None, keep: Path | None, plot: Path | None, quick: bool, profile: bool
+) -> None:
     """Run the benchmarks of these names in order."""
+    if keep is not None and quick:
+        raise click.UsageError("--quick gives no result to keep: leave out --quick or --keep")
     report = Report(profile=profile)
     results = [_run(name)(report, quick=quick) for name in dict.fromkeys(names)]
     if target is not None:
-        target.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+        kept.write(results, target)
+    if keep is not None:
+        import_module("benchmarks.plot").write(kept.keep(results, keep), keep.with_suffix(".svg"))
     if plot is not None:
         import_module("benchmarks.plot").write(results, plot)  # an extra of its own needs no more than a table
 

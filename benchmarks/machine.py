@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -22,8 +23,9 @@ def _cpu_model() -> str:
 
 
 def facts() -> dict[str, str | int]:
-    """CPU model, cores that this process may use, memory in MiB, kernel, Python and package versions."""
+    """The day (UTC), CPU model, cores that this process may use, memory in MiB, kernel, Python and package versions."""
     return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,

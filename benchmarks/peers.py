@@ -1,9 +1,9 @@
-"""The peer behind each ratio, as a picture names it. docs/benchmarks.md has the whole definition."""
+"""The peer behind each ratio, as a picture names it, and goals. docs/benchmarks.md has the whole definition."""
 
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["PEERS"]
+__all__ = ["GOALS", "PEERS"]
 
 _ECHO: Final = "a grpc.aio echo behind TLS"
 _LEAST: Final = "the least CPU that it could cost"
@@ -37,3 +37,14 @@ PEERS: Final[Mapping[tuple[str, str], str]] = {
     ("aggregate", "twin"): "the slow Return A",
     ("clear", "twin"): "a slow twin with the same outcomes",
 }
+
+GOALS: Final[Mapping[tuple[str, str], float]] = {
+    ("pipeline", "floor"): 0.7,
+    ("pipeline", "floor_copy"): 0.8,
+    ("pipeline", "echo_cmac_tokens"): 0.27,
+    ("isolation", "isolation"): 0.95,
+    ("isolation", "isolation_copy"): 0.95,
+    ("load", "fair"): 0.9,
+    ("validate", "xml"): 0.3,
+}
+"""The least that a ratio should be."""

@@ -13,12 +13,13 @@ from typing import Final
 
 import matplotlib as mpl
 import matplotlib.ticker
-import msgspec
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.harness import Result
+from benchmarks.kept import read
 from benchmarks.peers import PEERS
+from benchmarks.pictures import save
 
 __all__ = ["by_unit", "draw", "write"]
 
@@ -35,7 +36,7 @@ _UNITS: Final = {"seconds": "seconds", "MiB": "MiB"}
 def write(results: Sequence[Result], target: Path) -> None:
     """Draw the results; the suffix of the file selects the format (SVG, PNG, PDF)."""
     with mpl.rc_context(_STYLE):
-        draw(results).savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
+        save(draw(results), target)
 
 
 def draw(results: Sequence[Result]) -> Figure:
@@ -72,9 +73,11 @@ def by_unit(results: Iterable[Result]) -> dict[str, list[Curve]]:
 
 
 def _where(results: Sequence[Result]) -> str:
-    """The machine and the date, as the results state them."""
-    machines = {", ".join(f"{value}" for value in result.machine.values()): None for result in results}
-    return "\n".join(machines)
+    """The machines and the days, as the results state them."""
+    machines = {result.machine["cpu"]: result.machine["cores"] for result in results}
+    days = sorted({f"{result.machine['date']}" for result in results})
+    where = "; ".join(f"{cpu}, {cores} cores" for cpu, cores in machines.items())
+    return f"{where}; {' to '.join(dict.fromkeys((days[0], days[-1])))}"
 
 
 def _ratios(axis: Axes, ratios: Sequence[tuple[str, float]]) -> None:
@@ -111,7 +114,7 @@ def _growth(axis: Axes, unit: str, curves: Sequence[Curve]) -> None:
 def main() -> None:
     """Draw the results in a file of `--json`."""
     source, target = map(Path, sys.argv[1:])
-    write(msgspec.json.decode(source.read_bytes(), type=list[Result]), target)
+    write(read(source), target)
 
 
 if __name__ == "__main__":

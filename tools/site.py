@@ -77,8 +77,14 @@ ROOMS: Final = {
 }
 """Python modules with a reference page, and its title."""
 
+_PALETTES: Final = (
+    # first, so that a browser follows the system until its reader chooses: Material keeps the choice for later visits
+    ("(prefers-color-scheme)", "default", "brightness-auto", "light"),
+    ("(prefers-color-scheme: light)", "default", "weather-sunny", "dark"),
+    ("(prefers-color-scheme: dark)", "slate", "weather-night", "the system's choice"),
+)
 _HOME: Final = "README.md"
-_STYLE: Final = ".md-typeset pre > code { white-space: pre-wrap; overflow-wrap: anywhere; }\n"  # phones and paper
+_STYLE: Final = ROOT / "tools/site.css"
 _SLUGS: Final = "!!python/object/apply:pymdownx.slugs.slugify {kwds: {case: lower}}"
 
 
@@ -138,7 +144,7 @@ def _stage(target: Path) -> list[Any]:
     (target / "python").mkdir(exist_ok=True)
     for room in ROOMS:
         (target / f"python/{room}.md").write_text(f"# `{room}`\n\n::: {room}\n", encoding="utf-8")
-    (target / "style.css").write_text(_STYLE, encoding="utf-8")
+    shutil.copyfile(_STYLE, target / "style.css")
     return navigation({str(page.relative_to(ROOT)): _title(page) for page in found}, python)
 
 
@@ -146,13 +152,13 @@ def _settings(navigation: list[Any], folder: Path, site: Path) -> dict[str, Any]
     """The configuration of mkdocs; JSON is YAML."""
     palette = [
         {
-            "media": f"(prefers-color-scheme: {scheme})",
-            "scheme": name,
+            "media": media,
+            "scheme": scheme,
             "primary": "indigo",
             "accent": "indigo",
-            "toggle": {"icon": f"material/weather-{icon}", "name": f"Switch to {other}"},
+            "toggle": {"icon": f"material/{icon}", "name": f"Switch to {following}"},
         }
-        for scheme, name, icon, other in (("light", "default", "sunny", "dark"), ("dark", "slate", "night", "light"))
+        for media, scheme, icon, following in _PALETTES
     ]
     python = {
         "paths": [str(ROOT), str(ROOT / "client"), str(ROOT / "tests/simulator")],

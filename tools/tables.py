@@ -15,13 +15,15 @@ from attestation.checks import GROUPS
 from attestation.findings import Rule
 from attestation.provider_policy import RULES as PROVIDER_RULES
 from attestation.release.policy import RULES as RELEASE_RULES
+from benchmarks import kept
+from benchmarks.peers import GOALS, PEERS
 from tools import json_answers
 from worker.compute.nibrs.specification import RULE_SETS, read_data
 
 __all__ = ["main", "rewritten"]
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
-PAGES: Final = ("advisories.md", "attestation.md", "json.md", "nibrs.md", "release-policy.md")
+PAGES: Final = ("advisories.md", "attestation.md", "benchmarks.md", "json.md", "nibrs.md", "release-policy.md")
 DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {"json.schema.json": json_answers.schema}
 """Files of docs/ that are written whole."""
 _TABLE: Final = re.compile(r"(?<=<!-- table: )([a-z-]+)( -->\n).*?(?=<!-- /table -->)", re.DOTALL)
@@ -114,8 +116,20 @@ def _nibrs_unsourced() -> Iterator[str]:
         yield f"| `{row['rule_set']}` | {row['subject']} | {row['what is open']} |"
 
 
+def _benchmark_ratios() -> Iterator[str]:
+    yield "| benchmark | ratio | over | goal | seen | on |"
+    yield "|---|---|---|---|---|---|"
+    for result in kept.read(DOCS / "benchmarks/seen.json"):
+        for name, ratio in result.ratios.items():
+            goal = GOALS.get((result.name, name))
+            seen = f"{ratio:.2f}" if goal is None or ratio >= goal else f"**{ratio:.2f}**"
+            cells = (f"`{result.name}`", f"`{name}`", PEERS[result.name, name], f"{goal or ''}", seen)
+            yield f"| {' | '.join(cells)} | {result.machine['date']} |"
+
+
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "advisories": _advisories,
+    "benchmark-ratios": _benchmark_ratios,
     "checks": _checks,
     "json-members": json_answers.members,
     "json-refusal": json_answers.refusal,

@@ -43,7 +43,7 @@ def steps(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         word, _, rest = line.partition(" ")
         if line and not line.startswith("#"):
-            if word not in ("FROM", "WORKDIR", "RUN", "COPY", "ENV", "VOLUME", "CMD"):
+            if word not in ("FROM", "WORKDIR", "RUN", "COPY", "ENV", "VOLUME", "USER", "CMD"):
                 raise WalkError(f"the walk has no {word}")
             yield word, rest
 
@@ -98,12 +98,15 @@ def container(folder: Path, base: Path | None) -> None:
     subprocess.run([ROOT / "tools" / "wheels", ROOT / "dist"], check=True)
     walk = _Walk(folder, base=base, clone=None)
     environment: tuple[str, ...] = ()
+    user = "0:0"
     for word, rest in steps((ROOT / "tests" / "simulator" / "Containerfile").read_text()):
         match word:
             case "RUN":
                 walk.run(rest, environment=environment)
             case "ENV":
                 environment += (rest,)
+            case "USER":
+                user = rest
             case "COPY":
                 source, target = rest.split()
                 inside = folder / target.lstrip("/")
@@ -113,7 +116,9 @@ def container(folder: Path, base: Path | None) -> None:
                     inside.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(ROOT / source, inside)
     print(f"{walk.seconds:7.1f} s  to build the image")
-    walk.run(f"cji-simulator demo --folder {shlex.quote('/root/demo')}", environment=environment)
+    reuid, regid = map(shlex.quote, user.split(":"))
+    as_user = f"setpriv --reuid={reuid} --regid={regid} --clear-groups"
+    walk.run(f"{as_user} cji-simulator demo --folder /state/demo", environment=environment)
 
 
 def main() -> int:

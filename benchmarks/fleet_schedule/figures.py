@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.fleet_schedule import scenarios
 from benchmarks.fleet_schedule.scenarios import Setting
+from benchmarks.pictures import save
 
 __all__ = ["write"]
 
@@ -86,4 +87,4 @@ def _draw(target: Path, lines: Mapping[str, Line], *, title: str, x: str, y: str
     axes.set_xlim(left=0)
     axes.grid(visible=True, alpha=0.3)
     axes.legend(frameon=False)
-    figure.savefig(target, metadata={"Date": None})
+    save(figure, target)

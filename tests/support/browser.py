@@ -53,19 +53,23 @@ class Browser:
         """Load a file, or the URL of a server on loopback, in a window of this width, and wait until it is laid out."""
         self._urls.clear()
         self.messages.clear()
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
-        )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
+        self.lay_out(width=width, dark=dark, media=media)
         self._loaded = False
         self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not self._loaded:
             self._note(self._next())
 
+    def lay_out(self, *, width: int, dark: bool = False, media: str = "screen") -> None:
+        """Give the window another width, and the system another colour scheme, without loading the page again."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
+
     def evaluate(self, expression: str) -> Any:
-        """The value of an expression in the page."""
-        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of an expression in the page, or what the promise that it makes is fulfilled with."""
+        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 

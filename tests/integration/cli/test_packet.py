@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from docx import Document
+from docx.oxml.ns import qn
+from docx.shared import Mm
 
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import machine
@@ -83,14 +85,52 @@ def test_evidence_of_a_simulated_machine_is_named(tmp_path: Path) -> None:
     assert material["machines"][0]["refused"].startswith("attestation E")
 
 
-def test_the_word_file_has_every_unit_and_one_table_per_family(tmp_path: Path) -> None:
-    out, _ = made(tmp_path)
+@pytest.fixture(scope="module")
+def with_word(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("word"))[0]
+
+
+def test_the_word_file_has_every_unit_and_one_table_per_family(with_word: Path) -> None:
+    out = with_word
     document = Document(io.BytesIO((out / "packet.docx").read_bytes()))
     units = {cell.paragraphs[0].text for table in document.tables for cell in table.columns[0].cells[1:]}
     assert {each["id"] for each in json.loads((out / "catalog.json").read_bytes())["units"]} <= units
     headings = [each.text for each in document.paragraphs if each.style and each.style.name == "Heading 1"]
     assert headings[:3] == ["Contents", "Not met, and gaps", "Customer-managed keys and confidential computing (SSP)"]
     assert len([each for each in headings if each.endswith(": family")]) == 9
+
+
+def test_the_word_file_is_laid_out_for_paper(with_word: Path) -> None:
+    """Every program that prints it gets the same columns, heads on each page, and no page without content."""
+    document = Document(io.BytesIO((with_word / "packet.docx").read_bytes()))
+    (page,) = document.sections
+    between = (page.page_width or 0) - (page.left_margin or 0) - (page.right_margin or 0)
+    for table in document.tables:
+        columns = [column.width or 0 for column in table.columns]
+        assert abs(sum(columns) - between) < Mm(1)
+        assert min(columns) > Mm(10)
+        for row in table.rows:
+            assert [cell.width for cell in row.cells] == columns
+            assert row._tr.xpath("w:trPr/w:cantSplit")
+        bold = all(run.bold for cell in table.rows[0].cells for run in cell.paragraphs[0].runs)
+        assert bool(table.rows[0]._tr.xpath("w:trPr/w:tblHeader")) == bold
+    assert any(table.rows[0]._tr.xpath("w:trPr/w:tblHeader") for table in document.tables)
+    body = document.element.body
+    assert not body.xpath("//w:br[@w:type='page']")
+    sections = [each for each in document.paragraphs if each.style and each.style.name == "Heading 1"][1:]
+    for heading in sections:
+        assert heading.paragraph_format.page_break_before
+        before = heading._p.getprevious()
+        assert before is not None
+        assert before.xpath("string()"), "an empty paragraph before a page break can fill a page of its own"
+    assert set(body.xpath("//w:hyperlink/@w:anchor")) == set(body.xpath("//w:bookmarkStart/@w:name"))
+    assert len(body.xpath("//w:hyperlink")) == len(sections)
+    footer = page.footer.paragraphs[0]._p
+    assert [each.strip() for each in footer.xpath(".//w:instrText/text()")] == ["PAGE", "NUMPAGES"]
+    for style in ("Normal", "Title", "Heading 1", "Heading 2"):
+        fonts = document.styles[style].element.xpath("w:rPr/w:rFonts")[0]
+        assert fonts.get(qn("w:ascii")) == fonts.get(qn("w:hAnsi")) == "Arial"
+        assert not [name for name in fonts.attrib if "heme" in name]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Cell: TypeAlias = "str | Badge | Code | tuple[str, ...]"
+Cell: TypeAlias = "str | Badge | Code | Names | tuple[str, ...]"
 """Text, several paragraphs, or a text that is shown in a way of its own."""
 
 
@@ -21,6 +21,13 @@ class Code:
     """Digests and commands."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names in a row, each of which stays on one line."""
+
+    of: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from worker.audit.packet.document import Badge, Block, Cell, Code, Document, Facts, Heading, Listing, Table, Text
+from worker.audit.packet.document import Badge, Block, Cell, Code, Document, Facts, Heading, Listing, Names, Table, Text
 from worker.page.markup import element, facts, page, table
 
 _PIECE: Final = 900
@@ -47,6 +47,9 @@ def _cell(cell: Cell) -> Element:
             return element("span", text, class_=f"chip {tone}")
         case Code(text):
             return element("code", *_pieces(text))
+        case Names(of):
+            shown = [f"{name}," for name in of[:-1]] + list(of[-1:])
+            return element("div", *(part for name in shown for part in (element("span", name, class_="short"), " ")))
         case str(text):
             return element("div", *_pieces(text))
         case _:

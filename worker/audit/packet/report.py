@@ -7,7 +7,7 @@ from typing import Final
 
 from worker.audit.packet.catalog import Catalog
 from worker.audit.packet.checks import Evidence, Result
-from worker.audit.packet.document import Badge, Block, Cell, Code, Document, Facts, Heading, Section, Table, Text
+from worker.audit.packet.document import Badge, Block, Cell, Code, Document, Facts, Heading, Names, Section, Table, Text
 from worker.audit.packet.material import Material
 from worker.audit.packet.rows import STATUSES, Row, RowStatus
 from worker.audit.packet.ssp import ssp
@@ -103,7 +103,7 @@ def _open(rows: Sequence[Row]) -> Iterator[Block]:
             continue
         yield Table(
             ("check", "what was found", "fragments"),
-            [(name, why, ", ".join(ranges(ids))) for (name, why), ids in affected.items()],
+            [(name, why, Names([*ranges(ids)])) for (name, why), ids in affected.items()],
             "open",
         )
 
