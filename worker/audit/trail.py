@@ -264,11 +264,10 @@ def _current(file: Path) -> BinaryIO | None:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # never wait for the other end of a pipe
     except FileNotFoundError:
         return None
-    stream = open(fd, "rb", buffering=_BUFFER_BYTES)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
-        stream.close()
+        os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", str(file))
-    return stream
+    return open(fd, "rb", buffering=_BUFFER_BYTES)
 
 
 def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:

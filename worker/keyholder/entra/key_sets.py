@@ -47,12 +47,16 @@ _E: Final = 65537
 
 @dataclass(slots=True)
 class _Tenant:
-    """One tenant: its keys, and when they were fetched, tried, and will be fetched again. time.monotonic()."""
+    """One tenant: its keys, and when they were fetched, tried, and will be fetched again. time.monotonic().
+
+    `pause` is the least time after the last attempt, in seconds.
+    """
 
     keys: Mapping[str, RSAKey] = field(default_factory=dict)
     fetched: float | None = None
     tried: float | None = None
     due: float = 0.0
+    pause: float = COOL_DOWN
 
 
 class KeySets:
@@ -86,7 +90,7 @@ class KeySets:
                 raise TokenRefused("keys")
             key = found.keys.get(kid)
             if key is None:
-                found.due = min(found.due, (found.tried or now) + COOL_DOWN)
+                found.due = min(found.due, (found.tried or now) + found.pause)
                 self._changed.notify()
                 raise TokenRefused("kid")
             return key
@@ -137,7 +141,7 @@ class KeySets:
             found = self._tenants.get(tenant)
             if found is None:
                 return
-            found.tried = now
+            found.tried, found.pause = now, pause
             if keys is None:
                 found.due = now + pause
                 return
