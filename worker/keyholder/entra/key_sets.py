@@ -43,6 +43,7 @@ MAX_AGE: Final = 86_400.0
 _FETCH_SECONDS: Final = 10.0
 _CHECK: Final = "entra-keys"
 _E: Final = 65537
+_ALGORITHM: Final = "RS256"
 
 
 @dataclass(slots=True)
@@ -193,7 +194,9 @@ def parse_key_set(data: bytes, *, authority: str, tenant: str) -> Mapping[str, R
 def _rsa(entry: JsonObject) -> RSAKey | None:
     """The signature key of an entry, if it is one that Entra could sign with."""
     modulus, exponent = entry.get("n"), entry.get("e")
-    if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig":
+    if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or entry.get("alg", _ALGORITHM) != _ALGORITHM:
+        return None
+    if "verify" not in (operations if isinstance(operations := entry.get("key_ops", ["verify"]), list) else ()):
         return None
     if not isinstance(modulus, str) or not isinstance(exponent, str) or len(modulus) > 2048 or len(exponent) > 8:
         return None
