@@ -19,7 +19,7 @@ from tests.support.json_answers import answered
 from tests.support.paths import ROOT
 from tests.support.policies import ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.audit import Attributed, Event, JobEnded, JobRefused
+from worker.audit import Attributed, Event, FileDigests, FilesReloaded, JobEnded, JobRefused, WorkerStarted
 from worker.audit.file import AuditFile
 from worker.cli import build
 from worker.cli.policy.explain import Explained
@@ -362,6 +362,18 @@ def test_explain_reads_the_trail(write: Write, trail: Callable[..., Path], by: D
     command = ("explain", write(metro()), "--trail", trail(_refused(by)), "--job", _ID, "--json")
     told = answered(cji(*command), Explained)
     assert (told.decision, told.denied_by, told.time) == ("denied", by, "2026-11-24T15:00:00.00Z")
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_explain_names_a_policy_of_another_time(write: Write, trail: Callable[..., Path], reloaded: bool) -> None:
+    policy = write(metro())
+    digest = Policy.load(policy.read_bytes()).sha384.hex()
+    values = dict.fromkeys(("code_sha384", "config_sha384"), "0a" * 48)
+    start = WorkerStarted(version="1", policy_sha384=digest, simulated=True, host_profile="none", **values)
+    files = [FileDigests(policy_file=each, client_roots="0b" * 48, client_crl=None) for each in (digest, "0c" * 48)]
+    reload = [FilesReloaded(by="command", uid=0, before=files[0], after=files[1])] if reloaded else []
+    text = printed("explain", policy, "--trail", trail(start, *reload, _refused(DeniedBy.ROWS)), "--job", _ID)
+    assert text.endswith(", under another policy than this\n") is reloaded
 
 
 def test_explain_reads_the_last_attempt(write: Write, trail: Callable[..., Path]) -> None:
