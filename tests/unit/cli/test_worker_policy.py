@@ -368,8 +368,10 @@ def test_explain_reads_the_trail(write: Write, trail: Callable[..., Path], by: D
 def test_explain_names_a_policy_of_another_time(write: Write, trail: Callable[..., Path], reloaded: bool) -> None:
     policy = write(metro())
     digest = Policy.load(policy.read_bytes()).sha384.hex()
-    values = dict.fromkeys(("code_sha384", "config_sha384"), "0a" * 48)
-    start = WorkerStarted(version="1", policy_sha384=digest, simulated=True, host_profile="none", **values)
+    other = "0a" * 48
+    start = WorkerStarted(
+        version="1", code_sha384=other, config_sha384=other, policy_sha384=digest, simulated=True, host_profile="none"
+    )
     files = [FileDigests(policy_file=each, client_roots="0b" * 48, client_crl=None) for each in (digest, "0c" * 48)]
     reload = [FilesReloaded(by="command", uid=0, before=files[0], after=files[1])] if reloaded else []
     text = printed("explain", policy, "--trail", trail(start, *reload, _refused(DeniedBy.ROWS)), "--job", _ID)

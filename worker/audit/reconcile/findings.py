@@ -165,7 +165,7 @@ def _policies(matched: Matched) -> Iterator[Finding]:
 
 
 def _uses(seen: list[Entry], matched: Matched) -> Iterator[Finding]:
-    """What a worker never does with its key: it opens data keys in its own memory."""
+    """Operations of the vault with a worker's key: a worker opens data keys in its own memory alone."""
     releases = (*(release for _, release in matched.pairs), *matched.unlogged)
     of_workers = {(release.key.vault, release.key.name) for release in releases}
     for entry in seen:

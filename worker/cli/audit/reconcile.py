@@ -55,7 +55,7 @@ class _Sources:
             self.entries.setdefault(entry.digest, entry)
         for trail in self.trails:
             for release in trail.read():
-                if release.hash not in self.lines:  # a copy of a trail is no second worker
+                if release.hash not in self.lines:  # a copy of a trail adds nothing
                     self.lines.add(release.hash)
                     self.releases.append(release)
 
@@ -141,11 +141,8 @@ def reconcile(
     if not logs and workspace is None:
         raise Failure("No log", remedy="Name a file with --log, or a workspace with --workspace.", status=2)
     live = None if workspace is None else Workspace(workspace, timedelta(hours=hours), endpoint=endpoint)
-    sources = _Sources(
-        [LogFile(path, name=name, complete=not follow) for path, name in _distinct(logs)],
-        [Releases(path, name=name) for path, name in _distinct(trails)],
-        live,
-    )
+    files = [LogFile(path, name=name, complete=not follow) for path, name in _distinct(logs)]
+    sources = _Sources(files, [Releases(path, name=name) for path, name in _distinct(trails)], live)
     tolerance = Tolerance(skew=timedelta(seconds=skew), delay=timedelta(seconds=delay))
     known = frozenset(each.lower() for each in callers)
     try:
