@@ -272,17 +272,18 @@ def _current(file: Path) -> BinaryIO | None:
 
 def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
     while line := stream.readline(MAX_LINE_BYTES + 1):
-        if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES and _is_beginning(line):
+        torn = not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES
+        if torn and _is_beginning(line if stream.tell() == len(line) else line.rstrip(b"\0")):
             return
         yield line
 
 
 def _is_beginning(line: bytes) -> bool:
-    """Whether this can be the beginning of a line, which is all that a write that did not end leaves.
+    """Whether this can be the beginning of a line: all that a write that did not end leaves, before NULs at most.
 
     It has no control character, and is not a line whose line feed alone is another byte.
     """
-    if line[: len(_FIRST)] != _FIRST[: len(line)] or min(line) < _BLANK:
+    if line[: len(_FIRST)] != _FIRST[: len(line)] or min(line, default=_BLANK) < _BLANK:
         return False
     try:
         read(line[:-1] + b"\n")

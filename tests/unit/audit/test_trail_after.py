@@ -38,7 +38,7 @@ def test_it_reads_new_lines_and_none_that_is_being_written(trail: Trail) -> None
     assert [position.seq for position, _ in after(trail.path, last)] == [9, 10]
 
 
-@pytest.mark.parametrize("end", [b"\0", b"\0" * 4096, b"x", b'{"x', b'{"seq":9,"time"\0', b'{"seq":9,\t', b"\xff"])
+@pytest.mark.parametrize("end", [b"\0x", b"\1", b"x", b'{"x', b'{"seq":9,"time"\0x', b'{"seq":9,\t', b"\xff"])
 def test_what_is_no_beginning_of_a_line_is_named(trail: Trail, end: bytes) -> None:
     with trail.path.open("ab") as file:
         file.write(end)
@@ -49,7 +49,14 @@ def test_what_is_no_beginning_of_a_line_is_named(trail: Trail, end: bytes) -> No
         list(verified(trail.path))
 
 
-@pytest.mark.parametrize("end", [b"{", b'{"seq":', b'{"seq":9,"time":"2026-11-24T15:00'])
+@pytest.mark.parametrize("end", [b"\0", b"\0" * 4096])
+def test_a_file_of_nuls_is_no_trail(trail: Trail, end: bytes) -> None:
+    trail.path.write_bytes(end)
+    with pytest.raises(ChainError, match="line 1: line"):
+        list(verified(trail.path))
+
+
+@pytest.mark.parametrize("end", [b"{", b'{"seq":', b'{"seq":9,"time":"2026-11-24T15:00', b'{"se\0\0', b"\0" * 4096])
 def test_a_beginning_of_a_line_was_not_acknowledged(trail: Trail, end: bytes) -> None:
     with trail.path.open("ab") as file:
         file.write(end)
