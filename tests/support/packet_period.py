@@ -289,7 +289,7 @@ def sound() -> Scene:
 def _files() -> dict[str, bytes]:
     key = {
         "attributes": {"enabled": True, "exportable": True, "created": "2026-01-05T10:00:00+00:00", "expires": None},
-        "key": {"kid": KEK, "kty": "RSA-HSM", "n": b64url(b"\xff" * 384), "keyOps": ["unwrapKey"]},
+        "key": {"kid": KEK, "kty": "RSA-HSM", "n": b64url(b"\xff" * 384), "keyOps": ["wrapKey"]},
         "releasePolicy": {"encodedPolicy": b64url(RELEASE_POLICY), "immutable": True},
     }
     sbom = {

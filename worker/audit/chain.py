@@ -108,8 +108,10 @@ def _gap(found: int, expected: int) -> str:
 
 def read(line: bytes, *, number: int = 0) -> Record:
     """Return the record in one line (LF included) if its own hash is right. Raises ChainError at `line` or `hash`."""
-    if len(line) > MAX_LINE_BYTES or not line.endswith(b"\n"):
+    if len(line) > MAX_LINE_BYTES:
         raise ChainError(line=number, field="line", detail="no line feed within the longest line")
+    if not line.endswith(b"\n"):
+        raise ChainError(line=number, field="line", detail="no line feed at its end")
     try:
         record = _decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

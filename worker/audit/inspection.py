@@ -52,7 +52,7 @@ _BETWEEN_STARTS: Final = (
     TrailResumed,
     WorkerStarted,
 )
-_OF_RECEIPT: Final = ("job_id", "header_sha384", "submitter", "requesting_ori", "purpose_code", "volumes")
+OF_RECEIPT: Final = ("job_id", "header_sha384", "submitter", "requesting_ori", "purpose_code", "volumes")
 
 CheckpointKeys = Mapping[str, ec.EllipticCurvePublicKey]
 """By thumbprint of the receipt key: the P-384 key that signs its checkpoints."""
@@ -248,7 +248,7 @@ class Inspection:
             claims, key = claims_unverified(event.receipt), key_id_unverified(event.receipt)
         except ReceiptError as error:
             raise _fault(record, "receipt", str(error)) from error
-        different = [name for name in _OF_RECEIPT if getattr(claims, name) != getattr(event, name)]
+        different = [name for name in OF_RECEIPT if getattr(claims, name) != getattr(event, name)]
         if different or claims.worker != record.worker:
             raise _fault(record, "receipt", f"of another event: {', '.join(different) or 'worker'}")
         expected = self.state.sequence + 1

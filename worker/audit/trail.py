@@ -7,6 +7,7 @@ the file that it has open to its end, and finds the next one when it looks again
 
 import errno
 import os
+import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from worker.audit.pruned import Pruned
 from worker.audit.segments import Closed, PrunedError, Segment, closed
 
 _BUFFER_BYTES: Final = 1 << 20
+_FIRST: Final = b'{"seq":'
+_BLANK: Final = ord(" ")
 _LOOKS: Final = 8
 """Until the current file and the closed segments are of one moment; a worker rotates once a minute at most."""
 
@@ -147,7 +150,8 @@ def opened(file: Path) -> Iterator[Trail]:
 def lines(file: Path, *, offset: int = 0) -> Iterator[bytes]:
     """The lines of a trail from `offset`, with line feeds; a last one without was never acknowledged and is left out.
 
-    A line that is too long is returned as its first part, which no reader accepts. Raises ChainError for segments that
+    A line that is too long is returned as its first part, which no reader accepts, and so are bytes at the end that are
+    not the beginning of a line. Raises ChainError for segments that
     are missing or not in their order, PrunedError and OSError.
     """
     with opened(file) as trail:
@@ -257,16 +261,35 @@ def _look(file: Path) -> tuple[Closed, BinaryIO | None]:
 
 def _current(file: Path) -> BinaryIO | None:
     try:
-        return file.open("rb", buffering=_BUFFER_BYTES)
+        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # never wait for the other end of a pipe
     except FileNotFoundError:
         return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", str(file))
+    return open(fd, "rb", buffering=_BUFFER_BYTES)
 
 
 def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
     while line := stream.readline(MAX_LINE_BYTES + 1):
-        if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
+        torn = not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES
+        if torn and _is_beginning(line if stream.tell() == len(line) else line.rstrip(b"\0")):
             return
         yield line
+
+
+def _is_beginning(line: bytes) -> bool:
+    """Whether this can be the beginning of a line: all that a write that did not end leaves, before NULs at most.
+
+    It has no control character, and is not a line whose line feed alone is another byte.
+    """
+    if line[: len(_FIRST)] != _FIRST[: len(line)] or min(line, default=_BLANK) < _BLANK:
+        return False
+    try:
+        read(line[:-1] + b"\n")
+    except ChainError:
+        return True
+    return False
 
 
 def _named(error: ChainError, name: str) -> ChainError:

@@ -81,7 +81,7 @@ def forbid_files_and_network(
         kinds = ((read, _READ, _READ_FOLDER), (write, _WRITE, _WRITE_FOLDER), (sockets, 0, _SOCKETS))
         for paths, of_file, of_folder in kinds:
             for path in paths:
-                file = os.open(path, os.O_PATH | os.O_CLOEXEC)
+                file = _opened(path)
                 _add(ruleset, _RULE_BENEATH, _Beneath(of_folder if os.path.isdir(path) else of_file, file))
                 os.close(file)
         for port in connect:
@@ -90,6 +90,14 @@ def forbid_files_and_network(
     except OSError as error:
         raise StartupError("Landlock cannot be used", _REMEDY) from error
     libc.close(ruleset)
+
+
+def _opened(path: str) -> int:
+    try:
+        return os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        what = f"{path!a}, which this process uses, cannot be opened: {os.strerror(error.errno or 0)}"
+        raise StartupError(what, "Create it, or correct the configuration.") from error
 
 
 def _add(ruleset: int, kind: int, rule: _Beneath | _Port) -> None:

@@ -135,9 +135,20 @@ def _signature(folder: Path) -> None:
     (folder / "receipt.jws").write_text(text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :])
 
 
+def _text(change: Callable[[str], str]) -> Callable[[Path], None]:
+    def changed(folder: Path) -> None:
+        path = folder / "receipt.jws"
+        path.write_text(change(path.read_text().strip()))
+
+    return changed
+
+
 CHANGES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a claim": ("signature", _claim("simulated", False)),
     "a bit of the signature": ("signature", _signature),
+    "padding of the signature": ("signature", _text(lambda text: f"{text}=")),
+    "a character of no alphabet": ("signature", _text(lambda text: f"{text[:-9]}!{text[-9:]}")),
+    "a byte order mark": ("header", _text(lambda text: f"\ufeff{text}")),
     "not signed": ("header", _unsigned),
     "another key": ("header", _other_key),
     "another submitter": ("submitter", _expect(submitter="metro-so")),

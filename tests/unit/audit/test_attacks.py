@@ -69,7 +69,7 @@ def test_a_true_trail_passes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", range(len(LINES)))
 def test_a_flipped_bit_is_found_at_its_line(tmp_path: Path, at: int) -> None:
-    for byte in {0, 7, len(LINES[at]) // 2, len(LINES[at]) - 2}:
+    for byte in {0, 7, len(LINES[at]) // 2, len(LINES[at]) - 2, len(LINES[at]) - 1}:
         line = bytearray(LINES[at])
         line[byte] ^= 1
         number, field, _ = fault(tmp_path / "a", [*LINES[:at], bytes(line), *LINES[at + 1 :]])

@@ -124,7 +124,7 @@ def test_it_is_continued(tmp_path: Path) -> None:
     trail = tmp_path / "audit.log"
     step = 0
     for end in (1, 2, 255, 256, 257, 300, len(WEEK.lines)):
-        WEEK.write(trail, [*WEEK.lines[:end], b'{"torn'])
+        WEEK.write(trail, [*WEEK.lines[:end], b'{"seq":9'])
         with indexed(trail) as index:
             tree = Frontier()
             for line in WEEK.lines[:end]:

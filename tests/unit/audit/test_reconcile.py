@@ -25,7 +25,8 @@ from worker.audit.reconcile import (
     find,
     match,
 )
-from worker.audit.reconcile.vault_log import MAX_LINE_BYTES, Key
+from worker.audit.reconcile.entry import Key
+from worker.audit.reconcile.vault_log import MAX_LINE_BYTES
 from worker.cli import build
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -54,7 +55,7 @@ def record(seconds: float, *, version: str = VERSION, operation: str = "KeyRelea
         "correlationId": f"c-{seconds}-{version[:2]}",
         "identity": {"claim": {"http://schemas.microsoft.com/identity/claims/objectidentifier": WORKER}},
         "properties": {
-            "requestUri": f"{key}/release?api-version=7.4",
+            "requestUri": f"{key}{'/release' if operation.lower() == 'keyrelease' else ''}?api-version=7.4",
             "id": f"{VAULT}/keys/cmk",
             "httpStatusCode": status,
         },
@@ -119,6 +120,7 @@ def release(seconds: float, version: str = VERSION) -> Release:
     return Release(
         trail="a",
         line=int(seconds * 100) + 1,
+        hash=str(seconds),
         time=at(seconds),
         key=Key(vault="v.vault.azure.net", name="cmk", version=version),
         evidence_sha384="01" * 48,
@@ -219,6 +221,81 @@ def test_a_bad_record_is_refused_at_its_line(tmp_path: Path, damage: bytes, plac
     assert (caught.value.place, caught.value.why) == (place, why)
 
 
+@pytest.mark.parametrize("rest", [b'{"time":"2026-11-24T12:0', b"\0" * 40])
+def test_a_torn_last_record_is_refused_in_a_complete_file(tmp_path: Path, rest: bytes) -> None:
+    path = written(tmp_path / "log", [record(0)])
+    path.write_bytes(path.read_bytes() + rest)
+    assert len(list(LogFile(path).entries())) == 1
+    with pytest.raises(LogError, match="log:2: not JSON"):
+        list(LogFile(path, complete=True).entries())
+
+
+def test_messages_with_records_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    messages = [json.dumps({"records": [record(n), record(n + 1)]}) for n in (0, 2)]
+    path.write_bytes(b"\xef\xbb\xbf" + "\n".join(messages).encode())
+    found = list(LogFile(path, complete=True).entries())
+    assert [each.time for each in found] == [at(n) for n in range(4)]
+    assert found[3].place == "log:2, record 2"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps([record(0)], indent=1).encode())
+    assert [each.time for each in LogFile(path, complete=True).entries()] == [at(0)]
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_outside_the_calendar_is_refused(time: str) -> None:
+    with pytest.raises(LogError, match="cannot be read"):
+        entry_of(record(0, time=time), "log:1")
+
+
+def test_what_a_record_leaves_open_counts_against_it() -> None:
+    uri = {"requestUri": f"{VAULT}:443/keys/cmk/{VERSION}/release"}
+    for changes in (
+        {"resultType": None, "properties": uri},
+        {"resultType": "Accepted", "properties": uri},
+        {"operationName": "KeyReleaseV2"},
+        {"category": "auditevent"},
+        {"category": "AuditEventV2"},
+    ):
+        found = entry(0, **changes)
+        assert (found.release, found.succeeded) == (True, True), changes
+        assert found.key == Key(vault="v.vault.azure.net", name="cmk", version=VERSION)
+    assert not entry(0, resultType="Failure", properties=uri).succeeded
+
+
+def test_one_entry_in_two_forms_is_one(tmp_path: Path) -> None:
+    path = trail(tmp_path / "a", (0, started()), (1, attested()), (2, released()))
+    table = {
+        "TimeGenerated": record(1.9)["time"], "OperationName": "KeyRelease", "Category": "AuditEvent",
+        "HttpStatusCode": 200, "CallerIpAddress": "10.0.0.4", "CorrelationId": record(1.9)["correlationId"],
+        "Id": f"{VAULT}/keys/cmk/{VERSION}", "Identity": json.dumps(record(0)["identity"]),
+    }  # fmt: skip
+    logs = written(tmp_path / "storage", [record(1.9)]), written(tmp_path / "table", [table])
+    shown = reconcile("--trail", path, "--log", logs[0], "--log", logs[1], "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["counts"]["doubled"]) == (0, 1)
+    table["CallerIpAddress"] = "10.0.0.5"
+    assert reconcile("--trail", path, "--log", logs[0], "--log", written(logs[1], [table])).exit_code == 3
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    path = trail(tmp_path / "a", (0, started()), (1, attested()))
+    logs = []
+    for hour in (1, 2):
+        (tmp_path / f"h={hour:02}").mkdir()
+        logs += ["--log", written(tmp_path / f"h={hour:02}" / "PT1H.json", [record(3600 * hour)])]
+    shown = reconcile("--trail", path, *logs, "--follow", "--seconds", 0, "--json")
+    found = [json.loads(line)["places"] for line in shown.stdout.splitlines()]
+    assert found == [[f"{tmp_path}/h=01/PT1H.json:1"], [f"{tmp_path}/h=02/PT1H.json:1"]]
+
+
+def test_a_copy_of_a_trail_hides_no_orphan(tmp_path: Path) -> None:
+    path = trail(tmp_path / "a", (0, started()), (1, attested()), (2, released()))
+    copy = tmp_path / "copy"
+    copy.write_bytes(path.read_bytes())
+    log = written(tmp_path / "log", [record(1.9), record(3)])
+    shown = reconcile("--trail", path, "--trail", copy, "--trail", path, "--log", log)
+    assert (shown.exit_code, "orphan_release" in shown.stdout) == (3, True)
+
+
 def test_a_torn_gzip_file_and_a_long_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packed = tmp_path / "packed.gz"
     packed.write_bytes(gzip.compress(b"{}" * 5000)[:-9])
@@ -260,7 +337,7 @@ def test_a_log_that_became_shorter_is_refused(tmp_path: Path) -> None:
 
 
 def test_other_categories_and_refused_requests_are_no_releases() -> None:
-    assert entry_of(record(0, category="AzurePolicyEvaluationDetails"), "log:1") is None
+    assert entry_of(record(0, category="AzurePolicyEvaluationDetails", operation="Evaluated"), "log:1") is None
     assert not entry(0, status=403).succeeded
     assert not entry(0, status=401).succeeded
 
@@ -337,6 +414,16 @@ def rules(entries: list[Entry], releases: list[Release], *, now: datetime) -> li
 def test_an_orphan_is_named_after_its_grace_and_not_before() -> None:
     assert rules([entry(0)], [], now=at(44)) == []
     assert rules([entry(0)], [], now=at(46)) == [("orphan_release", Severity.INCIDENT)]
+    assert rules([entry(0)], [], now=at(-45)) == []
+    assert rules([entry(0)], [], now=at(-46)) == [("orphan_release", Severity.INCIDENT)]  # no clock is that wrong
+
+
+@pytest.mark.parametrize("operation", ["KeyDecrypt", "KeyUnwrap"])
+def test_a_use_of_a_workers_key_in_the_vault_is_an_incident(operation: str) -> None:
+    used = (operation, Severity.INCIDENT)
+    assert used in rules([entry(0, operation=operation)], [release(9)], now=at(100))
+    assert used not in rules([entry(0, operation=operation, status=403)], [release(9)], now=at(100))
+    assert used not in rules([entry(0, operation=operation)], [], now=at(100))  # a key of somebody else
 
 
 def test_a_second_release_is_named_with_its_neighbours() -> None:

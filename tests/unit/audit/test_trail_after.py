@@ -1,5 +1,6 @@
 """Reading on from a position: the same lines as from the start, and no line of a trail that was changed."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,37 @@ def test_it_reads_new_lines_and_none_that_is_being_written(trail: Trail) -> None
     with trail.path.open("ab") as file:
         file.write(b'{"seq":11,"time":"2026')
     assert [position.seq for position, _ in after(trail.path, last)] == [9, 10]
+
+
+@pytest.mark.parametrize("end", [b"\0x", b"\1", b"x", b'{"x', b'{"seq":9,"time"\0x', b'{"seq":9,\t', b"\xff"])
+def test_what_is_no_beginning_of_a_line_is_named(trail: Trail, end: bytes) -> None:
+    with trail.path.open("ab") as file:
+        file.write(end)
+    with pytest.raises(ChainError, match="line 9: line"):
+        list(verified(trail.path))
+    trail.path.write_bytes(end)
+    with pytest.raises(ChainError, match="line 1: line"):
+        list(verified(trail.path))
+
+
+@pytest.mark.parametrize("end", [b"\0", b"\0" * 4096])
+def test_a_file_of_nuls_is_no_trail(trail: Trail, end: bytes) -> None:
+    trail.path.write_bytes(end)
+    with pytest.raises(ChainError, match="line 1: line"):
+        list(verified(trail.path))
+
+
+@pytest.mark.parametrize("end", [b"{", b'{"seq":', b'{"seq":9,"time":"2026-11-24T15:00', b'{"se\0\0', b"\0" * 4096])
+def test_a_beginning_of_a_line_was_not_acknowledged(trail: Trail, end: bytes) -> None:
+    with trail.path.open("ab") as file:
+        file.write(end)
+    assert len(list(verified(trail.path))) == 8
+
+
+def test_a_pipe_in_its_place_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "audit.log")
+    with pytest.raises(OSError, match="not a regular file"):
+        list(verified(tmp_path / "audit.log"))
 
 
 def test_a_trail_that_was_cut_is_named(trail: Trail) -> None:

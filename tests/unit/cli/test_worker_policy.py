@@ -19,7 +19,7 @@ from tests.support.json_answers import answered
 from tests.support.paths import ROOT
 from tests.support.policies import ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.audit import Attributed, Event, JobEnded, JobRefused
+from worker.audit import Attributed, Event, FileDigests, FilesReloaded, JobEnded, JobRefused, WorkerStarted
 from worker.audit.file import AuditFile
 from worker.cli import build
 from worker.cli.policy.explain import Explained
@@ -136,7 +136,9 @@ def test_sign_and_check_with_the_configuration(write: Write, tmp_path: Path) -> 
     assert "1 signature on this policy" in printed("sign", path, "--key", tmp_path / "a.key")
     assert "1 signature on this policy" in printed("sign", path, "--key", tmp_path / "a.key")
     assert "1 of 2 signatures" in checked().stderr
-    assert key_id(keys[1].public_key()) in printed("sign", path, "--key", tmp_path / "b.key")
+    signed = tmp_path / "policy.toml.signatures"
+    signed.write_bytes(signed.read_bytes() * 2)  # one person's line twice
+    assert "2 signatures on this policy" in printed("sign", path, "--key", tmp_path / "b.key")
     told = answered(cji("sign", path, "--key", tmp_path / "b.key", "--json"), SignedPolicy)
     assert (told.signatures, told.key) == (2, key_id(keys[1].public_key()))
     assert told.policy_sha384 == Policy.load(path.read_bytes()).sha384.hex()
@@ -360,6 +362,20 @@ def test_explain_reads_the_trail(write: Write, trail: Callable[..., Path], by: D
     command = ("explain", write(metro()), "--trail", trail(_refused(by)), "--job", _ID, "--json")
     told = answered(cji(*command), Explained)
     assert (told.decision, told.denied_by, told.time) == ("denied", by, "2026-11-24T15:00:00.00Z")
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_explain_names_a_policy_of_another_time(write: Write, trail: Callable[..., Path], reloaded: bool) -> None:
+    policy = write(metro())
+    digest = Policy.load(policy.read_bytes()).sha384.hex()
+    other = "0a" * 48
+    start = WorkerStarted(
+        version="1", code_sha384=other, config_sha384=other, policy_sha384=digest, simulated=True, host_profile="none"
+    )
+    files = [FileDigests(policy_file=each, client_roots="0b" * 48, client_crl=None) for each in (digest, "0c" * 48)]
+    reload = [FilesReloaded(by="command", uid=0, before=files[0], after=files[1])] if reloaded else []
+    text = printed("explain", policy, "--trail", trail(start, *reload, _refused(DeniedBy.ROWS)), "--job", _ID)
+    assert text.endswith(", under another policy than this\n") is reloaded
 
 
 def test_explain_reads_the_last_attempt(write: Write, trail: Callable[..., Path]) -> None:

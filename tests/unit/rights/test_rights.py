@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from worker.errors import StartupError
+from worker.rights import forbid_files_and_network
+
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user id")
 WATCHING = """
 import fcntl, mmap, os, select, signal, socket, time
@@ -211,6 +214,11 @@ except OSError as error:
 """
     )
     assert int(found) == errno.EPERM
+
+
+def test_landlock_names_a_folder_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match=r"nodir', which this process uses, cannot be opened: No such file"):
+        forbid_files_and_network(write=[str(tmp_path / "nodir")])
 
 
 def test_landlock_leaves_what_is_named(tmp_path: Path) -> None:

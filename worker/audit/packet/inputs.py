@@ -226,9 +226,10 @@ def _shown(data: bytes) -> str:
 
 
 def _bits(n: str | None) -> int:
-    """The size of a modulus in base64url; 0 if it is written in another form."""
+    """The size of a modulus in base64 of either alphabet; 0 if it is absent or written in another form."""
+    text = (n or "").rstrip("=").replace("+", "-").replace("/", "_")
     try:
-        return int.from_bytes(b64url_decode((n or "").rstrip("=")), "big").bit_length()
+        return int.from_bytes(b64url_decode(text), "big").bit_length()
     except ValueError:
         return 0
 

@@ -25,8 +25,10 @@ class Period(Fact, frozen=True, kw_only=True):
     last: date
 
     def __post_init__(self) -> None:
-        if not date(2000, 1, 1) <= self.first <= self.last <= date(9000, 1, 1):
+        if self.last < self.first:
             raise ValueError("the period ends before it begins")
+        if self.first.year < 2000 or self.last.year > 8999:
+            raise ValueError("the period is not within the years 2000 to 8999")
 
     @property
     def start(self) -> str:

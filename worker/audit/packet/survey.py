@@ -226,6 +226,8 @@ class _Pass:
             if inside:
                 self._note("receipt-chain", record.seq, f"the receipt cannot be read: {error.field}")
             return None
+        if inside and claims.worker != record.worker:
+            self._note("receipt-chain", record.seq, "the receipt is another worker's")
         digest = receipt_sha384(record.event.receipt)
         if digest in self._digests:
             self.found[digest] = record.seq

@@ -4,7 +4,8 @@ A worker writes `key_released` for every key it gets, and a vault logs every key
 trail knows is an *orphan*: somebody outside the workers holds the key. Nothing else detects that, because whoever took
 a key with valid evidence needs no worker from then on.
 
-    vault_log   the entries of a vault's log, from any of the forms in which Azure writes it
+    entry       one entry of a vault's log, from any of the forms in which Azure writes it
+    vault_log   the entries in a file
     releases    the releases in trails, each with its boot, its attestation and its receipt key
     matching    which entry belongs to which release
     findings    what a person must know, by severity
@@ -12,10 +13,11 @@ a key with valid evidence needs no worker from then on.
 No process of a worker imports this room.
 """
 
+from worker.audit.reconcile.entry import Entry, LogError, entry_of
 from worker.audit.reconcile.findings import Finding, Severity, find
 from worker.audit.reconcile.matching import Matched, Tolerance, match
 from worker.audit.reconcile.releases import Release, Releases
-from worker.audit.reconcile.vault_log import Entry, LogError, LogFile, entry_of
+from worker.audit.reconcile.vault_log import LogFile
 
 __all__ = [
     "Entry",

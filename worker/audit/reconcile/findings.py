@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
-from worker.audit.reconcile.matching import RELEASES, Matched, Tolerance, is_release
+from worker.audit.reconcile.entry import Entry
+from worker.audit.reconcile.matching import Matched, Tolerance, is_release
 from worker.audit.reconcile.releases import Release
-from worker.audit.reconcile.vault_log import Entry
 
 LATENCY: Final = timedelta(minutes=15)
 """The vault's log is complete up to this long before its last entry: "10 minutes (at most)" and a margin."""
@@ -46,6 +46,7 @@ _ORPHAN: Final = (
 )
 _BACKUP: Final = "A backup can be restored in a vault of the same geography: investigate who made it, and where it is."
 _POLICY: Final = "Compare the key's release policy with yours: cji policy lint. Review who may change keys."
+_OPENING: Final = frozenset({"keydecrypt", "keyunwrap"})
 _GONE: Final = "If nobody of yours did this, recover the key and review who may change it."
 _OPEN: Final = "If nobody of yours did this, undo it and review who may change the vault."
 # Operations of the data plane and of the vault itself, as Microsoft lists them, in lower case.
@@ -76,22 +77,28 @@ _CHANGES: Final[Mapping[str, tuple[Severity, str, str]]] = {
 def find(
     entries: Iterable[Entry], matched: Matched, *, tolerance: Tolerance, now: datetime, grace: timedelta
 ) -> list[Finding]:
-    """The findings, worst first, then by time. An orphan younger than `grace` may yet get its line: it is left out."""
+    """The findings, worst first, then by time. An orphan younger than `grace` may yet get its line: it is left out.
+
+    One that is later than now by more than `grace` is not: no line of a clock that is right can be near it.
+    """
     seen = sorted(entries, key=lambda entry: entry.time)
     found = [
-        *_orphans(matched, seen, tolerance, now - grace),
+        *_orphans(matched, seen, tolerance, (now - grace, now + grace)),
         *_unlogged(matched, seen),
         *_unattested(matched),
         *_policies(matched),
+        *_uses(seen, matched),
         *_changes(seen),
         *_refused(seen),
     ]
     return sorted(found, key=lambda each: (each.severity, each.time, each.places))
 
 
-def _orphans(matched: Matched, seen: list[Entry], tolerance: Tolerance, until: datetime) -> Iterator[Finding]:
+def _orphans(
+    matched: Matched, seen: list[Entry], tolerance: Tolerance, recent: tuple[datetime, datetime]
+) -> Iterator[Finding]:
     for entry in matched.orphans:
-        if entry.time > until:
+        if recent[0] < entry.time <= recent[1]:
             continue
         near = [
             other
@@ -157,6 +164,25 @@ def _policies(matched: Matched) -> Iterator[Finding]:
             )
 
 
+def _uses(seen: list[Entry], matched: Matched) -> Iterator[Finding]:
+    """Operations of the vault with a worker's key: a worker opens data keys in its own memory alone."""
+    releases = (*(release for _, release in matched.pairs), *matched.unlogged)
+    of_workers = {(release.key.vault, release.key.name) for release in releases}
+    for entry in seen:
+        key = entry.key
+        if key is None or (key.vault, key.name) not in of_workers:
+            continue
+        if entry.succeeded and entry.operation.lower() in _OPENING:
+            yield Finding(
+                severity=Severity.INCIDENT,
+                rule=entry.operation,
+                time=entry.time,
+                what=f"the vault opened something with {key} for {_who(entry)}: data keys under it may be known",
+                remedy="Remove all key_ops of the key, rotate it, and investigate who called.",
+                places=(entry.place,),
+            )
+
+
 def _changes(seen: list[Entry]) -> Iterator[Finding]:
     for entry in seen:
         change = _CHANGES.get(entry.operation.lower()) if entry.succeeded else None
@@ -178,7 +204,7 @@ def _refused(seen: list[Entry]) -> Iterator[Finding]:
     counts = Counter((each.operation, each.status) for each in refused)
     for (operation, status), count in sorted(counts.items(), key=str):
         of_kind = [each for each in refused if (each.operation, each.status) == (operation, status)]
-        release = operation.lower() in RELEASES
+        release = of_kind[0].release
         yield Finding(
             severity=Severity.WARNING if release and status == 403 else Severity.NOTE,
             rule="refused",

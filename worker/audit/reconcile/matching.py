@@ -12,13 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
 
+from worker.audit.reconcile.entry import Entry
 from worker.audit.reconcile.releases import Release
-from worker.audit.reconcile.vault_log import Entry
-
-RELEASES: Final = frozenset({"keyrelease"})
-"""Names of the operation, in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +38,7 @@ class Matched:
 
 def is_release(entry: Entry) -> bool:
     """Whether the vault handed out a key."""
-    return entry.succeeded and entry.operation.lower() in RELEASES
+    return entry.succeeded and entry.release
 
 
 def match(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from worker.audit.chain import Record
 from worker.audit.events import Attested, KeyReleased
-from worker.audit.reconcile.vault_log import Key
+from worker.audit.reconcile.entry import Key
 from worker.audit.trail import START, Position, after, pruned_of
 from worker.audit.worker_events import WorkerStarted
 
@@ -29,6 +29,8 @@ class Release:
 
     trail: str
     line: int
+    hash: str
+    """Of its line: a copy of a trail has no releases of its own."""
     time: datetime
     key: Key
     evidence_sha384: str
@@ -47,8 +49,9 @@ class Release:
 class Releases:
     """The releases in one trail, which may still grow; every line is verified."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, name: str | None = None) -> None:
+        """`name` stands for the trail in places."""
+        self.path, self._name = path, name or path.name
         self._position: Position = START
         self._boot: Boot | None = None
         self._boot_pruned = False
@@ -81,8 +84,9 @@ class Releases:
         vault, _, rest = event.kek_id.removeprefix("https://").partition("/keys/")
         name, _, version = rest.partition("/")
         return Release(
-            trail=self.path.name,
+            trail=self._name,
             line=record.seq,
+            hash=record.hash,
             time=datetime.fromisoformat(record.time).astimezone(UTC),
             key=Key(vault=vault.lower(), name=name.lower(), version=version.lower()),
             evidence_sha384=event.evidence_sha384,

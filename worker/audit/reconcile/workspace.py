@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from worker.audit.reconcile.vault_log import Entry, entry_of
+from worker.audit.reconcile.entry import Entry, entry_of
 
 # Of either table, because a vault's diagnostic setting decides which one has its entries.
 _QUERY: Final = """

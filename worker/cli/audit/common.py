@@ -59,6 +59,11 @@ def trail_faults(command: Callable[P, T]) -> Callable[P, T]:
         except ProofError as error:
             remedy = "Do not rely on it. Ask for a proof against a checkpoint that you have."
             raise Failure(f"proof refused: {error}", remedy=remedy, status=3) from error
+        except OSError as error:
+            what = f"{error.filename or 'the trail'} cannot be read: {error.strerror or error}"
+            raise Failure(
+                what, remedy="Give yourself the right to read it, or name the right file.", status=2
+            ) from error
         except IndexUnusableError as error:
             remedy = "Remove the index, or give another --index: it is made again from the trail."
             raise Failure(str(error), remedy=remedy, status=2) from error

@@ -92,7 +92,7 @@ def _between(index: TrailIndex, since: str, until: str) -> tuple[int, int]:
 
 def _numbered(text: str) -> tuple[int, int]:
     found = _RANGE.fullmatch(text)
-    if found is None:
+    if found is None or int(found[1]) > int(found[2]):
         raise Failure(f"{text} names no lines", remedy="Write the first and the last line, such as 1-250000.", status=2)
     return int(found[1]), int(found[2])
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,8 @@ class _Sources:
     entries: dict[bytes, Entry] = field(default_factory=dict)
     releases: list[Release] = field(default_factory=list)
     doubled: int = 0
+    lines: set[str] = field(default_factory=set)
+    """Hashes of the lines with `releases`."""
 
     def read(self) -> None:
         """Read what is new. The log comes first: a line of a trail is never older than its entry."""
@@ -51,7 +54,10 @@ class _Sources:
             self.doubled += entry.digest in self.entries
             self.entries.setdefault(entry.digest, entry)
         for trail in self.trails:
-            self.releases.extend(trail.read())
+            for release in trail.read():
+                if release.hash not in self.lines:  # a copy of a trail adds nothing
+                    self.lines.add(release.hash)
+                    self.releases.append(release)
 
     def _logged(self) -> Iterator[Entry]:
         for log in self.logs:
@@ -135,7 +141,8 @@ def reconcile(
     if not logs and workspace is None:
         raise Failure("No log", remedy="Name a file with --log, or a workspace with --workspace.", status=2)
     live = None if workspace is None else Workspace(workspace, timedelta(hours=hours), endpoint=endpoint)
-    sources = _Sources([LogFile(path) for path in logs], [Releases(path) for path in trails], live)
+    files = [LogFile(path, name=name, complete=not follow) for path, name in _distinct(logs)]
+    sources = _Sources(files, [Releases(path, name=name) for path, name in _distinct(trails)], live)
     tolerance = Tolerance(skew=timedelta(seconds=skew), delay=timedelta(seconds=delay))
     known = frozenset(each.lower() for each in callers)
     try:
@@ -151,6 +158,12 @@ def reconcile(
         raise Failure(str(error), remedy="Run cji audit verify on each trail.", status=3) from error
     if incident:
         raise click.exceptions.Exit(3)
+
+
+def _distinct(paths: tuple[Path, ...]) -> list[tuple[Path, str]]:
+    """Each file, with its name in places: the path, if another file has the same name."""
+    names = Counter(path.name for path in dict.fromkeys(paths))
+    return [(path, path.name if names[path.name] == 1 else str(path)) for path in dict.fromkeys(paths)]
 
 
 def _compared(sources: _Sources, tolerance: Tolerance, callers: frozenset[str]) -> tuple[Matched, list[Finding]]:

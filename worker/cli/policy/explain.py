@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import click
 import msgspec
 
-from worker.audit import ChainError, Event, JobAdmitted, JobEnded, JobRefused
+from worker.audit import ChainError, Event, FilesReloaded, JobAdmitted, JobEnded, JobRefused, WorkerStarted
 from worker.audit.trail import pruned_of, verified
 from worker.cli.common import FILE, Failure, explained
 from worker.cli.json_output import answers, member, print_answer
@@ -23,6 +23,8 @@ from worker.errors import Denied, DeniedBy, Refusal
 from worker.job import LIMITS, Header, Policy, access_request, parse
 from worker.job.policy import Agency, Rule
 from worker.records import data_classes
+
+_ANOTHER: Final = ", under another policy than this"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,16 +140,18 @@ def _denied(policy: Policy, by: DeniedBy, facts: _Job) -> Explained:
 
 
 def _of_trail(policy: Policy, trail: Path, job: str) -> Explained:
-    admitted, last, time = None, None, ""
+    admitted, last, time, in_force, of_last = None, None, "", "", ""
     try:
         for _, record in verified(trail):
             event = record.event
+            if isinstance(event, WorkerStarted | FilesReloaded):
+                in_force = event.policy_sha384 if isinstance(event, WorkerStarted) else event.after.policy_file
             if getattr(event, "job_id", None) != job:
                 continue
             if isinstance(event, JobAdmitted):
                 admitted = event
             if isinstance(event, JobAdmitted | JobRefused | JobEnded):
-                last, time = event, record.time
+                last, time, of_last = event, record.time, in_force
     except ChainError as error:
         raise Failure(str(error), remedy="Run `cji audit verify`.", status=3) from error
     if last is None:
@@ -156,7 +160,9 @@ def _of_trail(policy: Policy, trail: Path, job: str) -> Explained:
         remedy = "Compare the id with the receipt or the header."
         raise Failure(f"{trail} has no job {job}{gone}", remedy=remedy, status=2)
     found = _of_event(policy, last, admitted, date.fromisoformat(time[:10]))
-    return msgspec.structs.replace(found, explanation=f"{time} {found.explanation}", time=time)
+    another = found.decision == "denied" and of_last not in ("", policy.sha384.hex())
+    explanation = f"{time} {found.explanation}{_ANOTHER if another else ''}"
+    return msgspec.structs.replace(found, explanation=explanation, time=time)
 
 
 def _of_event(policy: Policy, event: Event, admitted: JobAdmitted | None, day: date) -> Explained:
@@ -174,7 +180,7 @@ def _of_event(policy: Policy, event: Event, admitted: JobAdmitted | None, day: d
         )
         return _denied(policy, event.denied_by, facts)
     assert isinstance(event, JobAdmitted)  # noqa: S101 - the third of the kinds that are looked for
-    other = "" if event.policy_sha384 == policy.sha384.hex() else ", under another policy than this"
+    other = "" if event.policy_sha384 == policy.sha384.hex() else _ANOTHER
     text = f"granted: {event.submitter} for {event.requesting_ori}, purpose {event.purpose_code}: "
     text += f"{listed(event.operations)}; to {listed(event.recipients)}{other}"
     return Explained(decision="granted", explanation=text)

@@ -47,19 +47,19 @@ def sign(file: Path, *, key_file: Path, as_json: bool) -> None:
     data, policy = policy_at(file)
     key = _signing_key(key_file)
     target = Path(signatures_path(str(file)))
-    thumbprint, kept = key_id(key.public_key()), list[str]()
+    thumbprint, kept = key_id(key.public_key()), dict[str, str]()
     try:
         if target.exists():
             wanted = digest(data)
             for each in read_signatures(read_file("policy_signatures", str(target))):
                 if each.policy_sha384 == wanted and each.kid != thumbprint:
-                    kept.append(each.compact)
+                    kept[each.kid] = each.compact
     except SignaturesInvalid as error:
         remedy = "Move the file away, and have everybody sign again."
         raise Failure(f"{target}: {error.where}", remedy=remedy, status=2) from error
     except FileRefused as error:
         raise Failure(f"{target}: {error.what}", remedy=error.remedy, status=2) from error
-    lines = [*kept, signature_of(data, key, now=datetime.now(UTC))]
+    lines = [*kept.values(), signature_of(data, key, now=datetime.now(UTC))]
     if len(lines) > MAX_SIGNATURES:
         raise Failure(f"{target} has {MAX_SIGNATURES} signatures already", remedy="", status=2)
     _replace(target, "".join(f"{line}\n" for line in lines))

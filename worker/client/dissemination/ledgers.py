@@ -79,7 +79,10 @@ class Disclosures:
 
 
 def ledgers_below(places: Iterable[Path]) -> list[Path]:
-    """The ledgers among and below `places`, sorted. Raises LedgerError for one that is missing or not readable."""
+    """The ledgers among and below `places`, sorted, each file once, by whatever paths it is reached.
+
+    Raises LedgerError for one that is missing or not readable, and for a link to a folder, which may lead anywhere.
+    """
     found: set[Path] = set()
     for place in places:
         if not place.exists():
@@ -87,9 +90,12 @@ def ledgers_below(places: Iterable[Path]) -> list[Path]:
         if place.is_file():
             found.add(place)
             continue
-        for folder, _, names in os.walk(place, onerror=_unreadable):
+        for folder, folders, names in os.walk(place, onerror=_unreadable):
+            for link in (Path(folder, name) for name in sorted(folders)):
+                if link.is_symlink():
+                    raise LedgerError(f"{link} is a link to a folder: name the folder itself, and move the link away")
             found |= {Path(folder, name) for name in names if _FILE.fullmatch(name)}
-    return sorted(found)
+    return sorted({path.resolve(): path for path in sorted(found, reverse=True)}.values())
 
 
 def _unreadable(error: OSError) -> None:

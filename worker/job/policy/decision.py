@@ -213,6 +213,8 @@ def _signing_key(text: str, where: str) -> VerifyingKey:
     try:
         if text.lstrip().startswith("{"):
             return parse_verifying(text)
+        if text.count("-----BEGIN") != 1:  # a reader of the file could take another one for the key
+            raise ValueError("not one PEM")
         key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise PolicyInvalid(

@@ -134,6 +134,8 @@ def read(data: bytes) -> PolicyFile:
         raise PolicyInvalid(str(error)) from error
     distinct([each.name for each in file.submitters], "submitters: name used twice")
     distinct([each.san for each in file.submitters], "submitters: san used twice")
+    distinct(file.tables.purpose_codes, "tables.purpose_codes: code named twice")
+    distinct(file.tables.ori_prefixes, "tables.ori_prefixes: prefix named twice")
     _check_applications([each.entra for each in file.submitters if each.entra is not None])
     for i, submitter in enumerate(file.submitters):
         here = f"submitters[{i}]"
@@ -184,6 +186,8 @@ def _check_rule(rule: RuleTable, where: str) -> None:
     distinct(secondary, f"{where}.secondary_recipients: name used twice")
     for text in secondary:
         _check_text(text, f"{where}.secondary_recipients")
+        if "*" in text:
+            raise PolicyInvalid(f"{where}.secondary_recipients: names are compared exactly, * stands for no other")
 
 
 def _check_text(text: str, where: str) -> None:

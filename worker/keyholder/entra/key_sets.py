@@ -43,16 +43,21 @@ MAX_AGE: Final = 86_400.0
 _FETCH_SECONDS: Final = 10.0
 _CHECK: Final = "entra-keys"
 _E: Final = 65537
+_ALGORITHM: Final = "RS256"
 
 
 @dataclass(slots=True)
 class _Tenant:
-    """One tenant: its keys, and when they were fetched, tried, and will be fetched again. time.monotonic()."""
+    """One tenant: its keys, and when they were fetched, tried, and will be fetched again. time.monotonic().
+
+    `pause` is the least time after the last attempt, in seconds.
+    """
 
     keys: Mapping[str, RSAKey] = field(default_factory=dict)
     fetched: float | None = None
     tried: float | None = None
     due: float = 0.0
+    pause: float = COOL_DOWN
 
 
 class KeySets:
@@ -86,7 +91,7 @@ class KeySets:
                 raise TokenRefused("keys")
             key = found.keys.get(kid)
             if key is None:
-                found.due = min(found.due, (found.tried or now) + COOL_DOWN)
+                found.due = min(found.due, (found.tried or now) + found.pause)
                 self._changed.notify()
                 raise TokenRefused("kid")
             return key
@@ -137,7 +142,7 @@ class KeySets:
             found = self._tenants.get(tenant)
             if found is None:
                 return
-            found.tried = now
+            found.tried, found.pause = now, pause
             if keys is None:
                 found.due = now + pause
                 return
@@ -189,7 +194,9 @@ def parse_key_set(data: bytes, *, authority: str, tenant: str) -> Mapping[str, R
 def _rsa(entry: JsonObject) -> RSAKey | None:
     """The signature key of an entry, if it is one that Entra could sign with."""
     modulus, exponent = entry.get("n"), entry.get("e")
-    if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig":
+    if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or entry.get("alg", _ALGORITHM) != _ALGORITHM:
+        return None
+    if "verify" not in (operations if isinstance(operations := entry.get("key_ops", ["verify"]), list) else ()):
         return None
     if not isinstance(modulus, str) or not isinstance(exponent, str) or len(modulus) > 2048 or len(exponent) > 8:
         return None

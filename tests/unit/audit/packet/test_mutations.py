@@ -1,6 +1,7 @@
 """Broken controls: each planted fault flips exactly the fragments that depend on it, and nothing else."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
@@ -137,7 +138,7 @@ def release_policy_changed(scene: Scene) -> None:
 
 @fault("SC-12/1356 SC-28(1)/1375", "released-keys", "key-attributes")
 def job_under_a_key_that_was_not_released(scene: Scene) -> None:
-    scene.job(15).admitted = {"kek_id": "https://v.vault.azure.net/keys/cmk/" + "cd" * 16}
+    scene.job(15).admitted = scene.job(15).claims = {"kek_id": "https://v.vault.azure.net/keys/cmk/" + "cd" * 16}
 
 
 @fault("IA-5(1)/810-812 IA-7/826 SC-8(1)/1353 SC-13/1358-1359 SC-28/1371 SC-28(1)/1375", "fips")
@@ -182,6 +183,26 @@ def receipt_that_continues_nothing(scene: Scene) -> None:
     scene.job(15).claims = {"previous_sha384": "ee" * 48}
 
 
+@fault("AU-12/352 AU-12/354", "receipt-chain")
+def receipt_of_another_job(scene: Scene) -> None:
+    scene.job(15).claims = {"job_id": "ee" * 16}
+
+
+@fault("AU-12/352 AU-12/354", "receipt-chain")
+def receipt_for_another_recipient(scene: Scene) -> None:
+    scene.job(15).claims = {"recipients": ("B" * 43,)}
+
+
+@fault("AU-12/352 AU-12/354", "receipt-chain")
+def receipt_of_another_worker(scene: Scene) -> None:
+    scene.job(15).claims = {"worker": "worker-2"}
+
+
+@fault("AU-12/352 AU-12/354", "receipt-chain")
+def receipts_of_a_key_that_was_not_attested(scene: Scene) -> None:
+    scene.change(Attested, 1, receipt_key="Z" * 43)
+
+
 @fault("AU-6(3)/342", "receipts-held")
 def receipt_that_the_trail_lacks(scene: Scene) -> None:
     scene.stray = {}
@@ -224,6 +245,32 @@ def key_that_expired(scene: Scene) -> None:
     key = json.loads(scene.files["key.json"])
     key["attributes"]["expires"] = "2026-10-20T00:00:00+00:00"
     scene.files["key.json"] = json.dumps(key).encode()
+
+
+def change_key(scene: Scene, of: str, **changes: object) -> None:
+    key = json.loads(scene.files["key.json"])
+    key[of].update(changes)
+    scene.files["key.json"] = json.dumps(key).encode()
+
+
+@fault("SC-12/1356", "key-attributes")
+def key_of_2048_bits_in_ordinary_base64(scene: Scene) -> None:
+    change_key(scene, "key", n=b64encode(b"\xff" * 256).decode())
+
+
+@fault("SC-12/1356", "key-attributes")
+def key_of_unknown_size(scene: Scene) -> None:
+    change_key(scene, "key", n="?")
+
+
+@fault("SC-12/1356", "key-attributes")
+def key_that_opens_in_the_vault(scene: Scene) -> None:
+    change_key(scene, "key", keyOps=["wrapKey", "unwrapKey"])
+
+
+@fault("SC-12/1356", "key-attributes")
+def key_whose_release_policy_can_change(scene: Scene) -> None:
+    change_key(scene, "releasePolicy", immutable=False)
 
 
 @fault("SC-12/1356", "release-policy")

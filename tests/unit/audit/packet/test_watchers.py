@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.packet_period import KEK, VOLUMES, admitted, attested, released, started
+from tests.support.receipts import CLAIMS
 from worker.audit import (
     Event,
     HostChanged,
@@ -51,6 +52,19 @@ def faults(topic: str, *events: tuple[float, Event], end: float = 0.0) -> list[i
 @pytest.mark.parametrize(("hours", "named"), [(1.0, [2]), (47.9, [2]), (48.1, [])])
 def test_a_completed_job_is_remembered_for_two_days(hours: float, named: list[int]) -> None:
     assert faults("replays", (0, COMPLETED), (hours, COMPLETED)) == named
+
+
+def test_a_receipt_whose_key_cannot_be_read_is_named() -> None:
+    (watcher,) = [each for each in (make() for make in WATCHERS) if each.topic == "receipt-chain"]
+    found: list[str] = []
+    events: tuple[Event, ...] = started(), attested(), ADMITTED, COMPLETED
+    for line, event in enumerate(events, 1):
+        receipt = (CLAIMS, "0a" * 48) if event is COMPLETED else None
+        step = Step(line=line, time=utc_hundredths(BEGIN), event=event, receipt=receipt)
+        found += [f"{at} {what}" for at, what in watcher.see(step)]
+    assert [each[0] for each in found] == ["4", "4"]
+    assert "contradicts the trail: job_id" in found[0]
+    assert "is not of the key that was attested" in found[1]
 
 
 @pytest.mark.parametrize(("hours", "named"), [(23.9, []), (24.1, [1])])

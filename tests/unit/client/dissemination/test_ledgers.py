@@ -80,6 +80,11 @@ def test_ledgers_are_found_below_folders_and_by_name(tmp_path: Path) -> None:
     assert ledgers_below([other, tmp_path / "a"]) == [one, other]
     with pytest.raises(LedgerError, match="does not exist"):
         ledgers_below([tmp_path / "none"])
+    again = tmp_path / "a" / ".." / "a"
+    assert len(ledgers_below([tmp_path, again, one])) == 2  # a row that counts twice is a disclosure that was none
+    (tmp_path / "link").symlink_to(other.parent)
+    with pytest.raises(LedgerError, match="link is a link to a folder"):
+        ledgers_below([tmp_path])
 
 
 def test_a_folder_that_cannot_be_read_refuses_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

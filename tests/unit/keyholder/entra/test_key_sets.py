@@ -138,6 +138,19 @@ def test_retry_after_is_honoured(at: Authority) -> None:
     assert len(at.fetched) == 2
 
 
+def test_an_unknown_kid_does_not_shorten_the_wait(at: Authority) -> None:
+    at.sets.step()
+    at.now, at.fault = at.now + REFRESH, AttestationError(Fault.KEYS_UNAVAILABLE, check="x", retry_after=300.0)
+    at.sets.step()
+    at.now += 299
+    assert at.found("new") == "kid"
+    at.sets.step()
+    assert len(at.fetched) == 2
+    at.now += 1
+    at.sets.step()
+    assert len(at.fetched) == 3
+
+
 def test_tenants_come_and_go_with_the_policy(at: Authority) -> None:
     at.sets.step()
     at.sets.follow(frozenset({TENANT, OTHER}))
@@ -222,6 +235,8 @@ def test_keys_that_are_no_signature_keys_are_left_out() -> None:
             document(
                 entry("good"),
                 entry("enc", use="enc"),
+                entry("PSS", alg="PS256"),
+                entry("wrap", key_ops=["wrapKey"]),
                 {"use": "sig", "kid": "EC", **public_jwk(curve)},
                 entry("small", small),
                 entry("", KEYS[0]),

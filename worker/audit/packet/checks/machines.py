@@ -11,6 +11,8 @@ from worker.audit.packet.checks.trail import incidents, watched
 from worker.audit.packet.material import Linted, Machine, Material
 
 MIN_BITS: Final = 3072
+_OPENING: Final = frozenset({"decrypt", "unwrapKey"})
+"""Operations by which a role on the vault is enough to open a data key."""
 
 
 def host_profile(material: Material) -> Result:
@@ -75,7 +77,7 @@ def release_policy(material: Material) -> Result:
 
 
 def key_attributes(material: Material) -> Result:
-    """Keys are in hardware, exportable under their policy only, enabled, valid, and those that the trail names."""
+    """Keys are in hardware, released under an immutable policy and used in no other way, valid, and the trail's."""
     if not material.keys:
         return missing("No key of the vault was given (--key).")
     for key in material.keys:
@@ -83,12 +85,16 @@ def key_attributes(material: Material) -> Result:
             f"is {key.kty}, not in hardware": not key.kty.endswith("-HSM"),
             f"has {key.bits} bits": 0 < key.bits < MIN_BITS,
             "cannot be released": not (key.exportable and key.policy),
+            "has a release policy that can be changed": not key.policy_immutable,
+            "opens data keys in the vault, without attestation": not _OPENING.isdisjoint(key.operations),
             "is disabled": not key.enabled,
             f"expired {key.expires}": bool(key.expires) and key.expires < material.period.end[:19] + "Z",
         }
         found = [what for what, holds_ in wrong.items() if holds_]
         if found:
             return fails(f"The key {key.kid} {found[0]}.", of_file(key.file))
+        if not key.bits:
+            return missing(f"The size of the key {key.kid} cannot be read from {key.file.name}.")
     known = {key.kid for key in material.keys}
     used = {value for trail in material.trails for value in trail.seen.get("job_admitted.kek_id", {})}
     if used - known:
@@ -135,7 +141,7 @@ def _decoded(name: str, policy: Linted) -> Evidence:
         kind="file",
         what=policy.file.name,
         sha256=policy.file.sha256,
-        recheck=f"jq -r .releasePolicy.encodedPolicy {name} | basenc --base64url -d | sha256sum",
+        recheck=f"jq -r .releasePolicy.encodedPolicy {shlex.quote(name)} | basenc --base64url -d | sha256sum",
     )
 
 

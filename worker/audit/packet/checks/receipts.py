@@ -1,5 +1,6 @@
 """Checks of receipts: their sequence, what they claim about every job, and those that submitters kept."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -113,7 +114,7 @@ def held(material: Material) -> Result:
             kind="receipt",
             what=f"receipt {each.sequence} of {each.worker} in {each.file.name}",
             sha256=each.file.sha256,
-            recheck=f"tr -d '\\n' < {each.file.name} | sha256sum",
+            recheck=f"tr -d '\\n' < {shlex.quote(each.file.name)} | sha256sum",
         )
         if each.fault == NO_KEY:
             return missing(f"The key of receipt {each.sequence} in {each.file.name} was not given (--evidence).")

@@ -1,7 +1,11 @@
 """Watchers of the trail as a log: its times, anchors and receipts, and the times at which it was in danger."""
 
 from collections.abc import Iterator
+from typing import Final
 
+from worker.audit.compact import ReceiptError, key_id_unverified
+from worker.audit.events import Attested, JobAdmitted, JobCompleted, JobEnded
+from worker.audit.inspection import OF_RECEIPT
 from worker.audit.packet.watch.step import HOUR, Endless, Fault, Step, seconds_between
 from worker.audit.worker_events import (
     TrailAnchored,
@@ -12,6 +16,18 @@ from worker.audit.worker_events import (
     WorkerStarted,
 )
 from worker.errors import Reason
+
+_OF_ADMISSION: Final = (
+    "header_sha384",
+    "submitter",
+    "originating_ori",
+    "requesting_ori",
+    "suite",
+    "purpose_code",
+    "operations",
+    "recipients",
+    "kek_id",
+)
 
 
 class TimeOrder(Endless):
@@ -49,21 +65,49 @@ class Anchors(Endless):
 
 
 class Receipts(Endless):
-    """Receipts continue each other: numbers without a gap, each with the digest of the one before it."""
+    """Receipts continue each other, and each is of its event, of its admission, and of the attested key.
+
+    Numbers are without a gap, and each receipt has the digest of the one before it.
+    """
 
     topic = "receipt-chain"
 
     def __init__(self) -> None:
         self._last: tuple[int, str] | None = None
+        self._admitted: dict[str, JobAdmitted] = {}
+        self._key = ""
 
     def see(self, step: Step) -> Iterator[Fault]:
-        """Each receipt that does not continue the one before it."""
-        if step.receipt is None:
+        """Each receipt that does not continue the one before it, or contradicts another line."""
+        event = step.event
+        admitted = self._admitted.pop(event.job_id, None) if isinstance(event, JobCompleted | JobEnded) else None
+        if isinstance(event, JobAdmitted):
+            self._admitted[event.job_id] = event
+        elif isinstance(event, WorkerStarted):  # no job outlives its process
+            self._admitted, self._key = {}, ""
+        elif isinstance(event, Attested):
+            self._key = event.receipt_key
+        if step.receipt is None or not isinstance(event, JobCompleted):
             return
         claims, digest = step.receipt
+        different = [name for name in OF_RECEIPT if getattr(claims, name) != getattr(event, name)]
+        if admitted is not None:
+            different += [name for name in _OF_ADMISSION if getattr(claims, name) != getattr(admitted, name)]
+        if different:
+            yield step.line, f"receipt {claims.sequence} contradicts the trail: {', '.join(dict.fromkeys(different))}"
+        if self._key and _key_of(event.receipt) != self._key:
+            yield step.line, f"receipt {claims.sequence} is not of the key that was attested"
         if self._last is not None and (claims.sequence, claims.previous_sha384) != (self._last[0] + 1, self._last[1]):
             yield step.line, f"receipt {claims.sequence} does not continue receipt {self._last[0]}"
         self._last = claims.sequence, digest
+
+
+def _key_of(receipt: str) -> str | None:
+    """The thumbprint of the key that a receipt names; None if its header cannot be read."""
+    try:
+        return key_id_unverified(receipt)
+    except ReceiptError:
+        return None
 
 
 class AuditFailures:
