@@ -46,7 +46,10 @@ def _lines(book: Runbook) -> Iterator[str]:
 
 
 def _step(number: int, step: Step) -> Iterator[str]:
-    notes = [f"with `--with {step.option}`"] * bool(step.option) + [f"for each of `{step.each}`"] * bool(step.each)
+    notes = [f"with `--with {step.option}`"] * bool(step.option) + [f"without `--with {step.unless}`"] * bool(
+        step.unless
+    )
+    notes += [f"for each of `{step.each}`"] * bool(step.each)
     noted = f" ({', '.join(notes)})" if notes else ""
     yield f"\n### {number}. {step.title}{noted}"
     yield f"\nReason: {step.why}."

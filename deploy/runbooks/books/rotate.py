@@ -7,6 +7,7 @@ from deploy.runbooks.common import (
     KEY_NEEDS,
     SCALE_SET_NEEDS,
     TEAM,
+    backup,
     canary,
     instances,
     key_state,
@@ -32,6 +33,7 @@ BOOK: Final = Runbook(
         "subscription": "id of the subscription",
         "kek_id": "id, with version, of the key in worker.toml: the old version",
         "job_hours": "hours for which submitters' sealed jobs are valid",
+        "key_backup": "file for the backup of the key",
         "new_profile": "client.toml of the canary's submitter, for the new version",
         "new_spec": "job.toml of the canary job, for the new version",
         **KEY_NEEDS,
@@ -96,6 +98,7 @@ BOOK: Final = Runbook(
             remedy="Set the reviewed policy with `az keyvault key set-attributes --policy` before a worker "
             "uses the version.",
         ),
+        backup(),
         Step(
             id="add-key",
             title="Add the version to the workers' configuration",

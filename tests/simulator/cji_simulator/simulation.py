@@ -211,8 +211,11 @@ class Simulation:
         return Trust(
             name="simulation",
             maa_hosts=(at.maa_url.removeprefix("https://"),),
-            # the vault by its name, the HSM by a domain, as production has it: each with its own audience
-            vault_hosts=(at.vault_url.removeprefix("https://"), f".{at.hsm_url.partition('.')[2]}"),
+            # the vault by its name, the others by a domain, as production has it: each with its own audience
+            vault_hosts=(
+                at.vault_url.removeprefix("https://"),
+                *(f".{url.partition('.')[2]}" for url in (at.hsm_url, at.second_vault_url)),
+            ),
             vault_resource=at.vault_resource,
             tls_roots=at.tls_roots,
             release_roots=at.release_roots,
@@ -301,6 +304,19 @@ class Simulation:
         """Enable the newest version of a key again."""
         self.enable_cmk(self.cmk(name), enabled=True)
 
+    def delete_vault(self) -> None:
+        """Delete the vault with all its keys, as somebody with a right to it can; purge protection keeps it."""
+        self._control("PUT", "/vault/deleted", b"true")
+
+    def recover_vault(self) -> None:
+        """Recover the deleted vault."""
+        self._control("PUT", "/vault/deleted", b"false")
+
+    @property
+    def vault_deleted(self) -> bool:
+        """Whether the vault is deleted."""
+        return bool(self._control("GET", "/vault/deleted"))
+
     def rotate_key(self, name: str = "cji-kek") -> Cmk:
         """Add a version to a key; older ones stay."""
         return self.rotate_cmk(name)
@@ -326,9 +342,9 @@ class Simulation:
         """Set `nbf` or `exp` of one version, seconds since 1970."""
         self.vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": times})
 
-    def cmk(self, name: str = "cji-kek", version: str = "") -> Cmk:
-        """Return a key's version from the vault, by default the newest."""
-        return _cmk(self.vault("GET", f"/keys/{name}/{version}"))
+    def cmk(self, name: str = "cji-kek", version: str = "", *, second: bool = False) -> Cmk:
+        """Return a key's version from the vault, or from the second one; by default the newest."""
+        return _cmk(self.vault("GET", f"/keys/{name}/{version}", second=second))
 
     def set_policy(self, name: str, policy: Mapping[str, Any]) -> Cmk:
         """Replace a key's release policy."""
@@ -378,9 +394,9 @@ class Simulation:
         """Replace the attestation service's signing keys."""
         self._happen(Event.ROTATE_SIGNING_KEYS)
 
-    def reboot(self) -> None:
-        """Reboot the VM: its vTPM is reset and its PCRs are measured again."""
-        self._happen(Event.REBOOT, machine=self.machine.number)
+    def reboot(self, image: str = "") -> None:
+        """Reboot the VM, into the image of this name: its vTPM is reset and its PCRs are measured again."""
+        self._happen(Event.REBOOT, machine=self.machine.number, image=image)
 
     def extend_pcr(self, pcr: int, *, logged: bool = True) -> None:
         """Measure something new into a PCR; only a reboot undoes that."""
@@ -407,16 +423,32 @@ class Simulation:
         """How often anybody fetched a key set."""
         return int(self._control("GET", "/entra-fetches"))
 
-    def _happen(self, event: Event, **options: int) -> None:
+    def _happen(self, event: Event, **options: int | str) -> None:
         self._control("POST", f"/events/{event}", msgspec.json.encode(options))
 
     def _control(self, method: str, path: str, body: bytes = b"") -> Any:
         request = urllib.request.Request(self.endpoints.control_url + path, data=body, method=method)
         return _answer(request, None)
 
-    def vault(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, hsm: bool = False) -> Any:
-        """The answer of the vault, or of the Managed HSM, to the keys' owner. Raises SimulationError."""
-        base = self.endpoints.hsm_url if hsm else self.vault_url
+    @property
+    def second_vault_url(self) -> str:
+        """Base URL of a vault in another region, which can restore the keys of the first."""
+        return self.endpoints.second_vault_url
+
+    def vault(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        hsm: bool = False,
+        second: bool = False,
+    ) -> Any:
+        """The answer of the vault, of the `second` one or of the Managed HSM, to the keys' owner.
+
+        Raises SimulationError.
+        """
+        base = self.endpoints.hsm_url if hsm else self.second_vault_url if second else self.vault_url
         audience = endpoint(base, self.trust.vault_hosts, resource=self.trust.vault_resource, check="vault").resource
         token = self.operator_token(audience)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
