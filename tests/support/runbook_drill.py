@@ -41,19 +41,15 @@ Acts = Mapping[str, Callable[[], Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Agency:
-    """A pool and its operator. What each run printed is in `said`."""
+    """A pool and its operator. `files` are those of its worker and submitter; what a run printed is in `said`."""
 
     folder: Path
     simulation: Simulation
     pool: Pool
     service: PoolService
     images: Mapping[str, Release]
+    files: Deployment
     said: list[str] = field(default_factory=list)
-
-    @property
-    def files(self) -> Deployment:
-        """The files of the first worker and its submitter."""
-        return self.pool.instances[0].files
 
     @property
     def worker_log(self) -> str:
@@ -61,8 +57,8 @@ class Agency:
         return (self.files.folder / "worker.log").read_text()
 
     def cji(self, simulation: Simulation | None = None) -> tuple[str, ...]:
-        """The command line program on a VM, by default the first, with the simulation's `az` on its path."""
-        vm = simulation or self.pool.instances[0].vm
+        """The command line program on a VM, with the simulation's `az` on its path."""
+        vm = simulation or self.simulation
         state = self.folder / f"vm-{vm.machine.number}"
         state.mkdir(exist_ok=True)
         (state / "trust.json").write_bytes(msgspec.json.encode(vm.trust))
@@ -176,7 +172,8 @@ def agency_of(folder: Path) -> Iterator[Agency]:
         pool.scale(1)
         images = {IMAGES[0]: Release(name="1"), IMAGES[1]: next_release(folder / "two", "2")}
         service = stack.enter_context(PoolService(pool, state=simulation.state, images=images, image=IMAGES[0]))
-        yield Agency(folder=folder, simulation=simulation, pool=pool, service=service, images=images)
+        files = pool.instances[0].files
+        yield Agency(folder=folder, simulation=simulation, pool=pool, service=service, images=images, files=files)
 
 
 def _az(program: Path, state: Path) -> None:

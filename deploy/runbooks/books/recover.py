@@ -85,7 +85,8 @@ BOOK: Final = Runbook(
         Step(
             id="restore-key",
             title="Restore the key",
-            why="the restored key has its versions and its release policy, so sealed jobs and results stay readable",
+            why="the restored key has its versions and its release policy. Its id names the second vault: submitters "
+            "pin it and seal again; results are sealed to their recipients' keys and stay readable",
             option="region",
             command=(
                 *("az", "keyvault", "key", "restore", "--vault-name", "{recovery_vault}", "--file", "{key_backup}"),

@@ -6,12 +6,14 @@ from typing import Final
 from deploy.runbooks.common import CANARY_NEEDS, KEY_NEEDS, SCALE_SET_NEEDS, key_state, refused, signed_in
 from deploy.runbooks.steps import Runbook, Step
 
+_MEASURE: Final = "Measure the last decryption"
+
 
 def _measure(*, unreachable: bool) -> Step:
     last = refused(within="{wait_s}", in_a_row=5, measures="last decryption", since="disable", unreachable=unreachable)
     return Step(
         id="measure",
-        title="Measure the last decryption",
+        title=_MEASURE,
         why="the record of an incident needs the time after which nothing could be opened any more",
         command=(
             *("az", "keyvault", "key", "list-versions", "--vault-name", "{vault}", "--name", "{key}"),
@@ -82,7 +84,7 @@ BOOK: Final = Runbook(
             "in any case.",
         ),
         replace(_measure(unreachable=False), unless="stop"),
-        replace(_measure(unreachable=True), id="measure-stopped", option="stop"),
+        replace(_measure(unreachable=True), id="measure-stopped", title=f"{_MEASURE}, workers stopped", option="stop"),
         Step(
             id="trail",
             title="Confirm in the trail",

@@ -132,6 +132,7 @@ BOOK: Final = Runbook(
             why="a sealed job stays valid for its hours",
             person="Wait {job_hours} hours after the last submitter confirmed; the trail shows no job under "
             "{kek_id} since then.",
+            only_real="a drill does not wait for hours",
             remedy="`cji audit search TRAIL --kind job_admitted` finds the last one.",
         ),
         Step(

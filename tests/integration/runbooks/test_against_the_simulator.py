@@ -1,5 +1,6 @@
 """Runbooks end to end: the real program, `az` and `cji` of the simulation, a real worker. One pool for all of them."""
 
+import subprocess
 import threading
 
 import pytest
@@ -49,7 +50,7 @@ def test_rotation_leaves_only_the_new_version(agency: Agency) -> None:
         "new_spec": str(agency.folder / "canary.toml"),
         "key_backup": str(agency.folder / "key.backup"),
     }
-    agency.run("rotate-cmk", values, acts={"submitters": submitters, "old-jobs": lambda: None})
+    agency.run("rotate-cmk", values, acts={"submitters": submitters})
     new = agency.simulation.cmk(KEY)
     assert new.kek_id != old.kek_id
     assert (agency.folder / "key.backup").stat().st_size
@@ -59,8 +60,16 @@ def test_rotation_leaves_only_the_new_version(agency: Agency) -> None:
     agency.pool.seal_to(new)
 
 
+def search_the_trail(agency: Agency) -> None:
+    """What the runbook has a person do at the end."""
+    search = ("audit", "search", str(agency.files.audit), "--kind", "key_dropped")
+    found = subprocess.run([*agency.cji(), *search], check=True, capture_output=True, text=True)
+    assert "key_dropped" in found.stdout
+
+
 def test_revoke_measures_the_last_decryption(agency: Agency) -> None:
-    execution = agency.run("revoke", acts={"trail": lambda: None})
+    acts = {"trail": lambda: search_the_trail(agency)}
+    execution = agency.run("revoke", acts=acts)
     assert 0 <= execution.measured["last decryption"] <= LIFETIME + 30
     assert any("last decryption:" in each and "after `disable` began" in each for each in agency.said)
     drops = [
@@ -70,8 +79,8 @@ def test_revoke_measures_the_last_decryption(agency: Agency) -> None:
     ]
     assert drops, agency.said
     assert drops[-1].cause == "revoked"
-    agency.run("revoke", acts={"trail": lambda: None})  # again: everything is so already
-    agency.run("revoke", acts={"trail": lambda: None}, chosen=frozenset({"stop"}))
+    agency.run("revoke", acts=acts)  # again: everything is so already
+    agency.run("revoke", acts=acts, chosen=frozenset({"stop"}))
     assert agency.pool.instances[0].worker is None
 
 

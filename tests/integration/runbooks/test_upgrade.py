@@ -73,7 +73,7 @@ def test_upgrade_and_rollback_of_measured_images(agency: Agency) -> None:
     old = code(agency)
     values = {"policy_of_both": str(one), "policy_of_new": str(new), "cloud": "simulation"}
     acts = {
-        "reference-values": lambda: None,
+        "reference-values": lambda: pin(agency, first, second),
         "accept-both-pinned": lambda: pin(agency, first, second),
         "drop-old-pinned": lambda: pin(agency, second),
     }
