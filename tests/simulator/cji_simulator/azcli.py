@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from cji_simulator.encoding import b64url, unb64url
-from cji_simulator.pool_service import ADDRESS
+from cji_simulator.server import POOL
 from cji_simulator.simulation import Simulation, SimulationError
 
 __all__ = ["SECOND_VAULT", "SUBSCRIPTION", "AzError", "run_az"]
@@ -148,7 +148,7 @@ def _recover_vault(state: Path, options: Mapping[str, str]) -> Any:
 
 def _pool(state: Path, method: str, path: str, body: Any = None) -> Any:
     try:
-        url = json.loads((state / ADDRESS).read_text())["url"]
+        url = json.loads((state / POOL).read_text())["url"]
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{url}{path}", data=data, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

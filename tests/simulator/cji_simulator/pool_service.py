@@ -24,11 +24,11 @@ from cji_simulator.launch import renew_certificate
 from cji_simulator.pool import Instance, Pool
 from cji_simulator.releases import Release
 from cji_simulator.roots import HOST
+from cji_simulator.server import POOL
 from cji_simulator.worker import WorkerDied
 
-__all__ = ["ADDRESS", "PoolService"]
+__all__ = ["PoolService"]
 
-ADDRESS: Final = "pool.json"
 _INSTANCE: Final = re.compile(r"/instances/([0-9]{1,4})/restart")
 
 
@@ -38,7 +38,7 @@ class PoolService:
     def __init__(self, pool: Pool, *, state: Path, images: dict[str, Release], image: str) -> None:
         self._pool, self._images, self._image = pool, images, image
         self._upgrade, self._lock, self._exists = "Completed", threading.Lock(), True
-        self._file = state / ADDRESS
+        self._file = state / POOL
         handler = type("Handler", (_Handler,), {"service": self})
         self._server = ThreadingHTTPServer((HOST, 0), handler)
         self._threads = [threading.Thread(target=self._server.serve_forever, daemon=True)]

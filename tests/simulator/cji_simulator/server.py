@@ -30,9 +30,10 @@ from cji_simulator.tdx import TdxHost
 from cji_simulator.vault_keys import Backups
 from cji_simulator.vtpm import FIRMWARE_LOG, MACHINE_SOCKET, USERSPACE_LOG, VirtualTpm
 
-__all__ = ["ENDPOINTS", "USER_DATA", "VAULT_LOG", "Endpoints", "serve"]
+__all__ = ["ENDPOINTS", "POOL", "USER_DATA", "VAULT_LOG", "Endpoints", "serve"]
 
 ENDPOINTS: Final = "endpoints.json"
+POOL: Final = "pool.json"  # address of the interface of a pool, while there is one
 USER_DATA: Final = "user-data"  # of the VM, before base64
 VAULT_LOG: Final = "vault-audit.json"
 
