@@ -69,7 +69,7 @@ def test_a_lost_region_is_replaced(agency: Agency) -> None:
     first.vm.reboot()
     with pytest.raises(WorkerDied):
         agency.pool.start(first)
-    assert "but the counter is" in agency.worker_log
+    assert "but the vTPM's counter is" in agency.worker_log
     shutil.rmtree(state)
     newest.rename(state)
 

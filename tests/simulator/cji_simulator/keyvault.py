@@ -175,10 +175,15 @@ class KeyVault:
             raise Refused(404, "KeyNotFound", f"A key with (name/id) {name} was not found in this key vault.")
         return f"{self.url}/keys/{name}", key, version
 
-    def _bundle(self, base: str, key: Key, version: KeyVersion) -> web.Response:
+    def _deleted_bundle(self, name: str) -> web.Response:
+        recovery = {"recoveryId": f"{self.url}/deletedkeys/{name}"}
+        key = self._deleted_keys[name]
+        return self._bundle(f"{self.url}/keys/{name}", key, key.versions[-1], **recovery)
+
+    def _bundle(self, base: str, key: Key, version: KeyVersion, **more: str) -> web.Response:
         jwk = version.jwk(f"{base}/{version.version}")
         bundle = {"key": jwk, "attributes": version.attributes(), **key.policy_json()}
-        return web.json_response(self.shown(bundle))
+        return web.json_response({**self.shown(bundle), **more})
 
     async def _get(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.WORKER, Role.OPERATOR)
@@ -250,17 +255,17 @@ class KeyVault:
     async def _delete(self, request: web.Request) -> web.Response:
         """Soft deletion: the key is kept, and its name is taken, for 90 days."""
         self._authorise(request, Role.OPERATOR)
-        base, key, version = self._find(request)
+        self._find(request)
         name = request.match_info["name"]
         self._deleted_keys[name] = self._keys.pop(name)
-        return self._bundle(base, key, version)
+        return self._deleted_bundle(name)
 
     async def _get_deleted(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.OPERATOR)
         name = request.match_info["name"]
-        if (key := self._deleted_keys.get(name)) is None:
+        if name not in self._deleted_keys:
             raise Refused(404, "KeyNotFound", f"Deleted Key not found: {name}")
-        return self._bundle(f"{self.url}/keys/{name}", key, key.versions[-1])
+        return self._deleted_bundle(name)
 
     async def _backup(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.OPERATOR)
