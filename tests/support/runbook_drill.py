@@ -88,8 +88,8 @@ class Agency:
             assert time.monotonic() < end, "no checkpoint"
             time.sleep(1)
 
-    def site(self, **values: str) -> Site:
-        """The site's file, with other values where given."""
+    def site(self, vm: Simulation | None = None, /, **values: str) -> Site:
+        """The site's file, with other values where given; `cji` is that of a VM in another region, if given."""
         az = (str(self.folder / "bin" / "az"),)
         client = self.files.profile.parent
         known = {
@@ -116,7 +116,7 @@ class Agency:
         }
         python = ("env", f"SSL_CERT_FILE={self.folder / 'roots.pem'}", sys.executable)
         persons = {"add-key": (*az, "operator", "add-key"), "renew": (*az, "operator", "renew")}
-        return Site(known, tools={"az": az, "cji": self.cji(), "python": python}, persons=persons)
+        return Site(known, tools={"az": az, "cji": self.cji(vm), "python": python}, persons=persons)
 
     def run(
         self,
@@ -125,6 +125,7 @@ class Agency:
         *,
         acts: Acts | None = None,
         chosen: frozenset[str] = frozenset(),
+        vm: Simulation | None = None,
     ) -> Execution:
         """Execute a runbook; `acts` has what a person does, by the step's id. A person's step that has none fails."""
         book, acts = BOOKS[name], acts or {}
@@ -137,7 +138,7 @@ class Agency:
 
         execution = Execution(
             book,
-            self.site(**(values or {})),
+            self.site(vm, **(values or {})),
             confirm=confirm,
             say=self.said.append,
             every=0.5,

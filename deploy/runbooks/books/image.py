@@ -47,7 +47,7 @@ def _policy(step: str, file: str, *, title: str, why: str, option: str) -> tuple
                 ),
             ),
             remedy="An immutable policy cannot be changed: make a key with the new policy, and follow `rotate-cmk`. "
-            "Build the policy with `cji policy build --pcrs-from`, once for each image.",
+            "Build the policy with `cji policy build --pcrs-from EVIDENCE --also POLICY`.",
         ),
         Step(
             id=f"{step}-pinned",

@@ -76,8 +76,7 @@ def test_a_lost_region_is_replaced(agency: Agency) -> None:
     agency.simulation.delete_vault()
     second = another_region(agency)
     policy = agency.folder / "recovery.json"
-    built = json.dumps(agency.simulation.release_policy())
-    policy.write_text(built.replace(agency.simulation.maa_url, agency.simulation.endpoints.other_maa_url))
+    policy.write_text(json.dumps(second.vm.release_policy()))
     sealed_meanwhile: list[SealedJob] = []
 
     def resume() -> None:
@@ -107,8 +106,8 @@ def test_a_lost_region_is_replaced(agency: Agency) -> None:
     }
     acts, chosen = {"resume": resume, "configure": start}, frozenset({"region"})
     with pytest.raises(RunbookError, match="restore-key: "):
-        agency.run("recover", values, acts=acts, chosen=chosen)
-    execution = agency.run("recover", {**values, "key_backup": str(backup)}, acts=acts, chosen=chosen)
+        agency.run("recover", values, acts=acts, chosen=chosen, vm=second.vm)
+    execution = agency.run("recover", {**values, "key_backup": str(backup)}, acts=acts, chosen=chosen, vm=second.vm)
     assert execution.printed == ["deploy", "export", "drift"]
 
     resumed = [each for line in lines(second.files.audit) if isinstance(each := read(line).event, TrailResumed)]
@@ -131,15 +130,17 @@ def another_region(agency: Agency) -> Instance:
         profile=home / "client" / "client.toml",
         hybrid_recipient=home / "client" / first.files.hybrid_recipient.name,
     )
-    instance = Instance(number=2, vm=agency.simulation.another_vm(), files=files, cmk=first.cmk, release=first.release)
+    instance = Instance(
+        number=2, vm=agency.simulation.second_region.another_vm(), files=files, cmk=first.cmk, release=first.release
+    )
     agency.pool.instances.append(instance)
     return instance
 
 
 def configure(agency: Agency, instance: Instance) -> None:
     """Name the second region's vault and provider, in the files of the worker and of its submitter."""
-    instance.cmk = agency.simulation.cmk(KEY, second=True)
+    instance.cmk = instance.vm.cmk(KEY)
     for file in (instance.files.config, instance.files.profile):
-        text = file.read_text().replace(agency.simulation.maa_url, agency.simulation.endpoints.other_maa_url)
+        text = file.read_text().replace(agency.simulation.maa_url, instance.vm.maa_url)
         text = re.sub(r'kek_id = ".*"', f'kek_id = "{instance.cmk.kek_id}"', text)
         file.write_text(re.sub(r'policy_sha256 = ".*"', f'policy_sha256 = "{instance.cmk.policy_sha256}"', text))

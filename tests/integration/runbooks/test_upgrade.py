@@ -31,19 +31,12 @@ def golden(agency: Agency) -> Path:
     return out
 
 
-def policy_of(agency: Agency, name: str, *evidence: Path) -> Path:
-    """A release policy that names the boot applications of this evidence."""
+def policy_of(agency: Agency, name: str, evidence: Path, *also: Path) -> Path:
+    """A release policy that names the boot application of this evidence, and what other policies accept."""
     file = agency.folder / f"{name}.json"
-    arguments = [
-        "--authority",
-        agency.simulation.maa_url,
-        "--config",
-        str(agency.files.config),
-        "--cloud",
-        "simulation",
-    ]
-    sources = [word for each in evidence for word in ("--pcrs-from", str(each))]
-    file.write_text(printed(agency, "policy", "build", *arguments, *sources, "--pcr", "4"))
+    of = ["--authority", agency.simulation.maa_url, "--config", str(agency.files.config), "--cloud", "simulation"]
+    others = [word for each in also for word in ("--also", str(each))]
+    file.write_text(printed(agency, "policy", "build", *of, "--pcrs-from", str(evidence), "--pcr", "4", *others))
     return file
 
 
@@ -66,10 +59,8 @@ def code(agency: Agency) -> str:
 def test_upgrade_and_rollback_of_measured_images(agency: Agency) -> None:
     agency.job(agency.folder / "first")
     first, second = agency.folder / "first" / "evidence.json", golden(agency)
-    one, both, new = (
-        policy_of(agency, name, *evidence)
-        for name, evidence in (("one", (first,)), ("both", (first, second)), ("new", (second,)))
-    )
+    one, new = policy_of(agency, "one", first), policy_of(agency, "new", second)
+    both = policy_of(agency, "both", second, one)
     old = code(agency)
     values = {"policy_of_both": str(one), "policy_of_new": str(new), "cloud": "simulation"}
     acts = {

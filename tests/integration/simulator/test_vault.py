@@ -126,7 +126,7 @@ def test_a_deleted_key_is_restored_in_the_second_vault(simulation: Simulation, t
     options: dict[str, Any] = {"connection_verify": str(roots), "retry_total": 0}
     with (
         KeyClient(simulation.vault_url, Owner(simulation), **options) as here,
-        KeyClient(simulation.second_vault_url, Owner(simulation), **options) as there,
+        KeyClient(simulation.second_region.vault_url, Owner(simulation), **options) as there,
     ):
         backup = here.backup_key("moving")
         assert backup is not None
@@ -138,10 +138,10 @@ def test_a_deleted_key_is_restored_in_the_second_vault(simulation: Simulation, t
         with pytest.raises(HttpResponseError, match="already exists"):
             here.restore_key_backup(backup)  # its name is taken while it can be recovered
         restored = there.restore_key_backup(backup)
-        assert restored.id == second.kek_id.replace(simulation.vault_url, simulation.second_vault_url)
+        assert restored.id == second.kek_id.replace(simulation.vault_url, simulation.second_region.vault_url)
         with pytest.raises(HttpResponseError, match="not valid"):
             there.restore_key_backup(backup[:-1])
-    found = simulation.cmk("moving", first.kek_id.rpartition("/")[2], second=True)
+    found = simulation.second_region.cmk("moving", first.kek_id.rpartition("/")[2])
     assert (found.public_thumbprint, found.policy_sha256) == (first.public_thumbprint, first.policy_sha256)
 
 

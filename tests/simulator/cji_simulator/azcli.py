@@ -78,20 +78,19 @@ class _Key:
 
     simulation: Simulation
     name: str
-    second: bool
 
     @classmethod
     def of(cls, state: Path, options: Mapping[str, str]) -> Self:
         simulation = Simulation.running(state)
         if "--id" in options:
-            second = options["--id"].startswith(simulation.second_vault_url)
+            second = options["--id"].startswith(simulation.second_region.vault_url)
             name = options["--id"].partition("/keys/")[2]
         else:
             second, name = options["--vault-name"] == SECOND_VAULT, options.get("--name", "")
-        return cls(simulation=simulation, name=name, second=second)
+        return cls(simulation=simulation.second_region if second else simulation, name=name)
 
     def ask(self, method: str, path: str = "", body: Mapping[str, Any] | None = None, *, of: str = "keys") -> Any:
-        return self.simulation.vault(method, f"/{of}/{self.name}{path}", body, second=self.second)
+        return self.simulation.vault(method, f"/{of}/{self.name}{path}", body)
 
 
 def _shown(bundle: Mapping[str, Any]) -> Any:

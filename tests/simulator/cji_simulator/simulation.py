@@ -190,6 +190,24 @@ class Simulation:
         return other
 
     @property
+    def second_region(self) -> Self:
+        """The same simulation as seen from another region, which has its own provider and its own vault.
+
+        The vault can restore keys of the first region's; the metadata service is the same.
+        """
+        other, at = copy(self), self.endpoints
+        other._process = None
+        other._endpoints = msgspec.structs.replace(
+            at,
+            maa_url=at.other_maa_url,
+            other_maa_url=at.maa_url,
+            vault_url=at.second_vault_url,
+            second_vault_url=at.vault_url,
+            vault_resource=f"https://{at.second_vault_url.partition('.')[2]}",
+        )
+        return other
+
+    @property
     def maa_url(self) -> str:
         """Base URL and issuer of the attestation service."""
         return self.endpoints.maa_url
@@ -211,11 +229,8 @@ class Simulation:
         return Trust(
             name="simulation",
             maa_hosts=(at.maa_url.removeprefix("https://"),),
-            # the vault by its name, the others by a domain, as production has it: each with its own audience
-            vault_hosts=(
-                at.vault_url.removeprefix("https://"),
-                *(f".{url.partition('.')[2]}" for url in (at.hsm_url, at.second_vault_url)),
-            ),
+            # the vault by its name, the HSM by a domain, as production has it: each with its own audience
+            vault_hosts=(at.vault_url.removeprefix("https://"), f".{at.hsm_url.partition('.')[2]}"),
             vault_resource=at.vault_resource,
             tls_roots=at.tls_roots,
             release_roots=at.release_roots,
@@ -342,9 +357,9 @@ class Simulation:
         """Set `nbf` or `exp` of one version, seconds since 1970."""
         self.vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": times})
 
-    def cmk(self, name: str = "cji-kek", version: str = "", *, second: bool = False) -> Cmk:
-        """Return a key's version from the vault, or from the second one; by default the newest."""
-        return _cmk(self.vault("GET", f"/keys/{name}/{version}", second=second))
+    def cmk(self, name: str = "cji-kek", version: str = "") -> Cmk:
+        """Return a key's version from the vault, by default the newest."""
+        return _cmk(self.vault("GET", f"/keys/{name}/{version}"))
 
     def set_policy(self, name: str, policy: Mapping[str, Any]) -> Cmk:
         """Replace a key's release policy."""
@@ -430,11 +445,6 @@ class Simulation:
         request = urllib.request.Request(self.endpoints.control_url + path, data=body, method=method)
         return _answer(request, None)
 
-    @property
-    def second_vault_url(self) -> str:
-        """Base URL of a vault in another region, which can restore the keys of the first."""
-        return self.endpoints.second_vault_url
-
     def vault(
         self,
         method: str,
@@ -442,13 +452,9 @@ class Simulation:
         body: Mapping[str, Any] | None = None,
         *,
         hsm: bool = False,
-        second: bool = False,
     ) -> Any:
-        """The answer of the vault, of the `second` one or of the Managed HSM, to the keys' owner.
-
-        Raises SimulationError.
-        """
-        base = self.endpoints.hsm_url if hsm else self.second_vault_url if second else self.vault_url
+        """The answer of the vault, or of the Managed HSM, to the keys' owner. Raises SimulationError."""
+        base = self.endpoints.hsm_url if hsm else self.vault_url
         audience = endpoint(base, self.trust.vault_hosts, resource=self.trust.vault_resource, check="vault").resource
         token = self.operator_token(audience)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
