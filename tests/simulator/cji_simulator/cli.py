@@ -319,7 +319,9 @@ def az(state: Path, arguments: tuple[str, ...]) -> None:
     try:
         click.echo(run_az(state, arguments))
     except (AzError, SimulationError) as error:
-        raise click.ClickException(str(error)) from error
+        refused = click.ClickException(str(error))
+        refused.exit_code = getattr(error, "status", 1)
+        raise refused from error
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
