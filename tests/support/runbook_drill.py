@@ -131,8 +131,9 @@ class Agency:
         book, acts = BOOKS[name], acts or {}
         self.said.clear()
 
-        def confirm(text: str) -> bool:
-            step = next(each for each in book.steps if each.person and text.startswith(each.person.partition("{")[0]))
+        def confirm(_: str) -> bool:
+            title = next(each for each in reversed(self.said) if not each.startswith(" ")).partition(". ")[2]
+            (step,) = (each for each in book.steps if each.title == title)
             acts[step.id]()
             return True
 

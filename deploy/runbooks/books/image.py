@@ -28,12 +28,12 @@ def _model(image: str, holds: str) -> Check:
     return Check(holds=holds, command=("az", "vmss", "show", *_SET, "--output", "json"), path=_REFERENCE, equals=image)
 
 
-def _policy(step: str, file: str, *, title: str, why: str, option: str) -> tuple[Step, ...]:
+def _policy(step: str, file: str, *, accepts: str, why: str, option: str) -> tuple[Step, ...]:
     """Set the release policy of the key, and have the workers expect it."""
     return (
         Step(
             id=step,
-            title=title,
+            title=f"Let the key's release policy accept {accepts}",
             why=why,
             option=option,
             command=(
@@ -51,7 +51,7 @@ def _policy(step: str, file: str, *, title: str, why: str, option: str) -> tuple
         ),
         Step(
             id=f"{step}-pinned",
-            title="Pin the policy in the workers' configuration",
+            title=f"Pin the policy that accepts {accepts}",
             why="a worker refuses the key under another policy than its pinned one, at the next renewal",
             option=option,
             person=f"Set policy_sha256 of the key to the digest of {file}, and `pcrs` of the reference values to the "
@@ -166,7 +166,7 @@ UPGRADE: Final = Runbook(
         *_policy(
             "accept-both",
             "{policy_of_both}",
-            title="Let the key's release policy accept both images",
+            accepts="both images",
             why="the vault releases the key to no image that the policy does not name",
             option="measured",
         ),
@@ -174,7 +174,7 @@ UPGRADE: Final = Runbook(
         *_policy(
             "drop-old",
             "{policy_of_new}",
-            title="Let the key's release policy accept the new image only",
+            accepts="the new image only",
             why="an image that is replaced, because of a flaw perhaps, must not get the key any more",
             option="drop",
         ),
