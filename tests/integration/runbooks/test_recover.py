@@ -140,6 +140,15 @@ def another_region(agency: Agency) -> Instance:
 def configure(agency: Agency, instance: Instance) -> None:
     """Name the second region's vault and provider, in the files of the worker and of its submitter."""
     instance.cmk = instance.vm.cmk(KEY)
+    jwk = agency.folder / "cmk.jwk"
+    jwk.write_text(json.dumps(instance.cmk.public_jwk))
+    pins = ("--kek-id", instance.cmk.kek_id, "--thumbprint", instance.cmk.public_thumbprint)
+    half = subprocess.run(
+        [*agency.cji(instance.vm), "key", "new-ml-kem-seed", str(jwk), *pins, "--json"], check=True, capture_output=True
+    )
+    for name, value in json.loads(half.stdout).items():
+        text = instance.files.config.read_text()
+        instance.files.config.write_text(re.sub(rf'(?m)^{name} = ".*"', f'{name} = "{value}"', text))
     for file in (instance.files.config, instance.files.profile):
         text = file.read_text().replace(agency.simulation.maa_url, instance.vm.maa_url)
         text = re.sub(r'kek_id = ".*"', f'kek_id = "{instance.cmk.kek_id}"', text)
