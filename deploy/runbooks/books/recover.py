@@ -134,7 +134,8 @@ BOOK: Final = Runbook(
             why="addresses of vault and provider, and so the key's id, are others",
             option="region",
             person="Put the new addresses into worker.toml and the submitters' profiles. Make a new ML-KEM half of "
-            "the key with `cji key new-ml-kem-seed`: the old one is bound to the old id. Sign the bundle, restart the workers.",
+            "the key with `cji key new-ml-kem-seed`: the old one is bound to the old id. Sign the bundle, and "
+            "restart the workers.",
             remedy="`cji doctor --config worker.toml` names what does not answer.",
         ),
         Step(

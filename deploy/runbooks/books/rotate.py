@@ -103,8 +103,8 @@ BOOK: Final = Runbook(
             id="add-key",
             title="Add the version to the workers' configuration",
             why="a worker has only the versions released that its worker.toml names",
-            person="Put a [[keys]] table with {new_kek_id} before the old one in worker.toml, with an ML-KEM half of its "
-            "own from `cji key new-ml-kem-seed` if submitters use hybrid-1; sign and publish the bundle.",
+            person="Put a [[keys]] table with {new_kek_id} before the old one in worker.toml, with an ML-KEM half of "
+            "its own from `cji key new-ml-kem-seed` if submitters use hybrid-1; sign and publish the bundle.",
             remedy="`cji doctor --config worker.toml` checks the file.",
         ),
         instances(),

@@ -110,7 +110,7 @@ def _release_policy(
             data = release.either(also.read_bytes(), data)
         except release.PolicyError as error:
             remedy = "`cji policy lint` names what is wrong with it."
-            raise Failure(f"{also.name} is no release policy ({error.check})", remedy=remedy, status=2) from error
+            raise Failure(f"{also.name} is not a release policy ({error.check})", remedy=remedy, status=2) from error
     parsed = release.parse_policy(data)
     found = release.lint(parsed if authority else release.filled(parsed, _example(trust)), trust=trust)
     errors = [finding for finding in found if finding.rule.severity == "error"]
