@@ -17,7 +17,7 @@ from tests.support.runbook_drill import KEY, Agency
 from worker.audit import TrailResumed
 from worker.audit.chain import read
 from worker.audit.trail import lines
-from worker.client import SealedJob, WorkerRefused
+from worker.client import INPUT_NAME, SealedJob, WorkerRefused
 
 pytestmark = pytest.mark.timeout(1800)
 DATA = people(3)
@@ -26,7 +26,7 @@ DATA = people(3)
 def refused(instance: Instance, job: SealedJob) -> str:
     """The reason for which a worker refuses a job."""
     with instance.site.client() as client, pytest.raises(WorkerRefused) as caught:
-        client.run(job, {"input": DATA}, attested=client.attest(), deadline=60)
+        client.run(job, {INPUT_NAME: DATA}, attested=client.attest(), deadline=60)
     return str(caught.value)
 
 
@@ -56,8 +56,7 @@ def test_a_lost_region_is_replaced(agency: Agency) -> None:
     shutil.copytree(state, older)
     agency.pool.reboot(first)
     first_site = first.site
-    sealed_before = first_site.seal(rows=DATA.num_rows)
-    first.site.run(DATA)
+    first_site.run(DATA)
     backup = agency.folder / "key.backup"
     az(agency, "keyvault", "key", "backup", "--vault-name", "cji-kv", "--name", KEY, "--file", str(backup))
     agency.pool.stop(first)
@@ -113,7 +112,7 @@ def test_a_lost_region_is_replaced(agency: Agency) -> None:
     resumed = [each for line in lines(second.files.audit) if isinstance(each := read(line).event, TrailResumed)]
     assert len(resumed) == 1
     assert "EXPIRED" in refused(second, sealed_meanwhile[0])
-    assert "UNKNOWN_KEY" in refused(second, sealed_before)
+    assert "UNKNOWN_KEY" in refused(second, first_site.seal(rows=DATA.num_rows))
     second.site.run(DATA)
 
 

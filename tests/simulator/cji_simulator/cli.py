@@ -319,9 +319,8 @@ def az(state: Path, arguments: tuple[str, ...]) -> None:
     try:
         click.echo(run_az(state, arguments))
     except (AzError, SimulationError) as error:
-        refused = click.ClickException(str(error))
-        refused.exit_code = getattr(error, "status", 1)
-        raise refused from error
+        click.echo(error, err=True)
+        raise SystemExit(getattr(error, "status", 1)) from error
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
