@@ -36,6 +36,9 @@ KEY: Final = "cji-runbooks"
 TIMES: Final[dict[str, dict[str, float | None]]] = defaultdict(dict)
 """By runbook and step, the longest time that a drill of this session took in seconds; None for a step only printed."""
 
+MEASURED: Final[dict[tuple[str, str], float]] = {}
+"""What checks of this session measured, in seconds, by runbook and name: the last decryption, the outage."""
+
 Acts = Mapping[str, Callable[[], Any]]
 
 
@@ -152,6 +155,7 @@ class Agency:
             for step, seconds in execution.seconds.items():
                 TIMES[name][step] = max(seconds, TIMES[name].get(step) or 0.0)
             TIMES[name].update(dict.fromkeys(execution.printed))
+            MEASURED.update({(name, what): seconds for what, seconds in execution.measured.items()})
         return execution
 
 
@@ -186,10 +190,12 @@ def _az(program: Path, state: Path) -> None:
 
 
 def drill_table() -> Iterator[str]:
-    """The times of this session as lines of a table."""
+    """The times of this session as lines of a table, then what checks measured."""
     for name, steps in TIMES.items():
         for step, seconds in steps.items():
             yield f"{name:20} {step:20} {'printed' if seconds is None else f'{seconds:.1f} s'}"
+    for (name, what), seconds in MEASURED.items():
+        yield f"{name:20} {what}: {seconds:.1f} s"
 
 
 def write_times(file: Path) -> None:
