@@ -37,7 +37,7 @@ TIMES: Final[dict[str, dict[str, float | None]]] = defaultdict(dict)
 """By runbook and step, the longest time that a drill of this session took in seconds; None for a step only printed."""
 
 MEASURED: Final[dict[tuple[str, str], float]] = {}
-"""What checks of this session measured, in seconds, by runbook and name: the last decryption, the outage."""
+"""The longest times that checks of this session measured, in seconds, by runbook and name, such as an outage."""
 
 Acts = Mapping[str, Callable[[], Any]]
 
@@ -155,7 +155,8 @@ class Agency:
             for step, seconds in execution.seconds.items():
                 TIMES[name][step] = max(seconds, TIMES[name].get(step) or 0.0)
             TIMES[name].update(dict.fromkeys(execution.printed))
-            MEASURED.update({(name, what): seconds for what, seconds in execution.measured.items()})
+            for what, seconds in execution.measured.items():
+                MEASURED[name, what] = max(seconds, MEASURED.get((name, what), 0.0))
         return execution
 
 
