@@ -65,23 +65,14 @@ def cji_problems(where: str, command: Command, cji: click.Command) -> Iterator[s
 def _values(book: Runbook) -> Iterator[str]:
     """Values that a command uses and nothing sets, and those that nothing uses."""
     set_here = {step.sets for step in book.steps if step.sets}
-    used = set[str]()
+    used = {name for step in book.steps for name in step.values}
     for step in book.steps:
-        texts = [step.saves, step.person, *(word for _, command in _commands(book, step.id) for word in command)]
-        for check in (*step.requires, *step.verify, *([step.done] if step.done else [])):
-            texts += [check.equals or "", check.matches, check.within]
-        for text in texts:
-            used |= {part.partition("}")[0] for part in text.split("{")[1:]}
         if step.option and step.option not in book.options:
             yield f"{book.name}, step {step.id}: --with {step.option} is not explained"
     for name in sorted(used - _GIVEN - set_here - book.needs.keys()):
         yield f"{book.name}: {{{name}}} is neither a value of the site nor read by a step"
     for name in sorted(book.needs.keys() - used):
         yield f"{book.name}: the value {name} is not used"
-
-
-def _commands(book: Runbook, step: str) -> list[tuple[str, Command]]:
-    return [each for each in book.commands if each[0] == step]
 
 
 def _pages(folder: Path) -> Iterator[str]:

@@ -53,6 +53,9 @@ def _parser(book: Runbook) -> argparse.ArgumentParser:
         help="an optional step",
     )
     parser.add_argument("--yes", action="store_true", help="a person's steps are done already: do not ask")
+    parser.add_argument(
+        "--drill", action="store_true", help="against a simulation: print the steps that only a real one can do"
+    )
     parser.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between two tries of a check")
     return parser
 
@@ -71,7 +74,13 @@ def _run(book: Runbook, options: argparse.Namespace) -> int:
             dry_run(book, site, chosen=frozenset(options.chosen))
             return 0
         execution = Execution(
-            book, site, chosen=frozenset(options.chosen), confirm=confirm, say=_say, every=options.every
+            book,
+            site,
+            chosen=frozenset(options.chosen),
+            confirm=confirm,
+            say=_say,
+            every=options.every,
+            drill=options.drill,
         )
     except RunbookError as error:
         print(f"{error.args[0]}\n{error.remedy}", file=sys.stderr)
@@ -81,7 +90,10 @@ def _run(book: Runbook, options: argparse.Namespace) -> int:
     except RunbookError as error:
         print(f"stopped at {error.args[0]}\nremedy: {error.remedy}\nundo: {book.undo}", file=sys.stderr)
         return 1
-    print(f"done. {book.verification}")
+    if execution.printed:
+        print(f"the drill ended; not executed: {', '.join(execution.printed)}")
+    else:
+        print(f"done. {book.verification}")
     return 0
 
 

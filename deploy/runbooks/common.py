@@ -7,15 +7,20 @@ from deploy.runbooks.steps import Check, Command, Step
 __all__ = [
     "CANARY_NEEDS",
     "KEY_NEEDS",
+    "RESOURCE_MANAGER",
     "SCALE_SET_NEEDS",
     "TEAM",
+    "backup",
     "canary",
     "doctor",
+    "exists",
     "export",
     "instances",
     "key_state",
+    "refused",
     "restart_each",
     "signed_in",
+    "verified_export",
 ]
 
 KEY_NEEDS: Final = {"vault": "name of the vault of the master key", "key": "name of the master key"}
@@ -26,6 +31,8 @@ CANARY_NEEDS: Final = {
     "canary_spec": "job.toml of the canary job",
 }
 TEAM: Final = "Two people: an operator, and a second person who reads every command before it is confirmed."
+RESOURCE_MANAGER: Final = "a simulation has no resource manager"
+"""Why only Azure can do a step."""
 _SET: Final[Command] = ("--resource-group", "{group}", "--name", "{scale_set}")
 
 
@@ -50,21 +57,37 @@ def signed_in() -> Step:
     )
 
 
+def backup() -> Step:
+    """Back up the key with all its versions; the file replaces an older one."""
+    return Step(
+        id="backup",
+        title="Back up the key",
+        why="`recover` restores it in another region; a backup from before a rotation lacks the new version",
+        command=(
+            *("az", "keyvault", "key", "backup", "--vault-name", "{vault}", "--name", "{key}"),
+            *("--file", "{key_backup}"),
+        ),
+        remedy="Key Vault Crypto Officer on the key is needed. The file opens in Azure's HSMs only: keep it outside of "
+        "the region.",
+    )
+
+
 def canary(holds: str, *, within: str = "300") -> Check:
     """A sealed job of made-up records, which a worker must open, with a receipt that verifies."""
     return Check(holds=holds, command=_canary(), within=within)
 
 
-def refused(*, within: str, in_a_row: str) -> Check:
-    """The canary job is refused because no worker has the key."""
+def refused(*, within: str, in_a_row: int, measures: str = "", since: str = "", unreachable: bool = False) -> Check:
+    """The canary job is refused because no worker has the key; if `unreachable`, no answer at all will do too."""
     return Check(
-        holds="the canary job is refused: no worker that answers has the key",
+        holds=f"the canary job is not opened: {'no worker answers, or ' * unreachable}none that answers has the key",
         command=_canary(),
         statuses=(1, 4),
-        matches="UNKNOWN_KEY|KEY_RELEASE_DENIED|NOT_READY",
+        matches="UNKNOWN_KEY|KEY_RELEASE_DENIED|NOT_READY" + "|UNAVAILABLE: failed to connect" * unreachable,
         within=within,
-        in_a_row=int(in_a_row),
-        measures="last decryption",
+        in_a_row=in_a_row,
+        measures=measures,
+        since=since,
     )
 
 
@@ -80,6 +103,19 @@ def key_state(holds: str, *, version: str, enabled: str) -> Check:
         command=("az", "keyvault", "key", "show", "--id", version, "--output", "json"),
         path="attributes.enabled",
         equals=enabled,
+    )
+
+
+def exists(path: str, holds: str) -> Check:
+    """Whether an earlier run of this book has written the file."""
+    return Check(holds=holds, command=("python", "-c", "import sys; open(sys.argv[1])", path))
+
+
+def verified_export(folder: str) -> Check:
+    """An export of lines of a trail that verifies with the key in a worker's evidence."""
+    return Check(
+        holds="the export verifies",
+        command=("cji", "audit", "verify-export", folder, "--evidence", "{evidence}", "--profile", "{profile}"),
     )
 
 
@@ -128,6 +164,7 @@ def export() -> Step:
         title="Export what is deployed",
         why="`cji doctor --azure` compares the export with what deploy/ describes",
         command=("python", "-m", "deploy.runbooks.export", "--group", "{group}", "--out", "{export}"),
+        only_real=RESOURCE_MANAGER,
         remedy="The role Reader on the resource group is enough; sign in with an identity that has it.",
     )
 
@@ -140,5 +177,6 @@ def doctor(option: str = "") -> Step:
         why="a deployment that differs from the reviewed one is not the reviewed one",
         command=("cji", "doctor", "--azure", "--export", "{export}"),
         option=option,
+        only_real="there is no export without a resource manager",
         remedy="Each finding has its own remedy. Correct the deployment, export again and repeat.",
     )

@@ -1,13 +1,22 @@
-"""The page of each runbook, written from its steps: the page and the program cannot differ."""
+"""The page of each runbook, written from its steps: the page and the program cannot differ.
 
+`drill.json` has the seconds that each step took in the last drill against the simulator, `null` for one that it only
+printed; `CJI_DRILL_TIMES=deploy/runbooks/drill.json make drills` writes it.
+"""
+
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from deploy.runbooks.books import BOOKS
 from deploy.runbooks.steps import Check, Runbook, Step
 from deploy.runbooks.values import plain, shown
 
 __all__ = ["page", "pages", "write_pages"]
+
+
+_TIMES: Final = Path(__file__).with_name("drill.json")
 
 
 def pages() -> Mapping[str, str]:
@@ -42,11 +51,17 @@ def _lines(book: Runbook) -> Iterator[str]:
     for number, step in enumerate(book.steps, 1):
         yield from _step(number, step)
     yield f"\n## Verification\n\n{book.verification}\n\n## Undo\n\n{book.undo}"
-    yield f"\n## Tested\n\nAgainst the simulator: {book.simulated}."
+    yield f"\n## Tested\n\nAgainst the simulator: {book.simulated}.\n\n| step | in the last drill |\n|---|---|"
+    times = json.loads(_TIMES.read_text()).get(book.name, {})
+    for number, step in enumerate(book.steps, 1):
+        yield f"| {number}. {step.title} | {_drilled(step, times)} |"
 
 
 def _step(number: int, step: Step) -> Iterator[str]:
-    notes = [f"with `--with {step.option}`"] * bool(step.option) + [f"for each of `{step.each}`"] * bool(step.each)
+    notes = [f"with `--with {step.option}`"] * bool(step.option) + [f"without `--with {step.unless}`"] * bool(
+        step.unless
+    )
+    notes += [f"for each of `{step.each}`"] * bool(step.each)
     noted = f" ({', '.join(notes)})" if notes else ""
     yield f"\n### {number}. {step.title}{noted}"
     yield f"\nReason: {step.why}."
@@ -62,6 +77,13 @@ def _step(number: int, step: Step) -> Iterator[str]:
     for check in step.verify:
         yield from _check(check)
     yield f"\nIf it fails: {step.remedy}"
+
+
+def _drilled(step: Step, times: Mapping[str, float | None]) -> str:
+    if step.only_real:
+        return f"printed only: {step.only_real}"
+    seconds = times.get(step.id)
+    return "not run" if seconds is None else f"{seconds:.1f} s"
 
 
 def _check(check: Check) -> Iterator[str]:

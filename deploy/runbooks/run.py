@@ -35,6 +35,8 @@ def dry_run(runbook: Runbook, site: Site, *, chosen: frozenset[str], say: Callab
         )
         if step.saves:
             say(f"     > {shown((step.saves,), site.values)}")
+        if step.only_real:
+            say(f"   in a drill: printed only, because {step.only_real}")
         for check in step.verify:
             wait = f", within {shown((check.within,), site.values)} s" if check.within != "0" else ""
             say(f"   after: {check.holds}{wait}\n      $ {shown(check.command, site.values)}")
@@ -43,11 +45,16 @@ def dry_run(runbook: Runbook, site: Site, *, chosen: frozenset[str], say: Callab
 
 
 def _chosen(runbook: Runbook, chosen: frozenset[str]) -> list[Step]:
-    return [step for step in runbook.steps if not step.option or step.option in chosen]
+    return [each for each in runbook.steps if (not each.option or each.option in chosen) and each.unless not in chosen]
 
 
 class Execution:
-    """One run. `confirm` asks a person whether something was done; `every` is the pause between tries of a check."""
+    """One run. `confirm` asks a person whether something was done; `every` is the pause between tries of a check.
+
+    A `drill` runs against a simulation: it prints the steps that only a real deployment can do, with the reason, and
+    goes on without them. `printed` lists their ids, `seconds` has the duration of each executed step, `measured` the
+    times that checks measure.
+    """
 
     def __init__(
         self,
@@ -58,26 +65,41 @@ class Execution:
         confirm: Callable[[str], bool],
         say: Callable[[str], None] = print,
         every: float = 10.0,
+        drill: bool = False,
     ) -> None:
-        self._runbook, self._site, self._chosen = runbook, site, chosen
+        self._runbook, self._site, self._chosen, self._drill = runbook, site, chosen, drill
         self._confirm, self._say, self._every = confirm, say, every
         self._values = dict(site.values)
         self._lists: dict[str, list[str]] = {}
         self.measured: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
+        self.printed: list[str] = []
+        self._began: dict[str, float] = {}
 
     def run(self) -> None:
         """Execute all steps. Raises RunbookError at the first that fails."""
-        if absent := sorted(name for name in self._runbook.needs if name not in self._values):
+        used = {name for step in _chosen(self._runbook, self._chosen) for name in step.values}
+        if absent := sorted(name for name in used & self._runbook.needs.keys() if name not in self._values):
             raise RunbookError(f"{', '.join(absent)} must be set", "Set them in the site's file or with --set.")
         for number, step in enumerate(_chosen(self._runbook, self._chosen), 1):
             clock = time.monotonic()
             self._say(f"{number}. {step.title}")
+            if self._drill and step.only_real:
+                self._print(step)
+                continue
             try:
                 self._step(step)
             except RunbookError as error:
                 remedy = " ".join(part for part in (error.remedy, step.remedy) if part)
                 raise RunbookError(f"step {number}, {step.id}: {error.args[0]}", remedy) from error
-            self._say(f"   {time.monotonic() - clock:.1f} s")
+            self.seconds[step.id] = time.monotonic() - clock
+            self._say(f"   {self.seconds[step.id]:.1f} s")
+
+    def _print(self, step: Step) -> None:
+        self.printed.append(step.id)
+        self._say(f"   not executed in a drill: {step.only_real}")
+        what = f"$ {shown(step.command, self._values)}" if step.command else plain(step.person, self._values)
+        self._say(f"   {what}")
 
     def _step(self, step: Step) -> None:
         for item in self._lists.get(step.each, []) if step.each else [None]:
@@ -86,11 +108,11 @@ class Execution:
                 self._say(f"   already so: {step.done.holds}")
                 continue
             for check in step.requires:
-                self._require(check, values, time.monotonic())
-            started = time.monotonic()
+                self._require(check, values)
+            self._began.setdefault(step.id, time.monotonic())
             self._act(step, values)
             for check in step.verify:
-                self._require(check, values, started)
+                self._require(check, values, since=check.since if check.since in self._began else step.id)
 
     def _act(self, step: Step, values: Mapping[str, str]) -> None:
         command = step.command or self._site.persons.get(step.id, ())
@@ -99,8 +121,10 @@ class Execution:
                 raise RunbookError("it was not confirmed", "Run the book again after it is done.")
             return
         status, output = self._execute(command, values, _COMMAND_S)
-        if status:
+        if status not in step.statuses:
             raise RunbookError(f"{shown(command, values)} ended with status {status}: {_last(output)}", "")
+        if status:
+            self._say(f"   a finding: status {status}: {_last(output)}")
         if step.saves:
             target = Path(words(("", step.saves), values)[1])
             target.write_text(output)
@@ -112,25 +136,28 @@ class Execution:
                 self._values[step.sets] = found
             self._say(f"   {step.sets}: {', '.join(found) if isinstance(found, list) else found}"[:_SHOWN])
 
-    def _require(self, check: Check, values: Mapping[str, str], started: float) -> None:
+    def _require(self, check: Check, values: Mapping[str, str], *, since: str = "") -> None:
         """Repeat a check until it has held as often as it must, or its time has passed."""
         end = time.monotonic() + float(words(("", check.within), values)[1])
-        held, otherwise, reason = 0, 0.0, ""
+        held, otherwise, first, reason = 0, 0.0, 0.0, ""
+        began = self._began.get(since, time.monotonic())
         while True:
-            asked = time.monotonic()
             holds, reason = self._answer(check, values)
-            held = held + 1 if holds else 0
+            held, after = held + 1 if holds else 0, time.monotonic() - began
             if not holds:
-                otherwise = asked - started
+                otherwise = after
+            elif held == 1:
+                first = after
             if held >= check.in_a_row:
                 break
-            if time.monotonic() >= end and not holds:
+            hopeless = bool(check.never) and re.search(check.never, reason) is not None
+            if not holds and (hopeless or time.monotonic() >= end):
                 raise RunbookError(f"not so: {check.holds}. {reason}", "")
             time.sleep(self._every)
         self._say(f"   {check.holds}")
         if check.measures:
             self.measured[check.measures] = otherwise
-            self._say(f"   {check.measures}: {otherwise:.1f} s after the command")
+            self._say(f"   {check.measures}: {otherwise:.1f} s after `{since}` began, at the latest {first:.1f} s")
 
     def _answer(self, check: Check, values: Mapping[str, str]) -> tuple[bool, str]:
         """Whether it holds now, and what was found."""

@@ -5,6 +5,7 @@ A command is a list of words, never a shell line. `{name}` in a word is a value 
 site's own tool.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,8 @@ __all__ = ["Check", "Command", "Runbook", "Step"]
 
 Command = tuple[str, ...]
 PROGRAMS: Final = ("az", "cji", "python")
+NAME: Final = re.compile(r"\{([a-z_]+)\}")
+"""A value in a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +34,14 @@ class Check:
     statuses: tuple[int, ...] = (0,)
     within: str = "0"
     """Seconds for which it is repeated until it holds; a number, or the name of a value as `{name}`."""
+    never: str = ""
+    """An answer that matches this ends the wait: the check cannot hold any more."""
     in_a_row: int = 1
     """Number of times that it must hold, one after the other."""
     measures: str = ""
-    """The thing that ends when it holds: the time of the last other answer is printed, in seconds after the command."""
+    """The thing that ends when it holds: the time of the last other answer is printed, in seconds."""
+    since: str = ""
+    """Id of the step with whose command that time begins; by default that of this check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +70,30 @@ class Step:
     """File that gets the command's output."""
     option: str = ""
     """The step runs only if this option is chosen with `--with`."""
+    unless: str = ""
+    """The step does not run if this option is chosen."""
+    statuses: tuple[int, ...] = (0,)
+    """Exit statuses with which the run goes on: a finding is not always a reason to stop."""
+    only_real: str = ""
+    """Why only a real deployment can do this step: a drill prints it with this reason, and does not execute it."""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks."""
+        return (*self.requires, *([self.done] if self.done else []), *self.verify)
+
+    @property
+    def commands(self) -> list[Command]:
+        """Its command and those of its checks."""
+        return [each for each in (self.command, *(check.command for check in self.checks)) if each]
+
+    @property
+    def values(self) -> set[str]:
+        """Names of the values that it uses."""
+        texts = [self.saves, self.person, *(word for command in self.commands for word in command)]
+        for check in self.checks:
+            texts += [check.equals or "", check.matches, check.within]
+        return {name for text in texts for name in NAME.findall(text)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +116,4 @@ class Runbook:
     @property
     def commands(self) -> list[tuple[str, Command]]:
         """Every command, with the id of its step."""
-        found = []
-        for step in self.steps:
-            checks = (*step.requires, *([step.done] if step.done else []), *step.verify)
-            found += [(step.id, each) for each in (step.command, *(check.command for check in checks)) if each]
-        return found
+        return [(step.id, each) for step in self.steps for each in step.commands]

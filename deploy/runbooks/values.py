@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.runbooks.steps import PROGRAMS, Command
+from deploy.runbooks.steps import NAME, PROGRAMS, Command
 
 __all__ = ["RunbookError", "Site", "plain", "read_site", "select", "shown", "words"]
 
 _VALUE: Final = re.compile(r"[A-Za-z0-9_/.~][A-Za-z0-9 ._:/@+,=~{}$-]{0,1023}")
-_NAME: Final = re.compile(r"\{([a-z_]+)\}")
 _MAX_SITE: Final = 1 << 16
 
 
@@ -81,7 +80,7 @@ def words(command: Command, values: Mapping[str, str], *, tools: Mapping[str, Co
 
     first, *rest = command
     program = (tools or {}).get(first, (first,)) if first in PROGRAMS else (first,)
-    return [*program, *(_NAME.sub(value, word) for word in rest)]
+    return [*program, *(NAME.sub(value, word) for word in rest)]
 
 
 def shown(command: Command, values: Mapping[str, str]) -> str:
@@ -91,7 +90,7 @@ def shown(command: Command, values: Mapping[str, str]) -> str:
 
 def plain(text: str, values: Mapping[str, str] | None = None) -> str:
     """A sentence with its values; one that is not known stays its name in capitals."""
-    return _NAME.sub(lambda match: (values or {}).get(match[1], match[1].upper()), text)
+    return NAME.sub(lambda match: (values or {}).get(match[1], match[1].upper()), text)
 
 
 def select(output: str, path: str) -> str | list[str]:

@@ -1,12 +1,12 @@
 """Release policies of Key Vault: parse, build and lint.
 
 A release policy decides which machine gets the key. `parse_policy` reads any bytes as a policy or refuses them, `build`
-writes a strong one, `lint` reports weaknesses by rule id (RP01 and on) with a remedy, and `check_release_policy`
-decides by the same rules whether a worker uses the key.
+writes a strong one, `either` one for the machines of two, `lint` reports weaknesses by rule id (RP01 and on) with a
+remedy, and `check_release_policy` decides by the same rules whether a worker uses the key.
 """
 
 from attestation.findings import Finding, Rule, Severity
-from attestation.release.policy.build import AUTHORITY_PLACEHOLDER, Hardware, build, filled
+from attestation.release.policy.build import AUTHORITY_PLACEHOLDER, Hardware, build, either, filled
 from attestation.release.policy.grammar import ReleasePolicy, parse_policy
 from attestation.release.policy.lint import lint
 from attestation.release.policy.rules import RULES, PolicyError
@@ -25,6 +25,7 @@ __all__ = [
     "Severity",
     "build",
     "check_release_policy",
+    "either",
     "filled",
     "lint",
     "parse_policy",

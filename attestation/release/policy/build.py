@@ -44,6 +44,17 @@ def build(
     return data
 
 
+def either(first: bytes, second: bytes) -> bytes:
+    """A policy for the machines of both, such as two images during an upgrade. PolicyError for one that is none."""
+    alternatives: list[_Json] = []
+    for data in (first, second):
+        parse_policy(data)
+        alternatives += [one for one in json.loads(data)["anyOf"] if one not in alternatives]
+    data = f"{_text({'version': '1.0.0', 'anyOf': alternatives}, 0)}\n".encode()
+    parse_policy(data)
+    return data
+
+
 def filled(policy: ReleasePolicy, authority: str) -> ReleasePolicy:
     """Return a template's policy with `authority` in the place of the placeholder."""
     authorities = (

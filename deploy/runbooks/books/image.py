@@ -1,8 +1,18 @@
 """Upgrade and rollback of the image."""
 
+from dataclasses import replace
 from typing import Final
 
-from deploy.runbooks.common import CANARY_NEEDS, SCALE_SET_NEEDS, TEAM, canary, signed_in
+from deploy.runbooks.common import (
+    CANARY_NEEDS,
+    KEY_NEEDS,
+    SCALE_SET_NEEDS,
+    TEAM,
+    canary,
+    instances,
+    restart_each,
+    signed_in,
+)
 from deploy.runbooks.steps import Check, Runbook, Step
 
 _SET: Final = ("--resource-group", "{group}", "--name", "{scale_set}")
@@ -16,6 +26,47 @@ _NEEDS: Final = {
 
 def _model(image: str, holds: str) -> Check:
     return Check(holds=holds, command=("az", "vmss", "show", *_SET, "--output", "json"), path=_REFERENCE, equals=image)
+
+
+def _policy(step: str, file: str, *, accepts: str, why: str, option: str) -> tuple[Step, ...]:
+    """Set the release policy of the key, and have the workers expect it."""
+    return (
+        Step(
+            id=step,
+            title=f"Let the key's release policy accept {accepts}",
+            why=why,
+            option=option,
+            command=(
+                *("az", "keyvault", "key", "set-attributes", "--vault-name", "{vault}", "--name", "{key}"),
+                *("--policy", file, "--output", "json"),
+            ),
+            requires=(
+                Check(
+                    holds="the policy has no error",
+                    command=("cji", "policy", "lint", file, "--cloud", "{cloud}"),
+                ),
+            ),
+            remedy="An immutable policy cannot be changed: make a key with the new policy, and follow `rotate-cmk`. "
+            "Build the policy with `cji policy build --pcrs-from EVIDENCE --also POLICY`.",
+        ),
+        Step(
+            id=f"{step}-pinned",
+            title=f"Pin the policy that accepts {accepts}",
+            why="a worker refuses the key under another policy than its pinned one, at the next renewal",
+            option=option,
+            person=f"Set policy_sha256 of the key to the digest of {file}, and `pcrs` of the reference values to the "
+            "images that it names, in worker.toml and in client.toml. Sign and publish the bundle at once.",
+            remedy="`cji policy hash` prints the digest, `cji evidence pcrs` the reference values.",
+        ),
+        replace(instances(), id=f"{step}-instances", option=option),
+        replace(
+            restart_each(
+                "worker.toml is read at start only; until then a worker has its key for half a lifetime at most"
+            ),
+            id=f"{step}-restart",
+            option=option,
+        ),
+    )
 
 
 def _steps(image: str, title: str) -> tuple[Step, ...]:
@@ -41,6 +92,7 @@ def _steps(image: str, title: str) -> tuple[Step, ...]:
                     path="runningStatus.code",
                     equals="Completed",
                     within="7200",
+                    never="Faulted|Cancelled",
                     measures="rolling upgrade",
                 ),
                 canary("a worker of the image opens the canary job", within="900"),
@@ -57,10 +109,22 @@ UPGRADE: Final = Runbook(
     who=TEAM,
     prerequisites=(
         "the release notes were read; CHANGELOG.md names changed configuration",
-        "if the release policy pins PCRs, a version of the key with the new PCRs exists and is in worker.toml",
+        "if the release policy pins PCRs: policy_of_both was built, with evidence of both images, and reviewed",
         "previous_image is noted: `rollback` needs it",
     ),
-    needs={**_NEEDS, "image": "id of the new gallery image version", "previous_image": "id of the one in use"},
+    needs={
+        **_NEEDS,
+        "image": "id of the new gallery image version",
+        "previous_image": "id of the one in use",
+        "policy_of_both": "release policy that accepts both images",
+        "policy_of_new": "release policy that accepts the new image only",
+        "cloud": "azure-us or azure-usgov",
+        **KEY_NEEDS,
+    },
+    options={
+        "measured": "the release policy pins PCRs: accept both images before the upgrade",
+        "drop": "accept the new image only, once all workers have it; no rollback is possible after this",
+    },
     steps=(
         signed_in(),
         Step(
@@ -70,16 +134,8 @@ UPGRADE: Final = Runbook(
             person="Verify signature, SBOM and provenance of the image as its documentation describes, and "
             "compare its code digest and "
             "PCRs with the release's.",
+            only_real="a simulation has no image: its releases are copies of the code, each with a PCR 4 of its own",
             remedy="Do not go on with an image that does not verify.",
-        ),
-        Step(
-            id="reference-values",
-            title="Accept the new image's measurements",
-            why="submitters and workers compare PCRs and code with reference values",
-            person="Add the new PCRs and digest to the reference values of workers and submitters; keep the "
-            "old ones until the end.",
-            verify=(canary("the canary job is still answered"),),
-            remedy="`cji evidence pcrs` prints reference values of golden machines.",
         ),
         Step(
             id="before",
@@ -95,14 +151,38 @@ UPGRADE: Final = Runbook(
                     path=_REFERENCE,
                     matches="^({image}|{previous_image})$",
                 ),
+                canary("the canary job is answered"),
             ),
             remedy="Correct previous_image in the site's file.",
         ),
+        Step(
+            id="reference-values",
+            title="Accept the new image's measurements",
+            why="submitters and workers compare PCRs and code with reference values",
+            person="Add the new PCRs and code digest to the reference values of workers and submitters; keep the "
+            "old ones until the end.",
+            remedy="`cji evidence pcrs` prints reference values of golden machines.",
+        ),
+        *_policy(
+            "accept-both",
+            "{policy_of_both}",
+            accepts="both images",
+            why="the vault releases the key to no image that the policy does not name",
+            option="measured",
+        ),
         *_steps("{image}", "Set the new image in the scale set's model"),
+        *_policy(
+            "drop-old",
+            "{policy_of_new}",
+            accepts="the new image only",
+            why="an image that is replaced, because of a flaw perhaps, must not get the key any more",
+            option="drop",
+        ),
     ),
     verification="The rolling upgrade completed, and the canary job's receipt names the new code digest.",
-    undo="`rollback`",
-    simulated="no; its last two steps are those of `rollback`, which runs with a real worker and another release",
+    undo="`rollback`, until `--with drop`",
+    simulated="all steps but the verification of the image, with a real worker and a vault that releases the key to "
+    "measured images only; a person's steps by the simulator's operator",
 )
 
 ROLLBACK: Final = Runbook(
@@ -133,5 +213,5 @@ ROLLBACK: Final = Runbook(
     ),
     verification="The rolling upgrade completed, and the canary job's receipt names the previous code digest.",
     undo="`upgrade`",
-    simulated="all steps, with a real worker",
+    simulated="all steps, with a real worker; after `upgrade --with drop` the previous image gets no key",
 )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from deploy.runbooks.common import TEAM, export, signed_in
+from deploy.runbooks.common import RESOURCE_MANAGER, TEAM, exists, export, signed_in, verified_export
 from deploy.runbooks.steps import Runbook, Step
 
 BOOK: Final = Runbook(
@@ -18,6 +18,8 @@ BOOK: Final = Runbook(
     needs={
         "subscription": "id of the subscription",
         "trail": "copy of the audit trail",
+        "evidence": "evidence.json of a job of the worker's last start",
+        "profile": "client.toml of the job's submitter",
         "since": "begin of the period, as 2026-11-27T06:00:00Z",
         "until": "end of the period",
         "case": "number of the case",
@@ -46,6 +48,7 @@ BOOK: Final = Runbook(
                 *("az", "lock", "create", "--name", "case-{case}", "--resource-group", "{group}"),
                 *("--lock-type", "CanNotDelete", "--output", "json"),
             ),
+            only_real=RESOURCE_MANAGER,
             remedy="Owner or User Access Administrator is needed for a lock.",
         ),
         Step(
@@ -57,6 +60,7 @@ BOOK: Final = Runbook(
                 *("--end-time", "{until}", "--output", "json"),
             ),
             saves="{export}.activity.json",
+            only_real=RESOURCE_MANAGER,
             remedy="Monitoring Reader on the group is needed. The log is kept for 90 days.",
         ),
         Step(
@@ -64,19 +68,10 @@ BOOK: Final = Runbook(
             title="Verify the trail",
             why="it proves which jobs ran, which keys were released to which machine, and that no line is missing",
             command=("cji", "audit", "verify", "{trail}", "--json"),
+            statuses=(0, 3),
             saves="{export}.trail.json",
-            remedy="A trail that does not verify is itself the finding: keep it, and compare it with its witnesses.",
-        ),
-        Step(
-            id="lines",
-            title="Export the lines of the period",
-            why="an export proves that none of its lines is left out. It names operators and requestors: "
-            "it stays in the agency",
-            command=(
-                *("cji", "audit", "export", "{trail}", "--since", "{since}", "--until", "{until}"),
-                *("--out", "{export}.lines"),
-            ),
-            remedy="The folder must not exist yet.",
+            remedy="Name a copy that can be read. A trail that does not verify is itself the finding: keep it, and "
+            "compare it with its witnesses.",
         ),
         export(),
         Step(
@@ -93,7 +88,22 @@ BOOK: Final = Runbook(
             why="whoever helps needs facts; this file can have nothing but counts, times, digests and "
             "words of a fixed list",
             command=("cji", "support", "bundle", "--trail", "{trail}", "--export", "{export}", "--out", "{bundle}"),
-            remedy="The command names the input that it cannot read; it leaves out what it does not know.",
+            done=exists("{bundle}", "an earlier run has made the bundle"),
+            remedy="The command names the input that it cannot read. `bundle` must be a new file in a known folder.",
+        ),
+        Step(
+            id="lines",
+            title="Export the lines of the period",
+            why="an export proves that none of its lines is left out. It names operators and requestors: "
+            "it stays in the agency",
+            command=(
+                *("cji", "audit", "export", "{trail}", "--since", "{since}", "--until", "{until}"),
+                *("--out", "{export}.lines"),
+            ),
+            done=verified_export("{export}.lines"),
+            verify=(verified_export("{export}.lines"),),
+            remedy="A trail that does not verify cannot be exported: keep all its files. A new line has its checkpoint "
+            "within a minute: copy the trail again. Move away a folder that an export left unfinished.",
         ),
         Step(
             id="report",
@@ -101,6 +111,7 @@ BOOK: Final = Runbook(
             why="CJISSECPOL IR-6 has the agency report an incident to its CJIS Systems Agency",
             person="Report with the facts above. Keep all files under the case {case}; place a legal hold "
             "with `cji audit hold`.",
+            only_real="the report is the agency's",
             remedy="docs/operation.md and docs/audit.md describe the facts.",
         ),
     ),
@@ -108,5 +119,6 @@ BOOK: Final = Runbook(
     "is made.",
     undo="After the case: delete the lock with `az lock delete`, release the legal hold, enable the key "
     "or deploy again.",
-    simulated="no; the support bundle has tests of its own",
+    simulated="all that needs no resource manager, for a worker that lost its key; planted records and keys are in no "
+    "file that it writes",
 )

@@ -2,8 +2,10 @@
 
 from typing import Final
 
-from deploy.runbooks.common import CANARY_NEEDS, KEY_NEEDS, TEAM, canary, doctor, export, signed_in
+from deploy.runbooks.common import CANARY_NEEDS, KEY_NEEDS, RESOURCE_MANAGER, TEAM, canary, doctor, export, signed_in
 from deploy.runbooks.steps import Check, Runbook, Step
+
+_RESTORED: Final = ("--vault-name", "{recovery_vault}", "--name", "{key}")
 
 BOOK: Final = Runbook(
     name="recover",
@@ -22,6 +24,8 @@ BOOK: Final = Runbook(
         "deployment": "name of the deployment in the second region",
         "parameters": "parameters file of the second region",
         "recovery_vault": "name of the vault there",
+        "recovery_policy": "release policy of the key with the second region's provider",
+        "cloud": "azure-us or azure-usgov",
         "key_backup": "file of the key's backup",
         "trail": "copy of the audit trail of a lost worker",
         "export": "file for the export",
@@ -75,12 +79,14 @@ BOOK: Final = Runbook(
                 *("az", "deployment", "group", "create", "--name", "{deployment}", "--resource-group", "{group}"),
                 *("--template-file", "deploy/bicep/main.bicep", "--parameters", "@{parameters}", "--output", "json"),
             ),
+            only_real=RESOURCE_MANAGER,
             remedy="Follow `deploy` in the second region.",
         ),
         Step(
             id="restore-key",
             title="Restore the key",
-            why="the restored key has its versions and its release policy, so sealed jobs and results stay readable",
+            why="the restored key has its versions and its release policy. Its id names the second vault: submitters "
+            "pin it and seal again; results are sealed to their recipients' keys and stay readable",
             option="region",
             command=(
                 *("az", "keyvault", "key", "restore", "--vault-name", "{recovery_vault}", "--file", "{key_backup}"),
@@ -88,10 +94,7 @@ BOOK: Final = Runbook(
             ),
             done=Check(
                 holds="the key is in the second vault",
-                command=(
-                    *("az", "keyvault", "key", "show", "--vault-name", "{recovery_vault}", "--name", "{key}"),
-                    *("--output", "json"),
-                ),
+                command=("az", "keyvault", "key", "show", *_RESTORED, "--output", "json"),
                 path="attributes.enabled",
                 equals="true",
             ),
@@ -103,27 +106,45 @@ BOOK: Final = Runbook(
             title="Name the second region's provider in the release policy",
             why="a policy that names only the lost region's provider releases the key to nobody there",
             option="region",
-            person="If the policy is not immutable, set it with the second provider. An immutable policy "
-            "must have named both from "
-            "the beginning (RP04 accepted); otherwise make a new key, and have submitters seal to it.",
-            remedy="docs/release-policy.md describes several providers.",
-        ),
-        Step(
-            id="configure",
-            title="Configure the workers",
-            why="addresses of vault and provider, and so the key's id, are others",
-            person="Put the new addresses into worker.toml and the submitters' profiles, sign the bundle, "
-            "restart the workers.",
-            verify=(canary("the canary job is answered", within="1800"),),
-            remedy="`cji doctor --config worker.toml` names what does not answer.",
+            command=(
+                *("az", "keyvault", "key", "set-attributes", *_RESTORED),
+                *("--policy", "{recovery_policy}", "--output", "json"),
+            ),
+            requires=(
+                Check(
+                    holds="the policy has no error",
+                    command=("cji", "policy", "lint", "{recovery_policy}", "--cloud", "{cloud}"),
+                ),
+            ),
+            remedy="An immutable policy must have named both providers from the beginning (RP04 accepted); otherwise "
+            "make a new key, and have submitters seal to it. docs/release-policy.md describes several providers.",
         ),
         Step(
             id="resume",
             title="Resume the trail of a worker whose disk was kept",
             why="a trail belongs to one vTPM; another machine refuses it until a person has explained why",
+            option="region",
             person="Run `cji audit resume` on each kept disk, before its worker starts. A worker without a "
             "disk begins a new trail.",
             remedy="docs/audit.md describes when a worker refuses its trail.",
+        ),
+        Step(
+            id="configure",
+            title="Configure the workers",
+            why="addresses of vault and provider, and so the key's id, are others",
+            option="region",
+            person="Put the new addresses into worker.toml and the submitters' profiles. Make a new ML-KEM half of "
+            "the key with `cji key new-ml-kem-seed`: the old one is bound to the old id. Sign the bundle, and "
+            "restart the workers.",
+            remedy="`cji doctor --config worker.toml` names what does not answer.",
+        ),
+        Step(
+            id="serving",
+            title="Confirm that jobs are answered",
+            why="workers request a recovered key by themselves; a submitter's canary job proves it",
+            command=("cji", "audit", "verify", "{trail}"),
+            verify=(canary("the canary job is answered", within="1800"),),
+            remedy="A worker logs why it has no key; `cji doctor --config worker.toml` names what does not answer.",
         ),
         export(),
         doctor(),
@@ -131,5 +152,6 @@ BOOK: Final = Runbook(
     verification="The canary job is answered, the trail's copy verifies, and `cji doctor --azure` finds no drift.",
     undo="Run the book for the first region when it is back, then deallocate the second. Never run both "
     "with one ledger apart.",
-    simulated="no: the simulator has one region and no deletion of vaults",
+    simulated="all that needs no resource manager: the vault is deleted and recovered; the key is restored in a second "
+    "vault under a second provider, and another machine continues the trail of a kept disk",
 )

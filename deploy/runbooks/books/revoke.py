@@ -1,9 +1,30 @@
 """Take the key from all workers."""
 
+from dataclasses import replace
 from typing import Final
 
 from deploy.runbooks.common import CANARY_NEEDS, KEY_NEEDS, SCALE_SET_NEEDS, key_state, refused, signed_in
 from deploy.runbooks.steps import Runbook, Step
+
+_MEASURE: Final = "Measure the last decryption"
+
+
+def _measure(*, unreachable: bool) -> Step:
+    last = refused(within="{wait_s}", in_a_row=5, measures="last decryption", since="disable", unreachable=unreachable)
+    return Step(
+        id="measure",
+        title=_MEASURE,
+        why="the record of an incident needs the time after which nothing could be opened any more",
+        command=(
+            *("az", "keyvault", "key", "list-versions", "--vault-name", "{vault}", "--name", "{key}"),
+            *("--output", "json"),
+        ),
+        saves="{export}",
+        verify=(last,),
+        remedy="A worker still answers after the lifetime of its key: deallocate the scale set (`--with stop`) and "
+        "open an incident. Without an answer, nothing is known: compare the canary's profile with the door's address.",
+    )
+
 
 BOOK: Final = Runbook(
     name="revoke",
@@ -62,19 +83,8 @@ BOOK: Final = Runbook(
             remedy="Virtual Machine Contributor on the scale set is needed. Repeat it; the key is disabled "
             "in any case.",
         ),
-        Step(
-            id="measure",
-            title="Measure the last decryption",
-            why="the record of an incident needs the time after which nothing could be opened any more",
-            command=(
-                *("az", "keyvault", "key", "list-versions", "--vault-name", "{vault}", "--name", "{key}"),
-                *("--output", "json"),
-            ),
-            saves="{export}",
-            verify=(refused(within="{wait_s}", in_a_row="5"),),
-            remedy="A worker still answers after the lifetime of its key: deallocate the scale set (`--with "
-            "stop`) and open an incident.",
-        ),
+        replace(_measure(unreachable=False), unless="stop"),
+        replace(_measure(unreachable=True), id="measure-stopped", title=f"{_MEASURE}, workers stopped", option="stop"),
         Step(
             id="trail",
             title="Confirm in the trail",
@@ -84,7 +94,8 @@ BOOK: Final = Runbook(
             remedy="A worker without such an event: deallocate it and keep its disk for the incident.",
         ),
     ),
-    verification="Five canary jobs in a row are refused; the time of the last decryption is printed.",
+    verification="Five canary jobs in a row are refused; the time of the last decryption, from the moment in which the "
+    "first version was disabled, is printed.",
     undo="Enable the versions again (`az keyvault key set-attributes --id KEK_ID --enabled true`); "
     "workers request the key by themselves.",
     simulated="all steps, with a real worker",

@@ -7,6 +7,7 @@ from deploy.runbooks.common import (
     KEY_NEEDS,
     SCALE_SET_NEEDS,
     TEAM,
+    backup,
     canary,
     instances,
     key_state,
@@ -32,6 +33,7 @@ BOOK: Final = Runbook(
         "subscription": "id of the subscription",
         "kek_id": "id, with version, of the key in worker.toml: the old version",
         "job_hours": "hours for which submitters' sealed jobs are valid",
+        "key_backup": "file for the backup of the key",
         "new_profile": "client.toml of the canary's submitter, for the new version",
         "new_spec": "job.toml of the canary job, for the new version",
         **KEY_NEEDS,
@@ -96,12 +98,13 @@ BOOK: Final = Runbook(
             remedy="Set the reviewed policy with `az keyvault key set-attributes --policy` before a worker "
             "uses the version.",
         ),
+        backup(),
         Step(
             id="add-key",
             title="Add the version to the workers' configuration",
             why="a worker has only the versions released that its worker.toml names",
-            person="Put a [[keys]] table with {new_kek_id} before the old one in worker.toml; sign and "
-            "publish the bundle.",
+            person="Put a [[keys]] table with {new_kek_id} before the old one in worker.toml, with an ML-KEM half of "
+            "its own from `cji key new-ml-kem-seed` if submitters use hybrid-1; sign and publish the bundle.",
             remedy="`cji doctor --config worker.toml` checks the file.",
         ),
         instances(),
@@ -129,6 +132,7 @@ BOOK: Final = Runbook(
             why="a sealed job stays valid for its hours",
             person="Wait {job_hours} hours after the last submitter confirmed; the trail shows no job under "
             "{kek_id} since then.",
+            only_real="a drill does not wait for hours",
             remedy="`cji audit search TRAIL --kind job_admitted` finds the last one.",
         ),
         Step(

@@ -2,8 +2,10 @@
 
 from typing import Final
 
-from deploy.runbooks.common import CANARY_NEEDS, SCALE_SET_NEEDS, TEAM, canary, instances, restart_each
-from deploy.runbooks.steps import Check, Runbook, Step
+from deploy.runbooks.common import CANARY_NEEDS, SCALE_SET_NEEDS, TEAM, canary, exists, instances, restart_each
+from deploy.runbooks.steps import Check, Command, Runbook, Step
+
+_APPRAISE: Final[Command] = ("cji", "evidence", "verify", "{evidence_now}", "--config", "{config}")
 
 BOOK: Final = Runbook(
     name="host-tcb",
@@ -21,6 +23,7 @@ BOOK: Final = Runbook(
         "table": "the reviewed table, as TOML",
         "signer_key": "P-384 key of the signer",
         "signed_table": "new file for the signed table",
+        "evidence_now": "evidence.json of a canary job after the restart",
         **SCALE_SET_NEEDS,
         **CANARY_NEEDS,
     },
@@ -48,10 +51,7 @@ BOOK: Final = Runbook(
             title="Sign the table",
             why="a worker takes a table only from a signer that its configuration pins",
             command=("cji", "advisories", "update", "{table}", "--key", "{signer_key}", "--out", "{signed_table}"),
-            done=Check(
-                holds="a signed table of this review exists",
-                command=("python", "-c", "import sys; open(sys.argv[1])", "{signed_table}"),
-            ),
+            done=exists("{signed_table}", "a signed table of this review exists"),
             remedy="The command names the row that it refuses.",
         ),
         Step(
@@ -85,13 +85,16 @@ BOOK: Final = Runbook(
             id="after",
             title="Confirm with evidence of today",
             why="a submitter must accept what the worker shows now",
-            person="Nothing to do: the canary job appraises the worker's evidence with the submitter's own "
-            "reference values.",
-            verify=(canary("the canary job is answered"),),
-            remedy="`cji evidence verify EVIDENCE --profile client.toml` lists every check that failed.",
+            person="Run the canary job with `cji job run --out FOLDER`, and keep its evidence.json as {evidence_now}.",
+            verify=(
+                Check(holds="the evidence passes with the workers' own reference values", command=_APPRAISE),
+                canary("the canary job is answered, under the submitter's own reference values"),
+            ),
+            remedy="`cji evidence verify` lists every check that failed, with what was found and expected.",
         ),
     ),
-    verification="`cji advisories show` lists nothing open without an acceptance, and the canary job is answered.",
+    verification="Evidence of today passes under the new table, and the canary job is answered.",
     undo="Publish the previous bundle. An acceptance ends by itself on its last day.",
-    simulated="no",
+    simulated="all steps, with a real worker: a host without the fix of a new advisory is refused, and accepted after "
+    "its update; a person's steps by the simulator's operator",
 )

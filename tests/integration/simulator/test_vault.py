@@ -1,6 +1,7 @@
 """The vault and the metadata service through Microsoft's own clients."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
 from azure.keyvault.keys import KeyClient, KeyReleasePolicy
@@ -103,6 +105,54 @@ def test_policy_changes_are_on_the_versionless_key_only(simulation: Simulation) 
         simulation.vault("PATCH", made.kek_id.removeprefix(simulation.vault_url), body)
     changed = {**simulation.release_policy(), "version": "1.0"}
     assert simulation.set_policy("changing", changed).policy_sha256 != made.policy_sha256
+
+
+class Owner:
+    """The sign-in of the keys' owner."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        token = self._simulation.operator_token(scopes[0].removesuffix("/.default"))
+        return AccessToken(token, int(time.time()) + 3600)
+
+
+def test_a_deleted_key_is_restored_in_the_second_vault(simulation: Simulation, tmp_path: Path) -> None:
+    roots = tmp_path / "roots.pem"
+    roots.write_text(simulation.endpoints.tls_roots)
+    first = simulation.create_cmk("moving")
+    second = simulation.rotate_cmk("moving")
+    options: dict[str, Any] = {"connection_verify": str(roots), "retry_total": 0}
+    with (
+        KeyClient(simulation.vault_url, Owner(simulation), **options) as here,
+        KeyClient(simulation.second_region.vault_url, Owner(simulation), **options) as there,
+    ):
+        backup = here.backup_key("moving")
+        assert backup is not None
+        assert here.begin_delete_key("moving").result().name == "moving"
+        assert here.get_deleted_key("moving").recovery_id == f"{simulation.vault_url}/deletedkeys/moving"
+        for version in (first, second):
+            with pytest.raises(ResourceNotFoundError):
+                here.get_key("moving", version.kek_id.rpartition("/")[2])
+        with pytest.raises(HttpResponseError, match="already exists"):
+            here.restore_key_backup(backup)  # its name is taken while it can be recovered
+        restored = there.restore_key_backup(backup)
+        assert restored.id == second.kek_id.replace(simulation.vault_url, simulation.second_region.vault_url)
+        with pytest.raises(HttpResponseError, match="not valid"):
+            there.restore_key_backup(backup[:-1])
+    found = simulation.second_region.cmk("moving", first.kek_id.rpartition("/")[2])
+    assert (found.public_thumbprint, found.policy_sha256) == (first.public_thumbprint, first.policy_sha256)
+
+
+def test_a_deleted_vault_does_not_answer(simulation: Simulation, cmk: Cmk) -> None:
+    simulation.delete_vault()
+    try:
+        with pytest.raises(SimulationError, match="does not answer"):
+            simulation.cmk("vault-test")
+    finally:
+        simulation.recover_vault()
+    assert simulation.cmk("vault-test") == cmk
 
 
 def test_throttle(tmp_path: Path) -> None:

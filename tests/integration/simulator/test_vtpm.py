@@ -125,6 +125,17 @@ def test_pcrs_are_what_the_boot_log_leads_to(own: Simulation) -> None:
     assert pcrs(own) == [measured_boot.replay(log)[pcr] for pcr in range(8)]
 
 
+def test_another_image_is_another_boot_application(own: Simulation) -> None:
+    own.reboot()
+    booted = pcrs(own)
+    own.reboot("2")
+    log = Path(own.trust.firmware_log).read_bytes()
+    assert [at for at, value in enumerate(pcrs(own)) if value != booted[at]] == [4]
+    assert pcrs(own) == [measured_boot.replay(log)[pcr] for pcr in range(8)]
+    own.reboot()
+    assert pcrs(own) == booted
+
+
 def test_a_reboot_resets_what_a_reboot_resets(own: Simulation) -> None:
     """TPM 2.0 Library part 1, "Startup": PCRs and NULL seed are new and resetCount rises; keys and indices stay."""
 

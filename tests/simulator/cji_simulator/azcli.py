@@ -5,24 +5,35 @@ Options and answers are those of the Azure CLI; what the simulator has not, it r
 
 import json
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from cji_simulator.pool_service import ADDRESS
+from cji_simulator.encoding import b64url, unb64url
+from cji_simulator.server import POOL
 from cji_simulator.simulation import Simulation, SimulationError
 
-__all__ = ["SUBSCRIPTION", "AzError", "run_az"]
+__all__ = ["SECOND_VAULT", "SUBSCRIPTION", "AzError", "run_az"]
 
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-000000000000"
+SECOND_VAULT: Final = "cji-kv-second"
+"""Name of the vault in another region; every other name is the first vault's."""
+_NOT_FOUND: Final = 3
+_LIFETIME_S: Final = 3600
 _IMAGE: Final = "virtualMachineProfile.storageProfile.imageReference.id="
 _SECONDS: Final = 900.0
 
 
 class AzError(Exception):
-    """The command is not simulated, or was refused."""
+    """The command is not simulated, or was refused; `status` is the exit status of the Azure CLI, 3 for not found."""
+
+    def __init__(self, message: str, *, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def run_az(state: Path, arguments: Sequence[str]) -> str:
@@ -33,7 +44,12 @@ def run_az(state: Path, arguments: Sequence[str]) -> str:
         found = _COMMANDS[name]
     except KeyError:
         raise AzError(f"`az {name}` is not simulated") from None
-    return json.dumps(found(state, options), indent=2)
+    try:
+        return json.dumps(found(state, options), indent=2)
+    except SimulationError as error:
+        if not str(error).startswith("404:"):
+            raise
+        raise AzError(str(error), status=_NOT_FOUND) from error
 
 
 def _options(words: Sequence[str]) -> dict[str, str]:
@@ -50,11 +66,31 @@ def _account(_: Path, __: Mapping[str, str]) -> Any:
     return {"id": SUBSCRIPTION, "environmentName": "AzureCloud", "state": "Enabled"}
 
 
-def _key(simulation: Simulation, options: Mapping[str, str]) -> str:
-    """The path of a key, by its id or its name."""
-    if "--id" in options:
-        return options["--id"].removeprefix(simulation.vault_url)
-    return f"/keys/{options['--name']}"
+def _token(state: Path, options: Mapping[str, str]) -> Any:
+    """As the SDK's credential for the Azure CLI asks for it."""
+    token = Simulation.running(state).operator_token(options["--resource"])
+    return {"accessToken": token, "expires_on": int(time.time()) + _LIFETIME_S, "tokenType": "Bearer"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Key:
+    """A key by its id, or by the names of vault and key."""
+
+    simulation: Simulation
+    name: str
+
+    @classmethod
+    def of(cls, state: Path, options: Mapping[str, str]) -> Self:
+        simulation = Simulation.running(state)
+        if "--id" in options:
+            second = options["--id"].startswith(simulation.second_region.vault_url)
+            name = options["--id"].partition("/keys/")[2]
+        else:
+            second, name = options["--vault-name"] == SECOND_VAULT, options.get("--name", "")
+        return cls(simulation=simulation.second_region if second else simulation, name=name)
+
+    def ask(self, method: str, path: str = "", body: Mapping[str, Any] | None = None, *, of: str = "keys") -> Any:
+        return self.simulation.vault(method, f"/{of}/{self.name}{path}", body)
 
 
 def _shown(bundle: Mapping[str, Any]) -> Any:
@@ -68,36 +104,69 @@ def _shown(bundle: Mapping[str, Any]) -> Any:
 
 
 def _show_key(state: Path, options: Mapping[str, str]) -> Any:
-    simulation = Simulation.running(state)
-    return _shown(simulation.vault("GET", _key(simulation, options)))
+    return _shown(_Key.of(state, options).ask("GET"))
 
 
 def _rotate(state: Path, options: Mapping[str, str]) -> Any:
-    simulation = Simulation.running(state)
-    return _shown(simulation.vault("POST", f"{_key(simulation, options)}/rotate", {}))
+    return _shown(_Key.of(state, options).ask("POST", "/rotate", {}))
 
 
 def _set_attributes(state: Path, options: Mapping[str, str]) -> Any:
-    simulation = Simulation.running(state)
-    change = {"attributes": {"enabled": options["--enabled"] == "true"}}
-    return _shown(simulation.vault("PATCH", _key(simulation, options), change))
+    change: dict[str, Any] = {}
+    if "--enabled" in options:
+        change["attributes"] = {"enabled": options["--enabled"] == "true"}
+    if "--policy" in options:
+        policy = b64url(Path(options["--policy"]).read_bytes())
+        change["release_policy"] = {"data": policy, "immutable": options.get("--immutable") == "true"}
+    return _shown(_Key.of(state, options).ask("PATCH", "" if "--id" in options else "/", change))
 
 
 def _versions(state: Path, options: Mapping[str, str]) -> Any:
-    simulation = Simulation.running(state)
-    return simulation.vault("GET", f"{_key(simulation, options)}/versions")["value"]
+    return _Key.of(state, options).ask("GET", "/versions")["value"]
+
+
+def _backup(state: Path, options: Mapping[str, str]) -> Any:
+    Path(options["--file"]).write_bytes(unb64url(_Key.of(state, options).ask("POST", "/backup", {})["value"]))
+
+
+def _restore(state: Path, options: Mapping[str, str]) -> Any:
+    backup = b64url(Path(options["--file"]).read_bytes())
+    return _shown(_Key.of(state, options).ask("POST", "restore", {"value": backup}))
+
+
+def _show_vault(state: Path, options: Mapping[str, str]) -> Any:
+    if options["--name"] != SECOND_VAULT and Simulation.running(state).vault_deleted:
+        raise AzError(f"The Vault '{options['--name']}' was not found", status=_NOT_FOUND)
+    return {"name": options["--name"]}
+
+
+def _recover_vault(state: Path, options: Mapping[str, str]) -> Any:
+    Simulation.running(state).recover_vault()
+    return _show_vault(state, options)
 
 
 def _pool(state: Path, method: str, path: str, body: Any = None) -> Any:
     try:
-        url = json.loads((state / ADDRESS).read_text())["url"]
+        url = json.loads((state / POOL).read_text())["url"]
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{url}{path}", data=data, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=_SECONDS) as response:
             return json.loads(response.read())
-    except (urllib.error.HTTPError, OSError) as error:
-        raise AzError(f"the scale set refused {path}: {error}") from error
+    except urllib.error.HTTPError as error:
+        status = _NOT_FOUND if error.code == 404 else 1
+        raise AzError(f"the scale set refused {path}: {error.read().decode()}", status=status) from error
+    except OSError as error:
+        raise AzError(f"the scale set does not answer: {error}") from error
+
+
+def _list_sets(state: Path, options: Mapping[str, str]) -> Any:
+    try:
+        return [_show_set(state, options)]
+    except AzError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return []
 
 
 def _show_set(state: Path, _: Mapping[str, str]) -> Any:
@@ -123,10 +192,19 @@ def _posts(path: str) -> Callable[[Path, Mapping[str, str]], Any]:
 
 _COMMANDS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Any]]] = {
     "account show": _account,
+    "account get-access-token": _token,
     "keyvault key show": _show_key,
     "keyvault key rotate": _rotate,
     "keyvault key set-attributes": _set_attributes,
     "keyvault key list-versions": _versions,
+    "keyvault key delete": lambda state, options: _shown(_Key.of(state, options).ask("DELETE")),
+    "keyvault key show-deleted": lambda state, options: _shown(_Key.of(state, options).ask("GET", of="deletedkeys")),
+    "keyvault key backup": _backup,
+    "keyvault key restore": _restore,
+    "keyvault show": _show_vault,
+    "keyvault recover": _recover_vault,
+    "vmss list": _list_sets,
+    "vmss delete": lambda state, _: _pool(state, "DELETE", "/"),
     "vmss show": _show_set,
     "vmss update": _update,
     "vmss list-instances": lambda state, _: _pool(state, "GET", "/instances"),
@@ -148,7 +226,7 @@ def main(arguments: Sequence[str]) -> int:
         print(run_az(Path(arguments[0]), arguments[1:]))
     except (AzError, SimulationError) as error:
         print(error, file=sys.stderr)
-        return 1
+        return getattr(error, "status", 1)
     return 0
 
 

@@ -321,7 +321,8 @@ def az(state: Path, arguments: tuple[str, ...]) -> None:
     try:
         click.echo(run_az(state, arguments))
     except (AzError, SimulationError) as error:
-        raise click.ClickException(str(error)) from error
+        click.echo(error, err=True)
+        raise SystemExit(getattr(error, "status", 1)) from error
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

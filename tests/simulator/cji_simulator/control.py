@@ -3,7 +3,9 @@
 | request | does |
 |---|---|
 | GET, POST, DELETE /faults | the orders in force; one more; none |
-| POST /events/NAME | lets an event happen; extend-pcr takes `{"pcr": 7}` |
+| POST /events/NAME | lets an event happen; extend-pcr takes `{"pcr": 7}`, reboot `{"image": "2"}` |
+| PUT /vault/deleted | deletes the vault, or recovers it: `true` or `false` |
+| GET /vault/deleted | whether it is deleted |
 | POST /machines | starts one more VM of the same kind; its `Machine` |
 | POST /machines?qemu=1 | the vTPM of one that QEMU runs, which boots and measures itself |
 | PUT /publication | what Intel says of the processor's TCB from now on, `intel.Publication` |
@@ -26,17 +28,19 @@ from cji_simulator.entra import Entra, TokenOrder
 from cji_simulator.faults import Event, Fault, Faults
 from cji_simulator.identity import Identities, Role
 from cji_simulator.intel import Intel, Publication
+from cji_simulator.keyvault import KeyVault
 from cji_simulator.maa import SigningKeys
 
 __all__ = ["Control", "EventOptions", "Machine", "Unit", "UnitReport"]
 
 
 class EventOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of an event; `pcr` is 0 to 23, `machine` a number of a `Machine`."""
+    """The body of an event: `pcr` is 0 to 23, `machine` a number of a `Machine`, `image` the name of what it boots."""
 
     pcr: int = 7
     logged: bool = True
     machine: int = 0
+    image: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.pcr <= 23:
@@ -85,7 +89,7 @@ class Control:
         events: Mapping[Event, Callable[[EventOptions], Awaitable[None]]],
         identities: Identities,
         intel: Intel,
-        resource: str,
+        vault: KeyVault,
         new_machine: Callable[[bool], Awaitable[Machine]],
         signing: SigningKeys,
         entra: Entra,
@@ -97,7 +101,7 @@ class Control:
         self._events = events
         self._identities = identities
         self._intel = intel
-        self._resource = resource
+        self._vault = vault
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
@@ -115,6 +119,8 @@ class Control:
                 web.post("/reset", self._reset),
                 web.put("/publication", self._publish),
                 web.post("/operator-token", self._token),
+                web.get("/vault/deleted", self._vault_deleted),
+                web.put("/vault/deleted", self._delete_vault),
                 web.post("/entra-token", self._entra_token),
                 web.get("/entra-fetches", self._entra_fetches),
             ]
@@ -186,5 +192,12 @@ class Control:
         return web.json_response(self._entra.fetches)
 
     async def _token(self, request: web.Request) -> web.Response:
-        resource = request.query.get("resource", self._resource)
+        resource = request.query.get("resource", self._vault.resource)
         return web.json_response({"token": self._identities.issue(Role.OPERATOR, resource)})
+
+    async def _vault_deleted(self, _: web.Request) -> web.Response:
+        return web.json_response(self._vault.deleted)
+
+    async def _delete_vault(self, request: web.Request) -> web.Response:
+        self._vault.deleted = bool(await request.json())
+        return web.json_response({})

@@ -18,8 +18,15 @@ from cji_simulator.identity import CLIENT_ID
 
 __all__ = ["DiagnosticLog"]
 
-_ACTIONS: Final = {"create": "KeyCreate", "rotate": "KeyRotate", "versions": "KeyListVersions", "release": "KeyRelease"}
-_METHODS: Final = {"GET": "KeyGet", "PATCH": "KeyUpdate"}
+_ACTIONS: Final = {
+    "create": "KeyCreate",
+    "rotate": "KeyRotate",
+    "versions": "KeyListVersions",
+    "release": "KeyRelease",
+    "backup": "KeyBackup",
+    "restore": "KeyRestore",
+}
+_METHODS: Final = {"GET": "KeyGet", "PATCH": "KeyUpdate", "DELETE": "KeyDelete"}
 _OBJECT_ID: Final = "http://schemas.microsoft.com/identity/claims/objectidentifier"
 
 

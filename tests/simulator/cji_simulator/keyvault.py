@@ -23,7 +23,7 @@ from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
 from cji_simulator.identity import Identities, Role
 from cji_simulator.release_policy import PolicyError, ReleasePolicy
 from cji_simulator.roots import Roots
-from cji_simulator.vault_keys import WRAPS, Key, KeyVersion, new_material, use, wrap
+from cji_simulator.vault_keys import WRAPS, Backups, Key, KeyVersion, new_material, use, wrap
 
 __all__ = ["TENANT", "KeyVault", "Refused"]
 
@@ -61,7 +61,8 @@ def _bad(message: str) -> Refused:
 class KeyVault:
     """One vault. `url` has no trailing slash; `resource` is the audience that its tokens must have.
 
-    `limit` is the number of creations and releases in ten seconds.
+    `limit` is the number of creations and releases in ten seconds. Vaults with the same `backups` can restore each
+    other's keys. While the vault is `deleted`, nothing answers at its address.
     """
 
     def __init__(
@@ -74,8 +75,9 @@ class KeyVault:
         faults: Faults,
         limit: int,
         log: DiagnosticLog,
+        backups: Backups,
     ) -> None:
-        self.url = url
+        self.url, self.deleted = url, False
         self._log = log
         self.resource = resource
         self._signer = roots.vault
@@ -85,6 +87,8 @@ class KeyVault:
         self._limit = limit
         self._recent: deque[float] = deque()
         self._keys: dict[str, Key] = {}
+        self._deleted_keys: dict[str, Key] = {}
+        self._backups = backups
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
@@ -94,6 +98,10 @@ class KeyVault:
                 web.post("/keys/{name}/create", self._create),
                 web.post("/keys/{name}/rotate", self._rotate),
                 web.get("/keys/{name}/versions", self._versions),
+                web.post("/keys/restore", self._restore),
+                web.post("/keys/{name}/backup", self._backup),
+                web.delete("/keys/{name}", self._delete),
+                web.get("/deletedkeys/{name}", self._get_deleted),
                 web.get("/keys/{name}", self._get),
                 web.get("/keys/{name}/{version:.*}", self._get),
                 web.patch("/keys/{name}/{version:.*}", self._update),
@@ -107,6 +115,8 @@ class KeyVault:
 
     @web.middleware
     async def _errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.deleted and request.transport is not None:
+            request.transport.abort()  # its name is not resolved any more
         try:
             if "api-version" not in request.query:
                 raise _bad("api-version must be specified")
@@ -165,10 +175,15 @@ class KeyVault:
             raise Refused(404, "KeyNotFound", f"A key with (name/id) {name} was not found in this key vault.")
         return f"{self.url}/keys/{name}", key, version
 
-    def _bundle(self, base: str, key: Key, version: KeyVersion) -> web.Response:
+    def _deleted_bundle(self, name: str) -> web.Response:
+        recovery = {"recoveryId": f"{self.url}/deletedkeys/{name}"}
+        key = self._deleted_keys[name]
+        return self._bundle(f"{self.url}/keys/{name}", key, key.versions[-1], **recovery)
+
+    def _bundle(self, base: str, key: Key, version: KeyVersion, **more: str) -> web.Response:
         jwk = version.jwk(f"{base}/{version.version}")
         bundle = {"key": jwk, "attributes": version.attributes(), **key.policy_json()}
-        return web.json_response(self.shown(bundle))
+        return web.json_response({**self.shown(bundle), **more})
 
     async def _get(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.WORKER, Role.OPERATOR)
@@ -236,6 +251,37 @@ class KeyVault:
         version.enabled = bool(attributes.get("enabled", version.enabled))
         version.times |= {name: int(attributes[name]) for name in ("nbf", "exp") if name in attributes}
         return self._bundle(base, key, version)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        """Soft deletion: the key is kept, and its name is taken, for 90 days."""
+        self._authorise(request, Role.OPERATOR)
+        self._find(request)
+        name = request.match_info["name"]
+        self._deleted_keys[name] = self._keys.pop(name)
+        return self._deleted_bundle(name)
+
+    async def _get_deleted(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.OPERATOR)
+        name = request.match_info["name"]
+        if name not in self._deleted_keys:
+            raise Refused(404, "KeyNotFound", f"Deleted Key not found: {name}")
+        return self._deleted_bundle(name)
+
+    async def _backup(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.OPERATOR)
+        _, key, _ = self._find(request)
+        return web.json_response({"value": b64url(self._backups.keep(request.match_info["name"], key))})
+
+    async def _restore(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.OPERATOR)
+        try:
+            name, key = self._backups.restored(unb64url(str((await _body(request)).get("value"))))
+        except (KeyError, ValueError) as error:
+            raise _bad("Backup blob is not valid.") from error
+        if name in self._keys or name in self._deleted_keys:
+            raise Refused(409, "Conflict", f"A key with (name/id) {name} already exists in this key vault.")
+        self._keys[name] = key
+        return self._bundle(f"{self.url}/keys/{name}", key, key.versions[-1])
 
     async def _use(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.OPERATOR)

@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["BOOT", "COMMAND_LINE", "SECTIONS", "USERSPACE", "Measurement", "encode", "record", "replay", "said"]
+__all__ = [
+    "BOOT",
+    "COMMAND_LINE",
+    "SECTIONS",
+    "USERSPACE",
+    "Measurement",
+    "boot_of",
+    "encode",
+    "record",
+    "replay",
+    "said",
+]
 
 _SHA256: Final = 0x000B
 _PREBOOT, _NO_ACTION, _SEPARATOR, _TAGGED, _CRTM_VERSION, _IPL = 0x0, 0x3, 0x4, 0x6, 0x8, 0xD
@@ -78,6 +89,13 @@ def said(pcr: int, text: str) -> Measurement:
     return _of_data(pcr, _PREBOOT, text.encode())
 
 
+def boot_of(image: str) -> tuple[Measurement, ...]:
+    """The boot of the image of this name: another image is another boot application, and another PCR 4."""
+    application = _of_image(4, _APPLICATION, f"{_UKI}{image}")
+    return tuple(application if one.kind == _APPLICATION else one for one in BOOT)
+
+
+_UKI: Final = "uki.efi"
 BOOT: Final = (
     _of_data(0, _CRTM_VERSION, "cji-simulator firmware 1".encode("utf-16-le")),
     *(_variable(name, b"\1" if name == "SecureBoot" else name.encode()) for name in ("SecureBoot", "PK", "KEK")),
@@ -85,7 +103,7 @@ BOOT: Final = (
     _of_data(1, _TABLES, b"SMBIOS"),
     *(_of_data(pcr, _SEPARATOR, bytes(4)) for pcr in range(8)),
     _of_data(5, _GPT, b"EFI PART"),
-    _of_image(4, _APPLICATION, "uki.efi"),
+    _of_image(4, _APPLICATION, _UKI),
     *(one for name, contents in SECTIONS.items() for one in _section(name, contents)),
     _tagged(0x8F3B22ED, b"LOADED_IMAGE::LoadOptions", COMMAND_LINE.encode("utf-16-le") + b"\0\0"),
     _tagged(0x8F3B22EC, b"Linux initrd", SECTIONS[".initrd"]),

@@ -7,6 +7,7 @@ a VM one worker can start. `Pool.roll` does this in batches, as the rolling upgr
 import contextlib
 import math
 import random
+import re
 import shutil
 import socket
 import tempfile
@@ -34,6 +35,7 @@ _BATCH: Final = 0.2
 """Of the instances, upgraded at the same time: the default of Azure's rolling upgrades."""
 _START_S: Final = 900.0
 """For a worker whose neighbours start at the same time, on few processors."""
+_REFUSED: Final = re.compile(rb'"reason": "(ATTESTATION_REJECTED|KEY_RELEASE_DENIED)"')
 _KEYS: Final = "\n[[keys]]\n"
 
 
@@ -76,6 +78,8 @@ class Pool:
     at_once: int = 2
     size: int = 1
     """Largest number of workers, which paces their requests to the vault."""
+    refusals: int = 0
+    """A start is given up after this many refusals of its machine or key; 0: the worker goes on asking."""
     instances: list[Instance] = field(default_factory=list)
     _sockets: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="cji-pool-")))
 
@@ -103,8 +107,18 @@ class Pool:
         """Start the worker of an instance; raises WorkerDied."""
         clock, files = time.monotonic(), instance.files
         log, environment = files.folder / "worker.log", instance.release.environment
+        before = len(_read(log))
+
+        def given_up() -> bool:
+            return bool(self.refusals) and len(_REFUSED.findall(_read(log)[before:])) >= self.refusals
+
         instance.worker = Worker(
-            files.config, trust=instance.vm.trust, log=log, environment=environment, seconds=_START_S
+            files.config,
+            trust=instance.vm.trust,
+            log=log,
+            environment=environment,
+            seconds=_START_S,
+            given_up=given_up,
         )
         instance.seconds = time.monotonic() - clock
 
@@ -117,8 +131,8 @@ class Pool:
     def reboot(self, instance: Instance, *, release: Release | None = None) -> None:
         """Drain, reboot the VM, and start a worker on it; raises WorkerDied."""
         self.stop(instance)
-        instance.vm.reboot()
         instance.release = release or instance.release
+        instance.vm.reboot(instance.release.image)
         self.start(instance)
 
     def roll(
@@ -180,6 +194,10 @@ class Pool:
     def _each(do: Callable[[Instance], None], instances: Iterable[Instance], *, at_once: int) -> None:
         with ThreadPoolExecutor(at_once) as executor:
             list(executor.map(do, instances))
+
+
+def _read(log: Path) -> bytes:
+    return log.read_bytes() if log.exists() else b""
 
 
 def _port() -> int:

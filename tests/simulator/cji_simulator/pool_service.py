@@ -6,6 +6,7 @@
 | PUT /model `{"image": ID}` | sets the image; only images of the gallery |
 | POST /instances/N/restart | drains, reboots, starts |
 | POST /deallocate, /start | all instances |
+| DELETE / | drains all instances and forgets them: from then on the scale set does not exist |
 | POST /rolling-upgrade | upgrades all instances to the model, in the background |
 | POST /operator/add-key, /operator/renew | a bundle with the key's newest version; with a new certificate |
 
@@ -23,11 +24,11 @@ from cji_simulator.launch import renew_certificate
 from cji_simulator.pool import Instance, Pool
 from cji_simulator.releases import Release
 from cji_simulator.roots import HOST
+from cji_simulator.server import POOL
 from cji_simulator.worker import WorkerDied
 
-__all__ = ["ADDRESS", "PoolService"]
+__all__ = ["PoolService"]
 
-ADDRESS: Final = "pool.json"
 _INSTANCE: Final = re.compile(r"/instances/([0-9]{1,4})/restart")
 
 
@@ -36,8 +37,8 @@ class PoolService:
 
     def __init__(self, pool: Pool, *, state: Path, images: dict[str, Release], image: str) -> None:
         self._pool, self._images, self._image = pool, images, image
-        self._upgrade, self._lock = "Completed", threading.Lock()
-        self._file = state / ADDRESS
+        self._upgrade, self._lock, self._exists = "Completed", threading.Lock(), True
+        self._file = state / POOL
         handler = type("Handler", (_Handler,), {"service": self})
         self._server = ThreadingHTTPServer((HOST, 0), handler)
         self._threads = [threading.Thread(target=self._server.serve_forever, daemon=True)]
@@ -56,6 +57,8 @@ class PoolService:
 
     def answer(self, method: str, path: str, body: Any) -> Any:
         """The answer to a request. Raises LookupError for what does not exist, WorkerDied."""
+        if not self._exists:
+            raise LookupError("the scale set was not found")
         match method, path:
             case "GET", "/instances":
                 return [
@@ -79,6 +82,11 @@ class PoolService:
             case "POST", "/deallocate":
                 for each in pool.instances:
                     pool.stop(each)
+            case "DELETE", "/":
+                for each in pool.instances:
+                    pool.stop(each)
+                pool.instances.clear()
+                self._exists = False
             case "POST", "/start":
                 for each in pool.instances:
                     if each.worker is None:
@@ -115,6 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
     service: PoolService
 
     def do_GET(self) -> None:
+        self._answer()
+
+    def do_DELETE(self) -> None:
         self._answer()
 
     def do_PUT(self) -> None:

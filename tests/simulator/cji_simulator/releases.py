@@ -18,6 +18,8 @@ class Release:
 
     name: str
     folder: Path | None = None
+    image: str = ""
+    """Name of the image that a VM boots with it: its measurement is another than that of the first."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -32,4 +34,4 @@ def next_release(folder: Path, name: str) -> Release:
         shutil.copytree(source / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     changed = folder / "worker" / "__init__.py"
     changed.write_text(f"{changed.read_text()}# release {name}\n")
-    return Release(name=name, folder=folder)
+    return Release(name=name, folder=folder, image=name)

@@ -27,11 +27,13 @@ from cji_simulator.managed_hsm import ManagedHsm
 from cji_simulator.pcs import CertificationService
 from cji_simulator.roots import HOST, Roots
 from cji_simulator.tdx import TdxHost
+from cji_simulator.vault_keys import Backups
 from cji_simulator.vtpm import FIRMWARE_LOG, MACHINE_SOCKET, USERSPACE_LOG, VirtualTpm
 
-__all__ = ["ENDPOINTS", "USER_DATA", "VAULT_LOG", "Endpoints", "serve"]
+__all__ = ["ENDPOINTS", "POOL", "USER_DATA", "VAULT_LOG", "Endpoints", "serve"]
 
 ENDPOINTS: Final = "endpoints.json"
+POOL: Final = "pool.json"  # address of the interface of a pool, while there is one
 USER_DATA: Final = "user-data"  # of the VM, before base64
 VAULT_LOG: Final = "vault-audit.json"
 
@@ -43,6 +45,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     other_maa_url: str  # a second provider, of another tenant, with the same signing keys
     vault_url: str
     vault_resource: str
+    second_vault_url: str  # of another region, where keys of the first can be restored
     hsm_url: str
     imds_url: str
     control_url: str
@@ -69,7 +72,7 @@ def _events(
         await asyncio.to_thread(maa.rotate)
 
     async def reboot(options: EventOptions) -> None:
-        await machines[options.machine].reboot()
+        await machines[options.machine].reboot(options.image)
 
     async def extend_pcr(options: EventOptions) -> None:
         await machines[options.machine].extend(options.pcr, logged=options.logged)
@@ -115,6 +118,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     vm_id, faults, identities = uuid.uuid4(), Faults(), Identities()
     (maa_socket, maa_port), (other_socket, other_port) = (_listen() for _ in range(2))
     (vault_socket, vault_port), (hsm_socket, hsm_port) = (_listen() for _ in range(2))
+    second_socket, second_port = _listen()
     (imds_socket, imds_port), (control_socket, control_port) = (_listen() for _ in range(2))
     (intel_socket, intel_port), (amd_socket, amd_port) = (_listen() for _ in range(2))
     entra_socket, entra_port = _listen()
@@ -127,7 +131,8 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
         )
         for one, another in ((issuer, other_issuer), (other_issuer, issuer))
     )
-    vault, hsm = (
+    backups = Backups()
+    vault, second, hsm = (
         kind(
             url=f"https://{HOST}:{port}",
             resource=f"https://0.0.1:{port}",
@@ -136,8 +141,9 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             faults=faults,
             limit=limit,
             log=DiagnosticLog(state / VAULT_LOG, url=f"https://{HOST}:{port}"),
+            backups=backups,
         )
-        for kind, port in ((KeyVault, vault_port), (ManagedHsm, hsm_port))
+        for kind, port in ((KeyVault, vault_port), (KeyVault, second_port), (ManagedHsm, hsm_port))
     )
     imds = MetadataService(
         roots=roots, host=host, vm_id=vm_id, identities=identities, faults=faults, user_data=state / USER_DATA
@@ -179,7 +185,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             events=events,
             identities=identities,
             intel=intel,
-            resource=vault.resource,
+            vault=vault,
             new_machine=new_machine,
             signing=signing,
             entra=entra,
@@ -188,6 +194,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             (maa.application(), maa_socket, tls),
             (other.application(), other_socket, tls),
             (vault.application(), vault_socket, tls),
+            (second.application(), second_socket, tls),
             (hsm.application(), hsm_socket, tls),
             (pcs.application(), intel_socket, tls),
             (kds.application(), amd_socket, tls),
@@ -204,6 +211,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             other_maa_url=other.issuer,
             vault_url=vault.url,
             vault_resource=vault.resource,
+            second_vault_url=second.url,
             hsm_url=hsm.url,
             imds_url=f"http://{HOST}:{imds_port}",
             control_url=f"http://{HOST}:{control_port}",

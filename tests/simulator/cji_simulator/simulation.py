@@ -190,6 +190,24 @@ class Simulation:
         return other
 
     @property
+    def second_region(self) -> Self:
+        """The same simulation as seen from another region, which has its own provider and its own vault.
+
+        The vault can restore keys of the first region's; the metadata service is the same.
+        """
+        other, at = copy(self), self.endpoints
+        other._process = None
+        other._endpoints = msgspec.structs.replace(
+            at,
+            maa_url=at.other_maa_url,
+            other_maa_url=at.maa_url,
+            vault_url=at.second_vault_url,
+            second_vault_url=at.vault_url,
+            vault_resource=f"https://{at.second_vault_url.partition('.')[2]}",
+        )
+        return other
+
+    @property
     def maa_url(self) -> str:
         """Base URL and issuer of the attestation service."""
         return self.endpoints.maa_url
@@ -301,6 +319,19 @@ class Simulation:
         """Enable the newest version of a key again."""
         self.enable_cmk(self.cmk(name), enabled=True)
 
+    def delete_vault(self) -> None:
+        """Delete the vault with all its keys, as somebody with a right to it can; purge protection keeps it."""
+        self._control("PUT", "/vault/deleted", b"true")
+
+    def recover_vault(self) -> None:
+        """Recover the deleted vault."""
+        self._control("PUT", "/vault/deleted", b"false")
+
+    @property
+    def vault_deleted(self) -> bool:
+        """Whether the vault is deleted."""
+        return bool(self._control("GET", "/vault/deleted"))
+
     def rotate_key(self, name: str = "cji-kek") -> Cmk:
         """Add a version to a key; older ones stay."""
         return self.rotate_cmk(name)
@@ -378,9 +409,9 @@ class Simulation:
         """Replace the attestation service's signing keys."""
         self._happen(Event.ROTATE_SIGNING_KEYS)
 
-    def reboot(self) -> None:
-        """Reboot the VM: its vTPM is reset and its PCRs are measured again."""
-        self._happen(Event.REBOOT, machine=self.machine.number)
+    def reboot(self, image: str = "") -> None:
+        """Reboot the VM, into the image of this name: its vTPM is reset and its PCRs are measured again."""
+        self._happen(Event.REBOOT, machine=self.machine.number, image=image)
 
     def extend_pcr(self, pcr: int, *, logged: bool = True) -> None:
         """Measure something new into a PCR; only a reboot undoes that."""
@@ -407,14 +438,21 @@ class Simulation:
         """How often anybody fetched a key set."""
         return int(self._control("GET", "/entra-fetches"))
 
-    def _happen(self, event: Event, **options: int) -> None:
+    def _happen(self, event: Event, **options: int | str) -> None:
         self._control("POST", f"/events/{event}", msgspec.json.encode(options))
 
     def _control(self, method: str, path: str, body: bytes = b"") -> Any:
         request = urllib.request.Request(self.endpoints.control_url + path, data=body, method=method)
         return _answer(request, None)
 
-    def vault(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, hsm: bool = False) -> Any:
+    def vault(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        hsm: bool = False,
+    ) -> Any:
         """The answer of the vault, or of the Managed HSM, to the keys' owner. Raises SimulationError."""
         base = self.endpoints.hsm_url if hsm else self.vault_url
         audience = endpoint(base, self.trust.vault_hosts, resource=self.trust.vault_resource, check="vault").resource

@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cji_simulator.encoding import CURVES, b64url, ec_jwk, rsa_jwk
 from cji_simulator.release_policy import ReleasePolicy
 
-__all__ = ["WRAPS", "Key", "KeyVersion", "new_material", "use", "wrap"]
+__all__ = ["WRAPS", "Backups", "Key", "KeyVersion", "new_material", "use", "wrap"]
 
 Material = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -107,6 +107,24 @@ class Key:
             "immutable": self.immutable,
         }
         return {"release_policy": data}
+
+
+class Backups:
+    """Backups of keys, which only vaults of the same security world can open: a backup's bytes name it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, tuple[str, Key]] = {}
+
+    def keep(self, name: str, key: Key) -> bytes:
+        """The backup of a key as it is now, with all its versions."""
+        backup = os.urandom(256)
+        self._kept[backup] = (name, replace(key, versions=[replace(one) for one in key.versions]))
+        return backup
+
+    def restored(self, backup: bytes) -> tuple[str, Key]:
+        """The name and the key of a backup; raises KeyError."""
+        name, key = self._kept[backup]
+        return name, replace(key, versions=[replace(one) for one in key.versions])
 
 
 def new_material(*, kty: str, size: int, curve: str) -> Material:

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -41,7 +42,6 @@ AK: Final = 0x81000003
 EK: Final = 0x81010001
 USER_DATA: Final = 0x01400002
 _OWNER: Final = 0x40000001
-_BOOT: Final = [tpm_wire.pcr_extend(one.pcr, one.digest) for one in (*measured_boot.BOOT, *measured_boot.USERSPACE)]
 FIRMWARE_LOG: Final = "binary_bios_measurements"  # as the kernel names it
 USERSPACE_LOG: Final = "tpm2-measure.log"  # as systemd does
 MACHINE_SOCKET: Final = "machine.sock"
@@ -193,7 +193,7 @@ class VirtualTpm:
         process = _Swtpm(folder)
         indices: dict[int, Any] = {}
         proxy = TpmProxy(tpm=await process.start(), indices=indices, faults=faults)
-        for command in () if machine else _BOOT:
+        for command in () if machine else _extensions(measured_boot.BOOT):
             await proxy.exchange(command)
         path = folder / "tpm.sock"
         await proxy.start(path)
@@ -212,18 +212,22 @@ class VirtualTpm:
         door = MachineTpm(proxy=proxy, path=folder / MACHINE_SOCKET, restart=restart) if machine else None
         made = cls(proxy=proxy, process=process, report=report, tcti=tcti, folder=folder, door=door)
         if not machine:
-            made._log_boot()
+            made._log_boot(measured_boot.BOOT)
         return made
 
-    def _log_boot(self) -> None:
-        (self.folder / FIRMWARE_LOG).write_bytes(measured_boot.encode(measured_boot.BOOT))
+    def _log_boot(self, boot: Sequence[measured_boot.Measurement]) -> None:
+        (self.folder / FIRMWARE_LOG).write_bytes(measured_boot.encode(boot))
         records = b"".join(map(measured_boot.record, measured_boot.USERSPACE))
         (self.folder / USERSPACE_LOG).write_bytes(records)
 
-    async def reboot(self) -> None:
-        """Reset the TPM as a reboot of the VM does: persistent keys and indices stay, the NULL seed and PCRs do not."""
-        await self.proxy.restart(self.process.start, _BOOT)
-        self._log_boot()
+    async def reboot(self, image: str = "") -> None:
+        """Reset the TPM as a reboot of the VM does: persistent keys and indices stay, the NULL seed and PCRs do not.
+
+        `image` is the name of the image that it boots; by default the one that it started with.
+        """
+        boot = measured_boot.boot_of(image)
+        await self.proxy.restart(self.process.start, _extensions(boot))
+        self._log_boot(boot)
         self.report.reboot()
 
     async def extend(self, pcr: int, *, logged: bool) -> None:
@@ -240,6 +244,11 @@ class VirtualTpm:
             await self.door.stop()
         await self.proxy.stop()
         await self.process.ended()
+
+
+def _extensions(boot: Sequence[measured_boot.Measurement]) -> list[bytes]:
+    """The TPM's commands of a boot."""
+    return [tpm_wire.pcr_extend(one.pcr, one.digest) for one in (*boot, *measured_boot.USERSPACE)]
 
 
 def _provision(tcti: str) -> tuple[rsa.RSAPublicKey, rsa.RSAPublicKey]:

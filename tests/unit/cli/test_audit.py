@@ -77,6 +77,12 @@ def test_the_key_of_the_evidence(tmp_path: Path) -> None:
     cji("verify-proof", proof, "--evidence", evidence, "--profile", profile, status=3)
 
 
+def test_without_a_checkpoint_nothing_is_exported(tmp_path: Path) -> None:
+    lines = (tmp_path / "t", WEEK.lines[: next(at for at, one in enumerate(WEEK.lines) if b"trail_checkpoint" in one)])
+    lines[0].write_bytes(b"".join(lines[1]))
+    assert "no checkpoint" in cji("export", lines[0], "--all", "-o", tmp_path / "none", status=3).output
+
+
 def test_a_continuation_is_proven(tmp_path: Path, trail: Path, key: Path) -> None:
     old, new, proof = tmp_path / "old", tmp_path / "new", tmp_path / "proof"
     half = WEEK.write(tmp_path / "half.log", WEEK.lines[: len(WEEK.lines) * 3 // 4])
@@ -195,6 +201,13 @@ def test_an_export_is_complete_and_shows_its_borders(tmp_path: Path, trail: Path
     assert (found.first, found.last, found.key) == (first + 1, first + len(exported), WEEK.key_id)
     whole = answered(cji("export", trail, "--lines", "2-5", "-o", tmp_path / "few", "--json"), Exported)
     assert whole == Exported(folder=str(tmp_path / "few"), first=2, last=5)
+    covered = answered(cji("export", trail, "--all", "-o", tmp_path / "all", "--json"), Exported)
+    sizes = [
+        int(json.loads(line)["event"]["note"].split("\n")[1]) for line in WEEK.lines if b"trail_checkpoint" in line
+    ]
+    assert (covered.first, covered.last) == (1, max(sizes))
+    assert "are complete" in cji("verify-export", tmp_path / "all", "--key", key).output
+    cji("export", trail, "--all", "--lines", "2-5", "-o", tmp_path / "both", status=2)
     for wrong in (exported[1:], exported[:-1], [*exported[:3], *exported[4:]], [*exported, WEEK.lines[-1]], []):
         (folder / "lines.jsonl").write_bytes(b"".join(wrong))
         cji("verify-export", folder, "--key", key, status=3)

@@ -373,6 +373,14 @@ def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) ->
     assert (policy(*both).exit_code, "PCR 4 differs" in policy(*both).output) == (2, True)
     assert policy(*both, "--pcr", "7").exit_code == 0
     assert policy("--pcr", "7").exit_code == 2
+    first, second = (policy("--pcrs-from", each, "--pcr", "4", *decided).stdout for each in differing)
+    kept = tmp_path / "old.json"
+    kept.write_text(first)
+    either = policy("--pcrs-from", differing[1], "--pcr", "4", *decided, "--also", kept)
+    assert json.loads(either.stdout)["anyOf"] == [*json.loads(first)["anyOf"], *json.loads(second)["anyOf"]]
+    assert policy("--pcrs-from", differing[0], "--pcr", "4", *decided, "--also", kept).stdout == first
+    kept.write_text("{}")
+    assert policy("--also", kept).exit_code == 2
     twice = [*decided, "--pcrs-from", same[0], "--pin", "x-ms-azurevm-attested-pcr-values.pcr4=AAAA"]
     assert policy(*twice).exit_code == 2
     broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)

@@ -229,3 +229,55 @@ def test_an_export_has_children_and_extension_resources(tmp_path: Path) -> None:
     ]
     assert "SMITH" not in json.dumps(document)
     assert len(COMMANDS) == 8
+
+
+def test_a_drill_prints_what_only_a_real_deployment_can_do(tmp_path: Path) -> None:
+    mark, said = tmp_path / "mark", list[str]()
+    real = step(f"open({str(mark)!r}, 'w')", id="real", only_real="a drill has no roof")
+    execution = Execution(
+        book(real, step("print(1)")), Site({}, tools=PYTHON), confirm=lambda _: False, say=said.append, drill=True
+    )
+    execution.run()
+    assert not mark.exists()
+    assert (execution.printed, list(execution.seconds)) == (["real"], ["s"])
+    assert "   not executed in a drill: a drill has no roof" in said
+    Execution(book(real), Site({}, tools=PYTHON), confirm=lambda _: False, say=said.append).run()
+    assert mark.exists()
+
+
+def test_a_finding_goes_on_and_is_said() -> None:
+    said, _ = run(step("raise SystemExit(3)", statuses=(0, 3)))
+    assert any("a finding: status 3" in each for each in said)
+
+
+def test_an_answer_that_ends_the_wait() -> None:
+    with pytest.raises(RunbookError, match="not so: it holds"):
+        run(step("", verify=(check("print('Faulted')", equals="Completed", within="1000", never="Faulted"),)))
+
+
+def test_a_time_begins_with_the_step_that_it_names() -> None:
+    def measured(since: str) -> float:
+        last = check("print(1)", equals="1", measures="time", since=since)
+        said, _ = run(step("import time; time.sleep(0.3)", id="first"), step("", id="second", verify=(last,)))
+        (line,) = [each for each in said if "time:" in each]
+        assert f"`{since or 'second'}` began" in line
+        return float(line.rpartition("at the latest ")[2].split()[0])
+
+    assert measured("first") > measured("")
+
+
+def test_a_step_runs_unless_the_option_is_chosen() -> None:
+    either = book(step("", id="a", unless="stop"), step("", id="b", option="stop"))
+    for chosen, ran in ((frozenset[str](), ["a"]), (frozenset({"stop"}), ["b"])):
+        execution = Execution(
+            either, Site({}, tools=PYTHON), chosen=chosen, confirm=lambda _: False, say=lambda _: None
+        )
+        execution.run()
+        assert list(execution.seconds) == ran
+
+
+def test_only_values_of_chosen_steps_are_needed() -> None:
+    optional = step("", id="o", option="x", saves="{absent}")
+    run(step(""), optional, needs={"absent": "only for --with x"})
+    with pytest.raises(RunbookError, match="absent must be set"):
+        run(dataclasses.replace(optional, option=""), needs={"absent": "a"})

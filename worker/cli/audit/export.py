@@ -40,6 +40,7 @@ class VerifiedExport(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--since", callback=checked_time, help="Not before this time (UTC), such as 2026-11.")
 @click.option("--until", callback=checked_time, help="Before this time.")
 @click.option("--lines", "numbers", metavar="FIRST-LAST", help="These lines, such as those of closed segments.")
+@click.option("--all", "everything", is_flag=True, help="All lines that the last checkpoint covers.")
 @click.option(
     "-o", "--out", type=click.Path(exists=False, path_type=Path), required=True, help="New folder for the export."
 )
@@ -53,11 +54,12 @@ def export(
     since: str | None,
     until: str | None,
     numbers: str | None,
+    everything: bool,
     out: Path,
     index_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Export all lines between two times, or by their numbers, and prove that none is left out.
+    """Export all lines between two times, by their numbers, or all that there are, and prove that none is left out.
 
     The folder has the lines as they are in the trail, and a proof. With times, the line before and the line after are
     in it too, so its reader sees that it begins and ends there. `cji audit verify-export` needs the folder and a key,
@@ -67,11 +69,16 @@ def export(
     Examples:
       cji audit export audit.log --since 2026-10 --until 2026-11 -o october
       cji audit export audit.log --lines 1-250000 -o 2025
+      cji audit export audit.log --all -o kept
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    if (numbers is None) is (since is None) or (since is None) is not (until is None):
-        raise Failure("name the lines to export", remedy="Give --since and --until, or --lines.", status=2)
+    ways = (since is not None, numbers is not None, everything)
+    if sum(ways) != 1 or (since is None) is not (until is None):
+        raise Failure("name the lines to export", remedy="Give --since and --until, --lines, or --all.", status=2)
     with indexed(trail, index_file) as index:
-        first, last = _numbered(numbers) if numbers is not None else _between(index, since or "", until or "")
+        if numbers is not None:
+            first, last = _numbered(numbers)
+        else:
+            first, last = _covered(index) if everything else _between(index, since or "", until or "")
         try:
             write_export(index, first, last, out)
         except OSError as error:
@@ -79,6 +86,15 @@ def export(
             raise Failure(f"{out} cannot be made", remedy=remedy, status=2) from error
     answer = Exported(folder=str(out), first=first, last=last)
     print_answer(answer, f"{out}: lines {first} to {last}", as_json=as_json)
+
+
+def _covered(index: TrailIndex) -> tuple[int, int]:
+    """All lines that were not pruned, up to the last checkpoint."""
+    last = index.last_checkpoint()
+    if last is None:
+        remedy = "A worker signs one within a minute of a new line, and when it stops."
+        raise Failure("the trail has no checkpoint", remedy=remedy, status=3)
+    return index.first, last.size
 
 
 def _between(index: TrailIndex, since: str, until: str) -> tuple[int, int]:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     multiple=True,
     help="Pin the PCRs of this machine's evidence; may be given again.",
 )
+@click.option(
+    "--also", type=FILE, help="Release policy whose machines stay accepted, such as that of the image in use."
+)
 @click.option("--pcr", "chosen", type=click.IntRange(0, 7), multiple=True, help="Of --pcrs-from, only these.")
 @PROFILE
 @CONFIG
@@ -52,6 +55,7 @@ def build(
     pins: tuple[str, ...],
     golden: tuple[Path, ...],
     chosen: tuple[int, ...],
+    also: Path | None,
     profile: Path | None,
     config: Path | None,
     cloud: str,
@@ -67,10 +71,11 @@ def build(
       cji policy build --template > deploy/policy/release-policy.json
       cji policy build --authority URL --pin x-ms-azurevm-attested-pcr-values.pcr4=BASE64
       cji policy build --authority URL --pcrs-from golden/evidence.json --pcr 4 --pcr 7
+      cji policy build --authority URL --pcrs-from next/evidence.json --pcr 4 --also policy.json > both.json
       cji policy build --for maa > deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     if subject == "maa":
-        if any((authority, template, hardware, pins, golden, chosen, profile, config)):
+        if any((authority, template, hardware, pins, golden, chosen, also, profile, config)):
             raise Failure("the provider's policy has no variants", remedy="Give --for maa alone.", status=2)
         click.echo(_maa_policy(), nl=False)
         return
@@ -80,10 +85,13 @@ def build(
     given = dict(_pin(text) for text in pins)
     if booted.keys() & given.keys():
         raise Failure("a PCR is given by --pin and by --pcrs-from", remedy="Pin each claim once.", status=2)
-    click.echo(_release_policy(trust_named(context, cloud), authority, hardware or ("snp",), given | booted), nl=False)
+    trust = trust_named(context, cloud)
+    click.echo(_release_policy(trust, authority, hardware or ("snp",), given | booted, also), nl=False)
 
 
-def _release_policy(trust: "Trust", authority: str | None, hardware: tuple[str, ...], pins: dict[str, str]) -> bytes:
+def _release_policy(
+    trust: "Trust", authority: str | None, hardware: tuple[str, ...], pins: dict[str, str], also: Path | None
+) -> bytes:
     """The policy, or without an authority its template; a Failure, with the findings, for one that has an error."""
     from attestation.release import policy as release  # noqa: PLC0415
 
@@ -97,6 +105,12 @@ def _release_policy(trust: "Trust", authority: str | None, hardware: tuple[str, 
         raise Failure(
             f"these claims cannot be pinned ({error.check})", remedy="Pin each claim once, by name.", status=2
         ) from error
+    if also is not None:
+        try:
+            data = release.either(also.read_bytes(), data)
+        except release.PolicyError as error:
+            remedy = "`cji policy lint` names what is wrong with it."
+            raise Failure(f"{also.name} is not a release policy ({error.check})", remedy=remedy, status=2) from error
     parsed = release.parse_policy(data)
     found = release.lint(parsed if authority else release.filled(parsed, _example(trust)), trust=trust)
     errors = [finding for finding in found if finding.rule.severity == "error"]
