@@ -12,7 +12,7 @@ from cji_simulator.scan import Canaries, scan_file
 from deploy.runbooks.values import RunbookError
 from tests.support.deployed import as_file, good
 from tests.support.runbook_drill import KEY, Agency
-from worker.client import INPUT_NAME
+from worker.client.seal import INPUT_NAME
 
 pytestmark = pytest.mark.timeout(900)
 OWNER = "SMITH-JOHN-123-45-6789"

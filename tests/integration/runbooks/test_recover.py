@@ -17,7 +17,8 @@ from tests.support.runbook_drill import KEY, Agency
 from worker.audit import TrailResumed
 from worker.audit.chain import read
 from worker.audit.trail import lines
-from worker.client import INPUT_NAME, SealedJob, WorkerRefused
+from worker.client.errors import WorkerRefused
+from worker.client.seal import INPUT_NAME, SealedJob
 
 pytestmark = pytest.mark.timeout(1800)
 DATA = people(3)
