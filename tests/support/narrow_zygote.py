@@ -15,5 +15,5 @@ from worker.ipc import receive_boot
 ROWS_OF_TASK: Final = 300
 
 if __name__ == "__main__":
-    operation.STAGES = in_parts(ROWS_OF_TASK)  # type: ignore[misc]
+    operation.STAGES = in_parts(ROWS_OF_TASK)  # type: ignore[attr-defined]
     sys.exit(zygote.main(receive_boot(int(sys.argv[1]))))
