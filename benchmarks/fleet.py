@@ -7,12 +7,11 @@ docs/benchmarks.md defines what is inside the clock.
 """
 
 import io
-import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -20,7 +19,6 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from threading import Semaphore
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -44,7 +42,6 @@ from worker.compute.operations.link.parameters import encode
 from worker.compute.operations.link.stages import STAGES
 from worker.compute.parts_here import run_here
 from worker.compute.tables import load
-from worker.memory import heap_environment
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["Cost", "run"]
@@ -87,7 +84,7 @@ def run(report: Report, *, quick: bool) -> Result:
         with report.doing(f"{rows} records"):
             costs[rows] = _alone("link", rows), _alone("parts", rows)
     with report.doing("sealed"):
-        sealed = _alone("sealed", at, environment=_heap_of_cells())
+        sealed = _alone("sealed", at)
     report.table(
         "The default model: one process, and all parts of a fleet",
         ("records", "link, CPU s", "parts, CPU s", "parts / link", "pairs", "MiB", "MiB, parts", "shuffle, B a record"),
@@ -156,24 +153,12 @@ def run(report: Report, *, quick: bool) -> Result:
     )
 
 
-def _alone(what: str, rows: int, *, environment: Mapping[str, str] = MappingProxyType({})) -> Cost:
-    """In a process that does nothing else; `environment` has more variables for it."""
+def _alone(what: str, rows: int) -> Cost:
+    """In a process that does nothing else."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.fleet", what, str(rows)],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
+        [sys.executable, "-m", "benchmarks.fleet", what, str(rows)], check=True, capture_output=True, text=True
     )
     return msgspec.json.decode(done.stdout, type=Cost)
-
-
-def _heap_of_cells() -> dict[str, str]:
-    """The allocator of cells, which gives no memory back while they run.
-
-    glibc's would look for room among all sealed streams of the job, which no cell holds.
-    """
-    return {**heap_environment(), "MIMALLOC_PURGE_DELAY": "-1"}
 
 
 # ------------------------------------------------------------------ in a process of its own
