@@ -83,7 +83,7 @@ sink-faults: setup ## 900 faults of sinks, 100 deaths of their deliverer: no eve
 fleet-faults: setup ## 4 workers, 120 jobs, deaths at every named step and at random, as root, minutes; SEED=1 repeats a run
 	@$(PY) -m tests.support.fleet_faults $(if $(SEED),--seed $(SEED))
 
-parts-faults: setup engine ## deaths in every stage of a job in parts on Dask, as root, a quarter of an hour; SEED=1 repeats a run
+parts-faults: setup engine ## deaths in every stage of a job in parts on Dask, as root, half an hour; SEED=1 repeats a run
 	@$(PY) -m tests.support.parts_faults $(if $(SEED),--seed $(SEED))
 
 mutants: setup ## remove each check of attestation, one at a time: a test must fail

@@ -64,6 +64,7 @@ class Member:
     files: Deployment
     azure: Simulation
     cmk: Cmk
+    program: Sequence[str] = PROGRAM
     worker: Worker | None = None
     fleet: "subprocess.Popen[bytes] | None" = None
 
@@ -72,13 +73,13 @@ class Member:
         """Log of the fleet process."""
         return self.files.folder / "fleet.log"
 
-    def start(self, *, program: Sequence[str] = PROGRAM) -> None:
-        """Start the worker, in a new boot of its VM if it ran before."""
+    def start(self, *, program: Sequence[str] | None = None) -> None:
+        """Start the worker, in a new boot of its VM if it ran before. It runs its `program`, if no other is given."""
         if self.worker is not None:
             self.worker.stop()
             self.azure.reboot()
         log = self.files.folder / "worker.log"
-        self.worker = Worker(self.files.config, trust=self.azure.trust, log=log, program=program)
+        self.worker = Worker(self.files.config, trust=self.azure.trust, log=log, program=program or self.program)
 
     def start_fleet(self, step: str = "") -> None:
         """Start the fleet process; it dies at `step`."""
@@ -138,10 +139,19 @@ class Pool:
     """The members, and everything that was submitted."""
 
     def __init__(
-        self, folder: Path, azure: Simulation, storage: Storage, *, workers: int = 1, cells: int = 1, **fleet: Any
+        self,
+        folder: Path,
+        azure: Simulation,
+        storage: Storage,
+        *,
+        workers: int = 1,
+        cells: int = 1,
+        program: Sequence[str] = PROGRAM,
+        **fleet: Any,
     ) -> None:
-        """`fleet` has further keys of [fleet]."""
+        """`program` is that of all workers, see `Worker`; `fleet` has further keys of [fleet]."""
         self.storage = storage
+        self._program = program
         self.jobs: dict[str, tuple[SealedJob, pa.Table]] = {}
         self._aside: dict[str, SealedJob] = {}
         self._over = set[str]()
@@ -352,7 +362,7 @@ class Pool:
         state = home / "fleet"
         state.mkdir()
         files.config.write_text(f"{text}\n{self._sections(sockets / 'fleet' / 'front.sock', state)}")
-        return Member(number=number, files=files, azure=vm, cmk=cmk)
+        return Member(number=number, files=files, azure=vm, cmk=cmk, program=self._program)
 
     def _sections(self, socket_path: Path, state: Path) -> str:
         at = self.storage.azurite

@@ -25,6 +25,7 @@ from tests.support.parts_pool import names_of, opened, sockets, submit
 from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, TaskAdmitted, TaskCompleted
 from worker.audit.chain import read
 from worker.client.seal import SealedJob
+from worker.client.spec import InputSpec
 from worker.compute.parameters import Parameters
 from worker.fleet.tasks.messages import FINISH
 
@@ -45,10 +46,12 @@ def plain(out: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def of_one_machine(pool: Pool, records: pa.Table, *operations: Parameters) -> Outputs:
+def of_one_machine(
+    pool: Pool, records: pa.Table, *operations: Parameters, sides: Mapping[str, pa.Table] | None = None
+) -> Outputs:
     """The outputs of a job on the first worker alone, each as `plain` has it."""
-    site = pool.site
-    result = site.run(records, site.spec(*operations), deadline=SECONDS)
+    site, schemas = pool.site, {name: InputSpec(schema="person/1") for name in sides or {}}
+    result = site.run(records, site.spec(*operations, sides=schemas), sides=sides, deadline=SECONDS)
     return {name: plain(table) for name, table in site.open(result).items()}
 
 
@@ -111,9 +114,9 @@ class PartsBench:
             bench._start_worker(name)
         return bench
 
-    def submit(self, records: pa.Table, *operations: Parameters, shards: int) -> SealedJob:
+    def submit(self, records: pa.Table, *operations: Parameters, shards: int, **options: Any) -> SealedJob:
         """Seal and submit; nothing runs yet."""
-        return submit(self.pool, records, *operations, shards=shards)
+        return submit(self.pool, records, *operations, shards=shards, **options)
 
     def conduct(self, job: Job) -> None:
         """Start a conductor. A job has SECONDS from its first one on."""

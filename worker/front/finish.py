@@ -110,7 +110,9 @@ async def _statements(call: Call, keyholder: KeyholderClient, number: int, limit
 
 
 def _pass_on(keyholder: KeyholderClient, number: int, statement: bytes) -> None:
-    if not 0 < len(statement) <= MAX_STATED:
+    if not statement:
+        raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.COMMIT)
+    if len(statement) > MAX_STATED:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMMIT)
     for first in range(0, len(statement), STATEMENT_CHUNK):
         end = first + STATEMENT_CHUNK

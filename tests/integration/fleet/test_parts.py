@@ -19,14 +19,16 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
 from click.testing import CliRunner, Result
 
+from tests.support.attacked_job import Attacked, alter_inputs, alter_statements, alter_streams, ask_again
 from tests.support.azurite import StorageCredential
 from tests.support.engine_tools import engine, until, wait
 from tests.support.fleet_bench import Pool
 from tests.support.fleet_storage import Storage
-from tests.support.parts_bench import PartsBench
+from tests.support.parts_bench import PartsBench, of_one_machine, plain
 from tests.support.parts_pool import TASKS_SOCKET, ask, conduct, names_of, opened, sockets, start, submit
 from worker.audit import JobAdmitted, TaskAdmitted, TaskCompleted
 from worker.cli import build
+from worker.compute.operations.link import Link
 from worker.fleet import names
 
 ROWS = 60
@@ -89,6 +91,22 @@ def test_another_name_is_refused_before_a_key_is_opened(pool: Pool, changed: dic
     assert isinstance(answer, Refused)
     assert answer.reason == reason
     assert admitted(pool) == before
+
+
+def test_a_job_completes_under_an_owner_of_its_blobs(pool: Pool) -> None:
+    records, operation = made_up_people(30), Link(random_pairs=1_000)
+    own, other = (Attacked(pool, submit(pool, records, operation, shards=1)) for _ in range(2))
+    for each in (own, other):
+        each.run("count", "plan", "frequencies", "split")
+    alter_inputs(own, other)
+    alter_streams(own, other)
+    own.run("observe")
+    ask_again(own)
+    own.run("train", "pairs", "cluster", "label")
+    alter_statements(own, other)
+    assert isinstance(own.ask("finish"), Done)
+    wanted = of_one_machine(pool, records, operation)
+    assert {name: plain(table) for name, table in opened(pool, own.sealed).items()} == wanted
 
 
 def test_a_cancelled_job_runs_no_further_task(pool: Pool) -> None:

@@ -11,6 +11,7 @@ from worker.audit import Claims, claims_unverified
 from worker.client.parts import open_part
 from worker.client.result import parse_result_header
 from worker.client.seal import SealedJob
+from worker.client.spec import InputSpec
 from worker.compute.parameters import Parameters
 from worker.envelope import output_aad, unwrap_result_key
 from worker.fleet import names
@@ -32,8 +33,12 @@ def submit_parts(
     shards: int,
     sides: Mapping[str, pa.Table] | None = None,
 ) -> SealedJob:
-    """Seal records in shards, and put the job into Blob Storage. There is no ticket: a conductor runs it."""
-    sealed = site.seal(site.spec(*operations, shards=shards), rows=records.num_rows)
+    """Seal records in shards, and put the job into Blob Storage. There is no ticket: a conductor runs it.
+
+    `sides` are tables of person/1, by the name of their input.
+    """
+    schemas = {name: InputSpec(schema="person/1") for name in sides or {}}
+    sealed = site.seal(site.spec(*operations, shards=shards, sides=schemas), rows=records.num_rows)
     job, jobs = sealed.header.job_id.hex(), container("jobs")
     for number, source in enumerate([*(sides or {}).values(), records]):
         for part, segments in sealed.seal_parts(number, source):

@@ -41,7 +41,7 @@ class RequestError(Exception):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One task of a job. `again` runs it although it has a published statement."""
+    """One task of a job. `again` runs it although it has a published statement, if one more can be published."""
 
     v: Literal[1]
     job: JobName

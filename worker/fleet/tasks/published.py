@@ -19,7 +19,8 @@ from worker.job import LIMITS
 
 MAX_ATTEMPTS: Final = 4  # those of which the keyholder takes statements
 _ATTEMPTS_BYTES: Final = MAX_ATTEMPTS * 512
-STATEMENT_BYTES: Final = 2 << 20
+STATEMENT_BYTES: Final = LIMITS.segment_bytes
+"""Of a statement, which the front takes in one message. One of a task with all possible streams is shorter."""
 PLAN_BYTES: Final = STATEMENT_BYTES + (LIMITS.header_bytes << 2)
 _READ_BYTES: Final = LIMITS.segment_bytes
 

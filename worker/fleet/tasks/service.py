@@ -21,7 +21,7 @@ from worker.fleet.tasks.finishes import Finishes
 from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import TaskJob, load, with_plan
 from worker.fleet.tasks.messages import FINISH, NO_PLAN, RETRY_MS, START, Answer, Done, Request
-from worker.fleet.tasks.published import PublishedAttempt, attempts, digest, read_plan
+from worker.fleet.tasks.published import MAX_ATTEMPTS, PublishedAttempt, attempts, digest, read_plan
 
 Progressed = Callable[[str, int], None]
 _NO_ATTEMPT: Final = ""
@@ -60,7 +60,7 @@ class TaskService:
             if request.stage == FINISH:
                 return _finished(self._finishes.finish(job, call=front, stores=stores, reading=reading))
             stage = job.stage(request.stage, request.task)
-            found = None if request.again else _published(job, stage, request.task, stores)
+            found = _published(job, stage, request.task, stores, again=request.again)
             if found is None:
                 found, job = attempt.run(
                     job,
@@ -101,12 +101,16 @@ class TaskService:
         yield call
 
 
-def _published(job: TaskJob, stage: Stage, number: int, stores: Stores) -> PublishedAttempt | None:
+def _published(job: TaskJob, stage: Stage, number: int, stores: Stores, *, again: bool) -> PublishedAttempt | None:
+    """The attempt that readers take; None if there is none, or `again` and one more can be published.
+
+    The engine may ask again and again. A second plan, or an attempt beyond MAX_ATTEMPTS, would be run for nothing.
+    """
     if stage.plans:
         plan = read_plan(stores.shuffle, job.name)
         return None if plan is None else plan.by
     found = attempts(stores.shuffle, names.task(job.name, job.folder(stage), stage.name, number))
-    return found[0] if found else None
+    return None if not found or (again and len(found) < MAX_ATTEMPTS) else found[0]
 
 
 def _started(job: TaskJob, stores: Stores) -> Done:

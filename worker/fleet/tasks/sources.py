@@ -16,7 +16,6 @@ from worker.fleet.tasks.published import PublishedAttempt, attempts
 from worker.fleet.tasks.shuffle_blob import read_table
 from worker.job import LIMITS
 
-SHUFFLE_SEGMENT_BYTES: Final = 64 << 10  # docs/format.md §9
 _READ_BYTES: Final = LIMITS.segment_bytes
 
 
@@ -74,7 +73,7 @@ class Producers:
             version=version,
             offset=table[at],
             length=table[at + 1] - table[at],
-            segment_bytes=SHUFFLE_SEGMENT_BYTES,
+            segment_bytes=LIMITS.shuffle_segment_bytes,
         )
 
     def _attempt(self, stage: Stage, number: int) -> PublishedAttempt:

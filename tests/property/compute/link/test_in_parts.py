@@ -1,5 +1,6 @@
 """`link` in parts gives the bytes of `link`, however rows are divided into shards and tasks."""
 
+import random
 from dataclasses import replace as changed
 from typing import Any
 
@@ -12,11 +13,14 @@ from msgspec.structs import replace
 
 from tests.reference.link import people
 from tests.support.in_parts import assert_same_bytes, ran
+from tests.support.narrow_zygote import ROWS_OF_TASK
 from tests.support.parts import KEYS
+from tests.support.parts_shapes import SHAPES
 from tests.support.refusals import refused
 from worker.compute.in_parts import InParts
 from worker.compute.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
-from worker.compute.operations.link.stages import STAGES
+from worker.compute.operations.link.stages import STAGES, count, routes
+from worker.compute.operations.link.stages.routes import Assignment
 from worker.errors import Reason
 
 _NAMES = st.sampled_from(["SMITH", "SMYTH", "JONES", "JONAS", "LEE", "smith ", "123", "", None])
@@ -120,6 +124,25 @@ def test_skewed_and_split_blocks_give_the_same_bytes(rows_of_task: int, key: byt
     assert rows_of_task > 1000 or parts.tasks["pairs"] > 4
     (blocks,) = parts.outputs["blocks"]
     assert max(blocks[0].column(6).to_pylist()) > 0
+
+
+def test_a_skewed_job_on_nodes_is_divided_and_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What parts_faults draws has a slot with more rows than a task should have, and a block that is too large."""
+    assigned = list[Assignment]()
+
+    def assign(*arguments: Any) -> tuple[Assignment, Any]:
+        found = routes.assign(*arguments)
+        assigned.append(found[0])
+        return found
+
+    monkeypatch.setattr(count, "assign", assign)
+    shape = SHAPES["skewed"](600, random.Random(1))
+    (records,) = shape.records.combine_chunks().to_batches()
+    parts = ran(records, shape.operation, [200], side=None, rows_of_task=ROWS_OF_TASK)
+    assert any(assigned[0].heavy)
+    assert parts.tasks["pairs"] > 4
+    (blocks,) = parts.outputs["blocks"]
+    assert max(blocks[0].column("split").to_pylist()) > 0
 
 
 def test_a_heavy_value_of_a_one_key_rule_goes_to_one_task() -> None:

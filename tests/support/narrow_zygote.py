@@ -1,0 +1,19 @@
+"""The worker's own zygote, whose cells plan `link` for few rows a task: a module in place of `worker.cell.zygote`.
+
+In production a task gets 300 000 rows, so a job of a test would have one task in each planned stage. Here it has
+several on different nodes, and one value can have more rows than a task should have.
+"""
+
+import sys
+from typing import Final
+
+from worker.cell import zygote
+from worker.compute.operations.link import operation
+from worker.compute.operations.link.stages import in_parts
+from worker.ipc import receive_boot
+
+ROWS_OF_TASK: Final = 300
+
+if __name__ == "__main__":
+    operation.STAGES = in_parts(ROWS_OF_TASK)  # type: ignore[attr-defined]
+    sys.exit(zygote.main(receive_boot(int(sys.argv[1]))))
