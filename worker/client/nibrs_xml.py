@@ -123,7 +123,7 @@ class _Checker:
         """The next bytes. Raises: XmlError."""
         try:
             self._parser.Parse(block, last)
-        except (expat.ExpatError, LookupError, UnicodeError) as error:  # LookupError: of an encoding
+        except (expat.ExpatError, LookupError, ValueError) as error:  # the last two: of an encoding
             why = Unread.FORBIDDEN if getattr(error, "code", 0) == _UNDEFINED else Unread.MALFORMED
             raise self._error(why) from None
 

@@ -139,8 +139,10 @@ def noise(length: int) -> str:
         ),
         (SHEET, sheet_xml(HEAD) + "canary", "is not XML"),
         (SHEET, "canary", "is not XML"),
+        (SHEET, '<?xml version="1.0" encoding="klingon"?>' + sheet_xml(HEAD), "is not XML"),
+        (SHEET, '<?xml version="1.0" encoding="UTF-7"?>' + sheet_xml(HEAD), "is not XML"),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_e08_parts_that_are_too_much(tmp_path: Path, part: str, xml: str, says: str) -> None:
     assert says in refusal(tmp_path / "a.xlsx", package(parts={part: xml}))

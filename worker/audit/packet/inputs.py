@@ -200,7 +200,7 @@ def read_tests(name: str, data: bytes, named: Sequence[str]) -> Tests:
     _bounded(name, data)
     try:
         parser.Parse(data, True)
-    except ExpatError as error:
+    except (ExpatError, LookupError, ValueError) as error:  # the last two: of an encoding
         raise PacketError(f"{name} is not XML", remedy) from error
     if not totals:
         raise PacketError(f"{name} has no test", remedy)

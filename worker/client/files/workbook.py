@@ -127,7 +127,7 @@ class _Part:
                 if not self._rows and given > _MOST_STRINGS:
                     raise _Refused("has too many texts; send it as .csv")
             self._parser.Parse(b"", True)
-        except expat.ExpatError:
+        except (expat.ExpatError, LookupError, ValueError):  # the last two: of an encoding
             if self._name.lower().endswith(_XML):
                 raise _Refused(f"is damaged: {self._name} is not XML") from None
 

@@ -92,7 +92,7 @@ class _Reader:
             self._parser.Parse(chunk, last)
         except _Refused as refused:
             raise self._error(refused.why) from None
-        except (expat.ExpatError, LookupError, ValueError) as error:  # LookupError: of an encoding
+        except (expat.ExpatError, LookupError, ValueError) as error:  # the last two: of an encoding
             undefined = getattr(error, "code", 0) == _UNDEFINED_ENTITY
             raise self._error(Unread.FORBIDDEN if undefined else Unread.MALFORMED) from None
         done, self._done = self._done, []

@@ -90,7 +90,17 @@ def test_the_worst_outcome_of_a_test_counts() -> None:
         assert (found.total, found.failed, found.skipped) == (3, outcome == "failed", outcome == "skipped")
 
 
-@pytest.mark.parametrize("data", [b"", b"<a>", b"<a/>", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<a>",
+        b"<a/>",
+        b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
+        b'<?xml version="1.0" encoding="UTF-7"?><a/>',
+        b'<?xml version="1.0" encoding="klingon"?><a/>',
+    ],
+)
 def test_other_xml_than_test_results_is_refused(data: bytes) -> None:
     with pytest.raises(PacketError):
         read_tests("t.xml", data, ())
