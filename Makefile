@@ -5,7 +5,7 @@ FUZZ ?= 80
 SOAK ?= 60
 # The tests of one file share a simulation and run in one process. Two processes more than there are processors, because
 # tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
-# The runbooks have a target of their own, `drills`: thirty starts of workers, twenty minutes.
+# The runbooks have a target of their own, `drills`: thirty starts of workers, nine minutes.
 TESTS := $(PY) -m pytest --ignore tests/integration/runbooks -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
 
 .PHONY: help setup demo test check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine drills pkcs11 wheels install-walk container-walk fips lock clean
