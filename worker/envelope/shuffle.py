@@ -5,7 +5,7 @@ r"""Shuffle streams: the sealed streams between the tasks of a job in parts, and
     bucket key    = HKDF-Expand-SHA384(data key, "cji-bucket-key/1\0" ‖ header_sha384, 32)
     AAD           = "cji-shuffle/1\0" ‖ plan_sha384 ‖ u32be(edge) ‖ u32be(producer) ‖ u32be(consumer)
 
-A stream is FLOE (`worker.envelope.floe`) in segments of 256 KiB. Its plaintext is an Arrow stream, then zeros that make
+A stream is FLOE (`worker.envelope.floe`) in segments of 64 KiB. Its plaintext is an Arrow stream, then zeros that make
 the length of the whole sealed stream a power of two, 4 KiB at least: whoever sees it learns little about how many rows
 went where, and without the bucket key cannot tell which. 48 zero bytes stand for the plan in the streams of tasks that
 ran before it was made. docs/format.md §10.
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from worker.envelope.floe import FLOE_HEADER_BYTES, OVERHEAD_BYTES
 from worker.envelope.keywrap import open_box, seal_box
 
-SHUFFLE_SEGMENT_BYTES: Final = 256 << 10
+SHUFFLE_SEGMENT_BYTES: Final = 64 << 10
 SHUFFLE_MIN_BYTES: Final = 4 << 10
 """Of a whole sealed stream."""
 NO_PLAN: Final = bytes(48)

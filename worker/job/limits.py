@@ -28,7 +28,7 @@ class Limits:
     floe_header_bytes: int = 74  # 10 parameters + 32 IV + 32 tag, in front of segment 0 of each part
     message_overhead_bytes: int = 64 * KIB  # gRPC message cap = segment + this, both ways
     # Streams between the tasks of a job in parts: many at once, most of them short.
-    shuffle_segment_bytes: int = 256 * KIB
+    shuffle_segment_bytes: int = 64 * KIB
     task_streams: int = 4096  # of a task, either way
     # Arrow batches: what one arena window must hold.
     batch_rows: int = 65_536

@@ -25,7 +25,7 @@ from worker.job.limits import LIMITS, Limits
 class Open:
     """The job was admitted: `parts` inputs follow.
 
-    For a task they are its streams, perhaps none; those from number `small_from` on have segments of 256 KiB.
+    For a task they are its streams, perhaps none; those from number `small_from` on have segments of 64 KiB.
     """
 
     parts: int

@@ -150,7 +150,7 @@ def test_an_altered_plan_has_no_result_key() -> None:
 
 
 def test_every_shuffle_stream_is_a_power_of_two() -> None:
-    loop = until("label", Letters(buckets=3, times=40_000))
+    loop = until("label", Letters(buckets=3, times=9000))
     sizes = {stream: sum(map(len, segments)) for stream, segments in loop.shuffled.items()}
     assert all(size.bit_count() == 1 and size >= SHUFFLE_MIN_BYTES for size in sizes.values())
     assert max(sizes.values()) > SHUFFLE_SEGMENT_BYTES
