@@ -123,6 +123,8 @@ class _Checker:
         """The next bytes. Raises: XmlError."""
         try:
             self._parser.Parse(block, last)
+        except XmlError:  # of a handler below
+            raise
         except (expat.ExpatError, LookupError, ValueError) as error:  # the last two: of an encoding
             why = Unread.FORBIDDEN if getattr(error, "code", 0) == _UNDEFINED else Unread.MALFORMED
             raise self._error(why) from None
