@@ -1,34 +1,19 @@
 """Keys that stay in a vault: Microsoft's client against the simulator's vault."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.credentials import AccessToken, AccessTokenInfo
 from cji_simulator import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from tests.support.key_owner import Owner
 from worker.client.errors import SpecError, Unreachable
 from worker.client.signers import header_signature
 from worker.client.vault_keys import VaultDecrypter, VaultSigner
 from worker.envelope import wrap_result_key
 from worker.errors import Reason, Refusal
 from worker.suites import Suite
-
-
-class Owner:
-    """The credential of the keys' owner."""
-
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-
-    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        token = self._simulation.operator_token(scopes[0].removesuffix("/.default"))
-        return AccessToken(token, int(time.time()) + 3600)
-
-    def get_token_info(self, *scopes: str, **_: Any) -> AccessTokenInfo:
-        return AccessTokenInfo(*self.get_token(*scopes))
 
 
 def key_at(simulation: Simulation, folder: Path) -> dict[str, Any]:

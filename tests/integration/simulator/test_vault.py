@@ -1,7 +1,6 @@
 """The vault and the metadata service through Microsoft's own clients."""
 
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
 from azure.keyvault.keys import KeyClient, KeyReleasePolicy
 from cji_simulator import Cmk, Kind, Service, Simulation, SimulationError
 from cji_simulator.encoding import b64url
+
+from tests.support.key_owner import Owner
 
 
 @pytest.fixture
@@ -105,17 +105,6 @@ def test_policy_changes_are_on_the_versionless_key_only(simulation: Simulation) 
         simulation.vault("PATCH", made.kek_id.removeprefix(simulation.vault_url), body)
     changed = {**simulation.release_policy(), "version": "1.0"}
     assert simulation.set_policy("changing", changed).policy_sha256 != made.policy_sha256
-
-
-class Owner:
-    """The sign-in of the keys' owner."""
-
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-
-    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        token = self._simulation.operator_token(scopes[0].removesuffix("/.default"))
-        return AccessToken(token, int(time.time()) + 3600)
 
 
 def test_a_deleted_key_is_restored_in_the_second_vault(simulation: Simulation, tmp_path: Path) -> None:
