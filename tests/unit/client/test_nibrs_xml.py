@@ -82,6 +82,7 @@ NOT_READ: Final = {
     "another document": (b"<a><b/></a>", "has no nibrs:Report"),
     "an encoding that is none": (PLAIN.replace(b"UTF-8", b"klingon"), "not well-formed"),
     "an encoding that expat has not": (PLAIN.replace(b"UTF-8", b"UTF-7"), "not well-formed"),
+    "a document type": (PLAIN.replace(b"?>", b"?><!DOCTYPE a>", 1), "document type or an entity"),
     "bad bytes": (PLAIN.replace(b">20-12345<", b">20-\xff<"), "not well-formed XML .line"),
     "another namespace": (PLAIN.replace(b"cjis/nibrs/2019", b"cjis/nibrs/4.0"), "has no nibrs:Report"),
 }
