@@ -18,14 +18,14 @@ from benchmarks.audit_year import Year, job_id
 from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
-from worker.audit.checkpoint import parse_checkpoint
-from worker.audit.held import Comparison
-from worker.audit.index import TrailIndex
-from worker.audit.index_search import Query
-from worker.audit.inspection import CheckpointKeys, Inspection
-from worker.audit.merkle import Frontier, leaf_hash
-from worker.audit.proofs import LineProof, decode_proof, encode_proof, prove_line, verify_line
-from worker.audit.trail import lines, verified
+from cji_core.trail.checkpoint import parse_checkpoint
+from cji_core.trail.held import Comparison
+from cji_core.trail.index import TrailIndex
+from cji_core.trail.index_search import Query
+from cji_core.trail.inspection import CheckpointKeys, Inspection
+from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.proofs import LineProof, decode_proof, encode_proof, prove_line, verify_line
+from cji_core.trail.trail import lines, verified
 
 __all__ = ["run"]
 

@@ -15,7 +15,10 @@ from typing import Any, Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from worker.audit import (
+from cji_core.errors import Reason, Stage
+from cji_core.jose import b64url, key_id
+from cji_core.suites import Suite
+from cji_core.trail import (
     FIRST_PREVIOUS,
     GENESIS,
     WITNESSES,
@@ -42,12 +45,9 @@ from worker.audit import (
     receipt_sha384,
     utc_hundredths,
 )
-from worker.audit.checkpoint import origin_of, sign_checkpoint
-from worker.audit.inspection import CheckpointKeys
-from worker.audit.merkle import Frontier, leaf_hash
-from worker.errors import Reason, Stage
-from worker.jose import b64url, key_id
-from worker.suites import Suite
+from cji_core.trail.checkpoint import origin_of, sign_checkpoint
+from cji_core.trail.inspection import CheckpointKeys
+from cji_core.trail.merkle import Frontier, leaf_hash
 
 __all__ = ["Year", "job_id"]
 

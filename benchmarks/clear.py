@@ -16,12 +16,12 @@ import pyarrow as pa
 from benchmarks.harness import Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
+from cji_core.format.records import tagged
 from tests.reference.clear import determine
 from tests.support.clear_tools import outcomes
 from worker.compute.operation import Outputs
 from worker.compute.operations.clear import Clear, read_rules
 from worker.compute.operations.clear.operation import Clearing
-from worker.records import tagged
 
 __all__ = ["run"]
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES
+from cji_core.format.envelope import OVERHEAD_BYTES, SEGMENT_BYTES
 from worker.ipc.limits import SLOTS
 
 __all__ = ["crypto_cpu"]

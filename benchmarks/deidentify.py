@@ -18,6 +18,7 @@ from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import open_stand
+from cji_core.format.records import tagged
 from worker.compute.operation import Context, JobContext, TableOperation
 from worker.compute.operations.deidentify import (
     AesToken,
@@ -39,7 +40,6 @@ from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.operation import DEIDENTIFY
 from worker.compute.operations.deidentify.tokens import Cmacs, Macs, cmac_tokens, tokens
 from worker.compute.tables import load as load_tables
-from worker.records import tagged
 
 __all__ = ["run"]
 

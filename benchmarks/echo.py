@@ -20,11 +20,11 @@ import grpc
 import msgspec
 from cji_simulator.door import Door, socket_folder
 
-from worker.config import Config
+from cji_core.format.config import Config
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1 import worker_pb2_grpc
 from worker.front.server import OPTIONS
 from worker.ipc.limits import SLOTS
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1 import worker_pb2_grpc
 
 __all__ = ["EchoServer"]
 

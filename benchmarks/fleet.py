@@ -30,6 +30,7 @@ from benchmarks.harness import Result
 from benchmarks.link_models import linked, same_model, splink
 from benchmarks.machine import facts
 from benchmarks.report import Report
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.contexts import planned
 from tests.support.letter_jobs import sealed as sealed_job
 from worker.cell.bucket_hash import bucket_hash
@@ -42,7 +43,6 @@ from worker.compute.operations.link.parameters import encode
 from worker.compute.operations.link.stages import STAGES
 from worker.compute.parts_here import run_here
 from worker.compute.tables import load
-from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["Cost", "run"]
 

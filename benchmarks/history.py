@@ -22,10 +22,10 @@ import msgspec
 from benchmarks.harness import Result
 from benchmarks.machine import facts
 from benchmarks.report import Report
-from worker.audit import GENESIS, Attributed, Event, JobAdmitted, JobCompleted, JobRefused, Volumes, utc_hundredths
+from cji_core.errors import Reason, Stage
+from cji_core.suites import Suite
+from cji_core.trail import GENESIS, Attributed, Event, JobAdmitted, JobCompleted, JobRefused, Volumes, utc_hundredths
 from worker.audit.file import AuditFile
-from worker.errors import Reason, Stage
-from worker.suites import Suite
 
 __all__ = ["NOW", "job_id", "measure_start", "run", "write_history"]
 

@@ -30,12 +30,15 @@ from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import at_most_cores, facts
 from benchmarks.pipeline import COPY, DEIDENTIFY
 from benchmarks.report import Report
-from worker.client.keys import PinnedKey
+from cji_core.format.config import load
+from cji_core.format.envelope import unwrap_dek
+from cji_core.format.job import LIMITS
+from cji_core.format.keys import PinnedKey
+from cji_core.format.table_files import read_table_files
+from cji_core.jose import key_id, public_jwk
 from worker.client.seal import SealedJob, seal
 from worker.client.spec import InputSpec, JobSpec
 from worker.compute.operations.deidentify import Deidentify, Transform
-from worker.config import load
-from worker.envelope import unwrap_dek
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, send_boot
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
@@ -59,12 +62,9 @@ from worker.ipc.messages import (
     Up,
     ZygoteFromKeyholder,
 )
-from worker.job import LIMITS
-from worker.jose import key_id, public_jwk
 from worker.launch import command
 from worker.memory import heap_environment, secret_fd
 from worker.rights import can_become_users
-from worker.table_files import read_table_files
 
 __all__ = ["run"]
 

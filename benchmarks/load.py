@@ -26,10 +26,10 @@ from benchmarks.machine import facts
 from benchmarks.pipeline import DEIDENTIFY
 from benchmarks.processes import CpuClock, Resident
 from benchmarks.report import Report
-from worker.client.keys import load_recipient_key
+from cji_core.format.keys import load_recipient_key
+from cji_core.jose import public_jwk
 from worker.client.profile import ClientProfile, load_profile
 from worker.compute.operations.deidentify import Deidentify
-from worker.jose import public_jwk
 
 __all__ = ["fairness", "run"]
 

@@ -27,20 +27,20 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from attestation import Trust
 from benchmarks.corpus import people
-from worker.audit import PartDigest
+from cji_core.errors import Reason
+from cji_core.format.keys import PinnedKey, load_signing_key
+from cji_core.trail import PartDigest
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from worker.client.attested import AttestedWorker
 from worker.client.errors import ClientError, WorkerRefused, from_rpc
-from worker.client.keys import PinnedKey, load_signing_key
 from worker.client.profile import ClientProfile, ClientTls
 from worker.client.result import Collector
 from worker.client.seal import INPUT_NAME, SealedJob, seal
 from worker.client.spec import JobSpec
 from worker.client.transport import SyncClient
 from worker.client.verify import verify_result
-from worker.errors import Reason
 from worker.front.server import OPTIONS, SERVICE
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 __all__ = ["Probe", "Submission", "Submitted", "probe_health", "start_together", "submit"]
 

@@ -20,9 +20,9 @@ from cji_simulator.worker import PROGRAM
 from benchmarks.echo import EchoServer
 from benchmarks.processes import CpuClock, PeakMemory
 from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
+from cji_core.suites import Suite
 from worker.client.attested import AttestedWorker
 from worker.compute.operations.deidentify import Deidentify, Transform
-from worker.suites import Suite
 
 __all__ = ["Stand", "Usage", "open_stand"]
 

@@ -15,7 +15,8 @@ import grpc
 import pyarrow as pa
 from cji_simulator.site import Site
 
-from worker.audit import PartDigest
+from cji_core.trail import PartDigest
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.client.attested import AttestedWorker
 from worker.client.profile import ClientTls
 from worker.client.result import Collector
@@ -24,7 +25,6 @@ from worker.client.sealed_result import SealedResult
 from worker.client.spec import JobSpec
 from worker.client.verify import verify_result
 from worker.front.server import OPTIONS
-from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["Connection", "Prepared", "prepare", "verify", "verify_echo"]
 

@@ -1,4 +1,4 @@
-"""Generate `worker/wire/v1` from the contract, or check that the committed files are up to date.
+"""Generate `core/cji_core/wire/v1` from the contract, or check that the committed files are up to date.
 
 python protos/generate.py            write stubs and the descriptor snapshot
 python protos/generate.py --check    exit 1 when they differ, or when the contract broke compatibility
@@ -15,14 +15,14 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "protos/cji/worker/v1"
-STUBS = ROOT / "worker/wire/v1"
+STUBS = ROOT / "core/cji_core/wire/v1"
 SNAPSHOT = ROOT / "protos/worker.binpb"
 GENERATED = ("worker_pb2.py", "worker_pb2.pyi", "worker_pb2_grpc.py")
 
 
 def generate(out: Path) -> None:
     """Write the three stubs and `worker.binpb` below `out`."""
-    stubs = out / "worker/wire/v1"
+    stubs = out / "core/cji_core/wire/v1"
     stubs.mkdir(parents=True, exist_ok=True)
     well_known = files("grpc_tools") / "_proto"
     code = protoc.main(
@@ -88,14 +88,16 @@ def main() -> int:
         out = Path(tmp)
         generate(out)
         if check:
-            drift = [n for n in GENERATED if (STUBS / n).read_bytes() != (out / "worker/wire/v1" / n).read_bytes()]
+            drift = [
+                n for n in GENERATED if (STUBS / n).read_bytes() != (out / "core/cji_core/wire/v1" / n).read_bytes()
+            ]
             breaks = broken(contract(SNAPSHOT), contract(out / "worker.binpb"))
             for line in [*(f"{n} is not what the contract generates" for n in drift), *breaks]:
                 print(line, file=sys.stderr)
             return 1 if drift or breaks else 0
         STUBS.mkdir(parents=True, exist_ok=True)
         for name in GENERATED:
-            (STUBS / name).write_bytes((out / "worker/wire/v1" / name).read_bytes())
+            (STUBS / name).write_bytes((out / "core/cji_core/wire/v1" / name).read_bytes())
         SNAPSHOT.write_bytes((out / "worker.binpb").read_bytes())
     return 0
 

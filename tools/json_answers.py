@@ -1,6 +1,6 @@
 """The JSON of `cji`: which verbs print which structs, as tables for docs/json.md and as one JSON Schema.
 
-A verb names its struct in its option `--json` (`worker.cli.json_output`) and can print no other.
+A verb names its struct in its option `--json` (`cji_core.command.json_output`) and can print no other.
 """
 
 import json
@@ -12,11 +12,11 @@ import click
 import msgspec
 
 from attestation import Fault
-from worker.cli import build
-from worker.cli.json_output import JsonOption, json_option
-from worker.cli.manual import contexts
-from worker.cli.refusals import REASONS, Refused
-from worker.errors import Reason
+from cji_core.command import build
+from cji_core.command.json_output import JsonOption, json_option
+from cji_core.command.manual import contexts
+from cji_core.command.refusals import REASONS, Refused
+from cji_core.errors import Reason
 
 __all__ = ["ELSEWHERE", "WITHOUT", "members", "printed", "refusal", "schema", "verbs", "without"]
 

@@ -18,7 +18,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDERS: Final = ("attestation", "benchmarks", "deploy", "docs", "engine", "examples", "protos", "tools", "worker")
 OTHERS: Final = ("tests/simulator", "tests/hardware")
 PROSE: Final = frozenset((".md", ".toml", ".bicep", ".service", ".conf", ".proto", ".svg"))
-SKIPPED: Final = ("CHANGELOG.md", "tools/prose.py", "worker/wire/v1/")  # the first two name what was replaced
+SKIPPED: Final = ("CHANGELOG.md", "tools/prose.py", "core/cji_core/wire/v1/")  # the first two name what was replaced
 
 PHRASES: Final[dict[str, str]] = {
     r"(?:\"\"\"|^# )(?-i:What|Whatever|Who|Whoever|Where) (?!.*\?)": "start with the subject, a noun",

@@ -68,7 +68,7 @@ ROOMS: Final = {
     "worker.client.transport": "calls below connect",
     "worker.client.spec": "job specs",
     "worker.client.verify": "verification",
-    "worker.records": "records",
+    "cji_core.format.records": "records",
     "attestation": "trust",
     "attestation.appraisal": "appraisal",
     "attestation.release": "key release",

@@ -19,18 +19,28 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, CryptoModule, PartDigest, TpmClock, Transport, Volumes, sign
-from worker.client.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
+from cji_core.format.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
+from cji_core.format.job import OutputPart, result_header
+from cji_core.format.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
+from cji_core.jose import SigningKey, b64url_decode, key_id, parse_recipient, public_jwk
+from cji_core.pairs import DecryptionPair, SigningPair
+from cji_core.suites import Suite
+from cji_core.trail import (
+    FIRST_PREVIOUS,
+    WITNESSES,
+    Claims,
+    CryptoModule,
+    PartDigest,
+    TpmClock,
+    Transport,
+    Volumes,
+    sign,
+)
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.seal import SealedJob, seal
 from worker.client.sources import fit
 from worker.client.spec import InputSpec, JobSpec
 from worker.compute.operations.deidentify import Deidentify, HmacToken
-from worker.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
-from worker.job import OutputPart, result_header
-from worker.jose import SigningKey, b64url_decode, key_id, parse_recipient, public_jwk
-from worker.pairs import DecryptionPair, SigningPair
-from worker.suites import Suite
 
 FOLDER: Final = Path(__file__).parent.parent / "docs/vectors"
 _KEK_ID: Final = "https://vectors.vault.azure.net/keys/cji-vectors/" + "0123456789abcdef" * 2

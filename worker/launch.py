@@ -3,7 +3,7 @@
     python -S -s -P --check-hash-based-pycs always launch.py MODULE FOLDERS ARGUMENT...
 
 `FOLDERS`, joined by colons, stand in front of the standard library on sys.path, so everything that can be imported is
-in a folder that `worker.manifest` covers. Not -I: it would ignore PYTHONMALLOC, which secret heaps need; the parent
+in a folder that `cji_core.manifest` covers. Not -I: it would ignore PYTHONMALLOC, which secret heaps need; the parent
 makes the environment itself. Source: Python documentation, modules `site` and `sys` (sys.path, sys.flags).
 """
 
@@ -14,7 +14,7 @@ import sys
 
 def command(module: str, *arguments: str) -> list[str]:
     """The command line that starts `module` like this; it imports from the same folders as the caller."""
-    from worker.manifest import import_folders  # noqa: PLC0415 - sys.path is set below when this file is the program
+    from cji_core.manifest import import_folders  # noqa: PLC0415 - sys.path is set below when this file is the program
 
     folders = os.pathsep.join(map(str, import_folders()))
     flags = ("-S", "-s", "-P", "--check-hash-based-pycs", "always")

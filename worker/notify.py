@@ -9,7 +9,7 @@ import os
 import socket
 from typing import Final
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 
 _FIRST: Final = 3
 

@@ -19,16 +19,17 @@ from typing import Final
 
 import msgspec
 
+from cji_core.errors import RebootError
+from cji_core.format.config import Config
+from cji_core.format.table_files import read_table_files
+from cji_core.log import log
+from cji_core.manifest import UNVERIFIED, Code, verified_code
 from worker.children import Child, start_child
-from worker.config import Config
 from worker.control import Operations, ProcessStatus, WorkerMustEnd, take_signals
-from worker.errors import RebootError
 from worker.host import Host, HostWatch, require, secret_mib
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed
 from worker.ipc.beats import BEAT_S, STALE_S
 from worker.ipc.messages import Beat, Drain, HostConditions, Up
-from worker.log import log
-from worker.manifest import UNVERIFIED, Code, verified_code
 from worker.memory import RegionFactory, forbid_new_privileges, harden, secret_fd
 from worker.notify import ServiceManager, opened_files
 from worker.rights import (
@@ -40,7 +41,6 @@ from worker.rights import (
     require_users,
     watch_only,
 )
-from worker.table_files import read_table_files
 
 _KEYHOLDER_BYTES: Final = 96 << 20
 _STOP_S: Final = 5.0

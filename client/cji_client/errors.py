@@ -1,5 +1,6 @@
 """All errors of the client; each has a remedy. `ClientError` is their base."""
 
+from cji_core.errors import Reason, Stage
 from worker.client.errors import (
     ClientError,
     ColumnError,
@@ -16,7 +17,6 @@ from worker.client.errors import (
     Unverified,
     WorkerRefused,
 )
-from worker.errors import Reason, Stage
 
 __all__ = [
     "ClientError",

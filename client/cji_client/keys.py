@@ -1,6 +1,6 @@
 """Keys: in files, in a vault (extra `vault`), in a PKCS#11 token (extra `pkcs11`)."""
 
-from worker.client.keys import (
+from cji_core.format.keys import (
     PinnedKey,
     ProjectKey,
     load_project_key,

@@ -1,6 +1,6 @@
 """The requirements on a deployment, as data for `cji doctor --azure`; `python -m deploy.expected` writes it.
 
-The worker's distribution has no deploy/, so the file `worker/deployment/expected.json` ships in it. A check compares it
+The worker's distribution has no deploy/, so the file `core/cji_core/deployment/expected.json` ships in it. A check compares it
 with what this module makes: rules of hardening, roles, regions, sizes and release policies have one home each, and the
 few that templates cannot express are here.
 """
@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from attestation.release.policy import Hardware
+from cji_core.deployment.expected import Expected, Grant, Rule, Subject
 from deploy.check import hardening
 from deploy.check.bicep import Resource as TemplateResource
 from deploy.check.bicep import Template, nodes, parse
@@ -22,7 +23,6 @@ from deploy.check.outcome import DeployError
 from deploy.check.release_policy import DISKS, FILES, HARDWARE, PLATFORM, PLATFORM_PLACEHOLDER
 from deploy.check.roles import ASSIGNMENTS, RIGHTS
 from deploy.check.values import literal_text
-from worker.deployment.expected import Expected, Grant, Rule, Subject
 
 __all__ = ["FILE", "build", "encoded", "expected_problems"]
 

@@ -19,9 +19,9 @@ from typing import Any, Final, get_args
 
 from msgspec import inspect
 
-from worker.audit.chain import Record
-from worker.audit.events import Event
-from worker.audit.fields import Utc
+from cji_core.trail.chain import Record
+from cji_core.trail.events import Event
+from cji_core.trail.fields import Utc
 
 __all__ = ["KQL_TYPES", "log_table", "main", "stale", "written"]
 

@@ -12,12 +12,12 @@ from typing import Final
 import click
 
 from attestation import AZURE_US
+from cji_core.command import build
 from deploy.check.outcome import Outcome, judged
 from deploy.runbooks.az_table import TABLE, az_commands, command_problems, name_of
 from deploy.runbooks.books import BOOKS
 from deploy.runbooks.pages import pages
 from deploy.runbooks.steps import PROGRAMS, Command, Runbook
-from worker.cli import build
 
 __all__ = ["cji_problems", "runbook_outcomes"]
 

@@ -6,6 +6,7 @@ python examples/client/frames.py client.toml job.toml people.csv
 import sys
 
 import pyarrow.csv
+
 from cji_client import Phase, Progress, connect
 from cji_client.errors import ColumnError
 

@@ -11,13 +11,13 @@ import pytest
 from cji_simulator.raw import RawWorker, forge, logged, settled, until
 from cji_simulator.simulation import Simulation
 
+from cji_core.errors import Reason
+from cji_core.trail import HostChanged, JobAdmitted, JobRefused, claims_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.fault_bench import Bench, Run, audit_says
 from tests.support.fault_kinds import shifted
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.steps import Fault, Step, cases
-from worker.audit import HostChanged, JobAdmitted, JobRefused, claims_unverified
-from worker.errors import Reason
-from worker.wire.v1 import worker_pb2 as pb
 
 HOURS = 3 * 3600
 

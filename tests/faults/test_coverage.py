@@ -6,9 +6,9 @@ from typing import get_args
 
 import pytest
 
+from cji_core.trail import Event
 from tests.support.paths import ROOT
 from tests.support.steps import ACTORS, NO_STEP, STEPS, Fault, cases
-from worker.audit import Event
 from worker.ipc import messages
 from worker.ipc.messages import Message
 from worker.keyholder.lifecycle import Action

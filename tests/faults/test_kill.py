@@ -12,11 +12,11 @@ from cji_simulator.raw import RawWorker, forge, sends, settled
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import open_site, people
 
+from cji_core.errors import Reason
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.fault_bench import Bench
 from tests.support.fault_kinds import killed
 from tests.support.steps import Fault, Step, cases
-from worker.errors import Reason
-from worker.wire.v1 import worker_pb2 as pb
 
 
 @pytest.fixture(scope="module")

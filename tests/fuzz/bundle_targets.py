@@ -10,14 +10,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from attestation.evidence.event_log import AppliedBundle, bundle_event, read_bundle_event
+from cji_core.bundle.archive import Bundle, read
+from cji_core.bundle.errors import BundleRefused
+from cji_core.bundle.names import access_of
+from cji_core.bundle.private_keys import private_key_in
+from cji_core.bundle.signatures import verify
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, DER, IN_PLACE, JSON
 from tests.support.bundles import NOW, accepted, files, made
-from worker.bundle.archive import Bundle, read
-from worker.bundle.errors import BundleRefused
-from worker.bundle.names import access_of
-from worker.bundle.private_keys import private_key_in
-from worker.bundle.signatures import verify
 from worker.bundle.source import Pointer, read_pointer
 from worker.door.est import read_certificates
 

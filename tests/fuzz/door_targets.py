@@ -6,13 +6,13 @@ from typing import Final
 from cji_simulator.certificates import authority, leaf, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.errors import Refusal, StartupError
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, TEXT
 from tests.support.connections import STRONG, escaped
 from worker.door.config import Build
 from worker.door.program import read_build
 from worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
-from worker.errors import Refusal, StartupError
 from worker.front.peer import Peer, read_peer
 
 __all__ = ["DOOR"]

@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.pool.documents import DocumentError, decode
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, TEXT
 from tests.support.engine_path import engine_messages as engine
-from worker.errors import Reason, Refusal, Stage
-from worker.fleet.documents import DocumentError, decode
 from worker.fleet.tasks import messages as fleet
 from worker.fleet.tasks.published import Attempts, PublishedAttempt
 

@@ -13,11 +13,11 @@ from cji_simulator import jws
 from cji_simulator.encoding import public_jwk, unb64url
 
 from attestation import AZURE_US, AttestationError
+from cji_core.format.job import Submitter
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, JSON, JWS, TEXT
 from tests.support.entra_tools import AUDIENCE, AUTHORITY, ISSUER, NOW, PEM, RULE, SAN, TENANT, check, key_of, mint
 from worker.ipc.messages import MAX_AUTHORIZATION, MAX_PRESENTED, Presented
-from worker.job import Submitter
 from worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused, VerifiedToken
 from worker.keyholder.entra.key_sets import MAX_BYTES, MAX_KEYS, parse_key_set
 

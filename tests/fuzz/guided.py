@@ -26,7 +26,7 @@ import atheris
 
 with (
     contextlib.redirect_stderr(io.StringIO()),  # a line for each module
-    atheris.instrument_imports(include=["worker", "attestation"], exclude=["worker.wire"]),
+    atheris.instrument_imports(include=["worker", "attestation"], exclude=["cji_core.wire"]),
 ):
     from tests.fuzz import corpus
     from tests.fuzz.engine import STUCK_SECONDS, Target, outcome

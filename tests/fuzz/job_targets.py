@@ -13,6 +13,11 @@ import msgspec
 import pyarrow as pa
 from google.protobuf.message import DecodeError
 
+from cji_core.errors import Refusal
+from cji_core.format.job import LIMITS, Empty, HalfClose, InputPart, Open, RunState, Segment, advance, parse
+from cji_core.format.job import Finish as Finished
+from cji_core.format.records import SCHEMAS, RowStatus, tagged
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import JSON, SIZED, of_packets, packets, split
 from tests.fuzz.process_targets import TABLES
@@ -24,22 +29,7 @@ from worker.client.errors import Unverified
 from worker.client.result import Collector
 from worker.compute.operation import Case, Operation
 from worker.compute.registry import OPERATIONS, plan
-from worker.errors import Refusal
 from worker.front.frames import SegmentFrame, read_request
-from worker.job import (
-    LIMITS,
-    Empty,
-    HalfClose,
-    InputPart,
-    Open,
-    RunState,
-    Segment,
-    advance,
-    parse,
-)
-from worker.job import Finish as Finished
-from worker.records import SCHEMAS, RowStatus, tagged
-from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["JOBS"]
 

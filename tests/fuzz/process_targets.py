@@ -21,16 +21,19 @@ from typing import Any, Final, get_args
 import msgspec
 from msgspec import inspect as kinds
 
+from cji_core.errors import Refusal
+from cji_core.format import config
+from cji_core.format.operator_files import ClientFiles, PolicyFiles
+from cji_core.format.records import window_bytes
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import MSGPACK, Mutator, of_packets, packets, split
 from tests.support.job_headers import make
 from tests.support.worker_configs import WORKER_CONFIG
-from worker import config
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
 from worker.compute.tables import load as load_tables
 from worker.control.door import Door
-from worker.errors import Refusal
 from worker.front.job_stream import JobStream
 from worker.ipc import (
     SLOT_PAGE_BYTES,
@@ -44,9 +47,6 @@ from worker.ipc import (
     take_over,
 )
 from worker.ipc import messages as m
-from worker.operator_files import ClientFiles, PolicyFiles
-from worker.records import window_bytes
-from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["PROCESSES", "TABLES"]
 

@@ -8,12 +8,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.fuzz.attestation_targets import only, target
-from tests.fuzz.mutators import JSON, SIZED, TEXT
-from tests.fuzz.worker_targets import from_file, text
-from worker.client.errors import SpecError
-from worker.client.keys import load_recipient_key, load_signing_key
-from worker.envelope import (
+from cji_core.errors import Refusal
+from cji_core.format.envelope import (
     ATTRIBUTION,
     UnwrappingKey,
     new_dek,
@@ -25,11 +21,15 @@ from worker.envelope import (
     wrap_result_key,
     wrap_seed,
 )
-from worker.errors import Refusal
-from worker.job import Attribution
-from worker.jose import parse_encryption_pair, parse_ml_kem, parse_verifying, public_jwk, sign, verify
-from worker.pairs import DecryptionPair, SigningPair
-from worker.suites import Suite
+from cji_core.format.job import Attribution
+from cji_core.format.keys import load_recipient_key, load_signing_key
+from cji_core.jose import parse_encryption_pair, parse_ml_kem, parse_verifying, public_jwk, sign, verify
+from cji_core.pairs import DecryptionPair, SigningPair
+from cji_core.suites import Suite
+from tests.fuzz.attestation_targets import only, target
+from tests.fuzz.mutators import JSON, SIZED, TEXT
+from tests.fuzz.worker_targets import from_file, text
+from worker.client.errors import SpecError
 
 __all__ = ["SUITES"]
 

@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
+from cji_core.errors import Refusal
+from cji_core.format.job import encode_plan, parse_plan
+from cji_core.trail import StatementError, read_statement
 from tests.fuzz.attestation_targets import only, target
 from tests.fuzz.engine import Target
 from tests.fuzz.mutators import JWS, SIZED
 from tests.support.task_statements import Honest
-from worker.audit import StatementError, read_statement
-from worker.errors import Refusal
-from worker.job import encode_plan, parse_plan
 
 
 @functools.cache

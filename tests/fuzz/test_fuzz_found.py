@@ -15,6 +15,9 @@ from attestation.evidence.imds import region
 from attestation.evidence.pcs import _ends
 from attestation.release.unwrap import unwrap_into
 from attestation.trust import endpoint
+from cji_core.errors import StartupError
+from cji_core.format import config
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.adversarial.attestation.test_mutants_checks import verified
 from tests.fuzz.attestation_targets import _imds
 from tests.fuzz.job_targets import _answers, _collect
@@ -22,15 +25,12 @@ from tests.fuzz.mutators import packets, split
 from tests.support.forge import machine
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
-from worker import config
 from worker.client.errors import SpecError, Unverified
 from worker.client.parts import open_part, seal_stream
 from worker.client.profile import load_profile
 from worker.client.spec import decode_spec
-from worker.errors import StartupError
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc.messages import CellFromFront, FrontFromCell, KeyholderFromCell
-from worker.wire.v1 import worker_pb2 as pb
 
 
 @pytest.mark.parametrize("odd", ["\n", "\t", "\r", " ", "\x00", "\x7f", "é", "\u2028"])

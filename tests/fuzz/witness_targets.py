@@ -7,12 +7,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from scitt_cose import build_receipt
 
-from tests.fuzz.attestation_targets import target
-from tests.fuzz.mutators import BYTES, IN_PLACE, JSON
-from worker.audit.checkpoint import sign_checkpoint
-from worker.audit.merkle import Frontier, leaf_hash
-from worker.audit.witnesses.cose import CoseError, Inclusion, sign_statement, verify_receipt, verify_statement
-from worker.audit.witnesses.records import (
+from cji_core.trail.checkpoint import sign_checkpoint
+from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.witnesses.cose import CoseError, Inclusion, sign_statement, verify_receipt, verify_statement
+from cji_core.trail.witnesses.records import (
     FileReceipt,
     LedgerReceipt,
     Offer,
@@ -23,6 +21,8 @@ from worker.audit.witnesses.records import (
     decode_offer,
     decode_witnessed,
 )
+from tests.fuzz.attestation_targets import target
+from tests.fuzz.mutators import BYTES, IN_PLACE, JSON
 
 __all__ = ["WITNESSES"]
 

@@ -22,6 +22,46 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from attestation.evidence import Evidence
+from cji_core.command.common import Failure
+from cji_core.errors import REASONS, Refusal, StartupError
+from cji_core.format import config
+from cji_core.format.config_listen import ListenSection
+from cji_core.format.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
+from cji_core.format.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
+from cji_core.format.job.policy.signatures import SignaturesInvalid
+from cji_core.format.job.policy.signatures import sign as sign_policy
+from cji_core.format.job.policy.signatures import verify as verify_policy
+from cji_core.format.keys import load_project_key
+from cji_core.format.operator_files import ClientFiles, FileRefused
+from cji_core.format.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
+from cji_core.format.records.status import ROW_STATUS_SCHEMA
+from cji_core.jose import key_id, parse_canonical_verifying, parse_p384, parse_rsa, public_jwk
+from cji_core.pairs import ML_KEM_BYTES, DecryptionPair
+from cji_core.suites import Suite
+from cji_core.trail import (
+    GENESIS,
+    ChainError,
+    Expected,
+    ReceiptError,
+    WorkerStopped,
+    append_record,
+    sign,
+    verify_next,
+    verify_receipt,
+)
+from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint, sign_checkpoint
+from cji_core.trail.merkle import Frontier, ProofError, leaf_hash
+from cji_core.trail.proofs import (
+    ConsistencyProof,
+    LineProof,
+    RangeProof,
+    decode_proof,
+    encode_proof,
+    verify_continued,
+    verify_line,
+    verify_lines,
+)
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
 from tests.support.evidence_files import evidence_file
@@ -33,36 +73,10 @@ from tests.support.policies import pem as pem_of
 from tests.support.receipts import CLAIMS
 from tests.support.revocation import crl
 from tests.support.worker_configs import WORKER_CONFIG
-from worker import config
-from worker.audit import (
-    GENESIS,
-    ChainError,
-    Expected,
-    ReceiptError,
-    WorkerStopped,
-    append_record,
-    sign,
-    verify_next,
-    verify_receipt,
-)
-from worker.audit.checkpoint import Checkpoint, CheckpointError, parse_checkpoint, sign_checkpoint
-from worker.audit.merkle import Frontier, ProofError, leaf_hash
-from worker.audit.proofs import (
-    ConsistencyProof,
-    LineProof,
-    RangeProof,
-    decode_proof,
-    encode_proof,
-    verify_continued,
-    verify_line,
-    verify_lines,
-)
-from worker.cli.common import Failure
 from worker.cli.evidence_file import read_file
 from worker.client import ca_doj
 from worker.client.attested import read_evidence
 from worker.client.errors import SpecError, Unverified, from_details
-from worker.client.keys import load_project_key
 from worker.client.parts import open_part
 from worker.client.profile import load_profile
 from worker.client.result import parse_result_header
@@ -70,23 +84,9 @@ from worker.client.spec import decode_spec
 from worker.compute import tables
 from worker.compute.operations.clear import Clear, Rules, RulesError, in_words, read_rules
 from worker.compute.operations.clear import parameters as clear_parameters
-from worker.config_listen import ListenSection
 from worker.door.files import check_server_files
-from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
-from worker.errors import REASONS, Refusal, StartupError
 from worker.front.client_certificates import ClientCertificates
 from worker.front.frames import SegmentFrame, read_request
-from worker.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
-from worker.job.policy.signatures import SignaturesInvalid
-from worker.job.policy.signatures import sign as sign_policy
-from worker.job.policy.signatures import verify as verify_policy
-from worker.jose import key_id, parse_canonical_verifying, parse_p384, parse_rsa, public_jwk
-from worker.operator_files import ClientFiles, FileRefused
-from worker.pairs import ML_KEM_BYTES, DecryptionPair
-from worker.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
-from worker.records.status import ROW_STATUS_SCHEMA
-from worker.suites import Suite
-from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["WORKER"]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cji_core.format.records import tagged
 from tests.support.contexts import TABLES
 from worker.compute.operations.screen import (
     Index,
@@ -17,7 +18,6 @@ from worker.compute.operations.screen import (
     Screen,
     build,
 )
-from worker.records import tagged
 
 FILES = TABLES.dissemination.files
 PRESETS, MODEL = TABLES.screening.presets, TABLES.screening.model

@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from worker.audit import GENESIS, Event, Record, append_record
-from worker.audit.chain import read
-from worker.audit.fields import Utc, utc_hundredths
+from cji_core.trail import GENESIS, Event, Record, append_record
+from cji_core.trail.chain import read
+from cji_core.trail.fields import Utc, utc_hundredths
 
 __all__ = ["KINDS", "TIME", "events", "records"]
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from worker.audit import AttemptSuperseded, Attributed, JobAdmitted, JobCompleted, JobEnded, TaskAdmitted, Volumes
+from cji_core.errors import Reason, Stage
+from cji_core.suites import Suite
+from cji_core.trail import AttemptSuperseded, Attributed, JobAdmitted, JobCompleted, JobEnded, TaskAdmitted, Volumes
 from worker.audit.file import AuditFile
-from worker.errors import Reason, Stage
-from worker.suites import Suite
 
 __all__ = ["NOT_AFTER", "TIME", "admitted", "completed", "ended", "ledger_of", "opened", "superseded", "task_admitted"]
 

@@ -9,10 +9,10 @@ from cji_simulator.certificates import authority, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cji_core.bundle.archive import Bundle, make
+from cji_core.bundle.signatures import Accepted, FileSigner, sign
+from cji_core.jose import thumbprint
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
-from worker.bundle.archive import Bundle, make
-from worker.bundle.signatures import Accepted, FileSigner, sign
-from worker.jose import thumbprint
 
 __all__ = ["KEY", "NOW", "accepted", "files", "folder_of", "keys_folder", "made", "public_pem"]
 

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import msgspec
 
+from cji_core.errors import Reason
+from cji_core.format.config import Config
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.config import Config
 from worker.console.config import ConsoleConfig
 from worker.console.process import Console
 from worker.console.view import Destination, Minute, Reviews, View
 from worker.control.door import Door
 from worker.control.status import ProcessStatus, Reports, snapshot
-from worker.errors import Reason
 from worker.fleet.metrics import Metrics
 from worker.host import PROFILE, HostReport
 from worker.ipc.messages import (

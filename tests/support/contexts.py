@@ -6,12 +6,12 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
+from cji_core.format.records import METADATA_KEY
+from cji_core.wire.v1 import worker_pb2 as wire
 from worker.compute.operation import BatchOperation, Context, JobContext, PreparedOperation, TableOperation
 from worker.compute.registry import Plan, plan
 from worker.compute.tables import Tables
 from worker.compute.tables import load as load_tables
-from worker.records import METADATA_KEY
-from worker.wire.v1 import worker_pb2 as wire
 
 TABLES = load_tables()
 

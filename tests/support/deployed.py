@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from worker.deployment import expected
-from worker.deployment.expected import Rule
+from cji_core.deployment import expected
+from cji_core.deployment.expected import Rule
 
 __all__ = ["AUTHORITY", "GROUP", "KEY", "Export", "as_file", "changed", "encoded_policy", "good", "named"]
 

@@ -15,7 +15,6 @@ from typing import Final
 
 from cji_engine.certificates import authority, certificate
 from cji_engine.roles import Role
-
 from tests.support.paths import ROOT
 
 PYTHON: Final = ROOT / ".engine" / "bin" / "python"

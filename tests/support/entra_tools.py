@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import RSAKey
 
-from worker.job import EntraRule
+from cji_core.format.job import EntraRule
 from worker.keyholder.entra import TokenRefused, VerifiedToken
 from worker.keyholder.entra.token import verify_token
 

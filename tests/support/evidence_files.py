@@ -7,9 +7,9 @@ from cji_simulator.encoding import b64
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation.evidence import maa_nonce, qualifying_data
+from cji_core.jose import public_jwk, thumbprint
 from tests.support.boot_forge import with_boot
 from tests.support.forge import ISSUER, NONCE, machine
-from worker.jose import public_jwk, thumbprint
 
 __all__ = ["evidence_file"]
 

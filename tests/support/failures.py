@@ -1,8 +1,8 @@
 """Failure receipts of one job on one machine."""
 
-from worker.audit import FailureClaims
-from worker.errors import Reason, Stage
-from worker.suites import Suite
+from cji_core.errors import Reason, Stage
+from cji_core.suites import Suite
+from cji_core.trail import FailureClaims
 
 __all__ = ["FAILURE"]
 

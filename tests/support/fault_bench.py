@@ -37,14 +37,15 @@ from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cji_core.command import build
+from cji_core.errors import Reason
+from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, PartDigest, Record, claims_unverified
+from cji_core.trail.chain import read
 from tests.support.gate import Gate
 from tests.support.halting import PROGRAM
 from tests.support.privileges import SEES_PROCESSES
 from tests.support.silent_link import SilentLink
 from tests.support.steps import Route, Step
-from worker.audit import JobAdmitted, JobCompleted, JobEnded, PartDigest, Record, claims_unverified
-from worker.audit.chain import read
-from worker.cli import build
 from worker.client.attested import AttestedWorker
 from worker.client.errors import WorkerRefused
 from worker.client.profile import load_profile
@@ -52,7 +53,6 @@ from worker.client.result import Collector
 from worker.client.seal import INPUT_NAME, SealedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.verify import verify_result
-from worker.errors import Reason
 from worker.front.server import SERVICE
 
 __all__ = ["Bench", "Do", "Run", "alive", "audit_says"]

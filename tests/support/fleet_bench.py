@@ -33,23 +33,23 @@ from cji_simulator.site import Site, people
 from cji_simulator.worker import PROGRAM, Worker
 from click.testing import CliRunner
 
+from cji_core.command import build
+from cji_core.format.envelope import output_aad, unwrap_result_key
+from cji_core.pool import names
+from cji_core.pool.documents import Failure, Published, decode
+from cji_core.pool.store import Blobs
+from cji_core.pool.ticket import Ticket
+from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
+from cji_core.trail.failures import FailureClaims, failure_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.fault_bench import alive, audit_says
 from tests.support.fleet_process import HALTED, STEP
 from tests.support.fleet_storage import Storage
 from tests.support.silent_link import SilentLink
-from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
-from worker.audit.failures import FailureClaims, failure_unverified
-from worker.cli import build
 from worker.client.parts import open_part
 from worker.client.profile import load_profile
 from worker.client.result import parse_result_header
 from worker.client.seal import INPUT_NAME, SealedJob
-from worker.envelope import output_aad, unwrap_result_key
-from worker.fleet import names
-from worker.fleet.documents import Failure, Published, decode
-from worker.fleet.store import Blobs
-from worker.fleet.ticket import Ticket
-from worker.wire.v1 import worker_pb2 as pb
 
 _T = TypeVar("_T")
 _ROOT: Final = Path(__file__).resolve().parents[2]

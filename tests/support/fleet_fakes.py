@@ -10,20 +10,20 @@ from typing import Any
 
 import grpc
 
+from cji_core.errors import Reason, Stage
+from cji_core.pool import names
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError
+from cji_core.pool.queue import Message
+from cji_core.pool.store import Version
+from cji_core.pool.ticket import Ticket
+from cji_core.trail import claims_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.receipts import signed_receipt
-from worker.audit import claims_unverified
-from worker.errors import Reason, Stage
-from worker.fleet import names
 from worker.fleet.attempt import Containers
-from worker.fleet.errors import BlobAbsentError, BlobChangedError
 from worker.fleet.front import FrontRefusedError
 from worker.fleet.metrics import Outcome
-from worker.fleet.queue import Message
 from worker.fleet.records import Records
 from worker.fleet.slot import Slot
-from worker.fleet.store import Version
-from worker.fleet.ticket import Ticket
-from worker.wire.v1 import worker_pb2 as pb
 
 HEADER = b"a header"
 JOB = "ab" * 16

@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from cji_simulator.door import FLEET_USER
 
+from cji_core.log import log
+from cji_core.pool.queue import Queue
+from cji_core.pool.store import Blobs
 from tests.support.azurite import StorageCredential
 from worker.fleet.front import Front
-from worker.fleet.queue import Queue
 from worker.fleet.records import Records
 from worker.fleet.run import Fleet
 from worker.fleet.settings import load
-from worker.fleet.store import Blobs
-from worker.log import log
 from worker.service_rights import confine
 
 STEP: Final = "CJI_TEST_FLEET_STEP"

@@ -9,9 +9,9 @@ from typing import Final
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
+from cji_core.pool.queue import Queue
+from cji_core.pool.store import Blobs
 from tests.support.azurite import Azurite, StorageCredential, azurite
-from worker.fleet.queue import Queue
-from worker.fleet.store import Blobs
 
 CONTAINERS: Final = ("jobs", "results", "ledger", "shuffle")
 QUEUES: Final = ("jobs", "jobs-poison")

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from cji_core.format.records import RowStatus
 from tests.reference.link import ignore
 from worker.cell.bucket_hash import bucket_hash
 from worker.compute.kernels.column import Ints
@@ -16,7 +17,6 @@ from worker.compute.operations.link.operation import LINK
 from worker.compute.operations.link.stages import in_parts
 from worker.compute.parts_here import Ran, run_here
 from worker.compute.tables import load
-from worker.records import RowStatus
 
 _JOB = JobContext(
     purpose_code="C",

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from worker.envelope import BOX_OVERHEAD_BYTES
-from worker.job import InputPart, JobId, Recipient, new_header
-from worker.jose import key_id
-from worker.wire.v1 import worker_pb2
+from cji_core.format.envelope import BOX_OVERHEAD_BYTES
+from cji_core.format.job import InputPart, JobId, Recipient, new_header
+from cji_core.jose import key_id
+from cji_core.wire.v1 import worker_pb2
 
 __all__ = ["NOW", "OPERATION", "OURS", "THEIRS", "make"]
 

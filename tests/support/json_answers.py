@@ -7,8 +7,8 @@ import msgspec
 from click.testing import Result
 
 from attestation import Fault
-from worker.cli.refusals import REASONS, Refused
-from worker.errors import Reason
+from cji_core.command.refusals import REASONS, Refused
+from cji_core.errors import Reason
 
 __all__ = ["answered", "refusal"]
 

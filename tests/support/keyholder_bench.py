@@ -15,25 +15,25 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.fips import CryptoModule, Mode
+from cji_core.format.envelope import ATTRIBUTION, UnwrappingKey, seal_box, sign_header, wrap_dek
+from cji_core.format.job import Attribution, Grant, Header, JobPlan, Policy, access_request
+from cji_core.format.records import data_classes
+from cji_core.trail.chain import read
 from tests.support.connections import TRANSPORT
 from tests.support.job_headers import NOW, OURS
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
 from tests.support.rsa_keys import rsa_key
 from tests.support.task_statements import MACHINE, Honest
-from worker.audit.chain import read
 from worker.audit.file import AuditFile
-from worker.envelope import ATTRIBUTION, UnwrappingKey, seal_box, sign_header, wrap_dek
-from worker.fips import CryptoModule, Mode
 from worker.host import HostReport
 from worker.ipc import Channel
 from worker.ipc.messages import Admit, FinishOrder, FrontFromKeyholder, KeyholderFromFront
-from worker.job import Attribution, Grant, Header, JobPlan, Policy, access_request
 from worker.keyholder.admitted_job import Admission
 from worker.keyholder.effects import Effects
 from worker.keyholder.holdings import HeldKey, Holdings
 from worker.keyholder.host import HostState
 from worker.keyholder.receipts import ReceiptSigner
-from worker.records import data_classes
 
 __all__ = ["KEK", "Bench", "admission", "bench", "finish_order", "held", "policy_of", "sealed_to"]
 

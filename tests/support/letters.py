@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cji_core.data_classes import DataClass
+from cji_core.format.records import ROW_STATUS, SCHEMAS, RecordSchema, RowStatus, Status, columns
 from worker.compute.in_parts import Edge, InParts, Stage, Task, Width
 from worker.compute.operation import Operation, OutputSpec, Signature
 from worker.compute.parameters import Parameters
 from worker.compute.registry import Plan, Planned
 from worker.compute.status_codes import ValueCode
-from worker.data_classes import DataClass
-from worker.records import ROW_STATUS, SCHEMAS, RecordSchema, RowStatus, Status, columns
 
 COUNTS = Edge(name="counts", schema=pa.schema([("rows", pa.uint64())]))
 KEY = Edge(name="key", schema=pa.schema([("salt", pa.uint64())]))

@@ -23,7 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from worker.client.keys import new_project_key, save_project_key
+from cji_core.format.keys import new_project_key, save_project_key
 
 RECORDS: Final = """\
 record_id,last,first,DOB,SOC

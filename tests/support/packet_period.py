@@ -20,9 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from attestation import AZURE_US
 from attestation.provider_policy import build as build_maa_policy
 from attestation.release.policy import build as build_release_policy
-from tests.support.deployed import as_file, good
-from tests.support.worker_configs import WORKER_CONFIG
-from worker.audit import (
+from cji_core.errors import Reason, Stage
+from cji_core.format.config import load
+from cji_core.jose import VerifyingKey, b64url, es384_sign, key_id, public_jwk
+from cji_core.manifest import VERSION
+from cji_core.suites import Suite
+from cji_core.trail import (
     GENESIS,
     WITNESSES,
     Attested,
@@ -52,19 +55,16 @@ from worker.audit import (
     sign,
     utc_hundredths,
 )
-from worker.audit.checkpoint import origin_of, sign_checkpoint
-from worker.audit.merkle import Frontier, leaf_hash
+from cji_core.trail.checkpoint import origin_of, sign_checkpoint
+from cji_core.trail.merkle import Frontier, leaf_hash
+from tests.support.deployed import as_file, good
+from tests.support.worker_configs import WORKER_CONFIG
 from worker.audit.packet.controls import controls
 from worker.audit.packet.folder import Content
 from worker.audit.packet.given import Given, Kind, Tools
 from worker.audit.packet.make import make
 from worker.audit.packet.material import File, Machine, Period
 from worker.cli.audit.packet_tools import tools_for
-from worker.config import load
-from worker.errors import Reason, Stage
-from worker.jose import VerifyingKey, b64url, es384_sign, key_id, public_jwk
-from worker.manifest import VERSION
-from worker.suites import Suite
 
 __all__ = ["PERIOD", "Job", "Scene", "catalog", "content", "given", "real_tools", "sound", "tools"]
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from cji_core.format.records import METADATA_KEY, RowStatus
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.contexts import context, planned
 from worker.cell.bucket_hash import bucket_hash
 from worker.cell.pipeline import Pipeline
 from worker.compute.operation import Context
 from worker.compute.parts_here import run_here
 from worker.compute.registry import Planned
-from worker.records import METADATA_KEY, RowStatus
-from worker.wire.v1 import worker_pb2 as wire
 
 __all__ = ["KEYS", "Found", "cuts", "in_parts", "on_one_machine", "shards_of"]
 

@@ -15,15 +15,15 @@ from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
-from cji_engine.messages import Job
 from cji_simulator.raw import until
 
+from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted, TaskAdmitted, TaskCompleted
+from cji_core.trail.chain import read
+from cji_engine.messages import Job
 from tests.support.engine_tools import Engine, EngineProcess, wait
 from tests.support.fleet_bench import Member, Pool
 from tests.support.fleet_process import HALTED
 from tests.support.parts_pool import names_of, opened, sockets, submit
-from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, TaskAdmitted, TaskCompleted
-from worker.audit.chain import read
 from worker.client.seal import SealedJob
 from worker.client.spec import InputSpec
 from worker.compute.parameters import Parameters

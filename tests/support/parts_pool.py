@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from cji_engine.conductor import ClusterLostError, Conductor
-from cji_engine.messages import Answer, Job, MessageError, Request, framed, read_answer
 from cji_simulator.parts import open_parts, submit_parts
 from cji_simulator.raw import until
 
+from cji_engine.conductor import ClusterLostError, Conductor
+from cji_engine.messages import Answer, Job, MessageError, Request, framed, read_answer
 from tests.support.fleet_bench import Pool
 from worker.client.seal import SealedJob
 from worker.compute.parameters import Parameters

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from worker.data_classes import DataClass
+from cji_core.data_classes import DataClass
 
 __all__ = ["AGREEMENT", "ALL_CLASSES", "agency", "pem", "policy_file", "purpose", "rule", "submitter", "toml"]
 

@@ -5,8 +5,18 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, CryptoModule, PartDigest, TpmClock, Transport, Volumes, sign
-from worker.suites import Suite
+from cji_core.suites import Suite
+from cji_core.trail import (
+    FIRST_PREVIOUS,
+    WITNESSES,
+    Claims,
+    CryptoModule,
+    PartDigest,
+    TpmClock,
+    Transport,
+    Volumes,
+    sign,
+)
 
 __all__ = ["CLAIMS", "signed_receipt"]
 

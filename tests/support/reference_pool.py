@@ -9,12 +9,10 @@ import msgspec
 from cji_simulator import Simulation
 
 from attestation.evidence import root_of
-from tests.support.failures import FAILURE
-from tests.support.fleet_storage import Storage
-from tests.support.sdk_server import ReferenceWorker
-from worker.audit import Claims, sign, sign_failure, utc_hundredths
-from worker.fleet import names
-from worker.fleet.documents import (
+from cji_core.format.job import Header, parse
+from cji_core.jose import public_jwk, thumbprint
+from cji_core.pool import names
+from cji_core.pool.documents import (
     SUBMISSION_BYTES,
     Failure,
     Progress,
@@ -23,10 +21,12 @@ from worker.fleet.documents import (
     encode,
     evidence_nonce,
 )
-from worker.fleet.ticket import Ticket, decode
-from worker.job import Header, parse
-from worker.jose import public_jwk, thumbprint
-from worker.wire.v1 import worker_pb2 as pb
+from cji_core.pool.ticket import Ticket, decode
+from cji_core.trail import Claims, sign, sign_failure, utc_hundredths
+from cji_core.wire.v1 import worker_pb2 as pb
+from tests.support.failures import FAILURE
+from tests.support.fleet_storage import Storage
+from tests.support.sdk_server import ReferenceWorker
 
 _SEGMENT = 1 << 20
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from attestation import AttestationError, Fault
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
 
 __all__ = ["refused", "rejected"]
 

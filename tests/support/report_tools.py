@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
+from cji_core.format.records import tagged
 from tests.support.contexts import context, planned, prepare_table
 from tests.support.nibrs_xml_tools import rows_of
 from tests.support.paths import ROOT
@@ -18,7 +19,6 @@ from worker.compute.operations.link import Comparison, Condition, Key, Level, Li
 from worker.compute.operations.validate import Validate
 from worker.compute.parameters import Parameters
 from worker.compute.registry import operation_of
-from worker.records import tagged
 from worker.report import Job, report
 from worker.report.disclosures import Row, disclosure_page
 

@@ -8,21 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.review_trails import (
-    KEK,
-    KEY,
-    VOLUMES,
-    WEEK,
-    Trail,
-    attested,
-    continued,
-    job_admitted,
-    job_completed,
-    quiet,
-    quiet_weeks,
-    written,
-)
-from worker.audit import (
+from cji_core.errors import Reason, Stage
+from cji_core.trail import (
     Attributed,
     CallsRefused,
     DropCause,
@@ -46,9 +33,22 @@ from worker.audit import (
     WorkerNotReady,
     read,
 )
+from tests.support.review_trails import (
+    KEK,
+    KEY,
+    VOLUMES,
+    WEEK,
+    Trail,
+    attested,
+    continued,
+    job_admitted,
+    job_completed,
+    quiet,
+    quiet_weeks,
+    written,
+)
 from worker.audit.review import Context, Settings, Week, render, review
 from worker.audit.review.model import KnownHead
-from worker.errors import Reason, Stage
 
 NOON: Final = datetime(2025, 11, 26, 18, 10, tzinfo=UTC)
 """Wednesday of the week, in the agencies' hours."""

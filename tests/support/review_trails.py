@@ -9,7 +9,10 @@ from typing import Any
 
 import msgspec
 
-from worker.audit import (
+from cji_core.errors import Reason, Stage
+from cji_core.jose import b64url
+from cji_core.suites import Suite
+from cji_core.trail import (
     FIRST_PREVIOUS,
     GENESIS,
     WITNESSES,
@@ -35,9 +38,6 @@ from worker.audit import (
     receipt_sha384,
     utc_hundredths,
 )
-from worker.errors import Reason, Stage
-from worker.jose import b64url
-from worker.suites import Suite
 
 MONDAY = datetime(2025, 11, 10, tzinfo=UTC)
 """First day of 2025-W46."""

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from cji_core.trail import HoldPlaced, TrailPruned
+from cji_core.trail.pruned import Pruned
+from cji_core.trail.segments import segment_path
 from tests.support.audit_events import ledger_of
 from tests.support.trails import Writer
-from worker.audit import HoldPlaced, TrailPruned
 from worker.audit.file import AuditFile
-from worker.audit.pruned import Pruned
 from worker.audit.retention import Candidate, Survey, survey
-from worker.audit.segments import segment_path
 
 __all__ = ["NOW", "OLD", "ends_of", "opened_at", "prune", "split", "two_years"]
 

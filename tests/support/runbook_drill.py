@@ -21,12 +21,12 @@ from cji_simulator.pool import Pool
 from cji_simulator.pool_service import PoolService
 from cji_simulator.releases import Release, next_release
 
+from cji_core.trail import TrailCheckpoint
+from cji_core.trail.chain import read
+from cji_core.trail.trail import lines
 from deploy.runbooks.books import BOOKS
 from deploy.runbooks.run import Execution
 from deploy.runbooks.values import Site
-from worker.audit import TrailCheckpoint
-from worker.audit.chain import read
-from worker.audit.trail import lines
 
 __all__ = ["IMAGES", "LIFETIME", "TIMES", "Agency", "agency_of", "drill_table", "write_times"]
 

@@ -31,8 +31,21 @@ from attestation.evidence import Tcb, TpmClock, parse_snp_report, root_of
 from attestation.maa import VerifiedToken
 from attestation.release import Attestation, Attester
 from attestation.verified import _CONSTRUCTOR_KEY
-from tests.support.contexts import context
-from worker.audit import (
+from cji_core.errors import REASONS, Reason, Refusal
+from cji_core.format.envelope import (
+    Unsealer,
+    input_aad,
+    output_aad,
+    sha384,
+    unwrap_dek,
+    unwrap_project_key,
+    verify_header,
+    wrap_dek,
+)
+from cji_core.format.job import Header, parse
+from cji_core.format.records import ROW_STATUS_SCHEMA
+from cji_core.jose import parse_rsa, public_jwk, thumbprint
+from cji_core.trail import (
     FIRST_PREVIOUS,
     WITNESSES,
     Claims,
@@ -44,7 +57,10 @@ from worker.audit import (
     sign,
     verify_receipt,
 )
-from worker.audit import TpmClock as ReceiptClock
+from cji_core.trail import TpmClock as ReceiptClock
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServicer_to_server
+from tests.support.contexts import context
 from worker.client.attested import AttestedWorker
 from worker.client.evidence_file import EvidenceFile
 from worker.client.parts import arrow_messages, seal_stream
@@ -52,22 +68,6 @@ from worker.client.profile import ClientTls
 from worker.client.sources import Batches
 from worker.compute.operation import BatchOperation, PreparedOperation
 from worker.compute.registry import OPERATIONS, plan
-from worker.envelope import (
-    Unsealer,
-    input_aad,
-    output_aad,
-    sha384,
-    unwrap_dek,
-    unwrap_project_key,
-    verify_header,
-    wrap_dek,
-)
-from worker.errors import REASONS, Reason, Refusal
-from worker.job import Header, parse
-from worker.jose import parse_rsa, public_jwk, thumbprint
-from worker.records import ROW_STATUS_SCHEMA
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServicer_to_server
 
 KEK_ID = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
 RESULT_KEY = bytes(range(32))

@@ -26,20 +26,20 @@ from typing import Any, Final
 
 from azure.core.credentials import AccessToken
 
+from cji_core.errors import Reason
+from cji_core.trail import GENESIS, CallsRefused, append_record
+from cji_core.trail.chain import read
+from cji_core.trail.delivered import read_position
+from cji_core.trail.delivery import load_delivery
+from cji_core.trail.event_id import event_id
 from tests.support.sink_server import TOKEN, Certificates, SinkServer, script
-from worker.audit import GENESIS, CallsRefused, append_record
-from worker.audit.chain import read
-from worker.audit.delivered import read_position
 from worker.audit.deliverer import Deliverer
-from worker.audit.delivery import load_delivery
-from worker.audit.event_id import event_id
 from worker.audit.sinks import Azure, Cloud, sinks
 from worker.audit.sinks import sink as sink_module
 from worker.audit.sinks.event_hubs import EventHubs
 from worker.audit.sinks.file import FileLines
 from worker.audit.sinks.journald import Journald
 from worker.audit.sinks.monitor import Monitor
-from worker.errors import Reason
 
 __all__ = ["CLOUD", "POINTS", "Outcome", "Trail", "azure_of", "run"]
 

@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 import pytest
 
-from worker.audit import Event
+from cji_core.trail import Event
 from worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,

@@ -28,8 +28,12 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import PROGRAM, Worker
 
-from worker.audit import Event, PartDigest, VerifiedReceipt
-from worker.audit.chain import read
+from cji_core.errors import Reason
+from cji_core.format.job import JobPlan, parse_plan
+from cji_core.trail import Event, PartDigest, VerifiedReceipt
+from cji_core.trail.chain import read
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from worker.client.errors import WorkerRefused, from_rpc
 from worker.client.profile import load_profile
 from worker.client.result import Output, parse_result_header
@@ -39,10 +43,6 @@ from worker.client.verify import verify_result
 from worker.compute.in_parts import Stage
 from worker.compute.parameters import Parameters
 from worker.compute.task_streams import EdgeStream, PartStream, Stream, TaskStreams
-from worker.errors import Reason
-from worker.job import JobPlan, parse_plan
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 _MESSAGE_BYTES: Final = 8 << 20
 _FLEET: Final = """

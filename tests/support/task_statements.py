@@ -9,15 +9,25 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import UNSET
 
+from cji_core.format.envelope import NO_PLAN, seal_result_key, statement_key, statement_proof
+from cji_core.format.job import (
+    Header,
+    InputPart,
+    JobPlan,
+    OutputPart,
+    encode_plan,
+    parse,
+    parse_plan,
+    plan_facts,
+    result_header,
+)
+from cji_core.jose import b64url, public_jwk
+from cji_core.trail import Facts, Machine, StatedPart, StatedStream, sign_statement
 from tests.support.job_headers import OURS, make
 from tests.support.letters import Letters, planned
-from worker.audit import Facts, Machine, StatedPart, StatedStream, sign_statement
 from worker.compute.in_parts import Stage
 from worker.compute.registry import Plan
 from worker.compute.task_streams import EdgeStream, PartStream, Stream, TaskStreams
-from worker.envelope import NO_PLAN, seal_result_key, statement_key, statement_proof
-from worker.job import Header, InputPart, JobPlan, OutputPart, encode_plan, parse, parse_plan, plan_facts, result_header
-from worker.jose import b64url, public_jwk
 
 DEK = bytes(range(32))
 MACHINE = Machine(simulated=True, code_sha384="23" * 48, host_profile="none", fips="not_approved")

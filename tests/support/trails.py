@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.audit_events import admitted, completed, ended
-from tests.support.receipts import CLAIMS
-from worker.audit import (
+from cji_core.errors import Reason, Stage
+from cji_core.jose import key_id
+from cji_core.trail import (
     FIRST_PREVIOUS,
     GENESIS,
     Attested,
@@ -28,11 +28,11 @@ from worker.audit import (
     sign,
     utc_hundredths,
 )
-from worker.audit.checkpoint import Checkpoint, origin_of, parse_checkpoint, sign_checkpoint
-from worker.audit.inspection import CheckpointKeys
-from worker.audit.merkle import Frontier, leaf_hash
-from worker.errors import Reason, Stage
-from worker.jose import key_id
+from cji_core.trail.checkpoint import Checkpoint, origin_of, parse_checkpoint, sign_checkpoint
+from cji_core.trail.inspection import CheckpointKeys
+from cji_core.trail.merkle import Frontier, leaf_hash
+from tests.support.audit_events import admitted, completed, ended
+from tests.support.receipts import CLAIMS
 
 __all__ = ["HEADER", "Writer", "job_id", "rechained", "week"]
 
@@ -181,7 +181,7 @@ def week(*, jobs: int = 8, starts: int = 2) -> Writer:
 
 def rechained(lines: Iterable[bytes]) -> Iterator[bytes]:
     """The same events as a chain without a fault: what somebody can write who has no key."""
-    from worker.audit import read
+    from cji_core.trail import read
 
     head = GENESIS
     for line in lines:

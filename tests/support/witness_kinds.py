@@ -9,16 +9,16 @@ from typing import Any, Final
 from azure.core.credentials import AccessToken, TokenCredential
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.trail.witnesses.blob import BlobWitness
+from cji_core.trail.witnesses.confidential_ledger import LedgerWitness
+from cji_core.trail.witnesses.configured import records_of
+from cji_core.trail.witnesses.destination import Witness, WitnessDestination
+from cji_core.trail.witnesses.file_copy import FileWitness
+from cji_core.trail.witnesses.keys import read_keys
+from cji_core.trail.witnesses.scitt import ScittWitness
+from cji_core.trail.witnesses.settings import BlobTable, FileTable, LedgerTable, Table, tables
 from tests.support.witness_services import NOW, TOKEN, Services, private_pem, public_pem
 from tests.support.witness_trails import Trail, keys_folder
-from worker.audit.witnesses.blob import BlobWitness
-from worker.audit.witnesses.confidential_ledger import LedgerWitness
-from worker.audit.witnesses.configured import records_of
-from worker.audit.witnesses.destination import Witness, WitnessDestination
-from worker.audit.witnesses.file_copy import FileWitness
-from worker.audit.witnesses.keys import read_keys
-from worker.audit.witnesses.scitt import ScittWitness
-from worker.audit.witnesses.settings import BlobTable, FileTable, LedgerTable, Table, tables
 
 KINDS: Final = ("file", "blob", "confidential_ledger", "scitt")
 NETWORK: Final = KINDS[1:]

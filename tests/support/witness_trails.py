@@ -7,12 +7,12 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from worker.audit import GENESIS, Event, Head, TrailAnchored, append_record
-from worker.audit.chain import verify_next
-from worker.audit.checkpoint import origin_of, sign_checkpoint
-from worker.audit.merkle import Frontier, leaf_hash
-from worker.audit.worker_events import TrailCheckpoint
-from worker.jose import key_id, public_jwk
+from cji_core.jose import key_id, public_jwk
+from cji_core.trail import GENESIS, Event, Head, TrailAnchored, append_record
+from cji_core.trail.chain import verify_next
+from cji_core.trail.checkpoint import origin_of, sign_checkpoint
+from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.worker_events import TrailCheckpoint
 
 WORKER: Final = "worker-1"
 TIME: Final = "2026-11-24T15:00:00.12Z"

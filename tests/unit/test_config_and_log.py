@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.errors import StartupError
+from cji_core.format.config import load, with_files
+from cji_core.log import FIELDS, log
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.config import load, with_files
-from worker.errors import StartupError
-from worker.log import FIELDS, log
 
 
 def write(tmp_path: Path, text: str) -> Path:

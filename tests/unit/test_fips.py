@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.errors import StartupError
+from cji_core.fips import CERTIFIED, NOT_VALIDATED, CryptoModule, Mode, certificate, mapped_modules, require_usable
 from tests.support.fips import configured, debian_module
 from tests.support.paths import ROOT
-from worker.errors import StartupError
-from worker.fips import CERTIFIED, NOT_VALIDATED, CryptoModule, Mode, certificate, mapped_modules, require_usable
 from worker.launch import command
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -36,7 +36,7 @@ def probe(python: list[str], environment: dict[str, str]) -> CryptoModule:
 
 
 def by_system(environment: dict[str, str]) -> CryptoModule:
-    return probe([SYSTEM_PYTHON, "-B", "-m", "worker.fips"], environment)
+    return probe([SYSTEM_PYTHON, "-B", "-m", "cji_core.fips"], environment)
 
 
 def test_debians_module_is_approved_but_not_validated(environment: dict[str, str]) -> None:
@@ -59,7 +59,7 @@ def test_without_a_module_nothing_is_claimed() -> None:
 
 def test_wheel_beside_another_openssl_is_broken(environment: dict[str, str]) -> None:
     """A provider serves one libcrypto of a process; the flag of cryptography is set all the same."""
-    found = probe(command("worker.fips"), environment)
+    found = probe(command("cji_core.fips"), environment)
     assert found.mode is Mode.BROKEN
     for required in (False, True):
         with pytest.raises(StartupError, match="not all operations run in it"):
@@ -68,7 +68,7 @@ def test_wheel_beside_another_openssl_is_broken(environment: dict[str, str]) -> 
 
 def test_configuration_without_its_modules_is_broken(environment: dict[str, str]) -> None:
     """OPENSSL_CONF alone: `is_fips_enabled` is true and every operation fails."""
-    found = probe(command("worker.fips"), {"OPENSSL_CONF": environment["OPENSSL_CONF"]})
+    found = probe(command("cji_core.fips"), {"OPENSSL_CONF": environment["OPENSSL_CONF"]})
     assert found.mode is Mode.BROKEN
 
 
@@ -164,6 +164,6 @@ def test_another_source_is_not_built(tmp_path: Path) -> None:
 
 
 def test_probe_runs_as_the_processes_of_a_worker_do() -> None:
-    found = probe(command("worker.fips"), {})
+    found = probe(command("cji_core.fips"), {})
     assert (found.name, found.mode) == ("OpenSSL", Mode.NOT_APPROVED)
-    assert sys.executable in command("worker.fips")
+    assert sys.executable in command("cji_core.fips")

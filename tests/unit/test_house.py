@@ -18,7 +18,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def python(*folders: str) -> list[Path]:
     """The Python files below these folders, without those that `protos/generate.py` writes."""
     found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-    return [path.relative_to(ROOT) for path in found if not path.is_relative_to(ROOT / "worker/wire")]
+    return [path.relative_to(ROOT) for path in found if not path.is_relative_to(ROOT / "core/cji_core/wire")]
 
 
 @functools.cache

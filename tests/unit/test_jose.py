@@ -8,8 +8,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.support.rsa_keys import rsa_key
-from worker.jose import (
+from cji_core.jose import (
     ES384_BYTES,
     b64url,
     b64url_decode,
@@ -22,6 +21,7 @@ from worker.jose import (
     public_jwk,
     thumbprint,
 )
+from tests.support.rsa_keys import rsa_key
 
 RSA = rsa_key(bits=3072).public_key()
 SIGNING = ec.generate_private_key(ec.SECP384R1())

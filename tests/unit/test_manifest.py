@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.errors import StartupError
-from worker.manifest import Code, mapped, verify, write
+from cji_core.errors import StartupError
+from cji_core.manifest import Code, mapped, verify, write
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, mlkem
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
-from worker.jose import (
+from cji_core.jose import (
     COMPOSITE_MAX_BYTES,
     ML_DSA_SIGNATURE_BYTES,
     b64url,
@@ -24,8 +24,8 @@ from worker.jose import (
     sign,
     verify,
 )
-from worker.pairs import DecryptionPair, EncryptionPair, SigningPair, VerifyingPair, supported
-from worker.suites import Suite
+from cji_core.pairs import DecryptionPair, EncryptionPair, SigningPair, VerifyingPair, supported
+from cji_core.suites import Suite
 
 CLASSICAL, HYBRID = Suite.CLASSICAL_1, Suite.HYBRID_1
 PAIR, OTHER = SigningPair.generate(), SigningPair.generate()

@@ -34,7 +34,7 @@ def test_the_wheels_hold_the_two_packages_only(wheels: dict[str, zipfile.ZipFile
         WORKER: {"worker", "attestation", "cji_worker-0.1.0.dist-info"},
     }
     assert {"worker/supervisor.py", "attestation/release/flow.py"} <= set(wheels[WORKER].namelist())
-    assert {"worker/client/seal.py", "attestation/trust.py", "worker/wire/v1/worker_pb2.py"} <= set(
+    assert {"worker/client/seal.py", "attestation/trust.py", "core/cji_core/wire/v1/worker_pb2.py"} <= set(
         wheels[CLIENT].namelist()
     )
     assert "cji_client/protos/cji/worker/v1/worker.proto" in wheels[CLIENT].namelist()
@@ -49,13 +49,13 @@ def test_every_file_of_the_tree_is_in_one_wheel(wheels: dict[str, zipfile.ZipFil
 
 
 def test_all_packages_are_typed(wheels: dict[str, zipfile.ZipFile]) -> None:
-    assert {"worker/py.typed", "attestation/py.typed", "cji_client/py.typed"} <= set(wheels[CLIENT].namelist())
+    assert {"core/cji_core/py.typed", "attestation/py.typed", "cji_client/py.typed"} <= set(wheels[CLIENT].namelist())
 
 
 @pytest.mark.parametrize("word", ["cji_simulator", "cji-simulator", "swtpm", "insecure"])
 def test_nothing_shipped_names_the_simulator(wheels: dict[str, zipfile.ZipFile], word: str) -> None:
     """S01: neither code nor metadata can select it. The word `simulated` is only ever what a receipt says."""
-    generated = "worker/wire/"  # grpcio-tools writes an unused client class with a parameter of that name
+    generated = "core/cji_core/wire/"  # grpcio-tools writes an unused client class with a parameter of that name
     for wheel in wheels.values():
         shipped = [n for n in wheel.namelist() if not n.endswith("METADATA") and not n.startswith(generated)]
         assert [n for n in shipped if word in wheel.read(n).decode().lower()] == []
@@ -63,5 +63,5 @@ def test_nothing_shipped_names_the_simulator(wheels: dict[str, zipfile.ZipFile],
 
 def test_one_command_and_no_other_entry_point(wheels: dict[str, zipfile.ZipFile]) -> None:
     points = wheels[CLIENT].read("cji_client-0.1.0.dist-info/entry_points.txt").decode()
-    assert points.split() == ["[console_scripts]", "cji", "=", "worker.command:main"]
+    assert points.split() == ["[console_scripts]", "cji", "=", "cji_core.command.script:main"]
     assert not any(name.endswith("entry_points.txt") for name in wheels[WORKER].namelist())

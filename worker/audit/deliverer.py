@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from worker.audit.chain import ChainError
-from worker.audit.delivery import DeliveryError, Destination
-from worker.log import log
+from cji_core.log import log
+from cji_core.trail.chain import ChainError
+from cji_core.trail.delivery import DeliveryError, Destination
 
 POLL_S: Final = 1.0
 FIRST_S: Final = 1.0

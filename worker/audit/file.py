@@ -25,13 +25,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
-from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read
-from worker.audit.events import Event
-from worker.audit.fields import utc_hundredths
+from cji_core.errors import Refusal, Stage
+from cji_core.log import log
+from cji_core.trail.chain import GENESIS, ChainError, Head, Record, append_record, read
+from cji_core.trail.events import Event
+from cji_core.trail.fields import utc_hundredths
+from cji_core.trail.merkle import Frontier
+from cji_core.trail.pruned import Pruned
 from worker.audit.job_lookups import JobLookups, unavailable
 from worker.audit.ledger import Ledger, LedgerDamagedError
 from worker.audit.ledger_file import is_damage, remove_ledger
-from worker.audit.merkle import Frontier
 from worker.audit.opening import (
     RolledBackError,
     cause_of,
@@ -43,10 +46,7 @@ from worker.audit.opening import (
     record_rollback,
     recovered,
 )
-from worker.audit.pruned import Pruned
 from worker.audit.storage import MIB, TrailChangedError, TrailStorage, has_room
-from worker.errors import Refusal, Stage
-from worker.log import log
 
 # Room that must be left for a job to be admitted: its own lines and those of every job that already runs.
 RESERVE_BYTES: Final = 16 * MIB

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
-from worker.audit.chain import ChainError, read
-from worker.audit.events import Event, JobAdmitted, JobCompleted
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.trail.chain import ChainError, read
+from cji_core.trail.events import Event, JobAdmitted, JobCompleted
+from cji_core.trail.worker_events import TrailAnchored
 from worker.audit.ledger import JobEntry, JobState, Ledger
 from worker.audit.storage import TrailStorage
-from worker.audit.worker_events import TrailAnchored
-from worker.errors import Reason, Refusal, Stage
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)

@@ -23,16 +23,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from worker.audit.chain import GENESIS, Head, Record
-from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
-from worker.audit.fields import unix_seconds
-from worker.audit.fleet_events import AttemptSuperseded
+from cji_core.trail.chain import GENESIS, Head, Record
+from cji_core.trail.events import Event, JobAdmitted, JobCompleted, JobEnded
+from cji_core.trail.fields import unix_seconds
+from cji_core.trail.fleet_events import AttemptSuperseded
+from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.pruned import Pruned
+from cji_core.trail.segments import Identity
+from cji_core.trail.task_events import TaskAdmitted
+from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
 from worker.audit.ledger_file import SCHEMA, VERSION, is_damage, require_own_file
-from worker.audit.merkle import Frontier, leaf_hash
-from worker.audit.pruned import Pruned
-from worker.audit.segments import Identity
-from worker.audit.task_events import TaskAdmitted
-from worker.audit.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
 
 RETENTION_S: Final = 24 * 3600  # after not_after
 GROUP: Final = 1000  # lines; what a start has to replay after a crash, at most

@@ -16,18 +16,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, append_record, read, verify_next
-from worker.audit.checkpoint import CheckpointError, parse_checkpoint
-from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
-from worker.audit.fleet_events import AttemptSuperseded
+from cji_core.errors import Reason, Refusal, StartupError
+from cji_core.log import log
+from cji_core.trail.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, append_record, read, verify_next
+from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
+from cji_core.trail.events import Event, JobAdmitted, JobCompleted, JobEnded
+from cji_core.trail.fleet_events import AttemptSuperseded
+from cji_core.trail.merkle import Frontier
+from cji_core.trail.task_events import TaskAdmitted
+from cji_core.trail.worker_events import TailRecovered, TrailCheckpoint, TrailRefused
 from worker.audit.ledger import JobState, Ledger, LedgerDamagedError
 from worker.audit.ledger_file import is_full, remove_ledger
-from worker.audit.merkle import Frontier
 from worker.audit.storage import TrailChangedError, TrailStorage
-from worker.audit.task_events import TaskAdmitted
-from worker.audit.worker_events import TailRecovered, TrailCheckpoint, TrailRefused
-from worker.errors import Reason, Refusal, StartupError
-from worker.log import log
 
 _GROUP: Final = 50_000
 _REPORT_S: Final = 5.0

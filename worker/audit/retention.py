@@ -19,16 +19,16 @@ from typing import Final
 
 import msgspec
 
-from worker.audit.chain import Record
-from worker.audit.events import Attested, JobAdmitted, JobCompleted, JobEnded
-from worker.audit.exports import read_export
-from worker.audit.fields import unix_seconds, utc_hundredths
-from worker.audit.inspection import CheckpointKeys, Inspection, a_year_between
-from worker.audit.pruned import RETENTION, Pruned, UnfinishedJob
-from worker.audit.segments import Segment
-from worker.audit.task_events import TaskAdmitted
-from worker.audit.trail import opened
-from worker.audit.worker_events import TrailAnchored, TrailResumed
+from cji_core.trail.chain import Record
+from cji_core.trail.events import Attested, JobAdmitted, JobCompleted, JobEnded
+from cji_core.trail.exports import read_export
+from cji_core.trail.fields import unix_seconds, utc_hundredths
+from cji_core.trail.inspection import CheckpointKeys, Inspection, a_year_between
+from cji_core.trail.pruned import RETENTION, Pruned, UnfinishedJob
+from cji_core.trail.segments import Segment
+from cji_core.trail.task_events import TaskAdmitted
+from cji_core.trail.trail import opened
+from cji_core.trail.worker_events import TrailAnchored, TrailResumed
 
 _STEP: Final = 20_000
 

@@ -3,7 +3,7 @@
 Contract and invariants
 * `append` returns after the bytes are on disk (write, fsync). After an OSError nothing more is written until `recover`.
 * There is one writer: the file is locked (flock) while it is open, is never a symbolic link, and must keep its name.
-* `rotate` gives the file the name of a closed segment (`worker.audit.segments`) and goes on in a new one, which is
+* `rotate` gives the file the name of a closed segment (`cji_core.trail.segments`) and goes on in a new one, which is
   locked before it gets the trail's name. A crash between both renames leaves no current file: the next start makes it.
 * The kernel reports a failed fsync once and then treats the pages as written. So `recover` closes the file, drops its
   last pages from the cache and reads from the disk; only what `append` tried to write last may stand after `size`.
@@ -18,9 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from worker.audit.chain import MAX_LINE_BYTES
-from worker.audit.pruned import SUFFIX, Pruned
-from worker.audit.segments import Closed, Identity, closed, has_room_for_another, left_behind, segment_path
+from cji_core.trail.chain import MAX_LINE_BYTES
+from cji_core.trail.pruned import SUFFIX, Pruned
+from cji_core.trail.segments import Closed, Identity, closed, has_room_for_another, left_behind, segment_path
 
 MIB: Final = 1024 * 1024
 _PAGE: Final = 4096

@@ -25,10 +25,10 @@ import msgspec
 from attestation import Trust
 from attestation.evidence.event_log import AppliedBundle
 from attestation.evidence.measured_bundle import measure_bundle
-from worker.bundle.archive import Bundle
-from worker.bundle.contents import write_files
-from worker.bundle.errors import BundleRefused
-from worker.bundle.names import DOOR, DOOR_ACCESS, MANIFEST, PUBLIC, Access, access_of
+from cji_core.bundle.archive import Bundle
+from cji_core.bundle.contents import write_files
+from cji_core.bundle.errors import BundleRefused
+from cji_core.bundle.names import DOOR, DOOR_ACCESS, MANIFEST, PUBLIC, Access, access_of
 
 FOLDER: Final = Path("/run/cji/config")
 """Target of the link /etc/cji in the image."""

@@ -24,11 +24,11 @@ from attestation import Trust
 from attestation.errors import AttestationError, Fault
 from attestation.evidence.imds import MAX_USER_DATA, user_data
 from attestation.strict_json import parse_object
-from worker.bundle.archive import MAGIC, MAX_BYTES
-from worker.bundle.errors import BundleRefused
-from worker.config_fleet import ClientId, Container
-from worker.fleet.errors import BlobAbsentError, StoreError
-from worker.fleet.store import Blobs
+from cji_core.bundle.archive import MAGIC, MAX_BYTES
+from cji_core.bundle.errors import BundleRefused
+from cji_core.format.config_fleet import ClientId, Container
+from cji_core.pool.errors import BlobAbsentError, StoreError
+from cji_core.pool.store import Blobs
 
 _PART: Final = 1 << 20  # bytes of one exchange
 _REMEDY: Final = "Set user data to a signed bundle, or to account, container and blob of one; see docs/bundle.md."

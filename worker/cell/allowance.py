@@ -3,7 +3,7 @@
 The cell counts them because it cannot be bypassed: no segment is unsealed, and no row is used, that is not counted.
 """
 
-from worker.errors import Denied, DeniedBy, Stage
+from cji_core.errors import Denied, DeniedBy, Stage
 
 
 class Allowance:

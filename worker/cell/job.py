@@ -17,6 +17,11 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from cji_core.errors import Denied, Reason, Refusal, Stage
+from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, input_aad, open_box, output_aad, sha384, wrap_result_key
+from cji_core.format.job import LIMITS, Attribution, Header, InputPart, OutputPart, SizeClass, parse, result_header
+from cji_core.format.records import StreamReader, arrow, check_schema
+from cji_core.jose import parse_recipient
 from worker.cell.allowance import Allowance
 from worker.cell.channels import CellChannels
 from worker.cell.outputs import OutputParts
@@ -26,8 +31,6 @@ from worker.cell.task import CellTask
 from worker.compute.operation import Context, JobContext, PreparedOperation
 from worker.compute.registry import STEPS, Plan, plan
 from worker.compute.tables import Tables
-from worker.envelope import ATTRIBUTION, DEK_BYTES, input_aad, open_box, output_aad, sha384, wrap_result_key
-from worker.errors import Denied, Reason, Refusal, Stage
 from worker.ipc import ChannelClosed, KeySlot
 from worker.ipc.messages import (
     CellFailed,
@@ -41,10 +44,7 @@ from worker.ipc.messages import (
     ProgressMade,
     Summary,
 )
-from worker.job import LIMITS, Attribution, Header, InputPart, OutputPart, SizeClass, parse, result_header
-from worker.jose import parse_recipient
 from worker.memory import Region
-from worker.records import StreamReader, arrow, check_schema
 
 
 def run_job(

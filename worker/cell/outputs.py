@@ -5,11 +5,11 @@ from typing import Final
 
 import pyarrow as pa
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import LIMITS
+from cji_core.format.records import END_OF_STREAM, RowStatus, StreamWriter
 from worker.cell.streams import OutputStream
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import CountedPart
-from worker.job import LIMITS
-from worker.records import END_OF_STREAM, RowStatus, StreamWriter
 
 _RESULT: Final = "result"
 _STATUS: Final = "row_status"

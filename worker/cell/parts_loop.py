@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cji_core.format.job import LIMITS, Header, parse_plan
 from worker.cell.channels import CellChannels, Control, Data
 from worker.cell.task import CellTask
 from worker.compute.in_parts import Stage
@@ -29,7 +30,6 @@ from worker.ipc.messages import (
     Summary,
     TaskOrder,
 )
-from worker.job import LIMITS, Header, parse_plan
 
 Segments = list[bytes]
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records import WHOLE_ROW, RowStatus, arrow
+from cji_core.progress import ProgressCallback
 from worker.compute.operation import CHUNK_ROWS, BatchOperation, PreparedOperation, TableOperation
-from worker.errors import Reason, Refusal, Stage
-from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, RowStatus, arrow
 
 Ints = npt.NDArray[np.int64]
 

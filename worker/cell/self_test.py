@@ -14,13 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from worker.cell.channels import CellChannels
-from worker.cell.job import job_context, run_job
-from worker.cell.parts_loop import PartsLoop, PlainRing
-from worker.compute.operation import Case, Context, Operation, Row
-from worker.compute.registry import OPERATIONS, plan
-from worker.compute.tables import Tables
-from worker.envelope import (
+from cji_core.format.envelope import (
     ATTRIBUTION,
     DEK_BYTES,
     FLOE_HEADER_BYTES,
@@ -30,6 +24,18 @@ from worker.envelope import (
     seal_box,
     sha384,
 )
+from cji_core.format.job import LIMITS, Attribution, InputPart, Recipient, SizeClass, new_header, new_job_id, parse
+from cji_core.format.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
+from cji_core.jose import RecipientKey, key_id, public_jwk
+from cji_core.pairs import ML_KEM_BYTES, DecryptionPair, supported
+from cji_core.suites import Suite
+from cji_core.wire.v1 import worker_pb2 as pb
+from worker.cell.channels import CellChannels
+from worker.cell.job import job_context, run_job
+from worker.cell.parts_loop import PartsLoop, PlainRing
+from worker.compute.operation import Case, Context, Operation, Row
+from worker.compute.registry import OPERATIONS, plan
+from worker.compute.tables import Tables
 from worker.ipc import Channel, KeySlot
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
@@ -44,13 +50,7 @@ from worker.ipc.messages import (
     OutputFreed,
     Summary,
 )
-from worker.job import LIMITS, Attribution, InputPart, Recipient, SizeClass, new_header, new_job_id, parse
-from worker.jose import RecipientKey, key_id, public_jwk
 from worker.memory import ALIGNMENT, Region
-from worker.pairs import ML_KEM_BYTES, DecryptionPair, supported
-from worker.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
-from worker.suites import Suite
-from worker.wire.v1 import worker_pb2 as pb
 
 _ATTRIBUTION: Final = Attribution(operator_id="self-test", requestor="self-test", reason="self-test")
 _WARM_UP: Final = "deidentify"

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
+from cji_core.format.records import StreamReader
 from worker.ipc import PartCounter
 from worker.ipc.messages import CountedPart
-from worker.records import StreamReader
 
 Emit = Callable[[int, int, memoryview], None]
 """(part, index, sealed segment): copy it to a free slot and send it on."""

@@ -12,6 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.envelope import DEK_BYTES, seal_result_key, wrap_result_key
+from cji_core.format.job import Header, OutputPart, SizeClass, encode_plan, parse_plan, plan_facts, result_header
+from cji_core.format.records import RowStatus
+from cji_core.jose import parse_recipient
+from cji_core.progress import ProgressCallback
 from worker.cell.allowance import Allowance
 from worker.cell.channels import CellChannels
 from worker.cell.task_inputs import TaskInputs
@@ -21,8 +27,6 @@ from worker.compute.kernels.hashing import Hashes
 from worker.compute.operation import Context
 from worker.compute.registry import STEPS, Plan
 from worker.compute.task_streams import TaskStreams
-from worker.envelope import DEK_BYTES, seal_result_key, wrap_result_key
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import (
     CHUNK,
     CountedPart,
@@ -35,10 +39,6 @@ from worker.ipc.messages import (
     Summary,
     TaskOrder,
 )
-from worker.job import Header, OutputPart, SizeClass, encode_plan, parse_plan, plan_facts, result_header
-from worker.jose import parse_recipient
-from worker.progress import ProgressCallback
-from worker.records import RowStatus
 
 
 class CellTask:

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.envelope import SHUFFLE_SEGMENT_BYTES, input_aad
+from cji_core.format.job import LIMITS, Header
+from cji_core.format.records import StreamReader, check_schema
+from cji_core.format.records.arrow import own
 from worker.cell.allowance import Allowance
 from worker.cell.channels import CellChannels
 from worker.cell.streams import InputStream
 from worker.cell.task_keys import TaskKeys
 from worker.compute.in_parts import Stage as PartStage
 from worker.compute.task_streams import EdgeStream, Stream, TaskStreams
-from worker.envelope import SHUFFLE_SEGMENT_BYTES, input_aad
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import CountedPart, Finish, InputFreed
-from worker.job import LIMITS, Header
-from worker.records import StreamReader, check_schema
-from worker.records.arrow import own
 
 
 class TaskInputs:

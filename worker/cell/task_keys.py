@@ -2,11 +2,11 @@
 
 from functools import cached_property
 
+from cji_core.format.envelope import NO_PLAN, bucket_key, open_result_key, sha384, shuffle_aad, shuffle_key
+from cji_core.format.job import JobPlan
 from worker.cell.bucket_hash import bucket_hash
 from worker.compute.kernels.hashing import BucketHash
 from worker.compute.task_streams import EdgeStream
-from worker.envelope import NO_PLAN, bucket_key, open_result_key, sha384, shuffle_aad, shuffle_key
-from worker.job import JobPlan
 
 
 class TaskKeys:

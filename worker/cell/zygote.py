@@ -28,13 +28,14 @@ from typing import Final
 
 import pyarrow as pa
 
+from cji_core.errors import StartupError
+from cji_core.fips import module_in_force, require_usable
+from cji_core.log import log
 from worker.cell.process import EXIT_FAULT, WINDOW_BYTES, Belongings, run_cell
 from worker.cell.sandbox import cell_filter
 from worker.cell.self_test import self_test
 from worker.compute.tables import Tables
 from worker.compute.tables import decode as decode_tables
-from worker.errors import StartupError
-from worker.fips import module_in_force, require_usable
 from worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from worker.ipc.beats import BEAT_S
 from worker.ipc.messages import (
@@ -51,7 +52,6 @@ from worker.ipc.messages import (
     WipeReference,
     ZygoteFromKeyholder,
 )
-from worker.log import log
 from worker.memory import Region, harden, load_allocator
 from worker.rights import address_space, enter_namespaces, forbid_files_and_network, fork, reported_call
 

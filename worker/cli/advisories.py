@@ -27,14 +27,14 @@ from attestation.appraisal.advisories import (
     sign_table,
 )
 from attestation.appraisal.advisories.cve import CveRecord, differences, read_cve
+from cji_core.command.common import FILE, Failure, explained, signing_key
+from cji_core.command.json_output import answers, print_answer, print_document
+from cji_core.format.keys import write_public
 from worker.cli.advisory_answers import Differences, Differing, ShownTable, SignedAcceptance, SignedTable
 from worker.cli.advisory_rows import machine_findings, plain, shown_rows
-from worker.cli.common import FILE, Failure, explained, signing_key
 from worker.cli.evidence_file import read_file
-from worker.cli.json_output import answers, print_answer, print_document
 from worker.cli.public_half import PublicHalf, print_public_half
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
-from worker.client.keys import write_public
 
 _NEW: Final = click.Path(dir_okay=False, path_type=Path)
 _DAY: Final = click.DateTime(formats=["%Y-%m-%d"])

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from worker.cli.json_output import member
+from cji_core.command.json_output import member
 
 
 class Differing(msgspec.Struct, frozen=True, kw_only=True):

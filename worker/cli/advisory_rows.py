@@ -16,7 +16,7 @@ from attestation.appraisal.advisories import (
     product_of_cpuid,
 )
 from attestation.evidence import Evidence, parse_hcl, parse_snp_report
-from worker.cli.common import Failure
+from cji_core.command.common import Failure
 
 
 def machine_findings(bundle: Evidence, review: Review, now: datetime) -> tuple[AdvisoryFinding, ...]:

@@ -6,8 +6,8 @@ from attestation import AttestationError, Trust
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.release.keyspec import locate
 from attestation.trust import provider_endpoint
-from worker.cli.findings import NotOk
-from worker.config import Config
+from cji_core.command.findings import NotOk
+from cji_core.format.config import Config
 from worker.keyholder.key_specs import key_specs
 
 

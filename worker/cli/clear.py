@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, print_answer, print_json
 from worker.cli.answers import CheckedRules, ExampleRules
-from worker.cli.common import FILE, Failure, explained
-from worker.cli.json_output import answers, print_answer, print_json
 from worker.client.errors import SpecError
 from worker.client.spec import read_file_bytes
 from worker.compute.operations.clear import RulesError, in_words, read_rules

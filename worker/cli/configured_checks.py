@@ -22,26 +22,26 @@ from attestation.evidence.imds import td_quote
 from attestation.evidence.pck import pck_subject
 from attestation.evidence.pcs import IntelPcs
 from attestation.provider_policy.provider import describe_provider
-from worker.audit import ChainError
-from worker.audit.delivered import line_at_of, standing
-from worker.audit.inspection import Inspection
-from worker.audit.trail import opened
+from cji_core.command.findings import Finding, NotOk, run_check
+from cji_core.fips import require_usable
+from cji_core.format.config import Config
+from cji_core.format.operator_files import FileRefused, read_client_files
+from cji_core.pairs import supported
+from cji_core.trail import ChainError
+from cji_core.trail.delivered import line_at_of, standing
+from cji_core.trail.inspection import Inspection
+from cji_core.trail.trail import opened
 from worker.cli.attested_values import check_endpoints, reference_values
 from worker.cli.door_checks import check_door
-from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
 from worker.cli.placeholders import check_placeholders
 from worker.cli.review_check import check_reviews
 from worker.cli.storage_checks import storage_checks
 from worker.cli.vault_load import check_vault_load
 from worker.compute.tables import load as load_tables
-from worker.config import Config
-from worker.fips import require_usable
 from worker.front.client_certificates import ClientCertificates
 from worker.keyholder.entra import KeySets
 from worker.keyholder.policy import read_policy
-from worker.operator_files import FileRefused, read_client_files
-from worker.pairs import supported
 
 _HCL_INDEX: Final = 0x01400001
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from worker.cli.common import FILE, Failure, explained
-from worker.errors import StartupError
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.errors import StartupError
 
 
 @click.command()

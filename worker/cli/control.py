@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 import click
 import msgspec
 
-from worker.cli.common import FILE, Failure, configuration, explained
-from worker.cli.json_output import answers, member, print_answer
+from cji_core.command.common import FILE, Failure, configuration, explained
+from cji_core.command.json_output import answers, member, print_answer
 from worker.ipc.status import ask
 
 _ANSWER_S: Final = 45.0

@@ -13,8 +13,8 @@ from attestation import AttestationError, Trust
 from attestation.appraisal import Product
 from attestation.appraisal.crl import MAX_AGE_DAYS, Crl, read_published
 from attestation.evidence.kds import fetch_crl
-from worker.cli.common import Failure, trust_named
-from worker.cli.json_output import answers, member, print_json
+from cji_core.command.common import Failure, trust_named
+from cji_core.command.json_output import answers, member, print_json
 
 _CLOUD: Final = click.option("--cloud", default="azure-us", show_default=True, help="The cloud whose AMD roots apply.")
 

@@ -8,14 +8,14 @@ import click
 import msgspec
 
 from attestation import is_production
-from worker.cli.common import FILE, trust_named
+from cji_core.command.common import FILE, trust_named
+from cji_core.command.findings import Finding
+from cji_core.command.json_output import answers, member, print_document
+from cji_core.errors import StartupError
+from cji_core.format.config import load
 from worker.cli.configured_checks import configured_checks
-from worker.cli.findings import Finding
 from worker.cli.host_checks import host_checks
-from worker.cli.json_output import answers, member, print_document
 from worker.cli.machine_checks import machine_checks
-from worker.config import load
-from worker.errors import StartupError
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "not run": "blue"}
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from worker.cli.common import Failure
-from worker.cli.findings import Finding
-from worker.deployment import ExportError, Result, compare, read_export
-from worker.deployment.export import MAX_BYTES
+from cji_core.command.common import Failure
+from cji_core.command.findings import Finding
+from cji_core.deployment import ExportError, Result, compare, read_export
+from cji_core.deployment.export import MAX_BYTES
 
 _EXPORT: Final = "Export the deployment: `python -m deploy.runbooks.export --group GROUP --out export.json`."
 

@@ -7,14 +7,14 @@ from typing import Annotated
 import click
 import msgspec
 
-from worker.cli.common import FILE, Failure, configuration, explained
+from cji_core.command.common import FILE, Failure, configuration, explained
+from cji_core.command.findings import NotOk
+from cji_core.command.json_output import answers, member, print_answer, print_json
+from cji_core.errors import StartupError
+from cji_core.format.config_listen import EnrollmentSection
 from worker.cli.door_checks import check_files, check_module
-from worker.cli.findings import NotOk
-from worker.cli.json_output import answers, member, print_answer, print_json
-from worker.config_listen import EnrollmentSection
 from worker.door.config import door_config, socket_unit
 from worker.door.program import installed
-from worker.errors import StartupError
 
 _CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml; see docs/configuration.md.")
 
@@ -113,7 +113,7 @@ def _identity_token(section: EnrollmentSection | None) -> Callable[[], str] | No
     audience, client_id = section.audience, section.client_id
 
     def token() -> str:
-        from worker.azure_client import identity_token  # noqa: PLC0415 - as above
+        from cji_core.azure_client import identity_token  # noqa: PLC0415 - as above
 
         return identity_token(client_id, audience)
 

@@ -4,12 +4,12 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from worker.cli.findings import NotOk
+from cji_core.command.findings import NotOk
+from cji_core.fips import CryptoModule, mapped_modules
+from cji_core.format.config import Config
 from worker.cli.machine_checks import fips_module
-from worker.config import Config
 from worker.door.files import check_client_roots, check_server_files
 from worker.door.program import installed, refusal, running
-from worker.fips import CryptoModule, mapped_modules
 from worker.front.server import listening_folder
 
 _LOADED_S: Final = 5.0

@@ -5,7 +5,7 @@
 
 import click
 
-from worker.cli.verbs import Verbs
+from cji_core.command.verbs import Verbs
 
 _VERBS = {
     "show": "evidence_show",
@@ -18,6 +18,6 @@ _VERBS = {
 }
 
 
-@click.group(cls=Verbs, package="worker.cli", verbs=_VERBS)
+@click.group(cls=Verbs, package="cji_core.command", verbs=_VERBS)
 def evidence() -> None:
     """Read and appraise a machine's evidence."""

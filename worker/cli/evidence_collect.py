@@ -14,10 +14,10 @@ from attestation import Fault
 from attestation.certs import load_pem_chain
 from attestation.evidence import Evidence
 from attestation.evidence.pcs import IntelPcs
-from worker.cli.common import FILE, explained, trust_named
+from cji_core.command.common import FILE, explained, trust_named
+from cji_core.command.json_output import answers
 from worker.cli.evidence_options import CLOUD, QUALIFYING_BYTES, qualifying_of, written
 from worker.cli.evidence_written import WrittenEvidence, print_written
-from worker.cli.json_output import answers
 
 
 @click.command()

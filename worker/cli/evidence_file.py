@@ -18,7 +18,7 @@ from attestation.checks import Check, remedy, requirement
 from attestation.checks import Failure as FailedCheck
 from attestation.evidence import Evidence, parse_attest
 from attestation.strict_json import parse_object
-from worker.cli.common import Failure
+from cji_core.command.common import Failure
 from worker.client.attested import read_evidence
 from worker.client.errors import Unverified
 from worker.client.evidence_file import MAX_FILE_BYTES

@@ -9,10 +9,10 @@ from attestation import Fault
 from attestation.evidence import Evidence, parse_attest
 from attestation.evidence.imds import read_thim
 from attestation.evidence.imported import bundle_of, chain_of, read_collateral, read_quote, read_trustee
-from worker.cli.common import FILE, Failure, explained
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers
 from worker.cli.evidence_options import written
 from worker.cli.evidence_written import WrittenEvidence, print_written
-from worker.cli.json_output import answers
 
 _RAW = ("hcl_report", "quote", "signature", "pcrs")
 

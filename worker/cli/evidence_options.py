@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from worker.cli.common import Failure
+from cji_core.command.common import Failure
 
 QUALIFYING_BYTES: Final = 32
 CLOUD: Final = click.option(

@@ -9,11 +9,11 @@ import msgspec
 
 from attestation.appraisal import BootImage, verity_roots
 from attestation.evidence.event_log import Event
-from worker.cli.common import FILE, explained, trust_named
+from cji_core.command.common import FILE, explained, trust_named
+from cji_core.command.json_output import answers, member, print_answer
 from worker.cli.evidence_file import golden
 from worker.cli.evidence_options import CLOUD
 from worker.cli.evidence_rows import event_rows
-from worker.cli.json_output import answers, member, print_answer
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 # TCG PC Client Platform Firmware Profile, "PCR Usage"; UAPI.7, Linux TPM PCR Registry

@@ -27,8 +27,8 @@ from attestation.evidence.event_log import BUNDLE, NO_ACTION, START_PCR, read_bu
 from attestation.evidence.tpm_structures import SYSTEM_PCRS, selected_pcrs
 from attestation.maa import parse_jwks
 from attestation.strict_json import parse_object
+from cji_core.command.common import Failure
 from worker.cli.advisory_rows import machine_findings
-from worker.cli.common import Failure
 
 Rows: TypeAlias = Iterator[tuple[str, str]]
 _MAX_STATEMENT_BYTES: Final = 1 << 20

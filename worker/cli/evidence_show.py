@@ -8,12 +8,12 @@ import click
 import msgspec
 
 from attestation.evidence import IMPORTED
-from worker.cli.common import FILE, explained, trust_named
+from cji_core.command.common import FILE, explained, trust_named
+from cji_core.command.json_output import answers, member, print_document
 from worker.cli.evidence_file import read_file
 from worker.cli.evidence_options import AT, CLOUD, NEW_FILE, qualifying_of, time_of, written
 from worker.cli.evidence_proof import evidence_proof
 from worker.cli.evidence_rows import sections
-from worker.cli.json_output import answers, member, print_document
 from worker.cli.proof_page import proof_page
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 

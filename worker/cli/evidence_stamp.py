@@ -7,10 +7,10 @@ import click
 import msgspec
 
 from attestation.appraisal import timestamp_request
-from worker.cli.common import FILE, Failure, explained
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, member, print_answer
 from worker.cli.evidence_file import EvidenceFile, read_file
 from worker.cli.evidence_options import NEW_FILE, written
-from worker.cli.json_output import answers, member, print_answer
 from worker.client.evidence_file import decode_evidence, stamped
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from attestation import AttestationError
 from attestation.appraisal.corim import CorimValues, read_corim
-from worker.cli.common import FILE, Failure
+from cji_core.command.common import FILE, Failure
 from worker.cli.evidence_options import AT, time_of
 
 _TABLES: Final = ("id_keys", "mrtds")

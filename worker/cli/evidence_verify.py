@@ -11,12 +11,12 @@ import msgspec
 
 from attestation.checks import NAMED, requirement
 from attestation.evidence import IMPORTED, parse_attest
+from cji_core.command.common import FILE, Failure, explained, trust_named
+from cji_core.command.json_output import answers, member, print_document
 from worker.cli.advisory_rows import finding_text
-from worker.cli.common import FILE, Failure, explained, trust_named
 from worker.cli.evidence_ear import accepted_result, refused_result
 from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
 from worker.cli.evidence_options import AT, CLOUD, qualifying_of, time_of
-from worker.cli.json_output import answers, member, print_document
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from attestation.evidence import Evidence
-from worker.cli.json_output import member, print_answer
+from cji_core.command.json_output import member, print_answer
 
 
 class WrittenEvidence(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,8 +4,8 @@ import time
 from typing import Final
 
 from attestation import AttestationError, Trust, is_production
-from worker.cli.findings import Finding, NotOk, run_check
-from worker.config import Config
+from cji_core.command.findings import Finding, NotOk, run_check
+from cji_core.format.config import Config
 from worker.host import CATALOGUE, Host, TpmClockWatch, secret_mib, unmet
 
 _PAUSE_S: Final = 1.0

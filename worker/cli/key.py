@@ -8,11 +8,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestation import AttestationError, Fault
 from attestation.checks import requirement
-from worker.cli.answers import AttestedKey, NewKey, NewProjectKey, NewSeed
-from worker.cli.common import FILE, Failure, explained
-from worker.cli.json_output import answers, print_answer, print_json
-from worker.client.errors import SpecError
-from worker.client.keys import (
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, print_answer, print_json
+from cji_core.format.keys import (
     PinnedKey,
     new_ml_kem_seed,
     new_project_key,
@@ -22,8 +20,10 @@ from worker.client.keys import (
     save_project_key,
     write_public,
 )
-from worker.jose import key_id, public_jwk
-from worker.pairs import DecryptionPair, SigningPair, VerifyingPair, supported
+from cji_core.jose import key_id, public_jwk
+from cji_core.pairs import DecryptionPair, SigningPair, VerifyingPair, supported
+from worker.cli.answers import AttestedKey, NewKey, NewProjectKey, NewSeed
+from worker.client.errors import SpecError
 
 _NEW = click.Path(dir_okay=False, path_type=Path)
 _HYBRID = click.option("--hybrid", is_flag=True, help="Make a pair for jobs of the suite hybrid-1.")

@@ -9,9 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from cji_core.command.common import FILE, explained
+from cji_core.command.json_output import answers, print_json
 from worker.cli.answers import Evaluated, PairQuality
-from worker.cli.common import FILE, explained
-from worker.cli.json_output import answers, print_json
 from worker.cli.link_chart import chart
 from worker.cli.link_count import count
 from worker.cli.link_sample import Sample, read_sample

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.cli.output import FORMATS
+from cji_core.command.output import FORMATS
 from worker.client.errors import SpecError
 from worker.client.files import read_file
 from worker.client.spec import InputSpec

@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from worker.cli.findings import Finding, NotOk, run_check
-from worker.errors import StartupError
-from worker.fips import NOT_VALIDATED, CryptoModule, Mode, require_usable
+from cji_core.command.findings import Finding, NotOk, run_check
+from cji_core.errors import StartupError
+from cji_core.fips import NOT_VALIDATED, CryptoModule, Mode, require_usable
+from cji_core.manifest import verified_code
 from worker.launch import command
-from worker.manifest import verified_code
 from worker.memory import heap_environment
 from worker.rights import require_users
 
@@ -130,7 +130,7 @@ def fips_module() -> CryptoModule:
     """The module that the worker's processes use, probed in a process that is started as they are."""
     environment = {name: os.environ[name] for name in ("OPENSSL_CONF", "OPENSSL_MODULES") if name in os.environ}
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
-        command("worker.fips"),
+        command("cji_core.fips"),
         env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environment},
         capture_output=True,
         timeout=_PROBE_SECONDS,

@@ -7,12 +7,12 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from worker.cli.common import explained
-from worker.cli.json_output import answers, member, print_answer
-from worker.errors import StartupError
+from cji_core.command.common import explained
+from cji_core.command.json_output import answers, member, print_answer
+from cji_core.errors import StartupError
+from cji_core.manifest import covered_folders, manifest_path, verified_code, verify
+from cji_core.manifest import write as write_manifest
 from worker.launch import command
-from worker.manifest import covered_folders, manifest_path, verified_code, verify
-from worker.manifest import write as write_manifest
 from worker.memory import heap_environment
 
 _PROCESSES: Final = ("worker.front.server", "worker.keyholder.__main__", "worker.cell.zygote", "worker.cli.serve")

@@ -11,7 +11,7 @@ import sys
 
 from tpm2_pytss import TCTILdr, TSS2_Exception
 
-from worker.manifest import mapped
+from cji_core.manifest import mapped
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from worker.cli.findings import NotOk
-from worker.config import Config
+from cji_core.command.findings import NotOk
+from cji_core.format.config import Config
 
 _WORDS: Final = ("NAME", "POOL", "PROVIDER", "THUMBPRINT", "VAULT", "VERSION", "WORKER-1")
 _PLACEHOLDER: Final = re.compile(

@@ -7,7 +7,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from attestation.checks import CATALOGUE, GROUPS, Check, Failure, remedy
-from worker.page.markup import element, facts, page, section, table, value
+from cji_core.page.markup import element, facts, page, section, table, value
 
 Rows = Sequence[tuple[str, str]]
 

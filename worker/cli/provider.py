@@ -14,8 +14,8 @@ import click
 import msgspec
 
 from attestation import AttestationError, Fault
-from worker.cli.common import FILE, Failure, passphrase_for, trust_named
-from worker.cli.json_output import answers, member, print_answer
+from cji_core.command.common import FILE, Failure, passphrase_for, trust_named
+from cji_core.command.json_output import answers, member, print_answer
 from worker.cli.policy.hash import PolicyHash
 
 _CLOUD = click.option("--cloud", default="azure-us", show_default=True, help="The cloud of the provider.")

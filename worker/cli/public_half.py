@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from worker.cli.json_output import member, print_answer
-from worker.jose import key_id, public_jwk
+from cji_core.command.json_output import member, print_answer
+from cji_core.jose import key_id, public_jwk
 
 
 class PublicHalf(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,14 +6,16 @@ from pathlib import Path
 import click
 import msgspec
 
-from worker.audit import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt, verify_sequence
-from worker.audit.compact import typ_unverified
+from cji_core.command.common import FILE, explained, trust_named
+from cji_core.command.json_output import answers, print_answer, print_json
+from cji_core.errors import Refusal
+from cji_core.format.job import Header, parse
+from cji_core.trail import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt, verify_sequence
+from cji_core.trail.compact import typ_unverified
 from worker.cli.answers import ProvenReceipt, ShownReceipt, StoredReceipt
-from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import AT, NEW_FILE, time_of, written
 from worker.cli.job.job_id import job_id_of
 from worker.cli.job.prepare import PROFILE as SUBMITTER
-from worker.cli.json_output import answers, print_answer, print_json
 from worker.cli.proof_page import proof_page, proof_text
 from worker.cli.receipt_proof import claims_of, unverified_proof, verified_proof
 from worker.cli.receipt_rows import Either, print_receipt, rows_of, unchecked_of
@@ -24,8 +26,6 @@ from worker.client.errors import SpecError, Unverified
 from worker.client.profile import load_profile
 from worker.client.statements import verify_statements
 from worker.client.verify import verify_failed, verify_stored
-from worker.errors import Refusal
-from worker.job import Header, parse
 
 
 @click.group()

@@ -6,8 +6,8 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from attestation.checks import Check, Skipped
-from worker.audit import Claims, ReceiptError, VerifiedFailure, VerifiedReceipt
-from worker.audit.receipts import claims_unverified
+from cji_core.trail import Claims, ReceiptError, VerifiedFailure, VerifiedReceipt
+from cji_core.trail.receipts import claims_unverified
 from worker.cli.proof_page import Proof, Rows
 from worker.client.attested import AttestedWorker
 from worker.client.errors import Unverified

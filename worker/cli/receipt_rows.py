@@ -8,11 +8,11 @@ import msgspec
 from msgspec import UnsetType
 
 from attestation import Trust
-from worker.audit import CryptoModule, TasksClaim, VerifiedFailure, VerifiedReceipt
+from cji_core.command.json_output import print_json
+from cji_core.fips import NOT_VALIDATED
+from cji_core.trail import CryptoModule, TasksClaim, VerifiedFailure, VerifiedReceipt
 from worker.cli.answers import ProvenReceipt
-from worker.cli.json_output import print_json
 from worker.client.attested import AttestedWorker
-from worker.fips import NOT_VALIDATED
 
 Either = VerifiedReceipt | VerifiedFailure
 _HOST: Final = {"none": "no host profile: root could read records"}

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from attestation.appraisal import ReferenceValues
-from worker.cli.common import FILE, Failure, configuration
+from cji_core.command.common import FILE, Failure, configuration
 from worker.client.profile import load_profile
 
 PROFILE = click.option(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from rich.console import Console
 
-from worker.cli.output import write_text
+from cji_core.command.output import write_text
 from worker.client.errors import SpecError
 from worker.client.seal import INPUT_NAME
 from worker.client.sealed_result import SealedResult, read_output

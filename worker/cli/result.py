@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from cji_core.command.common import explained, trust_named
+from cji_core.command.json_output import answers, print_json
 from worker.cli.answers import Claimed, ProvenReceipt, SealedOutput
-from worker.cli.common import explained, trust_named
 from worker.cli.evidence_options import AT
 from worker.cli.job.open_result import FOLDER, open_, verified
-from worker.cli.json_output import answers, print_json
 from worker.cli.receipt_rows import print_receipt
 from worker.cli.reference_values import PROFILE
 from worker.client.attested import evidence_cloud

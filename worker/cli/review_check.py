@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from worker.audit import ChainError
+from cji_core.command.findings import NotOk
+from cji_core.format.config import Config, ReviewSection
+from cji_core.jose import parse_p384
+from cji_core.trail import ChainError
+from cji_core.trail.trail import size_of
 from worker.audit.review import ReviewError, ReviewFolderError, states
-from worker.audit.trail import size_of
-from worker.cli.findings import NotOk
-from worker.config import Config, ReviewSection
-from worker.jose import parse_p384
 
 
 def check_reviews(config: Config, section: ReviewSection) -> str:

@@ -4,9 +4,9 @@ from typing import Final
 
 import click
 
+from cji_core.format.records import Status
 from worker.client.result import ROW_STATUS
 from worker.client.row_summary import RowSummary
-from worker.records import Status
 
 _WORDS: Final = {
     Status.OK: "ok",

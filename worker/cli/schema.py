@@ -8,9 +8,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from cji_core.command.common import explained
+from cji_core.command.json_output import answers, member, print_document, print_json
 from worker.cli.answers import Schemas, SchemaSummary
-from worker.cli.common import explained
-from worker.cli.json_output import answers, member, print_document, print_json
 from worker.client.errors import SpecError
 from worker.compute.registry import SCHEMAS
 

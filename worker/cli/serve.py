@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from cji_core.command.common import FILE, Failure, configuration, explained, trust_named
+from cji_core.command.findings import NotOk
 from worker.cli.attested_values import check_endpoints, reference_values
-from worker.cli.common import FILE, Failure, configuration, explained, trust_named
-from worker.cli.findings import NotOk
 from worker.supervisor import serve as serve_worker
 
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from attestation import AttestationError, Trust
-from worker.cli.findings import Finding, NotOk, State, run_check
-from worker.config import Config
-from worker.config_fleet import FleetSection, LedgerSection
-from worker.fleet.errors import BlobAbsentError, StoreError
+from cji_core.command.findings import Finding, NotOk, State, run_check
+from cji_core.format.config import Config
+from cji_core.format.config_fleet import FleetSection, LedgerSection
+from cji_core.pool.errors import BlobAbsentError, StoreError
 from worker.keyholder.pool import PROBE, open_ledger
 
 _MOST: Final = 1024
@@ -35,9 +35,9 @@ def _fleet(section: FleetSection | None, trust: Trust) -> str:
     if section is None:
         return "not needed: there is no [fleet], so no job comes by reference"
     from attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
-    from worker.fleet.exchange import AUDIENCE  # noqa: PLC0415
-    from worker.fleet.queue import Queue  # noqa: PLC0415
-    from worker.fleet.store import Blobs  # noqa: PLC0415
+    from cji_core.pool.exchange import AUDIENCE  # noqa: PLC0415
+    from cji_core.pool.queue import Queue  # noqa: PLC0415
+    from cji_core.pool.store import Blobs  # noqa: PLC0415
 
     with _explained("[fleet]", section.blob_url):
         credential = Vault(trust=trust, client_id=section.client_id).credential(AUDIENCE)

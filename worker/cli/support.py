@@ -6,9 +6,9 @@ from typing import Annotated
 import click
 import msgspec
 
-from worker.cli.common import FILE, Failure
-from worker.cli.json_output import answers, member, print_answer
-from worker.deployment import ExportError, compare, read_export
+from cji_core.command.common import FILE, Failure
+from cji_core.command.json_output import answers, member, print_answer
+from cji_core.deployment import ExportError, compare, read_export
 from worker.support import deployment_facts, encoded, made, status_facts, trail_facts
 
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from urllib.parse import urlsplit
 
-from worker.cli.findings import NotOk
-from worker.config import Config
+from cji_core.command.findings import NotOk
+from cji_core.format.config import Config
 from worker.keyholder.schedule import MOST_LOAD, vault_load
 
 _HSM = ".managedhsm."  # in the name of every Managed HSM; it does not throttle

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
+from cji_core.format.keys import ProjectKey
+from cji_core.format.passphrases import Passphrase
+from cji_core.format.paths import FileName
 from worker.client.connection import Connection, Spec, connect
 from worker.client.in_threads import InThreads, cancellable
-from worker.client.keys import ProjectKey
 from worker.client.opened import Result
-from worker.client.passphrases import Passphrase
-from worker.client.paths import FileName
 from worker.client.prepared import Records
 from worker.client.profile import ClientProfile
 from worker.client.progress import ProgressCallback

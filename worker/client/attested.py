@@ -28,11 +28,11 @@ from attestation.checks import Check, Skipped
 from attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying_data
 from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.trust import provider_endpoint
+from cji_core.jose import VerifyingKey, parse_canonical_verifying, thumbprint
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
 from worker.client.evidence_file import EvidenceFile, decode_evidence
 from worker.client.times import AppraisalTime, proven_time, stated_time, this_moment
-from worker.jose import VerifyingKey, parse_canonical_verifying, thumbprint
-from worker.wire.v1 import worker_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

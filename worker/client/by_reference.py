@@ -23,8 +23,17 @@ from google.protobuf.message import DecodeError
 
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
-from worker.audit import ReceiptError, claims_unverified
-from worker.audit.failures import failure_unverified
+from cji_core.errors import StartupError
+from cji_core.format.job import LIMITS
+from cji_core.pool import names
+from cji_core.pool.documents import EVIDENCE_BYTES, SUBMISSION_BYTES, Failure, Published, evidence_nonce
+from cji_core.pool.errors import StoreError
+from cji_core.pool.queue import Queue
+from cji_core.pool.store import Blobs
+from cji_core.pool.ticket import Ticket
+from cji_core.trail import ReceiptError, claims_unverified
+from cji_core.trail.failures import failure_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.errors import (
     ClientError,
@@ -45,21 +54,6 @@ from worker.client.sealed_result import SealedResult
 from worker.client.storage_identity import default_credential
 from worker.client.transfer import document, explained, read_blob, upload
 from worker.client.verify import verify_failed, verify_result, verify_stored
-from worker.errors import StartupError
-from worker.fleet import names
-from worker.fleet.documents import (
-    EVIDENCE_BYTES,
-    SUBMISSION_BYTES,
-    Failure,
-    Published,
-    evidence_nonce,
-)
-from worker.fleet.errors import StoreError
-from worker.fleet.queue import Queue
-from worker.fleet.store import Blobs
-from worker.fleet.ticket import Ticket
-from worker.job import LIMITS
-from worker.wire.v1 import worker_pb2 as pb
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

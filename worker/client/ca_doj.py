@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from cji_core.format.records import SCHEMAS
 from worker.client.errors import SpecError
-from worker.records import SCHEMAS
 
 COLUMNS: Final = tuple(
     (  # noqa: SIM905 - reads as the layout

@@ -12,10 +12,10 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import Column
+from cji_core.format.records.arrow import from_texts
 from worker.client.date_formats import shape_of
 from worker.client.errors import ColumnTypeError, SpecError
-from worker.records import Column
-from worker.records.arrow import from_texts
 
 Function: TypeAlias = Callable[[pa.Array], pa.Array]
 

@@ -14,14 +14,14 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
+from cji_core.format.keys import ProjectKey
+from cji_core.format.passphrases import Passphrase
+from cji_core.format.paths import FileName
 from worker.client.attested import AttestedWorker
 from worker.client.cancellation import Cancellation
 from worker.client.description import Description
 from worker.client.errors import JobCancelled, SpecError
-from worker.client.keys import ProjectKey
 from worker.client.opened import Result
-from worker.client.passphrases import Passphrase
-from worker.client.paths import FileName
 from worker.client.prepared import Prepared, Records, prepare
 from worker.client.profile import ClientProfile, load_profile
 from worker.client.profile_keys import decrypter_named, signer_named

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records.arrow import from_numpy
 from worker.client.date_formats import CANDIDATES, Bools, DateFormat, compact, plain_dates, shape_of
 from worker.client.errors import SpecError
-from worker.records.arrow import from_numpy
 
 _CLEAR: Final = 0.95
 """Share of the values of one shape that its order must read."""

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records.arrow import from_numpy, from_texts
 from worker.compute.kernels import column, dates
-from worker.records.arrow import from_numpy, from_texts
 
 Bools = npt.NDArray[np.bool_]
 

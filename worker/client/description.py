@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Self
 
+from cji_core.format.keys import PinnedKey
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.client.errors import Unverified
-from worker.client.keys import PinnedKey
 from worker.client.spec import JobSpec
-from worker.wire.v1 import worker_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

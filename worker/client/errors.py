@@ -23,8 +23,8 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from worker.audit import VerifiedFailure
-from worker.errors import REASONS, Reason, Stage
+from cji_core.errors import REASONS, Reason, Stage
+from cji_core.trail import VerifiedFailure
 
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 _DOMAIN: Final = "worker.cji"
@@ -75,7 +75,7 @@ class ColumnTypeError(ColumnError):
 
 
 class LimitExceeded(SpecError):  # noqa: N818
-    """The input or job exceeds a limit, whose name `worker.job.limits` explains.
+    """The input or job exceeds a limit, whose name `cji_core.format.job.limits` explains.
 
     `found` is what it has, or at least has, `most` what is possible.
     """

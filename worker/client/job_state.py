@@ -5,19 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from worker.errors import Refusal
-from worker.fleet import names
-from worker.fleet.documents import (
-    PROGRESS_BYTES,
-    SUBMISSION_BYTES,
-    DocumentError,
-    Progress,
-    decode,
-    decode_submission,
-)
-from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError
-from worker.fleet.store import Blobs
-from worker.job import parse
+from cji_core.errors import Refusal
+from cji_core.format.job import parse
+from cji_core.pool import names
+from cji_core.pool.documents import PROGRESS_BYTES, SUBMISSION_BYTES, DocumentError, Progress, decode, decode_submission
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError
+from cji_core.pool.store import Blobs
 
 _GRACE: Final = timedelta(minutes=5)
 """An attempt that begins in a job's last second has this time to show its first progress."""

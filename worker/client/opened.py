@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from worker.audit import VerifiedReceipt
+from cji_core.format.paths import FileName
+from cji_core.trail import VerifiedReceipt
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
-from worker.client.paths import FileName
 from worker.client.result import RESULT
 from worker.client.sealed_result import SealedResult, read_output
 from worker.client.signers import Decrypter

@@ -10,12 +10,12 @@ from typing import BinaryIO, Final, TypeAlias
 
 import pyarrow as pa
 
+from cji_core.errors import Refusal
+from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
+from cji_core.format.job import LIMITS
+from cji_core.format.records import END_OF_STREAM, StreamWriter
 from worker.client.errors import LimitExceeded, Unverified
 from worker.client.sources import Batches
-from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
-from worker.errors import Refusal
-from worker.job import LIMITS
-from worker.records import END_OF_STREAM, StreamWriter
 
 Bytes: TypeAlias = "bytes | memoryview | pa.Buffer"
 

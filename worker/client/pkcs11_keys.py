@@ -14,11 +14,11 @@ from typing import Any, Final, TypeAlias
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.envelope import DEK_BYTES
+from cji_core.jose import RSA_MIN_BITS, RecipientKey, VerifyingKey
+from cji_core.suites import Suite
 from worker.client.errors import SpecError
-from worker.envelope import DEK_BYTES
-from worker.errors import Reason, Refusal, Stage
-from worker.jose import RSA_MIN_BITS, RecipientKey, VerifyingKey
-from worker.suites import Suite
 
 Pin: TypeAlias = Callable[[], str]
 _REMEDY: Final = "Compare the library, the labels of token and key, and the PIN. Nothing was sent."

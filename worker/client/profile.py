@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Meta
 
 from attestation.appraisal import ReferenceValues
+from cji_core.format.config import with_files
+from cji_core.format.config_fleet import Container, StorageUrl
+from cji_core.format.job import UNREADABLE, certificate_uri
+from cji_core.format.keys import PinnedKey
+from cji_core.format.paths import FileName
 from worker.client.errors import SpecError
-from worker.client.keys import PinnedKey
-from worker.client.paths import FileName
 from worker.client.tokens import TokenSource, token_file
-from worker.config import with_files
-from worker.config_fleet import Container, StorageUrl
-from worker.job import UNREADABLE, certificate_uri
 
 _Text = Annotated[str, Meta(min_length=1)]
 

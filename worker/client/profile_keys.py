@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypedDict, TypeVar
 
+from cji_core.format.keys import load_recipient_key, load_signing_key
+from cji_core.format.passphrases import Passphrase, passphrase_of
 from worker.client.errors import SpecError
-from worker.client.keys import load_recipient_key, load_signing_key
-from worker.client.passphrases import Passphrase, passphrase_of
 from worker.client.pkcs11_keys import Pin, TokenDecrypter, TokenSigner
 from worker.client.profile import ClientProfile, DeviceKey
 from worker.client.signers import Decrypter, KeyDecrypter, KeySigner, Signer

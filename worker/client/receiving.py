@@ -3,16 +3,16 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from worker.audit import Claims
+from cji_core.pool import names
+from cji_core.pool.documents import SOURCES_BYTES, Published, Sources
+from cji_core.pool.store import Blobs
+from cji_core.trail import Claims
 from worker.client.errors import Unverified
 from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.result import Output, ResultHeader, new_output
 from worker.client.saved import SavedJob
 from worker.client.spool import Spool
 from worker.client.transfer import document, segments
-from worker.fleet import names
-from worker.fleet.documents import SOURCES_BYTES, Published, Sources
-from worker.fleet.store import Blobs
 
 
 def received(

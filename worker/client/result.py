@@ -12,11 +12,11 @@ from typing import BinaryIO, Final, cast
 
 from google.protobuf.message import DecodeError
 
+from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
+from cji_core.format.job import LIMITS, Header, OutputPart
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.client.errors import Unverified
 from worker.client.progress import Phase, Progress, ProgressCallback
-from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
-from worker.job import LIMITS, Header, OutputPart
-from worker.wire.v1 import worker_pb2 as pb
 
 RESULT: Final = "result"
 ROW_STATUS: Final = "row_status"

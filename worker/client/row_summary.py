@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import WHOLE_ROW, Status
 from worker.compute.registry import meaning_of
-from worker.records import WHOLE_ROW, Status
 
 _COLUMN: Final = 16  # bits of a column in a packed code and column
 

@@ -19,15 +19,15 @@ from typing import Annotated, BinaryIO, Final
 import msgspec
 from msgspec import Meta
 
-from worker.audit import PartDigest
+from cji_core.errors import Refusal
+from cji_core.format.job import LIMITS, Header, parse
+from cji_core.format.paths import FileName
+from cji_core.pool.documents import SUBMITTER_CHARACTERS
+from cji_core.trail import PartDigest
 from worker.client.errors import SpecError
-from worker.client.paths import FileName
 from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.seal import SealedJob
 from worker.client.sources import Source
-from worker.errors import Refusal
-from worker.fleet.documents import SUBMITTER_CHARACTERS
-from worker.job import LIMITS, Header, parse
 
 HEADER: Final = "header.bin"
 _SIGNATURE: Final = "signature.bin"

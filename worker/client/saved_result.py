@@ -24,18 +24,18 @@ from msgspec import Meta
 
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
-from worker.audit import PartDigest
+from cji_core.errors import Refusal
+from cji_core.format.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
+from cji_core.format.job import LIMITS, Header, OutputPart, parse
+from cji_core.format.paths import FileName
+from cji_core.trail import PartDigest
 from worker.client.attested import read_evidence
 from worker.client.errors import SpecError, Unverified
 from worker.client.evidence_file import MAX_FILE_BYTES
-from worker.client.paths import FileName
 from worker.client.result import Output, ResultHeader, new_output, parse_result_header
 from worker.client.saved import HEADER, part_file, read_bounded, settle, write_new
 from worker.client.sealed_result import SealedResult
 from worker.client.verify import verify_result, verify_stored
-from worker.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
-from worker.errors import Refusal
-from worker.job import LIMITS, Header, OutputPart, parse
 
 RECEIPT: Final = "receipt.jws"
 EVIDENCE: Final = "evidence.json"

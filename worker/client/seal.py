@@ -11,8 +11,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from cji_core.errors import Reason, Refusal
+from cji_core.format.envelope import ATTRIBUTION, input_aad, new_dek, seal_box
+from cji_core.format.job import Attribution, Header, InputPart, Recipient, SizeClass, new_header, new_job_id, parse
+from cji_core.format.keys import PinnedKey, ProjectKey, load_project_key, recipient_thumbprints
+from cji_core.jose import SigningKey
+from cji_core.pairs import VerifyingPair
+from cji_core.suites import Suite
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.client.errors import SpecError
-from worker.client.keys import PinnedKey, ProjectKey, load_project_key, recipient_thumbprints
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.shards import number_of_shards, split
 from worker.client.signers import Signer, header_signature, signer_of
@@ -20,22 +27,6 @@ from worker.client.sources import Batches, FittedSource, Source, fit
 from worker.client.spec import InputSpec, JobSpec, read_file_bytes
 from worker.compute.parameters import Parameters, ParametersError, Sealing
 from worker.compute.registry import Plan, operation_of, plan
-from worker.envelope import ATTRIBUTION, input_aad, new_dek, seal_box
-from worker.errors import Reason, Refusal
-from worker.job import (
-    Attribution,
-    Header,
-    InputPart,
-    Recipient,
-    SizeClass,
-    new_header,
-    new_job_id,
-    parse,
-)
-from worker.jose import SigningKey
-from worker.pairs import VerifyingPair
-from worker.suites import Suite
-from worker.wire.v1 import worker_pb2 as pb
 
 INPUT_NAME = "records"
 """Name of the last input part of a job made from a JobSpec; side tables precede it under their own names."""

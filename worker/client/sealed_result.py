@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.audit import PartDigest, VerifiedReceipt
+from cji_core.errors import Refusal
+from cji_core.format.envelope import output_aad
+from cji_core.format.job import Header
+from cji_core.format.keys import RecipientPrivateKey
+from cji_core.format.paths import FileName
+from cji_core.format.records import ROW_STATUS as ROW_STATUS_SCHEMA
+from cji_core.jose import key_id
+from cji_core.trail import PartDigest, VerifiedReceipt
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError, Unverified
-from worker.client.keys import RecipientPrivateKey
 from worker.client.parts import open_part
-from worker.client.paths import FileName
 from worker.client.result import ROW_STATUS, Output, ResultHeader
 from worker.client.signers import Decrypter, decrypter_of
-from worker.envelope import output_aad
-from worker.errors import Refusal
-from worker.job import Header
-from worker.jose import key_id
-from worker.records import ROW_STATUS as ROW_STATUS_SCHEMA
 
 if TYPE_CHECKING:
     from worker.client.opened import Result

@@ -11,15 +11,15 @@ from typing import Final, NamedTuple, TypeAlias
 
 import grpc
 
-from worker.audit import PartDigest
+from cji_core.format.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
+from cji_core.format.job import LIMITS, Header
+from cji_core.trail import PartDigest
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.client.errors import ClientError, LimitExceeded, SpecError
 from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.saved import SavedJob
 from worker.client.seal import SealedJob
 from worker.client.sources import FittedSource
-from worker.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
-from worker.job import LIMITS, Header
-from worker.wire.v1 import worker_pb2 as pb
 
 _ACCEPT_SECONDS: Final = 5.0
 """How long an input that can be read only once is kept back, so that a refusal leaves it whole."""

@@ -10,9 +10,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from cji_core.format.job import LIMITS
 from worker.client.errors import LimitExceeded, SpecError
 from worker.client.spec import JobSpec
-from worker.job import LIMITS
 
 _NEEDS_ROWS: Final = "an input in shards must be readable more than once, so that its rows can be counted"
 

@@ -10,13 +10,13 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from cji_core.errors import Refusal
+from cji_core.format.envelope import to_be_signed, unwrap_result_key, verify_header
+from cji_core.format.keys import RecipientPrivateKey
+from cji_core.jose import RecipientKey, SigningKey, VerifyingKey, sign
+from cji_core.pairs import DecryptionPair, SigningPair
+from cji_core.suites import Suite
 from worker.client.errors import SpecError
-from worker.client.keys import RecipientPrivateKey
-from worker.envelope import to_be_signed, unwrap_result_key, verify_header
-from worker.errors import Refusal
-from worker.jose import RecipientKey, SigningKey, VerifyingKey, sign
-from worker.pairs import DecryptionPair, SigningPair
-from worker.suites import Suite
 
 
 class Signer(Protocol):

@@ -17,13 +17,13 @@ from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 
+from cji_core.errors import Refusal
+from cji_core.format.records import SCHEMAS, Column, check_schema, tagged
 from worker.client.casts import Cast, cast_of
 from worker.client.date_columns import DateReader, DateSurvey
 from worker.client.date_formats import DateFormat
 from worker.client.errors import ClientError, ColumnError, SpecError
 from worker.client.spec import InputSpec
-from worker.errors import Refusal
-from worker.records import SCHEMAS, Column, check_schema, tagged
 
 _Unread: TypeAlias = "ArrowStream | pa.RecordBatch | Callable[[], Batches] | Iterable[pa.RecordBatch]"
 Source: TypeAlias = "_Unread | FittedSource"

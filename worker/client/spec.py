@@ -13,14 +13,14 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from cji_core.format.job import LIMITS
+from cji_core.format.paths import FileName
+from cji_core.format.records import SCHEMAS
+from cji_core.suites import Suite
 from worker.client.date_formats import CANDIDATES, DateFormat
 from worker.client.errors import SpecError
-from worker.client.paths import FileName
 from worker.client.profile import absolute_recipient
 from worker.compute.registry import AnyParameters, operation_of
-from worker.job import LIMITS
-from worker.records import SCHEMAS
-from worker.suites import Suite
 
 VERBATIM: Final = "verbatim"
 """The date format of a column whose values are sent as they are, dates or not."""

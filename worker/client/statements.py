@@ -8,11 +8,11 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 
-from worker.audit import Machine, PartDigest, Statement, StatementError, TasksClaim, VerifiedReceipt, read_statement
-from worker.audit.merkle import Frontier, leaf_hash
+from cji_core.format.envelope import statement_key, statement_proof
+from cji_core.jose import b64url_decode, key_id, parse_canonical_verifying
+from cji_core.trail import Machine, PartDigest, Statement, StatementError, TasksClaim, VerifiedReceipt, read_statement
+from cji_core.trail.merkle import Frontier, leaf_hash
 from worker.client.errors import Unverified
-from worker.envelope import statement_key, statement_proof
-from worker.jose import b64url_decode, key_id, parse_canonical_verifying
 
 
 def by_name(parts: Sequence[PartDigest]) -> tuple[PartDigest, ...]:

@@ -1,7 +1,7 @@
 """The submitter's identity for Azure Storage. The only module of the SDK that knows Microsoft's library.
 
 Any credential that the library finds will do: it gives access to ciphertext, and the account's roles decide to which.
-Tokens are for Azure Storage alone, whichever credential makes them (`worker.azure_client`).
+Tokens are for Azure Storage alone, whichever credential makes them (`cji_core.azure_client`).
 """
 
 from azure.core.credentials import TokenCredential

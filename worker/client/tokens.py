@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from cji_core.format.job import LIMITS
 from worker.client.errors import SpecError
-from worker.job import LIMITS
 
 TokenSource: TypeAlias = Callable[[], str]
 """Returns a valid access token for the worker, without a scheme. Called for each Run and GetReceipt."""

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Final, TypeVar
 
+from cji_core.format.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
+from cji_core.pool import names
+from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, decode
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
+from cji_core.pool.store import Blobs
 from worker.client.errors import SpecError, StorageRefused, Unreachable, Unverified
 from worker.client.progress import Phase, Progress, ProgressCallback
 from worker.client.saved import SavedJob
-from worker.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
-from worker.fleet import names
-from worker.fleet.documents import RECEIPT_BYTES, DocumentError, decode
-from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
-from worker.fleet.store import Blobs
 
 _MIB: Final = 1 << 20
 _BLOCK: Final = 4 * _MIB

@@ -28,7 +28,12 @@ import grpc
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
 from attestation.evidence import NONCE_BYTES
-from worker.audit import VerifiedReceipt
+from cji_core.errors import Reason
+from cji_core.format.job import LIMITS, Header
+from cji_core.jose import key_id
+from cji_core.trail import VerifiedReceipt
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.cancellation import Cancellation
 from worker.client.description import Description
@@ -51,11 +56,6 @@ from worker.client.sending import Parts, Sender, check_parts, parts_of, saved_pa
 from worker.client.sources import Source
 from worker.client.tokens import TokenSource, authorization
 from worker.client.verify import verify_result
-from worker.errors import Reason
-from worker.job import LIMITS, Header
-from worker.jose import key_id
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 _CALL_SECONDS: Final = 30.0
 """Deadline of every call except Run."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.envelope import DEK_BYTES
+from cji_core.jose import RSA_EXPONENT, RSA_MIN_BITS, RecipientKey, VerifyingKey
+from cji_core.suites import Suite
 from worker.client.errors import SpecError, Unreachable
-from worker.envelope import DEK_BYTES
-from worker.errors import Reason, Refusal, Stage
-from worker.jose import RSA_EXPONENT, RSA_MIN_BITS, RecipientKey, VerifyingKey
-from worker.suites import Suite
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -35,9 +35,9 @@ class _VaultKey:
         from azure.keyvault.keys import KeyClient, KeyVaultKeyIdentifier  # noqa: PLC0415 - an extra
         from azure.keyvault.keys.crypto import CryptographyClient  # noqa: PLC0415
 
-        from worker.azure_client import client_options  # noqa: PLC0415
+        from cji_core.azure_client import client_options  # noqa: PLC0415
+        from cji_core.https import SYSTEM_ROOTS  # noqa: PLC0415
         from worker.client.storage_identity import default_credential  # noqa: PLC0415
-        from worker.https import SYSTEM_ROOTS  # noqa: PLC0415
 
         try:
             identifier = KeyVaultKeyIdentifier(key_id)

@@ -1,6 +1,6 @@
 """Checks receipts against the submitter's own knowledge: the attested key, the sealed job, the bytes sent and received.
 
-`Unverified.check` is the wrong claim, as named by `worker.audit.verify_receipt`, for example
+`Unverified.check` is the wrong claim, as named by `cji_core.trail.verify_receipt`, for example
 `outputs[0].sha256`, `header_sha384`, `kid` or `signature`.
 """
 
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
-from worker.audit import (
+from cji_core.format.job import Header
+from cji_core.trail import (
     Expected,
     ExpectedFailure,
     PartDigest,
@@ -24,7 +25,6 @@ from worker.client.attested import AttestedWorker
 from worker.client.errors import Unverified
 from worker.client.result import Output, ResultHeader
 from worker.client.statements import by_name
-from worker.job import Header
 
 
 def verify_result(

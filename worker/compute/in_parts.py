@@ -24,10 +24,10 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
+from cji_core.format.records import RowStatus
+from cji_core.progress import ProgressCallback
 from worker.compute.kernels.hashing import Hashes
 from worker.compute.operation import Context
-from worker.progress import ProgressCallback
-from worker.records import RowStatus
 
 MAX_TASKS: Final = 1024
 """Of a stage; so a task has at most this number of streams of an edge on either side."""

@@ -14,13 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from google.protobuf.message import Message
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records import RecordSchema, RowStatus
+from cji_core.progress import ProgressCallback
+from cji_core.wire.v1 import worker_pb2
 from worker.compute.parameters import P, Sealing
 from worker.compute.status_codes import RowCode
 from worker.compute.tables import Tables
-from worker.errors import Reason, Refusal, Stage
-from worker.progress import ProgressCallback
-from worker.records import RecordSchema, RowStatus
-from worker.wire.v1 import worker_pb2
 
 if TYPE_CHECKING:
     from worker.compute.in_parts import InParts

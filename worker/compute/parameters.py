@@ -15,8 +15,8 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
+from cji_core.errors import Reason, Refusal, Stage
 from worker.compute.tables import Tables
-from worker.errors import Reason, Refusal, Stage
 
 PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 """Names of projects and of their token domains: without NUL, which separates the two where keys are derived."""

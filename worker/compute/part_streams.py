@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from worker.compute.in_parts import Edge, Task
 from worker.compute.kernels.column import Ints
-from worker.records import arrow
 
 _BATCH: Final = 16_384
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from cji_core.format.records import RowStatus
+from cji_core.progress import ProgressCallback
 from worker.compute.in_parts import MAX_TASKS, ROW_STATUS_OUTPUT, Edge, InParts, Stage, Width
 from worker.compute.kernels import hashing
 from worker.compute.operation import Context
-from worker.progress import ProgressCallback
-from worker.records import RowStatus
 
 Shards = Sequence[Sequence[pa.RecordBatch]]
 _Streams = dict[tuple[str, int, int], list[pa.RecordBatch]]

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
 
 import pyarrow as pa
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records import ROW_STATUS, RecordSchema, check_schema
+from cji_core.format.records import SCHEMAS as INPUT_SCHEMAS
+from cji_core.wire.v1 import worker_pb2
 from worker.compute.operation import Context, Operation, OutputSpec, PreparedOperation, Project, Reference, Signature
 from worker.compute.operations.aggregate.operation import AGGREGATE
 from worker.compute.operations.clear.operation import CLEAR
@@ -24,10 +28,6 @@ from worker.compute.operations.validate.operation import VALIDATE
 from worker.compute.parameters import Parameters, bad_parameters
 from worker.compute.status_codes import RowCode, ValueCode
 from worker.compute.tables import Tables
-from worker.errors import Reason, Refusal, Stage
-from worker.records import ROW_STATUS, RecordSchema, check_schema
-from worker.records import SCHEMAS as INPUT_SCHEMAS
-from worker.wire.v1 import worker_pb2
 
 OPERATIONS: Final[Mapping[str, Operation[Any]]] = MappingProxyType(
     {

@@ -14,9 +14,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from cji_core.format.records import METADATA_KEY, arrow
 from worker.compute.in_parts import Edge, InParts, Stage, Task, Width
 from worker.compute.operation import CHUNK_ROWS, BatchOperation, Context, OutputSpec, PreparedOperation
-from worker.records import METADATA_KEY, arrow
 
 RESULT: Final = "result"
 

@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from cji_core.errors import Reason, Refusal
+from cji_core.errors import Stage as Where
 from worker.compute.in_parts import MAX_TASKS, ROW_STATUS_OUTPUT, Edge, InParts, Stage, Task, Width
 from worker.compute.operation import OutputSpec
 from worker.compute.parameters import bad_parameters
 from worker.compute.registry import Plan, Planned
-from worker.errors import Reason, Refusal
-from worker.errors import Stage as Where
 
 TO_ALL: Final = 0xFFFF_FFFF
 """The consumer of a producer's only stream: all tasks get it whole, or of an aligned edge, the task of its number."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 
 MAX_BYTES: Final = 64 << 10
 MAX_LISTENERS: Final = 4

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from cji_core.errors import REASONS, Reason
 from worker.console.view import Silence, View, moment
-from worker.errors import REASONS, Reason
 from worker.host import CATALOGUE
 from worker.ipc.beats import STALE_S
 from worker.ipc.status import Status

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from worker.log import log
+from cji_core.log import log
 
 MAX_CLIENTS: Final = 32
 MAX_HEAD_BYTES: Final = 8 << 10

@@ -6,17 +6,17 @@ from importlib.resources import files
 from typing import Final
 from xml.etree.ElementTree import Element
 
+from cji_core.errors import REASONS
+from cji_core.page.charts import share
+from cji_core.page.markup import Part, element, facts, number, page, section, table, value
+from cji_core.page.timeline import columns
 from worker.console.diagnosis import causes, headline
 from worker.console.expiry import Left, left
 from worker.console.history import MINUTES
 from worker.console.view import Destination, Minute, View
-from worker.errors import REASONS
 from worker.host import CATALOGUE
 from worker.ipc.messages import JobCounts
 from worker.ipc.status import Status
-from worker.page.charts import share
-from worker.page.markup import Part, element, facts, number, page, section, table, value
-from worker.page.timeline import columns
 
 _SCRIPT: Final = files("worker.console").joinpath("live.js").read_text(encoding="utf-8")
 _LOST: Final = "This console does not answer any more. What is below is old."

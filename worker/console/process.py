@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from worker.audit import ChainError
+from cji_core.errors import StartupError
+from cji_core.log import log
+from cji_core.trail import ChainError
 from worker.console.config import ConsoleConfig, OtlpSection, UnixAddress, address
 from worker.console.exposition import CONTENT_TYPE, exposition
 from worker.console.http import MAX_HEAD_BYTES, Document, Server
@@ -18,8 +20,6 @@ from worker.console.spans import JobSpan, Spans
 from worker.console.tail import Tail
 from worker.console.telemetry import Telemetry
 from worker.console.view import Own, View
-from worker.errors import StartupError
-from worker.log import log
 
 MAX_SPANS: Final = 4096
 """That wait for the collector; then the oldest are dropped."""

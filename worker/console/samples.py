@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
+from cji_core.errors import Reason
 from worker.console.view import OPERATIONS, SILENCES, DestinationKind, View
-from worker.errors import Reason
 from worker.fleet.metrics import Metrics
 from worker.ipc.messages import JobCounts
 from worker.ipc.status import Status

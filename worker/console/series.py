@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Final, Literal
 
+from cji_core.manifest import VERSION
 from worker.console import samples as read
 from worker.console.expiry import SUBJECTS, left
 from worker.console.samples import Labels, Sample
@@ -19,7 +20,6 @@ from worker.console.view import OPERATIONS, SILENCES, View, moment
 from worker.fleet.metrics import OUTCOMES
 from worker.host import CATALOGUE
 from worker.ipc.messages import SUPERVISOR_FROM
-from worker.manifest import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from worker.audit import JobAdmitted, JobCompleted, JobEnded, Record, WorkerStarted
+from cji_core.errors import Reason, Stage
+from cji_core.suites import Suite
+from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, Record, WorkerStarted
 from worker.console.view import OPERATIONS
-from worker.errors import Reason, Stage
-from worker.suites import Suite
 
 MAX_OPEN: Final = 256
 """Jobs that are remembered until they end; a worker has at most 64 cells."""

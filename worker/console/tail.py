@@ -4,8 +4,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from worker.audit import ChainError, Record
-from worker.audit.trail import Position, after, last
+from cji_core.trail import ChainError, Record
+from cji_core.trail.trail import Position, after, last
 
 MOST_LINES: Final = 4096
 """Read in one step; a line has 80 KiB at most, and usually one or two."""

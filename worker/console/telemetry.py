@@ -35,13 +35,13 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from cji_core.manifest import VERSION
 from worker.console.config import OtlpSection
 from worker.console.samples import Durations
 from worker.console.series import SERIES, Series
 from worker.console.spans import JobSpan
 from worker.console.view import View, moment
 from worker.ipc.messages import DURATIONS_S
-from worker.manifest import VERSION
 
 TIMEOUT_S: Final = 5.0
 MAX_ANSWER_BYTES: Final = 64 << 10

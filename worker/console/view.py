@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
+from cji_core.wire.v1 import worker_pb2
 from worker.fleet.metrics import Metrics
 from worker.ipc.messages import SEVERAL
 from worker.ipc.status import Status
-from worker.wire.v1 import worker_pb2
 
 OPERATIONS: Final = (
     *(each.name for each in worker_pb2.Operation.DESCRIPTOR.oneofs_by_name["operation"].fields),

@@ -15,10 +15,12 @@ from typing import Final
 
 import msgspec
 
-from worker.config import Config
+from cji_core.errors import StartupError
+from cji_core.format.config import Config
+from cji_core.format.operator_files import FileRefused, read_client_files, read_policy_files
+from cji_core.log import log
 from worker.control.door import Door
 from worker.control.reload import BUSY
-from worker.errors import StartupError
 from worker.ipc import Boot, Channel, ChannelClosed, hand_over, receive_boot
 from worker.ipc.beats import BEAT_S, Pulse
 from worker.ipc.messages import (
@@ -37,9 +39,7 @@ from worker.ipc.messages import (
     reload_fault,
 )
 from worker.ipc.status import UNKNOWN
-from worker.log import log
 from worker.memory import harden
-from worker.operator_files import FileRefused, read_client_files, read_policy_files
 from worker.rights import SOCKETS, deny, deny_powers, drop_capabilities, forbid_files_and_network
 
 _SILENT: Final = reload_fault("reload", "The supervisor does not answer", "Look at the worker's log; it may be ending.")

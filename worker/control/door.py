@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 
 MAX_WAITING: Final = 16
 PER_BEAT: Final = 64

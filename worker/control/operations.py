@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from worker.config import Config
+from cji_core.format.config import Config
+from cji_core.log import log
 from worker.control.reload import (
     DRAINING,
     Begin,
@@ -46,7 +47,6 @@ from worker.ipc.messages import (
     Reread,
     Snapshot,
 )
-from worker.log import log
 
 
 class WorkerMustEnd(Exception):  # noqa: N818 - a state, not a fault of this program

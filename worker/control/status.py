@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from worker.config import Config
+from cji_core.format.config import Config
+from cji_core.manifest import VERSION
 from worker.host import CATALOGUE, HostReport
 from worker.ipc.messages import FrontReport, KeyholderReport, ProcessName, ReloadFault
 from worker.ipc.status import (
@@ -24,7 +25,6 @@ from worker.ipc.status import (
     Until,
     UsableKey,
 )
-from worker.manifest import VERSION
 
 _ENCODER: Final = msgspec.json.Encoder()
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from worker.config import Config
+from cji_core.errors import StartupError
+from cji_core.format.config import Config
 from worker.door.report import CERTIFICATE_HEADER, CIPHER, PROTOCOL, SOURCE_HEADER, TLS_HEADER
-from worker.errors import StartupError
 
 MAX_CONNECTIONS: Final = 1024
 """Of all addresses together, beside as many calls; then the longest silent ones are closed for new ones."""

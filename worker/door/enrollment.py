@@ -15,10 +15,10 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from worker.config_listen import ListenSection
+from cji_core.errors import StartupError
+from cji_core.format.config_listen import ListenSection
 from worker.door.est import RETRY, TOTAL_SECONDS, Current, EnrollmentRefused, new_key, obtain
 from worker.door.files import check_server_files
-from worker.errors import StartupError
 
 _RENEW_AT: Final = 2 / 3
 """Of the certificate's life: the last third is for an authority that does not answer."""

@@ -28,9 +28,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from worker.config_listen import EnrollmentSection
-from worker.errors import StartupError
-from worker.https import bounded_session
+from cji_core.errors import StartupError
+from cji_core.format.config_listen import EnrollmentSection
+from cji_core.https import bounded_session
 
 TOTAL_SECONDS: Final = 300.0
 RETRY: Final = 4

@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from worker.config import Config
+from cji_core.errors import StartupError
+from cji_core.format.config import Config
 from worker.door.config import Build, door_config, private_folder
-from worker.errors import StartupError
 
 CONFIG_NAME: Final = "door.conf"
 """Of the configuration's file."""

@@ -22,19 +22,19 @@ from typing import Any, Final
 
 import grpc
 
-from worker.audit import ReceiptError, claims_unverified
-from worker.audit.fields import utc_hundredths
-from worker.errors import Reason, Refusal, Stage
-from worker.fleet import names
-from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Progress, Published, decode, encode, evidence_nonce
-from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.pool import names
+from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, Progress, Published, decode, encode, evidence_nonce
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
+from cji_core.pool.store import Blobs
+from cji_core.pool.ticket import Ticket
+from cji_core.trail import ReceiptError, claims_unverified
+from cji_core.trail.fields import utc_hundredths
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
 from worker.fleet.outputs import Outputs
 from worker.fleet.parts import requests
 from worker.fleet.records import Attempted, Records
-from worker.fleet.store import Blobs
-from worker.fleet.ticket import Ticket
-from worker.wire.v1 import worker_pb2 as pb
 
 _PROGRESS_S: Final = 2.0
 

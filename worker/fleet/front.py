@@ -10,11 +10,11 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from worker.errors import Reason, Stage
-from worker.fleet.ticket import Ticket
-from worker.job import LIMITS
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_core.errors import Reason, Stage
+from cji_core.format.job import LIMITS
+from cji_core.pool.ticket import Ticket
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["CjiWorker"].full_name
 _DETAILS_KEY: Final = "grpc-status-details-bin"

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-from worker.config_fleet import RENEWALS
-from worker.fleet import names
-from worker.fleet.errors import LeaseLostError, StoreError
-from worker.fleet.queue import Message, Queue
-from worker.fleet.store import Blobs
+from cji_core.format.config_fleet import RENEWALS
+from cji_core.pool import names
+from cji_core.pool.errors import LeaseLostError, StoreError
+from cji_core.pool.queue import Message, Queue
+from cji_core.pool.store import Blobs
 
 _STOP_S: Final = 5.0
 

@@ -6,11 +6,11 @@ Nothing is visible before `commit`, which is called once the receipt is there. M
 from dataclasses import dataclass, field
 from typing import Final
 
-from worker.errors import Reason, Refusal, Stage
-from worker.fleet import names
-from worker.fleet.errors import BlobChangedError
-from worker.fleet.store import MAX_BLOCKS, Blobs
-from worker.job import LIMITS
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import LIMITS
+from cji_core.pool import names
+from cji_core.pool.errors import BlobChangedError
+from cji_core.pool.store import MAX_BLOCKS, Blobs
 
 _BLOCK_BYTES: Final = 4 << 20
 _MAX_OUTPUTS: Final = 1024

@@ -9,11 +9,11 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from worker.fleet import names
-from worker.fleet.errors import BlobTooLargeError
-from worker.fleet.store import Blobs
-from worker.job import LIMITS
-from worker.wire.v1 import worker_pb2 as pb
+from cji_core.format.job import LIMITS
+from cji_core.pool import names
+from cji_core.pool.errors import BlobTooLargeError
+from cji_core.pool.store import Blobs
+from cji_core.wire.v1 import worker_pb2 as pb
 
 _MAX_PARTS: Final = LIMITS.parts + LIMITS.shards
 

@@ -14,8 +14,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from worker.errors import StartupError
-from worker.fleet.ticket import HeaderDigest, JobName, Ticket
+from cji_core.errors import StartupError
+from cji_core.pool.ticket import HeaderDigest, JobName, Ticket
 
 _FOLDER: Final = "attempts"
 _MAX_BYTES: Final = 1024

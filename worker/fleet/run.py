@@ -15,20 +15,20 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
-from worker.azure_client import Identity
-from worker.errors import StartupError
+from cji_core.azure_client import Identity
+from cji_core.errors import StartupError
+from cji_core.log import log
+from cji_core.pool.errors import StoreError
+from cji_core.pool.queue import Queue
+from cji_core.pool.store import Blobs
 from worker.fleet.attempt import Containers
-from worker.fleet.errors import StoreError
 from worker.fleet.front import Front
 from worker.fleet.metrics import EVERY_S, Metrics, Outcome, write
-from worker.fleet.queue import Queue
 from worker.fleet.records import Records, unwritable
 from worker.fleet.settings import Settings
 from worker.fleet.settle import settle
 from worker.fleet.slot import Slot
-from worker.fleet.store import Blobs
 from worker.fleet.tasks.server import TaskServer, listen
-from worker.log import log
 
 _LOCK: Final = "fleet.lock"
 _AWAY_S: Final = 2.0

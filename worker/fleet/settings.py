@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from worker.config_fleet import FleetSection
-from worker.errors import StartupError
+from cji_core.errors import StartupError
+from cji_core.format.config_fleet import FleetSection
 
 _MAX_BYTES: Final = 256 << 10
 _REMEDY: Final = "Compare it with docs/configuration.md."

@@ -1,11 +1,11 @@
 """Settles the attempts that ended here and may have left a signed receipt that is not published."""
 
+from cji_core.log import log
+from cji_core.pool.errors import StoreError
+from cji_core.pool.store import Blobs
 from worker.fleet.attempt import recover
-from worker.fleet.errors import StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
 from worker.fleet.records import Records
-from worker.fleet.store import Blobs
-from worker.log import log
 
 
 def settle(records: Records, *, running: Records, front: Front, results: Blobs) -> None:

@@ -20,9 +20,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from worker.audit.failures import failure_unverified
-from worker.errors import REASONS, Reason, Stage
-from worker.fleet import names
+from cji_core.errors import REASONS, Reason, Stage
+from cji_core.log import log
+from cji_core.pool import names
+from cji_core.pool.documents import SUBMISSION_BYTES, DocumentError, Failure, decode_submission, encode
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreError
+from cji_core.pool.queue import Message, Queue
+from cji_core.pool.store import Blobs
+from cji_core.pool.ticket import Ticket, TicketError, decode
+from cji_core.trail.failures import failure_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.fleet.attempt import (
     Attempt,
     AttemptFailedError,
@@ -33,17 +40,10 @@ from worker.fleet.attempt import (
     own_receipt,
     recover,
 )
-from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, Failure, decode_submission, encode
-from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
 from worker.fleet.lease import End, Lease
 from worker.fleet.metrics import Outcome
-from worker.fleet.queue import Message, Queue
 from worker.fleet.records import Records
-from worker.fleet.store import Blobs
-from worker.fleet.ticket import Ticket, TicketError, decode
-from worker.log import log
-from worker.wire.v1 import worker_pb2 as pb
 
 _LONGEST_S: Final = 300.0
 _NOT_BEGUN: Final = frozenset(

@@ -25,10 +25,10 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import UNREADABLE
+from cji_core.format.operator_files import ClientFiles, FileRefused
 from worker.ipc.messages import ClientDigests
-from worker.job import UNREADABLE
-from worker.operator_files import ClientFiles, FileRefused
 
 _LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----\s.*?\s-----END X509 CRL-----", re.DOTALL)
 _MARK: Final = b"-----BEGIN"

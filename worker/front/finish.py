@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from worker.config import LimitsSection
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.config import LimitsSection
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.front.guard import EOF, Call
 from worker.front.job_stream import MAX_STATED
 from worker.front.keyholder_client import KeyholderClient, PendingCall
@@ -27,7 +28,6 @@ from worker.ipc.messages import (
     StatementsDone,
     StatementsWanted,
 )
-from worker.wire.v1 import worker_pb2 as pb
 
 MAX_STATEMENTS: Final = 1 << 16
 

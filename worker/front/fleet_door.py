@@ -6,7 +6,9 @@ the submitter that it names is established by the header's signature alone, in t
 
 from typing import Any, Final, get_args
 
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import LIMITS
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.front.finish import read_finish_request
 from worker.front.frames import read_request, read_task_request
 from worker.front.guard import Call, Guard
@@ -25,8 +27,6 @@ from worker.ipc.messages import (
     Supersede,
     Superseded,
 )
-from worker.job import LIMITS
-from worker.wire.v1 import worker_pb2 as pb
 
 _JOB_ID_BYTES: Final = 16
 _SHA384_BYTES: Final = 48

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from worker.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1 import worker_pb2 as pb
 
 _REQUEST_SEGMENT: Final = 0x12  # field 2, length-delimited
 _RESPONSE_SEGMENT: Final = b"\x1a"  # field 3, length-delimited

@@ -14,14 +14,14 @@ from typing import Any, Final, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from worker.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.format.job import LIMITS
+from cji_core.log import log
 from worker.front.patience import Lifetime, TimeLimit
 from worker.front.peer import FLEET, NOBODY, Peer, read_peer
 from worker.front.refused import RefusedCounter
 from worker.front.status import DETAILS_KEY, code_and_details
 from worker.front.submitters import Kind, Submitters
-from worker.job import LIMITS
-from worker.log import log
 
 Context = grpc.aio.ServicerContext[Any, Any]
 EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it

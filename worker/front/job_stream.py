@@ -14,7 +14,10 @@ import contextlib
 import socket
 from typing import Any, Final
 
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import LIMITS, Empty, HalfClose, Open, RunState, Segment, advance
+from cji_core.format.job import Finish as Finished
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.front.frames import SegmentFrame, segment_response
 from worker.front.guard import EOF, Context
 from worker.front.keyholder_client import Answer, KeyholderClient, PendingCall
@@ -37,9 +40,6 @@ from worker.ipc.messages import (
     ProgressMade,
     Stated,
 )
-from worker.job import LIMITS, Empty, HalfClose, Open, RunState, Segment, advance
-from worker.job import Finish as Finished
-from worker.wire.v1 import worker_pb2 as pb
 
 MAX_STATED: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 """Bytes of the answer to a task, which is one message."""

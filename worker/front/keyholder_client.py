@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
 from worker.front.guard import Relayed
 from worker.front.submitters import Submitters
 from worker.ipc import Channel, ChannelClosed

@@ -13,10 +13,10 @@ from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import UNREADABLE, certificate_uri
 from worker.door.report import CERTIFICATE_HEADER, CIPHER, PREFIX, PROTOCOL, SOURCE_HEADER, TLS_HEADER, VERIFIED
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import BY_REFERENCE, MAX_AUTHORIZATION, MAX_PRESENTED, Presented, Transport
-from worker.job import UNREADABLE, certificate_uri
 
 AUTHORIZATION_HEADER: Final = "authorization"
 _MAX_ESCAPED: Final = 16384

@@ -4,7 +4,7 @@ A stranger can cause as many as it likes, so a report is one message for each Re
 entry for each Reason.
 """
 
-from worker.errors import Reason
+from cji_core.errors import Reason
 from worker.ipc.messages import RefusedCalls
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from cji_core.format.operator_files import MAX_BYTES, ClientFiles, FileRefused
 from worker.front.client_certificates import AcceptedClients, ClientCertificates
 from worker.front.guard import Guard
 from worker.ipc import Channel, ChannelClosed, take_over
@@ -22,7 +23,6 @@ from worker.ipc.messages import (
     SupervisorFromFront,
     reload_fault,
 )
-from worker.operator_files import MAX_BYTES, ClientFiles, FileRefused
 
 _MOST_BYTES = 2 * MAX_BYTES + 1024
 

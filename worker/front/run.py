@@ -10,8 +10,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from worker.config import LimitsSection
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.config import LimitsSection
+from cji_core.format.job import LIMITS
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.front.guard import Call
 from worker.front.job_stream import JobStream
 from worker.front.keyholder_client import KeyholderClient, PendingCall
@@ -25,8 +27,6 @@ from worker.ipc.messages import (
     FinishOrder,
     TaskOrder,
 )
-from worker.job import LIMITS
-from worker.wire.v1 import worker_pb2 as pb
 
 _DEADLINE_SKEW_S: Final = 0.2
 """The caller's clock may cancel the call this much earlier than ours."""

@@ -15,8 +15,12 @@ from typing import Any, Final
 
 import grpc
 
+from cji_core.errors import StartupError
+from cji_core.format.job import LIMITS
+from cji_core.format.operator_files import read_client_files
+from cji_core.log import log
+from cji_core.wire.v1 import worker_pb2
 from worker.door.config import MAX_CALLS
-from worker.errors import StartupError
 from worker.front import health as health_service
 from worker.front.client_certificates import AcceptedClients, ClientCertificates
 from worker.front.fleet_door import FleetDoor
@@ -33,10 +37,7 @@ from worker.front.unknown import UnknownMethods
 from worker.front.upkeep import report, upkeep
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
-from worker.job import LIMITS
-from worker.log import log
 from worker.memory import harden
-from worker.operator_files import read_client_files
 from worker.rights import (
     FRONT,
     SOCKETS,
@@ -46,7 +47,6 @@ from worker.rights import (
     drop_capabilities,
     forbid_files_and_network,
 )
-from worker.wire.v1 import worker_pb2
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
 _RANDOM: Final = "/dev/urandom"

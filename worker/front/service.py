@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from worker.config import Config, LimitsSection
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.config import Config, LimitsSection
+from cji_core.format.job import LIMITS
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.front.finish import finish_tasks
 from worker.front.frames import read_request
 from worker.front.guard import Call, Guard
@@ -13,8 +15,6 @@ from worker.front.run import run, run_task
 from worker.front.submitters import Kind
 from worker.ipc import take_over
 from worker.ipc.messages import Attest, Attested, FetchedReceipt, FetchReceipt
-from worker.job import LIMITS
-from worker.wire.v1 import worker_pb2 as pb
 
 _JOB_ID_BYTES: Final = 16
 _MAX_EVIDENCE_BYTES: Final = 1 << 20

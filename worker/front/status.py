@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from worker.errors import REASONS, Reason, Refusal
+from cji_core.errors import REASONS, Reason, Refusal
 
 DOMAIN: Final = "worker.cji"
 DETAILS_KEY: Final = "grpc-status-details-bin"

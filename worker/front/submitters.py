@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final
 
-from worker.errors import Reason, Refusal, Stage
-from worker.job import identity_sha256
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import identity_sha256
 
 
 class Kind(enum.Enum):

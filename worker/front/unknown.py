@@ -5,11 +5,11 @@ from typing import Any
 
 import grpc
 
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.log import log
 from worker.front.guard import Call, Context
 from worker.front.peer import Peer
 from worker.front.refused import RefusedCounter
-from worker.log import log
 
 
 class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone

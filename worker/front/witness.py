@@ -3,17 +3,17 @@
 The cell may be hostile. So the order of the outputs is checked here: the result header first and once, then the
 segments of each part in order, each of a possible length, up to one last segment. Anything else is CELL_FAILED. A task
 has an empty result header, and streams instead of parts, the first of which have the segments of shuffle streams.
-The caller's order was checked before (`worker.job.state`).
+The caller's order was checked before (`cji_core.format.job.state`).
 """
 
 import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import LIMITS
 from worker.ipc import PartDigester
 from worker.ipc.messages import CHUNK, SealedPart, Witnessed, WitnessedStreams
-from worker.job import LIMITS
 
 _NOT_LAST: Final = b"\xff\xff\xff\xff"
 """The first bytes of a segment that others follow (docs/format.md §3)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 
 ConditionId = Literal[
     "swap",

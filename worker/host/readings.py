@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from worker.config import Config
-from worker.errors import StartupError
+from cji_core.errors import StartupError
+from cji_core.format.config import Config
 from worker.host.catalogue import ConditionId
 from worker.host.clock import STEP_SECONDS, clock_offset
 from worker.host.profile import PROFILE, permitted_calls, profile_gaps

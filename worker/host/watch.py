@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
+from cji_core.log import log
 from worker.host.catalogue import CATALOGUE, ConditionId
 from worker.host.profile import PROFILE, ProfileName
 from worker.host.readings import Finding, Host
-from worker.log import log
 
 EVERY_S: Final = 1.0
 """Seconds between two readings."""

@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
-from worker.config import Config
+from cji_core.format.config import Config
+from cji_core.manifest import UNVERIFIED, Code
 from worker.host import NOTHING_HELD, HostReport
-from worker.manifest import UNVERIFIED, Code
 
 _MAX_BYTES: Final = 8 << 20
 

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from worker.errors import Reason
+from cji_core.errors import Reason
 from worker.host import ConditionId
 from worker.ipc.messages import (
     MAX_DELIVERIES,

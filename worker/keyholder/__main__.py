@@ -11,12 +11,15 @@ import msgspec
 from attestation import AttestationError, Trust, is_production
 from attestation.evidence.boot_logs import BootLogs, open_logs
 from attestation.evidence.tpm_counter import NvCounter
-from worker.audit import WorkerStarted
+from cji_core.errors import Refusal, StartupError
+from cji_core.fips import CryptoModule, module_in_force, require_usable
+from cji_core.format.config import Config
+from cji_core.format.job import Policy
+from cji_core.log import log
+from cji_core.manifest import VERSION
+from cji_core.trail import WorkerStarted
 from worker.audit.file import AuditFile
 from worker.compute.tables import decode as decode_tables
-from worker.config import Config
-from worker.errors import Refusal, StartupError
-from worker.fips import CryptoModule, module_in_force, require_usable
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
 from worker.ipc.messages import (
     KeyholderFromFront,
@@ -25,7 +28,6 @@ from worker.ipc.messages import (
     SupervisorFromKeyholder,
     Up,
 )
-from worker.job import Policy
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.checkpoints import Checkpoints
 from worker.keyholder.custody import Custody
@@ -38,8 +40,6 @@ from worker.keyholder.policy import PolicyInForce, entra_audience, read_policy
 from worker.keyholder.pool import PoolLedger, open_ledger
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.rights import confine
-from worker.log import log
-from worker.manifest import VERSION
 from worker.memory import Region, SecretHeap
 
 

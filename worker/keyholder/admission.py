@@ -24,13 +24,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, ParamSpec
 
+from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_header
+from cji_core.format.job import Attribution, Grant, Header, access_request, check_audience, check_times, parse
+from cji_core.format.records import data_classes
+from cji_core.suites import Suite
 from worker.audit.file import AuditFile
 from worker.compute.registry import Plan, plan
 from worker.compute.tables import Tables
-from worker.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_header
-from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import Admit, Presented
-from worker.job import Attribution, Grant, Header, access_request, check_audience, check_times, parse
 from worker.keyholder.admitted_job import Admission, Opened
 from worker.keyholder.entra import SecondIdentity, VerifiedToken, require_rule
 from worker.keyholder.holdings import Holdings
@@ -38,8 +40,6 @@ from worker.keyholder.ledger import AuditLedger
 from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.tasks import check_plan, plan_of, task_of
 from worker.keyholder.token_buckets import TokenBuckets
-from worker.records import data_classes
-from worker.suites import Suite
 
 _UNWRAP_BURST: Final = 10
 _UNWRAP_SECONDS: Final = 10.0

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cji_core.errors import Refusal
+from cji_core.format.job import Attribution, Grant, Header, JobPlan
 from worker.compute.registry import Plan
 from worker.compute.task_streams import TaskStreams
-from worker.errors import Refusal
 from worker.ipc.messages import Admit, CountedPart, SealedPart, Summary, Witnessed
-from worker.job import Attribution, Grant, Header, JobPlan
 from worker.keyholder.cells import Cell
 from worker.keyholder.entra import VerifiedToken
 from worker.keyholder.holdings import HeldKey

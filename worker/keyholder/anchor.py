@@ -20,10 +20,10 @@ from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from attestation import AttestationError
-from worker.audit import TrailAnchored, TrailRefused
+from cji_core.errors import Reason, Refusal, StartupError
+from cji_core.log import log
+from cji_core.trail import TrailAnchored, TrailRefused
 from worker.audit.file import AuditFile
-from worker.errors import Reason, Refusal, StartupError
-from worker.log import log
 
 OVERDUE_S: Final = 10.0
 """An attestation may use the TPM for several seconds."""

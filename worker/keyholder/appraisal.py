@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 
 from attestation.appraisal import ReferenceValues
-from worker.config import AttestationSection
-from worker.errors import StartupError
+from cji_core.errors import StartupError
+from cji_core.format.config import AttestationSection
 
 
 def reference_values(section: AttestationSection) -> ReferenceValues:

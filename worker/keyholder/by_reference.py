@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from worker.audit import JobCompleted, TicketFault, TicketRefused, claims_unverified
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.envelope import verify_header
+from cji_core.format.job import Header, Submitter, check_audience, parse
+from cji_core.trail import JobCompleted, TicketFault, TicketRefused, claims_unverified
 from worker.audit.file import AuditFile
-from worker.envelope import verify_header
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import BY_REFERENCE, FrontFromKeyholder, GivenUp, GiveUp, Supersede, Superseded
-from worker.job import Header, Submitter, check_audience, parse
 from worker.keyholder.custody import Custody
 from worker.keyholder.events import attempt_superseded, ticket_poisoned
 from worker.keyholder.policy import PolicyInForce

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from cji_core.errors import Refusal
 from worker.audit.file import AuditFile
-from worker.errors import Refusal
 from worker.keyholder.receipts import ReceiptSigner
 
 PERIOD_S: Final = 60.0

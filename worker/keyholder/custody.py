@@ -27,10 +27,12 @@ from attestation.appraisal import review_of
 from attestation.checks import NAMED
 from attestation.evidence.boot_logs import BootLogs
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
-from worker.audit import DropCause
-from worker.config import Config
-from worker.envelope import UnwrappingKey
-from worker.errors import Reason, RebootError, StartupError
+from cji_core.errors import Reason, RebootError, StartupError
+from cji_core.format.config import Config
+from cji_core.format.envelope import UnwrappingKey
+from cji_core.log import log
+from cji_core.manifest import Code
+from cji_core.trail import DropCause
 from worker.host import TpmClockWatch
 from worker.keyholder.appraisal import ak_issuers, reference_values
 from worker.keyholder.faults import (
@@ -48,8 +50,6 @@ from worker.keyholder.key_specs import key_specs
 from worker.keyholder.quotes import Quotes
 from worker.keyholder.schedule import Schedule
 from worker.keyholder.seeds import open_seed, wrapped_seed
-from worker.log import log
-from worker.manifest import Code
 from worker.memory import SecretHeap
 
 _KEY_BUFFER_BYTES: Final = 16 << 10

@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from worker.audit import DeliveryOverdue, DeliveryResumed
-from worker.audit.delivered import Standing, line_at_of, standing
-from worker.audit.fields import OverdueCause
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.config import AuditDeliverySection
+from cji_core.log import log
+from cji_core.trail import DeliveryOverdue, DeliveryResumed
+from cji_core.trail.delivered import Standing, line_at_of, standing
+from cji_core.trail.fields import OverdueCause
 from worker.audit.file import AuditFile
-from worker.config import AuditDeliverySection
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import DeliveryReport
-from worker.log import log
 
 EVERY_S: Final = 5.0
 LEAST_ALERT_S: Final = 60.0

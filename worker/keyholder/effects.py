@@ -6,11 +6,13 @@ For the main thread. An effect that can fail is performed completely or reports 
 import contextlib
 import os
 
-from worker.audit import CallsRefused, Event, JobEnded, JobRefused, TaskEnded
+from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.format.envelope import statement_key
+from cji_core.log import log
+from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused, TaskEnded
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.audit.file import AuditFile
 from worker.compute.registry import STEPS
-from worker.envelope import statement_key
-from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc import Channel, ChannelClosed, hand_over
 from worker.ipc.messages import (
     Admitted,
@@ -41,8 +43,6 @@ from worker.keyholder.tally import Tally
 from worker.keyholder.task_events import task_admitted, task_completed, task_ended
 from worker.keyholder.tasks import agree_task
 from worker.keyholder.witnesses import Disagreement, agree
-from worker.log import log
-from worker.wire.v1 import worker_pb2 as pb
 
 
 class Effects:

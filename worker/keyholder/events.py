@@ -4,7 +4,10 @@ import time
 from datetime import UTC, datetime
 
 from attestation.release import Attestation
-from worker.audit import (
+from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage
+from cji_core.format.job import Header
+from cji_core.jose import b64url
+from cji_core.trail import (
     AttemptSuperseded,
     Attested,
     Attributed,
@@ -25,11 +28,8 @@ from worker.audit import (
     token_or_none,
     utc_hundredths,
 )
-from worker.audit.failures import FailureClaims
-from worker.errors import Denied, DeniedBy, Reason, Refusal, Stage
+from cji_core.trail.failures import FailureClaims
 from worker.ipc.messages import Admit
-from worker.job import Header
-from worker.jose import b64url
 from worker.keyholder.admitted_job import Attempt, Opened
 from worker.keyholder.entra import TokenRefused
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey

@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from worker.errors import Refusal, Stage
+from cji_core.errors import Refusal, Stage
 from worker.ipc import Channel, hand_over
 from worker.ipc.messages import Attest, Attested, FrontFromKeyholder, KeyholderFromFront
 from worker.keyholder.custody import Custody

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
 
 CAPACITY: Final = 128
 """Maximum number of waiting jobs."""

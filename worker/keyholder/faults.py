@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from attestation import AttestationError, Fault
-from worker.audit import DropCause
-from worker.errors import Reason
+from cji_core.errors import Reason
+from cji_core.trail import DropCause
 from worker.keyholder.schedule import Failure
 
 MACHINE_REFUSED: Final = frozenset(

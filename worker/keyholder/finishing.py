@@ -15,9 +15,10 @@ from typing import Final
 
 import msgspec
 
-from worker.audit import Event
-from worker.envelope import statement_key
-from worker.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.format.envelope import statement_key
+from cji_core.log import log
+from cji_core.trail import Event
 from worker.ipc.messages import Admit, Completed, Presented, StatementData, StatementsDone, StatementsWanted
 from worker.keyholder.admission import check_opened, open_keys
 from worker.keyholder.admitted_job import Admission, Attempt, Opened
@@ -28,7 +29,6 @@ from worker.keyholder.gathering import Gathering, StatementsRefusedError
 from worker.keyholder.lifecycle import Failed
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.task_events import statements_refused
-from worker.log import log
 
 _BUSY_MS: Final = 500
 _MOST_BYTES: Final = 2 << 20

@@ -22,7 +22,11 @@ from typing import Final
 
 from msgspec import UNSET
 
-from worker.audit import (
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.envelope import NO_PLAN, sha384, statement_proof
+from cji_core.format.job import Header, JobPlan
+from cji_core.jose import b64url_decode, key_id, parse_canonical_verifying
+from cji_core.trail import (
     Machine,
     Node,
     PartDigest,
@@ -35,14 +39,10 @@ from worker.audit import (
     Volumes,
     read_statement,
 )
-from worker.audit.merkle import Frontier, leaf_hash
+from cji_core.trail.merkle import Frontier, leaf_hash
 from worker.compute.in_parts import Stage as PartStage
 from worker.compute.registry import Plan
 from worker.compute.task_streams import TO_ALL, EdgeStream, PartStream, Stream, TaskStreams
-from worker.envelope import NO_PLAN, sha384, statement_proof
-from worker.errors import Reason, Refusal, Stage
-from worker.job import Header, JobPlan
-from worker.jose import b64url_decode, key_id, parse_canonical_verifying
 from worker.keyholder.witnesses import CHRI, Agreed
 
 MAX_ATTEMPTS: Final = 4

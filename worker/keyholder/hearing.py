@@ -5,7 +5,8 @@ from typing import TypeVar
 
 import msgspec
 
-from worker.errors import Denied, Reason, Refusal, Stage
+from cji_core.errors import Denied, Reason, Refusal, Stage
+from cji_core.log import log
 from worker.ipc import ChannelClosed
 from worker.ipc.messages import (
     CellFailed,
@@ -18,7 +19,6 @@ from worker.ipc.messages import (
 )
 from worker.keyholder.admitted_job import AdmittedJob
 from worker.keyholder.lifecycle import Failed
-from worker.log import log
 
 Part = TypeVar("Part", CountedPart, SealedPart)
 Statement = TypeVar("Statement", Summary, Witnessed)

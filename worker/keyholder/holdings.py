@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from attestation.release import Attestation, ReleasedKey
-from worker.audit import DropCause
-from worker.envelope import UnwrappingKey
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.envelope import UnwrappingKey
+from cji_core.trail import DropCause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

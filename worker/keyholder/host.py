@@ -1,6 +1,6 @@
 """The conditions of the machine, as the keyholder requires them: from the supervisor's reports and the TPM's clock."""
 
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
 from worker.host import ConditionId, HostReport, ProfileName, TpmClockWatch, require, unmet
 
 

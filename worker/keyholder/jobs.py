@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from cji_core.errors import Denied, Reason, Refusal, RetryLater, Stage
+from cji_core.format.config import Config
+from cji_core.format.job import Header, check_parts
 from worker.audit.file import AuditFile
 from worker.compute.registry import Plan
-from worker.config import Config
-from worker.errors import Denied, Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import Admit, Presented, Witnessed, WitnessedStreams
-from worker.job import Header, check_parts
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import Admission, AdmittedJob
 from worker.keyholder.cells import Cells

@@ -1,7 +1,7 @@
 """The pinned keys of a configuration, as attestation takes them."""
 
 from attestation.release import KeySpec
-from worker.config import Config
+from cji_core.format.config import Config
 
 
 def key_specs(config: Config) -> dict[str, KeySpec]:

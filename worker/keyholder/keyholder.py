@@ -5,11 +5,13 @@ import contextlib
 import time
 from collections.abc import Sequence
 
-from worker.audit import WorkerStopped
+from cji_core.errors import Refusal
+from cji_core.format.config import Config
+from cji_core.format.job import Policy
+from cji_core.log import log
+from cji_core.trail import WorkerStopped
 from worker.audit.file import AuditFile
 from worker.compute.tables import Tables
-from worker.config import Config
-from worker.errors import Refusal
 from worker.ipc import Channel, ChannelClosed, KeySlot
 from worker.ipc.beats import BEAT_S, STALE_S
 from worker.ipc.messages import (
@@ -43,7 +45,6 @@ from worker.ipc.messages import (
     WitnessedStreams,
     ZygoteFromKeyholder,
 )
-from worker.job import Policy
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.by_reference import ByReference
@@ -67,7 +68,6 @@ from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
 from worker.keyholder.report import report
 from worker.keyholder.stored_receipts import StoredReceipts
-from worker.log import log
 
 
 class Keyholder:

@@ -16,12 +16,12 @@ floor is EXPIRED, because its entry may have left.
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from worker.audit import TrailResumed
+from cji_core.errors import Reason, Refusal, Stage, StartupError
+from cji_core.format.config import Config
+from cji_core.format.job import LIMITS, Grant, Header
+from cji_core.trail import TrailResumed
 from worker.audit.file import AuditFile
 from worker.audit.ledger import JobEntry, JobState
-from worker.config import Config
-from worker.errors import Reason, Refusal, Stage, StartupError
-from worker.job import LIMITS, Grant, Header
 from worker.keyholder.events import job_cut_short
 
 

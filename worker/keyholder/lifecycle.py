@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from worker.errors import Refusal
+from cji_core.errors import Refusal
 from worker.ipc.messages import Summary, Witnessed
 
 

@@ -6,10 +6,14 @@ from typing import Final
 
 import msgspec
 
-from worker.audit import FileDigests, FilesReloaded, ReloadRefused
+from cji_core.errors import Refusal
+from cji_core.format.config import Config
+from cji_core.format.job import Policy, PolicyInvalid
+from cji_core.format.job.policy.signatures import SignaturesInvalid, verify
+from cji_core.format.operator_files import MAX_BYTES, FileRefused, PolicyFiles, read_policy_files
+from cji_core.log import log
+from cji_core.trail import FileDigests, FilesReloaded, ReloadRefused
 from worker.audit.file import AuditFile
-from worker.config import Config
-from worker.errors import Refusal
 from worker.ipc import ChannelClosed, take_over
 from worker.ipc.messages import (
     AbandonReload,
@@ -20,11 +24,7 @@ from worker.ipc.messages import (
     PreparePolicy,
     reload_fault,
 )
-from worker.job import Policy, PolicyInvalid
-from worker.job.policy.signatures import SignaturesInvalid, verify
 from worker.keyholder.entra import require_audience
-from worker.log import log
-from worker.operator_files import MAX_BYTES, FileRefused, PolicyFiles, read_policy_files
 
 _MOST_BYTES: Final = 2 * MAX_BYTES + 1024
 _REMEDY: Final = "Compare the file with docs/policy.md; `cji policy check` checks it before a reload."

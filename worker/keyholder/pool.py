@@ -27,11 +27,11 @@ import msgspec
 from msgspec import Meta
 
 from attestation import AttestationError, Trust
-from worker.config_fleet import LedgerSection
-from worker.errors import Denied, DeniedBy, Reason, Refusal, Stage, StartupError
-from worker.fleet.errors import BlobAbsentError, StoreError
+from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage, StartupError
+from cji_core.format.config_fleet import LedgerSection
+from cji_core.log import log
+from cji_core.pool.errors import BlobAbsentError, StoreError
 from worker.keyholder.pool_days import Allowance, PoolDays
-from worker.log import log
 
 CAPACITY: Final = 128
 """Claims that wait."""
@@ -52,7 +52,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class LedgerBlobs(Protocol):
-    """The part of `worker.fleet.store.Blobs` that a ledger needs."""
+    """The part of `cji_core.pool.store.Blobs` that a ledger needs."""
 
     def create(self, name: str, data: bytes) -> bool:
         """Create if absent; whether it was."""
@@ -173,8 +173,8 @@ class PoolLedger:
 def open_ledger(section: LedgerSection, trust: Trust) -> LedgerBlobs:
     """The container of a configuration, with the machine's identity. Raises StartupError, AttestationError."""
     from attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
-    from worker.fleet.exchange import AUDIENCE  # noqa: PLC0415
-    from worker.fleet.store import Blobs  # noqa: PLC0415
+    from cji_core.pool.exchange import AUDIENCE  # noqa: PLC0415
+    from cji_core.pool.store import Blobs  # noqa: PLC0415
 
     credential = Vault(trust=trust, client_id=section.client_id).credential(AUDIENCE)
     return Blobs(

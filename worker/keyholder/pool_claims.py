@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from worker.errors import Refusal
+from cji_core.errors import Refusal
+from cji_core.format.job import Header
 from worker.ipc.messages import Admit
-from worker.job import Header
 from worker.keyholder.pool import PoolLedger
 from worker.keyholder.pool_days import Allowance
 

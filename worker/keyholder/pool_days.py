@@ -18,8 +18,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from worker.fleet.errors import BlobAbsentError, StoreError
-from worker.job import Grant
+from cji_core.format.job import Grant
+from cji_core.pool.errors import BlobAbsentError, StoreError
 
 _FOLDER_DIGITS: Final = 32
 _NUMBER_BYTES: Final = 64
@@ -28,7 +28,7 @@ _MOST_ROUNDS: Final = 64
 
 
 class DayBlobs(Protocol):
-    """The part of `worker.fleet.store.Blobs` that counting needs."""
+    """The part of `cji_core.pool.store.Blobs` that counting needs."""
 
     def create(self, name: str, data: bytes) -> bool:
         """Create if absent; whether it was."""

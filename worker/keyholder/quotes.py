@@ -15,8 +15,8 @@ from typing import Final
 
 from attestation import AttestationError
 from attestation.evidence import MAX_NONCES, NONCE_BYTES, Evidence, gather
-from worker.errors import Reason, Refusal, Stage
-from worker.log import log
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.log import log
 
 _PAUSE_S: Final = 0.1  # after each quote: leaves the TPM and a core to others, and gathers nonces
 

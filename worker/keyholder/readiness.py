@@ -6,14 +6,15 @@ get it, a machine that meets its conditions, and the replay ledger of the pool, 
 Keys expire and disks fill up without notice, so all of it is checked at every heartbeat.
 """
 
-from worker.audit import HostChanged, WorkerNotReady, WorkerReady
+from cji_core.errors import Reason, Refusal
+from cji_core.jose import public_jwk
+from cji_core.log import log
+from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady
 from worker.audit.file import AuditFile
 from worker.compute.registry import OPERATIONS, SCHEMAS
-from worker.errors import Reason, Refusal
 from worker.ipc import Channel
 from worker.ipc.beats import Pulse
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
-from worker.jose import public_jwk
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
@@ -22,7 +23,6 @@ from worker.keyholder.events import custody_event
 from worker.keyholder.holdings import CustodyEvent, HeldKey
 from worker.keyholder.host import HostState
 from worker.keyholder.pool import PoolLedger
-from worker.log import log
 
 
 class Readiness:

@@ -15,7 +15,15 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import UNSET, UnsetType
 
-from worker.audit import (
+from cji_core.errors import Refusal, Stage, StartupError
+from cji_core.fips import CryptoModule as LoadedModule
+from cji_core.fips import Mode
+from cji_core.format.config import Config
+from cji_core.format.envelope import statement_proof
+from cji_core.format.job import Header
+from cji_core.jose import SigningKey, b64url, public_jwk, thumbprint
+from cji_core.pairs import SigningPair
+from cji_core.trail import (
     FIRST_PREVIOUS,
     WITNESSES,
     Claims,
@@ -32,16 +40,9 @@ from worker.audit import (
     sign_statement,
     utc_hundredths,
 )
-from worker.audit.checkpoint import origin_of, sign_checkpoint
-from worker.audit.failures import FailureClaims, sign_failure
-from worker.audit.merkle import Frontier
-from worker.config import Config
-from worker.envelope import statement_proof
-from worker.errors import Refusal, Stage, StartupError
-from worker.fips import CryptoModule as LoadedModule
-from worker.fips import Mode
-from worker.job import Header
-from worker.jose import SigningKey, b64url, public_jwk, thumbprint
+from cji_core.trail.checkpoint import origin_of, sign_checkpoint
+from cji_core.trail.failures import FailureClaims, sign_failure
+from cji_core.trail.merkle import Frontier
 from worker.keyholder.admitted_job import AdmittedJob, Attempt
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.events import tpm_clock
@@ -49,7 +50,6 @@ from worker.keyholder.holdings import Holdings
 from worker.keyholder.host import HostState
 from worker.keyholder.tasks import AgreedTask
 from worker.keyholder.witnesses import Agreed
-from worker.pairs import SigningPair
 
 
 def _new_key(*, hybrid: bool) -> SigningKey:

@@ -17,14 +17,14 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from worker.audit import ReferenceCause, ReferenceDropped, ReferenceRetained, utc_hundredths
+from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.format.config import ReferencesSection
+from cji_core.log import log
+from cji_core.trail import ReferenceCause, ReferenceDropped, ReferenceRetained, utc_hundredths
 from worker.audit.file import AuditFile
 from worker.compute.operation import Reference
-from worker.config import ReferencesSection
-from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc import Channel
 from worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
-from worker.log import log
 
 _RETRY_MS: Final = 500
 NO_SLOT: Final = -1

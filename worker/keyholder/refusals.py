@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from worker.audit import CallsRefused, Event, TokenCheck
-from worker.errors import Reason, Refusal
+from cji_core.errors import Reason, Refusal
+from cji_core.format.job import Header
+from cji_core.trail import CallsRefused, Event, TokenCheck
 from worker.ipc.messages import Admit, FetchReceipt, RefusedCalls
-from worker.job import Header
 from worker.keyholder.entra import TokenRefused
 from worker.keyholder.events import calls_refused, job_refused
 from worker.keyholder.policy import PolicyInForce

@@ -2,9 +2,9 @@
 
 import time
 
+from cji_core.format.job import Policy
 from worker.audit.file import AuditFile
 from worker.ipc.messages import MAX_KEYS, Ends, JobCounts, KeyholderReport, KeyReport, MissingKey, NotReady
-from worker.job import Policy
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.delivery import DeliveryWatch

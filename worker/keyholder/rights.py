@@ -12,9 +12,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from attestation import Trust
-from worker.config import Config
+from cji_core.format.config import Config
+from cji_core.format.operator_files import signatures_path
 from worker.memory import harden
-from worker.operator_files import signatures_path
 from worker.rights import (
     DNS_PORT,
     FIPS_VARIABLES,

@@ -4,10 +4,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from attestation import AttestationError, Fault
-from worker.config import KeySection
-from worker.envelope import unwrap_seed
-from worker.errors import Refusal, StartupError
-from worker.jose import b64url_decode, key_id
+from cji_core.errors import Refusal, StartupError
+from cji_core.format.config import KeySection
+from cji_core.format.envelope import unwrap_seed
+from cji_core.jose import b64url_decode, key_id
 
 
 def wrapped_seed(key: KeySection) -> tuple[bytes, str]:

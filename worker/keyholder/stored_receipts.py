@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from worker.audit import JobCompleted
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.trail import JobCompleted
 from worker.audit.file import AuditFile
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import FetchedReceipt, FetchReceipt
 from worker.keyholder.by_reference import came_by_reference
 from worker.keyholder.effects import Effects

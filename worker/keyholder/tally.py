@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from worker.audit import CallsRefused, JobCompleted, JobEnded, JobRefused
-from worker.errors import Reason
+from cji_core.errors import Reason
+from cji_core.trail import CallsRefused, JobCompleted, JobEnded, JobRefused
 from worker.ipc.messages import DURATIONS_S, SEVERAL, JobCounts, OperationCounts, ReasonCount
 
 _MOST: Final = (1 << 63) - 1

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from worker.audit import (
+from cji_core.errors import Refusal
+from cji_core.trail import (
     StatedPart,
     StatedStream,
     StatementsRefused,
@@ -13,7 +14,6 @@ from worker.audit import (
     receipt_sha384,
     utc_hundredths,
 )
-from worker.errors import Refusal
 from worker.keyholder.admitted_job import AdmittedJob, Attempt
 from worker.keyholder.events import attempt, attributed, denied_by, duration_ms
 from worker.keyholder.gathering import StatementsRefusedError

@@ -8,15 +8,15 @@ job's data key: only a cell of this job, or its submitter, can have made it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from worker.audit import DisagreementAbout, StatedPart, StatedStream
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.envelope import NO_PLAN, open_result_key
+from cji_core.format.job import Header, JobPlan, OutputPart, parse_plan
+from cji_core.jose import b64url
+from cji_core.trail import DisagreementAbout, StatedPart, StatedStream
 from worker.compute.in_parts import Stage as PartStage
 from worker.compute.registry import SCHEMAS, Plan
 from worker.compute.task_streams import EdgeStream, PartStream, Stream, TaskStreams
-from worker.envelope import NO_PLAN, open_result_key
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
-from worker.job import Header, JobPlan, OutputPart, parse_plan
-from worker.jose import b64url
 from worker.keyholder.witnesses import Disagreement, own_result_header, plain_bytes
 
 RESULT, ROW_STATUS = "result", "row_status"

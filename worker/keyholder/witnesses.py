@@ -18,13 +18,13 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from worker.audit import DisagreementAbout, PartDigest, Volumes
+from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, sha384, wrapped_result_key_bytes
+from cji_core.format.job import Header, OutputPart, result_header
+from cji_core.jose import parse_recipient
+from cji_core.trail import DisagreementAbout, PartDigest, Volumes
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.registry import SCHEMAS, Plan
-from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, sha384, wrapped_result_key_bytes
 from worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
-from worker.job import Header, OutputPart, result_header
-from worker.jose import parse_recipient
-from worker.wire.v1 import worker_pb2 as pb
 
 _RESULT, _ROW_STATUS = 0, 1  # part numbers
 CHRI: Final = "chri_"

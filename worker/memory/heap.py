@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 from worker.libc import libc
 from worker.memory.region import Region
 

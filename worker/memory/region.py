@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 from worker.libc import check, libc
 
 ALIGNMENT: Final = 32 << 20

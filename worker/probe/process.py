@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
+from cji_core.log import log
 from worker.ipc.status import Status, ask
-from worker.log import log
 from worker.probe.notice import Metadata, NoticeError
 from worker.probe.server import MAX_HEAD_BYTES, Server
 

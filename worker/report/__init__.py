@@ -2,7 +2,7 @@
 
 Pages hold records in plain text. They are made where records may be read, by a recipient's program after it has
 verified the receipt and opened the outputs; no process of a worker imports this room. `report` makes the page of a
-job's result, in the design of `worker.page`. Every page has a bounded size: it shows samples and states how many more
+job's result, in the design of `cji_core.page`. Every page has a bounded size: it shows samples and states how many more
 there are.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
+from cji_core.page.markup import Part, element, facts, page
 from worker.compute.registry import SCHEMAS, operation_of
-from worker.page.markup import Part, element, facts, page
 from worker.report import aggregate_page, link_page, validate_page
 from worker.report.job import Job
 

@@ -6,9 +6,9 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from cji_core.page.charts import share
+from cji_core.page.markup import MOST_ROWS, Part, element, facts, number, section, table, value
 from worker.compute.operations.aggregate import Aggregate
-from worker.page.charts import share
-from worker.page.markup import MOST_ROWS, Part, element, facts, number, section, table, value
 from worker.report.job import Job
 from worker.report.sample import NOT_WANTED, Least, Row, column, first_rows
 

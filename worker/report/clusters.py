@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pyarrow as pa
 
-from worker.page.charts import Line, graph
-from worker.page.markup import element, number, table, value
+from cji_core.page.charts import Line, graph
+from cji_core.page.markup import element, number, table, value
 from worker.report.job import Job
 from worker.report.sample import Least, Row, column, first_rows, starts
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from worker.page.markup import Part, element, facts, number, page, section, table, value
+from cji_core.page.markup import Part, element, facts, number, page, section, table, value
 
 MOST: Final = 5000
 """Disclosures on one page."""

@@ -7,8 +7,8 @@ from xml.etree.ElementTree import Element
 
 import pyarrow as pa
 
-from worker.page.charts import waterfall
-from worker.page.markup import number, table
+from cji_core.page.charts import waterfall
+from cji_core.page.markup import number, table
 from worker.report.sample import Row
 
 

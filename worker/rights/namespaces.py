@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final, NoReturn
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 from worker.libc import check, libc
 from worker.rights.limits import drop_capabilities
 from worker.rights.users import CAP_KILL, CAP_SETGID, CAP_SETUID, CELL_IDS, become

@@ -15,7 +15,7 @@ from typing import Final
 
 import pyseccomp as seccomp
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 from worker.libc import check, libc
 
 _SYS_SECCOMP: Final = 317

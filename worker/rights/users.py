@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 from worker.libc import check, libc
 from worker.rights.limits import drop_capabilities
 

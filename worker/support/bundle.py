@@ -16,14 +16,14 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from worker.audit.chain import ChainError
-from worker.audit.events import Event
-from worker.audit.trail import verified
-from worker.deployment import Result, expected
-from worker.errors import Reason
+from cji_core.deployment import Result, expected
+from cji_core.errors import Reason
+from cji_core.manifest import VERSION
+from cji_core.trail.chain import ChainError
+from cji_core.trail.events import Event
+from cji_core.trail.trail import verified
 from worker.host import ConditionId
 from worker.ipc.status import Status
-from worker.manifest import VERSION
 
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Hex96 = Annotated[str, Meta(pattern=r"^[0-9a-f]{96}\Z")]

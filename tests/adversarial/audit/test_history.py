@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks.history import NOW, job_id, measure_start, write_history
+from cji_core.errors import Reason
+from cji_core.format.job import Header, parse
+from cji_core.suites import Suite
+from cji_core.trail import Attributed, JobAdmitted, JobEnded, utc_hundredths
 from tests.support.job_headers import make
 from tests.support.refusals import refused
-from worker.audit import Attributed, JobAdmitted, JobEnded, utc_hundredths
 from worker.audit.file import AuditFile
 from worker.audit.ledger import JobState
-from worker.errors import Reason
-from worker.job import Header, parse
 from worker.keyholder.events import job_cut_short
 from worker.keyholder.ledger import AuditLedger
-from worker.suites import Suite
 
 GROWTH_MIB = 12.0
 READ_MIB = 4.0

@@ -6,18 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import Header, parse
+from cji_core.trail import Attributed, ChainError, Event, JobRefused, WorkerStarted
 from tests.support.audit_events import admitted, completed, ended, opened
 from tests.support.job_headers import make
 from tests.support.refusals import refused
-from worker.audit import (
-    Attributed,
-    ChainError,
-    Event,
-    JobRefused,
-    WorkerStarted,
-)
-from worker.errors import Reason, Refusal, Stage
-from worker.job import Header, parse
 from worker.keyholder.ledger import AuditLedger
 
 HEADER, ALTERED = parse(make()), parse(make(audience="another"))

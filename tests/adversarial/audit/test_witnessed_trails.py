@@ -13,16 +13,16 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.command import build
+from cji_core.trail.checkpoint import parse_checkpoint, sign_checkpoint
+from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.witnesses.destination import WitnessDestination
+from cji_core.trail.witnesses.file_copy import FileWitness
+from cji_core.trail.witnesses.keys import read_keys
+from cji_core.trail.witnesses.records import Offer, Witnessed, decode_offer, decode_witnessed
+from cji_core.trail.witnesses.settings import FileTable
 from tests.support.witness_services import NOW
 from tests.support.witness_trails import Trail, keys_folder, new_key, rewritten
-from worker.audit.checkpoint import parse_checkpoint, sign_checkpoint
-from worker.audit.merkle import Frontier, leaf_hash
-from worker.audit.witnesses.destination import WitnessDestination
-from worker.audit.witnesses.file_copy import FileWitness
-from worker.audit.witnesses.keys import read_keys
-from worker.audit.witnesses.records import Offer, Witnessed, decode_offer, decode_witnessed
-from worker.audit.witnesses.settings import FileTable
-from worker.cli import build
 
 SEEN = "2026-11-24T16:00:00.00Z"
 

@@ -9,18 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tests.support.job_headers import (
-    NOW,
-    OPERATION,
-    OURS,
-    THEIRS,
-    make,
-)
-from tests.support.policies import AGREEMENT, pem, purpose, rule, toml
-from tests.support.refusals import refused
-from worker.audit.ledger import JobEntry, JobState
-from worker.errors import REASONS, Reason, Stage
-from worker.job import (
+from cji_core.errors import REASONS, Reason, Stage
+from cji_core.format.job import (
     Attribution,
     Grant,
     Header,
@@ -36,10 +26,20 @@ from worker.job import (
     check_times,
     parse,
 )
-from worker.job import HalfClose as Close
+from cji_core.format.job import HalfClose as Close
+from cji_core.format.records import data_classes
+from cji_core.wire.v1 import worker_pb2
+from tests.support.job_headers import (
+    NOW,
+    OPERATION,
+    OURS,
+    THEIRS,
+    make,
+)
+from tests.support.policies import AGREEMENT, pem, purpose, rule, toml
+from tests.support.refusals import refused
+from worker.audit.ledger import JobEntry, JobState
 from worker.keyholder.ledger import decide
-from worker.records import data_classes
-from worker.wire.v1 import worker_pb2
 
 CANARY = "canary-7f3a"
 LISTS = ("operations", "data_classes", "recipients", "secondary_recipients")

@@ -6,8 +6,8 @@ that no honest part of a job uses.
 
 from msgspec.structs import replace
 
+from cji_core.jose import ES384_BYTES
 from worker.ipc.messages import Admit
-from worker.jose import ES384_BYTES
 
 
 def told(signature: bytes, text: str) -> bytes:

@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import msgspec
 
+from cji_core.format.envelope import ATTRIBUTION, open_box
+from cji_core.format.job import Attribution, parse
 from worker.cell import process, zygote
 from worker.cell.channels import CellChannels
-from worker.envelope import ATTRIBUTION, open_box
 from worker.ipc import KeySlot, receive_boot
 from worker.ipc.messages import InputFreed, ProgressMade
-from worker.job import Attribution, parse
 
 _F_SETOWN, _F_SETSIG, _SIGSTOP = 8, 10, 19
 _STDERR: Final = 2

@@ -10,11 +10,11 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from cji_core.format.job import Attribution
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.cell import job, zygote
 from worker.ipc import Channel, receive_boot
 from worker.ipc.messages import CountedPart, Summary
-from worker.job import Attribution
-from worker.wire.v1 import worker_pb2 as pb
 
 Lie = Callable[[Summary], Summary]
 

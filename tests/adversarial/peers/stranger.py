@@ -22,8 +22,8 @@ from typing import Any, Final
 
 import grpc
 
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 __all__ = ["ACTS", "main"]
 

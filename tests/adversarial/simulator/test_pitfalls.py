@@ -18,14 +18,14 @@ from attestation import AZURE_US, PRODUCTION, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, appraise
 from attestation.evidence import qualifying_data
 from attestation.release import Attester
+from cji_core.errors import StartupError
+from cji_core.format.config import load
+from cji_core.trail.claims import Expected
+from cji_core.trail.compact import ReceiptError
+from cji_core.trail.receipts import verify as verify_receipt
 from tests.support.paths import ROOT
 from tests.support.privileges import sees_processes
 from tests.support.refusals import rejected
-from worker.audit.claims import Expected
-from worker.audit.compact import ReceiptError
-from worker.audit.receipts import verify as verify_receipt
-from worker.config import load
-from worker.errors import StartupError
 
 RECEIPT_KEY = b"r" * 32
 SWITCHES = {
@@ -80,7 +80,7 @@ def test_s01_a_production_image_has_no_simulator_and_no_switch(
     config = tmp_path / "worker.toml"
     example = (ROOT / "deploy" / "worker.example.toml").read_text()
     config.write_text(example.replace('cloud = "azure-us"', 'cloud = "simulation"'))
-    serve = f"from worker.cli import main; sys.argv[1:] = ['serve', '--config', {str(config)!r}]; main()"
+    serve = f"from cji_core.command import main; sys.argv[1:] = ['serve', '--config', {str(config)!r}]; main()"
     refused = production(shipped, serve, environment=environment)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert 'cloud = "simulation" is unknown' in refused.stderr

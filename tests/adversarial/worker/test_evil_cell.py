@@ -14,9 +14,9 @@ from cji_simulator.raw import Answer, RawWorker, cells, forge, settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 
+from cji_core.errors import Reason
 from tests.adversarial.peers import evil_worker
 from tests.support.privileges import sees_processes
-from worker.errors import Reason
 
 pytestmark = pytest.mark.timeout(240)
 

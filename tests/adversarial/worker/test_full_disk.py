@@ -17,11 +17,11 @@ from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cji_core.errors import Reason
+from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, JobRefused, TailRecovered, verify_chain
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.paths import ROOT
-from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused, TailRecovered, verify_chain
 from worker.client.profile import load_profile
-from worker.errors import Reason
-from worker.wire.v1 import worker_pb2 as pb
 
 FINISH = pb.RunRequest(finish=pb.Finish())
 SERVICE = "cji.worker.v1.CjiWorker"

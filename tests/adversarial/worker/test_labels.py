@@ -19,8 +19,9 @@ from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, Scope
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from tests.support.console_tools import KEYHOLDER, VIEW, encoded
-from worker.audit import (
+from cji_core.errors import Reason, Stage
+from cji_core.suites import Suite
+from cji_core.trail import (
     Attributed,
     CallsRefused,
     Event,
@@ -32,7 +33,8 @@ from worker.audit import (
     Volumes,
     append_record,
 )
-from worker.audit.chain import read
+from cji_core.trail.chain import read
+from tests.support.console_tools import KEYHOLDER, VIEW, encoded
 from worker.console.exposition import exposition
 from worker.console.observer import read_status
 from worker.console.page import document
@@ -40,9 +42,7 @@ from worker.console.series import SERIES
 from worker.console.spans import JobSpan, Spans
 from worker.console.telemetry import metrics_of, span_of
 from worker.console.view import OPERATIONS, View
-from worker.errors import Reason, Stage
 from worker.keyholder.tally import Tally
-from worker.suites import Suite
 
 CANARY: Final = "c4n4ry"
 MILLION: Final = 1_000_000

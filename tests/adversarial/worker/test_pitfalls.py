@@ -26,15 +26,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import DNSName, RFC822Name, SubjectAlternativeName, UniformResourceIdentifier
 
+from cji_core.errors import REASONS, Reason, Stage
+from cji_core.format.envelope import unwrap_dek
+from cji_core.format.job import LIMITS
+from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, JobRefused, receipt_sha384
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1 import worker_pb2_grpc
 from tests.support.paths import ROOT
 from tests.support.privileges import sees_processes
-from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused, receipt_sha384
 from worker.client.profile import load_profile
-from worker.envelope import unwrap_dek
-from worker.errors import REASONS, Reason, Stage
-from worker.job import LIMITS
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1 import worker_pb2_grpc
 
 SAN = "spiffe://cji.example/agency/fulton-pd"
 OTHER = "spiffe://cji.example/agency/cobb-pd"
@@ -298,7 +298,7 @@ def test_e08_a_bomb_of_null_rows_is_refused(town: Town) -> None:
     """The same few bytes as many rows; compression is refused, so this is what is left of a bomb."""
     import pyarrow as pa
 
-    from worker.records import END_OF_STREAM, tagged
+    from cji_core.format.records import END_OF_STREAM, tagged
 
     rows = 65_536 + 1
     schema = tagged("person/1", [pa.field(n, pa.utf8()) for n in ("last", "first", "SOC")])
@@ -605,8 +605,8 @@ def test_r07_only_the_zygote_forks_and_it_never_has_a_key(town: Town) -> None:
 def test_s01_the_worker_has_no_simulator_and_cannot_name_one(tmp_path: Path) -> None:
     import ast
 
-    from worker.config import load
-    from worker.errors import StartupError
+    from cji_core.errors import StartupError
+    from cji_core.format.config import load
 
     for path in [*ROOT.glob("worker/**/*.py"), *ROOT.glob("attestation/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -22,15 +22,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cji_core.errors import Reason, Stage
+from cji_core.trail import FilesReloaded, JobAdmitted, JobCompleted, JobEnded, JobRefused, ReloadRefused, WorkerStarted
+from cji_core.trail.claims import Claims
+from cji_core.trail.receipts import claims_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.adversarial.peers.stopped_process import stopped
 from tests.support.neighbours import FIRST, SECOND, STRANGER, Neighbours, neighbours, san
 from tests.support.privileges import sees_processes
 from tests.support.revocation import crl
-from worker.audit import FilesReloaded, JobAdmitted, JobCompleted, JobEnded, JobRefused, ReloadRefused, WorkerStarted
-from worker.audit.claims import Claims
-from worker.audit.receipts import claims_unverified
-from worker.errors import Reason, Stage
-from worker.wire.v1 import worker_pb2 as pb
 
 SERVICE = "cji.worker.v1.CjiWorker"
 SIGHUP_S = 5.0

@@ -23,8 +23,10 @@ from cji_simulator.worker import Worker
 from click.testing import CliRunner
 
 from attestation.evidence.tpm_counter import NvCounter
-from tests.support.paths import ROOT
-from worker.audit import (
+from cji_core.command import build
+from cji_core.errors import Reason
+from cji_core.format.config import load
+from cji_core.trail import (
     TrailAnchored,
     TrailRefused,
     TrailResumed,
@@ -33,10 +35,8 @@ from worker.audit import (
     claims_unverified,
     verify_chain,
 )
-from worker.cli import build
+from tests.support.paths import ROOT
 from worker.client.profile import load_profile
-from worker.config import load
-from worker.errors import Reason
 from worker.ipc.status import ask
 
 PEER = "tests.adversarial.peers.rolled_back_trail"

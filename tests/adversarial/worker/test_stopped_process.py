@@ -14,8 +14,8 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cji_core.errors import Reason
 from tests.adversarial.peers.stopped_process import stopped
-from worker.errors import Reason
 from worker.front.server import SERVICE
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -14,10 +14,10 @@ from cji_simulator.raw import RawJob, RawStream, RawWorker, events, forge, sends
 from cji_simulator.site import people
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cji_core.errors import Reason, Stage
+from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.neighbours import FIRST, SECOND, STRANGER, Neighbours, neighbours, san
-from worker.audit import CallsRefused, Event, JobEnded, JobRefused
-from worker.errors import Reason, Stage
-from worker.wire.v1 import worker_pb2 as pb
 
 YEAR = 365 * 86_400.0
 STREAMS = 140

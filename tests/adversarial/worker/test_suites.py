@@ -18,17 +18,17 @@ from cji_simulator.site import Site, open_site, people
 from cji_simulator.worker import Worker
 from cryptography.hazmat.primitives.asymmetric import mlkem
 
-from worker.audit import Attributed, JobAdmitted, JobCompleted, JobEnded, JobRefused, ReceiptError, verify_receipt
-from worker.audit.claims import Expected
+from cji_core.errors import Reason, Stage
+from cji_core.format.envelope import sign_header
+from cji_core.format.keys import load_signing_key
+from cji_core.jose import ML_DSA_SIGNATURE_BYTES, key_id, public_jwk
+from cji_core.pairs import ML_KEM_BYTES, SigningPair
+from cji_core.suites import Suite
+from cji_core.trail import Attributed, JobAdmitted, JobCompleted, JobEnded, JobRefused, ReceiptError, verify_receipt
+from cji_core.trail.claims import Expected
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.client.errors import SpecError, Unverified
-from worker.client.keys import load_signing_key
 from worker.client.profile import load_profile
-from worker.envelope import sign_header
-from worker.errors import Reason, Stage
-from worker.jose import ML_DSA_SIGNATURE_BYTES, key_id, public_jwk
-from worker.pairs import ML_KEM_BYTES, SigningPair
-from worker.suites import Suite
-from worker.wire.v1 import worker_pb2 as pb
 
 CLASSICAL, HYBRID = Suite.CLASSICAL_1, Suite.HYBRID_1
 

@@ -14,9 +14,9 @@ from cji_simulator.raw import RawWorker, forge, settled
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 
+from cji_core.format.config import load
 from tests.adversarial.peers import told
 from tests.adversarial.peers.hostile import hostile_site
-from worker.config import load
 
 ROWS = 2
 CALLS = {

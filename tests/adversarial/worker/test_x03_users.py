@@ -23,12 +23,12 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 
+from cji_core.format.config import load
 from tests.adversarial.peers.hostile import hostile_site
 from tests.adversarial.peers.nosy import ORDERS
 from tests.support.paths import ROOT
 from tests.support.service import UNDER, USER
 from worker.client.profile import load_profile
-from worker.config import load
 from worker.rights import FRONT, SUPERVISOR
 
 pytestmark = pytest.mark.timeout(240)
@@ -51,7 +51,7 @@ from attestation import AttestationError, Trust
 from attestation.appraisal import ReferenceValues
 from attestation.evidence.boot_logs import open_logs
 from attestation.release import Attester, KeySpec
-from worker.config import load
+from cji_core.format.config import load
 from worker.rights import become
 user, groups, path, trust = json.loads(sys.argv[1])
 config, trust = load(path := Path(path)), msgspec.json.decode(trust, type=Trust)

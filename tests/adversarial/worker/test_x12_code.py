@@ -11,8 +11,8 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.worker import Worker
 
 from attestation import AZURE_US
-from worker.config import load
-from worker.errors import StartupError
+from cji_core.errors import StartupError
+from cji_core.format.config import load
 from worker.supervisor import Supervisor
 
 _HOOK = """

@@ -32,18 +32,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.command.findings import NotOk
+from cji_core.fips import mapped_modules
+from cji_core.format.config import Config
+from cji_core.trail import JobAdmitted, claims_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from tests.support.connections import STRONG, escaped
 from tests.support.fips import configured, debian_module
 from tests.support.neighbours import FIRST, SECOND, STRANGER, Neighbours, neighbours, san
-from worker.audit import JobAdmitted, claims_unverified
 from worker.cli.door_checks import check_module
-from worker.cli.findings import NotOk
-from worker.config import Config
 from worker.door.config import HANDSHAKE_S, MAX_CONNECTIONS, private_folder
 from worker.door.report import CERTIFICATE_HEADER, PREFIX, SOURCE_HEADER, TLS_HEADER
-from worker.fips import mapped_modules
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user id")
 

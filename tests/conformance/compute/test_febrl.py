@@ -13,10 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.cmac import CMAC
 
+from cji_core.format.records import END_OF_STREAM, StreamReader, StreamWriter, check_schema, tagged, window_bytes
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.contexts import context, prepare_batch
 from tests.support.corpora import FEBRL
-from worker.records import END_OF_STREAM, StreamReader, StreamWriter, check_schema, tagged, window_bytes
-from worker.wire.v1 import worker_pb2 as wire
 
 pytestmark = pytest.mark.vectors
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
+from cji_core.format.records import tagged
 from tests.reference import screen as twin
 from worker.compute.operations.screen import (
     MAX_HITS,
@@ -17,7 +18,6 @@ from worker.compute.operations.screen import (
     build,
     run,
 )
-from worker.records import tagged
 
 pytestmark = pytest.mark.vectors
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, Unsealer
+from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, Unsealer
 
 pytestmark = pytest.mark.vectors
 

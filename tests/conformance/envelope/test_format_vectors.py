@@ -13,10 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from tests.reference import job_format
-from tests.support.paths import ROOT
-from worker.audit import Expected, verify_receipt
-from worker.envelope import (
+from cji_core.format.envelope import (
     ATTRIBUTION,
     UnwrappingKey,
     input_aad,
@@ -28,9 +25,12 @@ from worker.envelope import (
     unwrap_seed,
     verify_header,
 )
-from worker.job import Attribution, parse
-from worker.jose import b64url_decode, parse_ml_kem, parse_verifying, public_jwk
-from worker.suites import Suite
+from cji_core.format.job import Attribution, parse
+from cji_core.jose import b64url_decode, parse_ml_kem, parse_verifying, public_jwk
+from cji_core.suites import Suite
+from cji_core.trail import Expected, verify_receipt
+from tests.reference import job_format
+from tests.support.paths import ROOT
 
 FOLDER = ROOT / "docs" / "vectors"
 

@@ -14,13 +14,13 @@ from cji_simulator.worker import Worker, working_tree
 
 from attestation import Fault
 from attestation.evidence import root_of
+from cji_core.errors import Reason
+from cji_core.format.config import load
+from cji_core.trail import Attested, read
 from tests.support.refusals import refused, rejected
-from worker.audit import Attested, read
 from worker.client.errors import Unverified
 from worker.client.profile import load_profile
 from worker.client.transport import SyncClient
-from worker.config import load
-from worker.errors import Reason
 from worker.host import TpmClockWatch
 from worker.keyholder.custody import Custody
 

@@ -15,12 +15,12 @@ from click.testing import CliRunner, Result
 
 from attestation import AZURE_US, Fault, Trust
 from attestation.evidence.kds import fetch_crl
+from cji_core.command import build
+from cji_core.format.config import load
 from tests.support.forge import crl
 from tests.support.json_answers import answered, refusal
 from tests.support.refusals import rejected
-from worker.cli import build
 from worker.cli.crl import FetchedLists
-from worker.config import load
 
 
 @pytest.fixture(autouse=True)

@@ -42,11 +42,11 @@ from attestation.provider_policy.administration import (
 from attestation.provider_policy.administration import Kind as AttestationKind
 from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint
+from cji_core.command import build
 from tests.support.json_answers import answered, refusal
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 from tests.support.rsa_keys import rsa_key
-from worker.cli import build
 from worker.cli.policy.hash import PolicyHash
 from worker.cli.provider import PoliciesInForce, PolicyInForce, Provider
 

@@ -12,10 +12,10 @@ from cji_simulator.site import Site
 from cji_simulator.worker import working_tree
 
 from attestation import Trust
+from cji_core.errors import Reason, StartupError
+from cji_core.format.config import load
+from cji_core.trail import KeyReleased, read
 from tests.support.refusals import refused
-from worker.audit import KeyReleased, read
-from worker.config import load
-from worker.errors import Reason, StartupError
 from worker.host import TpmClockWatch
 from worker.keyholder.custody import Custody
 

@@ -32,8 +32,8 @@ from attestation.fetch import exchange
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
+from cji_core.command import build
 from tests.support.refusals import rejected
-from worker.cli import build
 
 RECEIPT_KEY, NONCE = b"r" * 32, b"n" * 32
 ADVISORY = "INTEL-SA-01036"

@@ -24,17 +24,17 @@ from attestation.appraisal import appraise
 from attestation.evidence import Evidence
 from attestation.evidence.event_log import AppliedBundle
 from attestation.evidence.measured_bundle import measure_bundle
+from cji_core.bundle.archive import MAX_BYTES, Bundle, read
+from cji_core.bundle.errors import BundleRefused
+from cji_core.bundle.signatures import Accepted, sign, verify
+from cji_core.command import build
+from cji_core.jose import key_id, thumbprint
 from tests.support.azurite import ACCOUNT, Azurite, StorageCredential, azurite
 from tests.support.bundles import NOW, files, keys_folder, made
 from tests.support.refusals import rejected
 from worker.bundle.apply import apply, least_serial
-from worker.bundle.archive import MAX_BYTES, Bundle, read
-from worker.bundle.errors import BundleRefused
-from worker.bundle.signatures import Accepted, sign, verify
 from worker.bundle.source import fetch
 from worker.bundle.vault_signer import VaultSigner
-from worker.cli import build
-from worker.jose import key_id, thumbprint
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="apply gives files to groups, as root")
 BOUND = b"q" * 32

@@ -8,11 +8,11 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
+from cji_core.command import build
+from cji_core.trail import Event, TrailAnchored, TrailResumed, read
 from tests.support.audit_events import admitted, completed, opened
 from tests.support.json_answers import answered
 from tests.support.trails import Writer
-from worker.audit import Event, TrailAnchored, TrailResumed, read
-from worker.cli import build
 from worker.cli.audit.resume import Resumed
 
 HEADER = b"\x02" * 48

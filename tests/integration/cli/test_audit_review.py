@@ -12,21 +12,21 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cji_core.command import build
+from cji_core.command.findings import run_check
+from cji_core.format.config import load
+from cji_core.format.keys import load_signing_key, new_signing_key, save_private_key, write_public
+from cji_core.jose import public_jwk
+from cji_core.trail import TrailAnchored
+from cji_core.trail.checkpoint import origin_of, sign_checkpoint
+from cji_core.trail.merkle import Frontier, leaf_hash
 from tests.support.json_answers import answered
 from tests.support.review_faults import planted
 from tests.support.review_trails import WEEK, Trail, quiet
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.audit import TrailAnchored
-from worker.audit.checkpoint import origin_of, sign_checkpoint
-from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.review import SIGNED, Report, decode
-from worker.cli import build
 from worker.cli.audit.review_answers import SignedReview
-from worker.cli.findings import run_check
 from worker.cli.review_check import check_reviews
-from worker.client.keys import load_signing_key, new_signing_key, save_private_key, write_public
-from worker.config import load
-from worker.jose import public_jwk
 
 WEEKS = ("2025-W45", "2025-W46", "2025-W47", "2025-W48")
 SETTINGS = 'time_zone = "America/Chicago"\nhours = ["Mon-Fri 07:00-18:00"]\n'

@@ -6,7 +6,7 @@ from pathlib import Path
 from cji_simulator.site import Site
 from click.testing import CliRunner
 
-from worker.cli import build
+from cji_core.command import build
 from worker.client.ca_doj import COLUMNS
 
 JOB = """

@@ -11,11 +11,11 @@ from cji_simulator.raw import settled, until
 from cji_simulator.site import Site, people
 from click.testing import CliRunner, Result
 
+from cji_core.command import build
+from cji_core.trail import Head
+from cji_core.trail.chain import read
 from tests.support.console_tools import get, over_unix, running
 from tests.support.json_answers import answered, refusal
-from worker.audit import Head
-from worker.audit.chain import read
-from worker.cli import build
 from worker.cli.control import Reloaded, Renewing
 from worker.compute.registry import OPERATIONS
 from worker.host import CATALOGUE

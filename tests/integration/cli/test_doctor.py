@@ -19,17 +19,17 @@ from cji_simulator.simulation import Simulation
 from click.testing import CliRunner
 
 from attestation import AZURE_US, Trust
+from cji_core.command import build
+from cji_core.errors import StartupError
+from cji_core.format.config import load
+from cji_core.manifest import UNVERIFIED, Code
+from cji_core.trail import WorkerStopped
+from cji_core.trail.delivered import write_position
+from cji_core.trail.trail import START, after
 from tests.support.fips import configured
 from tests.support.privileges import locks_memory
 from tests.support.sink_faults import Trail
-from worker.audit import WorkerStopped
-from worker.audit.delivered import write_position
 from worker.audit.file import AuditFile
-from worker.audit.trail import START, after
-from worker.cli import build
-from worker.config import load
-from worker.errors import StartupError
-from worker.manifest import UNVERIFIED, Code
 
 HEAP_FREE = {"floors", "interpreter", "manifest", "FIPS", "roots", "ptrace-scope", "core-pattern", "host-profile"}
 
@@ -204,7 +204,7 @@ def test_locked_memory_is_counted(folder: Path, azure: Simulation) -> None:
         "data[0] &= ~(1 << 14)\n"
         "assert libc.capset(header, data) == 0\n"
         "from attestation import Trust\n"
-        "from worker.cli import build\n"
+        "from cji_core.command import build\n"
         "build(msgspec.json.decode(sys.argv[1], type=Trust))(['doctor', '--config', sys.argv[2], '--json'])\n"
     )
     import msgspec

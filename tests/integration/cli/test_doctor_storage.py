@@ -9,16 +9,16 @@ from azure.storage.blob import BlobServiceClient
 from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Simulation
 
+from cji_core.command.findings import Finding
+from cji_core.format.config import Config
+from cji_core.format.config_fleet import FleetSection, LedgerSection
+from cji_core.pool.errors import StoreAwayError
+from cji_core.pool.queue import Queue
+from cji_core.pool.store import Blobs
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage, pool_storage
 from tests.support.silent_link import SilentLink
-from worker.cli.findings import Finding
 from worker.cli.storage_checks import storage_checks
-from worker.config import Config
-from worker.config_fleet import FleetSection, LedgerSection
-from worker.fleet.errors import StoreAwayError
-from worker.fleet.queue import Queue
-from worker.fleet.store import Blobs
 
 
 @pytest.fixture(scope="module")

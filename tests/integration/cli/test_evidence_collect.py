@@ -8,9 +8,9 @@ from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from attestation.evidence import Evidence, MeasuredBoot, parse_attest
+from cji_core.command import build
 from tests.support.json_answers import answered
 from tests.support.reviews import decided_profile
-from worker.cli import build
 from worker.cli.evidence_written import WrittenEvidence
 
 

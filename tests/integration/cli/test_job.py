@@ -16,6 +16,11 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AZURE_US
+from cji_core.command import build
+from cji_core.errors import Reason
+from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key
+from cji_core.jose import key_id, public_jwk
+from cji_core.trail import sign
 from tests.support.job_specs import head
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import (
@@ -24,12 +29,7 @@ from tests.support.sdk_server import (
     served,
 )
 from tests.support.workbooks import workbook
-from worker.audit import sign
-from worker.cli import build
-from worker.client.keys import new_recipient_key, new_signing_key, save_private_key
 from worker.compute.registry import CODES
-from worker.errors import Reason
-from worker.jose import key_id, public_jwk
 
 SPEC = """
 [input]

@@ -10,10 +10,10 @@ from cji_simulator.site import Site, people
 from click.testing import CliRunner, Result
 
 from attestation import AZURE_US
+from cji_core.command import build
+from cji_core.format.keys import new_project_key, save_project_key
+from cji_core.trail import Attested
 from tests.support.job_specs import head
-from worker.audit import Attested
-from worker.cli import build
-from worker.client.keys import new_project_key, save_project_key
 
 SPEC = """
 [input]

@@ -14,9 +14,9 @@ import pytest
 from cji_simulator.site import Site
 from click.testing import CliRunner, Result
 
+from cji_core.command import build
 from tests.support.mistakes import MISTAKES, Desk, desk, printed
 from tests.support.paths import ROOT
-from worker.cli import build
 
 PAGE = ROOT / "docs/mistakes.md"
 HEAD = """\

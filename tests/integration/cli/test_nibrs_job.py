@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.jose import key_id
 from tests.integration.cli.test_job import Desk, desk, material
 from tests.support import nibrs_xml
 from tests.support.job_specs import head
 from tests.support.nibrs_reports import REPORTS, lines, with_fields
-from worker.jose import key_id
 
 __all__ = ["desk", "material"]
 

@@ -13,12 +13,12 @@ from docx import Document
 from docx.oxml.ns import qn
 from docx.shared import Mm
 
+from cji_core.command import build
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import machine
 from tests.support.packet_period import PERIOD, catalog, sound, write_trail
 from tests.support.paths import ROOT
 from tests.support.reviews import decided_profile
-from worker.cli import build
 
 
 def cji(*arguments: object) -> Result:

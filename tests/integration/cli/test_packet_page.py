@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.trail import Attributed
 from tests.support.browser import browser
 from tests.support.packet_period import PERIOD, content, sound
-from worker.audit import Attributed
 from worker.audit.packet.folder import PAGE, computed
 
 NASTY = "</style><script>document.title='taken'</script>"

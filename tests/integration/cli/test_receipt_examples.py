@@ -15,9 +15,9 @@ import pytest
 from cji_simulator.raw import RawWorker, forge
 from cji_simulator.site import Site, people
 
+from cji_core.suites import Suite
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.paths import ROOT
-from worker.suites import Suite
-from worker.wire.v1 import worker_pb2 as pb
 
 EXAMPLE = ROOT / "examples" / "receipt"
 NODE = shutil.which("node")

@@ -8,19 +8,19 @@ from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
+from cji_core.command import build
+from cji_core.format.config import load
+from cji_core.jose import public_jwk
+from cji_core.trail import TrailCheckpoint
+from cji_core.trail.checkpoint import origin_of, sign_checkpoint
+from cji_core.trail.segments import segment_path
+from cji_core.trail.trail import verified
 from tests.support.audit_events import admitted, ended
 from tests.support.json_answers import answered
 from tests.support.trails import Writer, attested
-from worker.audit import TrailCheckpoint
-from worker.audit.checkpoint import origin_of, sign_checkpoint
 from worker.audit.file import AuditFile
-from worker.audit.segments import segment_path
-from worker.audit.trail import verified
-from worker.cli import build
 from worker.cli.audit.hold import Held, Released
 from worker.cli.audit.prune import Removed
-from worker.config import load
-from worker.jose import public_jwk
 
 WRITER = Writer()
 HEADER = b"\x02" * 48
@@ -97,7 +97,7 @@ def test_a_year_of_a_trail_is_exported_held_released_and_pruned(
     assert shown.exit_code == 3
     assert "is less than 366 days old, by the clock" in shown.output
     with monkeypatch.context() as patched:
-        patched.setattr("worker.audit.pruned.MAX_BYTES", 100)
+        patched.setattr("cji_core.trail.pruned.MAX_BYTES", 100)
         shown = stopped.cji(*prune)
     assert (shown.exit_code, "could not be read: too long" in shown.output) == (3, True), shown.output
     assert segment_path(stopped.trail, 1, 4).exists()

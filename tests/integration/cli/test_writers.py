@@ -11,9 +11,9 @@ import pytest
 from cji_simulator.site import Site
 from click.testing import CliRunner
 
+from cji_core.command import build
 from tests.support.paths import ROOT
 from tests.support.writers import settings
-from worker.cli import build
 
 JAVA = ROOT / "examples/java/Job.java"
 NODE = ROOT / "examples/node/job.mjs"

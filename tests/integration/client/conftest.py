@@ -7,11 +7,11 @@ import pytest
 from cji_simulator import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from cji_core.format.keys import new_recipient_key, new_signing_key
 from tests.support.fleet_storage import Storage, pool_storage
 from tests.support.reference_pool import ReferencePool
 from tests.support.sdk_server import ReferenceWorker
 from tests.support.submitter_desk import Desk
-from worker.client.keys import new_recipient_key, new_signing_key
 
 
 @pytest.fixture(scope="package")

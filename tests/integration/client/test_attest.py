@@ -20,6 +20,9 @@ from attestation import AZURE_US
 from attestation.appraisal import ReferenceValues
 from attestation.evidence import Evidence, root_of
 from attestation.maa import parse_jwks
+from cji_core.format.keys import PinnedKey, new_recipient_key, new_signing_key
+from cji_core.jose import key_id, public_jwk, thumbprint
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.sdk_server import (
     KEK_ID,
     Certificates,
@@ -28,13 +31,10 @@ from tests.support.sdk_server import (
 )
 from worker.client.attested import AttestedWorker, read_evidence, verify_attestation
 from worker.client.errors import SpecError, Unreachable, Unverified
-from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key
 from worker.client.seal import SealedJob, seal
 from worker.client.spec import InputSpec, JobSpec
 from worker.client.transport import SyncClient
 from worker.compute.operations.deidentify import Deidentify
-from worker.jose import key_id, public_jwk, thumbprint
-from worker.wire.v1 import worker_pb2 as pb
 
 RECORDS = {"records": pa.table({"last": ["neumann"]})}
 

@@ -9,9 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from cji_core.errors import Reason, Stage
+from cji_core.format.keys import new_signing_key
+from cji_core.pool import names
+from cji_core.pool.documents import Published, Sources, decode, encode
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
+from cji_core.pool.store import Blobs
+from cji_core.trail import PartDigest, claims_unverified, sign
 from tests.support.azurite import StorageCredential
 from tests.support.submitter_desk import PEOPLE, Desk
-from worker.audit import PartDigest, claims_unverified, sign
 from worker.client.asynchronous_fleet import FleetClient
 from worker.client.by_reference import SyncFleetClient
 from worker.client.errors import (
@@ -25,17 +31,11 @@ from worker.client.errors import (
     Unverified,
 )
 from worker.client.job_state import State
-from worker.client.keys import new_signing_key
 from worker.client.progress import Phase, Progress
 from worker.client.receiving import received
 from worker.client.result import parse_result_header
 from worker.client.saved import load_job
 from worker.client.sealed_result import SealedResult, open_result
-from worker.errors import Reason, Stage
-from worker.fleet import names
-from worker.fleet.documents import Published, Sources, decode, encode
-from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
-from worker.fleet.store import Blobs
 
 
 def opened(desk: Desk, result: SealedResult) -> dict[str, pa.Table]:
@@ -154,10 +154,10 @@ def test_a_submission_that_is_cut_off_anywhere_continues(desk: Desk, at: int, mo
 
     with monkeypatch.context() as patch:
         for kind, owner, name in (
-            ("stage", "worker.fleet.store.Blobs", "stage"),
-            ("commit", "worker.fleet.store.Blobs", "commit"),
-            ("create", "worker.fleet.store.Blobs", "create"),
-            ("send", "worker.fleet.queue.Queue", "send"),
+            ("stage", "cji_core.pool.store.Blobs", "stage"),
+            ("commit", "cji_core.pool.store.Blobs", "commit"),
+            ("create", "cji_core.pool.store.Blobs", "create"),
+            ("send", "cji_core.pool.queue.Queue", "send"),
             ("note", "worker.client.saved.SavedJob", "note_ticket"),
         ):
             module, _, cls = owner.rpartition(".")

@@ -8,16 +8,16 @@ import pyarrow.csv
 import pytest
 from click.testing import CliRunner, Result
 
+from cji_core.command import build
+from cji_core.format.keys import save_private_key
+from cji_core.jose import key_id, public_jwk
+from cji_core.pool import names
+from cji_core.pool.documents import SUBMISSION_BYTES, decode_submission
 from tests.support.azurite import StorageCredential
 from tests.support.job_specs import head
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import Certificates
 from tests.support.submitter_desk import SUBMITTER, Desk
-from worker.cli import build
-from worker.client.keys import save_private_key
-from worker.fleet import names
-from worker.fleet.documents import SUBMISSION_BYTES, decode_submission
-from worker.jose import key_id, public_jwk
 
 SPEC = """
 [input]

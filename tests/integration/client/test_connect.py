@@ -18,6 +18,8 @@ from cji_simulator import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
+from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key
+from cji_core.jose import key_id, public_jwk
 from tests.support.job_specs import head
 from tests.support.paths import ROOT
 from tests.support.reviews import decided_toml
@@ -34,12 +36,10 @@ from worker.client.errors import (
     SpecError,
     Unverified,
 )
-from worker.client.keys import new_recipient_key, new_signing_key, save_private_key
 from worker.client.progress import Phase, Progress
 from worker.client.saved import load_job, save_job
 from worker.client.saved_result import open_saved, read_saved
 from worker.client.signers import KeyDecrypter, KeySigner
-from worker.jose import key_id, public_jwk
 
 PEOPLE = {
     "record_id": ["007", "008", "009"],

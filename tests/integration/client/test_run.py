@@ -13,6 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from attestation import AZURE_US
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
+from cji_core.jose import key_id, public_jwk
+from cji_core.trail import Claims, sign
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.forge import decided
 from tests.support.sdk_server import (
     KEK_ID,
@@ -20,10 +25,8 @@ from tests.support.sdk_server import (
     ReferenceWorker,
     served,
 )
-from worker.audit import Claims, sign
 from worker.client.asynchronous import Client
 from worker.client.errors import SpecError, Unreachable, Unverified, WorkerRefused
-from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
 from worker.client.progress import Phase, Progress
 from worker.client.seal import SealedJob, seal
 from worker.client.sealed_result import SealedResult, open_result, read_output
@@ -31,9 +34,6 @@ from worker.client.sources import Batches
 from worker.client.spec import InputSpec, JobSpec
 from worker.client.transport import SyncClient
 from worker.compute.operations.deidentify import DateTo, Deidentify, HmacToken, Mask
-from worker.errors import Reason, Refusal, Stage
-from worker.jose import key_id, public_jwk
-from worker.wire.v1 import worker_pb2 as pb
 
 MAA = "https://sharedeus.eus.attest.azure.net"
 PROJECT = new_project_key("study-17")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cji_simulator.raw import until
 
+from cji_core.errors import StartupError
 from tests.support import audit_events, collector
 from tests.support.browser import Browser, browser
 from tests.support.collector import Collector
@@ -28,7 +29,6 @@ from tests.support.console_tools import (
 from worker.console import observer, process, telemetry
 from worker.console.config import ConsoleConfig, OtlpSection
 from worker.console.process import Console
-from worker.errors import StartupError
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ from cji_simulator.site import Site
 from click.testing import CliRunner
 
 from attestation import AZURE_US, AZURE_USGOV
+from cji_core.command import build
 from tests.support.paths import ROOT
 from tests.support.walk import Command, commands
-from worker.cli import build
 
 PAGE = ROOT / "docs/tutorial/first-job.md"
 BEFORE = ("make setup", ". .venv/bin/activate", "cji-simulator up")

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from attestation import AZURE_US
+from cji_core.command import build
+from cji_core.format.config_listen import EnrollmentSection, ListenSection
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.cli import build
-from worker.config_listen import EnrollmentSection, ListenSection
 from worker.door.enrollment import Enrolled, enroll
 from worker.door.est import EnrollmentRefused
 
@@ -224,8 +224,8 @@ def test_the_command(service: EstService, tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_an_address_that_is_none_of_est(tmp_path: Path, url: str) -> None:
-    from worker.config import load
-    from worker.errors import StartupError
+    from cji_core.errors import StartupError
+    from cji_core.format.config import load
 
     config = tmp_path / "worker.toml"
     config.write_text(f'{WORKER_CONFIG}[listen.enrollment]\nurl = "{url}"\nroots = "r"\nnames = ["a.example"]\n')

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cji_engine.roles import Role
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_engine.roles import Role
 from tests.support.engine_tools import Engine, EngineProcess, engine, until, wait
-from worker.errors import Reason, Refusal, Stage
 from worker.fleet.tasks.messages import FINISH, START, Answer, Done, Request
 from worker.fleet.tasks.server import Cancellation, Progressed, TaskServer, listen
 

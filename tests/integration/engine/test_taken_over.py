@@ -14,10 +14,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from cji_engine.roles import Role
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_engine.roles import Role
 from tests.support.engine_tools import Engine, engine, wait
-from worker.errors import Reason, Refusal, Stage
 from worker.fleet.tasks.messages import Answer, Request
 from worker.fleet.tasks.server import Cancellation, Progressed, TaskServer, listen
 

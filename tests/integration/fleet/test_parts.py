@@ -11,7 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pytest
-from cji_engine.messages import Done, Job, Refused, Request
 from cji_simulator.made_up import made_up_people
 from cji_simulator.raw import until as eventually
 from cji_simulator.scan import Canaries, ProcessScan, scan_process
@@ -19,6 +18,10 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
 from click.testing import CliRunner, Result
 
+from cji_core.command import build
+from cji_core.pool import names
+from cji_core.trail import JobAdmitted, TaskAdmitted, TaskCompleted
+from cji_engine.messages import Done, Job, Refused, Request
 from tests.support.attacked_job import Attacked, alter_inputs, alter_statements, alter_streams, ask_again
 from tests.support.azurite import StorageCredential
 from tests.support.engine_tools import engine, until, wait
@@ -26,10 +29,7 @@ from tests.support.fleet_bench import Pool
 from tests.support.fleet_storage import Storage
 from tests.support.parts_bench import PartsBench, of_one_machine, plain
 from tests.support.parts_pool import TASKS_SOCKET, ask, conduct, names_of, opened, sockets, start, submit
-from worker.audit import JobAdmitted, TaskAdmitted, TaskCompleted
-from worker.cli import build
 from worker.compute.operations.link import Link
-from worker.fleet import names
 
 ROWS = 60
 LINKED = '[input]\nschema = "person/1"\n\n[[operations]]\nkind = "link"\nrandom_pairs = 5000\n'

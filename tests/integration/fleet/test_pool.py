@@ -16,11 +16,18 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
 from click.testing import CliRunner
 
+from cji_core.command import build
+from cji_core.errors import DeniedBy, Reason, Stage
+from cji_core.pool import names
+from cji_core.pool.documents import Published, encode
+from cji_core.pool.queue import Queue
+from cji_core.pool.ticket import Ticket
+from cji_core.trail import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, WorkerNotReady, claims_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_bench import Member, Pool, eventually
 from tests.support.fleet_storage import Storage
-from worker.audit import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, WorkerNotReady, claims_unverified
-from worker.cli import build
 from worker.client.by_reference import SyncFleetClient
 from worker.client.errors import JobCancelled, JobFailed
 from worker.client.job_state import State
@@ -28,16 +35,9 @@ from worker.client.profile import ClientStorage
 from worker.client.saved import SavedJob, save_job
 from worker.client.seal import INPUT_NAME
 from worker.client.sealed_result import open_result
-from worker.errors import DeniedBy, Reason, Stage
-from worker.fleet import names
-from worker.fleet.documents import Published, encode
 from worker.fleet.front import Front, FrontRefusedError, explained
 from worker.fleet.metrics import read as read_metrics
-from worker.fleet.queue import Queue
 from worker.fleet.settings import load
-from worker.fleet.ticket import Ticket
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 
 @pytest.fixture(scope="module")

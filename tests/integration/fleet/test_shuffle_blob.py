@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from cji_core.pool.documents import DocumentError
+from cji_core.pool.errors import BlobChangedError
+from cji_core.pool.store import Blobs, Version
 from tests.support.fleet_storage import Storage
-from worker.fleet.documents import DocumentError
-from worker.fleet.errors import BlobChangedError
-from worker.fleet.store import Blobs, Version
 from worker.fleet.tasks.published import MAX_ATTEMPTS, PublishedAttempt, attempts, publish
 from worker.fleet.tasks.shuffle_blob import ShuffleBlobWriter, read_table
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.errors import StartupError
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreAwayError
+from cji_core.pool.queue import Queue
+from cji_core.pool.store import Blobs
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage
-from worker.errors import StartupError
-from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreAwayError
-from worker.fleet.queue import Queue
-from worker.fleet.store import Blobs
 from worker.keyholder.pool_days import Allowance, PoolDays
 
 

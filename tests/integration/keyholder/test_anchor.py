@@ -15,11 +15,11 @@ from cji_simulator.simulation import Simulation
 from tpm2_pytss import ESAPI
 
 from attestation.evidence.tpm_counter import NvCounter
+from cji_core.errors import Reason, StartupError
+from cji_core.trail import TrailAnchored, TrailRefused, WorkerStopped, read
 from tests.support.audit_events import opened
 from tests.support.refusals import refused
-from worker.audit import TrailAnchored, TrailRefused, WorkerStopped, read
 from worker.audit.file import AuditFile
-from worker.errors import Reason, StartupError
 from worker.keyholder import anchor as anchor_module
 from worker.keyholder.anchor import Anchor, anchor_again, establish
 

@@ -16,12 +16,12 @@ from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.worker import working_tree
 
 from attestation.release import Attestation
+from cji_core.errors import Reason, Refusal, Stage, StartupError
+from cji_core.format.config import KeySection, load
+from cji_core.format.keys import new_ml_kem_seed
+from cji_core.jose import b64url, key_id, parse_rsa
 from tests.support.refusals import refused
-from worker.client.keys import new_ml_kem_seed
-from worker.config import KeySection, load
-from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.host import TpmClockWatch
-from worker.jose import b64url, key_id, parse_rsa
 from worker.keyholder.custody import Custody
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 from worker.keyholder.quotes import Quoted

@@ -10,10 +10,11 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from cji_simulator.worker import working_tree
 
+from cji_core.errors import Reason
+from cji_core.format.config import load
+from cji_core.format.table_files import read_table_files
 from tests.support.connections import TRANSPORT
 from tests.support.privileges import locks_memory
-from worker.config import load
-from worker.errors import Reason
 from worker.host import HostReport
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, send_boot
 from worker.ipc.messages import (
@@ -30,7 +31,6 @@ from worker.ipc.messages import (
 )
 from worker.launch import command
 from worker.memory import heap_environment, secret_fd
-from worker.table_files import read_table_files
 
 FIT = HostReport(not_held=(), profile="cji-host-1")
 SWAPS = HostReport(not_held=("swap",), profile="cji-host-1")

@@ -12,7 +12,7 @@ from cji_simulator.scan import Canaries, look_inside
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 
-from worker.audit import ReferenceDropped, ReferenceRetained, read
+from cji_core.trail import ReferenceDropped, ReferenceRetained, read
 from worker.client.errors import SpecError, WorkerRefused
 from worker.client.sealed_result import SealedResult
 from worker.client.spec import InputSpec, JobSpec, SideSpec

@@ -6,11 +6,11 @@ import threading
 import pytest
 from cji_simulator import Kind, Service
 
+from cji_core.trail import KeyDropped
+from cji_core.trail.chain import read
+from cji_core.trail.trail import lines
 from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, LIFETIME, Agency
-from worker.audit import KeyDropped
-from worker.audit.chain import read
-from worker.audit.trail import lines
 
 pytestmark = pytest.mark.timeout(900)
 

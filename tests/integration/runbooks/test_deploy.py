@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.bundle.archive import read
+from cji_core.bundle.signatures import accepted_in, verify
 from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, Agency
 from worker.bundle.apply import apply
-from worker.bundle.archive import read
-from worker.bundle.signatures import accepted_in, verify
 
 pytestmark = [
     pytest.mark.timeout(1800),

@@ -12,11 +12,11 @@ from cji_simulator.pool import Instance
 from cji_simulator.site import people
 from cji_simulator.worker import WorkerDied
 
+from cji_core.trail import TrailResumed
+from cji_core.trail.chain import read
+from cji_core.trail.trail import lines
 from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, Agency
-from worker.audit import TrailResumed
-from worker.audit.chain import read
-from worker.audit.trail import lines
 from worker.client.errors import WorkerRefused
 from worker.client.seal import INPUT_NAME, SealedJob
 

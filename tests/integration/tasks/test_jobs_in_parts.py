@@ -15,9 +15,14 @@ from cji_simulator.raw import RawWorker, until
 from cji_simulator.site import people
 from click.testing import CliRunner
 
-from tests.support.parts_bench import plain
-from tests.support.task_driver import Node, PartsJob, Refused, sharded
-from worker.audit import (
+from cji_core.command import build
+from cji_core.errors import Reason, Stage
+from cji_core.format.config import load
+from cji_core.format.envelope import sign_header
+from cji_core.format.job import encode_plan, parse_plan, plan_facts
+from cji_core.format.keys import load_signing_key
+from cji_core.suites import Suite
+from cji_core.trail import (
     JobAdmitted,
     JobCompleted,
     JobEnded,
@@ -29,21 +34,16 @@ from worker.audit import (
     read_statement,
     receipt_sha384,
 )
-from worker.cli import build
+from cji_core.wire.v1 import worker_pb2 as pb
+from tests.support.parts_bench import plain
+from tests.support.task_driver import Node, PartsJob, Refused, sharded
 from worker.client.errors import Unverified
-from worker.client.keys import load_signing_key
 from worker.client.seal import INPUT_NAME
 from worker.client.statements import verify_statements
 from worker.compute.operations.deidentify import Deidentify, Mask
 from worker.compute.operations.link import Link
 from worker.compute.parameters import Parameters
-from worker.config import load
-from worker.envelope import sign_header
-from worker.errors import Reason, Stage
 from worker.ipc.status import ask
-from worker.job import encode_plan, parse_plan, plan_facts
-from worker.suites import Suite
-from worker.wire.v1 import worker_pb2 as pb
 
 pytestmark = pytest.mark.timeout(300)
 ROWS = 3000

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import ContainerClient
 
+from cji_core.trail import ChainError
+from cji_core.trail.delivery import DeliveryError
+from cji_core.trail.witnesses.blob import BlobWitness
+from cji_core.trail.witnesses.destination import WitnessDestination
+from cji_core.trail.witnesses.keys import read_keys
+from cji_core.trail.witnesses.settings import BlobTable
 from tests.support.azurite import StorageCredential, azurite
 from tests.support.witness_trails import Trail, keys_folder
-from worker.audit import ChainError
-from worker.audit.delivery import DeliveryError
-from worker.audit.witnesses.blob import BlobWitness
-from worker.audit.witnesses.destination import WitnessDestination
-from worker.audit.witnesses.keys import read_keys
-from worker.audit.witnesses.settings import BlobTable
 
 pytestmark = pytest.mark.slow
 

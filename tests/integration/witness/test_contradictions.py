@@ -6,13 +6,13 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from cji_core.trail import ChainError
+from cji_core.trail.checkpoint import sign_checkpoint
+from cji_core.trail.delivery import DeliveryError
+from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.witnesses.records import Offer, Position, decode_witnessed
 from tests.support.witness_kinds import Setting
 from tests.support.witness_trails import Trail, keys_folder, new_key
-from worker.audit import ChainError
-from worker.audit.checkpoint import sign_checkpoint
-from worker.audit.delivery import DeliveryError
-from worker.audit.merkle import Frontier, leaf_hash
-from worker.audit.witnesses.records import Offer, Position, decode_witnessed
 
 ORIGIN = "cji-worker/worker-1"
 

@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from scitt_cose import parse_signed_statement, verify_receipt
 
+from cji_core.trail.delivery import DeliveryError
+from cji_core.trail.witnesses.records import LedgerReceipt, Records, ScittReceipt, Witnessed
+from cji_core.trail.witnesses.refusals import ReceiptRefusedError
 from tests.support.witness_kinds import ISSUER, Setting
 from tests.support.witness_services import Authority
-from worker.audit.delivery import DeliveryError
-from worker.audit.witnesses.records import LedgerReceipt, Records, ScittReceipt, Witnessed
-from worker.audit.witnesses.refusals import ReceiptRefusedError
 
 Answer = dict[str, Any]
 
@@ -152,8 +152,8 @@ def test_every_changed_byte_of_statement_and_receipt_is_refused(setting: Setting
     ],
 )
 def test_what_is_pinned_decides(setting: Setting, setting_of: dict[str, str], text: str) -> None:
-    from worker.audit.witnesses.configured import witness_for
-    from worker.audit.witnesses.settings import tables
+    from cji_core.trail.witnesses.configured import witness_for
+    from cji_core.trail.witnesses.settings import tables
 
     record, receipt = _scitt(setting)
     [table] = tables([setting.raw("scitt") | setting_of], folder=setting.folder)

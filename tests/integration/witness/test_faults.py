@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
+from cji_core.trail.delivery import DeliveryError
+from cji_core.trail.witnesses.records import Records, Witnessed
 from tests.support.witness_kinds import NETWORK, Setting
 from tests.support.witness_services import FAULTS, Fault
-from worker.audit.delivery import DeliveryError
-from worker.audit.witnesses.records import Records, Witnessed
 
 # How many requests a delivery makes. The first meets each fault, later ones those that are not handled alike.
 REQUESTS = {"blob": 3, "confidential_ledger": 4, "scitt": 3}

@@ -12,8 +12,8 @@ import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.https import bounded_session
 from tests.support.witness_services import Authority, private_pem
-from worker.https import bounded_session
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
+from cji_core.trail import ChainError
+from cji_core.trail.delivery import DeliveryError
+from cji_core.trail.witnesses.records import Records, Witnessed
 from tests.support.witness_kinds import KINDS, NETWORK, Setting
-from worker.audit import ChainError
-from worker.audit.delivery import DeliveryError
-from worker.audit.witnesses.records import Records, Witnessed
 
 
 def records(setting: Setting, kind: str) -> list[Witnessed]:

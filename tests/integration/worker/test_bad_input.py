@@ -20,7 +20,11 @@ from cji_simulator.site import Site, people
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from worker.audit import (
+from cji_core.errors import REASONS, Reason, Stage
+from cji_core.format.envelope import wrap_dek, wrap_project_key
+from cji_core.format.records import END_OF_STREAM, StreamWriter, tagged
+from cji_core.jose import key_id, public_jwk
+from cji_core.trail import (
     CallsRefused,
     Event,
     JobAdmitted,
@@ -30,12 +34,8 @@ from worker.audit import (
     TrailAnchored,
     TrailCheckpoint,
 )
-from worker.envelope import wrap_dek, wrap_project_key
-from worker.errors import REASONS, Reason, Stage
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.front.status import CODES
-from worker.jose import key_id, public_jwk
-from worker.records import END_OF_STREAM, StreamWriter, tagged
-from worker.wire.v1 import worker_pb2 as pb
 
 Messages = list[pb.RunRequest]
 Build = Callable[[Site], Messages]

@@ -14,14 +14,14 @@ from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from worker.audit import CallsRefused, DeliveryOverdue
-from worker.audit.delivered import write_position
-from worker.audit.trail import START, Position, after
-from worker.cli import build
+from cji_core.command import build
+from cji_core.errors import Reason
+from cji_core.trail import CallsRefused, DeliveryOverdue
+from cji_core.trail.delivered import write_position
+from cji_core.trail.trail import START, Position, after
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.client.profile import load_profile
-from worker.errors import Reason
 from worker.front.server import SERVICE
-from worker.wire.v1 import worker_pb2 as pb
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 

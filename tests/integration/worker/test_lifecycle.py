@@ -9,9 +9,9 @@ import pytest
 from cji_simulator.raw import RawJob, RawStream, RawWorker, cells, events, forge, sends, settled, until
 from cji_simulator.site import Site, people
 
-from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused
-from worker.errors import Reason, Stage
-from worker.wire.v1 import worker_pb2 as pb
+from cji_core.errors import Reason, Stage
+from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, JobRefused
+from cji_core.wire.v1 import worker_pb2 as pb
 
 FINISH = pb.RunRequest(finish=pb.Finish())
 

@@ -12,8 +12,8 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_simulator.worker import PROGRAM, Worker
 
+from cji_core.errors import RebootError
 from tests.support.paths import ROOT
-from worker.errors import RebootError
 
 
 def started_again(site: Site) -> tuple[int, str]:

@@ -18,16 +18,16 @@ from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from worker.audit import FilesReloaded, JobAdmitted, JobEnded, JobRefused, ReloadRefused, WorkerStarted
-from worker.cli import build
+from cji_core.command import build
+from cji_core.errors import DeniedBy, Reason, Stage
+from cji_core.format.job import Recipient
+from cji_core.format.job.policy.signatures import sign
+from cji_core.format.operator_files import signatures_path
+from cji_core.format.records import tagged
+from cji_core.jose import key_id, public_jwk
+from cji_core.trail import FilesReloaded, JobAdmitted, JobEnded, JobRefused, ReloadRefused, WorkerStarted
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.client.profile import load_profile
-from worker.errors import DeniedBy, Reason, Stage
-from worker.job import Recipient
-from worker.job.policy.signatures import sign
-from worker.jose import key_id, public_jwk
-from worker.operator_files import signatures_path
-from worker.records import tagged
-from worker.wire.v1 import worker_pb2 as pb
 
 CANARY: Final = "Acme-canary-5e"
 LISTED: Final = "Board of Private Security"

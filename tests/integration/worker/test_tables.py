@@ -12,10 +12,10 @@ from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker, WorkerDied
 
+from cji_core.errors import StartupError
+from cji_core.format.table_files import read_table_files
 from worker.client.profile import load_profile
 from worker.compute.tables import load
-from worker.errors import StartupError
-from worker.table_files import read_table_files
 
 NAME = "dissemination.toml"
 SHIPPED = read_table_files()[NAME]

@@ -27,7 +27,7 @@ FOLDER = {
     "parameters.py": '''"""Parameters of `tally`."""
 
 from worker.compute.parameters import Name, Parameters, decoded
-from worker.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1 import worker_pb2 as pb
 
 
 class Tally(Parameters, frozen=True, kw_only=True, tag="tally"):
@@ -55,7 +55,7 @@ import pyarrow as pa
 from worker.compute.operation import Applied, Case, Operation, OutputSpec, Signature
 from worker.compute.operations.tally.parameters import Tally, decode, encode
 from worker.compute.status_codes import RowCode
-from worker.records import DataClass, RecordSchema, RowStatus, Status, columns
+from cji_core.format.records import DataClass, RecordSchema, RowStatus, Status, columns
 
 TALLY_OUTPUT = OutputSpec(
     name="tally",
@@ -115,7 +115,7 @@ import pyarrow as pa
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import open_site
 from click.testing import CliRunner
-from worker.cli import build
+from cji_core.command import build
 from worker.client.errors import SpecError
 from worker.compute.registry import AnyParameters, CODES
 
@@ -198,8 +198,8 @@ def test_an_operation_is_a_message_a_folder_and_a_line(tmp_path: Path) -> None:
     assert {name for name in before | after if before.get(name) != after.get(name)} == {
         "protos/cji/worker/v1/worker.proto",
         "protos/worker.binpb",
-        "worker/wire/v1/worker_pb2.py",
-        "worker/wire/v1/worker_pb2.pyi",
+        "core/cji_core/wire/v1/worker_pb2.py",
+        "core/cji_core/wire/v1/worker_pb2.pyi",
         "worker/compute/registry.py",
         *(f"worker/compute/operations/tally/{name}" for name in FOLDER),
     }

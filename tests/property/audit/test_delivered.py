@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cji_core.trail.delivered import CursorError, Standing, line_at_of, read_position, standing, write_position
+from cji_core.trail.trail import START, Position, after
 from tests.support.sink_faults import Trail
-from worker.audit.delivered import CursorError, Standing, line_at_of, read_position, standing, write_position
-from worker.audit.trail import START, Position, after
 
 HASHES = st.binary(min_size=48, max_size=48).map(bytes.hex)
 COUNTS = st.integers(1, (1 << 63) - 1)

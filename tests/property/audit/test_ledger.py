@@ -8,16 +8,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cji_core.errors import Refusal
+from cji_core.jose import key_id
+from cji_core.trail import Event, JobAdmitted, TrailAnchored, TrailCheckpoint, TrailResumed, utc_hundredths
+from cji_core.trail.checkpoint import sign_checkpoint
+from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.trail import lines
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
-from worker.audit import Event, JobAdmitted, TrailAnchored, TrailCheckpoint, TrailResumed, utc_hundredths
-from worker.audit.checkpoint import sign_checkpoint
 from worker.audit.file import AuditFile
 from worker.audit.ledger import DAYS, RETENTION_S, JobState
-from worker.audit.merkle import Frontier, leaf_hash
-from worker.audit.trail import lines
-from worker.errors import Refusal
-from worker.jose import key_id
 
 START = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

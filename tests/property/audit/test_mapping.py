@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cji_core.trail import Record
+from cji_core.trail.event_id import event_id
 from tests.reference.ocsf import require_valid
 from tests.support.any_event import KINDS, records
-from worker.audit import Record
-from worker.audit.event_id import event_id
 from worker.audit.sinks.asim import COLUMNS, to_asim
 from worker.audit.sinks.batch import outgoing, to_native
 from worker.audit.sinks.mapping import MEANINGS, Endpoint, endpoint

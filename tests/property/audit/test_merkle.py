@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.audit.merkle import (
+from cji_core.trail.merkle import (
     EMPTY_ROOT,
     Frontier,
     ProofError,

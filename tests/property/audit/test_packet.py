@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.packet_period import KEK, admitted, attested, receipt, released, started
-from worker.audit import (
+from cji_core.errors import Reason
+from cji_core.trail import (
     GENESIS,
     Event,
     HostChanged,
@@ -25,7 +25,8 @@ from worker.audit import (
     append_record,
     utc_hundredths,
 )
-from worker.audit.merkle import Frontier, leaf_hash, node_hash, verify_inclusion
+from cji_core.trail.merkle import Frontier, leaf_hash, node_hash, verify_inclusion
+from tests.support.packet_period import KEK, admitted, attested, receipt, released, started
 from worker.audit.packet.archive import packed, unpacked
 from worker.audit.packet.catalog import read_catalog
 from worker.audit.packet.controls import controls
@@ -36,7 +37,6 @@ from worker.audit.packet.material import Period
 from worker.audit.packet.signed import read_checkpoint, read_receipts, read_review
 from worker.audit.packet.survey import Tree, survey
 from worker.audit.packet.verify import verify
-from worker.errors import Reason
 
 PERIOD = Period(first=date(2026, 10, 5), last=date(2026, 10, 6))
 BEGIN = datetime(2026, 10, 4, tzinfo=UTC)

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.audit import (
+from cji_core.jose import parse_canonical_verifying
+from cji_core.trail import (
     GENESIS,
     ChainError,
     Expected,
@@ -21,7 +22,6 @@ from worker.audit import (
     verify_next,
     verify_receipt,
 )
-from worker.jose import parse_canonical_verifying
 
 PUBLIC = ec.generate_private_key(ec.SECP384R1()).public_key()
 

@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason, Stage
+from cji_core.page.plots import columns, short, week_of_hours
+from cji_core.trail import Attributed, CallsRefused, JobAdmitted, JobRefused, Volumes, WorkerStopped
 from tests.reference import review as slow
 from tests.support.review_trails import KEY, Trail, job_admitted
-from worker.audit import Attributed, CallsRefused, JobAdmitted, JobRefused, Volumes, WorkerStopped
 from worker.audit.review import (
     Context,
     Report,
@@ -36,8 +38,6 @@ from worker.audit.review.model import Volume
 from worker.audit.review.settings import Thresholds
 from worker.audit.review.signed import FIRST_PREVIOUS, sign, verify
 from worker.audit.review.window import BEFORE, Window
-from worker.errors import Reason, Stage
-from worker.page.plots import columns, short, week_of_hours
 
 ZONES = ("UTC", "America/Chicago", "Asia/Kathmandu", "Pacific/Auckland")
 WEEK = Week.parse("2025-W44")  # daylight saving time ends in it or near it

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scitt_cose import build_receipt, build_signed_statement, parse_signed_statement
 
+from cji_core.trail.merkle import leaf_hash, verify_consistency
+from cji_core.trail.witnesses.cose import CoseError, sign_statement, verify_receipt, verify_statement
+from cji_core.trail.witnesses.follower import Follower
+from cji_core.trail.witnesses.keys import ReceiptKeys
+from cji_core.trail.witnesses.records import Offer, RecordError, decode_offer, decode_witnessed, write_once
 from tests.property.audit.test_merkle import slow_root
 from tests.support.witness_services import private_pem, public_pem
 from tests.support.witness_trails import Trail
-from worker.audit.merkle import leaf_hash, verify_consistency
-from worker.audit.witnesses.cose import CoseError, sign_statement, verify_receipt, verify_statement
-from worker.audit.witnesses.follower import Follower
-from worker.audit.witnesses.keys import ReceiptKeys
-from worker.audit.witnesses.records import Offer, RecordError, decode_offer, decode_witnessed, write_once
 
 KEYS = {"ES256": ec.generate_private_key(ec.SECP256R1()), "ES384": ec.generate_private_key(ec.SECP384R1())}
 KEY = ec.generate_private_key(ec.SECP384R1())

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.bundle.archive import MAX_BYTES, Bundle, make, read
+from cji_core.bundle.errors import BundleRefused
+from cji_core.bundle.names import access_of
+from cji_core.bundle.signatures import FileSigner, sign
 from tests.support.bundles import KEY, NOW, files, made
-from worker.bundle.archive import MAX_BYTES, Bundle, make, read
-from worker.bundle.errors import BundleRefused
-from worker.bundle.names import access_of
-from worker.bundle.signatures import FileSigner, sign
 
 SOUND = made({"policy.toml": b"p" * 10, "worker.toml": b"w" * 7})
 TWICE = replace(SOUND, manifest_bytes=SOUND.manifest_bytes.replace(b'"serial":7', b'"serial":7,"serial":7'))

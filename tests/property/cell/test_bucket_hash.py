@@ -6,8 +6,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.format.envelope import bucket_key, sha384
 from worker.cell.bucket_hash import bucket_hash
-from worker.envelope import bucket_key, sha384
 
 KEYS = st.binary(min_size=32, max_size=32)
 

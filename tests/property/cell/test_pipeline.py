@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason
+from cji_core.format.records import WHOLE_ROW, RowStatus, Status, tagged
+from cji_core.progress import ProgressCallback
 from tests.support.refusals import refused
 from worker.cell.pipeline import Pipeline
 from worker.compute.operation import CHUNK_ROWS, Applied, Outputs, PreparedOperation
-from worker.errors import Reason
-from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, RowStatus, Status, tagged
 
 PART = tagged("person/1", [pa.field("n", pa.int64())])
 

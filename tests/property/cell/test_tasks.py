@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cji_core.format.records import RowStatus
 from tests.support.contexts import context
 from tests.support.letter_jobs import PERSON, batches, job, result, sealed
 from tests.support.letters import STAGES, Letters
@@ -16,7 +17,6 @@ from worker.compute.operations.link import Link
 from worker.compute.operations.link.operation import LINK
 from worker.compute.parts_here import run_here
 from worker.compute.registry import plan
-from worker.records import RowStatus
 
 LASTS = st.lists(st.one_of(st.none(), st.sampled_from(["DOE", "DAY", "ROE", "SMITH", "ÅS", ""])), max_size=12)
 

@@ -10,21 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation import AZURE_US
+from cji_core.errors import REASONS, Reason, Stage
+from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
+from cji_core.format.job import Header, JobId, Recipient, SizeClass
+from cji_core.format.keys import PinnedKey, load_project_key
+from cji_core.suites import Suite
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.forge import decided
 from worker.client.attested import read_evidence, verify_attestation
 from worker.client.errors import ClientError, SpecError, Unverified, from_details
-from worker.client.keys import PinnedKey, load_project_key
 from worker.client.parts import arrow_messages, open_part, seal_stream
 from worker.client.profile import load_profile
 from worker.client.progress import Progress
 from worker.client.result import Collector, parse_result_header
 from worker.client.sources import Batches
 from worker.client.spec import decode_spec
-from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
-from worker.errors import REASONS, Reason, Stage
-from worker.job import Header, JobId, Recipient, SizeClass
-from worker.suites import Suite
-from worker.wire.v1 import worker_pb2 as pb
 
 HEADER = Header(
     data=b"header",

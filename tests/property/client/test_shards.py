@@ -11,14 +11,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.format.envelope import input_aad, output_aad, unwrap_dek, wrap_result_key
+from cji_core.format.job import InputPart, OutputPart, Recipient, parse, result_header
+from cji_core.format.keys import PinnedKey, new_signing_key
+from cji_core.format.records import RowStatus, Status
+from cji_core.jose import key_id, public_jwk
+from cji_core.trail import Expected, sign, verify_receipt
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.job_headers import make
 from tests.support.job_specs import head
 from tests.support.receipts import CLAIMS
 from tests.support.rsa_keys import rsa_key
-from worker.audit import Expected, sign, verify_receipt
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError, Unverified
-from worker.client.keys import PinnedKey, new_signing_key
 from worker.client.parts import arrow_messages, open_part, seal_stream
 from worker.client.result import Collector, Output, parse_result_header
 from worker.client.seal import seal
@@ -26,11 +31,6 @@ from worker.client.sealed_result import SealedResult, open_result
 from worker.client.shards import number_of_shards, split
 from worker.client.sources import Batches
 from worker.client.spec import JobSpec, decode_spec
-from worker.envelope import input_aad, output_aad, unwrap_dek, wrap_result_key
-from worker.job import InputPart, OutputPart, Recipient, parse, result_header
-from worker.jose import key_id, public_jwk
-from worker.records import RowStatus, Status
-from worker.wire.v1 import worker_pb2 as pb
 
 KEY = rsa_key(0, 3072)
 CMK = rsa_key(1, 3072)

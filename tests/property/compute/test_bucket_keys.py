@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace as replace_fields
 
+from cji_core.format.records import METADATA_KEY, tagged
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.reference.link import people
 from tests.support.clear_tools import AS_OF, batch, conviction, table
 from tests.support.contexts import context, planned
@@ -23,8 +25,6 @@ from worker.compute.operations.link import Key, Link, Rule
 from worker.compute.operations.link.person_model import model_for
 from worker.compute.operations.link.stages import in_parts as link_in_parts
 from worker.compute.parts_here import run_here
-from worker.records import METADATA_KEY, tagged
-from worker.wire.v1 import worker_pb2 as wire
 
 SHARDS = 6
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.format.records import SCHEMAS, tagged
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.clear_tools import AS_OF, NAMES, batch, conviction, table
 from tests.support.contexts import context, planned
 from tests.support.nibrs_submissions import submissions
@@ -20,8 +22,6 @@ from worker.compute.operation import Context
 from worker.compute.operations.clear import Clear, Rules
 from worker.compute.operations.clear.operation import CLEAR
 from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA
-from worker.records import SCHEMAS, tagged
-from worker.wire.v1 import worker_pb2 as wire
 
 KEY = bytes(range(32))
 

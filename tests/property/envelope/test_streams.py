@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.errors import Refusal
+from cji_core.format.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer
 from tests.support.refusals import refused
-from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer
-from worker.errors import Refusal
 
 SEGMENTS = st.sampled_from([33, 40, 64, 4096])
 KEYS = st.binary(min_size=32, max_size=32)

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.refusals import refused
-from worker.envelope import (
+from cji_core.errors import Reason, Refusal
+from cji_core.format.envelope import (
     UnwrappingKey,
     new_dek,
     open_box,
@@ -20,10 +20,10 @@ from worker.envelope import (
     wrap_project_key,
     wrap_result_key,
 )
-from worker.errors import Reason, Refusal
-from worker.jose import COMPOSITE_MAX_BYTES, sign, verify
-from worker.pairs import ML_KEM_BYTES, DecryptionPair, SigningPair
-from worker.suites import Suite
+from cji_core.jose import COMPOSITE_MAX_BYTES, sign, verify
+from cji_core.pairs import ML_KEM_BYTES, DecryptionPair, SigningPair
+from cji_core.suites import Suite
+from tests.support.refusals import refused
 
 KEYS = st.binary(min_size=32, max_size=32)
 HEADERS = st.binary(min_size=48, max_size=48)

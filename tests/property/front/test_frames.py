@@ -4,8 +4,8 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.front.frames import SegmentFrame, read_request, segment_response
-from worker.wire.v1 import worker_pb2 as pb
 
 PARTS = st.one_of(st.integers(0, 300), st.integers(0, 2**32 - 1))
 INDEXES = st.one_of(st.integers(0, 300), st.integers(0, 2**64 - 1))

@@ -5,10 +5,10 @@ import ipaddress
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason, Refusal
 from tests.support.connections import STRONG, TRANSPORT, escaped
 from tests.unit.front.test_peer import GOOD, PEM, URI, metadata
 from worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
-from worker.errors import Reason, Refusal
 from worker.front.peer import Peer, read_peer
 
 NAMES = st.sampled_from([CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER, "cji-peer-", "cji-peer-x", "user-agent"])

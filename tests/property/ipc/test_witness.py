@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.envelope import DEK_BYTES, FLOE_HEADER_BYTES, OVERHEAD_BYTES, Sealer
+from cji_core.format.envelope import DEK_BYTES, FLOE_HEADER_BYTES, OVERHEAD_BYTES, Sealer
 from worker.ipc import PartCounter, PartDigester
 from worker.ipc.messages import CountedPart, SealedPart
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.errors import Reason, Refusal
-from worker.job import JobPlan, encode_plan, parse_plan, plan_facts
-from worker.wire.v1 import worker_pb2 as pb
+from cji_core.errors import Reason, Refusal
+from cji_core.format.job import JobPlan, encode_plan, parse_plan, plan_facts
+from cji_core.wire.v1 import worker_pb2 as pb
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True)
 TASKS = st.dictionaries(NAMES, st.integers(1, 1024), min_size=1, max_size=6)

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from worker.errors import Reason, Refusal
-from worker.job import (
+from cji_core.errors import Reason, Refusal
+from cji_core.format.job import (
     LIMITS,
     Attribution,
     Header,
@@ -23,8 +23,8 @@ from worker.job import (
     new_header,
     parse,
 )
-from worker.jose import key_id, parse_p384, parse_rsa
-from worker.wire.v1 import worker_pb2
+from cji_core.jose import key_id, parse_p384, parse_rsa
+from cji_core.wire.v1 import worker_pb2
 
 NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 PRINTABLE = st.text(st.characters(exclude_categories=["C", "Z"]).filter(str.isprintable), min_size=1, max_size=64)

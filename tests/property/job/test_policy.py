@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.data_classes import DataClass
+from cji_core.errors import Denied, DeniedBy
+from cji_core.format.job import AccessRequest, Policy, PolicyInvalid
+from cji_core.format.job.policy import changes
 from tests.reference.policy import PolicyTwin
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
-from worker.data_classes import DataClass
-from worker.errors import Denied, DeniedBy
-from worker.job import AccessRequest, Policy, PolicyInvalid
-from worker.job.policy import changes
 
 KEYS: Final = [ec.derive_private_key(n, ec.SECP384R1()).public_key() for n in (3, 5)]
 DAY: Final = date(2026, 11, 27)

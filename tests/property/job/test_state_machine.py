@@ -4,8 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from worker.errors import Refusal
-from worker.job import LIMITS, Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
+from cji_core.errors import Refusal
+from cji_core.format.job import LIMITS, Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
 
 FIRST, FULL, SMALL = LIMITS.floe_header_bytes, LIMITS.segment_bytes, LIMITS.shuffle_segment_bytes
 _SMALL = (SMALL - 1, SMALL, SMALL + 1, SMALL + 74, SMALL + 75)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason
 from tests.support.refusals import refused
-from worker.errors import Reason
 from worker.keyholder.fair_queue import FairQueue
 
 NAMES = ("a", "b", "c")

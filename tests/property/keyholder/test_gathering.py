@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from pymerkle import InmemoryTree
 
+from cji_core.errors import Reason, Refusal
+from cji_core.jose import public_jwk
+from cji_core.trail import Facts, Statement, StatementFault, TasksClaim, read_statement
 from tests.support.task_statements import DEK, KEYS, MACHINE, ROWS, Honest
-from worker.audit import Facts, Statement, StatementFault, TasksClaim, read_statement
 from worker.compute.in_parts import Stage
-from worker.errors import Reason, Refusal
-from worker.jose import public_jwk
 from worker.keyholder.gathering import MAX_ATTEMPTS, MAX_NODES, Gathering, StatementsRefusedError
 from worker.keyholder.witnesses import Agreed
 

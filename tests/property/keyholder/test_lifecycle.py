@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
 from worker.ipc.messages import Summary, Witnessed
 from worker.keyholder.lifecycle import (
     BEGIN,

@@ -7,10 +7,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason, Refusal
+from cji_core.format.records import StreamReader, StreamWriter, window_bytes
+from cji_core.format.records.stream import END_OF_STREAM
 from tests.support.refusals import refused
-from worker.errors import Reason, Refusal
-from worker.records import StreamReader, StreamWriter, window_bytes
-from worker.records.stream import END_OF_STREAM
 
 LIMIT = 1 << 16
 untimed = settings(deadline=None)

@@ -7,10 +7,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.page.charts import waterfall
+from cji_core.page.markup import MOST_ROWS, element, number, table, value, visible
 from tests.support.report_tools import PERSON, linked, opened, page_of, people
 from worker.compute.operations.aggregate import Aggregate
-from worker.page.charts import waterfall
-from worker.page.markup import MOST_ROWS, element, number, table, value, visible
 from worker.report.sample import Least, column, rows_at
 from worker.report.validate_page import MOST_EXAMPLES, _kinds
 

@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from cji_core.format.envelope import input_aad
+from cji_core.format.keys import ProjectKey, load_signing_key, new_project_key
 from cji_simulator.scan import encodings
 from cji_simulator.site import Site
-from worker.client.keys import ProjectKey, load_signing_key, new_project_key
 from worker.client.seal import SealedJob, seal
 from worker.client.spec import JobSpec
 from worker.compute.operations.deidentify import AgeBand, DateShift, Deidentify, HmacToken, Mask, Transform, ZipPrefix
-from worker.envelope import input_aad
 
 __all__ = ["Planted", "key_patterns", "prime_patterns", "seed_patterns"]
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attestation import Trust
+from cji_core.command import build
 from cji_simulator import unit
 from cji_simulator.azcli import AzError, run_az
 from cji_simulator.cluster import ClusterError
@@ -27,7 +28,6 @@ from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
 from cji_simulator.worker import Worker, WorkerDied
-from worker.cli import build
 from worker.client.errors import ClientError
 from worker.client.profile import load_profile
 from worker.client.transport import SyncClient

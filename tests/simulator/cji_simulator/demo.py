@@ -21,24 +21,24 @@ from rich.panel import Panel
 from rich.table import Table
 
 from attestation import AZURE_US
+from cji_core.format.keys import ProjectKey, load_project_key, load_signing_key, new_project_key, save_project_key
+from cji_core.jose import key_id, public_jwk
+from cji_core.trail import Expected, KeyReleased, ReceiptError, verify_receipt
+from cji_core.trail.chain import read
+from cji_core.wire.v1 import worker_pb2 as pb
 from cji_simulator.launch import AUDIENCE
 from cji_simulator.made_up import made_up_file
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from cji_simulator.worker import memory_kind
-from worker.audit import Expected, KeyReleased, ReceiptError, verify_receipt
-from worker.audit.chain import read
 from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.errors import Unverified
 from worker.client.files import read_file
-from worker.client.keys import ProjectKey, load_project_key, load_signing_key, new_project_key, save_project_key
 from worker.client.progress import Phase, Progress
 from worker.client.seal import INPUT_NAME, seal
 from worker.client.sealed_result import SealedResult
 from worker.client.sources import fit
 from worker.client.spec import load_spec
-from worker.jose import key_id, public_jwk
-from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["run_demo"]
 

@@ -18,10 +18,10 @@ from typing import Final, Self
 
 import msgspec
 
-from worker.config import Config
+from cji_core.errors import StartupError
+from cji_core.format.config import Config
 from worker.door.config import MAX_CONNECTIONS, door_config, private_folder
 from worker.door.program import CONFIG_NAME, find, installed
-from worker.errors import StartupError
 
 __all__ = ["DOOR_USER", "FLEET_USER", "Door", "DoorError", "fleet_folder", "socket_folder"]
 

@@ -14,13 +14,13 @@ from typing import Final
 
 import msgspec
 
+from cji_core.trail import KeyDropped
+from cji_core.trail.chain import read
+from cji_core.trail.trail import lines
 from cji_simulator.pool import Instance, Pool
 from cji_simulator.releases import next_release
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import people
-from worker.audit import KeyDropped
-from worker.audit.chain import read
-from worker.audit.trail import lines
 from worker.client.errors import ClientError
 
 __all__ = ["DrillError", "Row", "run_drill"]

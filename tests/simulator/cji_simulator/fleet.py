@@ -5,11 +5,11 @@ import signal
 import sys
 from pathlib import Path
 
+from cji_core.log import log
 from cji_simulator.azurite import StorageCredential
 from cji_simulator.door import FLEET_USER
 from worker.fleet.run import Fleet
 from worker.fleet.settings import load
-from worker.log import log
 from worker.service_rights import confine
 
 

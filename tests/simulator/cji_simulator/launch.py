@@ -26,19 +26,19 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from attestation.appraisal import ReferenceValues
+from cji_core.data_classes import DataClass
+from cji_core.format.job import LIMITS, EntraRule
+from cji_core.format.keys import new_ml_kem_seed
+from cji_core.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
+from cji_core.pairs import DecryptionPair, SigningPair, VerifyingPair
+from cji_core.suites import Suite
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.operator import Operator
 from cji_simulator.reference import toml
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
-from worker.client.keys import new_ml_kem_seed
 from worker.compute.registry import OPERATIONS
-from worker.data_classes import DataClass
-from worker.job import LIMITS, EntraRule
-from worker.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
-from worker.pairs import DecryptionPair, SigningPair, VerifyingPair
-from worker.suites import Suite
 
 __all__ = [
     "AUDIENCE",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from cji_core.format.job import LIMITS
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
 from worker.client.seal import SealedJob
@@ -26,7 +27,6 @@ from worker.ipc.messages import (
     OpenJob,
     OutputReady,
 )
-from worker.job import LIMITS
 from worker.memory import secret_fd
 
 __all__ = ["OrdinaryCell", "main"]

@@ -6,18 +6,18 @@ from typing import Final
 
 import pyarrow as pa
 
+from cji_core.format.envelope import output_aad, unwrap_result_key
+from cji_core.pool import names
+from cji_core.pool.documents import RECEIPT_BYTES, SOURCES_BYTES, Published, Sources, decode
+from cji_core.pool.store import Blobs
+from cji_core.trail import Claims, claims_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
 from cji_simulator.site import Site
-from worker.audit import Claims, claims_unverified
 from worker.client.parts import open_part
 from worker.client.result import parse_result_header
 from worker.client.seal import SealedJob
 from worker.client.spec import InputSpec
 from worker.compute.parameters import Parameters
-from worker.envelope import output_aad, unwrap_result_key
-from worker.fleet import names
-from worker.fleet.documents import RECEIPT_BYTES, SOURCES_BYTES, Published, Sources, decode
-from worker.fleet.store import Blobs
-from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["open_parts", "submit_parts"]
 

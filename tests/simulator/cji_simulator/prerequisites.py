@@ -44,8 +44,8 @@ def _door() -> Iterator[str]:
     if importlib.util.find_spec("worker") is None:
         yield "cji-worker is missing, the worker that is simulated: pip install cji-worker"
         return
+    from cji_core.errors import StartupError
     from worker.door.program import installed
-    from worker.errors import StartupError
 
     try:
         installed()

@@ -22,17 +22,9 @@ from typing import Any, Final, Self, TypeVar
 import grpc
 import pyarrow as pa
 
-from cji_simulator.patience import Patience
-from cji_simulator.site import Site
-from worker.audit import Event
-from worker.audit.chain import read
-from worker.client.errors import WorkerRefused, from_rpc
-from worker.client.keys import load_signing_key
-from worker.client.parts import arrow_messages, seal_stream
-from worker.client.sources import fit
-from worker.client.spec import InputSpec
-from worker.config import load
-from worker.envelope import (
+from cji_core.errors import Reason, Stage
+from cji_core.format.config import load
+from cji_core.format.envelope import (
     ATTRIBUTION,
     PROJECT_KEY_BYTES,
     input_aad,
@@ -43,12 +35,20 @@ from worker.envelope import (
     wrap_dek,
     wrap_project_key,
 )
-from worker.errors import Reason, Stage
-from worker.job import Attribution
-from worker.jose import SigningKey
-from worker.suites import Suite
-from worker.wire.v1 import worker_pb2 as pb
-from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_core.format.job import Attribution
+from cji_core.format.keys import load_signing_key
+from cji_core.jose import SigningKey
+from cji_core.suites import Suite
+from cji_core.trail import Event
+from cji_core.trail.chain import read
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_simulator.patience import Patience
+from cji_simulator.site import Site
+from worker.client.errors import WorkerRefused, from_rpc
+from worker.client.parts import arrow_messages, seal_stream
+from worker.client.sources import fit
+from worker.client.spec import InputSpec
 
 __all__ = ["Answer", "RawJob", "RawStream", "RawWorker", "cells", "events", "forge", "sends", "settled", "until"]
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from worker.config import load
+from cji_core.format.config import load
 from worker.ipc.status import ask
 
 __all__ = ["RenewalError", "outcome", "renew"]

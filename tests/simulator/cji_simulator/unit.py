@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Final, Literal
 
+from cji_core.errors import RebootError
 from cji_simulator.control import UnitReport
 from cji_simulator.simulation import Simulation
 from cji_simulator.worker import Worker, WorkerDied
-from worker.errors import RebootError
 
 __all__ = ["run"]
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from worker.manifest import import_folders
+from cji_core.manifest import import_folders
 
 __all__ = ["let_others_reach_the_code"]
 

@@ -24,13 +24,13 @@ import msgspec
 
 import worker
 from attestation import Trust
+from cji_core.errors import StartupError
+from cji_core.format.config import load
+from cji_core.log import log
+from cji_core.manifest import Code
 from cji_simulator.door import Door, DoorError, fleet_folder, socket_folder
 from cji_simulator.view import let_others_reach_the_code
-from worker.config import load
-from worker.errors import StartupError
 from worker.host import Host
-from worker.log import log
-from worker.manifest import Code
 from worker.memory import secret_fd
 from worker.rights import can_become_users
 from worker.supervisor import Supervisor

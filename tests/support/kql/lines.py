@@ -12,17 +12,17 @@ from typing import Any, Final, get_args
 import msgspec
 from msgspec import inspect
 
+from cji_core.trail import fields
+from cji_core.trail.chain import Record
+from cji_core.trail.event_id import event_id
+from cji_core.trail.events import Event
+from cji_core.trail.fields import utc_hundredths
+from cji_core.trail.task_events import StageName
 from tests.support.any_event import KINDS
 from tests.support.kql.functions import World
 from tests.support.kql.operators import run
 from tests.support.kql.tables import Node, Row, Table
-from worker.audit import fields
-from worker.audit.chain import Record
-from worker.audit.event_id import event_id
-from worker.audit.events import Event
-from worker.audit.fields import utc_hundredths
 from worker.audit.sinks.batch import to_native
-from worker.audit.task_events import StageName
 
 _KINDS: Final = {str(kind.__struct_config__.tag): kind for kind in KINDS}
 KEK: Final = "https://vault-1.vault.azure.net/keys/cji-cmk/" + "ab" * 16

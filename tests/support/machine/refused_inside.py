@@ -9,7 +9,7 @@ import msgspec
 from attestation import AttestationError, Trust
 from attestation.appraisal import ReferenceValues
 from attestation.release import Attester, KeySpec
-from worker.config import load
+from cji_core.format.config import load
 
 DISK = Path(__file__).parent
 

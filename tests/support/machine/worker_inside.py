@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from attestation import Trust
-from worker.cli import build
+from cji_core.command import build
 
 
 def main() -> None:

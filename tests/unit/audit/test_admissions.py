@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cji_core.errors import StartupError
+from cji_core.trail import GENESIS, Event, TaskAdmitted, append_record
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
-from worker.audit import GENESIS, Event, TaskAdmitted, append_record
 from worker.audit.file import AuditFile
 from worker.audit.ledger import JobState
-from worker.errors import StartupError
 
 START = datetime(2026, 11, 24, 23, 59, 59, 990_000, tzinfo=UTC)
 DAY = START.date()

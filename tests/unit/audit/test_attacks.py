@@ -7,14 +7,14 @@ from typing import Final
 import msgspec
 import pytest
 
+from cji_core.trail import GENESIS, ChainError, Event, TrailAnchored, TrailCheckpoint, append_record, read
+from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint, sign_checkpoint
+from cji_core.trail.held import Comparison, Held
+from cji_core.trail.inspection import CheckpointKeys, Inspection
+from cji_core.trail.merkle import Frontier
+from cji_core.trail.trail import verified
 from tests.support.audit_events import admitted, ended
 from tests.support.trails import HEADER, Writer, attested, job_id, rechained, week
-from worker.audit import GENESIS, ChainError, Event, TrailAnchored, TrailCheckpoint, append_record, read
-from worker.audit.checkpoint import Checkpoint, CheckpointError, parse_checkpoint, sign_checkpoint
-from worker.audit.held import Comparison, Held
-from worker.audit.inspection import CheckpointKeys, Inspection
-from worker.audit.merkle import Frontier
-from worker.audit.trail import verified
 
 WEEK: Final = week()
 LINES: Final = tuple(WEEK.lines)

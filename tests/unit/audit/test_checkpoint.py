@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from worker.audit.checkpoint import (
+from cji_core.trail.checkpoint import (
     MAX_BYTES,
     MAX_SIGNATURES,
     CheckpointError,
@@ -16,7 +16,7 @@ from worker.audit.checkpoint import (
     parse_checkpoint,
     sign_checkpoint,
 )
-from worker.audit.merkle import EMPTY_ROOT, MAX_SIZE, Frontier, leaf_hash
+from cji_core.trail.merkle import EMPTY_ROOT, MAX_SIZE, Frontier, leaf_hash
 
 KEY = ec.generate_private_key(ec.SECP384R1())
 PUBLIC = KEY.public_key()

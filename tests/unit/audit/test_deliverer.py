@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation import AZURE_US
+from cji_core.command import build
+from cji_core.trail import ChainError
+from cji_core.trail.delivery import Delivered, DeliveryError
 from tests.support.paths import ROOT
 from tests.support.sink_faults import Trail
 from tests.support.witness_trails import Trail as WitnessedTrail
 from tests.support.witness_trails import keys_folder
-from worker.audit import ChainError
 from worker.audit.deliverer import FIRST_S, MOST_S, Deliverer, TrailChangedError
-from worker.audit.delivery import Delivered, DeliveryError
-from worker.cli import build
 from worker.service_rights import ports
 
 
@@ -115,7 +115,16 @@ def site(tmp_path: Path) -> Path:
 
 def deliver(site: Path) -> subprocess.CompletedProcess[str]:
     """The command, confined as in production."""
-    command = [sys.executable, "-m", "worker.cli", "audit", "deliver", "--config", str(site / "audit.toml"), "--once"]
+    command = [
+        sys.executable,
+        "-m",
+        "cji_core.command",
+        "audit",
+        "deliver",
+        "--config",
+        str(site / "audit.toml"),
+        "--once",
+    ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -6,9 +6,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.failures import FAILURE
-from tests.support.receipts import CLAIMS
-from worker.audit import (
+from cji_core.jose import VerifyingKey, b64url, b64url_decode, key_id
+from cji_core.pairs import SigningPair
+from cji_core.suites import Suite
+from cji_core.trail import (
     Expected,
     ExpectedFailure,
     FailureClaims,
@@ -19,11 +20,10 @@ from worker.audit import (
     verify_failure,
     verify_receipt,
 )
-from worker.audit.compact import typ_unverified
-from worker.audit.failures import failure_unverified
-from worker.jose import VerifyingKey, b64url, b64url_decode, key_id
-from worker.pairs import SigningPair
-from worker.suites import Suite
+from cji_core.trail.compact import typ_unverified
+from cji_core.trail.failures import failure_unverified
+from tests.support.failures import FAILURE
+from tests.support.receipts import CLAIMS
 
 KEY = ec.generate_private_key(ec.SECP384R1())
 PUBLIC = KEY.public_key()

@@ -10,10 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.support import audit_events
-from tests.support.audit_events import TIME, ledger_of, opened
-from tests.support.refusals import refused
-from worker.audit import (
+from cji_core.errors import Reason, Stage
+from cji_core.trail import (
     GENESIS,
     AttemptSuperseded,
     ChainError,
@@ -28,8 +26,10 @@ from worker.audit import (
     utc_hundredths,
     verify_chain,
 )
+from tests.support import audit_events
+from tests.support.audit_events import TIME, ledger_of, opened
+from tests.support.refusals import refused
 from worker.audit.ledger import JobState
-from worker.errors import Reason, Stage
 
 HEADER, OTHER = b"\x02" * 48, b"\x07" * 48
 
@@ -312,7 +312,7 @@ def test_a_closed_trail_refuses(path: Path) -> None:
 def test_a_killed_writer_loses_nothing_that_it_acknowledged(path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from datetime import datetime, UTC\n"
-        "from worker.audit import WorkerStopped; from worker.audit.file import AuditFile\n"
+        "from cji_core.trail import WorkerStopped; from worker.audit.file import AuditFile\n"
         "trail = AuditFile(Path(sys.argv[1]), worker='w', clock=lambda: datetime.now(UTC))\n"
         "for n in range(100000):\n"
         "    trail.append(WorkerStopped(jobs_completed=n)); print(n, flush=True)\n"

@@ -10,13 +10,12 @@ import pytest
 from pymerkle import InclusionProof, InmemoryTree
 from pymerkle import verify_consistency as peer_consistency
 
-from tests.support.trails import Writer, job_id, rechained, week
-from worker.audit import ChainError, TrailCheckpoint, read
-from worker.audit.checkpoint import parse_checkpoint, sign_checkpoint
-from worker.audit.index import IndexUnusableError, KeptCheckpoint, TrailIndex
-from worker.audit.index_search import COLUMNS, Found, Query
-from worker.audit.merkle import Frontier, ProofError, leaf_hash, verify_consistency
-from worker.audit.proofs import (
+from cji_core.trail import ChainError, TrailCheckpoint, read
+from cji_core.trail.checkpoint import parse_checkpoint, sign_checkpoint
+from cji_core.trail.index import IndexUnusableError, KeptCheckpoint, TrailIndex
+from cji_core.trail.index_search import COLUMNS, Found, Query
+from cji_core.trail.merkle import Frontier, ProofError, leaf_hash, verify_consistency
+from cji_core.trail.proofs import (
     ConsistencyProof,
     LineProof,
     decode_proof,
@@ -28,6 +27,7 @@ from worker.audit.proofs import (
     verify_line,
     verify_lines,
 )
+from tests.support.trails import Writer, job_id, rechained, week
 
 WEEK = week(jobs=40)  # more than one block of 256
 

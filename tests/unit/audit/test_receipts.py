@@ -8,8 +8,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
-from tests.support.receipts import CLAIMS
-from worker.audit import (
+from cji_core.jose import key_id, parse_canonical_verifying, public_jwk, thumbprint
+from cji_core.jose import sign as sign_message
+from cji_core.pairs import SigningPair
+from cji_core.suites import Suite
+from cji_core.trail import (
     FIRST_PREVIOUS,
     Claims,
     Expected,
@@ -23,10 +26,7 @@ from worker.audit import (
     verify_receipt,
     verify_sequence,
 )
-from worker.jose import key_id, parse_canonical_verifying, public_jwk, thumbprint
-from worker.jose import sign as sign_message
-from worker.pairs import SigningPair
-from worker.suites import Suite
+from tests.support.receipts import CLAIMS
 
 KEY = ec.generate_private_key(ec.SECP384R1())
 PUBLIC = KEY.public_key()

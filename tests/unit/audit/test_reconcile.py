@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.audit import GENESIS, Attested, Event, KeyReleased, TpmClock, WorkerStarted, append_record, utc_hundredths
+from cji_core.command import build
+from cji_core.trail import GENESIS, Attested, Event, KeyReleased, TpmClock, WorkerStarted, append_record, utc_hundredths
 from worker.audit.reconcile import (
     Entry,
     LogError,
@@ -27,7 +28,6 @@ from worker.audit.reconcile import (
 )
 from worker.audit.reconcile.entry import Key
 from worker.audit.reconcile.vault_log import MAX_LINE_BYTES
-from worker.cli import build
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 VERSION, OTHER = "ab" * 16, "cd" * 16

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.errors import Reason, Refusal, StartupError
+from cji_core.trail import TailRecovered, read, verify_chain
 from tests.support.audit_events import admitted, completed, ended, ledger_of, opened
 from tests.support.refusals import refused
-from worker.audit import TailRecovered, read, verify_chain
 from worker.audit.file import ATTEMPTS, AuditFile
 from worker.audit.ledger import JobState
-from worker.errors import Reason, Refusal, StartupError
 
 HEADER = b"\x02" * 48
 LIMIT = 64 * 1024

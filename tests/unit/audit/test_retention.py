@@ -10,36 +10,36 @@ from typing import Any
 import msgspec
 import pytest
 
+from cji_core.errors import Reason, Stage, StartupError
+from cji_core.trail import ChainError, Event, HoldReleased, TrailPruned, read
+from cji_core.trail.checkpoint import parse_checkpoint
+from cji_core.trail.delivered import line_at_of, standing, write_position
+from cji_core.trail.exports import LINES as EXPORT_LINES
+from cji_core.trail.exports import read_export, write_export
+from cji_core.trail.held import Comparison, Held
+from cji_core.trail.index import IndexUnusableError, TrailIndex
+from cji_core.trail.index_search import Query
+from cji_core.trail.inspection import Inspection
+from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
+from cji_core.trail.proofs import prove_continued, prove_line, prove_lines, verify_continued, verify_line, verify_lines
+from cji_core.trail.pruned import SUFFIX, Pruned, decode_pruned
+from cji_core.trail.segments import PrunedError, segment_path
+from cji_core.trail.task_events import TaskCompleted, TaskEnded, TaskEvent
+from cji_core.trail.trail import START, after, lines, opened, pruned_of, verified
+from cji_core.trail.witnesses.comparison import compare
+from cji_core.trail.witnesses.findings import Examination
+from cji_core.trail.witnesses.follower import Follower
+from cji_core.trail.witnesses.keys import ReceiptKeys
 from tests.support.audit_events import admitted, completed, ended, ledger_of, superseded, task_admitted
 from tests.support.rotated import NOW, OLD, ends_of, held, opened_at, prune, pruned_event, split, two_years
 from tests.support.trails import HEADER, Writer, job_id
-from worker.audit import ChainError, Event, HoldReleased, TrailPruned, read
-from worker.audit.checkpoint import parse_checkpoint
-from worker.audit.delivered import line_at_of, standing, write_position
-from worker.audit.exports import LINES as EXPORT_LINES
-from worker.audit.exports import read_export, write_export
-from worker.audit.held import Comparison, Held
-from worker.audit.index import IndexUnusableError, TrailIndex
-from worker.audit.index_search import Query
-from worker.audit.inspection import Inspection
-from worker.audit.merkle import ProofError, leaf_hash, verify_inclusion
 from worker.audit.packet.checks.trail import retention
 from worker.audit.packet.material import File, Material, Period
 from worker.audit.packet.survey import survey as packet_survey
-from worker.audit.proofs import prove_continued, prove_line, prove_lines, verify_continued, verify_line, verify_lines
-from worker.audit.pruned import SUFFIX, Pruned, decode_pruned
 from worker.audit.reconcile import Releases
 from worker.audit.retention import exported, refusal, survey
 from worker.audit.review import Context, Report, Settings, Week, heads_of_review, review
 from worker.audit.review.model import KnownHead
-from worker.audit.segments import PrunedError, segment_path
-from worker.audit.task_events import TaskCompleted, TaskEnded, TaskEvent
-from worker.audit.trail import START, after, lines, opened, pruned_of, verified
-from worker.audit.witnesses.comparison import compare
-from worker.audit.witnesses.findings import Examination
-from worker.audit.witnesses.follower import Follower
-from worker.audit.witnesses.keys import ReceiptKeys
-from worker.errors import Reason, Stage, StartupError
 
 TRAIL = two_years(jobs=20)
 ENDS = ends_of(TRAIL)

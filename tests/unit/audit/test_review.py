@@ -8,11 +8,11 @@ from typing import Any, get_args
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.trail import Attributed, Event, HostChanged, read
+from cji_core.trail.checkpoint import sign_checkpoint
+from cji_core.trail.merkle import Frontier, leaf_hash
 from tests.support.review_faults import FAULTS, NOON, planted
 from tests.support.review_trails import WEEK, Trail, quiet, written
-from worker.audit import Attributed, Event, HostChanged, read
-from worker.audit.checkpoint import sign_checkpoint
-from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.review import (
     Context,
     Report,

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.errors import StartupError
+from cji_core.jose import key_id
+from cji_core.trail import TrailCheckpoint, read, verify_chain
+from cji_core.trail.checkpoint import sign_checkpoint
+from cji_core.trail.delivery import DeliveryError
+from cji_core.trail.segments import segment_path
+from cji_core.trail.trail import lines, verified
 from tests.support.audit_events import TIME, admitted, completed, ledger_of
 from tests.support.rotated import split
-from worker.audit import TrailCheckpoint, read, verify_chain
-from worker.audit.checkpoint import sign_checkpoint
-from worker.audit.delivery import DeliveryError
 from worker.audit.file import AuditFile
 from worker.audit.ledger import JobState
-from worker.audit.segments import segment_path
 from worker.audit.sinks.batch import Outgoing
 from worker.audit.sinks.sink import Sink
-from worker.audit.trail import lines, verified
-from worker.errors import StartupError
-from worker.jose import key_id
 
 HEADER = b"\x02" * 48
 KEY = ec.generate_private_key(ec.SECP384R1())
@@ -275,7 +275,7 @@ def test_a_trail_of_most_segments_goes_on_in_its_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """One more would be refused at every start."""
-    monkeypatch.setattr("worker.audit.segments.MAX_SEGMENTS", 2)
+    monkeypatch.setattr("cji_core.trail.segments.MAX_SEGMENTS", 2)
     with opened(path) as trail:
         for number in range(5):
             fill(trail, number)
@@ -285,7 +285,7 @@ def test_a_trail_of_most_segments_goes_on_in_its_file(
     assert capfd.readouterr().err.count("audit trail not rotated") == 1
     with opened(path) as trail:
         assert trail.head.seq == 15
-        monkeypatch.setattr("worker.audit.segments.MAX_SEGMENTS", 3)
+        monkeypatch.setattr("cji_core.trail.segments.MAX_SEGMENTS", 3)
         trail.rotate()
     assert segments(path)[-1] == "audit.log.7-15"
 

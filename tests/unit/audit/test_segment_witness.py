@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.trail import read
+from cji_core.trail.delivered import Standing, line_at_of, standing
+from cji_core.trail.delivery import DeliveryError
+from cji_core.trail.merkle import verify_consistency
+from cji_core.trail.segments import segment_path
+from cji_core.trail.witnesses.destination import WitnessDestination
+from cji_core.trail.witnesses.file_copy import FileWitness
+from cji_core.trail.witnesses.keys import read_keys
+from cji_core.trail.witnesses.records import Offer, decode_offer
+from cji_core.trail.witnesses.settings import FileTable
 from tests.support.rotated import ends_of, prune, split, two_years
 from tests.support.witness_services import NOW
 from tests.support.witness_trails import keys_folder
-from worker.audit import read
-from worker.audit.delivered import Standing, line_at_of, standing
-from worker.audit.delivery import DeliveryError
-from worker.audit.merkle import verify_consistency
-from worker.audit.segments import segment_path
-from worker.audit.witnesses.destination import WitnessDestination
-from worker.audit.witnesses.file_copy import FileWitness
-from worker.audit.witnesses.keys import read_keys
-from worker.audit.witnesses.records import Offer, decode_offer
-from worker.audit.witnesses.settings import FileTable
 
 TRAIL = two_years(jobs=12)
 ENDS = ends_of(TRAIL)

@@ -10,22 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.trail import ChainError, Record
+from cji_core.trail.chain import read
+from cji_core.trail.index import TrailIndex
+from cji_core.trail.inspection import Inspection
+from cji_core.trail.proofs import prove_line, prove_lines, verify_line, verify_lines
+from cji_core.trail.segments import segment_path
+from cji_core.trail.trail import START, Position, after, last, line_at, lines, opened, size_of, verified
+from cji_core.trail.witnesses.comparison import compare
+from cji_core.trail.witnesses.findings import Examination
+from cji_core.trail.witnesses.follower import Follower
+from cji_core.trail.witnesses.keys import ReceiptKeys
 from tests.support.rotated import ends_of, split, two_years
 from tests.support.trails import week
-from worker.audit import ChainError, Record
-from worker.audit.chain import read
-from worker.audit.index import TrailIndex
-from worker.audit.inspection import Inspection
 from worker.audit.packet.material import Period
 from worker.audit.packet.survey import survey as packet_survey
-from worker.audit.proofs import prove_line, prove_lines, verify_line, verify_lines
 from worker.audit.reconcile import Releases
-from worker.audit.segments import segment_path
-from worker.audit.trail import START, Position, after, last, line_at, lines, opened, size_of, verified
-from worker.audit.witnesses.comparison import compare
-from worker.audit.witnesses.findings import Examination
-from worker.audit.witnesses.follower import Follower
-from worker.audit.witnesses.keys import ReceiptKeys
 
 WEEK = two_years()
 ENDS = ends_of(WEEK)

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from cji_core.errors import StartupError
+from cji_core.trail import GENESIS, JobCompleted, Volumes, append_record
+from cji_core.trail.chain import read
+from cji_core.trail.delivery import Delivered, DeliveryError, load_delivery
 from tests.support.sink_faults import Trail, azure_of
 from tests.support.sink_server import Certificates, SinkServer
-from worker.audit import GENESIS, JobCompleted, Volumes, append_record
-from worker.audit.chain import read
-from worker.audit.delivery import Delivered, DeliveryError, load_delivery
 from worker.audit.sinks import Sink, sinks
 from worker.audit.sinks.batch import outgoing
 from worker.audit.sinks.journald import Journald, JournaldTable
-from worker.errors import StartupError
 
 
 def served(folder: Path, faults: list[str | None]) -> tuple[SinkServer, Certificates]:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.trail import ChainError
+from cji_core.trail.trail import START, Position, after, verified
 from tests.support.sink_faults import Trail
-from worker.audit import ChainError
-from worker.audit.trail import START, Position, after, verified
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from cji_core.azure_client import managed_identity
+from cji_core.errors import StartupError
+from cji_core.trail.delivery import load_delivery
+from cji_core.trail.witnesses.configured import needs, witnesses
+from cji_core.trail.witnesses.keys import read_key, read_keys
+from cji_core.trail.witnesses.settings import ScittTable, tables
 from tests.support.witness_trails import keys_folder, new_key
-from worker.audit.delivery import load_delivery
-from worker.audit.witnesses.configured import needs, witnesses
-from worker.audit.witnesses.keys import read_key, read_keys
-from worker.audit.witnesses.settings import ScittTable, tables
-from worker.azure_client import managed_identity
-from worker.errors import StartupError
 
 FILE = {"kind": "file", "name": "mount", "folder": "copies"}
 BLOB = {"kind": "blob", "name": "blob", "account_url": "https://a.blob.core.windows.net", "container": "audit"}

@@ -21,7 +21,7 @@ from benchmarks.pipeline import COPY, DEIDENTIFY
 from benchmarks.processes import CpuClock, Resident
 from benchmarks.report import Report
 from benchmarks.stand import Usage
-from worker.envelope import SEGMENT_BYTES
+from cji_core.format.envelope import SEGMENT_BYTES
 
 
 def test_pairs_take_turns_and_the_first_does_not_count() -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
+from cji_core.bundle.contents import check_contents
+from cji_core.bundle.errors import BundleRefused
 from tests.support.bundles import files, worker_toml
-from worker.bundle.contents import check_contents
-from worker.bundle.errors import BundleRefused
 from worker.door.config import Build
 
 CLOUDS = ("azure-us", "azure-usgov")

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from cji_core.bundle.errors import BundleRefused
+from cji_core.bundle.private_keys import private_key_in
+from cji_core.jose import b64url, public_jwk
 from tests.support.bundles import files, made
 from tests.support.rsa_keys import rsa_key
-from worker.bundle.errors import BundleRefused
-from worker.bundle.private_keys import private_key_in
-from worker.jose import b64url, public_jwk
 
 EC = ec.generate_private_key(ec.SECP384R1())
 RSA = rsa_key()

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.bundle.archive import MAX_SIGNATURES, Bundle, Signature, read
+from cji_core.bundle.errors import BundleRefused
+from cji_core.bundle.signatures import FileSigner, accepted_in, sign, verify
+from cji_core.jose import key_id, thumbprint
 from tests.support.bundles import KEY, NOW, accepted, keys_folder, made, public_pem
-from worker.bundle.archive import MAX_SIGNATURES, Bundle, Signature, read
-from worker.bundle.errors import BundleRefused
-from worker.bundle.signatures import FileSigner, accepted_in, sign, verify
-from worker.jose import key_id, thumbprint
 
 OTHER = ec.generate_private_key(ec.SECP384R1())
 

@@ -3,6 +3,8 @@
 import pyarrow as pa
 import pytest
 
+from cji_core.errors import Reason, Refusal
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.contexts import planned
 from tests.support.letter_jobs import PERSON, sealed
 from worker.cell.parts_loop import PartsLoop
@@ -11,8 +13,6 @@ from worker.compute.in_parts import Edge, InParts, Stage, Task, Width
 from worker.compute.operations.link import Link
 from worker.compute.operations.link.parameters import encode
 from worker.compute.task_streams import TO_ALL, EdgeStream, TaskStreams
-from worker.errors import Reason, Refusal
-from worker.wire.v1 import worker_pb2 as pb
 
 
 def _linked() -> PartsLoop:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.errors import Denied, DeniedBy, Stage
 from worker.cell.allowance import Allowance
-from worker.errors import Denied, DeniedBy, Stage
 
 counts = st.lists(st.integers(0, 30), max_size=12)
 

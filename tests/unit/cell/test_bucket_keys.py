@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from cji_core.format.envelope import bucket_key
+from cji_core.format.job import JobId
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.letter_jobs import PERSON, sealed
 from worker.cell.bucket_hash import bucket_hash
 from worker.cell.parts_loop import PartsLoop
@@ -11,9 +14,6 @@ from worker.client.sources import fit
 from worker.compute.kernels.buckets import buckets
 from worker.compute.registry import plan
 from worker.compute.task_streams import EdgeStream
-from worker.envelope import bucket_key
-from worker.job import JobId
-from worker.wire.v1 import worker_pb2 as wire
 
 SHARDS = 8
 AGGREGATE = wire.Operation(

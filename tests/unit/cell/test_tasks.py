@@ -6,6 +6,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.envelope import SHUFFLE_MIN_BYTES, SHUFFLE_SEGMENT_BYTES
+from cji_core.format.job import InputPart
 from tests.support.letter_jobs import PERSON, job, result, sealed
 from tests.support.letters import Letters
 from tests.support.refusals import refused
@@ -16,9 +19,6 @@ from worker.compute.operations.link.operation import LINK
 from worker.compute.operations.link.stages.shard import SIDE
 from worker.compute.registry import plan
 from worker.compute.task_streams import TO_ALL, EdgeStream
-from worker.envelope import SHUFFLE_MIN_BYTES, SHUFFLE_SEGMENT_BYTES
-from worker.errors import Reason, Refusal, Stage
-from worker.job import InputPart
 
 SHARDS = [["DOE", "ROE"], ["DAY", None], ["SMITH"]]
 COUNTS, KEY, LETTERS, SUMS = range(4)

@@ -10,15 +10,15 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation.appraisal.advisories import SHIPPED, SHIPPED_FILE, read_acceptance, read_table
+from cji_core.command import build
+from cji_core.format.keys import load_signing_key
+from cji_core.jose import key_id, parse_p384
 from tests.support.forge import decided, machine, patched
 from tests.support.json_answers import answered, refusal
 from tests.support.reviews import decided_profile
 from tests.support.tdx_forge import intel
-from worker.cli import build
 from worker.cli.advisory_answers import Differences, SignedAcceptance, SignedTable
 from worker.cli.public_half import PublicHalf
-from worker.client.keys import load_signing_key
-from worker.jose import key_id, parse_p384
 
 TODAY = datetime.now(UTC).date()
 MONTH = str(TODAY + timedelta(days=30))

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cji_core.command import build
+from cji_core.jose import public_jwk
+from cji_core.trail.checkpoint import parse_checkpoint
 from tests.support.evidence_files import _KEY, evidence_file
 from tests.support.forge import machine
 from tests.support.json_answers import answered, refusal
 from tests.support.reviews import decided_profile
 from tests.support.trails import Writer, job_id, week
-from worker.audit.checkpoint import parse_checkpoint
-from worker.cli import build
 from worker.cli.audit.export import Exported, VerifiedExport
 from worker.cli.audit.prove import LastCheckpoint, Proven
-from worker.jose import public_jwk
 
 WEEK = week()
 

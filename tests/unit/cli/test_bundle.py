@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from attestation import AZURE_US
+from cji_core.command import build
+from cji_core.jose import key_id
 from tests.support.bundles import KEY, files, folder_of, keys_folder, public_pem
 from tests.support.json_answers import answered
-from worker.cli import build
 from worker.cli.bundle.sign import BundleKey
-from worker.jose import key_id
 
 
 def cji(*arguments: object) -> Result:

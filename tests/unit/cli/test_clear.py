@@ -4,8 +4,8 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from cji_core.command import build
 from tests.support.json_answers import answered
-from worker.cli import build
 from worker.cli.answers import ExampleRules
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from worker.cli import build
+from cji_core.command import build
 
 
 def console(*arguments: object) -> Result:

@@ -17,6 +17,7 @@ from attestation import AZURE_US, Fault
 from attestation.appraisal import ReferenceValues, check_reference, image_of
 from attestation.checks import requirement
 from attestation.evidence import Evidence
+from cji_core.command import build
 from tests.support.boot_forge import LINE, VERITY, firmware, replayed, with_boot
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import (
@@ -32,7 +33,6 @@ from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 from tests.support.reviews import decided_profile, decided_toml
 from tests.support.tdx_forge import intel
-from worker.cli import build
 from worker.cli.evidence_ear import accepted_result
 from worker.cli.evidence_file import appraise_file, read_file
 from worker.cli.evidence_pcrs import GoldenValues

@@ -15,6 +15,7 @@ from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 from attestation import AZURE_US
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.evidence import Evidence
+from cji_core.command import build
 from tests.support.corim_forge import AMD, INTEL, NOW, corim, intel_triple, oid_bytes, sign1, snp_triple
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import QUALIFYING, decided, machine
@@ -23,7 +24,6 @@ from tests.support.json_answers import answered
 from tests.support.reviews import decided_profile, decided_toml
 from tests.support.tdx_forge import intel
 from tests.support.tsa_forge import tsa
-from worker.cli import build
 from worker.cli.evidence_written import WrittenEvidence
 from worker.client.evidence_file import EvidenceFile, decode_evidence, stamped
 

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 from attestation import AZURE_US
+from cji_core.format.config import load
 from tests.support.paths import ROOT
 from tests.support.privileges import locks_memory
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.cli.host_checks import host_checks
-from worker.config import load
 from worker.host import CATALOGUE
 
 _LOCKED: str = """
@@ -17,7 +17,7 @@ import resource, sys
 from pathlib import Path
 from attestation import AZURE_US
 from worker.cli.host_checks import host_checks
-from worker.config import load
+from cji_core.format.config import load
 from worker.host import readings
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (8 << 20, 8 << 20))
 readings._CAP_IPC_LOCK = 63  # nobody holds it

@@ -10,16 +10,16 @@ from click.testing import CliRunner
 
 from attestation import AttestationError, Fault
 from attestation.errors import invalid
+from cji_core.command import build
+from cji_core.command.common import Failure, explained
+from cji_core.command.json_output import UndeclaredOutput, answers, json_option, print_document, print_json
+from cji_core.command.refusals import Command, Refused, refused
+from cji_core.errors import REASONS, Reason, Refusal, Stage, StartupError
 from tests.support.json_answers import answered, refusal
 from tools import json_answers
 from tools.json_answers import ELSEWHERE, WITHOUT, verbs
-from worker.cli import build
 from worker.cli.answers import Manual
-from worker.cli.common import Failure, explained
-from worker.cli.json_output import UndeclaredOutput, answers, json_option, print_document, print_json
-from worker.cli.refusals import Command, Refused, refused
 from worker.client.errors import ColumnTypeError, LimitExceeded, SpecError, Unreachable, Unverified, WorkerRefused
-from worker.errors import REASONS, Reason, Refusal, Stage, StartupError
 
 VERBS = verbs()
 
@@ -242,7 +242,7 @@ def test_an_error_that_nobody_expected_stays_one() -> None:
     def broken(*, json: bool) -> None:
         raise RuntimeError(str(json))
 
-    group = Command("x", package="worker.cli", verbs={})
+    group = Command("x", package="cji_core.command", verbs={})
     group.get_command = lambda *_: broken  # type: ignore[method-assign]
     with pytest.raises(RuntimeError):
         CliRunner().invoke(group, ["broken", "--json"], catch_exceptions=False)

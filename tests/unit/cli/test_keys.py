@@ -9,16 +9,12 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from attestation import AZURE_US, AZURE_USGOV
-from tests.support.json_answers import answered
-from tests.support.paths import ROOT
-from worker.cli import build
-from worker.cli.answers import NewSeed
-from worker.cli.common import explained
-from worker.client.errors import SpecError, Unreachable, Unverified, WorkerRefused
-from worker.client.keys import load_project_key, load_recipient_key, load_signing_key
-from worker.envelope import unwrap_seed
-from worker.errors import Reason, Refusal, Stage, StartupError
-from worker.jose import (
+from cji_core.command import build
+from cji_core.command.common import explained
+from cji_core.errors import Reason, Refusal, Stage, StartupError
+from cji_core.format.envelope import unwrap_seed
+from cji_core.format.keys import load_project_key, load_recipient_key, load_signing_key
+from cji_core.jose import (
     b64url_decode,
     key_id,
     parse_encryption_pair,
@@ -27,7 +23,11 @@ from worker.jose import (
     parse_verifying,
     public_jwk,
 )
-from worker.pairs import DecryptionPair, SigningPair
+from cji_core.pairs import DecryptionPair, SigningPair
+from tests.support.json_answers import answered
+from tests.support.paths import ROOT
+from worker.cli.answers import NewSeed
+from worker.client.errors import SpecError, Unreachable, Unverified, WorkerRefused
 
 
 def cji(*arguments: str | Path, text: str = "") -> Result:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from attestation import AZURE_US
-from worker.cli import build
+from cji_core.command import build
 from worker.cli.link_sample import labels, read_sample
 from worker.client.errors import SpecError
 

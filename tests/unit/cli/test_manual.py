@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from worker.cli import build
+from cji_core.command import build
 
 
 def test_every_verb_has_a_page(tmp_path: Path) -> None:

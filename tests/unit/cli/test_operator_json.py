@@ -9,12 +9,12 @@ from click.testing import CliRunner
 
 from attestation.certs import spki_sha256
 from attestation.release import verify_key_attestation
+from cji_core.command import build
+from cji_core.manifest import verify, write
 from tests.support.hsm_forge import KEK, NOW, bundle, hsm
 from tests.support.json_answers import answered, refusal
-from worker.cli import build
 from worker.cli.answers import AttestedKey
 from worker.cli.manifest import Manifest
-from worker.manifest import verify, write
 
 
 def test_an_hsm_made_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_a_manifest_agrees_with_this_machine(tmp_path: Path, monkeypatch: pytest
     code, path = tmp_path / "lib", tmp_path / "manifest.sha256"
     code.mkdir()
     (code / "rules.csv").write_text("1,2\n")
-    for module in ("worker.cli.manifest", "worker.manifest"):
+    for module in ("worker.cli.manifest", "cji_core.manifest"):
         monkeypatch.setattr(f"{module}.covered_folders", lambda: [code])
         monkeypatch.setattr(f"{module}.manifest_path", lambda: path)
     monkeypatch.setattr("worker.cli.manifest._mapped", set)

@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from worker.cli.output import Target, write_batches
+from cji_core.command.output import Target, write_batches
 from worker.client.errors import SpecError
 
 TABLE = pa.table(

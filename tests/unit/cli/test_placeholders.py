@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from attestation import AZURE_US
+from cji_core.command import build
+from cji_core.command.findings import Finding, NotOk
+from cji_core.format.config import load
 from tests.support.paths import ROOT
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.cli import build
-from worker.cli.findings import Finding, NotOk
 from worker.cli.placeholders import check_placeholders
-from worker.config import load
 
 EXAMPLE = (ROOT / "deploy" / "worker.example.toml").read_text()
 CAPITALS = re.compile(r"(?<![\w-])[A-Z][A-Z-]{2,}(?![\w])")

@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from attestation import AZURE_US, AZURE_USGOV
 from attestation.provider_policy import policy_hash
 from attestation.release.policy import RULES
+from cji_core.command import build
 from tests.support.paths import ROOT
-from worker.cli import build
 
 SHIPPED = ROOT / "deploy" / "policy" / "release-policy.json"
 MAA_SHIPPED = ROOT / "deploy" / "policy" / "attestation-policy.txt"

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cji_core.command import build
+from cji_core.trail.trail import verified
+from cji_core.trail.witnesses.destination import WitnessDestination
+from cji_core.trail.witnesses.file_copy import FileWitness
+from cji_core.trail.witnesses.keys import read_keys
+from cji_core.trail.witnesses.settings import FileTable
+from cji_core.trail.worker_events import TrailCheckpoint
 from tests.support.rotated import ends_of, prune, split, two_years
 from tests.support.witness_services import NOW
 from tests.support.witness_trails import keys_folder
-from worker.audit.trail import verified
-from worker.audit.witnesses.destination import WitnessDestination
-from worker.audit.witnesses.file_copy import FileWitness
-from worker.audit.witnesses.keys import read_keys
-from worker.audit.witnesses.settings import FileTable
-from worker.audit.worker_events import TrailCheckpoint
-from worker.cli import build
 
 TRAIL, FORGED = two_years(jobs=3), two_years(jobs=8)
 END = ends_of(TRAIL)[0]

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from attestation import AZURE_US
+from cji_core.command import build
+from cji_core.errors import StartupError
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.cli import build
-from worker.errors import StartupError
 
 
 def serve(path: Path) -> Result:

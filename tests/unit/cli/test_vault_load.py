@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cji_core.command.findings import NotOk
+from cji_core.format.config import Config, KeySection, load
 from tests.support.paths import ROOT
-from worker.cli.findings import NotOk
 from worker.cli.vault_load import check_vault_load
-from worker.config import Config, KeySection, load
 
 
 @pytest.fixture(scope="module")

@@ -13,24 +13,24 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AZURE_US
+from cji_core.command import build
+from cji_core.errors import DeniedBy, Reason, Stage
+from cji_core.format.job import Policy
+from cji_core.format.keys import new_signing_key, save_private_key
+from cji_core.jose import key_id
+from cji_core.trail import Attributed, Event, FileDigests, FilesReloaded, JobEnded, JobRefused, WorkerStarted
 from tests.support import audit_events
 from tests.support.job_headers import NOW, OURS, THEIRS, make
 from tests.support.json_answers import answered
 from tests.support.paths import ROOT
 from tests.support.policies import ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.audit import Attributed, Event, FileDigests, FilesReloaded, JobEnded, JobRefused, WorkerStarted
 from worker.audit.file import AuditFile
-from worker.cli import build
 from worker.cli.policy.explain import Explained
 from worker.cli.policy.sign import SignedPolicy
 from worker.cli.public_half import PublicHalf
-from worker.client.keys import new_signing_key, save_private_key
 from worker.compute.operations.screen import Screen
 from worker.compute.registry import OPERATIONS
-from worker.errors import DeniedBy, Reason, Stage
-from worker.job import Policy
-from worker.jose import key_id
 
 _BLOCKS = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "policy.md").read_text(), re.DOTALL)
 EXAMPLE, CASES = _BLOCKS[0], _BLOCKS[1]

@@ -11,8 +11,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-import cji_client
 import pytest
+
+import cji_client
 
 ROOT = Path(__file__).parents[3]
 OURS = ("attestation", "worker")
@@ -132,7 +133,7 @@ def test_the_rooms_of_the_client_are_what_it_imports(hook: ModuleType) -> None:
     # nothing outside of them is needed, whichever of their modules is imported
     assert closure(python)[0] == python
     # none of them is unneeded, but for modules of whole rooms
-    scripts = {ROOT / "worker/cli/__main__.py", ROOT / "worker/command.py"}
+    scripts = {ROOT / "core/cji_core/command/__main__.py", ROOT / "core/cji_core/command/script.py"}
     commands = scripts | set((ROOT / "worker/cli").rglob("*.py")) & python
     needed = closure(set((ROOT / "worker/client").rglob("*.py")) | commands)[0]
     for room in hook.ROOMS:
@@ -197,7 +198,7 @@ def test_it_imports_without_unix_and_without_extras(installed: Path) -> None:
 
 
 def command(*arguments: str) -> str:
-    return f"import worker.cli; worker.cli.build()({list(arguments)!r}, prog_name='cji')"
+    return f"import cji_core.command; cji_core.command.build()({list(arguments)!r}, prog_name='cji')"
 
 
 def verbs_of(text: str) -> set[str]:
@@ -242,7 +243,7 @@ def loaded(statement: str) -> set[str]:
         ("cji_client", {"pandas"}),
         ("worker.client.errors", {"pyarrow", "worker.client.transport"}),
         ("worker.cli.audit.verify", {"pandas", "worker.client.transport", "worker.compute.operations"}),
-        ("worker.command", {"grpc", "pyarrow", "numpy", "cji_client"}),
+        ("cji_core.command.script", {"grpc", "pyarrow", "numpy", "cji_client"}),
     ],
 )
 def test_a_module_loads_no_more_than_it_uses(module: str, unneeded: set[str]) -> None:

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import cji_client
-
 from tests.support.paths import ROOT
 
 

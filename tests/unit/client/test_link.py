@@ -6,11 +6,12 @@ from typing import get_args
 
 import pytest
 
+from cji_core.format.keys import PinnedKey, new_signing_key
+from cji_core.jose import key_id, public_jwk
 from tests.support.job_specs import head
 from tests.support.paths import ROOT
 from tests.support.rsa_keys import rsa_key
 from worker.client.errors import SpecError
-from worker.client.keys import PinnedKey, new_signing_key
 from worker.client.seal import seal
 from worker.client.spec import JobSpec, decode_spec, load_spec
 from worker.compute.operations.link import (
@@ -24,7 +25,6 @@ from worker.compute.operations.link import (
 )
 from worker.compute.operations.link.model import Form, Test
 from worker.compute.registry import OPERATIONS
-from worker.jose import key_id, public_jwk
 
 KEY = rsa_key(bits=3072).public_key()
 HEAD = head(recipient=public_jwk(KEY), kek_thumbprint=key_id(KEY))

@@ -9,10 +9,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from cji_core.format.job import LIMITS
 from worker.client.errors import SpecError
 from worker.client.sources import Batches, Source, fit
 from worker.client.spec import InputSpec
-from worker.job import LIMITS
 
 TABLE = pa.table({"record_id": ["007", None], "DOB": ["1982-02-XX", "19151111"]})
 

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.job_specs import KEK_ID, head
-from tests.support.rsa_keys import rsa_key
-from tests.support.sdk_server import Certificates
-from worker.client.errors import SpecError, Unverified
-from worker.client.keys import (
+from cji_core.format.envelope import unwrap_dek, unwrap_project_key, verify_header
+from cji_core.format.job import SizeClass, parse
+from cji_core.format.keys import (
     PinnedKey,
     load_project_key,
     load_recipient_key,
@@ -20,6 +18,12 @@ from worker.client.keys import (
     save_private_key,
     save_project_key,
 )
+from cji_core.jose import key_id, public_jwk
+from cji_core.wire.v1 import worker_pb2 as pb
+from tests.support.job_specs import KEK_ID, head
+from tests.support.rsa_keys import rsa_key
+from tests.support.sdk_server import Certificates
+from worker.client.errors import SpecError, Unverified
 from worker.client.profile import ClientTls, load_profile
 from worker.client.seal import seal
 from worker.client.spec import JobSpec, decode_spec, load_spec, only
@@ -36,10 +40,6 @@ from worker.compute.operations.deidentify import (
 )
 from worker.compute.operations.validate import Validate
 from worker.compute.registry import OPERATIONS, plan
-from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
-from worker.job import SizeClass, parse
-from worker.jose import key_id, public_jwk
-from worker.wire.v1 import worker_pb2 as pb
 
 CMK = rsa_key(0, 3072)
 RECIPIENT = rsa_key(1, 3072)

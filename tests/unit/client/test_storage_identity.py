@@ -2,9 +2,9 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import DefaultAzureCredential, InteractiveBrowserCredential
 
-from worker.azure_client import AudienceCredential
+from cji_core.azure_client import AudienceCredential
+from cji_core.pool.exchange import AUDIENCE
 from worker.client.storage_identity import default_credential
-from worker.fleet.exchange import AUDIENCE
 
 
 def test_no_browser_is_opened_for_a_token() -> None:

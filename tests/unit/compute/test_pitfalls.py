@@ -5,11 +5,11 @@ import itertools
 
 import pyarrow as pa
 
+from cji_core.errors import Reason
+from cji_core.format.records import END_OF_STREAM, StreamReader, StreamWriter, tagged, window_bytes
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.contexts import context, prepare_batch
 from tests.support.refusals import refused
-from worker.errors import Reason
-from worker.records import END_OF_STREAM, StreamReader, StreamWriter, tagged, window_bytes
-from worker.wire.v1 import worker_pb2 as wire
 
 KEY = bytes(range(32))
 LIMIT = 1 << 20

@@ -8,6 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from cji_core.errors import Reason, Stage
+from cji_core.format.records import SCHEMAS as INPUT_SCHEMAS
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.contexts import TABLES
 from tests.support.refusals import refused
 from worker.compute.operation import Case, Operation
@@ -20,9 +23,6 @@ from worker.compute.operations.validate import Validate
 from worker.compute.parameters import Parameters, Sealing, decoded
 from worker.compute.registry import CODES, OPERATIONS, SCHEMAS, AnyParameters, operation_of, plan
 from worker.compute.status_codes import ValueCode
-from worker.errors import Reason, Stage
-from worker.records import SCHEMAS as INPUT_SCHEMAS
-from worker.wire.v1 import worker_pb2 as pb
 
 DAY = date(2026, 2, 1)
 ALL = [pytest.param(operation, id=name) for name, operation in OPERATIONS.items()]

@@ -6,7 +6,7 @@ PREPARE = """
 import pyarrow as pa
 from worker import records
 from worker.compute.registry import plan
-from worker.wire.v1 import worker_pb2 as wire
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.contexts import context
 
 names = ["SID", "DOB", "SOC", "OLN", "postcode", "last", "suffix", "first", "expires", "entered"]

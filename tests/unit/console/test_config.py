@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.errors import StartupError
 from worker.console.config import TcpAddress, UnixAddress, address, load
-from worker.errors import StartupError
 
 WHOLE = """
 status_socket = "/run/cji-status/status.sock"

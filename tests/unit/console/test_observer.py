@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason
 from tests.support.console_tools import NOW, counts, encoded, jobs, status, status_socket
 from worker.console.config import ConsoleConfig
 from worker.console.history import MINUTES, History, Totals, totals
 from worker.console.observer import Observer, read_status
 from worker.console.states import MAX_DESTINATIONS, Deliveries, certificate_until, reviews_in
 from worker.console.view import Destination, Silence
-from worker.errors import Reason
 from worker.ipc.messages import ReasonCount
 from worker.ipc.status import UNKNOWN, Status
 

@@ -8,16 +8,16 @@ from xml.etree.ElementTree import Element, tostring
 import msgspec
 import pytest
 
+from cji_core.errors import REASONS, Reason
+from cji_core.page.markup import number
+from cji_core.page.timeline import columns
 from tests.support.console_tools import KEYHOLDER, NO_KEY, NOT_SERVING, NOW, SICK, SILENT, VIEW, status
 from worker.console.diagnosis import causes, headline
 from worker.console.expiry import EXPIRING, SUBJECTS, left
 from worker.console.page import document, period, size
 from worker.console.view import Destination, View
-from worker.errors import REASONS, Reason
 from worker.host import CATALOGUE, PROFILE, HostReport
 from worker.ipc.messages import FrontReport, JobCounts, KeyholderReport
-from worker.page.markup import number
-from worker.page.timeline import columns
 
 
 def text_of(view: View) -> str:

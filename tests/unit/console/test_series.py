@@ -10,13 +10,13 @@ import pytest
 from opentelemetry.sdk.metrics.export import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
+from cji_core.errors import Reason
 from tests.support.console_tools import KEYHOLDER, SICK, SILENT, VIEW, counts, jobs, status
 from worker.console.exposition import exposition
 from worker.console.samples import Durations, Sample
 from worker.console.series import SERIES, Series
 from worker.console.telemetry import metrics_of
 from worker.console.view import OPERATIONS, View
-from worker.errors import Reason
 from worker.ipc.messages import DURATIONS_S
 
 VIEWS = {"well": VIEW, "sick": SICK, "silent": SILENT}

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.resources import Resource
 
+from cji_core.errors import Reason, Stage
+from cji_core.suites import Suite
+from cji_core.trail import ChainError, Event, Head, JobAdmitted, Record, append_record
+from cji_core.trail.chain import read
 from tests.support import audit_events
 from tests.support.audit_events import TIME
-from worker.audit import ChainError, Event, Head, JobAdmitted, Record, append_record
-from worker.audit.chain import read
 from worker.audit.file import AuditFile
 from worker.console.spans import MAX_OPEN, Spans
 from worker.console.tail import Tail
 from worker.console.telemetry import span_of
-from worker.errors import Reason, Stage
-from worker.suites import Suite
 
 START = 1_795_532_400_120_000_000
 """TIME, as hundredths of a second in nanoseconds."""

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from cji_core.format.config import Config
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.config import Config
 from worker.control.operations import Operations, WorkerMustEnd
 from worker.control.reload import DRAINING
 from worker.control.status import ProcessStatus

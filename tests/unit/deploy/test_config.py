@@ -7,8 +7,8 @@ import msgspec
 
 from attestation.appraisal.reference import ReferenceValues, check_reference
 from attestation.trust import PRODUCTION
+from cji_core.format.config import load
 from tests.support.paths import ROOT
-from worker.config import load
 from worker.console.config import load as load_console
 
 EXAMPLE = ROOT / "deploy" / "worker.example.toml"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation import AZURE_US
+from cji_core.command import build
 from deploy.check.runbooks import _pages, _values, cji_problems, runbook_outcomes
 from deploy.runbooks.az_table import TABLE, command_problems
 from deploy.runbooks.books import BOOKS
@@ -19,7 +20,6 @@ from deploy.runbooks.export import COMMANDS, Azure, export
 from deploy.runbooks.run import Execution, dry_run
 from deploy.runbooks.steps import Check, Runbook, Step
 from deploy.runbooks.values import RunbookError, Site, read_site, select, words
-from worker.cli import build
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "runbooks"
 PYTHON = {"python": (sys.executable,)}

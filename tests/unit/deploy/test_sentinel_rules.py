@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from cji_core.trail.chain import Record
 from deploy.check.kusto import Bound, why_not
 from deploy.check.log_table import KQL_TYPES, log_table
 from deploy.check.sentinel import bound_queries, workspaces
@@ -20,7 +21,6 @@ from tests.support.any_event import KINDS
 from tests.support.kql import Node, Table, UnsupportedError, World, run
 from tests.support.kql.lines import KEK, event, events_table, line, streamed
 from tests.support.paths import ROOT
-from worker.audit.chain import Record
 
 FOLDER: Final = ROOT / "deploy/sentinel"
 RULES: Final = sorted(path.name for path in (FOLDER / "rules").glob("*.yaml"))

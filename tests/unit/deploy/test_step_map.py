@@ -8,7 +8,7 @@ import click
 import pytest
 
 from attestation import AZURE_US
-from worker.cli import build
+from cji_core.command import build
 
 ROOT = Path(__file__).parents[3]
 PAGES = ("docs/cjis-azure-commercial.md", "docs/azure.md")

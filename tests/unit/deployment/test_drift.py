@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation import AZURE_US
+from cji_core.command import build
+from cji_core.deployment import ExportError, Result, compare, expected, read_export
 from tests.support.deployed import (
     AUTHORITY,
     GROUP,
@@ -25,8 +27,6 @@ from tests.support.deployed import (
     good,
     named,
 )
-from worker.cli import build
-from worker.deployment import ExportError, Result, compare, expected, read_export
 
 SCALE_SET = "Microsoft.Compute/virtualMachineScaleSets"
 VAULT = "Microsoft.KeyVault/vaults"

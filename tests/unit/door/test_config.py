@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.command import build
+from cji_core.errors import StartupError
+from cji_core.format.config import Config, load
 from tests.support import json_answers
 from tests.support.fips import configured
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.cli import build
-from worker.config import Config, load
 from worker.door.config import Build, door_config, socket_unit
 from worker.door.program import installed, refusal
-from worker.errors import StartupError
 
 FILES = ("certificate", "private_key", "client_roots")
 PATHS = (*FILES, "socket")

@@ -9,9 +9,9 @@ from cji_simulator.certificates import authority, leaf, pem, private_pem
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from worker.config_listen import ListenSection
+from cji_core.errors import StartupError
+from cji_core.format.config_listen import ListenSection
 from worker.door.files import check_client_roots, check_server_files
-from worker.errors import StartupError
 
 NOW = datetime.now(UTC)
 KEY = ec.generate_private_key(ec.SECP256R1())

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from cji_engine.certificates import authority, certificate
-from cji_engine.roles import CONNECTS_TO, Role, role_of
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from cji_engine.certificates import authority, certificate
+from cji_engine.roles import CONNECTS_TO, Role, role_of
 
 CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
 

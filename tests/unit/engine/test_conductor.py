@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
-from cji_engine.conductor import MAX_TRIES, ClusterLostError, Conductor, Events, JobRefusedError
-from cji_engine.messages import FINISH, NO_PLAN, START, Answer, Done, Job, Refused, Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cji_engine.conductor import MAX_TRIES, ClusterLostError, Conductor, Events, JobRefusedError
+from cji_engine.messages import FINISH, NO_PLAN, START, Answer, Done, Job, Refused, Request
 
 JOB = Job(job="0a" * 16, header_sha384="0b" * 48)
 PLAN = "0c" * 16

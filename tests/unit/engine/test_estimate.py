@@ -1,4 +1,5 @@
 import pytest
+
 from cji_engine.estimate import estimate
 
 

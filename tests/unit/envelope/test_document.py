@@ -9,19 +9,19 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import worker
 from attestation.evidence import NONCE_BYTES
+from cji_core.errors import Reason
+from cji_core.format.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
+from cji_core.format.job import LIMITS
+from cji_core.jose import ML_DSA_SIGNATURE_BYTES, RSA_MAX_BITS, RSA_MIN_BITS
+from cji_core.trail import Claims
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.property.envelope.test_streams import expand
 from tests.support.refusals import refused
-from worker.audit import Claims
 from worker.client.dissemination import load_rules
 from worker.client.profile import ClientProfile, load_profile
 from worker.client.spec import decode_spec, load_spec
 from worker.compute.operations.deidentify import Deidentify
 from worker.compute.registry import OPERATIONS, operation_of
-from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
-from worker.errors import Reason
-from worker.job import LIMITS
-from worker.jose import ML_DSA_SIGNATURE_BYTES, RSA_MAX_BITS, RSA_MIN_BITS
-from worker.wire.v1 import worker_pb2 as pb
 
 DOCS = Path(worker.__file__).parent.parent / "docs"
 FORMAT = (DOCS / "format.md").read_text()

@@ -10,9 +10,17 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import worker
+from cji_core.errors import Reason
+from cji_core.format.envelope import (
+    FLOE_HEADER_BYTES,
+    OVERHEAD_BYTES,
+    SEGMENT_BYTES,
+    Sealer,
+    Unsealer,
+    input_aad,
+    output_aad,
+)
 from tests.support.refusals import refused
-from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer, input_aad, output_aad
-from worker.errors import Reason
 
 KEY, AAD, SEGMENT = bytes(range(32)), b"aad", 64
 PAYLOAD = SEGMENT - OVERHEAD_BYTES

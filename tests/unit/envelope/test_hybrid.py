@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from tests.support.refusals import refused
-from worker.envelope import (
+from cji_core.errors import Reason
+from cji_core.format.envelope import (
     UnwrappingKey,
     new_dek,
     open_dek,
@@ -19,10 +19,10 @@ from worker.envelope import (
     wrap_result_key,
     wrapped_result_key_bytes,
 )
-from worker.errors import Reason
-from worker.jose import thumbprint
-from worker.pairs import ML_KEM_BYTES, DecryptionPair
-from worker.suites import Suite
+from cji_core.jose import thumbprint
+from cji_core.pairs import ML_KEM_BYTES, DecryptionPair
+from cji_core.suites import Suite
+from tests.support.refusals import refused
 
 HYBRID = Suite.HYBRID_1
 HEADER = sha384(b"header")
@@ -127,7 +127,7 @@ def test_k07_a_failed_rsa_half_costs_the_work_of_both(key: UnwrappingKey, monkey
             return key.ml_kem.public_key()
 
     counting = UnwrappingKey(key.rsa_key, Counting())  # type: ignore[arg-type]
-    from worker.envelope import keywrap
+    from cji_core.format.envelope import keywrap
 
     combine = keywrap._combine
 

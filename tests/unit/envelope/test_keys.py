@@ -5,8 +5,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from tests.support.refusals import refused
-from worker.envelope import (
+from cji_core.errors import Reason
+from cji_core.format.envelope import (
     open_box,
     seal_box,
     sha384,
@@ -19,7 +19,7 @@ from worker.envelope import (
     wrap_project_key,
     wrap_seed,
 )
-from worker.errors import Reason
+from tests.support.refusals import refused
 
 DEK = bytes(range(32))
 KEY = bytes(range(32, 64))

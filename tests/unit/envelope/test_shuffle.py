@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.envelope import (
+from cji_core.errors import Reason, Refusal
+from cji_core.format.envelope import (
     NO_PLAN,
     OVERHEAD_BYTES,
     SHUFFLE_MIN_BYTES,
@@ -23,7 +24,6 @@ from worker.envelope import (
     statement_key,
     statement_proof,
 )
-from worker.errors import Reason, Refusal
 
 DEK = bytes(range(32))
 HEADER, PLAN = hashlib.sha384(b"header").digest(), hashlib.sha384(b"plan").digest()

@@ -4,17 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.fleet.documents import (
-    DocumentError,
-    Failure,
-    Progress,
-    Published,
-    decode,
-    decode_submission,
-    encode,
-)
-from worker.job import LIMITS
-from worker.wire.v1 import worker_pb2 as pb
+from cji_core.format.job import LIMITS
+from cji_core.pool.documents import DocumentError, Failure, Progress, Published, decode, decode_submission, encode
+from cji_core.wire.v1 import worker_pb2 as pb
 
 AT = "2026-11-24T15:00:00.12Z"
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from cji_core.errors import Reason
+from cji_core.pool import names
 from tests.support.fleet_fakes import JOB, TICKET, TOKEN, MemoryBlobs, MemoryFront
 from tests.support.refusals import refused
-from worker.errors import Reason
-from worker.fleet import names
 from worker.fleet.records import Records
 from worker.fleet.tasks.finishes import Finishes
 from worker.fleet.tasks.front import FrontCall

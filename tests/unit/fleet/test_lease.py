@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from worker.fleet.errors import LeaseLostError, StoreAwayError
+from cji_core.pool.errors import LeaseLostError, StoreAwayError
+from cji_core.pool.queue import Message
 from worker.fleet.lease import End, Lease
-from worker.fleet.queue import Message
 
 MESSAGE = Message(id="1", pop_receipt="0", text="t", tries=1)
 

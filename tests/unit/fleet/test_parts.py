@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.fleet.errors import BlobAbsentError, BlobTooLargeError
+from cji_core.format.job import LIMITS
+from cji_core.pool.errors import BlobAbsentError, BlobTooLargeError
+from cji_core.pool.store import Version
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.fleet.parts import number_of_parts, requests
-from worker.fleet.store import Version
-from worker.job import LIMITS
-from worker.wire.v1 import worker_pb2 as pb
 
 FLOE, SEGMENT = LIMITS.floe_header_bytes, LIMITS.segment_bytes
 

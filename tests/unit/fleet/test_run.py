@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from worker.config_fleet import FleetSection
-from worker.errors import StartupError
+from cji_core.errors import StartupError
+from cji_core.format.config_fleet import FleetSection
 from worker.fleet.run import Fleet
 from worker.fleet.settings import Settings
 

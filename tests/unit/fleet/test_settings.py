@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from attestation import AZURE_US
-from worker.cli import build
-from worker.config_fleet import FleetSection, LedgerSection
-from worker.errors import StartupError
+from cji_core.command import build
+from cji_core.errors import StartupError
+from cji_core.format.config_fleet import FleetSection, LedgerSection
 from worker.fleet.settings import load
 
 FLEET = """

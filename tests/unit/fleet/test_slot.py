@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+from cji_core.pool import names
+from cji_core.pool.errors import StoreAwayError
 from tests.support.fleet_fakes import (
     JOB,
     TICKET,
@@ -15,9 +17,7 @@ from tests.support.fleet_fakes import (
     memory_slot,
     receipt_of,
 )
-from worker.fleet import names
 from worker.fleet.attempt import new_attempt
-from worker.fleet.errors import StoreAwayError
 from worker.fleet.metrics import Outcome
 from worker.fleet.records import Records
 from worker.fleet.settle import settle

@@ -14,8 +14,8 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import StorageErrorCode
 
-from worker.fleet import exchange
-from worker.fleet.errors import BlobAbsentError, BlobChangedError, LeaseLostError, StoreAwayError, StoreError
+from cji_core.pool import exchange
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, LeaseLostError, StoreAwayError, StoreError
 
 
 def answered(status: int, kind: type[HttpResponseError] = HttpResponseError, code: str = "") -> HttpResponseError:
@@ -49,7 +49,7 @@ def answered(status: int, kind: type[HttpResponseError] = HttpResponseError, cod
 def test_an_error_is_one_of_ours_without_its_text(
     monkeypatch: pytest.MonkeyPatch, what: str, error: AzureError, expected: type[StoreError], asked: int
 ) -> None:
-    monkeypatch.setattr("worker.fleet.exchange.time.sleep", lambda _: None)
+    monkeypatch.setattr("cji_core.pool.exchange.time.sleep", lambda _: None)
     times = []
 
     def ask() -> None:
@@ -64,7 +64,7 @@ def test_an_error_is_one_of_ours_without_its_text(
 
 
 def test_a_service_that_comes_back_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.fleet.exchange.time.sleep", lambda _: None)
+    monkeypatch.setattr("cji_core.pool.exchange.time.sleep", lambda _: None)
     answers = [answered(503), answered(503), None]
 
     def ask() -> str:

@@ -4,11 +4,11 @@ import io
 
 import msgspec
 import pytest
-from cji_engine import messages as engine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.errors import REASONS, Reason, Refusal, RetryLater, Stage
+from cji_core.errors import REASONS, Reason, Refusal, RetryLater, Stage
+from cji_engine import messages as engine
 from worker.fleet.tasks import messages as fleet
 
 JOB, DIGEST, PLAN = "0a" * 16, "0b" * 48, "0c" * 16

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cji_engine.messages import Done, Refused, Request, framed, read_answer
 
-from worker.errors import Reason, Stage
+from cji_core.errors import Reason, Stage
+from cji_engine.messages import Done, Refused, Request, framed, read_answer
 from worker.fleet.tasks import messages as fleet
 from worker.fleet.tasks.server import TaskServer, listen
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.fleet.ticket import MAX_BYTES, Ticket, TicketError, decode
+from cji_core.pool.ticket import MAX_BYTES, Ticket, TicketError, decode
 
 HEX = st.binary(min_size=16, max_size=16).map(bytes.hex)
 DIGEST = st.binary(min_size=48, max_size=48).map(bytes.hex)

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason, Stage
+from cji_core.format.operator_files import ClientFiles, FileRefused
 from tests.support.refusals import refused
 from tests.support.revocation import DAY, crl
-from worker.errors import Reason, Stage
 from worker.front import client_certificates
 from worker.front.client_certificates import ClientCertificates
-from worker.operator_files import ClientFiles, FileRefused
 
 NOW = datetime.now(UTC)
 

@@ -11,7 +11,7 @@ import pytest
 SCRIPT = """
 import os, sys
 from cji_simulator.view import let_others_reach_the_code
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 from worker.front import server
 from worker.rights import FRONT
 let_others_reach_the_code()

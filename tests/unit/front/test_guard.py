@@ -11,10 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from cji_core.errors import REASONS, Reason, Refusal, RetryLater, Stage
+from cji_core.format.job import Limits, identity_sha256
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.connections import reported
 from tests.support.refusals import refused
 from worker.client.errors import from_details
-from worker.errors import REASONS, Reason, Refusal, RetryLater, Stage
 from worker.front.guard import Call, Guard, Relayed
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.refused import RefusedCounter
@@ -23,8 +25,6 @@ from worker.front.submitters import Kind, Submitters
 from worker.front.unknown import UnknownMethods
 from worker.ipc import Channel
 from worker.ipc.messages import Attest, Ended, FrontFromKeyholder, Identities, KeyholderFromFront, NotReady
-from worker.job import Limits, identity_sha256
-from worker.wire.v1 import worker_pb2 as pb
 
 CANARY = "SMITH,JOHN 123-45-6789"
 NAME = "spiffe://cji.example/agency/someone"

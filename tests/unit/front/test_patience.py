@@ -2,8 +2,8 @@
 
 import asyncio
 
+from cji_core.errors import Reason, Refusal, Stage
 from tests.support.refusals import refused
-from worker.errors import Reason, Refusal, Stage
 from worker.front.patience import Lifetime, TimeLimit
 
 REVOKED = Refusal(Reason.CERTIFICATE_REFUSED, stage=Stage.COMPUTE)

@@ -5,10 +5,10 @@ from cji_simulator.certificates import authority, leaf, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import DNSName, GeneralName, RFC822Name, SubjectAlternativeName, UniformResourceIdentifier
 
+from cji_core.errors import Reason, Stage
 from tests.support.connections import STRONG, TRANSPORT, escaped
 from tests.support.refusals import refused
 from worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
-from worker.errors import Reason, Stage
 from worker.front.peer import AUTHORIZATION_HEADER, Metadata, read_peer
 from worker.ipc.messages import MAX_AUTHORIZATION, Presented
 

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from cji_core.errors import Reason, Stage
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.refusals import refused
 from worker.compute.registry import OPERATIONS, STEPS
-from worker.errors import Reason, Stage
 from worker.front.job_stream import JobStream
 from worker.ipc import Channel, ChannelClosed, Ring
 from worker.ipc.messages import Admitted, ProgressMade
-from worker.wire.v1 import worker_pb2 as pb
 
 
 class Caller:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 from worker.front.server import listening_folder, listening_folders
 
 

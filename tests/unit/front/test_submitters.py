@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import identity_sha256
 from tests.support.refusals import refused
-from worker.errors import Reason, Refusal, Stage
 from worker.front.refused import RefusedCounter
 from worker.front.submitters import POOLS, Kind, Submitters
-from worker.job import identity_sha256
 
 NAMES = tuple(f"spiffe://cji.example/{n}" for n in range(5))
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from cji_core.errors import Reason, Stage
+from cji_core.format.job import LIMITS
 from tests.support.refusals import refused
-from worker.errors import Reason, Stage
 from worker.front.witness import Witness
 from worker.ipc.messages import CHUNK
-from worker.job import LIMITS
 
 HEADER = bytes(LIMITS.floe_header_bytes)
 FULL = b"\xff\xff\xff\xff" + bytes(LIMITS.segment_bytes - 4)

@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
+from cji_core.errors import StartupError
 from tests.support.paths import ROOT
-from worker.errors import StartupError
 from worker.host import CATALOGUE, NOTHING_HELD, Answers, ConditionId, Host, require, unmet
 
 ALWAYS = ("swap", "clock-step", "tpm-clock")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from worker.audit import TpmClock
+from cji_core.trail import TpmClock
 from worker.host import TpmClockWatch
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from cji_core.errors import Reason, Stage
+from cji_core.trail import utc_hundredths
 from tests.support.connections import TRANSPORT
-from worker.audit import utc_hundredths
-from worker.errors import Reason, Stage
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from worker.ipc.channel import MAX_MESSAGE_BYTES
 from worker.ipc.limits import SLOT_BYTES, SLOTS

@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.support.refusals import refused
-from tests.support.rsa_keys import rsa_key
-from worker.errors import Reason, Refusal
-from worker.job import (
+from cji_core.errors import Reason, Refusal
+from cji_core.format.job import (
     LIMITS,
     Attribution,
     Header,
@@ -26,10 +24,12 @@ from worker.job import (
     new_job_id,
     parse,
 )
-from worker.jose import key_id, parse_p384, parse_rsa, public_jwk
-from worker.pairs import DecryptionPair
-from worker.suites import Suite
-from worker.wire.v1 import worker_pb2
+from cji_core.jose import key_id, parse_p384, parse_rsa, public_jwk
+from cji_core.pairs import DecryptionPair
+from cji_core.suites import Suite
+from cji_core.wire.v1 import worker_pb2
+from tests.support.refusals import refused
+from tests.support.rsa_keys import rsa_key
 
 NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 

@@ -10,13 +10,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.support import policies
-from tests.support.paths import ROOT
-from tests.support.policies import AGREEMENT, agency, policy_file, purpose, rule
-from tests.support.refusals import refused
-from worker.data_classes import DataClass
-from worker.errors import Denied, DeniedBy, Reason, Refusal, Stage
-from worker.job import (
+from cji_core.data_classes import DataClass
+from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage
+from cji_core.format.job import (
     LIMITS,
     OPERATIONS,
     PURPOSE_CODES,
@@ -31,12 +27,16 @@ from worker.job import (
     Submitter,
     access_request,
 )
-from worker.job import SizeClass as Size
-from worker.job.identity import MAX_TENANTS
-from worker.jose import public_jwk
-from worker.pairs import SigningPair
-from worker.records import data_classes
-from worker.suites import Suite
+from cji_core.format.job import SizeClass as Size
+from cji_core.format.job.identity import MAX_TENANTS
+from cji_core.format.records import data_classes
+from cji_core.jose import public_jwk
+from cji_core.pairs import SigningPair
+from cji_core.suites import Suite
+from tests.support import policies
+from tests.support.paths import ROOT
+from tests.support.policies import AGREEMENT, agency, policy_file, purpose, rule
+from tests.support.refusals import refused
 
 KEY_A = ec.generate_private_key(ec.SECP384R1()).public_key()
 KEY_B = ec.generate_private_key(ec.SECP384R1()).public_key()

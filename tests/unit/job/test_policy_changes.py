@@ -7,12 +7,12 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.format.job import Policy
+from cji_core.format.job.policy import Change, Fact, Subject, changes
+from cji_core.format.job.policy.file import AgencyTable, Agreement, LimitsTable, PurposeTable, RuleTable, SubmitterTable
+from cji_core.jose import key_id, public_jwk
+from cji_core.pairs import SigningPair
 from tests.support.policies import AGREEMENT, agency, policy_file, purpose, rule, submitter
-from worker.job import Policy
-from worker.job.policy import Change, Fact, Subject, changes
-from worker.job.policy.file import AgencyTable, Agreement, LimitsTable, PurposeTable, RuleTable, SubmitterTable
-from worker.jose import key_id, public_jwk
-from worker.pairs import SigningPair
 
 KEYS = [ec.derive_private_key(n, ec.SECP384R1()).public_key() for n in (3, 5)]
 PAIR = SigningPair.generate().public_key()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from worker.job.policy.signatures import (
+from cji_core.format.job.policy.signatures import (
     DOMAIN,
     MAX_SIGNATURES,
     SignaturesInvalid,
@@ -16,7 +16,7 @@ from worker.job.policy.signatures import (
     sign,
     verify,
 )
-from worker.jose import b64url, b64url_decode, es384_sign, key_id, parse_p384, public_jwk
+from cji_core.jose import b64url, b64url_decode, es384_sign, key_id, parse_p384, public_jwk
 
 POLICY = b"version = 2\n"
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)

@@ -1,8 +1,8 @@
 import pytest
 
+from cji_core.errors import Reason
+from cji_core.format.job import LIMITS, Empty, Event, Finish, HalfClose, Limits, Open, Phase, RunState, Segment, advance
 from tests.support.refusals import refused
-from worker.errors import Reason
-from worker.job import LIMITS, Empty, Event, Finish, HalfClose, Limits, Open, Phase, RunState, Segment, advance
 
 MIB = LIMITS.segment_bytes
 FULL_FIRST = MIB + LIMITS.floe_header_bytes

@@ -16,16 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from attestation import AZURE_US
-from tests.support.connections import TRANSPORT
-from tests.support.contexts import TABLES
-from tests.support.policies import AGREEMENT, ALL_CLASSES, agency, policy_file, purpose, rule, submitter
-from tests.support.refusals import refused
-from tests.support.rsa_keys import rsa_key
-from worker.audit import Attributed, Event, JobAdmitted
-from worker.audit.file import AuditFile
-from worker.compute.operations.screen import Screen
-from worker.compute.registry import OPERATIONS
-from worker.envelope import (
+from cji_core.errors import Denied, DeniedBy, Reason, Refusal, RetryLater, Stage
+from cji_core.format.envelope import (
     ATTRIBUTION,
     UnwrappingKey,
     keywrap,
@@ -34,18 +26,26 @@ from worker.envelope import (
     wrap_dek,
     wrap_project_key,
 )
-from worker.errors import Denied, DeniedBy, Reason, Refusal, RetryLater, Stage
+from cji_core.format.job import Attribution, InputPart, Policy, Recipient, new_header, new_job_id
+from cji_core.jose import key_id, public_jwk
+from cji_core.suites import Suite
+from cji_core.trail import Attributed, Event, JobAdmitted
+from cji_core.wire.v1 import worker_pb2 as pb
+from tests.support.connections import TRANSPORT
+from tests.support.contexts import TABLES
+from tests.support.policies import AGREEMENT, ALL_CLASSES, agency, policy_file, purpose, rule, submitter
+from tests.support.refusals import refused
+from tests.support.rsa_keys import rsa_key
+from worker.audit.file import AuditFile
+from worker.compute.operations.screen import Screen
+from worker.compute.registry import OPERATIONS
 from worker.ipc.messages import Admit
-from worker.job import Attribution, InputPart, Policy, Recipient, new_header, new_job_id
-from worker.jose import key_id, public_jwk
 from worker.keyholder.admission import AdmissionControl, check_opened, open_keys
 from worker.keyholder.admitted_job import Admission, Opened
 from worker.keyholder.entra import KeySets, SecondIdentity
 from worker.keyholder.events import job_cut_short
 from worker.keyholder.holdings import HeldKey, Holdings
 from worker.keyholder.policy import PolicyInForce
-from worker.suites import Suite
-from worker.wire.v1 import worker_pb2 as pb
 
 CMK = rsa_key(0, 3072)
 RECIPIENT = rsa_key(1, 3072).public_key()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.audit_events import admitted, completed, ended, ledger_of, opened
-from worker.audit import (
+from cji_core.errors import Refusal, StartupError
+from cji_core.jose import b64url, thumbprint
+from cji_core.trail import (
     TailRecovered,
     TrailAnchored,
     TrailCheckpoint,
@@ -18,13 +19,12 @@ from worker.audit import (
     read,
     utc_hundredths,
 )
-from worker.audit.checkpoint import parse_checkpoint, sign_checkpoint
+from cji_core.trail.checkpoint import parse_checkpoint, sign_checkpoint
+from cji_core.trail.inspection import Inspection
+from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.trail import verified
+from tests.support.audit_events import admitted, completed, ended, ledger_of, opened
 from worker.audit.file import AuditFile
-from worker.audit.inspection import Inspection
-from worker.audit.merkle import Frontier, leaf_hash
-from worker.audit.trail import verified
-from worker.errors import Refusal, StartupError
-from worker.jose import b64url, thumbprint
 from worker.keyholder.checkpoints import PERIOD_S, Checkpoints
 
 HEADER = b"\x02" * 48

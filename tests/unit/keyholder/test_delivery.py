@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from cji_core.errors import Reason
+from cji_core.format.config import AuditDeliverySection
+from cji_core.trail import DeliveryOverdue, DeliveryResumed, Record, WorkerStopped
+from cji_core.trail.delivered import write_position
+from cji_core.trail.trail import START, Position, after
 from tests.support.refusals import refused
-from worker.audit import DeliveryOverdue, DeliveryResumed, Record, WorkerStopped
-from worker.audit.delivered import write_position
 from worker.audit.file import AuditFile
-from worker.audit.trail import START, Position, after
-from worker.config import AuditDeliverySection
-from worker.errors import Reason
 from worker.keyholder.delivery import EVERY_S, LEAST_ALERT_S, DeliveryWatch
 
 NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)

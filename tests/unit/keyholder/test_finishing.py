@@ -10,12 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from attestation import AZURE_US
-from tests.support.contexts import TABLES
-from tests.support.job_headers import make
-from tests.support.keyholder_bench import KEK, Bench, admission, bench, finish_order, policy_of, sealed_to
-from tests.support.refusals import refused
-from tests.support.task_statements import DEK, ROWS, Honest, plan_of
-from worker.audit import (
+from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.format.job import InputPart, new_job_id, parse
+from cji_core.trail import (
     JobAdmitted,
     JobCompleted,
     JobEnded,
@@ -24,10 +21,13 @@ from worker.audit import (
     TasksClaim,
     claims_unverified,
 )
+from tests.support.contexts import TABLES
+from tests.support.job_headers import make
+from tests.support.keyholder_bench import KEK, Bench, admission, bench, finish_order, policy_of, sealed_to
+from tests.support.refusals import refused
+from tests.support.task_statements import DEK, ROWS, Honest, plan_of
 from worker.compute.registry import plan
-from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import Admit, Completed, Ended, Presented, StatementData, StatementsDone, StatementsWanted
-from worker.job import InputPart, new_job_id, parse
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.cells import Cells
 from worker.keyholder.delivery import DeliveryWatch

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from cji_core.errors import Reason
 from tests.support.job_headers import NOW
 from tests.support.keyholder_bench import bench, finish_order, held
 from tests.support.task_statements import Honest
-from worker.errors import Reason
 from worker.ipc import Channel
 from worker.ipc.messages import CellFromKeyholder, CountedPart, CountedStreams, KeyholderFromCell, Summary
 from worker.keyholder.admitted_job import Admission, AdmittedJob

@@ -2,9 +2,9 @@
 
 import pytest
 
+from cji_core.errors import Reason, StartupError
+from cji_core.trail import TpmClock
 from tests.support.refusals import refused
-from worker.audit import TpmClock
-from worker.errors import Reason, StartupError
 from worker.host import HostReport
 from worker.keyholder.host import HostState
 

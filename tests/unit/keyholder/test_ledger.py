@@ -1,8 +1,8 @@
 import pytest
 
+from cji_core.errors import Reason
 from tests.support.refusals import refused
 from worker.audit.ledger import JobEntry, JobState
-from worker.errors import Reason
 from worker.keyholder.ledger import decide
 
 ONE, TWO = b"1" * 48, b"2" * 48

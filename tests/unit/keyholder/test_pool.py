@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation import AttestationError, Fault
-from worker.errors import Denied, DeniedBy, Reason, Refusal, StartupError
-from worker.fleet.errors import BlobAbsentError, BlobTooLargeError, StoreAwayError
+from cji_core.errors import Denied, DeniedBy, Reason, Refusal, StartupError
+from cji_core.pool.errors import BlobAbsentError, BlobTooLargeError, StoreAwayError
 from worker.keyholder.pool import CAPACITY, PROBE, Entry, PoolLedger, decide
 from worker.keyholder.pool_days import Allowance
 

@@ -6,11 +6,11 @@ from datetime import date
 
 import pytest
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import Header, JobId, parse
 from tests.support.connections import TRANSPORT
 from tests.support.job_headers import make
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import Admit
-from worker.job import Header, JobId, parse
 from worker.keyholder.pool import Answer, PoolLedger
 from worker.keyholder.pool_claims import PoolClaims
 from worker.keyholder.pool_days import Allowance

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from attestation.evidence import NONCE_BYTES, Evidence
-from worker.errors import Reason
+from cji_core.errors import Reason
 from worker.keyholder.quotes import Quoted, Quotes
 
 LONG_S = 30.0

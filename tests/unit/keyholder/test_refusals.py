@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.trail import CallsRefused, JobRefused
 from tests.support.connections import TRANSPORT
 from tests.unit.keyholder.test_admission import POLICY, SAN
-from worker.audit import CallsRefused, JobRefused
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import Admit, RefusedCalls
 from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.refusals import Refusals

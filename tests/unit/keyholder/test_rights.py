@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from attestation.trust import AZURE_US
+from cji_core.format.config import Config, KeySection
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.config import Config, KeySection
 from worker.keyholder.rights import ports
 
 CONFIG = msgspec.toml.decode(WORKER_CONFIG, type=Config)
@@ -17,7 +17,7 @@ CONFINED = """
 import os, socket, sys
 import msgspec
 from attestation import Trust
-from worker.config import Config
+from cji_core.format.config import Config
 from worker.keyholder.rights import confine
 config, trust = (msgspec.json.decode(text, type=kind) for text, kind in zip(sys.argv[1:], (Config, Trust)))
 if config.worker.id != "free":

@@ -7,9 +7,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason, Stage
+from cji_core.trail import CallsRefused, JobRefused, Volumes
 from tests.support import audit_events
-from worker.audit import CallsRefused, JobRefused, Volumes
-from worker.errors import Reason, Stage
 from worker.ipc.messages import DURATIONS_S, SEVERAL, JobCounts
 from worker.keyholder.tally import Tally
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from cji_core.errors import Reason, Refusal
+from cji_core.jose import b64url
+from cji_core.trail import DisagreementAbout
 from tests.support.task_statements import ROWS, Honest
-from worker.audit import DisagreementAbout
 from worker.compute.task_streams import EdgeStream, PartStream
-from worker.errors import Reason, Refusal
 from worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
-from worker.jose import b64url
 from worker.keyholder import tasks
 from worker.keyholder.tasks import AdmittedTask, agree_task
 from worker.keyholder.witnesses import Disagreement

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from cji_core.format.envelope import sha384
+from cji_core.format.job import InputPart, OutputPart, parse, result_header
+from cji_core.format.records import SCHEMAS
+from cji_core.trail import PartDigest
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.job_headers import OURS, THEIRS, make
-from worker.audit import PartDigest
 from worker.compute.registry import plan
-from worker.envelope import sha384
 from worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
-from worker.job import InputPart, OutputPart, parse, result_header
 from worker.keyholder.witnesses import Disagreement, agree
-from worker.records import SCHEMAS
-from worker.wire.v1 import worker_pb2 as pb
 
 ROWS = 60
 DISSEMINATE = pb.Operation(disseminate=pb.Disseminate(recipient_class="criminal_justice", as_of="2026-02-01"))

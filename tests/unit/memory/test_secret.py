@@ -218,7 +218,7 @@ def test_too_low_a_lock_limit_is_unfit() -> None:
         """
 import os, resource
 from worker.memory import Region, secret_fd
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (8192, 8192))
 if os.geteuid() == 0:  # CAP_IPC_LOCK would lift the limit
     os.setgid(65534); os.setuid(65534)

@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.command import build
+from cji_core.errors import StartupError
 from tests.support.console_tools import FRONT, NOT_SERVING, StatusSocket, encoded, status_socket
 from tests.support.scheduled_events import NAME, MetadataService, document, event
-from worker.cli import build
-from worker.errors import StartupError
 from worker.probe import process, server
 from worker.probe.notice import Metadata, NoticeError, ending
 from worker.probe.process import NOTICE, Probe

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from worker.records import arrow
+from cji_core.format.records import arrow
 
 _NUMBERS = (pa.int8(), pa.int32(), pa.int64(), pa.uint16(), pa.uint64(), pa.float64())
 _FLAGS = [True, False, None, True, True, False, True, None, False, True, True]

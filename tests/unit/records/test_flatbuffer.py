@@ -4,9 +4,9 @@ import struct
 
 import pytest
 
+from cji_core.errors import Reason
+from cji_core.format.records.flatbuffer import MessageHeader, MessageKind, read_header
 from tests.support.refusals import refused
-from worker.errors import Reason
-from worker.records.flatbuffer import MessageHeader, MessageKind, read_header
 
 
 def schema_header(*, version: int = 4, kind: int = 1, endianness: int = 0, body: int = 0, table: int = 18) -> bytes:

@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
+from cji_core.errors import Reason, Stage
+from cji_core.format.records import SCHEMAS, DataClass, check_schema, data_classes, tagged
 from tests.support.refusals import refused
-from worker.errors import Reason, Stage
-from worker.records import SCHEMAS, DataClass, check_schema, data_classes, tagged
 
 TEXT = pa.utf8()
 

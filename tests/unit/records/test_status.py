@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from worker.records import ROW_STATUS, WHOLE_ROW, RowStatus, Status, check_schema
+from cji_core.format.records import ROW_STATUS, WHOLE_ROW, RowStatus, Status, check_schema
 
 
 def at(*rows: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 from worker.rights import forbid_files_and_network
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user id")
@@ -33,7 +33,7 @@ watch_only(pidfds[:1])
 SERVICE = """
 import os, sys
 from pathlib import Path
-from worker.errors import StartupError
+from cji_core.errors import StartupError
 from worker.rights import become, can_become_users, drop_capabilities, enter_namespaces, require_users
 become(12001, keep=(5, 6, 7))
 """

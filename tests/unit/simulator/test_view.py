@@ -11,7 +11,7 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 from cji_simulator import view
-from worker.manifest import import_folders
+from cji_core.manifest import import_folders
 home = Path(sys.argv[1])
 view.import_folders = lambda: (*import_folders(), home / "code")
 view.let_others_reach_the_code()

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from attestation import AZURE_US
+from cji_core.command import build
+from cji_core.deployment import Result
 from tests.support.deployed import as_file, good
 from tests.support.json_answers import answered
 from tests.support.rotated import two_years
-from worker.cli import build
 from worker.cli.support import WrittenBundle
-from worker.deployment import Result
 from worker.support.bundle import Bundle, closed_words, deployment_facts, encoded, made, trail_facts
 
 CANARY = "SMITH-JOHN-123-45-6789"

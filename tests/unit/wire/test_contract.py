@@ -7,10 +7,10 @@ from types import ModuleType
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
+from cji_core.errors import REASONS, Reason
+from cji_core.wire.v1 import worker_pb2
 from tests.support.paths import ROOT
-from worker.errors import REASONS, Reason
 from worker.front.status import CODES
-from worker.wire.v1 import worker_pb2
 
 
 def generator() -> ModuleType:

@@ -14,12 +14,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from cji_core.jose import VerifyingKey, key_id, parse_verifying
 from worker.audit.packet.controls import controls
 from worker.audit.packet.errors import PacketError
 from worker.audit.packet.inputs import Lint, read_deployment, read_key, read_policy, read_sbom, read_tests
 from worker.audit.packet.material import Machine
 from worker.audit.packet.signed import Keys, read_checkpoint, read_receipts, read_review
-from worker.jose import VerifyingKey, key_id, parse_verifying
 
 Kind = Literal[
     "keys",

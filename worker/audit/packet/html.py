@@ -1,11 +1,11 @@
-"""A document as one HTML page in the design of `worker.page`."""
+"""A document as one HTML page in the design of `cji_core.page`."""
 
 from collections.abc import Iterator
 from typing import Final
 from xml.etree.ElementTree import Element
 
+from cji_core.page.markup import element, facts, page, table
 from worker.audit.packet.document import Badge, Block, Cell, Code, Document, Facts, Heading, Listing, Names, Table, Text
-from worker.page.markup import element, facts, page, table
 
 _PIECE: Final = 900
 """Characters in one piece of text; an element bounds each piece that it is given."""

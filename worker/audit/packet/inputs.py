@@ -12,11 +12,11 @@ from xml.parsers.expat import ExpatError, ParserCreate
 import msgspec
 from msgspec import Meta
 
+from cji_core.deployment import ExportError, compare, read_export
+from cji_core.format.config import Config
+from cji_core.jose import b64url_decode
 from worker.audit.packet.errors import PacketError
 from worker.audit.packet.material import Configuration, Deployment, Deviation, File, Key, Linted, Sbom, Tests
-from worker.config import Config
-from worker.deployment import ExportError, compare, read_export
-from worker.jose import b64url_decode
 
 MAX_BYTES: Final = 64 << 20
 MAX_SHOWN: Final = 32 << 10
@@ -27,7 +27,7 @@ _WORST: Final[Mapping[_Outcome, int]] = {"passed": 0, "skipped": 1, "failed": 2}
 
 
 def read_configuration(name: str, data: bytes, config: Config) -> Configuration:
-    """The values of a configuration that a packet shows; `config` is what `worker.config.load` made of these bytes."""
+    """The values of a configuration that a packet shows; `config` is what `cji_core.format.config.load` made of these bytes."""
     keys = {
         f"keys.{number}.{field}": value
         for number, key in enumerate(config.keys, 1)

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from cji_core.format.config import Config
+from cji_core.manifest import VERSION
 from worker.audit.packet.catalog import read_catalog
 from worker.audit.packet.controls import controls
 from worker.audit.packet.errors import PacketError
@@ -14,8 +16,6 @@ from worker.audit.packet.given import Given, Tools
 from worker.audit.packet.inputs import read_configuration
 from worker.audit.packet.material import File, Material, Period, Trail
 from worker.audit.packet.survey import Surveyed, survey
-from worker.config import Config
-from worker.manifest import VERSION
 
 _REMEDY: Final = "Give the trail of each worker once, under different names."
 

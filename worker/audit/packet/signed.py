@@ -11,15 +11,15 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from worker.audit.checkpoint import CheckpointError, parse_checkpoint
-from worker.audit.claims import Expected
-from worker.audit.compact import ReceiptError
+from cji_core.jose import VerifyingKey, b64url_decode, es384_verify
+from cji_core.pairs import VerifyingPair
+from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
+from cji_core.trail.claims import Expected
+from cji_core.trail.compact import ReceiptError
+from cji_core.trail.receipts import claims_unverified, receipt_sha384
+from cji_core.trail.receipts import verify as verify_receipt
 from worker.audit.packet.errors import PacketError
 from worker.audit.packet.material import Checkpoint, File, HeldReceipt, Review
-from worker.audit.receipts import claims_unverified, receipt_sha384
-from worker.audit.receipts import verify as verify_receipt
-from worker.jose import VerifyingKey, b64url_decode, es384_verify
-from worker.pairs import VerifyingPair
 
 Keys: TypeAlias = Mapping[str, VerifyingKey]
 NO_KEY: Final = "no key for it was given"

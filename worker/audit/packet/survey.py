@@ -12,19 +12,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from worker.audit.chain import GENESIS, ChainError, Head, Record
-from worker.audit.claims import Claims
-from worker.audit.compact import ReceiptError
-from worker.audit.events import Attested, JobCompleted
-from worker.audit.inspection import Inspection
-from worker.audit.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
+from cji_core.trail.chain import GENESIS, ChainError, Head, Record
+from cji_core.trail.claims import Claims
+from cji_core.trail.compact import ReceiptError
+from cji_core.trail.events import Attested, JobCompleted
+from cji_core.trail.inspection import Inspection
+from cji_core.trail.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
+from cji_core.trail.pruned import Pruned
+from cji_core.trail.receipts import claims_unverified, receipt_sha384
+from cji_core.trail.trail import lines, opened
+from cji_core.trail.worker_events import FilesReloaded, WorkerStarted
 from worker.audit.packet.fields import text, values
 from worker.audit.packet.material import Incident, Line, Period, Seen, Trail
 from worker.audit.packet.watch import WATCHERS, Step
-from worker.audit.pruned import Pruned
-from worker.audit.receipts import claims_unverified, receipt_sha384
-from worker.audit.trail import lines, opened
-from worker.audit.worker_events import FilesReloaded, WorkerStarted
 
 MAX_VALUES: Final = 32
 """Values of one field that are listed."""

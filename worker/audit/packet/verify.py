@@ -19,11 +19,12 @@ from typing import Any, Final
 
 import msgspec
 
-from worker.audit.chain import ChainError
-from worker.audit.chain import read as read_line
-from worker.audit.compact import ReceiptError
-from worker.audit.events import Attested, JobCompleted
-from worker.audit.merkle import ProofError, leaf_hash, verify_inclusion
+from cji_core.trail.chain import ChainError
+from cji_core.trail.chain import read as read_line
+from cji_core.trail.compact import ReceiptError
+from cji_core.trail.events import Attested, JobCompleted
+from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
+from cji_core.trail.receipts import claims_unverified, receipt_sha384
 from worker.audit.packet.catalog import Catalog, read_catalog
 from worker.audit.packet.controls import controls
 from worker.audit.packet.errors import PacketError
@@ -44,7 +45,6 @@ from worker.audit.packet.given import Tools
 from worker.audit.packet.material import Fact, Material, Trail
 from worker.audit.packet.survey import IN_FORCE
 from worker.audit.packet.watch import Step
-from worker.audit.receipts import claims_unverified, receipt_sha384
 
 MAX_DIFFERENCES: Final = 200
 Resurvey = Callable[[Material], Sequence[Trail]]

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from worker.audit.chain import Record
-from worker.audit.events import Attested, KeyReleased
+from cji_core.trail.chain import Record
+from cji_core.trail.events import Attested, KeyReleased
+from cji_core.trail.trail import START, Position, after, pruned_of
+from cji_core.trail.worker_events import WorkerStarted
 from worker.audit.reconcile.entry import Key
-from worker.audit.trail import START, Position, after, pruned_of
-from worker.audit.worker_events import WorkerStarted
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from worker.audit.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
-from worker.audit.checkpoint import CheckpointError, parse_checkpoint
-from worker.audit.fields import Count, Hex96
+from cji_core.trail.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
+from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
+from cji_core.trail.fields import Count, Hex96
 from worker.audit.review.model import KnownHead, Report
 
 _CURSORS: Final = "*.delivered"

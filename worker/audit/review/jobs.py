@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final, TypeVar
 
-from worker.audit.chain import Record
-from worker.audit.events import CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
+from cji_core.trail.chain import Record
+from cji_core.trail.events import CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
 from worker.audit.review.groups import MOST_NAMES, FirstUse, Groups, Key, name_of
 from worker.audit.review.hours import LocalClock, OpeningHours, zone_named
 from worker.audit.review.model import Place, Refusals, Slot, Volume

@@ -6,7 +6,7 @@ Handlers are found by kind, so a kind that is not in HANDLERS is counted and rep
 from collections.abc import Callable
 from typing import Any, Final
 
-from worker.audit.chain import Record
+from cji_core.trail.chain import Record
 from worker.audit.review.groups import FirstUse
 from worker.audit.review.model import Place
 from worker.audit.review.sightings import Sightings

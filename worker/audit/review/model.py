@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from worker.audit.fields import Count, Hex64, Hex96, Utc
+from cji_core.trail.fields import Count, Hex64, Hex96, Utc
 from worker.audit.review.settings import Settings
 
 MAX_BYTES: Final = 64 * 1024 * 1024

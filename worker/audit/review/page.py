@@ -5,13 +5,13 @@ from itertools import groupby
 from typing import Final
 from xml.etree.ElementTree import Element
 
+from cji_core.page.charts import share
+from cji_core.page.markup import Part, element, facts, number, page, section, table, value
+from cji_core.page.plots import columns, short, week_of_hours
 from worker.audit.review.hours import DAYS
 from worker.audit.review.model import SEVERITIES, Finding, Report, Table, Volume
 from worker.audit.review.page_state import checks, heads, receipts, settings, trails
 from worker.audit.review.rules import RULES
-from worker.page.charts import share
-from worker.page.markup import Part, element, facts, number, page, section, table, value
-from worker.page.plots import columns, short, week_of_hours
 
 _FILE: Final = "review.json"
 _VOLUME: Final = (

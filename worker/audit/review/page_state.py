@@ -5,10 +5,10 @@ from xml.etree.ElementTree import Element
 
 import msgspec
 
+from cji_core.page.charts import share
+from cji_core.page.markup import Part, element, facts, number, section, table, value
 from worker.audit.review.model import Check, HeadState, Report, TrailState
 from worker.audit.review.rules import RULES
-from worker.page.charts import share
-from worker.page.markup import Part, element, facts, number, section, table, value
 
 _STATES = {"same": "the same line", "differs": "ANOTHER LINE", "missing": "NO SUCH LINE", "pruned": "pruned since"}
 

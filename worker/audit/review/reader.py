@@ -11,9 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from worker.audit.chain import ChainError, Record
-from worker.audit.events import CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
-from worker.audit.merkle import leaf_hash
+from cji_core.trail.chain import ChainError, Record
+from cji_core.trail.events import CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
+from cji_core.trail.merkle import leaf_hash
+from cji_core.trail.trail import opened, pruned_of, verified
 from worker.audit.review.groups import name_of
 from worker.audit.review.hours import zone_named
 from worker.audit.review.jobs import Jobs
@@ -25,7 +26,6 @@ from worker.audit.review.sightings import Sightings
 from worker.audit.review.trail import MOST_OPEN, TrailReview
 from worker.audit.review.week import Week
 from worker.audit.review.window import Window
-from worker.audit.trail import opened, pruned_of, verified
 
 _STEP: Final = 20_000
 

@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from worker.audit.chain import Record
-from worker.audit.compact import MAX_BYTES, ReceiptError
-from worker.audit.events import JobCompleted
-from worker.audit.fields import Count, Hex32, Hex96, Token, Utc, Volumes
-from worker.audit.receipts import FIRST_PREVIOUS, claims_unverified, receipt_sha384
+from cji_core.trail.chain import Record
+from cji_core.trail.compact import MAX_BYTES, ReceiptError
+from cji_core.trail.events import JobCompleted
+from cji_core.trail.fields import Count, Hex32, Hex96, Token, Utc, Volumes
+from cji_core.trail.receipts import FIRST_PREVIOUS, claims_unverified, receipt_sha384
 from worker.audit.review.model import Place, ReceiptState
 from worker.audit.review.sightings import Sightings
 from worker.audit.review.window import Window

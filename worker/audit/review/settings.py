@@ -18,7 +18,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from worker.audit.fields import Count, Ori
+from cji_core.trail.fields import Count, Ori
 from worker.audit.review.hours import open_minutes, zone_named
 
 MAX_BYTES: Final = 256 * 1024

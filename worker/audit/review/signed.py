@@ -22,9 +22,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Meta
 
-from worker.audit.fields import Hex96, KeyId, Text, Utc
-from worker.jose import b64url, b64url_decode, es384_sign, es384_verify, key_id
-from worker.verified import _CONSTRUCTOR_KEY, Verified
+from cji_core.jose import b64url, b64url_decode, es384_sign, es384_verify, key_id
+from cji_core.trail.fields import Hex96, KeyId, Text, Utc
+from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 
 MAX_BYTES: Final = 1024 * 1024
 FIRST_PREVIOUS: Final = "0" * 96

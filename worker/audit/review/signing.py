@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from worker.audit.fields import utc_hundredths
+from cji_core.trail.fields import utc_hundredths
 from worker.audit.review.folder import (
     PAGE,
     SIGNED,

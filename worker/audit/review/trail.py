@@ -4,11 +4,11 @@ from collections import Counter
 from datetime import datetime
 from typing import Final
 
-from worker.audit.chain import GENESIS, Record
-from worker.audit.checkpoint import CheckpointError, parse_checkpoint
-from worker.audit.events import JobAdmitted
-from worker.audit.merkle import Frontier
-from worker.audit.pruned import Pruned
+from cji_core.trail.chain import GENESIS, Record
+from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
+from cji_core.trail.events import JobAdmitted
+from cji_core.trail.merkle import Frontier
+from cji_core.trail.pruned import Pruned
 from worker.audit.review.model import Anchors, Checkpoints, Place, TrailState
 from worker.audit.review.receipts import ReceiptChain
 from worker.audit.review.sightings import Sightings

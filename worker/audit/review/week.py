@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
-from worker.audit.fields import Utc, utc_hundredths
+from cji_core.trail.fields import Utc, utc_hundredths
 
 _FORM: Final = re.compile(r"([0-9]{4})-W([0-9]{2})")
 

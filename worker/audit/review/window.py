@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from typing import Final
 
-from worker.audit.fields import Utc
+from cji_core.trail.fields import Utc
 from worker.audit.review.hours import zone_named
 from worker.audit.review.week import Week
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from worker.audit.delivery import DeliveryFile
+from cji_core.errors import StartupError
+from cji_core.trail.delivery import DeliveryFile
 from worker.audit.sinks.batch import Carrier
 from worker.audit.sinks.event_hubs import EventHubs, EventHubsTable
 from worker.audit.sinks.file import FileLines, FileTable
@@ -14,7 +15,6 @@ from worker.audit.sinks.http import CLOUDS, Azure, Cloud, managed_identity
 from worker.audit.sinks.journald import Journald, JournaldTable
 from worker.audit.sinks.monitor import Monitor, MonitorTable
 from worker.audit.sinks.sink import Sink
-from worker.errors import StartupError
 
 __all__ = ["CLOUDS", "Azure", "Cloud", "Needs", "Sink", "managed_identity", "needs", "sinks"]
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from worker.audit.chain import Record
+from cji_core.trail.chain import Record
 from worker.audit.sinks.mapping import PRODUCT, endpoint, meaning
 
 VERSION: Final = "0.1"

@@ -6,12 +6,12 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from worker.audit.chain import Record
-from worker.audit.event_id import event_id
+from cji_core.trail.chain import Record
+from cji_core.trail.event_id import event_id
+from cji_core.trail.trail import Position
 from worker.audit.sinks.asim import to_asim
 from worker.audit.sinks.mapping import Severity, meaning
 from worker.audit.sinks.ocsf import to_ocsf
-from worker.audit.trail import Position
 
 MappingName = Literal["native", "ocsf", "asim"]
 

@@ -20,9 +20,9 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ManagedIdentityCredential
 from requests.adapters import HTTPAdapter
 
-from worker.audit.delivery import DeliveryError
+from cji_core.errors import StartupError
+from cji_core.trail.delivery import DeliveryError
 from worker.audit.sinks.sink import TooLargeError
-from worker.errors import StartupError
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 30.0

@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from worker.audit.delivery import DeliveryError
+from cji_core.trail.delivery import DeliveryError
 from worker.audit.sinks.batch import Outgoing
 from worker.audit.sinks.mapping import PRODUCT
 from worker.audit.sinks.tables import SinkTable

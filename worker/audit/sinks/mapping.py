@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
-from worker.audit.events import (
+from cji_core.trail.events import (
     Attested,
     CallsRefused,
     Event,
@@ -24,9 +24,9 @@ from worker.audit.events import (
     ReferenceRetained,
     WitnessesDisagreed,
 )
-from worker.audit.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
-from worker.audit.task_events import StatementsRefused, TaskAdmitted, TaskCompleted, TaskEnded
-from worker.audit.worker_events import (
+from cji_core.trail.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
+from cji_core.trail.task_events import StatementsRefused, TaskAdmitted, TaskCompleted, TaskEnded
+from cji_core.trail.worker_events import (
     DeliveryOverdue,
     DeliveryResumed,
     FilesReloaded,

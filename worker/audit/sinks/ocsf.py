@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from worker.audit.chain import Record
+from cji_core.trail.chain import Record
 from worker.audit.sinks.mapping import PRODUCT, Meaning, OcsfClass, endpoint, meaning
 
 VERSION: Final = "1.5.0"

@@ -3,12 +3,12 @@
 from contextlib import closing
 from pathlib import Path
 
-from worker.audit.delivered import CursorError, read_position, write_position
-from worker.audit.delivery import Delivered, DeliveryError
-from worker.audit.segments import PrunedError
+from cji_core.errors import StartupError
+from cji_core.trail.delivered import CursorError, read_position, write_position
+from cji_core.trail.delivery import Delivered, DeliveryError
+from cji_core.trail.segments import PrunedError
+from cji_core.trail.trail import START, after
 from worker.audit.sinks.batch import Carrier, MappingName, next_batch
-from worker.audit.trail import START, after
-from worker.errors import StartupError
 
 
 class TooLargeError(DeliveryError):

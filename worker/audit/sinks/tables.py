@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from cji_core.format.config import DestinationName
 from worker.audit.sinks.batch import MappingName
-from worker.config import DestinationName
 
 Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 

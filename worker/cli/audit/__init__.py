@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-from worker.cli.verbs import Verbs
+from cji_core.command.verbs import Verbs
 
 _VERBS: Final = {
     "verify": "verify",

@@ -11,18 +11,18 @@ from typing import Final, ParamSpec, TypeVar
 
 import click
 
-from worker.audit.chain import ChainError
-from worker.audit.checkpoint import MAX_BYTES, Checkpoint, CheckpointError, parse_checkpoint
-from worker.audit.index import IndexUnusableError, TrailIndex
-from worker.audit.inspection import CheckpointKeys
-from worker.audit.merkle import ProofError
-from worker.audit.trail import opened
-from worker.cli.common import FILE, Failure, trust_named
+from cji_core.command.common import FILE, Failure, trust_named
+from cji_core.jose import VerifyingKey, key_id, parse_verifying
+from cji_core.pairs import VerifyingPair
+from cji_core.trail.chain import ChainError
+from cji_core.trail.checkpoint import MAX_BYTES, Checkpoint, CheckpointError, parse_checkpoint
+from cji_core.trail.index import IndexUnusableError, TrailIndex
+from cji_core.trail.inspection import CheckpointKeys
+from cji_core.trail.merkle import ProofError
+from cji_core.trail.trail import opened
 from worker.cli.evidence_options import AT, time_of
 from worker.cli.reference_values import PROFILE, reference_values
 from worker.client.attested import evidence_cloud, read_evidence
-from worker.jose import VerifyingKey, key_id, parse_verifying
-from worker.pairs import VerifyingPair
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,15 +10,15 @@ from typing import Final
 
 import click
 
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.errors import StartupError
+from cji_core.log import log
+from cji_core.trail.delivery import Destination, load_delivery
+from cji_core.trail.witnesses.configured import make_folders, witnesses
+from cji_core.trail.witnesses.configured import needs as needs_of_witnesses
 from worker.audit.deliverer import Deliverer, TrailChangedError
-from worker.audit.delivery import Destination, load_delivery
 from worker.audit.sinks import CLOUDS, Azure, managed_identity, sinks
 from worker.audit.sinks import needs as needs_of_sinks
-from worker.audit.witnesses.configured import make_folders, witnesses
-from worker.audit.witnesses.configured import needs as needs_of_witnesses
-from worker.cli.common import FILE, Failure, explained
-from worker.errors import StartupError
-from worker.log import log
 from worker.service_rights import confine
 
 _LOCK: Final = "deliver.lock"

@@ -7,12 +7,12 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from worker.audit.exports import LINES, PROOF, read_export, write_export
-from worker.audit.index import TrailIndex
-from worker.audit.inspection import CheckpointKeys
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, member, print_answer
+from cji_core.trail.exports import LINES, PROOF, read_export, write_export
+from cji_core.trail.index import TrailIndex
+from cji_core.trail.inspection import CheckpointKeys
 from worker.cli.audit.common import INDEX, checked_time, indexed, require_keys, trail_faults, with_keys
-from worker.cli.common import FILE, Failure, explained
-from worker.cli.json_output import answers, member, print_answer
 
 _RANGE: Final = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,18})")
 

@@ -6,12 +6,12 @@ from typing import Annotated
 import click
 import msgspec
 
-from worker.audit import HoldPlaced, HoldReleased
-from worker.audit.inspection import MAX_HOLDS
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, member, print_answer
+from cji_core.trail import HoldPlaced, HoldReleased
+from cji_core.trail.inspection import MAX_HOLDS
 from worker.cli.audit.common import trail_faults
 from worker.cli.audit.stopped import stopped_trail
-from worker.cli.common import FILE, Failure, explained
-from worker.cli.json_output import answers, member, print_answer
 
 _CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml of the stopped worker.")
 _OPERATOR = click.option("--operator", "operator_id", required=True, help="Your id, for the audit trail.")

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, ParamSpec
 import click
 import msgspec
 
+from cji_core.command.common import FILE, Failure, configuration, explained
+from cji_core.command.json_output import answers, member, print_document
 from worker.audit.packet.catalog import MAX_BYTES as MAX_CATALOG
 from worker.audit.packet.controls import controls
 from worker.audit.packet.errors import PacketError
@@ -23,8 +25,6 @@ from worker.audit.packet.report import checks_of
 from worker.audit.packet.rows import STATUSES, Row, rows
 from worker.audit.packet.verify import verify as verify_packet
 from worker.cli.audit.packet_tools import tools_for
-from worker.cli.common import FILE, Failure, configuration, explained
-from worker.cli.json_output import answers, member, print_document
 from worker.cli.reference_values import PROFILE
 
 P = ParamSpec("P")

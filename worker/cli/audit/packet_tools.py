@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from attestation.findings import Finding, Rule
+from cji_core.command.common import trust_named
+from cji_core.jose import VerifyingKey, key_id
 from worker.audit.packet.given import Tools
 from worker.audit.packet.material import File, Machine
-from worker.cli.common import trust_named
 from worker.cli.reference_values import reference_values
 from worker.client.attested import evidence_cloud, read_evidence
 from worker.client.errors import ClientError, SpecError, Unverified
-from worker.jose import VerifyingKey, key_id
 
 
 def tools_for(context: click.Context, *, cloud: str, profile: Path | None) -> Tools:

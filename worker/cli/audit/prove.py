@@ -6,12 +6,14 @@ from typing import Annotated, Any
 import click
 import msgspec
 
-from worker.audit.chain import read
-from worker.audit.checkpoint import Checkpoint, parse_checkpoint
-from worker.audit.index import TrailIndex
-from worker.audit.inspection import CheckpointKeys
-from worker.audit.merkle import ProofError
-from worker.audit.proofs import (
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, member, print_answer, print_document
+from cji_core.trail.chain import read
+from cji_core.trail.checkpoint import Checkpoint, parse_checkpoint
+from cji_core.trail.index import TrailIndex
+from cji_core.trail.inspection import CheckpointKeys
+from cji_core.trail.merkle import ProofError
+from cji_core.trail.proofs import (
     MAX_BYTES,
     ConsistencyProof,
     LineProof,
@@ -24,9 +26,7 @@ from worker.audit.proofs import (
     verify_line,
 )
 from worker.cli.audit.common import INDEX, checkpoint_in, indexed, require_keys, trail_faults, with_keys
-from worker.cli.common import FILE, Failure, explained
 from worker.cli.evidence_options import written
-from worker.cli.json_output import answers, member, print_answer, print_document
 
 _OUT = click.Path(dir_okay=False, path_type=Path)
 

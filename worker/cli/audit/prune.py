@@ -8,17 +8,17 @@ from typing import Annotated
 import click
 import msgspec
 
-from worker.audit import ChainError, TrailPruned
-from worker.audit.delivered import line_at_of, standing
-from worker.audit.inspection import CheckpointKeys, Inspection
-from worker.audit.merkle import ProofError
-from worker.audit.pruned import Pruned, decode_pruned
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, member, print_answer
+from cji_core.format.config import Config
+from cji_core.trail import ChainError, TrailPruned
+from cji_core.trail.delivered import line_at_of, standing
+from cji_core.trail.inspection import CheckpointKeys, Inspection
+from cji_core.trail.merkle import ProofError
+from cji_core.trail.pruned import Pruned, decode_pruned
 from worker.audit.retention import Candidate, Survey, exported, refusal
 from worker.cli.audit.common import require_keys, trail_faults, with_keys
 from worker.cli.audit.stopped import StoppedTrail, stopped_trail
-from worker.cli.common import FILE, Failure, explained
-from worker.cli.json_output import answers, member, print_answer
-from worker.config import Config
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

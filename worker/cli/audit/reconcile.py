@@ -12,7 +12,10 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from worker.audit import ChainError
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, member, print_document
+from cji_core.page.markup import visible
+from cji_core.trail import ChainError
 from worker.audit.reconcile import (
     Entry,
     Finding,
@@ -27,9 +30,6 @@ from worker.audit.reconcile import (
     match,
 )
 from worker.audit.reconcile.workspace import Workspace, WorkspaceError
-from worker.cli.common import FILE, Failure, explained
-from worker.cli.json_output import answers, member, print_document
-from worker.page.markup import visible
 
 _PAUSE_S: Final = 5.0
 _MOST: Final = 400

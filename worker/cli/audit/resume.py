@@ -7,8 +7,8 @@ from typing import Annotated
 import click
 import msgspec
 
-from worker.cli.common import FILE, configuration, explained, trust_named
-from worker.cli.json_output import answers, member, print_answer
+from cji_core.command.common import FILE, configuration, explained, trust_named
+from cji_core.command.json_output import answers, member, print_answer
 from worker.keyholder.anchor import anchor_again
 from worker.keyholder.ledger import resume_trail
 

@@ -14,7 +14,10 @@ from typing import Final
 import click
 import msgspec
 
-from worker.audit import ChainError
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, print_document
+from cji_core.trail import ChainError
+from cji_core.trail.trail import size_of
 from worker.audit.review import (
     PAGE,
     REPORT,
@@ -38,11 +41,8 @@ from worker.audit.review import review as make_report
 from worker.audit.review.hours import zone_named
 from worker.audit.review.model import SEVERITIES, KnownHead
 from worker.audit.review.rules import RULES
-from worker.audit.trail import size_of
 from worker.cli.audit.review_answers import MadeReview
 from worker.cli.audit.review_sign import sign, status, verify
-from worker.cli.common import FILE, Failure, explained
-from worker.cli.json_output import answers, print_document
 
 FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 _MAX_SHOWN: Final = 20

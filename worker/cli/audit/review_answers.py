@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from worker.cli.json_output import member
+from cji_core.command.json_output import member
 
 
 class ReviewedWeek(msgspec.Struct, frozen=True, kw_only=True):

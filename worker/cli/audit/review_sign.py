@@ -11,6 +11,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from cji_core.command.common import FILE, Failure, configuration, explained, signing_key
+from cji_core.command.json_output import answers, print_answer, print_document
+from cji_core.jose import key_id, parse_p384
 from worker.audit.review import (
     Context,
     Reviewed,
@@ -31,9 +34,6 @@ from worker.audit.review import (
 from worker.audit.review import review as make_report
 from worker.audit.review.signed import FIRST_PREVIOUS
 from worker.cli.audit.review_answers import ReviewedWeek, SignedReview, WeeksDue
-from worker.cli.common import FILE, Failure, configuration, explained, signing_key
-from worker.cli.json_output import answers, print_answer, print_document
-from worker.jose import key_id, parse_p384
 
 _FOLLOW: Final = (
     "Give the trails of this review, whole, and use the software that made it, which the report names. Otherwise the "

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from worker.audit.index_search import COLUMNS, MAX_LIMIT, Found, Query
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.trail.index_search import COLUMNS, MAX_LIMIT, Found, Query
 from worker.cli.audit.common import INDEX, checked_time, indexed, trail_faults
-from worker.cli.common import FILE, Failure, explained
 
 
 @click.command()

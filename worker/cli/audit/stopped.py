@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from worker.audit import Event
+from cji_core.command.common import Failure, configuration, trust_named
+from cji_core.format.config import Config
+from cji_core.trail import Event
+from cji_core.trail.trail import size_of
 from worker.audit.file import AuditFile
 from worker.audit.retention import Survey, survey
-from worker.audit.trail import size_of
-from worker.cli.common import Failure, configuration, trust_named
-from worker.config import Config
 from worker.keyholder.anchor import OpenCounter, anchor_again, establish
 from worker.keyholder.ledger import open_trail
 

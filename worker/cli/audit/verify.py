@@ -9,13 +9,13 @@ from typing import Annotated
 import click
 import msgspec
 
-from worker.audit.checkpoint import CheckpointError
-from worker.audit.held import Comparison, Held
-from worker.audit.inspection import CheckpointKeys, Inspection
-from worker.audit.trail import opened
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, member, print_document
+from cji_core.trail.checkpoint import CheckpointError
+from cji_core.trail.held import Comparison, Held
+from cji_core.trail.inspection import CheckpointKeys, Inspection
+from cji_core.trail.trail import opened
 from worker.cli.audit.common import checkpoint_in, trail_faults, with_keys
-from worker.cli.common import FILE, Failure, explained
-from worker.cli.json_output import answers, member, print_document
 
 _STEP = 5_000
 

@@ -7,16 +7,16 @@ from typing import Annotated
 import click
 import msgspec
 
-from worker.audit.checkpoint import MAX_BYTES, CheckpointError, parse_checkpoint
-from worker.audit.delivery import DeliveryError, DeliveryFile, load_delivery
-from worker.audit.witnesses.examination import examine
-from worker.audit.witnesses.findings import Examination
-from worker.audit.witnesses.keys import ReceiptKeys, read_key, read_keys
-from worker.audit.witnesses.records import RecordError
-from worker.audit.witnesses.settings import tables
-from worker.cli.common import FILE, Failure, explained
-from worker.cli.json_output import answers, member, print_answer, print_document
-from worker.errors import StartupError
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, member, print_answer, print_document
+from cji_core.errors import StartupError
+from cji_core.trail.checkpoint import MAX_BYTES, CheckpointError, parse_checkpoint
+from cji_core.trail.delivery import DeliveryError, DeliveryFile, load_delivery
+from cji_core.trail.witnesses.examination import examine
+from cji_core.trail.witnesses.findings import Examination
+from cji_core.trail.witnesses.keys import ReceiptKeys, read_key, read_keys
+from cji_core.trail.witnesses.records import RecordError
+from cji_core.trail.witnesses.settings import tables
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _REMEDY = (
@@ -103,7 +103,7 @@ def verify(
       cji audit witness verify audit.log --config audit.toml --key evidence.json
       cji audit witness verify audit.log --config audit.toml --state backup/state --copies /mnt/witness --json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from worker.audit.witnesses.configured import witness_for  # noqa: PLC0415 - loads the clients of all services
+    from cji_core.trail.witnesses.configured import witness_for  # noqa: PLC0415 - loads the clients of all services
 
     try:
         delivery = load_delivery(config)
@@ -147,8 +147,8 @@ def statement(checkpoint: Path, key_file: Path, issuer: str, out: Path, *, as_js
     Example:
       cji audit witness statement checkpoint.txt --key issuer.pem --issuer https://pd.example -o checkpoint.cose
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from worker.audit.witnesses.cose import sign_statement  # noqa: PLC0415 - loads cbor2
-    from worker.audit.witnesses.scitt import read_private_key  # noqa: PLC0415
+    from cji_core.trail.witnesses.cose import sign_statement  # noqa: PLC0415 - loads cbor2
+    from cji_core.trail.witnesses.scitt import read_private_key  # noqa: PLC0415
 
     try:
         with checkpoint.open("rb") as file:

@@ -1,6 +1,6 @@
 """`cji bundle`: the signed configuration of a pool, from a folder on somebody's desk to a worker's machine."""
 
-from worker.cli.verbs import Verbs
+from cji_core.command.verbs import Verbs
 
 _HELP = """Make, sign, verify and apply configuration bundles.
 

@@ -9,17 +9,17 @@ import click
 import msgspec
 
 from attestation import AttestationError, Trust
+from cji_core.bundle.archive import Bundle, read
+from cji_core.bundle.contents import check_contents, check_pool, has_wrapped_seed
+from cji_core.bundle.errors import BundleRefused
+from cji_core.bundle.signatures import KEYS_FOLDER, accepted_in, verify
+from cji_core.command.common import FILE, trust_named
+from cji_core.command.json_output import answers, member, print_document
 from worker.bundle.apply import FOLDER, STATE, Applied, least_serial
 from worker.bundle.apply import apply as apply_bundle
-from worker.bundle.archive import Bundle, read
-from worker.bundle.contents import check_contents, check_pool, has_wrapped_seed
-from worker.bundle.errors import BundleRefused
-from worker.bundle.signatures import KEYS_FOLDER, accepted_in, verify
 from worker.bundle.source import Fetched, fetch
 from worker.cli.bundle.common import BundledFile, bundle_at, refusals, summary
-from worker.cli.common import FILE, trust_named
 from worker.cli.evidence_options import CLOUD
-from worker.cli.json_output import answers, member, print_document
 
 _AWAY: Final = 4
 _PAUSE_S: Final = 5.0
@@ -99,7 +99,7 @@ def apply(
 
 
 def _found(from_file: Path | None, trust: Trust, clouds: dict[str, Trust], *, until: float) -> Fetched:
-    from worker.azure_client import managed_identity  # noqa: PLC0415 - not for a file at hand
+    from cji_core.azure_client import managed_identity  # noqa: PLC0415 - not for a file at hand
 
     if from_file is not None:
         return Fetched(bundle_at(from_file).to_bytes(), in_user_data=False)

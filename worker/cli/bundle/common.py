@@ -8,11 +8,11 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import msgspec
 
-from worker.bundle.archive import MAX_BYTES, Bundle, read
-from worker.bundle.errors import BundleRefused
-from worker.cli.common import Failure, explained
-from worker.cli.json_output import member
-from worker.errors import StartupError
+from cji_core.bundle.archive import MAX_BYTES, Bundle, read
+from cji_core.bundle.errors import BundleRefused
+from cji_core.command.common import Failure, explained
+from cji_core.command.json_output import member
+from cji_core.errors import StartupError
 
 P = ParamSpec("P")
 T = TypeVar("T")

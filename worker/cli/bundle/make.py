@@ -8,14 +8,14 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from worker.bundle.archive import MAX_BYTES, MAX_FILES, MAX_LIFETIME, MAX_SERIAL
-from worker.bundle.archive import make as make_bundle
-from worker.bundle.contents import check_contents
-from worker.bundle.errors import BundleRefused
-from worker.bundle.names import LISTED, access_of
+from cji_core.bundle.archive import MAX_BYTES, MAX_FILES, MAX_LIFETIME, MAX_SERIAL
+from cji_core.bundle.archive import make as make_bundle
+from cji_core.bundle.contents import check_contents
+from cji_core.bundle.errors import BundleRefused
+from cji_core.bundle.names import LISTED, access_of
+from cji_core.command.json_output import answers, member, print_document
 from worker.cli.bundle.common import BundledFile, refusals, summary, write_bundle
 from worker.cli.bundle.show import MAX_USER_DATA
-from worker.cli.json_output import answers, member, print_document
 
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 

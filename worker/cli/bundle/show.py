@@ -8,15 +8,15 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from worker.bundle.archive import MAX_SERIAL, Bundle
-from worker.bundle.contents import check_contents, check_pool
-from worker.bundle.names import access_of
-from worker.bundle.signatures import KEYS_FOLDER, accepted_in
-from worker.bundle.signatures import verify as verify_signatures
+from cji_core.bundle.archive import MAX_SERIAL, Bundle
+from cji_core.bundle.contents import check_contents, check_pool
+from cji_core.bundle.names import access_of
+from cji_core.bundle.signatures import KEYS_FOLDER, accepted_in
+from cji_core.bundle.signatures import verify as verify_signatures
+from cji_core.command.common import FILE
+from cji_core.command.json_output import answers, member, print_document
+from cji_core.jose import b64url
 from worker.cli.bundle.common import BundledFile, bundle_at, refusals, summary
-from worker.cli.common import FILE
-from worker.cli.json_output import answers, member, print_document
-from worker.jose import b64url
 
 MAX_USER_DATA: Final = 64 << 10
 """Bytes of user data that Azure takes."""

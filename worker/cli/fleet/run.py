@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from worker.cli.common import FILE, Failure, explained
-from worker.errors import StartupError
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.errors import StartupError
 
 
 @click.command()
@@ -26,10 +26,10 @@ def run(config: Path) -> None:
     Example:
       cji fleet run --config /etc/cji/worker.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from worker.azure_client import managed_identity  # noqa: PLC0415 - Microsoft's clients are for this verb alone
+    from cji_core.azure_client import managed_identity  # noqa: PLC0415 - Microsoft's clients are for this verb alone
+    from cji_core.https import SYSTEM_ROOTS  # noqa: PLC0415
     from worker.fleet.run import Fleet  # noqa: PLC0415
     from worker.fleet.settings import load  # noqa: PLC0415
-    from worker.https import SYSTEM_ROOTS  # noqa: PLC0415
     from worker.service_rights import confine  # noqa: PLC0415
 
     try:

@@ -2,7 +2,7 @@
 
 import click
 
-from worker.cli.verbs import Verbs
+from cji_core.command.verbs import Verbs
 
 __all__ = ["job"]
 

@@ -7,13 +7,13 @@ import click
 import msgspec
 from rich.console import Console
 
+from cji_core.command.common import explained, trust_named
+from cji_core.command.json_output import answers, member, print_document, print_json
 from worker.cli.answers import Asked, Received
-from worker.cli.common import explained, trust_named
 from worker.cli.job.clients import pool_client
 from worker.cli.job.job_id import job_id_of
 from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
-from worker.cli.json_output import answers, member, print_document, print_json
 from worker.cli.progress import shown
 from worker.client.errors import JobFailed
 from worker.client.job_state import JobStatus

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from worker.cli.common import Failure
+from cji_core.command.common import Failure
 from worker.client.saved import load_job
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")

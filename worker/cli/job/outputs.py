@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from cji_core.command.json_output import print_json
+from cji_core.command.output import RESULT, Target, write_batches, write_lines
+from cji_core.format.records import ROW_STATUS
 from worker.cli.answers import Received
-from worker.cli.json_output import print_json
-from worker.cli.output import RESULT, Target, write_batches, write_lines
 from worker.cli.report_file import opened_job, write_report
 from worker.cli.row_table import print_summary
 from worker.client.attested import AttestedWorker
@@ -23,7 +24,6 @@ from worker.client.sealed_result import SealedResult, read_output
 from worker.client.signers import Decrypter
 from worker.client.sources import FittedSource
 from worker.compute.registry import SCHEMAS, Plan, plan
-from worker.records import ROW_STATUS
 
 
 @dataclass(frozen=True, kw_only=True)

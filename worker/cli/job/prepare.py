@@ -6,9 +6,10 @@ from typing import Final
 import click
 from rich.console import Console
 
-from worker.cli.common import FILE, prompt
+from cji_core.command.common import FILE, prompt
+from cji_core.format.keys import recipient_thumbprints
+from cji_core.jose import key_id
 from worker.client.errors import SpecError
-from worker.client.keys import recipient_thumbprints
 from worker.client.prepared import Prepared
 from worker.client.prepared import prepare as prepare_job
 from worker.client.profile import ClientProfile
@@ -16,7 +17,6 @@ from worker.client.profile_keys import decrypter_named
 from worker.client.signers import Decrypter
 from worker.client.spec import JobSpec, load_spec, only
 from worker.compute.registry import OPERATIONS
-from worker.jose import key_id
 
 _LINES: Final = ".txt"
 _XML: Final = ".xml"

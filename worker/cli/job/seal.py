@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from cji_core.command.common import explained, prompt, trust_named
+from cji_core.command.json_output import answers, print_json
 from worker.cli.answers import Received, Sealed
-from worker.cli.common import explained, prompt, trust_named
 from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import OPERATION, OUT, PROFILE, QUIET, SAVE_SEALED, SPEC, job_spec, prepare, recipient_key
 from worker.cli.job.standard_input import FORMAT, RECORDS, records_file
-from worker.cli.json_output import answers, print_json
 from worker.cli.progress import shown
 from worker.client.connection import connect
 from worker.client.profile import load_profile

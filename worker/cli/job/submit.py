@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from cji_core.command.common import FILE, explained, prompt, trust_named
+from cji_core.command.json_output import answers
 from worker.cli.answers import Sealed
-from worker.cli.common import FILE, explained, prompt, trust_named
 from worker.cli.job.clients import pool_client
 from worker.cli.job.prepare import OPERATION, PROFILE, QUIET, SPEC, job_spec, prepare
 from worker.cli.job.seal import describe
-from worker.cli.json_output import answers
 from worker.cli.progress import shown
 from worker.client.connection import connect
 from worker.client.errors import SpecError

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from worker.cli.verbs import Verbs
+from cji_core.command.verbs import Verbs
 
 _VERBS: Final = {
     "check": "check",

@@ -9,7 +9,7 @@ import click
 
 from attestation import AttestationError
 from attestation.evidence.tpm_structures import PCRS
-from worker.cli.common import FILE, Failure, explained, trust_named
+from cji_core.command.common import FILE, Failure, explained, trust_named
 from worker.cli.evidence_file import golden
 from worker.cli.policy.release_policies import CLOUD, FOR, Subject, print_findings
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values

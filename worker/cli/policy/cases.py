@@ -8,11 +8,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from worker.cli.common import Failure
-from worker.errors import Denied, DeniedBy
-from worker.job import AccessRequest, Policy
-from worker.job.policy import Submitter
-from worker.records import SCHEMAS, data_classes
+from cji_core.command.common import Failure
+from cji_core.errors import Denied, DeniedBy
+from cji_core.format.job import AccessRequest, Policy
+from cji_core.format.job.policy import Submitter
+from cji_core.format.records import SCHEMAS, data_classes
 
 GRANTED: Final = "granted"
 _DECISIONS: Final = (GRANTED, *DeniedBy)

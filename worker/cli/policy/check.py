@@ -8,13 +8,13 @@ from typing import Annotated, Any, Final
 import click
 import msgspec
 
-from worker.cli.common import FILE, Failure, configuration, explained
-from worker.cli.json_output import answers, member, print_document
+from cji_core.command.common import FILE, Failure, configuration, explained
+from cji_core.command.json_output import answers, member, print_document
+from cji_core.format.job import Policy
+from cji_core.format.job.policy import Rule
+from cji_core.format.operator_files import FileRefused, PolicyFiles, read_file, signatures_path
 from worker.cli.policy.worker_policies import in_words, listed, policy_at, today
-from worker.job import Policy
-from worker.job.policy import Rule
 from worker.keyholder.policy import checked
-from worker.operator_files import FileRefused, PolicyFiles, read_file, signatures_path
 
 _SOON: Final = timedelta(days=30)
 

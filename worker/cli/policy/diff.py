@@ -8,10 +8,10 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from worker.cli.common import FILE, explained
-from worker.cli.json_output import answers, member, print_document
+from cji_core.command.common import FILE, explained
+from cji_core.command.json_output import answers, member, print_document
+from cji_core.format.job.policy import Change, Subject, changes
 from worker.cli.policy.worker_policies import policy_at
-from worker.job.policy import Change, Subject, changes
 
 _COLOURS: Final = {"granted": "green", "withdrawn": "red"}
 _WORDS: Final = {

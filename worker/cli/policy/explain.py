@@ -12,17 +12,17 @@ from typing import Annotated, Final, Literal
 import click
 import msgspec
 
-from worker.audit import ChainError, Event, FilesReloaded, JobAdmitted, JobEnded, JobRefused, WorkerStarted
-from worker.audit.trail import pruned_of, verified
-from worker.cli.common import FILE, Failure, explained
-from worker.cli.json_output import answers, member, print_answer
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, member, print_answer
+from cji_core.errors import Denied, DeniedBy, Refusal
+from cji_core.format.job import LIMITS, Header, Policy, access_request, parse
+from cji_core.format.job.policy import Agency, Rule
+from cji_core.format.records import data_classes
+from cji_core.trail import ChainError, Event, FilesReloaded, JobAdmitted, JobEnded, JobRefused, WorkerStarted
+from cji_core.trail.trail import pruned_of, verified
 from worker.cli.policy.cases import submitter_named
 from worker.cli.policy.worker_policies import DAY, in_words, listed, policy_at, today
 from worker.compute.registry import plan
-from worker.errors import Denied, DeniedBy, Refusal
-from worker.job import LIMITS, Header, Policy, access_request, parse
-from worker.job.policy import Agency, Rule
-from worker.records import data_classes
 
 _ANOTHER: Final = ", under another policy than this"
 

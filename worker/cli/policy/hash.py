@@ -5,8 +5,8 @@ from typing import Annotated, BinaryIO
 import click
 import msgspec
 
-from worker.cli.common import Failure
-from worker.cli.json_output import answers, member, print_answer
+from cji_core.command.common import Failure
+from cji_core.command.json_output import answers, member, print_answer
 from worker.cli.policy.release_policies import MAX_BYTES
 
 

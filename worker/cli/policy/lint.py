@@ -8,8 +8,8 @@ import msgspec
 from attestation import AttestationError
 from attestation.jose import b64url_decode
 from attestation.trust import endpoint
-from worker.cli.common import Failure, trust_named
-from worker.cli.json_output import answers, member, print_document
+from cji_core.command.common import Failure, trust_named
+from cji_core.command.json_output import answers, member, print_document
 from worker.cli.policy.release_policies import CLOUD, COLOURS, FOR, MAX_BYTES, Subject, print_findings
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ import click
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from worker.cli.common import FILE, Failure, explained, passphrase_for
-from worker.cli.json_output import answers, member, print_answer
+from cji_core.command.common import FILE, Failure, explained, passphrase_for
+from cji_core.command.json_output import answers, member, print_answer
+from cji_core.format.job.policy.signatures import MAX_SIGNATURES, SignaturesInvalid, digest, read_signatures
+from cji_core.format.job.policy.signatures import sign as signature_of
+from cji_core.format.keys import load_signing_key
+from cji_core.format.operator_files import FileRefused, read_file, signatures_path
+from cji_core.jose import key_id
 from worker.cli.policy.worker_policies import policy_at
 from worker.cli.public_half import PublicHalf, print_public_half
-from worker.client.keys import load_signing_key
-from worker.job.policy.signatures import MAX_SIGNATURES, SignaturesInvalid, digest, read_signatures
-from worker.job.policy.signatures import sign as signature_of
-from worker.jose import key_id
-from worker.operator_files import FileRefused, read_file, signatures_path
 
 
 class SignedPolicy(msgspec.Struct, frozen=True, kw_only=True):

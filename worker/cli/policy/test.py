@@ -6,8 +6,8 @@ from typing import Annotated
 import click
 import msgspec
 
-from worker.cli.common import FILE, explained
-from worker.cli.json_output import answers, member, print_document
+from cji_core.command.common import FILE, explained
+from cji_core.command.json_output import answers, member, print_document
 from worker.cli.policy.cases import GRANTED, decide, read_cases
 from worker.cli.policy.worker_policies import policy_at, today
 

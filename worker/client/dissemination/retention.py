@@ -25,7 +25,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from worker.audit import ReceiptError, claims_unverified
+from cji_core.trail import ReceiptError, claims_unverified
 from worker.client.dissemination.ledgers import ledgers_below
 
 MIN_LEDGER_DAYS: Final = 365

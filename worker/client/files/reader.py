@@ -6,6 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from cji_core.format.records import SCHEMAS
 from worker.client import ca_doj, nibrs_xml
 from worker.client.errors import SpecError
 from worker.client.files.columnar import read_arrow, read_parquet
@@ -16,7 +17,6 @@ from worker.client.files.kinds import Kind, kind_of
 from worker.client.files.lines import read_lines
 from worker.client.sources import Batches
 from worker.client.spec import InputSpec
-from worker.records import SCHEMAS
 
 _Reader = Callable[[Path, InputSpec], Batches]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels import hashing
 from worker.compute.kernels.column import Ints, read
-from worker.records import arrow
 
 _PRIME: Final = np.uint64(0x100000001B3)  # FNV-1a, of 64 bits
 _BASIS: Final = np.uint64(0xCBF29CE484222325)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numpy.char import str_len  # numpy would import it when first used, which a sealed cell cannot
 
-from worker.records import arrow
+from cji_core.format.records import arrow
 
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]

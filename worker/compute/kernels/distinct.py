@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Bools, Ints
-from worker.records import arrow
 
 
 def codes(array: pa.Array) -> tuple[Ints, int]:

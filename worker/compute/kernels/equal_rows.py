@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Bools, Bytes, Ints
-from worker.records import arrow
 
 
 def repeats(columns: Sequence[npt.NDArray[Any]], usable: Bools) -> Bools:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Bools, Ints, read
-from worker.records import arrow
 
 EXACT: Final = 1 << 53
 """Sums below this are exact, because numpy adds weights as doubles."""

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Bools, Ints, pack
 from worker.compute.kernels.strings import Words, fold
-from worker.records import arrow
 
 
 def roots(words: Words) -> Ints:

@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.errors import Stage
+from cji_core.format.records import tagged
 from worker.compute.kernels.column import Bools, Bytes, Ints, read
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.lines import matrix
 from worker.compute.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
 from worker.compute.nibrs.fields import dates, numbers
 from worker.compute.parameters import bad_parameters
-from worker.errors import Stage
-from worker.records import tagged
 
 Array = npt.NDArray[Any]
 

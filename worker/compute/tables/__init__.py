@@ -1,6 +1,6 @@
 """Rules that are data: files that a reviewer can read, and that an operator can replace by name.
 
-The shipped files lie beside this module; `worker.table_files` reads them once per worker. A process decodes them before
+The shipped files lie beside this module; `cji_core.format.table_files` reads them once per worker. A process decodes them before
 it gives up its files. A file that is not valid stops the start.
 """
 
@@ -12,11 +12,11 @@ from typing import TypeVar
 
 import msgspec
 
+from cji_core.errors import StartupError
+from cji_core.format.table_files import read_table_files
 from worker.compute.tables.dissemination import Dissemination
 from worker.compute.tables.ncic import Ncic
 from worker.compute.tables.screening import Screening
-from worker.errors import StartupError
-from worker.table_files import read_table_files
 
 __all__ = ["Dissemination", "Ncic", "Screening", "Tables", "decode", "load"]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from worker.records import DataClass
+from cji_core.format.records import DataClass
 
 Flag = Literal["sealed", "juvenile", "non_conviction", "restricted_file"]
 _CRIMINAL_JUSTICE_ONLY: Final = frozenset(("sealed", "juvenile"))

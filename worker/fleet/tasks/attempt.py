@@ -12,14 +12,16 @@ from typing import Final
 
 import msgspec
 
+from cji_core.errors import Reason, Refusal
+from cji_core.errors import Stage as Where
+from cji_core.format.job.job_plan import parse_plan
+from cji_core.pool import names
+from cji_core.pool.documents import DocumentError
+from cji_core.pool.store import Blobs
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.in_parts import Stage
 from worker.compute.task_streams import PartStream, Stream
-from worker.errors import Reason, Refusal
-from worker.errors import Stage as Where
-from worker.fleet import names
-from worker.fleet.documents import DocumentError
 from worker.fleet.outputs import Outputs
-from worker.fleet.store import Blobs
 from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import TaskJob, with_plan
 from worker.fleet.tasks.published import (
@@ -31,8 +33,6 @@ from worker.fleet.tasks.published import (
 )
 from worker.fleet.tasks.shuffle_blob import ShuffleBlobWriter
 from worker.fleet.tasks.sources import Producers, Source, part_source
-from worker.job.job_plan import parse_plan
-from worker.wire.v1 import worker_pb2 as pb
 
 ATTEMPT_BYTES: Final = 16
 Progressed = Callable[[str, int], None]

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator
 
-from worker.audit import claims_unverified
+from cji_core.errors import Reason, Refusal, RetryLater
+from cji_core.errors import Stage as Where
+from cji_core.format.job.job_plan import JobPlan
+from cji_core.pool import names
+from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, Published, Sources, decode, encode
+from cji_core.pool.errors import BlobAbsentError
+from cji_core.pool.ticket import Ticket
+from cji_core.trail import claims_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.task_streams import PartStream
-from worker.errors import Reason, Refusal, RetryLater
-from worker.errors import Stage as Where
-from worker.fleet import names
-from worker.fleet.documents import RECEIPT_BYTES, DocumentError, Published, Sources, decode, encode
-from worker.fleet.errors import BlobAbsentError
 from worker.fleet.tasks.attempt import Stores
 from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import TaskJob
 from worker.fleet.tasks.messages import RETRY_MS
 from worker.fleet.tasks.published import STATEMENT_BYTES, PublishedAttempt, read_long
 from worker.fleet.tasks.sources import published_attempts
-from worker.fleet.ticket import Ticket
-from worker.job.job_plan import JobPlan
-from worker.wire.v1 import worker_pb2 as pb
 
 Attempted = dict[tuple[str, int], tuple[PublishedAttempt, ...]]
 

@@ -4,13 +4,13 @@ import os
 import threading
 from collections.abc import Callable
 
-from worker.errors import Reason, RetryLater
-from worker.errors import Stage as Where
-from worker.fleet.documents import Published
+from cji_core.errors import Reason, RetryLater
+from cji_core.errors import Stage as Where
+from cji_core.pool.documents import Published
+from cji_core.pool.store import Blobs
 from worker.fleet.front import Front
 from worker.fleet.records import Attempted, Records
 from worker.fleet.settle import settle
-from worker.fleet.store import Blobs
 from worker.fleet.tasks import finish
 from worker.fleet.tasks.attempt import ATTEMPT_BYTES, Stores
 from worker.fleet.tasks.front import FrontCall

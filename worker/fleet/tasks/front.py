@@ -11,13 +11,13 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from worker.errors import REASONS, Reason, Refusal, RetryLater
-from worker.errors import Stage as Where
+from cji_core.errors import REASONS, Reason, Refusal, RetryLater
+from cji_core.errors import Stage as Where
+from cji_core.pool.store import Blobs
+from cji_core.pool.ticket import Ticket
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.fleet.attempt import has_evidence, publish_evidence
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
-from worker.fleet.store import Blobs
-from worker.fleet.ticket import Ticket
-from worker.wire.v1 import worker_pb2 as pb
 
 _AWAY_MS: Final = 2000
 T = TypeVar("T")

@@ -9,20 +9,20 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Final
 
+from cji_core.errors import Reason, Refusal
+from cji_core.errors import Stage as Where
+from cji_core.format.job import Header, parse
+from cji_core.format.job.job_plan import JobPlan, parse_plan
+from cji_core.pool import names
+from cji_core.pool.documents import SUBMISSION_BYTES, DocumentError, decode_submission
+from cji_core.pool.errors import BlobAbsentError
+from cji_core.pool.store import Blobs
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.in_parts import Stage
 from worker.compute.registry import plan as operations_plan
 from worker.compute.task_streams import EdgeStream, TaskStreams
-from worker.errors import Reason, Refusal
-from worker.errors import Stage as Where
-from worker.fleet import names
-from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, decode_submission
-from worker.fleet.errors import BlobAbsentError
-from worker.fleet.store import Blobs
 from worker.fleet.tasks.messages import NO_PLAN, Request
 from worker.fleet.tasks.published import PublishedAttempt, PublishedPlan, read_plan
-from worker.job import Header, parse
-from worker.job.job_plan import JobPlan, parse_plan
-from worker.wire.v1 import worker_pb2 as pb
 
 NAME_DIGITS: Final = 32
 

@@ -15,9 +15,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from worker.errors import REASONS, Reason, Refusal, RetryLater
-from worker.errors import Stage as Where
-from worker.fleet.ticket import HeaderDigest, JobName
+from cji_core.errors import REASONS, Reason, Refusal, RetryLater
+from cji_core.errors import Stage as Where
+from cji_core.pool.ticket import HeaderDigest, JobName
 
 MAX_BYTES: Final = 4096
 LENGTH_BYTES: Final = 4

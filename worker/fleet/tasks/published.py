@@ -11,11 +11,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from worker.fleet import names
-from worker.fleet.documents import Attempt, DocumentError, decode
-from worker.fleet.errors import BlobAbsentError, BlobChangedError
-from worker.fleet.store import Blobs, Version
-from worker.job import LIMITS
+from cji_core.format.job import LIMITS
+from cji_core.pool import names
+from cji_core.pool.documents import Attempt, DocumentError, decode
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError
+from cji_core.pool.store import Blobs, Version
 
 MAX_ATTEMPTS: Final = 4  # those of which the keyholder takes statements
 _ATTEMPTS_BYTES: Final = MAX_ATTEMPTS * 512

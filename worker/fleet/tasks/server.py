@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from worker.errors import Reason, Refusal, RetryLater, StartupError
-from worker.errors import Stage as Where
+from cji_core.errors import Reason, Refusal, RetryLater, StartupError
+from cji_core.errors import Stage as Where
+from cji_core.log import log
 from worker.fleet.tasks.messages import (
     RETRY_MS,
     Answer,
@@ -25,7 +26,6 @@ from worker.fleet.tasks.messages import (
     progress_bytes,
     read_request,
 )
-from worker.log import log
 
 MAX_CONNECTIONS: Final = 64
 _REQUEST_SECONDS: Final = 5.0

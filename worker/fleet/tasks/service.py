@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from worker.audit.fields import utc_hundredths
+from cji_core.errors import Reason, Refusal, RetryLater
+from cji_core.errors import Stage as Where
+from cji_core.pool import names
+from cji_core.pool.documents import DocumentError, Progress, Published, encode
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, StoreError
+from cji_core.trail.fields import utc_hundredths
 from worker.compute.in_parts import Stage
-from worker.errors import Reason, Refusal, RetryLater
-from worker.errors import Stage as Where
-from worker.fleet import names
-from worker.fleet.documents import DocumentError, Progress, Published, encode
-from worker.fleet.errors import BlobAbsentError, BlobChangedError, StoreError
 from worker.fleet.front import Front
 from worker.fleet.tasks import attempt
 from worker.fleet.tasks.attempt import Stores

@@ -12,10 +12,10 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from worker.errors import Reason, Refusal
-from worker.errors import Stage as Where
-from worker.fleet.documents import DocumentError
-from worker.fleet.store import MAX_BLOCKS, Blobs, Version
+from cji_core.errors import Reason, Refusal
+from cji_core.errors import Stage as Where
+from cji_core.pool.documents import DocumentError
+from cji_core.pool.store import MAX_BLOCKS, Blobs, Version
 
 HELD_BYTES: Final = 32 << 20
 """Most bytes that a writer keeps."""

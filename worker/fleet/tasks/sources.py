@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from cji_core.errors import Reason, RetryLater
+from cji_core.errors import Stage as Where
+from cji_core.format.job import LIMITS
+from cji_core.pool import names
+from cji_core.pool.store import Blobs, Version
 from worker.compute.in_parts import Stage
 from worker.compute.task_streams import EdgeStream
-from worker.errors import Reason, RetryLater
-from worker.errors import Stage as Where
-from worker.fleet import names
-from worker.fleet.store import Blobs, Version
 from worker.fleet.tasks.job import TaskJob
 from worker.fleet.tasks.messages import RETRY_MS
 from worker.fleet.tasks.published import PublishedAttempt, attempts
 from worker.fleet.tasks.shuffle_blob import read_table
-from worker.job import LIMITS
 
 _READ_BYTES: Final = LIMITS.segment_bytes
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from worker.errors import Reason, Stage
+from cji_core.errors import Reason, Stage
 from worker.ipc.messages.base import Beat, Message
 from worker.ipc.messages.parts import FinishOrder, Presented, SealedChunk, SealedParts, Sha384, TaskOrder, Transport
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from worker.errors import DeniedBy, Reason, Stage
+from cji_core.errors import DeniedBy, Reason, Stage
 from worker.ipc.messages.base import Message
 from worker.ipc.messages.parts import MAX_PLAN, Count, CountedChunk, CountedParts, RowCounts, TaskOrder
 

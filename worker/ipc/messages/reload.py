@@ -17,9 +17,9 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.format.operator_files import FileKey
 from worker.ipc.messages.base import Message
 from worker.ipc.messages.parts import Count, Sha384
-from worker.operator_files import FileKey
 
 Subject = FileKey | Literal["reload"]
 """The subject of a fault: one of the files, or the reload as a whole."""

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from worker.errors import Reason
+from cji_core.errors import Reason
 from worker.host import ConditionId
 from worker.ipc.messages.base import Message
 from worker.ipc.messages.parts import Count, Name, Sha384

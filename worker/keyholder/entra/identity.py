@@ -13,11 +13,11 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from cji_core.format.job import UNREADABLE, Policy, Submitter, certificate_uri
+from cji_core.format.operator_files import FileRefused
 from worker.ipc.messages import MAX_AUTHORIZATION, Presented
-from worker.job import UNREADABLE, Policy, Submitter, certificate_uri
 from worker.keyholder.entra.key_sets import KeySets
 from worker.keyholder.entra.token import TokenRefused, VerifiedToken, verify_token
-from worker.operator_files import FileRefused
 
 _SCHEME: Final = re.compile(r"(?i:bearer|mtls_pop) ([A-Za-z0-9._-]*)", re.ASCII)
 """RFC 6750 §2.1, which certificate-bound tokens use too (RFC 8705 §3), and the scheme of Microsoft's libraries."""

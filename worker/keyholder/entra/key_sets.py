@@ -31,8 +31,8 @@ from attestation.fetch import exchange
 from attestation.jose import MAX_RSA_BITS, MIN_RSA_BITS
 from attestation.strict_json import JsonObject, parse_object
 from attestation.trust import endpoint
+from cji_core.log import log
 from worker.keyholder.entra.token import TokenRefused
-from worker.log import log
 
 MAX_BYTES: Final = 256 << 10
 MAX_KEYS: Final = 64

@@ -38,10 +38,10 @@ from joserfc.jwk import RSAKey
 from attestation import AttestationError, Fault
 from attestation.jose import b64url, b64url_decode
 from attestation.strict_json import JsonObject, parse_object
-from worker.audit import EntraApplication, TokenCheck, token_or_none
-from worker.errors import Reason, Refusal, Stage
-from worker.job import LIMITS, EntraRule
-from worker.verified import _CONSTRUCTOR_KEY, Verified
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import LIMITS, EntraRule
+from cji_core.trail import EntraApplication, TokenCheck, token_or_none
+from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 
 _HEADER: Final = frozenset({"alg", "kid", "typ", "x5t", "x5t#S256"})
 _ALGORITHM: Final = "RS256"

@@ -8,13 +8,13 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.format.records import Status
 from worker.compute.operations.aggregate import (
     CELLS,
     Aggregate,
     run,
 )
 from worker.compute.operations.aggregate.codes import Code
-from worker.records import Status
 
 Row = tuple[str | None, str | None, str | None, str | None]
 NAMES = ("a", "b", "person", "number")

@@ -6,6 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.format.records import RowStatus, Status
 from tests.reference import screen as twin
 from worker.compute.operations.screen import (
     Rules,
@@ -13,7 +14,6 @@ from worker.compute.operations.screen import (
 )
 from worker.compute.operations.screen.codes import Code
 from worker.compute.operations.screen.outputs import HITS, OUTCOMES
-from worker.records import RowStatus, Status
 
 NAMES = ("NAM", "last", "first", "middle", "suffix")
 COLUMNS = (*NAMES, "DOB", "SEX", "RAC", "SOC", "FBI", "MNU", "SID", "OLN", "OLS")

@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason, StartupError
+from cji_core.format.records import SCHEMAS, RowStatus, Status, tagged
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.contexts import TABLES, context, planned, prepare_table
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
@@ -35,9 +38,6 @@ from worker.compute.tables.ncic import (
     TextRule,
     VinRule,
 )
-from worker.errors import Reason, StartupError
-from worker.records import SCHEMAS, RowStatus, Status, tagged
-from worker.wire.v1 import worker_pb2 as wire
 
 AS_OF = datetime.date(2026, 2, 1)
 SHIPPED = ROOT / "worker/compute/tables/ncic.toml"

@@ -10,6 +10,18 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.jose import b64url
+from cji_core.trail import (
+    Attested,
+    CryptoModule,
+    HostChanged,
+    KeyReleased,
+    TrailAnchored,
+    TrailRefused,
+    Transport,
+    WitnessesDisagreed,
+    WorkerReady,
+)
 from tests.support.packet_period import (
     CONFIG,
     POLICIES,
@@ -24,22 +36,10 @@ from tests.support.packet_period import (
     lines_of,
     sound,
 )
-from worker.audit import (
-    Attested,
-    CryptoModule,
-    HostChanged,
-    KeyReleased,
-    TrailAnchored,
-    TrailRefused,
-    Transport,
-    WitnessesDisagreed,
-    WorkerReady,
-)
 from worker.audit.packet.catalog import read_catalog
 from worker.audit.packet.controls import controls
 from worker.audit.packet.report import checks_of, ranges
 from worker.audit.packet.rows import Row, rows
-from worker.jose import b64url
 
 Plant = Callable[[Scene], None]
 FAULTS: dict[str, tuple[Plant, str, set[str]]] = {}

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.jose import key_id
 from tests.support.packet_period import KEY, PERIOD, REVIEWER, catalog, content, junit, review, sound
 from tests.support.paths import ROOT
 from worker.audit.packet.catalog import read_catalog
@@ -22,7 +23,6 @@ from worker.audit.packet.fields import FIELDS
 from worker.audit.packet.inputs import read_key, read_sbom, read_tests
 from worker.audit.packet.material import Period
 from worker.audit.packet.signed import NO_KEY, read_checkpoint, read_receipts, read_review
-from worker.jose import key_id
 
 
 def clean(_: bytes) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cji_core.trail import Head, TrailAnchored, append_record
+from cji_core.trail import read as read_line
 from tests.support.packet_period import catalog, content, sound, tools
-from worker.audit import Head, TrailAnchored, append_record
-from worker.audit import read as read_line
 from worker.audit.packet.archive import packed, unpacked
 from worker.audit.packet.catalog import read_catalog
 from worker.audit.packet.controls import controls

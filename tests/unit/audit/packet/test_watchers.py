@@ -4,9 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.packet_period import KEK, VOLUMES, admitted, attested, released, started
-from tests.support.receipts import CLAIMS
-from worker.audit import (
+from cji_core.errors import Reason
+from cji_core.trail import (
     Event,
     HostChanged,
     JobCompleted,
@@ -18,8 +17,9 @@ from worker.audit import (
     WorkerReady,
     utc_hundredths,
 )
+from tests.support.packet_period import KEK, VOLUMES, admitted, attested, released, started
+from tests.support.receipts import CLAIMS
 from worker.audit.packet.watch import WATCHERS, Step
-from worker.errors import Reason
 
 BEGIN = datetime(2026, 10, 5, tzinfo=UTC)
 ADMITTED = admitted(1, "01" * 48)

@@ -15,10 +15,10 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.command import build
+from cji_core.command.output import write_batches
 from tests.support.json_answers import answered
-from worker.cli import build
 from worker.cli.answers import Inspected
-from worker.cli.output import write_batches
 from worker.client.dissemination import LedgerError, Subject, find_disclosures, ledgers_below
 from worker.compute.operations.disseminate.outputs import LEDGER
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cji_core.command import build
 from tests.support.receipts import signed_receipt
-from worker.cli import build
 from worker.client.dissemination import RulesError, delete, load_rules, review
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

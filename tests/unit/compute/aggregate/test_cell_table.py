@@ -5,6 +5,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from cji_core.errors import Reason, Stage
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.contexts import planned
 from tests.support.refusals import refused
 from worker.compute.operation import Outputs
@@ -14,8 +16,6 @@ from worker.compute.operations.aggregate import (
     cell_table,
     run,
 )
-from worker.errors import Reason, Stage
-from worker.wire.v1 import worker_pb2 as wire
 
 GOOD = Aggregate(keys={"SEX": ("F", "M"), "RAC": ()}, person="SID", sums=("n",))
 

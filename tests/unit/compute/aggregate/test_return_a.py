@@ -5,12 +5,12 @@ from importlib import import_module
 import numpy as np
 import pytest
 
+from cji_core.errors import Reason, Stage
 from tests.reference.return_a import convert
 from tests.support.refusals import refused
 from tests.support.return_a_tools import Converted, engine, verdicts_of
 from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.forms import FORMS, TITLES
-from worker.errors import Reason, Stage
 
 conversion = import_module("worker.compute.operations.aggregate.return_a")  # the package has a function of this name
 

@@ -9,6 +9,9 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from cji_core.errors import Reason, Stage
+from cji_core.format.records import tagged
+from cji_core.wire.v1 import worker_pb2 as pb
 from tests.reference.clear import Outcome
 from tests.support.clear_tools import AS_OF, CHRI, batch, conviction, outcomes, run, table
 from tests.support.contexts import context, prepare_table
@@ -18,9 +21,6 @@ from worker.compute.operations.clear.codes import Code
 from worker.compute.operations.clear.operation import CLEAR
 from worker.compute.parameters import ParametersError, Sealing
 from worker.compute.status_codes import ValueCode
-from worker.errors import Reason, Stage
-from worker.records import tagged
-from worker.wire.v1 import worker_pb2 as pb
 
 CALIFORNIA = read_rules((files("worker.compute.operations.clear") / "california.toml").read_bytes())
 YES, NO = Outcome("dismiss", "r1"), Outcome(None, None, "NO_RULE")

@@ -6,6 +6,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from cji_core.errors import Reason, Stage
+from cji_core.format.records import METADATA_KEY, Status, tagged
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.reference.deidentify import slow_cmac_token
 from tests.support.contexts import context, planned, prepare_batch, prepare_table
 from tests.support.refusals import refused
@@ -14,9 +17,6 @@ from worker.compute.operations.deidentify import tokens
 from worker.compute.operations.deidentify.codes import Code
 from worker.compute.registry import OPERATIONS
 from worker.compute.status_codes import ValueCode
-from worker.errors import Reason, Stage
-from worker.records import METADATA_KEY, Status, tagged
-from worker.wire.v1 import worker_pb2 as wire
 
 KEY = bytes(range(32))
 TEXT = pa.utf8()

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.errors import Reason, StartupError
+from cji_core.format.records import SCHEMAS, tagged
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.contexts import TABLES, context, planned, prepare_batch
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
 from worker.compute.operations.disseminate.codes import Code
 from worker.compute.tables import Dissemination, Tables
 from worker.compute.tables import load as load_tables
-from worker.errors import Reason, StartupError
-from worker.records import SCHEMAS, tagged
-from worker.wire.v1 import worker_pb2 as wire
 
 AS_OF = "2026-02-01"
 CHRI = "chri_event/1"

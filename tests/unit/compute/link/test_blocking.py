@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from cji_core.errors import Reason
 from tests.reference.link import ignore, people
 from tests.support.link_tools import BY_LAST, given_model, linked, part
 from tests.support.refusals import refused
@@ -20,7 +21,6 @@ from worker.compute.operations.link.blocking import CHUNK, WEIGHT, plan
 from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.columns import read_table
 from worker.compute.operations.link.conclusion import MEMORY
-from worker.errors import Reason
 
 
 @pytest.mark.parametrize("limits", [{"pairs": 44}, {"block_rows": 9}, {"memory": 1 << 14, "rows": 200}])

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
+from cji_core.errors import Reason
 from tests.reference.link import ignore, people
 from tests.support.link_tools import ELSE, MODEL, given_model, linked, part
 from tests.support.refusals import refused
@@ -20,7 +21,6 @@ from worker.compute.operations.link import (
 )
 from worker.compute.operations.link.operation import LINK
 from worker.compute.parameters import ParametersError
-from worker.errors import Reason
 
 
 @pytest.mark.parametrize(

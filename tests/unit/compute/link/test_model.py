@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from cji_core.errors import Reason
 from tests.support.link_tools import BY_LAST, ELSE, LAST, MODEL, SAME
 from tests.support.refusals import refused
 from worker.compute.operations.link import (
@@ -12,7 +13,6 @@ from worker.compute.operations.link import (
     Link,
 )
 from worker.compute.parameters import decoded
-from worker.errors import Reason
 
 
 def _fields(**fields: object) -> dict[str, object]:

@@ -9,6 +9,7 @@ from importlib.resources import files
 
 import pytest
 
+from cji_core.errors import Reason
 from tests.support.nibrs_reports import REPORTS, lines, with_fields
 from tests.support.nibrs_tools import judged, side
 from tests.support.refusals import refused
@@ -18,7 +19,6 @@ from worker.compute.nibrs.side_tables import OnFile, OriTable
 from worker.compute.nibrs.specification import RULE_SETS, rule_set_of
 from worker.compute.nibrs.submission import REPORT_FACTS
 from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, load_rule_set
-from worker.errors import Reason
 
 RULES = load_rule_set("nibrs/3.1")
 FACTS = {"reports": REPORT_FACTS, **dict.fromkeys(("unreadable", *RULES.levels), SEGMENT_FACTS)}

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from cji_core.errors import Reason
+from cji_core.format.records import Status
 from tests.reference import screen as twin
 from tests.support.refusals import refused
 from tests.support.screen_tools import BOTH_WAYS, PERSON, RECORD, SMITH, Row, is_hit, screened
@@ -16,8 +18,6 @@ from worker.compute.operations.screen import (
     run,
 )
 from worker.compute.operations.screen.codes import Code
-from worker.errors import Reason
-from worker.records import Status
 
 # "Additional Guidelines for Identity Theft Inquiry", TIME manual: race in the inquiry, race codes searched.
 # Sex restricts where both are known.

@@ -5,6 +5,8 @@ import tracemalloc
 import numpy as np
 import pyarrow as pa
 
+from cji_core.errors import Reason
+from cji_core.format.records import tagged
 from tests.reference import screen as twin
 from tests.support.refusals import refused
 from tests.support.screen_tools import HOTFILE, PERSON, RECORD, SMITH, Row, screened
@@ -13,8 +15,6 @@ from worker.compute.operations.screen import (
     build,
     memory,
 )
-from worker.errors import Reason
-from worker.records import tagged
 
 
 def test_a_reference_that_does_not_say_which_file() -> None:

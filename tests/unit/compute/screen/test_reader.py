@@ -1,5 +1,6 @@
 """Reading persons: what is wrong with a value is listed at its column."""
 
+from cji_core.format.records import RowStatus, Status
 from tests.reference import screen as twin
 from tests.support.screen_tools import RECORD, SMITH, Row, screened
 from worker.compute.operations.screen import (
@@ -7,7 +8,6 @@ from worker.compute.operations.screen import (
 )
 from worker.compute.operations.screen.codes import Code
 from worker.compute.status_codes import ValueCode
-from worker.records import RowStatus, Status
 
 
 def test_what_is_wrong_is_said_of_its_column() -> None:

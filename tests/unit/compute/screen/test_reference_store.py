@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from cji_core.errors import Reason
 from tests.support.refusals import refused
 from worker.compute.operations.screen.reference_store import restore, store
-from worker.errors import Reason
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,6 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from cji_core.errors import Reason, Stage
+from cji_core.format.records import Status
 from tests.reference import screen as twin
 from tests.support.refusals import refused
 from tests.support.screen_tools import BOTH_WAYS, HOTFILE, PERSON, RECORD, SMITH, Row, screened
@@ -21,8 +23,6 @@ from worker.compute.operations.screen.outputs import HITS, OUTCOMES
 from worker.compute.operations.screen.score import words_of
 from worker.compute.parameters import decoded
 from worker.compute.tables.screening import LEVELS
-from worker.errors import Reason, Stage
-from worker.records import Status
 
 
 def test_not_screenable_is_not_no_hit() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from cji_core.errors import Reason, Stage, StartupError
+from cji_core.wire.v1 import worker_pb2 as wire
 from tests.reference import screen as twin
 from tests.support.contexts import TABLES, context, planned, prepare_batch
 from tests.support.refusals import refused
@@ -18,8 +20,6 @@ from worker.compute.operations.screen import (
 from worker.compute.operations.screen.operation import Screening
 from worker.compute.tables import load as load_tables
 from worker.compute.tables.screening import Model
-from worker.errors import Reason, Stage, StartupError
-from worker.wire.v1 import worker_pb2 as wire
 
 
 def shipped() -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cji_core.format.records import Status
 from tests.support.nibrs_reports import (
     REPORTS,
     line,
@@ -13,7 +14,6 @@ from tests.support.nibrs_reports import (
 from tests.support.nibrs_tools import judged
 from worker.compute.operations.validate import EDS_BYTES, eds, load_rule_set
 from worker.compute.operations.validate.findings import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES
-from worker.records import Status
 
 RULES = load_rule_set("nibrs/3.1")
 GOOD = lines(REPORTS["larceny"])

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import pytest
 
+from cji_core.format.records import Status
 from tests.support.nibrs_mutations import MUTATIONS, Mutation
 from tests.support.nibrs_reports import REPORTS, lines, twice, with_fields, without
 from tests.support.nibrs_tools import judged
@@ -15,7 +16,6 @@ from worker.compute.nibrs.records import Unread
 from worker.compute.nibrs.specification import RULE_SETS
 from worker.compute.operations.validate.findings import NO_RECORD, OF_REJECTED_REPORT
 from worker.compute.operations.validate.xml_paths import paths
-from worker.records import Status
 
 PARTS: Final = 8
 ONLY_FLAT: Final = {

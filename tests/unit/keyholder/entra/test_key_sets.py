@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
+from cji_core.errors import Reason
 from tests.support.entra_tools import OTHER, TENANT
 from tests.support.rsa_keys import rsa_key
-from worker.errors import Reason
 from worker.keyholder.entra import KeySets, TokenRefused
 from worker.keyholder.entra.key_sets import COOL_DOWN, MAX_AGE, MAX_BYTES, MAX_KEYS, REFRESH, parse_key_set
 

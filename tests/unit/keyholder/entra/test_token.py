@@ -12,6 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation import AZURE_US
+from cji_core.errors import Reason
+from cji_core.format.job import LIMITS, EntraRule, Submitter
+from cji_core.format.operator_files import FileRefused
+from cji_core.trail import TokenCheck
 from tests.support.entra_tools import (
     AUDIENCE,
     CLIENT,
@@ -27,12 +31,8 @@ from tests.support.entra_tools import (
     mint,
 )
 from tests.support.paths import ROOT
-from worker.audit import TokenCheck
-from worker.errors import Reason
 from worker.ipc.messages import MAX_AUTHORIZATION, Presented
-from worker.job import LIMITS, EntraRule, Submitter
 from worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused, VerifiedToken, require_audience, require_rule
-from worker.operator_files import FileRefused
 
 GOOD = mint()
 

@@ -3,10 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from worker.audit.events import JobAdmitted, JobCompleted, JobEnded
-from worker.audit.fleet_events import AttemptSuperseded
+from cji_core.trail.events import JobAdmitted, JobCompleted, JobEnded
+from cji_core.trail.fleet_events import AttemptSuperseded
+from cji_core.trail.worker_events import FilesReloaded, WorkerStarted
 from worker.audit.packet.watch.step import DAY, Endless, Fault, Step, seconds_between
-from worker.audit.worker_events import FilesReloaded, WorkerStarted
 
 
 class Outcomes:

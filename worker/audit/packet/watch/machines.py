@@ -4,9 +4,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
-from worker.audit.events import Attested, JobAdmitted, KeyDropped, KeyReleased
+from cji_core.trail.events import Attested, JobAdmitted, KeyDropped, KeyReleased
+from cji_core.trail.worker_events import HostChanged, WorkerStarted
 from worker.audit.packet.watch.step import Endless, Fault, Step
-from worker.audit.worker_events import HostChanged, WorkerStarted
 
 MAX_EVIDENCE: Final = 65_536
 

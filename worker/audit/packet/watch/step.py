@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
-from worker.audit.claims import Claims
-from worker.audit.events import Event
+from cji_core.trail.claims import Claims
+from cji_core.trail.events import Event
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
-from worker.audit.compact import ReceiptError, key_id_unverified
-from worker.audit.events import Attested, JobAdmitted, JobCompleted, JobEnded
-from worker.audit.inspection import OF_RECEIPT
-from worker.audit.packet.watch.step import HOUR, Endless, Fault, Step, seconds_between
-from worker.audit.worker_events import (
+from cji_core.errors import Reason
+from cji_core.trail.compact import ReceiptError, key_id_unverified
+from cji_core.trail.events import Attested, JobAdmitted, JobCompleted, JobEnded
+from cji_core.trail.inspection import OF_RECEIPT
+from cji_core.trail.worker_events import (
     TrailAnchored,
     TrailRefused,
     TrailResumed,
@@ -15,7 +15,7 @@ from worker.audit.worker_events import (
     WorkerReady,
     WorkerStarted,
 )
-from worker.errors import Reason
+from worker.audit.packet.watch.step import HOUR, Endless, Fault, Step, seconds_between
 
 _OF_ADMISSION: Final = (
     "header_sha384",

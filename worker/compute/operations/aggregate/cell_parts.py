@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.in_parts import Edge, InParts, Stage, Task, Width
 from worker.compute.kernels.buckets import buckets
 from worker.compute.kernels.column import Ints, read
@@ -34,7 +35,6 @@ from worker.compute.operations.aggregate.cell_table import (
 from worker.compute.operations.aggregate.parameters import Aggregate
 from worker.compute.part_streams import read_columns, write_columns, write_each
 from worker.compute.shard_parts import RESULT, chunks
-from worker.records import arrow
 
 _VALUES: Final = Edge(name="values", schema=pa.schema([("key", pa.int64()), ("value", pa.binary())]))
 _COUNTED: Final = Edge(name="counted", schema=pa.schema([("cell", pa.int64()), ("persons", pa.int64())]))

@@ -25,6 +25,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records import RowStatus, Status, arrow
+from cji_core.progress import ProgressCallback
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import codes
 from worker.compute.kernels.group_by import Codes, cells, coded, counts, distinct, largest, sums, with_totals
@@ -33,9 +36,6 @@ from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.outputs import CELLS
 from worker.compute.operations.aggregate.parameters import Aggregate
 from worker.compute.operations.aggregate.suppression import hidden
-from worker.errors import Reason, Refusal, Stage
-from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status, arrow
 
 MAX_CELLS: Final = 1 << 22
 """Cells of a table with its totals: 32 MiB for each number in it."""

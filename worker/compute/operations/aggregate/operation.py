@@ -14,6 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records import PERSONAL, WHOLE_ROW, arrow
+from cji_core.progress import ProgressCallback
 from worker.compute.in_parts import InParts
 from worker.compute.kernels.column import read
 from worker.compute.operation import Context, Operation, Outputs, Side, Signature
@@ -25,9 +28,6 @@ from worker.compute.operations.aggregate.parameters import Aggregate, decode, en
 from worker.compute.operations.aggregate.return_a import return_a
 from worker.compute.operations.aggregate.self_test import CASES
 from worker.compute.parameters import ParametersError
-from worker.errors import Reason, Refusal, Stage
-from worker.progress import ProgressCallback
-from worker.records import PERSONAL, WHOLE_ROW, arrow
 
 _SIDE: Final = "incidents"
 _NIBRS: Final = frozenset(("nibrs.flat/3.1",))

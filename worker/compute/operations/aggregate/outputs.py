@@ -4,9 +4,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from cji_core.format.records import DataClass, RecordSchema, columns
 from worker.compute.operation import OutputSpec
 from worker.compute.operations.aggregate.parameters import MAX_KEYS, MAX_SUMS
-from worker.records import DataClass, RecordSchema, columns
 
 _CASE: Final = DataClass.CASE
 

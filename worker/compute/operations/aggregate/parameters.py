@@ -5,9 +5,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, field, structs
 
+from cji_core.errors import Stage
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.parameters import Name, Parameters, bad_parameters, decoded, known
-from worker.errors import Stage
-from worker.wire.v1 import worker_pb2 as pb
 
 MAX_KEYS: Final = 4
 MAX_SUMS: Final = 4

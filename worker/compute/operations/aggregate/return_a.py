@@ -21,6 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records import RowStatus, Status, arrow
+from cji_core.progress import ProgressCallback
 from worker.compute.kernels.column import Bools, Ints, Text, pack_strings
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.nibrs.headers import UNREADABLE
@@ -36,9 +39,6 @@ from worker.compute.operations.aggregate.forms import FORMS, LINES, TITLES, UNCL
 from worker.compute.operations.aggregate.outputs import ACCOUNTING, RETURN_A
 from worker.compute.operations.aggregate.units import RULES, Units, score
 from worker.compute.operations.aggregate.verdicts import accepted_reports
-from worker.errors import Reason, Refusal, Stage
-from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status, arrow
 
 MAX_FORMS: Final = 1 << 17
 """Months of agencies: a year of all that report makes about as many."""

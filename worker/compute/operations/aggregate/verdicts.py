@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from cji_core.errors import Stage
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Bools, Bytes, read
 from worker.compute.kernels.lines import BLANK, matrix
 from worker.compute.nibrs.submission import Submission
 from worker.compute.parameters import bad_parameters
-from worker.errors import Stage
-from worker.records import arrow
 
 _ORI, _NUMBER = 9, 12
 

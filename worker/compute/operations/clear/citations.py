@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Bools, Ints, read
 from worker.compute.kernels.distinct import first_rows
 from worker.compute.kernels.strings import folded, trimmed
 from worker.compute.operations.clear.truth import NO, UNKNOWN, YES, Truth
-from worker.records import arrow
 
 _MAX_DEPTH: Final = 4
 _NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?(?:[A-Z]\b)?"

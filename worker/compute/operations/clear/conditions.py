@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels import dates
 from worker.compute.kernels.column import Bools, Ints, read
 from worker.compute.kernels.strings import folded, trimmed
 from worker.compute.operations.clear import found
 from worker.compute.operations.clear.facts import LEVELS, Facts, years_between
 from worker.compute.operations.clear.truth import NO, YES, Truth, opposite, truth
-from worker.records import arrow
 
 
 class Cause(enum.Enum):

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import RowStatus, Status, arrow
 from worker.compute.kernels import dates
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import codes, first_rows
@@ -24,7 +25,6 @@ from worker.compute.operations.clear.rules import Rules
 from worker.compute.operations.clear.sentences import Lengths, Sentences, read_lengths
 from worker.compute.operations.clear.truth import UNKNOWN, YES, Truth, any_of, truth
 from worker.compute.status_codes import RowCode, ValueCode
-from worker.records import RowStatus, Status, arrow
 
 LEVELS: Final = ("", "felony", "misdemeanor", "infraction")
 """By number; 0 is a level that is missing."""

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Ints
 from worker.compute.operations.clear.facts import LEVELS, Facts, years_between
-from worker.records import arrow
 
 Pieces = tuple[str | pa.Array, ...]
 

@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records import WHOLE_ROW, tagged
+from cji_core.progress import ProgressCallback
 from worker.compute.operation import Context, Operation, Outputs, Signature
 from worker.compute.operations.clear.codes import Code
 from worker.compute.operations.clear.facts import Columns
@@ -22,9 +25,6 @@ from worker.compute.operations.clear.parameters import Clear, complete, decode, 
 from worker.compute.operations.clear.parts import clear_parts
 from worker.compute.operations.clear.self_test import CASES
 from worker.compute.parameters import ParametersError
-from worker.errors import Reason, Refusal, Stage
-from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, tagged
 
 _RELIEF: Final = "relief"
 _NEEDED: Final = frozenset(("subject", "date", "disposition"))

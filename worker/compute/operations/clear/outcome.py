@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from cji_core.format.records import RowStatus, Status
+from cji_core.progress import ProgressCallback
 from worker.compute.operations.clear.codes import Code
 from worker.compute.operations.clear.decide import decide
 from worker.compute.operations.clear.facts import Columns, gather, status_of
@@ -12,8 +14,6 @@ from worker.compute.operations.clear.outputs import DETERMINATIONS, NOT_DECIDED
 from worker.compute.operations.clear.parameters import Clear
 from worker.compute.operations.clear.report import determinations, not_decided, reliefs
 from worker.compute.parameters import known
-from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -8,10 +8,10 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from cji_core.errors import Stage
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.operations.clear.rules import MAX_ENCODED_BYTES, Rules, RulesError, problems, read_rules
 from worker.compute.parameters import Parameters, ParametersError, Sealing, bad_parameters, decoded, known
-from worker.errors import Stage
-from worker.wire.v1 import worker_pb2 as pb
 
 
 class Clear(Parameters, frozen=True, kw_only=True, tag="clear"):

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import METADATA_KEY, ROW_STATUS_SCHEMA, RowStatus, arrow
 from worker.compute.in_parts import Edge, InParts, Stage, Task, Width
 from worker.compute.kernels.buckets import buckets
 from worker.compute.kernels.column import Ints
@@ -25,7 +26,6 @@ from worker.compute.operations.clear.outcome import outcome
 from worker.compute.operations.clear.outputs import DETERMINATIONS, NOT_DECIDED
 from worker.compute.part_streams import joined, read_columns, write_each
 from worker.compute.shard_parts import COUNT, RESULT, ROWS, chunks, first_row, no_rows, numbered_from
-from worker.records import METADATA_KEY, ROW_STATUS_SCHEMA, RowStatus, arrow
 
 if TYPE_CHECKING:
     from worker.compute.operations.clear.operation import Clearing

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.operations.clear.conditions import CONDITIONS
 from worker.compute.operations.clear.decide import CAUSES, Decision
@@ -14,7 +15,6 @@ from worker.compute.operations.clear.facts import Facts
 from worker.compute.operations.clear.outputs import DETERMINATIONS, NOT_DECIDED
 from worker.compute.operations.clear.rules import Rule
 from worker.compute.operations.clear.words import reason_of
-from worker.records import arrow
 
 _BATCH: Final = 16_384
 _ALWAYS: Final = ("level", "sections", "convicted_before")

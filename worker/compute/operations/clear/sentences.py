@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Bools, Ints, read
 from worker.compute.kernels.strings import folded
 from worker.compute.operations.clear.truth import NO, UNKNOWN, YES, Truth
-from worker.records import arrow
 
 _LENGTH: Final = r"^\s*(?P<number>[0-9]{1,4})\s*(?P<unit>[DMY])\s*$"
 _LONGEST: Final = 12 * 2000

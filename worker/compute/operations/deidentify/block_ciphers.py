@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import fixed, items, pack, read
 from worker.compute.kernels.ff1 import Ff1, lengths
 from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.operations.deidentify.tokens import ecb
-from worker.records import arrow
 
 BLOCK_VALUE_BYTES: Final = 15
 RADIXES: Final = (10, 36)

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import read
 from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.outcome import Outcome
-from worker.records import arrow
 
 
 def group(array: pa.Array, *, names: Mapping[str, Sequence[str]]) -> Outcome:

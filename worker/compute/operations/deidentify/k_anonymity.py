@@ -19,6 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import RowStatus, Status, arrow
+from cji_core.progress import ProgressCallback
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.distinct import classes, codes, groups
 from worker.compute.operation import BatchOperation, Outputs
@@ -29,8 +31,6 @@ from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.operations.deidentify.outputs import DISCLOSURE_RISK, K_ANONYMITY
 from worker.compute.operations.deidentify.risk import weighted
 from worker.compute.operations.deidentify.transforms import Kernel
-from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status, arrow
 
 
 def too_small(together: Ints, rows: Ints, nothing: Bools, k: int) -> Bools:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from cji_core.format.records import METADATA_KEY, RowStatus, arrow
 from worker.compute.in_parts import Edge, InParts, Stage, Task, Width
 from worker.compute.kernels.column import Ints
 from worker.compute.kernels.distinct import classes, codes, groups
@@ -26,7 +27,6 @@ from worker.compute.operations.deidentify.token_map import merge
 from worker.compute.parameters import known
 from worker.compute.part_streams import read_columns, write_columns
 from worker.compute.shard_parts import RESULT, chunks, no_rows
-from worker.records import METADATA_KEY, RowStatus, arrow
 
 _SCHEMA: Final = Edge(name="schema", schema=pa.schema([("schema", pa.binary())]))
 _TOKENS: Final = Edge(name=TOKEN_MAP.name, schema=TOKEN_MAP.schema.arrow)

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text, fixed, pack, read
 from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.outcome import Outcome
-from worker.records import arrow
 
 # Three-digit ZIP areas of at most 20 000 people, which Safe Harbor has replaced by 000: 45 CFR 164.514(b)(2)(i)(B),
 # as listed in the de-identification guidance of the US Department of Health and Human Services (2012, from the

@@ -36,6 +36,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.errors import Stage
+from cji_core.format.records import PERSONAL, RowStatus, Status, tagged
 from worker.compute.in_parts import InParts
 from worker.compute.operation import Applied, Context, Operation, OutputSpec, Project, Signature
 from worker.compute.operations.deidentify import tokens
@@ -50,8 +52,6 @@ from worker.compute.operations.deidentify.token_map import TokenMap, merge
 from worker.compute.operations.deidentify.transforms import ApplyRule, Kernel, OneBatch, bind, steps
 from worker.compute.parameters import bad_parameters
 from worker.compute.shard_parts import by_shard
-from worker.errors import Stage
-from worker.records import PERSONAL, RowStatus, Status, tagged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

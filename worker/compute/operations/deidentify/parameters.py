@@ -11,6 +11,9 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from cji_core.errors import Stage
+from cji_core.format.records import FREE_TEXT
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.operations.deidentify.rules import (
     ColumnName,
     DateShift,
@@ -24,9 +27,6 @@ from worker.compute.operations.deidentify.rules import (
     Transform,
 )
 from worker.compute.parameters import Parameters, ParametersError, Sealing, bad_parameters, decoded
-from worker.errors import Stage
-from worker.records import FREE_TEXT
-from worker.wire.v1 import worker_pb2 as pb
 
 MAX_COMBINATIONS: Final = 1024
 """Combinations of steps of all hierarchies; each may be tried on the whole table, more than once."""

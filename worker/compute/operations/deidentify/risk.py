@@ -23,10 +23,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Ints
 from worker.compute.operations.deidentify.generalisation import LOST, SUPPRESSED
 from worker.compute.operations.deidentify.outputs import DISCLOSURE_RISK
-from worker.records import arrow
 
 Measure = tuple[str, str, str | None, int | None, float]
 """stage, measure, column, step, value."""

@@ -10,9 +10,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.distinct import first_rows
 from worker.compute.operations.deidentify.outputs import TOKEN_MAP
-from worker.records import arrow
 
 _BATCH: Final = 16_384
 

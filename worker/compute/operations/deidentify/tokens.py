@@ -30,11 +30,11 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
+from cji_core.format.records import arrow
 from worker.compute.kernels import cmac
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text, items, pack, read
 from worker.compute.kernels.ff1 import Ecb
 from worker.compute.operations.deidentify.outcome import Outcome
-from worker.records import arrow
 
 PROJECT_KEY_BYTES: Final = 32
 TOKEN_BITS: Final = (80, 128, 160)  # 2^40, 2^64, 2^80 distinct values before two are expected to share a token

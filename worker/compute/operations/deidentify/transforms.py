@@ -5,6 +5,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from cji_core.errors import Stage
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.operations.deidentify import block_ciphers, dates, groups, masks, redaction, tokens
 from worker.compute.operations.deidentify.outcome import Outcome
@@ -26,7 +27,6 @@ from worker.compute.operations.deidentify.rules import (
     ZipPrefix,
 )
 from worker.compute.parameters import bad_parameters
-from worker.errors import Stage
 
 Kernel = Callable[[pa.Array], Outcome]
 

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.format.records import EVENTS, SCHEMAS, RowStatus, Status, arrow, tagged
 from worker.compute.kernels import dates
 from worker.compute.kernels.column import Bools, Ints, read
 from worker.compute.kernels.distinct import first_rows, is_among
@@ -38,7 +39,6 @@ from worker.compute.operations.disseminate.self_test import CASES
 from worker.compute.parameters import known
 from worker.compute.shard_parts import by_shard
 from worker.compute.tables.dissemination import Dissemination, Grant
-from worker.records import EVENTS, SCHEMAS, RowStatus, Status, arrow, tagged
 
 _REASONS: Final = (
     Code.WITHHELD_PURPOSE,

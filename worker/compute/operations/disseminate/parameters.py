@@ -6,10 +6,10 @@ from typing import Annotated
 from msgspec import Meta
 from msgspec.structs import replace
 
+from cji_core.errors import Stage
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.parameters import Parameters, Sealing, Sha256, bad_parameters, check_digest, decoded, known
 from worker.compute.tables import Tables
-from worker.errors import Stage
-from worker.wire.v1 import worker_pb2 as pb
 
 
 class Disseminate(Parameters, frozen=True, kw_only=True, tag="disseminate"):

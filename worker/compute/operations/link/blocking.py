@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from cji_core.errors import Reason, Refusal, Stage
 from worker.compute.kernels import hashing
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.pairs import Blocks, Groups, blocks, grouped, pairs_at, pairs_of
@@ -22,7 +23,6 @@ from worker.compute.kernels.ranges import cuts
 from worker.compute.operations.link.columns import Table
 from worker.compute.operations.link.model import Key, Rule
 from worker.compute.operations.link.parameters import Link
-from worker.errors import Reason, Refusal, Stage
 
 CHUNK: Final = 1 << 16  # pairs of rows at once
 WEIGHT: Final = 1 << 10

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.average_linkage import Sizes
 from worker.compute.kernels.column import Ints
 from worker.compute.operations.link.clusters import LEAST, Clusters
 from worker.compute.operations.link.outputs import BRIDGES, CLUSTERS
 from worker.compute.operations.link.rows import Rows, batch, parts
 from worker.compute.operations.link.score import probability
-from worker.records import arrow
 
 Floats = npt.NDArray[np.float64]
 

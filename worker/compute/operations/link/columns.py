@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels import dates, hashing
 from worker.compute.kernels.column import Bools, Bytes, Ints, read
 from worker.compute.kernels.equal_rows import numbered
@@ -26,7 +27,6 @@ from worker.compute.kernels.hashing import Hashes
 from worker.compute.kernels.strings import MAX_BYTES, Words, words
 from worker.compute.operations.link.column import UNKNOWN, Codes, Column
 from worker.compute.operations.link.model import Key
-from worker.records import arrow
 
 _NAMES: Final = frozenset(("last", "first", "middle"))
 _IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))

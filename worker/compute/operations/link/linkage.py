@@ -16,6 +16,9 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
+from cji_core.errors import Stage
+from cji_core.format.records import RowStatus, Status
+from cji_core.progress import ProgressCallback
 from worker.compute.kernels.column import Ints
 from worker.compute.operations.link.blocking import Blocking, plan
 from worker.compute.operations.link.cluster_report import ClusterReport
@@ -33,9 +36,6 @@ from worker.compute.operations.link.score import Pairs, Scorer, gather
 from worker.compute.operations.link.training import train
 from worker.compute.parameters import bad_parameters
 from worker.compute.status_codes import ValueCode
-from worker.errors import Stage
-from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status
 
 _DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month", "days"))
 _DATE_FORMS: Final = frozenset(("year", "year_month", "month_day"))

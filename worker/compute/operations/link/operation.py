@@ -19,6 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.errors import Stage
+from cji_core.format.records import WHOLE_ROW, arrow, tagged
+from cji_core.progress import ProgressCallback
 from worker.compute.kernels.column import Ints
 from worker.compute.operation import Context, Operation, Outputs, Side, Signature
 from worker.compute.operations.link.codes import Code
@@ -30,9 +33,6 @@ from worker.compute.operations.link.self_test import CASES
 from worker.compute.operations.link.stages import STAGES
 from worker.compute.operations.link.stages.shard import CLUSTER, SIDE
 from worker.compute.parameters import ParametersError, bad_parameters
-from worker.errors import Stage
-from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, arrow, tagged
 
 _PARTS: Final = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS)
 

@@ -4,8 +4,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from cji_core.format.records import DataClass, RecordSchema, columns
 from worker.compute.operation import OutputSpec
-from worker.records import DataClass, RecordSchema, columns
 
 _CASE: Final = DataClass.CASE
 

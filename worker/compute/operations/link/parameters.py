@@ -7,11 +7,11 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from cji_core.errors import Stage
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.operations.link.model import Model, is_model
 from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
 from worker.compute.parameters import Parameters, ParametersError, Sealing, bad_parameters, decoded
-from worker.errors import Stage
-from worker.wire.v1 import worker_pb2 as pb
 
 _MAX_MODEL_BYTES: Final = 64 << 10
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Ints
 from worker.compute.operations.link.blocking import Counted
 from worker.compute.operations.link.clusters import Clusters
@@ -29,7 +30,6 @@ from worker.compute.operations.link.outputs import BLOCKS, LEVELS, PAIRS, PATTER
 from worker.compute.operations.link.rows import Rows, batch, parts
 from worker.compute.operations.link.score import Pairs, Weights, probability
 from worker.compute.operations.link.training import Trained
-from worker.records import arrow
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Bools
 from worker.compute.operation import OutputSpec
-from worker.records import arrow
 
 BATCH: Final = 1 << 16
 """Rows of a batch."""

@@ -14,13 +14,13 @@ from typing import Final
 
 import numpy as np
 
+from cji_core.errors import Reason, Refusal, Stage
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.ranges import cuts, expand, within
 from worker.compute.operations.screen.descriptors import NO_SOUND, People
 from worker.compute.operations.screen.index import Index, all_days, day_key
 from worker.compute.operations.screen.rules import Equivalence
 from worker.compute.tables.screening import Rules
-from worker.errors import Reason, Refusal, Stage
 
 CHUNK: Final = 50_000
 """Pairs that are compared at once: their columns stay in the L2 cache."""

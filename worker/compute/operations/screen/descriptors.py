@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cji_core.format.records import RowStatus
 from worker.compute.kernels import nicknames, phonetics
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.strings import Words
-from worker.records import RowStatus
 
 Codes = npt.NDArray[np.signedinteger[Any]]
 

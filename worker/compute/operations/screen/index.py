@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records import RowStatus, Status, arrow
 from worker.compute.kernels.column import Bools, Bytes, Ints, read
 from worker.compute.kernels.distinct import codes, is_among
 from worker.compute.kernels.ranges import expand, within
@@ -22,8 +24,6 @@ from worker.compute.operations.screen.descriptors import COLUMNS, NO_SOUND, Iden
 from worker.compute.operations.screen.outputs import SHOWN
 from worker.compute.operations.screen.reader import read_people
 from worker.compute.tables.dissemination import Files
-from worker.errors import Reason, Refusal, Stage
-from worker.records import RowStatus, Status, arrow
 
 Small = npt.NDArray[np.int32]
 Mixed = npt.NDArray[np.uint64]

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from msgspec import structs
 
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records import WHOLE_ROW, RowStatus
 from worker.compute.in_parts import InParts
 from worker.compute.operation import Applied, Context, Operation, Reference, Side, Signature
 from worker.compute.operations.screen.codes import Code
@@ -29,8 +31,6 @@ from worker.compute.operations.screen.self_test import CASES
 from worker.compute.parameters import bad_parameters
 from worker.compute.shard_parts import RESULT, by_shard
 from worker.compute.tables.screening import Model
-from worker.errors import Reason, Refusal, Stage
-from worker.records import WHOLE_ROW, RowStatus
 
 _SIDE: Final = "reference"
 _SIDE_SCHEMA: Final = "hotfile/1"

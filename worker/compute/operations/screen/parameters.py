@@ -7,11 +7,11 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from cji_core.errors import Stage
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.parameters import Name, Parameters, Sealing, Sha256, bad_parameters, check_digest, decoded
 from worker.compute.tables import Tables
 from worker.compute.tables.screening import Rules
-from worker.errors import Stage
-from worker.wire.v1 import worker_pb2 as pb
 
 MAX_HITS: Final = 1_000
 _MAX_RETENTION_SECONDS: Final = 24 * 3600  # a worker's configuration may allow less

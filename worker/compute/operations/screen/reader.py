@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import RowStatus, Status, arrow
 from worker.compute.kernels import dates, predicates
 from worker.compute.kernels.column import Bools, Bytes, Ints, pack, read
 from worker.compute.kernels.strings import Words, words
 from worker.compute.operations.screen.descriptors import IDENTIFIERS, SOCIAL, Identifier, Names, People
 from worker.compute.operations.screen.names import Phrases, before_comma, suffixes, without_suffix
 from worker.compute.status_codes import ValueCode
-from worker.records import RowStatus, Status, arrow
 
 _MAX_NAME: Final = 64  # bytes; NAM has 30 at most
 _MAX_IDENTIFIER: Final = 32  # bytes as written; the longest, OLN, has 20

@@ -23,6 +23,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from cji_core.format.records import RowStatus, Status, arrow
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.operations.screen.candidates import Candidates, Limits, Plan, plan
 from worker.compute.operations.screen.codes import Code
@@ -35,7 +36,6 @@ from worker.compute.operations.screen.score import LEVEL, Floats, Scores, score,
 from worker.compute.parameters import known
 from worker.compute.status_codes import ValueCode
 from worker.compute.tables.screening import Model
-from worker.records import RowStatus, Status, arrow
 
 LIMITS: Final = Limits()
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.progress import ProgressCallback
 from worker.compute.kernels.column import Ints
 from worker.compute.kernels.dates import number_of
 from worker.compute.kernels.lines import BLANK
@@ -26,7 +27,6 @@ from worker.compute.nibrs.specification import RULE_SETS, Rule, RuleSet, rule_se
 from worker.compute.nibrs.submission import REPORT_FACTS, Rest, read
 from worker.compute.nibrs.table import Table
 from worker.compute.operations.validate.findings import Finding, Findings, collect
-from worker.progress import ProgressCallback
 
 Strings = npt.NDArray[np.bytes_]
 

@@ -8,13 +8,13 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from cji_core.format.records import RowStatus, Status
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.nibrs.records import Unread
 from worker.compute.nibrs.relations import GROUP_A, GROUP_B, ZERO
 from worker.compute.nibrs.specification import RuleSet
 from worker.compute.nibrs.submission import Submission
-from worker.records import RowStatus, Status
 
 RULE_CODES: Final = 20_000
 """In `row_status/1` the finding of rule r has the code RULE_CODES + r; a rule number is less than 1000."""

@@ -19,6 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import WHOLE_ROW, RowStatus, Status, arrow
+from cji_core.progress import ProgressCallback
 from worker.compute.kernels import dates, predicates
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import is_among
@@ -42,8 +44,6 @@ from worker.compute.tables.ncic import (
     TextRule,
     VinRule,
 )
-from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, RowStatus, Status, arrow
 
 Wrong = tuple[tuple[RowCode, Bools], ...]
 

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.format.records import arrow
+from cji_core.progress import ProgressCallback
 from worker.compute.kernels.column import pack_strings, read
 from worker.compute.nibrs.records import Records
 from worker.compute.nibrs.specification import BY_PERIOD, RuleSet, load_rule_set
@@ -26,8 +28,6 @@ from worker.compute.operations.validate.outputs import EDS, INCIDENTS, NIBRS_FIN
 from worker.compute.operations.validate.parameters import Validate
 from worker.compute.operations.validate.xml_paths import paths
 from worker.compute.parameters import known
-from worker.progress import ProgressCallback
-from worker.records import arrow
 
 ORI_SIDE: Final = "ori_table"
 ON_FILE_SIDE: Final = "on_file"

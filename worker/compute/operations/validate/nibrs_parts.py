@@ -19,6 +19,7 @@ from typing import Final, Self
 import numpy as np
 import pyarrow as pa
 
+from cji_core.format.records import METADATA_KEY, ROW_STATUS_SCHEMA, RowStatus, arrow
 from worker.compute.in_parts import Edge, InParts, Stage, Task, Width
 from worker.compute.kernels.buckets import buckets
 from worker.compute.kernels.column import Bytes, Ints, read
@@ -42,7 +43,6 @@ from worker.compute.operations.validate.nibrs import (
 from worker.compute.operations.validate.outputs import EDS, INCIDENTS, RATES
 from worker.compute.part_streams import joined, read_columns, write_columns, write_each
 from worker.compute.shard_parts import RESULT
-from worker.records import METADATA_KEY, ROW_STATUS_SCHEMA, RowStatus, arrow
 
 _BATCH: Final = 16_384
 _RELATIONS: Final = ("again", "shared_number", "same_arrest", "arrest_on_file")

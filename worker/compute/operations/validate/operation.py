@@ -5,6 +5,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from cji_core.format.records import PERSONAL
 from worker.compute.in_parts import InParts
 from worker.compute.nibrs.side_tables import ON_FILE, ORI_TABLE
 from worker.compute.nibrs.specification import RULE_SETS
@@ -17,7 +18,6 @@ from worker.compute.operations.validate.parameters import Validate, complete, de
 from worker.compute.operations.validate.self_test import CASES
 from worker.compute.parameters import check_digest
 from worker.compute.shard_parts import RESULT, by_shard
-from worker.records import PERSONAL
 
 _NIBRS: Final = Signature(
     accepts=frozenset((nibrs.FLAT, nibrs.XML)),

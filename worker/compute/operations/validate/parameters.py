@@ -6,11 +6,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from cji_core.wire.v1 import worker_pb2 as pb
 from worker.compute.nibrs.specification import BY_PERIOD, RULE_SETS
 from worker.compute.operations.validate.codes import Code
 from worker.compute.parameters import Name, Parameters, Sealing, Sha256, decoded, known
 from worker.compute.status_codes import ValueCode
-from worker.wire.v1 import worker_pb2 as pb
 
 NCIC: Final = "ncic/1"
 """The rule set for columns: of persons, hot files and criminal histories."""

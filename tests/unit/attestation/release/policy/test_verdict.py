@@ -17,7 +17,7 @@ from attestation.release.policy import (
     build,
     check_release_policy,
 )
-from worker.config import KeySection
+from cji_core.format.config import KeySection
 
 OWN, SHARED = "https://agency.eus.attest.azure.net", "https://sharedeus.eus.attest.azure.net"
 OTHER_REGION = "https://agency.wus.attest.azure.net"

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.errors import Stage
+from cji_core.format.records import arrow
 from worker.compute.in_parts import Task
 from worker.compute.kernels import hashing
 from worker.compute.kernels.column import Ints, pack
@@ -37,8 +39,6 @@ from worker.compute.operations.link.stages.routes import (
 )
 from worker.compute.operations.link.stages.shard import CLUSTER, Bound, Shard
 from worker.compute.parameters import bad_parameters
-from worker.errors import Stage
-from worker.records import arrow
 
 PLANNED_STAGES: Final = ("observe", "pairs")
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from worker.compute.in_parts import Edge, Task
-from worker.records import arrow
 
 ROWS: Final = 1 << 16
 """Of a batch."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
+from cji_core.format.records import arrow
 from worker.compute.in_parts import Task
 from worker.compute.operations.link.conclusion import MEMORY, check_memory, conclude
 from worker.compute.operations.link.observation import Observed
@@ -19,7 +20,6 @@ from worker.compute.operations.link.stages.buckets import FOUND, RANDOM, Blocks,
 from worker.compute.operations.link.stages.count import Planned
 from worker.compute.operations.link.stages.shard import CLUSTER, Bound, copied
 from worker.compute.operations.link.training import train as trained_on
-from worker.records import arrow
 
 
 def train(task: Task) -> None:

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from worker.compute.in_parts import Task
 from worker.compute.kernels.column import Ints
 from worker.compute.operations.link.columns import Table, read_ids, read_table
 from worker.compute.operations.link.linkage import bind, columns_of, rule_sets
 from worker.compute.operations.link.model import Model, Rule
-from worker.records import arrow
 
 SIDE: Final = "link_to"
 CLUSTER: Final = "cluster"

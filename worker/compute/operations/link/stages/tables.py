@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.format.records import arrow
 from worker.compute.kernels.column import Ints, pack
 from worker.compute.operations.link.column import Column
 from worker.compute.operations.link.columns import Table, distinct_words, numbered_column
 from worker.compute.operations.link.stages import edges
-from worker.records import arrow
 
 _ROWS: Final = 0xFFFF
 """In the place of a column's number: the rows' own numbers."""

@@ -1,0 +1,175 @@
+"""Whether the files of a bundle make a worker: each is read by the reader that the worker itself uses.
+
+Checked before a bundle is signed, and again on the machine before anything is measured. Paths in worker.toml lead to
+files of the bundle, to the certificate that `cji door enroll` obtains, or to folders of the machine's state.
+"""
+
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from attestation.appraisal.reference import ReferenceValues, check_reference
+from attestation.errors import AttestationError
+from cji_core.bundle.archive import Bundle
+from cji_core.bundle.errors import BundleRefused
+from cji_core.bundle.names import AUDIT, CONSOLE, POLICY, WORKER
+from cji_core.errors import StartupError
+from cji_core.format.config import Config, load
+from cji_core.format.operator_files import PolicyFiles, signatures_path
+from cji_core.format.table_files import read_table_files
+from cji_core.trail.delivery import load_delivery
+from worker.audit.sinks import needs
+from worker.console.config import load as load_console
+from worker.door.config import Build, door_config, socket_unit
+from worker.door.files import check_client_roots
+from worker.keyholder.policy import checked
+
+LISTEN: Final = ("0.0.0.0", 8443, "/run/cji-door/front.sock")  # noqa: S104 - the sockets of cji-door.socket, as shipped
+TLS_FOLDER: Final = Path("/run/cji-tls")
+"""In memory, of the door's user: its private key, and the certificate that `cji door enroll` obtained."""
+_ABSENT: Final = "Put the file into the folder of the bundle, or correct its path in worker.toml."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """The configuration in a bundle. `notes` are for whoever makes it, and refuse nothing."""
+
+    config: Config
+    notes: tuple[str, ...]
+    folder: Path
+    """Of the files while they were checked, which the paths in `config` lead to."""
+
+    def door(self, folder: Path, build: Build) -> bytes:
+        """The configuration of nginx for these files in `folder`."""
+        listen = self.config.listen
+        paths = {
+            key: str(folder / Path(path).relative_to(self.folder)) if Path(path).is_relative_to(self.folder) else path
+            for key in ("certificate", "private_key", "client_roots")
+            if isinstance(path := getattr(listen, key), str)
+        }
+        moved = msgspec.structs.replace(listen, **paths)
+        return door_config(msgspec.structs.replace(self.config, listen=moved), build).encode()
+
+
+def check_contents(files: Mapping[str, bytes], *, clouds: Collection[str]) -> Contents:
+    """Check the files of a bundle, and read its worker.toml. `clouds` are the names of those that may be configured.
+
+    Raises BundleRefused with the reader's own reason and remedy.
+    """
+    if WORKER not in files:
+        raise BundleRefused(f"There is no {WORKER}", "Put it into the folder, then make the bundle again.")
+    with tempfile.TemporaryDirectory(prefix="cji-bundle-") as name:
+        folder = Path(name).resolve()
+        write_files(folder, files)
+        try:
+            config = load(folder / WORKER)
+            _check_worker(config, folder, files, clouds)
+            _check_policy(config, files)
+            if AUDIT in files:
+                needs(load_delivery(folder / AUDIT))
+            if CONSOLE in files:
+                load_console(folder / CONSOLE)
+            check_client_roots(config.listen)
+            if config.tables is not None:
+                read_table_files(config.tables_folder)
+        except BundleRefused:
+            raise
+        except StartupError as error:
+            raise BundleRefused(error.what.replace(f"{folder}/", ""), error.remedy) from error
+        return Contents(config=config, notes=tuple(_notes(config, files)), folder=folder)
+
+
+def check_pool(bundle: Bundle, config: Config) -> None:
+    """Raise BundleRefused if the manifest is of another pool than its worker.toml."""
+    if bundle.manifest.pool != config.worker.audience:
+        raise BundleRefused(
+            f"The bundle is of pool {bundle.manifest.pool!a}, its worker.toml of {config.worker.audience!a}",
+            "Make the bundle again.",
+        )
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a new folder, for their owner alone. The names are those of a bundle."""
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(data)
+
+
+def _check_worker(config: Config, folder: Path, files: Mapping[str, bytes], clouds: Collection[str]) -> None:
+    if config.cloud not in clouds:
+        raise BundleRefused(f'cloud = "{config.cloud}" is unknown', f"Use one of {', '.join(clouds)}.")
+    listen = config.listen
+    socket_unit(config)
+    if (listen.host, listen.port, listen.socket) != LISTEN:
+        raise BundleRefused(
+            "[listen] names another address or socket than cji-door.socket of the image",
+            "Leave host, port and socket out of [listen]; map the port in the load balancer.",
+        )
+    if not Path(listen.private_key).is_relative_to(TLS_FOLDER):
+        raise BundleRefused(
+            "private_key of [listen] is not a key that the machine makes",
+            f'Set private_key = "{TLS_FOLDER}/server.key", where `cji door enroll` puts it.',
+        )
+    if config.policy_file != str(folder / POLICY):
+        raise BundleRefused(f"policy_file: another file than {POLICY}", f'Set policy_file = "{POLICY}".')
+    for key, path in _named(config):
+        if key == "certificate" and Path(path).is_relative_to(TLS_FOLDER):
+            continue
+        if not Path(path).is_relative_to(folder) or str(Path(path).relative_to(folder)) not in files:
+            raise BundleRefused(f"{key}: {path.removeprefix(f'{folder}/')!a} is not in the bundle", _ABSENT)
+    if config.tables is not None and Path(config.tables) != folder / "tables":
+        raise BundleRefused("tables: not the folder of the bundle", 'Set tables = "tables".')
+    try:
+        check_reference(msgspec.convert(config.attestation.reference_values, ReferenceValues, str_keys=True))
+    except (msgspec.ValidationError, AttestationError) as error:
+        raise BundleRefused(
+            f"attestation.reference_values: {error}", "docs/configuration.md lists its keys."
+        ) from error
+
+
+def _named(config: Config) -> Iterator[tuple[str, str]]:
+    """(key, path) of the files that worker.toml names and a machine reads."""
+    listen, attestation = config.listen, config.attestation
+    yield "policy_file", config.policy_file
+    yield "certificate", listen.certificate
+    yield "client_roots", listen.client_roots
+    optional = {
+        "client_crl": listen.client_crl,
+        "ak_issuers": attestation.ak_issuers,
+        "fleet.ca_file": None if config.fleet is None else config.fleet.ca_file,
+        "ledger.ca_file": None if config.ledger is None else config.ledger.ca_file,
+        "enrollment.roots": None if listen.enrollment is None else listen.enrollment.roots,
+    }
+    yield from ((key, path) for key, path in optional.items() if path is not None)
+    if config.policy_signatures:
+        yield "policy_signatures", signatures_path(config.policy_file)
+
+
+def _check_policy(config: Config, files: Mapping[str, bytes]) -> None:
+    signed = files.get(signatures_path(POLICY)) if config.policy_signatures else None
+    checked(PolicyFiles(policy=files[POLICY], signatures=signed), config)
+
+
+def _notes(config: Config, files: Mapping[str, bytes]) -> Iterator[str]:
+    if has_wrapped_seed(config):
+        yield "worker.toml has an ml_kem_seed, which RSA alone protects: deploy this bundle as a blob, not as user data"
+    if not config.policy_signatures:
+        yield "the policy needs no signatures of its own: whoever signs the bundle decides it alone"
+    text = files[WORKER]
+    values = {name for name in files if name.startswith("reference/") and name.encode() not in text}
+    unused = sorted(
+        values | ({name for name in files if name.startswith("tables/")} if config.tables is None else set())
+    )
+    if unused:
+        yield f"worker.toml does not name {', '.join(unused)}"
+
+
+def has_wrapped_seed(config: Config) -> bool:
+    """Whether the configuration contains a secret, in the form that RSA alone protects."""
+    return any(key.ml_kem_seed is not None for key in config.keys)

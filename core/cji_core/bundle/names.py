@@ -1,0 +1,60 @@
+"""The names that a bundle can have, and who may read each file on the machine. Anything else is refused.
+
+All files are root's, in a folder in memory; a file is for one group or for everybody. What everybody reads are
+certificates and revocation lists, which are public.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from cji_core.format.table_files import NAMES as TABLES
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The group of a file on the machine, or none for a file that everybody may read."""
+
+    group: str | None
+
+    @property
+    def mode(self) -> int:
+        """Of the file."""
+        return 0o644 if self.group is None else 0o640
+
+
+WORKER: Final = "worker.toml"
+POLICY: Final = "policy.toml"
+AUDIT: Final = "audit.toml"
+CONSOLE: Final = "console.toml"
+DOOR: Final = "door.conf"
+"""Is written on the machine, beside the files of a bundle, for the build of nginx that it has."""
+MANIFEST: Final = "bundle.json"
+"""The manifest of the bundle that was applied; also written beside its files."""
+DOOR_ACCESS: Final = Access("cji-door")
+PUBLIC: Final = Access(None)
+
+_WORKER_ACCESS: Final = Access("cji")
+_NAME: Final = "[a-z0-9][a-z0-9._-]{0,62}"
+_ALLOWED: Final[tuple[tuple[str, Access], ...]] = (
+    (r"worker\.toml", _WORKER_ACCESS),
+    (r"policy\.toml(\.signatures)?", _WORKER_ACCESS),
+    (rf"tables/({'|'.join(map(re.escape, TABLES))})", _WORKER_ACCESS),
+    (rf"reference/(?i:{_NAME}\.(jws|crl|pem|cbor))", _WORKER_ACCESS),
+    (r"audit\.toml", Access("cji-audit")),
+    (rf"receipt-keys/{_NAME}\.json", Access("cji-audit")),
+    (r"console\.toml", Access("cji-console")),
+    (r"tls/(server|client-roots|client-crl|azure-vtpm-issuers)\.pem", PUBLIC),
+    (r"tls/[a-z0-9][a-z0-9-]{0,40}-roots\.pem", PUBLIC),
+)
+LISTED: Final = (
+    "worker.toml, policy.toml, policy.toml.signatures, audit.toml, console.toml, tls/server.pem, tls/client-roots.pem, "
+    "tls/client-crl.pem, tls/azure-vtpm-issuers.pem, tls/NAME-roots.pem, reference/NAME.{jws,crl,pem,cbor}, "
+    "receipt-keys/NAME.json, tables/{" + ",".join(TABLES) + "}"
+)
+"""All of them, for people."""
+
+
+def access_of(name: str) -> Access | None:
+    """The readers of the file with this name; None for a name that no bundle can have."""
+    return next((access for pattern, access in _ALLOWED if re.fullmatch(pattern, name, re.ASCII)), None)

@@ -1,0 +1,163 @@
+"""The reasons to trust a bundle: signatures of accepted keys, its dates, and a serial number that never goes back.
+
+The accepted keys are in a folder of the measured image, `/usr/share/cji/bundle-keys`: public keys of P-384 in PEM, each
+in a file `*.pem`. Two more files are optional, a decimal number in each: `signatures`, how many of the keys must have
+signed (1), and `minimum-serial`, the least serial number that this image takes (1).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from cji_core.bundle.archive import MAX_SERIAL, MAX_SIGNATURES, Bundle, Signature
+from cji_core.bundle.errors import BundleRefused
+from cji_core.jose import b64url, es384_sign, es384_verify, thumbprint
+
+KEYS_FOLDER: Final = Path("/usr/share/cji/bundle-keys")
+MAX_KEYS: Final = 16
+_MAX_KEY_BYTES: Final = 4096
+_SKEW: Final = timedelta(minutes=5)
+_FORM: Final = "Use public keys of P-384 in PEM, as `cji bundle key` prints them, each in a file NAME.pem."
+
+
+class Signer(Protocol):
+    """A key that signs: in a file, or one that never leaves a vault."""
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The public half, P-384."""
+
+    def es384(self, message: bytes) -> bytes:
+        """ECDSA with SHA-384 over the message: r ‖ s, 96 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSigner:
+    """A private key at hand."""
+
+    key: ec.EllipticCurvePrivateKey
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """As in `Signer`."""
+        return self.key.public_key()
+
+    def es384(self, message: bytes) -> bytes:
+        """As in `Signer`."""
+        return es384_sign(self.key, message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The demands of a machine: keys by their thumbprints, the signatures that it needs, the least serial number."""
+
+    keys: Mapping[bytes, ec.EllipticCurvePublicKey]
+    signatures: int = 1
+    least_serial: int = 1
+
+
+def accepted_in(folder: Path) -> Accepted:
+    """The demands that the files of a folder state. Raises BundleRefused, for a folder without a key as well."""
+    try:
+        paths = sorted(folder.glob("*.pem"))
+        if not paths or len(paths) > MAX_KEYS:
+            raise BundleRefused(f"{folder} has {len(paths)} keys, not 1 to {MAX_KEYS}", _FORM)
+        keys = [_key(path) for path in paths]
+        needed = _number(folder / "signatures", most=MAX_SIGNATURES)
+        least = _number(folder / "minimum-serial", most=MAX_SERIAL)
+    except OSError as error:
+        raise BundleRefused(f"{folder} cannot be read: {error.strerror}", _FORM) from error
+    found = {thumbprint(key): key for key in keys}
+    if len(found) < needed:
+        raise BundleRefused(f"{folder} has {len(found)} different keys, and demands {needed} signatures", _FORM)
+    return Accepted(keys=found, signatures=needed, least_serial=least)
+
+
+def _key(path: Path) -> ec.EllipticCurvePublicKey:
+    with path.open("rb") as file:
+        data = file.read(_MAX_KEY_BYTES)
+    try:
+        key = load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BundleRefused(f"{path} is not a public key in PEM", _FORM) from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+        raise BundleRefused(f"{path} is not a key of P-384", _FORM)
+    return key
+
+
+def _number(path: Path, *, most: int) -> int:
+    """1 if there is no such file."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(64).strip()
+    except FileNotFoundError:
+        return 1
+    if not text.isdigit() or not 1 <= int(text) <= most:
+        raise BundleRefused(f"{path} is not a number from 1 to {most}", "Correct the file in the image.")
+    return int(text)
+
+
+def sign(bundle: Bundle, signer: Signer) -> Bundle:
+    """The bundle with a signature by this signer. Raises BundleRefused if the signer returns another key's."""
+    key, value = signer.public_key(), signer.es384(bundle.message)
+    try:
+        es384_verify(key, value, bundle.message)
+    except InvalidSignature as error:
+        raise BundleRefused("The signature does not fit the key", "Name the key's version; then sign again.") from error
+    return bundle.signed(Signature(thumbprint(key), value))
+
+
+def verify(bundle: Bundle, accepted: Accepted, *, now: datetime, least_serial: int = 1) -> tuple[str, ...]:
+    """The thumbprints (base64url) of the accepted keys that signed, after every check. Raises BundleRefused, status 3.
+
+    `least_serial` is what the caller knows beside the image. Signatures of other keys are not counted; a false one in
+    the name of an accepted key is refused.
+    """
+    signers = []
+    for each in bundle.signatures:
+        key = accepted.keys.get(each.thumbprint)
+        if key is None:
+            continue
+        try:
+            es384_verify(key, each.value, bundle.message)
+        except InvalidSignature as error:
+            raise BundleRefused(
+                f"The signature of {b64url(each.thumbprint)} is false",
+                "Do not use this file. Get the bundle again.",
+                status=3,
+            ) from error
+        signers.append(b64url(each.thumbprint))
+    if len(signers) < accepted.signatures:
+        raise BundleRefused(
+            f"The bundle has {len(signers)} of {accepted.signatures} signatures by accepted keys",
+            "Sign it with `cji bundle sign`, by a key whose public half is in the image.",
+            status=3,
+        )
+    _check_dates(bundle, now)
+    least = max(accepted.least_serial, least_serial)
+    if bundle.manifest.serial < least:
+        raise BundleRefused(
+            f"The bundle has the serial number {bundle.manifest.serial}; {least} is the least that is accepted",
+            "Deploy the current bundle. To go back to an earlier configuration, make it again with a higher number.",
+            status=3,
+        )
+    return tuple(signers)
+
+
+def _check_dates(bundle: Bundle, now: datetime) -> None:
+    if now + _SKEW < bundle.created:
+        raise BundleRefused(
+            f"The bundle is of {bundle.manifest.created}, which is in the future",
+            "Correct the machine's clock.",
+            status=3,
+        )
+    if now > bundle.expires:
+        raise BundleRefused(
+            f"The bundle expired at {bundle.manifest.expires}",
+            "Make it again with a higher serial number, sign and deploy it.",
+            status=3,
+        )

@@ -1,0 +1,5 @@
+"""`python -m cji_core.command` is `cji`."""
+
+from cji_core.command import main
+
+main()

@@ -1,0 +1,147 @@
+"""Shared by all verbs: selection of the trust, and errors with remedies."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+import click
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from attestation import AttestationError, Trust
+from cji_core.errors import REASONS, Refusal, StartupError
+from cji_core.format.config import Config, load
+from cji_core.pairs import SigningPair
+
+_EXTRAS: Final = {
+    "azure": "fleet",
+    "openpyxl": "excel",
+    "pkcs11": "pkcs11",
+    "requests": "fleet",
+    "rfc3161_client": "evidence",
+    "urllib3": "fleet",
+}
+"""The extra of cji-client that brings a package."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Failure(click.ClickException):
+    """Ends the command with a message, a remedy and a documented exit status.
+
+    `what` and `remedy` are for programs; people read both, or `text` where there is one.
+    """
+
+    def __init__(self, message: str, *, remedy: str, status: int, text: str = "") -> None:
+        super().__init__(text or (f"{message}\n{remedy}" if remedy else message))
+        self.what = message
+        self.remedy = remedy
+        self.status = status
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # a class variable in the base
+        """The exit status, which click reads."""
+        return self.status
+
+
+def explained(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn errors from the rooms below into a `Failure`."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except (Refusal, AttestationError) as error:
+            raise _of_rooms_below(error) from error
+        except Exception as error:
+            failure = lacking(error) if isinstance(error, ModuleNotFoundError) else _of_client(error)
+            if failure is None:
+                raise
+            raise failure from error
+
+    return run
+
+
+def _of_rooms_below(error: Refusal | AttestationError) -> Failure:
+    """The failure for an error whose text has the remedy already."""
+    if isinstance(error, StartupError):
+        what, remedy = error.what, error.remedy
+    elif isinstance(error, Refusal):
+        what, remedy = f"{error.reason.value} at {error.stage.value}", REASONS[error.reason].remedy
+    else:
+        what, remedy = f"{error.fault.value} at {error.check}", error.remedy
+    return Failure(what, remedy=remedy, status=1, text=str(error))
+
+
+def lacking(error: ModuleNotFoundError) -> Failure | None:
+    """The failure for a package of an extra that is not installed; None for any other module."""
+    package = str(error.name).partition(".")[0]
+    if package not in _EXTRAS:
+        return None
+    remedy = f"Install it: pip install 'cji-client[{_EXTRAS[package]}]'."
+    return Failure(f"this verb needs the package {package}", remedy=remedy, status=2)
+
+
+def _of_client(error: Exception) -> Failure | None:
+    """The failure for an error of `worker.client`.
+
+    A verb that needs no client has not imported it, and `serve` cannot: its process has given its files up.
+    """
+    if "worker.client.errors" not in sys.modules:
+        return None
+    from worker.client.errors import ClientError, SpecError, Unverified  # noqa: PLC0415
+
+    if not isinstance(error, ClientError):
+        return None
+    correlation = getattr(error, "correlation_id", "")
+    message = f"{error} (correlation id {correlation})" if correlation else str(error)
+    status = 2 if isinstance(error, SpecError) else 3 if isinstance(error, Unverified) else 4 if error.retryable else 1
+    return Failure(message, remedy=error.remedy, status=status)
+
+
+def trust_named(context: click.Context, cloud: str) -> Trust:
+    """The trust named `cloud`, among those that the command was built with."""
+    trusts: dict[str, Trust] = context.find_root().obj
+    if cloud not in trusts:
+        raise Failure(
+            f'cloud = "{cloud}" is unknown',
+            remedy=f"Use one of {', '.join(trusts)} in the profile, the configuration or --cloud.",
+            status=2,
+        )
+    return trusts[cloud]
+
+
+def configuration(path: Path) -> Config:
+    """A worker's configuration, or a Failure that explains what is wrong with the file."""
+    try:
+        return load(path)
+    except StartupError as error:
+        raise Failure(error.what, remedy=error.remedy, status=2) from error
+
+
+def passphrase_for(path: Path) -> bytes | None:
+    """The passphrase of a PEM file if it is encrypted: of the file that the environment names, else from a prompt."""
+    from cji_core.format.passphrases import passphrase_of  # noqa: PLC0415 - as above
+
+    return passphrase_of(path, prompt)
+
+
+def prompt(path: Path) -> bytes:
+    """Prompt for the passphrase of a file."""
+    text: str = click.prompt(f"Passphrase for {path.name}", hide_input=True, err=True)
+    return text.encode()
+
+
+def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The P-384 key of somebody who signs decisions or reviews; prompts for a passphrase if it is encrypted."""
+    from cji_core.format.keys import load_signing_key  # noqa: PLC0415 - as above
+
+    key = load_signing_key(path, passphrase=passphrase_for(path))
+    if isinstance(key, SigningPair):
+        remedy = "Make one for this purpose: `cji key new-signing`."
+        raise Failure(f"{path.name} is a pair; this needs a P-384 key", remedy=remedy, status=2)
+    return key

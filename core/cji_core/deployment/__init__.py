@@ -1,0 +1,11 @@
+"""A deployment in Azure compared with its description: `expected.json`, which deploy/ generates, and an export.
+
+`compare` returns one result for each requirement and resource. It knows no network: an export is a file.
+"""
+
+from cji_core.deployment.drift import compare
+from cji_core.deployment.expected import Expected, expected
+from cji_core.deployment.export import Deployed, ExportError, read_export
+from cji_core.deployment.result import Result
+
+__all__ = ["Deployed", "Expected", "ExportError", "Result", "compare", "expected", "read_export"]

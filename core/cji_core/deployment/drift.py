@@ -1,0 +1,243 @@
+"""The comparison of a deployment with the requirements: one result for each requirement and resource.
+
+ok        the export shows it
+failed    the export shows the contrary, or lacks what must be there
+not run   the export does not cover it: nothing is known
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+from cji_core.deployment.expected import Expected, Grant, Rule, expected
+from cji_core.deployment.export import Deployed, Resource
+from cji_core.deployment.release_policies import release_policies
+from cji_core.deployment.result import Result
+from cji_core.deployment.values import at, flat, items_of, last, short, text_of
+
+_SETTINGS: Final = "microsoft.insights/diagnosticsettings"
+_ASSIGNMENTS: Final = "microsoft.authorization/roleassignments"
+_DEFINITIONS: Final = "microsoft.authorization/roledefinitions"
+_EXPORT: Final = "Export with `python -m deploy.runbooks.export`, which asks for them too."
+_SHOWN: Final = 120
+
+
+def compare(deployed: Deployed, requirements: Expected | None = None) -> list[Result]:
+    """All results, failures of one requirement together, in a stable order."""
+    wanted = expected() if requirements is None else requirements
+    found = [
+        *_subjects(deployed, wanted),
+        *_regions(deployed, wanted),
+        *_forbidden(deployed, wanted),
+        *_logged(deployed, wanted),
+        *_roles(deployed, wanted),
+        *release_policies(deployed, wanted),
+    ]
+    return sorted(found, key=lambda each: (each.id, each.resource))
+
+
+def _subjects(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
+    for kind, group in groupby(sorted(wanted.subjects, key=lambda each: each.type.lower()), lambda each: each.type):
+        subjects = list(group)
+        held: set[str] = set()
+        for resource in deployed.of(kind):
+            # of the roles that the resource can have, its own is the one that it fails least, then the strictest
+            own_name = [each for each in subjects if each.named and each.named == last(resource.name)]
+            roles = own_name or [each for each in subjects if not each.named]
+            results = [(subject, [_rule(rule, kind, resource) for rule in subject.rules]) for subject in roles]
+            subject, own = min(results, key=lambda each: (_failures(each[1]), -len(each[1])))
+            held.add(subject.name)
+            yield from own
+        for subject in subjects:
+            if subject.name not in held and not subject.optional:
+                yield Result(
+                    id=f"{short(kind)} exists",
+                    resource=subject.name,
+                    state="failed",
+                    found=f"the export has no {subject.name}",
+                    remedy=f"Deploy it with deploy/bicep/main.bicep, or export the whole group. {_EXPORT}",
+                )
+
+
+def _failures(results: Sequence[Result]) -> int:
+    return sum(each.state == "failed" for each in results)
+
+
+def _rule(rule: Rule, kind: str, resource: Resource) -> Result:
+    values = flat(at(resource.body, rule.path))
+    good = all(_fits(value, rule) for value in values)
+    text = ", ".join(sorted({text_of(value) for value in values}))
+    return Result(
+        id=f"{short(kind)} {rule.path}",
+        resource=resource.name,
+        state="ok" if good else "failed",
+        found=text,
+        remedy="" if good else f"{_wanted(rule)}: {rule.why}. Correct the parameters and deploy deploy/bicep again.",
+    )
+
+
+def _wanted(rule: Rule) -> str:
+    if rule.least is not None:
+        return f"Set {rule.path} to at least {rule.least}"
+    if not rule.allowed:
+        return f"Set {rule.path}"
+    return f"Set {rule.path} to {' or '.join(map(text_of, rule.allowed))}"
+
+
+def _fits(value: Any, rule: Rule) -> bool:
+    if rule.least is not None:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= rule.least
+    if not rule.allowed:
+        return value not in (None, "", [], {})
+    return any(_same(value, each) for each in rule.allowed)
+
+
+def _same(value: Any, allowed: str | int | bool) -> bool:
+    """The resource manager does not distinguish case in names of choices; a number is not a boolean."""
+    if isinstance(value, str) and isinstance(allowed, str):
+        return value.casefold() == allowed.casefold()
+    return type(value) is type(allowed) and value == allowed
+
+
+def _regions(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
+    allowed, anywhere = set(wanted.regions), {each.lower() for each in wanted.global_types}
+    for resource in deployed.resources:
+        location = resource.body.get("location")
+        if location is None or (location == "global" and resource.type in anywhere):
+            continue
+        region = "".join(str(location).lower().split())
+        good = region in allowed
+        yield Result(
+            id=f"{short(resource.type)} location",
+            resource=resource.name,
+            state="ok" if good else "failed",
+            found=region[:_SHOWN],
+            remedy=""
+            if good
+            else "Criminal justice information stays in the United States: delete it, deploy it in a US region.",
+        )
+
+
+def _forbidden(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
+    for kind, why in wanted.forbidden.items():
+        for resource in deployed.of(kind):
+            yield Result(
+                id=f"{short(kind)} absent",
+                resource=resource.name,
+                state="failed",
+                found="exists",
+                remedy=f"Delete it: {why}.",
+            )
+
+
+def _logged(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
+    settings = deployed.of(_SETTINGS)
+    covered = _SETTINGS in deployed.covers or bool(settings)
+    for kind in wanted.logged:
+        for resource in deployed.of(kind):
+            own = [each for each in settings if _of(each, resource)]
+            good = any(_sends(each) for each in own)
+            yield Result(
+                id=f"{short(kind)} diagnostic setting",
+                resource=resource.name,
+                state="ok" if good else "failed" if covered else "not run",
+                found="sends to a workspace"
+                if good
+                else "none that sends to a workspace"
+                if covered
+                else "not exported",
+                remedy=""
+                if good
+                else "Deploy deploy/bicep again; it makes one for each resource."
+                if covered
+                else _EXPORT,
+            )
+
+
+def _of(setting: Resource, resource: Resource) -> bool:
+    """Whether an extension resource belongs to this resource, by its id or its scope."""
+    scope = str(setting.body.get("scope") or "").lower()
+    return scope == resource.id or setting.id.startswith(f"{resource.id}/providers/{setting.type}/")
+
+
+def _sends(setting: Resource) -> bool:
+    properties = setting.body.get("properties")
+    if not isinstance(properties, Mapping) or not properties.get("workspaceId"):
+        return False
+    listed = [*items_of(properties.get("logs")), *items_of(properties.get("metrics"))]
+    return any(isinstance(each, Mapping) and each.get("enabled") is True for each in listed)
+
+
+def _roles(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
+    assignments = deployed.of(_ASSIGNMENTS)
+    if not assignments and _ASSIGNMENTS not in deployed.covers:
+        yield Result(id="roles", resource="all", state="not run", found="not exported", remedy=_EXPORT)
+        return
+    custom = {each.id.rpartition("/")[2]: _rights(each) for each in deployed.of(_DEFINITIONS)}
+    seen: dict[tuple[str, str], set[str]] = {}
+    for each in assignments:
+        properties = each.body.get("properties")
+        properties = properties if isinstance(properties, Mapping) else {}
+        scope = str(properties.get("scope") or each.body.get("scope") or "").lower()
+        role = str(properties.get("roleDefinitionId") or "").lower().rpartition("/")[2]
+        holders = seen.setdefault((scope, role), set())
+        holders.add(str(properties.get("principalId") or each.name))
+    for (scope, role), holders in sorted(seen.items()):
+        yield _role(scope, role, len(holders), wanted, custom)
+    given = {(_type(scope), role) for scope, role in seen}
+    for grant in wanted.grants:
+        present = {
+            kind
+            for kind, role in given
+            if grant.role == role or (grant.rights and custom.get(role) == set(grant.rights))
+        }
+        if grant.type.lower() not in present and deployed.of(grant.type):
+            yield Result(
+                id=f"{short(grant.type)} role",
+                resource=grant.role or ", ".join(grant.rights),
+                state="failed",
+                found="not assigned",
+                remedy="Deploy deploy/bicep again: a worker needs this right.",
+            )
+
+
+def _role(scope: str, role: str, holders: int, wanted: Expected, custom: Mapping[str, set[str]]) -> Result:
+    kind = _type(scope)
+    grants = [each for each in wanted.grants if each.type.lower() == kind and _is_grant(each, role, custom)]
+    most = sum(each.most for each in grants)
+    inside = bool(kind) and any(each.type.lower() == kind for each in wanted.grants)
+    data = wanted.data_roles.get(role, "")
+    good = holders <= most if grants else not (inside or data or role in custom)
+    what = data or role
+    return Result(
+        id=f"{short(kind) or 'wider scope'} roles",
+        resource=scope.rpartition("/providers/")[2] or scope,
+        state="ok" if good else "failed",
+        found=f"{what}: {holders} assigned, {most} expected"
+        if not good or grants
+        else f"{what}: not over keys or data",
+        remedy=""
+        if good
+        else "Delete the assignment that deploy/bicep does not make: `az role assignment list --scope SCOPE`, then "
+        "`az role assignment delete`. A person's right belongs into PIM, for hours.",
+    )
+
+
+def _is_grant(grant: Grant, role: str, custom: Mapping[str, set[str]]) -> bool:
+    return grant.role == role if grant.role else custom.get(role) == set(grant.rights)
+
+
+def _rights(definition: Resource) -> set[str]:
+    return {
+        str(right)
+        for path in ("properties.permissions.actions", "properties.permissions.dataActions")
+        for right in flat(at(definition.body, path))
+        if right is not None and right != []
+    }
+
+
+def _type(scope: str) -> str:
+    """The type of the resource with this id; empty for a group, a subscription or anything wider."""
+    _, found, rest = scope.rpartition("/providers/")
+    provider, *parts = rest.split("/")
+    return "/".join([provider, *parts[::2]]) if found and len(parts) >= 2 else ""

@@ -1,0 +1,267 @@
+"""The worker's configuration: one frozen value from one TOML file. docs/configuration.md explains every key.
+
+Unknown keys, missing keys and empty lists are refused. The file is read once, at start; the environment is not read.
+"""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cji_core.errors import StartupError
+from cji_core.format.config_fleet import FleetSection, LedgerSection
+from cji_core.format.config_listen import ListenSection
+
+DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
+"""Name of a sink or witness of the audit trail, and of its file."""
+NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"\A[^\x00]*\Z")]
+
+_MAX_BYTES: Final = 256 << 10
+_MAX_VALUE_BYTES: Final = 2 << 20  # of all files together that reference values name
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all sections."""
+
+
+class WorkerSection(_Section, frozen=True, kw_only=True):
+    """The worker's identity and capacity."""
+
+    id: NonEmpty
+    """Name of this worker in receipts and audit events."""
+    audience: NonEmpty
+    """Id of its worker pool, which jobs must name."""
+    region: NonEmpty
+    """Azure region, recorded in receipts."""
+    cells: Annotated[int, Meta(ge=1, le=64)] = 2
+    """Concurrent jobs; each has its own process and secret region."""
+    cell_memory_mib: Annotated[int, Meta(ge=128, le=65536, multiple_of=32)] = 160
+    """Secret memory of one cell in MiB, of which 32 hold the records being read."""
+
+
+class ReferencesSection(_Section, frozen=True, kw_only=True):
+    """References of `screen` that stay in secret memory between jobs of their submitter."""
+
+    max_references: Annotated[int, Meta(ge=1, le=64)]
+    """Maximum number resident at once."""
+    memory_mib: Annotated[int, Meta(ge=32, le=65536, multiple_of=32)]
+    """Secret memory of each in MiB; a record needs up to half a KiB."""
+    retain_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
+    """Maximum retention, in seconds."""
+
+
+class LimitsSection(_Section, frozen=True, kw_only=True):
+    """How much one caller may take of what all share; times in seconds."""
+
+    max_job_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
+    """Longest time of one job; a later deadline of its caller is cut to this."""
+    idle_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    """Longest time in which a caller sends no message that the worker waits for, or reads none."""
+    connections_per_address: Annotated[int, Meta(ge=1, le=1024)] = 64
+    """Maximum number of connections from one address."""
+    queue_seconds: Annotated[int, Meta(ge=0, le=60)] = 5
+    """Longest time in which an admissible job waits for a cell."""
+
+
+class AttestationSection(_Section, frozen=True, kw_only=True):
+    """How this machine is attested."""
+
+    maa_url: NonEmpty
+    """Attestation provider; its host must be allowed by the cloud's pins."""
+    client_id: NonEmpty | None = None
+    """Client id of the user-assigned identity, if the machine has several."""
+    ak_issuers: NonEmpty | None = None
+    """PEM file: Azure's vTPM authorities, from the issuers of the AK's certificate up to the root."""
+    reference_values: dict[str, object]
+    """Fields of `attestation.appraisal.ReferenceValues`; `load` has put the contents in place of named files."""
+    key_lifetime_s: Annotated[int, Meta(ge=10, le=3600)] = 3600
+    """A released key is dropped this many seconds after its evidence was made; renewal starts before half of it."""
+    workers_per_vault: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    """Largest number of workers that have keys released by one vault; paces their requests."""
+    pcr_check_s: Annotated[int, Meta(ge=5, le=60)] = 30
+    """Interval at which PCRs are compared with the attested ones, in seconds."""
+
+
+class EntraSection(_Section, frozen=True, kw_only=True):
+    """Access tokens of Microsoft Entra, which the policy can require of a submitter."""
+
+    audience: NonEmpty
+    """The `aud` of tokens for this worker: the client id of its application, as tokens of version 2.0 have it."""
+
+
+class AuditDeliverySection(_Section, frozen=True, kw_only=True):
+    """The destinations that must get the audit trail, as another process states in `state`: docs/audit.md."""
+
+    state: NonEmpty
+    """State folder of `cji audit deliver`."""
+    required: Annotated[tuple[DestinationName, ...], Meta(min_length=1, max_length=16)]
+    """Names of destinations in audit.toml."""
+    on_failure: Literal["stop", "alert"]
+    """Admit no job while one of them is overdue, or only alert."""
+    max_undelivered_seconds: Annotated[int, Meta(ge=60, le=3600)] = 900
+    """Longest time for which a line may wait."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.required)) != len(self.required):
+            raise ValueError("required names a destination twice")
+
+
+class KeySection(_Section, frozen=True, kw_only=True):
+    """One key version that jobs may be sealed to."""
+
+    kek_id: NonEmpty
+    public_thumbprint: NonEmpty
+    ml_kem_seed: Annotated[str, Meta(min_length=1, max_length=1366)] | None = None
+    """Seed of the key's ML-KEM half, wrapped under the key by `cji key new-ml-kem-seed`; without it, no hybrid jobs."""
+    ml_kem_thumbprint: NonEmpty | None = None
+    """Thumbprint of the public ML-KEM half, by which submitters pin it."""
+    policy_sha256: NonEmpty | None = None
+    accept_findings: tuple[Literal["RP01", "RP04"], ...] = ()
+    """Accepted errors of the key's release policy, from `attestation.release.policy.ACCEPTABLE`."""
+
+    def __post_init__(self) -> None:
+        if (self.ml_kem_seed is None) is not (self.ml_kem_thumbprint is None):
+            raise ValueError("ml_kem_seed and ml_kem_thumbprint belong together")
+
+
+class ReviewSection(_Section, frozen=True, kw_only=True):
+    """The weekly reviews of this worker's trail, which `cji doctor` and `cji audit review status` check."""
+
+    folder: NonEmpty
+    """Folder of the signed reviews."""
+    reviewers: Annotated[tuple[NonEmpty, ...], Meta(min_length=1, max_length=64)]
+    """JWKs of the P-384 keys of those who may sign a review."""
+    allowed_days: Annotated[int, Meta(ge=0, le=366)] = 7
+    """Days after the end of a week in which its review must be signed."""
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """The whole configuration. `sha384` is the digest of the file, which receipts carry."""
+
+    cloud: NonEmpty
+    worker: WorkerSection
+    listen: ListenSection
+    attestation: AttestationSection
+    keys: Annotated[tuple[KeySection, ...], Meta(min_length=1)]
+    policy_file: NonEmpty
+    policy_signers: tuple[NonEmpty, ...] = ()
+    """Canonical JWKs, P-384, of those who may sign the policy; `cji policy signer` prints one."""
+    policy_signatures: Annotated[int, Meta(ge=0, le=16)] = 0
+    """How many of them must have signed a policy before it is used."""
+    audit_file: NonEmpty
+    audit_ledger: NonEmpty | None = None
+    """Replay ledger of the audit file. Default: beside it, with `.ledger` after its name."""
+    audit_segment_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 36)] = 256 << 20
+    """Size at which the current file of the trail is closed, after its next checkpoint."""
+    audit_delivery: AuditDeliverySection | None = None
+    """Without this section, no destination has to get the trail."""
+    require_fips: bool = False
+    """Refuse to start without a validated FIPS 140-3 module in force."""
+    audit_counter: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFE, multiple_of=2)] = 0x01800C10
+    """NV index of the vTPM counter that anchors the audit file; the next index is used at its first start."""
+    limits: LimitsSection = LimitsSection()
+    entra: EntraSection | None = None
+    """Without this section, no policy can require a token."""
+    references: ReferencesSection | None = None
+    """Without this section, no reference outlives its job."""
+    review: ReviewSection | None = None
+    """Without this section, no overdue review is reported."""
+    control_socket: NonEmpty | None = None
+    """Unix socket for `cji status` and `cji reload`. Without it there is none, and SIGHUP reloads."""
+    fleet: FleetSection | None = None
+    """Without this section, no job is taken by reference."""
+    ledger: LedgerSection | None = None
+    """Without this section, a job id is used once on this worker; with it, once in the pool."""
+    status_socket: NonEmpty | None = None
+    """Unix socket that answers `status` to the group of its folder, for `cji console`. Without it there is none."""
+    tables: NonEmpty | None = None
+    """Folder with tables that replace the shipped ones with the same names."""
+    sha384: str = ""
+
+    def __post_init__(self) -> None:
+        if len({key.kek_id for key in self.keys}) != len(self.keys):
+            raise ValueError("two [[keys]] have the same kek_id")
+        if bool(self.policy_signers) is not bool(self.policy_signatures):
+            raise ValueError("policy_signers and policy_signatures belong together")
+        if len(set(self.policy_signers)) < self.policy_signatures:
+            raise ValueError("policy_signatures is more than there are policy_signers")
+
+    @property
+    def tables_folder(self) -> Path | None:
+        """`tables` as a path."""
+        return None if self.tables is None else Path(self.tables)
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file; its relative paths are relative to its folder. Raises StartupError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise StartupError(f"The configuration {path} is larger than 256 KiB", "Name the right file with --config.")
+        config = msgspec.toml.decode(data, type=Config)
+        folder = path.resolve().parent
+        values = with_files(config.attestation.reference_values, folder)
+    except OSError as error:
+        raise StartupError(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        what = f"The configuration {path} is not valid: {error}"
+        raise StartupError(what, "Compare it with docs/configuration.md.") from error
+    if config.sha384:
+        raise StartupError("The configuration sets sha384, which is computed", "Remove the key.")
+
+    def absolute(name: str) -> str:
+        return str(folder / name)
+
+    issuers, delivery, review = config.attestation.ak_issuers, config.audit_delivery, config.review
+    attestation = msgspec.structs.replace(
+        config.attestation, ak_issuers=None if issuers is None else absolute(issuers), reference_values=values
+    )
+    return msgspec.structs.replace(
+        config,
+        listen=config.listen.below(folder),
+        attestation=attestation,
+        fleet=None if config.fleet is None else config.fleet.below(folder),
+        ledger=None if config.ledger is None else config.ledger.below(folder),
+        policy_file=absolute(config.policy_file),
+        audit_file=absolute(config.audit_file),
+        audit_delivery=delivery and msgspec.structs.replace(delivery, state=absolute(delivery.state)),
+        audit_ledger=None if config.audit_ledger is None else absolute(config.audit_ledger),
+        tables=None if config.tables is None else absolute(config.tables),
+        review=None if review is None else msgspec.structs.replace(review, folder=absolute(review.folder)),
+        control_socket=None if config.control_socket is None else absolute(config.control_socket),
+        status_socket=None if config.status_socket is None else absolute(config.status_socket),
+        sha384=hashlib.sha384(data).hexdigest(),
+    )
+
+
+def with_files(values: dict[str, object], folder: Path) -> dict[str, object]:
+    """Reference values with the contents of files, base64, in place of each `{ file = NAME }`, relative to `folder`.
+
+    Raises ValueError, for a file that cannot be read as well: a value that is missing is not one to do without.
+    """
+    left = _MAX_VALUE_BYTES
+
+    def read(value: object) -> object:
+        nonlocal left
+        if isinstance(value, list):
+            return [read(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        name = value.get("file")
+        if value.keys() != {"file"} or not isinstance(name, str):
+            return {key: read(one) for key, one in value.items()}
+        try:
+            with (folder / name).open("rb") as file:
+                data = file.read(left + 1)
+        except OSError as error:
+            raise ValueError(f"{name}, which a reference value names, cannot be read ({error.strerror})") from error
+        left -= len(data)
+        if left < 0:
+            raise ValueError(f"files that reference values name have more than {_MAX_VALUE_BYTES >> 20} MiB")
+        return base64.b64encode(data).decode()
+
+    return {key: read(value) for key, value in values.items()}

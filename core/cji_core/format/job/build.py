@@ -1,0 +1,81 @@
+"""Header bytes for submitters: typed values in, the one canonical encoding out.
+
+Invariant: `parse` accepts every header that `new_header` returns; equal values give equal bytes. The bytes are encoded
+once, then signed, authenticated and sent as they are.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job.header import JOB_ID_BYTES, VERSION, InputPart, JobId, Recipient, SizeClass, parse
+from cji_core.suites import Suite
+from cji_core.wire.v1 import worker_pb2
+
+_SUITES = {Suite.CLASSICAL_1: worker_pb2.CLASSICAL_1, Suite.HYBRID_1: worker_pb2.HYBRID_1}
+
+
+def new_job_id() -> JobId:
+    """16 random bytes."""
+    return JobId(secrets.token_bytes(JOB_ID_BYTES))
+
+
+def new_header(
+    *,
+    job_id: JobId,
+    audience: str,
+    originating_ori: str,
+    requesting_ori: str,
+    sealed_attribution: bytes,
+    purpose_code: str,
+    inputs: Sequence[InputPart],
+    operations: Sequence[worker_pb2.Operation],
+    kek_id: str,
+    wrapped_dek: bytes,
+    recipients: Sequence[Recipient],
+    created: datetime,
+    not_after: datetime,
+    size_class: SizeClass = SizeClass.EXACT,
+    suite: Suite = Suite.CLASSICAL_1,
+) -> bytes:
+    """Return the canonical bytes of a JobHeader. Raises MALFORMED_HEADER for values that break docs/format.md §1."""
+    try:
+        message = worker_pb2.JobHeader(
+            version=VERSION,
+            job_id=job_id,
+            audience=audience,
+            originating_ori=originating_ori,
+            requesting_ori=requesting_ori,
+            sealed_attribution=sealed_attribution,
+            suite=_SUITES[suite],
+            purpose_code=purpose_code,
+            inputs=[_input(part) for part in inputs],
+            operations=operations,
+            kek_id=kek_id,
+            wrapped_dek=wrapped_dek,
+            recipients=[worker_pb2.Recipient(key_id=each.key_id, jwk=each.jwk) for each in recipients],
+            created=_timestamp(created),
+            not_after=_timestamp(not_after),
+            size_class=worker_pb2.SizeClass.Name(size_class),
+        )
+        data = message.SerializeToString(deterministic=True)
+    except (ValueError, TypeError) as error:
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN) from error
+    parse(data)
+    return data
+
+
+def _input(part: InputPart) -> worker_pb2.InputPart:
+    shards = 0 if part.shards == 1 else part.shards
+    return worker_pb2.InputPart(name=part.name, schema=part.schema, rows_declared=part.rows_declared, shards=shards)
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    if moment.tzinfo is None:
+        raise ValueError("naive time")
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

@@ -1,0 +1,39 @@
+"""The worker's policy: a TOML file that denies everything that it does not list.
+
+    submitter (certificate URI SAN, signing key, suites)
+      -> agency (ORI, agreement with dates, jobs per day)
+        -> purpose code
+          -> operations
+            -> data classes, recipients (key ids), secondary recipients, rows and bytes of a job
+
+    file        the TOML file: its keys and their shapes
+    grant       what a job requests, the rule of an operation, and the grant of a job
+    decision    the loaded policy, and the decision on one job
+    changes     the difference between two policies
+    signatures  who signed a policy file
+
+docs/policy.md has the schema with an example.
+"""
+
+from cji_core.format.job.policy.changes import Change, Fact, Subject, changes
+from cji_core.format.job.policy.decision import Agency, Policy, Submitter
+from cji_core.format.job.policy.file import OPERATIONS, PURPOSE_CODES, Agreement, PolicyInvalid
+from cji_core.format.job.policy.grant import AccessRequest, Grant, Rule, access_request
+
+__all__ = [
+    "OPERATIONS",
+    "PURPOSE_CODES",
+    "AccessRequest",
+    "Agency",
+    "Agreement",
+    "Change",
+    "Fact",
+    "Grant",
+    "Policy",
+    "PolicyInvalid",
+    "Rule",
+    "Subject",
+    "Submitter",
+    "access_request",
+    "changes",
+]

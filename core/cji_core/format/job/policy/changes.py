@@ -1,0 +1,98 @@
+"""The difference between two policies: what the new one grants and the old one did not, and what it withdraws.
+
+A policy is a set of facts, and a change is a fact that only one of the two has. So a limit or a date that changes is
+withdrawn with its old value and granted with its new one. Without a change, two policies decide alike about every job.
+"""
+
+import enum
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from cji_core.format.job.policy.decision import Agency, Policy, Submitter
+from cji_core.format.job.policy.grant import Rule
+from cji_core.jose import key_id
+
+
+class Subject(enum.StrEnum):
+    """The subject of a fact."""
+
+    SUBMITTER = "submitter"
+    SAN = "san"
+    SIGNING_KEY = "signing_key"
+    SUITE = "suite"
+    ENTRA = "entra"
+    AGENCY = "agency"
+    AGREEMENT = "agreement"
+    JOBS_PER_DAY = "jobs_per_day"
+    OPERATION = "operation"
+    DATA_CLASS = "data_class"
+    RECIPIENT = "recipient"
+    SECONDARY_RECIPIENT = "secondary_recipient"
+    ROWS = "rows"
+    BYTES = "bytes"
+
+
+class Fact(NamedTuple):
+    """One value in a policy, and where it applies; "" for an agency, a purpose or an operation that it is not about."""
+
+    submitter: str
+    ori: str
+    purpose: str
+    operation: str
+    subject: Subject
+    value: str
+
+
+class Change(NamedTuple):
+    """A fact that came or went."""
+
+    direction: Literal["granted", "withdrawn"]
+    fact: Fact
+
+
+def changes(old: Policy, new: Policy) -> tuple[Change, ...]:
+    """The changes in the order of submitter, agency, purpose and operation."""
+    before, after = set(facts(old)), set(facts(new))
+    found = [
+        *(Change("granted", fact) for fact in after - before),
+        *(Change("withdrawn", fact) for fact in before - after),
+    ]
+    return tuple(sorted(found, key=lambda change: (change.fact, change.direction)))
+
+
+def facts(policy: Policy) -> Iterator[Fact]:
+    """All that the policy decides by."""
+    for submitter in policy:
+        yield from _of_submitter(submitter)
+        for ori, agency in submitter.agencies.items():
+            yield from _of_agency(submitter.name, ori, agency)
+            for purpose, rules in agency.purposes.items():
+                for operation, rule in rules.items():
+                    yield from _of_rule((submitter.name, ori, purpose, operation), rule)
+
+
+def _of_submitter(submitter: Submitter) -> Iterator[Fact]:
+    where = submitter.name, "", "", ""
+    yield Fact(*where, Subject.SUBMITTER, submitter.name)
+    yield Fact(*where, Subject.SAN, submitter.san)
+    yield Fact(*where, Subject.SIGNING_KEY, key_id(submitter.signing_key))
+    yield from (Fact(*where, Subject.SUITE, suite.value) for suite in submitter.suites)
+    if (entra := submitter.entra) is not None:
+        roles = ", ".join(sorted(entra.roles))
+        yield Fact(*where, Subject.ENTRA, f"application {entra.client} of tenant {entra.tenant} with a role of {roles}")
+
+
+def _of_agency(submitter: str, ori: str, agency: Agency) -> Iterator[Fact]:
+    where, agreement = (submitter, ori, "", ""), agency.agreement
+    yield Fact(*where, Subject.AGENCY, ori)
+    yield Fact(*where, Subject.AGREEMENT, f"{agreement.id} from {agreement.starts} until {agreement.until}")
+    yield Fact(*where, Subject.JOBS_PER_DAY, str(agency.jobs_per_day))
+
+
+def _of_rule(where: tuple[str, str, str, str], rule: Rule) -> Iterator[Fact]:
+    yield Fact(*where, Subject.OPERATION, where[-1])
+    yield from (Fact(*where, Subject.DATA_CLASS, each.value) for each in rule.data_classes)
+    yield from (Fact(*where, Subject.RECIPIENT, each) for each in rule.recipients)
+    yield from (Fact(*where, Subject.SECONDARY_RECIPIENT, each) for each in rule.secondary_recipients)
+    yield Fact(*where, Subject.ROWS, str(rule.rows))
+    yield Fact(*where, Subject.BYTES, str(rule.bytes))

@@ -1,0 +1,86 @@
+"""The files of an operator that a running worker takes again: the policy, its signatures, and who may call.
+
+The server's own certificate and key are the TLS door's.
+
+They are read at start and at every reload by the same functions, each whole and bounded; a file that is not there, not
+a regular one or too large is refused by the name of its key in the configuration. What is in them is checked by the
+process that uses them. Files are in memory of the worker only: nobody opens them a second time.
+"""
+
+import os
+import stat
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cji_core.errors import StartupError
+
+FileKey = Literal["policy_file", "policy_signatures", "client_roots", "client_crl"]
+MAX_BYTES: Final = 1 << 20
+"""Of each file."""
+
+_File = Annotated[bytes, Meta(max_length=MAX_BYTES)]
+
+
+class PolicyFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bytes of the policy, and of the signatures beside it; no `signatures` if none are required."""
+
+    policy: _File
+    signatures: _File | None
+
+
+class ClientFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bytes of the authorities and their revocation lists; no `client_crl` if none is configured."""
+
+    client_roots: _File
+    client_crl: _File | None
+
+
+class FileRefused(StartupError):  # noqa: N818 - the domain's word, as in StartupError's base
+    """A file of the operator that cannot be used. `file` is its key in the configuration."""
+
+    def __init__(self, file: FileKey, what: str, remedy: str) -> None:
+        super().__init__(f"{file}: {what}", remedy)
+        self.file: FileKey = file
+
+
+def read_file(file: FileKey, path: str) -> bytes:
+    """The bytes of one file. Raises FileRefused."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # never wait for the other end of a pipe
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise FileRefused(file, "it is not a regular file", f"Put a file at {path!a}.")
+            with open(fd, "rb", closefd=False) as stream:
+                data = stream.read(MAX_BYTES + 1)
+        finally:
+            os.close(fd)
+    except FileNotFoundError as error:
+        raise FileRefused(file, "it does not exist", f"Put a file at {path!a}.") from error
+    except OSError as error:
+        raise FileRefused(file, "it cannot be read", f"Let the worker's user read {path!a}.") from error
+    if len(data) > MAX_BYTES:
+        raise FileRefused(file, "it is larger than 1 MiB", f"Put the right file at {path!a}.")
+    return data
+
+
+def signatures_path(policy_file: str) -> str:
+    """The file beside a policy that holds its signatures."""
+    return f"{policy_file}.signatures"
+
+
+def read_policy_files(policy_file: str, *, signed: bool) -> PolicyFiles:
+    """The policy at this path, and if `signed` its signatures. Raises FileRefused for the first that is unreadable."""
+    return PolicyFiles(
+        policy=read_file("policy_file", policy_file),
+        signatures=read_file("policy_signatures", signatures_path(policy_file)) if signed else None,
+    )
+
+
+def read_client_files(*, client_roots: str, client_crl: str | None) -> ClientFiles:
+    """The files at these paths. Raises FileRefused for the first that cannot be read."""
+    return ClientFiles(
+        client_roots=read_file("client_roots", client_roots),
+        client_crl=None if client_crl is None else read_file("client_crl", client_crl),
+    )

@@ -1,0 +1,51 @@
+"""Records: their schemas, their streams and the status of each row. Pure: no keys, files or network."""
+
+from cji_core.data_classes import DataClass
+from cji_core.format.records.schemas import (
+    EVENTS,
+    FREE_TEXT,
+    METADATA_KEY,
+    PERSONAL,
+    SCHEMAS,
+    Column,
+    RecordSchema,
+    check_schema,
+    columns,
+    data_classes,
+    tagged,
+)
+from cji_core.format.records.status import ROW_STATUS, ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, Status
+from cji_core.format.records.stream import (
+    END_OF_STREAM,
+    RESERVE_BYTES,
+    StreamReader,
+    StreamWriter,
+    carrying,
+    window_bytes,
+)
+
+__all__ = [
+    "END_OF_STREAM",
+    "EVENTS",
+    "FREE_TEXT",
+    "METADATA_KEY",
+    "PERSONAL",
+    "RESERVE_BYTES",
+    "ROW_STATUS",
+    "ROW_STATUS_SCHEMA",
+    "SCHEMAS",
+    "WHOLE_ROW",
+    "Column",
+    "DataClass",
+    "RecordSchema",
+    "RowStatus",
+    "Status",
+    "StreamReader",
+    "StreamWriter",
+    "carrying",
+    "check_schema",
+    "columns",
+    "data_classes",
+    "tagged",
+    "window_bytes",
+]

@@ -1,0 +1,135 @@
+r"""The hash chain: every audit line names its predecessor, so a change, loss or move inside the file is detected.
+
+One record is one line of compact JSON (UTF-8, no blanks, members in this order, LF at the end):
+
+    {"seq":N,"time":"...Z","worker":"...","prev":"<96 hex>","event":{"kind":"...",...},"hash":"<96 hex>"}
+
+    hash = SHA-384("cji-audit/1\0" + every byte of the line before `,"hash":"`)
+
+`prev` is the hash of the previous record (96 zeros for the first), `seq` counts from 1 without gaps. Members of an
+event are in the order of its definition in `cji_core.trail.events`; the encoding is msgspec's, and a line that does not
+encode back to itself is broken. The chain reveals changes inside it. Lines missing at the *end* are revealed only by
+comparison with a head or a receipt kept elsewhere.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from cji_core.trail.events import Event
+from cji_core.trail.fields import Hex96, Token, Utc
+
+# The largest event carries a receipt of at most 64 KiB.
+MAX_LINE_BYTES: Final = 80 * 1024
+
+_DOMAIN: Final = b"cji-audit/1\0"
+_HASH_TAIL_BYTES: Final = len(b',"hash":"') + 96 + len(b'"}')
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of the trail."""
+
+    seq: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
+    time: Utc
+    worker: Token
+    prev: Hex96
+    event: Event
+    hash: Hex96
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The end of a chain: the last sequence number and its hash."""
+
+    seq: int
+    hash: str
+
+
+GENESIS: Final = Head(seq=0, hash="0" * 96)
+
+
+class ChainError(Exception):
+    """The chain is broken at `line` (from 1) in `field`; `detail` contains only numbers and fixed words."""
+
+    def __init__(self, *, line: int, field: str, detail: str = "") -> None:
+        super().__init__(line, field, detail)
+        self.line = line
+        self.field = field
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"audit line {self.line}: {self.field}" + (f": {self.detail}" if self.detail else "")
+
+
+_decoder: Final = msgspec.json.Decoder(Record)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def append_record(event: Event, *, head: Head, time: str, worker: str) -> tuple[Head, bytes]:
+    """Return the new head and the line (LF included) that appends `event` to the chain ending in `head`.
+
+    Raises ValueError if event, time or worker do not fit their types, or if the line is too long.
+    """
+    try:
+        draft = Record(seq=head.seq + 1, time=time, worker=worker, prev=head.hash, event=event, hash=GENESIS.hash)
+        body = _encoder.encode(draft)[:-_HASH_TAIL_BYTES]
+        digest = _digest(body)
+        line = body + b',"hash":"' + digest.encode("ascii") + b'"}\n'
+        _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise ValueError("event field out of shape") from error
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError("event too long")
+    return Head(seq=head.seq + 1, hash=digest), line
+
+
+def verify_next(line: bytes, *, head: Head, number: int) -> tuple[Head, Record]:
+    """Return the new head and the record in `line` (LF included), the `number`-th, which must follow `head`.
+
+    Raises ChainError: field `line` if it is not a record, else the first wrong one of `hash`, `seq`, `prev`.
+    """
+    record = read(line, number=number)
+    if record.seq != head.seq + 1:
+        raise ChainError(line=number, field="seq", detail=_gap(record.seq, head.seq + 1))
+    if record.prev != head.hash:
+        raise ChainError(line=number, field="prev", detail="the line before was another one")
+    return Head(seq=record.seq, hash=record.hash), record
+
+
+def _gap(found: int, expected: int) -> str:
+    if found < expected:
+        return f"line {found} again, expected {expected}"
+    return f"expected {expected}, found {found}: lines are missing, or not in their order"
+
+
+def read(line: bytes, *, number: int = 0) -> Record:
+    """Return the record in one line (LF included) if its own hash is right. Raises ChainError at `line` or `hash`."""
+    if len(line) > MAX_LINE_BYTES:
+        raise ChainError(line=number, field="line", detail="no line feed within the longest line")
+    if not line.endswith(b"\n"):
+        raise ChainError(line=number, field="line", detail="no line feed at its end")
+    try:
+        record = _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ChainError(line=number, field="line", detail="not a record") from error
+    if _encoder.encode(record) + b"\n" != line:
+        raise ChainError(line=number, field="line", detail="not in canonical form")
+    if record.hash != _digest(line[: -_HASH_TAIL_BYTES - 1]):
+        raise ChainError(line=number, field="hash", detail="the line was changed")
+    return record
+
+
+def verify(lines: Iterable[bytes], *, start: Head = GENESIS) -> Head:
+    """Return the head of a chain whose lines (LF included) follow `start` without a fault. Raises ChainError."""
+    head = start
+    for number, line in enumerate(lines, 1):
+        head, _ = verify_next(line, head=head, number=number)
+    return head
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha384(_DOMAIN + body).hexdigest()

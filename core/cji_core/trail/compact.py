@@ -1,0 +1,169 @@
+"""A document that a worker signs: compact JWS with one `typ` and one type of claims. Needs no network to verify.
+
+    document = b64url(header) "." b64url(payload) "." b64url(signature)
+    header   = {"alg":"ES384","kid":"<RFC 7638 thumbprint>","typ":TYP}        exactly, in this order
+               with "ML-DSA-87-ES384" for a job of the suite hybrid-1
+    payload  = the claims as compact JSON, members in the order of their definition, members of maps sorted
+
+The document chooses nothing: algorithm, key and type are the reader's; `kid` is only compared. It has one encoding:
+other base64url, blanks, and duplicate, unknown or reordered members are refused.
+
+The checks, in this order:
+    R1 three parts of canonical base64url, at most 64 KiB
+    R2 the header is exactly ours, with the algorithm of the suite that the payload names
+    R3 the payload is exactly one document of claims       names the claim with a wrong shape
+    R4 the signature is valid                              names `signature`, and the claims that differ
+    R5 every claim equals the reader's expectation         names the claim
+Sources: RFC 7515, RFC 7518 §3.4, RFC 8725; draft-ietf-jose-pq-composite-sigs.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Final, Generic, Literal, Protocol, TypeVar
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+
+from cji_core.jose import SigningKey, VerifyingKey, b64url, b64url_decode, key_id
+from cji_core.jose import sign as sign_message
+from cji_core.jose import verify as verify_message
+from cji_core.suites import Suite
+from cji_core.trail.fields import KeyId
+
+MAX_BYTES: Final = 64 * 1024
+
+Alg = Literal["ES384", "ML-DSA-87-ES384"]
+_ALGS: Final[dict[Suite, Alg]] = {Suite.CLASSICAL_1: "ES384", Suite.HYBRID_1: "ML-DSA-87-ES384"}
+_encoder: Final = msgspec.json.Encoder(order="deterministic")
+
+
+class ReceiptError(Exception):
+    """An invalid document. `field` names the part or claim, `differing` the claims that differ from the expected."""
+
+    def __init__(self, field: str, *, differing: tuple[str, ...] = ()) -> None:
+        super().__init__(field, differing)
+        self.field = field
+        self.differing = differing
+
+    def __str__(self) -> str:
+        tail = f" (not as expected: {', '.join(self.differing)})" if self.differing else ""
+        return f"receipt: {self.field}{tail}"
+
+
+class _Claims(Protocol):
+    @property
+    def suite(self) -> Suite: ...
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    alg: Alg
+    kid: KeyId
+    typ: Literal["cji-receipt+jws", "cji-failure+jws"]
+
+
+_headers: Final = msgspec.json.Decoder(_Header)
+_C = TypeVar("_C", bound=_Claims)
+
+
+class SignedClaims(Generic[_C]):
+    """One kind of document: its `typ` and the type of its claims, a strict msgspec structure with a `suite`."""
+
+    def __init__(self, typ: Literal["cji-receipt+jws", "cji-failure+jws"], claims: type[_C]) -> None:
+        self._typ: Final = typ
+        self._decoder = msgspec.json.Decoder(claims)
+
+    def sign(self, claims: _C, private_key: SigningKey) -> str:
+        """Return the compact JWS. Raises ValueError if a claim does not fit its type or the key its suite."""
+        header = _Header(alg=_ALGS[claims.suite], kid=key_id(private_key.public_key()), typ=self._typ)
+        try:
+            payload = _encoder.encode(claims)
+            self._decoder.decode(payload)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise ValueError("claim out of shape") from error
+        signed = f"{b64url(_encoder.encode(header))}.{b64url(payload)}"
+        document = f"{signed}.{b64url(sign_message(private_key, signed.encode('ascii'), claims.suite))}"
+        if len(document) > MAX_BYTES:
+            raise ValueError("receipt too long")
+        return document
+
+    def unverified(self, document: str) -> _C:
+        """The claims of a document that is trusted because of its origin. Raises ReceiptError at R1 or R3."""
+        return self._payload(_parts(document)[1])
+
+    def verify(self, document: str, *, key: VerifyingKey, differences: Callable[[_C], tuple[str, ...]]) -> _C:
+        """The claims, if `key` signed them and `differences` finds none. Raises ReceiptError."""
+        header, payload, signature = _parts(document)  # R1
+        found = _header(header)
+        if found.typ != self._typ:
+            raise ReceiptError("typ")
+        if found.kid != key_id(key):
+            raise ReceiptError("kid")
+        claims = self._payload(payload)  # R3
+        if found.alg != _ALGS[claims.suite]:  # R2
+            raise ReceiptError("alg")
+        differing = differences(claims)
+        try:  # R4
+            verify_message(key, signature, document.rpartition(".")[0].encode("ascii"), claims.suite)
+        except InvalidSignature as error:
+            raise ReceiptError("signature", differing=differing) from error
+        if differing:  # R5
+            raise ReceiptError(differing[0], differing=differing)
+        return claims
+
+    def _payload(self, payload: bytes) -> _C:
+        try:
+            claims = self._decoder.decode(payload)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise ReceiptError(_named(error, "payload")) from error
+        if _encoder.encode(claims) != payload:
+            raise ReceiptError("payload")
+        return claims
+
+
+def key_id_unverified(document: str) -> str:
+    """The thumbprint of the key that a document names as its own. Raises ReceiptError if its header is malformed."""
+    return _header_of(document.partition(".")[0]).kid
+
+
+def typ_unverified(document: str) -> str:
+    """The type that a document names as its own. Raises ReceiptError if its header is malformed."""
+    return _header_of(document.partition(".")[0]).typ
+
+
+def _parts(document: str) -> tuple[bytes, bytes, bytes]:
+    if len(document) > MAX_BYTES or not document.isascii() or document.count(".") != 2:
+        raise ReceiptError("receipt")
+    decoded: list[bytes] = []
+    for name, text in zip(("header", "payload", "signature"), document.split("."), strict=True):
+        try:
+            decoded.append(b64url_decode(text))
+        except ValueError as error:
+            raise ReceiptError(name) from error
+    return decoded[0], decoded[1], decoded[2]
+
+
+@functools.lru_cache(maxsize=64)
+def _header_of(text: str) -> _Header:
+    """The documents of one start of a worker have the same headers."""
+    try:
+        return _header(b64url_decode(text))
+    except ValueError as error:
+        raise ReceiptError("header") from error
+
+
+def _header(header: bytes) -> _Header:
+    """The header, in its one encoding. Raises ReceiptError with the wrong member."""
+    try:
+        parsed = _headers.decode(header)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ReceiptError(_named(error, "header")) from error
+    if _encoder.encode(parsed) != header:
+        raise ReceiptError("header")
+    return parsed
+
+
+def _named(error: Exception, otherwise: str) -> str:
+    """The path of the wrong member as msgspec reports it; it contains only our own member names and numbers."""
+    found = re.search(r"at `(?:key in )?\$\.([a-z0-9_.\[\]]+)`", str(error))
+    return found[1] if found else otherwise

@@ -1,0 +1,62 @@
+"""The events of jobs by reference beside those that every job has. What a ticket's end rests on is the fleet's report.
+
+The fleet process has no key and is not trusted: it can hide a job, and can neither invent one nor its receipt.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from cji_core.errors import Reason, Stage
+from cji_core.trail.fields import Code, Count, EventBase, Hex32, Hex96, Jws, Ori, TicketFault, Token
+
+Tries = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class AttemptSuperseded(EventBase, frozen=True, kw_only=True, tag="attempt_superseded"):
+    """The receipt of a completed attempt is not the published one of its job: another attempt's is, or will be.
+
+    The same header may run again on this worker. `receipt_sha384` names the receipt that nobody shall use.
+    """
+
+    job_id: Hex32
+    header_sha384: Hex96
+    submitter: Token
+    requesting_ori: Ori
+    receipt_sha384: Hex96
+
+
+class TicketPoisoned(EventBase, frozen=True, kw_only=True, tag="ticket_poisoned"):
+    """A job by reference was given up after `tries` attempts. Its header verified, so `failure` was signed for it.
+
+    `reason` and `stage` are those of its last attempt, as the fleet process reports them.
+    """
+
+    job_id: Hex32
+    header_sha384: Hex96
+    submitter: Token
+    requesting_ori: Ori
+    purpose_code: Code
+    tries: Tries
+    stage: Stage
+    reason: Reason
+    failure: Jws
+
+
+class TicketRefused(EventBase, frozen=True, kw_only=True, tag="ticket_refused"):
+    """Tickets went to the poison queue without a failure receipt, because nothing shows that a submitter made them.
+
+    `count` tickets within `seconds`; `job_id` is that of the first, if it names one.
+
+    malformed   the text is not a ticket
+    absent      there is no submission for it
+    submission  what is there is not a submission
+    digest      the header is not the one that the ticket names
+    unverified  the header does not verify: `reason` has the check
+    """
+
+    fault: TicketFault
+    count: Count
+    seconds: Count
+    job_id: Hex32 | None = None
+    reason: Reason | None = None

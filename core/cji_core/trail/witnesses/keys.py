@@ -1,0 +1,81 @@
+"""The public receipt keys of a worker, with which it signs checkpoints: a folder with one file for each of its starts.
+
+A file is a JWK, or an evidence file, whose `receipt_jwk` is used. Nothing is appraised here: whoever puts a file there
+has verified it (`cji evidence verify`).
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from cji_core.errors import StartupError
+from cji_core.jose import parse_verifying
+from cji_core.pairs import VerifyingPair
+from cji_core.trail.checkpoint import Checkpoint, CheckpointError, note_key_id
+
+MAX_FILE_BYTES: Final = 3 << 20
+MAX_FILES: Final = 4096
+
+Verdict = Literal["verified", "unknown_key", "forged"]
+
+
+class _Evidence(msgspec.Struct, frozen=True):
+    receipt_jwk: str
+
+
+class ReceiptKeys:
+    """Keys by the four bytes that signature lines name them with."""
+
+    def __init__(self, keys: Iterable[ec.EllipticCurvePublicKey]) -> None:
+        by_id: dict[bytes, list[ec.EllipticCurvePublicKey]] = {}
+        for key in keys:
+            by_id.setdefault(note_key_id(key), []).append(key)
+        self._by_id: Mapping[bytes, list[ec.EllipticCurvePublicKey]] = by_id
+
+    def judge(self, checkpoint: Checkpoint) -> Verdict:
+        """Whether one of these keys signed this checkpoint under its own origin."""
+        found: Verdict = "unknown_key"
+        for each in checkpoint.signatures:
+            for key in self._by_id.get(each.key_id, []) if each.name == checkpoint.origin else []:
+                try:
+                    checkpoint.verify(key)
+                except CheckpointError:
+                    found = "forged"
+                else:
+                    return "verified"
+        return found
+
+
+def read_key(path: Path) -> ec.EllipticCurvePublicKey:
+    """The P-384 key in a JWK or evidence file. Raises StartupError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError("too long")
+        try:
+            jwk = msgspec.json.decode(data, type=_Evidence).receipt_jwk
+        except msgspec.ValidationError:
+            jwk = data.decode()
+        key = parse_verifying(jwk)
+    except (OSError, ValueError, RecursionError) as error:  # msgspec's errors and UnicodeError are ValueErrors
+        raise StartupError(
+            f"{path} has no receipt key of a worker", "Use a JWK, or an evidence file that `cji evidence` verified."
+        ) from error
+    return key.p384 if isinstance(key, VerifyingPair) else key
+
+
+def read_keys(folder: Path) -> ReceiptKeys:
+    """The keys in a folder; hidden files are passed over. Raises StartupError."""
+    try:
+        paths = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+    except OSError as error:
+        raise StartupError(
+            f"The folder of receipt keys {folder} cannot be read", "Let the deliverer read it."
+        ) from error
+    if len(paths) > MAX_FILES:
+        raise StartupError(f"{folder} has more than {MAX_FILES} files", "Archive those of old starts.")
+    return ReceiptKeys(map(read_key, paths))

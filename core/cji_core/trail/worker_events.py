@@ -1,0 +1,180 @@
+"""The events of a worker as a whole: its start and end, its readiness, its files, and the trail itself."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from cji_core.errors import Reason
+from cji_core.trail.fields import (
+    Count,
+    EventBase,
+    FileDigests,
+    Hex64,
+    Hex96,
+    KeyId,
+    LineNumber,
+    Note,
+    OverdueCause,
+    ReloadRequester,
+    ReloadSubject,
+    Text,
+    Token,
+    Url,
+)
+
+
+class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
+    """The keyholder started with this code, configuration and policy; `policy_signers` are keys that signed it."""
+
+    version: Token
+    code_sha384: Hex96
+    config_sha384: Hex96
+    policy_sha384: Hex96
+    policy_signers: tuple[KeyId, ...] = ()
+    simulated: bool
+    host_profile: Token
+
+
+class WorkerReady(EventBase, frozen=True, kw_only=True, tag="worker_ready"):
+    """Fresh evidence, a key, a policy and this sink are available: jobs are admitted from now on."""
+
+    kek_ids: Annotated[tuple[Url, ...], Meta(min_length=1)]
+
+
+class WorkerNotReady(EventBase, frozen=True, kw_only=True, tag="worker_not_ready"):
+    """No job is admitted from now on."""
+
+    reason: Reason
+
+
+class HostChanged(EventBase, frozen=True, kw_only=True, tag="host_changed"):
+    """The required conditions of the machine that do not hold, by name; none if all hold again."""
+
+    unmet: tuple[Token, ...]
+
+
+class FilesReloaded(EventBase, frozen=True, kw_only=True, tag="files_reloaded"):
+    """Policy, client authorities and revocation lists were read again. They come into force once this line is durable.
+
+    `uid` is the user whose process asked for it, by SIGHUP or by `cji reload`, as the kernel reports it;
+    `policy_signers` are the listed keys that signed the new policy.
+    """
+
+    by: ReloadRequester
+    uid: Count
+    before: FileDigests
+    after: FileDigests
+    policy_signers: tuple[KeyId, ...] = ()
+
+
+class ReloadRefused(EventBase, frozen=True, kw_only=True, tag="reload_refused"):
+    """A reload was refused, and nothing changed; `file` is the one that cannot be used."""
+
+    by: ReloadRequester
+    uid: Count
+    file: ReloadSubject
+
+
+class WorkerStopped(EventBase, frozen=True, kw_only=True, tag="worker_stopped"):
+    """An orderly end: drained, keys dropped."""
+
+    jobs_completed: Count
+
+
+class DeliveryOverdue(EventBase, frozen=True, kw_only=True, tag="delivery_overdue"):
+    """A required destination does not get this trail: its oldest line that was not delivered is `seconds` old.
+
+    late          it waits for longer than the configuration allows
+    unreadable    the deliverer's file on it cannot be read, and it waits for as long
+    contradicted  the deliverer's file names a line that this trail does not have
+    """
+
+    destination: Token
+    cause: OverdueCause
+    seconds: Count
+    admits_jobs: bool
+
+
+class DeliveryResumed(EventBase, frozen=True, kw_only=True, tag="delivery_resumed"):
+    """A destination that was overdue gets the trail again; `seconds` is the time since the alert."""
+
+    destination: Token
+    seconds: Count
+
+
+class TailRecovered(EventBase, frozen=True, kw_only=True, tag="tail_recovered"):
+    """The trail continues after a crash or a failed write; bytes that were never acknowledged were cut off."""
+
+    cut_bytes: Count
+    cut_sha384: Hex96
+
+
+class TrailAnchored(EventBase, frozen=True, kw_only=True, tag="trail_anchored"):
+    """All lines before this one belong to this value of the vTPM's counter, which is incremented to it afterwards."""
+
+    counter: Count
+
+
+class TrailCheckpoint(EventBase, frozen=True, kw_only=True, tag="trail_checkpoint"):
+    """The worker signed the Merkle tree of all lines before this one: `note` is the checkpoint.
+
+    `receipt_key` is the thumbprint of the key that signed it, which the evidence of this start of the worker names.
+    """
+
+    note: Note
+    receipt_key: KeyId
+
+
+class TrailRefused(EventBase, frozen=True, kw_only=True, tag="trail_refused"):
+    """A worker did not start on this trail, because lines are missing or another trail took its place.
+
+    counter  `expected` is the last anchor of the trail, `found` the vTPM's counter
+    ledger   `expected` is the number of the last line that the ledger recorded, `found` that of the trail
+    """
+
+    compared_with: Literal["counter", "ledger"]
+    expected: Count | None
+    found: Count | None
+
+
+class TrailResumed(EventBase, frozen=True, kw_only=True, tag="trail_resumed"):
+    """An operator investigated a refusal and decided to continue this trail: `cji audit resume`.
+
+    Job ids of the missing lines are unknown, so headers created before this line are refused.
+    """
+
+    operator_id: Text
+    explanation: Text
+
+
+class TrailPruned(EventBase, frozen=True, kw_only=True, tag="trail_pruned"):
+    """An operator removes the lines `first` to `last`, which are closed segments: `cji audit prune`.
+
+    `root` is that of the tree over all lines until `last`, `kept_sha384` the digest of the file that stays in their
+    place (`cji_core.trail.pruned`). They are removed once this line is durable.
+    """
+
+    first: LineNumber
+    last: LineNumber
+    root: Hex64
+    kept_sha384: Hex96
+    operator_id: Text
+    explanation: Text
+
+
+class HoldPlaced(EventBase, frozen=True, kw_only=True, tag="hold_placed"):
+    """A legal hold: the lines `first` to `last`, and all later ones if `last` is left out, must not be removed."""
+
+    name: Token
+    first: LineNumber
+    last: LineNumber | None = None
+    operator_id: Text
+    explanation: Text
+
+
+class HoldReleased(EventBase, frozen=True, kw_only=True, tag="hold_released"):
+    """The legal hold of this name ended."""
+
+    name: Token
+    operator_id: Text
+    explanation: Text

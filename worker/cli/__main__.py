@@ -1,5 +1,0 @@
-"""`python -m worker.cli` is `cji`."""
-
-from worker.cli import main
-
-main()
