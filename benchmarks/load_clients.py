@@ -25,14 +25,14 @@ import pyarrow as pa
 from cji_simulator.simulation import Cmk
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from attestation import Trust
 from benchmarks.corpus import people
+from cji_attestation import Trust
+from cji_attestation.attested import AttestedWorker
 from cji_core.errors import Reason
 from cji_core.format.keys import PinnedKey, load_signing_key
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
-from worker.client.attested import AttestedWorker
 from worker.client.errors import ClientError, WorkerRefused, from_rpc
 from worker.client.profile import ClientProfile, ClientTls
 from worker.client.result import Collector

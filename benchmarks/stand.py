@@ -20,8 +20,8 @@ from cji_simulator.worker import PROGRAM
 from benchmarks.echo import EchoServer
 from benchmarks.processes import CpuClock, PeakMemory
 from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
+from cji_attestation.attested import AttestedWorker
 from cji_core.suites import Suite
-from worker.client.attested import AttestedWorker
 from worker.compute.operations.deidentify import Deidentify, Transform
 
 __all__ = ["Stand", "Usage", "open_stand"]

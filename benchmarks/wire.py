@@ -15,9 +15,9 @@ import grpc
 import pyarrow as pa
 from cji_simulator.site import Site
 
+from cji_attestation.attested import AttestedWorker
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.client.attested import AttestedWorker
 from worker.client.profile import ClientTls
 from worker.client.result import Collector
 from worker.client.seal import INPUT_NAME, SealedJob

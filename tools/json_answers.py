@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from attestation import Fault
+from cji_attestation import Fault
 from cji_core.command import build
 from cji_core.command.json_output import JsonOption, json_option
 from cji_core.command.manual import contexts

@@ -70,8 +70,8 @@ ROOMS: Final = {
     "worker.client.verify": "verification",
     "cji_core.format.records": "records",
     "attestation": "trust",
-    "attestation.appraisal": "appraisal",
-    "attestation.release": "key release",
+    "cji_attestation.appraisal": "appraisal",
+    "cji_attestation.release": "key release",
     "cji_simulator": "simulator",
     "cji_simulator.site": "simulator, a worker for tests",
 }

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from attestation.appraisal.advisories import SHIPPED, Fix
-from attestation.checks import GROUPS
-from attestation.findings import Rule
-from attestation.provider_policy import RULES as PROVIDER_RULES
-from attestation.release.policy import RULES as RELEASE_RULES
 from benchmarks import kept
 from benchmarks.peers import GOALS, PEERS
+from cji_attestation.appraisal.advisories import SHIPPED, Fix
+from cji_attestation.checks import GROUPS
+from cji_attestation.findings import Rule
+from cji_attestation.provider_policy import RULES as PROVIDER_RULES
+from cji_attestation.release.policy import RULES as RELEASE_RULES
 from tools import json_answers
 from worker.compute.nibrs.specification import RULE_SETS, read_data
 

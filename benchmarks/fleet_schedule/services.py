@@ -15,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from attestation import Fault
+from cji_attestation import Fault
 
 __all__ = ["LATENCY", "Answer", "ManagedHsm", "Service", "Vault"]
 

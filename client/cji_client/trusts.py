@@ -1,5 +1,5 @@
 """The clouds whose attestation is compiled in, by name."""
 
-from attestation import AZURE_US, AZURE_USGOV, Trust
+from cji_attestation import AZURE_US, AZURE_USGOV, Trust
 
 __all__ = ["AZURE_US", "AZURE_USGOV", "Trust"]

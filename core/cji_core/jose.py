@@ -4,7 +4,7 @@ Signatures of the suite hybrid-1 are composite signatures of draft-ietf-lamps-pq
 named as in draft-ietf-jose-pq-composite-sigs; their keys, and all others with an ML-KEM half, are JWKs of type AKP.
 
 Readers are strict: a member that is unknown, repeated or private, a number that is not in its shortest base64url form,
-or a key that is too small is a ValueError. Thumbprints use SHA-256. `attestation.jose` is for the documents that
+or a key that is too small is a ValueError. Thumbprints use SHA-256. `cji_attestation.jose` is for the documents that
 Microsoft's services sign: RS256, and keys whose numbers are written in several forms.
 """
 

@@ -1,11 +1,11 @@
-"""The attestation provider's policy: grammar and strength as `attestation.provider_policy` has them, and its origin.
+"""The attestation provider's policy: grammar and strength as `cji_attestation.provider_policy` has them, and its origin.
 
 No template sets it: a provider takes its policy through its own interface only, from an operator or signed.
 """
 
 from collections.abc import Iterator
 
-from attestation.provider_policy import RULES, MaaPolicyError, build, lint, parse_policy
+from cji_attestation.provider_policy import RULES, MaaPolicyError, build, lint, parse_policy
 
 __all__ = ["problems"]
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from attestation.release.policy import Hardware
+from cji_attestation.release.policy import Hardware
 from cji_core.deployment.expected import Expected, Grant, Rule, Subject
 from deploy.check import hardening
 from deploy.check.bicep import Resource as TemplateResource

@@ -1,6 +1,6 @@
 """The release policy: grammar, strength, and whether the deployment embeds what was reviewed.
 
-Grammar and strength are those of `attestation.release.policy`, which a worker applies to its own key, and the shipped
+Grammar and strength are those of `cji_attestation.release.policy`, which a worker applies to its own key, and the shipped
 file must be exactly the output of its `build`. This module adds what only a deployment has: the template and its
 placeholder. The key of the OS disks has a policy of Microsoft's, which is weak by our rules: the host's orchestrator
 releases that key before the VM boots, so there is no guest to attest yet.
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from attestation import AZURE_US
-from attestation.release.policy import (
+from cji_attestation import AZURE_US
+from cji_attestation.release.policy import (
     AUTHORITY_PLACEHOLDER,
     RULES,
     Hardware,
@@ -24,7 +24,7 @@ from attestation.release.policy import (
     filled,
     lint,
 )
-from attestation.release.policy import parse_policy as parse
+from cji_attestation.release.policy import parse_policy as parse
 from deploy.check.bicep import Template
 from deploy.check.outcome import DeployError
 from deploy.check.resolve import Surroundings, resolve

@@ -7,7 +7,7 @@ half a deployment would give half a result.
 from collections.abc import Iterator
 from pathlib import Path
 
-from attestation.release.policy import Hardware
+from cji_attestation.release.policy import Hardware
 from deploy.check.attestation_policy import problems as attestation_policy_problems
 from deploy.check.azd import azd_problems
 from deploy.check.aztypes import Catalogue

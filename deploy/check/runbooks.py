@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.command import build
 from deploy.check.outcome import Outcome, judged
 from deploy.runbooks.az_table import TABLE, az_commands, command_problems, name_of

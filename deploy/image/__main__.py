@@ -21,7 +21,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from attestation.release.policy import AUTHORITY_PLACEHOLDER, build
+from cji_attestation.release.policy import AUTHORITY_PLACEHOLDER, build
 from deploy.image.pcrs import pins, prediction, reference_lines
 from deploy.image.provenance import provenance
 from deploy.image.sbom import sbom

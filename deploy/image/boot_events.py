@@ -18,9 +18,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from attestation.appraisal import BootImage
-from attestation.appraisal.boot_image import SECTIONS
-from attestation.evidence.event_log import extended
+from cji_attestation.appraisal import BootImage
+from cji_attestation.appraisal.boot_image import SECTIONS
+from cji_attestation.evidence.event_log import extended
 from deploy.image.pe import PeImage
 from deploy.image.secure_boot import SecureBoot
 from deploy.image.stub_initrd import passed_initrd

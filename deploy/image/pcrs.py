@@ -13,11 +13,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation.evidence.tpm_structures import PCRS
+from cji_attestation.evidence.tpm_structures import PCRS
+from cji_attestation.verbs.evidence_pcrs import value_lines
 from deploy.image.boot_events import BootPrediction, predict
 from deploy.image.pe import PeError
 from deploy.image.secure_boot import SecureBoot, SecureBootError
-from worker.cli.evidence_pcrs import value_lines
 
 __all__ = ["main", "pins", "prediction", "reference_lines"]
 

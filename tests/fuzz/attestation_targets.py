@@ -33,16 +33,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from attestation import AZURE_US, AttestationError, Fault
-from attestation.appraisal import Verdict
-from attestation.appraisal.advisories import read_acceptance, read_table
-from attestation.appraisal.advisories.cve import read_cve
-from attestation.appraisal.advisories.signed import sign_statement
-from attestation.appraisal.ak_certificate import check_ak_issuer
-from attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
-from attestation.certs import load_der, load_pem_chain
-from attestation.errors import Record
-from attestation.evidence import (
+from cji_attestation import AZURE_US, AttestationError, Fault
+from cji_attestation.appraisal import Verdict
+from cji_attestation.appraisal.advisories import read_acceptance, read_table
+from cji_attestation.appraisal.advisories.cve import read_cve
+from cji_attestation.appraisal.advisories.signed import sign_statement
+from cji_attestation.appraisal.ak_certificate import check_ak_issuer
+from cji_attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
+from cji_attestation.certs import load_der, load_pem_chain
+from cji_attestation.errors import Record
+from cji_attestation.evidence import (
     Evidence,
     MeasuredBoot,
     TdCollateral,
@@ -56,25 +56,25 @@ from attestation.evidence import (
     parse_td_report,
     root_of,
 )
-from attestation.evidence.collect import _der as trim_certificate
-from attestation.evidence.imds import amd_certificates, region, td_quote
-from attestation.evidence.pck import pck_subject
-from attestation.evidence.pcs import _ends as collateral_ends
-from attestation.evidence.pcs import _signed as signed_statement
-from attestation.fetch import exchange
-from attestation.jose import UnverifiedJws, b64url_decode, rsa_from_jwk, split_jws
-from attestation.maa import SigningKeys, open_reply, parse_jwks, verify_token
-from attestation.provider_policy import build as build_maa
-from attestation.provider_policy import lint as lint_maa
-from attestation.provider_policy import parse_policy as parse_maa
-from attestation.release import KeySpec
-from attestation.release.hsm import _attributes
-from attestation.release.keyspec import locate
-from attestation.release.policy import build, lint, parse_policy
-from attestation.release.statement import verify_statement
-from attestation.release.unwrap import unwrap_into
-from attestation.strict_json import parse_object
-from attestation.trust import Endpoint, endpoint
+from cji_attestation.evidence.collect import _der as trim_certificate
+from cji_attestation.evidence.imds import amd_certificates, region, td_quote
+from cji_attestation.evidence.pck import pck_subject
+from cji_attestation.evidence.pcs import _ends as collateral_ends
+from cji_attestation.evidence.pcs import _signed as signed_statement
+from cji_attestation.fetch import exchange
+from cji_attestation.jose import UnverifiedJws, b64url_decode, rsa_from_jwk, split_jws
+from cji_attestation.maa import SigningKeys, open_reply, parse_jwks, verify_token
+from cji_attestation.provider_policy import build as build_maa
+from cji_attestation.provider_policy import lint as lint_maa
+from cji_attestation.provider_policy import parse_policy as parse_maa
+from cji_attestation.release import KeySpec
+from cji_attestation.release.hsm import _attributes
+from cji_attestation.release.keyspec import locate
+from cji_attestation.release.policy import build, lint, parse_policy
+from cji_attestation.release.statement import verify_statement
+from cji_attestation.release.unwrap import unwrap_into
+from cji_attestation.strict_json import parse_object
+from cji_attestation.trust import Endpoint, endpoint
 from tests.fuzz.engine import Target
 from tests.fuzz.mutators import BYTES, DER, IN_PLACE, JSON, JWS, SIZED, TEXT, WORDS
 from tests.support.forge import (

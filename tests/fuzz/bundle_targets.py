@@ -9,7 +9,7 @@ from cji_simulator.certificates import authority, pem, private_pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from attestation.evidence.event_log import AppliedBundle, bundle_event, read_bundle_event
+from cji_attestation.evidence.event_log import AppliedBundle, bundle_event, read_bundle_event
 from cji_core.bundle.archive import Bundle, read
 from cji_core.bundle.errors import BundleRefused
 from cji_core.bundle.names import access_of

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from attestation import AttestationError
-from attestation.evidence import Evidence, TdCollateral
+from cji_attestation import AttestationError
+from cji_attestation.evidence import Evidence, TdCollateral
 
 __all__ = ["Walk", "parts", "replaced", "walk"]
 

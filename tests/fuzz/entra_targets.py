@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from cji_simulator import jws
 from cji_simulator.encoding import public_jwk, unb64url
 
-from attestation import AZURE_US, AttestationError
+from cji_attestation import AZURE_US, AttestationError
 from cji_core.format.job import Submitter
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, JSON, JWS, TEXT

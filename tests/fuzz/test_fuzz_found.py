@@ -10,11 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from attestation import AZURE_US, Fault
-from attestation.evidence.imds import region
-from attestation.evidence.pcs import _ends
-from attestation.release.unwrap import unwrap_into
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.evidence.imds import region
+from cji_attestation.evidence.pcs import _ends
+from cji_attestation.release.unwrap import unwrap_into
+from cji_attestation.trust import endpoint
 from cji_core.errors import StartupError
 from cji_core.format import config
 from cji_core.wire.v1 import worker_pb2 as pb

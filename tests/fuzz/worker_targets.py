@@ -21,7 +21,9 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from attestation.evidence import Evidence
+from cji_attestation.attested import read_evidence
+from cji_attestation.evidence import Evidence
+from cji_attestation.verbs.evidence_file import read_file
 from cji_core.command.common import Failure
 from cji_core.errors import REASONS, Refusal, StartupError
 from cji_core.format import config
@@ -73,9 +75,7 @@ from tests.support.policies import pem as pem_of
 from tests.support.receipts import CLAIMS
 from tests.support.revocation import crl
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.cli.evidence_file import read_file
 from worker.client import ca_doj
-from worker.client.attested import read_evidence
 from worker.client.errors import SpecError, Unverified, from_details
 from worker.client.parts import open_part
 from worker.client.profile import load_profile

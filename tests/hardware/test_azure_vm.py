@@ -9,13 +9,13 @@ import pytest
 from cji_simulator.operator import operator
 from cryptography import x509
 
-from attestation import AZURE_US
-from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import qualifying_data
-from attestation.evidence.collect import collect
-from attestation.evidence.pcs import IntelPcs
-from attestation.evidence.tpm_counter import NvCounter
-from attestation.release import Attester, KeySpec
+from cji_attestation import AZURE_US
+from cji_attestation.appraisal import ReferenceValues, appraise
+from cji_attestation.evidence import qualifying_data
+from cji_attestation.evidence.collect import collect
+from cji_attestation.evidence.pcs import IntelPcs
+from cji_attestation.evidence.tpm_counter import NvCounter
+from cji_attestation.release import Attester, KeySpec
 
 ISSUERS = Path(os.environ["CJI_HW_AK_ISSUERS"]).read_bytes() if "CJI_HW_AK_ISSUERS" in os.environ else b""
 # a test of this code, without records: every advisory is accepted

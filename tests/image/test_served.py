@@ -13,7 +13,7 @@ import pytest
 from cji_simulator import Simulation
 from cji_simulator.site import people
 
-from attestation.release.policy import build
+from cji_attestation.release.policy import build
 from deploy.image.pcrs import pins
 from tests.image.conftest import BOOT_S, Built, quoted
 from tests.support.guest_root import ORDINARY, SECRET

@@ -7,8 +7,8 @@ from typing import Any
 from cji_simulator.measured_boot import BOOT, COMMAND_LINE, USERSPACE, Measurement, encode, record, said
 from msgspec.structs import replace
 
-from attestation.evidence import Evidence, MeasuredBoot
-from attestation.evidence.tpm_structures import SYSTEM_SELECTION
+from cji_attestation.evidence import Evidence, MeasuredBoot
+from cji_attestation.evidence.tpm_structures import SYSTEM_SELECTION
 from tests.support.forge import QUALIFYING, RECEIPT_KEY, Machine, machine, quote_structure, sign
 
 __all__ = ["IMA", "LINE", "SELECTION", "VERITY", "firmware", "replayed", "second_quote", "start_of", "with_boot"]

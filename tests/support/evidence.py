@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from attestation import Fault
-from attestation.appraisal import ReferenceValues
-from attestation.evidence import Evidence
+from cji_attestation import Fault
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.evidence import Evidence
 from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 

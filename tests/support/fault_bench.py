@@ -37,6 +37,7 @@ from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cji_attestation.attested import AttestedWorker
 from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, PartDigest, Record, claims_unverified
@@ -46,7 +47,6 @@ from tests.support.halting import PROGRAM
 from tests.support.privileges import SEES_PROCESSES
 from tests.support.silent_link import SilentLink
 from tests.support.steps import Route, Step
-from worker.client.attested import AttestedWorker
 from worker.client.errors import WorkerRefused
 from worker.client.profile import load_profile
 from worker.client.result import Collector

@@ -24,13 +24,13 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import AZURE_US, Trust
-from attestation.appraisal import ReferenceValues, Verdict, appraise
-from attestation.certs import spki_sha256
-from attestation.evidence import Evidence, maa_nonce, parse_hcl, qualifying_data
-from attestation.evidence.binding import report_user_data
-from attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, policy_pcr_digest
-from attestation.jose import b64url
+from cji_attestation import AZURE_US, Trust
+from cji_attestation.appraisal import ReferenceValues, Verdict, appraise
+from cji_attestation.certs import spki_sha256
+from cji_attestation.evidence import Evidence, maa_nonce, parse_hcl, qualifying_data
+from cji_attestation.evidence.binding import report_user_data
+from cji_attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, policy_pcr_digest
+from cji_attestation.jose import b64url
 
 MAGIC = 0xFF544347
 PSS = padding.PSS(padding.MGF1(hashes.SHA384()), 48)

@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 from click.testing import Result
 
-from attestation import Fault
+from cji_attestation import Fault
 from cji_core.command.refusals import REASONS, Refused
 from cji_core.errors import Reason
 

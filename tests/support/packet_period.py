@@ -17,9 +17,9 @@ import click
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from attestation import AZURE_US
-from attestation.provider_policy import build as build_maa_policy
-from attestation.release.policy import build as build_release_policy
+from cji_attestation import AZURE_US
+from cji_attestation.provider_policy import build as build_maa_policy
+from cji_attestation.release.policy import build as build_release_policy
 from cji_core.errors import Reason, Stage
 from cji_core.format.config import load
 from cji_core.jose import VerifyingKey, b64url, es384_sign, key_id, public_jwk

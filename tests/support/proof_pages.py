@@ -4,13 +4,13 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from attestation.appraisal import ReferenceValues
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.verbs.evidence_file import read_file
+from cji_attestation.verbs.evidence_proof import evidence_proof
+from cji_attestation.verbs.evidence_rows import sections
+from cji_attestation.verbs.proof_page import proof_page
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import decided, machine
-from worker.cli.evidence_file import read_file
-from worker.cli.evidence_proof import evidence_proof
-from worker.cli.evidence_rows import sections
-from worker.cli.proof_page import proof_page
 
 
 def proof_pages() -> dict[str, str]:

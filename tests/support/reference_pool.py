@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from cji_simulator import Simulation
 
-from attestation.evidence import root_of
+from cji_attestation.evidence import root_of
 from cji_core.format.job import Header, parse
 from cji_core.jose import public_jwk, thumbprint
 from cji_core.pool import names

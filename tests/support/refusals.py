@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from attestation import AttestationError, Fault
+from cji_attestation import AttestationError, Fault
 from cji_core.errors import Reason, Refusal, Stage
 
 __all__ = ["refused", "rejected"]

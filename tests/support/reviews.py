@@ -7,7 +7,7 @@ from pathlib import Path
 from cji_simulator.operator import operator
 from cji_simulator.reference import toml
 
-from attestation.appraisal import ReferenceValues
+from cji_attestation.appraisal import ReferenceValues
 from tests.support.forge import decided
 
 __all__ = ["decided_profile", "decided_toml"]

@@ -26,11 +26,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from attestation.appraisal import ProvenTime, Verdict
-from attestation.evidence import Tcb, TpmClock, parse_snp_report, root_of
-from attestation.maa import VerifiedToken
-from attestation.release import Attestation, Attester
-from attestation.verified import _CONSTRUCTOR_KEY
+from cji_attestation.appraisal import ProvenTime, Verdict
+from cji_attestation.attested import AttestedWorker
+from cji_attestation.evidence import Tcb, TpmClock, parse_snp_report, root_of
+from cji_attestation.evidence_file import EvidenceFile
+from cji_attestation.maa import VerifiedToken
+from cji_attestation.release import Attestation, Attester
+from cji_attestation.verified import _CONSTRUCTOR_KEY
 from cji_core.errors import REASONS, Reason, Refusal
 from cji_core.format.envelope import (
     Unsealer,
@@ -61,8 +63,6 @@ from cji_core.trail import TpmClock as ReceiptClock
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServicer_to_server
 from tests.support.contexts import context
-from worker.client.attested import AttestedWorker
-from worker.client.evidence_file import EvidenceFile
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.profile import ClientTls
 from worker.client.sources import Batches

@@ -16,9 +16,9 @@ from cji_simulator.tdx import SEPT_VE_DISABLE
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from attestation import AZURE_US, Trust
-from attestation.certs import spki_sha256
-from attestation.evidence import Evidence, TdCollateral
+from cji_attestation import AZURE_US, Trust
+from cji_attestation.certs import spki_sha256
+from cji_attestation.evidence import Evidence, TdCollateral
 from tests.support.forge import Machine, machine
 
 __all__ = ["CPU_SVN", "FMSPC", "PPID", "SEPT_VE_DISABLE", "Intel", "common_name", "intel", "raw_signature", "td_report"]

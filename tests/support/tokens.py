@@ -4,11 +4,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from attestation import AZURE_US, Fault
-from attestation.appraisal import Verdict
-from attestation.evidence import Evidence, maa_nonce
-from attestation.maa import SigningKeys, VerifiedToken, verify_token
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.appraisal import Verdict
+from cji_attestation.evidence import Evidence, maa_nonce
+from cji_attestation.maa import SigningKeys, VerifiedToken, verify_token
+from cji_attestation.trust import endpoint
 from tests.support.forge import (
     ISSUER,
     QUALIFYING,

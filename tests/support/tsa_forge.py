@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from attestation.appraisal import TimestampRoot
+from cji_attestation.appraisal import TimestampRoot
 
 __all__ = ["Tsa", "der", "oid", "stamper", "tsa"]
 

@@ -33,10 +33,12 @@ def test_the_wheels_hold_the_two_packages_only(wheels: dict[str, zipfile.ZipFile
         CLIENT: {"worker", "attestation", "cji_client", "cji_client-0.1.0.dist-info"},
         WORKER: {"worker", "attestation", "cji_worker-0.1.0.dist-info"},
     }
-    assert {"worker/supervisor.py", "attestation/release/flow.py"} <= set(wheels[WORKER].namelist())
-    assert {"worker/client/seal.py", "attestation/trust.py", "core/cji_core/wire/v1/worker_pb2.py"} <= set(
-        wheels[CLIENT].namelist()
-    )
+    assert {"worker/supervisor.py", "attestation/cji_attestation/release/flow.py"} <= set(wheels[WORKER].namelist())
+    assert {
+        "worker/client/seal.py",
+        "attestation/cji_attestation/trust.py",
+        "core/cji_core/wire/v1/worker_pb2.py",
+    } <= set(wheels[CLIENT].namelist())
     assert "cji_client/protos/cji/worker/v1/worker.proto" in wheels[CLIENT].namelist()
 
 
@@ -49,7 +51,9 @@ def test_every_file_of_the_tree_is_in_one_wheel(wheels: dict[str, zipfile.ZipFil
 
 
 def test_all_packages_are_typed(wheels: dict[str, zipfile.ZipFile]) -> None:
-    assert {"core/cji_core/py.typed", "attestation/py.typed", "cji_client/py.typed"} <= set(wheels[CLIENT].namelist())
+    assert {"core/cji_core/py.typed", "attestation/cji_attestation/py.typed", "cji_client/py.typed"} <= set(
+        wheels[CLIENT].namelist()
+    )
 
 
 @pytest.mark.parametrize("word", ["cji_simulator", "cji-simulator", "swtpm", "insecure"])

@@ -22,9 +22,9 @@ from typing import Final
 
 import msgspec
 
-from attestation import Trust
-from attestation.evidence.event_log import AppliedBundle
-from attestation.evidence.measured_bundle import measure_bundle
+from cji_attestation import Trust
+from cji_attestation.evidence.event_log import AppliedBundle
+from cji_attestation.evidence.measured_bundle import measure_bundle
 from cji_core.bundle.archive import Bundle
 from cji_core.bundle.contents import write_files
 from cji_core.bundle.errors import BundleRefused

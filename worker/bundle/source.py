@@ -20,10 +20,10 @@ import msgspec
 from azure.core.credentials import TokenCredential
 from msgspec import Meta
 
-from attestation import Trust
-from attestation.errors import AttestationError, Fault
-from attestation.evidence.imds import MAX_USER_DATA, user_data
-from attestation.strict_json import parse_object
+from cji_attestation import Trust
+from cji_attestation.errors import AttestationError, Fault
+from cji_attestation.evidence.imds import MAX_USER_DATA, user_data
+from cji_attestation.strict_json import parse_object
 from cji_core.bundle.archive import MAGIC, MAX_BYTES
 from cji_core.bundle.errors import BundleRefused
 from cji_core.format.config_fleet import ClientId, Container

@@ -11,9 +11,9 @@ from typing import Final, cast, get_args
 import click
 import msgspec
 
-from attestation import AttestationError
-from attestation.appraisal import ReferenceValues, check_reference
-from attestation.appraisal.advisories import (
+from cji_attestation import AttestationError
+from cji_attestation.appraisal import ReferenceValues, check_reference
+from cji_attestation.appraisal.advisories import (
     SETTLED,
     SHIPPED,
     SHIPPED_FILE,
@@ -26,15 +26,15 @@ from attestation.appraisal.advisories import (
     sign_acceptance,
     sign_table,
 )
-from attestation.appraisal.advisories.cve import CveRecord, differences, read_cve
+from cji_attestation.appraisal.advisories.cve import CveRecord, differences, read_cve
+from cji_attestation.verbs.advisory_rows import machine_findings, plain, shown_rows
+from cji_attestation.verbs.evidence_file import read_file
+from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_values
 from cji_core.command.common import FILE, Failure, explained, signing_key
 from cji_core.command.json_output import answers, print_answer, print_document
 from cji_core.format.keys import write_public
 from worker.cli.advisory_answers import Differences, Differing, ShownTable, SignedAcceptance, SignedTable
-from worker.cli.advisory_rows import machine_findings, plain, shown_rows
-from worker.cli.evidence_file import read_file
 from worker.cli.public_half import PublicHalf, print_public_half
-from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 _NEW: Final = click.Path(dir_okay=False, path_type=Path)
 _DAY: Final = click.DateTime(formats=["%Y-%m-%d"])

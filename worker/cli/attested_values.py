@@ -2,10 +2,10 @@
 
 import msgspec
 
-from attestation import AttestationError, Trust
-from attestation.appraisal import ReferenceValues, check_reference
-from attestation.release.keyspec import locate
-from attestation.trust import provider_endpoint
+from cji_attestation import AttestationError, Trust
+from cji_attestation.appraisal import ReferenceValues, check_reference
+from cji_attestation.release.keyspec import locate
+from cji_attestation.trust import provider_endpoint
 from cji_core.command.findings import NotOk
 from cji_core.format.config import Config
 from worker.keyholder.key_specs import key_specs

@@ -12,16 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from attestation import AttestationError, Fault, Trust, is_production
-from attestation.appraisal.policy import levels_above
-from attestation.appraisal.reference import review_of
-from attestation.certs import load_pem_chain
-from attestation.checks import CATALOGUE, NAMED
-from attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
-from attestation.evidence.imds import td_quote
-from attestation.evidence.pck import pck_subject
-from attestation.evidence.pcs import IntelPcs
-from attestation.provider_policy.provider import describe_provider
+from cji_attestation import AttestationError, Fault, Trust, is_production
+from cji_attestation.appraisal.policy import levels_above
+from cji_attestation.appraisal.reference import review_of
+from cji_attestation.certs import load_pem_chain
+from cji_attestation.checks import CATALOGUE, NAMED
+from cji_attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
+from cji_attestation.evidence.imds import td_quote
+from cji_attestation.evidence.pck import pck_subject
+from cji_attestation.evidence.pcs import IntelPcs
+from cji_attestation.provider_policy.provider import describe_provider
 from cji_core.command.findings import Finding, NotOk, run_check
 from cji_core.fips import require_usable
 from cji_core.format.config import Config
@@ -157,7 +157,7 @@ def _provider(config: Config, trust: Trust) -> str:
 
 def _hardware_report(trust: Trust) -> HclReport:
     try:
-        from attestation.evidence.tpm import Tpm  # noqa: PLC0415 - its C libraries may be what is missing
+        from cji_attestation.evidence.tpm import Tpm  # noqa: PLC0415 - its C libraries may be what is missing
     except ImportError as error:
         raise NotOk("the TPM libraries are not installed", "Install libtss2-esys and its TCTI libraries.") from error
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 import click
 import msgspec
 
-from attestation import is_production
+from cji_attestation import is_production
 from cji_core.command.common import FILE, trust_named
 from cji_core.command.findings import Finding
 from cji_core.command.json_output import answers, member, print_document

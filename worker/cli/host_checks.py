@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from attestation import AttestationError, Trust, is_production
+from cji_attestation import AttestationError, Trust, is_production
 from cji_core.command.findings import Finding, NotOk, run_check
 from cji_core.format.config import Config
 from worker.host import CATALOGUE, Host, TpmClockWatch, secret_mib, unmet
@@ -37,7 +37,7 @@ def _tpm_clock(trust: Trust) -> str:
     """A second of what a running worker does from one attestation to the next."""
     watch = TpmClockWatch(allowed_s=_ALLOWED_S)
     try:
-        from attestation.evidence.tpm import Tpm  # noqa: PLC0415 - its C libraries may be what is missing
+        from cji_attestation.evidence.tpm import Tpm  # noqa: PLC0415 - its C libraries may be what is missing
 
         for pause in (0, _PAUSE_S):
             time.sleep(pause)

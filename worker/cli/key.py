@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from attestation import AttestationError, Fault
-from attestation.checks import requirement
+from cji_attestation import AttestationError, Fault
+from cji_attestation.checks import requirement
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, print_answer, print_json
 from cji_core.format.keys import (
@@ -184,7 +184,7 @@ def verify_attestation(file: Path, *, kek_id: str, thumbprint: str, maker_roots:
       cji key verify-attestation cmk.json --kek-id https://NAME.managedhsm.azure.net/keys/KEY/VERSION \\
         --thumbprint THUMBPRINT --maker-roots marvell-roots.pem
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    from attestation.release import verify_key_attestation  # noqa: PLC0415 - loads the TPM's libraries
+    from cji_attestation.release import verify_key_attestation  # noqa: PLC0415 - loads the TPM's libraries
 
     try:
         found = verify_key_attestation(

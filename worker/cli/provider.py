@@ -13,7 +13,7 @@ from typing import Annotated
 import click
 import msgspec
 
-from attestation import AttestationError, Fault
+from cji_attestation import AttestationError, Fault
 from cji_core.command.common import FILE, Failure, passphrase_for, trust_named
 from cji_core.command.json_output import answers, member, print_answer
 from worker.cli.policy.hash import PolicyHash
@@ -83,7 +83,7 @@ def show(context: click.Context, url: str, cloud: str, *, as_json: bool) -> None
     Example:
       cji provider show https://agency.eus2.attest.azure.net
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    from attestation.provider_policy.provider import describe_provider  # noqa: PLC0415 - the SDK takes a second to import
+    from cji_attestation.provider_policy.provider import describe_provider  # noqa: PLC0415 - the SDK takes a second to import
 
     try:
         found = describe_provider(trust=trust_named(context, cloud), maa_url=url)
@@ -120,8 +120,8 @@ def show_policy(
       cji provider policy show https://agency.eus2.attest.azure.net --expect deploy/policy/attestation-policy.txt
       cji provider policy show URL --text | cji policy lint --for maa -
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    from attestation.provider_policy import policy_hash  # noqa: PLC0415
-    from attestation.provider_policy.administration import KINDS, operator_credential, read_policy  # noqa: PLC0415
+    from cji_attestation.provider_policy import policy_hash  # noqa: PLC0415
+    from cji_attestation.provider_policy.administration import KINDS, operator_credential, read_policy  # noqa: PLC0415
 
     trust, credential = trust_named(context, cloud), operator_credential()
     kinds = ("AzureGuest",) if text else KINDS
@@ -178,7 +178,7 @@ def set_policy(
     Example:
       cji provider policy set https://agency.eus2.attest.azure.net deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    from attestation.provider_policy.administration import PolicySigner, operator_credential, write_policy  # noqa: PLC0415
+    from cji_attestation.provider_policy.administration import PolicySigner, operator_credential, write_policy  # noqa: PLC0415
 
     if (signing_key is None) != (certificate is None):
         raise Failure("a signer is a key and its certificate", remedy="Give both, or neither.", status=2)
@@ -212,7 +212,7 @@ def _named(one: PolicyInForce | None) -> str:
 
 def _weak(text: bytes, *, errors_only: bool = False) -> tuple[str, ...]:
     """The rules that a policy breaks, or the one that makes it no policy."""
-    from attestation.provider_policy import MaaPolicyError, lint, parse_policy  # noqa: PLC0415
+    from cji_attestation.provider_policy import MaaPolicyError, lint, parse_policy  # noqa: PLC0415
 
     try:
         findings = lint(parse_policy(text))

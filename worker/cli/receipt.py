@@ -6,6 +6,10 @@ from pathlib import Path
 import click
 import msgspec
 
+from cji_attestation.attested import AttestedWorker, evidence_cloud, read_evidence
+from cji_attestation.verbs.evidence_options import AT, NEW_FILE, time_of, written
+from cji_attestation.verbs.proof_page import proof_page, proof_text
+from cji_attestation.verbs.reference_values import PROFILE, reference_values
 from cji_core.command.common import FILE, explained, trust_named
 from cji_core.command.json_output import answers, print_answer, print_json
 from cji_core.errors import Refusal
@@ -13,14 +17,10 @@ from cji_core.format.job import Header, parse
 from cji_core.trail import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt, verify_sequence
 from cji_core.trail.compact import typ_unverified
 from worker.cli.answers import ProvenReceipt, ShownReceipt, StoredReceipt
-from worker.cli.evidence_options import AT, NEW_FILE, time_of, written
 from worker.cli.job.job_id import job_id_of
 from worker.cli.job.prepare import PROFILE as SUBMITTER
-from worker.cli.proof_page import proof_page, proof_text
 from worker.cli.receipt_proof import claims_of, unverified_proof, verified_proof
 from worker.cli.receipt_rows import Either, print_receipt, rows_of, unchecked_of
-from worker.cli.reference_values import PROFILE, reference_values
-from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
 from worker.client.connection import connect
 from worker.client.errors import SpecError, Unverified
 from worker.client.profile import load_profile

@@ -5,11 +5,11 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from attestation.checks import Check, Skipped
+from cji_attestation.attested import AttestedWorker
+from cji_attestation.checks import Check, Skipped
+from cji_attestation.verbs.proof_page import Proof, Rows
 from cji_core.trail import Claims, ReceiptError, VerifiedFailure, VerifiedReceipt
 from cji_core.trail.receipts import claims_unverified
-from worker.cli.proof_page import Proof, Rows
-from worker.client.attested import AttestedWorker
 from worker.client.errors import Unverified
 
 Either: TypeAlias = VerifiedReceipt | VerifiedFailure

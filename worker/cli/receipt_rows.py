@@ -7,12 +7,12 @@ import click
 import msgspec
 from msgspec import UnsetType
 
-from attestation import Trust
+from cji_attestation import Trust
+from cji_attestation.attested import AttestedWorker
 from cji_core.command.json_output import print_json
 from cji_core.fips import NOT_VALIDATED
 from cji_core.trail import CryptoModule, TasksClaim, VerifiedFailure, VerifiedReceipt
 from worker.cli.answers import ProvenReceipt
-from worker.client.attested import AttestedWorker
 
 Either = VerifiedReceipt | VerifiedFailure
 _HOST: Final = {"none": "no host profile: root could read records"}

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
+from cji_attestation.attested import evidence_cloud
+from cji_attestation.verbs.evidence_options import AT
+from cji_attestation.verbs.reference_values import PROFILE
 from cji_core.command.common import explained, trust_named
 from cji_core.command.json_output import answers, print_json
 from worker.cli.answers import Claimed, ProvenReceipt, SealedOutput
-from worker.cli.evidence_options import AT
 from worker.cli.job.open_result import FOLDER, open_, verified
 from worker.cli.receipt_rows import print_receipt
-from worker.cli.reference_values import PROFILE
-from worker.client.attested import evidence_cloud
 from worker.client.saved_result import read_saved
 
 

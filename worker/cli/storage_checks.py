@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from attestation import AttestationError, Trust
+from cji_attestation import AttestationError, Trust
 from cji_core.command.findings import Finding, NotOk, State, run_check
 from cji_core.format.config import Config
 from cji_core.format.config_fleet import FleetSection, LedgerSection
@@ -34,7 +34,7 @@ def storage_checks(config: Config, trust: Trust) -> list[Finding]:
 def _fleet(section: FleetSection | None, trust: Trust) -> str:
     if section is None:
         return "not needed: there is no [fleet], so no job comes by reference"
-    from attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
+    from cji_attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
     from cji_core.pool.exchange import AUDIENCE  # noqa: PLC0415
     from cji_core.pool.queue import Queue  # noqa: PLC0415
     from cji_core.pool.store import Blobs  # noqa: PLC0415

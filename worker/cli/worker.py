@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
+from cji_attestation.attested import AttestedWorker
 from cji_core.command.common import explained, trust_named
 from cji_core.command.json_output import answers, print_json
 from cji_core.jose import key_id, parse_ml_kem, parse_rsa
 from worker.cli.answers import Attested, Described, OfferedKey
 from worker.cli.job.prepare import PROFILE
-from worker.client.attested import AttestedWorker
 from worker.client.connection import connect
 from worker.client.errors import SpecError, Unverified
 from worker.client.profile import load_profile

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from attestation import Trust
-from attestation.appraisal import ReferenceValues
-from worker.client.attested import AttestedWorker
+from cji_attestation import Trust
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.attested import AttestedWorker
 from worker.client.in_threads import InThreads, cancellable
 from worker.client.profile import ClientTls
 from worker.client.progress import ProgressCallback

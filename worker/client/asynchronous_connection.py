@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from attestation import AZURE_US, AZURE_USGOV, Trust
+from cji_attestation import AZURE_US, AZURE_USGOV, Trust
 from cji_core.format.keys import ProjectKey
 from cji_core.format.passphrases import Passphrase
 from cji_core.format.paths import FileName

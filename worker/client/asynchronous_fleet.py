@@ -5,8 +5,8 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from attestation import Trust
-from attestation.appraisal import ReferenceValues
+from cji_attestation import Trust
+from cji_attestation.appraisal import ReferenceValues
 from worker.client.by_reference import FIRST_WAIT, LONGEST_WAIT, SyncFleetClient
 from worker.client.errors import NotFinished
 from worker.client.job_state import JobStatus

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
 
-from attestation import Trust
-from attestation.appraisal import ReferenceValues
+from cji_attestation import Trust
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.attested import AttestedWorker, verify_attestation
 from cji_core.errors import StartupError
 from cji_core.format.job import LIMITS
 from cji_core.pool import names
@@ -34,7 +35,6 @@ from cji_core.pool.ticket import Ticket
 from cji_core.trail import ReceiptError, claims_unverified
 from cji_core.trail.failures import failure_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.errors import (
     ClientError,
     JobCancelled,

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from attestation import AZURE_US, AZURE_USGOV, Trust
+from cji_attestation import AZURE_US, AZURE_USGOV, Trust
+from cji_attestation.attested import AttestedWorker
 from cji_core.format.keys import ProjectKey
 from cji_core.format.passphrases import Passphrase
 from cji_core.format.paths import FileName
-from worker.client.attested import AttestedWorker
 from worker.client.cancellation import Cancellation
 from worker.client.description import Description
 from worker.client.errors import JobCancelled, SpecError

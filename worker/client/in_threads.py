@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from worker.client.attested import AttestedWorker
+from cji_attestation.attested import AttestedWorker
 from worker.client.cancellation import Cancellation
 from worker.client.description import Description
 

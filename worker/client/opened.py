@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from cji_attestation.attested import AttestedWorker
 from cji_core.format.paths import FileName
 from cji_core.trail import VerifiedReceipt
-from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
 from worker.client.result import RESULT
 from worker.client.sealed_result import SealedResult, read_output

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Meta
 
-from attestation.appraisal import ReferenceValues
+from cji_attestation.appraisal import ReferenceValues
 from cji_core.format.config import with_files
 from cji_core.format.config_fleet import Container, StorageUrl
 from cji_core.format.job import UNREADABLE, certificate_uri

@@ -22,16 +22,16 @@ from typing import Annotated, BinaryIO, Final, cast
 import msgspec
 from msgspec import Meta
 
-from attestation import Trust
-from attestation.appraisal import ReferenceValues
+from cji_attestation import Trust
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.attested import read_evidence
+from cji_attestation.evidence_file import MAX_FILE_BYTES
 from cji_core.errors import Refusal
 from cji_core.format.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
 from cji_core.format.job import LIMITS, Header, OutputPart, parse
 from cji_core.format.paths import FileName
 from cji_core.trail import PartDigest
-from worker.client.attested import read_evidence
 from worker.client.errors import SpecError, Unverified
-from worker.client.evidence_file import MAX_FILE_BYTES
 from worker.client.result import Output, ResultHeader, new_output, parse_result_header
 from worker.client.saved import HEADER, part_file, read_bounded, settle, write_new
 from worker.client.sealed_result import SealedResult

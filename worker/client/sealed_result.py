@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_attestation.attested import AttestedWorker
 from cji_core.errors import Refusal
 from cji_core.format.envelope import output_aad
 from cji_core.format.job import Header
@@ -16,7 +17,6 @@ from cji_core.format.paths import FileName
 from cji_core.format.records import ROW_STATUS as ROW_STATUS_SCHEMA
 from cji_core.jose import key_id
 from cji_core.trail import PartDigest, VerifiedReceipt
-from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError, Unverified
 from worker.client.parts import open_part
 from worker.client.result import ROW_STATUS, Output, ResultHeader

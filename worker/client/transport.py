@@ -25,16 +25,16 @@ from typing import Final, Self, TypeVar
 
 import grpc
 
-from attestation import Trust
-from attestation.appraisal import ReferenceValues
-from attestation.evidence import NONCE_BYTES
+from cji_attestation import Trust
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.attested import AttestedWorker, verify_attestation
+from cji_attestation.evidence import NONCE_BYTES
 from cji_core.errors import Reason
 from cji_core.format.job import LIMITS, Header
 from cji_core.jose import key_id
 from cji_core.trail import VerifiedReceipt
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
-from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.cancellation import Cancellation
 from worker.client.description import Description
 from worker.client.errors import (

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
+from cji_attestation.attested import AttestedWorker
 from cji_core.format.job import Header
 from cji_core.trail import (
     Expected,
@@ -21,7 +22,6 @@ from cji_core.trail import (
     verify_failure,
     verify_receipt,
 )
-from worker.client.attested import AttestedWorker
 from worker.client.errors import Unverified
 from worker.client.result import Output, ResultHeader
 from worker.client.statements import by_name

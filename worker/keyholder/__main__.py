@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from attestation import AttestationError, Trust, is_production
-from attestation.evidence.boot_logs import BootLogs, open_logs
-from attestation.evidence.tpm_counter import NvCounter
+from cji_attestation import AttestationError, Trust, is_production
+from cji_attestation.evidence.boot_logs import BootLogs, open_logs
+from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_core.errors import Refusal, StartupError
 from cji_core.fips import CryptoModule, module_in_force, require_usable
 from cji_core.format.config import Config

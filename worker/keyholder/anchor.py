@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-from attestation import AttestationError
+from cji_attestation import AttestationError
 from cji_core.errors import Reason, Refusal, StartupError
 from cji_core.log import log
 from cji_core.trail import TrailAnchored, TrailRefused
@@ -36,7 +36,7 @@ _REMEDY: Final = (
 
 
 class Counter(Protocol):
-    """A counter as `attestation.evidence.tpm_counter.NvCounter` has it."""
+    """A counter as `cji_attestation.evidence.tpm_counter.NvCounter` has it."""
 
     def value(self) -> int | None:
         """Its value; None if it does not exist."""

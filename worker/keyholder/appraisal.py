@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from attestation.appraisal import ReferenceValues
+from cji_attestation.appraisal import ReferenceValues
 from cji_core.errors import StartupError
 from cji_core.format.config import AttestationSection
 

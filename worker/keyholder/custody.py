@@ -22,11 +22,11 @@ from typing import Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from attestation import AttestationError, Fault, Trust
-from attestation.appraisal import review_of
-from attestation.checks import NAMED
-from attestation.evidence.boot_logs import BootLogs
-from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
+from cji_attestation import AttestationError, Fault, Trust
+from cji_attestation.appraisal import review_of
+from cji_attestation.checks import NAMED
+from cji_attestation.evidence.boot_logs import BootLogs
+from cji_attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from cji_core.errors import Reason, RebootError, StartupError
 from cji_core.format.config import Config
 from cji_core.format.envelope import UnwrappingKey

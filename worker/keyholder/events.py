@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 
-from attestation.release import Attestation
+from cji_attestation.release import Attestation
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage
 from cji_core.format.job import Header
 from cji_core.jose import b64url

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from attestation import AttestationError, Fault
+from cji_attestation import AttestationError, Fault
 from cji_core.errors import Reason
 from cji_core.trail import DropCause
 from worker.keyholder.schedule import Failure

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from attestation.release import Attestation, ReleasedKey
+from cji_attestation.release import Attestation, ReleasedKey
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import UnwrappingKey
 from cji_core.trail import DropCause

@@ -1,6 +1,6 @@
 """The pinned keys of a configuration, as attestation takes them."""
 
-from attestation.release import KeySpec
+from cji_attestation.release import KeySpec
 from cji_core.format.config import Config
 
 

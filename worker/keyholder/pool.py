@@ -26,7 +26,7 @@ from typing import Annotated, Final, Protocol
 import msgspec
 from msgspec import Meta
 
-from attestation import AttestationError, Trust
+from cji_attestation import AttestationError, Trust
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage, StartupError
 from cji_core.format.config_fleet import LedgerSection
 from cji_core.log import log
@@ -172,7 +172,7 @@ class PoolLedger:
 
 def open_ledger(section: LedgerSection, trust: Trust) -> LedgerBlobs:
     """The container of a configuration, with the machine's identity. Raises StartupError, AttestationError."""
-    from attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
+    from cji_attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
     from cji_core.pool.exchange import AUDIENCE  # noqa: PLC0415
     from cji_core.pool.store import Blobs  # noqa: PLC0415
 

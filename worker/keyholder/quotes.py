@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from attestation import AttestationError
-from attestation.evidence import MAX_NONCES, NONCE_BYTES, Evidence, gather
+from cji_attestation import AttestationError
+from cji_attestation.evidence import MAX_NONCES, NONCE_BYTES, Evidence, gather
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.log import log
 

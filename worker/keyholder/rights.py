@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from attestation import Trust
+from cji_attestation import Trust
 from cji_core.format.config import Config
 from cji_core.format.operator_files import signatures_path
 from worker.memory import harden

@@ -3,7 +3,7 @@
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
-from attestation import AttestationError, Fault
+from cji_attestation import AttestationError, Fault
 from cji_core.errors import Refusal, StartupError
 from cji_core.format.config import KeySection
 from cji_core.format.envelope import unwrap_seed

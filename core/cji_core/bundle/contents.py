@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from attestation.appraisal.reference import ReferenceValues, check_reference
-from attestation.errors import AttestationError
+from cji_attestation.appraisal.reference import ReferenceValues, check_reference
+from cji_attestation.errors import AttestationError
 from cji_core.bundle.archive import Bundle
 from cji_core.bundle.errors import BundleRefused
 from cji_core.bundle.names import AUDIT, CONSOLE, POLICY, WORKER

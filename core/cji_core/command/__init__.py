@@ -17,7 +17,7 @@ from importlib.util import find_spec
 
 import click
 
-from attestation import AZURE_US, AZURE_USGOV, Trust
+from cji_attestation import AZURE_US, AZURE_USGOV, Trust
 from cji_core.command.refusals import Command
 
 __all__ = ["build", "main"]

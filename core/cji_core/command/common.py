@@ -9,7 +9,7 @@ from typing import Final, ParamSpec, TypeVar
 import click
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from attestation import AttestationError, Trust
+from cji_attestation import AttestationError, Trust
 from cji_core.errors import REASONS, Refusal, StartupError
 from cji_core.format.config import Config, load
 from cji_core.pairs import SigningPair

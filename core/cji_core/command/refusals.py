@@ -7,7 +7,7 @@ from typing import IO, Annotated, Any, Final
 import click
 import msgspec
 
-from attestation import AttestationError, Fault
+from cji_attestation import AttestationError, Fault
 from cji_core.command.common import Failure
 from cji_core.command.json_output import as_text, member
 from cji_core.command.verbs import Verbs

@@ -76,7 +76,7 @@ class AttestationSection(_Section, frozen=True, kw_only=True):
     ak_issuers: NonEmpty | None = None
     """PEM file: Azure's vTPM authorities, from the issuers of the AK's certificate up to the root."""
     reference_values: dict[str, object]
-    """Fields of `attestation.appraisal.ReferenceValues`; `load` has put the contents in place of named files."""
+    """Fields of `cji_attestation.appraisal.ReferenceValues`; `load` has put the contents in place of named files."""
     key_lifetime_s: Annotated[int, Meta(ge=10, le=3600)] = 3600
     """A released key is dropped this many seconds after its evidence was made; renewal starts before half of it."""
     workers_per_vault: Annotated[int, Meta(ge=1, le=10_000)] = 100
@@ -120,7 +120,7 @@ class KeySection(_Section, frozen=True, kw_only=True):
     """Thumbprint of the public ML-KEM half, by which submitters pin it."""
     policy_sha256: NonEmpty | None = None
     accept_findings: tuple[Literal["RP01", "RP04"], ...] = ()
-    """Accepted errors of the key's release policy, from `attestation.release.policy.ACCEPTABLE`."""
+    """Accepted errors of the key's release policy, from `cji_attestation.release.policy.ACCEPTABLE`."""
 
     def __post_init__(self) -> None:
         if (self.ml_kem_seed is None) is not (self.ml_kem_thumbprint is None):

@@ -8,9 +8,9 @@ import pytest
 from cji_simulator.operator import MACHINES, Operator, operator
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from attestation import AttestationError, Fault
-from attestation.appraisal import ReferenceValues, TcbFloor, check_reference
-from attestation.appraisal.advisories import (
+from cji_attestation import AttestationError, Fault
+from cji_attestation.appraisal import ReferenceValues, TcbFloor, check_reference
+from cji_attestation.appraisal.advisories import (
     ALIASES,
     SHIPPED,
     Acceptance,
@@ -25,9 +25,9 @@ from attestation.appraisal.advisories import (
     signer_key,
     sound_table,
 )
-from attestation.appraisal.advisories.signed import MOST_SIGNED_BYTES, read_statement, sign_statement
-from attestation.evidence import Evidence
-from attestation.jose import b64url, b64url_decode, canonical_jwk
+from cji_attestation.appraisal.advisories.signed import MOST_SIGNED_BYTES, read_statement, sign_statement
+from cji_attestation.evidence import Evidence
+from cji_attestation.jose import b64url, b64url_decode, canonical_jwk
 from tests.support.forge import decided, evidence_of, machine, machine_of, patched, patched_evidence
 from tests.support.refusals import rejected
 

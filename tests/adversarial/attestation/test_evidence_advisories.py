@@ -8,11 +8,11 @@ import pytest
 from cji_simulator.operator import operator
 from cryptography import x509
 
-from attestation import AttestationError, Fault
-from attestation.appraisal import MaaEnclave, ReferenceValues, TcbFloor, check_reference
-from attestation.appraisal.crl import read_crl, read_published
-from attestation.certs import load_pem_chain
-from attestation.evidence import Evidence, Tcb
+from cji_attestation import AttestationError, Fault
+from cji_attestation.appraisal import MaaEnclave, ReferenceValues, TcbFloor, check_reference
+from cji_attestation.appraisal.crl import read_crl, read_published
+from cji_attestation.certs import load_pem_chain
+from cji_attestation.evidence import Evidence, Tcb
 from tests.support.evidence import allowing
 from tests.support.forge import (
     POLICY_HASH,

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import Fault
-from attestation.appraisal import IdKey, Mrtd, ReferenceValues, Verdict, VtpmRoot, check_reference
-from attestation.appraisal.azure import AZURE_POLICY, ID_KEYS, MRTDS, VTPM_ROOTS, id_key, knows_mrtd, knows_root
-from attestation.certs import spki_sha256
-from attestation.evidence import Evidence, ak_chain
-from attestation.evidence.ak_chain import MAX_CERTIFICATES, with_issuers
+from cji_attestation import Fault
+from cji_attestation.appraisal import IdKey, Mrtd, ReferenceValues, Verdict, VtpmRoot, check_reference
+from cji_attestation.appraisal.azure import AZURE_POLICY, ID_KEYS, MRTDS, VTPM_ROOTS, id_key, knows_mrtd, knows_root
+from cji_attestation.certs import spki_sha256
+from cji_attestation.evidence import Evidence, ak_chain
+from cji_attestation.evidence.ak_chain import MAX_CERTIFICATES, with_issuers
 from tests.support.evidence import allowing, refused, with_report
 from tests.support.forge import ak_chain_of, decided, machine, vtpm_ca
 from tests.support.refusals import rejected

@@ -8,15 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from attestation import Fault
-from attestation.appraisal import Verdict
-from attestation.checks import Skipped
-from attestation.evidence import Evidence, parse_rsa_public
-from attestation.evidence.imds import read_thim
-from attestation.evidence.imported import Quote, bundle_of, chain_of, read_collateral, read_quote, read_trustee
-from attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, selected_pcrs
-from attestation.jose import b64url
-from attestation.maa.claims import check_ephemeral
+from cji_attestation import Fault
+from cji_attestation.appraisal import Verdict
+from cji_attestation.attested import read_evidence
+from cji_attestation.checks import Skipped
+from cji_attestation.evidence import Evidence, parse_rsa_public
+from cji_attestation.evidence.imds import read_thim
+from cji_attestation.evidence.imported import Quote, bundle_of, chain_of, read_collateral, read_quote, read_trustee
+from cji_attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, selected_pcrs
+from cji_attestation.jose import b64url
+from cji_attestation.maa.claims import check_ephemeral
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import QUALIFYING, attest_structure, decided, machine, quote_structure, sign, sized
 from tests.support.import_forge import (
@@ -33,7 +34,6 @@ from tests.support.import_forge import (
 )
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
-from worker.client.attested import read_evidence
 from worker.client.errors import Unverified
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from attestation import AttestationError
-from attestation.evidence import Evidence
+from cji_attestation import AttestationError
+from cji_attestation.evidence import Evidence
 from tests.support.forge import machine
 
 FIELDS = (

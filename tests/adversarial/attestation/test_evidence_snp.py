@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import Fault
-from attestation.appraisal import TcbFloor
-from attestation.evidence import parse_snp_report
+from cji_attestation import Fault
+from cji_attestation.appraisal import TcbFloor
+from cji_attestation.evidence import parse_snp_report
 from tests.support.evidence import refused, with_report
 from tests.support.forge import (
     PSS,

@@ -10,21 +10,21 @@ import pytest
 from cji_simulator.encoding import rsa_jwk
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from attestation import AttestationError
-from attestation.appraisal import ProvenTime, ReferenceValues, latest_proven, shown_later
-from attestation.appraisal.proven_time import MOST_MILLISECONDS
-from attestation.checks import Skipped
-from attestation.errors import Record
-from attestation.evidence import TpmClock
+from cji_attestation import AttestationError
+from cji_attestation.appraisal import ProvenTime, ReferenceValues, latest_proven, shown_later
+from cji_attestation.appraisal.proven_time import MOST_MILLISECONDS
+from cji_attestation.attested import AttestedWorker, read_evidence
+from cji_attestation.checks import Skipped
+from cji_attestation.errors import Record
+from cji_attestation.evidence import TpmClock
+from cji_attestation.evidence_file import MAX_FILE_BYTES, decode_evidence
+from cji_attestation.evidence_file import stamped as stamped_message
+from cji_attestation.times import bundle_time
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import crl, decided, machine
 from tests.support.refusals import rejected
 from tests.support.tsa_forge import tsa
-from worker.client.attested import AttestedWorker, read_evidence
 from worker.client.errors import SpecError, Unverified
-from worker.client.evidence_file import MAX_FILE_BYTES, decode_evidence
-from worker.client.evidence_file import stamped as stamped_message
-from worker.client.times import bundle_time
 
 LATER = datetime(2050, 1, 1, tzinfo=UTC)
 

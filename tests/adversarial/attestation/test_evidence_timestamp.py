@@ -12,9 +12,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timestamp_response
 
-from attestation import Fault
-from attestation.appraisal import ReferenceValues, TimestampRoot, check_reference, check_timestamp, timestamp_request
-from attestation.appraisal.timestamp import MAX_TIMESTAMP_BYTES, MOST_CERTIFICATES, MOST_ROOTS
+from cji_attestation import Fault
+from cji_attestation.appraisal import (
+    ReferenceValues,
+    TimestampRoot,
+    check_reference,
+    check_timestamp,
+    timestamp_request,
+)
+from cji_attestation.appraisal.timestamp import MAX_TIMESTAMP_BYTES, MOST_CERTIFICATES, MOST_ROOTS
 from tests.support.refusals import rejected
 from tests.support.tsa_forge import Tsa, stamper, tsa
 

@@ -6,14 +6,9 @@ import struct
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from attestation import Fault
-from attestation.evidence import (
-    Evidence,
-    parse_attest,
-    parse_rsa_public,
-    qualifying_data,
-)
-from attestation.evidence.tpm_structures import policy_pcr_digest
+from cji_attestation import Fault
+from cji_attestation.evidence import Evidence, parse_attest, parse_rsa_public, qualifying_data
+from cji_attestation.evidence.tpm_structures import policy_pcr_digest
 from tests.support.evidence import refused
 from tests.support.forge import (
     NONCE,

@@ -10,16 +10,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import AZURE_US, Fault
-from attestation.appraisal.advisories import product_of_cpuid
-from attestation.appraisal.snp import check_not_revoked, verify_chain
-from attestation.appraisal.vcek import _extensions
-from attestation.errors import Record
-from attestation.evidence import maa_nonce
-from attestation.jose import split_jws
-from attestation.maa import SigningKeys, VerifiedToken, parse_jwks, verify_token
-from attestation.strict_json import parse_object
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.appraisal.advisories import product_of_cpuid
+from cji_attestation.appraisal.snp import check_not_revoked, verify_chain
+from cji_attestation.appraisal.vcek import _extensions
+from cji_attestation.errors import Record
+from cji_attestation.evidence import maa_nonce
+from cji_attestation.jose import split_jws
+from cji_attestation.maa import SigningKeys, VerifiedToken, parse_jwks, verify_token
+from cji_attestation.strict_json import parse_object
+from cji_attestation.trust import endpoint
 from tests.support.forge import (
     ISSUER,
     QUALIFYING,

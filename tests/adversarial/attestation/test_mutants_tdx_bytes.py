@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from attestation import Fault
-from attestation.evidence import Evidence, parse_td_report
+from cji_attestation import Fault
+from cji_attestation.evidence import Evidence, parse_td_report
 from tests.fuzz.bytewalk import bundles, indifferent, parts, walk
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import td_report

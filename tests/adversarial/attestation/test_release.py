@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from attestation import AZURE_US, AZURE_USGOV, Fault, Trust
-from attestation.checks import Skipped
-from attestation.jose import PublicKey
-from attestation.release import KeySpec
-from attestation.release.keyspec import locate
-from attestation.release.statement import VerifiedStatement, verify_statement
-from attestation.release.unwrap import unwrap_into
+from cji_attestation import AZURE_US, AZURE_USGOV, Fault, Trust
+from cji_attestation.checks import Skipped
+from cji_attestation.jose import PublicKey
+from cji_attestation.release import KeySpec
+from cji_attestation.release.keyspec import locate
+from cji_attestation.release.statement import VerifiedStatement, verify_statement
+from cji_attestation.release.unwrap import unwrap_into
 from tests.support.forge import machine
 from tests.support.refusals import rejected
 

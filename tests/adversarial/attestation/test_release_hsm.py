@@ -10,13 +10,9 @@ import pytest
 from cji_simulator.certificates import authority, leaf, pem
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from attestation import Fault
-from attestation.release import hsm as module
-from attestation.release.hsm import (
-    LOCAL,
-    MAKER_ROOTS,
-    MAX_ATTRIBUTES,
-)
+from cji_attestation import Fault
+from cji_attestation.release import hsm as module
+from cji_attestation.release.hsm import LOCAL, MAKER_ROOTS, MAX_ATTRIBUTES
 from tests.support.hsm_forge import KEK, NOW, VERSION, attributes, bundle, hsm, signed, statement, verify
 from tests.support.refusals import rejected
 

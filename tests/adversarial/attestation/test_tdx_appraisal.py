@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from cji_simulator.operator import operator
 
-from attestation import AZURE_US, AttestationError, Fault
-from attestation.appraisal import BootImage, ReferenceValues, Verdict, check_reference
-from attestation.checks import CATALOGUE
-from attestation.evidence import Evidence, parse_td_quote, parse_td_report
+from cji_attestation import AZURE_US, AttestationError, Fault
+from cji_attestation.appraisal import BootImage, ReferenceValues, Verdict, check_reference
+from cji_attestation.checks import CATALOGUE
+from cji_attestation.evidence import Evidence, parse_td_quote, parse_td_report
 from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import (
@@ -321,7 +321,7 @@ def test_every_changed_byte_is_refused() -> None:
     pem_at = quote.index(b"-----BEGIN")
     cases: list[tuple[str, int, bytes]] = [("td_quote", at, quote) for at in range(pem_at)]
     cases += [("hcl_report", at, sound.hcl_report) for at in range(len(sound.hcl_report))]
-    unchecked = range(32 + 224, 32 + 256)  # the MAC: see attestation.evidence.td_quote
+    unchecked = range(32 + 224, 32 + 256)  # the MAC: see cji_attestation.evidence.td_quote
     versions = range(4, 5)  # 1 and 2 are both known
     hidden = [*range(32 + 2, 32 + 3)]  # so are both versions of the report
     for name, at, data in cases:

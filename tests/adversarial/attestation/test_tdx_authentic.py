@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import Fault
-from attestation.appraisal.intel import authentic_root
-from attestation.evidence import TdCollateral, parse_td_quote
+from cji_attestation import Fault
+from cji_attestation.appraisal.intel import authentic_root
+from cji_attestation.evidence import TdCollateral, parse_td_quote
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import (
     common_name,

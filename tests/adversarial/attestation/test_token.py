@@ -14,10 +14,10 @@ from cji_simulator.encoding import rsa_jwk
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from attestation import Fault
-from attestation.checks import CATALOGUE
-from attestation.jose import b64url
-from attestation.maa import SigningKeys, VerifiedToken
+from cji_attestation import Fault
+from cji_attestation.checks import CATALOGUE
+from cji_attestation.jose import b64url
+from cji_attestation.maa import SigningKeys, VerifiedToken
 from tests.support.forge import (
     ISSUER,
     POLICY_HASH,

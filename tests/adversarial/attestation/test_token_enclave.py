@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from attestation import AZURE_US, Fault
-from attestation.appraisal import MaaEnclave
-from attestation.evidence import maa_nonce
-from attestation.maa import SigningKeys, VerifiedToken, verify_token
-from attestation.maa.enclave import EVIDENCE, KIND
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.appraisal import MaaEnclave
+from cji_attestation.evidence import maa_nonce
+from cji_attestation.maa import SigningKeys, VerifiedToken, verify_token
+from cji_attestation.maa.enclave import EVIDENCE, KIND
+from cji_attestation.trust import endpoint
 from tests.support.forge import (
     ISSUER,
     QUALIFYING,

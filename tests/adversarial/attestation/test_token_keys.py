@@ -1,12 +1,12 @@
 """A04: whose keys verify a token (T19), and when it was issued."""
 
-from attestation import AZURE_US, Fault
-from attestation.appraisal import ReferenceValues, check_reference
-from attestation.checks import Skipped
-from attestation.maa import SigningKeys, issue_of
-from attestation.maa.claims import check_key
-from attestation.maa.jwks import SigningKey
-from attestation.trust import provider_endpoint
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.appraisal import ReferenceValues, check_reference
+from cji_attestation.checks import Skipped
+from cji_attestation.maa import SigningKeys, issue_of
+from cji_attestation.maa.claims import check_key
+from cji_attestation.maa.jwks import SigningKey
+from cji_attestation.trust import provider_endpoint
 from tests.support.forge import ISSUER, decided, machine
 from tests.support.refusals import rejected
 from tests.support.tokens import verify

@@ -14,10 +14,10 @@ from cji_simulator import Kind, Service, Simulation
 from cji_simulator.simulation import Cmk
 from cji_simulator.site import Site, people
 
-from attestation import AZURE_US, PRODUCTION, Fault, Trust, is_production
-from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import qualifying_data
-from attestation.release import Attester
+from cji_attestation import AZURE_US, PRODUCTION, Fault, Trust, is_production
+from cji_attestation.appraisal import ReferenceValues, appraise
+from cji_attestation.evidence import qualifying_data
+from cji_attestation.release import Attester
 from cji_core.errors import StartupError
 from cji_core.format.config import load
 from cji_core.trail.claims import Expected
@@ -89,7 +89,7 @@ def test_s01_a_production_image_has_no_simulator_and_no_switch(
 
 @pytest.fixture
 def attester(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> Attester:
-    monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
+    monkeypatch.setattr("cji_attestation.evidence.collect.REPORT_PAUSES", (0.0,))
     return simulation.attester()
 
 

@@ -22,7 +22,7 @@ from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 from click.testing import CliRunner
 
-from attestation.evidence.tpm_counter import NvCounter
+from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.format.config import load

@@ -48,9 +48,9 @@ import json, sys
 from pathlib import Path
 import msgspec
 from attestation import AttestationError, Trust
-from attestation.appraisal import ReferenceValues
-from attestation.evidence.boot_logs import open_logs
-from attestation.release import Attester, KeySpec
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.evidence.boot_logs import open_logs
+from cji_attestation.release import Attester, KeySpec
 from cji_core.format.config import load
 from worker.rights import become
 user, groups, path, trust = json.loads(sys.argv[1])

@@ -10,14 +10,14 @@ import pytest
 from cji_simulator.operator import operator
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import AZURE_US, Fault
-from attestation.appraisal import IdKey, ReferenceValues, TcbFloor
-from attestation.appraisal.advisories import AdvisoryFinding
-from attestation.appraisal.policy import Decided, check_policy
-from attestation.appraisal.snp import AuthenticReport, authenticate_report
-from attestation.certs import load_der
-from attestation.errors import Record
-from attestation.evidence import parse_hcl
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.appraisal import IdKey, ReferenceValues, TcbFloor
+from cji_attestation.appraisal.advisories import AdvisoryFinding
+from cji_attestation.appraisal.policy import Decided, check_policy
+from cji_attestation.appraisal.snp import AuthenticReport, authenticate_report
+from cji_attestation.certs import load_der
+from cji_attestation.errors import Record
+from cji_attestation.evidence import parse_hcl
 from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from attestation import AZURE_US, Fault
-from attestation.appraisal import ReferenceValues, Verdict, appraise
-from attestation.checks import Skipped
-from attestation.evidence import Evidence, parse_attest
-from attestation.evidence.imported import bundle_of, chain_of, read_collateral, read_quote, read_trustee
-from attestation.jose import b64url_decode
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.appraisal import ReferenceValues, Verdict, appraise
+from cji_attestation.checks import Skipped
+from cji_attestation.evidence import Evidence, parse_attest
+from cji_attestation.evidence.imported import bundle_of, chain_of, read_collateral, read_quote, read_trustee
+from cji_attestation.jose import b64url_decode
 from tests.conformance.attestation.test_tdx_vectors import MARCH, march
 from tests.support.refusals import rejected
 

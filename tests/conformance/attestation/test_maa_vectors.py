@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from cji_simulator.encoding import b64
 
-from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust
-from attestation.appraisal import Verdict
-from attestation.evidence import Tcb, parse_snp_report
-from attestation.evidence.hcl import runtime_ak
-from attestation.jose import rsa_from_jwk
-from attestation.maa import SigningKeys, VerifiedToken, verify_token
-from attestation.trust import US_REGIONS, USGOV_REGIONS, endpoint
-from attestation.verified import _CONSTRUCTOR_KEY
+from cji_attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust
+from cji_attestation.appraisal import Verdict
+from cji_attestation.evidence import Tcb, parse_snp_report
+from cji_attestation.evidence.hcl import runtime_ak
+from cji_attestation.jose import rsa_from_jwk
+from cji_attestation.maa import SigningKeys, VerifiedToken, verify_token
+from cji_attestation.trust import US_REGIONS, USGOV_REGIONS, endpoint
+from cji_attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 

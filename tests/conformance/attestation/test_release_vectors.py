@@ -16,13 +16,13 @@ from cji_simulator.release_policy import ReleasePolicy
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from attestation import AZURE_US, Fault, Trust
-from attestation.errors import Record
-from attestation.jose import ec_from_jwk, jwk_thumbprint
-from attestation.release import KeySpec
-from attestation.release.keyspec import locate
-from attestation.release.policy import PolicyError, check_release_policy, lint, parse_policy
-from attestation.release.statement import VerifiedStatement, verify_chain_and_signature, verify_statement
+from cji_attestation import AZURE_US, Fault, Trust
+from cji_attestation.errors import Record
+from cji_attestation.jose import ec_from_jwk, jwk_thumbprint
+from cji_attestation.release import KeySpec
+from cji_attestation.release.keyspec import locate
+from cji_attestation.release.policy import PolicyError, check_release_policy, lint, parse_policy
+from cji_attestation.release.statement import VerifiedStatement, verify_chain_and_signature, verify_statement
 from tests.support.refusals import rejected
 
 pytestmark = pytest.mark.vectors

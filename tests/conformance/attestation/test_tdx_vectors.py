@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import AZURE_US, AttestationError
-from attestation.appraisal.intel import authentic_root
-from attestation.appraisal.tdx import (
+from cji_attestation import AZURE_US, AttestationError
+from cji_attestation.appraisal.intel import authentic_root
+from cji_attestation.appraisal.tdx import (
     AuthenticDomain,
     check_attributes,
     check_module,
@@ -23,11 +23,11 @@ from attestation.appraisal.tdx import (
     read_report,
     verify_quote,
 )
-from attestation.certs import spki_sha256
-from attestation.evidence import TdCollateral, TdReport, parse_hcl, parse_td_quote
-from attestation.evidence.pck import PckSubject, pck_subject
-from attestation.evidence.pcs import _ends, _signed
-from attestation.jose import b64url_decode
+from cji_attestation.certs import spki_sha256
+from cji_attestation.evidence import TdCollateral, TdReport, parse_hcl, parse_td_quote
+from cji_attestation.evidence.pck import PckSubject, pck_subject
+from cji_attestation.evidence.pcs import _ends, _signed
+from cji_attestation.jose import b64url_decode
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import td_report
 

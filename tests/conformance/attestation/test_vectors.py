@@ -16,19 +16,27 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
-from attestation import AZURE_US, Fault
-from attestation.appraisal.snp import Endorsement, check_signing_key, verify_chain, verify_report_signature
-from attestation.appraisal.vcek import verify_chip
-from attestation.appraisal.vtpm import ENDORSEMENT_HIERARCHY
-from attestation.certs import load_der, load_pem_chain, spki_sha256
-from attestation.errors import Record
-from attestation.evidence import HclReport, SnpReport, Tcb, parse_attest, parse_hcl, parse_rsa_public, parse_snp_report
-from attestation.evidence.collect import _der
-from attestation.evidence.hcl import runtime_ak
-from attestation.evidence.tpm_structures import TpmAttest, policy_pcr_digest
-from attestation.jose import b64url_decode
-from attestation.release.statement import verify_chain_and_signature
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.appraisal.snp import Endorsement, check_signing_key, verify_chain, verify_report_signature
+from cji_attestation.appraisal.vcek import verify_chip
+from cji_attestation.appraisal.vtpm import ENDORSEMENT_HIERARCHY
+from cji_attestation.certs import load_der, load_pem_chain, spki_sha256
+from cji_attestation.errors import Record
+from cji_attestation.evidence import (
+    HclReport,
+    SnpReport,
+    Tcb,
+    parse_attest,
+    parse_hcl,
+    parse_rsa_public,
+    parse_snp_report,
+)
+from cji_attestation.evidence.collect import _der
+from cji_attestation.evidence.hcl import runtime_ak
+from cji_attestation.evidence.tpm_structures import TpmAttest, policy_pcr_digest
+from cji_attestation.jose import b64url_decode
+from cji_attestation.release.statement import verify_chain_and_signature
+from cji_attestation.trust import endpoint
 from tests.support.refusals import rejected
 
 pytestmark = pytest.mark.vectors

@@ -8,8 +8,8 @@ import pytest
 from cji_simulator.release_policy import ReleasePolicy
 from cji_simulator.simulation import Simulation
 
-from attestation import Fault
-from attestation.release.policy import Hardware, build
+from cji_attestation import Fault
+from cji_attestation.release.policy import Hardware, build
 from deploy.check.bicep import parse
 from deploy.check.release_policy import HARDWARE, embedded
 from tests.support.paths import ROOT
@@ -28,7 +28,7 @@ def deployed(kind: Hardware, authority: str) -> bytes:
 def test_the_deployed_policy_releases_to_its_isolation_alone(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
+    monkeypatch.setattr("cji_attestation.evidence.collect.REPORT_PAUSES", (0.0,))
     keys = {}
     for kind in HARDWARE:
         policy = deployed(kind, simulation.maa_url)

@@ -12,8 +12,8 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker, working_tree
 
-from attestation import Fault
-from attestation.evidence import root_of
+from cji_attestation import Fault
+from cji_attestation.evidence import root_of
 from cji_core.errors import Reason
 from cji_core.format.config import load
 from cji_core.trail import Attested, read

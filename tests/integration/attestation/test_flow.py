@@ -26,19 +26,19 @@ from cji_simulator.simulation import Cmk, Simulation, SimulationError
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from attestation import AZURE_US, AttestationError, Fault, Trust
-from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import Evidence, qualifying_data, root_of
-from attestation.evidence.boot_logs import open_logs
-from attestation.evidence.event_log import start_event
-from attestation.evidence.tpm import Tpm
-from attestation.fetch import exchange
-from attestation.maa import SigningKeys
-from attestation.release import Attestation, Attester, KeySpec
-from attestation.release.keyspec import locate
-from attestation.release.statement import verify_statement
-from attestation.release.vault import Vault
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, AttestationError, Fault, Trust
+from cji_attestation.appraisal import ReferenceValues, appraise
+from cji_attestation.evidence import Evidence, qualifying_data, root_of
+from cji_attestation.evidence.boot_logs import open_logs
+from cji_attestation.evidence.event_log import start_event
+from cji_attestation.evidence.tpm import Tpm
+from cji_attestation.fetch import exchange
+from cji_attestation.maa import SigningKeys
+from cji_attestation.release import Attestation, Attester, KeySpec
+from cji_attestation.release.keyspec import locate
+from cji_attestation.release.statement import verify_statement
+from cji_attestation.release.vault import Vault
+from cji_attestation.trust import endpoint
 from tests.support.refusals import rejected
 
 RECEIPT_KEY = b"r" * 32
@@ -53,7 +53,7 @@ def cmk(simulation_servers: Simulation) -> Cmk:
 def _one_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for a report that is younger than the paravisor's two seconds, where a test is not about that."""
     if "fresh_report" not in request.fixturenames:
-        monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
+        monkeypatch.setattr("cji_attestation.evidence.collect.REPORT_PAUSES", (0.0,))
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_x03_a_start_that_cannot_be_measured_costs_the_key(
     attester: Attester, cmk: Cmk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    monkeypatch.setattr("attestation.release.flow.START_PCR", 17)  # which this locality may not extend
+    monkeypatch.setattr("cji_attestation.release.flow.START_PCR", 17)  # which this locality may not extend
     with rejected("pcr-extend", fault=Fault.EVIDENCE_UNAVAILABLE):
         attester.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
 
@@ -207,7 +207,7 @@ def test_systemds_lock_is_waited_for_but_not_for_ever(
         assert attester.attest(receipt_key=RECEIPT_KEY)
         released.join()
         fcntl.flock(log, fcntl.LOCK_EX)
-        monkeypatch.setattr("attestation.evidence.boot_logs._LOCK_SECONDS", 0.1)
+        monkeypatch.setattr("cji_attestation.evidence.boot_logs._LOCK_SECONDS", 0.1)
         with rejected("event-log", fault=Fault.EVIDENCE_UNAVAILABLE):
             attester.attest(receipt_key=RECEIPT_KEY)
 
@@ -263,7 +263,7 @@ def test_maa_says_when_to_come_back(simulation: Simulation, attester: Attester) 
 
 
 def test_maa_is_away(simulation: Simulation, attester: Attester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attestation.release.flow.MAA_PAUSE", 0.01)
+    monkeypatch.setattr("cji_attestation.release.flow.MAA_PAUSE", 0.01)
     for kind in (Kind.DOWN, Kind.STATUS):
         simulation.fault(Service.MAA, kind)
         with rejected(fault=Fault.MAA_UNAVAILABLE):
@@ -288,8 +288,8 @@ def test_signing_keys_are_away(simulation: Simulation) -> None:
 
 def test_imds_is_away(simulation: Simulation, attester: Attester, cmk: Cmk, monkeypatch: pytest.MonkeyPatch) -> None:
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    monkeypatch.setattr("attestation.evidence.imds.TOTAL_SECONDS", 0.1)
-    monkeypatch.setattr("attestation.release.vault.IDENTITY_PAUSE", 0.01)
+    monkeypatch.setattr("cji_attestation.evidence.imds.TOTAL_SECONDS", 0.1)
+    monkeypatch.setattr("cji_attestation.release.vault.IDENTITY_PAUSE", 0.01)
     simulation.fault(Service.IMDS, Kind.STATUS, status=500)
     with rejected(fault=Fault.EVIDENCE_UNAVAILABLE):
         attester.attest(receipt_key=RECEIPT_KEY)
@@ -357,7 +357,7 @@ def test_no_answer_or_half_of_one(
     simulation.fault(Service.VAULT, Kind.MALFORMED)
     assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_UNAVAILABLE, "vault-200")
     simulation.clear_faults()
-    monkeypatch.setattr("attestation.release.vault.READ_SECONDS", 0.2)
+    monkeypatch.setattr("cji_attestation.release.vault.READ_SECONDS", 0.2)
     simulation.fault(Service.VAULT, Kind.SLOW, seconds=2)
     assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_UNAVAILABLE, "vault")
 
@@ -683,7 +683,7 @@ def test_r02_identity_is_not_taken_from_the_environment(
 def test_r02_tls_roots_are_the_trusts(
     simulation: Simulation, attester: Attester, cmk: Cmk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("attestation.release.flow.MAA_PAUSE", 0.01)
+    monkeypatch.setattr("cji_attestation.release.flow.MAA_PAUSE", 0.01)
     roots = tmp_path / "roots.pem"
     roots.write_text(simulation.trust.tls_roots or "")
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
@@ -815,9 +815,7 @@ def test_a_refusal_of_maa_is_not_asked_about_again(simulation: Simulation, attes
 def test_key_vaults_clients_are_imported_when_asked_for() -> None:
     """They take longer to import than a machine takes to attest."""
     modules = '"azure.keyvault.keys" in sys.modules'
-    code = (
-        f"import sys; from attestation.release import Attester; print({modules}); Attester.preload(); print({modules})"
-    )
+    code = f"import sys; from cji_attestation.release import Attester; print({modules}); Attester.preload(); print({modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=120)
     assert done.stdout.split() == [b"False", b"True"]
     Attester.preload()  # a second time is nothing

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import AZURE_US, AttestationError, Fault
-from attestation.maa import SigningKeys
-from attestation.maa.jwks import COOL_DOWN, LIFETIME, MAX_JWKS_BYTES, REFRESH, RETRY
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, AttestationError, Fault
+from cji_attestation.maa import SigningKeys
+from cji_attestation.maa.jwks import COOL_DOWN, LIFETIME, MAX_JWKS_BYTES, REFRESH, RETRY
+from cji_attestation.trust import endpoint
 from tests.support.refusals import rejected
 from tests.support.rsa_keys import rsa_key
 

@@ -13,14 +13,14 @@ from cji_simulator.roots import Roots
 from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
-from attestation import AZURE_US, Fault, Trust
-from attestation.evidence.kds import fetch_crl
+from cji_attestation import AZURE_US, Fault, Trust
+from cji_attestation.evidence.kds import fetch_crl
+from cji_attestation.verbs.crl import FetchedLists
 from cji_core.command import build
 from cji_core.format.config import load
 from tests.support.forge import crl
 from tests.support.json_answers import answered, refusal
 from tests.support.refusals import rejected
-from worker.cli.crl import FetchedLists
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,7 @@ def test_a22_a_list_that_is_not_current_is_not_written(
         def now(cls, tz: Any = None) -> Any:
             return later.astimezone(tz)
 
-    monkeypatch.setattr(sys.modules["worker.cli.crl"], "datetime", Clock)
+    monkeypatch.setattr(sys.modules["cji_attestation.verbs.crl"], "datetime", Clock)
     refused = fetch(azure.trust, tmp_path, "Genoa")
     assert (refused.exit_code, "in force from" in refused.output, list(tmp_path.iterdir())) == (3, True, [])
 

@@ -27,11 +27,11 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from attestation import AZURE_US, AttestationError, Fault
-from attestation.maa import SigningKeys
-from attestation.provider_policy import build as build_policy
-from attestation.provider_policy import policy_hash
-from attestation.provider_policy.administration import (
+from cji_attestation import AZURE_US, AttestationError, Fault
+from cji_attestation.maa import SigningKeys
+from cji_attestation.provider_policy import build as build_policy
+from cji_attestation.provider_policy import policy_hash
+from cji_attestation.provider_policy.administration import (
     KINDS,
     PolicySigner,
     StoredPolicy,
@@ -39,9 +39,9 @@ from attestation.provider_policy.administration import (
     read_policy,
     write_policy,
 )
-from attestation.provider_policy.administration import Kind as AttestationKind
-from attestation.provider_policy.provider import describe_provider
-from attestation.trust import endpoint
+from cji_attestation.provider_policy.administration import Kind as AttestationKind
+from cji_attestation.provider_policy.provider import describe_provider
+from cji_attestation.trust import endpoint
 from cji_core.command import build
 from tests.support.json_answers import answered, refusal
 from tests.support.paths import ROOT

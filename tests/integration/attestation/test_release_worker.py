@@ -11,7 +11,7 @@ from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import working_tree
 
-from attestation import Trust
+from cji_attestation import Trust
 from cji_core.errors import Reason, StartupError
 from cji_core.format.config import load
 from cji_core.trail import KeyReleased, read
@@ -25,7 +25,7 @@ MAX_STEPS = 20
 @pytest.fixture(autouse=True)
 def _one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for a report that is younger than the paravisor's two seconds."""
-    monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
+    monkeypatch.setattr("cji_attestation.evidence.collect.REPORT_PAUSES", (0.0,))
 
 
 Edit = Callable[[str], str]

@@ -5,7 +5,7 @@ import pytest
 from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Simulation
 
-from attestation import Fault, Trust
+from cji_attestation import Fault, Trust
 from tests.support.refusals import rejected
 
 
@@ -32,6 +32,6 @@ def test_h04_the_right_region_proves_nothing(simulation: Simulation) -> None:
 
 
 def test_h04_a_machine_that_cannot_say(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attestation.evidence.imds.TOTAL_SECONDS", 0.0)
+    monkeypatch.setattr("cji_attestation.evidence.imds.TOTAL_SECONDS", 0.0)
     simulation.fault(Service.IMDS, Kind.STATUS, status=503)
     assert refused(simulation, simulation.trust, simulation.maa_url)[0] is Fault.EVIDENCE_UNAVAILABLE

@@ -20,18 +20,26 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import open_site, people
 from click.testing import CliRunner
 
-from attestation import AZURE_US, AZURE_USGOV, Fault, Trust
-from attestation.appraisal import ReferenceValues, Verdict, appraise
-from attestation.evidence import Evidence, TdCollateral, maa_nonce, parse_hcl, parse_td_quote, qualifying_data, root_of
-from attestation.evidence.collect import QUOTE_ATTEMPTS, _quote
-from attestation.evidence.imds import td_quote
-from attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
-from attestation.evidence.tpm import Tpm
-from attestation.evidence.tpm_structures import PCRS, parse_attest, pcr_digest
-from attestation.fetch import exchange
-from attestation.maa import guest_request, send_request
-from attestation.release import Attester
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, AZURE_USGOV, Fault, Trust
+from cji_attestation.appraisal import ReferenceValues, Verdict, appraise
+from cji_attestation.evidence import (
+    Evidence,
+    TdCollateral,
+    maa_nonce,
+    parse_hcl,
+    parse_td_quote,
+    qualifying_data,
+    root_of,
+)
+from cji_attestation.evidence.collect import QUOTE_ATTEMPTS, _quote
+from cji_attestation.evidence.imds import td_quote
+from cji_attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
+from cji_attestation.evidence.tpm import Tpm
+from cji_attestation.evidence.tpm_structures import PCRS, parse_attest, pcr_digest
+from cji_attestation.fetch import exchange
+from cji_attestation.maa import guest_request, send_request
+from cji_attestation.release import Attester
+from cji_attestation.trust import endpoint
 from cji_core.command import build
 from tests.support.refusals import rejected
 
@@ -250,7 +258,7 @@ def test_a_part_that_cannot_be_had(tdx: Simulation, evidence: Evidence, check: s
 
 
 def test_a_busy_service_is_asked_again(tdx: Simulation, evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attestation.evidence.service.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("cji_attestation.evidence.service.PAUSE_SECONDS", 0.01)
     tdx.fault(Service.INTEL, Kind.STATUS, status=503, times=2)
     assert IntelPcs(tdx.trust).collateral(chain(evidence)).tcb_info
     tdx.fault(Service.INTEL, Kind.STATUS, status=429, seconds=200)

@@ -17,20 +17,13 @@ from tpm2_pytss import ESAPI
 from tpm2_pytss.constants import TPM2_ALG, TPM2_CAP, TPM2_HC, TPMA_NV
 from tpm2_pytss.types import TPM2B_NV_PUBLIC, TPMS_NV_PUBLIC
 
-from attestation import AZURE_US, Fault
-from attestation.evidence import qualifying_data
-from attestation.evidence.collect import QUOTE_ATTEMPTS, collect, ephemeral_salt
-from attestation.evidence.pcs import IntelPcs
-from attestation.evidence.tpm import (
-    AK_CERT_INDEX,
-    HCL_INDEX,
-    MAX_NV_BYTES,
-    MAX_QUALIFYING,
-    EphemeralKey,
-    Tpm,
-)
-from attestation.evidence.tpm_response import ATTEMPTS
-from attestation.evidence.tpm_templates import USER_DATA_BYTES, USER_DATA_INDEX
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.evidence import qualifying_data
+from cji_attestation.evidence.collect import QUOTE_ATTEMPTS, collect, ephemeral_salt
+from cji_attestation.evidence.pcs import IntelPcs
+from cji_attestation.evidence.tpm import AK_CERT_INDEX, HCL_INDEX, MAX_NV_BYTES, MAX_QUALIFYING, EphemeralKey, Tpm
+from cji_attestation.evidence.tpm_response import ATTEMPTS
+from cji_attestation.evidence.tpm_templates import USER_DATA_BYTES, USER_DATA_INDEX
 from tests.support.refusals import rejected
 
 BOUND = qualifying_data(b"r" * 32, b"n" * 32)

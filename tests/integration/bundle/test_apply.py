@@ -19,11 +19,11 @@ from azure.storage.blob import BlobServiceClient
 from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
-from attestation import AttestationError, Fault
-from attestation.appraisal import appraise
-from attestation.evidence import Evidence
-from attestation.evidence.event_log import AppliedBundle
-from attestation.evidence.measured_bundle import measure_bundle
+from cji_attestation import AttestationError, Fault
+from cji_attestation.appraisal import appraise
+from cji_attestation.evidence import Evidence
+from cji_attestation.evidence.event_log import AppliedBundle
+from cji_attestation.evidence.measured_bundle import measure_bundle
 from cji_core.bundle.archive import MAX_BYTES, Bundle, read
 from cji_core.bundle.errors import BundleRefused
 from cji_core.bundle.signatures import Accepted, sign, verify

@@ -18,7 +18,7 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from click.testing import CliRunner
 
-from attestation import AZURE_US, Trust
+from cji_attestation import AZURE_US, Trust
 from cji_core.command import build
 from cji_core.errors import StartupError
 from cji_core.format.config import load

@@ -7,11 +7,11 @@ from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
-from attestation.evidence import Evidence, MeasuredBoot, parse_attest
+from cji_attestation.evidence import Evidence, MeasuredBoot, parse_attest
+from cji_attestation.verbs.evidence_written import WrittenEvidence
 from cji_core.command import build
 from tests.support.json_answers import answered
 from tests.support.reviews import decided_profile
-from worker.cli.evidence_written import WrittenEvidence
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from cji_simulator import Simulation
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key

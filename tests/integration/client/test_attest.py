@@ -16,10 +16,11 @@ from cji_simulator.encoding import rsa_jwk
 from cji_simulator.simulation import Simulation
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from attestation import AZURE_US
-from attestation.appraisal import ReferenceValues
-from attestation.evidence import Evidence, root_of
-from attestation.maa import parse_jwks
+from cji_attestation import AZURE_US
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.attested import AttestedWorker, read_evidence, verify_attestation
+from cji_attestation.evidence import Evidence, root_of
+from cji_attestation.maa import parse_jwks
 from cji_core.format.keys import PinnedKey, new_recipient_key, new_signing_key
 from cji_core.jose import key_id, public_jwk, thumbprint
 from cji_core.wire.v1 import worker_pb2 as pb
@@ -29,7 +30,6 @@ from tests.support.sdk_server import (
     ReferenceWorker,
     served,
 )
-from worker.client.attested import AttestedWorker, read_evidence, verify_attestation
 from worker.client.errors import SpecError, Unreachable, Unverified
 from worker.client.seal import SealedJob, seal
 from worker.client.spec import InputSpec, JobSpec

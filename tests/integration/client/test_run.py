@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
 from cji_core.jose import key_id, public_jwk

@@ -13,7 +13,7 @@ import pytest
 from cji_simulator.site import Site
 from click.testing import CliRunner
 
-from attestation import AZURE_US, AZURE_USGOV
+from cji_attestation import AZURE_US, AZURE_USGOV
 from cji_core.command import build
 from tests.support.paths import ROOT
 from tests.support.walk import Command, commands

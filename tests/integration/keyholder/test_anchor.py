@@ -14,7 +14,7 @@ from cji_simulator.raw import until
 from cji_simulator.simulation import Simulation
 from tpm2_pytss import ESAPI
 
-from attestation.evidence.tpm_counter import NvCounter
+from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_core.errors import Reason, StartupError
 from cji_core.trail import TrailAnchored, TrailRefused, WorkerStopped, read
 from tests.support.audit_events import opened

@@ -15,7 +15,7 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.worker import working_tree
 
-from attestation.release import Attestation
+from cji_attestation.release import Attestation
 from cji_core.errors import Reason, Refusal, Stage, StartupError
 from cji_core.format.config import KeySection, load
 from cji_core.format.keys import new_ml_kem_seed

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cji_simulator.snp import Tcb
 
-from attestation.appraisal.advisories.table import SHIPPED
+from cji_attestation.appraisal.advisories.table import SHIPPED
 from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import Agency
 

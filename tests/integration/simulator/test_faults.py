@@ -12,13 +12,13 @@ from cji_simulator.faults import Fault as Order
 from cji_simulator.simulation import Cmk
 from click.testing import CliRunner, Result
 
-from attestation import AttestationError, Fault
-from attestation.appraisal.crl import read_published
-from attestation.evidence import Evidence, maa_nonce, qualifying_data, root_of
-from attestation.evidence.kds import fetch_crl
-from attestation.maa import guest_request, send_request
-from attestation.release import Attester
-from attestation.trust import endpoint
+from cji_attestation import AttestationError, Fault
+from cji_attestation.appraisal.crl import read_published
+from cji_attestation.evidence import Evidence, maa_nonce, qualifying_data, root_of
+from cji_attestation.evidence.kds import fetch_crl
+from cji_attestation.maa import guest_request, send_request
+from cji_attestation.release import Attester
+from cji_attestation.trust import endpoint
 from tests.support.refusals import rejected
 from worker.keyholder.entra import KeySets
 
@@ -38,10 +38,10 @@ def cmk(simulation_servers: Simulation) -> Cmk:
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries as in production, without their pauses."""
     monkeypatch.setenv("TSS2_LOG", "all+NONE")
-    monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
-    monkeypatch.setattr("attestation.release.flow.MAA_PAUSE", 0.01)
-    monkeypatch.setattr("attestation.release.vault.IDENTITY_PAUSE", 0.01)
-    monkeypatch.setattr("attestation.evidence.tpm_response.PAUSE", 0.001)
+    monkeypatch.setattr("cji_attestation.evidence.collect.REPORT_PAUSES", (0.0,))
+    monkeypatch.setattr("cji_attestation.release.flow.MAA_PAUSE", 0.01)
+    monkeypatch.setattr("cji_attestation.release.vault.IDENTITY_PAUSE", 0.01)
+    monkeypatch.setattr("cji_attestation.evidence.tpm_response.PAUSE", 0.001)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_what_the_worker_makes_of_it(
     ends: tuple[Fault, str] | None,
 ) -> None:
     if ends is not None:
-        monkeypatch.setattr("attestation.evidence.imds.TOTAL_SECONDS", 0.1)
+        monkeypatch.setattr("cji_attestation.evidence.imds.TOTAL_SECONDS", 0.1)
     fields = {name: getattr(order, name) for name in ("status", "seconds", "path", "times")}
     simulation.fault(order.service, order.kind, **fields)
     assert outcome(attester, cmk) == ends
@@ -183,7 +183,7 @@ def test_what_an_operator_who_fetches_makes_of_it(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch, order: Order, ends: tuple[Fault, str] | None
 ) -> None:
     if ends is not None:
-        monkeypatch.setattr("attestation.evidence.kds.TOTAL_SECONDS", 0.1)
+        monkeypatch.setattr("cji_attestation.evidence.kds.TOTAL_SECONDS", 0.1)
     fields = {name: getattr(order, name) for name in ("status", "seconds", "path", "times")}
     simulation.fault(order.service, order.kind, **fields)
     found: tuple[Fault, str] | None = None
@@ -208,8 +208,8 @@ def test_what_a_worker_on_tdx_makes_of_it(
     tdx: Simulation, monkeypatch: pytest.MonkeyPatch, order: Order, ends: tuple[Fault, str] | None
 ) -> None:
     if ends is not None:
-        monkeypatch.setattr("attestation.evidence.imds.TOTAL_SECONDS", 0.1)
-        monkeypatch.setattr("attestation.evidence.pcs.TOTAL_SECONDS", 0.1)
+        monkeypatch.setattr("cji_attestation.evidence.imds.TOTAL_SECONDS", 0.1)
+        monkeypatch.setattr("cji_attestation.evidence.pcs.TOTAL_SECONDS", 0.1)
     fields = {name: getattr(order, name) for name in ("status", "seconds", "path", "times")}
     tdx.fault(order.service, order.kind, **fields)
     attester = tdx.attester()

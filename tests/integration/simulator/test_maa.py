@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from attestation.maa.jwks import parse_jwks
+from cji_attestation.maa.jwks import parse_jwks
 
 EVIDENCE = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.1")
 
@@ -89,7 +89,7 @@ def test_providers_share_keys_and_nothing_else(simulation: Simulation) -> None:
 
 @pytest.fixture
 def token(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
+    monkeypatch.setattr("cji_attestation.evidence.collect.REPORT_PAUSES", (0.0,))
     attester = simulation.attester()
     return attester.attest(receipt_key=b"r" * 32).token.raw
 

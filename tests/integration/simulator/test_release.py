@@ -39,15 +39,15 @@ from tpm2_pytss.types import (
     TPMU_PUBLIC_PARMS,
 )
 
-from attestation import AZURE_US, AZURE_USGOV, Fault, Trust, is_production
-from attestation.appraisal import appraise
-from attestation.evidence import Evidence, maa_nonce, qualifying_data
-from attestation.evidence.collect import ephemeral_salt
-from attestation.evidence.tpm import Tpm
-from attestation.evidence.tpm_structures import policy_pcr_digest
-from attestation.maa import guest_request, open_reply, send_request
-from attestation.release import Attester
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, AZURE_USGOV, Fault, Trust, is_production
+from cji_attestation.appraisal import appraise
+from cji_attestation.evidence import Evidence, maa_nonce, qualifying_data
+from cji_attestation.evidence.collect import ephemeral_salt
+from cji_attestation.evidence.tpm import Tpm
+from cji_attestation.evidence.tpm_structures import policy_pcr_digest
+from cji_attestation.maa import guest_request, open_reply, send_request
+from cji_attestation.release import Attester
+from cji_attestation.trust import endpoint
 from tests.support.refusals import rejected
 
 BOUND = qualifying_data(b"r" * 32, b"n" * 32)
@@ -56,7 +56,7 @@ BOUND = qualifying_data(b"r" * 32, b"n" * 32)
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TSS2_LOG", "all+NONE")
-    monkeypatch.setattr("attestation.release.flow.MAA_PAUSE", 0.01)
+    monkeypatch.setattr("cji_attestation.release.flow.MAA_PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -478,7 +478,7 @@ def test_disabled_version_and_unmet_policy_are_denied(simulation: Simulation, at
 
 
 def test_metadata_gone(simulation: Simulation, attester: Attester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attestation.evidence.imds.TOTAL_SECONDS", 0.0)
+    monkeypatch.setattr("cji_attestation.evidence.imds.TOTAL_SECONDS", 0.0)
     simulation.fault(Service.IMDS, Kind.DOWN)
     with rejected(fault=Fault.EVIDENCE_UNAVAILABLE):
         attester.attest(receipt_key=bytes(32))

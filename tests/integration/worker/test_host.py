@@ -15,7 +15,7 @@ from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker, WorkerDied
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.errors import Reason
 from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady, WorkerStarted, claims_unverified
 from tests.support.host_profile import build, host_folder, missing

@@ -11,7 +11,7 @@ from cji_simulator.operator import MACHINES, operator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation.appraisal.advisories import (
+from cji_attestation.appraisal.advisories import (
     PRODUCT_OF,
     SETTLED,
     SHIPPED,
@@ -26,8 +26,8 @@ from attestation.appraisal.advisories import (
     read_table,
     sign_acceptance,
 )
-from attestation.appraisal.advisories.cve import read_cve
-from attestation.evidence import Tcb
+from cji_attestation.appraisal.advisories.cve import read_cve
+from cji_attestation.evidence import Tcb
 
 KEYS = (operator().key.public_key(),)
 STEPPINGS = st.sampled_from(sorted(PRODUCT_OF))

@@ -10,9 +10,9 @@ from cji_simulator.measured_boot import BOOT, USERSPACE, Measurement, encode, re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attestation import AttestationError, Fault
-from attestation.evidence import Event, read_logs, replay
-from attestation.evidence.event_log import (
+from cji_attestation import AttestationError, Fault
+from cji_attestation.evidence import Event, read_logs, replay
+from cji_attestation.evidence.event_log import (
     MAX_EVENTS,
     MAX_FIRMWARE_LOG,
     MAX_USERSPACE_LOG,

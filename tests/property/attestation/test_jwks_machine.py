@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from attestation import AZURE_US, AttestationError, Fault
-from attestation.maa import SigningKeys
-from attestation.maa.jwks import COOL_DOWN, LIFETIME, REFRESH, RETRY
-from attestation.provider_policy.administration import _stored
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, AttestationError, Fault
+from cji_attestation.maa import SigningKeys
+from cji_attestation.maa.jwks import COOL_DOWN, LIFETIME, REFRESH, RETRY
+from cji_attestation.provider_policy.administration import _stored
+from cji_attestation.trust import endpoint
 from tests.support.rsa_keys import rsa_key
 
 KEYS = {kid: rsa_key(number).public_key() for number, kid in enumerate("abc")}

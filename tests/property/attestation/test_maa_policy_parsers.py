@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attestation.provider_policy import MaaPolicyError, build, lint, parse_policy
-from attestation.provider_policy.build import REQUIRED
+from cji_attestation.provider_policy import MaaPolicyError, build, lint, parse_policy
+from cji_attestation.provider_policy.build import REQUIRED
 
 TEXT = """; { } [ ] ( ) => == != < && ! , : . = // 1 true c c: "a" "type" "x-ms-ver" JmesPath version=1.0; type
 value issuer valueType claim permit deny add issue issueproperty authorizationrules issuancerules configurationrules"""

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation import Fault
-from attestation.evidence import MAX_NONCES, MAX_PATH_BYTES, bind, gather, qualifying_data, root_of
+from cji_attestation import Fault
+from cji_attestation.evidence import MAX_NONCES, MAX_PATH_BYTES, bind, gather, qualifying_data, root_of
 from tests.support.refusals import rejected
 
 KEY = b"k" * 32

@@ -12,21 +12,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attestation import AZURE_US, AttestationError, Fault
-from attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
-from attestation.certs import load_der
-from attestation.errors import Record
-from attestation.evidence import Evidence, Tcb, ak_chain, parse_attest, parse_hcl, parse_rsa_public, parse_snp_report
-from attestation.evidence.collect import _der
-from attestation.evidence.snp_report import parse_tcb
-from attestation.jose import b64url, b64url_decode, rsa_from_jwk, split_jws, std_b64decode
-from attestation.maa import open_reply, parse_jwks
-from attestation.release import KeySpec
-from attestation.release.keyspec import locate
-from attestation.release.statement import verify_chain_and_signature
-from attestation.release.unwrap import unwrap_into
-from attestation.strict_json import parse_object
-from attestation.trust import endpoint
+from cji_attestation import AZURE_US, AttestationError, Fault
+from cji_attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
+from cji_attestation.certs import load_der
+from cji_attestation.errors import Record
+from cji_attestation.evidence import (
+    Evidence,
+    Tcb,
+    ak_chain,
+    parse_attest,
+    parse_hcl,
+    parse_rsa_public,
+    parse_snp_report,
+)
+from cji_attestation.evidence.collect import _der
+from cji_attestation.evidence.snp_report import parse_tcb
+from cji_attestation.jose import b64url, b64url_decode, rsa_from_jwk, split_jws, std_b64decode
+from cji_attestation.maa import open_reply, parse_jwks
+from cji_attestation.release import KeySpec
+from cji_attestation.release.keyspec import locate
+from cji_attestation.release.statement import verify_chain_and_signature
+from cji_attestation.release.unwrap import unwrap_into
+from cji_attestation.strict_json import parse_object
+from cji_attestation.trust import endpoint
 from tests.support.forge import crl, machine
 from tests.support.refusals import rejected
 

@@ -11,9 +11,9 @@ from cji_simulator.release_policy import ReleasePolicy as VaultPolicy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attestation import AZURE_US
-from attestation.release.policy import ACCEPTABLE, PolicyError, build, check_release_policy, lint, parse_policy
-from attestation.release.policy.grammar import normalize
+from cji_attestation import AZURE_US
+from cji_attestation.release.policy import ACCEPTABLE, PolicyError, build, check_release_policy, lint, parse_policy
+from cji_attestation.release.policy.grammar import normalize
 
 OWN = "https://agency.eus.attest.azure.net"
 

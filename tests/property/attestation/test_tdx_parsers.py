@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attestation import AttestationError
-from attestation.appraisal.intel import authentic_root
-from attestation.evidence import parse_td_quote, parse_td_report
-from attestation.evidence.pck import pck_subject
-from attestation.evidence.pcs import _ends, _signed
+from cji_attestation import AttestationError
+from cji_attestation.appraisal.intel import authentic_root
+from cji_attestation.evidence import parse_td_quote, parse_td_report
+from cji_attestation.evidence.pck import pck_subject
+from cji_attestation.evidence.pcs import _ends, _signed
 from tests.support.forge import machine
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel, td_report

@@ -9,7 +9,8 @@ from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
+from cji_attestation.attested import read_evidence, verify_attestation
 from cji_core.errors import REASONS, Reason, Stage
 from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
 from cji_core.format.job import Header, JobId, Recipient, SizeClass
@@ -17,7 +18,6 @@ from cji_core.format.keys import PinnedKey, load_project_key
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.forge import decided
-from worker.client.attested import read_evidence, verify_attestation
 from worker.client.errors import ClientError, SpecError, Unverified, from_details
 from worker.client.parts import arrow_messages, open_part, seal_stream
 from worker.client.profile import load_profile

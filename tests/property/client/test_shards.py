@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_attestation.attested import AttestedWorker
 from cji_core.format.envelope import input_aad, output_aad, unwrap_dek, wrap_result_key
 from cji_core.format.job import InputPart, OutputPart, Recipient, parse, result_header
 from cji_core.format.keys import PinnedKey, new_signing_key
@@ -22,7 +23,6 @@ from tests.support.job_headers import make
 from tests.support.job_specs import head
 from tests.support.receipts import CLAIMS
 from tests.support.rsa_keys import rsa_key
-from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError, Unverified
 from worker.client.parts import arrow_messages, open_part, seal_stream
 from worker.client.result import Collector, Output, parse_result_header

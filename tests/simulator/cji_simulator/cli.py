@@ -13,7 +13,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from attestation import Trust
+from cji_attestation import Trust
 from cji_core.command import build
 from cji_simulator import unit
 from cji_simulator.azcli import AzError, run_az

@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
+from cji_attestation.attested import AttestedWorker, verify_attestation
 from cji_core.format.keys import ProjectKey, load_project_key, load_signing_key, new_project_key, save_project_key
 from cji_core.jose import key_id, public_jwk
 from cji_core.trail import Expected, KeyReleased, ReceiptError, verify_receipt
@@ -31,7 +32,6 @@ from cji_simulator.made_up import made_up_file
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from cji_simulator.worker import memory_kind
-from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.errors import Unverified
 from worker.client.files import read_file
 from worker.client.progress import Phase, Progress

@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from attestation.appraisal import TcbStatus
+from cji_attestation.appraisal import TcbStatus
 from cji_simulator.faults import CATALOGUE, EVENTS, Event, Fault, Kind, Service
 from cji_simulator.intel import Publication
 from cji_simulator.renewal import RenewalError, renew

@@ -25,7 +25,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from attestation.appraisal import ReferenceValues
+from cji_attestation.appraisal import ReferenceValues
 from cji_core.data_classes import DataClass
 from cji_core.format.job import LIMITS, EntraRule
 from cji_core.format.keys import new_ml_kem_seed

@@ -12,8 +12,8 @@ from typing import Any, Final, get_args
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from attestation.appraisal.advisories import SHIPPED, Acceptance, Scope, sign_acceptance, sign_table
-from attestation.jose import canonical_jwk
+from cji_attestation.appraisal.advisories import SHIPPED, Acceptance, Scope, sign_acceptance, sign_table
+from cji_attestation.jose import canonical_jwk
 
 __all__ = ["MACHINES", "Operator", "operator"]
 

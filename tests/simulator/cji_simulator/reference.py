@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from attestation.appraisal import IdKey, Mrtd, ReferenceValues, VtpmRoot
+from cji_attestation.appraisal import IdKey, Mrtd, ReferenceValues, VtpmRoot
 from cji_simulator.operator import operator
 
 __all__ = ["FAMILY_ID", "GUEST_SVN", "ID_KEY_DIGEST", "IMAGE_ID", "MEASUREMENT", "reference_values", "toml"]

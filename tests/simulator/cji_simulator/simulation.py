@@ -19,14 +19,14 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from attestation import Trust
-from attestation.appraisal import ReferenceValues
-from attestation.evidence import Evidence
-from attestation.evidence.collect import collect
-from attestation.evidence.pcs import IntelPcs
-from attestation.release import Attester, KeySpec
-from attestation.release.policy import build
-from attestation.trust import endpoint
+from cji_attestation import Trust
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.evidence import Evidence
+from cji_attestation.evidence.collect import collect
+from cji_attestation.evidence.pcs import IntelPcs
+from cji_attestation.release import Attester, KeySpec
+from cji_attestation.release.policy import build
+from cji_attestation.trust import endpoint
 from cji_simulator import jws
 from cji_simulator.control import Machine, Unit, UnitReport
 from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64url

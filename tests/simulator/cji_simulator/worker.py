@@ -23,7 +23,7 @@ from typing import Final, Self
 import msgspec
 
 import worker
-from attestation import Trust
+from cji_attestation import Trust
 from cji_core.errors import StartupError
 from cji_core.format.config import load
 from cji_core.log import log

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from attestation import AttestationError, Trust
-from attestation.appraisal import ReferenceValues
-from attestation.release import Attester, KeySpec
+from cji_attestation import AttestationError, Trust
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.release import Attester, KeySpec
 from cji_core.format.config import load
 
 DISK = Path(__file__).parent

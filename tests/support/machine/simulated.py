@@ -13,7 +13,7 @@ import msgspec
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation
 
-from attestation.trust import AZURE_US
+from cji_attestation.trust import AZURE_US
 from tests.support.machine.host import OUTSIDE
 from tests.support.paths import ROOT
 from tests.support.scheduled_events import MetadataService

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from attestation import Trust
+from cji_attestation import Trust
 from cji_core.command import build
 
 

@@ -10,10 +10,10 @@ from cbor2 import CBORTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from attestation import Fault
-from attestation.appraisal import IdKey, Mrtd, ReferenceValues, TcbFloor, check_reference
-from attestation.appraisal.corim import MAX_CORIM_BYTES, CorimValues, read_corim
-from attestation.appraisal.corim.document import MOST_TRIPLES
+from cji_attestation import Fault
+from cji_attestation.appraisal import IdKey, Mrtd, ReferenceValues, TcbFloor, check_reference
+from cji_attestation.appraisal.corim import MAX_CORIM_BYTES, CorimValues, read_corim
+from cji_attestation.appraisal.corim.document import MOST_TRIPLES
 from tests.support.corim_forge import (
     AMD,
     GENOA_TCB,

@@ -10,11 +10,11 @@ from cji_simulator.encoding import b64, b64url, rsa_jwk
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import Fault
-from attestation.jose import b64url_decode, canonical_jwk, jwk_thumbprint, rsa_from_jwk, std_b64decode
-from attestation.maa import parse_jwks
-from attestation.maa.jwks import MAX_JWKS_BYTES
-from attestation.strict_json import MAX_DEPTH, parse_object
+from cji_attestation import Fault
+from cji_attestation.jose import b64url_decode, canonical_jwk, jwk_thumbprint, rsa_from_jwk, std_b64decode
+from cji_attestation.maa import parse_jwks
+from cji_attestation.maa.jwks import MAX_JWKS_BYTES
+from cji_attestation.strict_json import MAX_DEPTH, parse_object
 from tests.support.refusals import rejected
 from tests.support.rsa_keys import rsa_key
 

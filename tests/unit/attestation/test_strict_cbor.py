@@ -5,8 +5,8 @@ from typing import Any
 import cbor2
 import pytest
 
-from attestation import Fault
-from attestation.strict_cbor import MAX_DEPTH, parse_cbor
+from cji_attestation import Fault
+from cji_attestation.strict_cbor import MAX_DEPTH, parse_cbor
 from tests.support.refusals import rejected
 
 TAGS = frozenset({1, 37, 111, 501})

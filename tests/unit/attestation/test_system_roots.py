@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from attestation.errors import AttestationError
-from attestation.system_roots import system_roots, system_roots_file, trust_system_roots
+from cji_attestation.errors import AttestationError
+from cji_attestation.system_roots import system_roots, system_roots_file, trust_system_roots
 
 SERVER_AUTH, CODE_SIGNING = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.3"
 

@@ -5,12 +5,12 @@ import re
 import msgspec
 import pytest
 
-from attestation import AZURE_US, AZURE_USGOV, PRODUCTION, AttestationError, Fault, Trust, is_production
-from attestation.appraisal import ReferenceValues, check_reference
-from attestation.errors import REMEDIES
-from attestation.evidence import maa_nonce, qualifying_data
-from attestation.release import Attester
-from attestation.trust import endpoint, provider_endpoint, require_region
+from cji_attestation import AZURE_US, AZURE_USGOV, PRODUCTION, AttestationError, Fault, Trust, is_production
+from cji_attestation.appraisal import ReferenceValues, check_reference
+from cji_attestation.errors import REMEDIES
+from cji_attestation.evidence import maa_nonce, qualifying_data
+from cji_attestation.release import Attester
+from cji_attestation.trust import endpoint, provider_endpoint, require_region
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 

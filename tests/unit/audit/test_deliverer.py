@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.trail import ChainError
 from cji_core.trail.delivery import Delivered, DeliveryError

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attestation import Fault
 from benchmarks.fleet_schedule import __main__ as command
 from benchmarks.fleet_schedule.scenarios import Setting, outage, revocation, start, steady
 from benchmarks.fleet_schedule.services import ManagedHsm, Vault
 from benchmarks.fleet_schedule.tables import TABLES, clock, row
+from cji_attestation import Fault
 
 
 @dataclass

@@ -9,7 +9,7 @@ from cji_simulator.operator import operator
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from attestation.appraisal.advisories import SHIPPED, SHIPPED_FILE, read_acceptance, read_table
+from cji_attestation.appraisal.advisories import SHIPPED, SHIPPED_FILE, read_acceptance, read_table
 from cji_core.command import build
 from cji_core.format.keys import load_signing_key
 from cji_core.jose import key_id, parse_p384

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.jose import key_id
 from tests.support.bundles import KEY, files, folder_of, keys_folder, public_pem

@@ -13,10 +13,13 @@ import pytest
 from cji_simulator.measured_boot import USERSPACE, Measurement, said
 from click.testing import CliRunner, Result
 
-from attestation import AZURE_US, Fault
-from attestation.appraisal import ReferenceValues, check_reference, image_of
-from attestation.checks import requirement
-from attestation.evidence import Evidence
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.appraisal import ReferenceValues, check_reference, image_of
+from cji_attestation.checks import requirement
+from cji_attestation.evidence import Evidence
+from cji_attestation.verbs.evidence_ear import accepted_result
+from cji_attestation.verbs.evidence_file import appraise_file, read_file
+from cji_attestation.verbs.evidence_pcrs import GoldenValues
 from cji_core.command import build
 from tests.support.boot_forge import LINE, VERITY, firmware, replayed, with_boot
 from tests.support.evidence_files import evidence_file
@@ -33,9 +36,6 @@ from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 from tests.support.reviews import decided_profile, decided_toml
 from tests.support.tdx_forge import intel
-from worker.cli.evidence_ear import accepted_result
-from worker.cli.evidence_file import appraise_file, read_file
-from worker.cli.evidence_pcrs import GoldenValues
 
 
 def cji(*arguments: object) -> Result:

@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
-from attestation import AZURE_US
-from attestation.appraisal import ReferenceValues, check_reference
-from attestation.evidence import Evidence
+from cji_attestation import AZURE_US
+from cji_attestation.appraisal import ReferenceValues, check_reference
+from cji_attestation.evidence import Evidence
+from cji_attestation.evidence_file import EvidenceFile, decode_evidence, stamped
+from cji_attestation.verbs.evidence_written import WrittenEvidence
 from cji_core.command import build
 from tests.support.corim_forge import AMD, INTEL, NOW, corim, intel_triple, oid_bytes, sign1, snp_triple
 from tests.support.evidence_files import evidence_file
@@ -24,8 +26,6 @@ from tests.support.json_answers import answered
 from tests.support.reviews import decided_profile, decided_toml
 from tests.support.tdx_forge import intel
 from tests.support.tsa_forge import tsa
-from worker.cli.evidence_written import WrittenEvidence
-from worker.client.evidence_file import EvidenceFile, decode_evidence, stamped
 
 KEY = ec.generate_private_key(ec.SECP384R1())
 

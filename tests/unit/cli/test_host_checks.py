@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.format.config import load
 from tests.support.paths import ROOT
 from tests.support.privileges import locks_memory

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from attestation import AttestationError, Fault
-from attestation.errors import invalid
+from cji_attestation import AttestationError, Fault
+from cji_attestation.errors import invalid
 from cji_core.command import build
 from cji_core.command.common import Failure, explained
 from cji_core.command.json_output import UndeclaredOutput, answers, json_option, print_document, print_json

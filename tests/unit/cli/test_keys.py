@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
-from attestation import AZURE_US, AZURE_USGOV
+from cji_attestation import AZURE_US, AZURE_USGOV
 from cji_core.command import build
 from cji_core.command.common import explained
 from cji_core.errors import Reason, Refusal, Stage, StartupError

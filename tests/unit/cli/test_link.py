@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.command import build
 from worker.cli.link_sample import labels, read_sample
 from worker.client.errors import SpecError

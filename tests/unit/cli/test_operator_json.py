@@ -7,8 +7,8 @@ import pytest
 from cji_simulator.certificates import pem
 from click.testing import CliRunner
 
-from attestation.certs import spki_sha256
-from attestation.release import verify_key_attestation
+from cji_attestation.certs import spki_sha256
+from cji_attestation.release import verify_key_attestation
 from cji_core.command import build
 from cji_core.manifest import verify, write
 from tests.support.hsm_forge import KEK, NOW, bundle, hsm
@@ -29,7 +29,7 @@ def test_an_hsm_made_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def pinned(data: bytes, **given: object) -> object:
         return partial(verify_key_attestation, data)(**{**given, "now": NOW, "roots": roots})  # type: ignore[arg-type]
 
-    monkeypatch.setattr("attestation.release.verify_key_attestation", pinned)
+    monkeypatch.setattr("cji_attestation.release.verify_key_attestation", pinned)
     found = answered(CliRunner().invoke(build(), command), AttestedKey)
     assert (found.kek_id, len(found.not_checked)) == (KEK, 2)
     assert found.checks

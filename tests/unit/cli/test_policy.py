@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from attestation import AZURE_US, AZURE_USGOV
-from attestation.provider_policy import policy_hash
-from attestation.release.policy import RULES
+from cji_attestation import AZURE_US, AZURE_USGOV
+from cji_attestation.provider_policy import policy_hash
+from cji_attestation.release.policy import RULES
 from cji_core.command import build
 from tests.support.paths import ROOT
 

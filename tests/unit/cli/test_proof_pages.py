@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from attestation import AZURE_US
-from attestation.checks import Check, Failure
+from cji_attestation import AZURE_US
+from cji_attestation.checks import Check, Failure
+from cji_attestation.verbs.proof_page import Proof, proof_page, proof_text
 from cji_core.command import build
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import machine
 from tests.support.reviews import decided_profile
-from worker.cli.proof_page import Proof, proof_page, proof_text
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[2J"
 

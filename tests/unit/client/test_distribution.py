@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 OURS = ("attestation", "worker")
 
 ELSEWHERE = {
-    "attestation.release": "only `cji key verify-attestation` imports it, which is for operators",
+    "cji_attestation.release": "only `cji key verify-attestation` imports it, which is for operators",
     "worker.launch": "only `cji serve` needs it",
 }
 DISTRIBUTIONS = {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from attestation.appraisal.reference import ReferenceValues, check_reference
-from attestation.trust import PRODUCTION
+from cji_attestation.appraisal.reference import ReferenceValues, check_reference
+from cji_attestation.trust import PRODUCTION
 from cji_core.format.config import load
 from tests.support.paths import ROOT
 from worker.console.config import load as load_console

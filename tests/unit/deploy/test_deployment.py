@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from attestation import AZURE_US, AZURE_USGOV
-from attestation.release.policy import check_release_policy
+from cji_attestation import AZURE_US, AZURE_USGOV
+from cji_attestation.release.policy import check_release_policy
 from deploy.check.bicep import Template, parse
 from deploy.check.deployment import EXAMPLES, Example, deployment_outcomes, parameters, planned, snapshot
 from deploy.check.outcome import Status

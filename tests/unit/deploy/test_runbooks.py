@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.command import build
 from deploy.check.runbooks import _pages, _values, cji_problems, runbook_outcomes
 from deploy.runbooks.az_table import TABLE, command_problems

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.command import build
 
 ROOT = Path(__file__).parents[3]

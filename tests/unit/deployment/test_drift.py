@@ -11,7 +11,7 @@ from click.testing import Result as ClickResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.deployment import ExportError, Result, compare, expected, read_export
 from tests.support.deployed import (

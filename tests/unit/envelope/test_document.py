@@ -8,7 +8,7 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import worker
-from attestation.evidence import NONCE_BYTES
+from cji_attestation.evidence import NONCE_BYTES
 from cji_core.errors import Reason
 from cji_core.format.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
 from cji_core.format.job import LIMITS

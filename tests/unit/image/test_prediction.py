@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation.appraisal.boot_image import sound_image
+from cji_attestation.appraisal.boot_image import sound_image
 from deploy.image.boot_events import PHASES, predict
 from deploy.image.cpio import Entry, newc
 from deploy.image.pcrs import main, pins

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, RetryLater, Stage
 from cji_core.format.envelope import (
     ATTRIBUTION,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.job import InputPart, new_job_id, parse
 from cji_core.trail import (

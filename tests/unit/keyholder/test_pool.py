@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation import AttestationError, Fault
+from cji_attestation import AttestationError, Fault
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, StartupError
 from cji_core.pool.errors import BlobAbsentError, BlobTooLargeError, StoreAwayError
 from worker.keyholder.pool import CAPACITY, PROBE, Entry, PoolLedger, decide

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from attestation.evidence import NONCE_BYTES, Evidence
+from cji_attestation.evidence import NONCE_BYTES, Evidence
 from cji_core.errors import Reason
 from worker.keyholder.quotes import Quoted, Quotes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from attestation.trust import AZURE_US
+from cji_attestation.trust import AZURE_US
 from cji_core.format.config import Config, KeySection
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.keyholder.rights import ports
@@ -59,7 +59,7 @@ def test_the_keyholder_looks_names_up(name: str) -> None:
 
 def test_the_keyholder_reads_roots_and_maps() -> None:
     act = """
-from attestation.system_roots import roots_file, system_roots
+from cji_attestation.system_roots import roots_file, system_roots
 print(len(system_roots()) > 0, len(open("/proc/self/maps").read()) > 0)
 with roots_file("text") as path:
     print(open(path).read())

@@ -16,8 +16,8 @@ from cji_simulator.tdx import REPORT_LENGTH, TdReport, TdxHost, quote, quoted_bo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation.evidence import parse_hcl, parse_td_quote, parse_td_report
-from attestation.jose import b64url_decode
+from cji_attestation.evidence import parse_hcl, parse_td_quote, parse_td_report
+from cji_attestation.jose import b64url_decode
 from tests.support.rsa_keys import rsa_key
 
 INTEL = Intel.make(Certifier(now=datetime.now(UTC).replace(microsecond=0)))

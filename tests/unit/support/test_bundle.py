@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.deployment import Result
 from tests.support.deployed import as_file, good

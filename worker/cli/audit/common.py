@@ -11,6 +11,9 @@ from typing import Final, ParamSpec, TypeVar
 
 import click
 
+from cji_attestation.attested import evidence_cloud, read_evidence
+from cji_attestation.verbs.evidence_options import AT, time_of
+from cji_attestation.verbs.reference_values import PROFILE, reference_values
 from cji_core.command.common import FILE, Failure, trust_named
 from cji_core.jose import VerifyingKey, key_id, parse_verifying
 from cji_core.pairs import VerifyingPair
@@ -20,9 +23,6 @@ from cji_core.trail.index import IndexUnusableError, TrailIndex
 from cji_core.trail.inspection import CheckpointKeys
 from cji_core.trail.merkle import ProofError
 from cji_core.trail.trail import opened
-from worker.cli.evidence_options import AT, time_of
-from worker.cli.reference_values import PROFILE, reference_values
-from worker.client.attested import evidence_cloud, read_evidence
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, ParamSpec
 import click
 import msgspec
 
+from cji_attestation.verbs.reference_values import PROFILE
 from cji_core.command.common import FILE, Failure, configuration, explained
 from cji_core.command.json_output import answers, member, print_document
 from worker.audit.packet.catalog import MAX_BYTES as MAX_CATALOG
@@ -25,7 +26,6 @@ from worker.audit.packet.report import checks_of
 from worker.audit.packet.rows import STATUSES, Row, rows
 from worker.audit.packet.verify import verify as verify_packet
 from worker.cli.audit.packet_tools import tools_for
-from worker.cli.reference_values import PROFILE
 
 P = ParamSpec("P")
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import click
 
-from attestation.findings import Finding, Rule
+from cji_attestation.attested import evidence_cloud, read_evidence
+from cji_attestation.findings import Finding, Rule
+from cji_attestation.verbs.reference_values import reference_values
 from cji_core.command.common import trust_named
 from cji_core.jose import VerifyingKey, key_id
 from worker.audit.packet.given import Tools
 from worker.audit.packet.material import File, Machine
-from worker.cli.reference_values import reference_values
-from worker.client.attested import evidence_cloud, read_evidence
 from worker.client.errors import ClientError, SpecError, Unverified
 
 
 def tools_for(context: click.Context, *, cloud: str, profile: Path | None) -> Tools:
     """The tools, with the trusts that the command was built with; the imports need the TPM's libraries."""
-    from attestation.provider_policy import RULES as MAA_RULES  # noqa: PLC0415
-    from attestation.provider_policy import MaaPolicyError, policy_hash  # noqa: PLC0415
-    from attestation.provider_policy import lint as lint_maa  # noqa: PLC0415
-    from attestation.provider_policy import parse_policy as parse_maa  # noqa: PLC0415
-    from attestation.release.policy import RULES, PolicyError, lint, parse_policy  # noqa: PLC0415
+    from cji_attestation.provider_policy import RULES as MAA_RULES  # noqa: PLC0415
+    from cji_attestation.provider_policy import MaaPolicyError, policy_hash  # noqa: PLC0415
+    from cji_attestation.provider_policy import lint as lint_maa  # noqa: PLC0415
+    from cji_attestation.provider_policy import parse_policy as parse_maa  # noqa: PLC0415
+    from cji_attestation.release.policy import RULES, PolicyError, lint, parse_policy  # noqa: PLC0415
 
     trust = trust_named(context, cloud)
     reference = reference_values(profile, None)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import click
 import msgspec
 
+from cji_attestation.verbs.evidence_options import written
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer, print_document
 from cji_core.trail.chain import read
@@ -26,7 +27,6 @@ from cji_core.trail.proofs import (
     verify_line,
 )
 from worker.cli.audit.common import INDEX, checkpoint_in, indexed, require_keys, trail_faults, with_keys
-from worker.cli.evidence_options import written
 
 _OUT = click.Path(dir_okay=False, path_type=Path)
 

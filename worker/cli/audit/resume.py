@@ -38,7 +38,7 @@ def resume(context: click.Context, config: Path, operator_id: str, explanation: 
     Example:
       cji audit resume --config /etc/cji/worker.toml --operator jdoe --explanation "VM 17 replaced, ticket 4711"
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from attestation.evidence.tpm_counter import NvCounter  # noqa: PLC0415 - needs the TPM's libraries
+    from cji_attestation.evidence.tpm_counter import NvCounter  # noqa: PLC0415 - needs the TPM's libraries
 
     loaded = configuration(config)
     trust = trust_named(context, loaded.cloud)

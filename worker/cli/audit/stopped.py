@@ -45,7 +45,7 @@ def stopped_trail(context: click.Context, config: Path) -> Iterator[StoppedTrail
 
     Raises StartupError, also for a trail that the next start would refuse; ChainError or OSError.
     """
-    from attestation.evidence.tpm_counter import NvCounter  # noqa: PLC0415 - needs the TPM's libraries
+    from cji_attestation.evidence.tpm_counter import NvCounter  # noqa: PLC0415 - needs the TPM's libraries
 
     loaded = configuration(config)
     trust = trust_named(context, loaded.cloud)

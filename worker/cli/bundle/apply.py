@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from attestation import AttestationError, Trust
+from cji_attestation import AttestationError, Trust
+from cji_attestation.verbs.evidence_options import CLOUD
 from cji_core.bundle.archive import Bundle, read
 from cji_core.bundle.contents import check_contents, check_pool, has_wrapped_seed
 from cji_core.bundle.errors import BundleRefused
@@ -19,7 +20,6 @@ from worker.bundle.apply import FOLDER, STATE, Applied, least_serial
 from worker.bundle.apply import apply as apply_bundle
 from worker.bundle.source import Fetched, fetch
 from worker.cli.bundle.common import BundledFile, bundle_at, refusals, summary
-from worker.cli.evidence_options import CLOUD
 
 _AWAY: Final = 4
 _PAUSE_S: Final = 5.0

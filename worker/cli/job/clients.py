@@ -1,6 +1,6 @@
 """The client of a pool that a profile names."""
 
-from attestation import Trust
+from cji_attestation import Trust
 from worker.client.by_reference import SyncFleetClient
 from worker.client.profile import ClientProfile
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from cji_attestation.attested import evidence_cloud
+from cji_attestation.verbs.evidence_options import AT, time_of
+from cji_attestation.verbs.reference_values import PROFILE, reference_values
 from cji_core.command.common import FILE, Failure, explained, prompt, trust_named
 from cji_core.command.json_output import answers
 from cji_core.format.keys import load_recipient_key
 from cji_core.format.passphrases import passphrase_of
 from worker.cli.answers import Received
-from worker.cli.evidence_options import AT, time_of
 from worker.cli.job.outputs import Destination, introduce
 from worker.cli.job.prepare import QUIET
-from worker.cli.reference_values import PROFILE, reference_values
-from worker.client.attested import evidence_cloud
 from worker.client.profile import load_profile
 from worker.client.profile_keys import decrypter_named
 from worker.client.saved_result import read_saved

@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from cji_attestation.attested import AttestedWorker
 from cji_core.command.json_output import print_json
 from cji_core.command.output import RESULT, Target, write_batches, write_lines
 from cji_core.format.records import ROW_STATUS
 from worker.cli.answers import Received
 from worker.cli.report_file import opened_job, write_report
 from worker.cli.row_table import print_summary
-from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
 from worker.client.row_summary import RowSummary
 from worker.client.seal import INPUT_NAME

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attestation import AttestationError
-from attestation.evidence.tpm_structures import PCRS
+from cji_attestation import AttestationError
+from cji_attestation.evidence.tpm_structures import PCRS
+from cji_attestation.verbs.evidence_file import golden
+from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_values
 from cji_core.command.common import FILE, Failure, explained, trust_named
-from worker.cli.evidence_file import golden
 from worker.cli.policy.release_policies import CLOUD, FOR, Subject, print_findings
-from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 if TYPE_CHECKING:
-    from attestation import Trust
-    from attestation.appraisal import ReferenceValues
+    from cji_attestation import Trust
+    from cji_attestation.appraisal import ReferenceValues
 
 
 @click.command("build")
@@ -93,7 +93,7 @@ def _release_policy(
     trust: "Trust", authority: str | None, hardware: tuple[str, ...], pins: dict[str, str], also: Path | None
 ) -> bytes:
     """The policy, or without an authority its template; a Failure, with the findings, for one that has an error."""
-    from attestation.release import policy as release  # noqa: PLC0415
+    from cji_attestation.release import policy as release  # noqa: PLC0415
 
     try:
         data = release.build(
@@ -121,7 +121,7 @@ def _release_policy(
 
 
 def _maa_policy() -> bytes:
-    from attestation import provider_policy  # noqa: PLC0415
+    from cji_attestation import provider_policy  # noqa: PLC0415
 
     return provider_policy.build()
 

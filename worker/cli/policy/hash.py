@@ -29,7 +29,7 @@ def hash_command(file: BinaryIO, *, as_json: bool) -> None:
     Example:
       cji policy hash deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from attestation.provider_policy import MaaPolicyError, parse_policy, policy_hash  # noqa: PLC0415
+    from cji_attestation.provider_policy import MaaPolicyError, parse_policy, policy_hash  # noqa: PLC0415
 
     data = file.read(MAX_BYTES)
     try:

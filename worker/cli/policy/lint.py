@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import click
 import msgspec
 
-from attestation import AttestationError
-from attestation.jose import b64url_decode
-from attestation.trust import endpoint
+from cji_attestation import AttestationError
+from cji_attestation.jose import b64url_decode
+from cji_attestation.trust import endpoint
 from cji_core.command.common import Failure, trust_named
 from cji_core.command.json_output import answers, member, print_document
 from worker.cli.policy.release_policies import CLOUD, COLOURS, FOR, MAX_BYTES, Subject, print_findings
 
 if TYPE_CHECKING:
-    from attestation import Trust
-    from attestation.findings import Finding
+    from cji_attestation import Trust
+    from cji_attestation.findings import Finding
 
 
 class BrokenRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +88,8 @@ def lint(
 
 
 def _lint_maa(data: bytes) -> tuple["Finding", ...]:
-    from attestation import provider_policy as maa  # noqa: PLC0415
-    from attestation.findings import Finding  # noqa: PLC0415
+    from cji_attestation import provider_policy as maa  # noqa: PLC0415
+    from cji_attestation.findings import Finding  # noqa: PLC0415
 
     try:
         return maa.lint(maa.parse_policy(data))
@@ -98,7 +98,7 @@ def _lint_maa(data: bytes) -> tuple["Finding", ...]:
 
 
 def _lint(data: bytes, trust: "Trust", authority: str | None) -> tuple["Finding", ...]:
-    from attestation.release import policy as release  # noqa: PLC0415
+    from cji_attestation.release import policy as release  # noqa: PLC0415
 
     try:
         parsed = release.parse_policy(data)

@@ -1,6 +1,6 @@
 """Shared by the verbs on release policies: whose policy it is, and how findings are printed.
 
-The rules live in `attestation.release.policy` and `attestation.provider_policy`. They are imported when a verb runs,
+The rules live in `cji_attestation.release.policy` and `cji_attestation.provider_policy`. They are imported when a verb runs,
 because the modules around them need the TPM's libraries, and `cji doctor` must start without those.
 """
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import click
 
 if TYPE_CHECKING:
-    from attestation.findings import Finding
+    from cji_attestation.findings import Finding
 
 COLOURS: Final = {"error": "red", "warning": "yellow"}
 CLOUD = click.option("--cloud", default="azure-us", show_default=True, help="Whose providers may be named.")

@@ -26,11 +26,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
-from attestation import AttestationError, Fault, Trust
-from attestation.fetch import exchange
-from attestation.jose import MAX_RSA_BITS, MIN_RSA_BITS
-from attestation.strict_json import JsonObject, parse_object
-from attestation.trust import endpoint
+from cji_attestation import AttestationError, Fault, Trust
+from cji_attestation.fetch import exchange
+from cji_attestation.jose import MAX_RSA_BITS, MIN_RSA_BITS
+from cji_attestation.strict_json import JsonObject, parse_object
+from cji_attestation.trust import endpoint
 from cji_core.log import log
 from worker.keyholder.entra.token import TokenRefused
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from attestation.appraisal.advisories import SHIPPED
-from attestation.appraisal.advisories.cve import CveRecord, Difference, differences, read_cve
+from cji_attestation.appraisal.advisories import SHIPPED
+from cji_attestation.appraisal.advisories.cve import CveRecord, Difference, differences, read_cve
 
 ROWS = tuple(row for row in SHIPPED.rows if row.id == "AMD-SB-3039")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from attestation.appraisal.advisories import (
+from cji_attestation.appraisal.advisories import (
     PRODUCT_OF,
     SHIPPED,
     Advisory,
@@ -19,8 +19,8 @@ from attestation.appraisal.advisories import (
     kind_of,
     product_of_cpuid,
 )
-from attestation.appraisal.reference import FLOORS
-from attestation.evidence import Tcb
+from cji_attestation.appraisal.reference import FLOORS
+from cji_attestation.evidence import Tcb
 
 DAY = date(2026, 11, 26)
 TCB = Tcb(bootloader=10, tee=0, snp=27, microcode=88)

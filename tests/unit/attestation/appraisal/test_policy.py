@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from cji_simulator.operator import operator
 
-from attestation import AttestationError, Fault
-from attestation.appraisal import ReferenceValues, TcbFloor
-from attestation.appraisal.policy import levels_above
-from attestation.checks import Failure, requirement
-from attestation.evidence import Evidence, parse_snp_report
+from cji_attestation import AttestationError, Fault
+from cji_attestation.appraisal import ReferenceValues, TcbFloor
+from cji_attestation.appraisal.policy import levels_above
+from cji_attestation.checks import Failure, requirement
+from cji_attestation.evidence import Evidence, parse_snp_report
 from tests.support.evidence import allowing, with_report
 from tests.support.forge import QUALIFYING, decided, machine, patched, patched_evidence, quote_structure
 from tests.support.refusals import rejected

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from attestation.appraisal.advisories import SHIPPED, Acceptance, AdvisoryFinding, Review, read_review
+from cji_attestation.appraisal.advisories import SHIPPED, Acceptance, AdvisoryFinding, Review, read_review
 
 
 def acceptance(name: str, until: date) -> Acceptance:

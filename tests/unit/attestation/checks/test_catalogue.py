@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from attestation import AttestationError, Fault
-from attestation.checks import CATALOGUE, GROUPS, NAMED, Check, Failure, compared, remedy, requirement
-from attestation.errors import Record, invalid
+from cji_attestation import AttestationError, Fault
+from cji_attestation.checks import CATALOGUE, GROUPS, NAMED, Check, Failure, compared, remedy, requirement
+from cji_attestation.errors import Record, invalid
 from tests.support.boot_forge import with_boot
 from tests.support.forge import machine
 from tests.support.paths import ROOT

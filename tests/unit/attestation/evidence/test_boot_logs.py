@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from attestation import Fault
-from attestation.evidence.boot_logs import BootLogs
+from cji_attestation import Fault
+from cji_attestation.evidence.boot_logs import BootLogs
 from tests.support.refusals import rejected
 
 

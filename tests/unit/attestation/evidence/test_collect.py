@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from attestation import AZURE_US, Fault, Trust
-from attestation.evidence import ak_chain, parse_hcl
-from attestation.evidence.collect import MAX_AK_CERT, REPORT_PAUSES, _certificates, _der
+from cji_attestation import AZURE_US, Fault, Trust
+from cji_attestation.evidence import ak_chain, parse_hcl
+from cji_attestation.evidence.collect import MAX_AK_CERT, REPORT_PAUSES, _certificates, _der
 from tests.support.answers import Answers, serving
 from tests.support.forge import machine, patched
 from tests.support.refusals import rejected

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from attestation import AZURE_US, Fault, Trust
-from attestation.evidence.imds import amd_certificates, region, td_quote
+from cji_attestation import AZURE_US, Fault, Trust
+from cji_attestation.evidence.imds import amd_certificates, region, td_quote
 from tests.support.answers import Answers, serving
 from tests.support.refusals import rejected
 

@@ -12,11 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import AZURE_US, Fault
-from attestation.evidence import TdCollateral
-from attestation.evidence.pck import PckSubject, _elements, pck_subject
-from attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
-from attestation.trust import INTEL_PCS, INTEL_ROOT_CRL, Trust
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.evidence import TdCollateral
+from cji_attestation.evidence.pck import PckSubject, _elements, pck_subject
+from cji_attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
+from cji_attestation.trust import INTEL_PCS, INTEL_ROOT_CRL, Trust
 from tests.support.answers import Answers, serving
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import common_name, intel

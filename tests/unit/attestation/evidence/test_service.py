@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from attestation import Fault
-from attestation.evidence import service
-from attestation.fetch import Response
-from attestation.trust import endpoint
+from cji_attestation import Fault
+from cji_attestation.evidence import service
+from cji_attestation.fetch import Response
+from cji_attestation.trust import endpoint
 from tests.support.answers import Answers, serving
 from tests.support.refusals import rejected
 

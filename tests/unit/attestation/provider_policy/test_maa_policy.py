@@ -4,11 +4,11 @@ import tomllib
 
 import pytest
 
-from attestation import Fault
-from attestation.provider_policy import RULES, MaaPolicyError, build, lint, parse_policy, policy_hash
-from attestation.provider_policy.build import REQUIRED
-from attestation.provider_policy.grammar import Call, Comparison, Reference
-from attestation.provider_policy.parser import MAX_CALLS, MAX_POLICY_BYTES
+from cji_attestation import Fault
+from cji_attestation.provider_policy import RULES, MaaPolicyError, build, lint, parse_policy, policy_hash
+from cji_attestation.provider_policy.build import REQUIRED
+from cji_attestation.provider_policy.grammar import Call, Comparison, Reference
+from cji_attestation.provider_policy.parser import MAX_CALLS, MAX_POLICY_BYTES
 from tests.support.paths import ROOT
 
 STRONG = build().decode()

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attestation import Fault
-from attestation.jose import b64url, b64url_decode, canonical_jwk, ec_from_jwk, jwk_thumbprint, rsa_from_jwk
-from attestation.release import KeySpec
+from cji_attestation import Fault
+from cji_attestation.jose import b64url, b64url_decode, canonical_jwk, ec_from_jwk, jwk_thumbprint, rsa_from_jwk
+from cji_attestation.release import KeySpec
 from tests.support.refusals import rejected
 
 DPOP = {

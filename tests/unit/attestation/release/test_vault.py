@@ -9,9 +9,9 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.identity import ManagedIdentityCredential
 
-from attestation import AZURE_US, AttestationError, Fault
-from attestation.fetch import MAX_RETRY_AFTER, retry_after
-from attestation.release.vault import _ELSEWHERE, Vault, _asking, _PinnedCredential, _refused
+from cji_attestation import AZURE_US, AttestationError, Fault
+from cji_attestation.fetch import MAX_RETRY_AFTER, retry_after
+from cji_attestation.release.vault import _ELSEWHERE, Vault, _asking, _PinnedCredential, _refused
 from tests.support.answers import Answers, serving
 from tests.support.refusals import rejected
 

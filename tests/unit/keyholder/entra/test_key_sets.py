@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
+from cji_attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from cji_core.errors import Reason
 from tests.support.entra_tools import OTHER, TENANT
 from tests.support.rsa_keys import rsa_key

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_core.errors import Reason
 from cji_core.format.job import LIMITS, EntraRule, Submitter
 from cji_core.format.operator_files import FileRefused

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from attestation import AZURE_US, AZURE_USGOV, Fault
-from attestation.release.policy import (
+from cji_attestation import AZURE_US, AZURE_USGOV, Fault
+from cji_attestation.release.policy import (
     AUTHORITY_PLACEHOLDER,
     RULES,
     PolicyError,
@@ -16,7 +16,7 @@ from attestation.release.policy import (
     lint,
     parse_policy,
 )
-from attestation.release.policy.claims import TEE_CLAIMS, TOP_CLAIMS
+from cji_attestation.release.policy.claims import TEE_CLAIMS, TOP_CLAIMS
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 

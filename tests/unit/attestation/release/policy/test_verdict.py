@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from attestation import AZURE_US, Fault
-from attestation.release.policy import (
+from cji_attestation import AZURE_US, Fault
+from cji_attestation.release.policy import (
     ACCEPTABLE,
     RULES,
     PolicyError,

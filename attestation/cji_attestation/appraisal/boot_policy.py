@@ -1,0 +1,77 @@
+"""Policy about the boot: configuration, the PCRs of firmware and boot loader, the image that was started."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from cji_attestation.appraisal.boot_image import differences, verity_roots
+from cji_attestation.appraisal.boot_state import BootState
+from cji_attestation.appraisal.reference import ReferenceValues
+from cji_attestation.checks import Failure, Result, Skipped, compared, requirement
+from cji_attestation.evidence import HclReport
+
+_REQUIRED_ON: Final = ("secure-boot", "tpm-enabled")
+
+
+def boot_results(
+    report: HclReport, pcrs: Sequence[bytes], boot: BootState | None, reference: ReferenceValues
+) -> Iterator[Result]:
+    """E43, E19, E49 and E54. `pcrs` are 0 to 7; `boot` has all, if there is a second quote."""
+    yield _configuration(report)
+    yield _pcrs(boot.pcrs if boot else pcrs, reference)
+    yield _boot_image(boot, reference)
+    yield _bundle(boot, reference)
+
+
+def _configuration(report: HclReport) -> Result:
+    machine = report.claims["vm-configuration"]
+    off = [name for name in _REQUIRED_ON if machine.get(name) is not True]
+    return compared("E43", "secure boot and vTPM on", holds=not off, found=f"not on: {', '.join(off)}")
+
+
+def _pcrs(pcrs: Sequence[bytes], reference: ReferenceValues) -> Result:
+    pinned = sorted(reference.pcrs)
+    if not pinned:
+        return Skipped("E19", "PCRs not pinned")
+    shown = {pcr: value.hex() for pcr, value in enumerate(pcrs)}
+    wrong = [pcr for pcr in pinned if shown.get(pcr) not in reference.pcrs[pcr]]
+    return compared(
+        "E19",
+        f"PCRs {','.join(map(str, pinned))} pinned",
+        holds=not wrong,
+        found="; ".join(f"PCR {pcr} is {shown.get(pcr, 'not shown')}" for pcr in wrong),
+        expected="; ".join(f"PCR {pcr} is {' or '.join(reference.pcrs[pcr])}" for pcr in wrong),
+    )
+
+
+def _boot_image(boot: BootState | None, reference: ReferenceValues) -> Result:
+    """Compared with the allowed image that it differs from least."""
+    if reference.boot_images is None:
+        return Skipped("E49", "boot image not pinned")
+    if boot is None:
+        return Failure("E49", "no second quote", requirement("E49"))
+    wrong = min((differences(boot, image) for image in reference.boot_images), key=len)
+    roots = " ".join(verity_roots(boot.command_line)) or "none"
+    return compared(
+        "E49",
+        f"boot image among the reference values, dm-verity {roots}",
+        holds=not wrong,
+        found="; ".join(found for found, _ in wrong),
+        expected="; ".join(expected for _, expected in wrong),
+    )
+
+
+def _bundle(boot: BootState | None, reference: ReferenceValues) -> Result:
+    """The serial number is the word of the image that verified the bundle before it measured it."""
+    if reference.bundles is None and reference.bundle_serial is None:
+        return Skipped("E54", "configuration bundle not pinned")
+    bundle = None if boot is None else boot.bundle
+    allowed, least = reference.bundles, reference.bundle_serial or 0
+    holds = bundle is not None and bundle.serial >= least and (allowed is None or bundle.sha384.hex() in allowed)
+    named = "" if allowed is None else f" and SHA-384 {' or '.join(allowed)}"
+    return compared(
+        "E54",
+        f"configuration bundle {bundle}",
+        holds=holds,
+        found="no configuration bundle" if bundle is None else str(bundle),
+        expected=f"serial {least} or later{named}",
+    )

@@ -1,0 +1,131 @@
+"""RFC 3161 timestamps: that evidence existed at a time, by an authority that the operator named (E51).
+
+`rfc3161_client` reads a response, and verifies its imprint and its signature. It trusts the certificates that come with
+a response as if they were roots, so the chain to a named root is verified here, for the one certificate that the
+signature names, at the time of the timestamp.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+)
+
+from cji_attestation.certs import common_name, load_der, load_pem_chain
+from cji_attestation.checks import Check
+from cji_attestation.errors import AttestationError, Fault, invalid
+
+if TYPE_CHECKING:
+    from rfc3161_client import TimeStampResponse
+
+MAX_TIMESTAMP_BYTES: Final = 64 * 1024  # real ones have 5 to 8 KiB
+MOST_CERTIFICATES: Final = 8
+MOST_ROOTS: Final = 16
+_DEPTH: Final = 4  # authorities between a root and the signer
+
+
+class TimestampRoot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A root that the certificates of a timestamp authority chain to."""
+
+    certificate: bytes  # PEM, of the root alone
+    source: str
+    seen: date
+
+
+def sound_timestamp_roots(roots: Sequence[TimestampRoot]) -> bool:
+    """Whether each entry is another certificate, with a source."""
+    try:
+        found = [_root(one) for one in roots]
+    except AttestationError:
+        return False
+    return 0 < len(found) <= MOST_ROOTS and len(set(found)) == len(found) and all(one.source.strip() for one in roots)
+
+
+def _root(entry: TimestampRoot) -> x509.Certificate:
+    (found, *more) = load_pem_chain(entry.certificate, fault=Fault.CONFIG_INVALID, check="reference-timestamp_roots")
+    if more:
+        raise AttestationError(Fault.CONFIG_INVALID, check="reference-timestamp_roots")
+    return found
+
+
+def timestamp_request(message: bytes) -> bytes:
+    """A request for a timestamp over SHA-512 of `message`, DER, as application/timestamp-query. It has no nonce."""
+    import rfc3161_client as rfc3161  # noqa: PLC0415 - no worker loads it
+
+    request = rfc3161.TimestampRequestBuilder().data(message).hash_algorithm(rfc3161.HashAlgorithm.SHA512)
+    return request.nonce(nonce=False).cert_request(cert_request=True).build().as_bytes()
+
+
+def check_timestamp(data: bytes, message: bytes, roots: Sequence[TimestampRoot]) -> tuple[datetime, Check]:
+    """E51, and the time: `data` is a granted response over `message` by an authority below one of `roots`."""
+    import rfc3161_client as rfc3161  # noqa: PLC0415 - no worker loads it
+
+    anchors = [_root(one) for one in roots]
+    with _refused("a timestamp that cannot be read"):
+        if len(data) > MAX_TIMESTAMP_BYTES:
+            raise ValueError
+        response = rfc3161.decode_timestamp_response(data)
+        at = response.tst_info.gen_time
+        signer, others = _certificates(response)
+    with _refused(f"a signer that no named root certifies to stamp at {at}"):
+        _chain(signer, others, anchors, at)
+    with _refused("a response that was not granted, not by that signer, or over something else"):
+        verifier = rfc3161.VerifierBuilder(roots=anchors, tsa_certificate=signer).build()
+        verifier.verify_message(response, message)
+    return at, Check("E51", f"stamped by {common_name(signer)} at {at.isoformat(timespec='seconds')}")
+
+
+@contextmanager
+def _refused(found: str) -> Iterator[None]:
+    """Every error becomes E51: neither the library nor the parsers have a closed set for hostile input."""
+    try:
+        yield
+    except AttestationError:
+        raise
+    except Exception as error:
+        raise invalid("E51", found=found) from error
+
+
+def _certificates(response: "TimeStampResponse") -> tuple[x509.Certificate, list[x509.Certificate]]:
+    """The signer's certificate and the others. Two of one name and number could be read as each other."""
+    signed = response.signed_data
+    if len(signed.certificates) > MOST_CERTIFICATES or len(signed.signer_infos) != 1:
+        raise invalid("E51", found="a timestamp with several signers, or too many certificates")
+    (information,) = signed.signer_infos
+    found = [load_der(bytes(one), fault=Fault.EVIDENCE_INVALID, check="E51") for one in signed.certificates]
+    signers = [
+        one for one in found if (one.issuer, one.serial_number) == (information.issuer, information.serial_number)
+    ]
+    if len(signers) != 1:
+        raise invalid("E51", found=f"{len(signers)} certificates of the signer")
+    return signers[0], [one for one in found if one is not signers[0]]
+
+
+def _chain(
+    signer: x509.Certificate, others: list[x509.Certificate], anchors: list[x509.Certificate], at: datetime
+) -> None:
+    """RFC 3161 §2.3: the signer's one purpose is to stamp, and is critical."""
+    purpose = ExtensionPolicy.permit_all().require_present(x509.ExtendedKeyUsage, Criticality.CRITICAL, _stamps)
+    policy = (
+        PolicyBuilder()
+        .store(Store(anchors))
+        .time(at)
+        .max_chain_depth(_DEPTH)
+        .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=purpose)
+    )
+    policy.build_client_verifier().verify(signer, others)
+
+
+def _stamps(_: Policy, __: x509.Certificate, usages: x509.ExtendedKeyUsage) -> None:
+    if list(usages) != [ExtendedKeyUsageOID.TIME_STAMPING]:
+        raise ValueError("a certificate for another purpose")

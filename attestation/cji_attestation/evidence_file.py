@@ -1,0 +1,57 @@
+"""evidence.json: a worker's answer to one nonce, with all that is needed to appraise it again without a network."""
+
+import hashlib
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cji_attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES
+from worker.client.errors import SpecError
+
+MAX_FILE_BYTES: Final = 3 << 20  # two bundles and a JWKS, each of at most 512 KiB, as base64
+_STAMPED: Final = b"cji-evidence-stamp/1\0"
+
+
+class EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A worker's answer to one nonce, with the nonce. `attested_at` is a claim, and never the time of an appraisal."""
+
+    version: Literal[5]
+    cloud: str
+    attested_at: Annotated[datetime, Meta(tz=True)]
+    nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+    nonce_path: Annotated[bytes, Meta(max_length=MAX_PATH_BYTES)]
+    receipt_jwk: str
+    evidence: bytes
+    maa_token: str
+    token_nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+    token_evidence: bytes
+    maa_url: str
+    jwks: bytes  # as the issuer at `maa_url` served it
+    amd_crl: bytes = b""  # DER; the list that it was appraised with, if any
+    timestamp: bytes = b""  # DER of an RFC 3161 response over `stamped`
+
+    def encode(self) -> bytes:
+        """The text of the file."""
+        return msgspec.json.format(msgspec.json.encode(self))
+
+    @property
+    def stamped(self) -> bytes:
+        """The message of a timestamp: it has SHA-384 of all other members, in their one encoding."""
+        return stamped(msgspec.json.encode(msgspec.structs.replace(self, timestamp=b"")))
+
+
+def stamped(text: bytes) -> bytes:
+    """The message of a timestamp over evidence with this canonical text: "cji-evidence-stamp/1" NUL ‖ SHA-384."""
+    return _STAMPED + hashlib.sha384(text).digest()
+
+
+def decode_evidence(data: bytes) -> EvidenceFile:
+    """Read such a file; SpecError for any other."""
+    try:
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError
+        return msgspec.json.decode(data, type=EvidenceFile)
+    except (ValueError, RecursionError):
+        raise SpecError("the evidence file is not one that `cji job run` wrote") from None

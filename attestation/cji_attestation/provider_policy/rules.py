@@ -1,0 +1,24 @@
+"""The rules for policies of attestation providers, MP10 and on; `rules.toml` has their texts and severities."""
+
+from pathlib import Path
+from typing import Final
+
+from cji_attestation.errors import AttestationError, Fault
+from cji_attestation.findings import load_rules
+
+
+class MaaPolicyError(AttestationError):
+    """A policy that is refused; `check` is the rule's id, `where` the place in the text."""
+
+    def __init__(self, check: str, *, where: str = "") -> None:
+        super().__init__(Fault.CONFIG_INVALID, check=check)
+        self.where = where
+
+    @property
+    def remedy(self) -> str:
+        """The remedy for the provider's owner."""
+        rule = RULES[self.check]
+        return f"Attestation policy: {rule.title}. {rule.remedy}"
+
+
+RULES: Final = load_rules(Path(__file__).with_name("rules.toml"))

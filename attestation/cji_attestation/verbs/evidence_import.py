@@ -1,0 +1,78 @@
+"""`cji evidence import`: evidence that another program collected on an Azure machine, as a bundle in a file."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cji_attestation import Fault
+from cji_attestation.evidence import Evidence, parse_attest
+from cji_attestation.evidence.imds import read_thim
+from cji_attestation.evidence.imported import bundle_of, chain_of, read_collateral, read_quote, read_trustee
+from cji_attestation.verbs.evidence_options import written
+from cji_attestation.verbs.evidence_written import WrittenEvidence, print_written
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers
+
+_RAW = ("hcl_report", "quote", "signature", "pcrs")
+
+
+@click.command("import")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="New file for the bundle.")
+@click.option("--trustee", type=FILE, help="JSON of an attester az-snp-vtpm or az-tdx-vtpm, in place of the next four.")
+@click.option("--hcl-report", type=FILE, help="Contents of NV index 0x01400001.")
+@click.option("--quote", type=FILE, help="Message of tpm2_quote by the key at 0x81000003, with SHA-256 PCRs 0 to 7.")
+@click.option("--signature", type=FILE, help="Its signature.")
+@click.option("--pcrs", type=FILE, help="Its PCR values, as tpm2_quote or tpm2_pcrread writes them.")
+@click.option(
+    "--thim", type=FILE, help="JSON of the metadata service with AMD's certificates: /THIM/amd/certification."
+)
+@click.option("--amd-chain", type=FILE, help="PEM of ASK and ARK, for --trustee, which has the VCEK alone.")
+@click.option("--td-quote", type=FILE, help="The quote of a trust domain, raw.")
+@click.option("--collateral", type=FILE, help="Intel's collateral for it, in the JSON of dcap-qvl.")
+@answers(WrittenEvidence)
+@explained
+def import_(out: Path, *, as_json: bool, **files: Path | None) -> None:
+    """Write a bundle from the parts that another collector took. Nothing in it is appraised.
+
+    No key is ever released to imported evidence: it has no ephemeral key. `cji evidence verify` states that.
+
+    \b
+    Examples:
+      cji evidence import --hcl-report hcl --quote msg --signature sig --pcrs pcrs --thim thim.json --out b.json
+      cji evidence import --trustee evidence.json --amd-chain ask_ark.pem --out b.json
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    given = {name: path.read_bytes() for name, path in files.items() if path is not None}
+    evidence = _bundle(given)
+    written(out, evidence.to_json())
+    print_written(out, evidence, parse_attest(evidence.quote).extra_data, as_json=as_json)
+
+
+def _bundle(given: dict[str, bytes]) -> Evidence:
+    """The bundle of these files; Failure 2 for files that do not go together."""
+    missing = [name for name in _RAW if name not in given]
+    if ("trustee" in given) == (not missing) or ("trustee" in given and len(missing) < len(_RAW)):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in _RAW)
+        raise Failure("the parts are incomplete", remedy=f"Give --trustee, or all of {names}.", status=2)
+    parts: dict[str, Any] = {}
+    if "collateral" in given:
+        parts["collateral"] = read_collateral(given["collateral"])
+    if "trustee" in given:
+        found = read_trustee(given["trustee"])
+        if found.vcek:
+            parts["certs"] = chain_of(found.vcek, _issuers(given))
+        return bundle_of(found.hcl_report, found.quote, td_quote=found.td_quote, **parts)
+    if "thim" in given:
+        parts["certs"] = read_thim(given["thim"], fault=Fault.EVIDENCE_INVALID).pem
+    quote = read_quote(given["quote"], given["signature"], given["pcrs"])
+    return bundle_of(given["hcl_report"], quote, td_quote=given.get("td_quote", b""), **parts)
+
+
+def _issuers(given: dict[str, bytes]) -> bytes:
+    """ASK and ARK, which trustee's evidence does not have."""
+    if "amd_chain" in given:
+        return given["amd_chain"]
+    if "thim" in given:
+        return read_thim(given["thim"], fault=Fault.EVIDENCE_INVALID).chain
+    remedy = "Give --amd-chain, AMD's /vcek/v1/PRODUCT/cert_chain, or --thim of a machine with the same product."
+    raise Failure("AMD's certificates above the VCEK are missing", remedy=remedy, status=2)
