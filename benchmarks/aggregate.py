@@ -18,16 +18,12 @@ from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.validate import submission
+from cji_operations.aggregate import CELLS, Aggregate, return_a
+from cji_operations.aggregate import run as aggregate
+from cji_operations.kernels.column import Text
+from cji_operations.kernels.group_by import cells, coded, counts
+from cji_operations.kernels.lines import split
 from tests.reference.return_a import convert
-from worker.compute.kernels.column import Text
-from worker.compute.kernels.group_by import cells, coded, counts
-from worker.compute.kernels.lines import split
-from worker.compute.operations.aggregate import (
-    CELLS,
-    Aggregate,
-    return_a,
-)
-from worker.compute.operations.aggregate import run as aggregate
 
 os.environ["POLARS_MAX_THREADS"] = "1"  # read when it is imported
 import polars

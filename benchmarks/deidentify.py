@@ -19,8 +19,7 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import open_stand
 from cji_core.format.records import tagged
-from worker.compute.operation import Context, JobContext, TableOperation
-from worker.compute.operations.deidentify import (
+from cji_operations.deidentify import (
     AesToken,
     AgeBand,
     DateShift,
@@ -35,11 +34,12 @@ from worker.compute.operations.deidentify import (
     Transform,
     ZipPrefix,
 )
-from worker.compute.operations.deidentify.block_ciphers import block_tokens, encrypt_ff1
-from worker.compute.operations.deidentify.codes import Code
-from worker.compute.operations.deidentify.operation import DEIDENTIFY
-from worker.compute.operations.deidentify.tokens import Cmacs, Macs, cmac_tokens, tokens
-from worker.compute.tables import load as load_tables
+from cji_operations.deidentify.block_ciphers import block_tokens, encrypt_ff1
+from cji_operations.deidentify.codes import Code
+from cji_operations.deidentify.operation import DEIDENTIFY
+from cji_operations.deidentify.tokens import Cmacs, Macs, cmac_tokens, tokens
+from cji_operations.operation import Context, JobContext, TableOperation
+from cji_operations.tables import load as load_tables
 
 __all__ = ["run"]
 

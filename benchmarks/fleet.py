@@ -31,18 +31,18 @@ from benchmarks.link_models import linked, same_model, splink
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.in_parts import InParts, Stage, Task
+from cji_operations.link import Link, link
+from cji_operations.link.parameters import encode
+from cji_operations.link.stages import STAGES
+from cji_operations.operation import Context, JobContext
+from cji_operations.parts_here import run_here
+from cji_operations.tables import load
 from tests.support.contexts import planned
 from tests.support.letter_jobs import sealed as sealed_job
 from worker.cell.bucket_hash import bucket_hash
 from worker.client.sources import fit
 from worker.client.spec import InputSpec
-from worker.compute.in_parts import InParts, Stage, Task
-from worker.compute.operation import Context, JobContext
-from worker.compute.operations.link import Link, link
-from worker.compute.operations.link.parameters import encode
-from worker.compute.operations.link.stages import STAGES
-from worker.compute.parts_here import run_here
-from worker.compute.tables import load
 
 __all__ = ["Cost", "run"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.kernels.column import pack
+from cji_operations.kernels.column import pack
 
 __all__ = [
     "HEAVY",

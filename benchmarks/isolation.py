@@ -36,9 +36,9 @@ from cji_core.format.job import LIMITS
 from cji_core.format.keys import PinnedKey
 from cji_core.format.table_files import read_table_files
 from cji_core.jose import key_id, public_jwk
+from cji_operations.deidentify import Deidentify, Transform
 from worker.client.seal import SealedJob, seal
 from worker.client.spec import InputSpec, JobSpec
-from worker.compute.operations.deidentify import Deidentify, Transform
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, send_boot
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (

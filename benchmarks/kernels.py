@@ -25,9 +25,9 @@ from benchmarks.corpus import people
 from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
-from worker.compute.kernels import jaro, phonetics
-from worker.compute.kernels.column import Bytes, Ints
-from worker.compute.kernels.strings import Words, words
+from cji_operations.kernels import jaro, phonetics
+from cji_operations.kernels.column import Bytes, Ints
+from cji_operations.kernels.strings import Words, words
 
 __all__ = ["run"]
 

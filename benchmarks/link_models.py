@@ -17,7 +17,7 @@ from splink import comparison_level_library as cll
 from splink import comparison_library as cl
 
 from benchmarks.generate import Population
-from worker.compute.operations.link import (
+from cji_operations.link import (
     Comparison,
     Condition,
     Curve,
@@ -32,10 +32,10 @@ from worker.compute.operations.link import (
     link,
     log2_odds,
 )
-from worker.compute.operations.link.blocking import plan
-from worker.compute.operations.link.columns import read_table
-from worker.compute.operations.link.linkage import columns_of
-from worker.compute.operations.link.score import probability
+from cji_operations.link.blocking import plan
+from cji_operations.link.columns import read_table
+from cji_operations.link.linkage import columns_of
+from cji_operations.link.score import probability
 
 __all__ = ["MATCH", "Found", "linked", "same_model", "splink"]
 

@@ -28,8 +28,8 @@ from benchmarks.processes import CpuClock, Resident
 from benchmarks.report import Report
 from cji_core.format.keys import load_recipient_key
 from cji_core.jose import public_jwk
+from cji_operations.deidentify import Deidentify
 from worker.client.profile import ClientProfile, load_profile
-from worker.compute.operations.deidentify import Deidentify
 
 __all__ = ["fairness", "run"]
 

@@ -18,7 +18,7 @@ from benchmarks.report import Report
 from benchmarks.stand import Stand, Usage, open_stand
 from benchmarks.wire import Prepared
 from cji_core.suites import Suite
-from worker.compute.operations.deidentify import CmacToken, DateShift, DateTo, HmacToken, Mask, Transform
+from cji_operations.deidentify import CmacToken, DateShift, DateTo, HmacToken, Mask, Transform
 
 __all__ = ["COPY", "DEIDENTIFY", "TOKENS", "run"]
 

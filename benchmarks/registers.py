@@ -23,7 +23,7 @@ from benchmarks.generate import (
     slip,
     wrong_digit,
 )
-from worker.compute.kernels.column import pack
+from cji_operations.kernels.column import pack
 
 __all__ = ["german_register", "street_lists"]
 

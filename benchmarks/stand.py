@@ -22,7 +22,7 @@ from benchmarks.processes import CpuClock, PeakMemory
 from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
 from cji_attestation.attested import AttestedWorker
 from cji_core.suites import Suite
-from worker.compute.operations.deidentify import Deidentify, Transform
+from cji_operations.deidentify import Deidentify, Transform
 
 __all__ = ["Stand", "Usage", "open_stand"]
 

@@ -18,18 +18,11 @@ import numpy.typing as npt
 from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
+from cji_operations.kernels.column import Text
+from cji_operations.kernels.lines import matrix, split
+from cji_operations.validate import Options, Records, RuleSet, load_rule_set, read_reports, validate
 from tests.reference import nibrs as nibrs_twin
 from tests.support import nibrs_xml
-from worker.compute.kernels.column import Text
-from worker.compute.kernels.lines import matrix, split
-from worker.compute.operations.validate import (
-    Options,
-    Records,
-    RuleSet,
-    load_rule_set,
-    read_reports,
-    validate,
-)
 
 __all__ = ["run", "submission"]
 

@@ -36,11 +36,11 @@ from cji_core.trail import (
     Volumes,
     sign,
 )
+from cji_operations.deidentify import Deidentify, HmacToken
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.seal import SealedJob, seal
 from worker.client.sources import fit
 from worker.client.spec import InputSpec, JobSpec
-from worker.compute.operations.deidentify import Deidentify, HmacToken
 
 FOLDER: Final = Path(__file__).parent.parent / "docs/vectors"
 _KEK_ID: Final = "https://vectors.vault.azure.net/keys/cji-vectors/" + "0123456789abcdef" * 2

@@ -10,6 +10,7 @@
 `cji_client.errors` every error, `cji_client.trusts` the clouds.
 """
 
+from cji_operations.deidentify import Transform
 from worker.client.asynchronous_connection import AsyncConnection, connect_async
 from worker.client.cancellation import Cancellation
 from worker.client.connection import Connection, connect
@@ -22,7 +23,6 @@ from worker.client.saved_result import open_saved
 from worker.client.sealed_result import SealedResult
 from worker.client.signers import Decrypter, Signer
 from worker.client.spec import JobSpec, load_spec
-from worker.compute.operations.deidentify import Transform
 
 __all__ = [
     "AsyncConnection",

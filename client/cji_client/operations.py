@@ -1,8 +1,8 @@
 """Parameters of the operations, for `JobSpec.operations`. docs/operations.md describes each."""
 
-from worker.compute.operations.aggregate import Aggregate, Dominance
-from worker.compute.operations.clear import Clear
-from worker.compute.operations.deidentify import (
+from cji_operations.aggregate import Aggregate, Dominance
+from cji_operations.clear import Clear
+from cji_operations.deidentify import (
     AesToken,
     AgeBand,
     CmacToken,
@@ -20,10 +20,10 @@ from worker.compute.operations.deidentify import (
     Transform,
     ZipPrefix,
 )
-from worker.compute.operations.disseminate import Disseminate
-from worker.compute.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
-from worker.compute.operations.screen import Screen
-from worker.compute.operations.validate import Validate
+from cji_operations.disseminate import Disseminate
+from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_operations.screen import Screen
+from cji_operations.validate import Validate
 
 __all__ = [
     "AesToken",

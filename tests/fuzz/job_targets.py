@@ -18,6 +18,8 @@ from cji_core.format.job import LIMITS, Empty, HalfClose, InputPart, Open, RunSt
 from cji_core.format.job import Finish as Finished
 from cji_core.format.records import SCHEMAS, RowStatus, tagged
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.operation import Case, Operation
+from cji_operations.registry import OPERATIONS, plan
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import JSON, SIZED, of_packets, packets, split
 from tests.fuzz.process_targets import TABLES
@@ -27,8 +29,6 @@ from worker.cell.pipeline import Pipeline
 from worker.client.description import Description
 from worker.client.errors import Unverified
 from worker.client.result import Collector
-from worker.compute.operation import Case, Operation
-from worker.compute.registry import OPERATIONS, plan
 from worker.front.frames import SegmentFrame, read_request
 
 __all__ = ["JOBS"]

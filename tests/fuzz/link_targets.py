@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from cji_operations.link import Link, UnsupportedModelError, from_splink
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, JSON, TEXT
 from tests.fuzz.worker_targets import folder
@@ -13,7 +14,6 @@ from worker.cli.link_sample import labels
 from worker.client.errors import SpecError
 from worker.client.files import read_file
 from worker.client.spec import InputSpec
-from worker.compute.operations.link import Link, UnsupportedModelError, from_splink
 
 __all__ = ["LINK"]
 

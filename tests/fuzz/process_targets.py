@@ -26,13 +26,13 @@ from cji_core.format import config
 from cji_core.format.operator_files import ClientFiles, PolicyFiles
 from cji_core.format.records import window_bytes
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.tables import load as load_tables
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import MSGPACK, Mutator, of_packets, packets, split
 from tests.support.job_headers import make
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
-from worker.compute.tables import load as load_tables
 from worker.control.door import Door
 from worker.front.job_stream import JobStream
 from worker.ipc import (

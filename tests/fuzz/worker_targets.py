@@ -64,6 +64,9 @@ from cji_core.trail.proofs import (
     verify_lines,
 )
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations import tables
+from cji_operations.clear import Clear, Rules, RulesError, in_words, read_rules
+from cji_operations.clear import parameters as clear_parameters
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
 from tests.support.evidence_files import evidence_file
@@ -81,9 +84,6 @@ from worker.client.parts import open_part
 from worker.client.profile import load_profile
 from worker.client.result import parse_result_header
 from worker.client.spec import decode_spec
-from worker.compute import tables
-from worker.compute.operations.clear import Clear, Rules, RulesError, in_words, read_rules
-from worker.compute.operations.clear import parameters as clear_parameters
 from worker.door.files import check_server_files
 from worker.front.client_certificates import ClientCertificates
 from worker.front.frames import SegmentFrame, read_request
@@ -518,7 +518,7 @@ def _config_fair(data: bytes, value: Any) -> bool:
 
 
 def _shipped_table(name: str) -> tuple[bytes, ...]:
-    return ((files("worker.compute.tables") / f"{name}.toml").read_bytes(),)
+    return ((files("cji_operations.tables") / f"{name}.toml").read_bytes(),)
 
 
 def _tables(name: str, data: bytes) -> object:
@@ -530,7 +530,7 @@ def _tables(name: str, data: bytes) -> object:
 
 
 def _rules() -> tuple[bytes, ...]:
-    return ((files("worker.compute.operations.clear") / "california.toml").read_bytes(),)
+    return ((files("cji_operations.clear") / "california.toml").read_bytes(),)
 
 
 def _read_rules(data: bytes) -> Rules:

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from worker.compute.kernels.average_linkage import STEPS, scattered
+from cji_operations.kernels.average_linkage import STEPS, scattered
 
 Cluster = tuple[int, ...]
 Pair = tuple[int, int]

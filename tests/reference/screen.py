@@ -11,19 +11,14 @@ from typing import Any
 import pyarrow as pa
 
 from cji_core.format.records import tagged
+from cji_operations.screen import Index, Rules, Screen, build
 from tests.support.contexts import TABLES
-from worker.compute.operations.screen import (
-    Index,
-    Rules,
-    Screen,
-    build,
-)
 
 FILES = TABLES.dissemination.files
 PRESETS, MODEL = TABLES.screening.presets, TABLES.screening.model
 Row = Mapping[str, str | None]
 KINDS = ("SOC", "FBI", "MNU", "SID", "OLN")
-LINES = (files("worker.compute.kernels") / "data/nicknames.csv").read_text().splitlines()
+LINES = (files("cji_operations.kernels") / "data/nicknames.csv").read_text().splitlines()
 NICKNAMES = [set(line.replace(",", " ").split()) for line in LINES if not line.startswith("#")][1:]
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from cji_core.format.records import SCHEMAS, tagged
+from cji_operations.clear import Clear, Rule, Rules, When
+from cji_operations.clear.operation import CLEAR
+from cji_operations.operation import Outputs
 from tests.reference.clear import Outcome
 from tests.support.contexts import context, prepare_table
-from worker.compute.operation import Outputs
-from worker.compute.operations.clear import Clear, Rule, Rules, When
-from worker.compute.operations.clear.operation import CLEAR
 
 __all__ = ["AS_OF", "CHRI", "NAMES", "batch", "conviction", "outcomes", "run", "table"]
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from cji_core.format.records import METADATA_KEY
 from cji_core.wire.v1 import worker_pb2 as wire
-from worker.compute.operation import BatchOperation, Context, JobContext, PreparedOperation, TableOperation
-from worker.compute.registry import Plan, plan
-from worker.compute.tables import Tables
-from worker.compute.tables import load as load_tables
+from cji_operations.operation import BatchOperation, Context, JobContext, PreparedOperation, TableOperation
+from cji_operations.registry import Plan, plan
+from cji_operations.tables import Tables
+from cji_operations.tables import load as load_tables
 
 TABLES = load_tables()
 

@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 
 from cji_core.format.records import RowStatus
+from cji_operations.kernels.column import Ints
+from cji_operations.link import Link, link
+from cji_operations.link.operation import LINK
+from cji_operations.link.stages import in_parts
+from cji_operations.operation import Context, JobContext
+from cji_operations.parts_here import Ran, run_here
+from cji_operations.tables import load
 from tests.reference.link import ignore
 from worker.cell.bucket_hash import bucket_hash
-from worker.compute.kernels.column import Ints
-from worker.compute.operation import Context, JobContext
-from worker.compute.operations.link import Link, link
-from worker.compute.operations.link.operation import LINK
-from worker.compute.operations.link.stages import in_parts
-from worker.compute.parts_here import Ran, run_here
-from worker.compute.tables import load
 
 _JOB = JobContext(
     purpose_code="C",

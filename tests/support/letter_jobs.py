@@ -10,6 +10,7 @@ import pyarrow as pa
 from cji_core.format.envelope import DEK_BYTES, input_aad, open_result_key, output_aad, sha384
 from cji_core.format.job import InputPart, parse, parse_plan
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.registry import Plan
 from tests.support.contexts import context
 from tests.support.job_headers import make
 from tests.support.letters import Letters, planned
@@ -17,7 +18,6 @@ from worker.cell.parts_loop import PartsLoop
 from worker.client.parts import arrow_messages, open_part, seal_stream
 from worker.client.sources import Batches, fit
 from worker.client.spec import InputSpec
-from worker.compute.registry import Plan
 
 PERSON = InputSpec(schema="person/1")
 WINDOW = np.empty(32 << 20, np.uint8).data

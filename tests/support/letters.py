@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from cji_core.data_classes import DataClass
 from cji_core.format.records import ROW_STATUS, SCHEMAS, RecordSchema, RowStatus, Status, columns
-from worker.compute.in_parts import Edge, InParts, Stage, Task, Width
-from worker.compute.operation import Operation, OutputSpec, Signature
-from worker.compute.parameters import Parameters
-from worker.compute.registry import Plan, Planned
-from worker.compute.status_codes import ValueCode
+from cji_operations.in_parts import Edge, InParts, Stage, Task, Width
+from cji_operations.operation import Operation, OutputSpec, Signature
+from cji_operations.parameters import Parameters
+from cji_operations.registry import Plan, Planned
+from cji_operations.status_codes import ValueCode
 
 COUNTS = Edge(name="counts", schema=pa.schema([("rows", pa.uint64())]))
 KEY = Edge(name="key", schema=pa.schema([("salt", pa.uint64())]))

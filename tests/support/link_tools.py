@@ -6,19 +6,9 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
+from cji_operations.link import Comparison, Condition, Key, Level, Link, Linked, Model, Rule, link
+from cji_operations.link.outputs import BLOCKS, BRIDGES, CLUSTERS, LEVELS, PAIRS, PATTERNS
 from tests.reference.link import ignore, people
-from worker.compute.operations.link import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Link,
-    Linked,
-    Model,
-    Rule,
-    link,
-)
-from worker.compute.operations.link.outputs import BLOCKS, BRIDGES, CLUSTERS, LEVELS, PAIRS, PATTERNS
 
 SAME, ELSE = Level(label="the same", conditions=(Condition(column="last"),)), Level(label="different")
 LAST = Comparison(name="surname", levels=(SAME, ELSE))

@@ -7,9 +7,9 @@ several on different nodes, and one value can have more rows than a task should 
 import sys
 from typing import Final
 
+from cji_operations.link import operation
+from cji_operations.link.stages import in_parts
 from worker.cell import zygote
-from worker.compute.operations.link import operation
-from worker.compute.operations.link.stages import in_parts
 from worker.ipc import receive_boot
 
 ROWS_OF_TASK: Final = 300

@@ -4,8 +4,8 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from worker.compute.nibrs.specification import Field
-from worker.compute.operations.validate import load_rule_set
+from cji_operations.nibrs.specification import Field
+from cji_operations.validate import load_rule_set
 
 Values = Mapping[str, str | Sequence[str]]
 Segment = tuple[str, dict[str, str | Sequence[str]]]

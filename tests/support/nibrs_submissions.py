@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
+from cji_operations.validate import load_rule_set
 from tests.support.nibrs_reports import REPORTS, lines
-from worker.compute.operations.validate import load_rule_set
 
 __all__ = ["submissions"]
 

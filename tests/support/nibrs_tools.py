@@ -6,9 +6,8 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from tests.reference.nibrs import Found, Outcome
-from worker.compute.kernels.lines import split
-from worker.compute.operations.validate import (
+from cji_operations.kernels.lines import split
+from cji_operations.validate import (
     ON_FILE_SCHEMA,
     ORI_TABLE_SCHEMA,
     Findings,
@@ -18,6 +17,7 @@ from worker.compute.operations.validate import (
     load_rule_set,
     validate,
 )
+from tests.reference.nibrs import Found, Outcome
 
 __all__ = ["AS_OF", "TODAY", "as_found", "as_outcome", "judged", "side"]
 

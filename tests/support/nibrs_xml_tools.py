@@ -6,11 +6,11 @@ from importlib.resources import files
 
 import pyarrow as pa
 
+from cji_operations.kernels.column import read
+from cji_operations.validate import Findings, Options, Records, load_rule_set, read_reports, validate
 from tests.reference import nibrs_xml as twin
 from tests.support import nibrs_xml
 from tests.support.nibrs_tools import AS_OF
-from worker.compute.kernels.column import read
-from worker.compute.operations.validate import Findings, Options, Records, load_rule_set, read_reports, validate
 
 __all__ = ["Key", "expected_lines", "judged_xml", "keys", "lines_of", "records", "rows_of"]
 
@@ -18,7 +18,7 @@ Key = tuple[int, bytes, int, bool, bytes]
 
 
 def _codes() -> dict[str, dict[str, str]]:
-    text = files("worker.compute.nibrs").joinpath("data", "xml_values.csv").read_text("utf-8")
+    text = files("cji_operations.nibrs").joinpath("data", "xml_values.csv").read_text("utf-8")
     codes: dict[str, dict[str, str]] = {}
     for row in csv.DictReader(text.splitlines()):
         codes.setdefault(row["form"], {})[row["text"]] = row["code"]

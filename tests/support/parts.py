@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from cji_core.format.records import METADATA_KEY, RowStatus
 from cji_core.wire.v1 import worker_pb2 as wire
+from cji_operations.operation import Context
+from cji_operations.parts_here import run_here
+from cji_operations.registry import Planned
 from tests.support.contexts import context, planned
 from worker.cell.bucket_hash import bucket_hash
 from worker.cell.pipeline import Pipeline
-from worker.compute.operation import Context
-from worker.compute.parts_here import run_here
-from worker.compute.registry import Planned
 
 __all__ = ["KEYS", "Found", "cuts", "in_parts", "on_one_machine", "shards_of"]
 

@@ -20,13 +20,13 @@ from cji_simulator.raw import until
 from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted, TaskAdmitted, TaskCompleted
 from cji_core.trail.chain import read
 from cji_engine.messages import Job
+from cji_operations.parameters import Parameters
 from tests.support.engine_tools import Engine, EngineProcess, wait
 from tests.support.fleet_bench import Member, Pool
 from tests.support.fleet_process import HALTED
 from tests.support.parts_pool import names_of, opened, sockets, submit
 from worker.client.seal import SealedJob
 from worker.client.spec import InputSpec
-from worker.compute.parameters import Parameters
 from worker.fleet.tasks.messages import FINISH
 
 VICTIMS: Final = ("engine worker", "fleet process", "keyholder", "scheduler", "conductor")

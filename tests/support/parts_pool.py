@@ -12,9 +12,9 @@ from cji_simulator.raw import until
 
 from cji_engine.conductor import ClusterLostError, Conductor
 from cji_engine.messages import Answer, Job, MessageError, Request, framed, read_answer
+from cji_operations.parameters import Parameters
 from tests.support.fleet_bench import Pool
 from worker.client.seal import SealedJob
-from worker.compute.parameters import Parameters
 
 TASKS_SOCKET = "tasks.sock"
 

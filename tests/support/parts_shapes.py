@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from cji_simulator.made_up import made_up_people
 
-from worker.compute.operations.link import Link
-from worker.compute.operations.link.stages.shard import SIDE
+from cji_operations.link import Link
+from cji_operations.link.stages.shard import SIDE
 
 MOST_SHARDS: Final = 12
 _COMMON: Final = 0.75

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.csv
 
 from cji_core.format.records import tagged
+from cji_operations.aggregate import Aggregate
+from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_operations.parameters import Parameters
+from cji_operations.registry import operation_of
+from cji_operations.validate import Validate
 from tests.support.contexts import context, planned, prepare_table
 from tests.support.nibrs_xml_tools import rows_of
 from tests.support.paths import ROOT
-from worker.compute.operations.aggregate import Aggregate
-from worker.compute.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
-from worker.compute.operations.validate import Validate
-from worker.compute.parameters import Parameters
-from worker.compute.registry import operation_of
 from worker.report import Job, report
 from worker.report.disclosures import Row, disclosure_page
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from worker.compute.kernels.column import read
-from worker.compute.operation import Outputs
-from worker.compute.operations.aggregate import RETURN_A, return_a
+from cji_operations.aggregate import RETURN_A, return_a
+from cji_operations.kernels.column import read
+from cji_operations.operation import Outputs
 
 SUMS = {("return_a", line) for line in ["1", "2", "3", "4", "5", "7"]} | {("rape_historical", "2")}
 

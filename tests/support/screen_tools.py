@@ -2,15 +2,8 @@
 
 import msgspec
 
+from cji_operations.screen import Limits, Outcome, Rules, Screen, Screened, run
 from tests.reference import screen as twin
-from worker.compute.operations.screen import (
-    Limits,
-    Outcome,
-    Rules,
-    Screen,
-    Screened,
-    run,
-)
 
 Row = dict[str, str | None]
 PERSON = ("NAM", "DOB", "SEX", "RAC", "SOC", "FBI")

@@ -62,12 +62,12 @@ from cji_core.trail import (
 from cji_core.trail import TpmClock as ReceiptClock
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServicer_to_server
+from cji_operations.operation import BatchOperation, PreparedOperation
+from cji_operations.registry import OPERATIONS, plan
 from tests.support.contexts import context
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.profile import ClientTls
 from worker.client.sources import Batches
-from worker.compute.operation import BatchOperation, PreparedOperation
-from worker.compute.registry import OPERATIONS, plan
 
 KEK_ID = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
 RESULT_KEY = bytes(range(32))

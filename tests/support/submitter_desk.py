@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cji_core.format.keys import PinnedKey, new_project_key
 from cji_core.jose import key_id, public_jwk
 from cji_core.pool.ticket import Ticket
+from cji_operations.deidentify import Deidentify, HmacToken
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage
 from tests.support.reference_pool import ReferencePool
@@ -21,7 +22,6 @@ from worker.client.profile import ClientStorage
 from worker.client.saved import SavedJob, save_job
 from worker.client.seal import seal
 from worker.client.spec import InputSpec, JobSpec
-from worker.compute.operations.deidentify import Deidentify, HmacToken
 
 SUBMITTER = "spiffe://cji.example/agency/test"
 PROJECT = new_project_key("study-17")

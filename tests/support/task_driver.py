@@ -34,15 +34,15 @@ from cji_core.trail import Event, PartDigest, VerifiedReceipt
 from cji_core.trail.chain import read
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_operations.in_parts import Stage
+from cji_operations.parameters import Parameters
+from cji_operations.task_streams import EdgeStream, PartStream, Stream, TaskStreams
 from worker.client.errors import WorkerRefused, from_rpc
 from worker.client.profile import load_profile
 from worker.client.result import Output, parse_result_header
 from worker.client.seal import INPUT_NAME, SealedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.verify import verify_result
-from worker.compute.in_parts import Stage
-from worker.compute.parameters import Parameters
-from worker.compute.task_streams import EdgeStream, PartStream, Stream, TaskStreams
 
 _MESSAGE_BYTES: Final = 8 << 20
 _FLEET: Final = """

@@ -23,11 +23,11 @@ from cji_core.format.job import (
 )
 from cji_core.jose import b64url, public_jwk
 from cji_core.trail import Facts, Machine, StatedPart, StatedStream, sign_statement
+from cji_operations.in_parts import Stage
+from cji_operations.registry import Plan
+from cji_operations.task_streams import EdgeStream, PartStream, Stream, TaskStreams
 from tests.support.job_headers import OURS, make
 from tests.support.letters import Letters, planned
-from worker.compute.in_parts import Stage
-from worker.compute.registry import Plan
-from worker.compute.task_streams import EdgeStream, PartStream, Stream, TaskStreams
 
 DEK = bytes(range(32))
 MACHINE = Machine(simulated=True, code_sha384="23" * 48, host_profile="none", fips="not_approved")

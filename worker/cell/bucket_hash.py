@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from worker.compute.kernels.hashing import BucketHash, Hashes
+from cji_operations.kernels.hashing import BucketHash, Hashes
 
 _BLOCK_BYTES: Final = 16
 _AT_ONCE: Final = 1 << 16

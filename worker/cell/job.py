@@ -22,15 +22,15 @@ from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, input_aad, open_box
 from cji_core.format.job import LIMITS, Attribution, Header, InputPart, OutputPart, SizeClass, parse, result_header
 from cji_core.format.records import StreamReader, arrow, check_schema
 from cji_core.jose import parse_recipient
+from cji_operations.operation import Context, JobContext, PreparedOperation
+from cji_operations.registry import STEPS, Plan, plan
+from cji_operations.tables import Tables
 from worker.cell.allowance import Allowance
 from worker.cell.channels import CellChannels
 from worker.cell.outputs import OutputParts
 from worker.cell.pipeline import Pipeline
 from worker.cell.streams import InputStream, OutputStream
 from worker.cell.task import CellTask
-from worker.compute.operation import Context, JobContext, PreparedOperation
-from worker.compute.registry import STEPS, Plan, plan
-from worker.compute.tables import Tables
 from worker.ipc import ChannelClosed, KeySlot
 from worker.ipc.messages import (
     CellFailed,

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from cji_core.format.job import LIMITS, Header, parse_plan
+from cji_operations.in_parts import Stage
+from cji_operations.operation import Context
+from cji_operations.registry import Plan
+from cji_operations.task_streams import EdgeStream, PartStream, TaskStreams
 from worker.cell.channels import CellChannels, Control, Data
 from worker.cell.task import CellTask
-from worker.compute.in_parts import Stage
-from worker.compute.operation import Context
-from worker.compute.registry import Plan
-from worker.compute.task_streams import EdgeStream, PartStream, TaskStreams
 from worker.ipc import Ring
 from worker.ipc.limits import SLOT_BYTES, SLOTS
 from worker.ipc.messages import (

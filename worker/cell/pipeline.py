@@ -16,7 +16,7 @@ import pyarrow as pa
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, RowStatus, arrow
 from cji_core.progress import ProgressCallback
-from worker.compute.operation import CHUNK_ROWS, BatchOperation, PreparedOperation, TableOperation
+from cji_operations.operation import CHUNK_ROWS, BatchOperation, PreparedOperation, TableOperation
 
 Ints = npt.NDArray[np.int64]
 

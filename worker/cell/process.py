@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from cji_operations.tables import Tables
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
 from worker.cell.sandbox import CONTROL, DATA, REPORT, enter_sandbox, keep_descriptors
 from worker.cell.self_test import warm_up
-from worker.compute.tables import Tables
 from worker.ipc import Channel, ChannelClosed, KeySlot, Ring
 from worker.ipc.messages import (
     CellFaulted,

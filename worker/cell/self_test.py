@@ -30,12 +30,12 @@ from cji_core.jose import RecipientKey, key_id, public_jwk
 from cji_core.pairs import ML_KEM_BYTES, DecryptionPair, supported
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.operation import Case, Context, Operation, Row
+from cji_operations.registry import OPERATIONS, plan
+from cji_operations.tables import Tables
 from worker.cell.channels import CellChannels
 from worker.cell.job import job_context, run_job
 from worker.cell.parts_loop import PartsLoop, PlainRing
-from worker.compute.operation import Case, Context, Operation, Row
-from worker.compute.registry import OPERATIONS, plan
-from worker.compute.tables import Tables
 from worker.ipc import Channel, KeySlot
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (

@@ -1,6 +1,6 @@
 """One task of a job in parts: a stage's function between sealed streams.
 
-The cell derives the names of all its streams from header, plan and task (`worker.compute.task_streams`). The
+The cell derives the names of all its streams from header, plan and task (`cji_operations.task_streams`). The
 streams that it is given must be exactly these, complete and in order, or they do not open. The cell of the task that
 plans also makes the result key and the result header.
 """
@@ -18,15 +18,15 @@ from cji_core.format.job import Header, OutputPart, SizeClass, encode_plan, pars
 from cji_core.format.records import RowStatus
 from cji_core.jose import parse_recipient
 from cji_core.progress import ProgressCallback
+from cji_operations.kernels.hashing import Hashes
+from cji_operations.operation import Context
+from cji_operations.registry import STEPS, Plan
+from cji_operations.task_streams import TaskStreams
 from worker.cell.allowance import Allowance
 from worker.cell.channels import CellChannels
 from worker.cell.task_inputs import TaskInputs
 from worker.cell.task_keys import TaskKeys
 from worker.cell.task_outputs import TaskOutputs
-from worker.compute.kernels.hashing import Hashes
-from worker.compute.operation import Context
-from worker.compute.registry import STEPS, Plan
-from worker.compute.task_streams import TaskStreams
 from worker.ipc.messages import (
     CHUNK,
     CountedPart,
@@ -42,7 +42,7 @@ from worker.ipc.messages import (
 
 
 class CellTask:
-    """The state of the one task of this process; to its stage it is a `worker.compute.in_parts.Task`."""
+    """The state of the one task of this process; to its stage it is a `cji_operations.in_parts.Task`."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class CellTask:
         self._channels.data.send(OutputsDone())
         self._vouch(counted, rows)
 
-    # ------------------------------------------------------------------ `worker.compute.in_parts.Task`
+    # ------------------------------------------------------------------ `cji_operations.in_parts.Task`
 
     @property
     def number(self) -> int:

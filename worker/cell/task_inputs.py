@@ -10,12 +10,12 @@ from cji_core.format.envelope import SHUFFLE_SEGMENT_BYTES, input_aad
 from cji_core.format.job import LIMITS, Header
 from cji_core.format.records import StreamReader, check_schema
 from cji_core.format.records.arrow import own
+from cji_operations.in_parts import Stage as PartStage
+from cji_operations.task_streams import EdgeStream, Stream, TaskStreams
 from worker.cell.allowance import Allowance
 from worker.cell.channels import CellChannels
 from worker.cell.streams import InputStream
 from worker.cell.task_keys import TaskKeys
-from worker.compute.in_parts import Stage as PartStage
-from worker.compute.task_streams import EdgeStream, Stream, TaskStreams
 from worker.ipc.messages import CountedPart, Finish, InputFreed
 
 

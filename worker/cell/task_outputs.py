@@ -8,11 +8,11 @@ import pyarrow as pa
 from cji_core.format.envelope import FLOE_HEADER_BYTES, SHUFFLE_SEGMENT_BYTES, output_aad, padding
 from cji_core.format.job import LIMITS
 from cji_core.format.records import END_OF_STREAM, RowStatus, StreamWriter, carrying
+from cji_operations.in_parts import Stage as PartStage
+from cji_operations.task_streams import TO_ALL, PartStream, TaskStreams
 from worker.cell.outputs import OutputParts
 from worker.cell.streams import Emit, OutputStream
 from worker.cell.task_keys import TaskKeys
-from worker.compute.in_parts import Stage as PartStage
-from worker.compute.task_streams import TO_ALL, PartStream, TaskStreams
 from worker.ipc.messages import CountedPart
 
 _ROW_STATUS: Final = "row_status"

@@ -31,11 +31,11 @@ import pyarrow as pa
 from cji_core.errors import StartupError
 from cji_core.fips import module_in_force, require_usable
 from cji_core.log import log
+from cji_operations.tables import Tables
+from cji_operations.tables import decode as decode_tables
 from worker.cell.process import EXIT_FAULT, WINDOW_BYTES, Belongings, run_cell
 from worker.cell.sandbox import cell_filter
 from worker.cell.self_test import self_test
-from worker.compute.tables import Tables
-from worker.compute.tables import decode as decode_tables
 from worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from worker.ipc.beats import BEAT_S
 from worker.ipc.messages import (

@@ -31,6 +31,7 @@ from cji_core.trail import ChainError
 from cji_core.trail.delivered import line_at_of, standing
 from cji_core.trail.inspection import Inspection
 from cji_core.trail.trail import opened
+from cji_operations.tables import load as load_tables
 from worker.cli.attested_values import check_endpoints, reference_values
 from worker.cli.door_checks import check_door
 from worker.cli.machine_checks import fips_module
@@ -38,7 +39,6 @@ from worker.cli.placeholders import check_placeholders
 from worker.cli.review_check import check_reviews
 from worker.cli.storage_checks import storage_checks
 from worker.cli.vault_load import check_vault_load
-from worker.compute.tables import load as load_tables
 from worker.front.client_certificates import ClientCertificates
 from worker.keyholder.entra import KeySets
 from worker.keyholder.policy import read_policy

@@ -11,12 +11,12 @@ from rich.table import Table
 
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, print_json
+from cji_operations.link import Quality, calibration, log2_odds
 from worker.cli.answers import Evaluated, PairQuality
 from worker.cli.link_chart import chart
 from worker.cli.link_count import count
 from worker.cli.link_sample import Sample, read_sample
 from worker.client.errors import SpecError
-from worker.compute.operations.link import Quality, calibration, log2_odds
 
 _SHOWN = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 _BINS = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from worker.compute.operations.link import Curve, log2_odds
+from cji_operations.link import Curve, log2_odds
 
 Floats = npt.NDArray[np.float64]
 

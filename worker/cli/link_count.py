@@ -14,13 +14,13 @@ from rich.table import Table
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.errors import Refusal
+from cji_operations.link import Link
+from cji_operations.link.tightening import Counts, RuleCount, count_rules
+from cji_operations.parameters import ParametersError
 from worker.client.errors import SpecError
 from worker.client.files import read_file
 from worker.client.sources import fit
 from worker.client.spec import InputSpec, read_file_bytes
-from worker.compute.operations.link import Link
-from worker.compute.operations.link.tightening import Counts, RuleCount, count_rules
-from worker.compute.parameters import ParametersError
 
 _SPEC_REMEDY = "Give a job spec with [input] and one operation of the kind link; docs/job.md describes it."
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.command.output import FORMATS
+from cji_operations.link import Curve, Quality, cluster_quality, curve
 from worker.client.errors import SpecError
 from worker.client.files import read_file
 from worker.client.spec import InputSpec
-from worker.compute.operations.link import Curve, Quality, cluster_quality, curve
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

@@ -8,12 +8,12 @@ import pyarrow as pa
 from rich.console import Console
 
 from cji_core.command.output import write_text
+from cji_operations.registry import Plan
 from worker.client.errors import SpecError
 from worker.client.seal import INPUT_NAME
 from worker.client.sealed_result import SealedResult, read_output
 from worker.client.signers import Decrypter
 from worker.client.sources import FittedSource
-from worker.compute.registry import Plan
 from worker.report import Job, report
 
 

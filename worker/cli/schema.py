@@ -10,9 +10,9 @@ from rich.table import Table
 
 from cji_core.command.common import explained
 from cji_core.command.json_output import answers, member, print_document, print_json
+from cji_operations.registry import SCHEMAS
 from worker.cli.answers import Schemas, SchemaSummary
 from worker.client.errors import SpecError
-from worker.compute.registry import SCHEMAS
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,5 +10,5 @@ match the exact bytes sent and received. All errors are `ClientError`s and carry
 `cji_client`, in the distribution of that name, has the names that most programs need; this package has none, so that a
 module loads no more than it uses. `asynchronous.Client` and `transport.SyncClient` are the calls below `connect`, for
 programs that hold their keys and specs otherwise. The parameters of an operation are in
-`worker.compute.operations.NAME`, everything else in the module that its name suggests: `keys`, `sources`, `verify`.
+`cji_operations.NAME`, everything else in the module that its name suggests: `keys`, `sources`, `verify`.
 """

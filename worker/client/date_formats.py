@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records.arrow import from_numpy, from_texts
-from worker.compute.kernels import column, dates
+from cji_operations.kernels import column, dates
 
 Bools = npt.NDArray[np.bool_]
 

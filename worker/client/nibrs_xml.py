@@ -15,11 +15,11 @@ from xml.parsers import expat
 
 import pyarrow as pa
 
+from cji_operations.kernels.column import read
+from cji_operations.nibrs.records import Unread
+from cji_operations.nibrs.xml_plain import MAX_REPORT_BYTES, NAMESPACES, XmlError, check_beginning, plain_reports
+from cji_operations.nibrs.xml_reports import all_plain
 from worker.client.errors import SpecError
-from worker.compute.kernels.column import read
-from worker.compute.nibrs.records import Unread
-from worker.compute.nibrs.xml_plain import MAX_REPORT_BYTES, NAMESPACES, XmlError, check_beginning, plain_reports
-from worker.compute.nibrs.xml_reports import all_plain
 
 SCHEMA: Final = pa.schema([pa.field("report", pa.binary())])
 

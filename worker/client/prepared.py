@@ -11,14 +11,14 @@ import pyarrow as pa
 from cji_core.format.keys import PinnedKey, ProjectKey
 from cji_core.format.paths import FileName
 from cji_core.jose import SigningKey
+from cji_operations.parameters import ParametersError
+from cji_operations.registry import operation_of
 from worker.client.errors import MissingRule, SpecError
 from worker.client.files import read_file
 from worker.client.seal import INPUT_NAME, SealedJob, seal
 from worker.client.signers import Signer
 from worker.client.sources import FittedSource, Source, fit
 from worker.client.spec import InputSpec, JobSpec
-from worker.compute.parameters import ParametersError
-from worker.compute.registry import operation_of
 
 Records: TypeAlias = "Source | FileName"
 """A data frame, a table, batches, or the name of a file."""

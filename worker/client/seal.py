@@ -19,14 +19,14 @@ from cji_core.jose import SigningKey
 from cji_core.pairs import VerifyingPair
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.parameters import Parameters, ParametersError, Sealing
+from cji_operations.registry import Plan, operation_of, plan
 from worker.client.errors import SpecError
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.shards import number_of_shards, split
 from worker.client.signers import Signer, header_signature, signer_of
 from worker.client.sources import Batches, FittedSource, Source, fit
 from worker.client.spec import InputSpec, JobSpec, read_file_bytes
-from worker.compute.parameters import Parameters, ParametersError, Sealing
-from worker.compute.registry import Plan, operation_of, plan
 
 INPUT_NAME = "records"
 """Name of the last input part of a job made from a JobSpec; side tables precede it under their own names."""

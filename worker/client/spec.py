@@ -17,10 +17,10 @@ from cji_core.format.job import LIMITS
 from cji_core.format.paths import FileName
 from cji_core.format.records import SCHEMAS
 from cji_core.suites import Suite
+from cji_operations.registry import AnyParameters, operation_of
 from worker.client.date_formats import CANDIDATES, DateFormat
 from worker.client.errors import SpecError
 from worker.client.profile import absolute_recipient
-from worker.compute.registry import AnyParameters, operation_of
 
 VERBATIM: Final = "verbatim"
 """The date format of a column whose values are sent as they are, dates or not."""

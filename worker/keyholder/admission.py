@@ -29,9 +29,9 @@ from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek,
 from cji_core.format.job import Attribution, Grant, Header, access_request, check_audience, check_times, parse
 from cji_core.format.records import data_classes
 from cji_core.suites import Suite
+from cji_operations.registry import Plan, plan
+from cji_operations.tables import Tables
 from worker.audit.file import AuditFile
-from worker.compute.registry import Plan, plan
-from worker.compute.tables import Tables
 from worker.ipc.messages import Admit, Presented
 from worker.keyholder.admitted_job import Admission, Opened
 from worker.keyholder.entra import SecondIdentity, VerifiedToken, require_rule

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from cji_core.errors import Refusal
 from cji_core.format.job import Attribution, Grant, Header, JobPlan
-from worker.compute.registry import Plan
-from worker.compute.task_streams import TaskStreams
+from cji_operations.registry import Plan
+from cji_operations.task_streams import TaskStreams
 from worker.ipc.messages import Admit, CountedPart, SealedPart, Summary, Witnessed
 from worker.keyholder.cells import Cell
 from worker.keyholder.entra import VerifiedToken

@@ -11,8 +11,8 @@ from cji_core.format.envelope import statement_key
 from cji_core.log import log
 from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused, TaskEnded
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.registry import STEPS
 from worker.audit.file import AuditFile
-from worker.compute.registry import STEPS
 from worker.ipc import Channel, ChannelClosed, hand_over
 from worker.ipc.messages import (
     Admitted,

@@ -13,8 +13,8 @@ import msgspec
 from cji_core.errors import Denied, Reason, Refusal, RetryLater, Stage
 from cji_core.format.config import Config
 from cji_core.format.job import Header, check_parts
+from cji_operations.registry import Plan
 from worker.audit.file import AuditFile
-from worker.compute.registry import Plan
 from worker.ipc.messages import Admit, Presented, Witnessed, WitnessedStreams
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import Admission, AdmittedJob

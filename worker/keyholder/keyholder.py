@@ -10,8 +10,8 @@ from cji_core.format.config import Config
 from cji_core.format.job import Policy
 from cji_core.log import log
 from cji_core.trail import WorkerStopped
+from cji_operations.tables import Tables
 from worker.audit.file import AuditFile
-from worker.compute.tables import Tables
 from worker.ipc import Channel, ChannelClosed, KeySlot
 from worker.ipc.beats import BEAT_S, STALE_S
 from worker.ipc.messages import (

@@ -10,8 +10,8 @@ from cji_core.errors import Reason, Refusal
 from cji_core.jose import public_jwk
 from cji_core.log import log
 from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady
+from cji_operations.registry import OPERATIONS, SCHEMAS
 from worker.audit.file import AuditFile
-from worker.compute.registry import OPERATIONS, SCHEMAS
 from worker.ipc import Channel
 from worker.ipc.beats import Pulse
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready

@@ -21,8 +21,8 @@ from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.config import ReferencesSection
 from cji_core.log import log
 from cji_core.trail import ReferenceCause, ReferenceDropped, ReferenceRetained, utc_hundredths
+from cji_operations.operation import Reference
 from worker.audit.file import AuditFile
-from worker.compute.operation import Reference
 from worker.ipc import Channel
 from worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
 

@@ -23,7 +23,7 @@ from cji_core.format.job import Header, OutputPart, result_header
 from cji_core.jose import parse_recipient
 from cji_core.trail import DisagreementAbout, PartDigest, Volumes
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.compute.registry import SCHEMAS, Plan
+from cji_operations.registry import SCHEMAS, Plan
 from worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
 
 _RESULT, _ROW_STATUS = 0, 1  # part numbers

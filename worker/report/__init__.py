@@ -11,7 +11,7 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 from cji_core.page.markup import Part, element, facts, page
-from worker.compute.registry import SCHEMAS, operation_of
+from cji_operations.registry import SCHEMAS, operation_of
 from worker.report import aggregate_page, link_page, validate_page
 from worker.report.job import Job
 

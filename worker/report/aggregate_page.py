@@ -8,7 +8,7 @@ import numpy as np
 
 from cji_core.page.charts import share
 from cji_core.page.markup import MOST_ROWS, Part, element, facts, number, section, table, value
-from worker.compute.operations.aggregate import Aggregate
+from cji_operations.aggregate import Aggregate
 from worker.report.job import Job
 from worker.report.sample import NOT_WANTED, Least, Row, column, first_rows
 

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from cji_core.page.markup import MOST_ROWS, element, facts, number, section, table, value
-from worker.compute.operations.link import Link
+from cji_operations.link import Link
 from worker.report.clusters import Record, draw, drawings
 from worker.report.job import Job
 from worker.report.sample import NOT_WANTED, Least, Row, column, first_rows, rows_at

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from cji_core.page.charts import share
 from cji_core.page.markup import MOST_ROWS, Part, element, facts, number, section, table, value
-from worker.compute.operations.validate import Validate
+from cji_operations.validate import Validate
 from worker.report.job import Job
 from worker.report.sample import Least, Row, column
 

@@ -34,8 +34,8 @@ from cji_core.jose import (
 )
 from cji_core.pairs import DecryptionPair, SigningPair
 from cji_core.suites import Suite
+from cji_operations.parameters import PROJECT_NAME
 from worker.client.errors import SpecError, Unverified
-from worker.compute.parameters import PROJECT_NAME
 
 RecipientPrivateKey = rsa.RSAPrivateKey | DecryptionPair
 _BEGIN: Final = b"-----BEGIN "

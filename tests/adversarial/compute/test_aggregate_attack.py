@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from scipy import optimize
 
-from worker.compute.kernels.group_by import distinct, with_totals
-from worker.compute.operations.aggregate import Aggregate, Dominance, run
-from worker.compute.operations.aggregate.suppression import hidden
+from cji_operations.aggregate import Aggregate, Dominance, run
+from cji_operations.aggregate.suppression import hidden
+from cji_operations.kernels.group_by import distinct, with_totals
 
 Table = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 from scipy import optimize
 
-from worker.compute.operations.aggregate.form_suppression import withheld
-from worker.compute.operations.aggregate.forms import FORMS
+from cji_operations.aggregate.form_suppression import withheld
+from cji_operations.aggregate.forms import FORMS
 
 Table = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

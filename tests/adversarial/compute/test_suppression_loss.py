@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 import pytest
 
+from cji_operations.aggregate.suppression import hidden
 from tests.adversarial.compute.test_aggregate_attack import THRESHOLD, Mask, Table, attack, random_table
-from worker.compute.operations.aggregate.suppression import hidden
 
 SHAPES: Final = ((3,), (5,), (2, 2), (2, 3), (3, 3), (2, 2, 2))
 MOST: Final = 1.7

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cji_operations.deidentify.tokens import ecb
+from cji_operations.kernels.ff1 import Ff1
 from tests.reference import ff1 as cmp_ff1_twin
-from worker.compute.kernels.ff1 import Ff1
-from worker.compute.operations.deidentify.tokens import ecb
 
 VECTORS = os.environ.get("CJI_VECTORS")
 ALPHABET = string.digits + string.ascii_lowercase

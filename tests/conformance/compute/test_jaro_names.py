@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from rapidfuzz import distance, process
 
-from worker.compute.kernels import jaro
-from worker.compute.kernels.strings import words
+from cji_operations.kernels import jaro
+from cji_operations.kernels.strings import words
 
 pytestmark = pytest.mark.vectors
 

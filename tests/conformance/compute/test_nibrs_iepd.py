@@ -14,10 +14,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cji_operations.validate import eds, load_rule_set
 from tests.support.nibrs_tools import judged
 from tests.support.nibrs_xml_tools import expected_lines, judged_xml, keys, lines_of, records, rows_of
 from worker.client.nibrs_xml import read_xml
-from worker.compute.operations.validate import eds, load_rule_set
 
 pytestmark = pytest.mark.vectors
 
@@ -157,7 +157,7 @@ def test_words_of_xml_have_the_codes_of_the_iepd(iepd: Path) -> None:
 
 
 def _data(name: str) -> list[dict[str, str]]:
-    text = files("worker.compute.nibrs").joinpath("data", name).read_text("utf-8")
+    text = files("cji_operations.nibrs").joinpath("data", name).read_text("utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 

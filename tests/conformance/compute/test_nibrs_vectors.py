@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from cji_operations.validate import EDS_BYTES, eds, load_rule_set
 from tests.reference import nibrs as nibrs_twin
 from tests.support.nibrs_tools import (
     AS_OF,
@@ -18,7 +19,6 @@ from tests.support.nibrs_tools import (
     as_outcome,
     judged,
 )
-from worker.compute.operations.validate import EDS_BYTES, eds, load_rule_set
 
 pytestmark = pytest.mark.vectors
 

@@ -7,8 +7,8 @@ import jellyfish
 import pyarrow as pa
 import pytest
 
-from worker.compute.kernels import phonetics
-from worker.compute.kernels.strings import words
+from cji_operations.kernels import phonetics
+from cji_operations.kernels.strings import words
 
 pytestmark = pytest.mark.vectors
 

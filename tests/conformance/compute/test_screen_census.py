@@ -9,15 +9,8 @@ import pyarrow as pa
 import pytest
 
 from cji_core.format.records import tagged
+from cji_operations.screen import MAX_HITS, HitClass, Index, Rules, build, run
 from tests.reference import screen as twin
-from worker.compute.operations.screen import (
-    MAX_HITS,
-    HitClass,
-    Index,
-    Rules,
-    build,
-    run,
-)
 
 pytestmark = pytest.mark.vectors
 

@@ -14,8 +14,8 @@ from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 from splink import comparison_level_library as cll
 from splink import comparison_library as cl
 
+from cji_operations.link import Link, from_splink, link
 from tests.reference.link import ignore
-from worker.compute.operations.link import Link, from_splink, link
 
 pytestmark = pytest.mark.vectors
 COLUMNS = {"first_name": "first", "surname": "last", "dob": "DOB", "city": "city"}

@@ -14,10 +14,10 @@ from click.testing import CliRunner, Result
 from cji_core.command import build
 from cji_core.trail import Head
 from cji_core.trail.chain import read
+from cji_operations.registry import OPERATIONS
 from tests.support.console_tools import get, over_unix, running
 from tests.support.json_answers import answered, refusal
 from worker.cli.control import Reloaded, Renewing
-from worker.compute.registry import OPERATIONS
 from worker.host import CATALOGUE
 
 

@@ -21,6 +21,7 @@ from cji_core.errors import Reason
 from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key
 from cji_core.jose import key_id, public_jwk
 from cji_core.trail import sign
+from cji_operations.registry import CODES
 from tests.support.job_specs import head
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import (
@@ -29,7 +30,6 @@ from tests.support.sdk_server import (
     served,
 )
 from tests.support.workbooks import workbook
-from worker.compute.registry import CODES
 
 SPEC = """
 [input]

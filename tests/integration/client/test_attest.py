@@ -24,6 +24,7 @@ from cji_attestation.maa import parse_jwks
 from cji_core.format.keys import PinnedKey, new_recipient_key, new_signing_key
 from cji_core.jose import key_id, public_jwk, thumbprint
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.deidentify import Deidentify
 from tests.support.sdk_server import (
     KEK_ID,
     Certificates,
@@ -34,7 +35,6 @@ from worker.client.errors import SpecError, Unreachable, Unverified
 from worker.client.seal import SealedJob, seal
 from worker.client.spec import InputSpec, JobSpec
 from worker.client.transport import SyncClient
-from worker.compute.operations.deidentify import Deidentify
 
 RECORDS = {"records": pa.table({"last": ["neumann"]})}
 

@@ -18,6 +18,7 @@ from cji_core.format.keys import PinnedKey, new_project_key, new_recipient_key, 
 from cji_core.jose import key_id, public_jwk
 from cji_core.trail import Claims, sign
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.deidentify import DateTo, Deidentify, HmacToken, Mask
 from tests.support.forge import decided
 from tests.support.sdk_server import (
     KEK_ID,
@@ -33,7 +34,6 @@ from worker.client.sealed_result import SealedResult, open_result, read_output
 from worker.client.sources import Batches
 from worker.client.spec import InputSpec, JobSpec
 from worker.client.transport import SyncClient
-from worker.compute.operations.deidentify import DateTo, Deidentify, HmacToken, Mask
 
 MAA = "https://sharedeus.eus.attest.azure.net"
 PROJECT = new_project_key("study-17")

@@ -22,6 +22,7 @@ from cji_core.command import build
 from cji_core.pool import names
 from cji_core.trail import JobAdmitted, TaskAdmitted, TaskCompleted
 from cji_engine.messages import Done, Job, Refused, Request
+from cji_operations.link import Link
 from tests.support.attacked_job import Attacked, alter_inputs, alter_statements, alter_streams, ask_again
 from tests.support.azurite import StorageCredential
 from tests.support.engine_tools import engine, until, wait
@@ -29,7 +30,6 @@ from tests.support.fleet_bench import Pool
 from tests.support.fleet_storage import Storage
 from tests.support.parts_bench import PartsBench, of_one_machine, plain
 from tests.support.parts_pool import TASKS_SOCKET, ask, conduct, names_of, opened, sockets, start, submit
-from worker.compute.operations.link import Link
 
 ROWS = 60
 LINKED = '[input]\nschema = "person/1"\n\n[[operations]]\nkind = "link"\nrandom_pairs = 5000\n'

@@ -35,14 +35,14 @@ from cji_core.trail import (
     receipt_sha384,
 )
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.deidentify import Deidentify, Mask
+from cji_operations.link import Link
+from cji_operations.parameters import Parameters
 from tests.support.parts_bench import plain
 from tests.support.task_driver import Node, PartsJob, Refused, sharded
 from worker.client.errors import Unverified
 from worker.client.seal import INPUT_NAME
 from worker.client.statements import verify_statements
-from worker.compute.operations.deidentify import Deidentify, Mask
-from worker.compute.operations.link import Link
-from worker.compute.parameters import Parameters
 from worker.ipc.status import ask
 
 pytestmark = pytest.mark.timeout(300)

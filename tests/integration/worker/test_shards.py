@@ -7,10 +7,10 @@ from cji_simulator.site import Site, people
 
 from cji_core.errors import Reason, Stage
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.aggregate.parameters import Aggregate
+from cji_operations.deidentify import Deidentify, Mask
+from cji_operations.parameters import Parameters
 from worker.client.errors import SpecError
-from worker.compute.operations.aggregate.parameters import Aggregate
-from worker.compute.operations.deidentify import Deidentify, Mask
-from worker.compute.parameters import Parameters
 
 ROWS = 40_000
 BY_BATCH = Deidentify(columns={"last": "keep", "first": Mask(keep_first=9, with_="*"), "SOC": "drop"})

@@ -14,8 +14,8 @@ from cji_simulator.worker import Worker, WorkerDied
 
 from cji_core.errors import StartupError
 from cji_core.format.table_files import read_table_files
+from cji_operations.tables import load
 from worker.client.profile import load_profile
-from worker.compute.tables import load
 
 NAME = "dissemination.toml"
 SHIPPED = read_table_files()[NAME]

@@ -26,7 +26,7 @@ FOLDER = {
     "__init__.py": '"""`tally`: rows by the first letter of a column."""\n',
     "parameters.py": '''"""Parameters of `tally`."""
 
-from worker.compute.parameters import Name, Parameters, decoded
+from cji_operations.parameters import Name, Parameters, decoded
 from cji_core.wire.v1 import worker_pb2 as pb
 
 
@@ -52,9 +52,9 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 
-from worker.compute.operation import Applied, Case, Operation, OutputSpec, Signature
-from worker.compute.operations.tally.parameters import Tally, decode, encode
-from worker.compute.status_codes import RowCode
+from cji_operations.operation import Applied, Case, Operation, OutputSpec, Signature
+from cji_operations.tally.parameters import Tally, decode, encode
+from cji_operations.status_codes import RowCode
 from cji_core.format.records import DataClass, RecordSchema, RowStatus, Status, columns
 
 TALLY_OUTPUT = OutputSpec(
@@ -117,7 +117,7 @@ from cji_simulator.site import open_site
 from click.testing import CliRunner
 from cji_core.command import build
 from worker.client.errors import SpecError
-from worker.compute.registry import AnyParameters, CODES
+from cji_operations.registry import AnyParameters, CODES
 
 folder = Path(sys.argv[1])
 tally = msgspec.convert({"kind": "tally", "column": "last"}, AnyParameters)
@@ -155,12 +155,11 @@ def add_by_the_recipe(copy: Path) -> None:
     folder.mkdir()
     for name, source in FOLDER.items():
         (folder / name).write_text(source)
-    registry = copy / "worker/compute/registry.py"
+    registry = copy / "operations/cji_operations/registry.py"
     text = registry.read_text()
     text = text.replace(
-        "from worker.compute.operations.validate.operation import",
-        "from worker.compute.operations.tally.operation import TALLY\n"
-        "from worker.compute.operations.validate.operation import",
+        "from cji_operations.validate.operation import",
+        "from cji_operations.tally.operation import TALLY\nfrom cji_operations.validate.operation import",
         1,
     )
     registry.write_text(text.replace("            CLEAR,\n", "            CLEAR,\n            TALLY,\n", 1))
@@ -200,7 +199,7 @@ def test_an_operation_is_a_message_a_folder_and_a_line(tmp_path: Path) -> None:
         "protos/worker.binpb",
         "core/cji_core/wire/v1/worker_pb2.py",
         "core/cji_core/wire/v1/worker_pb2.pyi",
-        "worker/compute/registry.py",
+        "operations/cji_operations/registry.py",
         *(f"worker/compute/operations/tally/{name}" for name in FOLDER),
     }
     ran = subprocess.run(

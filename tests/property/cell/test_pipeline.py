@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from cji_core.errors import Reason
 from cji_core.format.records import WHOLE_ROW, RowStatus, Status, tagged
 from cji_core.progress import ProgressCallback
+from cji_operations.operation import CHUNK_ROWS, Applied, Outputs, PreparedOperation
 from tests.support.refusals import refused
 from worker.cell.pipeline import Pipeline
-from worker.compute.operation import CHUNK_ROWS, Applied, Outputs, PreparedOperation
 
 PART = tagged("person/1", [pa.field("n", pa.int64())])
 

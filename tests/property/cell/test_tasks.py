@@ -8,15 +8,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cji_core.format.records import RowStatus
+from cji_operations.link import Link
+from cji_operations.link.operation import LINK
+from cji_operations.parts_here import run_here
+from cji_operations.registry import plan
 from tests.support.contexts import context
 from tests.support.letter_jobs import PERSON, batches, job, result, sealed
 from tests.support.letters import STAGES, Letters
 from tests.support.parts import on_one_machine
 from worker.client.sources import fit
-from worker.compute.operations.link import Link
-from worker.compute.operations.link.operation import LINK
-from worker.compute.parts_here import run_here
-from worker.compute.registry import plan
 
 LASTS = st.lists(st.one_of(st.none(), st.sampled_from(["DOE", "DAY", "ROE", "SMITH", "ÅS", ""])), max_size=12)
 

@@ -11,20 +11,20 @@ from msgspec.structs import replace as replace_fields
 
 from cji_core.format.records import METADATA_KEY, tagged
 from cji_core.wire.v1 import worker_pb2 as wire
+from cji_operations.clear import Clear
+from cji_operations.clear.operation import CLEAR
+from cji_operations.in_parts import InParts, Stage, Task
+from cji_operations.kernels.hashing import BucketHash
+from cji_operations.link import Key, Link, Rule
+from cji_operations.link.person_model import model_for
+from cji_operations.link.stages import in_parts as link_in_parts
+from cji_operations.parts_here import run_here
 from tests.reference.link import people
 from tests.support.clear_tools import AS_OF, batch, conviction, table
 from tests.support.contexts import context, planned
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.parts import shards_of
 from worker.cell.bucket_hash import bucket_hash
-from worker.compute.in_parts import InParts, Stage, Task
-from worker.compute.kernels.hashing import BucketHash
-from worker.compute.operations.clear import Clear
-from worker.compute.operations.clear.operation import CLEAR
-from worker.compute.operations.link import Key, Link, Rule
-from worker.compute.operations.link.person_model import model_for
-from worker.compute.operations.link.stages import in_parts as link_in_parts
-from worker.compute.parts_here import run_here
 
 SHARDS = 6
 

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from cji_core.format.records import SCHEMAS, tagged
 from cji_core.wire.v1 import worker_pb2 as wire
+from cji_operations.clear import Clear, Rules
+from cji_operations.clear.operation import CLEAR
+from cji_operations.in_parts import Width
+from cji_operations.nibrs.specification import BY_PERIOD
+from cji_operations.operation import Context
+from cji_operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA
 from tests.support.clear_tools import AS_OF, NAMES, batch, conviction, table
 from tests.support.contexts import context, planned
 from tests.support.nibrs_submissions import submissions
 from tests.support.nibrs_tools import side
 from tests.support.parts import KEYS, cuts, in_parts, on_one_machine, shards_of
-from worker.compute.in_parts import Width
-from worker.compute.nibrs.specification import BY_PERIOD
-from worker.compute.operation import Context
-from worker.compute.operations.clear import Clear, Rules
-from worker.compute.operations.clear.operation import CLEAR
-from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA
 
 KEY = bytes(range(32))
 

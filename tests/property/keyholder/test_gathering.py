@@ -12,8 +12,8 @@ from pymerkle import InmemoryTree
 from cji_core.errors import Reason, Refusal
 from cji_core.jose import public_jwk
 from cji_core.trail import Facts, Statement, StatementFault, TasksClaim, read_statement
+from cji_operations.in_parts import Stage
 from tests.support.task_statements import DEK, KEYS, MACHINE, ROWS, Honest
-from worker.compute.in_parts import Stage
 from worker.keyholder.gathering import MAX_ATTEMPTS, MAX_NODES, Gathering, StatementsRefusedError
 from worker.keyholder.witnesses import Agreed
 

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from cji_core.errors import Reason, Refusal
 from cji_core.format.config import ReferencesSection
 from cji_core.trail import ReferenceDropped, ReferenceRetained, read
+from cji_operations.operation import Reference
 from worker.audit.file import AuditFile
-from worker.compute.operation import Reference
 from worker.ipc import Channel
 from worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
 from worker.keyholder.references import NO_SLOT, Owner, References

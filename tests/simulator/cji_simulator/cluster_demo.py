@@ -9,12 +9,12 @@ import click
 from msgspec import UNSET
 
 from cji_core.pool import names
+from cji_operations.link.parameters import Link
 from cji_simulator.cluster import Cluster, ClusterError, cluster
 from cji_simulator.made_up import made_up_people
 from cji_simulator.parts import open_parts
 from cji_simulator.parts import submit_parts as submit
 from worker.client.seal import SealedJob
-from worker.compute.operations.link.parameters import Link
 
 __all__ = ["run_cluster"]
 

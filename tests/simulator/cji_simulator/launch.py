@@ -32,13 +32,13 @@ from cji_core.format.keys import new_ml_kem_seed
 from cji_core.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
 from cji_core.pairs import DecryptionPair, SigningPair, VerifyingPair
 from cji_core.suites import Suite
+from cji_operations.registry import OPERATIONS
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.operator import Operator
 from cji_simulator.reference import toml
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
-from worker.compute.registry import OPERATIONS
 
 __all__ = [
     "AUDIENCE",

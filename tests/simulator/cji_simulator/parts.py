@@ -12,12 +12,12 @@ from cji_core.pool.documents import RECEIPT_BYTES, SOURCES_BYTES, Published, Sou
 from cji_core.pool.store import Blobs
 from cji_core.trail import Claims, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.parameters import Parameters
 from cji_simulator.site import Site
 from worker.client.parts import open_part
 from worker.client.result import parse_result_header
 from worker.client.seal import SealedJob
 from worker.client.spec import InputSpec
-from worker.compute.parameters import Parameters
 
 __all__ = ["open_parts", "submit_parts"]
 

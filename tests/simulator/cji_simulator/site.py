@@ -17,6 +17,8 @@ from cji_core.format.keys import PinnedKey, load_recipient_key, load_signing_key
 from cji_core.jose import key_id, parse_ml_kem, public_jwk
 from cji_core.pairs import DecryptionPair
 from cji_core.suites import Suite
+from cji_operations.deidentify import Deidentify, HmacToken
+from cji_operations.parameters import Parameters
 from cji_simulator import renewal
 from cji_simulator.entra import TokenOrder
 from cji_simulator.launch import AUDIENCE, ENTRA_AUDIENCE, Agency, Deployment, worker_config
@@ -28,8 +30,6 @@ from worker.client.seal import INPUT_NAME, SealedJob, seal
 from worker.client.sealed_result import SealedResult, open_result
 from worker.client.spec import InputSpec, JobSpec
 from worker.client.transport import SyncClient
-from worker.compute.operations.deidentify import Deidentify, HmacToken
-from worker.compute.parameters import Parameters
 
 __all__ = ["Site", "open_site", "people"]
 

@@ -5,14 +5,14 @@ import pytest
 
 from cji_core.errors import Reason, Refusal
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.in_parts import Edge, InParts, Stage, Task, Width
+from cji_operations.link import Link
+from cji_operations.link.parameters import encode
+from cji_operations.task_streams import TO_ALL, EdgeStream, TaskStreams
 from tests.support.contexts import planned
 from tests.support.letter_jobs import PERSON, sealed
 from worker.cell.parts_loop import PartsLoop
 from worker.client.sources import fit
-from worker.compute.in_parts import Edge, InParts, Stage, Task, Width
-from worker.compute.operations.link import Link
-from worker.compute.operations.link.parameters import encode
-from worker.compute.task_streams import TO_ALL, EdgeStream, TaskStreams
 
 
 def _linked() -> PartsLoop:

@@ -7,13 +7,13 @@ import pyarrow as pa
 from cji_core.format.envelope import bucket_key
 from cji_core.format.job import JobId
 from cji_core.wire.v1 import worker_pb2 as wire
+from cji_operations.kernels.buckets import buckets
+from cji_operations.registry import plan
+from cji_operations.task_streams import EdgeStream
 from tests.support.letter_jobs import PERSON, sealed
 from worker.cell.bucket_hash import bucket_hash
 from worker.cell.parts_loop import PartsLoop
 from worker.client.sources import fit
-from worker.compute.kernels.buckets import buckets
-from worker.compute.registry import plan
-from worker.compute.task_streams import EdgeStream
 
 SHARDS = 8
 AGGREGATE = wire.Operation(

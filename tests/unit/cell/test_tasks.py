@@ -9,16 +9,16 @@ import pytest
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import SHUFFLE_MIN_BYTES, SHUFFLE_SEGMENT_BYTES
 from cji_core.format.job import InputPart
+from cji_operations.link import Link
+from cji_operations.link.operation import LINK
+from cji_operations.link.stages.shard import SIDE
+from cji_operations.registry import plan
+from cji_operations.task_streams import TO_ALL, EdgeStream
 from tests.support.letter_jobs import PERSON, job, result, sealed
 from tests.support.letters import Letters
 from tests.support.refusals import refused
 from worker.cell.parts_loop import PartsLoop
 from worker.client.sources import Batches, fit
-from worker.compute.operations.link import Link
-from worker.compute.operations.link.operation import LINK
-from worker.compute.operations.link.stages.shard import SIDE
-from worker.compute.registry import plan
-from worker.compute.task_streams import TO_ALL, EdgeStream
 
 SHARDS = [["DOE", "ROE"], ["DAY", None], ["SMITH"]]
 COUNTS, KEY, LETTERS, SUMS = range(4)

@@ -19,6 +19,8 @@ from cji_core.format.job import Policy
 from cji_core.format.keys import new_signing_key, save_private_key
 from cji_core.jose import key_id
 from cji_core.trail import Attributed, Event, FileDigests, FilesReloaded, JobEnded, JobRefused, WorkerStarted
+from cji_operations.registry import OPERATIONS
+from cji_operations.screen import Screen
 from tests.support import audit_events
 from tests.support.job_headers import NOW, OURS, THEIRS, make
 from tests.support.json_answers import answered
@@ -29,8 +31,6 @@ from worker.audit.file import AuditFile
 from worker.cli.policy.explain import Explained
 from worker.cli.policy.sign import SignedPolicy
 from worker.cli.public_half import PublicHalf
-from worker.compute.operations.screen import Screen
-from worker.compute.registry import OPERATIONS
 
 _BLOCKS = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "policy.md").read_text(), re.DOTALL)
 EXAMPLE, CASES = _BLOCKS[0], _BLOCKS[1]

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.format.records import RowStatus, Status
+from cji_operations.registry import CODES, meaning_of
 from worker.cli.row_table import print_summary
 from worker.client.row_summary import RowSummary
-from worker.compute.registry import CODES, meaning_of
 
 NAMES = ("record_id", "DOB")
 FINDINGS = st.lists(

@@ -20,6 +20,9 @@ from cji_core.format.keys import (
 )
 from cji_core.jose import key_id, public_jwk
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.deidentify import AesToken, AgeBand, DateShift, DateTo, Deidentify, Ff1, HmacToken, Mask, ZipPrefix
+from cji_operations.registry import OPERATIONS, plan
+from cji_operations.validate import Validate
 from tests.support.job_specs import KEK_ID, head
 from tests.support.rsa_keys import rsa_key
 from tests.support.sdk_server import Certificates
@@ -27,19 +30,6 @@ from worker.client.errors import SpecError, Unverified
 from worker.client.profile import ClientTls, load_profile
 from worker.client.seal import seal
 from worker.client.spec import JobSpec, decode_spec, load_spec, only
-from worker.compute.operations.deidentify import (
-    AesToken,
-    AgeBand,
-    DateShift,
-    DateTo,
-    Deidentify,
-    Ff1,
-    HmacToken,
-    Mask,
-    ZipPrefix,
-)
-from worker.compute.operations.validate import Validate
-from worker.compute.registry import OPERATIONS, plan
 
 CMK = rsa_key(0, 3072)
 RECIPIENT = rsa_key(1, 3072)

@@ -2,8 +2,8 @@
 
 import re
 
+from cji_operations.registry import CODES, SCHEMAS
 from tests.support.paths import ROOT
-from worker.compute.registry import CODES, SCHEMAS
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 

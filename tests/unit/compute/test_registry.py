@@ -11,18 +11,18 @@ import pytest
 from cji_core.errors import Reason, Stage
 from cji_core.format.records import SCHEMAS as INPUT_SCHEMAS
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.aggregate import Aggregate
+from cji_operations.deidentify import Deidentify, HmacToken
+from cji_operations.disseminate import Disseminate
+from cji_operations.link import Link
+from cji_operations.operation import Case, Operation
+from cji_operations.parameters import Parameters, Sealing, decoded
+from cji_operations.registry import CODES, OPERATIONS, SCHEMAS, AnyParameters, operation_of, plan
+from cji_operations.screen import Screen
+from cji_operations.status_codes import ValueCode
+from cji_operations.validate import Validate
 from tests.support.contexts import TABLES
 from tests.support.refusals import refused
-from worker.compute.operation import Case, Operation
-from worker.compute.operations.aggregate import Aggregate
-from worker.compute.operations.deidentify import Deidentify, HmacToken
-from worker.compute.operations.disseminate import Disseminate
-from worker.compute.operations.link import Link
-from worker.compute.operations.screen import Screen
-from worker.compute.operations.validate import Validate
-from worker.compute.parameters import Parameters, Sealing, decoded
-from worker.compute.registry import CODES, OPERATIONS, SCHEMAS, AnyParameters, operation_of, plan
-from worker.compute.status_codes import ValueCode
 
 DAY = date(2026, 2, 1)
 ALL = [pytest.param(operation, id=name) for name, operation in OPERATIONS.items()]

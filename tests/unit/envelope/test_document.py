@@ -15,13 +15,13 @@ from cji_core.format.job import LIMITS
 from cji_core.jose import ML_DSA_SIGNATURE_BYTES, RSA_MAX_BITS, RSA_MIN_BITS
 from cji_core.trail import Claims
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.deidentify import Deidentify
+from cji_operations.registry import OPERATIONS, operation_of
 from tests.property.envelope.test_streams import expand
 from tests.support.refusals import refused
 from worker.client.dissemination import load_rules
 from worker.client.profile import ClientProfile, load_profile
 from worker.client.spec import decode_spec, load_spec
-from worker.compute.operations.deidentify import Deidentify
-from worker.compute.registry import OPERATIONS, operation_of
 
 DOCS = Path(worker.__file__).parent.parent / "docs"
 FORMAT = (DOCS / "format.md").read_text()

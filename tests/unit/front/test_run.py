@@ -10,8 +10,8 @@ import pytest
 
 from cji_core.errors import Reason, Stage
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.registry import OPERATIONS, STEPS
 from tests.support.refusals import refused
-from worker.compute.registry import OPERATIONS, STEPS
 from worker.front.job_stream import JobStream
 from worker.ipc import Channel, ChannelClosed, Ring
 from worker.ipc.messages import Admitted, ProgressMade

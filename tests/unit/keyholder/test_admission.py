@@ -31,14 +31,14 @@ from cji_core.jose import key_id, public_jwk
 from cji_core.suites import Suite
 from cji_core.trail import Attributed, Event, JobAdmitted
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.registry import OPERATIONS
+from cji_operations.screen import Screen
 from tests.support.connections import TRANSPORT
 from tests.support.contexts import TABLES
 from tests.support.policies import AGREEMENT, ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.refusals import refused
 from tests.support.rsa_keys import rsa_key
 from worker.audit.file import AuditFile
-from worker.compute.operations.screen import Screen
-from worker.compute.registry import OPERATIONS
 from worker.ipc.messages import Admit
 from worker.keyholder.admission import AdmissionControl, check_opened, open_keys
 from worker.keyholder.admitted_job import Admission, Opened

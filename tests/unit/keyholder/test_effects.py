@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from cji_core.errors import Reason, Stage
 from cji_core.format.envelope import sha384
 from cji_core.format.job import JobId, OutputPart, parse, result_header
+from cji_operations.registry import plan
 from tests.support.contexts import TABLES
 from tests.support.job_headers import NOW, make
 from tests.support.keyholder_bench import Bench, bench, finish_order, held
 from tests.support.task_statements import ROWS, Honest
-from worker.compute.registry import plan
 from worker.ipc import Channel
 from worker.ipc.messages import CountedPart, KeyholderFromCell, SealedPart, Summary, Witnessed
 from worker.keyholder.admitted_job import Admission, AdmittedJob

@@ -21,12 +21,12 @@ from cji_core.trail import (
     TasksClaim,
     claims_unverified,
 )
+from cji_operations.registry import plan
 from tests.support.contexts import TABLES
 from tests.support.job_headers import make
 from tests.support.keyholder_bench import KEK, Bench, admission, bench, finish_order, policy_of, sealed_to
 from tests.support.refusals import refused
 from tests.support.task_statements import DEK, ROWS, Honest, plan_of
-from worker.compute.registry import plan
 from worker.ipc.messages import Admit, Completed, Ended, Presented, StatementData, StatementsDone, StatementsWanted
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.cells import Cells

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from cji_core.errors import Reason, Refusal
 from cji_core.jose import b64url
 from cji_core.trail import DisagreementAbout
+from cji_operations.task_streams import EdgeStream, PartStream
 from tests.support.task_statements import ROWS, Honest
-from worker.compute.task_streams import EdgeStream, PartStream
 from worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
 from worker.keyholder import tasks
 from worker.keyholder.tasks import AdmittedTask, agree_task

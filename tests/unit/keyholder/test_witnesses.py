@@ -11,8 +11,8 @@ from cji_core.format.job import InputPart, OutputPart, parse, result_header
 from cji_core.format.records import SCHEMAS
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.registry import plan
 from tests.support.job_headers import OURS, THEIRS, make
-from worker.compute.registry import plan
 from worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
 from worker.keyholder.witnesses import Disagreement, agree
 

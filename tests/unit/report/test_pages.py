@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from cji_core.page.markup import MOST_ROWS
+from cji_operations.aggregate import Aggregate
+from cji_operations.deidentify import Deidentify
+from cji_operations.link import Link
 from tests.support.report_tools import PEOPLE, PERSON, jobs, linked, opened, page_of, people
-from worker.compute.operations.aggregate import Aggregate
-from worker.compute.operations.deidentify import Deidentify
-from worker.compute.operations.link import Link
 from worker.report import Job, report
 from worker.report.clusters import MOST_POINTS, drawings
 from worker.report.weights import Weights

@@ -14,6 +14,7 @@ from cji_attestation.attested import AttestedWorker
 from cji_core.command.json_output import print_json
 from cji_core.command.output import RESULT, Target, write_batches, write_lines
 from cji_core.format.records import ROW_STATUS
+from cji_operations.registry import SCHEMAS, Plan, plan
 from worker.cli.answers import Received
 from worker.cli.report_file import opened_job, write_report
 from worker.cli.row_table import print_summary
@@ -23,7 +24,6 @@ from worker.client.seal import INPUT_NAME
 from worker.client.sealed_result import SealedResult, read_output
 from worker.client.signers import Decrypter
 from worker.client.sources import FittedSource
-from worker.compute.registry import SCHEMAS, Plan, plan
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from rich.console import Console
 from cji_core.command.common import FILE, prompt
 from cji_core.format.keys import recipient_thumbprints
 from cji_core.jose import key_id
+from cji_operations.registry import OPERATIONS
 from worker.client.errors import SpecError
 from worker.client.prepared import Prepared
 from worker.client.prepared import prepare as prepare_job
@@ -16,7 +17,6 @@ from worker.client.profile import ClientProfile
 from worker.client.profile_keys import decrypter_named
 from worker.client.signers import Decrypter
 from worker.client.spec import JobSpec, load_spec, only
-from worker.compute.registry import OPERATIONS
 
 _LINES: Final = ".txt"
 _XML: Final = ".xml"

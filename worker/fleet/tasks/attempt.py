@@ -19,8 +19,8 @@ from cji_core.pool import names
 from cji_core.pool.documents import DocumentError
 from cji_core.pool.store import Blobs
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.compute.in_parts import Stage
-from worker.compute.task_streams import PartStream, Stream
+from cji_operations.in_parts import Stage
+from cji_operations.task_streams import PartStream, Stream
 from worker.fleet.outputs import Outputs
 from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import TaskJob, with_plan

@@ -11,7 +11,7 @@ from cji_core.pool.errors import BlobAbsentError
 from cji_core.pool.ticket import Ticket
 from cji_core.trail import claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.compute.task_streams import PartStream
+from cji_operations.task_streams import PartStream
 from worker.fleet.tasks.attempt import Stores
 from worker.fleet.tasks.front import FrontCall
 from worker.fleet.tasks.job import TaskJob

@@ -1,7 +1,7 @@
 """A job in parts as its header and plan define it: its stages, and where the streams of each task lie in Blob Storage.
 
 Everything is derived, nothing is taken from whoever asks: the stages and their streams by
-`worker.compute.task_streams`, as in the cells. Only names, numbers and digests are used; this process has no key that
+`cji_operations.task_streams`, as in the cells. Only names, numbers and digests are used; this process has no key that
 would open anything.
 """
 
@@ -18,9 +18,9 @@ from cji_core.pool.documents import SUBMISSION_BYTES, DocumentError, decode_subm
 from cji_core.pool.errors import BlobAbsentError
 from cji_core.pool.store import Blobs
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.compute.in_parts import Stage
-from worker.compute.registry import plan as operations_plan
-from worker.compute.task_streams import EdgeStream, TaskStreams
+from cji_operations.in_parts import Stage
+from cji_operations.registry import plan as operations_plan
+from cji_operations.task_streams import EdgeStream, TaskStreams
 from worker.fleet.tasks.messages import NO_PLAN, Request
 from worker.fleet.tasks.published import PublishedAttempt, PublishedPlan, read_plan
 

@@ -13,7 +13,7 @@ from cji_core.pool import names
 from cji_core.pool.documents import DocumentError, Progress, Published, encode
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, StoreError
 from cji_core.trail.fields import utc_hundredths
-from worker.compute.in_parts import Stage
+from cji_operations.in_parts import Stage
 from worker.fleet.front import Front
 from worker.fleet.tasks import attempt
 from worker.fleet.tasks.attempt import Stores

@@ -9,8 +9,8 @@ from cji_core.errors import Stage as Where
 from cji_core.format.job import LIMITS
 from cji_core.pool import names
 from cji_core.pool.store import Blobs, Version
-from worker.compute.in_parts import Stage
-from worker.compute.task_streams import EdgeStream
+from cji_operations.in_parts import Stage
+from cji_operations.task_streams import EdgeStream
 from worker.fleet.tasks.job import TaskJob
 from worker.fleet.tasks.messages import RETRY_MS
 from worker.fleet.tasks.published import PublishedAttempt, attempts

@@ -9,12 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.format.records import Status
-from worker.compute.operations.aggregate import (
-    CELLS,
-    Aggregate,
-    run,
-)
-from worker.compute.operations.aggregate.codes import Code
+from cji_operations.aggregate import CELLS, Aggregate, run
+from cji_operations.aggregate.codes import Code
 
 Row = tuple[str | None, str | None, str | None, str | None]
 NAMES = ("a", "b", "person", "number")

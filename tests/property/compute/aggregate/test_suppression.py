@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.kernels.group_by import with_totals
-from worker.compute.operations.aggregate.suppression import hidden
+from cji_operations.aggregate.suppression import hidden
+from cji_operations.kernels.group_by import with_totals
 
 
 @given(st.data())

@@ -7,12 +7,12 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_operations.clear import Rules, When
+from cji_operations.clear.citations import Patterns, read_citations
+from cji_operations.clear.conditions import CONDITIONS
+from cji_operations.clear.rules import problems
 from tests.reference.clear import cited, determine, is_among
 from tests.support.clear_tools import AS_OF, batch, outcomes, run, table
-from worker.compute.operations.clear import Rules, When
-from worker.compute.operations.clear.citations import Patterns, read_citations
-from worker.compute.operations.clear.conditions import CONDITIONS
-from worker.compute.operations.clear.rules import problems
 
 SECTIONS = ["11357(A) HS-POSSESS", "11357(B)(2) HS", "11357 HS", "11358 HS-X", "664/11358 HS", "459 PC-BURGLARY", "???"]
 LISTED = ["11357 HS", "11357(a) HS", "11357(b) HS", "11357() HS", "11358 HS", "459 PC"]

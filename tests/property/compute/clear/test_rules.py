@@ -8,10 +8,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.compute.operations.clear import Rules, RulesError, in_words, read_rules
-from worker.compute.operations.clear.parameters import Clear, decode, encode
+from cji_operations.clear import Rules, RulesError, in_words, read_rules
+from cji_operations.clear.parameters import Clear, decode, encode
 
-SHIPPED = (files("worker.compute.operations.clear") / "california.toml").read_bytes()
+SHIPPED = (files("cji_operations.clear") / "california.toml").read_bytes()
 
 
 def read(data: bytes) -> Rules | None:

@@ -4,11 +4,11 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_operations.deidentify.block_ciphers import RADIXES, block_tokens, encrypt_ff1
+from cji_operations.deidentify.codes import Code
+from cji_operations.kernels.ff1 import lengths
 from tests.reference import ff1 as cmp_ff1_twin
 from tests.support.block_values import ALPHABET, KEY, value
-from worker.compute.kernels.ff1 import lengths
-from worker.compute.operations.deidentify.block_ciphers import RADIXES, block_tokens, encrypt_ff1
-from worker.compute.operations.deidentify.codes import Code
 
 
 def twin_ff1(text: str | None, radix: int) -> tuple[str | None, Code | None]:

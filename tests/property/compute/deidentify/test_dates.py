@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.deidentify import dates
 from tests.reference.deidentify import (
     assert_equal,
     slow_band,
@@ -16,7 +17,6 @@ from tests.reference.deidentify import (
     slow_year,
     untimed,
 )
-from worker.compute.operations.deidentify import dates
 
 digit_or_x = st.sampled_from("0123456789Xx")
 loose_date = st.builds(

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.deidentify import generalisation, risk
+from cji_operations.deidentify.generalisation import LOST, SUPPRESSED, Column, losses, search
+from cji_operations.kernels.column import Ints
+from cji_operations.kernels.distinct import classes, codes
 from tests.reference.deidentify import Values, slow_losses, slow_search, untimed
-from worker.compute.kernels.column import Ints
-from worker.compute.kernels.distinct import classes, codes
-from worker.compute.operations.deidentify import generalisation, risk
-from worker.compute.operations.deidentify.generalisation import LOST, SUPPRESSED, Column, losses, search
 
 ZIP = ["12345", "12399", "12999", "54321", "54399", None]
 AGE = ["20", "21", "25", "31", "38"]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from cji_core.format.records import RowStatus, Status, tagged
 from cji_core.wire.v1 import worker_pb2 as wire
+from cji_operations.deidentify.codes import Code
+from cji_operations.deidentify.k_anonymity import too_small
 from tests.support.contexts import context, planned, prepare_table
 from worker.cell.pipeline import Pipeline
-from worker.compute.operations.deidentify.codes import Code
-from worker.compute.operations.deidentify.k_anonymity import too_small
 
 KEY = bytes(range(32))
 Row = tuple[str | None, str | None]

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.deidentify import masks
 from tests.reference.deidentify import assert_equal, slow_mask, slow_zip, text_values, untimed
-from worker.compute.operations.deidentify import masks
 
 
 @untimed

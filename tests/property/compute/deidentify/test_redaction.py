@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.deidentify import redaction
 from tests.reference.deidentify import Judged, assert_equal, untimed
-from worker.compute.operations.deidentify import redaction
 
 ALL = redaction.expression(tuple(redaction.PATTERNS), ())
 WORDS = st.sampled_from(

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.deidentify import tokens
+from cji_operations.kernels.column import Bytes, read
 from tests.reference.deidentify import (
     KEY,
     arrays_of,
@@ -17,8 +19,6 @@ from tests.reference.deidentify import (
     text_values,
     untimed,
 )
-from worker.compute.kernels.column import Bytes, read
-from worker.compute.operations.deidentify import tokens
 
 
 @untimed

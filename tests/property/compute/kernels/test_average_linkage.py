@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.kernels.average_linkage import average_linkage, scattered
 from tests.reference.average_linkage import across, linked
-from worker.compute.kernels.average_linkage import average_linkage, scattered
 
 _UNLISTED = -9.0
 

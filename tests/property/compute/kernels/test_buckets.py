@@ -5,9 +5,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.kernels.buckets import buckets
+from cji_operations.kernels.hashing import Hashes, mixed
 from worker.cell.bucket_hash import bucket_hash
-from worker.compute.kernels.buckets import buckets
-from worker.compute.kernels.hashing import Hashes, mixed
 
 
 def twin(value: bytes | None) -> int:

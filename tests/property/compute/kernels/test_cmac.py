@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.deidentify import tokens
+from cji_operations.kernels import cmac
+from cji_operations.kernels.column import read
 from tests.reference.deidentify import arrays_of, slow_mac, untimed
-from worker.compute.kernels import cmac
-from worker.compute.kernels.column import read
-from worker.compute.operations.deidentify import tokens
 
 
 @untimed

@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.kernels.components import components
 from tests.reference.link import (
     clusters,
 )
-from worker.compute.kernels.components import components
 
 
 @given(n=st.integers(1, 30), data=st.data())

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.kernels import edits
-from worker.compute.kernels.column import Bytes, read
-from worker.compute.kernels.dates import parse
-from worker.compute.kernels.edits import Edit
+from cji_operations.kernels import edits
+from cji_operations.kernels.column import Bytes, read
+from cji_operations.kernels.dates import parse
+from cji_operations.kernels.edits import Edit
 
 DIGITS = st.sampled_from("0123X")
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.kernels import em
 from tests.reference.link import (
     em_round,
 )
-from worker.compute.kernels import em
 
 
 @given(data=st.data())

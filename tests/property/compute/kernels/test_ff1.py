@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_operations.deidentify.block_ciphers import RADIXES
+from cji_operations.deidentify.tokens import ecb
+from cji_operations.kernels.ff1 import Ff1, lengths
 from tests.reference import ff1 as cmp_ff1_twin
 from tests.support.block_values import KEY
-from worker.compute.kernels.ff1 import Ff1, lengths
-from worker.compute.operations.deidentify.block_ciphers import RADIXES
-from worker.compute.operations.deidentify.tokens import ecb
 
 
 @settings(max_examples=120, deadline=None)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.kernels.group_by import coded, largest
+from cji_operations.kernels.group_by import coded, largest
 
 
 @given(st.lists(st.none() | st.binary(max_size=3), max_size=30))

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.kernels import hashing
+from cji_operations.kernels import hashing
 
 _MASK = (1 << 64) - 1
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.compute.kernels import jaro
-from worker.compute.kernels.column import Ints
-from worker.compute.kernels.jaro_bounds import Sorted
-from worker.compute.kernels.strings import Words, words
+from cji_operations.kernels import jaro
+from cji_operations.kernels.column import Ints
+from cji_operations.kernels.jaro_bounds import Sorted
+from cji_operations.kernels.strings import Words, words
 
 
 def twin_jaro(a: bytes, b: bytes) -> float:

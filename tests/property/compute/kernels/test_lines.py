@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.kernels.column import Text
+from cji_operations.kernels.lines import matrix, slots, split, trimmed
 from tests.support.fixed_width import column
-from worker.compute.kernels.column import Text
-from worker.compute.kernels.lines import matrix, slots, split, trimmed
 
 
 @given(st.binary(max_size=200))

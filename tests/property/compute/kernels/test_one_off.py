@@ -4,9 +4,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.kernels.one_off import one_off
+from cji_operations.kernels.strings import words
 from tests.reference.edit_distance import distance
-from worker.compute.kernels.one_off import one_off
-from worker.compute.kernels.strings import words
 
 _WORDS = st.lists(st.text("ABC", min_size=1, max_size=7), min_size=1, max_size=12, unique=True)
 

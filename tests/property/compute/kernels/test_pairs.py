@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.kernels.pairs import blocks, grouped, pairs_at
+from cji_operations.kernels.pairs import pairs_of as pairs_of_places
 from tests.reference.link import (
     pairs_of,
 )
-from worker.compute.kernels.pairs import blocks, grouped, pairs_at
-from worker.compute.kernels.pairs import pairs_of as pairs_of_places
 
 
 @given(groups=st.lists(st.integers(-1, 5), max_size=40), cut=st.integers(0, 40), linking=st.booleans())

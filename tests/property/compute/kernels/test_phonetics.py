@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.compute.kernels import phonetics
-from worker.compute.kernels.column import Bytes
-from worker.compute.kernels.strings import words
+from cji_operations.kernels import phonetics
+from cji_operations.kernels.column import Bytes
+from cji_operations.kernels.strings import words
 
 VOWELS = "AEIOU"
 SOUNDEX = {c: str(i) for i, group in enumerate(("BFPV", "CGJKQSXZ", "DT", "L", "MN", "R"), 1) for c in group}

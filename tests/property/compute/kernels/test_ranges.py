@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.kernels import ranges
+from cji_operations.kernels import ranges
 
 
 @given(st.lists(st.integers(0, 20)), st.lists(st.tuples(st.integers(-2, 22), st.integers(-2, 22))))

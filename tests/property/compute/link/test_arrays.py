@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.in_parts import Task
-from worker.compute.operations.link.stages import edges
+from cji_operations.in_parts import Task
+from cji_operations.link.stages import edges
 
 _KINDS = st.sampled_from(["|b1", "|u1", "<i2", "<u4", "<i4", "<i8", "<f8"])
 _SHAPES = st.lists(st.integers(0, 5), min_size=1, max_size=2).map(tuple)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.operations.link.comparison import _reduced
+from cji_operations.link.comparison import _reduced
 
 
 @given(values=st.lists(st.integers(0, 1 << 62), max_size=200))

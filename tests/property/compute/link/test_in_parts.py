@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cji_core.errors import Reason
+from cji_operations.in_parts import InParts
+from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_operations.link.stages import STAGES, count, routes
+from cji_operations.link.stages.routes import Assignment
 from tests.reference.link import people
 from tests.support.in_parts import assert_same_bytes, ran
 from tests.support.narrow_zygote import ROWS_OF_TASK
 from tests.support.parts import KEYS
 from tests.support.parts_shapes import SHAPES
 from tests.support.refusals import refused
-from worker.compute.in_parts import InParts
-from worker.compute.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
-from worker.compute.operations.link.stages import STAGES, count, routes
-from worker.compute.operations.link.stages.routes import Assignment
 
 _NAMES = st.sampled_from(["SMITH", "SMYTH", "JONES", "JONAS", "LEE", "smith ", "123", "", None])
 _DATES = st.sampled_from(["19800102", "1980-01-02", "19800201", "19XX0102", "20001231", "oops", None])

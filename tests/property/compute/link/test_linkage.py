@@ -8,20 +8,11 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule, link
 from tests.reference.link import (
     clusters,
     ignore,
     people,
-)
-from worker.compute.operations.link import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Link,
-    Model,
-    Rule,
-    link,
 )
 
 _NAMES = st.sampled_from(["SMITH", "SMYTH", "JONES", "JONAS", "LEE", "smith ", "", None])

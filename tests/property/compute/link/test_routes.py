@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_operations.link import Key, Rule
+from cji_operations.link.columns import read_table
+from cji_operations.link.stages.routes import anchor_hashes, assign, has_anchor, routes_of
+from cji_operations.link.stages.tables import Packer, assemble, collect
 from tests.reference.link import people
-from worker.compute.operations.link import Key, Rule
-from worker.compute.operations.link.columns import read_table
-from worker.compute.operations.link.stages.routes import anchor_hashes, assign, has_anchor, routes_of
-from worker.compute.operations.link.stages.tables import Packer, assemble, collect
 
 _TEXT = st.none() | st.text("AB1X ", max_size=5)
 _DATES = st.sampled_from(["19800102", "198001XX", "19800203", "19XX0102", "oops", None])

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_operations.link import Key
+from cji_operations.link import columns as columns_module
+from cji_operations.link.columns import distinct_words, read_table
+from cji_operations.link.elsewhere import rule_hashes, tally
 from tests.reference.link import people
-from worker.compute.operations.link import Key
-from worker.compute.operations.link import columns as columns_module
-from worker.compute.operations.link.columns import distinct_words, read_table
-from worker.compute.operations.link.elsewhere import rule_hashes, tally
 
 _LAST = st.none() | st.text("AB", max_size=3)
 _DATES = st.sampled_from(["19800102", "198001XX", "19800203", "oops", None])

@@ -7,18 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
+from cji_operations.nibrs.fields import OUT_OF_RANGE, UNKNOWN_AGE, AgeForm, ages, dates, numbers, periods, quantities
 from tests.support.fixed_width import NUMBERISH, column, values
-from worker.compute.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
-from worker.compute.nibrs.fields import (
-    OUT_OF_RANGE,
-    UNKNOWN_AGE,
-    AgeForm,
-    ages,
-    dates,
-    numbers,
-    periods,
-    quantities,
-)
 
 
 @given(values(3), st.integers(0, 50), st.integers(50, 999))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.nibrs.records import Unread
+from cji_operations.nibrs.xml_plain import plain
 from tests.reference.nibrs_xml import DECLARED
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_xml_tools import expected_lines, judged_xml, lines_of, records, rows_of
-from worker.compute.nibrs.records import Unread
-from worker.compute.nibrs.xml_plain import plain
 
 ROWS = [row for report in REPORTS.values() for row in rows_of(lines(report))]
 _VALUES = (

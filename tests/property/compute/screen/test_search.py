@@ -7,13 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cji_core.format.records import RowStatus, Status
+from cji_operations.screen import Rules, run
+from cji_operations.screen.codes import Code
+from cji_operations.screen.outputs import HITS, OUTCOMES
 from tests.reference import screen as twin
-from worker.compute.operations.screen import (
-    Rules,
-    run,
-)
-from worker.compute.operations.screen.codes import Code
-from worker.compute.operations.screen.outputs import HITS, OUTCOMES
 
 NAMES = ("NAM", "last", "first", "middle", "suffix")
 COLUMNS = (*NAMES, "DOB", "SEX", "RAC", "SOC", "FBI", "MNU", "SID", "OLN", "OLS")

@@ -16,16 +16,11 @@ from hypothesis import strategies as st
 from cji_core.errors import Reason, StartupError
 from cji_core.format.records import SCHEMAS, RowStatus, Status, tagged
 from cji_core.wire.v1 import worker_pb2 as wire
-from tests.support.contexts import TABLES, context, planned, prepare_table
-from tests.support.paths import ROOT
-from tests.support.refusals import refused
-from worker.compute.kernels.column import read
-from worker.compute.operations.validate.codes import Code
-from worker.compute.operations.validate.ncic import wrong
-from worker.compute.registry import CODES
-from worker.compute.status_codes import RowCode, ValueCode
-from worker.compute.tables import load as load_tables
-from worker.compute.tables.ncic import (
+from cji_operations.kernels.column import read
+from cji_operations.registry import CODES
+from cji_operations.status_codes import RowCode, ValueCode
+from cji_operations.tables import load as load_tables
+from cji_operations.tables.ncic import (
     CodeRule,
     ColumnRule,
     DateRule,
@@ -38,9 +33,14 @@ from worker.compute.tables.ncic import (
     TextRule,
     VinRule,
 )
+from cji_operations.validate.codes import Code
+from cji_operations.validate.ncic import wrong
+from tests.support.contexts import TABLES, context, planned, prepare_table
+from tests.support.paths import ROOT
+from tests.support.refusals import refused
 
 AS_OF = datetime.date(2026, 2, 1)
-SHIPPED = ROOT / "worker/compute/tables/ncic.toml"
+SHIPPED = ROOT / "operations/cji_operations/tables/ncic.toml"
 NCIC = TABLES.ncic
 RULES = NCIC.columns
 VIN_VALUES = dict(zip(string.digits, range(10), strict=True)) | dict(

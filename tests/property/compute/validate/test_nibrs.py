@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_operations.kernels.lines import split
+from cji_operations.nibrs import submission
+from cji_operations.validate import EDS_BYTES, Options, Records, eds, load_rule_set, validate
 from tests.reference import nibrs as nibrs_twin
 from tests.support.nibrs_submissions import submissions
 from tests.support.nibrs_tools import (
@@ -14,16 +17,6 @@ from tests.support.nibrs_tools import (
     as_found,
     as_outcome,
     judged,
-)
-from worker.compute.kernels.lines import split
-from worker.compute.nibrs import submission
-from worker.compute.operations.validate import (
-    EDS_BYTES,
-    Options,
-    Records,
-    eds,
-    load_rule_set,
-    validate,
 )
 
 SETS = ("nibrs/2019", "nibrs/3.1", "nibrs/2016")

@@ -7,15 +7,10 @@ import pytest
 
 from cji_core.errors import Reason, Stage
 from cji_core.wire.v1 import worker_pb2 as wire
+from cji_operations.aggregate import Aggregate, Dominance, cell_table, run
+from cji_operations.operation import Outputs
 from tests.support.contexts import planned
 from tests.support.refusals import refused
-from worker.compute.operation import Outputs
-from worker.compute.operations.aggregate import (
-    Aggregate,
-    Dominance,
-    cell_table,
-    run,
-)
 
 GOOD = Aggregate(keys={"SEX": ("F", "M"), "RAC": ()}, person="SID", sums=("n",))
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from cji_core.errors import Reason, Stage
+from cji_operations.aggregate.codes import Code
+from cji_operations.aggregate.forms import FORMS, TITLES
 from tests.reference.return_a import convert
 from tests.support.refusals import refused
 from tests.support.return_a_tools import Converted, engine, verdicts_of
-from worker.compute.operations.aggregate.codes import Code
-from worker.compute.operations.aggregate.forms import FORMS, TITLES
 
-conversion = import_module("worker.compute.operations.aggregate.return_a")  # the package has a function of this name
+conversion = import_module("cji_operations.aggregate.return_a")  # the package has a function of this name
 
 ORI = "VT0010000"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from worker.compute.operations.clear.citations import Patterns, read_citations, read_pattern
-from worker.compute.operations.clear.truth import NO, UNKNOWN, YES
+from cji_operations.clear.citations import Patterns, read_citations, read_pattern
+from cji_operations.clear.truth import NO, UNKNOWN, YES
 
 LAWS = ("HS", "PC", "VC", "WI")
 

@@ -5,11 +5,11 @@ from tests.support.sealed_off import events
 PREPARE = """
 from tests.support.clear_tools import AS_OF, batch, conviction
 from tests.support.contexts import context
-from worker.compute.operations.clear.operation import CLEAR
-from worker.compute.registry import plan
-from worker.compute.operations.clear import Clear, read_rules
+from cji_operations.clear.operation import CLEAR
+from cji_operations.registry import plan
+from cji_operations.clear import Clear, read_rules
 
-with open("worker/compute/operations/clear/california.toml", "rb") as file:
+with open("operations/cji_operations/clear/california.toml", "rb") as file:
     CALIFORNIA = read_rules(file.read())
 
 rows = [

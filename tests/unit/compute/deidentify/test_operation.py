@@ -9,14 +9,14 @@ import pytest
 from cji_core.errors import Reason, Stage
 from cji_core.format.records import METADATA_KEY, Status, tagged
 from cji_core.wire.v1 import worker_pb2 as wire
+from cji_operations.deidentify import tokens
+from cji_operations.deidentify.codes import Code
+from cji_operations.operation import BatchOperation
+from cji_operations.registry import OPERATIONS
+from cji_operations.status_codes import ValueCode
 from tests.reference.deidentify import slow_cmac_token
 from tests.support.contexts import context, planned, prepare_batch, prepare_table
 from tests.support.refusals import refused
-from worker.compute.operation import BatchOperation
-from worker.compute.operations.deidentify import tokens
-from worker.compute.operations.deidentify.codes import Code
-from worker.compute.registry import OPERATIONS
-from worker.compute.status_codes import ValueCode
 
 KEY = bytes(range(32))
 TEXT = pa.utf8()

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from worker.compute.kernels import nicknames
-from worker.compute.kernels.strings import words
+from cji_operations.kernels import nicknames
+from cji_operations.kernels.strings import words
 
 
 def related(a: str, b: str) -> bool:

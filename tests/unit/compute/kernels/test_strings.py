@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.kernels.column import pack_strings
-from worker.compute.kernels.strings import MAX_BYTES, Words, fold, words
+from cji_operations.kernels.column import pack_strings
+from cji_operations.kernels.strings import MAX_BYTES, Words, fold, words
 
 
 def values(known: Words) -> list[bytes]:

@@ -7,20 +7,15 @@ import pytest
 from msgspec.structs import replace
 
 from cji_core.errors import Reason
+from cji_operations.kernels.column import Ints
+from cji_operations.link import Key, Link, Rule, link
+from cji_operations.link.blocking import CHUNK, WEIGHT, plan
+from cji_operations.link.codes import Code
+from cji_operations.link.columns import read_table
+from cji_operations.link.conclusion import MEMORY
 from tests.reference.link import ignore, people
 from tests.support.link_tools import BY_LAST, given_model, linked, part
 from tests.support.refusals import refused
-from worker.compute.kernels.column import Ints
-from worker.compute.operations.link import (
-    Key,
-    Link,
-    Rule,
-    link,
-)
-from worker.compute.operations.link.blocking import CHUNK, WEIGHT, plan
-from worker.compute.operations.link.codes import Code
-from worker.compute.operations.link.columns import read_table
-from worker.compute.operations.link.conclusion import MEMORY
 
 
 @pytest.mark.parametrize("limits", [{"pairs": 44}, {"block_rows": 9}, {"memory": 1 << 14, "rows": 200}])

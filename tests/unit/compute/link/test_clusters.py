@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule, link
+from cji_operations.link.clusters import LEAST
 from tests.reference.link import ignore, people
 from tests.support.link_tools import given_model, linked, part
-from worker.compute.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule, link
-from worker.compute.operations.link.clusters import LEAST
 
 _PRIOR = 2.0**-4 / (1 + 2.0**-4)
 

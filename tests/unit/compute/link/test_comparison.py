@@ -5,16 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cji_operations.link import Comparison, Condition, Key, Level, Model, Rule
 from tests.reference.link import people
 from tests.support.link_tools import linked
-from worker.compute.operations.link import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Model,
-    Rule,
-)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.operations.link import calibration, cluster_quality, curve
+from cji_operations.link import calibration, cluster_quality, curve
 
 _PAIRS = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), max_size=30)
 

@@ -6,21 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from cji_core.errors import Reason
+from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule, link
+from cji_operations.link.operation import LINK
+from cji_operations.parameters import ParametersError
 from tests.reference.link import ignore, people
 from tests.support.link_tools import ELSE, MODEL, given_model, linked, part
 from tests.support.refusals import refused
-from worker.compute.operations.link import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Link,
-    Model,
-    Rule,
-    link,
-)
-from worker.compute.operations.link.operation import LINK
-from worker.compute.parameters import ParametersError
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
+from cji_operations.link import Link, link
 from tests.reference.link import ignore, people
 from tests.support.link_tools import BY_LAST, given_model, linked, part
-from worker.compute.operations.link import Link, link
 
 
 def test_patterns_and_frequencies_add_up_to_weights() -> None:

@@ -5,17 +5,10 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
+from cji_operations.link import Comparison, Condition, Key, Level, Model, Rule
+from cji_operations.link.score import Pairs
 from tests.reference.link import people
 from tests.support.link_tools import BY_LAST, ELSE, LAST, MODEL, SAME, given_model, linked, part
-from worker.compute.operations.link import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Model,
-    Rule,
-)
-from worker.compute.operations.link.score import Pairs
 
 
 def test_a_rare_name_says_more_than_a_common_one() -> None:

@@ -7,24 +7,15 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
+from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule, log2_odds
+from cji_operations.link.blocking import plan
+from cji_operations.link.columns import read_table
+from cji_operations.link.comparison import comparer
+from cji_operations.link.facts import facts_of
+from cji_operations.link.observation import observe
+from cji_operations.link.training import train
 from tests.reference.link import people
 from tests.support.link_tools import BY_LAST, ELSE, LAST, MODEL, SAME, given_model, linked, persons_twice
-from worker.compute.operations.link import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Link,
-    Model,
-    Rule,
-    log2_odds,
-)
-from worker.compute.operations.link.blocking import plan
-from worker.compute.operations.link.columns import read_table
-from worker.compute.operations.link.comparison import comparer
-from worker.compute.operations.link.facts import facts_of
-from worker.compute.operations.link.observation import observe
-from worker.compute.operations.link.training import train
 
 
 def test_the_prior_comes_from_deterministic_rules_and_recall() -> None:

@@ -10,15 +10,15 @@ from importlib.resources import files
 import pytest
 
 from cji_core.errors import Reason
+from cji_operations.nibrs.conditions import Compiler
+from cji_operations.nibrs.headers import SEGMENT_FACTS
+from cji_operations.nibrs.side_tables import OnFile, OriTable
+from cji_operations.nibrs.specification import RULE_SETS, rule_set_of
+from cji_operations.nibrs.submission import REPORT_FACTS
+from cji_operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, load_rule_set
 from tests.support.nibrs_reports import REPORTS, lines, with_fields
 from tests.support.nibrs_tools import judged, side
 from tests.support.refusals import refused
-from worker.compute.nibrs.conditions import Compiler
-from worker.compute.nibrs.headers import SEGMENT_FACTS
-from worker.compute.nibrs.side_tables import OnFile, OriTable
-from worker.compute.nibrs.specification import RULE_SETS, rule_set_of
-from worker.compute.nibrs.submission import REPORT_FACTS
-from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, load_rule_set
 
 RULES = load_rule_set("nibrs/3.1")
 FACTS = {"reports": REPORT_FACTS, **dict.fromkeys(("unreadable", *RULES.levels), SEGMENT_FACTS)}
@@ -70,7 +70,7 @@ def test_a_rule_is_in_a_rule_set_or_withdrawn() -> None:
 
 
 def test_the_table_gives_side_tables_and_reasons_for_no_rule_set() -> None:
-    text = files("worker.compute.nibrs").joinpath("data", "rules.csv").read_text("utf-8")
+    text = files("cji_operations.nibrs").joinpath("data", "rules.csv").read_text("utf-8")
     for row in csv.DictReader(text.splitlines()):
         facts = set(re.findall(r"[a-z_]+", row["when"]))
         reads = {

@@ -2,11 +2,11 @@
 
 import pytest
 
+from cji_operations.nibrs.records import Unread
+from cji_operations.nibrs.xml_plain import XmlError, plain, plain_reports
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_xml import HEAD, TAIL, document
 from tests.support.nibrs_xml_tools import rows_of
-from worker.compute.nibrs.records import Unread
-from worker.compute.nibrs.xml_plain import XmlError, plain, plain_reports
 
 ROWS = [rows_of(lines(REPORTS[name]))[0] for name in ("robbery", "arrest", "zero")]
 WHOLE = document([row.decode() for row in ROWS])

@@ -8,16 +8,11 @@ import pytest
 
 from cji_core.errors import Reason
 from cji_core.format.records import Status
+from cji_operations.screen import MAX_HITS, HitClass, Outcome, run
+from cji_operations.screen.codes import Code
 from tests.reference import screen as twin
 from tests.support.refusals import refused
 from tests.support.screen_tools import BOTH_WAYS, PERSON, RECORD, SMITH, Row, is_hit, screened
-from worker.compute.operations.screen import (
-    MAX_HITS,
-    HitClass,
-    Outcome,
-    run,
-)
-from worker.compute.operations.screen.codes import Code
 
 # "Additional Guidelines for Identity Theft Inquiry", TIME manual: race in the inquiry, race codes searched.
 # Sex restricts where both are known.

@@ -7,14 +7,10 @@ import pyarrow as pa
 
 from cji_core.errors import Reason
 from cji_core.format.records import tagged
+from cji_operations.screen import MAX_RECORDS, build, memory
 from tests.reference import screen as twin
 from tests.support.refusals import refused
 from tests.support.screen_tools import HOTFILE, PERSON, RECORD, SMITH, Row, screened
-from worker.compute.operations.screen import (
-    MAX_RECORDS,
-    build,
-    memory,
-)
 
 
 def test_a_reference_that_does_not_say_which_file() -> None:

@@ -1,13 +1,11 @@
 """Reading persons: what is wrong with a value is listed at its column."""
 
 from cji_core.format.records import RowStatus, Status
+from cji_operations.screen import run
+from cji_operations.screen.codes import Code
+from cji_operations.status_codes import ValueCode
 from tests.reference import screen as twin
 from tests.support.screen_tools import RECORD, SMITH, Row, screened
-from worker.compute.operations.screen import (
-    run,
-)
-from worker.compute.operations.screen.codes import Code
-from worker.compute.status_codes import ValueCode
 
 
 def test_what_is_wrong_is_said_of_its_column() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cji_core.errors import Reason
+from cji_operations.screen.reference_store import restore, store
 from tests.support.refusals import refused
-from worker.compute.operations.screen.reference_store import restore, store
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

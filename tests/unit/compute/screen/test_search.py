@@ -9,20 +9,14 @@ import pytest
 
 from cji_core.errors import Reason, Stage
 from cji_core.format.records import Status
+from cji_operations.parameters import decoded
+from cji_operations.screen import MAX_HITS, HitClass, Outcome, Screen, run
+from cji_operations.screen.outputs import HITS, OUTCOMES
+from cji_operations.screen.score import words_of
+from cji_operations.tables.screening import LEVELS
 from tests.reference import screen as twin
 from tests.support.refusals import refused
 from tests.support.screen_tools import BOTH_WAYS, HOTFILE, PERSON, RECORD, SMITH, Row, screened
-from worker.compute.operations.screen import (
-    MAX_HITS,
-    HitClass,
-    Outcome,
-    Screen,
-    run,
-)
-from worker.compute.operations.screen.outputs import HITS, OUTCOMES
-from worker.compute.operations.screen.score import words_of
-from worker.compute.parameters import decoded
-from worker.compute.tables.screening import LEVELS
 
 
 def test_not_screenable_is_not_no_hit() -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from cji_core.format.records import Status
+from cji_operations.validate import EDS_BYTES, eds, load_rule_set
+from cji_operations.validate.findings import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES
 from tests.support.nibrs_reports import (
     REPORTS,
     line,
@@ -12,8 +14,6 @@ from tests.support.nibrs_reports import (
     with_fields,
 )
 from tests.support.nibrs_tools import judged
-from worker.compute.operations.validate import EDS_BYTES, eds, load_rule_set
-from worker.compute.operations.validate.findings import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES
 
 RULES = load_rule_set("nibrs/3.1")
 GOOD = lines(REPORTS["larceny"])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from cji_operations.validate import eds, load_rule_set
 from tests.support.nibrs_reports import (
     REPORTS,
     Report,
@@ -14,7 +15,6 @@ from tests.support.nibrs_reports import (
     without,
 )
 from tests.support.nibrs_tools import judged
-from worker.compute.operations.validate import eds, load_rule_set
 
 RULES = load_rule_set("nibrs/3.1")
 ROBBERY = REPORTS["robbery"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cji_operations.validate import Findings, load_rule_set
 from tests.reference import nibrs as nibrs_twin
 from tests.support.nibrs_exceptions import EXCEPTIONS, OF_INCIDENTS
 from tests.support.nibrs_mutations import MUTATIONS, RULES_WITHOUT, Mutation
@@ -17,7 +18,6 @@ from tests.support.nibrs_reports import (
     with_fields,
 )
 from tests.support.nibrs_tools import TODAY, as_found, judged
-from worker.compute.operations.validate import Findings, load_rule_set
 
 SETS = ("nibrs/2019", "nibrs/3.1", "nibrs/2016")
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+from cji_operations.nibrs.specification import Field
+from cji_operations.validate import load_rule_set
 from tests.reference import nibrs as nibrs_twin
 from tests.support.nibrs_reports import (
     REPORTS,
@@ -17,8 +19,6 @@ from tests.support.nibrs_tools import (
     as_outcome,
     judged,
 )
-from worker.compute.nibrs.specification import Field
-from worker.compute.operations.validate import load_rule_set
 
 RULES = load_rule_set("nibrs/2016")  # has one code more
 ELSEWHERE = frozenset(("ori", "number", "level", "control", "zero_period"))

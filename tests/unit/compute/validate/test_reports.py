@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from cji_operations.nibrs.segments import MAX_PAIRED
+from cji_operations.validate import eds
 from tests.reference import nibrs as nibrs_twin
 from tests.support.nibrs_reports import (
     REPORTS,
@@ -19,8 +21,6 @@ from tests.support.nibrs_tools import (
     as_outcome,
     judged,
 )
-from worker.compute.nibrs.segments import MAX_PAIRED
-from worker.compute.operations.validate import eds
 
 LARCENY = REPORTS["larceny"]
 DELETE = segment("deleted_incidents", date="20200401")

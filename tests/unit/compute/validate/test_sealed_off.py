@@ -9,10 +9,10 @@ import pyarrow as pa
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_mutations import MUTATIONS
 from tests.support.nibrs_tools import side
-from worker.compute.kernels.lines import split
-from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, Options
-from worker.compute.operations.validate import Records, eds, load_rule_set, validate
-from worker.compute.operations.validate.nibrs import ValidateNibrs
+from cji_operations.kernels.lines import split
+from cji_operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, Options
+from cji_operations.validate import Records, eds, load_rule_set, validate
+from cji_operations.validate.nibrs import ValidateNibrs
 
 good = [line for report in REPORTS.values() for line in lines(report)]
 bad = [line for mutation in MUTATIONS[::5] for line in lines(mutation.change(REPORTS[mutation.report]))]

@@ -1,0 +1,184 @@
+"""Sections of law, as tables list them and as records cite them.
+
+A section is a number, up to four subdivisions and the abbreviation of a law: `11357(b)(2) HS`. One that a table lists
+covers its subdivisions: `11357 HS` covers `11357(A) HS`. `11357() HS` covers the section alone, cited without a
+subdivision. Case and blanks make no difference.
+
+Records cite sections at the beginning of a text: `11357(A) HS-POSSESS`. Whether a citation is among listed sections is
+YES, NO, or UNKNOWN where it has fewer subdivisions than a listed one (`11357 HS` may be `11357(b) HS`, unless the table
+lists `11357() HS` somewhere, which gives the short form a meaning of its own) and where it joins two sections of which
+one is listed (`664/11358 HS`).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cji_core.format.records import arrow
+from cji_operations.clear.truth import NO, UNKNOWN, YES, Truth
+from cji_operations.kernels.column import Bools, Ints, read
+from cji_operations.kernels.distinct import first_rows
+from cji_operations.kernels.strings import folded, trimmed
+
+_MAX_DEPTH: Final = 4
+_NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?(?:[A-Z]\b)?"
+_HYPHENATED: Final = r"[0-9]+[A-Z]?(?:[-.:][0-9]+[A-Z]?)*"
+_SUBDIVISION: Final = r"\([0-9A-Z]{1,5}(?:\.[0-9]+)?\)"
+_PARTS: Final = ("number", *(f"sub{i}" for i in range(_MAX_DEPTH)), "joined", "law")
+"""The groups of the expression, in their order."""
+_SEE_COMMENT: Final = b"SEE COMMENT FOR CHARGE"
+
+
+class Pattern(NamedTuple):
+    """A listed section: its number, its subdivisions, its law; `alone`: without those that it would cover."""
+
+    number: str
+    subdivisions: tuple[str, ...]
+    law: str
+    alone: bool
+
+    def at(self, depth: int) -> str:
+        """The section with its first `depth` subdivisions, as citations are written."""
+        return f"{self.number}{''.join(self.subdivisions[:depth])}{' ' * bool(self.law)}{self.law}"
+
+
+def read_pattern(text: str, *, hyphenated: bool = False) -> Pattern | None:
+    """A section as a table lists it, or None."""
+    number = _HYPHENATED if hyphenated else _NUMBER
+    below = rf"\(\)|(?:\s*{_SUBDIVISION}){{0,{_MAX_DEPTH}}}"
+    found = re.fullmatch(rf"({number})\s*({below})\s*([A-Z]{{0,8}})", text.strip().upper(), re.ASCII)
+    if found is None:
+        return None
+    alone = found[2] == "()"
+    subdivisions = () if alone else tuple(re.findall(_SUBDIVISION, found[2]))
+    return Pattern(number=found[1], subdivisions=subdivisions, law=found[3], alone=alone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patterns:
+    """Listed sections, as sets of citations.
+
+    `covered` with all below them, `alone` without; `shorter` are forms with fewer subdivisions than one that is listed,
+    `numbers` the numbers of all of them.
+    """
+
+    covered: frozenset[str]
+    alone: frozenset[str]
+    shorter: frozenset[str]
+    numbers: frozenset[str]
+
+    @classmethod
+    def of(cls, sections: Iterable[str], *, hyphenated: bool) -> Self:
+        """The patterns of readable sections; others are left out."""
+        found = (read_pattern(each, hyphenated=hyphenated) for each in sections)
+        patterns = [pattern for pattern in found if pattern is not None]
+        return cls(
+            covered=frozenset(p.at(_MAX_DEPTH) for p in patterns if not p.alone),
+            alone=frozenset(p.at(0) for p in patterns if p.alone),
+            shorter=frozenset(p.at(depth) for p in patterns for depth in range(len(p.subdivisions))),
+            numbers=frozenset(p.number for p in patterns),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Citations:
+    """The citations of c convictions. code int64[c] is the position of each in the d distinct ones; d: none was found.
+
+    levels are utf8[d], the citation with its first 0 to 4 subdivisions, the last one whole; number and joined utf8[d]
+    its number and that of a second section; both bool[d] where there is a second one.
+    """
+
+    code: Ints
+    levels: tuple[pa.Array, ...]
+    number: pa.Array
+    joined: pa.Array
+    both: Bools
+
+    @property
+    def known(self) -> Bools:
+        """bool[c]: a citation was found."""
+        return self.code < len(self.both)
+
+    def text(self, at: Ints | slice = slice(None)) -> pa.Array:
+        """binary: the citations at these positions, null where none was found."""
+        return self.levels[-1].take(arrow.from_numpy(self.code[at], valid=self.known[at]))
+
+    def among(self, listed: Patterns, named_alone: frozenset[str]) -> Truth:
+        """Truth[c]: the citation is among the listed sections; `named_alone` are short forms with their own meaning."""
+        whole = self.levels[-1]
+        covered = np.logical_or.reduce([_is_in(level, listed.covered) for level in self.levels])
+        covered |= _is_in(whole, listed.alone)
+        short = _is_in(whole, listed.shorter - named_alone)
+        part = _is_in(self.number, listed.numbers) | _is_in(self.joined, listed.numbers)
+        truth = np.where(self.both, np.where(part, UNKNOWN, NO), np.where(covered, YES, np.where(short, UNKNOWN, NO)))
+        return np.append(truth.astype(np.int8), UNKNOWN)[self.code]
+
+
+def read_citations(
+    columns: Sequence[pa.Array], *, laws: Sequence[str], hyphenated: bool, follows: int | None = None
+) -> Citations:
+    """The citation of each row: the first one that is found in these `binary` columns, in their order.
+
+    Column `follows` is read only where the one before it is empty or refers to it.
+    """
+    expression = _expression(laws, hyphenated=hyphenated)
+    code = np.full(len(columns[0]), -1, np.int64)
+    texts, start = list[list[pa.Array]](), 0
+    for position, column in enumerate(columns):
+        silent = code < 0 if position != follows else (code < 0) & ~_speaks(columns[position - 1])
+        rows = np.flatnonzero(silent)
+        encoded = pc.dictionary_encode(column.take(arrow.from_numpy(rows)), null_encoding="encode")
+        parts = pc.extract_regex(pc.replace_substring(folded(encoded.dictionary), b"&", b""), expression)  # H&S is HS
+        cites = arrow.present(parts)
+        place = np.where(cites, start + np.cumsum(cites) - 1, -1)
+        code[rows] = place[arrow.numbers(encoded.indices)]
+        texts.append(parts.filter(arrow.from_numpy(cites)).flatten())
+        start += int(np.count_nonzero(cites))
+    whole = [arrow.concat(column, pa.binary()) for column in zip(*texts, strict=True)]
+    first, same = first_rows(pc.binary_join_element_wise(*whole, pa.scalar(b"\0")))
+    distinct = {name: column.take(arrow.from_numpy(first)) for name, column in zip(_PARTS, whole, strict=True)}
+    return _citations(np.append(same, len(first))[code], distinct)
+
+
+def _expression(laws: Sequence[str], *, hyphenated: bool) -> str:
+    """RE2, which takes linear time: `NUMBER(SUB)(SUB) LAW` at the beginning, perhaps of two sections."""
+    number = _HYPHENATED if hyphenated else _NUMBER
+    below = "".join(rf"(?:\s*(?P<sub{i}>{_SUBDIVISION}))?" for i in range(_MAX_DEPTH))
+    deeper = rf"(?:\s*{_SUBDIVISION})*"
+    joint = "/" if hyphenated else "[/-]"
+    second = rf"(?:\s*{joint}\s*(?P<joined>{number}){deeper})?"
+    law = rf"\s*(?P<law>{'|'.join(sorted(laws, key=len, reverse=True))})\b" if laws else r"(?P<law>)"
+    return rf"^\s*(?:COM:\s*)?(?:CNT\s*#?[0-9]+\s+)?(?:CHRG\s*-\s*)?(?P<number>{number}){below}{deeper}{second}{law}"
+
+
+def _speaks(array: pa.Array) -> Bools:
+    """bool[n]: the text is neither empty nor a reference to the comment."""
+    encoded = pc.dictionary_encode(array, null_encoding="encode")
+    text = trimmed(folded(encoded.dictionary))
+    silent = arrow.bools(pc.is_in(text, value_set=pa.array([b"", _SEE_COMMENT], pa.binary())))
+    speaks: Bools = (arrow.present(text) & ~silent)[arrow.numbers(encoded.indices)]
+    return speaks
+
+
+def _citations(code: Ints, parts: dict[str, pa.Array]) -> Citations:
+    number = parts["number"]
+    law = parts["law"]
+    blank = arrow.from_numpy(read(law).filled)
+    suffix = pc.if_else(blank, pc.binary_join_element_wise(pa.scalar(b" "), law, pa.scalar(b"")), law)
+    levels, section = list[pa.Array](), number
+    for depth in range(_MAX_DEPTH + 1):
+        if depth:
+            section = pc.binary_join_element_wise(section, parts[f"sub{depth - 1}"], pa.scalar(b""))
+        levels.append(pc.binary_join_element_wise(section, suffix, pa.scalar(b"")))
+    joined = parts["joined"]
+    return Citations(code=code, levels=tuple(levels), number=number, joined=joined, both=read(joined).filled)
+
+
+def _is_in(array: pa.Array, values: frozenset[str]) -> Bools:
+    wanted = pa.array(sorted(value.encode() for value in values), pa.binary())
+    return arrow.bools(pc.is_in(array, value_set=wanted))

@@ -1,0 +1,238 @@
+"""The conditions of rules: each evaluates to yes, no or unknown, and puts in words what it requires and what it found.
+
+`CONDITIONS` has them by the names of their fields in a table.
+"""
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cji_core.format.records import arrow
+from cji_operations.clear import found
+from cji_operations.clear.facts import LEVELS, Facts, years_between
+from cji_operations.clear.truth import NO, YES, Truth, opposite, truth
+from cji_operations.kernels import dates
+from cji_operations.kernels.column import Bools, Ints, read
+from cji_operations.kernels.strings import folded, trimmed
+
+
+class Cause(enum.Enum):
+    """The fact for want of which a conviction in scope was not decided, in words."""
+
+    NO_SUBJECT = "the row names no subject"
+    COUNTY = "the county is missing"
+    SECTION = "the section of law is missing, or too short to distinguish from a listed one"
+    LEVEL = "the level of the offense is missing"
+    CONVICTION_DATE = "the date of the event is missing, partial or in the future"
+    BIRTH_DATE = "the date of birth is missing, partial, contradictory, or later than the conviction"
+    AGE_AT_CONVICTION = "the date of birth or that of the event is missing, partial or contradictory"
+    SENTENCE = "the sentence, its length or the date of the event is missing"
+    OTHER_SENTENCE = "a sentence of the subject has no length or no date"
+    OTHER_SECTION = "a conviction of the subject has no section, or one too short to distinguish from a listed one"
+    OTHER_EVENT = "an event of the subject has no usable date, no name or no level"
+    DECEASED = "the record does not state whether the subject is deceased"
+    NO_RULE = "no rule of the table applies"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One condition.
+
+    `holds` is Truth[c] of it with this value, and `cause` the fact that is missing where it is unknown. `requires` has
+    the value in words; `found` the fact that was evaluated, for convictions by position.
+    """
+
+    cause: Cause
+    holds: Callable[[Facts, Any], Truth]
+    requires: Callable[[Any], str]
+    found: Callable[[Facts, Ints], found.Pieces]
+
+
+def in_county(facts: Facts, county: str) -> Truth:
+    """Truth[c]: the court is in this county; ASCII case and outer blanks make no difference."""
+    names = trimmed(folded(facts.county))
+    same = pc.equal(names, pa.scalar(county.strip().upper().encode(), pa.binary())).fill_null(False)
+    return truth(arrow.bools(same), read(names).filled)
+
+
+# ---------------------------------------------------------------- the facts of convictions
+
+
+def _level(facts: Facts, levels: Sequence[str]) -> Truth:
+    wanted = np.array([level in levels for level in LEVELS])
+    return truth(wanted[facts.level], facts.level > 0)
+
+
+def _age(facts: Facts, holds: Callable[[Ints], Bools]) -> Truth:
+    born, known = facts.birth()
+    return truth(holds(years_between(born, facts.as_of)), known)
+
+
+def _age_then(facts: Facts, holds: Callable[[Ints], Bools]) -> Truth:
+    born, known = facts.birth()
+    return truth(holds(years_between(born, facts.date)), known & (facts.date > 0))
+
+
+def _dated(facts: Facts, holds: Bools) -> Truth:
+    return truth(holds, facts.date > 0)
+
+
+def _ended(facts: Facts, years: int) -> Truth:
+    """The sentence ended at least so many years ago."""
+    end = facts.sentences.end
+    return truth((end <= facts.as_of) & (years_between(end, facts.as_of) >= years), end > 0)
+
+
+# ---------------------------------------------------------------- the facts of subjects
+
+
+def _crime_free(facts: Facts, value: tuple[int, Sequence[str]]) -> Truth:
+    """No event that counts lies in the years before the day of decision; one without a date may."""
+    years, kinds = value
+    rows = facts.rows
+    recent = truth(years_between(rows.date, facts.as_of) < years, rows.date > 0)
+    counted = np.max([_counts(facts, kind) for kind in kinds], axis=0)
+    return opposite(facts.any_event(np.minimum(recent, counted)))
+
+
+def _counts(facts: Facts, kind: str) -> Truth:
+    """Truth[n]: the row is an event of this kind."""
+    rows = facts.rows
+    if kind == "arrest":
+        return rows.event.begins(("ARREST",))
+    convicted = np.where(rows.convicted, YES, NO)
+    return convicted if kind == "conviction" else np.minimum(convicted, truth(rows.level == 1, rows.level > 0))
+
+
+def _without(facts: Facts, words: Sequence[str]) -> Truth:
+    return opposite(facts.any_event(facts.rows.event.begins(words)))
+
+
+def _never(facts: Facts, of: Truth) -> Truth:
+    return opposite(facts.any_conviction(of))
+
+
+# ---------------------------------------------------------------- words
+
+
+def _passed(since: str) -> Callable[[int], str]:
+    return lambda years: f"{since} was at least {_count(years)} ago"
+
+
+def _count(years: int) -> str:
+    return "1 year" if years == 1 else f"{years} years"
+
+
+def _names(intro: str) -> Callable[[Any], str]:
+    return lambda values: f"{intro} {' or '.join(values)}"
+
+
+def _free(value: tuple[int, Sequence[str]]) -> str:
+    years, kinds = value
+    events = " or ".join(kind.replace("_", " ") for kind in kinds)
+    return f"the subject has no {events} within {_count(years)}"
+
+
+def _condition(
+    cause: Cause,
+    requires: str | Callable[[Any], str],
+    holds: Callable[[Facts, Any], Truth],
+    shown: Callable[[Facts, Ints], found.Pieces],
+) -> Condition:
+    words = requires.format if isinstance(requires, str) else requires
+    return Condition(cause=cause, holds=holds, requires=words, found=shown)
+
+
+CONDITIONS: Final[Mapping[str, Condition]] = {
+    "level": _condition(Cause.LEVEL, _names("the level is"), _level, found.level),
+    "sections": _condition(Cause.SECTION, _names("the section is among"), lambda f, v: f.listed(v), found.section),
+    "not_sections": _condition(
+        Cause.SECTION, _names("the section is not among"), lambda f, v: opposite(f.listed(v)), found.section
+    ),
+    "convicted_from": _condition(
+        Cause.CONVICTION_DATE,
+        "the conviction is of {} or later",
+        lambda f, v: _dated(f, f.date >= dates.number_of(v)),
+        found.date,
+    ),
+    "convicted_before": _condition(
+        Cause.CONVICTION_DATE,
+        "the conviction is before {}",
+        lambda f, v: _dated(f, f.date < dates.number_of(v)),
+        found.date,
+    ),
+    "age_at_conviction_from": _condition(
+        Cause.AGE_AT_CONVICTION,
+        "the subject was {} or older at conviction",
+        lambda f, v: _age_then(f, lambda age: age >= v),
+        found.age_then,
+    ),
+    "age_at_conviction_below": _condition(
+        Cause.AGE_AT_CONVICTION,
+        "the subject was younger than {} at conviction",
+        lambda f, v: _age_then(f, lambda age: age < v),
+        found.age_then,
+    ),
+    "age_from": _condition(
+        Cause.BIRTH_DATE, "the subject is {} or older", lambda f, v: _age(f, lambda age: age >= v), found.age
+    ),
+    "age_below": _condition(
+        Cause.BIRTH_DATE, "the subject is younger than {}", lambda f, v: _age(f, lambda age: age < v), found.age
+    ),
+    "years_since_conviction": _condition(
+        Cause.CONVICTION_DATE,
+        _passed("the conviction"),
+        lambda f, v: _dated(f, years_between(f.date, f.as_of) >= v),
+        found.since,
+    ),
+    "sentence": _condition(
+        Cause.SENTENCE, _names("the sentence has a part of"), lambda f, v: f.sentences.has(v), found.kind
+    ),
+    "not_sentence": _condition(
+        Cause.SENTENCE, _names("the sentence has no part of"), lambda f, v: opposite(f.sentences.has(v)), found.kind
+    ),
+    "years_since_sentence": _condition(Cause.SENTENCE, _passed("the end of the sentence"), _ended, found.end),
+    "all_sentences_ended": _condition(
+        Cause.OTHER_SENTENCE,
+        lambda _: "all sentences of the subject have ended",
+        lambda f, _: _never(f, opposite(_ended(f, 0))),
+        found.constant("all sentences of the subject have ended"),
+    ),
+    "years_crime_free": _condition(Cause.OTHER_EVENT, _free, _crime_free, found.last),
+    "only_sections": _condition(
+        Cause.OTHER_SECTION,
+        _names("all convictions of the subject are among"),
+        lambda f, v: _never(f, opposite(f.listed(v))),
+        found.convictions,
+    ),
+    "ever_sections": _condition(
+        Cause.OTHER_SECTION,
+        _names("the subject has a conviction among"),
+        lambda f, v: f.any_conviction(f.listed(v)),
+        found.convictions,
+    ),
+    "never_sections": _condition(
+        Cause.OTHER_SECTION,
+        _names("the subject has no conviction among"),
+        lambda f, v: _never(f, f.listed(v)),
+        found.convictions,
+    ),
+    "without_events": _condition(
+        Cause.OTHER_EVENT,
+        _names("the subject has no event of"),
+        _without,
+        found.constant("no such event of the subject"),
+    ),
+    "deceased": _condition(
+        Cause.DECEASED,
+        lambda v: "the subject is deceased" if v else "the subject is not deceased",
+        lambda f, v: f.rows.deceased[f.subject] if v else opposite(f.rows.deceased[f.subject]),
+        found.deceased,
+    ),
+}
+"""By name. A condition that is unknown for a conviction leaves it undecided, with its cause."""

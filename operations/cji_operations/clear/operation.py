@@ -1,0 +1,92 @@
+"""`clear` as an operation: the records with their relief, and the determinations behind it.
+
+result           the records, and `relief` utf8 at each conviction that a rule decided
+determinations   `determinations/1`: relief, rule, reason and facts of each of these
+not_decided      `not_decided/1`: each conviction in scope that no rule decided, with its cause
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records import WHOLE_ROW, tagged
+from cji_core.progress import ProgressCallback
+from cji_operations.clear.codes import Code
+from cji_operations.clear.facts import Columns
+from cji_operations.clear.outcome import outcome
+from cji_operations.clear.outputs import DETERMINATIONS, NOT_DECIDED
+from cji_operations.clear.parameters import Clear, complete, decode, encode
+from cji_operations.clear.parts import clear_parts
+from cji_operations.clear.self_test import CASES
+from cji_operations.operation import Context, Operation, Outputs, Signature
+from cji_operations.parameters import ParametersError
+
+_RELIEF: Final = "relief"
+_NEEDED: Final = frozenset(("subject", "date", "disposition"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clearing:
+    """A prepared operation; made by `_prepare` alone."""
+
+    parameters: Clear
+    output_schema: pa.Schema
+    keeps_rows: bool = True
+
+    @property
+    def sources(self) -> npt.NDArray[np.int16]:
+        """Every column comes from itself, the relief from the row."""
+        return np.append(np.arange(len(self.output_schema) - 1), WHOLE_ROW).astype(np.int16)
+
+    def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
+        """Decide on all convictions; see TableOperation."""
+        found = outcome(self.parameters, Columns(records), progress)
+        return Outputs(status=found.status, result=self.relieved(records, found.relief), parts=found.parts)
+
+    def relieved(self, records: Sequence[pa.RecordBatch], relief: pa.Array) -> Iterator[pa.RecordBatch]:
+        """The records with the `relief` utf8[n] of each."""
+        first = 0
+        for batch in records:
+            columns = [*batch.columns, relief.slice(first, batch.num_rows)]
+            yield pa.RecordBatch.from_arrays(columns, schema=self.output_schema)
+            first += batch.num_rows
+
+
+def _add_relief(_: Clear, columns: frozenset[str]) -> frozenset[str]:
+    if _RELIEF in columns:
+        raise ParametersError(f"the records have a column {_RELIEF} already", remedy="Rename or drop it.")
+    if missing := _NEEDED - columns:
+        raise ParametersError(
+            f"no column {', '.join(sorted(missing))}", remedy="Name it with `rename` in the job spec."
+        )
+    return columns | {_RELIEF}
+
+
+def _prepare(parameters: Clear, schema_id: str, schema: pa.Schema, _context: Context) -> Clearing:
+    """Bind parameters to the records. Raises: Refusal(SCHEMA_MISMATCH) for a column that is missing, or not to be."""
+    if _RELIEF in schema.names or not _NEEDED.issubset(schema.names):
+        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
+    return Clearing(parameters=parameters, output_schema=tagged(schema_id, [*schema, pa.field(_RELIEF, pa.utf8())]))
+
+
+_PARTS: Final = clear_parts(_prepare)
+
+CLEAR: Final = Operation(
+    parameters=Clear,
+    decode=decode,
+    encode=encode,
+    complete=complete,
+    columns=_add_relief,
+    signature=lambda _: Signature(accepts=frozenset(("chri_event/2",)), parts=(DETERMINATIONS, NOT_DECIDED)),
+    prepare=_prepare,
+    in_parts=lambda _: _PARTS,
+    schemas=(DETERMINATIONS.schema, NOT_DECIDED.schema),
+    steps=("facts", "decide"),
+    codes=Code,
+    self_test=CASES,
+)

@@ -1,0 +1,154 @@
+"""`deidentify` with `small_classes` in parts: rows are counted by group, and what each group takes is decided once.
+
+    group      each shard: its groups of equal values, and their rows      ── schema, groups, token_map ──▶
+    decide     all groups: the steps that they take, and the reports       ── decided ──▶
+    publish    each shard again, with what was decided about its groups
+
+A group is of rows that agree in all quasi-identifiers and sensitive columns. Groups come in the order of their first
+rows, in a shard and in all of them, so a decision is that of one machine.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from cji_core.format.records import METADATA_KEY, RowStatus, arrow
+from cji_operations.deidentify.k_anonymity import Decided, Suppressing
+from cji_operations.deidentify.outputs import DISCLOSURE_RISK, K_ANONYMITY, TOKEN_MAP
+from cji_operations.deidentify.parameters import Deidentify
+from cji_operations.deidentify.token_map import merge
+from cji_operations.in_parts import Edge, InParts, Stage, Task, Width
+from cji_operations.kernels.column import Ints
+from cji_operations.kernels.distinct import classes, codes, groups
+from cji_operations.operation import Context
+from cji_operations.parameters import known
+from cji_operations.part_streams import read_columns, write_columns
+from cji_operations.shard_parts import RESULT, chunks, no_rows
+
+_SCHEMA: Final = Edge(name="schema", schema=pa.schema([("schema", pa.binary())]))
+_TOKENS: Final = Edge(name=TOKEN_MAP.name, schema=TOKEN_MAP.schema.arrow)
+_TEXT: Final = (pa.utf8(), pa.binary())
+
+Prepare: TypeAlias = Callable[[Any, str, pa.Schema, Context], Suppressing]
+
+
+def small_class_parts(parameters: Deidentify, prepare: Prepare) -> InParts:
+    """The stages for these parameters, which have `small_classes`; `prepare` binds them to the records."""
+    small = known(parameters.small_classes)
+    quasi, sensitive = len(small.quasi_identifiers), len(small.sensitive)
+    own = [(f"value_{i}", pa.binary()) for i in range(quasi + sensitive)]
+    of_groups = Edge(name="groups", schema=pa.schema([*own, ("rows", pa.int64())]))
+    steps = [(f"step_{i}", pa.int64()) for i in range(quasi)]
+    decided = Edge(name="decided", schema=pa.schema([*own[:quasi], *steps, ("gone", pa.bool_())]))
+    tokens = (_TOKENS,) if parameters.token_map else ()
+    return InParts(
+        stages=(
+            Stage(
+                name="group",
+                width=Width.SHARDS,
+                run=partial(_group, prepare=prepare, edge=of_groups),
+                records=True,
+                writes=(_SCHEMA, of_groups, *tokens),
+            ),
+            Stage(
+                name="decide",
+                width=Width.ONE,
+                run=partial(_decide, prepare=prepare, of_groups=of_groups, edge=decided),
+                reads=(_SCHEMA.name, of_groups.name, *(edge.name for edge in tokens)),
+                writes=(decided,),
+                outputs=(K_ANONYMITY.name, DISCLOSURE_RISK.name, *(edge.name for edge in tokens)),
+            ),
+            Stage(
+                name="publish",
+                width=Width.SHARDS,
+                run=partial(_publish, prepare=prepare, edge=decided),
+                records=True,
+                reads=(decided.name,),
+                outputs=(RESULT,),
+            ),
+        )
+    )
+
+
+def _group(task: Task, *, prepare: Prepare, edge: Edge) -> None:
+    operation = _prepared(task, task.schema, prepare)
+    schema = pa.array([task.schema.serialize().to_pybytes()], pa.binary())
+    task.write(_SCHEMA.name, pa.RecordBatch.from_arrays([schema], schema=_SCHEMA.schema))
+    batches = [operation.inner.apply(arrow.own(chunk)).batch for chunk in chunks(task)]
+    values = operation.values(batches)
+    first, which = groups([codes(array) for array in values], sum(batch.num_rows for batch in batches))
+    taken = arrow.from_numpy(first)
+    rows = arrow.from_numpy(np.bincount(which, minlength=len(first)))
+    write_columns(task, edge, [*(_bytes(array).take(taken) for array in values), rows])
+    if task.parameters.token_map:
+        for batch in operation.inner.finish()[TOKEN_MAP.name]:
+            task.write(_TOKENS.name, batch)
+
+
+def _decide(task: Task, *, prepare: Prepare, of_groups: Edge, edge: Edge) -> None:
+    schema = pa.ipc.read_schema(pa.py_buffer(read_columns(task, _SCHEMA)[0][0].as_py()))
+    operation = _prepared(task, schema, prepare)
+    *found, rows = read_columns(task, of_groups)
+    kinds = [operation.output_schema.types[at] for at in operation.positions]
+    values = [_value(array, kind) for array, kind in zip(found, kinds, strict=True)]
+    first, which = groups([codes(array) for array in values], len(rows))
+    own = [array.take(arrow.from_numpy(first)) for array in values]
+    quasi = operation.quasi(own)
+    number = np.bincount(which, arrow.numbers(rows), len(first)).astype(np.int64)
+    decided = operation.decide(quasi, own[len(quasi) :], number)
+    for name, part in decided.parts.items():
+        task.output(name, part)
+    distinct = groups([codes(array) for array in own[: len(quasi)]], len(first))[0]
+    chosen = arrow.from_numpy(distinct)
+    columns = [_bytes(array).take(chosen) for array in own[: len(quasi)]]
+    steps = [arrow.from_numpy(step[distinct], pa.int64()) for step in decided.taken]
+    write_columns(task, edge, [*columns, *steps, arrow.from_numpy(decided.gone[distinct])])
+    if task.parameters.token_map:
+        tokens = [arrow.own(batch) for _, batch in task.read(_TOKENS.name)]
+        for batch in merge(schema.names, tokens):
+            task.output(TOKEN_MAP.name, batch)
+
+
+def _publish(task: Task, *, prepare: Prepare, edge: Edge) -> None:
+    operation = _prepared(task, task.schema, prepare)
+    done = [operation.inner.apply(arrow.own(chunk)) for chunk in chunks(task)]
+    batches = [one.batch for one in done]
+    status = RowStatus.concatenate([one.status for one in done])
+    values = operation.values(batches)[: len(operation.columns)]
+    first, which = groups([codes(array) for array in values], len(status.status))
+    own = [array.take(arrow.from_numpy(first)) for array in values]
+    *columns, gone = read_columns(task, edge)
+    at = _matched(columns[: len(own)], [_bytes(array) for array in own])
+    decided = Decided(taken=tuple(arrow.numbers(step)[at] for step in columns[len(own) :]), gone=arrow.bools(gone)[at])
+    quasi = operation.quasi(own)
+    task.status(operation.judged(status, quasi, decided, which))
+    task.output(RESULT, no_rows(operation.output_schema))
+    for batch in operation.published(batches, quasi, decided, which):
+        task.output(RESULT, batch)
+
+
+def _prepared(task: Task, schema: pa.Schema, prepare: Prepare) -> Suppressing:
+    return prepare(task.parameters, schema.metadata[METADATA_KEY].decode(), schema, task.context)
+
+
+def _matched(known_values: Sequence[pa.Array], own: Sequence[pa.Array]) -> Ints:
+    """int64[m]: where each of m rows of `own` is among the rows of the other columns, all of which are different."""
+    n = len(known_values[0])
+    both = [codes(arrow.concat(pair, pa.binary())) for pair in zip(known_values, own, strict=True)]
+    together = classes(both, n + len(own[0]))
+    place = np.full(int(together.max(initial=-1)) + 1, -1)
+    place[together[:n]] = np.arange(n)
+    return place[together[n:]]
+
+
+def _bytes(array: pa.Array) -> pa.Array:
+    """Values as `binary`, different ones differently."""
+    return (array if array.type in _TEXT else array.cast(pa.utf8())).view(pa.binary())
+
+
+def _value(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The inverse of `_bytes`."""
+    return array.view(kind) if kind in _TEXT else array.cast(pa.utf8()).cast(kind)

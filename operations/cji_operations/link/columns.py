@@ -1,0 +1,215 @@
+"""The columns of all records as comparisons and blocking keys see them: distinct values, and which of them a row has.
+
+Case does not matter, nor do outer blanks. Names are compared without blanks, hyphens, apostrophes and dots. Identifiers
+are their letters and digits, and one without a digit other than 0 (UNKNOWN, 000000000) is none; so is any number
+without a known digit (XXXXX, 0, -). A date without a known digit is missing. A value with the digits of a date that is
+no day of the calendar (month 86) is taken for a typing error and compared digit by digit; other values are missing. The
+row of either is partly used. Where records have NAM but no column `last` or `first`, these are made from it: what is
+before the comma, and the first word behind it.
+
+Values are numbered in the order of their hashes, so that any part of the rows has them in the same order: nothing that
+is made of these numbers depends on which rows are looked at together. Values are cut at MAX_BYTES.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cji_core.format.records import arrow
+from cji_operations.kernels import dates, hashing
+from cji_operations.kernels.column import Bools, Bytes, Ints, read
+from cji_operations.kernels.equal_rows import numbered
+from cji_operations.kernels.hashing import Hashes
+from cji_operations.kernels.strings import MAX_BYTES, Words, words
+from cji_operations.link.column import UNKNOWN, Codes, Column
+from cji_operations.link.model import Key
+
+_NAMES: Final = frozenset(("last", "first", "middle"))
+_IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))
+_NUMBERS: Final = _IDENTIFIERS | {"postcode", "street_number", "HGT", "WGT", "OLY"}
+DATES: Final = frozenset(("DOB",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Table:
+    """`n` rows; where two tables are linked, those from `first_of_second` on are the second one's, else it is None.
+
+    rows int64[n], ascending: their numbers among all rows of the job. `not_dates` bool[n] by column: there is a value,
+    and it is not a date.
+    """
+
+    n: int
+    rows: Ints
+    first_of_second: int | None
+    columns: dict[str, Column]
+    not_dates: dict[str, Bools]
+    keys: dict[Key, Codes] = field(default_factory=dict)
+
+    def key(self, key: Key) -> Codes:
+        """int32[n]: `Column.key`, made once."""
+        if key not in self.keys:
+            self.keys[key] = self.columns[key.column].key(key)
+        return self.keys[key]
+
+    def hashes(self, key: Key) -> Hashes:
+        """uint64[n]: the hash of each row's value in the form of the key, 0 without one."""
+        column = self.columns[key.column]
+        return column.hashes(key)[column.code]
+
+    @property
+    def second(self) -> Bools | None:
+        """bool[n]: the rows of the second table; None if there is none."""
+        return None if self.first_of_second is None else np.arange(self.n) >= self.first_of_second
+
+
+def read_table(
+    records: Sequence[pa.RecordBatch], side: Sequence[pa.RecordBatch], names: frozenset[str], *, linking: bool
+) -> Table:
+    """The named columns of records and, where two tables are linked, of the side table below them.
+
+    A column that one of the two tables does not have has no values there.
+    """
+    batches = [*records, *side] if linking else list(records)
+    n = sum(batch.num_rows for batch in batches)
+    columns, not_dates = dict[str, Column](), dict[str, Bools]()
+    for name in sorted(names):
+        array = arrow.concat((_values(batch, name) for batch in batches), pa.binary())
+        if name in DATES:
+            columns[name], not_dates[name] = _dates(array, name)
+        else:
+            columns[name] = _words(array, name)
+    first_of_second = sum(batch.num_rows for batch in records) if linking else None
+    return Table(n=n, rows=np.arange(n), first_of_second=first_of_second, columns=columns, not_dates=not_dates)
+
+
+def read_ids(records: Sequence[pa.RecordBatch], side: Sequence[pa.RecordBatch], *, linking: bool) -> pa.Array:
+    """The record ids of the rows of `read_table`, null where there are none."""
+    batches = [*records, *side] if linking else records
+    return arrow.concat((_values(batch, "record_id") for batch in batches), pa.binary())
+
+
+def has(names: Collection[str], name: str) -> bool:
+    """Whether records with columns of these names have the column, or one that it can be made from."""
+    return name in names or (name in _OF_NAM and "NAM" in names)
+
+
+_OF_NAM: Final = {"last": rb"^([^,]*)(?s:.*)$", "first": rb"^[^,]*,? *([^ ,]*)(?s:.*)$"}
+
+
+def _values(batch: pa.RecordBatch, name: str) -> pa.Array:
+    if name in batch.schema.names:
+        return batch.column(batch.schema.names.index(name)).view(pa.binary())
+    if name in _OF_NAM and "NAM" in batch.schema.names:
+        whole = batch.column(batch.schema.names.index("NAM")).view(pa.binary())
+        return pc.replace_substring_regex(whole, _OF_NAM[name], rb"\1")
+    return pa.nulls(batch.num_rows, pa.binary())
+
+
+def _words(array: pa.Array, name: str) -> Column:
+    """Distinct values are normalised, then made distinct again: there are fewer of them than rows."""
+    encoded = pc.dictionary_encode(array)
+    alike = pc.ascii_upper(pc.ascii_trim_whitespace(encoded.dictionary.view(pa.utf8()))).view(pa.binary())
+    if name in _NAMES:
+        alike = pc.replace_substring_regex(alike, rb"[ '.-]", b"")
+    elif name in _IDENTIFIERS:
+        alike = pc.replace_substring_regex(alike, rb"[^0-9A-Z]", b"")
+    if name in _NUMBERS:
+        known = rb"[1-9]" if name in _IDENTIFIERS else rb"[1-9A-WYZ]"
+        alike = pc.if_else(pc.match_substring_regex(alike, known), alike, pa.scalar(None, pa.binary()))
+    if (pc.max(pc.binary_length(alike)).as_py() or 0) > MAX_BYTES:
+        alike = pc.binary_slice(alike, 0, MAX_BYTES)
+    vocabulary, of_value = words(alike)
+    return column(name, vocabulary, np.append(of_value, -1).astype(np.int32)[_codes(encoded)])
+
+
+def column(name: str, vocabulary: Words, code: Codes) -> Column:
+    """A column of distinct values in any order, of all rows of the job."""
+    order = np.argsort(_places(vocabulary), kind="stable")
+    number = np.full(len(order) + 1, -1, np.int32)
+    number[order] = np.arange(len(order), dtype=np.int32)
+    code = number[code]
+    ordered = Words(data=np.asfortranarray(vocabulary.data[order]), lengths=vocabulary.lengths[order])
+    counts = np.bincount(code + np.int32(1), minlength=len(order) + 1)[1:]
+    return numbered_column(name, ordered, code, counts)
+
+
+def numbered_column(name: str, vocabulary: Words, code: Codes, counts: Ints) -> Column:
+    """A column of distinct values in the order of their hashes."""
+    return Column(words=vocabulary, code=code, counts=counts, is_number=name in _NUMBERS, is_date=name in DATES)
+
+
+def _places(vocabulary: Words) -> Hashes:
+    """uint64[k]: what values are ordered by."""
+    return hashing.of_bytes(vocabulary.data) + vocabulary.lengths.astype(np.uint64)
+
+
+def distinct_words(data: Bytes, lengths: Bytes) -> tuple[Words, Ints, Ints]:
+    """(the k distinct values in the order of their hashes, int64[m]: which of them each is, int64[k]: one of each).
+
+    The values are of `lengths`, at least 1, and lie in `data` one behind the other.
+    """
+    matrix, width = _matrix(data, lengths), int(lengths.max(initial=0))
+    found = Words(data=matrix[:, :width], lengths=lengths.astype(np.int64))
+    place = _places(found)
+    order = np.argsort(place, kind="stable")  # a merge: values come in runs that are in order
+    place = place[order]
+    new = np.ones(len(order), np.bool_)
+    new[1:] = place[1:] != place[:-1]
+    again = np.flatnonzero(~new)
+    one, other = order[again - 1], order[again]
+    alike = lengths[one] == lengths[other]
+    for eight in matrix.view(np.uint64).T:
+        alike &= eight[one] == eight[other]
+    if not alike.all():  # two values of one hash: compare all bytes
+        _, value = np.unique(np.column_stack((found.lengths, found.data)), axis=0, return_inverse=True)
+        order = np.lexsort((value.reshape(-1), _places(found)))
+        new[1:] = np.diff(value.reshape(-1)[order]) != 0
+    which = np.empty(len(order), np.int64)
+    which[order] = np.cumsum(new) - 1
+    first = order[new]
+    kept = np.asfortranarray(matrix.take(first, axis=0)[:, :width])
+    return Words(data=kept, lengths=found.lengths[first]), which, first
+
+
+def _matrix(data: Bytes, lengths: Bytes) -> Bytes:
+    """uint8[m, w]: values that lie one behind the other, zero beyond their length; w is a multiple of 8."""
+    width = max(-(-int(lengths.max(initial=0)) // 8), 1) * 8
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    padded = np.concatenate((data, np.zeros(width, np.uint8)))
+    # every position seen as one item of `width` bytes, which numpy gathers whole
+    found = (
+        np.ndarray((len(data) + 1,), f"V{width}", padded, strides=(1,))[starts].view(np.uint64).reshape(-1, width // 8)
+    )
+    within = np.where(np.arange(width) < np.arange(width + 1)[:, None], np.uint8(0xFF), np.uint8(0)).view(np.uint64)
+    found &= within.take(lengths, axis=0)
+    matrix: Bytes = found.view(np.uint8)
+    return matrix
+
+
+def _dates(array: pa.Array, name: str) -> tuple[Column, Bools]:
+    encoded = pc.dictionary_encode(array)
+    text = read(encoded.dictionary)
+    parsed = dates.parse(text)
+    known = (parsed.digits >= ord("0")) & (parsed.digits <= ord("9"))
+    usable = known.any(axis=1) & (known | (parsed.digits == UNKNOWN)).all(axis=1)
+    number = np.full(len(usable) + 1, -1, np.int64)
+    kept = np.flatnonzero(usable)
+    digits = np.ascontiguousarray(parsed.digits[kept])
+    group = numbered(digits)
+    number[kept] = group
+    k = int(group.max(initial=-1)) + 1
+    vocabulary = np.zeros((k, 8), np.uint8)
+    vocabulary[group] = digits
+    code = _codes(encoded)
+    wrong = np.append(text.filled & ~parsed.fits, False)[code]
+    found = column(name, Words(data=vocabulary, lengths=np.full(k, 8)), number.astype(np.int32)[code])
+    return found, wrong
+
+
+def _codes(encoded: pa.DictionaryArray) -> Codes:
+    """int32[n]: which entry of the dictionary each row has, -1 for null."""
+    return arrow.numbers(encoded.indices.fill_null(-1))

@@ -1,0 +1,256 @@
+"""The level that every comparison of a pair has.
+
+A level depends on values alone, so each pair of values is compared once: pairs of rows are reduced to distinct pairs of
+values and the levels of those are gathered back. A comparison of several columns takes rows that agree in all of them
+as one value. Values are compared with the lower code first, which makes every comparison symmetric.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cji_operations.kernels import edits, jaro, nicknames
+from cji_operations.kernels.column import Bools, Ints
+from cji_operations.kernels.edits import Edit
+from cji_operations.kernels.equal_rows import numbered
+from cji_operations.kernels.one_off import one_off
+from cji_operations.link.column import Codes, Column
+from cji_operations.link.columns import Table
+from cji_operations.link.model import Comparison, Condition
+
+Floats = npt.NDArray[np.float64]
+Levels = npt.NDArray[np.int8]
+
+MISSING: Final = -1
+_CHUNK: Final = 1 << 16  # pairs of rows at once: each step's arrays stay within the L2 cache
+_SLOTS: Final = 18  # bits
+_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio (Knuth, TAOCP 3, section 6.4)
+_KERNEL: Final = 50_000  # pairs of values at once: what a kernel makes of them stays in the L2 cache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Comparer:
+    """A comparison over the rows of a table.
+
+    value int32[n]: what a row has, -1 where there is nothing to compare. Where columns are compared with each other,
+    and not with themselves first, all values are one.
+    codes int32[k] by column: its code in each value; or in each row, where columns are compared with each other.
+    `number` int64[k] by column, where columns are compared with each other: equal for equal values of any of them.
+    `partial`: a row may have a value where one of its columns has none.
+    """
+
+    comparison: Comparison
+    columns: dict[str, Column]
+    value: Codes
+    codes: dict[str, Codes]
+    number: dict[str, Ints]
+    partial: bool
+
+    def levels(self, left: Ints, right: Ints) -> Levels:
+        """int8[p]: the level of each pair of rows, MISSING where a value is."""
+        a, b = self.value[left], self.value[right]
+        levels = self.comparison.levels
+        found = np.full(len(left), len(levels) - 1, np.int8)
+        found[(a < 0) | (b < 0)] = MISSING
+        if self.comparison.missing == "every":
+            needed = [self.columns[name].code for name in self.comparison.needs or self.columns]
+            found[np.all([(code[left] < 0) | (code[right] < 0) for code in needed], axis=0)] = MISSING
+        unsettled = found != MISSING
+        if not self.partial and all(condition.test == "same" for condition in levels[0].conditions):
+            equal = (a == b) & unsettled
+            found[equal] = 0
+            if len(levels) == 2:
+                return found
+            unsettled &= ~equal
+        rows = np.flatnonzero(unsettled)
+        if self.number:  # names of two persons are hardly ever those of two others, and codes are compared at once
+            found[rows] = self._decide(left[rows], right[rows])
+            return found
+        a, b = a[rows], b[rows]
+        k = len(next(iter(self.codes.values())))
+        pair, which = _reduced(np.minimum(a, b).astype(np.int64) * k + np.maximum(a, b))
+        of_pair = np.empty(len(pair), np.int8)
+        for start in range(0, len(pair), _KERNEL):
+            some = pair[start : start + _KERNEL]
+            of_pair[start : start + _KERNEL] = self._decide(some // k, some % k)
+        found[rows] = of_pair[which]
+        return found
+
+    def _decide(self, left: Ints, right: Ints) -> Levels:
+        """int8[p]: the first level whose conditions hold for these values or rows, which have something to compare."""
+        level = np.full(len(left), len(self.comparison.levels) - 1, np.int8)
+        open_ = np.arange(len(left))
+        similarity: dict[str, npt.NDArray[np.float64]] = {}
+        for number, one in enumerate(self.comparison.levels[:-1]):
+            holds = np.ones(len(open_), np.bool_)
+            for condition in one.conditions:
+                holds &= self._condition(condition, left, right, open_, similarity)
+            level[open_[holds]] = number
+            open_ = open_[~holds]
+        return level
+
+    def _condition(
+        self, condition: Condition, left: Ints, right: Ints, open_: Ints, similarity: dict[str, Floats]
+    ) -> Bools:
+        """bool[o]: whether the condition holds for the open ones of these; `similarity` is kept between levels."""
+        if self.partial:
+            codes = [self.codes[name] for name in condition.columns]
+            there = np.flatnonzero(np.all([(c[left[open_]] >= 0) & (c[right[open_]] >= 0) for c in codes], axis=0))
+            found = np.zeros(len(open_), np.bool_)
+            found[there] = self._holds(condition, left, right, open_[there], similarity)
+            return found
+        return self._holds(condition, left, right, open_, similarity)
+
+    def _holds(
+        self, condition: Condition, left: Ints, right: Ints, open_: Ints, similarity: dict[str, Floats]
+    ) -> Bools:
+        if condition.other:
+            return self._crossed(condition, left[open_], right[open_])
+        column, code = self.columns[condition.column], self.codes[condition.column]
+        a, b = code[left[open_]], code[right[open_]]
+        if condition.test != "jaro_winkler":
+            return _holds(condition, column, a, b)
+        if condition.column not in similarity:
+            similarity[condition.column] = np.zeros(len(left))
+            similarity[condition.column][open_] = jaro.pairs(
+                column.words, column.words, a.astype(np.int64), b.astype(np.int64)
+            )
+        found: Bools = similarity[condition.column][open_] >= condition.number
+        return found
+
+    def _crossed(self, condition: Condition, left: Ints, right: Ints) -> Bools:
+        """bool[p]: values of one column are those of another one in the other record, both ways or one way.
+
+        Where the records agree in a column, that column's own comparison counts it: FRANK FRANK exchanges nothing.
+        """
+        value, other = ((self.number[name], self.codes[name]) for name in (condition.column, condition.other))
+        of_left, of_right = value[0][value[1][left]], value[0][value[1][right]]
+        other_left, other_right = other[0][other[1][left]], other[0][other[1][right]]
+        there, back = of_left == other_right, of_right == other_left
+        differ = (of_left != of_right) & (other_left != other_right)
+        found: Bools = differ & (there & back if condition.test == "exchanged" else there | back)
+        return found
+
+
+def comparer(comparison: Comparison, table: Table) -> Comparer:
+    """Bind a comparison to a table that has its columns."""
+    columns = {name: table.columns[name] for name in comparison.columns}
+    needed = [columns[name] for name in comparison.needs or columns]
+    crossed = any(condition.other for level in comparison.levels for condition in level.conditions)
+    codes = {name: column.code for name, column in columns.items()}
+    told_apart = not crossed or all(condition.test == "same" for condition in comparison.levels[0].conditions)
+    value = _value(list(codes.values())) if told_apart else np.zeros(table.n, np.int32)
+    alone = len(columns) == 1 and comparison.missing != "never"  # its values are those of its column
+    absent = [] if alone else [column.code < 0 for column in needed]
+    match comparison.missing:
+        case "any" | "every" if alone:
+            pass
+        case "any":
+            value[np.any(absent, axis=0)] = -1
+        case "every":
+            value[np.all(absent, axis=0)] = -1
+        case "no_day":
+            missing = np.any([np.append(column.days, -1)[column.code] < 0 for column in needed], axis=0)
+            value = np.where(missing, np.int32(-1), value)
+        case _:  # no value is a value
+            value = _value([value, value])
+    if alone:
+        codes = {name: np.arange(len(column.words), dtype=np.int32) for name, column in columns.items()}
+    elif not crossed:
+        sample = np.zeros(int(value.max(initial=-1)) + 1, np.int64)
+        rows = np.flatnonzero(value >= 0)
+        sample[value[rows]] = rows  # some row that has the value
+        codes = {name: code[sample] for name, code in codes.items()}
+    return Comparer(
+        comparison=comparison,
+        columns=columns,
+        value=value,
+        codes=codes,
+        number=_numbers(columns) if crossed else {},
+        partial=comparison.missing in {"every", "never"} or len(needed) < len(columns),
+    )
+
+
+def _value(codes: Sequence[Codes]) -> Codes:
+    """int32[n]: equal for rows that agree in all columns, no value being a value; of one column, its code."""
+    value = codes[0]
+    for code in codes[1:]:
+        joint = (value.astype(np.int64) + 1) * (int(code.max(initial=0)) + 2) + (code + 1)
+        value = np.unique(joint, return_inverse=True)[1].astype(np.int32)
+    return value
+
+
+def _numbers(columns: Mapping[str, Column]) -> dict[str, Ints]:
+    """int64[k] by column: equal for equal values of any of the columns."""
+    words = [column.words.data for column in columns.values()]
+    width = max(data.shape[1] for data in words)
+    number = numbered(np.vstack([np.pad(data, ((0, 0), (0, width - data.shape[1]))) for data in words]))
+    return dict(zip(columns, np.split(number, np.cumsum([len(data) for data in words[:-1]])), strict=True))
+
+
+def levels(comparers: Sequence[Comparer], left: Ints, right: Ints) -> Levels:
+    """int8[c, p]: every comparison's level of each pair of rows."""
+    found = np.empty((len(comparers), len(left)), np.int8)
+    for start in range(0, len(left), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        for row, one in zip(found, comparers, strict=True):
+            row[part] = one.levels(left[part], right[part])
+    return found
+
+
+def _reduced(values: Ints) -> tuple[Ints, Ints]:
+    """(values that have each of `values` at least once, int64[n]: which of them each is).
+
+    Every value has a slot, which the last one to come takes; what finds another value in its slot stands for itself.
+    So some values may be there twice, but nothing has to be sorted.
+    """
+    slot = ((values.view(np.uint64) * _SPREAD) >> np.uint64(64 - _SLOTS)).astype(np.int64)
+    numbers = np.arange(len(values))
+    taken = np.empty(1 << _SLOTS, np.int64)
+    taken[slot] = numbers
+    by = taken[slot]
+    by = np.where(values[by] == values, by, numbers)
+    kept = np.flatnonzero(by == numbers)
+    position = np.empty(len(values), np.int64)
+    position[kept] = np.arange(len(kept))
+    return values[kept], position[by]
+
+
+def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
+    """bool[p]: whether the condition holds for two values of the column, given by their codes."""
+    found: Bools
+    match condition.test:
+        case "same":
+            found = a == b
+        case "soundex":
+            found = _equal(column.sounds, a, b)
+        case "nickname":
+            found = nicknames.related(column.roots[a], column.roots[b])
+        case "prefix":
+            prefix = column.digits[:, : int(condition.number)]
+            found = (prefix[a] == prefix[b]).all(axis=1)
+        case "date":
+            found = edits.dates(column.digits[a], column.digits[b]).kind == Edit.SAME
+        case "date_slip":
+            found = edits.dates(column.digits[a], column.digits[b]).kind != Edit.OTHER
+        case "year":
+            found = _equal(column.years, a, b)
+        case "year_month":
+            found = _equal(column.months, a, b)
+        case "days":
+            of_a, of_b = column.days[a], column.days[b]
+            found = (of_a >= 0) & (of_b >= 0) & (np.abs(of_a - of_b) <= condition.number)
+        case "levenshtein" | "damerau_levenshtein":
+            transpositions = condition.test == "damerau_levenshtein"
+            found = one_off(column.spelt, column.spelt, a, b, transpositions=transpositions)
+        case _:
+            found = edits.one_edit(column.digits[a], column.digits[b]).kind != Edit.OTHER
+    return found
+
+
+def _equal(of_value: Ints, a: Codes, b: Codes) -> Bools:
+    equal: Bools = (of_value[a] == of_value[b]) & (of_value[a] >= 0)
+    return equal

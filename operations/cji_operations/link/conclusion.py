@@ -1,0 +1,83 @@
+"""The end of a linkage: clusters of the weighed pairs, and the reports on pairs and clusters."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from cji_operations.kernels.column import Ints
+from cji_operations.link.blocking import Counted, too_many
+from cji_operations.link.cluster_report import ClusterReport
+from cji_operations.link.clusters import LEAST, cluster
+from cji_operations.link.facts import Facts
+from cji_operations.link.model import Model
+from cji_operations.link.parameters import Link
+from cji_operations.link.report import Report
+from cji_operations.link.rows import Rows
+from cji_operations.link.score import Pairs, Weights, log2_odds
+from cji_operations.link.training import Trained
+
+MEMORY: Final = 6 << 30
+"""Bytes for rows and the pairs that are kept; a job that needs more is refused."""
+_PAIR_BYTES: Final = 104  # of a pair that is kept: 24, and while clusters are joined, what stands between them
+_ROW_BYTES: Final = 96  # of a row, besides its records: its number in each key, its id, its cluster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Conclusion:
+    """The clusters of all rows, as the lowest row of each: root int64[n]; and both reports."""
+
+    root: Ints
+    report: Report
+    clusters: ClusterReport
+
+    def parts(self) -> dict[str, Iterator[pa.RecordBatch]]:
+        """The outputs besides the records, by name."""
+        return self.report.batches() | self.clusters.batches()
+
+
+def conclude(
+    pairs: Pairs,
+    *,
+    ids: pa.Array,
+    model: Model,
+    facts: Facts,
+    trained: Trained,
+    counted: Sequence[Counted],
+    new_pairs: Ints,
+    parameters: Link,
+) -> Conclusion:
+    """Of the pairs from `least_kept` on and the record ids of all rows; `counted` and `new_pairs` by blocking rule."""
+    first_of_second = facts.first_of_second
+    second = None if first_of_second is None else np.arange(facts.n) >= first_of_second
+    clusters = cluster(pairs, facts.n, second, parameters)
+    rows = Rows(ids=ids, first_of_second=first_of_second)
+    match = log2_odds(parameters.match)
+    return Conclusion(
+        root=clusters.root,
+        clusters=ClusterReport(clusters=clusters, rows=rows, least=match),
+        report=Report(
+            pairs=pairs.from_weight(log2_odds(parameters.clerical_review_threshold)),
+            clusters=clusters,
+            rows=rows,
+            weights=Weights(model.comparisons, trained),
+            model=model,
+            trained=trained,
+            blocks=list(zip(model.blocking, counted, strict=True)),
+            new_pairs=new_pairs,
+            least=match,
+        ),
+    )
+
+
+def least_kept(parameters: Link) -> float:
+    """The weight from which a pair is kept: what the report or the clusters look at."""
+    return min(log2_odds(parameters.clerical_review_threshold), LEAST)
+
+
+def check_memory(rows: int, pairs: int, memory: int) -> None:
+    """Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE where so many rows and kept pairs need more than `memory` bytes."""
+    if rows * _ROW_BYTES + pairs * _PAIR_BYTES > memory:
+        raise too_many()

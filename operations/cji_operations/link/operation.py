@@ -1,0 +1,103 @@
+"""`link` as an operation: the records with their cluster, and what speaks for it.
+
+result   the records, and in the column `cluster` the row of the first record that is of the same person
+pairs    `pairs/1`: pairs that match, or that a clerk should look at
+patterns `patterns/1`: what each weight is made of
+levels   `levels/1`: the weight of each level, in a sentence
+clusters `clusters/1`: clusters of several records, and how well each holds together
+bridges  `bridges/1`: matches between clusters that are not one
+blocks   `blocks/1`: what every blocking rule brought together
+
+With a side table `link_to` of the records' own schema the records are linked to that table, else among themselves.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cji_core.errors import Stage
+from cji_core.format.records import WHOLE_ROW, arrow, tagged
+from cji_core.progress import ProgressCallback
+from cji_operations.kernels.column import Ints
+from cji_operations.link.codes import Code
+from cji_operations.link.linkage import bind, link
+from cji_operations.link.outputs import BLOCKS, BRIDGES, CLUSTERS, LEVELS, PAIRS, PATTERNS
+from cji_operations.link.parameters import Link, complete, decode, encode
+from cji_operations.link.person_model import model_for
+from cji_operations.link.self_test import CASES
+from cji_operations.link.stages import STAGES
+from cji_operations.link.stages.shard import CLUSTER, SIDE
+from cji_operations.operation import Context, Operation, Outputs, Side, Signature
+from cji_operations.parameters import ParametersError, bad_parameters
+
+_PARTS: Final = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linking:
+    """A prepared operation; made by `_prepare` alone."""
+
+    parameters: Link
+    schema: pa.Schema
+    output_schema: pa.Schema
+    other: Sequence[pa.RecordBatch] | None = field(repr=False)
+    keeps_rows: bool = True
+
+    @property
+    def sources(self) -> npt.NDArray[np.int16]:
+        """Each column is itself; the cluster is made from the row."""
+        return np.array([*range(len(self.schema)), WHOLE_ROW], np.int16)
+
+    def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
+        """Link; see TableOperation."""
+        found = link(records, self.schema, self.parameters, progress, side=self.other)
+        clustered = self._clustered(records, found.cluster)
+        return Outputs(status=found.status, result=clustered, parts=found.parts())
+
+    def _clustered(self, records: Sequence[pa.RecordBatch], cluster: Ints) -> Iterator[pa.RecordBatch]:
+        first = 0
+        for batch in records:
+            column = arrow.from_numpy(cluster[first : first + batch.num_rows], pa.uint64())
+            yield pa.RecordBatch.from_arrays([*batch.columns, column], schema=self.output_schema)
+            first += batch.num_rows
+
+
+def _add_cluster(parameters: Link, columns: frozenset[str]) -> frozenset[str]:
+    if CLUSTER in columns:
+        raise ParametersError(f"the records have a column {CLUSTER} already", remedy="Rename or drop it.")
+    by_default = parameters.model is None and parameters.splink is None
+    if by_default and not model_for(columns).deterministic_rules:
+        raise ParametersError(
+            "no rule for these columns estimates how many records match",
+            remedy="Add last and first, or an identifier with DOB or last, or write [operations.model] with a prior.",
+        )
+    return columns | {CLUSTER}
+
+
+def _prepare(parameters: Link, schema_id: str, schema: pa.Schema, context: Context) -> Linking:
+    """Bind parameters to the records' columns. Raises: Refusal(BAD_PARAMETERS)."""
+    if CLUSTER in schema.names:
+        raise bad_parameters(Stage.COMPUTE)
+    bind(parameters, schema)
+    output = tagged(schema_id, [*schema, pa.field(CLUSTER, pa.uint64())])
+    return Linking(parameters=parameters, schema=schema, output_schema=output, other=context.sides.get(SIDE))
+
+
+LINK: Final = Operation(
+    parameters=Link,
+    decode=decode,
+    encode=encode,
+    complete=complete,
+    columns=_add_cluster,
+    signature=lambda _: Signature(accepts=frozenset(("person/1", "hotfile/1")), parts=_PARTS, sides=(Side(name=SIDE),)),
+    prepare=_prepare,
+    schemas=tuple(part.schema for part in _PARTS),
+    steps=("count", "train", "compare", "cluster"),
+    codes=Code,
+    self_test=CASES,
+    in_parts=lambda _: STAGES,
+)

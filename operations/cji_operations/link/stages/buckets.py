@@ -1,0 +1,175 @@
+"""observe and pairs: what is made of the rows that the routes bring together.
+
+Each route's rows are a table of their own, in which the blocks of its rules are whole.
+
+observe  the pairs of all blocks counted, the blocks that were split, and patterns: of a sample of each rule's pairs, of
+         random pairs, and the number of pairs that deterministic rules find; the tables and their blocks go on to the
+         same task of pairs
+pairs    all pairs, each under its first rule, weighed; those that count go on
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from cji_operations.in_parts import Task
+from cji_operations.link.blocking import Blocking, Counted, bind, check_pairs, further_keys, left_out
+from cji_operations.link.blocking import Bound as BoundRule
+from cji_operations.link.columns import Table
+from cji_operations.link.comparison import comparer
+from cji_operations.link.conclusion import least_kept
+from cji_operations.link.elsewhere import replayed, split_blocks
+from cji_operations.link.facts import Facts
+from cji_operations.link.model import Key
+from cji_operations.link.observation import found_by, is_trained, sampled
+from cji_operations.link.parameters import Link
+from cji_operations.link.patterns import NONE, Patterns, Radix, compared, merged
+from cji_operations.link.score import Scorer
+from cji_operations.link.stages import edges
+from cji_operations.link.stages.count import Planned
+from cji_operations.link.stages.handed import hand_over, taken
+from cji_operations.link.stages.shard import Bound
+from cji_operations.link.stages.tables import assemble, collect
+from cji_operations.link.training import Trained
+
+RANDOM: Final = 0xFFFF
+FOUND: Final = 0xFFFE
+"""Beside the numbers of rules, in `edges.PATTERNS`: random pairs, and the pairs that deterministic rules find."""
+
+
+class Blocks(msgspec.Struct, frozen=True, kw_only=True):
+    """Of each rule over all sets: its blocks, and the hashes of those that were split, by depth."""
+
+    counted: list[Counted]
+    split: dict[int, dict[int, list[int]]]
+
+
+class Weighing(msgspec.Struct, frozen=True, kw_only=True):
+    """The trained model, what weights depend on besides, and the blocks of all tasks."""
+
+    trained: Trained
+    facts: Facts
+    blocks: Blocks
+
+
+def observe(task: Task) -> None:
+    """See the module. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE for a block that stays too large."""
+    bound = Bound.of(task)
+    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
+    further = further_keys(bound.model.split, task.parameters)
+    counted = [Counted() for _ in bound.rules]
+    split: dict[int, dict[int, list[int]]] = {}
+    of_rule: dict[int, list[Patterns]] = {}
+    found = 0
+    for rules, table in _routes(task, bound, planned):
+        here = {number: bind(table, bound.rules[number], further, task.parameters.block_rows) for number in rules}
+        handed = {number: one.blocks for number, one in here.items() if number in bound.numbers[0] and one.blocks}
+        hand_over(task, edges.BOUND, table, handed)
+        for number, one in here.items():
+            counted[number] += one.counted
+            for depth, hashes in split_blocks(table, one, further).items():
+                split.setdefault(number, {}).setdefault(depth, []).extend(hashes.tolist())
+        comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
+        sets = [_keyed(table, here, numbers, bound, planned) for numbers in bound.numbers]
+        looked_at = {
+            number: (sets[kind], position)
+            for kind in (0, 2)
+            for position, number in enumerate(bound.numbers[kind])
+            if number in here and (kind or is_trained(bound.model, planned.facts))
+        }
+        samples = sampled(comparers, list(looked_at.values()), planned.facts, task.parameters)
+        for number, patterns in zip(looked_at, samples, strict=True):
+            of_rule.setdefault(number, []).append(patterns)
+        found += found_by(sets[1])
+    edges.write_document(task, edges.COUNTED, Blocks(counted=counted, split=split))
+    for number, parts in sorted(of_rule.items(), key=lambda item: item[0]):
+        _write_patterns(task, number, merged(parts))
+    _write_patterns(task, RANDOM, _random(task, bound))
+    total = np.array([found])
+    _write_patterns(task, FOUND, Patterns(number=np.zeros(1, np.int64), counts=total, first=total))
+
+
+def _keyed(
+    table: Table, here: Mapping[int, BoundRule], numbers: Sequence[int], bound: Bound, planned: Planned
+) -> Blocking:
+    """The rules of a set, of which those of other routes are known by their keys alone."""
+    elsewhere = (
+        BoundRule(rule=bound.rules[number], counted=Counted(left_out=number in planned.left_out), blocks=None)
+        for number in numbers
+    )
+    rules = (here.get(number, other) for number, other in zip(numbers, elsewhere, strict=True))
+    return Blocking(table=table, further=(), rules=tuple(rules))
+
+
+def all_blocks(bound: Bound, planned: Planned, found: Sequence[Blocks], parameters: Link) -> Blocks:
+    """The blocks of all tasks. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE where they have too many pairs."""
+    counted = [
+        left_out(rule).counted if number in planned.left_out else Counted() for number, rule in enumerate(bound.rules)
+    ]
+    split: dict[int, dict[int, list[int]]] = {}
+    for here in found:
+        counted = [one + other for one, other in zip(counted, here.counted, strict=True)]
+        for number, by_depth in here.split.items():
+            for depth, hashes in by_depth.items():
+                split.setdefault(number, {}).setdefault(depth, []).extend(hashes)
+    for numbers in bound.numbers:
+        check_pairs([counted[number] for number in numbers], parameters)
+    for by_depth in split.values():
+        for hashes in by_depth.values():
+            hashes.sort()
+    return Blocks(counted=counted, split=split)
+
+
+def _random(task: Task, bound: Bound) -> Patterns:
+    pieces = collect(batch for _, batch in task.read(edges.RANDOM.name)).get(0, [])
+    table = assemble(pieces, bound.columns, None)
+    comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
+    left = np.arange(0, table.n, 2)
+    found = compared(comparers, [(0, left, left + 1, None, None)], Radix.of(bound.model.comparisons))
+    return found.get(0, NONE)
+
+
+def _write_patterns(task: Task, number: int, found: Patterns) -> None:
+    rule = np.full(len(found.number), number, np.uint16)
+    for batch in edges.batches(edges.PATTERNS, rule, found.number, found.counts, found.first):
+        task.write(edges.PATTERNS.name, batch)
+
+
+def pairs(task: Task) -> None:
+    """See the module."""
+    bound = Bound.of(task)
+    (weighing,) = edges.read_documents(task, edges.MODEL, Weighing)
+    new = np.zeros(len(bound.model.blocking), np.int64)
+    least = least_kept(task.parameters)
+    further = further_keys(bound.model.split, task.parameters)
+    for table, handed in taken(task, edges.BOUND):
+        rules = (_replayed(table, number, bound, weighing.blocks, further) for number in bound.numbers[0])
+        blocking = Blocking(
+            table=table,
+            further=further,
+            rules=tuple(replace(rule, blocks=handed.get(number)) for number, rule in enumerate(rules)),
+        )
+        comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
+        scorer = Scorer(comparers, weighing.trained, weighing.facts)
+        for found in scorer.scored(blocking.chunks(), new, least):
+            rows = (table.rows[side].astype(np.int32) for side in (found.left, found.right))
+            for batch in edges.batches(edges.PAIRS, *rows, found.pattern, found.weight):
+                task.write(edges.PAIRS.name, batch)
+    edges.write_document(task, edges.NEW_PAIRS, new.tolist())
+
+
+def _routes(task: Task, bound: Bound, planned: Planned) -> Iterator[tuple[Sequence[int], Table]]:
+    """(the rules of a route, the table of its rows here), route by route."""
+    pieces = collect(batch for _, batch in task.read(edges.TABLE.name))
+    for route in sorted(pieces):
+        table = assemble(pieces.pop(route), bound.columns, planned.facts.first_of_second)
+        yield planned.assignment.routes[route].rules, table
+
+
+def _replayed(table: Table, number: int, bound: Bound, blocks: Blocks, further: tuple[Key, ...]) -> BoundRule:
+    """A rule on this table, with those of its blocks that were split anywhere."""
+    splits = {depth: np.array(hashes, np.uint64) for depth, hashes in blocks.split.get(number, {}).items()}
+    return replayed(table, bound.rules[number], blocks.counted[number], splits, further)

@@ -1,0 +1,128 @@
+"""split: one task a shard sends its rows along the routes, and the rows of random pairs, with frequencies of values.
+
+It also writes the status of its rows: which are usable depends on the rules that are left out, and on nothing else that
+other shards know.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from cji_operations.in_parts import Task
+from cji_operations.kernels import hashing
+from cji_operations.kernels.column import Ints
+from cji_operations.link.blocking import Blocking, Counted
+from cji_operations.link.blocking import Bound as BoundRule
+from cji_operations.link.columns import Table
+from cji_operations.link.elsewhere import rule_hashes
+from cji_operations.link.facts import frequency_columns
+from cji_operations.link.linkage import row_status
+from cji_operations.link.observation import is_trained, random_pairs, random_total
+from cji_operations.link.stages import edges
+from cji_operations.link.stages.count import Planned, value_tasks
+from cji_operations.link.stages.handed import taken
+from cji_operations.link.stages.routes import SLOTS, anchor_hashes, slots
+from cji_operations.link.stages.shard import Bound, numbers
+from cji_operations.link.stages.tables import Packer
+
+
+def split(task: Task) -> None:
+    """See the module."""
+    bound = Bound.of(task)
+    ((table, _),) = taken(task, edges.COLUMNS)
+    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
+    table = replace(table, rows=numbers(task, planned.shards, planned.facts.n))
+    packer = Packer(table, bound.columns, _frequencies(task, table, bound))
+    tasks = planned.assignment.tasks
+    for route, which, to in _routed(task, table, bound, planned):
+        order = np.argsort(to.astype(np.int16), kind="stable")  # by radix
+        starts = np.searchsorted(to[order], np.arange(tasks + 1))
+        for consumer in range(tasks):
+            mine = which[order[starts[consumer] : starts[consumer + 1]]]
+            for batch in packer.pieces(route, mine, table.rows[mine]):
+                task.write(edges.TABLE.name, batch, to=consumer)
+    _write_random(task, table, bound, planned, packer)
+    own = planned.shards[task.number]
+    task.status(row_status(table, _kept_rules(table, bound, planned), task.schema, own))
+
+
+def _frequencies(task: Task, table: Table, bound: Bound) -> dict[str, Ints]:
+    """int64[k] by column: how many of all rows have each value."""
+    names = frequency_columns(bound.model)
+    received: list[list[Ints]] = [[] for _ in range(len(names) * task.tasks["frequencies"])]
+    for producer, batch in task.read(edges.FREQUENCIES.name):
+        number, rows = edges.gathered(edges.FREQUENCIES, [batch])
+        if len(number):
+            received[int(number[0]) * task.tasks["frequencies"] + producer].append(rows.astype(np.int64))
+    found = dict[str, Ints]()
+    for column, name in enumerate(names):
+        to = value_tasks(task, table.columns[name])
+        found[name] = np.zeros(len(to), np.int64)
+        for producer in range(task.tasks["frequencies"]):
+            pieces = received[column * task.tasks["frequencies"] + producer]
+            found[name][to == producer] = np.concatenate([np.empty(0, np.int64), *pieces])
+    return found
+
+
+def _routed(task: Task, table: Table, bound: Bound, planned: Planned) -> Iterator[tuple[int, Ints, Ints]]:
+    """(route, int64[k] rows of the table, int64[k] the task of each)."""
+    assignment = planned.assignment
+    for number in range(assignment.anchors):
+        anchor = assignment.routes[number].anchor
+        task_of = np.frombuffer(planned.maps[number], np.int16).astype(np.int64)
+        if anchor is None:
+            slot, there = np.zeros(table.n, np.int64), np.ones(table.n, np.bool_)
+        else:
+            column = table.columns[anchor.column]
+            of_value = anchor_hashes(column, anchor)
+            slot, there = slots(task.bucket_hash(of_value))[column.code], of_value[column.code] != 0
+        heavy = np.zeros(SLOTS, np.bool_)
+        heavy[list(assignment.heavy[number])] = True
+        large = there & heavy[slot]
+        which = np.flatnonzero(there & ~large)
+        yield number, which, task_of[slot[which]]
+        alone, which = assignment.alone[number], np.flatnonzero(large)
+        if alone is not None:
+            yield alone, which, task_of[slot[which]]
+        for own in assignment.own[number]:
+            (rule,) = assignment.routes[own].rules
+            block = rule_hashes(table, bound.rules[rule].keys)[which]
+            some = which[block != 0]
+            yield own, some, hashing.below(task.bucket_hash(block[block != 0]), assignment.tasks)
+
+
+def _write_random(task: Task, table: Table, bound: Bound, planned: Planned, packer: Packer) -> None:
+    """The rows of random pairs: pair p is compared by task p * tasks // pairs, and its rows have 2p and 2p + 1."""
+    facts, tasks = planned.facts, planned.random
+    if not is_trained(bound.model, facts):
+        return
+    pairs = random_total(facts, task.parameters)
+    own = planned.shards[task.number]
+    first, of_side = (int(table.rows[at]) if at < table.n else facts.n for at in (0, own))
+    if not own:
+        first = facts.n
+    for consumer in range(tasks):
+        start, stop = (-(-pairs * number // tasks) for number in (consumer, consumer + 1))
+        done = start
+        for both in random_pairs(facts, task.parameters, start, stop):
+            rows = np.stack(both, axis=1).reshape(-1)
+            here = (rows >= first) & (rows < first + own)
+            side = (rows >= of_side) & (rows < of_side + table.n - own)
+            mine = np.flatnonzero(here | side)
+            local = np.where(here, rows - first, rows - of_side + own)[mine]
+            for batch in packer.pieces(0, local, 2 * done + mine):
+                task.write(edges.RANDOM.name, batch, to=consumer)
+            done += len(both[0])
+
+
+def _kept_rules(table: Table, bound: Bound, planned: Planned) -> Blocking:
+    """The blocking rules, of which nothing else is known than whether they are left out."""
+    return Blocking(
+        table=table,
+        further=(),
+        rules=tuple(
+            BoundRule(rule=rule, counted=Counted(left_out=number in planned.left_out), blocks=None)
+            for number, rule in enumerate(bound.model.blocking)
+        ),
+    )

@@ -1,0 +1,137 @@
+"""A piece of a table on its way: each column as the distinct values in the piece, and which of them each row has."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cji_core.format.records import arrow
+from cji_operations.kernels.column import Ints, pack
+from cji_operations.link.column import Column
+from cji_operations.link.columns import Table, distinct_words, numbered_column
+from cji_operations.link.stages import edges
+
+_ROWS: Final = 0xFFFF
+"""In the place of a column's number: the rows' own numbers."""
+
+
+class Packer:
+    """The rows of a table, in pieces. `counted` are the columns whose values have their frequencies with them."""
+
+    def __init__(self, table: Table, names: Sequence[str], counts: Mapping[str, Ints]) -> None:
+        """Counts int64[k] by column: how many of all rows have each value."""
+        self._columns = [
+            (
+                table.columns[name].code,
+                pack(
+                    np.ascontiguousarray(table.columns[name].words.data), table.columns[name].words.lengths, pa.binary()
+                ),
+                counts[name].astype(np.uint32) if name in counts else None,
+            )
+            for name in names
+        ]
+
+    def pieces(self, route: int, which: Ints, numbers: Ints) -> Iterator[pa.RecordBatch]:
+        """Batches of the rows `which` for a route, under these numbers."""
+        for start in range(0, len(which), edges.ROWS):
+            some = slice(start, start + edges.ROWS)
+            packed = [(_ROWS, numbers[some].astype(np.uint32).tobytes(), b"", b"", b"")]
+            for number, (code, values, counts) in enumerate(self._columns):
+                packed.append((number, *_packed(code[which[some]], values, counts)))
+            column_number, *data = zip(*packed, strict=True)
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array([route] * len(packed), pa.uint16()),
+                    pa.array(column_number, pa.uint16()),
+                    *(pa.array(one, pa.binary()) for one in data),
+                ],
+                schema=edges.TABLE.schema,
+            )
+
+
+def _packed(
+    code: npt.NDArray[np.int32], values: pa.Array, counts: npt.NDArray[np.uint32] | None
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """(codes from 1, 0 for no value; lengths and bytes of the values; their frequencies)."""
+    which = _distinct(code, len(values))
+    number = np.empty(len(values) + 1, np.uint16 if len(which) < 1 << 16 else np.uint32)  # only what is used is set
+    number[which] = np.arange(1, len(which) + 1, dtype=number.dtype)
+    number[-1] = 0
+    taken = values.take(arrow.from_numpy(which))
+    offsets, data = arrow.text(taken)
+    return (
+        number[code].tobytes(),
+        np.diff(offsets).astype(np.uint8).tobytes(),
+        data[offsets[0] : offsets[-1]].tobytes(),
+        b"" if counts is None else counts[which].tobytes(),
+    )
+
+
+def _distinct(code: npt.NDArray[np.int32], k: int) -> Ints:
+    """The values below k that rows have, in order; the cost does not grow with k where there are few rows."""
+    if len(code) < k // 128:  # else it takes less time to look at a mark of every value than to sort
+        some = np.sort(code)
+        return some[np.flatnonzero((np.diff(some, prepend=np.int32(-1)) != 0) & (some >= 0))].astype(np.int64)
+    there = np.zeros(k + 1, np.bool_)  # the last one is that of no value
+    there[code] = True
+    return np.flatnonzero(there[:-1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _Piece:
+    """The buffers of the columns, by their numbers."""
+
+    rows: npt.NDArray[np.uint32]
+    columns: dict[int, tuple[bytes, bytes, bytes, bytes]]
+
+
+Pieces = dict[int, list[_Piece]]
+"""By route, in the order of shards."""
+
+
+def collect(found: Iterable[pa.RecordBatch]) -> Pieces:
+    """The pieces of all batches."""
+    pieces = Pieces()
+    for batch in found:
+        route, number, *data = (column.to_pylist() for column in batch.columns)
+        by_number = dict(zip(number, zip(*data, strict=True), strict=True))
+        rows = np.frombuffer(by_number.pop(_ROWS)[0], np.uint32)
+        pieces.setdefault(route[0], []).append(_Piece(rows=rows, columns=by_number))
+    return pieces
+
+
+def assemble(pieces: Sequence[_Piece], names: Sequence[str], first_of_second: int | None) -> Table:
+    """The table of all pieces, its rows in order of their numbers."""
+    rows = np.concatenate([np.empty(0, np.uint32), *(piece.rows for piece in pieces)]).astype(np.int64)
+    order = None if (rows[1:] >= rows[:-1]).all() else np.argsort(rows, kind="stable")
+    columns = {name: _column(pieces, number, name, order) for number, name in enumerate(names)}
+    rows = rows if order is None else rows[order]
+    return Table(
+        n=len(rows),
+        rows=rows,
+        first_of_second=None if first_of_second is None else int(np.searchsorted(rows, first_of_second)),
+        columns=columns,
+        not_dates={},
+    )
+
+
+def _column(pieces: Sequence[_Piece], number: int, name: str, order: Ints | None) -> Column:
+    """The column of all pieces: their values, most of which are in several pieces, made distinct."""
+    found = [piece.columns[number] for piece in pieces]
+    lengths = [np.frombuffer(length, np.uint8) for _, length, _, _ in found]
+    data = np.frombuffer(b"".join(values for _, _, values, _ in found), np.uint8)
+    vocabulary, which, first = distinct_words(data, np.concatenate([np.empty(0, np.uint8), *lengths]))
+    codes, before = [np.empty(0, np.int32)], 0
+    for piece, (packed, *_), length in zip(pieces, found, lengths, strict=True):
+        kind = np.uint16 if len(packed) == 2 * len(piece.rows) else np.uint32
+        of_piece = np.full(len(length) + 1, -1, np.int32)
+        of_piece[1:] = which[before : before + len(length)]
+        codes.append(of_piece[np.frombuffer(packed, kind)])
+        before += len(length)
+    code = np.concatenate(codes)
+    known = np.frombuffer(b"".join(counts for *_, counts in found), np.uint32)
+    counts = known[first].astype(np.int64) if len(known) else np.zeros(len(first), np.int64)
+    return numbered_column(name, vocabulary, code if order is None else code[order], counts)

@@ -1,1 +1,0 @@
-"""One folder for each operation; they do not import each other."""

@@ -1,8 +1,0 @@
-"""`aggregate`: tables of counts that give nobody away, and the FBI's Return A from NIBRS."""
-
-from worker.compute.operations.aggregate.cell_table import run
-from worker.compute.operations.aggregate.outputs import ACCOUNTING, CELLS, RETURN_A
-from worker.compute.operations.aggregate.parameters import Aggregate, Dominance
-from worker.compute.operations.aggregate.return_a import return_a
-
-__all__ = ["ACCOUNTING", "CELLS", "RETURN_A", "Aggregate", "Dominance", "return_a", "run"]

@@ -1,5 +1,0 @@
-"""`disseminate`: the rows and columns that a recipient may have for a purpose, and a ledger of their subjects."""
-
-from worker.compute.operations.disseminate.parameters import Disseminate
-
-__all__ = ["Disseminate"]
