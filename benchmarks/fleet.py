@@ -30,6 +30,8 @@ from benchmarks.harness import Result
 from benchmarks.link_models import linked, same_model, splink
 from benchmarks.machine import facts
 from benchmarks.report import Report
+from cji_client.sources import fit
+from cji_client.spec import InputSpec
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.in_parts import InParts, Stage, Task
 from cji_operations.link import Link, link
@@ -41,8 +43,6 @@ from cji_operations.tables import load
 from tests.support.contexts import planned
 from tests.support.letter_jobs import sealed as sealed_job
 from worker.cell.bucket_hash import bucket_hash
-from worker.client.sources import fit
-from worker.client.spec import InputSpec
 
 __all__ = ["Cost", "run"]
 

@@ -30,6 +30,8 @@ from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import at_most_cores, facts
 from benchmarks.pipeline import COPY, DEIDENTIFY
 from benchmarks.report import Report
+from cji_client.seal import SealedJob, seal
+from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.config import load
 from cji_core.format.envelope import unwrap_dek
 from cji_core.format.job import LIMITS
@@ -37,8 +39,6 @@ from cji_core.format.keys import PinnedKey
 from cji_core.format.table_files import read_table_files
 from cji_core.jose import key_id, public_jwk
 from cji_operations.deidentify import Deidentify, Transform
-from worker.client.seal import SealedJob, seal
-from worker.client.spec import InputSpec, JobSpec
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, send_boot
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (

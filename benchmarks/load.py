@@ -26,10 +26,10 @@ from benchmarks.machine import facts
 from benchmarks.pipeline import DEIDENTIFY
 from benchmarks.processes import CpuClock, Resident
 from benchmarks.report import Report
+from cji_client.profile import ClientProfile, load_profile
 from cji_core.format.keys import load_recipient_key
 from cji_core.jose import public_jwk
 from cji_operations.deidentify import Deidentify
-from worker.client.profile import ClientProfile, load_profile
 
 __all__ = ["fairness", "run"]
 

@@ -28,18 +28,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from benchmarks.corpus import people
 from cji_attestation import Trust
 from cji_attestation.attested import AttestedWorker
+from cji_client.errors import ClientError, WorkerRefused, from_rpc
+from cji_client.profile import ClientProfile, ClientTls
+from cji_client.result import Collector
+from cji_client.seal import INPUT_NAME, SealedJob, seal
+from cji_client.spec import JobSpec
+from cji_client.transport import SyncClient
+from cji_client.verify import verify_result
 from cji_core.errors import Reason
 from cji_core.format.keys import PinnedKey, load_signing_key
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
-from worker.client.errors import ClientError, WorkerRefused, from_rpc
-from worker.client.profile import ClientProfile, ClientTls
-from worker.client.result import Collector
-from worker.client.seal import INPUT_NAME, SealedJob, seal
-from worker.client.spec import JobSpec
-from worker.client.transport import SyncClient
-from worker.client.verify import verify_result
 from worker.front.server import OPTIONS, SERVICE
 
 __all__ = ["Probe", "Submission", "Submitted", "probe_health", "start_together", "submit"]

@@ -26,13 +26,13 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import open_stand
 from benchmarks.wire import prepare
+from cji_client.spec import InputSpec, SideSpec
 from cji_operations.screen import Index, Screen, build
 from cji_operations.screen import Screen as Screening
 from cji_operations.screen import run as screen
 from cji_operations.screen.rules import weights
 from cji_operations.tables import load
 from cji_operations.tables.screening import LEVELS
-from worker.client.spec import InputSpec, SideSpec
 
 __all__ = ["run"]
 

@@ -16,14 +16,14 @@ import pyarrow as pa
 from cji_simulator.site import Site
 
 from cji_attestation.attested import AttestedWorker
+from cji_client.profile import ClientTls
+from cji_client.result import Collector
+from cji_client.seal import INPUT_NAME, SealedJob
+from cji_client.sealed_result import SealedResult
+from cji_client.spec import JobSpec
+from cji_client.verify import verify_result
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.client.profile import ClientTls
-from worker.client.result import Collector
-from worker.client.seal import INPUT_NAME, SealedJob
-from worker.client.sealed_result import SealedResult
-from worker.client.spec import JobSpec
-from worker.client.verify import verify_result
 from worker.front.server import OPTIONS
 
 __all__ = ["Connection", "Prepared", "prepare", "verify", "verify_echo"]

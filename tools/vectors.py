@@ -19,6 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from cji_client.parts import arrow_messages, seal_stream
+from cji_client.seal import SealedJob, seal
+from cji_client.sources import fit
+from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
 from cji_core.format.job import OutputPart, result_header
 from cji_core.format.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
@@ -37,10 +41,6 @@ from cji_core.trail import (
     sign,
 )
 from cji_operations.deidentify import Deidentify, HmacToken
-from worker.client.parts import arrow_messages, seal_stream
-from worker.client.seal import SealedJob, seal
-from worker.client.sources import fit
-from worker.client.spec import InputSpec, JobSpec
 
 FOLDER: Final = Path(__file__).parent.parent / "docs/vectors"
 _KEK_ID: Final = "https://vectors.vault.azure.net/keys/cji-vectors/" + "0123456789abcdef" * 2

@@ -1,4 +1,4 @@
-"""The client of cji-worker: the names that most programs need. The code is `worker.client`.
+"""The client of cji-worker: the names that most programs need. The code is `cji_client`.
 
     from cji_client import connect
 
@@ -10,19 +10,19 @@
 `cji_client.errors` every error, `cji_client.trusts` the clouds.
 """
 
+from cji_client.asynchronous_connection import AsyncConnection, connect_async
+from cji_client.cancellation import Cancellation
+from cji_client.connection import Connection, connect
+from cji_client.errors import ClientError, SpecError, Unverified, WorkerRefused
+from cji_client.opened import Result
+from cji_client.profile import ClientProfile, load_profile
+from cji_client.progress import Phase, Progress, ProgressCallback
+from cji_client.saved import SavedJob, load_job, save_job
+from cji_client.saved_result import open_saved
+from cji_client.sealed_result import SealedResult
+from cji_client.signers import Decrypter, Signer
+from cji_client.spec import JobSpec, load_spec
 from cji_operations.deidentify import Transform
-from worker.client.asynchronous_connection import AsyncConnection, connect_async
-from worker.client.cancellation import Cancellation
-from worker.client.connection import Connection, connect
-from worker.client.errors import ClientError, SpecError, Unverified, WorkerRefused
-from worker.client.opened import Result
-from worker.client.profile import ClientProfile, load_profile
-from worker.client.progress import Phase, Progress, ProgressCallback
-from worker.client.saved import SavedJob, load_job, save_job
-from worker.client.saved_result import open_saved
-from worker.client.sealed_result import SealedResult
-from worker.client.signers import Decrypter, Signer
-from worker.client.spec import JobSpec, load_spec
 
 __all__ = [
     "AsyncConnection",

@@ -1,38 +1,227 @@
-"""All errors of the client; each has a remedy. `ClientError` is their base."""
+"""The errors that a submitter can meet, each with a remedy.
 
-from cji_core.errors import Reason, Stage
-from worker.client.errors import (
-    ClientError,
-    ColumnError,
-    ColumnTypeError,
-    JobCancelled,
-    JobExpired,
-    JobFailed,
-    LimitExceeded,
-    MissingRule,
-    NotFinished,
-    SpecError,
-    StorageRefused,
-    Unreachable,
-    Unverified,
-    WorkerRefused,
-)
+* `WorkerRefused`: the worker answered with one of its closed Reasons.
+* `Unverified`: something that the worker sent failed a check; `check` names it.
+* `Unreachable`: the call ended without an answer from the worker.
+* `SpecError`: a job spec, profile, key file or input cannot be used. `ColumnError` names columns, `MissingRule` those
+  without a rule, `ColumnTypeError` has the types found and wanted, `LimitExceeded` the limit.
+* `JobCancelled`: the submitter ended the job, and there is no result.
 
-__all__ = [
-    "ClientError",
-    "ColumnError",
-    "ColumnTypeError",
-    "JobCancelled",
-    "JobExpired",
-    "JobFailed",
-    "LimitExceeded",
-    "MissingRule",
-    "NotFinished",
-    "Reason",
-    "SpecError",
-    "Stage",
-    "StorageRefused",
-    "Unreachable",
-    "Unverified",
-    "WorkerRefused",
-]
+Of jobs by reference only:
+* `StorageRefused`: Azure Storage refuses this identity, or has no such container or queue.
+* `JobFailed`: the workers gave the job up; `failure` is the verified failure receipt.
+* `JobExpired`, `NotFinished`: there is no result, because of the time, or not yet.
+
+No error text is derived from keys. None shows more of a record than the shape of a value whose format its submitter has
+to correct, digits as 9 and letters as A. Text from the network is reduced to printable ASCII.
+"""
+
+from collections.abc import Iterable
+from typing import Final, cast
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from cji_core.errors import REASONS, Reason, Stage
+from cji_core.trail import VerifiedFailure
+
+_DETAILS_KEY: Final = "grpc-status-details-bin"
+_DOMAIN: Final = "worker.cji"
+_DETAIL_CHARACTERS: Final = 200
+
+
+class ClientError(Exception):
+    """Base of all errors that `cji_client` raises on purpose."""
+
+    def __init__(self, message: str, *, remedy: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        self.retryable = retryable
+
+
+class SpecError(ClientError):
+    """A file or argument from the submitter cannot be used; the message names it and the reason."""
+
+    def __init__(self, message: str, *, remedy: str = "Correct it and run again. Nothing was sent.") -> None:
+        super().__init__(message, remedy=remedy)
+
+
+class ColumnError(SpecError):
+    """Columns of the input do not fit its schema or the operations; `columns` are their names, in order."""
+
+    def __init__(self, message: str, *, columns: Iterable[str], remedy: str | None = None) -> None:
+        if remedy is None:
+            super().__init__(message)
+        else:
+            super().__init__(message, remedy=remedy)
+        self.columns = tuple(columns)
+
+
+class MissingRule(ColumnError):  # noqa: N818
+    """An operation has no rule for `columns`."""
+
+
+class ColumnTypeError(ColumnError):
+    """A column has a type, or the value in `row` (from 0) a form, that cannot become the type `wanted`."""
+
+    def __init__(
+        self, message: str, *, column: str, found: str, wanted: str, row: int | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(message, columns=(column,), remedy=remedy)
+        self.found = found
+        self.wanted = wanted
+        self.row = row
+
+
+class LimitExceeded(SpecError):  # noqa: N818
+    """The input or job exceeds a limit, whose name `cji_core.format.job.limits` explains.
+
+    `found` is what it has, or at least has, `most` what is possible.
+    """
+
+    def __init__(self, message: str, *, limit: str, found: int | None, most: int, remedy: str | None = None) -> None:
+        if remedy is None:
+            super().__init__(message)
+        else:
+            super().__init__(message, remedy=remedy)
+        self.limit = limit
+        self.found = found
+        self.most = most
+
+
+class Unverified(ClientError):  # noqa: N818 - the name states what happened; the base marks it as an error
+    """A check failed: do not trust this answer. `check` is a short stable name, for example that of a claim."""
+
+    def __init__(self, check: str, message: str) -> None:
+        super().__init__(
+            f"{check}: {message}",
+            remedy="Do not use this result. Report the failed check to the worker's operator.",
+        )
+        self.check = check
+
+
+class Unreachable(ClientError):  # noqa: N818
+    """The call ended without an answer from the worker: network, TLS or a proxy in between."""
+
+    def __init__(
+        self, message: str, *, remedy: str = "Check target, certificates and network, then try again."
+    ) -> None:
+        super().__init__(message, remedy=remedy, retryable=True)
+
+
+class WorkerRefused(ClientError):  # noqa: N818
+    """The worker refused for a Reason; `retry_after` is its suggested delay in seconds, if it sent one."""
+
+    def __init__(
+        self, reason: Reason, *, stage: Stage | None, correlation_id: str, retryable: bool, retry_after: float | None
+    ) -> None:
+        where = f" at {stage.value}" if stage else ""
+        super().__init__(f"{reason.value}{where}", remedy=REASONS[reason].remedy, retryable=retryable)
+        self.reason = reason
+        self.stage = stage
+        self.correlation_id = correlation_id
+        self.retry_after = retry_after
+
+
+class StorageRefused(ClientError):  # noqa: N818
+    """Azure Storage refused for good; `status` is that of HTTP."""
+
+    def __init__(self, message: str, *, status: int, remedy: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status = status
+
+
+class JobFailed(ClientError):  # noqa: N818
+    """The workers gave the job up after several attempts.
+
+    `failure` was verified as a receipt is; `evidence` is the file of the evidence, for `cji receipt verify`.
+    """
+
+    def __init__(self, failure: VerifiedFailure, *, evidence: bytes) -> None:
+        claims = failure.claims
+        super().__init__(
+            f"the job was given up after {claims.attempts} attempts: {claims.reason.value} at {claims.stage.value}",
+            remedy=REASONS[claims.reason].remedy,
+        )
+        self.failure = failure
+        self.evidence = evidence
+
+
+class JobCancelled(ClientError):  # noqa: N818
+    """The submitter asked for an end, by a `Cancellation` or of a job by reference, and has no result."""
+
+    def __init__(self) -> None:
+        super().__init__("the job was cancelled", remedy="Seal the records again if you need the result.")
+
+
+class JobExpired(ClientError):  # noqa: N818
+    """The header's time is over, and no worker has begun the job."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no worker began the job before it expired",
+            remedy="Ask the worker's operator whether workers are running, then seal the records again.",
+        )
+
+
+class NotFinished(ClientError):  # noqa: N818
+    """The job has neither a receipt nor a failure receipt yet."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the job has not finished: {state}", remedy="Wait, then fetch it again.", retryable=True)
+        self.state = state
+
+
+def from_rpc(error: grpc.RpcError) -> ClientError:
+    """The worker's refusal inside a gRPC status, or Unreachable if there is none."""
+    call = cast("grpc.Call", error)  # the blocking API raises objects that are both
+    metadata = cast("Iterable[tuple[str, str | bytes]]", call.trailing_metadata() or ())
+    trailer = next((value for key, value in metadata if key == _DETAILS_KEY), None)
+    if isinstance(trailer, bytes) and (refusal := from_details(trailer)):
+        return refusal
+    if call.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return WorkerRefused(Reason.DEADLINE, stage=None, correlation_id="", retryable=True, retry_after=None)
+    return _unanswered(call.code(), call.details() or "")
+
+
+def _unanswered(code: grpc.StatusCode, details: str) -> Unreachable:
+    """No refusal of a worker; where TLS is the cause, its remedy is that of exactly this case."""
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        return Unreachable(
+            f"{code.name}: the server's certificate is not from an authority in `ca`, or names another host",
+            remedy="Compare `ca`, `target` and `server_name` in the profile with those from the worker's operator.",
+        )
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return Unreachable(
+            f"{code.name}: the worker's door accepts no call with this client certificate",
+            remedy="Ask the worker's operator which authorities its door knows, and whether yours was revoked.",
+        )
+    return Unreachable(f"{code.name}: {_printable(details)}")
+
+
+def from_details(data: bytes) -> WorkerRefused | None:
+    """The refusal in a serialized `google.rpc.Status`; None if it holds none from a worker."""
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    refusal, after = None, None
+    try:
+        for detail in status_pb2.Status.FromString(data).details:
+            if detail.Unpack(info) and info.domain == _DOMAIN:
+                refusal = Reason(info.reason), Stage(info.metadata["stage"]) if info.metadata.get("stage") else None
+            elif detail.Unpack(retry):
+                after = max(0.0, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9)
+    except (DecodeError, ValueError):
+        return None
+    if refusal is None:
+        return None
+    return WorkerRefused(
+        refusal[0],
+        stage=refusal[1],
+        correlation_id=_printable(info.metadata.get("correlation_id", "")),
+        retryable=info.metadata.get("retryable") == "true",
+        retry_after=after,
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:_DETAIL_CHARACTERS])

@@ -1,5 +1,8 @@
 """Keys: in files, in a vault (extra `vault`), in a PKCS#11 token (extra `pkcs11`)."""
 
+from cji_client.pkcs11_keys import TokenDecrypter, TokenSigner
+from cji_client.signers import Decrypter, KeyDecrypter, KeySigner, Signer
+from cji_client.vault_keys import VaultDecrypter, VaultSigner
 from cji_core.format.keys import (
     PinnedKey,
     ProjectKey,
@@ -12,9 +15,6 @@ from cji_core.format.keys import (
     save_private_key,
     save_project_key,
 )
-from worker.client.pkcs11_keys import TokenDecrypter, TokenSigner
-from worker.client.signers import Decrypter, KeyDecrypter, KeySigner, Signer
-from worker.client.vault_keys import VaultDecrypter, VaultSigner
 
 __all__ = [
     "Decrypter",

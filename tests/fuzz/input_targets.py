@@ -9,15 +9,15 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet
 
+from cji_client.date_formats import CANDIDATES
+from cji_client.errors import SpecError
+from cji_client.files import read_file
+from cji_client.sources import fit
+from cji_client.spec import InputSpec
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, SIZED, TEXT
 from tests.fuzz.worker_targets import folder
 from tests.support.workbooks import MAIN, package, sheet_xml
-from worker.client.date_formats import CANDIDATES
-from worker.client.errors import SpecError
-from worker.client.files import read_file
-from worker.client.sources import fit
-from worker.client.spec import InputSpec
 
 __all__ = ["INPUTS"]
 

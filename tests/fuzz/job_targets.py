@@ -13,6 +13,9 @@ import msgspec
 import pyarrow as pa
 from google.protobuf.message import DecodeError
 
+from cji_client.description import Description
+from cji_client.errors import Unverified
+from cji_client.result import Collector
 from cji_core.errors import Refusal
 from cji_core.format.job import LIMITS, Empty, HalfClose, InputPart, Open, RunState, Segment, advance, parse
 from cji_core.format.job import Finish as Finished
@@ -26,9 +29,6 @@ from tests.fuzz.process_targets import TABLES
 from tests.support.contexts import context
 from tests.support.job_headers import OURS, make
 from worker.cell.pipeline import Pipeline
-from worker.client.description import Description
-from worker.client.errors import Unverified
-from worker.client.result import Collector
 from worker.front.frames import SegmentFrame, read_request
 
 __all__ = ["JOBS"]

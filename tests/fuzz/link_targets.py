@@ -6,14 +6,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from cji_client.errors import SpecError
+from cji_client.files import read_file
+from cji_client.spec import InputSpec
+from cji_client.verbs.link_sample import labels
 from cji_operations.link import Link, UnsupportedModelError, from_splink
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, JSON, TEXT
 from tests.fuzz.worker_targets import folder
-from worker.cli.link_sample import labels
-from worker.client.errors import SpecError
-from worker.client.files import read_file
-from worker.client.spec import InputSpec
 
 __all__ = ["LINK"]
 

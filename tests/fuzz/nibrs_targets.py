@@ -4,6 +4,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from cji_client.errors import SpecError
+from cji_client.nibrs_xml import read_xml
 from cji_operations.nibrs.records import Records
 from cji_operations.nibrs.xml_plain import plain
 from tests.fuzz.attestation_targets import target
@@ -11,8 +13,6 @@ from tests.fuzz.mutators import BYTES, IN_PLACE, TEXT
 from tests.support import nibrs_xml
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_xml_tools import expected_lines, lines_of, records, rows_of
-from worker.client.errors import SpecError
-from worker.client.nibrs_xml import read_xml
 
 __all__ = ["NIBRS"]
 

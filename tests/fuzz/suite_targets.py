@@ -8,6 +8,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from cji_client.errors import SpecError
 from cji_core.errors import Refusal
 from cji_core.format.envelope import (
     ATTRIBUTION,
@@ -29,7 +30,6 @@ from cji_core.suites import Suite
 from tests.fuzz.attestation_targets import only, target
 from tests.fuzz.mutators import JSON, SIZED, TEXT
 from tests.fuzz.worker_targets import from_file, text
-from worker.client.errors import SpecError
 
 __all__ = ["SUITES"]
 

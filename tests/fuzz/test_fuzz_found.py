@@ -15,6 +15,10 @@ from cji_attestation.evidence.imds import region
 from cji_attestation.evidence.pcs import _ends
 from cji_attestation.release.unwrap import unwrap_into
 from cji_attestation.trust import endpoint
+from cji_client.errors import SpecError, Unverified
+from cji_client.parts import open_part, seal_stream
+from cji_client.profile import load_profile
+from cji_client.spec import decode_spec
 from cji_core.errors import StartupError
 from cji_core.format import config
 from cji_core.wire.v1 import worker_pb2 as pb
@@ -25,10 +29,6 @@ from tests.fuzz.mutators import packets, split
 from tests.support.forge import machine
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
-from worker.client.errors import SpecError, Unverified
-from worker.client.parts import open_part, seal_stream
-from worker.client.profile import load_profile
-from worker.client.spec import decode_spec
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc.messages import CellFromFront, FrontFromCell, KeyholderFromCell
 

@@ -24,6 +24,12 @@ from google.rpc import error_details_pb2, status_pb2
 from cji_attestation.attested import read_evidence
 from cji_attestation.evidence import Evidence
 from cji_attestation.verbs.evidence_file import read_file
+from cji_client import ca_doj
+from cji_client.errors import SpecError, Unverified, from_details
+from cji_client.parts import open_part
+from cji_client.profile import load_profile
+from cji_client.result import parse_result_header
+from cji_client.spec import decode_spec
 from cji_core.command.common import Failure
 from cji_core.errors import REASONS, Refusal, StartupError
 from cji_core.format import config
@@ -78,12 +84,6 @@ from tests.support.policies import pem as pem_of
 from tests.support.receipts import CLAIMS
 from tests.support.revocation import crl
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.client import ca_doj
-from worker.client.errors import SpecError, Unverified, from_details
-from worker.client.parts import open_part
-from worker.client.profile import load_profile
-from worker.client.result import parse_result_header
-from worker.client.spec import decode_spec
 from worker.door.files import check_server_files
 from worker.front.client_certificates import ClientCertificates
 from worker.front.frames import SegmentFrame, read_request

@@ -89,7 +89,7 @@ def _job(around: Surroundings) -> int:
     """A sealed job through the door; the rows that come back."""
     from cji_simulator.site import Site
 
-    from worker.client.profile import load_profile
+    from cji_client.profile import load_profile
 
     profile = load_profile(around.files.profile)
     cmk = around.simulation.cmk("cji-image")

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from cji_client.seal import SealedJob
 from cji_core.format.job import encode_plan, parse_plan, plan_facts
 from cji_core.pool import names
 from cji_core.trail import StatementsRefused, TaskAdmitted
@@ -17,7 +18,6 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_engine.messages import Answer, Done, Refused, Request
 from tests.support.fleet_bench import Pool
 from tests.support.parts_pool import ask, names_of, sockets
-from worker.client.seal import SealedJob
 from worker.fleet.tasks.messages import FINISH, NO_PLAN
 from worker.fleet.tasks.published import MAX_ATTEMPTS, STATEMENT_BYTES, read_long
 

@@ -38,6 +38,12 @@ from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cji_attestation.attested import AttestedWorker
+from cji_client.errors import WorkerRefused
+from cji_client.profile import load_profile
+from cji_client.result import Collector
+from cji_client.seal import INPUT_NAME, SealedJob
+from cji_client.sealed_result import SealedResult
+from cji_client.verify import verify_result
 from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, PartDigest, Record, claims_unverified
@@ -47,12 +53,6 @@ from tests.support.halting import PROGRAM
 from tests.support.privileges import SEES_PROCESSES
 from tests.support.silent_link import SilentLink
 from tests.support.steps import Route, Step
-from worker.client.errors import WorkerRefused
-from worker.client.profile import load_profile
-from worker.client.result import Collector
-from worker.client.seal import INPUT_NAME, SealedJob
-from worker.client.sealed_result import SealedResult
-from worker.client.verify import verify_result
 from worker.front.server import SERVICE
 
 __all__ = ["Bench", "Do", "Run", "alive", "audit_says"]

@@ -33,6 +33,10 @@ from cji_simulator.site import Site, people
 from cji_simulator.worker import PROGRAM, Worker
 from click.testing import CliRunner
 
+from cji_client.parts import open_part
+from cji_client.profile import load_profile
+from cji_client.result import parse_result_header
+from cji_client.seal import INPUT_NAME, SealedJob
 from cji_core.command import build
 from cji_core.format.envelope import output_aad, unwrap_result_key
 from cji_core.pool import names
@@ -46,10 +50,6 @@ from tests.support.fault_bench import alive, audit_says
 from tests.support.fleet_process import HALTED, STEP
 from tests.support.fleet_storage import Storage
 from tests.support.silent_link import SilentLink
-from worker.client.parts import open_part
-from worker.client.profile import load_profile
-from worker.client.result import parse_result_header
-from worker.client.seal import INPUT_NAME, SealedJob
 
 _T = TypeVar("_T")
 _ROOT: Final = Path(__file__).resolve().parents[2]

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from cji_client.parts import arrow_messages, open_part, seal_stream
+from cji_client.sources import Batches, fit
+from cji_client.spec import InputSpec
 from cji_core.format.envelope import DEK_BYTES, input_aad, open_result_key, output_aad, sha384
 from cji_core.format.job import InputPart, parse, parse_plan
 from cji_core.wire.v1 import worker_pb2 as pb
@@ -15,9 +18,6 @@ from tests.support.contexts import context
 from tests.support.job_headers import make
 from tests.support.letters import Letters, planned
 from worker.cell.parts_loop import PartsLoop
-from worker.client.parts import arrow_messages, open_part, seal_stream
-from worker.client.sources import Batches, fit
-from worker.client.spec import InputSpec
 
 PERSON = InputSpec(schema="person/1")
 WINDOW = np.empty(32 << 20, np.uint8).data

@@ -21,10 +21,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cji_client.profile import load_profile
 from cji_core.command import build
 from tests.support.paths import ROOT
 from tests.support.revocation import crl
-from worker.client.profile import load_profile
 
 __all__ = ["FIRST", "SECOND", "STRANGER", "Neighbours", "neighbours"]
 

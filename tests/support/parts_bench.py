@@ -17,6 +17,8 @@ from typing import Any, Final
 import pyarrow as pa
 from cji_simulator.raw import until
 
+from cji_client.seal import SealedJob
+from cji_client.spec import InputSpec
 from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted, TaskAdmitted, TaskCompleted
 from cji_core.trail.chain import read
 from cji_engine.messages import Job
@@ -25,8 +27,6 @@ from tests.support.engine_tools import Engine, EngineProcess, wait
 from tests.support.fleet_bench import Member, Pool
 from tests.support.fleet_process import HALTED
 from tests.support.parts_pool import names_of, opened, sockets, submit
-from worker.client.seal import SealedJob
-from worker.client.spec import InputSpec
 from worker.fleet.tasks.messages import FINISH
 
 VICTIMS: Final = ("engine worker", "fleet process", "keyholder", "scheduler", "conductor")

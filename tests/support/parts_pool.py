@@ -10,11 +10,11 @@ import pyarrow as pa
 from cji_simulator.parts import open_parts, submit_parts
 from cji_simulator.raw import until
 
+from cji_client.seal import SealedJob
 from cji_engine.conductor import ClusterLostError, Conductor
 from cji_engine.messages import Answer, Job, MessageError, Request, framed, read_answer
 from cji_operations.parameters import Parameters
 from tests.support.fleet_bench import Pool
-from worker.client.seal import SealedJob
 
 TASKS_SOCKET = "tasks.sock"
 

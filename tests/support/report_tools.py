@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
+from cji_audit.dissemination.disclosures import Row, disclosure_page
+from cji_client.report import Job, report
 from cji_core.format.records import tagged
 from cji_operations.aggregate import Aggregate
 from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
@@ -19,8 +21,6 @@ from cji_operations.validate import Validate
 from tests.support.contexts import context, planned, prepare_table
 from tests.support.nibrs_xml_tools import rows_of
 from tests.support.paths import ROOT
-from worker.report import Job, report
-from worker.report.disclosures import Row, disclosure_page
 
 NIBRS = "nibrs.flat/3.1"
 PERSON = "person/1"

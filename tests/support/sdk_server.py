@@ -33,6 +33,9 @@ from cji_attestation.evidence_file import EvidenceFile
 from cji_attestation.maa import VerifiedToken
 from cji_attestation.release import Attestation, Attester
 from cji_attestation.verified import _CONSTRUCTOR_KEY
+from cji_client.parts import arrow_messages, seal_stream
+from cji_client.profile import ClientTls
+from cji_client.sources import Batches
 from cji_core.errors import REASONS, Reason, Refusal
 from cji_core.format.envelope import (
     Unsealer,
@@ -65,9 +68,6 @@ from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerSer
 from cji_operations.operation import BatchOperation, PreparedOperation
 from cji_operations.registry import OPERATIONS, plan
 from tests.support.contexts import context
-from worker.client.parts import arrow_messages, seal_stream
-from worker.client.profile import ClientTls
-from worker.client.sources import Batches
 
 KEK_ID = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
 RESULT_KEY = bytes(range(32))

@@ -9,6 +9,11 @@ import pyarrow as pa
 from cji_simulator import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from cji_client.by_reference import SyncFleetClient
+from cji_client.profile import ClientStorage
+from cji_client.saved import SavedJob, save_job
+from cji_client.seal import seal
+from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.keys import PinnedKey, new_project_key
 from cji_core.jose import key_id, public_jwk
 from cji_core.pool.ticket import Ticket
@@ -17,11 +22,6 @@ from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage
 from tests.support.reference_pool import ReferencePool
 from tests.support.sdk_server import KEK_ID
-from worker.client.by_reference import SyncFleetClient
-from worker.client.profile import ClientStorage
-from worker.client.saved import SavedJob, save_job
-from worker.client.seal import seal
-from worker.client.spec import InputSpec, JobSpec
 
 SUBMITTER = "spiffe://cji.example/agency/test"
 PROJECT = new_project_key("study-17")

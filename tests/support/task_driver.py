@@ -28,6 +28,12 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import PROGRAM, Worker
 
+from cji_client.errors import WorkerRefused, from_rpc
+from cji_client.profile import load_profile
+from cji_client.result import Output, parse_result_header
+from cji_client.seal import INPUT_NAME, SealedJob
+from cji_client.sealed_result import SealedResult
+from cji_client.verify import verify_result
 from cji_core.errors import Reason
 from cji_core.format.job import JobPlan, parse_plan
 from cji_core.trail import Event, PartDigest, VerifiedReceipt
@@ -37,12 +43,6 @@ from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_operations.in_parts import Stage
 from cji_operations.parameters import Parameters
 from cji_operations.task_streams import EdgeStream, PartStream, Stream, TaskStreams
-from worker.client.errors import WorkerRefused, from_rpc
-from worker.client.profile import load_profile
-from worker.client.result import Output, parse_result_header
-from worker.client.seal import INPUT_NAME, SealedJob
-from worker.client.sealed_result import SealedResult
-from worker.client.verify import verify_result
 
 _MESSAGE_BYTES: Final = 8 << 20
 _FLEET: Final = """

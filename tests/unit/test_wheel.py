@@ -35,7 +35,7 @@ def test_the_wheels_hold_the_two_packages_only(wheels: dict[str, zipfile.ZipFile
     }
     assert {"worker/supervisor.py", "attestation/cji_attestation/release/flow.py"} <= set(wheels[WORKER].namelist())
     assert {
-        "worker/client/seal.py",
+        "client/cji_client/seal.py",
         "attestation/cji_attestation/trust.py",
         "core/cji_core/wire/v1/worker_pb2.py",
     } <= set(wheels[CLIENT].namelist())

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Final, ParamSpec
 import click
 import msgspec
 
+from cji_audit.dissemination.disclosures import Row, disclosure_page
+from cji_client.verbs.answers import Inspected
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer, print_document
 from cji_core.command.output import write_text
 from cji_core.page.markup import visible
-from worker.cli.answers import Inspected
 from worker.client.dissemination import (
     Disclosures,
     LedgerError,
@@ -27,7 +28,6 @@ from worker.client.dissemination import (
     load_rules,
     review,
 )
-from worker.report.disclosures import Row, disclosure_page
 
 P = ParamSpec("P")
 

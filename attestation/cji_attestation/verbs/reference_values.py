@@ -6,8 +6,8 @@ import click
 import msgspec
 
 from cji_attestation.appraisal import ReferenceValues
+from cji_client.profile import load_profile
 from cji_core.command.common import FILE, Failure, configuration
-from worker.client.profile import load_profile
 
 PROFILE = click.option(
     "--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones."

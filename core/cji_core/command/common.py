@@ -87,13 +87,13 @@ def lacking(error: ModuleNotFoundError) -> Failure | None:
 
 
 def _of_client(error: Exception) -> Failure | None:
-    """The failure for an error of `worker.client`.
+    """The failure for an error of `cji_client`.
 
     A verb that needs no client has not imported it, and `serve` cannot: its process has given its files up.
     """
-    if "worker.client.errors" not in sys.modules:
+    if "cji_client.errors" not in sys.modules:
         return None
-    from worker.client.errors import ClientError, SpecError, Unverified  # noqa: PLC0415
+    from cji_client.errors import ClientError, SpecError, Unverified  # noqa: PLC0415
 
     if not isinstance(error, ClientError):
         return None

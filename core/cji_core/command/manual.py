@@ -8,9 +8,9 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
+from cji_client.verbs.answers import Manual
 from cji_core.command.common import Failure
 from cji_core.command.json_output import answers, print_answer
-from worker.cli.answers import Manual
 
 _SHELLS: Final = ("bash", "zsh", "fish")
 

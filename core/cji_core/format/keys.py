@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, mlkem, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from cji_client.errors import SpecError, Unverified
 from cji_core.format.envelope import PROJECT_KEY_BYTES, SEED_BYTES, WrappingKey, wrap_project_key, wrap_seed
 from cji_core.format.paths import FileName
 from cji_core.jose import (
@@ -35,7 +36,6 @@ from cji_core.jose import (
 from cji_core.pairs import DecryptionPair, SigningPair
 from cji_core.suites import Suite
 from cji_operations.parameters import PROJECT_NAME
-from worker.client.errors import SpecError, Unverified
 
 RecipientPrivateKey = rsa.RSAPrivateKey | DecryptionPair
 _BEGIN: Final = b"-----BEGIN "

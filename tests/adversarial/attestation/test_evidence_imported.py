@@ -18,6 +18,7 @@ from cji_attestation.evidence.imported import Quote, bundle_of, chain_of, read_c
 from cji_attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, selected_pcrs
 from cji_attestation.jose import b64url
 from cji_attestation.maa.claims import check_ephemeral
+from cji_client.errors import Unverified
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import QUALIFYING, attest_structure, decided, machine, quote_structure, sign, sized
 from tests.support.import_forge import (
@@ -34,7 +35,6 @@ from tests.support.import_forge import (
 )
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
-from worker.client.errors import Unverified
 
 
 def imported(found: Quote | None = None) -> Evidence:

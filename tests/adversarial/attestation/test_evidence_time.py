@@ -20,11 +20,11 @@ from cji_attestation.evidence import TpmClock
 from cji_attestation.evidence_file import MAX_FILE_BYTES, decode_evidence
 from cji_attestation.evidence_file import stamped as stamped_message
 from cji_attestation.times import bundle_time
+from cji_client.errors import SpecError, Unverified
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import crl, decided, machine
 from tests.support.refusals import rejected
 from tests.support.tsa_forge import tsa
-from worker.client.errors import SpecError, Unverified
 
 LATER = datetime(2050, 1, 1, tzinfo=UTC)
 

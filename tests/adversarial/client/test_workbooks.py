@@ -13,13 +13,13 @@ from random import Random
 
 import pytest
 
+from cji_client.errors import SpecError
+from cji_client.files import read_file
+from cji_client.files.workbook import MOST_ROWS
+from cji_client.sources import fit
+from cji_client.spec import InputSpec
 from tests.support.paths import ROOT
 from tests.support.workbooks import MAIN, package, sheet_xml
-from worker.client.errors import SpecError
-from worker.client.files import read_file
-from worker.client.files.workbook import MOST_ROWS
-from worker.client.sources import fit
-from worker.client.spec import InputSpec
 
 HEAD = '<row r="1"><c r="A1" t="inlineStr"><is><t>last</t></is></c></row>'
 SHEET = "xl/worksheets/sheet1.xml"
@@ -195,10 +195,10 @@ _CHILD = """
 import resource, sys
 from pathlib import Path
 from random import Random
-from worker.client.errors import SpecError
-from worker.client.files import read_file
-from worker.client.sources import fit
-from worker.client.spec import InputSpec
+from cji_client.errors import SpecError
+from cji_client.files import read_file
+from cji_client.sources import fit
+from cji_client.spec import InputSpec
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for name in sys.argv[1:]:
     spec = InputSpec(schema="person/1")

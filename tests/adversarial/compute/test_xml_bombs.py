@@ -13,13 +13,13 @@ from typing import Final
 
 import pytest
 
+from cji_client.errors import SpecError
+from cji_client.files import read_file
+from cji_client.spec import InputSpec
 from cji_operations.nibrs.records import Unread
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_xml import HEAD, TAIL
 from tests.support.nibrs_xml_tools import records, rows_of
-from worker.client.errors import SpecError
-from worker.client.files import read_file
-from worker.client.spec import InputSpec
 
 DEEP: Final = 100_000
 SECONDS: Final = 20

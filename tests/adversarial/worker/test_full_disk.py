@@ -17,11 +17,11 @@ from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cji_client.profile import load_profile
 from cji_core.errors import Reason
 from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, JobRefused, TailRecovered, verify_chain
 from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.paths import ROOT
-from worker.client.profile import load_profile
 
 FINISH = pb.RunRequest(finish=pb.Finish())
 SERVICE = "cji.worker.v1.CjiWorker"

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import DNSName, RFC822Name, SubjectAlternativeName, UniformResourceIdentifier
 
+from cji_client.profile import load_profile
 from cji_core.errors import REASONS, Reason, Stage
 from cji_core.format.envelope import unwrap_dek
 from cji_core.format.job import LIMITS
@@ -34,7 +35,6 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1 import worker_pb2_grpc
 from tests.support.paths import ROOT
 from tests.support.privileges import sees_processes
-from worker.client.profile import load_profile
 
 SAN = "spiffe://cji.example/agency/fulton-pd"
 OTHER = "spiffe://cji.example/agency/cobb-pd"

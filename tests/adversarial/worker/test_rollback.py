@@ -23,6 +23,7 @@ from cji_simulator.worker import Worker
 from click.testing import CliRunner
 
 from cji_attestation.evidence.tpm_counter import NvCounter
+from cji_client.profile import load_profile
 from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.format.config import load
@@ -36,7 +37,6 @@ from cji_core.trail import (
     verify_chain,
 )
 from tests.support.paths import ROOT
-from worker.client.profile import load_profile
 from worker.ipc.status import ask
 
 PEER = "tests.adversarial.peers.rolled_back_trail"

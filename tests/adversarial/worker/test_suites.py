@@ -18,6 +18,8 @@ from cji_simulator.site import Site, open_site, people
 from cji_simulator.worker import Worker
 from cryptography.hazmat.primitives.asymmetric import mlkem
 
+from cji_client.errors import SpecError, Unverified
+from cji_client.profile import load_profile
 from cji_core.errors import Reason, Stage
 from cji_core.format.envelope import sign_header
 from cji_core.format.keys import load_signing_key
@@ -27,8 +29,6 @@ from cji_core.suites import Suite
 from cji_core.trail import Attributed, JobAdmitted, JobCompleted, JobEnded, JobRefused, ReceiptError, verify_receipt
 from cji_core.trail.claims import Expected
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.client.errors import SpecError, Unverified
-from worker.client.profile import load_profile
 
 CLASSICAL, HYBRID = Suite.CLASSICAL_1, Suite.HYBRID_1
 

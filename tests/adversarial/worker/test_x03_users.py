@@ -23,12 +23,12 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 
+from cji_client.profile import load_profile
 from cji_core.format.config import load
 from tests.adversarial.peers.hostile import hostile_site
 from tests.adversarial.peers.nosy import ORDERS
 from tests.support.paths import ROOT
 from tests.support.service import UNDER, USER
-from worker.client.profile import load_profile
 from worker.rights import FRONT, SUPERVISOR
 
 pytestmark = pytest.mark.timeout(240)

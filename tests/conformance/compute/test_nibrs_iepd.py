@@ -14,10 +14,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cji_client.nibrs_xml import read_xml
 from cji_operations.validate import eds, load_rule_set
 from tests.support.nibrs_tools import judged
 from tests.support.nibrs_xml_tools import expected_lines, judged_xml, keys, lines_of, records, rows_of
-from worker.client.nibrs_xml import read_xml
 
 pytestmark = pytest.mark.vectors
 

@@ -14,13 +14,13 @@ from cji_simulator.worker import Worker, working_tree
 
 from cji_attestation import Fault
 from cji_attestation.evidence import root_of
+from cji_client.errors import Unverified
+from cji_client.profile import load_profile
+from cji_client.transport import SyncClient
 from cji_core.errors import Reason
 from cji_core.format.config import load
 from cji_core.trail import Attested, read
 from tests.support.refusals import refused, rejected
-from worker.client.errors import Unverified
-from worker.client.profile import load_profile
-from worker.client.transport import SyncClient
 from worker.host import TpmClockWatch
 from worker.keyholder.custody import Custody
 

@@ -14,9 +14,9 @@ from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, sc
 from cji_simulator.site import Site
 from cji_simulator.stepwise import Stepwise
 
+from cji_client.spec import InputSpec
 from cji_operations.clear import Clear
 from tests.support.clear_tools import AS_OF, CHRI, batch, conviction, table
-from worker.client.spec import InputSpec
 
 pytestmark = [
     pytest.mark.root,

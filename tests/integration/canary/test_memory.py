@@ -26,12 +26,12 @@ from cji_simulator.stepwise import Stepwise
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
+from cji_client.result import parse_result_header
+from cji_client.seal import SealedJob
 from cji_core.format.config import load
 from cji_core.format.envelope import Unsealer, output_aad, unwrap_dek, unwrap_result_key, unwrap_seed
 from cji_core.jose import b64url_decode
 from cji_core.pairs import ML_KEM_BYTES
-from worker.client.result import parse_result_header
-from worker.client.seal import SealedJob
 
 pytestmark = [
     pytest.mark.root,

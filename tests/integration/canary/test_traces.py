@@ -25,12 +25,12 @@ from cji_simulator.site import Site, open_site
 from cji_simulator.stepwise import Stepwise
 from cji_simulator.tap import Tap
 
+from cji_client.parts import seal_stream
+from cji_client.seal import SealedJob
 from cji_core.errors import Reason
 from cji_core.format.envelope import input_aad
 from cji_core.format.records import END_OF_STREAM, StreamWriter, tagged
 from tests.support.privileges import SEES_PROCESSES
-from worker.client.parts import seal_stream
-from worker.client.seal import SealedJob
 
 ROWS = 30_000
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from cji_simulator.site import Site
 from click.testing import CliRunner
 
+from cji_client.ca_doj import COLUMNS
 from cji_core.command import build
-from worker.client.ca_doj import COLUMNS
 
 JOB = """
 [input]

@@ -11,10 +11,10 @@ import pytest
 from cji_simulator.site import Site, people
 from click.testing import CliRunner
 
+from cji_client.verbs.link_sample import read_sample
 from cji_core.command import build
 from cji_core.format.keys import new_project_key, save_project_key
 from tests.support.paths import ROOT
-from worker.cli.link_sample import read_sample
 from worker.client.dissemination import Subject, find_disclosures, ledgers_below
 
 PAGE = (ROOT / "examples/README.md").read_text()

@@ -10,8 +10,8 @@ from typing import cast
 import msgspec
 import pytest
 
+from cji_client.verbs import answers
 from tests.integration.cli.test_job import CSV, Desk, desk, material
-from worker.cli import answers
 
 __all__ = ["desk", "material"]
 
@@ -106,7 +106,7 @@ def test_a_worker_is_described_and_attested(desk: Desk) -> None:
 def test_records_from_standard_input_stay_in_memory(desk: Desk) -> None:
     f = desk.folder
     code = (
-        "import sys; from cji_core.command import build; from worker.cli.job.standard_input import records_file\n"
+        "import sys; from cji_core.command import build; from cji_client.verbs.job.standard_input import records_file\n"
         "from pathlib import Path\n"
         "with records_file(Path('-'), 'csv') as file:\n"
         "    print(file.name, file.read_bytes() == file.read_bytes(), len(file.read_bytes()))\n"

@@ -21,6 +21,10 @@ from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import AttestedWorker, read_evidence, verify_attestation
 from cji_attestation.evidence import Evidence, root_of
 from cji_attestation.maa import parse_jwks
+from cji_client.errors import SpecError, Unreachable, Unverified
+from cji_client.seal import SealedJob, seal
+from cji_client.spec import InputSpec, JobSpec
+from cji_client.transport import SyncClient
 from cji_core.format.keys import PinnedKey, new_recipient_key, new_signing_key
 from cji_core.jose import key_id, public_jwk, thumbprint
 from cji_core.wire.v1 import worker_pb2 as pb
@@ -31,10 +35,6 @@ from tests.support.sdk_server import (
     ReferenceWorker,
     served,
 )
-from worker.client.errors import SpecError, Unreachable, Unverified
-from worker.client.seal import SealedJob, seal
-from worker.client.spec import InputSpec, JobSpec
-from worker.client.transport import SyncClient
 
 RECORDS = {"records": pa.table({"last": ["neumann"]})}
 

@@ -9,18 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from cji_core.errors import Reason, Stage
-from cji_core.format.keys import new_signing_key
-from cji_core.pool import names
-from cji_core.pool.documents import Published, Sources, decode, encode
-from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
-from cji_core.pool.store import Blobs
-from cji_core.trail import PartDigest, claims_unverified, sign
-from tests.support.azurite import StorageCredential
-from tests.support.submitter_desk import PEOPLE, Desk
-from worker.client.asynchronous_fleet import FleetClient
-from worker.client.by_reference import SyncFleetClient
-from worker.client.errors import (
+from cji_client.asynchronous_fleet import FleetClient
+from cji_client.by_reference import SyncFleetClient
+from cji_client.errors import (
     JobCancelled,
     JobExpired,
     JobFailed,
@@ -30,12 +21,21 @@ from worker.client.errors import (
     Unreachable,
     Unverified,
 )
-from worker.client.job_state import State
-from worker.client.progress import Phase, Progress
-from worker.client.receiving import received
-from worker.client.result import parse_result_header
-from worker.client.saved import load_job
-from worker.client.sealed_result import SealedResult, open_result
+from cji_client.job_state import State
+from cji_client.progress import Phase, Progress
+from cji_client.receiving import received
+from cji_client.result import parse_result_header
+from cji_client.saved import load_job
+from cji_client.sealed_result import SealedResult, open_result
+from cji_core.errors import Reason, Stage
+from cji_core.format.keys import new_signing_key
+from cji_core.pool import names
+from cji_core.pool.documents import Published, Sources, decode, encode
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
+from cji_core.pool.store import Blobs
+from cji_core.trail import PartDigest, claims_unverified, sign
+from tests.support.azurite import StorageCredential
+from tests.support.submitter_desk import PEOPLE, Desk
 
 
 def opened(desk: Desk, result: SealedResult) -> dict[str, pa.Table]:
@@ -137,8 +137,8 @@ class CutOffError(Exception):
 def test_a_submission_that_is_cut_off_anywhere_continues(desk: Desk, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before each write to the account, and before the note that the ticket was sent."""
     job = desk.save()
-    monkeypatch.setattr("worker.client.transfer._BLOCK", job.sent[0].bytes // 2 + 1)  # two blocks
-    monkeypatch.setattr("worker.client.transfer._MIB", 1)
+    monkeypatch.setattr("cji_client.transfer._BLOCK", job.sent[0].bytes // 2 + 1)  # two blocks
+    monkeypatch.setattr("cji_client.transfer._MIB", 1)
     writes, done = 0, list[str]()
 
     def counted(kind: str, call: Any) -> Any:
@@ -158,7 +158,7 @@ def test_a_submission_that_is_cut_off_anywhere_continues(desk: Desk, at: int, mo
             ("commit", "cji_core.pool.store.Blobs", "commit"),
             ("create", "cji_core.pool.store.Blobs", "create"),
             ("send", "cji_core.pool.queue.Queue", "send"),
-            ("note", "worker.client.saved.SavedJob", "note_ticket"),
+            ("note", "cji_client.saved.SavedJob", "note_ticket"),
         ):
             module, _, cls = owner.rpartition(".")
             target = getattr(__import__(module, fromlist=[cls]), cls)
@@ -207,7 +207,7 @@ def test_an_expired_job_is_not_submitted(desk: Desk) -> None:
 
 def test_a_job_that_nobody_took_expires(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     job, _ = desk.submit()
-    monkeypatch.setattr("worker.client.job_state._GRACE", datetime.timedelta(days=-2))
+    monkeypatch.setattr("cji_client.job_state._GRACE", datetime.timedelta(days=-2))
     assert desk.client().wait(job.header.job_id, deadline=10).state is State.EXPIRED
     with pytest.raises(JobExpired):
         desk.client().fetch(job)

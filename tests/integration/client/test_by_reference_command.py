@@ -56,7 +56,7 @@ class Shell:
 @pytest.fixture
 def shell(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """A profile without a worker to reach: the pool's key is in a file."""
-    monkeypatch.setattr("worker.client.by_reference.default_credential", StorageCredential)
+    monkeypatch.setattr("cji_client.by_reference.default_credential", StorageCredential)
     folder, tls, azurite = desk.folder, Certificates.make().client, desk.storage.azurite
     shell = Shell(folder=folder, desk=desk)
     save_private_key(desk.signing, folder / "signing.key", passphrase=None)

@@ -18,16 +18,10 @@ from cji_simulator import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key
-from cji_core.jose import key_id, public_jwk
-from tests.support.job_specs import head
-from tests.support.paths import ROOT
-from tests.support.reviews import decided_toml
-from tests.support.sdk_server import Certificates, ReferenceWorker, served
-from worker.client.asynchronous_connection import connect_async
-from worker.client.cancellation import Cancellation
-from worker.client.connection import Connection, connect
-from worker.client.errors import (
+from cji_client.asynchronous_connection import connect_async
+from cji_client.cancellation import Cancellation
+from cji_client.connection import Connection, connect
+from cji_client.errors import (
     ColumnError,
     ColumnTypeError,
     JobCancelled,
@@ -36,10 +30,16 @@ from worker.client.errors import (
     SpecError,
     Unverified,
 )
-from worker.client.progress import Phase, Progress
-from worker.client.saved import load_job, save_job
-from worker.client.saved_result import open_saved, read_saved
-from worker.client.signers import KeyDecrypter, KeySigner
+from cji_client.progress import Phase, Progress
+from cji_client.saved import load_job, save_job
+from cji_client.saved_result import open_saved, read_saved
+from cji_client.signers import KeyDecrypter, KeySigner
+from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key
+from cji_core.jose import key_id, public_jwk
+from tests.support.job_specs import head
+from tests.support.paths import ROOT
+from tests.support.reviews import decided_toml
+from tests.support.sdk_server import Certificates, ReferenceWorker, served
 
 PEOPLE = {
     "record_id": ["007", "008", "009"],
@@ -148,7 +148,7 @@ async def test_a_program_with_an_event_loop(desk: Desk) -> None:
 
 
 def test_another_thread_ends_a_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.client.sending._ACCEPT_SECONDS", 0.1)
+    monkeypatch.setattr("cji_client.sending._ACCEPT_SECONDS", 0.1)
     stop, sent = Cancellation(), len(desk.worker.seen)
     canceller = threading.Thread(target=stop.cancel)
 

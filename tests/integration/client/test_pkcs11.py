@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from cji_client.errors import SpecError
+from cji_client.pkcs11_keys import TokenDecrypter, TokenSigner
+from cji_client.signers import header_signature
 from cji_core.format.envelope import wrap_result_key
 from cji_core.suites import Suite
-from worker.client.errors import SpecError
-from worker.client.pkcs11_keys import TokenDecrypter, TokenSigner
-from worker.client.signers import header_signature
 
 pkcs11 = pytest.importorskip("pkcs11", reason="python-pkcs11 is not installed: make pkcs11")
 LIBRARY = Path("/usr/lib/softhsm/libsofthsm2.so")

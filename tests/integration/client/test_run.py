@@ -13,6 +13,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_attestation import AZURE_US
+from cji_client.asynchronous import Client
+from cji_client.errors import SpecError, Unreachable, Unverified, WorkerRefused
+from cji_client.progress import Phase, Progress
+from cji_client.seal import SealedJob, seal
+from cji_client.sealed_result import SealedResult, open_result, read_output
+from cji_client.sources import Batches
+from cji_client.spec import InputSpec, JobSpec
+from cji_client.transport import SyncClient
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
 from cji_core.jose import key_id, public_jwk
@@ -26,14 +34,6 @@ from tests.support.sdk_server import (
     ReferenceWorker,
     served,
 )
-from worker.client.asynchronous import Client
-from worker.client.errors import SpecError, Unreachable, Unverified, WorkerRefused
-from worker.client.progress import Phase, Progress
-from worker.client.seal import SealedJob, seal
-from worker.client.sealed_result import SealedResult, open_result, read_output
-from worker.client.sources import Batches
-from worker.client.spec import InputSpec, JobSpec
-from worker.client.transport import SyncClient
 
 MAA = "https://sharedeus.eus.attest.azure.net"
 PROJECT = new_project_key("study-17")
@@ -223,7 +223,7 @@ async def test_a_generator_is_not_sent_twice(scene: Scene, monkeypatch: pytest.M
     def late(*_: object) -> Iterator[pb.RunResponse]:
         raise Refusal(Reason.OVERLOADED, stage=Stage.COMPUTE)
 
-    monkeypatch.setattr("worker.client.sending._ACCEPT_SECONDS", 0.0)  # this worker accepts a job when it has all of it
+    monkeypatch.setattr("cji_client.sending._ACCEPT_SECONDS", 0.0)  # this worker accepts a job when it has all of it
     scene.worker.answer = late  # type: ignore[method-assign, assignment]
     with pytest.raises(WorkerRefused) as caught:
         await scene.run(iter(people(3).to_batches()))

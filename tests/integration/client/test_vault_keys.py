@@ -7,13 +7,13 @@ import pytest
 from cji_simulator import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from cji_client.errors import SpecError, Unreachable
+from cji_client.signers import header_signature
+from cji_client.vault_keys import VaultDecrypter, VaultSigner
 from cji_core.errors import Reason, Refusal
 from cji_core.format.envelope import wrap_result_key
 from cji_core.suites import Suite
 from tests.support.key_owner import Owner
-from worker.client.errors import SpecError, Unreachable
-from worker.client.signers import header_signature
-from worker.client.vault_keys import VaultDecrypter, VaultSigner
 
 
 def key_at(simulation: Simulation, folder: Path) -> dict[str, Any]:

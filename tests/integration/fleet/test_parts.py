@@ -180,7 +180,7 @@ def _completed(pool: Pool, job: str) -> int:
 
 def test_what_is_fetched_is_what_one_machine_makes(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From `cji job submit --in-parts` to `cji job fetch`, with a keyholder and a conductor killed on the way."""
-    monkeypatch.setattr("worker.client.by_reference.default_credential", StorageCredential)
+    monkeypatch.setattr("cji_client.by_reference.default_credential", StorageCredential)
     profile, at = pool.members[0].files.profile, pool.storage.azurite
     account = f'blob_url = "{at.blob_url}"\nqueue_url = "{at.queue_url}"\nca_file = "{at.ca_file}"\n'
     profile.write_text(f"{profile.read_text()}\n[storage]\n{account}")

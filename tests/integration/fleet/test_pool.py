@@ -16,6 +16,13 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
 from click.testing import CliRunner
 
+from cji_client.by_reference import SyncFleetClient
+from cji_client.errors import JobCancelled, JobFailed
+from cji_client.job_state import State
+from cji_client.profile import ClientStorage
+from cji_client.saved import SavedJob, save_job
+from cji_client.seal import INPUT_NAME
+from cji_client.sealed_result import open_result
 from cji_core.command import build
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_core.pool import names
@@ -28,13 +35,6 @@ from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_bench import Member, Pool, eventually
 from tests.support.fleet_storage import Storage
-from worker.client.by_reference import SyncFleetClient
-from worker.client.errors import JobCancelled, JobFailed
-from worker.client.job_state import State
-from worker.client.profile import ClientStorage
-from worker.client.saved import SavedJob, save_job
-from worker.client.seal import INPUT_NAME
-from worker.client.sealed_result import open_result
 from worker.fleet.front import Front, FrontRefusedError, explained
 from worker.fleet.metrics import read as read_metrics
 from worker.fleet.settings import load

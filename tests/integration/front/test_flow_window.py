@@ -13,10 +13,10 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
 
+from cji_client.seal import SealedJob
+from cji_client.spec import JobSpec
 from cji_core.errors import Reason
 from cji_operations.deidentify import Deidentify, Mask, Transform
-from worker.client.seal import SealedJob
-from worker.client.spec import JobSpec
 from worker.ipc.limits import SLOT_BYTES, SLOTS
 
 MIB = 1 << 20

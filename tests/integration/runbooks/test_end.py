@@ -9,10 +9,10 @@ from cji_simulator import SimulationError
 from cji_simulator.canary import Planted, key_patterns
 from cji_simulator.scan import Canaries, scan_file
 
+from cji_client.seal import INPUT_NAME
 from deploy.runbooks.values import RunbookError
 from tests.support.deployed import as_file, good
 from tests.support.runbook_drill import KEY, Agency
-from worker.client.seal import INPUT_NAME
 
 pytestmark = pytest.mark.timeout(900)
 OWNER = "SMITH-JOHN-123-45-6789"

@@ -12,13 +12,13 @@ from cji_simulator.pool import Instance
 from cji_simulator.site import people
 from cji_simulator.worker import WorkerDied
 
+from cji_client.errors import WorkerRefused
+from cji_client.seal import INPUT_NAME, SealedJob
 from cji_core.trail import TrailResumed
 from cji_core.trail.chain import read
 from cji_core.trail.trail import lines
 from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, Agency
-from worker.client.errors import WorkerRefused
-from worker.client.seal import INPUT_NAME, SealedJob
 
 pytestmark = pytest.mark.timeout(1800)
 DATA = people(3)

@@ -16,9 +16,9 @@ from cji_simulator.launch import Agency, worker_config
 from click.testing import CliRunner
 from cryptography import x509
 
+from cji_client.profile import load_profile
 from cji_core.format.config import load
 from cji_core.format.job.policy import Policy
-from worker.client.profile import load_profile
 
 STARTER = """
 import sys, time

@@ -40,7 +40,7 @@ def test_options_are_overridden_and_faults_end_with_their_test(tmp_path: Path) -
 
 
 def test_a_session_that_asks_for_nothing_loads_no_worker(tmp_path: Path) -> None:
-    (tmp_path / "test_tree.py").write_text("import sys\ndef test():\n    assert 'worker.client' not in sys.modules\n")
+    (tmp_path / "test_tree.py").write_text("import sys\ndef test():\n    assert 'cji_client' not in sys.modules\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_tree.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "1 passed" in done.stdout, done.stdout + done.stderr

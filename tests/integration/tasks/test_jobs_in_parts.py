@@ -15,6 +15,9 @@ from cji_simulator.raw import RawWorker, until
 from cji_simulator.site import people
 from click.testing import CliRunner
 
+from cji_client.errors import Unverified
+from cji_client.seal import INPUT_NAME
+from cji_client.statements import verify_statements
 from cji_core.command import build
 from cji_core.errors import Reason, Stage
 from cji_core.format.config import load
@@ -40,9 +43,6 @@ from cji_operations.link import Link
 from cji_operations.parameters import Parameters
 from tests.support.parts_bench import plain
 from tests.support.task_driver import Node, PartsJob, Refused, sharded
-from worker.client.errors import Unverified
-from worker.client.seal import INPUT_NAME
-from worker.client.statements import verify_statements
 from worker.ipc.status import ask
 
 pytestmark = pytest.mark.timeout(300)

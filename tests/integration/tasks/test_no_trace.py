@@ -16,10 +16,10 @@ import pytest
 from cji_simulator.raw import settled
 from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_process, worker_processes
 
+from cji_client.seal import INPUT_NAME
 from cji_core.format.envelope import NO_PLAN, bucket_key, open_result_key, shuffle_key, statement_key
 from cji_operations.link import Link
 from tests.support.task_driver import Node, PartsJob, sharded
-from worker.client.seal import INPUT_NAME
 
 pytestmark = [
     pytest.mark.root,

@@ -16,10 +16,10 @@ from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cji_client.profile import load_profile
+from cji_client.seal import INPUT_NAME
 from cji_core.errors import Reason, Stage
 from cji_core.trail import Attested, JobAdmitted, JobEnded, KeyDropped, KeyReleased, WorkerNotReady, WorkerReady
-from worker.client.profile import load_profile
-from worker.client.seal import INPUT_NAME
 
 SERVICE = "cji.worker.v1.CjiWorker"
 SERVING = health_pb2.HealthCheckResponse.SERVING

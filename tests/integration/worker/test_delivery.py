@@ -14,13 +14,13 @@ from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cji_client.profile import load_profile
 from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.trail import CallsRefused, DeliveryOverdue
 from cji_core.trail.delivered import write_position
 from cji_core.trail.trail import START, Position, after
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.client.profile import load_profile
 from worker.front.server import SERVICE
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

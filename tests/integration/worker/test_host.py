@@ -16,10 +16,10 @@ from cji_simulator.worker import Worker, WorkerDied
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cji_attestation import AZURE_US
+from cji_client.profile import load_profile
 from cji_core.errors import Reason
 from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady, WorkerStarted, claims_unverified
 from tests.support.host_profile import build, host_folder, missing
-from worker.client.profile import load_profile
 from worker.front.server import SERVICE
 
 SWAPPING = "Filename\n/dev/sda2 partition 1 0 -2\n"

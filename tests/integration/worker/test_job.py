@@ -77,7 +77,7 @@ def test_a_cell_has_its_own_region_and_key_slot_and_no_other(site: Site) -> None
 
 def test_a_batch_as_large_as_allowed_is_worked_off_in_chunks(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Operations see chunks; the recipient has every row once and in order, with its own findings."""
-    monkeypatch.setattr("worker.client.sources._BATCH_ROWS", LIMITS.batch_rows)
+    monkeypatch.setattr("cji_client.sources._BATCH_ROWS", LIMITS.batch_rows)
     table = people(LIMITS.batch_rows)
     numbers = pa.array(["1" if i % CHUNK_ROWS == 0 else "123456789" for i in range(table.num_rows)])
     table = table.set_column(2, "SOC", numbers).combine_chunks()

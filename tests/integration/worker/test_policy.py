@@ -18,6 +18,7 @@ from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from cji_client.profile import load_profile
 from cji_core.command import build
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_core.format.job import Recipient
@@ -27,7 +28,6 @@ from cji_core.format.records import tagged
 from cji_core.jose import key_id, public_jwk
 from cji_core.trail import FilesReloaded, JobAdmitted, JobEnded, JobRefused, ReloadRefused, WorkerStarted
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.client.profile import load_profile
 
 CANARY: Final = "Acme-canary-5e"
 LISTED: Final = "Board of Private Security"

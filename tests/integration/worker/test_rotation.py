@@ -9,12 +9,12 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 
+from cji_client.profile import load_profile
 from cji_core.format.config import load
 from cji_core.trail import FileDigests, FilesReloaded
 from cji_core.trail.inspection import Inspection
 from cji_core.trail.trail import verified
 from worker.audit.file import AuditFile
-from worker.client.profile import load_profile
 
 LEAST = 1 << 20
 DIGESTS = FileDigests(policy_file="01" * 48, client_roots="02" * 48)

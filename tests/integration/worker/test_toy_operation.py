@@ -116,7 +116,7 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import open_site
 from click.testing import CliRunner
 from cji_core.command import build
-from worker.client.errors import SpecError
+from cji_client.errors import SpecError
 from cji_operations.registry import AnyParameters, CODES
 
 folder = Path(sys.argv[1])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cji_client.sources import fit
 from cji_core.format.records import RowStatus
 from cji_operations.link import Link
 from cji_operations.link.operation import LINK
@@ -16,7 +17,6 @@ from tests.support.contexts import context
 from tests.support.letter_jobs import PERSON, batches, job, result, sealed
 from tests.support.letters import STAGES, Letters
 from tests.support.parts import on_one_machine
-from worker.client.sources import fit
 
 LASTS = st.lists(st.one_of(st.none(), st.sampled_from(["DOE", "DAY", "ROE", "SMITH", "ÅS", ""])), max_size=12)
 

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_client.date_formats import CANDIDATES, DateFormat
+from cji_client.errors import SpecError
+from cji_client.files import INPUT_SUFFIXES, read_file
+from cji_client.sources import fit
+from cji_client.spec import Encoding, InputSpec
 from tests.support.workbooks import package, workbook
-from worker.client.date_formats import CANDIDATES, DateFormat
-from worker.client.errors import SpecError
-from worker.client.files import INPUT_SUFFIXES, read_file
-from worker.client.sources import fit
-from worker.client.spec import Encoding, InputSpec
 
 NAMES: Final = ("record_id", "last", "first")
 VISIBLE: Final = st.text(st.characters(codec="windows-1252", exclude_categories=["Cc", "Cs", "Zs"]), max_size=8)

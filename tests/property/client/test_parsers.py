@@ -11,6 +11,13 @@ from hypothesis import strategies as st
 
 from cji_attestation import AZURE_US
 from cji_attestation.attested import read_evidence, verify_attestation
+from cji_client.errors import ClientError, SpecError, Unverified, from_details
+from cji_client.parts import arrow_messages, open_part, seal_stream
+from cji_client.profile import load_profile
+from cji_client.progress import Progress
+from cji_client.result import Collector, parse_result_header
+from cji_client.sources import Batches
+from cji_client.spec import decode_spec
 from cji_core.errors import REASONS, Reason, Stage
 from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
 from cji_core.format.job import Header, JobId, Recipient, SizeClass
@@ -18,13 +25,6 @@ from cji_core.format.keys import PinnedKey, load_project_key
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.forge import decided
-from worker.client.errors import ClientError, SpecError, Unverified, from_details
-from worker.client.parts import arrow_messages, open_part, seal_stream
-from worker.client.profile import load_profile
-from worker.client.progress import Progress
-from worker.client.result import Collector, parse_result_header
-from worker.client.sources import Batches
-from worker.client.spec import decode_spec
 
 HEADER = Header(
     data=b"header",

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_client.errors import SpecError
+from cji_client.saved import load_job
+from cji_client.spool import Spool
+from cji_client.transfer import block_bytes
 from tests.support.job_headers import make
-from worker.client.errors import SpecError
-from worker.client.saved import load_job
-from worker.client.spool import Spool
-from worker.client.transfer import block_bytes
 
 MIB = 1 << 20
 ABOUT = {"version": 1, "submitter": "spiffe://a", "parts": [], "columns": {}}

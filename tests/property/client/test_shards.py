@@ -12,6 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_attestation.attested import AttestedWorker
+from cji_client.errors import SpecError, Unverified
+from cji_client.parts import arrow_messages, open_part, seal_stream
+from cji_client.result import Collector, Output, parse_result_header
+from cji_client.seal import seal
+from cji_client.sealed_result import SealedResult, open_result
+from cji_client.shards import number_of_shards, split
+from cji_client.sources import Batches
+from cji_client.spec import JobSpec, decode_spec
 from cji_core.format.envelope import input_aad, output_aad, unwrap_dek, wrap_result_key
 from cji_core.format.job import InputPart, OutputPart, Recipient, parse, result_header
 from cji_core.format.keys import PinnedKey, new_signing_key
@@ -23,14 +31,6 @@ from tests.support.job_headers import make
 from tests.support.job_specs import head
 from tests.support.receipts import CLAIMS
 from tests.support.rsa_keys import rsa_key
-from worker.client.errors import SpecError, Unverified
-from worker.client.parts import arrow_messages, open_part, seal_stream
-from worker.client.result import Collector, Output, parse_result_header
-from worker.client.seal import seal
-from worker.client.sealed_result import SealedResult, open_result
-from worker.client.shards import number_of_shards, split
-from worker.client.sources import Batches
-from worker.client.spec import JobSpec, decode_spec
 
 KEY = rsa_key(0, 3072)
 CMK = rsa_key(1, 3072)

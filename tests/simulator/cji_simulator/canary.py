@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from cji_client.seal import SealedJob, seal
+from cji_client.spec import JobSpec
 from cji_core.format.envelope import input_aad
 from cji_core.format.keys import ProjectKey, load_signing_key, new_project_key
 from cji_operations.deidentify import AgeBand, DateShift, Deidentify, HmacToken, Mask, Transform, ZipPrefix
 from cji_simulator.scan import encodings
 from cji_simulator.site import Site
-from worker.client.seal import SealedJob, seal
-from worker.client.spec import JobSpec
 
 __all__ = ["Planted", "key_patterns", "prime_patterns", "seed_patterns"]
 

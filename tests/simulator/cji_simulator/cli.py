@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cji_attestation import Trust
+from cji_client.errors import ClientError
+from cji_client.profile import load_profile
+from cji_client.transport import SyncClient
 from cji_core.command import build
 from cji_simulator import unit
 from cji_simulator.azcli import AzError, run_az
@@ -28,9 +31,6 @@ from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
 from cji_simulator.worker import Worker, WorkerDied
-from worker.client.errors import ClientError
-from worker.client.profile import load_profile
-from worker.client.transport import SyncClient
 
 __all__ = ["main"]
 

@@ -20,6 +20,7 @@ from typing import Final
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
+from cji_client.profile import load_profile
 from cji_core.pool.store import Blobs
 from cji_simulator.azurite import Azurite, StorageCredential, azurite
 from cji_simulator.launch import Deployment, free_port, worker_config
@@ -27,7 +28,6 @@ from cji_simulator.members import another_member
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker
-from worker.client.profile import load_profile
 
 __all__ = ["Cluster", "ClusterError", "cluster"]
 

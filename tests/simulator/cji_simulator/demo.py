@@ -22,6 +22,13 @@ from rich.table import Table
 
 from cji_attestation import AZURE_US
 from cji_attestation.attested import AttestedWorker, verify_attestation
+from cji_client.errors import Unverified
+from cji_client.files import read_file
+from cji_client.progress import Phase, Progress
+from cji_client.seal import INPUT_NAME, seal
+from cji_client.sealed_result import SealedResult
+from cji_client.sources import fit
+from cji_client.spec import load_spec
 from cji_core.format.keys import ProjectKey, load_project_key, load_signing_key, new_project_key, save_project_key
 from cji_core.jose import key_id, public_jwk
 from cji_core.trail import Expected, KeyReleased, ReceiptError, verify_receipt
@@ -32,13 +39,6 @@ from cji_simulator.made_up import made_up_file
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from cji_simulator.worker import memory_kind
-from worker.client.errors import Unverified
-from worker.client.files import read_file
-from worker.client.progress import Phase, Progress
-from worker.client.seal import INPUT_NAME, seal
-from worker.client.sealed_result import SealedResult
-from worker.client.sources import fit
-from worker.client.spec import load_spec
 
 __all__ = ["run_demo"]
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from cji_client.errors import ClientError
 from cji_core.trail import KeyDropped
 from cji_core.trail.chain import read
 from cji_core.trail.trail import lines
@@ -21,7 +22,6 @@ from cji_simulator.pool import Instance, Pool
 from cji_simulator.releases import next_release
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import people
-from worker.client.errors import ClientError
 
 __all__ = ["DrillError", "Row", "run_drill"]
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from cji_client.seal import SealedJob
 from cji_core.format.job import LIMITS
 from cji_operations.tables import load as load_tables
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
-from worker.client.seal import SealedJob
 from worker.ipc import SLOT_PAGE_BYTES, Channel, KeySlot, Ring
 from worker.ipc.messages import (
     CellFromFront,

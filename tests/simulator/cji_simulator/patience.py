@@ -3,8 +3,8 @@
 import time
 from typing import Final
 
+from cji_client.errors import WorkerRefused
 from cji_core.errors import Reason
-from worker.client.errors import WorkerRefused
 
 __all__ = ["Patience"]
 

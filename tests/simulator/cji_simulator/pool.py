@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from cji_client.profile import load_profile
 from cji_simulator.launch import Deployment, key_table, worker_config
 from cji_simulator.members import another_member
 from cji_simulator.releases import Release
@@ -26,7 +27,6 @@ from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker
-from worker.client.profile import load_profile
 
 __all__ = ["Instance", "Pool"]
 

@@ -19,9 +19,9 @@ import pytest
 from cji_simulator.prerequisites import missing
 
 if TYPE_CHECKING:  # loaded with every session, so it brings in no more than a session that asks for nothing needs
+    from cji_client.profile import ClientProfile
     from cji_simulator.simulation import Simulation
     from cji_simulator.site import Site
-    from worker.client.profile import ClientProfile
 
 __all__ = [
     "cji_site",

@@ -22,6 +22,10 @@ from typing import Any, Final, Self, TypeVar
 import grpc
 import pyarrow as pa
 
+from cji_client.errors import WorkerRefused, from_rpc
+from cji_client.parts import arrow_messages, seal_stream
+from cji_client.sources import fit
+from cji_client.spec import InputSpec
 from cji_core.errors import Reason, Stage
 from cji_core.format.config import load
 from cji_core.format.envelope import (
@@ -45,10 +49,6 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_simulator.patience import Patience
 from cji_simulator.site import Site
-from worker.client.errors import WorkerRefused, from_rpc
-from worker.client.parts import arrow_messages, seal_stream
-from worker.client.sources import fit
-from worker.client.spec import InputSpec
 
 __all__ = ["Answer", "RawJob", "RawStream", "RawWorker", "cells", "events", "forge", "sends", "settled", "until"]
 

@@ -13,6 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from cji_client.asynchronous import Client
+from cji_client.profile import ClientProfile, load_profile
+from cji_client.seal import INPUT_NAME, SealedJob, seal
+from cji_client.sealed_result import SealedResult, open_result
+from cji_client.spec import InputSpec, JobSpec
+from cji_client.transport import SyncClient
 from cji_core.format.keys import PinnedKey, load_recipient_key, load_signing_key, new_project_key
 from cji_core.jose import key_id, parse_ml_kem, public_jwk
 from cji_core.pairs import DecryptionPair
@@ -24,12 +30,6 @@ from cji_simulator.entra import TokenOrder
 from cji_simulator.launch import AUDIENCE, ENTRA_AUDIENCE, Agency, Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.worker import PROGRAM, Worker
-from worker.client.asynchronous import Client
-from worker.client.profile import ClientProfile, load_profile
-from worker.client.seal import INPUT_NAME, SealedJob, seal
-from worker.client.sealed_result import SealedResult, open_result
-from worker.client.spec import InputSpec, JobSpec
-from worker.client.transport import SyncClient
 
 __all__ = ["Site", "open_site", "people"]
 

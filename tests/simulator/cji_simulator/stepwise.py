@@ -20,12 +20,12 @@ from typing import Any, Final, Self
 
 import grpc
 
+from cji_client.errors import WorkerRefused, from_rpc
+from cji_client.seal import SealedJob
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_simulator.patience import Patience
 from cji_simulator.site import Site
-from worker.client.errors import WorkerRefused, from_rpc
-from worker.client.seal import SealedJob
 
 __all__ = ["Stepwise", "channel"]
 

@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from cji_client.sources import fit
 from cji_core.errors import Reason, Refusal
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.in_parts import Edge, InParts, Stage, Task, Width
@@ -12,7 +13,6 @@ from cji_operations.task_streams import TO_ALL, EdgeStream, TaskStreams
 from tests.support.contexts import planned
 from tests.support.letter_jobs import PERSON, sealed
 from worker.cell.parts_loop import PartsLoop
-from worker.client.sources import fit
 
 
 def _linked() -> PartsLoop:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from cji_client.sources import fit
 from cji_core.format.envelope import bucket_key
 from cji_core.format.job import JobId
 from cji_core.wire.v1 import worker_pb2 as wire
@@ -13,7 +14,6 @@ from cji_operations.task_streams import EdgeStream
 from tests.support.letter_jobs import PERSON, sealed
 from worker.cell.bucket_hash import bucket_hash
 from worker.cell.parts_loop import PartsLoop
-from worker.client.sources import fit
 
 SHARDS = 8
 AGGREGATE = wire.Operation(

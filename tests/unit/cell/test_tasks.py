@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from cji_client.sources import Batches, fit
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import SHUFFLE_MIN_BYTES, SHUFFLE_SEGMENT_BYTES
 from cji_core.format.job import InputPart
@@ -18,7 +19,6 @@ from tests.support.letter_jobs import PERSON, job, result, sealed
 from tests.support.letters import Letters
 from tests.support.refusals import refused
 from worker.cell.parts_loop import PartsLoop
-from worker.client.sources import Batches, fit
 
 SHARDS = [["DOE", "ROE"], ["DAY", None], ["SMITH"]]
 COUNTS, KEY, LETTERS, SUMS = range(4)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from cji_client.verbs.answers import ExampleRules
 from cji_core.command import build
 from tests.support.json_answers import answered
-from worker.cli.answers import ExampleRules
 
 
 def test_the_example_is_printed_and_explained(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from cji_attestation import AZURE_US, AZURE_USGOV
+from cji_client.errors import SpecError, Unreachable, Unverified, WorkerRefused
+from cji_client.verbs.answers import NewSeed
 from cji_core.command import build
 from cji_core.command.common import explained
 from cji_core.errors import Reason, Refusal, Stage, StartupError
@@ -26,8 +28,6 @@ from cji_core.jose import (
 from cji_core.pairs import DecryptionPair, SigningPair
 from tests.support.json_answers import answered
 from tests.support.paths import ROOT
-from worker.cli.answers import NewSeed
-from worker.client.errors import SpecError, Unreachable, Unverified, WorkerRefused
 
 
 def cji(*arguments: str | Path, text: str = "") -> Result:

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from cji_attestation import AZURE_US
+from cji_client.errors import SpecError
+from cji_client.verbs.link_sample import labels, read_sample
 from cji_core.command import build
-from worker.cli.link_sample import labels, read_sample
-from worker.client.errors import SpecError
 
 RESULT = "record_id,cluster\na,0\nb,0\nc,0\nd,3\ne,4\n"
 PAIRS = """left,right,left_id,right_id,weight,probability,joined

@@ -9,11 +9,11 @@ from click.testing import CliRunner
 
 from cji_attestation.certs import spki_sha256
 from cji_attestation.release import verify_key_attestation
+from cji_client.verbs.answers import AttestedKey
 from cji_core.command import build
 from cji_core.manifest import verify, write
 from tests.support.hsm_forge import KEK, NOW, bundle, hsm
 from tests.support.json_answers import answered, refusal
-from worker.cli.answers import AttestedKey
 from worker.cli.manifest import Manifest
 
 

@@ -9,8 +9,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from cji_client.errors import SpecError
 from cji_core.command.output import Target, write_batches
-from worker.client.errors import SpecError
 
 TABLE = pa.table(
     {

@@ -5,8 +5,8 @@ import re
 
 from rich.console import Console
 
-from worker.cli.progress import shown
-from worker.client.progress import Phase, Progress
+from cji_client.progress import Phase, Progress
+from cji_client.verbs.progress import shown
 
 TOLD = (
     ("sent", 1_048_576),

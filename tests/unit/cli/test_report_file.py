@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
+from cji_client.errors import SpecError
+from cji_client.verbs.report_file import write_report
 from cji_operations.deidentify import Deidentify
 from tests.support.report_tools import jobs
-from worker.cli.report_file import write_report
-from worker.client.errors import SpecError
 
 JOBS = jobs()
 

@@ -88,7 +88,7 @@ def test_a_worker_that_ends_needs_no_module_to_say_so(config: Path, monkeypatch:
     def ended(*_: object, **__: object) -> int:
         for name in [name for name in sys.modules if name.partition(".client")[0] == "worker" and ".client" in name]:
             monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setitem(sys.modules, "worker.client", None)
+        monkeypatch.setitem(sys.modules, "cji_client", None)
         return 76
 
     monkeypatch.setattr("worker.cli.serve.serve_worker", ended)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from worker.client.ca_doj import COLUMNS, events, open_extract
-from worker.client.errors import SpecError
-from worker.client.files import read_file
-from worker.client.sources import fit
-from worker.client.spec import InputSpec
+from cji_client.ca_doj import COLUMNS, events, open_extract
+from cji_client.errors import SpecError
+from cji_client.files import read_file
+from cji_client.sources import fit
+from cji_client.spec import InputSpec
 
 ROW = {
     "SUBJECT_ID": "1",

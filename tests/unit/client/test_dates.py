@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from worker.client.date_formats import CANDIDATES
-from worker.client.errors import SpecError
-from worker.client.files import read_file
-from worker.client.sources import FittedSource, fit
-from worker.client.spec import InputSpec
+from cji_client.date_formats import CANDIDATES
+from cji_client.errors import SpecError
+from cji_client.files import read_file
+from cji_client.sources import FittedSource, fit
+from cji_client.spec import InputSpec
 
 
 def fitted(values: Sequence[str | None], **fields: object) -> FittedSource:

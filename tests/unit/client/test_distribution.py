@@ -135,7 +135,7 @@ def test_the_rooms_of_the_client_are_what_it_imports(hook: ModuleType) -> None:
     # none of them is unneeded, but for modules of whole rooms
     scripts = {ROOT / "core/cji_core/command/__main__.py", ROOT / "core/cji_core/command/script.py"}
     commands = scripts | set((ROOT / "worker/cli").rglob("*.py")) & python
-    needed = closure(set((ROOT / "worker/client").rglob("*.py")) | commands)[0]
+    needed = closure(set((ROOT / "client/cji_client").rglob("*.py")) | commands)[0]
     for room in hook.ROOMS:
         if room.endswith((".py", "*.py")):
             assert set(ROOT.glob(room)) <= needed | set((ROOT / "operations/cji_operations").glob("*.py")), room
@@ -241,8 +241,8 @@ def loaded(statement: str) -> set[str]:
     ("module", "unneeded"),
     [
         ("cji_client", {"pandas"}),
-        ("worker.client.errors", {"pyarrow", "worker.client.transport"}),
-        ("worker.cli.audit.verify", {"pandas", "worker.client.transport", "cji_operations"}),
+        ("cji_client.errors", {"pyarrow", "cji_client.transport"}),
+        ("worker.cli.audit.verify", {"pandas", "cji_client.transport", "cji_operations"}),
         ("cji_core.command.script", {"grpc", "pyarrow", "numpy", "cji_client"}),
     ],
 )

@@ -6,6 +6,9 @@ from typing import get_args
 
 import pytest
 
+from cji_client.errors import SpecError
+from cji_client.seal import seal
+from cji_client.spec import JobSpec, decode_spec, load_spec
 from cji_core.format.keys import PinnedKey, new_signing_key
 from cji_core.jose import key_id, public_jwk
 from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
@@ -14,9 +17,6 @@ from cji_operations.registry import OPERATIONS
 from tests.support.job_specs import head
 from tests.support.paths import ROOT
 from tests.support.rsa_keys import rsa_key
-from worker.client.errors import SpecError
-from worker.client.seal import seal
-from worker.client.spec import JobSpec, decode_spec, load_spec
 
 KEY = rsa_key(bits=3072).public_key()
 HEAD = head(recipient=public_jwk(KEY), kek_thumbprint=key_id(KEY))

@@ -6,14 +6,14 @@ from typing import Final
 import pyarrow as pa
 import pytest
 
+from cji_client import nibrs_xml
+from cji_client.errors import SpecError
+from cji_client.files import read_file
+from cji_client.sources import fit
+from cji_client.spec import InputSpec
 from tests.support import nibrs_xml as made
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_xml_tools import lines_of, records, rows_of
-from worker.client import nibrs_xml
-from worker.client.errors import SpecError
-from worker.client.files import read_file
-from worker.client.sources import fit
-from worker.client.spec import InputSpec
 
 ROWS: Final = [row.decode() for report in REPORTS.values() for row in rows_of(lines(report))]
 SPEC: Final = InputSpec(schema="nibrs.xml/2019.1")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_client.row_summary import RowSummary
+from cji_client.verbs.row_table import print_summary
 from cji_core.format.records import RowStatus, Status
 from cji_operations.registry import CODES, meaning_of
-from worker.cli.row_table import print_summary
-from worker.client.row_summary import RowSummary
 
 NAMES = ("record_id", "DOB")
 FINDINGS = st.lists(

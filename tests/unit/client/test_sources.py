@@ -9,10 +9,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from cji_client.errors import SpecError
+from cji_client.sources import Batches, Source, fit
+from cji_client.spec import InputSpec
 from cji_core.format.job import LIMITS
-from worker.client.errors import SpecError
-from worker.client.sources import Batches, Source, fit
-from worker.client.spec import InputSpec
 
 TABLE = pa.table({"record_id": ["007", None], "DOB": ["1982-02-XX", "19151111"]})
 

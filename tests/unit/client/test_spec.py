@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cji_client.errors import SpecError, Unverified
+from cji_client.profile import ClientTls, load_profile
+from cji_client.seal import seal
+from cji_client.spec import JobSpec, decode_spec, load_spec, only
 from cji_core.format.envelope import unwrap_dek, unwrap_project_key, verify_header
 from cji_core.format.job import SizeClass, parse
 from cji_core.format.keys import (
@@ -26,10 +30,6 @@ from cji_operations.validate import Validate
 from tests.support.job_specs import KEK_ID, head
 from tests.support.rsa_keys import rsa_key
 from tests.support.sdk_server import Certificates
-from worker.client.errors import SpecError, Unverified
-from worker.client.profile import ClientTls, load_profile
-from worker.client.seal import seal
-from worker.client.spec import JobSpec, decode_spec, load_spec, only
 
 CMK = rsa_key(0, 3072)
 RECIPIENT = rsa_key(1, 3072)

@@ -2,9 +2,9 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import DefaultAzureCredential, InteractiveBrowserCredential
 
+from cji_client.storage_identity import default_credential
 from cji_core.azure_client import AudienceCredential
 from cji_core.pool.exchange import AUDIENCE
-from worker.client.storage_identity import default_credential
 
 
 def test_no_browser_is_opened_for_a_token() -> None:

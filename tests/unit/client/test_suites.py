@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem
 
+from cji_client.errors import SpecError, Unverified
+from cji_client.seal import SealedJob, seal
+from cji_client.spec import JobSpec, decode_spec
 from cji_core.format.envelope import UnwrappingKey, open_dek, verify_header
 from cji_core.format.keys import PinnedKey
 from cji_core.jose import key_id, public_jwk
@@ -12,9 +15,6 @@ from cji_core.pairs import ML_KEM_BYTES, DecryptionPair, SigningPair
 from cji_core.suites import Suite
 from tests.support.job_specs import head
 from tests.support.rsa_keys import rsa_key
-from worker.client.errors import SpecError, Unverified
-from worker.client.seal import SealedJob, seal
-from worker.client.spec import JobSpec, decode_spec
 
 CMK, ML_KEM = rsa_key(0, 3072), mlkem.MLKEM1024PrivateKey.generate()
 SIGNING, RECIPIENT = SigningPair.generate(), DecryptionPair.generate()

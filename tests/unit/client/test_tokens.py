@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from cji_client.errors import SpecError
+from cji_client.tokens import authorization, token_file
 from cji_core.format.job import LIMITS
-from worker.client.errors import SpecError
-from worker.client.tokens import authorization, token_file
 
 SECRET = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 

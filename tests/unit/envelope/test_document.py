@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import worker
 from cji_attestation.evidence import NONCE_BYTES
+from cji_client.profile import ClientProfile, load_profile
+from cji_client.spec import decode_spec, load_spec
 from cji_core.errors import Reason
 from cji_core.format.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
 from cji_core.format.job import LIMITS
@@ -20,8 +22,6 @@ from cji_operations.registry import OPERATIONS, operation_of
 from tests.property.envelope.test_streams import expand
 from tests.support.refusals import refused
 from worker.client.dissemination import load_rules
-from worker.client.profile import ClientProfile, load_profile
-from worker.client.spec import decode_spec, load_spec
 
 DOCS = Path(worker.__file__).parent.parent / "docs"
 FORMAT = (DOCS / "format.md").read_text()

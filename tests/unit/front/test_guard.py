@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from cji_client.errors import from_details
 from cji_core.errors import REASONS, Reason, Refusal, RetryLater, Stage
 from cji_core.format.job import Limits, identity_sha256
 from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.connections import reported
 from tests.support.refusals import refused
-from worker.client.errors import from_details
 from worker.front.guard import Call, Guard, Relayed
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.refused import RefusedCounter

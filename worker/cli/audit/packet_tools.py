@@ -9,11 +9,11 @@ import click
 from cji_attestation.attested import evidence_cloud, read_evidence
 from cji_attestation.findings import Finding, Rule
 from cji_attestation.verbs.reference_values import reference_values
+from cji_client.errors import ClientError, SpecError, Unverified
 from cji_core.command.common import trust_named
 from cji_core.jose import VerifyingKey, key_id
 from worker.audit.packet.given import Tools
 from worker.audit.packet.material import File, Machine
-from worker.client.errors import ClientError, SpecError, Unverified
 
 
 def tools_for(context: click.Context, *, cloud: str, profile: Path | None) -> Tools:

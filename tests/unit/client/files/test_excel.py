@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from cji_client.errors import SpecError
+from cji_client.files import read_file
+from cji_client.sources import FittedSource, fit
+from cji_client.spec import InputSpec
 from tests.support.workbooks import package, sheet_xml, workbook
-from worker.client.errors import SpecError
-from worker.client.files import read_file
-from worker.client.sources import FittedSource, fit
-from worker.client.spec import InputSpec
 
 
 def fitted(path: Path, **fields: object) -> FittedSource:

@@ -9,10 +9,10 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from worker.client.errors import SpecError
-from worker.client.files import INPUT_SUFFIXES, read_file
-from worker.client.sources import FittedSource, fit
-from worker.client.spec import InputSpec
+from cji_client.errors import SpecError
+from cji_client.files import INPUT_SUFFIXES, read_file
+from cji_client.sources import FittedSource, fit
+from cji_client.spec import InputSpec
 
 TABLE = pa.table({"record_id": ["007", None], "DOB": ["1982-02-XX", "19151111"]})
 PERSON = InputSpec(schema="person/1")

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from worker.client.errors import SpecError
-from worker.client.files import read_file
-from worker.client.sources import FittedSource, fit
-from worker.client.spec import InputSpec
+from cji_client.errors import SpecError
+from cji_client.files import read_file
+from cji_client.sources import FittedSource, fit
+from cji_client.spec import InputSpec
 
 WIDTHS = {"record_id": (1, 3), "last": (4, 11), "DOB": (13, 20)}
 

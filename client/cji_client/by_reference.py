@@ -1,0 +1,271 @@
+"""The client of a pool of workers: jobs by reference, over Azure Storage. docs/fleet.md.
+
+    save_job -> submit -> wait -> fetch -> (open_result)
+
+* A job is sealed into a folder first (`saved`), so a submission that was cut off continues where it stopped, with the
+  same header and the same parts. The ticket is the last thing that is sent.
+* Parts are uploaded in blocks and results are read in ranges: memory use is a few segments.
+* `fetch` returns what `SyncClient.run` returns, after the same checks. The worker's evidence lies beside the results
+  and answers a nonce of this job, so it was made after the job was sealed; it is appraised at the end of the job.
+* Everything that lies in the account is untrusted. Who can write there can withhold a result or delay it.
+
+The client keeps no connection between calls, so several threads may use it.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.message import DecodeError
+
+from cji_attestation import Trust
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.attested import AttestedWorker, verify_attestation
+from cji_client.errors import ClientError, JobCancelled, JobExpired, JobFailed, NotFinished, SpecError, Unverified
+from cji_client.job_state import JobStatus, State, look
+from cji_client.profile import ClientStorage
+from cji_client.progress import Phase, Progress, ProgressCallback
+from cji_client.receiving import received
+from cji_client.result import Output, parse_result_header
+from cji_client.saved import SavedJob
+from cji_client.sealed_result import SealedResult
+from cji_client.storage_identity import default_credential
+from cji_client.transfer import document, explained, read_blob, upload
+from cji_client.verify import verify_failed, verify_result, verify_stored
+from cji_core.errors import StartupError
+from cji_core.format.job import LIMITS
+from cji_core.pool import names
+from cji_core.pool.documents import EVIDENCE_BYTES, SUBMISSION_BYTES, Failure, Published, evidence_nonce
+from cji_core.pool.errors import StoreError
+from cji_core.pool.queue import Queue
+from cji_core.pool.store import Blobs
+from cji_core.pool.ticket import Ticket
+from cji_core.trail import ReceiptError, claims_unverified
+from cji_core.trail.failures import failure_unverified
+from cji_core.wire.v1 import worker_pb2 as pb
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+_EXCHANGE_SECONDS: Final = 120.0
+FIRST_WAIT: Final = 1.0
+LONGEST_WAIT: Final = 15.0
+"""Seconds between two looks at a job."""
+
+
+class SyncFleetClient:
+    """A submitter's access to the storage of a pool of workers, for programs without an event loop.
+
+    `trust`, `reference` and `maa_url` are as in `SyncClient`: the evidence of the worker that ran a job must pass them.
+    `credential` makes tokens for Azure Storage; by default the one that Microsoft's SDK finds.
+    """
+
+    def __init__(
+        self,
+        storage: ClientStorage,
+        *,
+        trust: Trust,
+        reference: ReferenceValues,
+        maa_url: str,
+        credential: "TokenCredential | None" = None,
+    ) -> None:
+        self._storage = storage
+        self._trust = trust
+        self._reference = reference
+        self._maa_url = maa_url
+        self._credential = credential or default_credential()
+
+    def submit(self, job: SavedJob, *, in_parts: bool = False, progress: ProgressCallback | None = None) -> None:
+        """Upload the job's parts and header, then send its ticket. Again after a failure, it continues.
+
+        `in_parts`: without a ticket, which one worker would take; the operator of an engine runs the job.
+        `progress` is called with bytes sent. Nothing happens if the ticket was sent before. SpecError for a job
+        that has expired or whose id another job has; StorageRefused and Unreachable otherwise.
+        """
+        if job.ticket_sent:
+            return
+        if job.header.not_after <= datetime.now(UTC):
+            raise SpecError("the sealed job has expired", remedy="Seal the records again, into a new folder.")
+        job.check_parts()
+        name = job.header.job_id.hex()
+        submission = pb.Submission(header=job.header.data, signature=job.signature, submitter=job.submitter)
+        header = submission.SerializeToString(deterministic=True)
+        with self._blobs(self._storage.jobs) as blobs:
+            total = 0
+            for number, digest in enumerate(job.sent):
+                upload(blobs, job, number, progress=progress, before=total)
+                total += digest.bytes
+            if not blobs.create(names.header(name), header) and (
+                blobs.read(names.header(name), most=SUBMISSION_BYTES) != header
+            ):
+                raise SpecError("another job has this id", remedy="Seal the records again, into a new folder.")
+        if in_parts:
+            return
+        with self._queue() as queue:
+            queue.send(Ticket(job=name, header_sha384=job.header.sha384.hex()).encode())
+        job.note_ticket()
+
+    def status(self, job_id: bytes) -> JobStatus:
+        """The status of the job, by what lies in the account; nothing is verified."""
+        with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
+            return look(job_id, jobs=jobs, results=results)
+
+    def wait(self, job_id: bytes, *, deadline: float, progress: ProgressCallback | None = None) -> JobStatus:
+        """The status once it is final; NotFinished after `deadline` seconds.
+
+        `progress` is called with the stage and percentage of the latest attempt.
+        """
+        until, pause = time.monotonic() + deadline, FIRST_WAIT
+        with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
+            while True:
+                status = look(job_id, jobs=jobs, results=results)
+                if status.state.final:
+                    return status
+                if progress is not None and status.stage is not None and status.per_cent is not None:
+                    progress(Progress(phase=Phase.WORKING, stage=status.stage, per_cent=status.per_cent))
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise NotFinished(status.state)
+                time.sleep(min(left, random.uniform(pause / 2, pause)))  # noqa: S311 - jitter
+                pause = min(1.5 * pause, LONGEST_WAIT)
+
+    def cancel(self, job_id: bytes) -> None:
+        """Ask for the end of a job. A worker that has begun it ends it; a receipt that was signed stays."""
+        with self._blobs(self._storage.jobs) as jobs:
+            jobs.create(names.cancel(job_id.hex()), b"")
+
+    def fetch(self, job: SavedJob, *, progress: ProgressCallback | None = None) -> SealedResult:
+        """The result of the attempt that counts: receipt and evidence verified, outputs still sealed.
+
+        `progress` is called with bytes received. JobFailed has the verified failure receipt of a job that was
+        given up; JobCancelled, JobExpired and NotFinished if there is neither; Unverified for any doubt.
+        """
+        name = job.header.job_id.hex()
+        with self._blobs(self._storage.results) as results:
+            published = document(results, names.receipt(name), Published)
+            if published is not None:
+                return self._result(results, job, published, progress)
+            status = self.status(job.header.job_id)
+            failure = document(results, names.failure(name), Failure) if status.state is State.FAILED else None
+            if failure is not None:
+                raise self._failed(results, job, failure.failure)
+        raise _without_result(status)
+
+    def _result(
+        self, results: Blobs, job: SavedJob, published: Published, progress: ProgressCallback | None
+    ) -> SealedResult:
+        header, name = job.header, job.header.job_id.hex()
+        try:
+            claims = claims_unverified(published.receipt)
+        except ReceiptError as error:
+            raise Unverified(error.field, "the receipt is not valid") from None
+        attested = self._attested(results, job, claims.maa_token_sha384, ended=claims.ended)
+        verify_stored(published.receipt, attested=attested, header=header)
+        data = read_blob(results, names.result_header(name, published.attempt), LIMITS.header_bytes)
+        result_header = parse_result_header(data, header)
+        outputs = list[Output]()
+        try:
+            for output in received(results, job, published, header=result_header, claims=claims, progress=progress):
+                outputs.append(output)
+            verified = verify_result(
+                published.receipt,
+                job=header,
+                attested=attested,
+                sent=job.sent,
+                header=result_header,
+                outputs=outputs,
+            )
+        except BaseException:
+            for output in outputs:
+                output.file.close()
+            raise
+        return SealedResult(
+            job=header,
+            header=result_header,
+            outputs=tuple(outputs),
+            receipt=verified,
+            attested=attested,
+            sent=job.sent,
+            columns=job.columns,
+        )
+
+    def _failed(self, results: Blobs, job: SavedJob, failure: str) -> JobFailed:
+        try:
+            claims = failure_unverified(failure)
+        except ReceiptError as error:
+            raise Unverified(error.field, "the failure receipt is not valid") from None
+        attested = self._attested(results, job, claims.maa_token_sha384, ended=claims.failed)
+        verified = verify_failed(failure, attested=attested, header=job.header)
+        return JobFailed(verified, evidence=attested.to_file())
+
+    def _attested(self, results: Blobs, job: SavedJob, token: str, *, ended: str) -> AttestedWorker:
+        """The worker whose token the receipt names, by its evidence for this job, appraised at the end of the job."""
+        try:
+            at = datetime.fromisoformat(ended)
+        except ValueError:  # the pattern of claims admits days that do not exist
+            raise Unverified("ended", "the receipt's time is not valid") from None
+        if not job.header.created - LIMITS.skew <= at <= datetime.now(UTC) + LIMITS.skew:
+            raise Unverified("ended", "the receipt's time is not between the sealing of the job and now")
+        data = read_blob(results, names.evidence(job.header.job_id.hex(), token), EVIDENCE_BYTES)
+        try:
+            shown = pb.AttestResponse.FromString(data)
+        except DecodeError:
+            raise Unverified("evidence", "the worker's evidence cannot be read") from None
+        return verify_attestation(
+            shown,
+            nonce=evidence_nonce(job.header.sha384),
+            trust=self._trust,
+            reference=self._reference,
+            maa_url=self._maa_url,
+            at=at,
+        )
+
+    @contextmanager
+    def _blobs(self, container: str) -> Iterator[Blobs]:
+        """A connection to one container, whose errors come with remedies."""
+        storage = self._storage
+        try:
+            blobs = Blobs(
+                storage.blob_url,
+                container,
+                credential=self._credential,
+                ca_file=storage.ca_file,
+                seconds=_EXCHANGE_SECONDS,
+            )
+            try:
+                yield blobs
+            finally:
+                blobs.close()
+        except StoreError as error:
+            raise explained(error) from error
+        except StartupError as error:
+            raise SpecError(error.what, remedy=error.remedy) from None
+
+    @contextmanager
+    def _queue(self) -> Iterator[Queue]:
+        storage = self._storage
+        try:
+            queue = Queue(storage.queue_url, storage.queue, credential=self._credential, ca_file=storage.ca_file)
+            try:
+                yield queue
+            finally:
+                queue.close()
+        except StoreError as error:
+            raise explained(error) from error
+
+
+def _without_result(status: JobStatus) -> ClientError:
+    match status.state:
+        case State.CANCELLED:
+            return JobCancelled()
+        case State.EXPIRED:
+            return JobExpired()
+        case State.UNKNOWN:
+            return SpecError(
+                "the pool has no such job", remedy="Submit the folder, or compare [storage] with the pool."
+            )
+        case _:
+            return NotFinished(status.state)

@@ -1,0 +1,219 @@
+"""One way from records to results: attest, pin, seal, run, verify, open.
+
+    with connect("client.toml") as worker:
+        with worker.run(frame, "job.toml") as result:
+            print(result.pandas())
+
+Each run requires fresh evidence from the worker before anything is sealed, and each result its receipt before anything
+is opened. The steps can be called one by one: `prepare`, `attest`, `seal`, `send`.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from cji_attestation import AZURE_US, AZURE_USGOV, Trust
+from cji_attestation.attested import AttestedWorker
+from cji_client.cancellation import Cancellation
+from cji_client.description import Description
+from cji_client.errors import JobCancelled, SpecError
+from cji_client.opened import Result
+from cji_client.prepared import Prepared, Records, prepare
+from cji_client.profile import ClientProfile, load_profile
+from cji_client.profile_keys import decrypter_named, signer_named
+from cji_client.progress import ProgressCallback
+from cji_client.saved import SavedJob
+from cji_client.seal import SealedJob
+from cji_client.signers import Decrypter, Signer
+from cji_client.spec import JobSpec, load_spec
+from cji_client.tokens import TokenSource
+from cji_client.transport import SyncClient
+from cji_core.format.keys import ProjectKey
+from cji_core.format.passphrases import Passphrase
+from cji_core.format.paths import FileName
+
+Spec: TypeAlias = "JobSpec | FileName | Mapping[str, object]"
+"""A spec, the name of its file, or its fields; fields that are left out come from the profile's `[job]`."""
+
+
+class Connection:
+    """One worker, with the keys of a profile. Made by `connect`; use as a context manager. Calls may run in threads."""
+
+    def __init__(
+        self,
+        profile: ClientProfile,
+        *,
+        trust: Trust,
+        signer: Signer | None = None,
+        decrypter: Decrypter | None = None,
+        passphrase: Passphrase | None = None,
+        token: TokenSource | None = None,
+    ) -> None:
+        """Keys are loaded when they are used first; `signer` and `decrypter` replace those of the profile."""
+        self.profile = profile
+        self._signer, self._decrypter, self._passphrase = signer, decrypter, passphrase
+        self._client = SyncClient(
+            profile.target,
+            tls=profile.tls(),
+            trust=trust,
+            reference=profile.reference,
+            maa_url=profile.maa_url,
+            server_name=profile.server_name,
+            token=token or profile.token(),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel; running calls are cancelled."""
+        self._client.close()
+
+    @property
+    def signer(self) -> Signer:
+        """The key that signs job headers; SpecError if the profile names none."""
+        if self._signer is None:
+            self._signer = signer_named(self.profile, self._passphrase)
+        return self._signer
+
+    @property
+    def decrypter(self) -> Decrypter | None:
+        """The key that opens results, None if the profile names none."""
+        if self._decrypter is None:
+            self._decrypter = decrypter_named(self.profile, self._passphrase)
+        return self._decrypter
+
+    def describe(self) -> Description:
+        """The worker's description of itself; nothing in it is trusted."""
+        return self._client.describe()
+
+    def attest(self) -> AttestedWorker:
+        """Evidence of the worker for a fresh nonce, appraised; Unverified names the failed check."""
+        return self._client.attest()
+
+    def get_receipt(self, job_id: bytes) -> str:
+        """The stored receipt of a finished job of this submitter; not verified here."""
+        return self._client.get_receipt(job_id)
+
+    def spec(self, spec: Spec) -> JobSpec:
+        """A job spec over the profile's defaults for all jobs; SpecError names an invalid field."""
+        if isinstance(spec, JobSpec):
+            return spec
+        if isinstance(spec, str | os.PathLike):
+            return load_spec(spec, defaults=self.profile.job)
+        return load_spec(None, defaults={**self.profile.job, **spec})
+
+    def prepare(self, records: Records, spec: Spec, *, sides: Mapping[str, Records] | None = None) -> Prepared:
+        """Read and check the records of a job; nothing is sent. As `prepared.prepare`."""
+        return prepare(records, self.spec(spec), sides=sides)
+
+    def seal(self, prepared: Prepared, *, project_key: ProjectKey | None = None) -> SealedJob:
+        """Seal a job to the key that its spec pins: that of the profile, else that of the worker."""
+        spec = prepared.spec
+        pin = self.profile.pinned_key(
+            spec.kek_id, thumbprint=spec.kek_thumbprint, ml_kem_thumbprint=spec.ml_kem_thumbprint
+        )
+        kek = pin or self.describe().pin_for(spec)
+        return prepared.seal(kek, self.signer, project_key=project_key)
+
+    def run(
+        self,
+        records: Records,
+        spec: Spec,
+        *,
+        sides: Mapping[str, Records] | None = None,
+        project_key: ProjectKey | None = None,
+        deadline: float | None = None,
+        progress: ProgressCallback | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Result:
+        """Run one job and return its verified result.
+
+        `records` is a data frame of pandas or polars, a table or batches of Arrow, anything else with
+        `__arrow_c_stream__`, a generator of record batches, or the name of a file; `sides` has side tables by name.
+        `deadline`, in seconds, replaces the spec's. `progress` is called from several threads.
+        """
+        stop = cancellation or Cancellation()
+
+        def in_time() -> None:
+            if stop.asked:
+                raise JobCancelled
+
+        prepared = prepare(records, self.spec(spec), sides=sides, before_batch=in_time)
+        attested = self.attest()
+        job = self.seal(prepared, project_key=project_key)
+        return self.run_sealed(
+            job, prepared, attested=attested, deadline=deadline, progress=progress, cancellation=stop
+        )
+
+    def run_sealed(
+        self,
+        job: SealedJob,
+        prepared: Prepared,
+        *,
+        attested: AttestedWorker,
+        deadline: float | None = None,
+        progress: ProgressCallback | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Result:
+        """Run a job that `seal` made of these records, on the worker that was attested. As `run`."""
+        sealed = self._client.run(
+            job,
+            prepared.inputs,
+            attested=attested,
+            deadline=prepared.spec.deadline_seconds if deadline is None else deadline,
+            progress=progress,
+            cancellation=cancellation,
+        )
+        return Result(sealed=sealed, decrypter=self._opener)
+
+    def send(
+        self,
+        job: SavedJob,
+        *,
+        deadline: float,
+        attested: AttestedWorker | None = None,
+        progress: ProgressCallback | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Result:
+        """Run a job that was sealed into a folder, perhaps on another machine; `deadline` in seconds."""
+        sealed = self._client.send(
+            job, attested=attested or self.attest(), deadline=deadline, progress=progress, cancellation=cancellation
+        )
+        return Result(sealed=sealed, decrypter=self._opener)
+
+    def _opener(self) -> Decrypter | None:
+        return self.decrypter
+
+
+def connect(
+    profile: FileName | ClientProfile,
+    *,
+    trusts: Iterable[Trust] = (AZURE_US, AZURE_USGOV),
+    signer: Signer | None = None,
+    decrypter: Decrypter | None = None,
+    passphrase: Passphrase | None = None,
+    token: TokenSource | None = None,
+) -> Connection:
+    """The worker that a profile names: the name of a client.toml, or what `load_profile` made of one.
+
+    The profile's `cloud` selects one of `trusts`. `signer` and `decrypter` replace the keys that the profile names,
+    `passphrase` is called for an encrypted key file unless CJI_PASSPHRASE_FILE names a file with it, and `token` for an
+    access token before each call about a job. Nothing is sent yet. SpecError if the profile cannot be used.
+    """
+    found = profile if isinstance(profile, ClientProfile) else load_profile(profile)
+    known = {trust.name: trust for trust in trusts}
+    if found.cloud not in known:
+        raise SpecError(
+            f'cloud = "{found.cloud}" is unknown',
+            remedy=f"Use one of {', '.join(known)} in the profile, or pass its trust in `trusts`.",
+        )
+    return Connection(
+        found, trust=known[found.cloud], signer=signer, decrypter=decrypter, passphrase=passphrase, token=token
+    )

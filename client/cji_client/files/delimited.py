@@ -1,0 +1,89 @@
+"""Text with delimiters (RFC 4180, and its relatives with tabs, semicolons and bars): a header, then a row a line.
+
+The delimiter is the stated one, or the one that splits the beginning of the file into equal rows of most fields. Values
+are text as they are, blanks included; an empty field is null. Names of columns lose outer blanks.
+"""
+
+import csv
+import io
+from itertools import dropwhile
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from cji_client.errors import SpecError
+from cji_client.files.text import SAMPLE, UNDECODED, TextFile, encoding_of
+from cji_client.sources import Batches
+from cji_client.spec import InputSpec
+
+_DELIMITERS: Final = (",", ";", "\t", "|", "^", "~")
+_NAMES: Final = {"\t": "a tab", ",": "a comma", ";": "a semicolon", "|": "a bar"}
+_MOST_COLUMNS: Final = 4096
+
+
+def read_delimited(path: Path, spec: InputSpec) -> Batches:
+    """The columns of the file by their names in its header."""
+    encoding = encoding_of(path, spec.encoding)
+    delimiter = spec.delimiter or _guess(path, encoding)
+    file = TextFile(path=path, encoding=encoding, dialect={"delimiter": delimiter})
+    rows = file.rows()
+    header = next((row for row in rows if row), [])
+    if any(UNDECODED in name for name in header):
+        file.refuse_bytes("names of columns")
+    names = [name.strip() for name in header]
+    if not names or "" in names or len(set(names)) < len(names) or len(names) > _MOST_COLUMNS:
+        raise SpecError(f"{path.name} must start with a line of distinct column names, at most {_MOST_COLUMNS}")
+    empty = next(rows, None) is None
+    batches = iter(()) if empty else file.batches(header, delimiter=delimiter, header=True, quoted=True)
+    schema = pa.schema([(name, pa.string()) for name in names])
+    return Batches(
+        schema=schema,
+        batches=(pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches),
+        notes=(f"{path.name}: {encoding}, {len(names)} columns, delimiter {_NAMES.get(delimiter, delimiter)}",),
+    )
+
+
+def _guess(path: Path, encoding: str) -> str:
+    """The delimiter of the file; SpecError if two are as good, or if the rows are equal with none."""
+    sample = _sample(path, encoding)
+    widths = {delimiter: _width(sample, delimiter) for delimiter in _DELIMITERS if delimiter in sample[0]}
+    even = {delimiter: width for delimiter, (width, odd) in widths.items() if odd is None and width > 1}
+    best = [delimiter for delimiter, width in even.items() if width == max(even.values())]
+    if len(best) == 1:
+        return best[0]
+    if best:
+        text = f"could be split by {' or '.join(_NAMES.get(one, one) for one in best)}"
+    elif not widths:
+        return _DELIMITERS[0]  # one column
+    else:
+        delimiter = max(widths, key=lambda one: widths[one][0])
+        width, odd = widths[delimiter]
+        row, fields = odd or (0, width)
+        name = _NAMES.get(delimiter, delimiter)
+        text = f"has no even rows: split by {name}, row {row} has {fields} fields, wanted {width}"
+    raise SpecError(f"{path.name} {text}", remedy='State delimiter in [input], for example ";". Nothing was sent.')
+
+
+def _sample(path: Path, encoding: str) -> list[str]:
+    """Whole lines from the beginning of the file; the last one is left out if the file goes on."""
+    file = TextFile(path=path, encoding=encoding)
+    with file.open() as text:
+        lines = list(io.StringIO(text.read(SAMPLE), newline=""))
+        more = bool(text.read(1))
+    whole = lines[:-1] if more and len(lines) > 1 else lines
+    sample = list(dropwhile(lambda line: not line.strip(), whole))
+    if not sample:
+        raise SpecError(f"{path.name} must start with a line of distinct column names")
+    return sample
+
+
+def _width(sample: list[str], delimiter: str) -> tuple[int, tuple[int, int] | None]:
+    """(fields of the header, the first row with another number and that number). A quoted end may be cut off."""
+    try:
+        rows = [row for row in csv.reader(sample, delimiter=delimiter) if row]
+    except csv.Error:
+        return 0, (0, 0)
+    widths = [len(row) for row in rows]
+    whole = widths[1:-1] if sum(line.count('"') for line in sample) % 2 else widths[1:]
+    return widths[0], next((odd for odd in enumerate(whole) if odd[1] != widths[0]), None)

@@ -1,0 +1,88 @@
+"""Before anything is sent: the records of a job are read and checked against its spec and its operations."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+
+from cji_client.errors import MissingRule, SpecError
+from cji_client.files import read_file
+from cji_client.seal import INPUT_NAME, SealedJob, seal
+from cji_client.signers import Signer
+from cji_client.sources import FittedSource, Source, fit
+from cji_client.spec import InputSpec, JobSpec
+from cji_core.format.keys import PinnedKey, ProjectKey
+from cji_core.format.paths import FileName
+from cji_core.jose import SigningKey
+from cji_operations.parameters import ParametersError
+from cji_operations.registry import operation_of
+
+Records: TypeAlias = "Source | FileName"
+"""A data frame, a table, batches, or the name of a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A job that can be sealed: `inputs` fit the spec, and were read to their end unless that is possible only once."""
+
+    spec: JobSpec
+    inputs: dict[str, FittedSource]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """For the submitter: how the inputs were read."""
+        return tuple(note for source in self.inputs.values() for note in source.notes)
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """The names of each input's columns."""
+        return {name: tuple(source.schema.names) for name, source in self.inputs.items()}
+
+    def seal(
+        self, kek: PinnedKey, signing_key: SigningKey | Signer, *, project_key: ProjectKey | None = None
+    ) -> SealedJob:
+        """Seal it to this key."""
+        rows = self.inputs[INPUT_NAME].rows
+        return seal(self.spec, kek=kek, signing_key=signing_key, project_key=project_key, rows=rows)
+
+
+def prepare(
+    records: Records,
+    spec: JobSpec,
+    *,
+    sides: Mapping[str, Records] | None = None,
+    before_batch: Callable[[], None] = lambda: None,
+) -> Prepared:
+    """Read the records, and the side tables of the spec. `sides` replaces the files of side tables by name.
+
+    SpecError for anything that a worker would refuse: a file, a column, a row, a rule that is missing.
+    """
+    given = sides or {}
+    if unknown := set(given) - set(spec.sides):
+        raise SpecError(f"the spec has no side table {', '.join(sorted(unknown))}")
+    source = _fitted(records, spec.input, before_batch)
+    _check_columns(source.schema, spec)
+    inputs = {name: _fitted(given.get(name, side.file), side, before_batch) for name, side in spec.sides.items()}
+    return Prepared(spec=spec, inputs=inputs | {INPUT_NAME: source})
+
+
+def _fitted(records: Records, spec: InputSpec, before_batch: Callable[[], None]) -> FittedSource:
+    source = read_file(Path(records), spec) if isinstance(records, str | os.PathLike) else records
+    return fit(source, spec, before_batch=before_batch)
+
+
+def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
+    """Report columns that do not fit by name; the worker would refuse the job without names."""
+    columns = frozenset(schema.names)
+    for parameters in spec.operations:
+        operation = operation_of(parameters)
+        try:
+            columns = operation.columns(parameters, columns)
+        except ParametersError as error:
+            message = f"{operation.name}: {error}"
+            if error.without_rule:
+                raise MissingRule(message, columns=sorted(error.without_rule), remedy=error.remedy) from None
+            raise SpecError(message, remedy=error.remedy) from None

@@ -1,0 +1,186 @@
+"""Sealing a job: header bytes built once and signed, a fresh data key wrapped for the worker's pinned key.
+
+The spec names the suite. A key that cannot serve it is a SpecError; no other suite is tried.
+
+A `SealedJob` holds no records. Its parts are sealed while they are sent (`SealedJob.seal_part`), so memory use is one
+segment for an input of any size. The data key is used for this job's inputs only and never shown in a repr.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from cji_client.errors import SpecError
+from cji_client.parts import arrow_messages, seal_stream
+from cji_client.shards import number_of_shards, split
+from cji_client.signers import Signer, header_signature, signer_of
+from cji_client.sources import Batches, FittedSource, Source, fit
+from cji_client.spec import InputSpec, JobSpec, read_file_bytes
+from cji_core.errors import Reason, Refusal
+from cji_core.format.envelope import ATTRIBUTION, input_aad, new_dek, seal_box
+from cji_core.format.job import Attribution, Header, InputPart, Recipient, SizeClass, new_header, new_job_id, parse
+from cji_core.format.keys import PinnedKey, ProjectKey, load_project_key, recipient_thumbprints
+from cji_core.jose import SigningKey
+from cji_core.pairs import VerifyingPair
+from cji_core.suites import Suite
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.parameters import Parameters, ParametersError, Sealing
+from cji_operations.registry import Plan, operation_of, plan
+
+INPUT_NAME = "records"
+"""Name of the last input part of a job made from a JobSpec; side tables precede it under their own names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedJob:
+    """A signed header, the plan that it carries, how each input is read, and the data key that seals the parts."""
+
+    header: Header
+    signature: bytes
+    plan: Plan = field(repr=False)
+    _inputs: tuple[InputSpec, ...] = field(repr=False)
+    _dek: bytes = field(repr=False)
+
+    def fit(self, number: int, source: Source, *, before_batch: Callable[[], None] = lambda: None) -> FittedSource:
+        """The records of an input as the job's spec states, read once from start to end (`sources.fit`)."""
+        return fit(source, self._inputs[number], before_batch=before_batch)
+
+    def seal_parts(self, number: int, source: Source) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """(part, its sealed segments) for every part of an input, in order; every call starts new FLOE streams.
+
+        The input is read once, so the segments of a part must be used up before the next part. SpecError for an input
+        in several shards that can be read only once.
+        """
+        fitted = self.fit(number, source)
+        given = fitted.open()
+        shards = split(given.batches, rows=fitted.rows, shards=self.header.inputs[number].shards)
+        for part, batches in enumerate(shards, start=number):
+            messages = arrow_messages(Batches(schema=given.schema, batches=batches))
+            yield part, seal_stream(self._dek, input_aad(self.header.sha384, part), messages)
+
+    def seal_part(self, part: int, source: Source) -> Iterator[bytes]:
+        """The sealed segments of one part, from the whole of its input; every call starts a new FLOE stream."""
+        for number, segments in self.seal_parts(min(part, len(self.header.inputs) - 1), source):
+            if number == part:
+                return segments
+            for _ in segments:
+                pass
+        raise ValueError("the job has no such part")
+
+
+def seal(
+    spec: JobSpec,
+    *,
+    kek: PinnedKey,
+    signing_key: SigningKey | Signer,
+    project_key: ProjectKey | None = None,
+    rows: int | None = None,
+    now: datetime | None = None,
+) -> SealedJob:
+    """Seal one job of `spec` to the worker's pinned key.
+
+    `project_key` is needed if a column is keyed and the spec names no file with the key. `rows`, if known, are declared
+    in the header; a spec with `shard_rows` needs them. `now` is aware UTC. Raises SpecError before anything is signed
+    if the spec violates a rule of the header or of an operation.
+    """
+    signer = signer_of(signing_key)
+    _check_keys(spec, kek, signer)
+    created = (now or datetime.now(UTC)).replace(microsecond=0)
+    dek, wrapped_dek = new_dek(kek.wrapping, spec.suite)
+    inputs = [InputPart(name=name, schema=side.schema) for name, side in spec.sides.items()]
+    shards = number_of_shards(spec, rows)
+    inputs.append(InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows, shards=shards))
+    operations = _operations(spec, dek, project_key, today=created.date())
+    planned = _plan(spec, operations, {part.name: part.schema for part in inputs})
+    try:
+        data = new_header(
+            job_id=new_job_id(),
+            audience=spec.audience,
+            originating_ori=spec.originating_ori,
+            requesting_ori=spec.requesting_ori,
+            sealed_attribution=seal_box(dek, ATTRIBUTION, _attribution(spec).encode()),
+            suite=spec.suite,
+            purpose_code=spec.purpose_code,
+            inputs=inputs,
+            operations=operations,
+            kek_id=kek.kek_id,
+            wrapped_dek=wrapped_dek,
+            recipients=_recipients(spec),
+            created=created,
+            not_after=created + timedelta(hours=spec.valid_hours),
+            size_class=SizeClass.POWER_OF_TWO if spec.size_class == "power_of_two" else SizeClass.EXACT,
+        )
+    except Refusal as refusal:
+        raise SpecError(
+            f"the spec does not make a valid header ({refusal.__cause__ or refusal.reason.value})",
+            remedy="Compare the field with docs/format.md, section 1.",
+        ) from None
+    signature = header_signature(signer, data, spec.suite)
+    specs = (*spec.sides.values(), spec.input)
+    return SealedJob(header=parse(data), signature=signature, plan=planned, _inputs=specs, _dek=dek)
+
+
+def _check_keys(spec: JobSpec, kek: PinnedKey, signer: Signer) -> None:
+    pinned = (kek.kek_id, kek.thumbprint, kek.ml_kem_thumbprint)
+    if pinned != (spec.kek_id, spec.kek_thumbprint, spec.ml_kem_thumbprint):
+        raise SpecError("the pinned key is not the one that the spec names")
+    if spec.suite is Suite.HYBRID_1 and not isinstance(signer.public_key(), VerifyingPair):
+        raise SpecError(
+            "a hybrid-1 job is signed with a pair of keys", remedy="Make one with `cji key new-signing --hybrid`."
+        )
+
+
+def _attribution(spec: JobSpec) -> Attribution:
+    return Attribution(
+        operator_id=spec.operator_id,
+        requestor=spec.requestor,
+        secondary_recipient=spec.secondary_recipient,
+        case_number=spec.case_number,
+        reason=spec.reason,
+    )
+
+
+def _operations(spec: JobSpec, dek: bytes, project_key: ProjectKey | None, *, today: date) -> list[pb.Operation]:
+    """The operations as messages for the header, completed with the submitter's date, files and keys."""
+
+    def wrap(project: str, file: Path | None) -> bytes:
+        key = project_key if file is None else load_project_key(file)
+        if key is None:
+            raise SpecError(
+                "keyed columns need a project key",
+                remedy="Make one with `cji key project`; name its file in the operation, or pass `project_key`.",
+            )
+        if key.project != project:
+            raise SpecError("the project key belongs to another project")
+        return key.wrap(dek)
+
+    sealing = Sealing(today=today, schema=spec.input.schema, read=read_file_bytes, wrap_project_key=wrap)
+    return [_message(parameters, sealing) for parameters in spec.operations]
+
+
+def _message(parameters: Parameters, sealing: Sealing) -> pb.Operation:
+    operation = operation_of(parameters)
+    try:
+        return operation.message(operation.complete(parameters, sealing))
+    except ParametersError as error:
+        raise SpecError(f"{operation.name}: {error}", remedy=error.remedy) from None
+    except ValueError as error:
+        raise SpecError(f"{operation.name}: {error}", remedy="Compare it with docs/operations.md.") from None
+
+
+def _plan(spec: JobSpec, operations: list[pb.Operation], inputs: dict[str, str]) -> Plan:
+    try:
+        return plan(operations, inputs)
+    except Refusal as refusal:
+        names = ", ".join(str(operation.WhichOneof("operation")) for operation in operations)
+        if refusal.reason is Reason.SCHEMA_MISMATCH:
+            text = f"{names}: not possible with the input schema {spec.input.schema!r}"
+        else:
+            text = f"{names}: {refusal.__cause__ or 'invalid parameters, order or side tables'}"
+        raise SpecError(text, remedy="Compare schemas and ranges with docs/operations.md.") from None
+
+
+def _recipients(spec: JobSpec) -> list[Recipient]:
+    ids = recipient_thumbprints(spec.recipients, spec.suite)
+    return [Recipient(key_id=key_id, jwk=jwk) for key_id, jwk in zip(ids, spec.recipients, strict=True)]

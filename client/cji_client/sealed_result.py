@@ -1,0 +1,128 @@
+"""A result with a verified receipt, still sealed. Opening it needs the recipient's private key and no network."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cji_attestation.attested import AttestedWorker
+from cji_client.errors import SpecError, Unverified
+from cji_client.parts import open_part
+from cji_client.result import ROW_STATUS, Output, ResultHeader
+from cji_client.signers import Decrypter, decrypter_of
+from cji_core.errors import Refusal
+from cji_core.format.envelope import output_aad
+from cji_core.format.job import Header
+from cji_core.format.keys import RecipientPrivateKey
+from cji_core.format.paths import FileName
+from cji_core.format.records import ROW_STATUS as ROW_STATUS_SCHEMA
+from cji_core.jose import key_id
+from cji_core.trail import PartDigest, VerifiedReceipt
+
+if TYPE_CHECKING:
+    from cji_client.opened import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedResult:
+    """Outputs as received, part by part, and the receipt that vouches for their digests.
+
+    Close it to release the ciphertext.
+    """
+
+    job: Header
+    header: ResultHeader
+    outputs: tuple[Output, ...]
+    receipt: VerifiedReceipt
+    attested: AttestedWorker
+    sent: tuple[PartDigest, ...] = ()
+    """The input parts, which the receipt was compared with."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names of each input's columns."""
+
+    @property
+    def job_id(self) -> bytes:
+        """16 bytes."""
+        return self.job.job_id
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the outputs; always `result` and `row_status`, in the order of the result header."""
+        return tuple(output.name for output in self.header.outputs)
+
+    def save(self, folder: FileName) -> None:
+        """Write it into a new folder, still sealed: `cji_client.saved_result` opens it, anywhere."""
+        from cji_client.saved_result import save_result  # noqa: PLC0415 - it makes results itself
+
+        save_result(self, folder)
+
+    def opened_by(self, key: RecipientPrivateKey | Decrypter) -> "Result":
+        """The same result with the key that opens it; closing it closes this one."""
+        from cji_client.opened import Result  # noqa: PLC0415 - it has one of these
+
+        decrypter = decrypter_of(key)
+        return Result(sealed=self, decrypter=lambda: decrypter)
+
+    def close(self) -> None:
+        """Release the sealed bytes."""
+        for output in self.outputs:
+            output.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_output(result: SealedResult, key: RecipientPrivateKey | Decrypter, name: str) -> Iterator[pa.RecordBatch]:
+    """The batches of one output, starting with an empty batch that carries the schema. One reader at a time per output.
+
+    SpecError if there is no such output or the key is not a recipient's. Unverified if the bytes do not open, or if
+    `row_status` does not have one row for each input row in the receipt.
+    """
+    if name not in result.names:
+        raise SpecError(f"the result has no output {name}", remedy=f"Choose one of {', '.join(result.names)}.")
+    result_key, rows, schema = _result_key(result, key), 0, None
+    for part in result.header.parts_of(name):
+        output = result.outputs[part]
+        output.file.seek(0)
+        before = rows
+        for batch in open_part(result_key, output_aad(result.header.sha384, part), output.file, name=name):
+            if schema is None:
+                yield batch
+            elif not batch.schema.equals(schema, check_metadata=True):
+                raise Unverified(name, "its shards have different schemas")
+            schema = batch.schema
+            if batch.num_rows:
+                yield _renumbered(batch, before) if output.schema == ROW_STATUS_SCHEMA and before else batch
+            rows += batch.num_rows
+    if name == ROW_STATUS and rows != result.receipt.claims.volumes.rows_in:
+        raise Unverified(ROW_STATUS, "not exactly one row for each input row")
+
+
+def _renumbered(status: pa.RecordBatch, first: int) -> pa.RecordBatch:
+    """The status of rows of a shard, which numbers its own from 0; `first` rows are in the shards before it."""
+    rows = pc.add(status.column("row"), pa.scalar(first, pa.uint64()))
+    return status.set_column(status.schema.get_field_index("row"), status.schema.field("row"), rows)
+
+
+def open_result(result: SealedResult, key: RecipientPrivateKey | Decrypter) -> dict[str, pa.Table]:
+    """All outputs as tables, by name; an error if any one does not open."""
+    return {name: pa.Table.from_batches(read_output(result, key, name)) for name in result.names}
+
+
+def _result_key(result: SealedResult, key: RecipientPrivateKey | Decrypter) -> bytes:
+    decrypter = decrypter_of(key)
+    wrapped = result.header.wrapped.get(key_id(decrypter.public_key()))
+    if wrapped is None:
+        raise SpecError("this key is not one of the result's recipients", remedy="Use the key that the job named.")
+    try:
+        return decrypter.unwrap(wrapped, result.header.job_header_sha384)
+    except Refusal:
+        raise Unverified("wrapped_dek", "the recipient's key does not unwrap the result's key") from None

@@ -1,0 +1,295 @@
+"""Input records: tables, data frames, batches or files become batches that a worker accepts.
+
+A worker accepts batches of at most 64 Ki rows with plain columns (no dictionaries, views or extension types) and the
+schema metadata `cji.schema`. `fit` reads the whole input once, batch by batch, before anything is sent: columns are
+renamed, dropped and cast as `[input]` states, each value is read, formats of dates are found, rows are counted. A file,
+column or row that cannot be used is refused there, with its row (from 0), what was found and what is wanted.
+
+An input that can be read only once (an iterator, a RecordBatchReader) is checked by its first batch, and in full while
+it is sent; a job with such an input cannot be sent again.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from typing import Final, Protocol, TypeAlias, runtime_checkable
+
+import pyarrow as pa
+
+from cji_client.casts import Cast, cast_of
+from cji_client.date_columns import DateReader, DateSurvey
+from cji_client.date_formats import DateFormat
+from cji_client.errors import ClientError, ColumnError, SpecError
+from cji_client.spec import InputSpec
+from cji_core.errors import Refusal
+from cji_core.format.records import SCHEMAS, Column, check_schema, tagged
+
+_Unread: TypeAlias = "ArrowStream | pa.RecordBatch | Callable[[], Batches] | Iterable[pa.RecordBatch]"
+Source: TypeAlias = "_Unread | FittedSource"
+"""A table or data frame, batches, a function that begins to read them, or what `fit` made of one of these."""
+
+_BATCH_ROWS: Final = 16_384
+"""A quarter of the worker's limit: smaller batches keep its working set small."""
+
+
+@runtime_checkable
+class ArrowStream(Protocol):
+    """Tables of pyarrow, pandas, polars, DuckDB and others: the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """A capsule with an ArrowArrayStream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches:
+    """A schema, batches with that schema, and remarks for the submitter on how they are read."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    notes: Sequence[str] = ()
+    """May grow until the last batch was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedSource:
+    """Records that fit their schema. `rows` is None, and `open` works once, if they can be read only once.
+
+    `notes` are for the submitter: how the input was read, what was dropped, formats of dates.
+    """
+
+    schema: pa.Schema
+    rows: int | None
+    notes: tuple[str, ...]
+    _layout: "_Layout" = field(repr=False)
+    _begin: Callable[[], Batches] = field(repr=False)
+    _once: "_Once | None" = field(default=None, repr=False)
+
+    @property
+    def opens_again(self) -> bool:
+        """Whether `open` works more than once."""
+        return self.rows is not None
+
+    @property
+    def can_open(self) -> bool:
+        """Whether `open` gives all records: always, or until an input that can be read only once was begun."""
+        return self._once is None or not self._once.begun
+
+    def open(self) -> Batches:
+        """The batches in the form that a worker accepts; SpecError if the input is not the one that was read before."""
+        return Batches(schema=self.schema, batches=self._batches(self._begin()))
+
+    def _batches(self, given: Batches) -> Iterator[pa.RecordBatch]:
+        readers = [
+            None if formats is None else DateReader(name=cast.name, formats=formats)
+            for cast, formats in zip(self._layout.casts, self._layout.formats, strict=True)
+        ]
+        rows = 0
+        for batch in _small(given.batches):
+            columns = [
+                column if reader is None else reader.read(column)
+                for column, reader in zip(self._layout.columns(batch, rows), readers, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+            rows += batch.num_rows
+        if self.rows not in (None, rows):
+            raise SpecError(f"the input changed while it was read: {self.rows} rows, then {rows}")
+        for reader in readers:
+            if reader is not None:
+                reader.check()
+
+
+class _Once(Iterator[pa.RecordBatch]):
+    """Batches that can be read only once; `begun` when the first was taken."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.begun = False
+
+    def __next__(self) -> pa.RecordBatch:
+        self.begun = True
+        return next(self._batches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """The columns that are sent: positions in the input, casts, and formats of dates (None: not a column of dates)."""
+
+    given: pa.Schema
+    positions: tuple[int, ...]
+    casts: tuple[Cast, ...]
+    formats: tuple[tuple[DateFormat, ...] | None, ...]
+
+    def columns(self, batch: pa.RecordBatch, first_row: int) -> Iterator[pa.Array]:
+        """The cast columns of a batch that begins at row `first_row`."""
+        if batch.schema.names != self.given.names:
+            raise SpecError("the batches of one input differ in their columns")
+        if batch.schema.types != self.given.types:
+            raise SpecError("the batches of one input differ in their types")
+        return (cast.apply(batch.column(at), first_row) for at, cast in zip(self.positions, self.casts, strict=True))
+
+
+def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = lambda: None) -> FittedSource:
+    """Read the whole of `source` as `spec` states; SpecError if a file, column or row cannot be used.
+
+    `before_batch` is called before each batch is read; it may raise to end the reading.
+    """
+    if isinstance(source, FittedSource):
+        if source.schema.metadata != tagged(spec.schema, []).metadata:
+            raise SpecError(f"the input was read with another schema than {spec.schema}")
+        return source
+    given = _begin(source)
+    layout = _layout(given.schema, spec)
+    fields = [pa.field(cast.name, cast.wanted) for cast in layout.casts]
+    schema = tagged(spec.schema, fields)
+    _check(schema, spec.schema)
+    again = _opens_again(source)
+    batches, begin, once = given.batches, lambda: _begin(source), None
+    if not again:
+        small = _small(given.batches)
+        first = tuple(islice(small, 1))
+        once = _Once(chain(first, small))
+        rest = replace(given, batches=once)
+        batches, begin = iter(first), lambda: rest
+    surveys, rows = _survey(batches, layout, before_batch)
+    formats = tuple(None if survey is None else survey.chosen() for survey in surveys)
+    return FittedSource(
+        schema=schema,
+        rows=rows if again else None,
+        notes=(*given.notes, *_notes(spec, layout.casts, surveys, formats)),
+        _layout=replace(layout, formats=formats),
+        _begin=begin,
+        _once=once,
+    )
+
+
+def _begin(source: _Unread) -> Batches:
+    """The batches of any form of source, as they are."""
+    if isinstance(source, pa.RecordBatch):
+        return Batches(schema=source.schema, batches=iter([source]))
+    if isinstance(source, ArrowStream):
+        try:
+            reader = pa.RecordBatchReader.from_stream(source)
+        except Exception as error:  # noqa: BLE001 - the other side of the interface may raise anything
+            raise SpecError(f"the input cannot be read as Arrow ({type(error).__name__}{_column(error)})") from None
+        return Batches(schema=reader.schema, batches=iter(reader))
+    if callable(source):
+        return source()
+    batches = iter(source)
+    first = next(batches, None)
+    if not isinstance(first, pa.RecordBatch):
+        raise SpecError(
+            "the input is not record batches, or has none",
+            remedy="Pass a table, for example of pyarrow, pandas (2.2 or later) or polars; it may have 0 rows.",
+        )
+    return Batches(schema=first.schema, batches=chain([first], batches))
+
+
+def _opens_again(source: _Unread) -> bool:
+    if isinstance(source, pa.RecordBatchReader | Iterator):
+        return False
+    return callable(source) or isinstance(source, ArrowStream | pa.RecordBatch | Sequence)
+
+
+def _column(error: Exception) -> str:
+    """The column in an error of pyarrow's conversion from pandas, whose other arguments quote values."""
+    last = str(error.args[-1]) if error.args else ""
+    found = re.fullmatch(r"Conversion failed for column (.{1,256}) with type \w+", last)
+    return f", column {found[1]}" if found else ""
+
+
+def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
+    """The columns to send; SpecError names those that the input lacks, has twice or has in a type that does not fit."""
+    known = _known(spec.schema)
+    try:
+        given.names  # noqa: B018 - pyarrow decodes them here
+    except UnicodeDecodeError:
+        raise SpecError("the name of a column is not UTF-8") from None
+    for label, used in (("rename", set(spec.rename)), ("drop", set(spec.drop))):
+        if absent := used - set(given.names):
+            raise SpecError(
+                f"{label}: the input has no column {_listed(absent)}", remedy=f"It has {_listed(given.names)}."
+            )
+    positions = tuple(at for at, name in enumerate(given.names) if name not in spec.drop)
+    names = [spec.rename.get(given.names[at], given.names[at]) for at in positions]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SpecError(f"two columns of the input have one name: {_listed(twice)}")
+    missing = {column.name for column in known.values() if column.required} - set(names)
+    if missing or set(names) - known.keys():
+        raise ColumnError(
+            f"the input does not fit {spec.schema}{_difference(set(names) - known.keys(), missing)}",
+            columns=sorted(missing | (set(names) - known.keys())),
+            remedy="Compare its columns with docs/operations.md; `rename` and `drop` in [input] change them.",
+        )
+    casts = tuple(cast_of(given.types[at], known[name]) for at, name in zip(positions, names, strict=True))
+    formats = tuple(spec.date_formats(name) if known[name].date else None for name in names)
+    return _Layout(given=given, positions=positions, casts=casts, formats=formats)
+
+
+def _known(schema_id: str) -> Mapping[str, Column]:
+    if schema_id not in SCHEMAS:
+        raise SpecError(f"there is no schema {schema_id}: the schemas are {_listed(SCHEMAS)}")
+    return SCHEMAS[schema_id].columns
+
+
+def _difference(unknown: set[str], missing: set[str]) -> str:
+    return "".join(
+        f"; {label}: {_listed(names)}" for label, names in (("unknown", unknown), ("missing", missing)) if names
+    )
+
+
+def _check(schema: pa.Schema, schema_id: str) -> None:
+    """The worker's own check of a schema."""
+    try:
+        check_schema(schema_id, schema)
+    except Refusal:
+        raise SpecError(f"the input does not fit {schema_id}") from None
+
+
+def _survey(
+    batches: Iterator[pa.RecordBatch], layout: _Layout, before_batch: Callable[[], None]
+) -> tuple[list[DateSurvey | None], int]:
+    """The counts of the columns of dates, and the number of rows, after every value was cast."""
+    surveys = [
+        None if formats is None else DateSurvey(name=cast.name, formats=formats)
+        for cast, formats in zip(layout.casts, layout.formats, strict=True)
+    ]
+    rows = 0
+    before_batch()
+    for batch in _small(batches):
+        for survey, column in zip(surveys, layout.columns(batch, rows), strict=True):
+            if survey is not None:
+                survey.add(column, rows)
+        rows += batch.num_rows
+        before_batch()
+    return surveys, rows
+
+
+def _notes(
+    spec: InputSpec,
+    casts: Sequence[Cast],
+    surveys: Sequence[DateSurvey | None],
+    formats: Sequence[Sequence[DateFormat] | None],
+) -> Iterator[str]:
+    if spec.drop:
+        yield f"dropped: {', '.join(spec.drop)}"
+    for cast, survey, chosen in zip(casts, surveys, formats, strict=True):
+        if cast.note:
+            yield f"{cast.name}: {cast.note}"
+        if survey is not None:
+            yield from survey.notes(chosen or ())
+
+
+def _small(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The rows of `batches` in small batches; any fault on the way is a SpecError without values."""
+    try:
+        for batch in batches:
+            yield from (batch.slice(at, _BATCH_ROWS) for at in range(0, batch.num_rows, _BATCH_ROWS))
+    except ClientError:
+        raise
+    except Exception as error:  # a source is the caller's code and may raise anything
+        raise SpecError(f"the input cannot be read ({type(error).__name__})") from error
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,292 @@
+"""The client: one mTLS channel to a worker, and the four calls of the contract over it.
+
+    describe -> attest -> run -> (open_result)        get_receipt for a job whose answer was lost
+
+* `run` sends and receives at the same time. Parts are sealed segment by segment as gRPC takes them, so memory use is
+  a few segments.
+* OVERLOADED, NOT_READY, DRAINING and KEY_THROTTLED are retried with jitter within the deadline; RetryInfo is honoured.
+  Every attempt sends the same header bytes. An input that can be read only once is kept back until the job is accepted,
+  and is an obstacle once it was begun.
+* After a call without an answer, GetReceipt is called once, so that the error states whether the job finished.
+* A result is returned only after its receipt has been verified against the attested receipt key and against the bytes
+  sent and received.
+
+`Client` uses the blocking gRPC API too: when the server ends a call while the client is still writing, grpc.aio
+replaces the status (grpc/grpc#36066) and with it the reason of every early refusal.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import grpc
+
+from cji_attestation import Trust
+from cji_attestation.appraisal import ReferenceValues
+from cji_attestation.attested import AttestedWorker, verify_attestation
+from cji_attestation.evidence import NONCE_BYTES
+from cji_client.cancellation import Cancellation
+from cji_client.description import Description
+from cji_client.errors import ClientError, JobCancelled, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
+from cji_client.profile import ClientTls
+from cji_client.progress import ProgressCallback
+from cji_client.result import Collector
+from cji_client.saved import SavedJob
+from cji_client.seal import SealedJob
+from cji_client.sealed_result import SealedResult
+from cji_client.sending import Parts, Sender, check_parts, parts_of, saved_parts
+from cji_client.sources import Source
+from cji_client.tokens import TokenSource, authorization
+from cji_client.verify import verify_result
+from cji_core.errors import Reason
+from cji_core.format.job import LIMITS, Header
+from cji_core.jose import key_id
+from cji_core.trail import VerifiedReceipt
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+
+_CALL_SECONDS: Final = 30.0
+"""Deadline of every call except Run."""
+_MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
+_AGAIN: Final = frozenset({Reason.OVERLOADED, Reason.NOT_READY, Reason.DRAINING, Reason.KEY_THROTTLED})
+
+T = TypeVar("T")
+
+
+class SyncClient:
+    """A submitter's connection to one worker, for programs without an event loop. Use as a context manager.
+
+    `trust` holds the roots and hosts that the worker's evidence must chain to, `reference` the caller's own reference
+    values, `maa_url` the attestation provider whose tokens are accepted. `server_name` replaces the host of `target`
+    when the server's certificate is checked. `token` returns an access token for each call about a job.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        tls: ClientTls,
+        trust: Trust,
+        reference: ReferenceValues,
+        maa_url: str,
+        server_name: str | None = None,
+        token: TokenSource | None = None,
+    ) -> None:
+        options: list[tuple[str, str | int]] = [
+            ("grpc.max_send_message_length", _MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+            ("grpc.enable_retries", 0),
+        ]
+        if server_name is not None:
+            options.append(("grpc.ssl_target_name_override", server_name))
+        credentials = grpc.ssl_channel_credentials(tls.ca_pem, tls.key_pem, tls.cert_pem)
+        self._channel = grpc.secure_channel(target, credentials, options=options)
+        self._stub: CjiWorkerStub | None = CjiWorkerStub(self._channel)
+        self._trust = trust
+        self._reference = reference
+        self._maa_url = maa_url
+        self._token = token
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel; running calls are cancelled."""
+        self._stub = None
+        self._channel.close()
+
+    @property
+    def _calls(self) -> CjiWorkerStub:
+        if self._stub is None:
+            raise SpecError("the connection is closed", remedy="Make another one, and close it after its last call.")
+        return self._stub
+
+    def describe(self) -> Description:
+        """The worker's audience, operations, schemas, limits and public keys to seal to."""
+        return Description.of(_ask(self._calls.Describe, pb.DescribeRequest()))
+
+    def attest(self) -> AttestedWorker:
+        """Request evidence for a fresh nonce and appraise it; Unverified names the failed check."""
+        nonce = os.urandom(NONCE_BYTES)
+        return verify_attestation(
+            _ask(self._calls.Attest, pb.AttestRequest(nonce=nonce)),
+            nonce=nonce,
+            trust=self._trust,
+            reference=self._reference,
+            maa_url=self._maa_url,
+        )
+
+    def get_receipt(self, job_id: bytes) -> str:
+        """The stored receipt of a finished job of this submitter; not verified here."""
+        request, metadata = pb.GetReceiptRequest(job_id=job_id), authorization(self._token)
+        return str(_ask(self._calls.GetReceipt, request, metadata).receipt)
+
+    def run(
+        self,
+        job: SealedJob,
+        inputs: Mapping[str, Source],
+        *,
+        attested: AttestedWorker,
+        deadline: float,
+        progress: ProgressCallback | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> SealedResult:
+        """Run a sealed job within `deadline` seconds and return its result: receipt verified, outputs still sealed.
+
+        `inputs` maps each input part's name to its records, which are read to their end before anything is sent.
+        `progress` is called from several threads.
+        """
+        names = [part.name for part in job.header.inputs]
+        if set(inputs) != set(names):
+            raise SpecError(f"the job's inputs are {', '.join(names)}")
+        stop, until = cancellation or Cancellation(), time.monotonic() + deadline
+
+        def in_time() -> None:
+            if stop.asked:
+                raise JobCancelled
+            if time.monotonic() >= until:
+                raise SpecError("the input was not read within the deadline")
+
+        check_parts(job.header)
+        sources = [job.fit(number, inputs[name], before_batch=in_time) for number, name in enumerate(names)]
+        columns = {name: tuple(source.schema.names) for name, source in zip(names, sources, strict=True)}
+        call = _Call(header=job.header, signature=job.signature, parts=parts_of(job, sources), columns=columns)
+        whole = lambda: all(source.can_open for source in sources)  # noqa: E731
+        return self._until_answered(call, whole, attested, until=until, progress=progress, stop=stop)
+
+    def send(
+        self,
+        job: SavedJob,
+        *,
+        attested: AttestedWorker,
+        deadline: float,
+        progress: ProgressCallback | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> SealedResult:
+        """As `run`, for a job that was sealed into a folder, perhaps on another machine."""
+        job.check_parts()
+        check_parts(job.header)
+        call = _Call(header=job.header, signature=job.signature, parts=saved_parts(job), columns=job.columns)
+        stop, until = cancellation or Cancellation(), time.monotonic() + deadline
+        return self._until_answered(call, lambda: True, attested, until=until, progress=progress, stop=stop)
+
+    def _until_answered(
+        self,
+        job: "_Call",
+        whole: Callable[[], bool],
+        attested: AttestedWorker,
+        *,
+        until: float,
+        progress: ProgressCallback | None,
+        stop: Cancellation,
+    ) -> SealedResult:
+        """The result of the first attempt that is not refused for a while, as long as the inputs are `whole`."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                return self._attempt(job, attested, seconds=until - time.monotonic(), progress=progress, stop=stop)
+            except WorkerRefused as refused:
+                pause = max(refused.retry_after or 0.0, random.uniform(wait / 2, wait))  # noqa: S311 - jitter
+                again = refused.reason in _AGAIN and whole() and not stop.asked
+                if not again or time.monotonic() + pause >= until:
+                    raise
+            except Unreachable as lost:
+                if stop.asked:
+                    raise JobCancelled from lost
+                raise self._explain(job.header, lost) from lost
+            stop.wait(pause)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _attempt(
+        self,
+        job: "_Call",
+        attested: AttestedWorker,
+        *,
+        seconds: float,
+        progress: ProgressCallback | None,
+        stop: Cancellation,
+    ) -> SealedResult:
+        metadata = authorization(self._token)
+        sender = Sender(pb.Open(header=job.header.data, signature=job.signature), job.parts, progress=progress)
+        collector = Collector(job.header, progress=progress)
+        call = self._calls.Run(sender, timeout=max(seconds, 0.0), metadata=metadata)
+        sender.call = call
+        stop.watch(call)
+        try:
+            try:
+                for message in call:
+                    collector.take(message)
+                    sender.gate.open()
+            except grpc.RpcError as error:
+                # an input error ends the call from our side, so it is the cause
+                raise sender.fault or from_rpc(error) from None
+            header, outputs, receipt = collector.finish()
+            verified = verify_result(
+                receipt, job=job.header, attested=attested, sent=sender.sent, header=header, outputs=outputs
+            )
+            if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
+                attested = self._renewed(verified)
+        except BaseException:
+            collector.discard()
+            raise
+        finally:
+            call.cancel()
+            sender.gate.end()
+        return SealedResult(
+            job=job.header,
+            header=header,
+            outputs=outputs,
+            receipt=verified,
+            attested=attested,
+            sent=tuple(sender.sent),
+            columns=job.columns,
+        )
+
+    def _renewed(self, verified: VerifiedReceipt) -> AttestedWorker:
+        """Attest again and require the token that the receipt names: a worker renews its token while it runs."""
+        attested = self.attest()
+        if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
+            raise Unverified("maa_token_sha384", "the receipt names a token that the worker does not present")
+        if verified.key_id != key_id(attested.receipt_key):
+            raise Unverified("kid", "the receipt key changed")
+        return attested
+
+    def _explain(self, job: Header, lost: Unreachable) -> ClientError:
+        try:
+            self.get_receipt(job.job_id)
+        except ClientError:
+            return Unreachable(
+                f"{lost}; no receipt was found, so no result was released",
+                remedy="Run the same sealed job again before it expires.",
+            )
+        return Unreachable(
+            f"{lost}; the job finished and has a receipt, but the worker keeps no results",
+            remedy="Seal the job again with a new job_id and run it. GetReceipt returns the receipt of this one.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """All that is sent of one job."""
+
+    header: Header
+    signature: bytes
+    parts: Parts
+    columns: Mapping[str, tuple[str, ...]]
+
+
+def _ask(method: Callable[..., T], request: object, metadata: tuple[tuple[str, str], ...] = ()) -> T:
+    try:
+        return method(request, timeout=_CALL_SECONDS, metadata=metadata)
+    except grpc.RpcError as error:
+        raise from_rpc(error) from None

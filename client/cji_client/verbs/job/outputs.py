@@ -1,0 +1,153 @@
+"""Destinations of results: opened on this machine, sealed into a folder, or both."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from cji_attestation.attested import AttestedWorker
+from cji_client.errors import SpecError
+from cji_client.row_summary import RowSummary
+from cji_client.seal import INPUT_NAME
+from cji_client.sealed_result import SealedResult, read_output
+from cji_client.signers import Decrypter
+from cji_client.sources import FittedSource
+from cji_client.verbs.answers import Received
+from cji_client.verbs.report_file import opened_job, write_report
+from cji_client.verbs.row_table import print_summary
+from cji_core.command.json_output import print_json
+from cji_core.command.output import RESULT, Target, write_batches, write_lines
+from cji_core.format.records import ROW_STATUS
+from cji_operations.registry import SCHEMAS, Plan, plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """An opened result: the summary of each row status, and remarks of the operations on their outputs."""
+
+    plan: Plan
+    summaries: Mapping[str, RowSummary]
+    notes: Sequence[str]
+
+
+class Destination:
+    """The targets of one result, checked before anything is sent: the worker keeps no results."""
+
+    def __init__(self, out: Path | None, sealed: Path | None, *, suffix: str = ".csv") -> None:
+        """`suffix` is the format of tables in a folder. SpecError for no target, or one that exists."""
+        if out is None and sealed is None:
+            raise SpecError("the result would go nowhere", remedy="Give --out or --save-sealed. Nothing was sent.")
+        if sealed is not None and sealed.exists():
+            raise SpecError(f"{sealed} exists", remedy="Choose another --save-sealed. Nothing was sent.")
+        self.out, self.sealed = out, sealed
+        self._target = None if out is None else Target(out, suffix=suffix)
+        self._folder: Path | None = None
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[None]:
+        """Hold a folder ready for the outputs. They move to the target if the block succeeds."""
+        if self._target is None:
+            yield
+            return
+        with self._target.writing() as self._folder:
+            yield
+
+    def receive(
+        self,
+        console: Console,
+        result: SealedResult,
+        recipient: Decrypter | None,
+        *,
+        inputs: Mapping[str, FittedSource] | None = None,
+    ) -> Opened | None:
+        """Write a verified result: sealed first, then opened. `inputs` are for the report, where they are at hand."""
+        if self.sealed is not None:
+            result.save(self.sealed)
+        if self._target is None or self._folder is None or recipient is None:
+            return None
+        planned = plan(result.job.operations, result.job.input_schemas)
+        summaries = write_result(result, recipient, self._folder, suffix=self._target.suffix)
+        job = opened_job(result, recipient, planned, inputs or {})
+        write_report(console, job, self._folder / "report.html")
+        return Opened(plan=planned, summaries=summaries, notes=_notes(result, recipient, planned))
+
+    def conclude(self, result: SealedResult, opened: Opened | None, *, quiet: bool, as_json: bool) -> None:
+        """Print what the job did."""
+        if as_json:
+            print_json(_answer(result, out=self.out, sealed=self.sealed))
+        elif not quiet:
+            _conclude(result, opened, out=self.out, sealed=self.sealed)
+
+
+def introduce(console: Console, attested: AttestedWorker) -> None:
+    """Print which machine was attested."""
+    verdict = attested.verdict
+    kind = "simulated " if attested.simulated else ""
+    console.print(
+        f"attested: {kind}{verdict.tee} {verdict.product}, {len(verdict.checks)} checks passed", highlight=False
+    )
+
+
+def write_result(result: SealedResult, recipient: Decrypter, folder: Path, *, suffix: str) -> dict[str, RowSummary]:
+    """Write all files; the summary of each row status."""
+    summaries, columns = dict[str, RowSummary](), result.columns
+    for output in result.header.outputs:
+        name, schema = output.name, output.schema
+        batches = read_output(result, recipient, name)
+        if schema == ROW_STATUS:
+            about = columns.get(name.removesuffix("_status"), columns.get(INPUT_NAME, ()))
+            summaries[name] = RowSummary(columns=about)
+            batches = summaries[name].watching(batches)
+        if schema in SCHEMAS and SCHEMAS[schema].lines:
+            write_lines(folder / f"{name}.txt", batches)
+        else:
+            write_batches(folder / f"{name}{suffix}", batches)
+    (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
+    (folder / "evidence.json").write_bytes(result.attested.to_file())
+    (folder / "header.bin").write_bytes(result.job.data)
+    return summaries
+
+
+def _answer(result: SealedResult, *, out: Path | None, sealed: Path | None) -> Received:
+    claims = result.receipt.claims
+    return Received(
+        job=claims.job_id,
+        worker=claims.worker,
+        rows_in=claims.volumes.rows_in,
+        rows_out=claims.volumes.rows_out,
+        outputs=result.names,
+        out=None if out is None else str(out),
+        sealed=None if sealed is None else str(sealed),
+    )
+
+
+def _conclude(result: SealedResult, opened: Opened | None, *, out: Path | None, sealed: Path | None) -> None:
+    claims = result.receipt.claims
+    if out is not None:
+        click.echo(f"{RESULT:8} {out}")
+    if sealed is not None:
+        click.echo(f"sealed   {sealed}")
+    click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
+    if opened is not None:
+        for note in opened.notes:
+            click.echo(note)
+        for name, summary in opened.summaries.items():
+            print_summary(name, summary)
+    click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")
+    reference = None if opened is None else opened.plan.reference
+    if reference is not None and reference.seconds:
+        (digest,) = (part.sha256 for part in claims.inputs if part.name == reference.side)
+        click.echo(f'retained for {reference.seconds} s: resident_reference = "{digest}"')
+
+
+def _notes(result: SealedResult, recipient: Decrypter, planned: Plan) -> list[str]:
+    return [
+        line
+        for step in planned.operations
+        for line in step.operation.summary(step.parameters, partial(read_output, result, recipient))
+    ]

@@ -1,0 +1,79 @@
+"""Before a verb of `cji job` sends anything: its options, the spec, the keys and the records are read and checked."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+
+from cji_client.errors import SpecError
+from cji_client.prepared import Prepared
+from cji_client.prepared import prepare as prepare_job
+from cji_client.profile import ClientProfile
+from cji_client.profile_keys import decrypter_named
+from cji_client.signers import Decrypter
+from cji_client.spec import JobSpec, load_spec, only
+from cji_core.command.common import FILE, prompt
+from cji_core.format.keys import recipient_thumbprints
+from cji_core.jose import key_id
+from cji_operations.registry import OPERATIONS
+
+_LINES: Final = ".txt"
+_XML: Final = ".xml"
+"""With --op, such files are NIBRS submissions unless the spec states otherwise."""
+
+SPEC = click.option(
+    "--spec", "spec_file", type=FILE, help="job.toml: agencies, purpose and operations; see docs/job.md."
+)
+OPERATION = click.option(
+    "--op",
+    type=click.Choice(list(OPERATIONS)),
+    help="Run only this operation, with default parameters unless the spec has some.",
+)
+PROFILE = click.option(
+    "--profile", "profile_file", type=FILE, required=True, help="client.toml: the worker's address and your keys."
+)
+OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="A new folder, or a new .csv, .parquet or .arrow file; other outputs are written next to it.",
+)
+SAVE_SEALED = click.option(
+    "--save-sealed",
+    type=click.Path(path_type=Path),
+    help="A new folder for the result as it was received, which `cji result open` opens. Without --out, only this.",
+)
+QUIET = click.option("--quiet", is_flag=True, help="Print only errors.")
+
+
+def prepare(file: Path, spec: JobSpec, console: Console) -> Prepared:
+    """Read all records of a job; prints how. SpecError for anything that a worker would refuse."""
+    prepared = prepare_job(file, spec)
+    for note in prepared.notes:
+        console.print(f"input: {note}", highlight=False, markup=False, soft_wrap=True)
+    return prepared
+
+
+def recipient_key(profile: ClientProfile) -> Decrypter:
+    """The key that opens results."""
+    decrypter = decrypter_named(profile, prompt)
+    if decrypter is None:
+        raise SpecError("the profile names no recipient_key", remedy="Make one with `cji key new-recipient`.")
+    return decrypter
+
+
+def check_recipient(key: Decrypter, spec: JobSpec) -> None:
+    """SpecError unless the key opens results of the spec's jobs."""
+    if key_id(key.public_key()) not in recipient_thumbprints(spec.recipients, spec.suite):
+        raise SpecError("the profile's recipient_key is not one of the spec's recipients")
+
+
+def job_spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:
+    """The spec over the profile's defaults for all jobs; with `op`, only the operation of that name."""
+    defaults = dict(profile.job)
+    schemas = {_LINES: "nibrs.flat/3.1", _XML: "nibrs.xml/2019.1"}
+    if op is not None and file.suffix.lower() in schemas:
+        defaults["input"] = {"schema": schemas[file.suffix.lower()]}
+    if op is None:
+        return load_spec(path, defaults=defaults)
+    return only(load_spec(path, defaults=defaults | {"operations": [{"kind": op}]}), op)

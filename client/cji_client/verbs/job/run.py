@@ -1,0 +1,92 @@
+"""`cji job run`: from a file of records to a file of results, with a receipt."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from cji_client.connection import connect
+from cji_client.profile import load_profile
+from cji_client.verbs.answers import Received
+from cji_client.verbs.job.outputs import Destination, introduce
+from cji_client.verbs.job.prepare import (
+    OPERATION,
+    OUT,
+    PROFILE,
+    QUIET,
+    SAVE_SEALED,
+    SPEC,
+    check_recipient,
+    job_spec,
+    prepare,
+    recipient_key,
+)
+from cji_client.verbs.job.standard_input import FORMAT, RECORDS, records_file
+from cji_client.verbs.progress import shown
+from cji_core.command.common import explained, prompt, trust_named
+from cji_core.command.json_output import answers
+from cji_core.command.output import FORMATS
+
+
+@click.command()
+@click.argument("given", metavar="IN", type=RECORDS)
+@SPEC
+@OPERATION
+@PROFILE
+@OUT
+@SAVE_SEALED
+@FORMAT
+@QUIET
+@answers(Received)
+@click.pass_context
+@explained
+def run(
+    context: click.Context,
+    given: Path,
+    *,
+    spec_file: Path | None,
+    op: str | None,
+    profile_file: Path,
+    out: Path | None,
+    save_sealed: Path | None,
+    kind: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Seal the records of IN (.csv, .xlsx, .parquet, .arrow, .txt, .xml; docs/job.md), run the job, open the result.
+
+    The worker must pass attestation first; records leave this machine sealed to a key that only such a worker receives.
+    The outputs are the result, row_status (the status of each row), further outputs of the operations, report.html, and
+    receipt.jws, evidence.json and header.bin for `cji receipt verify`. Either all of them are written or none.
+
+    IN may be - with --format: the records then come from standard input, and stay in memory.
+
+    \b
+    Examples:
+      cji job run people.csv --spec job.toml --profile client.toml --out result/
+      cji job run people.parquet --spec job.toml --profile client.toml --out tokens.parquet
+      cji job run submission.txt --op validate --profile client.toml --out findings/
+      export-people | cji job run - --format csv --spec job.toml --profile client.toml --save-sealed people.result
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    profile = load_profile(profile_file)
+    with records_file(given, kind) as file:
+        spec = job_spec(spec_file, profile, op=op, file=file)
+        trust = trust_named(context, profile.cloud)
+        destination = Destination(out, save_sealed, suffix=file.suffix if file.suffix.lower() in FORMATS else ".csv")
+        recipient = None
+        if out is not None:
+            recipient = recipient_key(profile)
+            check_recipient(recipient, spec)
+        console = Console(stderr=True, quiet=quiet or as_json)
+        with connect(profile, trusts=[trust], passphrase=prompt) as worker:
+            worker.signer  # noqa: B018 - a passphrase is asked for before the records are read
+            prepared = prepare(file, spec, console)
+            with destination.ready():
+                attested = worker.attest()
+                introduce(console, attested)
+                sealed = worker.seal(prepared)
+                with shown(console) as steps:
+                    result = worker.run_sealed(sealed, prepared, attested=attested, progress=steps).sealed
+                with result:
+                    opened = destination.receive(console, result, recipient, inputs=prepared.inputs)
+    destination.conclude(result, opened, quiet=quiet, as_json=as_json)

@@ -1,0 +1,204 @@
+"""`cji key`: make the keys of submitters and the ML-KEM half of a worker, and verify where a vault made its key."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from cji_attestation import AttestationError, Fault
+from cji_attestation.checks import requirement
+from cji_client.errors import SpecError
+from cji_client.verbs.answers import AttestedKey, NewKey, NewProjectKey, NewSeed
+from cji_core.command.common import FILE, Failure, explained
+from cji_core.command.json_output import answers, print_answer, print_json
+from cji_core.format.keys import (
+    PinnedKey,
+    new_ml_kem_seed,
+    new_project_key,
+    new_recipient_key,
+    new_signing_key,
+    save_private_key,
+    save_project_key,
+    write_public,
+)
+from cji_core.jose import key_id, public_jwk
+from cji_core.pairs import DecryptionPair, SigningPair, VerifyingPair, supported
+
+_NEW = click.Path(dir_okay=False, path_type=Path)
+_HYBRID = click.option("--hybrid", is_flag=True, help="Make a pair for jobs of the suite hybrid-1.")
+_PASSPHRASE = click.option("--passphrase", is_flag=True, help="Prompt for a passphrase and encrypt the private key.")
+
+_LEFT_OPEN = ("whose HSM it is", "whether the key was exported since, under its release policy")
+
+
+@click.group()
+def key() -> None:
+    """Make keys, or verify an HSM's attestation of one.
+
+    Private files have mode 0600; no file is ever overwritten.
+    """
+
+
+@key.command("new-signing")
+@click.argument("file", type=_NEW)
+@_HYBRID
+@_PASSPHRASE
+@answers(NewKey)
+@explained
+def new_signing(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) -> None:
+    """Make a P-384 key that signs job headers, with --hybrid together with an ML-DSA-87 key.
+
+    Writes FILE (private, PKCS#8 PEM) and FILE.pub (public: PEM, of a pair JWK). The operator adds the public key to the
+    worker's policy, next to your certificate's URI.
+
+    \b
+    Example:
+      cji key new-signing signing.key
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    _require_support(hybrid=hybrid)
+    private = SigningPair.generate() if hybrid else new_signing_key()
+    save_private_key(private, file, passphrase=_ask(passphrase))
+    public = private.public_key()
+    if isinstance(public, VerifyingPair):
+        data = public_jwk(public).encode() + b"\n"
+    else:
+        data = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    _write_public_half(file, ".pub", data, key_id(public), as_json=as_json)
+
+
+@key.command("new-recipient")
+@click.argument("file", type=_NEW)
+@_HYBRID
+@_PASSPHRASE
+@answers(NewKey)
+@explained
+def new_recipient(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) -> None:
+    """Make an RSA-3072 key that opens results, with --hybrid an ML-KEM-1024 and a P-384 key instead.
+
+    Writes FILE (private, PKCS#8 PEM) and FILE.jwk (public, JWK). Name the public key in the job spec; the operator
+    allows its thumbprint for your agency in the worker's policy.
+
+    \b
+    Example:
+      cji key new-recipient recipient.key
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    _require_support(hybrid=hybrid)
+    private = DecryptionPair.generate() if hybrid else new_recipient_key()
+    save_private_key(private, file, passphrase=_ask(passphrase))
+    data = public_jwk(private.public_key()).encode() + b"\n"
+    _write_public_half(file, ".jwk", data, key_id(private.public_key()), as_json=as_json)
+
+
+@key.command("new-ml-kem-seed")
+@click.argument("cmk", type=FILE)
+@click.option("--kek-id", required=True, help="Id of the key with its version, as in worker.toml.")
+@click.option("--thumbprint", required=True, help="RFC 7638 thumbprint of the key, from its owner.")
+@answers(NewSeed)
+@explained
+def new_seed(cmk: Path, *, kek_id: str, thumbprint: str, as_json: bool) -> None:
+    """Make the ML-KEM half of a worker's key, for jobs of the suite hybrid-1.
+
+    CMK is the public JWK of the worker's key. Prints two lines for [[keys]] in worker.toml. The seed is wrapped under
+    the CMK, so it exists again only where the CMK has been released; this command keeps no copy. RSA alone protects the
+    wrapped seed: keep worker.toml from everybody but the worker. Submitters pin the thumbprint.
+
+    \b
+    Example:
+      cji key new-ml-kem-seed cmk.jwk --kek-id https://kv.vault.azure.net/keys/cji/0123456789abcdef0123456789abcdef \\
+          --thumbprint NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    _require_support(hybrid=True)
+    try:
+        jwk = cmk.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise SpecError(f"{cmk.name} is not a JWK") from None
+    pinned = PinnedKey.check(kek_id, jwk, expected=thumbprint)
+    wrapped, public = new_ml_kem_seed(pinned.public, kek_id)
+    answer = NewSeed(ml_kem_seed=wrapped, ml_kem_thumbprint=key_id(public))
+    print_answer(answer, f'ml_kem_seed = "{wrapped}"\nml_kem_thumbprint = "{key_id(public)}"', as_json=as_json)
+
+
+@key.command()
+@click.argument("name")
+@click.argument("file", type=_NEW)
+@answers(NewProjectKey)
+@explained
+def project(name: str, file: Path, *, as_json: bool) -> None:
+    """Make the key of project NAME, so that tokens from different jobs can be joined.
+
+    Keep FILE for the lifetime of the project and no longer: anyone who has it can compute the tokens of known values.
+    Each job carries the key sealed to the worker's key, never in the clear.
+
+    \b
+    Example:
+      cji key project study-17 study-17.json
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    save_project_key(new_project_key(name), file)
+    if as_json:
+        print_json(NewProjectKey(file=str(file), project=name))
+        return
+    click.echo(f"{file}  key of project {name}; set `project_key` to this file in the job spec")
+
+
+def _require_support(*, hybrid: bool) -> None:
+    if hybrid and not supported():
+        raise SpecError(
+            "the OpenSSL of this program has neither ML-KEM nor ML-DSA",
+            remedy="Use a build of cryptography with OpenSSL 3.5 or later.",
+        )
+
+
+def _ask(wanted: bool) -> bytes | None:
+    if not wanted:
+        return None
+    text: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    return text.encode()
+
+
+def _write_public_half(file: Path, suffix: str, public: bytes, thumbprint: str, *, as_json: bool) -> None:
+    other = file.with_name(file.name + suffix)
+    write_public(other, public)
+    if as_json:
+        print_json(NewKey(private=str(file), public=str(other), thumbprint=thumbprint))
+    else:
+        click.echo(f"{file}  private, keep it secret\n{other}  public\nthumbprint {thumbprint}")
+
+
+@key.command("verify-attestation")
+@click.argument("file", type=FILE)
+@click.option("--kek-id", required=True, help="The key's full id, with version.")
+@click.option("--thumbprint", required=True, help="RFC 7638, SHA-256, base64url, of the key that data are sealed to.")
+@click.option(
+    "--maker-roots", type=FILE, required=True, help="PEM: the root certificates that the HSM's maker publishes."
+)
+@answers(AttestedKey)
+@explained
+def verify_attestation(file: Path, *, kek_id: str, thumbprint: str, maker_roots: Path, as_json: bool) -> None:
+    """Verify FILE, a Managed HSM's attestation of a key: the key was made in the HSM. Uses no network.
+
+    FILE is what `az keyvault key get-attestation` writes. Nothing shows that the HSM is Microsoft's.
+
+    \b
+    Example:
+      cji key verify-attestation cmk.json --kek-id https://NAME.managedhsm.azure.net/keys/KEY/VERSION \\
+        --thumbprint THUMBPRINT --maker-roots marvell-roots.pem
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    from cji_attestation.release import verify_key_attestation  # noqa: PLC0415 - loads the TPM's libraries
+
+    try:
+        found = verify_key_attestation(
+            file.read_bytes(),
+            kek_id=kek_id,
+            public_thumbprint=thumbprint,
+            maker=maker_roots.read_bytes(),
+            now=datetime.now(UTC),
+        )
+    except AttestationError as error:
+        status = 2 if error.fault is Fault.CONFIG_INVALID else 3
+        raise Failure(
+            f"refused at {error.check}: {requirement(error.check)}", remedy=error.remedy, status=status
+        ) from error
+    answer = AttestedKey(kek_id=kek_id, checks={each.id: each.finding for each in found.checks}, not_checked=_LEFT_OPEN)
+    lines = [*(f"{each.id}  {each.finding}" for each in found.checks), f"not checked: {'; '.join(_LEFT_OPEN)}"]
+    print_answer(answer, "\n".join(lines), as_json=as_json)

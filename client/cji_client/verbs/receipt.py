@@ -1,0 +1,238 @@
+"""`cji receipt`: fetch a worker's receipts, verify them, even years later and without a network, or show one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from cji_attestation.attested import AttestedWorker, evidence_cloud, read_evidence
+from cji_attestation.verbs.evidence_options import AT, NEW_FILE, time_of, written
+from cji_attestation.verbs.proof_page import proof_page, proof_text
+from cji_attestation.verbs.reference_values import PROFILE, reference_values
+from cji_client.connection import connect
+from cji_client.errors import SpecError, Unverified
+from cji_client.profile import load_profile
+from cji_client.statements import verify_statements
+from cji_client.verbs.answers import ProvenReceipt, ShownReceipt, StoredReceipt
+from cji_client.verbs.job.job_id import job_id_of
+from cji_client.verbs.job.prepare import PROFILE as SUBMITTER
+from cji_client.verbs.receipt_proof import claims_of, unverified_proof, verified_proof
+from cji_client.verbs.receipt_rows import Either, print_receipt, rows_of, unchecked_of
+from cji_client.verify import verify_failed, verify_stored
+from cji_core.command.common import FILE, explained, trust_named
+from cji_core.command.json_output import answers, print_answer, print_json
+from cji_core.errors import Refusal
+from cji_core.format.job import Header, parse
+from cji_core.trail import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt, verify_sequence
+from cji_core.trail.compact import typ_unverified
+
+
+@click.group()
+def receipt() -> None:
+    """Fetch, verify or show the receipts that a worker signed."""
+
+
+@receipt.command()
+@click.argument("files", metavar="RECEIPT...", type=FILE, nargs=-1, required=True)
+@click.option("--evidence", type=FILE, required=True, help="evidence.json from `cji job run` or from an auditor.")
+@click.option(
+    "--expect-header", "headers", type=FILE, multiple=True, help="header.bin of a job whose receipt must be present."
+)
+@click.option(
+    "--statements", type=FILE, help="All statements of the tasks of a job in parts, one per line, in their order."
+)
+@PROFILE
+@AT
+@click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
+@answers(ProvenReceipt)
+@click.pass_context
+@explained
+def verify(
+    context: click.Context,
+    files: tuple[Path, ...],
+    *,
+    evidence: Path,
+    headers: tuple[Path, ...],
+    statements: Path | None,
+    profile: Path | None,
+    at: str | None,
+    sequence: bool,
+    as_json: bool,
+) -> None:
+    """Verify receipts against the evidence of the machine that signed them. Uses no network.
+
+    The evidence must chain to the vendor's roots at a time that it proves, and its quote must bind the signing key;
+    with --expect-header, the receipt must be for exactly that job; with --statements, the one receipt must be that of
+    a job in parts with exactly these tasks. What nobody checked is listed after the receipt. A receipt that fails is
+    reported with the wrong claim and exit status 3. Failure receipts of jobs by reference are verified in the same way.
+
+    \b
+    Examples:
+      cji receipt verify out/receipt.jws --evidence out/evidence.json --expect-header out/header.bin
+      cji receipt verify all.jws --evidence evidence.json --sequence     # one receipt per line
+      cji receipt verify out/receipt.jws --evidence out/evidence.json --statements out/statements.jws
+      cji receipt verify people.job/failure.jws --evidence people.job/evidence.json
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    data = evidence.read_bytes()
+    trust = trust_named(context, evidence_cloud(data))
+    attested = read_evidence(data, trust=trust, reference=reference_values(profile, None), at=time_of(at))
+    expected = {bytes(header.job_id): header for header in map(_header, headers)}
+    texts = [text for file in files for text in _lines(file)]
+    verified = _all(texts, attested, expected)
+    if sequence:
+        _require_sequence(verified)
+    if statements is not None:
+        _verify_tasks(verified, statements)
+    for one in verified:
+        known = bytes.fromhex(one.claims.job_id) in expected
+        print_receipt(
+            one, attested, trust, header=known, as_json=as_json, sequence=sequence, statements=statements is not None
+        )
+
+
+@receipt.command()
+@click.argument("job", metavar="JOB")
+@SUBMITTER
+@click.option("--out", type=NEW_FILE, help="Write the receipt into this new file.")
+@answers(StoredReceipt)
+@click.pass_context
+@explained
+def get(context: click.Context, job: str, *, profile_file: Path, out: Path | None, as_json: bool) -> None:
+    """Ask the profile's worker for the receipt of a finished job: a job id of 32 hexadecimal digits, or a folder.
+
+    The receipt is not verified: give it to `cji receipt verify`, with the evidence of the worker. A worker gives
+    receipts to the submitter of the job alone, and keeps no results.
+
+    \b
+    Example:
+      cji receipt get 6b1f0c1e2d3a4b5c6d7e8f9001122334 --profile client.toml --out receipt.jws
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    profile = load_profile(profile_file)
+    job_id = job_id_of(job)
+    with connect(profile, trusts=[trust_named(context, profile.cloud)]) as worker:
+        found = worker.get_receipt(job_id)
+    if out is not None:
+        written(out, found.encode() + b"\n")
+    if as_json:
+        print_json(StoredReceipt(job=job_id.hex(), receipt=found))
+    elif out is None:
+        click.echo(found)
+
+
+@receipt.command()
+@click.argument("file", metavar="RECEIPT", type=FILE)
+@click.option("--evidence", type=FILE, help="evidence.json of the same job: the receipt is verified against it.")
+@click.option("--expect-header", "header", type=FILE, help="header.bin of the job that the receipt must be for.")
+@click.option("--html", type=NEW_FILE, help="Write a page to this new file: what was proven, and what was not.")
+@PROFILE
+@AT
+@answers(ShownReceipt)
+@click.pass_context
+@explained
+def show(
+    context: click.Context,
+    file: Path,
+    *,
+    evidence: Path | None,
+    header: Path | None,
+    html: Path | None,
+    profile: Path | None,
+    at: str | None,
+    as_json: bool,
+) -> None:
+    """Show one receipt, as text or as a page. Without --evidence nothing in it is verified.
+
+    With --evidence the receipt is verified as by `cji receipt verify`; one that fails is not shown, and the exit status
+    is 3. The page is one file without scripts or links to a network, for a case file or for a meeting.
+
+    \b
+    Examples:
+      cji receipt show out/receipt.jws
+      cji receipt show out/receipt.jws --evidence out/evidence.json --expect-header out/header.bin --html receipt.html
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    (text, *others) = _lines(file)
+    if others:
+        raise SpecError(f"{file.name} has several receipts", remedy="Give a file with one.")
+    claims: Claims | FailureClaims
+    if evidence is None:
+        if header is not None:
+            raise SpecError("--expect-header needs --evidence", remedy="Give the evidence.json of the same job.")
+        claims = own = claims_of(text)
+        proof = unverified_proof(own)
+    else:
+        data = evidence.read_bytes()
+        trust = trust_named(context, evidence_cloud(data))
+        attested = read_evidence(data, trust=trust, reference=reference_values(profile, None), at=time_of(at))
+        one = _verified(text, attested, None if header is None else _header(header))
+        unchecked = unchecked_of(one, attested, header=header is not None)
+        claims = one.claims
+        proof = verified_proof(one, attested, rows_of(one, attested, trust), unchecked)
+    if html is not None:
+        written(html, "".join(proof_page(proof)).encode())
+    answer = ShownReceipt(
+        verified=evidence is not None,
+        simulated=proof.simulated,
+        claims=msgspec.to_builtins(claims),
+        not_checked={**proof.unchecked},
+        page=None if html is None else str(html),
+    )
+    print_answer(answer, proof_text(proof) if html is None else f"{html}: {proof.outcome}", as_json=as_json)
+
+
+def _header(file: Path) -> Header:
+    try:
+        return parse(file.read_bytes())
+    except Refusal:
+        raise SpecError(f"{file.name} is not a job header") from None
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        lines = file.read_text("ascii").split()
+    except UnicodeDecodeError:
+        lines = []
+    if not lines:
+        raise Unverified("receipt", f"{file.name} contains no receipt")
+    return lines
+
+
+def _verified(text: str, attested: AttestedWorker, header: Header | None = None) -> Either:
+    try:
+        failure = typ_unverified(text) == "cji-failure+jws"
+    except ReceiptError:
+        failure = False  # nor is it a receipt, which is then reported
+    verify = verify_failed if failure else verify_stored
+    return verify(text, attested=attested, header=header)
+
+
+def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Header]) -> list[Either]:
+    """All receipts, verified against the headers that were given; each header must have a receipt."""
+    if (
+        len(texts) == len(expected) == 1
+    ):  # so that a wrong job id is reported as a wrong claim, not as a missing receipt
+        return [_verified(texts[0], attested, next(iter(expected.values())))]
+    verified = [_verified(text, attested) for text in texts]
+    by_job = {bytes.fromhex(one.claims.job_id): one for one in verified}
+    for job_id, header in expected.items():
+        if job_id not in by_job:
+            raise Unverified("job_id", f"no receipt for job {job_id.hex()}")
+        _verified(by_job[job_id].compact, attested, header)
+    return verified
+
+
+def _require_sequence(verified: Sequence[VerifiedReceipt | VerifiedFailure]) -> None:
+    receipts = [one for one in verified if isinstance(one, VerifiedReceipt)]
+    if len(receipts) != len(verified):
+        raise SpecError("failure receipts have no sequence", remedy="Verify them without --sequence.")
+    try:
+        verify_sequence(receipts)
+    except ReceiptError as error:
+        raise Unverified(error.field, str(error)) from None
+
+
+def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], statements: Path) -> None:
+    (one, *others) = verified
+    if others or not isinstance(one, VerifiedReceipt):
+        raise SpecError("--statements needs exactly one receipt", remedy="Verify the receipt of that job alone.")
+    verify_statements(one, _lines(statements))

@@ -1,0 +1,130 @@
+"""A verified receipt in lines, and what its verification does not show."""
+
+import json
+from typing import Final
+
+import click
+import msgspec
+from msgspec import UnsetType
+
+from cji_attestation import Trust
+from cji_attestation.attested import AttestedWorker
+from cji_client.verbs.answers import ProvenReceipt
+from cji_core.command.json_output import print_json
+from cji_core.fips import NOT_VALIDATED
+from cji_core.trail import CryptoModule, TasksClaim, VerifiedFailure, VerifiedReceipt
+
+Either = VerifiedReceipt | VerifiedFailure
+_HOST: Final = {"none": "no host profile: root could read records"}
+
+
+def print_receipt(
+    one: Either,
+    attested: AttestedWorker,
+    trust: Trust,
+    *,
+    header: bool,
+    as_json: bool,
+    sequence: bool = False,
+    statements: bool = False,
+) -> None:
+    """Print a verified receipt, and what was not checked; `header`: it was compared with the header of its job."""
+    unchecked = unchecked_of(one, attested, header=header, sequence=sequence, statements=statements)
+    if as_json:
+        print_json(ProvenReceipt(claims=msgspec.to_builtins(one.claims), not_checked=unchecked))
+    else:
+        click.echo(_lines_of(rows_of(one, attested, trust), unchecked))
+
+
+def unchecked_of(
+    one: Either, attested: AttestedWorker, *, header: bool, sequence: bool = False, statements: bool = False
+) -> dict[str, str]:
+    """By check or subject, what this verification does not show."""
+    found = {check.id: check.finding for check in attested.unchecked}
+    if not header:
+        found["job"] = "whether it is the job that was sealed: give --expect-header"
+    if isinstance(one, VerifiedFailure):
+        return found | {"attempts": "their number, the reason and the time of the ticket: they are a report"}
+    if not sequence:
+        found["sequence"] = "whether receipts are missing: give all of a worker and --sequence"
+    if isinstance(one.claims.tasks, TasksClaim):
+        found["workers"] = "evidence of the workers that ran tasks, but for the one that finished the job"
+        if not statements:
+            found["tasks"] = "the statements of its tasks: give --statements"
+    return found
+
+
+def rows_of(one: Either, attested: AttestedWorker, trust: Trust) -> dict[str, str]:
+    """The claims of a receipt or a failure receipt, by name."""
+    if isinstance(one, VerifiedFailure):
+        return _failure_rows(one, attested, trust)
+    return _receipt_rows(one, attested, trust)
+
+
+def _fips(module: CryptoModule) -> str:
+    mode = "approved mode" if module.mode == "approved" else "not in an approved mode"
+    certificate = "not validated" if module.certificate == NOT_VALIDATED else f"certificate {module.certificate}"
+    return f"{module.name} {module.version}, {mode}, {certificate}"
+
+
+def _tasks(tasks: TasksClaim | UnsetType) -> dict[str, str]:
+    """Of a job in parts: its tasks, and the workers that ran them."""
+    if not isinstance(tasks, TasksClaim):
+        return {}
+    nodes = (
+        f"{node.worker} ({node.tee}, {node.region}, evidence {node.evidence_sha384[:16]}...)" for node in tasks.nodes
+    )
+    return {"tasks": f"{tasks.statements} statements, root {tasks.root_sha256}", "ran on": ", ".join(nodes)}
+
+
+def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> dict[str, str]:
+    claims, volumes = one.claims, one.claims.volumes
+    return {
+        "job": claims.job_id,
+        "worker": f"{claims.worker}, receipt {claims.sequence}; in {claims.region} by its host's word",
+        "machine": _machine(attested, trust),
+        "for": f"{claims.requesting_ori}, purpose {claims.purpose_code}",
+        "suite": str(claims.suite),
+        "did": ", ".join(claims.operations),
+        "rows": f"{volumes.rows_in} in, {volumes.rows_out} out",
+        "time": f"{claims.started} to {claims.ended}",
+        "evidence": _appraised(attested),
+        "key": claims.kek_id,
+        "audit": f"anchored to counter {claims.audit_anchor}",
+        "FIPS": _fips(claims.fips),
+        "TLS": f"{claims.transport.protocol}, {claims.transport.cipher}, {claims.transport.bits} bits",
+        "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
+        "risks": f"accepted by the operator: {', '.join(claims.accepted_advisories) or 'none'}",
+        "policy": claims.policy_sha384,
+        **_tasks(claims.tasks),
+    }
+
+
+def _failure_rows(one: VerifiedFailure, attested: AttestedWorker, trust: Trust) -> dict[str, str]:
+    claims = one.claims
+    return {
+        "job": claims.job_id,
+        "failed": f"{claims.reason.value} at {claims.stage.value}, after {claims.attempts} attempts",
+        "worker": claims.worker,
+        "machine": _machine(attested, trust),
+        "for": claims.requesting_ori,
+        "suite": str(claims.suite),
+        "time": f"sent {claims.queued}, given up {claims.failed}",
+        "evidence": _appraised(attested),
+        "policy": claims.policy_sha384,
+    }
+
+
+def _machine(attested: AttestedWorker, trust: Trust) -> str:
+    kind = ", SIMULATED" if attested.simulated else ""
+    return f"{attested.verdict.tee} {attested.verdict.product}, roots of {trust.name}{kind}"
+
+
+def _appraised(attested: AttestedWorker) -> str:
+    return f"appraised at {attested.time.at.isoformat(timespec='seconds')}, by {attested.time.by}"
+
+
+def _lines_of(rows: dict[str, str], unchecked: dict[str, str]) -> str:
+    lines = [f"  {name:8} {json.dumps(value)[1:-1]}" for name, value in rows.items()]
+    missing = [f"    {name:8} {json.dumps(text)[1:-1]}" for name, text in unchecked.items()]
+    return "\n".join([f"verified, except {len(missing)} points:", *lines, "  not checked:", *missing])

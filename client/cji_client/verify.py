@@ -1,0 +1,125 @@
+"""Checks receipts against the submitter's own knowledge: the attested key, the sealed job, the bytes sent and received.
+
+`Unverified.check` is the wrong claim, as named by `cji_core.trail.verify_receipt`, for example
+`outputs[0].sha256`, `header_sha384`, `kid` or `signature`.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import UNSET
+
+from cji_attestation.attested import AttestedWorker
+from cji_client.errors import Unverified
+from cji_client.result import Output, ResultHeader
+from cji_client.statements import by_name
+from cji_core.format.job import Header
+from cji_core.trail import (
+    Expected,
+    ExpectedFailure,
+    PartDigest,
+    ReceiptError,
+    VerifiedFailure,
+    VerifiedReceipt,
+    claims_unverified,
+    verify_failure,
+    verify_receipt,
+)
+
+
+def verify_result(
+    receipt: str,
+    *,
+    job: Header,
+    attested: AttestedWorker,
+    sent: Sequence[PartDigest],
+    header: ResultHeader,
+    outputs: Sequence[Output],
+) -> VerifiedReceipt:
+    """The receipt of a run, if it vouches for exactly this job, these inputs and these outputs.
+
+    The result header of a job in parts names the pool in place of a worker: then the receipt has a claim `tasks`, and
+    one digest for all shards of an input or output.
+    """
+    inputs = tuple(sent)
+    received = tuple(PartDigest(name=o.name, sha256=o.sha256.hex(), bytes=o.length) for o in outputs)
+    in_parts = _has_tasks(receipt)
+    expected = msgspec.structs.replace(
+        _expected(attested, job),
+        worker=UNSET if in_parts else header.worker_id,
+        result_header_sha384=header.sha384.hex(),
+        inputs=by_name(inputs) if in_parts else inputs,
+        outputs=by_name(received) if in_parts else received,
+    )
+    if in_parts and header.worker_id != job.audience:
+        raise Unverified("result_header", "the job ran in parts, and its result header names no pool")
+    return _verify(receipt, attested, expected)
+
+
+def _has_tasks(receipt: str) -> bool:
+    try:
+        return claims_unverified(receipt).tasks is not UNSET
+    except ReceiptError as error:
+        raise Unverified(error.field, "the receipt is not valid") from None
+
+
+def verify_stored(receipt: str, *, attested: AttestedWorker, header: Header | None = None) -> VerifiedReceipt:
+    """Verify a receipt from a file against stored evidence and, if given, the header of its job. No network.
+
+    The token in the evidence must be the one that the receipt names.
+    """
+    verified = _verify(receipt, attested, _expected(attested, header))
+    if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
+        raise Unverified("maa_token_sha384", "the receipt and the evidence name different attestation tokens")
+    return verified
+
+
+def verify_failed(failure: str, *, attested: AttestedWorker, header: Header | None = None) -> VerifiedFailure:
+    """Verify a failure receipt against evidence and, if given, the header of its job. No network."""
+    expected = ExpectedFailure(simulated=attested.simulated, tee=attested.verdict.tee)
+    if header is not None:
+        expected = msgspec.structs.replace(
+            expected,
+            job_id=header.job_id.hex(),
+            header_sha384=header.sha384.hex(),
+            originating_ori=header.originating_ori,
+            requesting_ori=header.requesting_ori,
+            suite=header.suite,
+        )
+    try:
+        verified = verify_failure(failure, key=attested.receipt_key, expected=expected)
+    except ReceiptError as error:
+        raise _unverified(error) from None
+    if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
+        raise Unverified("maa_token_sha384", "the failure and the evidence name different attestation tokens")
+    return verified
+
+
+def _expected(attested: AttestedWorker, job: Header | None) -> Expected:
+    machine = Expected(simulated=attested.simulated, tee=attested.verdict.tee)
+    if job is None:
+        return machine
+    return msgspec.structs.replace(
+        machine,
+        job_id=job.job_id.hex(),
+        header_sha384=job.sha384.hex(),
+        originating_ori=job.originating_ori,
+        requesting_ori=job.requesting_ori,
+        suite=job.suite,
+        purpose_code=job.purpose_code,
+        operations=job.operation_names,
+        recipients=tuple(recipient.key_id for recipient in job.recipients),
+        kek_id=job.kek_id,
+    )
+
+
+def _verify(receipt: str, attested: AttestedWorker, expected: Expected) -> VerifiedReceipt:
+    try:
+        return verify_receipt(receipt, key=attested.receipt_key, expected=expected)
+    except ReceiptError as error:
+        raise _unverified(error) from None
+
+
+def _unverified(error: ReceiptError) -> Unverified:
+    reason = f"does not match in {', '.join(error.differing)}" if error.differing else "is not valid"
+    return Unverified(error.field, f"the receipt {reason}")
