@@ -72,7 +72,7 @@ ROOMS = (
     "client/cji_client/verbs/job",
     "core/cji_core/command/json_output.py",
     "client/cji_client/verbs/key.py",
-    "worker/cli/ledger.py",
+    "audit/cji_audit/verbs/ledger.py",
     "client/cji_client/verbs/link.py",
     "client/cji_client/verbs/link_chart.py",
     "client/cji_client/verbs/link_count.py",

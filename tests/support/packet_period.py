@@ -20,6 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cji_attestation import AZURE_US
 from cji_attestation.provider_policy import build as build_maa_policy
 from cji_attestation.release.policy import build as build_release_policy
+from cji_audit.packet.controls import controls
+from cji_audit.packet.folder import Content
+from cji_audit.packet.given import Given, Kind, Tools
+from cji_audit.packet.make import make
+from cji_audit.packet.material import File, Machine, Period
+from cji_audit.verbs.packet_tools import tools_for
 from cji_core.errors import Reason, Stage
 from cji_core.format.config import load
 from cji_core.jose import VerifyingKey, b64url, es384_sign, key_id, public_jwk
@@ -59,12 +65,6 @@ from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
 from tests.support.deployed import as_file, good
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.audit.packet.controls import controls
-from worker.audit.packet.folder import Content
-from worker.audit.packet.given import Given, Kind, Tools
-from worker.audit.packet.make import make
-from worker.audit.packet.material import File, Machine, Period
-from worker.cli.audit.packet_tools import tools_for
 
 __all__ = ["PERIOD", "Job", "Scene", "catalog", "content", "given", "real_tools", "sound", "tools"]
 

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from cji_audit.review import Context, Settings, Week, render, review
+from cji_audit.review.model import KnownHead
 from cji_core.errors import Reason, Stage
 from cji_core.trail import (
     Attributed,
@@ -47,8 +49,6 @@ from tests.support.review_trails import (
     quiet_weeks,
     written,
 )
-from worker.audit.review import Context, Settings, Week, render, review
-from worker.audit.review.model import KnownHead
 
 NOON: Final = datetime(2025, 11, 26, 18, 10, tzinfo=UTC)
 """Wednesday of the week, in the agencies' hours."""

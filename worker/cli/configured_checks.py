@@ -22,6 +22,7 @@ from cji_attestation.evidence.imds import td_quote
 from cji_attestation.evidence.pck import pck_subject
 from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.provider_policy.provider import describe_provider
+from cji_audit.verbs.review_check import check_reviews
 from cji_core.command.findings import Finding, NotOk, run_check
 from cji_core.fips import require_usable
 from cji_core.format.config import Config
@@ -36,7 +37,6 @@ from worker.cli.attested_values import check_endpoints, reference_values
 from worker.cli.door_checks import check_door
 from worker.cli.machine_checks import fips_module
 from worker.cli.placeholders import check_placeholders
-from worker.cli.review_check import check_reviews
 from worker.cli.storage_checks import storage_checks
 from worker.cli.vault_load import check_vault_load
 from worker.front.client_certificates import ClientCertificates

@@ -12,6 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cji_audit.review import SIGNED, Report, decode
+from cji_audit.verbs.review_answers import SignedReview
+from cji_audit.verbs.review_check import check_reviews
 from cji_core.command import build
 from cji_core.command.findings import run_check
 from cji_core.format.config import load
@@ -24,9 +27,6 @@ from tests.support.json_answers import answered
 from tests.support.review_faults import planted
 from tests.support.review_trails import WEEK, Trail, quiet
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.audit.review import SIGNED, Report, decode
-from worker.cli.audit.review_answers import SignedReview
-from worker.cli.review_check import check_reviews
 
 WEEKS = ("2025-W45", "2025-W46", "2025-W47", "2025-W48")
 SETTINGS = 'time_zone = "America/Chicago"\nhours = ["Mon-Fri 07:00-18:00"]\n'

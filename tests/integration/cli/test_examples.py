@@ -11,11 +11,11 @@ import pytest
 from cji_simulator.site import Site, people
 from click.testing import CliRunner
 
+from cji_audit.dissemination import Subject, find_disclosures, ledgers_below
 from cji_client.verbs.link_sample import read_sample
 from cji_core.command import build
 from cji_core.format.keys import new_project_key, save_project_key
 from tests.support.paths import ROOT
-from worker.client.dissemination import Subject, find_disclosures, ledgers_below
 
 PAGE = (ROOT / "examples/README.md").read_text()
 COMMANDS = [line for line in PAGE.splitlines() if line.startswith(("cji key", "cji clear", "cji-simulator cji"))]

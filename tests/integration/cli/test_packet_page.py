@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cji_audit.packet.folder import PAGE, computed
 from cji_core.trail import Attributed
 from tests.support.browser import browser
 from tests.support.packet_period import PERIOD, content, sound
-from worker.audit.packet.folder import PAGE, computed
 
 NASTY = "</style><script>document.title='taken'</script>"
 CONTRAST = """

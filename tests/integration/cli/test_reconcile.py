@@ -15,10 +15,10 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from click.testing import CliRunner, Result
 
+from cji_audit.reconcile import LogFile
+from cji_audit.reconcile.matching import is_release
+from cji_audit.reconcile.workspace import Workspace, WorkspaceError
 from cji_core.command import build
-from worker.audit.reconcile import LogFile
-from worker.audit.reconcile.matching import is_release
-from worker.audit.reconcile.workspace import Workspace, WorkspaceError
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from scitt_cose import parse_signed_statement
 
+from cji_audit.verbs.witness import Statement
 from cji_core.command import build
 from tests.support.json_answers import answered
 from tests.support.witness_services import private_pem, public_pem
 from tests.support.witness_trails import Trail
-from worker.cli.audit.witness import Statement
 
 
 def cji(*arguments: object) -> Result:

@@ -12,6 +12,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from cji_audit.packet.archive import packed, unpacked
+from cji_audit.packet.catalog import read_catalog
+from cji_audit.packet.controls import controls
+from cji_audit.packet.errors import PacketError
+from cji_audit.packet.fields import FIELDS
+from cji_audit.packet.inputs import read_key, read_sbom, read_tests
+from cji_audit.packet.material import Period
+from cji_audit.packet.signed import read_checkpoint, read_receipts, read_review
+from cji_audit.packet.survey import Tree, survey
+from cji_audit.packet.verify import verify
 from cji_core.errors import Reason
 from cji_core.trail import (
     GENESIS,
@@ -27,16 +37,6 @@ from cji_core.trail import (
 )
 from cji_core.trail.merkle import Frontier, leaf_hash, node_hash, verify_inclusion
 from tests.support.packet_period import KEK, admitted, attested, receipt, released, started
-from worker.audit.packet.archive import packed, unpacked
-from worker.audit.packet.catalog import read_catalog
-from worker.audit.packet.controls import controls
-from worker.audit.packet.errors import PacketError
-from worker.audit.packet.fields import FIELDS
-from worker.audit.packet.inputs import read_key, read_sbom, read_tests
-from worker.audit.packet.material import Period
-from worker.audit.packet.signed import read_checkpoint, read_receipts, read_review
-from worker.audit.packet.survey import Tree, survey
-from worker.audit.packet.verify import verify
 
 PERIOD = Period(first=date(2026, 10, 5), last=date(2026, 10, 6))
 BEGIN = datetime(2026, 10, 4, tzinfo=UTC)

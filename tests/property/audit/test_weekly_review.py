@@ -15,12 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_core.errors import Reason, Stage
-from cji_core.page.plots import columns, short, week_of_hours
-from cji_core.trail import Attributed, CallsRefused, JobAdmitted, JobRefused, Volumes, WorkerStopped
-from tests.reference import review as slow
-from tests.support.review_trails import KEY, Trail, job_admitted
-from worker.audit.review import (
+from cji_audit.review import (
     Context,
     Report,
     ReportError,
@@ -33,11 +28,16 @@ from worker.audit.review import (
     render,
     review,
 )
-from worker.audit.review.hours import DAYS, LocalClock, OpeningHours, open_minutes
-from worker.audit.review.model import Volume
-from worker.audit.review.settings import Thresholds
-from worker.audit.review.signed import FIRST_PREVIOUS, sign, verify
-from worker.audit.review.window import BEFORE, Window
+from cji_audit.review.hours import DAYS, LocalClock, OpeningHours, open_minutes
+from cji_audit.review.model import Volume
+from cji_audit.review.settings import Thresholds
+from cji_audit.review.signed import FIRST_PREVIOUS, sign, verify
+from cji_audit.review.window import BEFORE, Window
+from cji_core.errors import Reason, Stage
+from cji_core.page.plots import columns, short, week_of_hours
+from cji_core.trail import Attributed, CallsRefused, JobAdmitted, JobRefused, Volumes, WorkerStopped
+from tests.reference import review as slow
+from tests.support.review_trails import KEY, Trail, job_admitted
 
 ZONES = ("UTC", "America/Chicago", "Asia/Kathmandu", "Pacific/Auckland")
 WEEK = Week.parse("2025-W44")  # daylight saving time ends in it or near it

@@ -12,22 +12,11 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_audit.reconcile import Entry, LogError, LogFile, Release, Releases, Severity, Tolerance, entry_of, find, match
+from cji_audit.reconcile.entry import Key
+from cji_audit.reconcile.vault_log import MAX_LINE_BYTES
 from cji_core.command import build
 from cji_core.trail import GENESIS, Attested, Event, KeyReleased, TpmClock, WorkerStarted, append_record, utc_hundredths
-from worker.audit.reconcile import (
-    Entry,
-    LogError,
-    LogFile,
-    Release,
-    Releases,
-    Severity,
-    Tolerance,
-    entry_of,
-    find,
-    match,
-)
-from worker.audit.reconcile.entry import Key
-from worker.audit.reconcile.vault_log import MAX_LINE_BYTES
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 VERSION, OTHER = "ab" * 16, "cd" * 16
@@ -301,7 +290,7 @@ def test_a_torn_gzip_file_and_a_long_document(tmp_path: Path, monkeypatch: pytes
     packed.write_bytes(gzip.compress(b"{}" * 5000)[:-9])
     with pytest.raises(LogError, match=r"packed\.gz"):
         list(LogFile(packed).entries())
-    monkeypatch.setattr("worker.audit.reconcile.vault_log.MAX_DOCUMENT_BYTES", 1000)
+    monkeypatch.setattr("cji_audit.reconcile.vault_log.MAX_DOCUMENT_BYTES", 1000)
     whole = tmp_path / "whole"
     whole.write_text(json.dumps([record(n) for n in range(9)]))
     with pytest.raises(LogError, match="more than 64 MiB"):
@@ -309,7 +298,7 @@ def test_a_torn_gzip_file_and_a_long_document(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_bomb_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.audit.reconcile.vault_log.MAX_FILE_BYTES", 10_000)
+    monkeypatch.setattr("cji_audit.reconcile.vault_log.MAX_FILE_BYTES", 10_000)
     packed = tmp_path / "bomb.gz"
     packed.write_bytes(gzip.compress((json.dumps(record(0)) + "\n").encode() * 1000))
     with pytest.raises(LogError, match="8 GiB"):

@@ -10,6 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from cji_audit.packet.checks.trail import retention
+from cji_audit.packet.material import File, Material, Period
+from cji_audit.packet.survey import survey as packet_survey
+from cji_audit.reconcile import Releases
+from cji_audit.review import Context, Report, Settings, Week, heads_of_review, review
+from cji_audit.review.model import KnownHead
 from cji_core.errors import Reason, Stage, StartupError
 from cji_core.trail import ChainError, Event, HoldReleased, TrailPruned, read
 from cji_core.trail.checkpoint import parse_checkpoint
@@ -33,13 +39,7 @@ from cji_core.trail.witnesses.keys import ReceiptKeys
 from tests.support.audit_events import admitted, completed, ended, ledger_of, superseded, task_admitted
 from tests.support.rotated import NOW, OLD, ends_of, held, opened_at, prune, pruned_event, split, two_years
 from tests.support.trails import HEADER, Writer, job_id
-from worker.audit.packet.checks.trail import retention
-from worker.audit.packet.material import File, Material, Period
-from worker.audit.packet.survey import survey as packet_survey
-from worker.audit.reconcile import Releases
 from worker.audit.retention import exported, refusal, survey
-from worker.audit.review import Context, Report, Settings, Week, heads_of_review, review
-from worker.audit.review.model import KnownHead
 
 TRAIL = two_years(jobs=20)
 ENDS = ends_of(TRAIL)

@@ -8,12 +8,7 @@ from typing import Any, get_args
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cji_core.trail import Attributed, Event, HostChanged, read
-from cji_core.trail.checkpoint import sign_checkpoint
-from cji_core.trail.merkle import Frontier, leaf_hash
-from tests.support.review_faults import FAULTS, NOON, planted
-from tests.support.review_trails import WEEK, Trail, quiet, written
-from worker.audit.review import (
+from cji_audit.review import (
     Context,
     Report,
     ReviewError,
@@ -26,12 +21,17 @@ from worker.audit.review import (
     review,
     sightings,
 )
-from worker.audit.review.groups import total
-from worker.audit.review.model import Place, ReceiptState
-from worker.audit.review.rules import RULES
-from worker.audit.review.settings import Thresholds
-from worker.audit.review.trail import TrailReview
-from worker.audit.review.window import Window
+from cji_audit.review.groups import total
+from cji_audit.review.model import Place, ReceiptState
+from cji_audit.review.rules import RULES
+from cji_audit.review.settings import Thresholds
+from cji_audit.review.trail import TrailReview
+from cji_audit.review.window import Window
+from cji_core.trail import Attributed, Event, HostChanged, read
+from cji_core.trail.checkpoint import sign_checkpoint
+from cji_core.trail.merkle import Frontier, leaf_hash
+from tests.support.review_faults import FAULTS, NOON, planted
+from tests.support.review_trails import WEEK, Trail, quiet, written
 
 SETTINGS = Settings(time_zone="America/Chicago", hours=("Mon-Fri 07:00-18:00",))
 

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_audit.packet.material import Period
+from cji_audit.packet.survey import survey as packet_survey
+from cji_audit.reconcile import Releases
 from cji_core.trail import ChainError, Record
 from cji_core.trail.chain import read
 from cji_core.trail.index import TrailIndex
@@ -23,9 +26,6 @@ from cji_core.trail.witnesses.follower import Follower
 from cji_core.trail.witnesses.keys import ReceiptKeys
 from tests.support.rotated import ends_of, split, two_years
 from tests.support.trails import week
-from worker.audit.packet.material import Period
-from worker.audit.packet.survey import survey as packet_survey
-from worker.audit.reconcile import Releases
 
 WEEK = two_years()
 ENDS = ends_of(WEEK)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cji_audit.verbs.export import Exported, VerifiedExport
+from cji_audit.verbs.prove import LastCheckpoint, Proven
 from cji_core.command import build
 from cji_core.jose import public_jwk
 from cji_core.trail.checkpoint import parse_checkpoint
@@ -14,8 +16,6 @@ from tests.support.forge import machine
 from tests.support.json_answers import answered, refusal
 from tests.support.reviews import decided_profile
 from tests.support.trails import Writer, job_id, week
-from worker.cli.audit.export import Exported, VerifiedExport
-from worker.cli.audit.prove import LastCheckpoint, Proven
 
 WEEK = week()
 

@@ -242,7 +242,7 @@ def loaded(statement: str) -> set[str]:
     [
         ("cji_client", {"pandas"}),
         ("cji_client.errors", {"pyarrow", "cji_client.transport"}),
-        ("worker.cli.audit.verify", {"pandas", "cji_client.transport", "cji_operations"}),
+        ("cji_audit.verbs.verify", {"pandas", "cji_client.transport", "cji_operations"}),
         ("cji_core.command.script", {"grpc", "pyarrow", "numpy", "cji_client"}),
     ],
 )

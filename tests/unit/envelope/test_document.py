@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import worker
 from cji_attestation.evidence import NONCE_BYTES
+from cji_audit.dissemination import load_rules
 from cji_client.profile import ClientProfile, load_profile
 from cji_client.spec import decode_spec, load_spec
 from cji_core.errors import Reason
@@ -21,7 +22,6 @@ from cji_operations.deidentify import Deidentify
 from cji_operations.registry import OPERATIONS, operation_of
 from tests.property.envelope.test_streams import expand
 from tests.support.refusals import refused
-from worker.client.dissemination import load_rules
 
 DOCS = Path(worker.__file__).parent.parent / "docs"
 FORMAT = (DOCS / "format.md").read_text()

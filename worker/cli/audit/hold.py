@@ -6,11 +6,11 @@ from typing import Annotated
 import click
 import msgspec
 
+from cji_audit.verbs.common import trail_faults
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_core.trail import HoldPlaced, HoldReleased
 from cji_core.trail.inspection import MAX_HOLDS
-from worker.cli.audit.common import trail_faults
 from worker.cli.audit.stopped import stopped_trail
 
 _CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml of the stopped worker.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import click
 import msgspec
 
+from cji_audit.verbs.common import require_keys, trail_faults, with_keys
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_core.format.config import Config
@@ -17,7 +18,6 @@ from cji_core.trail.inspection import CheckpointKeys, Inspection
 from cji_core.trail.merkle import ProofError
 from cji_core.trail.pruned import Pruned, decode_pruned
 from worker.audit.retention import Candidate, Survey, exported, refusal
-from worker.cli.audit.common import require_keys, trail_faults, with_keys
 from worker.cli.audit.stopped import StoppedTrail, stopped_trail
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

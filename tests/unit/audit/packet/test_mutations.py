@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_audit.packet.catalog import read_catalog
+from cji_audit.packet.controls import controls
+from cji_audit.packet.report import checks_of, ranges
+from cji_audit.packet.rows import Row, rows
 from cji_core.jose import b64url
 from cji_core.trail import (
     Attested,
@@ -36,10 +40,6 @@ from tests.support.packet_period import (
     lines_of,
     sound,
 )
-from worker.audit.packet.catalog import read_catalog
-from worker.audit.packet.controls import controls
-from worker.audit.packet.report import checks_of, ranges
-from worker.audit.packet.rows import Row, rows
 
 Plant = Callable[[Scene], None]
 FAULTS: dict[str, tuple[Plant, str, set[str]]] = {}

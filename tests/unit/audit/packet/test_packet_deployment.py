@@ -2,9 +2,9 @@
 
 import pytest
 
+from cji_audit.packet.errors import PacketError
+from cji_audit.packet.inputs import read_deployment
 from tests.support.deployed import as_file, changed, good, named
-from worker.audit.packet.errors import PacketError
-from worker.audit.packet.inputs import read_deployment
 
 
 def test_an_export_as_described_has_no_deviation() -> None:

@@ -11,18 +11,18 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_audit.packet.catalog import read_catalog
+from cji_audit.packet.checks import CHECKS
+from cji_audit.packet.checks.result import of_field, of_lines, of_trail
+from cji_audit.packet.controls import controls
+from cji_audit.packet.errors import PacketError
+from cji_audit.packet.fields import FIELDS
+from cji_audit.packet.inputs import read_key, read_sbom, read_tests
+from cji_audit.packet.material import Period
+from cji_audit.packet.signed import NO_KEY, read_checkpoint, read_receipts, read_review
 from cji_core.jose import key_id
 from tests.support.packet_period import KEY, PERIOD, REVIEWER, catalog, content, junit, review, sound
 from tests.support.paths import ROOT
-from worker.audit.packet.catalog import read_catalog
-from worker.audit.packet.checks import CHECKS
-from worker.audit.packet.checks.result import of_field, of_lines, of_trail
-from worker.audit.packet.controls import controls
-from worker.audit.packet.errors import PacketError
-from worker.audit.packet.fields import FIELDS
-from worker.audit.packet.inputs import read_key, read_sbom, read_tests
-from worker.audit.packet.material import Period
-from worker.audit.packet.signed import NO_KEY, read_checkpoint, read_receipts, read_review
 
 
 def clean(_: bytes) -> tuple[str, ...]:

@@ -7,14 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cji_core.trail import Head, TrailAnchored, append_record
-from cji_core.trail import read as read_line
-from tests.support.packet_period import catalog, content, sound, tools
-from worker.audit.packet.archive import packed, unpacked
-from worker.audit.packet.catalog import read_catalog
-from worker.audit.packet.controls import controls
-from worker.audit.packet.errors import PacketError
-from worker.audit.packet.folder import (
+from cji_audit.packet.archive import packed, unpacked
+from cji_audit.packet.catalog import read_catalog
+from cji_audit.packet.controls import controls
+from cji_audit.packet.errors import PacketError
+from cji_audit.packet.folder import (
     CATALOG,
     INDEX,
     MATERIAL,
@@ -28,9 +25,12 @@ from worker.audit.packet.folder import (
     read,
     write,
 )
-from worker.audit.packet.make import survey_again
-from worker.audit.packet.material import File, Material, Trail
-from worker.audit.packet.verify import digest_differences, verify
+from cji_audit.packet.make import survey_again
+from cji_audit.packet.material import File, Material, Trail
+from cji_audit.packet.verify import digest_differences, verify
+from cji_core.trail import Head, TrailAnchored, append_record
+from cji_core.trail import read as read_line
+from tests.support.packet_period import catalog, content, sound, tools
 
 
 @pytest.fixture(scope="module")

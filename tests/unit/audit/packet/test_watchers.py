@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cji_audit.packet.watch import WATCHERS, Step
 from cji_core.errors import Reason
 from cji_core.trail import (
     Event,
@@ -19,7 +20,6 @@ from cji_core.trail import (
 )
 from tests.support.packet_period import KEK, VOLUMES, admitted, attested, released, started
 from tests.support.receipts import CLAIMS
-from worker.audit.packet.watch import WATCHERS, Step
 
 BEGIN = datetime(2026, 10, 5, tzinfo=UTC)
 ADMITTED = admitted(1, "01" * 48)

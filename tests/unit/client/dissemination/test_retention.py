@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cji_audit.dissemination import RulesError, delete, load_rules, review
 from cji_core.command import build
 from tests.support.receipts import signed_receipt
-from worker.client.dissemination import RulesError, delete, load_rules, review
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = "[keep]\nledger_days = 365\nresult_days = 30\n"

@@ -1,0 +1,30 @@
+"""An agency's own dissemination ledgers: who received records about a subject, and how long results are kept.
+
+`disseminate` writes a ledger into the result of every job, and only the agency can open it. These are tools for the
+opened results on the agency's disk; no worker sees them.
+"""
+
+from cji_audit.dissemination.ledgers import (
+    Disclosure,
+    Disclosures,
+    LedgerError,
+    Subject,
+    find_disclosures,
+    ledgers_below,
+)
+from cji_audit.dissemination.retention import Due, Rules, RulesError, delete, load_rules, review
+
+__all__ = [
+    "Disclosure",
+    "Disclosures",
+    "Due",
+    "LedgerError",
+    "Rules",
+    "RulesError",
+    "Subject",
+    "delete",
+    "find_disclosures",
+    "ledgers_below",
+    "load_rules",
+    "review",
+]

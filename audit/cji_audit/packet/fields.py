@@ -1,0 +1,101 @@
+"""The fields of events whose values a packet counts, and the query that anybody can repeat on the trail with jq."""
+
+import hashlib
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from cji_audit.packet.material import Period
+from cji_audit.packet.watch import Step
+
+RECEIPT: Final = "receipt"
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "worker_started": (
+            "version",
+            "code_sha384",
+            "config_sha384",
+            "policy_sha384",
+            "simulated",
+            "host_profile",
+        ),
+        "worker_not_ready": ("reason",),
+        "files_reloaded": ("by", "after.policy_file"),
+        "reload_refused": ("file",),
+        "trail_refused": ("compared_with",),
+        "attested": ("tee", "region", "issuer", "accepted_advisories"),
+        "key_released": (
+            "kek_id",
+            "policy_sha256",
+            "policy_before",
+            "policy_immutable",
+            "policy_accepted",
+            "policy_warnings",
+        ),
+        "key_dropped": ("cause",),
+        "job_admitted": ("policy_sha384", "suite", "kek_id"),
+        "job_refused": ("reason",),
+        "calls_refused": ("reason",),
+        "job_ended": ("reason",),
+        "witnesses_disagreed": ("about",),
+        RECEIPT: (
+            "fips.certificate",
+            "fips.mode",
+            "transport.protocol",
+            "transport.bits",
+            "host_profile",
+            "region",
+            "tee",
+            "simulated",
+            "suite",
+            "code_sha384",
+            "config_sha384",
+            "policy_sha384",
+        ),
+    }
+)
+"""By kind of event; `receipt` is the receipt inside `job_completed`. Their values are few, and none is of a record."""
+
+_PAYLOAD: Final = '.receipt|split(".")[1]|gsub("-";"+")|gsub("_";"/")|@base64d|fromjson|'
+
+
+def values(step: Step) -> Iterator[tuple[str, str]]:
+    """Field and value of everything that is counted in this line."""
+    kind = step.event.kind
+    yield "kind", kind
+    for name in FIELDS.get(kind, ()):
+        yield from ((f"{kind}.{name}", each) for each in _texts(step.event, name))
+    if step.receipt is not None:
+        for name in FIELDS[RECEIPT]:
+            yield from ((f"{RECEIPT}.{name}", each) for each in _texts(step.receipt[0], name))
+
+
+def query(field: str, period: Period, file: str) -> str:
+    """The command whose output has the values of a field in the period, sorted, one a line."""
+    kind, _, name = field.partition(".")
+    within = f'select(.time >= "{period.start}" and .time < "{period.end}").event'
+    if field == "kind":
+        wanted = f"{within}.kind"
+    elif kind == RECEIPT:
+        wanted = f'{within}|select(.kind == "job_completed")|{_PAYLOAD}.{name}'
+    else:
+        wanted = f'{within}|select(.kind == "{kind}").{name}'
+    wanted += '|if type == "array" then .[] else . end|select(. != null)'
+    return f"jq -r {shlex.quote(wanted)} {shlex.quote(file)} | LC_ALL=C sort -u | sha256sum"
+
+
+def query_digest(found: Iterable[str]) -> str:
+    """SHA-256 that the command prints if these are the values."""
+    return hashlib.sha256(b"".join(f"{each}\n".encode() for each in sorted(found))).hexdigest()
+
+
+def text(value: object) -> str:
+    """A value as jq prints it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _texts(of: object, name: str) -> Iterator[str]:
+    for each in name.split("."):
+        of = getattr(of, each)
+    yield from (text(one) for one in (of if isinstance(of, tuple) else (of,)) if one is not None)

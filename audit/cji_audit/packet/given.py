@@ -1,0 +1,116 @@
+"""The files that a packet's maker gives and that the packet passes on, by kind, and the facts that they hold.
+
+worker.toml, the policy file and the manifest are not passed on: the packet has their digests. Everything here can be
+read again by whoever has the packet.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from cji_audit.packet.controls import controls
+from cji_audit.packet.errors import PacketError
+from cji_audit.packet.inputs import Lint, read_deployment, read_key, read_policy, read_sbom, read_tests
+from cji_audit.packet.material import Machine
+from cji_audit.packet.signed import Keys, read_checkpoint, read_receipts, read_review
+from cji_core.jose import VerifyingKey, key_id, parse_verifying
+
+Kind = Literal[
+    "keys",
+    "maa_policy",
+    "sbom",
+    "tests",
+    "receipts",
+    "reviews",
+    "checkpoints",
+    "machines",
+    "receipt_keys",
+    "reviewer_keys",
+    "deployment",
+]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+Files: TypeAlias = Mapping[str, bytes]
+"""Contents by name, without folders."""
+FOLDERS: Final[tuple[Kind, ...]] = ("receipts", "reviews", "checkpoints")
+"""Kinds that are folders: None if the folder was not given."""
+MAX_FILES: Final = 1024
+"""Of one kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """The part of attestation in a packet. `appraise` returns the facts and, if accepted, the key of receipts."""
+
+    lint_release_policy: Lint
+    lint_maa_policy: Lint
+    maa_policy_hash: Callable[[bytes], str]
+    appraise: Callable[[str, bytes], tuple[Machine, VerifyingKey | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """The files by kind; a kind that is left out was not given."""
+
+    files: Mapping[Kind, Files] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        for kind, files in self.files.items():
+            if len(files) > MAX_FILES:
+                raise PacketError(f"There are more than {MAX_FILES} {kind}", "Give those of the period.")
+
+    def of(self, kind: Kind) -> Files:
+        """The files of a kind, in the order of their names."""
+        return dict(sorted(self.files.get(kind, {}).items()))
+
+    def facts(self, tools: Tools) -> dict[str, Any]:
+        """The members of `Material` that follow from these files. Raises PacketError."""
+        machines = [tools.appraise(name, data) for name, data in self.of("machines").items()]
+        receipt_keys = {key_id(key): key for _, key in machines if key is not None}
+        receipt_keys |= _keys(self.of("receipt_keys"))
+        reviewers = _keys(self.of("reviewer_keys"))
+        named = tuple(controls().tests.values())
+        found: dict[str, Any] = {
+            "machines": tuple(machine for machine, _ in machines),
+            "keys": tuple(read_key(n, d, tools.lint_release_policy) for n, d in self.of("keys").items()),
+        }
+        for name, data in self.of("maa_policy").items():
+            found["maa_policy"] = read_policy(name, data, tools.lint_maa_policy, tools.maa_policy_hash)
+        for name, data in self.of("sbom").items():
+            found["sbom"] = read_sbom(name, data)
+        for name, data in self.of("tests").items():
+            found["tests"] = read_tests(name, data, named)
+        if self.of("deployment"):
+            found["deployment"] = read_deployment(self.of("deployment"))
+        if "receipts" in self.files:
+            read = (read_receipts(n, d, receipt_keys) for n, d in self.of("receipts").items())
+            found["receipts"] = tuple(each for of_file in read for each in of_file)
+        if "reviews" in self.files:
+            found["reviews"] = tuple(read_review(n, d, reviewers) for n, d in self.of("reviews").items())
+        if "checkpoints" in self.files:
+            found["checkpoints"] = tuple(read_checkpoint(n, d, receipt_keys) for n, d in self.of("checkpoints").items())
+        return found
+
+
+def _keys(files: Files) -> Keys:
+    """Public keys, each as a JWK or as PEM, by their thumbprints."""
+    found: dict[str, VerifyingKey] = {}
+    for name, data in files.items():
+        try:
+            key = _pem(data) if data.lstrip().startswith(b"-----") else parse_verifying(data.decode("utf-8").strip())
+        except (ValueError, UnsupportedAlgorithm, msgspec.MsgspecError) as error:
+            raise PacketError(f"{name} is not a P-384 public key", "Give a public key as JWK or PEM.") from error
+        found[key_id(key)] = key
+    return found
+
+
+def _pem(data: bytes) -> VerifyingKey:
+    key = load_pem_public_key(data)
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise ValueError("not an EC key")
+    return key

@@ -1,0 +1,87 @@
+"""The making of a packet from files: trails are surveyed with what checkpoints, receipts and evidence ask for."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from cji_audit.packet.catalog import read_catalog
+from cji_audit.packet.controls import controls
+from cji_audit.packet.errors import PacketError
+from cji_audit.packet.folder import Content, encoded
+from cji_audit.packet.given import Given, Tools
+from cji_audit.packet.inputs import read_configuration
+from cji_audit.packet.material import File, Material, Period, Trail
+from cji_audit.packet.survey import Surveyed, survey
+from cji_core.format.config import Config
+from cji_core.manifest import VERSION
+
+_REMEDY: Final = "Give the trail of each worker once, under different names."
+
+
+def make(
+    *,
+    period: Period,
+    trails: Sequence[Path],
+    catalog: tuple[str, bytes],
+    given: Given,
+    tools: Tools,
+    configuration: tuple[str, bytes, Config] | None = None,
+    policy: tuple[str, bytes] | None = None,
+    manifest: tuple[str, bytes] | None = None,
+) -> Content:
+    """The content of a packet. Raises PacketError, and OSError for a trail that cannot be read."""
+    texts = read_catalog(catalog[1], controls())
+    facts = given.facts(tools)
+    if len({path.name for path in trails}) != len(trails):
+        raise PacketError("Two trails have the same name", _REMEDY)
+    ordered = sorted(trails, key=lambda path: path.name)
+    surveyed = [survey(path, period, **_sought(facts)) for path in ordered]
+    material = Material(
+        product=VERSION,
+        period=period,
+        catalog=File.of(*catalog),
+        trails=tuple(each.trail for each in surveyed),
+        configuration=None if configuration is None else read_configuration(*configuration),
+        policy=None if policy is None else File.of(*policy),
+        manifest=None if manifest is None else File.of(*manifest),
+        **_placed(facts, surveyed),
+    )
+    material = msgspec.json.decode(encoded(material), type=Material)  # as its reader will have it
+    return Content(material=material, catalog=texts, lines=[each.lines for each in surveyed], given=given)
+
+
+def survey_again(trails: Sequence[Path], material: Material) -> list[Trail]:
+    """The facts of the trails that the material names, up to the lines that it has; a trail may have grown since."""
+    found = []
+    for before in material.trails:
+        file = next((path for path in trails if path.name == before.file), None)
+        if file is None:
+            raise PacketError(
+                f"The packet is about {before.file}, which was not given", "Give every trail with --trail."
+            )
+        most = None if before.broken else before.lines
+        found.append(survey(file, material.period, most=most, **_sought(msgspec.structs.asdict(material))).trail)
+    return found
+
+
+def _sought(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a survey: the sizes of checkpoints, and the digests of receipts and evidence."""
+    digests = {each.sha384 for each in facts.get("receipts") or ()}
+    digests |= {each.evidence_sha384 for each in facts.get("machines") or ()}
+    return {"sizes": {each.size for each in facts.get("checkpoints") or ()}, "digests": digests}
+
+
+def _placed(facts: Mapping[str, Any], surveyed: Sequence[Surveyed]) -> dict[str, Any]:
+    """The facts, with the lines that have their receipts and evidence."""
+    found = {digest: line for each in surveyed for digest, line in each.found.items()}
+    placed = dict(facts)
+    if placed.get("receipts") is not None:
+        placed["receipts"] = tuple(
+            msgspec.structs.replace(each, line=found.get(each.sha384, 0)) for each in placed["receipts"]
+        )
+    placed["machines"] = tuple(
+        msgspec.structs.replace(each, line=found.get(each.evidence_sha384, 0)) for each in placed["machines"]
+    )
+    return placed

@@ -1,0 +1,200 @@
+"""The document of a packet: cover, what is not met and what is missing first, the SSP section, families, evidence."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+from cji_audit.packet.catalog import Catalog
+from cji_audit.packet.checks import Evidence, Result
+from cji_audit.packet.document import Badge, Block, Cell, Code, Document, Facts, Heading, Names, Section, Table, Text
+from cji_audit.packet.material import Material
+from cji_audit.packet.rows import STATUSES, Row, RowStatus
+from cji_audit.packet.ssp import ssp
+
+NOTICE: Final = (
+    "For the agency and its auditor. It has names of operators and requestors in the lines of the trail that it "
+    "includes: handle it like the audit trail. It has no record and no key."
+)
+_BADGES: Final[dict[RowStatus, Badge]] = {
+    "met": Badge("met", "good"),
+    "not met": Badge("not met", "bad"),
+    "gap": Badge("gap", "open"),
+    "outside": Badge("outside", "plain"),
+}
+_MEANING: Final[dict[RowStatus, str]] = {
+    "met": "every check held, with evidence from this period",
+    "not met": "a check failed",
+    "gap": "evidence for a check was not given",
+    "outside": "not covered by this product; the statement names who acts",
+}
+MOST_OUTSIDE: Final = 8
+"""Fragments of a part outside this product whose texts are shown; the part's row names all of them."""
+_ACTOR: Final = {"product": "this product", "agency": "agency", "provider": "provider"}
+
+
+def report(material: Material, catalog: Catalog, rows: Sequence[Row]) -> Document:
+    """The document."""
+    period = material.period
+    return Document(
+        title=f"CJIS Security Policy {catalog.version}: packet for the auditor",
+        notice=NOTICE,
+        cover=tuple(_cover(material, catalog, rows)),
+        sections=(
+            Section("not-met", "Not met, and gaps", tuple(_open(rows))),
+            Section("ssp", "Customer-managed keys and confidential computing (SSP)", ssp(material)),
+            Section("deployment", "Deployment in Azure", tuple(_deployment(material))),
+            *(_family(name, list(of)) for name, of in groupby(rows, key=lambda row: row.family)),
+            Section("evidence", "Checks and their evidence", tuple(_evidence(rows))),
+            Section("verify", "How to verify this packet", tuple(_verify(material, period.first.isoformat()))),
+        ),
+    )
+
+
+def _cover(material: Material, catalog: Catalog, rows: Sequence[Row]) -> Iterator[Block]:
+    yield Facts(
+        {
+            "period": f"{material.period.first} to {material.period.last}, UTC",
+            "workers": ", ".join(trail.worker for trail in material.trails),
+            "product": f"cji-worker {material.product}",
+            "requirements": f"{len({row.unit for row in rows})} units, {len(rows)} fragments",
+            "catalog": f"{catalog.version} of {catalog.published or 'a date that is not stated'}",
+        }
+    )
+    if catalog.transcription:
+        yield Text(f"Texts of the policy: {catalog.transcription}. Check them against the FBI's own file.")
+    counts = Counter(row.status for row in rows)
+    yield Table(
+        ("status", "fragments", "meaning"),
+        [(_BADGES[status], str(counts[status]), _MEANING[status]) for status in STATUSES],
+        "counts",
+    )
+
+
+def _deployment(material: Material) -> Iterator[Block]:
+    """The findings of `cji doctor --azure` in the exports that were given."""
+    found = material.deployment
+    if found is None:
+        yield Text("Exports of the deployment: not given (--deployment). Whether it is as described is not known.")
+        return
+    yield Text(f"{found.holds} requirements hold, {len(found.deviations)} do not or could not be seen.")
+    if found.deviations:
+        rows = [(each.requirement, each.resource, each.state, each.found) for each in found.deviations]
+        yield Table(("requirement", "resource", "state", "found"), rows, "open")
+    again = " ".join(f"--export given/deployment/{each.name}" for each in found.files)
+    files = [(each.name, Code(each.sha256), Code(f"cji doctor --azure {again}")) for each in found.files]
+    yield Table(("export", "SHA-256", "re-check"), files, "pieces")
+
+
+def _open(rows: Sequence[Row]) -> Iterator[Block]:
+    """Failed checks and missing evidence, each with the rows that depend on it."""
+    for title, status, words in (
+        ("Checks that failed", "fails", "None failed."),
+        ("Evidence that is missing", "missing", "Nothing is missing."),
+    ):
+        affected: dict[tuple[str, str], list[str]] = {}
+        for row in rows:
+            for name, result in row.checks.items():
+                if result.status == status:
+                    affected.setdefault((name, result.why), []).append(row.id)
+        yield Heading(title)
+        if not affected:
+            yield Text(words)
+            continue
+        yield Table(
+            ("check", "what was found", "fragments"),
+            [(name, why, Names([*ranges(ids)])) for (name, why), ids in affected.items()],
+            "open",
+        )
+
+
+def ranges(ids: Sequence[str]) -> Iterator[str]:
+    """Fragments with consecutive rows as one: `AU-8/346-347`."""
+    run: list[tuple[str, int]] = []
+    for each in ids:
+        unit, _, row = each.partition("/")
+        if run and (unit, int(row)) != (run[-1][0], run[-1][1] + 1):
+            yield _range(run)
+            run = []
+        run.append((unit, int(row)))
+    if run:
+        yield _range(run)
+
+
+def _range(run: Sequence[tuple[str, int]]) -> str:
+    (unit, first), (_, last) = run[0], run[-1]
+    return f"{unit}/{first}" if first == last else f"{unit}/{first}-{last}"
+
+
+def _family(name: str, rows: Sequence[Row]) -> Section:
+    cells = [_cells(list(of)) for _, of in groupby(rows, key=lambda row: (row.unit, row.does))]
+    heads = ("unit", "requirement", "responsibility", "what is done", "status")
+    return Section(name.partition(":")[0].lower(), name, (Table(heads, cells, "family"),))
+
+
+def _cells(rows: Sequence[Row]) -> tuple[Cell, ...]:
+    first = rows[0]
+    who = dict.fromkeys(row.responsibility for row in rows)
+    done = [first.does]
+    if first.by == "product":
+        done += [f"Where: {first.how}."] * bool(first.how) + [f"Not covered: {first.limits}"] * bool(first.limits)
+        done.append(f"Checks: {', '.join(first.checks)}.")
+    why = [f"Found: {first.why}"] if first.status in {"not met", "gap"} else []
+    shown = rows if first.by == "product" or len(rows) <= MOST_OUTSIDE else rows[:MOST_OUTSIDE]
+    more = [f"{len(rows) - len(shown)} more fragments; their texts are in catalog.json."] * (len(shown) < len(rows))
+    return (
+        (first.unit, ", ".join(each.partition("/")[2] for each in ranges([row.id for row in rows]))),
+        (first.title, *(f"{row.row}  {' '.join(row.text.split())}" for row in shown), *more),
+        (*who, f"acts: {_ACTOR[first.by]}"),
+        (*done, *why),
+        _BADGES[first.status],
+    )
+
+
+def checks_of(rows: Sequence[Row]) -> dict[str, Result]:
+    """Each check once, by its name; named tests by their parts, as `tests of SC-39/1376`."""
+    found: dict[str, Result] = {}
+    for row in rows:
+        for name, result in row.checks.items():
+            if name != "tests":
+                found[name] = result
+            elif result not in found.values():
+                found[f"tests of {row.id}"] = result
+    return dict(sorted(found.items()))
+
+
+def _evidence(rows: Sequence[Row]) -> Iterator[Block]:
+    yield Text(
+        "Each piece of evidence has a SHA-256, and a command that prints it again, run beside the files that are named."
+    )
+    words = {"holds": "held", "fails": "failed", "missing": "missing"}
+    for name, result in checks_of(rows).items():
+        yield Heading(f"{name}: {words[result.status]}")
+        yield Text(result.why)
+        if result.evidence:
+            yield Table(
+                ("kind", "evidence", "SHA-256", "re-check"), [_piece(each) for each in result.evidence], "pieces"
+            )
+
+
+def _piece(each: Evidence) -> tuple[Cell, ...]:
+    return each.kind, each.what, Code(each.sha256), Code(each.recheck)
+
+
+def _verify(material: Material, first: str) -> Iterator[Block]:
+    yield Text(
+        "packet.json lists every file with its SHA-256. Keep its own digest, which the command printed when the packet "
+        "was made, where the maker cannot change it."
+    )
+    yield Text(
+        "`cji audit packet verify packet.zip` compares every file, repeats every check on the facts in material.json, "
+        "verifies each included line against the root of its trail, and writes every page again."
+    )
+    trails = " ".join(f"--trail {trail.file}" for trail in material.trails)
+    yield Text(f"With the trail itself, the facts are read again: `cji audit packet verify packet.zip {trails}`.")
+    rows = [
+        (trail.file, str(trail.lines), Code(trail.head), Code(trail.root), trail.broken or "verified")
+        for trail in material.trails
+    ]
+    yield Text(f"Trails as they were read for the period from {first}:")
+    yield Table(("trail", "lines", "hash of the last line", "Merkle root", "state"), rows, "pieces")

@@ -1,0 +1,150 @@
+"""Readers of what was signed: receipts, checkpoints and reviews. A wrong signature is a fact with its reason, no error.
+
+Keys are those of their reader, by RFC 7638 thumbprint: receipt keys from evidence that was accepted, or from files;
+reviewers' keys from files. A document that names no known key has the fault `no key for it was given`.
+"""
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from cji_audit.packet.errors import PacketError
+from cji_audit.packet.material import Checkpoint, File, HeldReceipt, Review
+from cji_core.jose import VerifyingKey, b64url_decode, es384_verify
+from cji_core.pairs import VerifyingPair
+from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
+from cji_core.trail.claims import Expected
+from cji_core.trail.compact import ReceiptError
+from cji_core.trail.receipts import claims_unverified, receipt_sha384
+from cji_core.trail.receipts import verify as verify_receipt
+
+Keys: TypeAlias = Mapping[str, VerifyingKey]
+NO_KEY: Final = "no key for it was given"
+MAX_BYTES: Final = 4 << 20
+REVIEW_TYPE: Final = "cji-review+jws"
+
+
+class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    payload: str
+    protected: str
+    signature: str
+
+
+class _Header(msgspec.Struct, frozen=True):
+    alg: str
+    kid: str
+    typ: str
+
+
+class _ReceiptHeader(msgspec.Struct, frozen=True):
+    kid: str
+
+
+class _Reviewed(msgspec.Struct, frozen=True):
+    week: str
+    reviewer: str
+    time: str
+
+
+def read_receipts(name: str, data: bytes, keys: Keys) -> tuple[HeldReceipt, ...]:
+    """The receipts of a file, one a line. Where the trail has them is for `survey` to find."""
+    remedy = "Give a folder of receipt.jws files."
+    if len(data) > MAX_BYTES:
+        raise PacketError(f"{name} is larger than 4 MiB", remedy)
+    try:
+        texts = data.decode("ascii").split()
+    except UnicodeDecodeError:
+        texts = []
+    if not texts:
+        raise PacketError(f"{name} contains no receipt", remedy)
+    return tuple(_receipt(name, text, keys) for text in texts)
+
+
+def _receipt(name: str, text: str, keys: Keys) -> HeldReceipt:
+    file = File.of(name, text.encode())
+    try:
+        claims = claims_unverified(text)
+        kid = msgspec.json.decode(b64url_decode(text.split(".", maxsplit=1)[0]), type=_ReceiptHeader).kid
+    except (ReceiptError, ValueError) as error:
+        raise PacketError(f"{name} contains no receipt: {error}", "Give a folder of receipt.jws files.") from error
+    fault = NO_KEY
+    if kid in keys:
+        try:
+            verify_receipt(text, key=keys[kid], expected=Expected(simulated=claims.simulated))
+            fault = ""
+        except ReceiptError as error:
+            fault = str(error)
+    return HeldReceipt(
+        file=file,
+        sha384=receipt_sha384(text),
+        worker=claims.worker,
+        ended=claims.ended,
+        sequence=claims.sequence,
+        fault=fault,
+        key_id=kid,
+        line=0,
+    )
+
+
+def read_checkpoint(name: str, data: bytes, keys: Keys) -> Checkpoint:
+    """A checkpoint. PacketError for a text that is none."""
+    try:
+        found = parse_checkpoint(data)
+    except CheckpointError as error:
+        raise PacketError(f"{name} is not a checkpoint: {error}", "Give a folder of checkpoints only.") from error
+    fault, signer = NO_KEY, ""
+    for key_id, key in keys.items():
+        p384 = key.p384 if isinstance(key, VerifyingPair) else key
+        try:
+            found.verify(p384)
+        except CheckpointError as error:
+            if str(error) != "not signed by this key":
+                fault, signer = str(error), key_id
+            continue
+        fault, signer = "", key_id
+        break
+    return Checkpoint(
+        file=File.of(name, data),
+        origin=found.origin,
+        size=found.size,
+        root=found.root.hex(),
+        fault=fault,
+        key_id=signer,
+    )
+
+
+def read_review(name: str, data: bytes, keys: Keys) -> Review:
+    """A signed review: a flattened JWS (RFC 7515 §7.2.2), ES384, whose payload names week, reviewer and time."""
+    remedy = "Give a folder of reviews that `cji audit review sign` wrote."
+    if len(data) > MAX_BYTES:
+        raise PacketError(f"{name} is larger than 4 MiB", remedy)
+    try:
+        file = msgspec.json.decode(data, type=_Signed)
+        header = msgspec.json.decode(b64url_decode(file.protected), type=_Header)
+        review = msgspec.json.decode(b64url_decode(file.payload), type=_Reviewed)
+        signature = b64url_decode(file.signature)
+    except (ValueError, RecursionError) as error:  # msgspec's and base64's errors are ValueErrors
+        raise PacketError(f"{name} is not a signed review", remedy) from error
+    key = keys.get(header.kid)
+    signed = f"{file.protected}.{file.payload}".encode()
+    return Review(
+        file=File.of(name, data),
+        week=review.week,
+        reviewer=review.reviewer,
+        signed=review.time,
+        fault=NO_KEY if key is None else _fault(header, key, signature, signed),
+        key_id=header.kid,
+    )
+
+
+def _fault(header: _Header, key: VerifyingKey, signature: bytes, message: bytes) -> str:
+    if (header.alg, header.typ) != ("ES384", REVIEW_TYPE) or not isinstance(key, ec.EllipticCurvePublicKey):
+        return "it is not an ES384 signature of a review"
+    try:
+        es384_verify(key, signature, message)
+    except InvalidSignature:
+        return "the signature is wrong"
+    return ""

@@ -1,0 +1,270 @@
+"""One pass over a trail: what a packet needs to know of it, and the lines that it includes.
+
+Every line is verified, from the first on that was not pruned; the facts are those of the period. A line that does not
+verify ends the pass, and what follows it is not used. Memory is 64 bytes for each line that is there, the hashes of the
+Merkle tree, and what is included.
+"""
+
+import hashlib
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from cji_audit.packet.fields import text, values
+from cji_audit.packet.material import Incident, Line, Period, Seen, Trail
+from cji_audit.packet.watch import WATCHERS, Step
+from cji_core.trail.chain import GENESIS, ChainError, Head, Record
+from cji_core.trail.claims import Claims
+from cji_core.trail.compact import ReceiptError
+from cji_core.trail.events import Attested, JobCompleted
+from cji_core.trail.inspection import Inspection
+from cji_core.trail.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
+from cji_core.trail.pruned import Pruned
+from cji_core.trail.receipts import claims_unverified, receipt_sha384
+from cji_core.trail.trail import lines, opened
+from cji_core.trail.worker_events import FilesReloaded, WorkerStarted
+
+MAX_VALUES: Final = 32
+"""Values of one field that are listed."""
+MAX_INCIDENTS: Final = 20
+"""Incidents of one topic that are listed."""
+MIXED: Final = "chain"
+"""The topic of a line that is another worker's."""
+IN_FORCE: Final = "in_force"
+_START: Final = ("version", "code_sha384", "config_sha384", "policy_sha384", "simulated", "host_profile")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """A trail's facts, the lines that it includes by their numbers, and where it has what was looked for."""
+
+    trail: Trail
+    lines: dict[int, bytes]
+    found: dict[str, int]
+
+
+def survey(
+    file: Path,
+    period: Period,
+    *,
+    sizes: AbstractSet[int] = frozenset(),
+    digests: AbstractSet[str] = frozenset(),
+    most: int | None = None,
+) -> Surveyed:
+    """The facts of one trail, or of its first `most` lines.
+
+    `sizes` are those of checkpoints, `digests` those of receipts and evidence to look for.
+
+    Raises OSError.
+    """
+    run, broken = _Pass(period, sizes, digests), ""
+    try:
+        with opened(file) as trail:
+            run.begin(trail.pruned)
+            for line, record in islice(trail.verified(), most):
+                run.see(line, record)
+    except ChainError as error:
+        broken = str(error)
+    run.end()
+    included = _lines(file, run)
+    proofs = tuple(
+        Line(number=number, sha256=hashlib.sha256(line).hexdigest(), proof=run.tree.proof(number - 1))
+        for number, line in included.items()
+    )
+    return Surveyed(trail=run.trail(file.name, broken, proofs), lines=included, found=run.found)
+
+
+class Tree:
+    """All complete subtrees of a Merkle tree, a bytearray of hashes for each level.
+
+    Of the leaves before it began, it has the peaks; no proof of a later leaf needs another subtree of them. `_first` is
+    the number of the first node that each level has: an even one, so that every pair is complete.
+    """
+
+    def __init__(self, before: Frontier | None = None) -> None:
+        size = before.size if before else 0
+        self._levels = [bytearray() for _ in range(size.bit_length() or 1)]
+        self._first = [(size >> level) & ~1 for level in range(len(self._levels))]
+        if before:
+            for level, peak in zip(before.levels(), before.peaks, strict=True):
+                self._levels[level] += peak
+
+    @property
+    def size(self) -> int:
+        """The number of leaves."""
+        return self._first[0] + len(self._levels[0]) // HASH_BYTES
+
+    def append(self, leaf: bytes) -> None:
+        """Add a leaf by its hash."""
+        level, node = 0, leaf
+        while True:
+            if level == len(self._levels):
+                self._levels.append(bytearray())
+                self._first.append(0)
+            hashes = self._levels[level]
+            hashes += node
+            if len(hashes) % (2 * HASH_BYTES):
+                return
+            node = node_hash(bytes(hashes[-2 * HASH_BYTES : -HASH_BYTES]), node)
+            level += 1
+
+    def root(self) -> str:
+        """The root, in hexadecimal."""
+        return (root_of(0, self.size, self._subtree) if self.size else EMPTY_ROOT).hex()
+
+    def proof(self, index: int) -> tuple[str, ...]:
+        """The inclusion proof of a leaf, counted from 0, in the whole tree."""
+        return tuple(each.hex() for each in inclusion_proof(index, self.size, self._subtree))
+
+    def _subtree(self, start: int, level: int) -> bytes:
+        at = ((start >> level) - self._first[level]) * HASH_BYTES
+        return bytes(self._levels[level][at : at + HASH_BYTES])
+
+
+class _Pass:
+    """The state of a pass."""
+
+    def __init__(self, period: Period, sizes: AbstractSet[int], digests: AbstractSet[str]) -> None:
+        self._period, self._sizes, self._digests = period, sizes, digests
+        self._watchers = [make() for make in WATCHERS]
+        self._head, self._digest, self._bytes = GENESIS, hashlib.sha256(), 0
+        self._pruned_until = self._first_time = self._last_time = self._latest = self._worker = ""
+        self._in_period = 0
+        self._in_force: dict[str, str] = {}
+        self._force_line = 0
+        self._roots: dict[str, str] = {}
+        self._seen: dict[str, dict[str, Seen]] = {}
+        self._unlisted: dict[str, int] = {}
+        self._incidents: list[Incident] = []
+        self._unlisted_incidents: dict[str, int] = {}
+        self.first_line = self.pruned = 0
+        self.tree = Tree()
+        self.found: dict[str, int] = {}
+
+    def begin(self, pruned: Pruned | None) -> None:
+        """Before the first line that is there. Raises ChainError for a state that is not of the pruned lines."""
+        if pruned is not None:
+            self._pruned_until = Inspection.after(pruned).state.time
+            self.tree, self.pruned = Tree(pruned.tree()), pruned.last
+
+    def see(self, line: bytes, record: Record) -> None:
+        """Take the next line, which is verified."""
+        number = record.seq
+        if not self.first_line:
+            self.first_line, self._first_time, self._worker = number, record.time, record.worker
+        self._head, self._last_time = Head(seq=number, hash=record.hash), record.time
+        self._bytes += len(line)
+        self._digest.update(line)
+        self.tree.append(leaf_hash(line))
+        if self.tree.size in self._sizes:
+            self._roots[str(self.tree.size)] = self.tree.root()
+        self._latest = max(self._latest, record.time)  # a clock that is set back moves no line out of the period
+        inside = self._period.contains(self._latest)
+        receipt = self._receipt(record, inside)
+        if inside and record.worker != self._worker:
+            self._note(MIXED, number, "the line is another worker's")
+        step = Step(line=number, time=record.time, event=record.event, receipt=receipt)
+        for watcher in self._watchers:
+            for at, what in watcher.see(step):
+                if inside:
+                    self._note(watcher.topic, at, what)
+        if self._latest < self._period.end:
+            self._put_in_force(record, inside=inside)
+        if inside:
+            self._in_period += 1
+            for name, value in values(step):
+                self._count(name, value, number)
+
+    def end(self) -> None:
+        """Let the watchers name what only the end reveals."""
+        if self._last_time and self._latest >= self._period.start:
+            for watcher in self._watchers:
+                for at, what in watcher.end(self._last_time):
+                    self._note(watcher.topic, at, what)
+
+    def wanted(self) -> set[int]:
+        """The lines that show something: the first with each value, those of incidents, and those looked for."""
+        values_of = (seen for of in self._seen.values() for seen in of.values())
+        firsts = {seen.first for seen in values_of}
+        return firsts | {each.line for each in self._incidents} | set(self.found.values())
+
+    def trail(self, name: str, broken: str, included: tuple[Line, ...]) -> Trail:
+        """The facts."""
+        return Trail(
+            file=name,
+            worker=self._worker,
+            first_line=self.first_line,
+            lines=self.tree.size - self.pruned,
+            size=self._bytes,
+            sha256=self._digest.hexdigest(),
+            pruned_until=self._pruned_until,
+            first_time=self._first_time,
+            last_time=self._last_time,
+            head=self._head.hash,
+            root=self.tree.root(),
+            roots=self._roots,
+            in_period=self._in_period,
+            broken=broken,
+            in_force=self._in_force,
+            seen={name: dict(sorted(of.items())) for name, of in sorted(self._seen.items())},
+            unlisted=dict(sorted(self._unlisted.items())),
+            incidents=tuple(sorted(self._incidents, key=lambda each: (each.topic, each.line))),
+            unlisted_incidents=dict(sorted(self._unlisted_incidents.items())),
+            included=included,
+        )
+
+    def _receipt(self, record: Record, inside: bool) -> tuple[Claims, str] | None:
+        if isinstance(record.event, Attested) and record.event.evidence_sha384 in self._digests:
+            self.found.setdefault(record.event.evidence_sha384, record.seq)
+        if not isinstance(record.event, JobCompleted):
+            return None
+        try:
+            claims = claims_unverified(record.event.receipt)
+        except ReceiptError as error:
+            if inside:
+                self._note("receipt-chain", record.seq, f"the receipt cannot be read: {error.field}")
+            return None
+        if inside and claims.worker != record.worker:
+            self._note("receipt-chain", record.seq, "the receipt is another worker's")
+        digest = receipt_sha384(record.event.receipt)
+        if digest in self._digests:
+            self.found[digest] = record.seq
+        return claims, digest
+
+    def _put_in_force(self, record: Record, *, inside: bool) -> None:
+        """Follow what is in force, and count it: once when the period begins, and at each change in it."""
+        event, changed = record.event, False
+        if isinstance(event, WorkerStarted):
+            self._in_force = {name: text(getattr(event, name)) for name in _START}
+            self._force_line, changed = record.seq, True
+        elif isinstance(event, FilesReloaded):
+            self._in_force["policy_sha384"] = event.after.policy_file
+            self._force_line, changed = record.seq, True
+        if inside and self._force_line and (changed or not self._in_period):
+            for name, value in self._in_force.items():
+                self._count(f"{IN_FORCE}.{name}", value, self._force_line)
+
+    def _count(self, name: str, value: str, line: int) -> None:
+        of = self._seen.setdefault(name, {})
+        before = of.get(value)
+        if before is None and len(of) == MAX_VALUES:
+            self._unlisted[name] = self._unlisted.get(name, 0) + 1
+        elif before is None:
+            of[value] = Seen(count=1, first=line, last=line)
+        else:
+            of[value] = Seen(count=before.count + 1, first=before.first, last=line)
+
+    def _note(self, topic: str, line: int, what: str) -> None:
+        if sum(each.topic == topic for each in self._incidents) == MAX_INCIDENTS:
+            self._unlisted_incidents[topic] = self._unlisted_incidents.get(topic, 0) + 1
+        else:
+            self._incidents.append(Incident(topic=topic, line=line, what=what))
+
+
+def _lines(file: Path, run: _Pass) -> dict[int, bytes]:
+    """The lines that a pass wants, by their numbers, from a second reading of the same bytes."""
+    wanted = run.wanted()
+    verified_only = islice(lines(file), run.tree.size - run.pruned)
+    return {number: line for number, line in enumerate(verified_only, run.first_line) if number in wanted}

@@ -1,0 +1,225 @@
+"""Verification of a packet by somebody who trusts its maker with nothing: every difference is named, with its file.
+
+    1  packet.json lists every file, with its digest
+    2  material.json and catalog.json are what this software reads and writes
+    3  each included line verifies, is in the tree of its trail, and shows what the material says of it
+    4  the files that were given have the facts that the material has
+    5  rows, pages and OSCAL follow from the material: all checks run again
+    6  with the trails themselves, reading them again gives the same facts
+
+Whoever changes facts and everything that follows from them needs the trail, or the digest of packet.json kept
+elsewhere, to be found out.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import zip_longest
+from typing import Any, Final
+
+import msgspec
+
+from cji_audit.packet.catalog import Catalog, read_catalog
+from cji_audit.packet.controls import controls
+from cji_audit.packet.errors import PacketError
+from cji_audit.packet.fields import values
+from cji_audit.packet.folder import CATALOG, DOCX, INDEX, MATERIAL, ROWS, Index, computed, encoded, given_of, lines_name
+from cji_audit.packet.given import Tools
+from cji_audit.packet.material import Fact, Material, Trail
+from cji_audit.packet.survey import IN_FORCE
+from cji_audit.packet.watch import Step
+from cji_core.trail.chain import ChainError
+from cji_core.trail.chain import read as read_line
+from cji_core.trail.compact import ReceiptError
+from cji_core.trail.events import Attested, JobCompleted
+from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
+from cji_core.trail.receipts import claims_unverified, receipt_sha384
+
+MAX_DIFFERENCES: Final = 200
+Resurvey = Callable[[Material], Sequence[Trail]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A difference, and the file that has it."""
+
+    file: str
+    what: str
+
+
+def verify(files: Mapping[str, bytes], tools: Tools, *, resurvey: Resurvey | None = None) -> tuple[Difference, ...]:
+    """Every difference; none if the packet verifies. `resurvey` reads the trails again, where somebody has them."""
+    found = []
+    for each in _differences(files, tools, resurvey):
+        found.append(each)
+        if len(found) == MAX_DIFFERENCES:
+            break
+    return tuple(found)
+
+
+def _differences(files: Mapping[str, bytes], tools: Tools, resurvey: Resurvey | None) -> Iterator[Difference]:
+    yield from digest_differences(files)
+    try:
+        material = msgspec.json.decode(files.get(MATERIAL, b""), type=Material)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        yield Difference(file=MATERIAL, what=f"cannot be read: {error}")
+        return
+    if encoded(material) != files[MATERIAL]:
+        yield Difference(file=MATERIAL, what="is not in the form in which a packet is written")
+    try:
+        catalog = read_catalog(files.get(CATALOG, b""), controls())
+    except PacketError as error:
+        yield Difference(file=CATALOG, what=error.what)
+        return
+    if encoded(catalog) != files[CATALOG]:
+        yield Difference(file=CATALOG, what="is not in the form in which a packet is written")
+    for number, trail in enumerate(material.trails, 1):
+        yield from _lines(files, lines_name(number, trail.file), trail, material)
+    yield from _given(files, material, tools)
+    yield from _computed(files, material, catalog)
+    if resurvey is not None:
+        for before, again in zip_longest(material.trails, resurvey(material)):
+            yield from _facts(MATERIAL, "trails", before, again)
+
+
+def digest_differences(files: Mapping[str, bytes]) -> Iterator[Difference]:
+    """The files that packet.json does not list as they are."""
+    try:
+        index = msgspec.json.decode(files.get(INDEX, b""), type=Index)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        yield Difference(file=INDEX, what=f"cannot be read: {error}")
+        return
+    for name in sorted(index.files.keys() | files.keys() - {INDEX}):
+        entry, data = index.files.get(name), files.get(name)
+        if entry is None:
+            yield Difference(file=name, what="is not listed in packet.json")
+        elif data is None:
+            yield Difference(file=name, what="is missing")
+        elif (len(data), sha256(data).hexdigest()) != (entry.size, entry.sha256):
+            yield Difference(file=name, what="differs from its digest in packet.json")
+
+
+def _lines(files: Mapping[str, bytes], name: str, trail: Trail, material: Material) -> Iterator[Difference]:
+    """The included lines of one trail."""
+    if name not in files:
+        yield Difference(file=name, what="is missing")
+        return
+    lines = files[name].splitlines(keepends=True)
+    if len(lines) != len(trail.included):
+        yield Difference(file=name, what=f"has {len(lines)} lines instead of {len(trail.included)}")
+        return
+    shown: dict[int, Step] = {}
+    for listed, line in zip(trail.included, lines, strict=True):
+        try:
+            record = read_line(line, number=listed.number)
+            if (record.seq, sha256(line).hexdigest()) != (listed.number, listed.sha256):
+                raise ProofError("another line")
+            verify_inclusion(
+                leaf_hash(line),
+                index=listed.number - 1,
+                size=trail.first_line - 1 + trail.lines,
+                proof=[bytes.fromhex(each) for each in listed.proof],
+                root=bytes.fromhex(trail.root),
+            )
+            event = record.event
+            receipt = None
+            if isinstance(event, JobCompleted):
+                receipt = claims_unverified(event.receipt), receipt_sha384(event.receipt)
+            shown[record.seq] = Step(line=record.seq, time=record.time, event=event, receipt=receipt)
+        except (ChainError, ProofError, ReceiptError, ValueError) as error:
+            yield Difference(file=name, what=f"line {listed.number}: {error}")
+    yield from (Difference(file=MATERIAL, what=what) for what in _claims(trail, material, shown))
+
+
+def _claims(trail: Trail, material: Material, shown: Mapping[int, Step]) -> Iterator[str]:
+    """Statements of the material about lines that the packet has, and that they contradict."""
+    for field, of in trail.seen.items():
+        for value, seen in of.items():
+            step = shown.get(seen.first)
+            if step is None:
+                yield f"{trail.file} has no line {seen.first}, which should show {field}"
+            elif not field.startswith(f"{IN_FORCE}.") and (field, value) not in set(values(step)):
+                yield f"line {seen.first} of {trail.file} does not have {value} as {field}"
+    for each in trail.incidents:
+        if each.line not in shown:
+            yield f"{trail.file} has no line {each.line}, which should show an incident of {each.topic}"
+    receipts = {step.receipt[1] for step in shown.values() if step.receipt is not None}
+    evidence = {step.event.evidence_sha384 for step in shown.values() if isinstance(step.event, Attested)}
+    for held in material.receipts or ():
+        if held.line and held.worker == trail.worker and held.sha384 not in receipts:
+            yield f"no line of {trail.file} has receipt {held.sequence}"
+    for machine in material.machines:
+        if machine.line and len(material.trails) == 1 and machine.evidence_sha384 not in evidence:
+            yield f"no line of {trail.file} attests {machine.file.name}"
+
+
+def _given(files: Mapping[str, bytes], material: Material, tools: Tools) -> Iterator[Difference]:
+    """The facts of the files that were given, read again."""
+    try:
+        again = given_of(files, material).facts(tools)
+    except PacketError as error:
+        yield Difference(file="given/", what=error.what)
+        return
+    for name in ("keys", "maa_policy", "sbom", "tests", "receipts", "reviews", "checkpoints", "machines", "deployment"):
+        before = getattr(material, name)
+        now = again.get(name)
+        if isinstance(before, tuple) and isinstance(now, tuple):
+            for one, other in zip_longest(before, now):
+                yield from _facts(MATERIAL, name, one, _with_line(other, one))
+        elif before != now:
+            yield from _facts(MATERIAL, name, before, now)
+
+
+def _with_line(fact: Any, like: Any) -> Any:
+    """A fact with the line that the trail, not the file, has for it."""
+    if hasattr(fact, "line") and hasattr(like, "line"):
+        return msgspec.structs.replace(fact, line=like.line)
+    return fact
+
+
+def _facts(file: str, name: str, before: Fact | None, again: Fact | None) -> Iterator[Difference]:
+    if before is None or again is None or type(before) is not type(again):
+        if before is not again:
+            yield Difference(file=file, what=f"{name}: {'not ' if again is None else ''}found when read again")
+        return
+    where = getattr(before, "file", "")
+    where = where if isinstance(where, str) else where.name
+    for member in before.__struct_fields__:
+        if getattr(before, member) != getattr(again, member):
+            yield Difference(file=file, what=f"{name}, {where}: {member} is another one when read again")
+
+
+def _computed(files: Mapping[str, bytes], material: Material, catalog: Catalog) -> Iterator[Difference]:
+    """Everything that follows from the material."""
+    for name, data in computed(material, catalog).items():
+        if name not in files:
+            continue  # `digest_differences` has named it
+        if name == ROWS and files[name] != data:
+            yield from _rows(files[name], data)
+        elif files[name] != data:
+            yield Difference(file=name, what="does not follow from material.json")
+    expected = {INDEX, MATERIAL, CATALOG, DOCX, *computed_names(material)}
+    for name in files:
+        if name not in expected and not name.startswith(("given/", "oscal/")) and name not in {ROWS, "packet.html"}:
+            yield Difference(file=name, what="is not a file of a packet")
+
+
+def computed_names(material: Material) -> set[str]:
+    """The files with lines."""
+    return {lines_name(number, trail.file) for number, trail in enumerate(material.trails, 1)}
+
+
+def _rows(stated: bytes, again: bytes) -> Iterator[Difference]:
+    """The rows whose status is another one; or that the rest differs."""
+    try:
+        before = {(each["unit"], each["row"]): each["status"] for each in msgspec.json.decode(stated)}
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError, KeyError):
+        yield Difference(file=ROWS, what="cannot be read")
+        return
+    now = {(each["unit"], each["row"]): each["status"] for each in msgspec.json.decode(again)}
+    others = [(row, now.get(row), before.get(row)) for row in sorted(now.keys() | before.keys())]
+    changed = [(row, computed_, found) for row, computed_, found in others if computed_ != found]
+    for (unit, number), computed_, found in changed:
+        yield Difference(file=ROWS, what=f"{unit}/{number} is {computed_}, and stated as {found}")
+    if not changed:
+        yield Difference(file=ROWS, what="does not follow from material.json")

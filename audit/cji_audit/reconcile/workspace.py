@@ -1,0 +1,62 @@
+"""The logs of vaults in a Log Analytics workspace, by query; needs the extra `auditor`."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from cji_audit.reconcile.entry import Entry, entry_of
+
+# Of either table, because a vault's diagnostic setting decides which one has its entries.
+_QUERY: Final = """
+union isfuzzy=true withsource=Table_
+  (AZKVAuditLogs),
+  (AzureDiagnostics | where ResourceProvider in~ ("MICROSOFT.KEYVAULT"))
+| order by TimeGenerated asc
+| take 100000
+"""
+_MOST: Final = 100_000
+_OVERLAP: Final = timedelta(minutes=20)
+"""Entries may arrive late, so each query goes back this far; what was seen is left out by its digest."""
+
+
+class WorkspaceError(Exception):
+    """The workspace cannot be queried."""
+
+
+class Workspace:
+    """A workspace that is queried again and again, from `past` ago on."""
+
+    def __init__(self, workspace: str, past: timedelta, *, endpoint: str | None = None, credential: Any = None) -> None:
+        """`endpoint` is that of another cloud, such as https://api.loganalytics.us/v1."""
+        try:
+            from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - only where it is installed
+            from azure.monitor.query import LogsQueryClient  # noqa: PLC0415
+        except ImportError as error:
+            raise WorkspaceError("Queries need azure-monitor-query: install cji-worker[auditor]") from error
+        options = {} if endpoint is None else {"endpoint": endpoint}
+        self._client = LogsQueryClient(credential or DefaultAzureCredential(), **options)
+        self._workspace, self._from = workspace, datetime.now(UTC) - past
+
+    def entries(self) -> Iterator[Entry]:
+        """The entries since the last query, and some again. Raises WorkspaceError, LogError."""
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - loaded above
+
+        now = datetime.now(UTC)
+        try:
+            answer = self._client.query_workspace(self._workspace, _QUERY, timespan=(self._from, now))
+        except (AzureError, OSError) as error:
+            raise WorkspaceError(f"The workspace cannot be queried: {type(error).__name__}") from error
+        tables = getattr(answer, "tables", None)
+        if not tables:
+            raise WorkspaceError("The workspace answered only in part: query a shorter time with --hours")
+        rows = tables[0].rows
+        if len(rows) >= _MOST:
+            raise WorkspaceError("The workspace has more than 100 000 entries: query a shorter time with --hours")
+        for number, row in enumerate(rows, 1):
+            record = {
+                name: value for name, value in zip(tables[0].columns, row, strict=True) if value not in (None, "")
+            }
+            found = entry_of(record, f"{self._workspace}, row {number} at {record.get('TimeGenerated')}")
+            if found is not None:
+                yield found
+        self._from = now - _OVERLAP

@@ -1,0 +1,188 @@
+"""The page of a report, `review.html`: made of the report alone, so it can be made again and compared."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from cji_audit.review.hours import DAYS
+from cji_audit.review.model import SEVERITIES, Finding, Report, Table, Volume
+from cji_audit.review.page_state import checks, heads, receipts, settings, trails
+from cji_audit.review.rules import RULES
+from cji_core.page.charts import share
+from cji_core.page.markup import Part, element, facts, number, page, section, table, value
+from cji_core.page.plots import columns, short, week_of_hours
+
+_FILE: Final = "review.json"
+_VOLUME: Final = (
+    "jobs",
+    "done",
+    "failed",
+    "off hours",
+    "rows out",
+    "CHRI rows",
+    "persons",
+    "bytes in",
+    "bytes out",
+)
+
+
+def render(report: Report) -> bytes:
+    """The page, as UTF-8."""
+    title = f"Weekly review {report.week}"
+    return "".join(page(title, _notice(report), _sections(report))).encode()
+
+
+def _notice(report: Report) -> str:
+    counts = [sum(each.severity == severity for each in report.findings) for severity in SEVERITIES]
+    found = ", ".join(
+        f"{count} {severity}{'' if count == 1 else 's'}" for count, severity in zip(counts, SEVERITIES, strict=True)
+    )
+    state = "" if report.complete else " The week has not ended: this report cannot be signed."
+    zone = report.settings.time_zone
+    workers = ", ".join(dict.fromkeys(trail.worker for trail in report.trails))
+    return (
+        f"{report.begins[:16]}Z to {report.ends[:16]}Z, a week in {zone}. Workers: {workers}. {found}.{state} "
+        "Everything in the trails was counted; the last sections list what was checked, from which amount, and what "
+        "was not."
+    )
+
+
+def _sections(report: Report) -> Iterator[Element]:
+    yield section("The week", facts(_totals(report.total) | {"refused": number(report.refused)}))
+    yield section("Findings", *_findings(report))
+    zone = report.settings.time_zone
+    yield section("When", element("p", f"Local time of {zone}."), element("div", *_plots(report), class_="plots"))
+    for title, names, found in (
+        ("Agencies", ("agency",), report.agencies),
+        ("Operators", ("agency", "operator"), report.operators),
+        ("Purposes", ("purpose",), report.purposes),
+        ("Submitters", ("submitter",), report.submitters),
+        ("Operations", ("operation",), report.operations),
+    ):
+        yield section(title, *_volumes(names, found))
+    yield section("Refusals", *_refusals(report))
+    yield from trails(report)
+    yield from heads(report)
+    yield from receipts(report)
+    yield from checks(report)
+    yield settings(report)
+
+
+def _totals(of: Volume) -> dict[str, Part]:
+    return {
+        "jobs admitted": number(of.jobs),
+        "completed": number(of.completed),
+        "ended without a receipt": number(of.failed),
+        "outside hours": number(of.off_hours),
+        "rows in": number(of.rows_in),
+        "rows released": number(of.rows_out),
+        "of them with CHRI": number(of.chri_rows_out),
+        "persons released": number(of.subjects_out),
+        "bytes in": number(of.bytes_in),
+        "bytes out": number(of.bytes_out),
+    }
+
+
+def _findings(report: Report) -> Iterator[Element]:
+    if not report.findings:
+        yield element("p", "None.")
+    for rule, found in groupby(report.findings, key=lambda finding: finding.rule):
+        yield _card(rule, [*found], len(report.trails))
+
+
+def _card(rule: str, found: Sequence[Finding], trails: int) -> Element:
+    about = RULES[rule]
+    title = element("h3", element("span", about.severity, class_="chip"), " ", about.title)
+    rows = [
+        (
+            element("b", each.id),
+            value(each.subject),
+            value(each.detail) if each.detail else "",
+            number(each.count) if each.count else "",
+            _when(each),
+            _lines(each, trails),
+        )
+        for each in found
+    ]
+    names = ("finding", "about", "detail", "times", "when (UTC)", "trail:line" if trails > 1 else "lines")
+    texts = element("p", *_marked(about.why)), element("p", element("b", "Do: "), *_marked(about.remedy))
+    return element("div", title, *texts, table(names, rows, where=_FILE), class_=f"card {about.severity}")
+
+
+def _marked(text: str) -> list[Part]:
+    """A text of ours, in which `commands` are between backquotes."""
+    return [element("code", part) if i % 2 else part for i, part in enumerate(text.split("`"))]
+
+
+def _when(finding: Finding) -> Part:
+    if finding.first is None or finding.last is None:
+        return ""
+    first, last = (time[:16].replace("T", " ") for time in (finding.first, finding.last))
+    return value(first if first == last else f"{first} to {last}")
+
+
+def _lines(finding: Finding, trails: int) -> Part:
+    if not finding.places:
+        return ""
+    texts = [f"{place.trail + 1}:{place.line}" if trails > 1 else str(place.line) for place in finding.places[:6]]
+    return element("span", ", ".join(texts) + (" …" if len(finding.places) > 6 or finding.count > 6 else ""))
+
+
+def _plots(report: Report) -> Iterator[Element]:
+    days = [report.slots[i : i + 24] for i in range(0, 168, 24)]
+    hours = [report.slots[i::24] for i in range(24)]
+    marks = [f"{hour}:00" if hour % 4 == 2 else "" for hour in range(24)]
+    for what, name in (("Jobs admitted", "jobs"), ("Rows released", "rows_out")):
+
+        def amounts(groups: Iterable[Iterable[object]], name: str = name) -> list[int]:
+            return [sum(getattr(slot, name) for slot in group) for group in groups]
+
+        yield _plot(f"{what} by day", columns(amounts(days), DAYS, what))
+        yield _plot(f"{what} by hour of the day", columns(amounts(hours), marks, what))
+        yield _plot(f"{what} by day and hour", week_of_hours(amounts((slot,) for slot in report.slots), DAYS, what))
+
+
+def _plot(title: str, drawn: Element) -> Element:
+    return element("div", element("h3", title), drawn)
+
+
+def _volumes(names: Sequence[str], found: Table) -> Iterator[Element]:
+    most = max((group.volume.rows_out for group in found.groups), default=0)
+    rows = [
+        (
+            *(_named(part) for part in group.key),
+            *_amounts(group.volume),
+            share(group.volume.rows_out, most),
+        )
+        for group in found.groups
+    ]
+    if not rows:
+        yield element("p", "None.")
+        return
+    yield table((*names, *_VOLUME, "compared"), rows, class_="volumes", where=_FILE)
+    if found.more or found.others != Volume():
+        yield element("p", f"{found.more} and more groups that are not listed have together:", class_="more")
+        yield element("div", facts(_totals(found.others)))
+
+
+def _named(part: str | None) -> Element:
+    return element("span", "not known", class_="missing") if part is None else value(part)
+
+
+def _amounts(of: Volume) -> tuple[Element, ...]:
+    amounts = (of.jobs, of.completed, of.failed, of.off_hours, of.rows_out, of.chri_rows_out, of.subjects_out)
+    sizes = (element("span", short(size), class_="number") for size in (of.bytes_in, of.bytes_out))
+    return *map(number, amounts), *sizes
+
+
+def _refusals(report: Report) -> Iterator[Element]:
+    if not report.refusals:
+        yield element("p", "None.")
+        return
+    most = report.refusals[0].count
+    rows = [
+        (value(each.reason), value(each.submitter or "unknown callers"), number(each.count), share(each.count, most))
+        for each in report.refusals
+    ]
+    yield table(("reason", "submitter", "refused", ""), rows, where=_FILE)

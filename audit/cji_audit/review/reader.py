@@ -1,0 +1,250 @@
+"""The review of one week: one pass over each trail, every line verified, and the report that follows from it.
+
+Memory is bounded by the different names in the trails (at most `groups.MOST_NAMES` of a kind), not by their lines.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from cji_audit.review.groups import name_of
+from cji_audit.review.hours import zone_named
+from cji_audit.review.jobs import Jobs
+from cji_audit.review.machine import Machine
+from cji_audit.review.model import VERSION, HeadState, KnownHead, Place, Report, TrailState
+from cji_audit.review.receipts import ReceiptFolder
+from cji_audit.review.settings import Settings
+from cji_audit.review.sightings import Sightings
+from cji_audit.review.trail import MOST_OPEN, TrailReview
+from cji_audit.review.week import Week
+from cji_audit.review.window import Window
+from cji_core.trail.chain import ChainError, Record
+from cji_core.trail.events import CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
+from cji_core.trail.merkle import leaf_hash
+from cji_core.trail.trail import opened, pruned_of, verified
+
+_STEP: Final = 20_000
+
+
+class ReviewError(Exception):
+    """Trails that cannot be reviewed together. The text names the file and the fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything but trails and receipts that a report follows from."""
+
+    week: Week
+    settings: Settings
+    software: str
+    complete: bool
+    heads: tuple[KnownHead, ...] = ()
+
+
+def review(
+    trails: Sequence[Path],
+    context: Context,
+    *,
+    receipts: Path | None = None,
+    upto: Sequence[TrailState] = (),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """The report of a week. With `upto`, the trails are exactly these, and are read up to the lines that they had.
+
+    `progress` is called with the bytes that were read since it was called last. Raises ReviewError for trails that do
+    not verify or cannot be reviewed together, OSError, or ValueError for a folder of receipts that is too large.
+    """
+    run = _Run(context, ReceiptFolder(receipts) if receipts else None)
+    ordered = sorted((*_first(path), path) for path in trails)
+    for (_, first, path), (_, following, other) in pairwise(ordered):
+        if first == following:
+            raise ReviewError(f"{path} and {other} are the same trail")
+    limits = {state.first_hash: state for state in upto}
+    for worker, first, path in ordered:
+        if limits and first not in limits:
+            raise ReviewError(f"{path} is a trail of {worker} that is not in the report")
+    if missing := limits.keys() - {first for _, first, _ in ordered}:
+        workers = ", ".join(sorted(limits[first].worker for first in missing))
+        raise ReviewError(f"the report is about trails that were not given: {workers}")
+    for number, (_, first, path) in enumerate(ordered):
+        run.read(number, path, progress, lines=limits[first].lines if limits else None)
+    return run.report()
+
+
+class _Run:
+    """One review while it reads."""
+
+    def __init__(self, context: Context, receipts: ReceiptFolder | None) -> None:
+        self._context, self._receipts = context, receipts
+        limits = context.settings.thresholds
+        self._window = Window(context.week, context.settings.time_zone, limits.baseline_weeks)
+        self._see = Sightings()
+        self._see.limit("silence", limits.silence_minutes)
+        self._jobs = Jobs(self._window, context.settings, self._see)
+        self._machine = Machine(self._window, self._see)
+        self._trails: list[TrailState] = []
+        self._pruned: list[int] = []
+        self._seen: list[dict[int, tuple[str, str]]] = []
+        self._lines = frozenset(head.line for head in context.heads)
+
+    def read(self, number: int, path: Path, progress: Callable[[int], None], *, lines: int | None) -> None:
+        """Read one trail, or its first lines."""
+        seen = dict[int, tuple[str, str]]()
+        begins, ends, done = self._window.begins, self._window.ends, 0
+        stack = ExitStack()
+        try:
+            files = stack.enter_context(opened(path))
+            trail = TrailReview(number, self._window, self._see, files.pruned)
+            self._pruned.append(0 if files.pruned is None else files.pruned.last)
+            for line, record in files.verified():
+                time = record.time
+                place = trail.line(record, record.event.kind, in_week=begins <= time < ends)
+                self._event(trail, record, place, in_week=begins <= time < ends)
+                trail.tree.append(leaf_hash(line))
+                if record.seq in self._lines:
+                    seen[record.seq] = record.hash, trail.tree.root().hex()
+                done += len(line)
+                if record.seq % _STEP == 0:
+                    progress(done)
+                    done = 0
+                if record.seq == lines:
+                    break
+        except ChainError as error:
+            raise ReviewError(f"{path}: {error}") from error
+        finally:
+            stack.close()
+        if lines is not None and trail.tree.size != lines:
+            raise ReviewError(f"{path} has {trail.tree.size} lines; the report is about {lines}")
+        progress(done)
+        self._trails.append(trail.finish(complete=self._context.complete))
+        self._seen.append(seen)
+
+    def report(self) -> Report:
+        """The report, after the last trail."""
+        heads = tuple(self._head(head) for head in self._context.heads)
+        self._jobs.finish()
+        self._machine.finish()
+        self._not_checked()
+        workers = frozenset(trail.worker for trail in self._trails)
+        receipts = self._receipts.finish(self._window, workers, self._see) if self._receipts else None
+        jobs, groups = self._jobs, self._jobs.groups
+        return Report(
+            version=VERSION,
+            software=self._context.software,
+            week=str(self._context.week),
+            begins=self._window.begins,
+            ends=self._window.ends,
+            complete=self._context.complete,
+            settings=self._context.settings,
+            trails=tuple(self._trails),
+            findings=self._see.findings(),
+            checks=self._see.checks(),
+            total=jobs.total,
+            agencies=groups["agency"].table(),
+            operators=groups["operator"].table(),
+            purposes=groups["purpose"].table(),
+            submitters=groups["submitter"].table(),
+            operations=groups["operation"].table(),
+            slots=tuple(jobs.slots),
+            refusals=jobs.refusals(),
+            refused=jobs.refused.total(),
+            new={kind: tuple(name_of(key) for key, *_ in names.new()) for kind, names in jobs.names.items()},
+            heads=heads,
+            receipts=receipts,
+        )
+
+    def _event(self, trail: TrailReview, record: Record, place: Place, *, in_week: bool) -> None:
+        event = record.event
+        match event:
+            case JobAdmitted():
+                if len(trail.jobs) < MOST_OPEN:
+                    trail.jobs[event.job_id] = event, record.time, record.seq
+                self._jobs.admitted(record, event, place, in_week=in_week)
+            case JobCompleted():
+                self._completed(trail, record, event, place, in_week=in_week)
+            case JobEnded():
+                admitted = self._end(trail, record, event, place, in_week=in_week)
+                if in_week:
+                    self._jobs.ended(record, event, admitted, place)
+            case JobRefused() | CallsRefused():
+                if in_week:
+                    self._jobs.refused_job(record, event, place)
+            case _:
+                if not self._machine.event(trail, record, place, in_week=in_week) and in_week:
+                    self._see.see("unknown_kind", event.kind, place, record.time)
+
+    def _completed(
+        self, trail: TrailReview, record: Record, event: JobCompleted, place: Place, *, in_week: bool
+    ) -> None:
+        admitted = self._end(trail, record, event, place, in_week=in_week)
+        if in_week:
+            self._jobs.completed(record, event, admitted, place)
+            trail.receipts.completed(record, event, place)
+        else:
+            if record.time < self._window.begins:
+                self._jobs.released_before(record, event, admitted)
+            trail.receipts.earlier(event.receipt)
+        if self._receipts:
+            self._receipts.completed(record, event, place, self._see, in_week=in_week)
+
+    def _end(
+        self, trail: TrailReview, record: Record, event: JobCompleted | JobEnded, place: Place, *, in_week: bool
+    ) -> JobAdmitted | None:
+        """The admission of a job that ends here."""
+        admitted, *_ = trail.jobs.pop(event.job_id, (None,))
+        if in_week and (admitted is None or admitted.header_sha384 != event.header_sha384):
+            self._see.see("job_order", f"{record.worker}, {event.submitter}", place, record.time)
+        return admitted
+
+    def _head(self, head: KnownHead) -> HeadState:
+        """Compare a known head with the trails of its worker, or with all of them if it names none."""
+        asked = [i for i, trail in enumerate(self._trails) if head.worker in (None, trail.worker)]
+        found = [(i, *self._seen[i][head.line]) for i in asked if head.line in self._seen[i]]
+        if head.line == 0:
+            return HeadState(head=head, state="same", lines_behind=None)
+        same = [i for i, line_hash, root in found if head.hash in (None, line_hash) and head.root in (None, root)]
+        if same:
+            return HeadState(head=head, state="same", lines_behind=self._trails[same[0]].lines - head.line)
+        if not found and any(head.line <= self._pruned[i] for i in asked):
+            return HeadState(head=head, state="pruned", lines_behind=None)
+        subject = f"{head.kind} {head.source}"
+        what = "another line" if found else "no line"
+        detail = f"it has line {head.line} of {head.worker or 'a worker'}; the trail has {what} of this number"
+        self._see.state("head_differs", subject, detail=detail)
+        return HeadState(head=head, state="differs" if found else "missing", lines_behind=None)
+
+    def _not_checked(self) -> None:
+        if not self._receipts:
+            for rule in ("receipt_without_event", "event_without_receipt", "receipt_copy", "unreadable_receipt"):
+                self._see.not_checked(rule, "no folder of receipts was given")
+            self._see.not_checked("other_workers", "no folder of receipts was given")
+        if not self._context.heads:
+            self._see.not_checked("head_differs", "neither checkpoints nor states nor earlier reviews were given")
+        if all(trail.checkpoints.size is None for trail in self._trails):
+            for rule in ("no_checkpoint", "checkpoint_differs"):
+                self._see.not_checked(rule, "the trails contain no checkpoints")
+
+
+def first_week(trail: Path, time_zone: str) -> Week:
+    """The week of the first line of a trail. Raises ReviewError or OSError."""
+    return Week.of(datetime.fromisoformat(_first_line(trail).time), zone_named(time_zone))
+
+
+def _first(path: Path) -> tuple[str, str]:
+    """Worker and hash of the first line, which tell one trail from another."""
+    record = _first_line(path)
+    pruned = pruned_of(path)
+    return record.worker, record.hash if pruned is None else pruned.first_hash
+
+
+def _first_line(path: Path) -> Record:
+    try:
+        for _, record in verified(path):
+            return record
+    except ChainError as error:
+        raise ReviewError(f"{path}: {error}") from error
+    raise ReviewError(f"{path} has no line")
