@@ -84,7 +84,7 @@ def doctor(
 
 def _deployment(context: click.Context, exports: tuple[Path, ...], *, as_json: bool, report_only: bool) -> None:
     """Print the findings about a deployment, and end the command."""
-    from worker.cli.doctor_azure import deployment_findings  # noqa: PLC0415 - a machine's check does without
+    from cji_deploy.verbs.doctor_azure import deployment_findings  # noqa: PLC0415 - a machine's check does without
 
     findings = deployment_findings(exports)
     _show(findings, as_json=as_json)

@@ -43,12 +43,12 @@ from cji_attestation.provider_policy.administration import Kind as AttestationKi
 from cji_attestation.provider_policy.provider import describe_provider
 from cji_attestation.trust import endpoint
 from cji_core.command import build
+from cji_deploy.verbs.policy.hash import PolicyHash
+from cji_deploy.verbs.provider import PoliciesInForce, PolicyInForce, Provider
 from tests.support.json_answers import answered, refusal
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 from tests.support.rsa_keys import rsa_key
-from worker.cli.policy.hash import PolicyHash
-from worker.cli.provider import PoliciesInForce, PolicyInForce, Provider
 
 SHIPPED = ROOT / "deploy" / "policy" / "attestation-policy.txt"
 DEFAULT = "9NY0VnTQ-IiBriBplVUpFbczcDaEBUwsiFYAzHu_gco"  # the service's for SevSnpVm and TdxVm

@@ -13,12 +13,12 @@ from cji_attestation.appraisal.advisories import SHIPPED, SHIPPED_FILE, read_acc
 from cji_core.command import build
 from cji_core.format.keys import load_signing_key
 from cji_core.jose import key_id, parse_p384
+from cji_deploy.verbs.advisory_answers import Differences, SignedAcceptance, SignedTable
+from cji_deploy.verbs.public_half import PublicHalf
 from tests.support.forge import decided, machine, patched
 from tests.support.json_answers import answered, refusal
 from tests.support.reviews import decided_profile
 from tests.support.tdx_forge import intel
-from worker.cli.advisory_answers import Differences, SignedAcceptance, SignedTable
-from worker.cli.public_half import PublicHalf
 
 TODAY = datetime.now(UTC).date()
 MONTH = str(TODAY + timedelta(days=30))

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.jose import key_id
+from cji_deploy.verbs.bundle.sign import BundleKey
 from tests.support.bundles import KEY, files, folder_of, keys_folder, public_pem
 from tests.support.json_answers import answered
-from worker.cli.bundle.sign import BundleKey
 
 
 def cji(*arguments: object) -> Result:

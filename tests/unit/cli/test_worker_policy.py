@@ -19,6 +19,9 @@ from cji_core.format.job import Policy
 from cji_core.format.keys import new_signing_key, save_private_key
 from cji_core.jose import key_id
 from cji_core.trail import Attributed, Event, FileDigests, FilesReloaded, JobEnded, JobRefused, WorkerStarted
+from cji_deploy.verbs.policy.explain import Explained
+from cji_deploy.verbs.policy.sign import SignedPolicy
+from cji_deploy.verbs.public_half import PublicHalf
 from cji_operations.registry import OPERATIONS
 from cji_operations.screen import Screen
 from tests.support import audit_events
@@ -28,9 +31,6 @@ from tests.support.paths import ROOT
 from tests.support.policies import ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.audit.file import AuditFile
-from worker.cli.policy.explain import Explained
-from worker.cli.policy.sign import SignedPolicy
-from worker.cli.public_half import PublicHalf
 
 _BLOCKS = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "policy.md").read_text(), re.DOTALL)
 EXAMPLE, CASES = _BLOCKS[0], _BLOCKS[1]

@@ -16,10 +16,10 @@ from cji_core.bundle.errors import BundleRefused
 from cji_core.bundle.signatures import KEYS_FOLDER, accepted_in, verify
 from cji_core.command.common import FILE, trust_named
 from cji_core.command.json_output import answers, member, print_document
+from cji_deploy.verbs.bundle.common import BundledFile, bundle_at, refusals, summary
 from worker.bundle.apply import FOLDER, STATE, Applied, least_serial
 from worker.bundle.apply import apply as apply_bundle
 from worker.bundle.source import Fetched, fetch
-from worker.cli.bundle.common import BundledFile, bundle_at, refusals, summary
 
 _AWAY: Final = 4
 _PAUSE_S: Final = 5.0

@@ -20,9 +20,9 @@ from cji_core.format.job.policy import Agency, Rule
 from cji_core.format.records import data_classes
 from cji_core.trail import ChainError, Event, FilesReloaded, JobAdmitted, JobEnded, JobRefused, WorkerStarted
 from cji_core.trail.trail import pruned_of, verified
+from cji_deploy.verbs.policy.cases import submitter_named
+from cji_deploy.verbs.policy.worker_policies import DAY, in_words, listed, policy_at, today
 from cji_operations.registry import plan
-from worker.cli.policy.cases import submitter_named
-from worker.cli.policy.worker_policies import DAY, in_words, listed, policy_at, today
 
 _ANOTHER: Final = ", under another policy than this"
 

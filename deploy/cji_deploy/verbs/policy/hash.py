@@ -7,7 +7,7 @@ import msgspec
 
 from cji_core.command.common import Failure
 from cji_core.command.json_output import answers, member, print_answer
-from worker.cli.policy.release_policies import MAX_BYTES
+from cji_deploy.verbs.policy.release_policies import MAX_BYTES
 
 
 class PolicyHash(msgspec.Struct, frozen=True, kw_only=True):

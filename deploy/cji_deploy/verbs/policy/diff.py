@@ -11,7 +11,7 @@ import msgspec
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.format.job.policy import Change, Subject, changes
-from worker.cli.policy.worker_policies import policy_at
+from cji_deploy.verbs.policy.worker_policies import policy_at
 
 _COLOURS: Final = {"granted": "green", "withdrawn": "red"}
 _WORDS: Final = {

@@ -14,8 +14,8 @@ from cji_core.bundle.contents import check_contents
 from cji_core.bundle.errors import BundleRefused
 from cji_core.bundle.names import LISTED, access_of
 from cji_core.command.json_output import answers, member, print_document
-from worker.cli.bundle.common import BundledFile, refusals, summary, write_bundle
-from worker.cli.bundle.show import MAX_USER_DATA
+from cji_deploy.verbs.bundle.common import BundledFile, refusals, summary, write_bundle
+from cji_deploy.verbs.bundle.show import MAX_USER_DATA
 
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 

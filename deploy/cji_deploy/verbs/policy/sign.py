@@ -16,8 +16,8 @@ from cji_core.format.job.policy.signatures import sign as signature_of
 from cji_core.format.keys import load_signing_key
 from cji_core.format.operator_files import FileRefused, read_file, signatures_path
 from cji_core.jose import key_id
-from worker.cli.policy.worker_policies import policy_at
-from worker.cli.public_half import PublicHalf, print_public_half
+from cji_deploy.verbs.policy.worker_policies import policy_at
+from cji_deploy.verbs.public_half import PublicHalf, print_public_half
 
 
 class SignedPolicy(msgspec.Struct, frozen=True, kw_only=True):

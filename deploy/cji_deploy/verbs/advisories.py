@@ -33,8 +33,8 @@ from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_va
 from cji_core.command.common import FILE, Failure, explained, signing_key
 from cji_core.command.json_output import answers, print_answer, print_document
 from cji_core.format.keys import write_public
-from worker.cli.advisory_answers import Differences, Differing, ShownTable, SignedAcceptance, SignedTable
-from worker.cli.public_half import PublicHalf, print_public_half
+from cji_deploy.verbs.advisory_answers import Differences, Differing, ShownTable, SignedAcceptance, SignedTable
+from cji_deploy.verbs.public_half import PublicHalf, print_public_half
 
 _NEW: Final = click.Path(dir_okay=False, path_type=Path)
 _DAY: Final = click.DateTime(formats=["%Y-%m-%d"])

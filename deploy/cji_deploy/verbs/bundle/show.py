@@ -16,7 +16,7 @@ from cji_core.bundle.signatures import verify as verify_signatures
 from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.jose import b64url
-from worker.cli.bundle.common import BundledFile, bundle_at, refusals, summary
+from cji_deploy.verbs.bundle.common import BundledFile, bundle_at, refusals, summary
 
 MAX_USER_DATA: Final = 64 << 10
 """Bytes of user data that Azure takes."""

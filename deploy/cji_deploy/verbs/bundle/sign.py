@@ -13,7 +13,7 @@ from cji_core.bundle.signatures import sign as sign_bundle
 from cji_core.command.common import FILE, signing_key
 from cji_core.command.json_output import answers, member, print_answer, print_document
 from cji_core.jose import b64url, key_id
-from worker.cli.bundle.common import bundle_at, refusals, write_bundle
+from cji_deploy.verbs.bundle.common import bundle_at, refusals, write_bundle
 
 _VAULT = click.option(
     "--vault-key",
@@ -86,7 +86,7 @@ def _signer(key_file: Path | None, vault_key: str | None) -> Signer:
     if key_file is not None:
         return FileSigner(signing_key(key_file))
     # Microsoft's clients, for those who sign by a vault
-    from worker.bundle.vault_signer import VaultSigner, own_sign_in  # noqa: PLC0415
+    from cji_deploy.vault_signer import VaultSigner, own_sign_in  # noqa: PLC0415
 
     assert vault_key is not None  # noqa: S101 - the other case returned above
     return VaultSigner(vault_key, credential=own_sign_in())

@@ -16,7 +16,7 @@ import msgspec
 from cji_attestation import AttestationError, Fault
 from cji_core.command.common import FILE, Failure, passphrase_for, trust_named
 from cji_core.command.json_output import answers, member, print_answer
-from worker.cli.policy.hash import PolicyHash
+from cji_deploy.verbs.policy.hash import PolicyHash
 
 _CLOUD = click.option("--cloud", default="azure-us", show_default=True, help="The cloud of the provider.")
 _REMEDIES = {

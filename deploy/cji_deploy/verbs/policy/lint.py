@@ -10,7 +10,7 @@ from cji_attestation.jose import b64url_decode
 from cji_attestation.trust import endpoint
 from cji_core.command.common import Failure, trust_named
 from cji_core.command.json_output import answers, member, print_document
-from worker.cli.policy.release_policies import CLOUD, COLOURS, FOR, MAX_BYTES, Subject, print_findings
+from cji_deploy.verbs.policy.release_policies import CLOUD, COLOURS, FOR, MAX_BYTES, Subject, print_findings
 
 if TYPE_CHECKING:
     from cji_attestation import Trust

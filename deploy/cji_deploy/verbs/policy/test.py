@@ -8,8 +8,8 @@ import msgspec
 
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, member, print_document
-from worker.cli.policy.cases import GRANTED, decide, read_cases
-from worker.cli.policy.worker_policies import policy_at, today
+from cji_deploy.verbs.policy.cases import GRANTED, decide, read_cases
+from cji_deploy.verbs.policy.worker_policies import policy_at, today
 
 
 class DifferingCase(msgspec.Struct, frozen=True, kw_only=True):
