@@ -12,7 +12,7 @@ from typing import Final
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cji_core.format.envelope import OVERHEAD_BYTES, SEGMENT_BYTES
-from worker.ipc.limits import SLOTS
+from cji_worker.ipc.limits import SLOTS
 
 __all__ = ["crypto_cpu"]
 

@@ -23,8 +23,8 @@ from cji_simulator.door import Door, socket_folder
 from cji_core.format.config import Config
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1 import worker_pb2_grpc
-from worker.front.server import OPTIONS
-from worker.ipc.limits import SLOTS
+from cji_worker.front.server import OPTIONS
+from cji_worker.ipc.limits import SLOTS
 
 __all__ = ["EchoServer"]
 

@@ -40,9 +40,9 @@ from cji_operations.link.stages import STAGES
 from cji_operations.operation import Context, JobContext
 from cji_operations.parts_here import run_here
 from cji_operations.tables import load
+from cji_worker.cell.bucket_hash import bucket_hash
 from tests.support.contexts import planned
 from tests.support.letter_jobs import sealed as sealed_job
-from worker.cell.bucket_hash import bucket_hash
 
 __all__ = ["Cost", "run"]
 

@@ -25,7 +25,7 @@ from benchmarks.report import Report
 from cji_core.errors import Reason, Stage
 from cji_core.suites import Suite
 from cji_core.trail import GENESIS, Attributed, Event, JobAdmitted, JobCompleted, JobRefused, Volumes, utc_hundredths
-from worker.audit.file import AuditFile
+from cji_worker.trail.file import AuditFile
 
 __all__ = ["NOW", "job_id", "measure_start", "run", "write_history"]
 

@@ -39,9 +39,9 @@ from cji_core.format.keys import PinnedKey
 from cji_core.format.table_files import read_table_files
 from cji_core.jose import key_id, public_jwk
 from cji_operations.deidentify import Deidentify, Transform
-from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, send_boot
-from worker.ipc.limits import SLOTS
-from worker.ipc.messages import (
+from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, send_boot
+from cji_worker.ipc.limits import SLOTS
+from cji_worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
     CellReady,
@@ -62,9 +62,9 @@ from worker.ipc.messages import (
     Up,
     ZygoteFromKeyholder,
 )
-from worker.launch import command
-from worker.memory import heap_environment, secret_fd
-from worker.rights import can_become_users
+from cji_worker.launch import command
+from cji_worker.memory import heap_environment, secret_fd
+from cji_worker.rights import can_become_users
 
 __all__ = ["run"]
 
@@ -250,7 +250,7 @@ def _zygote() -> Iterator[_Zygote]:
     boot_fd = send_boot(boot)
     inherited = (boot_fd, boot.zygote, boot.supervisor, region, slot)
     with subprocess.Popen(
-        command("worker.cell.zygote", str(boot_fd)),
+        command("cji_worker.cell.zygote", str(boot_fd)),
         pass_fds=inherited,
         env=heap_environment(),
         stdin=subprocess.DEVNULL,

@@ -40,7 +40,7 @@ from cji_core.format.keys import PinnedKey, load_signing_key
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
-from worker.front.server import OPTIONS, SERVICE
+from cji_worker.front.server import OPTIONS, SERVICE
 
 __all__ = ["Probe", "Submission", "Submitted", "probe_health", "start_together", "submit"]
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from worker import children, supervisor
-from worker.ipc import Channel, receive_boot
+from cji_worker import children, supervisor
+from cji_worker.ipc import Channel, receive_boot
 
 __all__ = ["Mark", "Trace", "main"]
 
@@ -30,22 +30,22 @@ _HEAD: Final = struct.Struct("<q16s")  # records, name of the process
 
 CALLS: Final = {
     "keyholder": (
-        ("worker.keyholder.admission", "AdmissionControl.parse"),
-        ("worker.keyholder.admission", "verify_header"),
-        ("worker.keyholder.admission", "AdmissionControl.check"),
-        ("worker.keyholder.effects", "open_keys"),
-        ("worker.keyholder.effects", "agree"),
-        ("worker.keyholder.receipts", "ReceiptSigner.sign"),
-        ("worker.audit.file", "AuditFile.append"),
+        ("cji_worker.keyholder.admission", "AdmissionControl.parse"),
+        ("cji_worker.keyholder.admission", "verify_header"),
+        ("cji_worker.keyholder.admission", "AdmissionControl.check"),
+        ("cji_worker.keyholder.effects", "open_keys"),
+        ("cji_worker.keyholder.effects", "agree"),
+        ("cji_worker.keyholder.receipts", "ReceiptSigner.sign"),
+        ("cji_worker.trail.file", "AuditFile.append"),
     ),
     "zygote": (
-        ("worker.cell.job", "parse"),
-        ("worker.cell.job", "plan"),
-        ("worker.cell.job", "result_header"),
-        ("worker.cell.streams", "InputStream.unseal"),
-        ("worker.cell.job", "CellJob._prepared"),
-        ("worker.cell.pipeline", "Pipeline.push"),
-        ("worker.cell.outputs", "OutputParts.finish"),
+        ("cji_worker.cell.job", "parse"),
+        ("cji_worker.cell.job", "plan"),
+        ("cji_worker.cell.job", "result_header"),
+        ("cji_worker.cell.streams", "InputStream.unseal"),
+        ("cji_worker.cell.job", "CellJob._prepared"),
+        ("cji_worker.cell.pipeline", "Pipeline.push"),
+        ("cji_worker.cell.outputs", "OutputParts.finish"),
     ),
     "front": (),
     "control": (),
@@ -141,7 +141,7 @@ def _process() -> None:
     Channel.send, Channel._decode = sending, decoding  # type: ignore[method-assign,assignment]
     for of, call in CALLS[name]:
         _wrap(note, of, call)
-    found = importlib.import_module("worker.keyholder.__main__" if module == "worker.keyholder" else module)
+    found = importlib.import_module("cji_worker.keyholder.__main__" if module == "cji_worker.keyholder" else module)
     os._exit(found.main(receive_boot(int(sys.argv[1]))) or 0)
 
 

@@ -24,7 +24,7 @@ from cji_client.spec import JobSpec
 from cji_client.verify import verify_result
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.front.server import OPTIONS
+from cji_worker.front.server import OPTIONS
 
 __all__ = ["Connection", "Prepared", "prepare", "verify", "verify_echo"]
 

@@ -18,9 +18,9 @@ __all__ = ["PAGE", "digest", "main", "rendered"]
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "fleet.md"
 _SOURCES: Final = (
-    "worker/keyholder/schedule.py",
-    "worker/keyholder/pacing.py",
-    "worker/keyholder/faults.py",
+    "worker/cji_worker/keyholder/schedule.py",
+    "worker/cji_worker/keyholder/pacing.py",
+    "worker/cji_worker/keyholder/faults.py",
     "benchmarks/fleet_schedule/services.py",
     "benchmarks/fleet_schedule/fleet.py",
     "benchmarks/fleet_schedule/scenarios.py",

@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.fleet_schedule import scenarios
 from benchmarks.fleet_schedule.scenarios import Setting
-from worker.keyholder.schedule import vault_load
+from cji_worker.keyholder.schedule import vault_load
 
 __all__ = ["TABLES", "Table", "clock", "row"]
 

@@ -37,7 +37,7 @@ static struct sock_filter filter[] = {
     BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 0, 2),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xffffffffu, 1, 0),
     RETURN(SECCOMP_RET_KILL_PROCESS),
-    /* the same calls, in the same order, as worker/host/profile.py; a test compares them */
+    /* the same calls, in the same order, as worker/cji_worker/host/profile.py; a test compares them */
     DENY(bpf), DENY(perf_event_open),
     DENY(kexec_load), DENY(kexec_file_load),
     DENY(init_module), DENY(finit_module), DENY(delete_module),

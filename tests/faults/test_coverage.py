@@ -7,11 +7,11 @@ from typing import get_args
 import pytest
 
 from cji_core.trail import Event
+from cji_worker.ipc import messages
+from cji_worker.ipc.messages import Message
+from cji_worker.keyholder.lifecycle import Action
 from tests.support.paths import ROOT
 from tests.support.steps import ACTORS, NO_STEP, STEPS, Fault, cases
-from worker.ipc import messages
-from worker.ipc.messages import Message
-from worker.keyholder.lifecycle import Action
 
 EFFECTS = {
     Action.SEND_HEADER: "OpenJob",

@@ -15,11 +15,11 @@ from cji_core.bundle.errors import BundleRefused
 from cji_core.bundle.names import access_of
 from cji_core.bundle.private_keys import private_key_in
 from cji_core.bundle.signatures import verify
+from cji_worker.bundle.source import Pointer, read_pointer
+from cji_worker.door.est import read_certificates
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, DER, IN_PLACE, JSON
 from tests.support.bundles import NOW, accepted, files, made
-from worker.bundle.source import Pointer, read_pointer
-from worker.door.est import read_certificates
 
 __all__ = ["BUNDLES"]
 

@@ -7,13 +7,13 @@ from cji_simulator.certificates import authority, leaf, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.errors import Refusal, StartupError
+from cji_worker.door.config import Build
+from cji_worker.door.program import read_build
+from cji_worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
+from cji_worker.front.peer import Peer, read_peer
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, TEXT
 from tests.support.connections import STRONG, escaped
-from worker.door.config import Build
-from worker.door.program import read_build
-from worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
-from worker.front.peer import Peer, read_peer
 
 __all__ = ["DOOR"]
 

@@ -10,11 +10,11 @@ import msgspec
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.pool.documents import DocumentError, decode
+from cji_worker.fleet.tasks import messages as fleet
+from cji_worker.fleet.tasks.published import Attempts, PublishedAttempt
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, TEXT
 from tests.support.engine_path import engine_messages as engine
-from worker.fleet.tasks import messages as fleet
-from worker.fleet.tasks.published import Attempts, PublishedAttempt
 
 __all__ = ["ENGINE"]
 

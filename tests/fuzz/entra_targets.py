@@ -14,12 +14,12 @@ from cji_simulator.encoding import public_jwk, unb64url
 
 from cji_attestation import AZURE_US, AttestationError
 from cji_core.format.job import Submitter
+from cji_worker.ipc.messages import MAX_AUTHORIZATION, MAX_PRESENTED, Presented
+from cji_worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused, VerifiedToken
+from cji_worker.keyholder.entra.key_sets import MAX_BYTES, MAX_KEYS, parse_key_set
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, JSON, JWS, TEXT
 from tests.support.entra_tools import AUDIENCE, AUTHORITY, ISSUER, NOW, PEM, RULE, SAN, TENANT, check, key_of, mint
-from worker.ipc.messages import MAX_AUTHORIZATION, MAX_PRESENTED, Presented
-from worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused, VerifiedToken
-from worker.keyholder.entra.key_sets import MAX_BYTES, MAX_KEYS, parse_key_set
 
 __all__ = ["ENTRA"]
 

@@ -23,13 +23,13 @@ from cji_core.format.records import SCHEMAS, RowStatus, tagged
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.operation import Case, Operation
 from cji_operations.registry import OPERATIONS, plan
+from cji_worker.cell.pipeline import Pipeline
+from cji_worker.front.frames import SegmentFrame, read_request
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import JSON, SIZED, of_packets, packets, split
 from tests.fuzz.process_targets import TABLES
 from tests.support.contexts import context
 from tests.support.job_headers import OURS, make
-from worker.cell.pipeline import Pipeline
-from worker.front.frames import SegmentFrame, read_request
 
 __all__ = ["JOBS"]
 

@@ -27,15 +27,11 @@ from cji_core.format.operator_files import ClientFiles, PolicyFiles
 from cji_core.format.records import window_bytes
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.tables import load as load_tables
-from tests.fuzz.attestation_targets import target
-from tests.fuzz.mutators import MSGPACK, Mutator, of_packets, packets, split
-from tests.support.job_headers import make
-from tests.support.worker_configs import WORKER_CONFIG
-from worker.cell.channels import CellChannels
-from worker.cell.job import run_job
-from worker.control.door import Door
-from worker.front.job_stream import JobStream
-from worker.ipc import (
+from cji_worker.cell.channels import CellChannels
+from cji_worker.cell.job import run_job
+from cji_worker.control.door import Door
+from cji_worker.front.job_stream import JobStream
+from cji_worker.ipc import (
     SLOT_PAGE_BYTES,
     Boot,
     Channel,
@@ -46,7 +42,11 @@ from worker.ipc import (
     receive_boot,
     take_over,
 )
-from worker.ipc import messages as m
+from cji_worker.ipc import messages as m
+from tests.fuzz.attestation_targets import target
+from tests.fuzz.mutators import MSGPACK, Mutator, of_packets, packets, split
+from tests.support.job_headers import make
+from tests.support.worker_configs import WORKER_CONFIG
 
 __all__ = ["PROCESSES", "TABLES"]
 

@@ -22,6 +22,8 @@ from cji_client.spec import decode_spec
 from cji_core.errors import StartupError
 from cji_core.format import config
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.ipc import Channel, ChannelClosed
+from cji_worker.ipc.messages import CellFromFront, FrontFromCell, KeyholderFromCell
 from tests.adversarial.attestation.test_mutants_checks import verified
 from tests.fuzz.attestation_targets import _imds
 from tests.fuzz.job_targets import _answers, _collect
@@ -29,8 +31,6 @@ from tests.fuzz.mutators import packets, split
 from tests.support.forge import machine
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
-from worker.ipc import Channel, ChannelClosed
-from worker.ipc.messages import CellFromFront, FrontFromCell, KeyholderFromCell
 
 
 @pytest.mark.parametrize("odd", ["\n", "\t", "\r", " ", "\x00", "\x7f", "é", "\u2028"])

@@ -73,6 +73,9 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations import tables
 from cji_operations.clear import Clear, Rules, RulesError, in_words, read_rules
 from cji_operations.clear import parameters as clear_parameters
+from cji_worker.door.files import check_server_files
+from cji_worker.front.client_certificates import ClientCertificates
+from cji_worker.front.frames import SegmentFrame, read_request
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
 from tests.support.evidence_files import evidence_file
@@ -84,9 +87,6 @@ from tests.support.policies import pem as pem_of
 from tests.support.receipts import CLAIMS
 from tests.support.revocation import crl
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.door.files import check_server_files
-from worker.front.client_certificates import ClientCertificates
-from worker.front.frames import SegmentFrame, read_request
 
 __all__ = ["WORKER"]
 

@@ -16,10 +16,10 @@ from cji_core.pool import names
 from cji_core.trail import StatementsRefused, TaskAdmitted
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_engine.messages import Answer, Done, Refused, Request
+from cji_worker.fleet.tasks.messages import FINISH, NO_PLAN
+from cji_worker.fleet.tasks.published import MAX_ATTEMPTS, STATEMENT_BYTES, read_long
 from tests.support.fleet_bench import Pool
 from tests.support.parts_pool import ask, names_of, sockets
-from worker.fleet.tasks.messages import FINISH, NO_PLAN
-from worker.fleet.tasks.published import MAX_ATTEMPTS, STATEMENT_BYTES, read_long
 
 MOST: Final = 1 << 28
 

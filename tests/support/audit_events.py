@@ -7,7 +7,7 @@ from typing import Any, Final
 from cji_core.errors import Reason, Stage
 from cji_core.suites import Suite
 from cji_core.trail import AttemptSuperseded, Attributed, JobAdmitted, JobCompleted, JobEnded, TaskAdmitted, Volumes
-from worker.audit.file import AuditFile
+from cji_worker.trail.file import AuditFile
 
 __all__ = ["NOT_AFTER", "TIME", "admitted", "completed", "ended", "ledger_of", "opened", "superseded", "task_admitted"]
 

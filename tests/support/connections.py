@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 from cji_simulator.certificates import Credential, pem
 
-from worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
-from worker.ipc.messages import Transport
+from cji_worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
+from cji_worker.ipc.messages import Transport
 
 __all__ = ["STRONG", "TRANSPORT", "escaped", "reported"]
 

@@ -15,15 +15,14 @@ import msgspec
 
 from cji_core.errors import Reason
 from cji_core.format.config import Config
-from tests.support.worker_configs import WORKER_CONFIG
-from worker.console.config import ConsoleConfig
-from worker.console.process import Console
-from worker.console.view import Destination, Minute, Reviews, View
-from worker.control.door import Door
-from worker.control.status import ProcessStatus, Reports, snapshot
-from worker.fleet.metrics import Metrics
-from worker.host import PROFILE, HostReport
-from worker.ipc.messages import (
+from cji_worker.console.config import ConsoleConfig
+from cji_worker.console.process import Console
+from cji_worker.console.view import Destination, Minute, Reviews, View
+from cji_worker.control.door import Door
+from cji_worker.control.status import ProcessStatus, Reports, snapshot
+from cji_worker.fleet.metrics import Metrics
+from cji_worker.host import PROFILE, HostReport
+from cji_worker.ipc.messages import (
     DURATIONS_S,
     Ends,
     FrontReport,
@@ -35,7 +34,8 @@ from worker.ipc.messages import (
     ProcessName,
     ReasonCount,
 )
-from worker.ipc.status import Status
+from cji_worker.ipc.status import Status
+from tests.support.worker_configs import WORKER_CONFIG
 
 NOW: Final = datetime(2026, 11, 27, 12, 0, 30, tzinfo=UTC)
 CONFIG: Final = msgspec.convert(msgspec.toml.decode(WORKER_CONFIG), Config)

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import RSAKey
 
 from cji_core.format.job import EntraRule
-from worker.keyholder.entra import TokenRefused, VerifiedToken
-from worker.keyholder.entra.token import verify_token
+from cji_worker.keyholder.entra import TokenRefused, VerifiedToken
+from cji_worker.keyholder.entra.token import verify_token
 
 TENANT: Final = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 CLIENT: Final = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"

@@ -48,12 +48,12 @@ from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, PartDigest, Record, claims_unverified
 from cji_core.trail.chain import read
+from cji_worker.front.server import SERVICE
 from tests.support.gate import Gate
 from tests.support.halting import PROGRAM
 from tests.support.privileges import SEES_PROCESSES
 from tests.support.silent_link import SilentLink
 from tests.support.steps import Route, Step
-from worker.front.server import SERVICE
 
 __all__ = ["Bench", "Do", "Run", "alive", "audit_says"]
 

@@ -18,12 +18,12 @@ from cji_core.pool.store import Version
 from cji_core.pool.ticket import Ticket
 from cji_core.trail import claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.fleet.attempt import Containers
+from cji_worker.fleet.front import FrontRefusedError
+from cji_worker.fleet.metrics import Outcome
+from cji_worker.fleet.records import Records
+from cji_worker.fleet.slot import Slot
 from tests.support.receipts import signed_receipt
-from worker.fleet.attempt import Containers
-from worker.fleet.front import FrontRefusedError
-from worker.fleet.metrics import Outcome
-from worker.fleet.records import Records
-from worker.fleet.slot import Slot
 
 HEADER = b"a header"
 JOB = "ab" * 16

@@ -18,12 +18,12 @@ from cji_simulator.door import FLEET_USER
 from cji_core.log import log
 from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs
+from cji_worker.fleet.front import Front
+from cji_worker.fleet.records import Records
+from cji_worker.fleet.run import Fleet
+from cji_worker.fleet.settings import load
+from cji_worker.service_rights import confine
 from tests.support.azurite import StorageCredential
-from worker.fleet.front import Front
-from worker.fleet.records import Records
-from worker.fleet.run import Fleet
-from worker.fleet.settings import load
-from worker.service_rights import confine
 
 STEP: Final = "CJI_TEST_FLEET_STEP"
 """Name of an environment variable."""

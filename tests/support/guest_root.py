@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from cji_worker.host import Host, permitted_calls
+from cji_worker.memory import Region, harden, secret_fd
 from tests.support.bpf_reader import read_user
-from worker.host import Host, permitted_calls
-from worker.memory import Region, harden, secret_fd
 
 __all__ = ["ORDINARY", "SECRET", "main", "victim"]
 

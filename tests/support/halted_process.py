@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from worker.ipc import Channel
+from cji_worker.ipc import Channel
 
 __all__ = ["HALTED", "IDLE", "MAY_GO_ON", "NAME_BYTES", "PAGE", "PART", "STATE", "padded", "page_of"]
 
@@ -61,7 +61,7 @@ def _halt_before_messages(part: str, halts: _Halts) -> None:
 
 
 def _halt_around_lines(part: str, halts: _Halts) -> None:
-    from worker.audit.file import AuditFile
+    from cji_worker.trail.file import AuditFile
 
     append: Callable[..., Any] = AuditFile.append
 

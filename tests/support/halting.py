@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from cji_simulator import worker as simulated
 
+from cji_worker import children, supervisor
+from cji_worker.memory import heap_environment
 from tests.support.halted_process import PAGE, PART
 from tests.support.shifted_clock import SHIFT
-from worker import children, supervisor
-from worker.memory import heap_environment
 
 __all__ = ["PROGRAM", "main"]
 

@@ -15,8 +15,8 @@ from cji_operations.link.stages import in_parts
 from cji_operations.operation import Context, JobContext
 from cji_operations.parts_here import Ran, run_here
 from cji_operations.tables import load
+from cji_worker.cell.bucket_hash import bucket_hash
 from tests.reference.link import ignore
-from worker.cell.bucket_hash import bucket_hash
 
 _JOB = JobContext(
     purpose_code="C",

@@ -20,20 +20,20 @@ from cji_core.format.envelope import ATTRIBUTION, UnwrappingKey, seal_box, sign_
 from cji_core.format.job import Attribution, Grant, Header, JobPlan, Policy, access_request
 from cji_core.format.records import data_classes
 from cji_core.trail.chain import read
+from cji_worker.host import HostReport
+from cji_worker.ipc import Channel
+from cji_worker.ipc.messages import Admit, FinishOrder, FrontFromKeyholder, KeyholderFromFront
+from cji_worker.keyholder.admitted_job import Admission
+from cji_worker.keyholder.effects import Effects
+from cji_worker.keyholder.holdings import HeldKey, Holdings
+from cji_worker.keyholder.host import HostState
+from cji_worker.keyholder.receipts import ReceiptSigner
+from cji_worker.trail.file import AuditFile
 from tests.support.connections import TRANSPORT
 from tests.support.job_headers import NOW, OURS
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
 from tests.support.rsa_keys import rsa_key
 from tests.support.task_statements import MACHINE, Honest
-from worker.audit.file import AuditFile
-from worker.host import HostReport
-from worker.ipc import Channel
-from worker.ipc.messages import Admit, FinishOrder, FrontFromKeyholder, KeyholderFromFront
-from worker.keyholder.admitted_job import Admission
-from worker.keyholder.effects import Effects
-from worker.keyholder.holdings import HeldKey, Holdings
-from worker.keyholder.host import HostState
-from worker.keyholder.receipts import ReceiptSigner
 
 __all__ = ["KEK", "Bench", "admission", "bench", "finish_order", "held", "policy_of", "sealed_to"]
 

@@ -14,10 +14,10 @@ from cji_core.format.envelope import DEK_BYTES, input_aad, open_result_key, outp
 from cji_core.format.job import InputPart, parse, parse_plan
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.registry import Plan
+from cji_worker.cell.parts_loop import PartsLoop
 from tests.support.contexts import context
 from tests.support.job_headers import make
 from tests.support.letters import Letters, planned
-from worker.cell.parts_loop import PartsLoop
 
 PERSON = InputSpec(schema="person/1")
 WINDOW = np.empty(32 << 20, np.uint8).data

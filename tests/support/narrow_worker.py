@@ -7,7 +7,7 @@ from typing import Any, Final
 from cji_simulator.worker import main
 
 PROGRAM: Final = ("-m", "tests.support.narrow_worker")
-_ZYGOTE, _NARROW = "worker.cell.zygote", "tests.support.narrow_zygote"
+_ZYGOTE, _NARROW = "cji_worker.cell.zygote", "tests.support.narrow_zygote"
 
 
 class _Popen(subprocess.Popen[bytes]):

@@ -11,9 +11,9 @@ from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.operation import Context
 from cji_operations.parts_here import run_here
 from cji_operations.registry import Planned
+from cji_worker.cell.bucket_hash import bucket_hash
+from cji_worker.cell.pipeline import Pipeline
 from tests.support.contexts import context, planned
-from worker.cell.bucket_hash import bucket_hash
-from worker.cell.pipeline import Pipeline
 
 __all__ = ["KEYS", "Found", "cuts", "in_parts", "on_one_machine", "shards_of"]
 

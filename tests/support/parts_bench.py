@@ -23,11 +23,11 @@ from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted, TaskAdm
 from cji_core.trail.chain import read
 from cji_engine.messages import Job
 from cji_operations.parameters import Parameters
+from cji_worker.fleet.tasks.messages import FINISH
 from tests.support.engine_tools import Engine, EngineProcess, wait
 from tests.support.fleet_bench import Member, Pool
 from tests.support.fleet_process import HALTED
 from tests.support.parts_pool import names_of, opened, sockets, submit
-from worker.fleet.tasks.messages import FINISH
 
 VICTIMS: Final = ("engine worker", "fleet process", "keyholder", "scheduler", "conductor")
 SECONDS: Final = 300.0

@@ -27,6 +27,7 @@ from cji_simulator.simulation import Simulation
 
 from cji_client.seal import SealedJob
 from cji_core.trail import TaskCompleted
+from cji_worker.fleet.tasks.messages import FINISH
 from tests.support import (
     engine_path,  # noqa: F401
     narrow_worker,
@@ -37,7 +38,6 @@ from tests.support.fleet_storage import pool_storage
 from tests.support.parts_bench import VICTIMS, PartsBench, of_one_machine
 from tests.support.parts_pool import TASKS_SOCKET, names_of, start
 from tests.support.parts_shapes import SHAPES, Shape
-from worker.fleet.tasks.messages import FINISH
 
 STAGES: Final = ("count", "plan", "frequencies", "split", "observe", "train", "pairs", "cluster", "label", FINISH)
 STEPS: Final = (

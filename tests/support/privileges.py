@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from worker.host.readings import Answers
+from cji_worker.host.readings import Answers
 
 SEES_PROCESSES: Final = os.geteuid() == 0
 """The worker's processes are not dumpable: only root looks into their /proc."""

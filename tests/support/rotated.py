@@ -8,10 +8,10 @@ from typing import Final
 from cji_core.trail import HoldPlaced, TrailPruned
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.segments import segment_path
+from cji_worker.trail.file import AuditFile
+from cji_worker.trail.retention import Candidate, Survey, survey
 from tests.support.audit_events import ledger_of
 from tests.support.trails import Writer
-from worker.audit.file import AuditFile
-from worker.audit.retention import Candidate, Survey, survey
 
 __all__ = ["NOW", "OLD", "ends_of", "opened_at", "prune", "split", "two_years"]
 

@@ -32,14 +32,14 @@ from cji_core.trail.chain import read
 from cji_core.trail.delivered import read_position
 from cji_core.trail.delivery import load_delivery
 from cji_core.trail.event_id import event_id
+from cji_worker.deliverer.deliverer import Deliverer
+from cji_worker.deliverer.sinks import Azure, Cloud, sinks
+from cji_worker.deliverer.sinks import sink as sink_module
+from cji_worker.deliverer.sinks.event_hubs import EventHubs
+from cji_worker.deliverer.sinks.file import FileLines
+from cji_worker.deliverer.sinks.journald import Journald
+from cji_worker.deliverer.sinks.monitor import Monitor
 from tests.support.sink_server import TOKEN, Certificates, SinkServer, script
-from worker.audit.deliverer import Deliverer
-from worker.audit.sinks import Azure, Cloud, sinks
-from worker.audit.sinks import sink as sink_module
-from worker.audit.sinks.event_hubs import EventHubs
-from worker.audit.sinks.file import FileLines
-from worker.audit.sinks.journald import Journald
-from worker.audit.sinks.monitor import Monitor
 
 __all__ = ["CLOUD", "POINTS", "Outcome", "Trail", "azure_of", "run"]
 

@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 import pytest
 
 from cji_core.trail import Event
-from worker.ipc.messages import (
+from cji_worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
     FrontFromCell,

@@ -11,9 +11,9 @@ import pytest
 
 from cji_core.errors import StartupError
 from cji_core.fips import CERTIFIED, NOT_VALIDATED, CryptoModule, Mode, certificate, mapped_modules, require_usable
+from cji_worker.launch import command
 from tests.support.fips import configured, debian_module
 from tests.support.paths import ROOT
-from worker.launch import command
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Its cryptography uses the system's OpenSSL, as a build from source does."""

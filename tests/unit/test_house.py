@@ -84,7 +84,7 @@ def test_only_the_doors_of_rooms_list_public_names() -> None:
 def test_only_the_command_prints() -> None:
     calls = [(path, node.func) for path in PRODUCT for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
     prints = {path for path, call in calls if isinstance(call, ast.Name) and call.id == "print"}
-    assert {path for path in prints if Path("worker/cli") not in path.parents} == set()
+    assert {path for path in prints if Path("worker/cji_worker/verbs") not in path.parents} == set()
 
 
 def test_the_product_imports_no_test_and_no_simulator() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.launch import command
+from cji_worker.launch import command
 
 _PROBE = """
 import sys

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cji_core.errors import StartupError
-from worker.notify import ServiceManager
+from cji_worker.notify import ServiceManager
 
 
 def test_a_manager_that_cannot_be_reached_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

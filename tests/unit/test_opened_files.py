@@ -10,7 +10,7 @@ from tests.support.paths import ROOT
 
 _PROGRAM = """
 import json, os, sys
-from worker.notify import opened_files
+from cji_worker.notify import opened_files
 if sys.argv[1] == "mine":
     os.environ["LISTEN_PID"] = str(os.getpid())
 found = opened_files()

@@ -33,7 +33,9 @@ def test_the_wheels_hold_the_two_packages_only(wheels: dict[str, zipfile.ZipFile
         CLIENT: {"worker", "attestation", "cji_client", "cji_client-0.1.0.dist-info"},
         WORKER: {"worker", "attestation", "cji_worker-0.1.0.dist-info"},
     }
-    assert {"worker/supervisor.py", "attestation/cji_attestation/release/flow.py"} <= set(wheels[WORKER].namelist())
+    assert {"worker/cji_worker/supervisor.py", "attestation/cji_attestation/release/flow.py"} <= set(
+        wheels[WORKER].namelist()
+    )
     assert {
         "client/cji_client/seal.py",
         "attestation/cji_attestation/trust.py",

@@ -22,11 +22,11 @@ from cji_core.format.config import Config, load
 from cji_core.format.operator_files import PolicyFiles, signatures_path
 from cji_core.format.table_files import read_table_files
 from cji_core.trail.delivery import load_delivery
-from worker.audit.sinks import needs
-from worker.console.config import load as load_console
-from worker.door.config import Build, door_config, socket_unit
-from worker.door.files import check_client_roots
-from worker.keyholder.policy import checked
+from cji_worker.console.config import load as load_console
+from cji_worker.deliverer.sinks import needs
+from cji_worker.door.config import Build, door_config, socket_unit
+from cji_worker.door.files import check_client_roots
+from cji_worker.keyholder.policy import checked
 
 LISTEN: Final = ("0.0.0.0", 8443, "/run/cji-door/front.sock")  # noqa: S104 - the sockets of cji-door.socket, as shipped
 TLS_FOLDER: Final = Path("/run/cji-tls")

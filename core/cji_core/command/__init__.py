@@ -132,8 +132,8 @@ def main() -> None:
 
     A worker starts as all of its processes do: whatever `site` ran in this process is left behind by exec.
     """
-    if sys.argv[1:2] == ["serve"] and not sys.flags.no_site and find_spec("worker.launch"):
-        from worker.launch import command  # noqa: PLC0415 - of cji-worker alone, as the verb is
+    if sys.argv[1:2] == ["serve"] and not sys.flags.no_site and find_spec("cji_worker.launch"):
+        from cji_worker.launch import command  # noqa: PLC0415 - of cji-worker alone, as the verb is
 
         os.execv(sys.executable, command("cji_core.command", *sys.argv[1:]))  # noqa: S606 - our own interpreter and module
     build(AZURE_US, AZURE_USGOV)(prog_name="cji")

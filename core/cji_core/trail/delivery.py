@@ -9,7 +9,7 @@ no right to write a line. Its configuration is `audit.toml`:
     [[sinks]]                             # each with its `kind`, a `name`, and the keys of its kind
     [[witnesses]]
 
-`worker.audit.sinks` and `cji_core.trail.witnesses` make a `Destination` of each table.
+`cji_worker.deliverer.sinks` and `cji_core.trail.witnesses` make a `Destination` of each table.
 """
 
 from dataclasses import dataclass

@@ -10,12 +10,12 @@ from cji_core.errors import Reason
 from cji_core.format.job import Header, parse
 from cji_core.suites import Suite
 from cji_core.trail import Attributed, JobAdmitted, JobEnded, utc_hundredths
+from cji_worker.keyholder.events import job_cut_short
+from cji_worker.keyholder.ledger import AuditLedger
+from cji_worker.trail.file import AuditFile
+from cji_worker.trail.ledger import JobState
 from tests.support.job_headers import make
 from tests.support.refusals import refused
-from worker.audit.file import AuditFile
-from worker.audit.ledger import JobState
-from worker.keyholder.events import job_cut_short
-from worker.keyholder.ledger import AuditLedger
 
 GROWTH_MIB = 12.0
 READ_MIB = 4.0

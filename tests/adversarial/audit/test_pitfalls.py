@@ -9,10 +9,10 @@ import pytest
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import Header, parse
 from cji_core.trail import Attributed, ChainError, Event, JobRefused, WorkerStarted
+from cji_worker.keyholder.ledger import AuditLedger
 from tests.support.audit_events import admitted, completed, ended, opened
 from tests.support.job_headers import make
 from tests.support.refusals import refused
-from worker.keyholder.ledger import AuditLedger
 
 HEADER, ALTERED = parse(make()), parse(make(audience="another"))
 JOB, ONE, TWO = HEADER.job_id, HEADER.sha384, ALTERED.sha384

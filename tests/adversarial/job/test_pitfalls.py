@@ -29,6 +29,8 @@ from cji_core.format.job import (
 from cji_core.format.job import HalfClose as Close
 from cji_core.format.records import data_classes
 from cji_core.wire.v1 import worker_pb2
+from cji_worker.keyholder.ledger import decide
+from cji_worker.trail.ledger import JobEntry, JobState
 from tests.support.job_headers import (
     NOW,
     OPERATION,
@@ -38,8 +40,6 @@ from tests.support.job_headers import (
 )
 from tests.support.policies import AGREEMENT, pem, purpose, rule, toml
 from tests.support.refusals import refused
-from worker.audit.ledger import JobEntry, JobState
-from worker.keyholder.ledger import decide
 
 CANARY = "canary-7f3a"
 LISTS = ("operations", "data_classes", "recipients", "secondary_recipients")

@@ -7,7 +7,7 @@ that no honest part of a job uses.
 from msgspec.structs import replace
 
 from cji_core.jose import ES384_BYTES
-from worker.ipc.messages import Admit
+from cji_worker.ipc.messages import Admit
 
 
 def told(signature: bytes, text: str) -> bytes:

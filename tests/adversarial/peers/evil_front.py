@@ -12,10 +12,10 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from cji_worker.front import server
+from cji_worker.ipc import Channel, receive_boot
+from cji_worker.ipc.messages import Admit, InputReady, OutputFreed, OutputReady, SealedPart, Witnessed
 from tests.adversarial.peers import heard
-from worker.front import server
-from worker.ipc import Channel, receive_boot
-from worker.ipc.messages import Admit, InputReady, OutputFreed, OutputReady, SealedPart, Witnessed
 
 INPUTS: Final = ("drops an input", "repeats an input", "exchanges inputs")
 OUTPUTS: Final = ("drops an output", "repeats an output", "exchanges outputs")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from cji_simulator.worker import main
 
 PROGRAM: Final = ("-m", "tests.adversarial.peers.evil_worker")
-_ZYGOTE, _EVIL = "worker.cell.zygote", "tests.adversarial.peers.evil_zygote"
+_ZYGOTE, _EVIL = "cji_worker.cell.zygote", "tests.adversarial.peers.evil_zygote"
 
 
 class _Popen(subprocess.Popen[bytes]):

@@ -1,4 +1,4 @@
-"""The worker's own zygote, whose cells run hostile code: a module in place of `worker.cell.zygote`.
+"""The worker's own zygote, whose cells run hostile code: a module in place of `cji_worker.cell.zygote`.
 
 Everything else is the worker's: a cell is forked, confined and given a job as always. Then the attack that the job's
 header names in `reason` ("NAME ARGUMENT") runs in place of the job.
@@ -17,10 +17,10 @@ import msgspec
 
 from cji_core.format.envelope import ATTRIBUTION, open_box
 from cji_core.format.job import Attribution, parse
-from worker.cell import process, zygote
-from worker.cell.channels import CellChannels
-from worker.ipc import KeySlot, receive_boot
-from worker.ipc.messages import InputFreed, ProgressMade
+from cji_worker.cell import process, zygote
+from cji_worker.cell.channels import CellChannels
+from cji_worker.ipc import KeySlot, receive_boot
+from cji_worker.ipc.messages import InputFreed, ProgressMade
 
 _F_SETOWN, _F_SETSIG, _SIGSTOP = 8, 10, 19
 _STDERR: Final = 2

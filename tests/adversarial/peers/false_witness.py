@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from cji_core.format.job import Attribution
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.cell import job, zygote
-from worker.ipc import Channel, receive_boot
-from worker.ipc.messages import CountedPart, Summary
+from cji_worker.cell import job, zygote
+from cji_worker.ipc import Channel, receive_boot
+from cji_worker.ipc.messages import CountedPart, Summary
 
 Lie = Callable[[Summary], Summary]
 

@@ -17,8 +17,8 @@ from cji_simulator import worker as simulated
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 
+from cji_worker import children, supervisor
 from tests.adversarial.peers.nosy import ORDERS, Orders
-from worker import children, supervisor
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 

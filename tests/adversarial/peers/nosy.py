@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from worker.libc import check, libc
+from cji_worker.libc import check, libc
 
 ORDERS: Final = "NOSY_ORDERS"
 _F_SETOWN: Final = 8

@@ -3,9 +3,9 @@
 import sys
 from typing import Any
 
+from cji_worker.control import __main__ as control
+from cji_worker.ipc import Channel, receive_boot
 from tests.adversarial.peers.nosy import Orders
-from worker.control import __main__ as control
-from worker.ipc import Channel, receive_boot
 
 if __name__ == "__main__":
     orders, offer = Orders("control"), Channel.offer

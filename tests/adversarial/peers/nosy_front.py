@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
+from cji_worker.front import server
+from cji_worker.ipc import Channel, receive_boot
+from cji_worker.ipc.messages import Admit
 from tests.adversarial.peers import heard
 from tests.adversarial.peers.nosy import ATTACKS, outcome
-from worker.front import server
-from worker.ipc import Channel, receive_boot
-from worker.ipc.messages import Admit
 
 
 def _attack(attack: str, *arguments: str) -> None:

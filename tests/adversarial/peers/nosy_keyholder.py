@@ -6,10 +6,10 @@ import threading
 import time
 from typing import Any
 
+from cji_worker.ipc import receive_boot
+from cji_worker.keyholder import __main__ as keyholder
+from cji_worker.keyholder import rights
 from tests.adversarial.peers.nosy import Orders
-from worker.ipc import receive_boot
-from worker.keyholder import __main__ as keyholder
-from worker.keyholder import rights
 
 if __name__ == "__main__":
     orders = Orders("keyholder")

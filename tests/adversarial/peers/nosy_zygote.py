@@ -2,9 +2,9 @@
 
 import sys
 
+from cji_worker.cell import zygote
+from cji_worker.ipc import receive_boot
 from tests.adversarial.peers.nosy import Orders
-from worker.cell import zygote
-from worker.ipc import receive_boot
 
 if __name__ == "__main__":
     orders, beat = Orders("zygote"), zygote.Zygote._beat

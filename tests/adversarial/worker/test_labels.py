@@ -34,15 +34,15 @@ from cji_core.trail import (
     append_record,
 )
 from cji_core.trail.chain import read
+from cji_worker.console.exposition import exposition
+from cji_worker.console.observer import read_status
+from cji_worker.console.page import document
+from cji_worker.console.series import SERIES
+from cji_worker.console.spans import JobSpan, Spans
+from cji_worker.console.telemetry import metrics_of, span_of
+from cji_worker.console.view import OPERATIONS, View
+from cji_worker.keyholder.tally import Tally
 from tests.support.console_tools import KEYHOLDER, VIEW, encoded
-from worker.console.exposition import exposition
-from worker.console.observer import read_status
-from worker.console.page import document
-from worker.console.series import SERIES
-from worker.console.spans import JobSpan, Spans
-from worker.console.telemetry import metrics_of, span_of
-from worker.console.view import OPERATIONS, View
-from worker.keyholder.tally import Tally
 
 CANARY: Final = "c4n4ry"
 MILLION: Final = 1_000_000

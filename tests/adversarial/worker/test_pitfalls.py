@@ -553,7 +553,7 @@ def test_r01_modules_beside_the_worker_are_not_imported(tmp_path: Path) -> None:
     for name in ("sitecustomize.py", "usercustomize.py", "msgspec.py", "worker.py"):
         (tmp_path / name).write_text("import pathlib; pathlib.Path('ran').touch(); raise SystemExit(9)\n")
     done = subprocess.run(
-        [sys.executable, "-s", "-P", "-c", "import msgspec, worker.front.server"],
+        [sys.executable, "-s", "-P", "-c", "import msgspec, cji_worker.front.server"],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
         capture_output=True,

@@ -36,8 +36,8 @@ from cji_core.trail import (
     claims_unverified,
     verify_chain,
 )
+from cji_worker.ipc.status import ask
 from tests.support.paths import ROOT
-from worker.ipc.status import ask
 
 PEER = "tests.adversarial.peers.rolled_back_trail"
 

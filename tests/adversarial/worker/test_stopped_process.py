@@ -15,8 +15,8 @@ from cji_simulator.site import Site, open_site, people
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cji_core.errors import Reason
+from cji_worker.front.server import SERVICE
 from tests.adversarial.peers.stopped_process import stopped
-from worker.front.server import SERVICE
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 WITHDRAWN_S = 3.0

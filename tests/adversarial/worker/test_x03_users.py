@@ -25,11 +25,11 @@ from cji_simulator.worker import Worker
 
 from cji_client.profile import load_profile
 from cji_core.format.config import load
+from cji_worker.rights import FRONT, SUPERVISOR
 from tests.adversarial.peers.hostile import hostile_site
 from tests.adversarial.peers.nosy import ORDERS
 from tests.support.paths import ROOT
 from tests.support.service import UNDER, USER
-from worker.rights import FRONT, SUPERVISOR
 
 pytestmark = pytest.mark.timeout(240)
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give processes user ids of their own")
@@ -37,7 +37,7 @@ NEIGHBOUR = """
 import json, sys
 from pathlib import Path
 from tests.adversarial.peers.nosy import outcome
-from worker.rights import become
+from cji_worker.rights import become
 user, groups, attacks = json.loads(sys.argv[1])
 if user is not None:
     become(user, groups=groups)
@@ -52,7 +52,7 @@ from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.evidence.boot_logs import open_logs
 from cji_attestation.release import Attester, KeySpec
 from cji_core.format.config import load
-from worker.rights import become
+from cji_worker.rights import become
 user, groups, path, trust = json.loads(sys.argv[1])
 config, trust = load(path := Path(path)), msgspec.json.decode(trust, type=Trust)
 section, key = config.attestation, config.keys[0]

@@ -13,7 +13,7 @@ from cji_simulator.worker import Worker
 from cji_attestation import AZURE_US
 from cji_core.errors import StartupError
 from cji_core.format.config import load
-from worker.supervisor import Supervisor
+from cji_worker.supervisor import Supervisor
 
 _HOOK = """
 import os, sys

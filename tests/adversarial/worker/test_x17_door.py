@@ -1,7 +1,7 @@
 """X17 and the door: weak handshakes, forged identities, and ways around it, on what `make demo` starts.
 
 Red before: gRPC's own TLS accepted TLS_AES_128_GCM_SHA256 and TLS 1.2. Each part is red without the line of
-`worker.door.config` that its docstring names.
+`cji_worker.door.config` that its docstring names.
 """
 
 import contextlib
@@ -38,12 +38,12 @@ from cji_core.format.config import Config
 from cji_core.trail import JobAdmitted, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_worker.door.config import HANDSHAKE_S, MAX_CONNECTIONS, private_folder
+from cji_worker.door.report import CERTIFICATE_HEADER, PREFIX, SOURCE_HEADER, TLS_HEADER
+from cji_worker.verbs.door_checks import check_module
 from tests.support.connections import STRONG, escaped
 from tests.support.fips import configured, debian_module
 from tests.support.neighbours import FIRST, SECOND, STRANGER, Neighbours, neighbours, san
-from worker.cli.door_checks import check_module
-from worker.door.config import HANDSHAKE_S, MAX_CONNECTIONS, private_folder
-from worker.door.report import CERTIFICATE_HEADER, PREFIX, SOURCE_HEADER, TLS_HEADER
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user id")
 

@@ -20,9 +20,9 @@ from cji_client.transport import SyncClient
 from cji_core.errors import Reason
 from cji_core.format.config import load
 from cji_core.trail import Attested, read
+from cji_worker.host import TpmClockWatch
+from cji_worker.keyholder.custody import Custody
 from tests.support.refusals import refused, rejected
-from worker.host import TpmClockWatch
-from worker.keyholder.custody import Custody
 
 TODAY = datetime.now(UTC).date()
 DAY = timedelta(days=1)

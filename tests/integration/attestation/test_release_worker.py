@@ -15,9 +15,9 @@ from cji_attestation import Trust
 from cji_core.errors import Reason, StartupError
 from cji_core.format.config import load
 from cji_core.trail import KeyReleased, read
+from cji_worker.host import TpmClockWatch
+from cji_worker.keyholder.custody import Custody
 from tests.support.refusals import refused
-from worker.host import TpmClockWatch
-from worker.keyholder.custody import Custody
 
 MAX_STEPS = 20
 

@@ -30,11 +30,11 @@ from cji_core.bundle.signatures import Accepted, sign, verify
 from cji_core.command import build
 from cji_core.jose import key_id, thumbprint
 from cji_deploy.vault_signer import VaultSigner
+from cji_worker.bundle.apply import apply, least_serial
+from cji_worker.bundle.source import fetch
 from tests.support.azurite import ACCOUNT, Azurite, StorageCredential, azurite
 from tests.support.bundles import NOW, files, keys_folder, made
 from tests.support.refusals import rejected
-from worker.bundle.apply import apply, least_serial
-from worker.bundle.source import fetch
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="apply gives files to groups, as root")
 BOUND = b"q" * 32

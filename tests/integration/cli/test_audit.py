@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 
 from cji_core.command import build
 from cji_core.trail import Event, TrailAnchored, TrailResumed, read
+from cji_worker.verbs.audit.resume import Resumed
 from tests.support.audit_events import admitted, completed, opened
 from tests.support.json_answers import answered
 from tests.support.trails import Writer
-from worker.cli.audit.resume import Resumed
 
 HEADER = b"\x02" * 48
 

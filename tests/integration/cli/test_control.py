@@ -15,10 +15,10 @@ from cji_core.command import build
 from cji_core.trail import Head
 from cji_core.trail.chain import read
 from cji_operations.registry import OPERATIONS
+from cji_worker.host import CATALOGUE
+from cji_worker.verbs.control import Reloaded, Renewing
 from tests.support.console_tools import get, over_unix, running
 from tests.support.json_answers import answered, refusal
-from worker.cli.control import Reloaded, Renewing
-from worker.host import CATALOGUE
 
 
 def cji(site: Site, *arguments: object) -> Result:

@@ -26,10 +26,10 @@ from cji_core.manifest import UNVERIFIED, Code
 from cji_core.trail import WorkerStopped
 from cji_core.trail.delivered import write_position
 from cji_core.trail.trail import START, after
+from cji_worker.trail.file import AuditFile
 from tests.support.fips import configured
 from tests.support.privileges import locks_memory
 from tests.support.sink_faults import Trail
-from worker.audit.file import AuditFile
 
 HEAP_FREE = {"floors", "interpreter", "manifest", "FIPS", "roots", "ptrace-scope", "core-pattern", "host-profile"}
 
@@ -72,12 +72,12 @@ def test_code_that_no_manifest_lists_is_named(azure: Simulation, monkeypatch: py
     def changed() -> Code:
         raise StartupError("/opt/cji/lib/x.py was changed", "Install the image again.")
 
-    monkeypatch.setattr("worker.cli.machine_checks.verified_code", changed)
+    monkeypatch.setattr("cji_worker.verbs.machine_checks.verified_code", changed)
     for trust, state in ((AZURE_US, "failed"), (azure.trust, "warning")):
         _, found = doctor(trust)
         assert found["manifest"]["state"] == state
         assert found["manifest"]["found"] == "/opt/cji/lib/x.py was changed"
-    monkeypatch.setattr("worker.cli.machine_checks.verified_code", lambda: UNVERIFIED)
+    monkeypatch.setattr("cji_worker.verbs.machine_checks.verified_code", lambda: UNVERIFIED)
     status, found = doctor(AZURE_US)
     assert (status, found["manifest"]["state"]) == (0, "ok")
 

@@ -15,10 +15,10 @@ from cji_core.format.config_fleet import FleetSection, LedgerSection
 from cji_core.pool.errors import StoreAwayError
 from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs
+from cji_worker.verbs.storage_checks import storage_checks
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage, pool_storage
 from tests.support.silent_link import SilentLink
-from worker.cli.storage_checks import storage_checks
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from cji_core.trail import TrailCheckpoint
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.segments import segment_path
 from cji_core.trail.trail import verified
+from cji_worker.trail.file import AuditFile
+from cji_worker.verbs.audit.hold import Held, Released
+from cji_worker.verbs.audit.prune import Removed
 from tests.support.audit_events import admitted, ended
 from tests.support.json_answers import answered
 from tests.support.trails import Writer, attested
-from worker.audit.file import AuditFile
-from worker.cli.audit.hold import Held, Released
-from worker.cli.audit.prune import Removed
 
 WRITER = Writer()
 HEADER = b"\x02" * 48
@@ -151,7 +151,7 @@ def test_refusals_that_write_nothing_but_anchors(stopped: Stopped, tmp_path: Pat
 
 def test_a_hold_too_many_is_not_written(stopped: Stopped, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody could verify the trail after it."""
-    monkeypatch.setattr("worker.cli.audit.hold.MAX_HOLDS", 1)
+    monkeypatch.setattr("cji_worker.verbs.audit.hold.MAX_HOLDS", 1)
     assert stopped.cji("hold", "one").exit_code == 0
     shown = stopped.cji("hold", "two")
     assert (shown.exit_code, "Release one" in shown.output) == (2, True), shown.output

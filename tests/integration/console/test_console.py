@@ -11,6 +11,9 @@ import pytest
 from cji_simulator.raw import until
 
 from cji_core.errors import StartupError
+from cji_worker.console import observer, process, telemetry
+from cji_worker.console.config import ConsoleConfig, OtlpSection
+from cji_worker.console.process import Console
 from tests.support import audit_events, collector
 from tests.support.browser import Browser, browser
 from tests.support.collector import Collector
@@ -26,9 +29,6 @@ from tests.support.console_tools import (
     running,
     status_socket,
 )
-from worker.console import observer, process, telemetry
-from worker.console.config import ConsoleConfig, OtlpSection
-from worker.console.process import Console
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.format.config_listen import EnrollmentSection, ListenSection
+from cji_worker.door.enrollment import Enrolled, enroll
+from cji_worker.door.est import EnrollmentRefused
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.door.enrollment import Enrolled, enroll
-from worker.door.est import EnrollmentRefused
 
 NAMES = ("cji.agency.example", "pool-7.agency.example")
 

@@ -15,9 +15,9 @@ import pytest
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_engine.roles import Role
+from cji_worker.fleet.tasks.messages import FINISH, START, Answer, Done, Request
+from cji_worker.fleet.tasks.server import Cancellation, Progressed, TaskServer, listen
 from tests.support.engine_tools import Engine, EngineProcess, engine, until, wait
-from worker.fleet.tasks.messages import FINISH, START, Answer, Done, Request
-from worker.fleet.tasks.server import Cancellation, Progressed, TaskServer, listen
 
 JOB, DIGEST, PLAN = "0a" * 16, "0b" * 48, "0c" * 16
 BEFORE = {"count": 4, "plan": 1}

@@ -17,9 +17,9 @@ import pytest
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_engine.roles import Role
+from cji_worker.fleet.tasks.messages import Answer, Request
+from cji_worker.fleet.tasks.server import Cancellation, Progressed, TaskServer, listen
 from tests.support.engine_tools import Engine, engine, wait
-from worker.fleet.tasks.messages import Answer, Request
-from worker.fleet.tasks.server import Cancellation, Progressed, TaskServer, listen
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs users")]
 

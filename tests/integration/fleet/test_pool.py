@@ -32,12 +32,12 @@ from cji_core.pool.ticket import Ticket
 from cji_core.trail import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, WorkerNotReady, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_worker.fleet.front import Front, FrontRefusedError, explained
+from cji_worker.fleet.metrics import read as read_metrics
+from cji_worker.fleet.settings import load
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_bench import Member, Pool, eventually
 from tests.support.fleet_storage import Storage
-from worker.fleet.front import Front, FrontRefusedError, explained
-from worker.fleet.metrics import read as read_metrics
-from worker.fleet.settings import load
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from cji_core.pool.documents import DocumentError
 from cji_core.pool.errors import BlobChangedError
 from cji_core.pool.store import Blobs, Version
+from cji_worker.fleet.tasks.published import MAX_ATTEMPTS, PublishedAttempt, attempts, publish
+from cji_worker.fleet.tasks.shuffle_blob import ShuffleBlobWriter, read_table
 from tests.support.fleet_storage import Storage
-from worker.fleet.tasks.published import MAX_ATTEMPTS, PublishedAttempt, attempts, publish
-from worker.fleet.tasks.shuffle_blob import ShuffleBlobWriter, read_table
 
 
 def attempt(number: int) -> PublishedAttempt:

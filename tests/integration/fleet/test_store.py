@@ -11,9 +11,9 @@ from cji_core.errors import StartupError
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreAwayError
 from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs
+from cji_worker.keyholder.pool_days import Allowance, PoolDays
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage
-from worker.keyholder.pool_days import Allowance, PoolDays
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from cji_client.seal import SealedJob
 from cji_client.spec import JobSpec
 from cji_core.errors import Reason
 from cji_operations.deidentify import Deidentify, Mask, Transform
-from worker.ipc.limits import SLOT_BYTES, SLOTS
+from cji_worker.ipc.limits import SLOT_BYTES, SLOTS
 
 MIB = 1 << 20
 RING_BYTES = SLOTS * SLOT_BYTES

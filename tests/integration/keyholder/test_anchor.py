@@ -17,11 +17,11 @@ from tpm2_pytss import ESAPI
 from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_core.errors import Reason, StartupError
 from cji_core.trail import TrailAnchored, TrailRefused, WorkerStopped, read
+from cji_worker.keyholder import anchor as anchor_module
+from cji_worker.keyholder.anchor import Anchor, anchor_again, establish
+from cji_worker.trail.file import AuditFile
 from tests.support.audit_events import opened
 from tests.support.refusals import refused
-from worker.audit.file import AuditFile
-from worker.keyholder import anchor as anchor_module
-from worker.keyholder.anchor import Anchor, anchor_again, establish
 
 _INDICES: Iterator[int] = count(0x01A00000, 2)
 Open = Callable[[], AbstractContextManager[NvCounter]]

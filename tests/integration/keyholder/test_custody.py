@@ -20,11 +20,11 @@ from cji_core.errors import Reason, Refusal, Stage, StartupError
 from cji_core.format.config import KeySection, load
 from cji_core.format.keys import new_ml_kem_seed
 from cji_core.jose import b64url, key_id, parse_rsa
+from cji_worker.host import TpmClockWatch
+from cji_worker.keyholder.custody import Custody
+from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
+from cji_worker.keyholder.quotes import Quoted
 from tests.support.refusals import refused
-from worker.host import TpmClockWatch
-from worker.keyholder.custody import Custody
-from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
-from worker.keyholder.quotes import Quoted
 
 LONG = 3600.0
 
@@ -389,7 +389,7 @@ def test_each_attestation_compares_the_clock_with_the_tpms(
     held = []
     for set_by in (0.0, 7200.0, 0.0):
         clock = SimpleNamespace(monotonic=time.monotonic, time=lambda by=set_by: time.time() + by)
-        monkeypatch.setattr("worker.keyholder.custody.time", clock)
+        monkeypatch.setattr("cji_worker.keyholder.custody.time", clock)
         mine.custody._attest()
         assert mine.custody.holdings.evidence() is not None
         held.append(mine.tpm_clock.held)

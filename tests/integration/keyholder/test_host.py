@@ -13,11 +13,9 @@ from cji_simulator.worker import working_tree
 from cji_core.errors import Reason
 from cji_core.format.config import load
 from cji_core.format.table_files import read_table_files
-from tests.support.connections import TRANSPORT
-from tests.support.privileges import locks_memory
-from worker.host import HostReport
-from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, send_boot
-from worker.ipc.messages import (
+from cji_worker.host import HostReport
+from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, send_boot
+from cji_worker.ipc.messages import (
     Admit,
     Beat,
     ChildFromSupervisor,
@@ -29,8 +27,10 @@ from worker.ipc.messages import (
     NotReady,
     SupervisorFromChild,
 )
-from worker.launch import command
-from worker.memory import heap_environment, secret_fd
+from cji_worker.launch import command
+from cji_worker.memory import heap_environment, secret_fd
+from tests.support.connections import TRANSPORT
+from tests.support.privileges import locks_memory
 
 FIT = HostReport(not_held=(), profile="cji-host-1")
 SWAPS = HostReport(not_held=("swap",), profile="cji-host-1")
@@ -60,7 +60,7 @@ class Alone:
             )
         )
         self.process = subprocess.Popen(
-            command("worker.keyholder", str(boot)),
+            command("cji_worker.keyholder", str(boot)),
             pass_fds=(boot, *theirs, region, slot),
             env={"PATH": "/usr/bin:/bin", **heap_environment()},
         )

@@ -15,9 +15,9 @@ import pytest
 
 from cji_core.bundle.archive import read
 from cji_core.bundle.signatures import accepted_in, verify
+from cji_worker.bundle.apply import apply
 from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, Agency
-from worker.bundle.apply import apply
 
 pytestmark = [
     pytest.mark.timeout(1800),

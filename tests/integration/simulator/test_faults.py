@@ -19,8 +19,8 @@ from cji_attestation.evidence.kds import fetch_crl
 from cji_attestation.maa import guest_request, send_request
 from cji_attestation.release import Attester
 from cji_attestation.trust import endpoint
+from cji_worker.keyholder.entra import KeySets
 from tests.support.refusals import rejected
-from worker.keyholder.entra import KeySets
 
 RECEIPT_KEY = b"r" * 32
 MAA, VAULT, IMDS, TPM, INTEL = Service.MAA, Service.VAULT, Service.IMDS, Service.TPM, Service.INTEL

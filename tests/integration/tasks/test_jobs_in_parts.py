@@ -41,9 +41,9 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.deidentify import Deidentify, Mask
 from cji_operations.link import Link
 from cji_operations.parameters import Parameters
+from cji_worker.ipc.status import ask
 from tests.support.parts_bench import plain
 from tests.support.task_driver import Node, PartsJob, Refused, sharded
-from worker.ipc.status import ask
 
 pytestmark = pytest.mark.timeout(300)
 ROWS = 3000

@@ -35,7 +35,7 @@ from cji_core.trail import (
     TrailCheckpoint,
 )
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.front.status import CODES
+from cji_worker.front.status import CODES
 
 Messages = list[pb.RunRequest]
 Build = Callable[[Site], Messages]

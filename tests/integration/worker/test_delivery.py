@@ -21,7 +21,7 @@ from cji_core.trail import CallsRefused, DeliveryOverdue
 from cji_core.trail.delivered import write_position
 from cji_core.trail.trail import START, Position, after
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.front.server import SERVICE
+from cji_worker.front.server import SERVICE
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 

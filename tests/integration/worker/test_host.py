@@ -19,8 +19,8 @@ from cji_attestation import AZURE_US
 from cji_client.profile import load_profile
 from cji_core.errors import Reason
 from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady, WorkerStarted, claims_unverified
+from cji_worker.front.server import SERVICE
 from tests.support.host_profile import build, host_folder, missing
-from worker.front.server import SERVICE
 
 SWAPPING = "Filename\n/dev/sda2 partition 1 0 -2\n"
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -14,7 +14,7 @@ from cji_core.format.config import load
 from cji_core.trail import FileDigests, FilesReloaded
 from cji_core.trail.inspection import Inspection
 from cji_core.trail.trail import verified
-from worker.audit.file import AuditFile
+from cji_worker.trail.file import AuditFile
 
 LEAST = 1 << 20
 DIGESTS = FileDigests(policy_file="01" * 48, client_roots="02" * 48)

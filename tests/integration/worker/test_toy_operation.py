@@ -208,7 +208,7 @@ def test_an_operation_is_a_message_a_folder_and_a_line(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout.splitlines()[-1])
     assert found == {
-        "file": str(copy / "worker/__init__.py"),
+        "file": str(copy / "worker/cji_worker/__init__.py"),
         "offered": True,
         "schema": ["letter", "rows"],
         "code": "The value is missing.",

@@ -14,10 +14,10 @@ from cji_core.trail import Event, JobAdmitted, TrailAnchored, TrailCheckpoint, T
 from cji_core.trail.checkpoint import sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.trail import lines
+from cji_worker.trail.file import AuditFile
+from cji_worker.trail.ledger import DAYS, RETENTION_S, JobState
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
-from worker.audit.file import AuditFile
-from worker.audit.ledger import DAYS, RETENTION_S, JobState
 
 START = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

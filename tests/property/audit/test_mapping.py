@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from cji_core.trail import Record
 from cji_core.trail.event_id import event_id
+from cji_worker.deliverer.sinks.asim import COLUMNS, to_asim
+from cji_worker.deliverer.sinks.batch import outgoing, to_native
+from cji_worker.deliverer.sinks.mapping import MEANINGS, Endpoint, endpoint
+from cji_worker.deliverer.sinks.ocsf import to_ocsf
 from tests.reference.ocsf import require_valid
 from tests.support.any_event import KINDS, records
-from worker.audit.sinks.asim import COLUMNS, to_asim
-from worker.audit.sinks.batch import outgoing, to_native
-from worker.audit.sinks.mapping import MEANINGS, Endpoint, endpoint
-from worker.audit.sinks.ocsf import to_ocsf
 
 FEW: Final = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

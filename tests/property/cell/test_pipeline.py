@@ -14,8 +14,8 @@ from cji_core.errors import Reason
 from cji_core.format.records import WHOLE_ROW, RowStatus, Status, tagged
 from cji_core.progress import ProgressCallback
 from cji_operations.operation import CHUNK_ROWS, Applied, Outputs, PreparedOperation
+from cji_worker.cell.pipeline import Pipeline
 from tests.support.refusals import refused
-from worker.cell.pipeline import Pipeline
 
 PART = tagged("person/1", [pa.field("n", pa.int64())])
 

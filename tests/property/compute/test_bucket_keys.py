@@ -19,12 +19,12 @@ from cji_operations.link import Key, Link, Rule
 from cji_operations.link.person_model import model_for
 from cji_operations.link.stages import in_parts as link_in_parts
 from cji_operations.parts_here import run_here
+from cji_worker.cell.bucket_hash import bucket_hash
 from tests.reference.link import people
 from tests.support.clear_tools import AS_OF, batch, conviction, table
 from tests.support.contexts import context, planned
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.parts import shards_of
-from worker.cell.bucket_hash import bucket_hash
 
 SHARDS = 6
 

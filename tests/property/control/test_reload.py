@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.control.reload import (
+from cji_worker.control.reload import (
     BUSY,
     LATE,
     STEP_S,
@@ -25,7 +25,7 @@ from worker.control.reload import (
     Unread,
     advance,
 )
-from worker.ipc.messages import (
+from cji_worker.ipc.messages import (
     AbandonReload,
     ClientDigests,
     ClientsChange,

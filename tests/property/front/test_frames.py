@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cji_core.wire.v1 import worker_pb2 as pb
-from worker.front.frames import SegmentFrame, read_request, segment_response
+from cji_worker.front.frames import SegmentFrame, read_request, segment_response
 
 PARTS = st.one_of(st.integers(0, 300), st.integers(0, 2**32 - 1))
 INDEXES = st.one_of(st.integers(0, 300), st.integers(0, 2**64 - 1))

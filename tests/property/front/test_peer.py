@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.errors import Reason, Refusal
+from cji_worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
+from cji_worker.front.peer import Peer, read_peer
 from tests.support.connections import STRONG, TRANSPORT, escaped
 from tests.unit.front.test_peer import GOOD, PEM, URI, metadata
-from worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
-from worker.front.peer import Peer, read_peer
 
 NAMES = st.sampled_from([CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER, "cji-peer-", "cji-peer-x", "user-agent"])
 VALUES = st.one_of(st.text(max_size=300), st.binary(max_size=300), st.sampled_from([GOOD, STRONG, "[::1]:1"]))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.ipc import Channel, ChannelClosed
-from worker.ipc import messages as m
+from cji_worker.ipc import Channel, ChannelClosed
+from cji_worker.ipc import messages as m
 
 KINDS = [
     m.KeyholderFromFront,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.format.envelope import DEK_BYTES, FLOE_HEADER_BYTES, OVERHEAD_BYTES, Sealer
-from worker.ipc import PartCounter, PartDigester
-from worker.ipc.messages import CountedPart, SealedPart
+from cji_worker.ipc import PartCounter, PartDigester
+from cji_worker.ipc.messages import CountedPart, SealedPart
 
 PAYLOAD = 40
 TAG = 16

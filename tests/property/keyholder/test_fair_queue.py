@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.errors import Reason
+from cji_worker.keyholder.fair_queue import FairQueue
 from tests.support.refusals import refused
-from worker.keyholder.fair_queue import FairQueue
 
 NAMES = ("a", "b", "c")
 

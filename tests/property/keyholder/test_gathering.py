@@ -13,9 +13,9 @@ from cji_core.errors import Reason, Refusal
 from cji_core.jose import public_jwk
 from cji_core.trail import Facts, Statement, StatementFault, TasksClaim, read_statement
 from cji_operations.in_parts import Stage
+from cji_worker.keyholder.gathering import MAX_ATTEMPTS, MAX_NODES, Gathering, StatementsRefusedError
+from cji_worker.keyholder.witnesses import Agreed
 from tests.support.task_statements import DEK, KEYS, MACHINE, ROWS, Honest
-from worker.keyholder.gathering import MAX_ATTEMPTS, MAX_NODES, Gathering, StatementsRefusedError
-from worker.keyholder.witnesses import Agreed
 
 HONEST = Honest()
 STAGES = {stage.name: stage for stage in HONEST.job.in_parts.stages}

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.errors import Reason, Refusal, Stage
-from worker.ipc.messages import Summary, Witnessed
-from worker.keyholder.lifecycle import (
+from cji_worker.ipc.messages import Summary, Witnessed
+from cji_worker.keyholder.lifecycle import (
     BEGIN,
     Action,
     Done,

@@ -12,10 +12,10 @@ from cji_core.errors import Reason, Refusal
 from cji_core.format.config import ReferencesSection
 from cji_core.trail import ReferenceDropped, ReferenceRetained, read
 from cji_operations.operation import Reference
-from worker.audit.file import AuditFile
-from worker.ipc import Channel
-from worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
-from worker.keyholder.references import NO_SLOT, Owner, References
+from cji_worker.ipc import Channel
+from cji_worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
+from cji_worker.keyholder.references import NO_SLOT, Owner, References
+from cji_worker.trail.file import AuditFile
 
 MAX_REFERENCES, LONGEST = 2, 100
 OWNERS = [Owner(name, f"https://vault.example/keys/k/{version}") for name in ("city", "county") for version in "12"]

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.keyholder.schedule import Schedule, Step
+from cji_worker.keyholder.schedule import Schedule, Step
 
 CHECK = 30.0
 DRAWS = st.integers(0, 2**32).map(random.Random)

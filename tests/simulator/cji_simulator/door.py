@@ -20,8 +20,8 @@ import msgspec
 
 from cji_core.errors import StartupError
 from cji_core.format.config import Config
-from worker.door.config import MAX_CONNECTIONS, door_config, private_folder
-from worker.door.program import CONFIG_NAME, find, installed
+from cji_worker.door.config import MAX_CONNECTIONS, door_config, private_folder
+from cji_worker.door.program import CONFIG_NAME, find, installed
 
 __all__ = ["DOOR_USER", "FLEET_USER", "Door", "DoorError", "fleet_folder", "socket_folder"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from cji_core.log import log
 from cji_simulator.azurite import StorageCredential
 from cji_simulator.door import FLEET_USER
-from worker.fleet.run import Fleet
-from worker.fleet.settings import load
-from worker.service_rights import confine
+from cji_worker.fleet.run import Fleet
+from cji_worker.fleet.settings import load
+from cji_worker.service_rights import confine
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from typing import Final, Self
 from cji_client.seal import SealedJob
 from cji_core.format.job import LIMITS
 from cji_operations.tables import load as load_tables
-from worker.cell.channels import CellChannels
-from worker.cell.job import run_job
-from worker.ipc import SLOT_PAGE_BYTES, Channel, KeySlot, Ring
-from worker.ipc.messages import (
+from cji_worker.cell.channels import CellChannels
+from cji_worker.cell.job import run_job
+from cji_worker.ipc import SLOT_PAGE_BYTES, Channel, KeySlot, Ring
+from cji_worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
     FrontFromCell,
@@ -27,7 +27,7 @@ from worker.ipc.messages import (
     OpenJob,
     OutputReady,
 )
-from worker.memory import secret_fd
+from cji_worker.memory import secret_fd
 
 __all__ = ["OrdinaryCell", "main"]
 

@@ -45,7 +45,7 @@ def _door() -> Iterator[str]:
         yield "cji-worker is missing, the worker that is simulated: pip install cji-worker"
         return
     from cji_core.errors import StartupError
-    from worker.door.program import installed
+    from cji_worker.door.program import installed
 
     try:
         installed()

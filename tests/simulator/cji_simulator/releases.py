@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import worker
+import cji_worker
 
 __all__ = ["Release", "next_release"]
 
@@ -29,7 +29,7 @@ class Release:
 
 def next_release(folder: Path, name: str) -> Release:
     """A copy of the working tree with one line more, so that its digest is another. `name` is a plain word."""
-    source = Path(worker.__file__).parents[1]
+    source = Path(cji_worker.__file__).parents[1]
     for package in _PACKAGES:
         shutil.copytree(source / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     changed = folder / "worker" / "__init__.py"

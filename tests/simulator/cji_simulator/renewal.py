@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from cji_core.format.config import load
-from worker.ipc.status import ask
+from cji_worker.ipc.status import ask
 
 __all__ = ["RenewalError", "outcome", "renew"]
 

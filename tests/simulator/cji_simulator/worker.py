@@ -22,7 +22,7 @@ from typing import Final, Self
 
 import msgspec
 
-import worker
+import cji_worker
 from cji_attestation import Trust
 from cji_core.errors import StartupError
 from cji_core.format.config import load
@@ -30,10 +30,10 @@ from cji_core.log import log
 from cji_core.manifest import Code
 from cji_simulator.door import Door, DoorError, fleet_folder, socket_folder
 from cji_simulator.view import let_others_reach_the_code
-from worker.host import Host
-from worker.memory import secret_fd
-from worker.rights import can_become_users
-from worker.supervisor import Supervisor
+from cji_worker.host import Host
+from cji_worker.memory import secret_fd
+from cji_worker.rights import can_become_users
+from cji_worker.supervisor import Supervisor
 
 __all__ = ["Worker", "WorkerDied", "main", "memory_kind", "working_tree"]
 
@@ -216,7 +216,7 @@ def working_tree() -> Code:
 
     The worker may map anything; its receipts are simulated in any case.
     """
-    root = Path(worker.__file__).parents[1]
+    root = Path(cji_worker.__file__).parents[1]
     found = (path for package in ("attestation", "worker") for path in (root / package).rglob("*"))
     sources = sorted(path for path in found if path.suffix in {".py", ".toml"})
     lines = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path}\n" for path in sources)

@@ -18,11 +18,11 @@ from cji_core.trail.event_id import event_id
 from cji_core.trail.events import Event
 from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.task_events import StageName
+from cji_worker.deliverer.sinks.batch import to_native
 from tests.support.any_event import KINDS
 from tests.support.kql.functions import World
 from tests.support.kql.operators import run
 from tests.support.kql.tables import Node, Row, Table
-from worker.audit.sinks.batch import to_native
 
 _KINDS: Final = {str(kind.__struct_config__.tag): kind for kind in KINDS}
 KEK: Final = "https://vault-1.vault.azure.net/keys/cji-cmk/" + "ab" * 16

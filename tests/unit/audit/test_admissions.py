@@ -8,10 +8,10 @@ import pytest
 
 from cji_core.errors import StartupError
 from cji_core.trail import GENESIS, Event, TaskAdmitted, append_record
+from cji_worker.trail.file import AuditFile
+from cji_worker.trail.ledger import JobState
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
-from worker.audit.file import AuditFile
-from worker.audit.ledger import JobState
 
 START = datetime(2026, 11, 24, 23, 59, 59, 990_000, tzinfo=UTC)
 DAY = START.date()

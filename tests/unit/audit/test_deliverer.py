@@ -19,12 +19,12 @@ from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.trail import ChainError
 from cji_core.trail.delivery import Delivered, DeliveryError
+from cji_worker.deliverer.deliverer import FIRST_S, MOST_S, Deliverer, TrailChangedError
+from cji_worker.service_rights import ports
 from tests.support.paths import ROOT
 from tests.support.sink_faults import Trail
 from tests.support.witness_trails import Trail as WitnessedTrail
 from tests.support.witness_trails import keys_folder
-from worker.audit.deliverer import FIRST_S, MOST_S, Deliverer, TrailChangedError
-from worker.service_rights import ports
 
 
 class Sent:

@@ -26,10 +26,10 @@ from cji_core.trail import (
     utc_hundredths,
     verify_chain,
 )
+from cji_worker.trail.ledger import JobState
 from tests.support import audit_events
 from tests.support.audit_events import TIME, ledger_of, opened
 from tests.support.refusals import refused
-from worker.audit.ledger import JobState
 
 HEADER, OTHER = b"\x02" * 48, b"\x07" * 48
 
@@ -312,7 +312,7 @@ def test_a_closed_trail_refuses(path: Path) -> None:
 def test_a_killed_writer_loses_nothing_that_it_acknowledged(path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from datetime import datetime, UTC\n"
-        "from cji_core.trail import WorkerStopped; from worker.audit.file import AuditFile\n"
+        "from cji_core.trail import WorkerStopped; from cji_worker.trail.file import AuditFile\n"
         "trail = AuditFile(Path(sys.argv[1]), worker='w', clock=lambda: datetime.now(UTC))\n"
         "for n in range(100000):\n"
         "    trail.append(WorkerStopped(jobs_completed=n)); print(n, flush=True)\n"

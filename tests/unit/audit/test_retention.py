@@ -36,10 +36,10 @@ from cji_core.trail.witnesses.comparison import compare
 from cji_core.trail.witnesses.findings import Examination
 from cji_core.trail.witnesses.follower import Follower
 from cji_core.trail.witnesses.keys import ReceiptKeys
+from cji_worker.trail.retention import exported, refusal, survey
 from tests.support.audit_events import admitted, completed, ended, ledger_of, superseded, task_admitted
 from tests.support.rotated import NOW, OLD, ends_of, held, opened_at, prune, pruned_event, split, two_years
 from tests.support.trails import HEADER, Writer, job_id
-from worker.audit.retention import exported, refusal, survey
 
 TRAIL = two_years(jobs=20)
 ENDS = ends_of(TRAIL)
@@ -533,7 +533,7 @@ def test_a_crash_between_the_file_and_the_removal_is_finished(path: Path, monkey
     with opened_at(path) as audit:
         audit.append(pruned_event(1, candidate.pruned))
         with monkeypatch.context() as patched:
-            patched.setattr("worker.audit.storage.left_behind", lambda *_: [])
+            patched.setattr("cji_worker.trail.storage.left_behind", lambda *_: [])
             audit.prune(candidate.pruned)
     assert segment_path(path, 1, ENDS[0]).exists()
     assert len(list(verified(path))) == len(TRAIL.lines) - ENDS[0] + 1

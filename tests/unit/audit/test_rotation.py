@@ -18,12 +18,12 @@ from cji_core.trail.checkpoint import sign_checkpoint
 from cji_core.trail.delivery import DeliveryError
 from cji_core.trail.segments import segment_path
 from cji_core.trail.trail import lines, verified
+from cji_worker.deliverer.sinks.batch import Outgoing
+from cji_worker.deliverer.sinks.sink import Sink
+from cji_worker.trail.file import AuditFile
+from cji_worker.trail.ledger import JobState
 from tests.support.audit_events import TIME, admitted, completed, ledger_of
 from tests.support.rotated import split
-from worker.audit.file import AuditFile
-from worker.audit.ledger import JobState
-from worker.audit.sinks.batch import Outgoing
-from worker.audit.sinks.sink import Sink
 
 HEADER = b"\x02" * 48
 KEY = ec.generate_private_key(ec.SECP384R1())

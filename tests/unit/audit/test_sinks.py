@@ -15,11 +15,11 @@ from cji_core.errors import StartupError
 from cji_core.trail import GENESIS, JobCompleted, Volumes, append_record
 from cji_core.trail.chain import read
 from cji_core.trail.delivery import Delivered, DeliveryError, load_delivery
+from cji_worker.deliverer.sinks import Sink, sinks
+from cji_worker.deliverer.sinks.batch import outgoing
+from cji_worker.deliverer.sinks.journald import Journald, JournaldTable
 from tests.support.sink_faults import Trail, azure_of
 from tests.support.sink_server import Certificates, SinkServer
-from worker.audit.sinks import Sink, sinks
-from worker.audit.sinks.batch import outgoing
-from worker.audit.sinks.journald import Journald, JournaldTable
 
 
 def served(folder: Path, faults: list[str | None]) -> tuple[SinkServer, Certificates]:

@@ -4,8 +4,8 @@ import pytest
 
 from cji_core.bundle.contents import check_contents
 from cji_core.bundle.errors import BundleRefused
+from cji_worker.door.config import Build
 from tests.support.bundles import files, worker_toml
-from worker.door.config import Build
 
 CLOUDS = ("azure-us", "azure-usgov")
 ENROLL = """[listen.enrollment]

@@ -10,9 +10,9 @@ from cji_operations.in_parts import Edge, InParts, Stage, Task, Width
 from cji_operations.link import Link
 from cji_operations.link.parameters import encode
 from cji_operations.task_streams import TO_ALL, EdgeStream, TaskStreams
+from cji_worker.cell.parts_loop import PartsLoop
 from tests.support.contexts import planned
 from tests.support.letter_jobs import PERSON, sealed
-from worker.cell.parts_loop import PartsLoop
 
 
 def _linked() -> PartsLoop:

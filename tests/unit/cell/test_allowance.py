@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.errors import Denied, DeniedBy, Stage
-from worker.cell.allowance import Allowance
+from cji_worker.cell.allowance import Allowance
 
 counts = st.lists(st.integers(0, 30), max_size=12)
 

@@ -11,9 +11,9 @@ from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.kernels.buckets import buckets
 from cji_operations.registry import plan
 from cji_operations.task_streams import EdgeStream
+from cji_worker.cell.bucket_hash import bucket_hash
+from cji_worker.cell.parts_loop import PartsLoop
 from tests.support.letter_jobs import PERSON, sealed
-from worker.cell.bucket_hash import bucket_hash
-from worker.cell.parts_loop import PartsLoop
 
 SHARDS = 8
 AGGREGATE = wire.Operation(

@@ -5,9 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
-from worker.cell.channels import CellChannels
-from worker.ipc import Channel, ChannelClosed, Ring
-from worker.ipc.messages import CellFromFront, CellFromKeyholder, FrontFromCell, KeyholderFromCell, KeysReady, OpenJob
+from cji_worker.cell.channels import CellChannels
+from cji_worker.ipc import Channel, ChannelClosed, Ring
+from cji_worker.ipc.messages import (
+    CellFromFront,
+    CellFromKeyholder,
+    FrontFromCell,
+    KeyholderFromCell,
+    KeysReady,
+    OpenJob,
+)
 
 Keyholder = Channel[KeyholderFromCell, CellFromKeyholder]
 Front = Channel[FrontFromCell, CellFromFront]

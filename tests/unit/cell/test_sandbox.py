@@ -17,9 +17,9 @@ ZYGOTE = """
 import ctypes, errno, json, mmap, os, select, signal, socket, sys, time
 import numpy as np, pyarrow as pa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from worker.cell.sandbox import CONTROL, DATA, REPORT, cell_filter, enter_sandbox, keep_descriptors
-from worker.memory import harden
-from worker.rights import address_space, reported_call
+from cji_worker.cell.sandbox import CONTROL, DATA, REPORT, cell_filter, enter_sandbox, keep_descriptors
+from cji_worker.memory import harden
+from cji_worker.rights import address_space, reported_call
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from cji_worker.cell import self_test
+from cji_worker.cell.process import WINDOW_BYTES
+from cji_worker.cell.self_test import warm_up
 from tests.support.contexts import TABLES
-from worker.cell import self_test
-from worker.cell.process import WINDOW_BYTES
-from worker.cell.self_test import warm_up
 
 WINDOW = memoryview(mmap.mmap(-1, WINDOW_BYTES))
 
@@ -35,13 +35,13 @@ def test_a_job_that_fails_fails_the_self_test(monkeypatch: pytest.MonkeyPatch, i
         sealed[-1] ^= 1
         return bytes(sealed)
 
-    monkeypatch.setattr("worker.cell.self_test._sealed", altered)
+    monkeypatch.setattr("cji_worker.cell.self_test._sealed", altered)
     with pytest.raises(RuntimeError, match="self-test"):
         self_test.self_test(WINDOW, TABLES, in_parts=in_parts)
 
 
 def test_a_task_that_fails_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.cell.self_test._run_case", lambda *_, **__: None)
-    monkeypatch.setattr("worker.cell.parts_loop.PartsLoop.run", lambda _: None)
+    monkeypatch.setattr("cji_worker.cell.self_test._run_case", lambda *_, **__: None)
+    monkeypatch.setattr("cji_worker.cell.parts_loop.PartsLoop.run", lambda _: None)
     with pytest.raises(RuntimeError, match="in parts"):
         self_test.self_test(WINDOW, TABLES, in_parts=True)

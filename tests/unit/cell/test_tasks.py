@@ -15,10 +15,10 @@ from cji_operations.link.operation import LINK
 from cji_operations.link.stages.shard import SIDE
 from cji_operations.registry import plan
 from cji_operations.task_streams import TO_ALL, EdgeStream
+from cji_worker.cell.parts_loop import PartsLoop
 from tests.support.letter_jobs import PERSON, job, result, sealed
 from tests.support.letters import Letters
 from tests.support.refusals import refused
-from worker.cell.parts_loop import PartsLoop
 
 SHARDS = [["DOE", "ROE"], ["DAY", None], ["SMITH"]]
 COUNTS, KEY, LETTERS, SUMS = range(4)

@@ -6,19 +6,19 @@ from pathlib import Path
 
 from cji_attestation import AZURE_US
 from cji_core.format.config import load
+from cji_worker.host import CATALOGUE
+from cji_worker.verbs.host_checks import host_checks
 from tests.support.paths import ROOT
 from tests.support.privileges import locks_memory
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.cli.host_checks import host_checks
-from worker.host import CATALOGUE
 
 _LOCKED: str = """
 import resource, sys
 from pathlib import Path
 from attestation import AZURE_US
-from worker.cli.host_checks import host_checks
+from cji_worker.verbs.host_checks import host_checks
 from cji_core.format.config import load
-from worker.host import readings
+from cji_worker.host import readings
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (8 << 20, 8 << 20))
 readings._CAP_IPC_LOCK = 63  # nobody holds it
 found = {each.name: each for each in host_checks(load(Path(sys.argv[1])), AZURE_US)}

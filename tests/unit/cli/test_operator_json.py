@@ -12,9 +12,9 @@ from cji_attestation.release import verify_key_attestation
 from cji_client.verbs.answers import AttestedKey
 from cji_core.command import build
 from cji_core.manifest import verify, write
+from cji_worker.verbs.manifest import Manifest
 from tests.support.hsm_forge import KEK, NOW, bundle, hsm
 from tests.support.json_answers import answered, refusal
-from worker.cli.manifest import Manifest
 
 
 def test_an_hsm_made_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,10 +39,10 @@ def test_a_manifest_agrees_with_this_machine(tmp_path: Path, monkeypatch: pytest
     code, path = tmp_path / "lib", tmp_path / "manifest.sha256"
     code.mkdir()
     (code / "rules.csv").write_text("1,2\n")
-    for module in ("worker.cli.manifest", "cji_core.manifest"):
+    for module in ("cji_worker.verbs.manifest", "cji_core.manifest"):
         monkeypatch.setattr(f"{module}.covered_folders", lambda: [code])
         monkeypatch.setattr(f"{module}.manifest_path", lambda: path)
-    monkeypatch.setattr("worker.cli.manifest._mapped", set)
+    monkeypatch.setattr("cji_worker.verbs.manifest._mapped", set)
     written = answered(CliRunner().invoke(build(), ["manifest", "write", "--json"]), Manifest)
     assert written == Manifest(file=str(path), code_sha384=verify(path, [code]).sha384.hex())
     assert path.read_bytes() == write([code], [])

@@ -11,9 +11,9 @@ from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.command.findings import Finding, NotOk
 from cji_core.format.config import load
+from cji_worker.verbs.placeholders import check_placeholders
 from tests.support.paths import ROOT
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.cli.placeholders import check_placeholders
 
 EXAMPLE = (ROOT / "deploy" / "worker.example.toml").read_text()
 CAPITALS = re.compile(r"(?<![\w-])[A-Z][A-Z-]{2,}(?![\w])")
@@ -88,9 +88,9 @@ def test_the_last_line_is_the_next_command(
     states: list[str], named: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     findings = [Finding(name="x", state=state, found="", remedy="") for state in states]  # type: ignore[arg-type]
-    monkeypatch.setattr("worker.cli.doctor.machine_checks", lambda **_: list(findings))
-    monkeypatch.setattr("worker.cli.doctor.host_checks", lambda *_: [])
-    monkeypatch.setattr("worker.cli.doctor.configured_checks", lambda *_: [])
+    monkeypatch.setattr("cji_worker.verbs.doctor.machine_checks", lambda **_: list(findings))
+    monkeypatch.setattr("cji_worker.verbs.doctor.host_checks", lambda *_: [])
+    monkeypatch.setattr("cji_worker.verbs.doctor.configured_checks", lambda *_: [])
     (tmp_path / "worker.toml").write_text(WORKER_CONFIG)
     options = ["--config", str(tmp_path / "worker.toml")] if named else []
     result = CliRunner().invoke(build(AZURE_US), ["doctor", *options])

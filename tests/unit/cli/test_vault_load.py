@@ -7,8 +7,8 @@ import pytest
 
 from cji_core.command.findings import NotOk
 from cji_core.format.config import Config, KeySection, load
+from cji_worker.verbs.vault_load import check_vault_load
 from tests.support.paths import ROOT
-from worker.cli.vault_load import check_vault_load
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,13 @@ from cji_deploy.verbs.policy.sign import SignedPolicy
 from cji_deploy.verbs.public_half import PublicHalf
 from cji_operations.registry import OPERATIONS
 from cji_operations.screen import Screen
+from cji_worker.trail.file import AuditFile
 from tests.support import audit_events
 from tests.support.job_headers import NOW, OURS, THEIRS, make
 from tests.support.json_answers import answered
 from tests.support.paths import ROOT
 from tests.support.policies import ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.audit.file import AuditFile
 
 _BLOCKS = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "policy.md").read_text(), re.DOTALL)
 EXAMPLE, CASES = _BLOCKS[0], _BLOCKS[1]

@@ -20,7 +20,7 @@ OURS = ("attestation", "worker")
 
 ELSEWHERE = {
     "cji_attestation.release": "only `cji key verify-attestation` imports it, which is for operators",
-    "worker.launch": "only `cji serve` needs it",
+    "cji_worker.launch": "only `cji serve` needs it",
 }
 DISTRIBUTIONS = {
     "azure.core": "azure-core",
@@ -134,7 +134,7 @@ def test_the_rooms_of_the_client_are_what_it_imports(hook: ModuleType) -> None:
     assert closure(python)[0] == python
     # none of them is unneeded, but for modules of whole rooms
     scripts = {ROOT / "core/cji_core/command/__main__.py", ROOT / "core/cji_core/command/script.py"}
-    commands = scripts | set((ROOT / "worker/cli").rglob("*.py")) & python
+    commands = scripts | set((ROOT / "worker/cji_worker/verbs").rglob("*.py")) & python
     needed = closure(set((ROOT / "client/cji_client").rglob("*.py")) | commands)[0]
     for room in hook.ROOMS:
         if room.endswith((".py", "*.py")):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cji_worker.console.series import SERIES
+from cji_worker.fleet.metrics import MAX_AGE_S, NAME, OUTCOMES, Metrics, read, write
 from tests.support.console_tools import VIEW
-from worker.console.series import SERIES
-from worker.fleet.metrics import MAX_AGE_S, NAME, OUTCOMES, Metrics, read, write
 
 FOUND = Metrics(at=1000, queue_length=7, oldest_seconds=30, poison_length=1, running=2, outcomes={"published": 5})
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.console import http
-from worker.console.http import MAX_CLIENTS, MAX_HEAD_BYTES, Document, RequestRefused, Server, request_path
+from cji_worker.console import http
+from cji_worker.console.http import MAX_CLIENTS, MAX_HEAD_BYTES, Document, RequestRefused, Server, request_path
 
 GOOD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:9464\r\nAccept: */*\r\n\r\n"
 

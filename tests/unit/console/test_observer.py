@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.errors import Reason
+from cji_worker.console.config import ConsoleConfig
+from cji_worker.console.history import MINUTES, History, Totals, totals
+from cji_worker.console.observer import Observer, read_status
+from cji_worker.console.states import MAX_DESTINATIONS, Deliveries, certificate_until, reviews_in
+from cji_worker.console.view import Destination, Silence
+from cji_worker.ipc.messages import ReasonCount
+from cji_worker.ipc.status import UNKNOWN, Status
 from tests.support.console_tools import NOW, counts, encoded, jobs, status, status_socket
-from worker.console.config import ConsoleConfig
-from worker.console.history import MINUTES, History, Totals, totals
-from worker.console.observer import Observer, read_status
-from worker.console.states import MAX_DESTINATIONS, Deliveries, certificate_until, reviews_in
-from worker.console.view import Destination, Silence
-from worker.ipc.messages import ReasonCount
-from worker.ipc.status import UNKNOWN, Status
 
 DOCUMENT: dict[str, Any] = json.loads(encoded())
 

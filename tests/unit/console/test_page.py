@@ -11,13 +11,13 @@ import pytest
 from cji_core.errors import REASONS, Reason
 from cji_core.page.markup import number
 from cji_core.page.timeline import columns
+from cji_worker.console.diagnosis import causes, headline
+from cji_worker.console.expiry import EXPIRING, SUBJECTS, left
+from cji_worker.console.page import document, period, size
+from cji_worker.console.view import Destination, View
+from cji_worker.host import CATALOGUE, PROFILE, HostReport
+from cji_worker.ipc.messages import FrontReport, JobCounts, KeyholderReport
 from tests.support.console_tools import KEYHOLDER, NO_KEY, NOT_SERVING, NOW, SICK, SILENT, VIEW, status
-from worker.console.diagnosis import causes, headline
-from worker.console.expiry import EXPIRING, SUBJECTS, left
-from worker.console.page import document, period, size
-from worker.console.view import Destination, View
-from worker.host import CATALOGUE, PROFILE, HostReport
-from worker.ipc.messages import FrontReport, JobCounts, KeyholderReport
 
 
 def text_of(view: View) -> str:

@@ -11,13 +11,13 @@ from opentelemetry.sdk.metrics.export import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from cji_core.errors import Reason
+from cji_worker.console.exposition import exposition
+from cji_worker.console.samples import Durations, Sample
+from cji_worker.console.series import SERIES, Series
+from cji_worker.console.telemetry import metrics_of
+from cji_worker.console.view import OPERATIONS, View
+from cji_worker.ipc.messages import DURATIONS_S
 from tests.support.console_tools import KEYHOLDER, SICK, SILENT, VIEW, counts, jobs, status
-from worker.console.exposition import exposition
-from worker.console.samples import Durations, Sample
-from worker.console.series import SERIES, Series
-from worker.console.telemetry import metrics_of
-from worker.console.view import OPERATIONS, View
-from worker.ipc.messages import DURATIONS_S
 
 VIEWS = {"well": VIEW, "sick": SICK, "silent": SILENT}
 

@@ -14,12 +14,12 @@ from cji_core.errors import Reason, Stage
 from cji_core.suites import Suite
 from cji_core.trail import ChainError, Event, Head, JobAdmitted, Record, append_record
 from cji_core.trail.chain import read
+from cji_worker.console.spans import MAX_OPEN, Spans
+from cji_worker.console.tail import Tail
+from cji_worker.console.telemetry import span_of
+from cji_worker.trail.file import AuditFile
 from tests.support import audit_events
 from tests.support.audit_events import TIME
-from worker.audit.file import AuditFile
-from worker.console.spans import MAX_OPEN, Spans
-from worker.console.tail import Tail
-from worker.console.telemetry import span_of
 
 START = 1_795_532_400_120_000_000
 """TIME, as hundredths of a second in nanoseconds."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from cji_core.errors import StartupError
-from worker.control import door
-from worker.control.door import ANSWER_S, LINE_S, MAX_WAITING, PER_BEAT, Door
+from cji_worker.control import door
+from cji_worker.control.door import ANSWER_S, LINE_S, MAX_WAITING, PER_BEAT, Door
 
 NOBODY = 65534
 STATUS = b'{"state":"serving"}\n'

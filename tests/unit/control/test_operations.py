@@ -9,13 +9,12 @@ import msgspec
 import pytest
 
 from cji_core.format.config import Config
-from tests.support.worker_configs import WORKER_CONFIG
-from worker.control.operations import Operations, WorkerMustEnd
-from worker.control.reload import DRAINING
-from worker.control.status import ProcessStatus
-from worker.host import NOTHING_HELD
-from worker.ipc import Channel, ChannelClosed, hand_over, take_over
-from worker.ipc.messages import (
+from cji_worker.control.operations import Operations, WorkerMustEnd
+from cji_worker.control.reload import DRAINING
+from cji_worker.control.status import ProcessStatus
+from cji_worker.host import NOTHING_HELD
+from cji_worker.ipc import Channel, ChannelClosed, hand_over, take_over
+from cji_worker.ipc.messages import (
     SUPERVISOR_FROM,
     ClientDigests,
     ClientsChange,
@@ -34,6 +33,7 @@ from worker.ipc.messages import (
     Snapshot,
     reload_fault,
 )
+from tests.support.worker_configs import WORKER_CONFIG
 
 CONFIG = msgspec.convert(msgspec.toml.decode(WORKER_CONFIG), Config)
 DIGESTS = ClientDigests(client_roots=bytes(48), client_crl=None)

@@ -8,8 +8,8 @@ import msgspec
 from cji_attestation.appraisal.reference import ReferenceValues, check_reference
 from cji_attestation.trust import PRODUCTION
 from cji_core.format.config import load
+from cji_worker.console.config import load as load_console
 from tests.support.paths import ROOT
-from worker.console.config import load as load_console
 
 EXAMPLE = ROOT / "deploy" / "worker.example.toml"
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import pytest
 
+from cji_worker.console.expiry import EXPIRING, SUBJECTS
+from cji_worker.console.exposition import exposition
+from cji_worker.console.series import SERIES
+from cji_worker.console.view import View
 from tests.support.console_tools import SICK, SILENT, VIEW
 from tests.support.paths import ROOT
-from worker.console.expiry import EXPIRING, SUBJECTS
-from worker.console.exposition import exposition
-from worker.console.series import SERIES
-from worker.console.view import View
 
 DASHBOARD: Final = ROOT / "deploy/grafana/cji-worker.json"
 RULES: Final = ROOT / "deploy/prometheus/cji-worker.rules.yml"

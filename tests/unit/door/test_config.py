@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from cji_core.command import build
 from cji_core.errors import StartupError
 from cji_core.format.config import Config, load
+from cji_worker.door.config import Build, door_config, socket_unit
+from cji_worker.door.program import installed, refusal
 from tests.support import json_answers
 from tests.support.fips import configured
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.door.config import Build, door_config, socket_unit
-from worker.door.program import installed, refusal
 
 FILES = ("certificate", "private_key", "client_roots")
 PATHS = (*FILES, "socket")

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from cji_core.errors import StartupError
 from cji_core.format.config_listen import ListenSection
-from worker.door.files import check_client_roots, check_server_files
+from cji_worker.door.files import check_client_roots, check_server_files
 
 NOW = datetime.now(UTC)
 KEY = ec.generate_private_key(ec.SECP256R1())

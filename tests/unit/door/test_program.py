@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.errors import StartupError
-from worker.door.config import Build
-from worker.door.program import read_build
+from cji_worker.door.config import Build
+from cji_worker.door.program import read_build
 
 DEBIAN = """nginx version: nginx/1.26.3
 built with OpenSSL 3.5.7 9 Jun 2026 (running with OpenSSL 3.5.9 29 Sep 2026)

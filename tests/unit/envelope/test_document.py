@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-import worker
+import cji_worker
 from cji_attestation.evidence import NONCE_BYTES
 from cji_audit.dissemination import load_rules
 from cji_client.profile import ClientProfile, load_profile
@@ -23,7 +23,7 @@ from cji_operations.registry import OPERATIONS, operation_of
 from tests.property.envelope.test_streams import expand
 from tests.support.refusals import refused
 
-DOCS = Path(worker.__file__).parent.parent / "docs"
+DOCS = Path(cji_worker.__file__).parent.parent / "docs"
 FORMAT = (DOCS / "format.md").read_text()
 
 

@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-import worker
+import cji_worker
 from cji_core.errors import Reason
 from cji_core.format.envelope import (
     FLOE_HEADER_BYTES,
@@ -176,7 +176,7 @@ def test_bad_tag_leaves_no_plaintext() -> None:
 
 
 def test_only_one_function_calls_decrypt_into() -> None:
-    root = Path(worker.__file__).parent.parent
+    root = Path(cji_worker.__file__).parent.parent
     callers = []
     for file in [*root.glob("worker/**/*.py"), *root.glob("attestation/**/*.py")]:
         for function in ast.walk(ast.parse(file.read_text())):

@@ -6,11 +6,11 @@ from typing import Any
 
 from cji_core.errors import Reason
 from cji_core.pool import names
+from cji_worker.fleet.records import Records
+from cji_worker.fleet.tasks.finishes import Finishes
+from cji_worker.fleet.tasks.front import FrontCall
 from tests.support.fleet_fakes import JOB, TICKET, TOKEN, MemoryBlobs, MemoryFront
 from tests.support.refusals import refused
-from worker.fleet.records import Records
-from worker.fleet.tasks.finishes import Finishes
-from worker.fleet.tasks.front import FrontCall
 
 
 class Bench:

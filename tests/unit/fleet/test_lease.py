@@ -7,7 +7,7 @@ import pytest
 
 from cji_core.pool.errors import LeaseLostError, StoreAwayError
 from cji_core.pool.queue import Message
-from worker.fleet.lease import End, Lease
+from cji_worker.fleet.lease import End, Lease
 
 MESSAGE = Message(id="1", pop_receipt="0", text="t", tries=1)
 

@@ -7,8 +7,8 @@ import pytest
 
 from cji_core.errors import StartupError
 from cji_core.format.config_fleet import FleetSection
-from worker.fleet.run import Fleet
-from worker.fleet.settings import Settings
+from cji_worker.fleet.run import Fleet
+from cji_worker.fleet.settings import Settings
 
 
 def fleet(state: Path) -> Fleet:

@@ -10,7 +10,7 @@ from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.errors import StartupError
 from cji_core.format.config_fleet import FleetSection, LedgerSection
-from worker.fleet.settings import load
+from cji_worker.fleet.settings import load
 
 FLEET = """
 [worker]

@@ -7,6 +7,10 @@ from unittest.mock import Mock
 
 from cji_core.pool import names
 from cji_core.pool.errors import StoreAwayError
+from cji_worker.fleet.attempt import new_attempt
+from cji_worker.fleet.metrics import Outcome
+from cji_worker.fleet.records import Records
+from cji_worker.fleet.settle import settle
 from tests.support.fleet_fakes import (
     JOB,
     TICKET,
@@ -17,10 +21,6 @@ from tests.support.fleet_fakes import (
     memory_slot,
     receipt_of,
 )
-from worker.fleet.attempt import new_attempt
-from worker.fleet.metrics import Outcome
-from worker.fleet.records import Records
-from worker.fleet.settle import settle
 
 
 def test_a_second_ticket_waits_for_the_live_attempt(tmp_path: Path) -> None:

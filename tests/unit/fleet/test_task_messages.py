@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cji_core.errors import REASONS, Reason, Refusal, RetryLater, Stage
 from cji_engine import messages as engine
-from worker.fleet.tasks import messages as fleet
+from cji_worker.fleet.tasks import messages as fleet
 
 JOB, DIGEST, PLAN = "0a" * 16, "0b" * 48, "0c" * 16
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True)

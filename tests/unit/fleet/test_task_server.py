@@ -9,8 +9,8 @@ import pytest
 
 from cji_core.errors import Reason, Stage
 from cji_engine.messages import Done, Refused, Request, framed, read_answer
-from worker.fleet.tasks import messages as fleet
-from worker.fleet.tasks.server import TaskServer, listen
+from cji_worker.fleet.tasks import messages as fleet
+from cji_worker.fleet.tasks.server import TaskServer, listen
 
 REQUEST = Request(job="0a" * 16, header_sha384="0b" * 48, plan="none", stage="plan", task=0)
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from cji_core.errors import Reason, Stage
 from cji_core.format.operator_files import ClientFiles, FileRefused
+from cji_worker.front import client_certificates
+from cji_worker.front.client_certificates import ClientCertificates
 from tests.support.refusals import refused
 from tests.support.revocation import DAY, crl
-from worker.front import client_certificates
-from worker.front.client_certificates import ClientCertificates
 
 NOW = datetime.now(UTC)
 

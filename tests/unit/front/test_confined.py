@@ -12,8 +12,8 @@ SCRIPT = """
 import os, sys
 from cji_simulator.view import let_others_reach_the_code
 from cji_core.errors import StartupError
-from worker.front import server
-from worker.rights import FRONT
+from cji_worker.front import server
+from cji_worker.rights import FRONT
 let_others_reach_the_code()
 sys.path[:] = [folder for folder in sys.path if os.path.isdir(folder)] + sys.argv[2:]
 try:

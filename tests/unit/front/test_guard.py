@@ -15,16 +15,16 @@ from cji_client.errors import from_details
 from cji_core.errors import REASONS, Reason, Refusal, RetryLater, Stage
 from cji_core.format.job import Limits, identity_sha256
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.front.guard import Call, Guard, Relayed
+from cji_worker.front.keyholder_client import KeyholderClient
+from cji_worker.front.refused import RefusedCounter
+from cji_worker.front.status import CODES, DETAILS_KEY, DOMAIN, code_and_details
+from cji_worker.front.submitters import Kind, Submitters
+from cji_worker.front.unknown import UnknownMethods
+from cji_worker.ipc import Channel
+from cji_worker.ipc.messages import Attest, Ended, FrontFromKeyholder, Identities, KeyholderFromFront, NotReady
 from tests.support.connections import reported
 from tests.support.refusals import refused
-from worker.front.guard import Call, Guard, Relayed
-from worker.front.keyholder_client import KeyholderClient
-from worker.front.refused import RefusedCounter
-from worker.front.status import CODES, DETAILS_KEY, DOMAIN, code_and_details
-from worker.front.submitters import Kind, Submitters
-from worker.front.unknown import UnknownMethods
-from worker.ipc import Channel
-from worker.ipc.messages import Attest, Ended, FrontFromKeyholder, Identities, KeyholderFromFront, NotReady
 
 CANARY = "SMITH,JOHN 123-45-6789"
 NAME = "spiffe://cji.example/agency/someone"
@@ -146,7 +146,7 @@ async def test_a_caller_without_a_name_is_denied() -> None:
 
 async def test_a_request_that_never_comes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The request of an ordinary call is waited for no longer than the first message of a stream."""
-    monkeypatch.setattr("worker.front.guard.LIMITS", Limits(open_seconds=1))
+    monkeypatch.setattr("cji_worker.front.guard.LIMITS", Limits(open_seconds=1))
 
     async def reply(_: Call, request: pb.DescribeRequest) -> pb.DescribeRequest:
         return request

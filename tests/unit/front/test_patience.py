@@ -3,8 +3,8 @@
 import asyncio
 
 from cji_core.errors import Reason, Refusal, Stage
+from cji_worker.front.patience import Lifetime, TimeLimit
 from tests.support.refusals import refused
-from worker.front.patience import Lifetime, TimeLimit
 
 REVOKED = Refusal(Reason.CERTIFICATE_REFUSED, stage=Stage.COMPUTE)
 OTHER = Refusal(Reason.REVOCATION_UNKNOWN, stage=Stage.COMPUTE)

@@ -6,11 +6,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import DNSName, GeneralName, RFC822Name, SubjectAlternativeName, UniformResourceIdentifier
 
 from cji_core.errors import Reason, Stage
+from cji_worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
+from cji_worker.front.peer import AUTHORIZATION_HEADER, Metadata, read_peer
+from cji_worker.ipc.messages import MAX_AUTHORIZATION, Presented
 from tests.support.connections import STRONG, TRANSPORT, escaped
 from tests.support.refusals import refused
-from worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
-from worker.front.peer import AUTHORIZATION_HEADER, Metadata, read_peer
-from worker.ipc.messages import MAX_AUTHORIZATION, Presented
 
 URI = "spiffe://cji.example/agency/someone"
 CA = authority("Agency CA", ec.generate_private_key(ec.SECP256R1()))

@@ -11,10 +11,10 @@ import pytest
 from cji_core.errors import Reason, Stage
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.registry import OPERATIONS, STEPS
+from cji_worker.front.job_stream import JobStream
+from cji_worker.ipc import Channel, ChannelClosed, Ring
+from cji_worker.ipc.messages import Admitted, ProgressMade
 from tests.support.refusals import refused
-from worker.front.job_stream import JobStream
-from worker.ipc import Channel, ChannelClosed, Ring
-from worker.ipc.messages import Admitted, ProgressMade
 
 
 class Caller:

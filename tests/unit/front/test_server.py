@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cji_core.errors import StartupError
-from worker.front.server import listening_folder, listening_folders
+from cji_worker.front.server import listening_folder, listening_folders
 
 
 @pytest.fixture

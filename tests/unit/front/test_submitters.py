@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import identity_sha256
+from cji_worker.front.refused import RefusedCounter
+from cji_worker.front.submitters import POOLS, Kind, Submitters
 from tests.support.refusals import refused
-from worker.front.refused import RefusedCounter
-from worker.front.submitters import POOLS, Kind, Submitters
 
 NAMES = tuple(f"spiffe://cji.example/{n}" for n in range(5))
 

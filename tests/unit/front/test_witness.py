@@ -7,9 +7,9 @@ import pytest
 
 from cji_core.errors import Reason, Stage
 from cji_core.format.job import LIMITS
+from cji_worker.front.witness import Witness
+from cji_worker.ipc.messages import CHUNK
 from tests.support.refusals import refused
-from worker.front.witness import Witness
-from worker.ipc.messages import CHUNK
 
 HEADER = bytes(LIMITS.floe_header_bytes)
 FULL = b"\xff\xff\xff\xff" + bytes(LIMITS.segment_bytes - 4)

@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 
 from cji_core.errors import StartupError
+from cji_worker.host import CATALOGUE, NOTHING_HELD, Answers, ConditionId, Host, require, unmet
 from tests.support.paths import ROOT
-from worker.host import CATALOGUE, NOTHING_HELD, Answers, ConditionId, Host, require, unmet
 
 ALWAYS = ("swap", "clock-step", "tpm-clock")
 

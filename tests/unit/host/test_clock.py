@@ -5,7 +5,7 @@ import time
 import pytest
 
 from cji_core.trail import TpmClock
-from worker.host import TpmClockWatch
+from cji_worker.host import TpmClockWatch
 
 
 def tpm(ms: int, *, boot: tuple[int, int] = (3, 1)) -> TpmClock:
@@ -49,6 +49,6 @@ def test_a_tpm_that_was_restarted_is_a_new_beginning(watch: TpmClockWatch) -> No
 
 
 def test_this_machines_own_clocks_can_be_read() -> None:
-    from worker.host.clock import clock_offset
+    from cji_worker.host.clock import clock_offset
 
     assert abs(clock_offset() - (time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))) < 1

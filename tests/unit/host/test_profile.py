@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
+from cji_worker.host import DENIED_CALLS, permitted_calls
 from tests.support.host_profile import SOURCE
 from tests.support.paths import ROOT
-from worker.host import DENIED_CALLS, permitted_calls
 
 _FILTERED = """
 import errno, sys
 import pyseccomp as seccomp
-from worker.host import DENIED_CALLS, permitted_calls
+from cji_worker.host import DENIED_CALLS, permitted_calls
 rules = seccomp.SyscallFilter(seccomp.ALLOW)
 for name in set(DENIED_CALLS) - set(sys.argv[1:]):
     rules.add_rule(seccomp.ERRNO(errno.EPERM), name)
@@ -56,6 +56,6 @@ def test_the_init_program_denies_exactly_the_probed_calls() -> None:
 def test_the_numbers_are_those_of_the_kernel(name: str) -> None:
     import pyseccomp
 
-    from worker.host.profile import _CALLS
+    from cji_worker.host.profile import _CALLS
 
     assert _CALLS[name][0] == pyseccomp.resolve_syscall(pyseccomp.Arch.X86_64, name)

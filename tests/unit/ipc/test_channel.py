@@ -13,11 +13,10 @@ import pytest
 
 from cji_core.errors import Reason, Stage
 from cji_core.trail import utc_hundredths
-from tests.support.connections import TRANSPORT
-from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
-from worker.ipc.channel import MAX_MESSAGE_BYTES
-from worker.ipc.limits import SLOT_BYTES, SLOTS
-from worker.ipc.messages import (
+from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
+from cji_worker.ipc.channel import MAX_MESSAGE_BYTES
+from cji_worker.ipc.limits import SLOT_BYTES, SLOTS
+from cji_worker.ipc.messages import (
     Abort,
     Admit,
     Admitted,
@@ -31,7 +30,8 @@ from worker.ipc.messages import (
     KeyholderFromFront,
     Ready,
 )
-from worker.memory import Region, secret_fd
+from cji_worker.memory import Region, secret_fd
+from tests.support.connections import TRANSPORT
 
 ADMITTED = Admitted(call=1, inputs=1, outputs=2, steps=("rows",))
 COMPLETED = Completed(call=1, receipt="receipt")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.ipc import hand_over, take_over
+from cji_worker.ipc import hand_over, take_over
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"x" * 4_000_000])

@@ -33,19 +33,19 @@ from cji_core.trail import Attributed, Event, JobAdmitted
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.registry import OPERATIONS
 from cji_operations.screen import Screen
+from cji_worker.ipc.messages import Admit
+from cji_worker.keyholder.admission import AdmissionControl, check_opened, open_keys
+from cji_worker.keyholder.admitted_job import Admission, Opened
+from cji_worker.keyholder.entra import KeySets, SecondIdentity
+from cji_worker.keyholder.events import job_cut_short
+from cji_worker.keyholder.holdings import HeldKey, Holdings
+from cji_worker.keyholder.policy import PolicyInForce
+from cji_worker.trail.file import AuditFile
 from tests.support.connections import TRANSPORT
 from tests.support.contexts import TABLES
 from tests.support.policies import AGREEMENT, ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.refusals import refused
 from tests.support.rsa_keys import rsa_key
-from worker.audit.file import AuditFile
-from worker.ipc.messages import Admit
-from worker.keyholder.admission import AdmissionControl, check_opened, open_keys
-from worker.keyholder.admitted_job import Admission, Opened
-from worker.keyholder.entra import KeySets, SecondIdentity
-from worker.keyholder.events import job_cut_short
-from worker.keyholder.holdings import HeldKey, Holdings
-from worker.keyholder.policy import PolicyInForce
 
 CMK = rsa_key(0, 3072)
 RECIPIENT = rsa_key(1, 3072).public_key()

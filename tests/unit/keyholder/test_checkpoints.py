@@ -23,9 +23,9 @@ from cji_core.trail.checkpoint import parse_checkpoint, sign_checkpoint
 from cji_core.trail.inspection import Inspection
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.trail import verified
+from cji_worker.keyholder.checkpoints import PERIOD_S, Checkpoints
+from cji_worker.trail.file import AuditFile
 from tests.support.audit_events import admitted, completed, ended, ledger_of, opened
-from worker.audit.file import AuditFile
-from worker.keyholder.checkpoints import PERIOD_S, Checkpoints
 
 HEADER = b"\x02" * 48
 

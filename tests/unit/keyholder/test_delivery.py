@@ -10,9 +10,9 @@ from cji_core.format.config import AuditDeliverySection
 from cji_core.trail import DeliveryOverdue, DeliveryResumed, Record, WorkerStopped
 from cji_core.trail.delivered import write_position
 from cji_core.trail.trail import START, Position, after
+from cji_worker.keyholder.delivery import EVERY_S, LEAST_ALERT_S, DeliveryWatch
+from cji_worker.trail.file import AuditFile
 from tests.support.refusals import refused
-from worker.audit.file import AuditFile
-from worker.keyholder.delivery import EVERY_S, LEAST_ALERT_S, DeliveryWatch
 
 NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 

@@ -14,19 +14,19 @@ from cji_core.errors import Reason, Stage
 from cji_core.format.envelope import sha384
 from cji_core.format.job import JobId, OutputPart, parse, result_header
 from cji_operations.registry import plan
+from cji_worker.ipc import Channel
+from cji_worker.ipc.messages import CountedPart, KeyholderFromCell, SealedPart, Summary, Witnessed
+from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
+from cji_worker.keyholder.cells import Cell
+from cji_worker.keyholder.events import job_admitted
+from cji_worker.keyholder.lifecycle import Done, Failed, WriteReceipt
+from cji_worker.keyholder.references import NO_SLOT
+from cji_worker.keyholder.task_events import task_admitted
+from cji_worker.keyholder.tasks import AdmittedTask
 from tests.support.contexts import TABLES
 from tests.support.job_headers import NOW, make
 from tests.support.keyholder_bench import Bench, bench, finish_order, held
 from tests.support.task_statements import ROWS, Honest
-from worker.ipc import Channel
-from worker.ipc.messages import CountedPart, KeyholderFromCell, SealedPart, Summary, Witnessed
-from worker.keyholder.admitted_job import Admission, AdmittedJob
-from worker.keyholder.cells import Cell
-from worker.keyholder.events import job_admitted
-from worker.keyholder.lifecycle import Done, Failed, WriteReceipt
-from worker.keyholder.references import NO_SLOT
-from worker.keyholder.task_events import task_admitted
-from worker.keyholder.tasks import AdmittedTask
 
 HONEST = Honest()
 MOST = (1 << 63) - 1

@@ -22,23 +22,23 @@ from cji_core.trail import (
     claims_unverified,
 )
 from cji_operations.registry import plan
+from cji_worker.ipc.messages import Admit, Completed, Ended, Presented, StatementData, StatementsDone, StatementsWanted
+from cji_worker.keyholder.admission import AdmissionControl
+from cji_worker.keyholder.cells import Cells
+from cji_worker.keyholder.delivery import DeliveryWatch
+from cji_worker.keyholder.entra import KeySets, SecondIdentity
+from cji_worker.keyholder.finishing import Finishes
+from cji_worker.keyholder.holdings import Holdings
+from cji_worker.keyholder.jobs import Jobs
+from cji_worker.keyholder.lifecycle import Done
+from cji_worker.keyholder.policy import PolicyInForce
+from cji_worker.keyholder.refusals import Refusals
+from cji_worker.keyholder.tasks import streams_of
 from tests.support.contexts import TABLES
 from tests.support.job_headers import make
 from tests.support.keyholder_bench import KEK, Bench, admission, bench, finish_order, policy_of, sealed_to
 from tests.support.refusals import refused
 from tests.support.task_statements import DEK, ROWS, Honest, plan_of
-from worker.ipc.messages import Admit, Completed, Ended, Presented, StatementData, StatementsDone, StatementsWanted
-from worker.keyholder.admission import AdmissionControl
-from worker.keyholder.cells import Cells
-from worker.keyholder.delivery import DeliveryWatch
-from worker.keyholder.entra import KeySets, SecondIdentity
-from worker.keyholder.finishing import Finishes
-from worker.keyholder.holdings import Holdings
-from worker.keyholder.jobs import Jobs
-from worker.keyholder.lifecycle import Done
-from worker.keyholder.policy import PolicyInForce
-from worker.keyholder.refusals import Refusals
-from worker.keyholder.tasks import streams_of
 
 HONEST = Honest(changes=sealed_to(DEK))
 CLOSED = Honest(changes=sealed_to(DEK, attribution_under=bytes(32)))

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from cji_core.errors import Reason
+from cji_worker.ipc import Channel
+from cji_worker.ipc.messages import CellFromKeyholder, CountedPart, CountedStreams, KeyholderFromCell, Summary
+from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
+from cji_worker.keyholder.cells import Cell
+from cji_worker.keyholder.hearing import extend, hear
+from cji_worker.keyholder.lifecycle import Failed
+from cji_worker.keyholder.references import NO_SLOT
+from cji_worker.keyholder.tasks import AdmittedTask
 from tests.support.job_headers import NOW
 from tests.support.keyholder_bench import bench, finish_order, held
 from tests.support.task_statements import Honest
-from worker.ipc import Channel
-from worker.ipc.messages import CellFromKeyholder, CountedPart, CountedStreams, KeyholderFromCell, Summary
-from worker.keyholder.admitted_job import Admission, AdmittedJob
-from worker.keyholder.cells import Cell
-from worker.keyholder.hearing import extend, hear
-from worker.keyholder.lifecycle import Failed
-from worker.keyholder.references import NO_SLOT
-from worker.keyholder.tasks import AdmittedTask
 
 HONEST = Honest()
 BUCKET = HONEST.places[5]

@@ -4,9 +4,9 @@ import pytest
 
 from cji_core.errors import Reason, StartupError
 from cji_core.trail import TpmClock
+from cji_worker.host import HostReport
+from cji_worker.keyholder.host import HostState
 from tests.support.refusals import refused
-from worker.host import HostReport
-from worker.keyholder.host import HostState
 
 HELD = HostReport(not_held=(), profile="cji-host-1")
 BARE = HostReport(not_held=("ptrace-scope", "host-profile"), profile="none")

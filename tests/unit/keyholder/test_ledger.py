@@ -1,9 +1,9 @@
 import pytest
 
 from cji_core.errors import Reason
+from cji_worker.keyholder.ledger import decide
+from cji_worker.trail.ledger import JobEntry, JobState
 from tests.support.refusals import refused
-from worker.audit.ledger import JobEntry, JobState
-from worker.keyholder.ledger import decide
 
 ONE, TWO = b"1" * 48, b"2" * 48
 

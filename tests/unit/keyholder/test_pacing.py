@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.keyholder.pacing import Backoff, Pace
+from cji_worker.keyholder.pacing import Backoff, Pace
 
 LIFETIME = 3600.0
 

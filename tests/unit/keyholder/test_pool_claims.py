@@ -8,12 +8,12 @@ import pytest
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import Header, JobId, parse
+from cji_worker.ipc.messages import Admit
+from cji_worker.keyholder.pool import Answer, PoolLedger
+from cji_worker.keyholder.pool_claims import PoolClaims
+from cji_worker.keyholder.pool_days import Allowance
 from tests.support.connections import TRANSPORT
 from tests.support.job_headers import make
-from worker.ipc.messages import Admit
-from worker.keyholder.pool import Answer, PoolLedger
-from worker.keyholder.pool_claims import PoolClaims
-from worker.keyholder.pool_days import Allowance
 
 ALLOWED = Allowance(day=date(2026, 1, 1), submitter="s", ori="WI0130000", most=9)
 Answered = tuple[Admit, Header, Refusal | None]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.pool.errors import BlobAbsentError, StoreAwayError, StoreError
-from worker.keyholder.pool_days import Allowance, PoolDays, _all_taken
+from cji_worker.keyholder.pool_days import Allowance, PoolDays, _all_taken
 
 ALLOWED = Allowance(day=date(2026, 1, 1), submitter="metro", ori="WI0130000", most=3)
 

@@ -11,7 +11,7 @@ import pytest
 
 from cji_attestation.evidence import NONCE_BYTES, Evidence
 from cji_core.errors import Reason
-from worker.keyholder.quotes import Quoted, Quotes
+from cji_worker.keyholder.quotes import Quoted, Quotes
 
 LONG_S = 30.0
 PROMPT_S = 5.0

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.trail import CallsRefused, JobRefused
+from cji_worker.ipc.messages import Admit, RefusedCalls
+from cji_worker.keyholder.policy import PolicyInForce
+from cji_worker.keyholder.refusals import Refusals
+from cji_worker.keyholder.token_buckets import TokenBuckets
 from tests.support.connections import TRANSPORT
 from tests.unit.keyholder.test_admission import POLICY, SAN
-from worker.ipc.messages import Admit, RefusedCalls
-from worker.keyholder.policy import PolicyInForce
-from worker.keyholder.refusals import Refusals
-from worker.keyholder.token_buckets import TokenBuckets
 
 
 class Trail:

@@ -9,8 +9,8 @@ import pytest
 
 from cji_attestation.trust import AZURE_US
 from cji_core.format.config import Config, KeySection
+from cji_worker.keyholder.rights import ports
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.keyholder.rights import ports
 
 CONFIG = msgspec.toml.decode(WORKER_CONFIG, type=Config)
 CONFINED = """
@@ -18,7 +18,7 @@ import os, socket, sys
 import msgspec
 from attestation import Trust
 from cji_core.format.config import Config
-from worker.keyholder.rights import confine
+from cji_worker.keyholder.rights import confine
 config, trust = (msgspec.json.decode(text, type=kind) for text, kind in zip(sys.argv[1:], (Config, Trust)))
 if config.worker.id != "free":
     confine(config, trust)

@@ -2,7 +2,7 @@
 
 import random
 
-from worker.keyholder.schedule import Schedule, Step
+from cji_worker.keyholder.schedule import Schedule, Step
 
 LIFETIME, CHECK = 3600.0, 30.0
 A, B = "key-a", "key-b"

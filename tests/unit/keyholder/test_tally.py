@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from cji_core.errors import Reason, Stage
 from cji_core.trail import CallsRefused, JobRefused, Volumes
+from cji_worker.ipc.messages import DURATIONS_S, SEVERAL, JobCounts
+from cji_worker.keyholder.tally import Tally
 from tests.support import audit_events
-from worker.ipc.messages import DURATIONS_S, SEVERAL, JobCounts
-from worker.keyholder.tally import Tally
 
 OPERATIONS = st.lists(st.sampled_from(["link", "validate", "deidentify"]), min_size=1, max_size=3).map(tuple)
 EVENTS = st.one_of(

@@ -10,11 +10,11 @@ from cji_core.errors import Reason, Refusal
 from cji_core.jose import b64url
 from cji_core.trail import DisagreementAbout
 from cji_operations.task_streams import EdgeStream, PartStream
+from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
+from cji_worker.keyholder import tasks
+from cji_worker.keyholder.tasks import AdmittedTask, agree_task
+from cji_worker.keyholder.witnesses import Disagreement
 from tests.support.task_statements import ROWS, Honest
-from worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
-from worker.keyholder import tasks
-from worker.keyholder.tasks import AdmittedTask, agree_task
-from worker.keyholder.witnesses import Disagreement
 
 HONEST = Honest()
 

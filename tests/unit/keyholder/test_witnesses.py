@@ -12,9 +12,9 @@ from cji_core.format.records import SCHEMAS
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.registry import plan
+from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
+from cji_worker.keyholder.witnesses import Disagreement, agree
 from tests.support.job_headers import OURS, THEIRS, make
-from worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
-from worker.keyholder.witnesses import Disagreement, agree
 
 ROWS = 60
 DISSEMINATE = pb.Operation(disseminate=pb.Disseminate(recipient_class="criminal_justice", as_of="2026-02-01"))

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(shutil.which("gcore") is None, reason="no debugg
 MARK = b"CANARYxx"
 PROGRAM = """
 import sys, time
-from worker.memory import overwrite_registers
+from cji_worker.memory import overwrite_registers
 source = memoryview(b"CANARYxx" * (1 << 17))
 target = memoryview(bytearray(len(source)))
 for size in (40, 100, 200, 300, 500, 900, 3000, 20000, 1 << 20):

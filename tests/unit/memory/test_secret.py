@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cji_worker.memory import Region, heap_environment, secret_fd
+from cji_worker.memory.region import ALIGNMENT
 from tests.support.privileges import locks_memory
-from worker.memory import Region, heap_environment, secret_fd
-from worker.memory.region import ALIGNMENT
 
 MIB = 1 << 20
 PAGE = 4096
@@ -77,7 +77,7 @@ def test_other_memory_says_what_it_is() -> None:
 def test_a_protected_region_can_be_read_and_not_written() -> None:
     fd = secret_fd(PAGE)
     script = (
-        "import sys; from worker.memory import Region; region = Region(int(sys.argv[1])); view = region.view();"
+        "import sys; from cji_worker.memory import Region; region = Region(int(sys.argv[1])); view = region.view();"
         "view[0] = 7; region.protect(); print(view[0], flush=True); view[0] = 8; print('written')"
     )
     done = run(script, fd)
@@ -128,7 +128,7 @@ with open(f"/proc/{pid}/mem", "rb", 0) as memory:
 
 HEAP = """
 import sys
-from worker.memory import Region, SecretHeap
+from cji_worker.memory import Region, SecretHeap
 region = Region(int(sys.argv[1]))
 heap = SecretHeap(region, size=region.size)
 """
@@ -217,7 +217,7 @@ def test_too_low_a_lock_limit_is_unfit() -> None:
     done = run(
         """
 import os, resource
-from worker.memory import Region, secret_fd
+from cji_worker.memory import Region, secret_fd
 from cji_core.errors import StartupError
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (8192, 8192))
 if os.geteuid() == 0:  # CAP_IPC_LOCK would lift the limit
@@ -253,7 +253,7 @@ def test_l06_a_hardened_process_leaves_no_core_and_gains_nothing(tmp_path: Path)
     done = run(
         """
 import ctypes, resource, signal
-from worker.memory import harden
+from cji_worker.memory import harden
 harden(die_with_parent=True)
 get = ctypes.CDLL(None).prctl
 print(get(3, 0, 0, 0, 0), get(39, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))
@@ -270,7 +270,7 @@ def test_a_child_dies_with_its_parent() -> None:
     done = run(
         """
 import os, sys, time
-from worker.memory import harden
+from cji_worker.memory import harden
 read, write = os.pipe()
 middle = os.fork()
 if middle == 0:

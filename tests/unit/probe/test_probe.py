@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from cji_core.command import build
 from cji_core.errors import StartupError
+from cji_worker.probe import process, server
+from cji_worker.probe.notice import Metadata, NoticeError, ending
+from cji_worker.probe.process import NOTICE, Probe
+from cji_worker.probe.server import Server
 from tests.support.console_tools import FRONT, NOT_SERVING, StatusSocket, encoded, status_socket
 from tests.support.scheduled_events import NAME, MetadataService, document, event
-from worker.probe import process, server
-from worker.probe.notice import Metadata, NoticeError, ending
-from worker.probe.process import NOTICE, Probe
-from worker.probe.server import Server
 
 
 @pytest.mark.parametrize(

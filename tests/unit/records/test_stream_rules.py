@@ -7,8 +7,8 @@ from cji_core.errors import Reason
 from cji_core.format.job import LIMITS
 from cji_core.format.records import END_OF_STREAM, RESERVE_BYTES, StreamReader, StreamWriter, tagged, window_bytes
 from cji_core.format.records.stream import MAX_HEADER_BYTES
+from cji_worker.cell.process import WINDOW_BYTES
 from tests.support.refusals import refused
-from worker.cell.process import WINDOW_BYTES
 
 LIMIT = 1 << 16
 SCHEMA = tagged("person/1", [pa.field("last", pa.utf8())])

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from cji_core.errors import StartupError
-from worker.rights import forbid_files_and_network
+from cji_worker.rights import forbid_files_and_network
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user id")
 WATCHING = """
 import fcntl, mmap, os, select, signal, socket, time
-from worker.memory import forbid_new_privileges, harden
-from worker.rights import PIDFDS, watch_only
+from cji_worker.memory import forbid_new_privileges, harden
+from cji_worker.rights import PIDFDS, watch_only
 def idle():
     child = os.fork()
     if not child:
@@ -34,30 +34,30 @@ SERVICE = """
 import os, sys
 from pathlib import Path
 from cji_core.errors import StartupError
-from worker.rights import become, can_become_users, drop_capabilities, enter_namespaces, require_users
+from cji_worker.rights import become, can_become_users, drop_capabilities, enter_namespaces, require_users
 become(12001, keep=(5, 6, 7))
 """
 """As the unit starts the supervisor: a user with CAP_KILL, CAP_SETGID and CAP_SETUID."""
-BOUND = "from worker.rights import bound_resources; bound_resources(descriptors=8, address_space=4 << 30)\n"
+BOUND = "from cji_worker.rights import bound_resources; bound_resources(descriptors=8, address_space=4 << 30)\n"
 LANDLOCK = """
 import os, signal, socket, sys
-from worker.memory import harden
-from worker.rights import forbid_files_and_network
+from cji_worker.memory import harden
+from cji_worker.rights import forbid_files_and_network
 outside = os.getppid()
 harden(die_with_parent=False)
 forbid_files_and_network()
 """
 DENIED = """
 import os, resource, signal, socket, threading
-from worker.libc import check, libc
-from worker.memory import harden
-from worker.rights import LISTENING, SOCKETS, deny, deny_powers
+from cji_worker.libc import check, libc
+from cji_worker.memory import harden
+from cji_worker.rights import LISTENING, SOCKETS, deny, deny_powers
 early, go = threading.Event(), threading.Event()
 harden(die_with_parent=False)
 """
 NAMESPACES = """
 import os, signal, socket, sys
-from worker.rights import become, can_become_users, drop_capabilities, enter_namespaces, fork
+from cji_worker.rights import become, can_become_users, drop_capabilities, enter_namespaces, fork
 several = can_become_users()
 enter_namespaces(users=several)
 """
@@ -371,8 +371,8 @@ def test_a_zygote_without_the_ids_is_refused() -> None:
 def test_nobody_comes_back_from_another_user() -> None:
     script = """
 import os
-from worker.rights import FRONT, become
-from worker.libc import libc
+from cji_worker.rights import FRONT, become
+from cji_worker.libc import libc
 become(FRONT, groups=(7,), keep=(10,))
 status = dict(line.split(":\\t") for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
 done = [status[name] for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")]

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.deployment import Result
+from cji_worker.support.bundle import Bundle, closed_words, deployment_facts, encoded, made, trail_facts
+from cji_worker.verbs.support import WrittenBundle
 from tests.support.deployed import as_file, good
 from tests.support.json_answers import answered
 from tests.support.rotated import two_years
-from worker.cli.support import WrittenBundle
-from worker.support.bundle import Bundle, closed_words, deployment_facts, encoded, made, trail_facts
 
 CANARY = "SMITH-JOHN-123-45-6789"
 

@@ -9,8 +9,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from cji_core.errors import REASONS, Reason
 from cji_core.wire.v1 import worker_pb2
+from cji_worker.front.status import CODES
 from tests.support.paths import ROOT
-from worker.front.status import CODES
 
 
 def generator() -> ModuleType:

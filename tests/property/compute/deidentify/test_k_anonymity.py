@@ -13,8 +13,8 @@ from cji_core.format.records import RowStatus, Status, tagged
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.deidentify.codes import Code
 from cji_operations.deidentify.k_anonymity import too_small
+from cji_worker.cell.pipeline import Pipeline
 from tests.support.contexts import context, planned, prepare_table
-from worker.cell.pipeline import Pipeline
 
 KEY = bytes(range(32))
 Row = tuple[str | None, str | None]

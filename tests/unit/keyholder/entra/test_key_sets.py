@@ -18,10 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cji_attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from cji_core.errors import Reason
+from cji_worker.keyholder.entra import KeySets, TokenRefused
+from cji_worker.keyholder.entra.key_sets import COOL_DOWN, MAX_AGE, MAX_BYTES, MAX_KEYS, REFRESH, parse_key_set
 from tests.support.entra_tools import OTHER, TENANT
 from tests.support.rsa_keys import rsa_key
-from worker.keyholder.entra import KeySets, TokenRefused
-from worker.keyholder.entra.key_sets import COOL_DOWN, MAX_AGE, MAX_BYTES, MAX_KEYS, REFRESH, parse_key_set
 
 KEYS = [rsa_key(number).public_key() for number in range(2)]
 ISSUER = f"https://login.microsoftonline.com/{TENANT}/v2.0"

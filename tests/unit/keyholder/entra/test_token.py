@@ -16,6 +16,15 @@ from cji_core.errors import Reason
 from cji_core.format.job import LIMITS, EntraRule, Submitter
 from cji_core.format.operator_files import FileRefused
 from cji_core.trail import TokenCheck
+from cji_worker.ipc.messages import MAX_AUTHORIZATION, Presented
+from cji_worker.keyholder.entra import (
+    KeySets,
+    SecondIdentity,
+    TokenRefused,
+    VerifiedToken,
+    require_audience,
+    require_rule,
+)
 from tests.support.entra_tools import (
     AUDIENCE,
     CLIENT,
@@ -31,8 +40,6 @@ from tests.support.entra_tools import (
     mint,
 )
 from tests.support.paths import ROOT
-from worker.ipc.messages import MAX_AUTHORIZATION, Presented
-from worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused, VerifiedToken, require_audience, require_rule
 
 GOOD = mint()
 

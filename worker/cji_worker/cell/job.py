@@ -1,0 +1,281 @@
+"""One job, from its header to the summary.
+
+    ready     header parsed again, result header made, while the keyholder writes the admission
+    open      keys taken from their slot
+    sides     the inputs before the records are kept whole
+    stream    segment -> window -> batch -> operations -> outputs, one batch at a time, shard after shard
+    finish    last segment of every input verified, counts reconciled, outputs sealed and passed to the front
+    vouch     the counts go to the keyholder
+
+The front holds the last segments back until the receipt is on disk. Any refusal goes to the keyholder as a Reason and
+ends the cell.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from cji_core.errors import Denied, Reason, Refusal, Stage
+from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, input_aad, open_box, output_aad, sha384, wrap_result_key
+from cji_core.format.job import LIMITS, Attribution, Header, InputPart, OutputPart, SizeClass, parse, result_header
+from cji_core.format.records import StreamReader, arrow, check_schema
+from cji_core.jose import parse_recipient
+from cji_operations.operation import Context, JobContext, PreparedOperation
+from cji_operations.registry import STEPS, Plan, plan
+from cji_operations.tables import Tables
+from cji_worker.cell.allowance import Allowance
+from cji_worker.cell.channels import CellChannels
+from cji_worker.cell.outputs import OutputParts
+from cji_worker.cell.pipeline import Pipeline
+from cji_worker.cell.streams import InputStream, OutputStream
+from cji_worker.cell.task import CellTask
+from cji_worker.ipc import ChannelClosed, KeySlot
+from cji_worker.ipc.messages import (
+    CellFailed,
+    CountedPart,
+    Finish,
+    InputFreed,
+    Opened,
+    OpenJob,
+    OutputReady,
+    OutputsDone,
+    ProgressMade,
+    Summary,
+)
+from cji_worker.memory import Region
+
+
+def run_job(
+    channels: CellChannels, *, key_slot: KeySlot, window: memoryview, reference_slots: Sequence[Region], tables: Tables
+) -> int:
+    """Wait for this cell's job and run it; returns the exit status of the cell."""
+    message = channels.await_open()
+    for number, other in enumerate(reference_slots):
+        if number != message.reference_slot:
+            other.unmap()
+    try:
+        header = parse(message.header)
+        planned = plan(header.operations, header.input_schemas, tables)
+        number = message.reference_slot
+        context = Context(
+            job=job_context(header, None),
+            tables=tables,
+            reference_slot=_reference_slot(planned, reference_slots[number]) if number >= 0 else None,
+        )
+        if message.task is None:
+            job = CellJob(channels, message, header=header, planned=planned, window=window, context=context)
+            channels.await_keys()
+            job.run(key_slot.take())
+            return 0
+        task = CellTask(channels, message, message.task, header=header, planned=planned, window=window, context=context)
+        channels.await_keys()
+        dek, *project_keys = key_slot.take()
+        task.run(dek, _opened(context, header, dek, project_key=next(iter(project_keys), None)))
+    except Denied as denied:
+        channels.control.send(CellFailed(reason=denied.reason, stage=denied.stage, denied_by=denied.by))
+        return 1
+    except Refusal as refusal:
+        channels.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
+        return 1
+    except MemoryError:
+        channels.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))
+        return 1
+    except ChannelClosed:
+        return 0  # a peer gave the job up
+    return 0
+
+
+def _reference_slot(planned: Plan, region: Region) -> memoryview:
+    """The memory of this job's reference; it can only be read unless the job is to fill it."""
+    if planned.reference is None or not planned.reference.seconds:
+        region.protect()
+    return region.view()
+
+
+class CellJob:
+    """The state of the one job of this process."""
+
+    def __init__(
+        self,
+        channels: CellChannels,
+        message: OpenJob,
+        *,
+        header: Header,
+        planned: Plan,
+        window: memoryview,
+        context: Context,
+    ) -> None:
+        """`context` is the same for all operations, but for their keys and the side tables, which are read first."""
+        self._channels, self._header, self._plan, self._window = channels, header, planned, window
+        self._context = context
+        self._allowance = Allowance(rows=message.max_rows, max_bytes=message.max_bytes)
+        outputs = [OutputPart(name=part.name, schema=part.schema.schema_id) for part in planned.outputs]
+        result_key = os.urandom(DEK_BYTES)
+        self._result_header = result_header(
+            header,
+            worker_id=message.worker_id,
+            outputs=outputs,
+            wrapped_keys=[
+                wrap_result_key(parse_recipient(recipient.jwk, header.suite), result_key, header.sha384)
+                for recipient in header.recipients
+            ],
+        )
+        digest = sha384(self._result_header)
+        self._outputs = OutputParts(
+            {
+                output.name: OutputStream(part=part, key=result_key, aad=output_aad(digest, part), emit=self._emit)
+                for part, output in enumerate(outputs)
+            }
+        )
+        self._parts = header.parts
+        self._received: list[CountedPart] = []
+        self._sides: dict[str, list[pa.RecordBatch]] = {part.name: [] for part in header.inputs[:-1]}
+        self._rows = 0
+        self._schema: pa.Schema | None = None
+        self._pipeline: Pipeline | None = None
+        self._reported = ("", 0)
+
+    def run(self, keys: list[bytes]) -> None:
+        """The way of the job; `keys` are its data key and its project keys."""
+        self._dek, *self._project_keys = keys
+        self._context = _opened(self._context, self._header, self._dek)
+        self._input = self._next_input()
+        self._channels.data.send(Opened(result_header=self._result_header))
+        while not isinstance(message := self._channels.await_input(), Finish):
+            if message.part == len(self._received) + 1:
+                self._end_input()
+                self._input = self._next_input()
+            if message.part != len(self._received):
+                raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
+            self._allowance.take_bytes(message.length)
+            self._input.unseal(self._channels.ring.input(message.slot)[: message.length])
+            self._channels.data.send(InputFreed(slot=message.slot))
+            for batch in self._input.batches():
+                self._take(batch)
+        self._finish()
+
+    # ------------------------------------------------------------------ in
+
+    @property
+    def _part(self) -> InputPart:
+        """The input of which a part is being read."""
+        return self._parts[len(self._received)]
+
+    @property
+    def _is_side(self) -> bool:
+        return len(self._received) + 1 < len(self._header.inputs)
+
+    def _next_input(self) -> InputStream:
+        part = len(self._received)
+        if part >= len(self._parts):
+            raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
+        return InputStream(
+            key=self._dek,
+            aad=input_aad(self._header.sha384, part),
+            reader=StreamReader(self._window, max_batch_rows=LIMITS.batch_rows, max_batch_bytes=LIMITS.batch_bytes),
+        )
+
+    def _end_input(self) -> None:
+        """The part that is being read is whole."""
+        received = self._input.finish()
+        if self._is_side:
+            self._check_side()
+            rows = sum(batch.num_rows for batch in self._sides[self._part.name])
+        else:
+            self._prepared()  # 0 rows is a valid job
+            rows = self._rows
+        is_last = self._is_side or len(self._received) + 1 == len(self._parts)
+        if is_last and self._part.rows_declared not in {None, rows}:
+            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
+        self._received.append(received)
+
+    def _take(self, batch: pa.RecordBatch) -> None:
+        self._allowance.take_rows(batch.num_rows)
+        if self._is_side:
+            self._check_side()
+            self._sides[self._part.name].append(arrow.own(batch))
+            return
+        self._prepared().push(batch)
+        self._rows += batch.num_rows
+        if self._part.rows_declared:
+            self._progress("rows", min(self._rows * 100 // self._part.rows_declared, 100))
+
+    def _check_side(self) -> None:
+        if self._input.reader.schema is None:
+            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
+        check_schema(self._part.schema, self._input.reader.schema)
+
+    def _prepared(self) -> Pipeline:
+        """The pipeline, once the records' schema is known; every shard must have the same."""
+        schema = self._input.reader.schema
+        if schema is None:
+            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
+        if self._pipeline is None:
+            self._pipeline, self._schema = self._new_pipeline(schema), schema
+        elif schema is not self._schema:
+            if not schema.equals(self._schema, check_metadata=True):
+                raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
+            self._schema = schema
+        return self._pipeline
+
+    def _new_pipeline(self, schema: pa.Schema) -> Pipeline:
+        """The operations, each prepared for the output schema of the one before."""
+        columns, operations, keys = len(schema), list[PreparedOperation](), iter(self._project_keys)
+        for planned in self._plan.operations:
+            key = None if planned.signature.project is None else next(keys)
+            context = replace(self._context, project_key=key, sides=self._sides)
+            operations.append(planned.prepare(schema, context))
+            schema = operations[-1].output_schema
+        result, *parts = self._plan.outputs
+        self._outputs.begin({part.name: part.schema.arrow for part in parts} | {result.name: schema})
+        return Pipeline(operations, columns=columns, sink=self._outputs, progress=self._progress)
+
+    # ------------------------------------------------------------------ out
+
+    def _finish(self) -> None:
+        self._end_input()
+        if len(self._received) != len(self._parts):
+            raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
+        self._prepared().finish()
+        if self._outputs.counted["row_status"] != self._rows:
+            raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
+        sealed = self._outputs.finish(padded=self._header.size_class == SizeClass.POWER_OF_TWO)
+        self._channels.data.send(OutputsDone())
+        self._channels.control.send(
+            Summary(
+                inputs=tuple(self._received),
+                outputs=sealed,
+                result_header=self._result_header,
+                rows_in=self._rows,
+                rows_out=tuple(self._outputs.counted.values()),
+            )
+        )
+
+    def _emit(self, part: int, index: int, sealed: memoryview) -> None:
+        slot = self._channels.await_output_slot()
+        self._channels.ring.output(slot)[: len(sealed)] = sealed
+        self._channels.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
+
+    def _progress(self, step: str, per_cent: int) -> None:
+        if step != self._reported[0] or per_cent > self._reported[1]:
+            self._reported = (step, per_cent)
+            self._channels.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
+
+
+def _opened(context: Context, header: Header, dek: bytes, *, project_key: bytes | None = None) -> Context:
+    """The context with the opened attribution."""
+    attribution = Attribution.decode(open_box(dek, ATTRIBUTION, header.sealed_attribution))
+    return replace(context, job=job_context(header, attribution), project_key=project_key)
+
+
+def job_context(header: Header, attribution: Attribution | None) -> JobContext:
+    """The job as its operations see it; without the attribution until that is open."""
+    return JobContext(
+        purpose_code=header.purpose_code,
+        requesting_ori=header.requesting_ori,
+        requestor=attribution.requestor if attribution else "",
+        secondary_recipient=attribution.secondary_recipient if attribution else "",
+        created=header.created,
+    )

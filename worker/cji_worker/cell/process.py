@@ -1,0 +1,119 @@
+"""The process of a cell, from the fork to the exit. It takes every right away from itself, then waits for its job."""
+
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from cji_operations.tables import Tables
+from cji_worker.cell.channels import CellChannels
+from cji_worker.cell.job import run_job
+from cji_worker.cell.sandbox import CONTROL, DATA, REPORT, enter_sandbox, keep_descriptors
+from cji_worker.cell.self_test import warm_up
+from cji_worker.ipc import Channel, ChannelClosed, KeySlot, Ring
+from cji_worker.ipc.messages import (
+    CellFaulted,
+    CellFromFront,
+    CellFromKeyholder,
+    Confined,
+    FaultClass,
+    FrontFromCell,
+    KeyholderFromCell,
+)
+from cji_worker.memory import ALIGNMENT, Region, SecretHeap, harden
+from cji_worker.rights import SyscallFilter, become, drop_capabilities
+
+WINDOW_BYTES: Final = 32 << 20
+"""The last bytes of each region, into which records are unsealed. The rest is the cell's heap."""
+
+EXIT_FAULT: Final = 70
+"""Exit status of a cell whose code failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belongings:
+    """Inheritance of a cell: its memory, the ends of its channels, and what all cells share."""
+
+    region: Region
+    key_slot: KeySlot
+    others: Sequence[tuple[Region, KeySlot]]
+    """Of the other cells; unmapped at once."""
+    control: socket.socket
+    data: socket.socket
+    report: socket.socket
+    ring: Ring
+    nothing: int
+    """/dev/null, opened for reading."""
+    reference_regions: Sequence[Region]
+    tables: Tables
+    rules: SyscallFilter
+    address_space: int
+    """Bytes that the zygote has mapped, all regions included."""
+    user: int | None
+    """The number of the cell's own user id, if it has one."""
+
+
+def run_cell(own: Belongings) -> NoReturn:
+    """Live the life of a cell. Never returns, never unwinds into the zygote's code."""
+    status, channels = EXIT_FAULT, None
+    try:
+        address_space = _forget_others(own)
+        keep_descriptors(
+            control=own.control.detach(), data=own.data.detach(), report=own.report.detach(), nothing=own.nothing
+        )
+        # what a library still prints goes nowhere
+        sys.stdin = sys.stdout = sys.stderr = None
+        if own.user is not None:
+            become(own.user)
+        drop_capabilities()
+        harden(die_with_parent=True)
+        heap_bytes = own.region.size - WINDOW_BYTES
+        SecretHeap(own.region, size=heap_bytes)
+        window = own.region.view(heap_bytes)
+        warm_up(window, own.tables)
+        channels = _confine(own, address_space)
+        status = run_job(
+            channels,
+            key_slot=own.key_slot,
+            window=window,
+            reference_slots=own.reference_regions,
+            tables=own.tables,
+        )
+        channels.await_end()
+    except ChannelClosed:
+        status = 0  # the zygote is gone
+    except BaseException as fault:  # noqa: BLE001 - nothing of a cell may unwind into the zygote
+        if channels is not None:
+            channels.control.offer(CellFaulted(fault=_class_of(fault)))
+    finally:
+        os._exit(status)
+
+
+def _class_of(fault: BaseException) -> FaultClass:
+    names = (base.__name__ for base in type(fault).__mro__)
+    return next(FaultClass[name] for name in names if name in FaultClass.__members__)
+
+
+def _forget_others(own: Belongings) -> int:
+    """Unmap what belongs to other cells; return the bytes of address space that stay mapped."""
+    left = own.address_space
+    for region, key_slot in own.others:
+        left -= region.size + ALIGNMENT
+        region.unmap()
+        key_slot.unmap()
+    return left
+
+
+def _confine(own: Belongings, address_space: int) -> CellChannels:
+    """Enter the sandbox and report it to the zygote; return the channels, which are all that the cell keeps."""
+    control: Channel[CellFromKeyholder, KeyholderFromCell] = Channel(CONTROL, CellFromKeyholder)
+    data: Channel[CellFromFront, FrontFromCell] = Channel(DATA, CellFromFront)
+    report: Channel[Confined, Confined] = Channel(REPORT, Confined)
+    channels = CellChannels(control=control, data=data, ring=own.ring)
+    listener = enter_sandbox(own.rules, address_space=address_space)
+    report.send(Confined(), [listener])
+    report.close()
+    os.close(listener)
+    return channels

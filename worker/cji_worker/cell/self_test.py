@@ -1,0 +1,208 @@
+"""The pre-operational self-test: whole jobs in the zygote, before any key exists.
+
+It runs the cell's own code on the made-up rows of every operation, with stand-ins for front and keyholder. A zygote
+that fails one does not start. The self-test also loads whatever Python, numpy, pyarrow and OpenSSL load lazily: a cell
+cannot open files, so all of it must be there before the fork.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from cji_core.format.envelope import (
+    ATTRIBUTION,
+    DEK_BYTES,
+    FLOE_HEADER_BYTES,
+    SEGMENT_BYTES,
+    Sealer,
+    input_aad,
+    seal_box,
+    sha384,
+)
+from cji_core.format.job import LIMITS, Attribution, InputPart, Recipient, SizeClass, new_header, new_job_id, parse
+from cji_core.format.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
+from cji_core.jose import RecipientKey, key_id, public_jwk
+from cji_core.pairs import ML_KEM_BYTES, DecryptionPair, supported
+from cji_core.suites import Suite
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.operation import Case, Context, Operation, Row
+from cji_operations.registry import OPERATIONS, plan
+from cji_operations.tables import Tables
+from cji_worker.cell.channels import CellChannels
+from cji_worker.cell.job import job_context, run_job
+from cji_worker.cell.parts_loop import PartsLoop, PlainRing
+from cji_worker.ipc import Channel, KeySlot
+from cji_worker.ipc.limits import SLOTS
+from cji_worker.ipc.messages import (
+    CellFromFront,
+    CellFromKeyholder,
+    Finish,
+    FrontFromCell,
+    InputReady,
+    KeyholderFromCell,
+    KeysReady,
+    OpenJob,
+    OutputFreed,
+    Summary,
+)
+from cji_worker.memory import ALIGNMENT, Region
+
+_ATTRIBUTION: Final = Attribution(operator_id="self-test", requestor="self-test", reason="self-test")
+_WARM_UP: Final = "deidentify"
+"""It needs no side table, and uses the ciphers."""
+
+
+def self_test(window: memoryview, tables: Tables, *, in_parts: bool) -> None:
+    """Run the self-test of every operation, also `in_parts`; raises RuntimeError when a job does not come out whole."""
+    fd = os.memfd_create("cji-self-test", os.MFD_CLOEXEC)
+    os.ftruncate(fd, ALIGNMENT)
+    reference_slot = Region(fd)
+    for operation in OPERATIONS.values():
+        for case in operation.self_test:
+            _run_case(operation, case, window=window, reference_slots=[reference_slot], tables=tables)
+            if in_parts:
+                _run_in_parts(operation, case, window=window, tables=tables)
+    reference_slot.unmap()
+    warm_up(window, tables)
+
+
+def warm_up(window: memoryview, tables: Tables) -> None:
+    """Run one made-up job in a new cell: its first job then finds code and memory that this process has touched."""
+    operation, suite = OPERATIONS[_WARM_UP], Suite.HYBRID_1 if supported() else Suite.CLASSICAL_1
+    _run_case(operation, operation.self_test[0], window=window, reference_slots=[], tables=tables, suite=suite)
+
+
+class _Keys(KeySlot):
+    """A key slot in ordinary memory: made-up keys need no secret page, and the real one belongs to the keyholder."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._keys = list(keys)
+
+    def take(self) -> list[bytes]:
+        return self._keys
+
+
+def _run_case(
+    operation: Operation[Any],
+    case: Case,
+    *,
+    window: memoryview,
+    reference_slots: Sequence[Region],
+    tables: Tables,
+    suite: Suite = Suite.CLASSICAL_1,
+) -> None:
+    """One job. Every message of keyholder and front waits in its channel before the job starts."""
+    control, cell_control = Channel.pair()
+    data, cell_data = Channel.pair()
+    keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
+    front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
+    ring = PlainRing()
+    channels = CellChannels(
+        control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
+    )
+    signature = operation.signature(case.parameters)
+    inputs = {**case.sides, "records": (case.schema, case.row)}
+    keys = [secrets.token_bytes(DEK_BYTES) for _ in range(1 if signature.project is None else 2)]
+    schemas = {name: schema for name, (schema, _) in inputs.items()}
+    header = _header(operation.message(case.parameters), schemas, dek=keys[0], suite=suite)
+    references = [] if signature.reference is None else reference_slots
+    keyholder.send(
+        OpenJob(
+            header=header,
+            worker_id="self-test",
+            max_rows=len(inputs),
+            max_bytes=LIMITS.job_bytes,
+            reference_slot=len(references) - 1,
+        )
+    )
+    keyholder.send(KeysReady())
+    for part, one in enumerate(inputs.values()):
+        segment = _sealed(part, *one, dek=keys[0], header=header)
+        ring.input(part)[: len(segment)] = segment
+        front.send(InputReady(slot=part, part=part, length=len(segment)))
+    front.send(Finish())
+    for slot in range(SLOTS):  # nobody reads the outputs
+        front.send(OutputFreed(slot=slot))
+    status = run_job(channels, key_slot=_Keys(keys), window=window, reference_slots=references, tables=tables)
+    whole = status == 0 and isinstance(keyholder.receive()[0], Summary)
+    for end in (channels, keyholder, front):
+        end.close()
+    if not whole:
+        raise RuntimeError(f"the self-test of {operation.name} failed")
+
+
+def _run_in_parts(operation: Operation[Any], case: Case, *, window: memoryview, tables: Tables) -> None:
+    """The same job in parts, if it can run so: task after task, and every part of its result."""
+    signature = operation.signature(case.parameters)
+    if signature.reference is not None or operation.in_parts(case.parameters) is None:
+        return
+    inputs = {**case.sides, "records": (case.schema, case.row)}
+    schemas = {name: schema for name, (schema, _) in inputs.items()}
+    dek, project_key = (secrets.token_bytes(DEK_BYTES) for _ in range(2))
+    header = _header(operation.message(case.parameters), schemas, dek=dek, suite=Suite.CLASSICAL_1)
+    parsed = parse(header)
+    loop = PartsLoop(
+        header=parsed,
+        planned=plan(parsed.operations, parsed.input_schemas, tables),
+        dek=dek,
+        parts={part: [_sealed(part, *one, dek=dek, header=header)] for part, one in enumerate(inputs.values())},
+        context=Context(
+            job=job_context(parsed, _ATTRIBUTION),
+            tables=tables,
+            project_key=None if signature.project is None else project_key,
+        ),
+        window=window,
+    )
+    loop.run()
+    if len(loop.results) != len(loop.planned.outputs):
+        raise RuntimeError(f"the self-test of {operation.name} in parts failed")
+
+
+def _sealed(part: int, schema_id: str, row: Row, *, dek: bytes, header: bytes) -> bytes:
+    schema = tagged(schema_id, [pa.field(name, SCHEMAS[schema_id].columns[name].types[0]) for name in row])
+    columns = [pa.array([value], field.type) for field, value in zip(schema, row.values(), strict=True)]
+    batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+    writer = StreamWriter(schema, max_batch_bytes=SEGMENT_BYTES)
+    messages = [writer.schema_message(), *writer.batch_messages(batch), END_OF_STREAM]
+    sealer = Sealer(dek, input_aad(sha384(header), part))
+    plain = b"".join(bytes(m) for m in messages)
+    sealed = sealer.header + sealer.seal(plain, last=True)
+    assert len(sealed) > FLOE_HEADER_BYTES  # noqa: S101 - a header and a segment
+    return sealed
+
+
+def _header(operation: pb.Operation, schemas: Mapping[str, str], *, dek: bytes, suite: Suite) -> bytes:
+    public = _recipient(suite)
+    now = datetime.now(UTC)
+    return new_header(
+        job_id=new_job_id(),
+        audience="self-test",
+        originating_ori="VA0000000",
+        requesting_ori="VA0000000",
+        sealed_attribution=seal_box(dek, ATTRIBUTION, _ATTRIBUTION.encode()),
+        purpose_code="C",
+        inputs=[InputPart(name=name, schema=schema) for name, schema in schemas.items()],
+        operations=[operation],
+        kek_id="https://self-test.invalid/keys/self-test/" + "0" * 32,
+        wrapped_dek=os.urandom(384 if suite is Suite.CLASSICAL_1 else ML_KEM_BYTES + 384),
+        recipients=[Recipient(key_id=key_id(public), jwk=public_jwk(public))],
+        created=now,
+        not_after=now + timedelta(hours=1),
+        size_class=SizeClass.POWER_OF_TWO,
+        suite=suite,
+    )
+
+
+def _recipient(suite: Suite) -> RecipientKey:
+    """A key that nobody can open for. An RSA key that somebody could would take a second to make."""
+    if suite is Suite.HYBRID_1:
+        return DecryptionPair.generate().public_key()
+    modulus = int.from_bytes(os.urandom(384), "big") | 1 << 3071 | 1
+    return rsa.RSAPublicNumbers(65537, modulus).public_key()

@@ -1,0 +1,50 @@
+"""The keys that the cell of a task derives from the data key of its job."""
+
+from functools import cached_property
+
+from cji_core.format.envelope import NO_PLAN, bucket_key, open_result_key, sha384, shuffle_aad, shuffle_key
+from cji_core.format.job import JobPlan
+from cji_operations.kernels.hashing import BucketHash
+from cji_operations.task_streams import EdgeStream
+from cji_worker.cell.bucket_hash import bucket_hash
+
+
+class TaskKeys:
+    """The data key, the keys of shuffle streams and of buckets, and the result key once there is a plan."""
+
+    def __init__(self, dek: bytes, *, header_sha384: bytes, plan: JobPlan | None) -> None:
+        self.dek, self._header_sha384, self._plan = dek, header_sha384, plan
+
+    @cached_property
+    def result_key(self) -> bytes:
+        """Raises DEK_UNWRAP_FAILED for a plan that no holder of the data key made."""
+        if self._plan is None:
+            raise ValueError("no output is written before the plan")
+        return open_result_key(self.dek, self._plan.facts, self._plan.sealed_result_key)
+
+    @cached_property
+    def bucket_hash(self) -> BucketHash:
+        """The same in all tasks of the job, on every node."""
+        return bucket_hash(bucket_key(self.dek, self._header_sha384))
+
+    @property
+    def result_header_sha384(self) -> bytes:
+        """The digest in the AAD of outputs."""
+        if self._plan is None:
+            raise ValueError("no output is written before the plan")
+        return sha384(self._plan.result_header)
+
+    def of(self, stream: EdgeStream) -> tuple[bytes, bytes]:
+        """(key, AAD) of a shuffle stream."""
+        plan, key = self._planned if stream.planned else self._unplanned
+        return key, shuffle_aad(plan, edge=stream.edge, producer=stream.producer, consumer=stream.consumer)
+
+    @cached_property
+    def _planned(self) -> tuple[bytes, bytes]:
+        if self._plan is None:
+            raise ValueError("no such stream exists before the plan")
+        return self._plan.sha384, shuffle_key(self.dek, self._header_sha384, self._plan.sha384)
+
+    @cached_property
+    def _unplanned(self) -> tuple[bytes, bytes]:
+        return NO_PLAN, shuffle_key(self.dek, self._header_sha384, NO_PLAN)

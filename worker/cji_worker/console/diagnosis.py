@@ -1,0 +1,81 @@
+"""Why a worker admits no job, in words, each with what helps."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from cji_core.errors import REASONS, Reason
+from cji_worker.console.view import Silence, View, moment
+from cji_worker.host import CATALOGUE
+from cji_worker.ipc.beats import STALE_S
+from cji_worker.ipc.status import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One cause and its remedy."""
+
+    what: str
+    remedy: str
+
+
+SILENT: Final[dict[Silence, Cause]] = {
+    "no answer": Cause(
+        what="No worker answers on its status socket.",
+        remedy="Run systemctl status cji-worker. A worker that is starting answers within a few seconds.",
+    ),
+    "supervisor silent": Cause(
+        what="The worker's supervisor has not reported for two seconds.",
+        remedy="Look at the worker's log. systemd restarts a worker whose supervisor stays silent.",
+    ),
+    "not understood": Cause(
+        what="The status does not have the form that this console knows.",
+        remedy="Run the console of the same installation as the worker, and restart it after an update.",
+    ),
+}
+
+
+def headline(view: View) -> str:
+    """The state in two words or fewer."""
+    return "Unknown" if view.status is None else view.status.state.capitalize()
+
+
+def causes(view: View) -> list[Cause]:
+    """Every cause that is known, the most specific first; none while the worker serves."""
+    if view.status is None:
+        return [SILENT[view.silence or "no answer"]]
+    if view.status.state == "serving":
+        return []
+    if view.status.state == "draining":
+        return [Cause(what="The worker finishes its jobs and then ends.", remedy="Nothing: no new job is admitted.")]
+    found = [*_specific(view, view.status)]
+    reason = view.status.reason
+    if reason is not None and not found:
+        found.append(Cause(what=f"The worker states {reason}.", remedy=REASONS[reason].remedy))
+    return found or [
+        Cause(
+            what="The worker is starting, or one of its processes has just changed its state.", remedy="Wait a moment."
+        )
+    ]
+
+
+def _specific(view: View, status: Status) -> Iterator[Cause]:
+    for each in status.host:
+        if each.withdraws_readiness:
+            condition = CATALOGUE[each.condition]
+            yield Cause(what=f"{each.condition}: this machine must {condition.requires}.", remedy=condition.remedy)
+    for process in status.processes:
+        if process.beat_age_s is None or process.beat_age_s > STALE_S:
+            yield Cause(
+                what=f"The process {process.name} does not report.",
+                remedy="Look at the worker's log. A process that stays silent ends the worker.",
+            )
+    if status.audit is not None and not status.audit.writable:
+        reason = Reason.AUDIT_UNAVAILABLE
+        yield Cause(what="The audit trail cannot be written.", remedy=REASONS[reason].remedy)
+    crl_until = status.clients.crl_until if status.clients else None
+    if crl_until is not None and moment(crl_until) <= view.at:
+        yield Cause(what="A revocation list has expired.", remedy=REASONS[Reason.REVOCATION_UNKNOWN].remedy)
+    if not status.keys:
+        for reason in sorted({key.reason for key in status.keys_missing or ()}):
+            yield Cause(what=f"No key can be used: {reason}.", remedy=REASONS[reason].remedy)

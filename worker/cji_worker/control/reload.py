@@ -1,0 +1,184 @@
+"""The course of a reload, as a pure state machine: events in, messages out. No clock, no file, no process.
+
+    IDLE ── Begin ──▶ PREPARING ── both prepared ──▶ WRITING ── on disk ──▶ SWITCHING ── front switched ──▶ IDLE
+                          │ a fault, or too late        │ a fault
+                          └──────── abandoned ──────────┴──────────▶ IDLE
+
+Contract and invariants
+* All or nothing: policy, authorities and revocation lists come into force only after all were checked and the change is
+  on disk. Until then every fault leaves everything as it was, and the requester gets it.
+* The last step cannot be refused. If it does not come about in time, or a process answers what it was not asked, the
+  state is unknown: the worker ends, and starts again with the new files.
+* One reload at a time. An answer to another one than the current changes nothing.
+"""
+
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import Final, Literal
+
+from cji_worker.ipc.messages import (
+    AbandonReload,
+    ClientsChange,
+    CommitClients,
+    CommitPolicy,
+    Reloaded,
+    ReloadFault,
+    Requester,
+    reload_fault,
+)
+
+STEP_S: Final = 10.0
+"""Longest time of each step."""
+BUSY: Final = reload_fault("reload", "Another reload is running", "Wait for its end, then run the command again.")
+DRAINING: Final = reload_fault("reload", "The worker is shutting down", "Start it again: it reads its files then.")
+LATE: Final = reload_fault("reload", "A process did not check its files in time", "Run the command again.")
+
+Checker = Literal["keyholder", "front"]
+_CHECKERS: Final[frozenset[Checker]] = frozenset({"keyholder", "front"})
+
+
+class Phase(Enum):
+    """The position of a reload."""
+
+    IDLE = auto()
+    PREPARING = auto()
+    WRITING = auto()
+    SWITCHING = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The current reload. `number` is that of the last one; it is never used twice."""
+
+    phase: Phase = Phase.IDLE
+    number: int = 0
+    by: Requester = "signal"
+    uid: int = 0
+    until: float = 0.0
+    prepared: frozenset[Checker] = field(default_factory=frozenset)
+    clients: ClientsChange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Files were read; they go to both checkers under the number of the new state."""
+
+    by: Requester
+    uid: int
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file could not be read."""
+
+    by: Requester
+    uid: int
+    fault: ReloadFault
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A checker's answer."""
+
+    checker: Checker
+    number: int
+    fault: ReloadFault | None
+    clients: ClientsChange | None
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """A checker's answer to a commit."""
+
+    checker: Checker
+    number: int
+    fault: ReloadFault | None
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passes."""
+
+    now: float
+
+
+Event = Begin | Unread | Checked | Switched | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message to a child."""
+
+    to: Literal["keyholder", "front", "control"]
+    message: AbandonReload | CommitPolicy | CommitClients | Reloaded
+
+
+@dataclass(frozen=True, slots=True)
+class GiveOut:
+    """Send the files that were read to both checkers."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndWorker:
+    """The state of the worker is unknown."""
+
+
+Effect = Send | GiveOut | EndWorker
+Step = tuple[State, tuple[Effect, ...]]
+
+
+def advance(state: State, event: Event) -> Step:
+    """The next state and what has to be done."""
+    step: Step = state, ()
+    match event:
+        case Begin() | Unread() if state.phase is not Phase.IDLE:
+            step = state, (Send("control", Reloaded(fault=BUSY)),)
+        case Begin(by, uid, now):
+            begun = State(phase=Phase.PREPARING, number=state.number + 1, by=by, uid=uid, until=now + STEP_S)
+            step = begun, (GiveOut(),)
+        case Unread(by, uid, fault):
+            step = _abandoned(replace(state, by=by, uid=uid), fault)
+        case Checked() if event.number == state.number and state.phase is Phase.PREPARING:
+            step = _checked(state, event)
+        case Switched() if event.number == state.number and state.phase in (Phase.WRITING, Phase.SWITCHING):
+            step = _switched(state, event)
+        case Tick(now) if state.phase is Phase.PREPARING and now >= state.until:
+            step = _abandoned(state, LATE)
+        case Tick(now) if state.phase is not Phase.IDLE and now >= state.until:
+            step = state, (EndWorker(),)
+    return step
+
+
+def _checked(state: State, event: Checked) -> Step:
+    if event.fault is not None:
+        return _abandoned(state, event.fault)
+    clients = event.clients if event.checker == "front" else state.clients
+    prepared = state.prepared | {event.checker}
+    if prepared != _CHECKERS:
+        return replace(state, prepared=prepared, clients=clients), ()
+    if clients is None:  # a front that prepared nothing, and says that it did
+        return state, (EndWorker(),)
+    writing = replace(state, phase=Phase.WRITING, prepared=prepared, clients=clients, until=event.now + STEP_S)
+    commit = CommitPolicy(number=state.number, by=state.by, uid=state.uid, clients=clients)
+    return writing, (Send("keyholder", commit),)
+
+
+def _switched(state: State, event: Switched) -> Step:
+    match state.phase, event.checker, event.fault:
+        case Phase.WRITING, "keyholder", None:
+            switching = replace(state, phase=Phase.SWITCHING, until=event.now + STEP_S)
+            return switching, (Send("front", CommitClients(number=state.number)),)
+        case Phase.WRITING, "keyholder", ReloadFault() as fault:
+            return _abandoned(state, fault)
+        case Phase.SWITCHING, "front", None:
+            return State(number=state.number), (Send("control", Reloaded(fault=None)),)
+    return state, (EndWorker(),)
+
+
+def _abandoned(state: State, fault: ReloadFault) -> Step:
+    abandon = AbandonReload(by=state.by, uid=state.uid, fault=fault)
+    sends = (Send("keyholder", abandon), Send("front", abandon), Send("control", Reloaded(fault=fault)))
+    return State(number=state.number), sends

@@ -1,0 +1,242 @@
+"""The configuration of nginx, which this file alone makes. Pure text.
+
+Two servers in one program: the outer one counts connections and passes their bytes on, with the caller's address
+(PROXY protocol); the inner one, on a socket that only the door's user can reach, ends TLS and speaks HTTP/2.
+
+Contract and invariants
+* TLS 1.3 with TLS_AES_256_GCM_SHA384 and nothing else (CJISSECPOL SC-13: 256-bit keys in transit), without resumption.
+  A group is a hybrid with ML-KEM where OpenSSL has it, else a NIST curve: never X25519 alone, which FIPS modules lack.
+* A caller without a certificate does not complete the handshake; one whose certificate leads to no root does, because
+  nginx looks at the outcome with the first request, and gets UNAUTHENTICATED. Revocation is the front's, at every call,
+  on open connections too, so that there is one list, and a Reason.
+* The names of `report` are set by the door, whatever a caller sends under them. HTTP/1 gets no answer.
+* Bodies pass as they come: `grpc_pass` streams, so nothing is written to a file. A call has a connection to the front
+  of its own, so one that does not read holds up nobody else's.
+* What a caller can make it hold is bounded: connections together and for each address, time for a handshake and
+  without a call, streams, header bytes, memory for a body. Where connections run out, nginx closes those that wait
+  longest for a handshake or a call, so a crowd of silent ones shuts nobody out.
+* The log has faults of the door and its front, never a refused caller: nobody can fill it.
+
+Sources: nginx 1.26 documentation; SSL_CONF_cmd(3) for `ssl_conf_command`; figures in docs/benchmarks.md.
+"""
+
+import os
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from cji_core.errors import StartupError
+from cji_core.format.config import Config
+from cji_worker.door.report import CERTIFICATE_HEADER, CIPHER, PROTOCOL, SOURCE_HEADER, TLS_HEADER
+
+MAX_CONNECTIONS: Final = 1024
+"""Of all addresses together, beside as many calls; then the longest silent ones are closed for new ones."""
+MAX_CALLS: Final = 1024
+"""Connections to the front: one for each call."""
+HANDSHAKE_S: Final = 10
+IDLE_S: Final = 30 * 60
+"""CJISSECPOL SC-10: a session ends within an hour of inactivity."""
+_GRACE_S: Final = 60
+_STREAMS: Final = 256
+_PLACES: Final = (3 * MAX_CONNECTIONS + MAX_CALLS) * 16 // 15
+"""Each connection takes three, and each call one; nginx begins to close silent ones when a sixteenth is left."""
+
+_TEMPLATE: Final = """\
+# Written by `cji door config`. Change worker.toml and write it again.
+{load_stream}daemon off;
+pid {folder}/pid;
+error_log stderr crit;
+worker_processes 1;
+worker_rlimit_nofile {files};
+worker_shutdown_timeout {stream_s}s;
+
+events {{
+    worker_connections {places};
+}}
+
+stream {{
+    # an address of IPv6 counts with its /64; one that shortens its first half, with what it shows of that
+    map $remote_addr $share {{
+        "~^::ffff:([0-9.]+)$" $1;
+        "~^((?:[0-9a-f]+:){{4}})" $1;
+        "~^((?:[0-9a-f]+:)*):" $1:;
+        default $remote_addr;
+    }}
+    limit_conn_zone $share zone=address:1m;
+    limit_conn_log_level info;
+
+    server {{
+        listen {address} backlog=1024 so_keepalive=60:20:3{both};
+        limit_conn address {per_address};
+        proxy_pass unix:{folder}/tls;
+        proxy_protocol on;
+        proxy_connect_timeout 5s;
+        proxy_timeout {stream_s}s;
+        proxy_buffer_size 64k;
+    }}
+}}
+
+http {{
+    access_log off;
+    server_tokens off;
+    http2_recv_buffer_size 256k;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+
+    upstream front {{
+        server unix:{socket} max_conns={calls} max_fails=0;
+        keepalive 32;
+    }}
+
+    server {{
+        listen unix:{folder}/tls ssl proxy_protocol;
+        http2 on;
+        ssl_certificate {certificate};
+        ssl_certificate_key {private_key};
+        ssl_protocols {protocol};
+        ssl_conf_command Ciphersuites {cipher};
+        ssl_ecdh_curve {groups};
+        ssl_verify_client on;
+        ssl_verify_depth 4;
+        ssl_client_certificate {client_roots};
+        ssl_conf_command VerifyMode Require;
+        error_page 495 496 = /refused;
+        error_page 400 494 497 =444 /ended;
+        ssl_session_cache off;
+        ssl_session_tickets off;
+
+        client_header_timeout {handshake_s}s;
+        keepalive_timeout {idle_s}s;
+        keepalive_time 1h;
+        keepalive_requests 10000;
+        client_body_timeout {stream_s}s;
+        send_timeout {send_s}s;
+        large_client_header_buffers 2 20k;
+        http2_max_concurrent_streams {streams};
+        http2_body_preread_size 256k;
+        http2_chunk_size 64k;
+        client_body_buffer_size 256k;
+        client_max_body_size 0;
+
+        if ($server_protocol != HTTP/2.0) {{
+            return 444;
+        }}
+        # answers in headers alone, as gRPC has them: the body of a page of nginx's would end a call as INTERNAL
+        default_type application/grpc;
+        if ($is_args) {{
+            rewrite ^ /unknown last;
+        }}
+        location / {{
+            add_header grpc-status 12;
+            return 204;
+        }}
+        location = /ended {{
+            internal;
+            return 444;
+        }}
+        location = /refused {{
+            internal;
+            add_header grpc-status 16;
+            return 204;
+        }}
+        location ~ "^/(cji[.]worker[.]v1[.]CjiWorker|grpc[.]health[.]v1[.]Health)/[A-Za-z]{{1,32}}$" {{
+            grpc_pass grpc://front;
+            grpc_set_header {certificate_header} $ssl_client_escaped_cert;
+            grpc_set_header {source_header} [$proxy_protocol_addr]:$proxy_protocol_port;
+            grpc_set_header {tls_header} "$ssl_protocol $ssl_cipher $ssl_client_verify";
+            grpc_buffer_size 128k;
+            grpc_connect_timeout 5s;
+            grpc_send_timeout {stream_s}s;
+            grpc_read_timeout {stream_s}s;
+            grpc_next_upstream off;
+        }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A build of nginx: its version, that of OpenSSL, the file of the stream module, or None if that is built in."""
+
+    version: tuple[int, ...]
+    openssl: tuple[int, ...]
+    stream_module: str | None
+
+    @property
+    def groups(self) -> str:
+        """Key exchange: the hybrid where OpenSSL and its modules have it, then curves of NIST's."""
+        return f"{'?X25519MLKEM768:' if self.openssl >= (3, 5) else ''}P-384:P-256"
+
+
+def private_folder(config: Config) -> str:
+    """The folder that only the door's user may enter, beside the front's socket."""
+    return f"{os.path.dirname(config.listen.socket)}/door"
+
+
+def door_config(config: Config, build: Build) -> str:
+    """The configuration of the door of this worker. Raises StartupError for a path that nginx could misread."""
+    listen, limits = config.listen, config.limits
+    module = build.stream_module
+    return _TEMPLATE.format(
+        load_stream="" if module is None else f"load_module {_path(module)};\n",
+        folder=_unix(private_folder(config)),
+        socket=_unix(listen.socket),
+        places=_PLACES,
+        files=_PLACES + 64,
+        stream_s=limits.max_job_seconds + _GRACE_S,
+        address=_address(config),
+        both=" ipv6only=off" if _address(config).startswith("[") else "",
+        per_address=limits.connections_per_address,
+        calls=MAX_CALLS,
+        certificate=_path(listen.certificate),
+        private_key=_path(listen.private_key),
+        client_roots=_path(listen.client_roots),
+        protocol=PROTOCOL,
+        cipher=CIPHER,
+        groups=build.groups,
+        handshake_s=HANDSHAKE_S,
+        idle_s=IDLE_S,
+        send_s=limits.idle_seconds + _GRACE_S,
+        streams=_STREAMS,
+        certificate_header=CERTIFICATE_HEADER,
+        source_header=SOURCE_HEADER,
+        tls_header=TLS_HEADER,
+    )
+
+
+def socket_unit(config: Config) -> str:
+    """The drop-in of cji-door.socket: the two sockets that the door inherits. Raises StartupError for a host's name."""
+    inner = _unix(f"{private_folder(config)}/tls").replace("%", "%%")
+    outer = _address(config)
+    return f"# Written by `cji door socket`.\n[Socket]\nListenStream=\nListenStream={outer}\nListenStream={inner}\n"
+
+
+def _address(config: Config) -> str:
+    try:
+        host = ip_address(config.listen.host.strip("[]"))
+    except ValueError as error:
+        raise StartupError("listen.host is not an address", "Set host of [listen] to an address in numbers.") from error
+    return f"[{host}]:{config.listen.port}" if host.version == 6 else f"{host}:{config.listen.port}"
+
+
+def _path(text: str) -> str:
+    """In quotes, so that nginx takes every character as it is."""
+    if not text.isprintable() or any(character in text for character in "\"'\\$"):
+        raise StartupError(
+            f"{text!a} cannot be written into the door's configuration", "Use a path without quotes, $ and backslash."
+        )
+    return f'"{text}"'
+
+
+def _unix(text: str) -> str:
+    """A path of a socket: nginx ends it at a colon, and quotes do not protect it everywhere."""
+    if not text.isascii() or not text.isprintable() or any(character in text for character in "\"'\\$:; {}#"):
+        raise StartupError(
+            f"{text!a} cannot be written into the door's configuration",
+            "Set socket of [listen] to a path of letters, digits, dots, hyphens and underscores.",
+        )
+    return text

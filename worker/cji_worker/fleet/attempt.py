@@ -1,0 +1,264 @@
+"""One attempt at a job: its parts from Blob Storage into the front, its outputs back, its receipt published.
+
+    recorded      the attempt's name is on this machine's disk
+    attested      the worker's evidence for this job lies beside its results: it cannot be had after its next start
+    run           parts go in as the worker takes them, outputs come out as blocks that nobody sees yet
+    completed     the worker has signed: the receipt is in its trail
+    committed     the outputs are visible, under the attempt's name
+    published     the receipt blob names this attempt; or another's, and this one is superseded
+
+Whoever dies in between loses nothing: before `completed` the job runs again, after it the next start of this process
+publishes what is whole and supersedes what is not (`recover`).
+"""
+
+import contextlib
+import enum
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import grpc
+
+from cji_core.errors import Reason, Refusal, Stage
+from cji_core.pool import names
+from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, Progress, Published, decode, encode, evidence_nonce
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
+from cji_core.pool.store import Blobs
+from cji_core.pool.ticket import Ticket
+from cji_core.trail import ReceiptError, claims_unverified
+from cji_core.trail.fields import utc_hundredths
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
+from cji_worker.fleet.outputs import Outputs
+from cji_worker.fleet.parts import requests
+from cji_worker.fleet.records import Attempted, Records
+
+_PROGRESS_S: Final = 2.0
+
+
+class Publication(enum.Enum):
+    """The fate of a signed receipt."""
+
+    PUBLISHED = enum.auto()
+    SUPERSEDED = enum.auto()
+
+
+class AttemptFailedError(Exception):
+    """The attempt ended without a receipt. `began` is False if the worker did not admit the job."""
+
+    def __init__(self, reason: Reason, stage: Stage, *, began: bool = True, after: float = 0.0) -> None:
+        super().__init__(reason, stage)
+        self.reason, self.stage, self.began, self.after = reason, stage, began, after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Containers:
+    """The containers of a pool, for one thread, and its input side for another one."""
+
+    jobs: Blobs
+    results: Blobs
+    inputs: Blobs
+    """The jobs again: gRPC reads requests in a thread of its own."""
+
+
+class Attempt:
+    """One attempt; `cancel` ends it from another thread."""
+
+    def __init__(
+        self, attempted: Attempted, submission: pb.Submission, *, front: Front, at: Containers, records: Records
+    ) -> None:
+        self._attempted, self._submission = attempted, submission
+        self._front, self._at, self._records = front, at, records
+        self._outputs = Outputs(at.results, job=attempted.job, attempt=attempted.attempt)
+        self._lock = threading.Lock()
+        self._call: Any = None
+        self._cancelled = False
+        self._fault: Exception | None = None
+        self._progress_at = 0.0
+        self._admitted = False
+
+    def cancel(self) -> None:
+        """End it as soon as possible."""
+        with self._lock:
+            self._cancelled = True
+            if self._call is not None:
+                self._call.cancel()
+
+    def perform(self) -> Publication:
+        """The whole attempt. Raises AttemptFailedError, FrontAwayError, StoreError, OSError."""
+        self._records.begin(self._attempted)
+        try:
+            publish_evidence(self._attempted.ticket, front=self._front, results=self._at.results)
+        except FrontRefusedError as refused:
+            raise AttemptFailedError(refused.reason, refused.stage, began=False, after=refused.after) from refused
+        receipt = self._run()
+        self._outputs.commit()
+        token = claims_unverified(receipt).maa_token_sha384
+        if not has_evidence(self._attempted.ticket, token, front=self._front, results=self._at.results):
+            raise FrontAwayError("the worker started again")  # its next attempt supersedes this receipt
+        publication = publish(self._attempted, receipt, front=self._front, results=self._at.results)
+        self._records.end(self._attempted.job)
+        return publication
+
+    def _run(self) -> str:
+        opening = pb.Open(
+            header=self._submission.header,
+            signature=self._submission.signature,
+            submitter=self._submission.submitter,
+            attempt=bytes.fromhex(self._attempted.attempt),
+        )
+        with self._lock:
+            if self._cancelled:
+                raise AttemptFailedError(Reason.INCOMPLETE, Stage.OPEN, began=False)
+            self._call = self._front.run(self._requests(opening))
+        try:
+            for response in self._call:
+                if (receipt := self._take(response)) is not None:
+                    return receipt
+        except grpc.RpcError as error:
+            raise self._why(error) from error
+        except Refusal as refusal:  # of the outputs
+            raise AttemptFailedError(refusal.reason, refusal.stage) from refusal
+        finally:
+            self._call.cancel()
+        raise FrontAwayError("no receipt")
+
+    def _requests(self, opening: pb.Open) -> Iterator[pb.RunRequest]:
+        try:
+            yield from requests(self._at.inputs, self._attempted.job, opening=opening)
+        except Exception as fault:
+            self._fault = fault  # gRPC does not hand it on
+            raise
+
+    def _take(self, response: pb.RunResponse) -> str | None:
+        """Handle one message; returns the receipt, the last one."""
+        match response.WhichOneof("message"):
+            case "accepted":
+                self._admitted = True
+                self._outputs.opened(response.accepted.result_header)
+            case "segment":
+                self._outputs.take(response.segment.part, response.segment.data)
+            case "progress":
+                self._report(response.progress)
+            case "done":
+                return str(response.done.receipt)
+        return None
+
+    def _report(self, progress: pb.Progress) -> None:
+        """Publish the progress, not too often; a failure to do so does not matter."""
+        now = time.monotonic()
+        if now - self._progress_at < _PROGRESS_S:
+            return
+        self._progress_at = now
+        at = utc_hundredths(datetime.now(UTC))
+        found = Progress(
+            attempt=self._attempted.attempt, stage=progress.stage[:64], per_cent=min(100, progress.per_cent), at=at
+        )
+        with contextlib.suppress(StoreError):
+            self._at.results.write(names.progress(self._attempted.job), encode(found))
+
+    def _why(self, error: grpc.RpcError) -> Exception:
+        """The first cause: of the input side, or of the worker."""
+        match self._fault:
+            case BlobAbsentError() | BlobChangedError():
+                return AttemptFailedError(Reason.INCOMPLETE, Stage.UNSEAL)
+            case BlobTooLargeError():
+                return AttemptFailedError(Reason.LIMIT_EXCEEDED, Stage.UNSEAL)
+            case Exception():
+                return self._fault
+        found = explained(error)
+        if isinstance(found, FrontRefusedError):
+            began = self._admitted or found.stage not in {Stage.START, Stage.OPEN, Stage.ADMIT}
+            return AttemptFailedError(found.reason, found.stage, began=began, after=found.after)
+        return found
+
+
+def publish_evidence(ticket: Ticket, *, front: Front, results: Blobs) -> None:
+    """Put the worker's evidence for this job beside its results. Raises FrontRefused-, FrontAway-, StoreError."""
+    token_sha384, evidence = front.attest(evidence_nonce(bytes.fromhex(ticket.header_sha384)))
+    results.create(names.evidence(ticket.job, token_sha384), evidence)
+
+
+def has_evidence(ticket: Ticket, token_sha384: str, *, front: Front, results: Blobs) -> bool:
+    """Whether evidence with this token is there. A worker that renewed its token during the job is attested again.
+
+    Raises FrontRefused-, FrontAway-, StoreError.
+    """
+    name = names.evidence(ticket.job, token_sha384)
+    if not results.exists(name):
+        publish_evidence(ticket, front=front, results=results)
+    return results.exists(name)
+
+
+def publish(attempted: Attempted, receipt: str, *, front: Front, results: Blobs) -> Publication:
+    """Publish a receipt whose outputs are whole, or supersede it if another attempt's is there.
+
+    Raises FrontRefusedError, FrontAwayError, StoreError.
+    """
+    name = names.receipt(attempted.job)
+    mine = Published(attempt=attempted.attempt, receipt=receipt)
+    if results.create(name, encode(mine)) or published(results, attempted.job) == mine:
+        return Publication.PUBLISHED
+    front.supersede(attempted.ticket)
+    return Publication.SUPERSEDED
+
+
+def published(results: Blobs, job: str) -> Published | None:
+    """The published receipt of a job; None if there is none. A blob that is not one counts as another attempt's."""
+    try:
+        return decode(results.read(names.receipt(job), most=RECEIPT_BYTES), Published)
+    except BlobAbsentError:
+        return None
+    except (DocumentError, BlobTooLargeError, BlobChangedError):
+        return Published(attempt="0" * 32, receipt="0.0.0")
+
+
+def own_receipt(ticket: Ticket, *, front: Front) -> str | None:
+    """The worker's receipt for this header; None without one, or if it is of another header under the same id.
+
+    Raises FrontRefusedError, FrontAwayError.
+    """
+    receipt = front.receipt(ticket.job)
+    if receipt is None:
+        return None
+    with contextlib.suppress(ReceiptError):  # the worker compares the header itself when it supersedes
+        if claims_unverified(receipt).header_sha384 != ticket.header_sha384:
+            return None
+    return receipt
+
+
+def recover(attempted: Attempted, *, front: Front, results: Blobs) -> Publication | None:
+    """Finish an attempt that this process left; None if the worker has no receipt for it, so that it runs again.
+
+    Raises FrontRefusedError, FrontAwayError, StoreError.
+    """
+    receipt = own_receipt(attempted.ticket, front=front)
+    if receipt is None:
+        return None
+    if published(results, attempted.job) == Published(attempt=attempted.attempt, receipt=receipt):
+        return Publication.PUBLISHED
+    if _is_whole(attempted, receipt, front=front, results=results):
+        return publish(attempted, receipt, front=front, results=results)
+    front.supersede(attempted.ticket)
+    return Publication.SUPERSEDED
+
+
+def _is_whole(attempted: Attempted, receipt: str, *, front: Front, results: Blobs) -> bool:
+    """Whether every output that the receipt vouches for is there, with its length, and the evidence of its worker."""
+    try:
+        claims = claims_unverified(receipt)
+        results.version(names.result_header(attempted.job, attempted.attempt))
+        return all(
+            results.version(names.output(attempted.job, attempted.attempt, part)).size == output.bytes
+            for part, output in enumerate(claims.outputs)
+        ) and has_evidence(attempted.ticket, claims.maa_token_sha384, front=front, results=results)
+    except (BlobAbsentError, ReceiptError):
+        return False
+
+
+def new_attempt(ticket: Ticket, name: str) -> Attempted:
+    """An attempt of this name."""
+    return Attempted(job=ticket.job, header_sha384=ticket.header_sha384, attempt=name)

@@ -1,0 +1,33 @@
+"""The conditions that the worker requires of its machine, and whether they hold.
+
+* `CATALOGUE` has every condition; `unmet` and `require` decide which must hold under a trust.
+* `Host` reads them, `HostWatch` reports changes, `TpmClockWatch` compares the clock with the TPM's.
+* `profile_gaps` and `permitted_calls` find out whether the host profile of deploy/host-profile is in force.
+"""
+
+from cji_worker.host.catalogue import CATALOGUE, Condition, ConditionId, require, unmet
+from cji_worker.host.clock import TpmClockWatch
+from cji_worker.host.profile import DENIED_CALLS, PROFILE, ProfileName, permitted_calls, profile_gaps
+from cji_worker.host.readings import Answers, Finding, Host, secret_mib
+from cji_worker.host.watch import NOTHING_HELD, HostReport, HostWatch
+
+__all__ = [
+    "CATALOGUE",
+    "DENIED_CALLS",
+    "NOTHING_HELD",
+    "PROFILE",
+    "Answers",
+    "Condition",
+    "ConditionId",
+    "Finding",
+    "Host",
+    "HostReport",
+    "HostWatch",
+    "ProfileName",
+    "TpmClockWatch",
+    "permitted_calls",
+    "profile_gaps",
+    "require",
+    "secret_mib",
+    "unmet",
+]

@@ -1,0 +1,48 @@
+"""A secret page through which the keys of a job pass from the keyholder to its cell, once.
+
+Layout: u8 count, then per key u8 length and the key. The reader wipes it as it reads. There is one per cell slot;
+the keyholder and the zygote map it at start, cells inherit the mapping, and no descriptor of it stays open.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from cji_worker.memory import Region
+
+SLOT_PAGE_BYTES: Final = 4096
+
+
+class KeySlot:
+    """One end. The constructor closes the descriptor of the page that both ends map."""
+
+    __slots__ = ("_region",)
+
+    def __init__(self, fd: int) -> None:
+        self._region = Region(fd)
+
+    def put(self, keys: Sequence[bytes]) -> None:
+        """Write keys for the other end."""
+        view, at = self._region.view(), 1
+        for key in keys:
+            view[at] = len(key)
+            view[at + 1 : at + 1 + len(key)] = key
+            at += 1 + len(key)
+        view[0] = len(keys)
+
+    def take(self) -> list[bytes]:
+        """Read the keys and wipe the slot."""
+        view, at, keys = self._region.view(), 1, []
+        for _ in range(view[0]):
+            n = view[at]
+            keys.append(bytes(view[at + 1 : at + 1 + n]))
+            at += 1 + n
+        self.wipe()
+        return keys
+
+    def unmap(self) -> None:
+        """Unmap the page."""
+        self._region.unmap()
+
+    def wipe(self) -> None:
+        """Overwrite keys that were never taken."""
+        self._region.wipe()

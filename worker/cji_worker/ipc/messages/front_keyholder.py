@@ -1,0 +1,275 @@
+"""Messages between the front and the keyholder. Headers and signatures are the bytes that the caller sent."""
+
+from typing import Annotated, ClassVar, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cji_core.errors import Reason, Stage
+from cji_worker.ipc.messages.base import Beat, Message
+from cji_worker.ipc.messages.parts import FinishOrder, Presented, SealedChunk, SealedParts, Sha384, TaskOrder, Transport
+
+STATEMENT_CHUNK: Final = 64 << 10
+
+MAX_TRIES: Final = 1000
+"""Of a ticket."""
+NoHeader = Literal["malformed", "absent", "submission", "digest"]
+AttemptName = Annotated[bytes, Meta(min_length=16, max_length=16)]
+
+
+class Admit(Message, frozen=True, kw_only=True):
+    """Run this job. `submitter` is the URI SAN of the client certificate, `source` the caller's address.
+
+    With `task`, run that task of it; with `finish`, end it, of which all tasks have run.
+    By reference there was no certificate: `submitter` is a claim of the fleet process, and `attempt` is set.
+    """
+
+    call: int
+    submitter: str
+    source: str
+    transport: Transport
+    correlation_id: str
+    header: bytes
+    signature: bytes
+    presented: Presented = Presented()
+    task: TaskOrder | None = None
+    finish: FinishOrder | None = None
+    attempt: AttemptName | None = None
+
+
+class Admitted(Message, frozen=True, kw_only=True):
+    """The job runs; `inputs` and `outputs` count its parts, `steps` names its progress.
+
+    For a task they count its streams: all inputs from number `small_inputs` on and the first `small_outputs` outputs
+    have the segments of shuffle streams.
+
+    Descriptors: its cell's data socket and ring.
+    """
+
+    descriptors: ClassVar[int] = 2
+    call: int
+    inputs: int
+    outputs: int
+    steps: tuple[str, ...]
+    small_inputs: int | None = None
+    small_outputs: int | None = None
+
+
+class WitnessedStreams(Message, frozen=True, kw_only=True):
+    """A part of the front's statement about a task with many streams: the next ones of either direction."""
+
+    call: int
+    inputs: SealedChunk = ()
+    outputs: SealedChunk = ()
+
+
+class Witnessed(Message, frozen=True, kw_only=True):
+    """The statement of the front: all that passed it of this job. The last segments of the outputs are held back."""
+
+    call: int
+    inputs: SealedParts
+    outputs: SealedParts
+    result_header_sha384: Sha384
+
+
+class Abort(Message, frozen=True, kw_only=True):
+    """End the job: the caller left, is late, or broke the protocol."""
+
+    call: int
+    reason: Reason
+    stage: Stage
+
+
+class Ended(Message, frozen=True, kw_only=True):
+    """The call is refused, or its job ended without a receipt. The last message of every call without an answer."""
+
+    call: int
+    reason: Reason
+    stage: Stage
+    retry_after_ms: int = 0
+
+
+class Completed(Message, frozen=True, kw_only=True):
+    """The job completed: its receipt is signed and on disk, and the last segments may leave."""
+
+    call: int
+    receipt: str
+
+
+class Stated(Message, frozen=True, kw_only=True):
+    """The task completed: its statement is signed, and its event on disk.
+
+    Descriptor: a file with the response to the caller, which may be larger than a message.
+    """
+
+    descriptors: ClassVar[int] = 1
+    call: int
+
+
+class StatementsWanted(Message, frozen=True, kw_only=True):
+    """The job may be finished: send the statements of its tasks. What comes before this answer is for nobody."""
+
+    call: int
+
+
+class StatementData(Message, frozen=True, kw_only=True):
+    """More of a statement for a job that is to be finished; `last` ends the statement."""
+
+    call: int
+    data: Annotated[bytes, Meta(max_length=STATEMENT_CHUNK)]
+    last: bool
+
+
+class StatementsDone(Message, frozen=True, kw_only=True):
+    """All statements of a job that is to be finished."""
+
+    call: int
+
+
+class Attest(Message, frozen=True, kw_only=True):
+    """Make evidence for a caller's nonce."""
+
+    call: int
+    nonce: bytes
+
+
+class Attested(Message, frozen=True, kw_only=True):
+    """Fresh evidence. Descriptors: files with its bundle and with the token's, which are larger than a message."""
+
+    descriptors: ClassVar[int] = 2
+    call: int
+    maa_token: str
+    receipt_jwk: str
+    nonce_path: bytes
+    token_nonce: bytes
+
+
+class FetchReceipt(Message, frozen=True, kw_only=True):
+    """Fetch the receipt of a job of this submitter; for the fleet process, of any job that came by reference."""
+
+    call: int
+    submitter: str
+    source: str
+    job_id: bytes
+    presented: Presented = Presented()
+    by_reference: bool = False
+
+
+class FetchedReceipt(Message, frozen=True, kw_only=True):
+    """The stored receipt."""
+
+    call: int
+    receipt: str
+
+
+class Supersede(Message, frozen=True, kw_only=True):
+    """The receipt of this completed job by reference is not the published one."""
+
+    call: int
+    job_id: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    header_sha384: Sha384
+
+
+class Superseded(Message, frozen=True, kw_only=True):
+    """It is in the audit trail, and the same header may run again."""
+
+    call: int
+
+
+class GiveUp(Message, frozen=True, kw_only=True):
+    """A ticket is given up. `fault` is set if there is no header; else `reason` and `stage` are the last attempt's.
+
+    `header` and `signature` are the bytes of the submission, `submitter` its claim.
+    """
+
+    call: int
+    job_id: Annotated[bytes, Meta(max_length=16)]
+    tries: Annotated[int, Meta(ge=1, le=MAX_TRIES)]
+    queued: Annotated[int, Meta(ge=0, le=1 << 36)]
+    """When the ticket was sent, in Unix seconds. A failure receipt states it, and can state no year after 9999."""
+    fault: NoHeader | None
+    header: bytes
+    signature: bytes
+    submitter: str
+    reason: Reason
+    stage: Stage
+
+
+class GivenUp(Message, frozen=True, kw_only=True):
+    """The signed failure receipt, which is in the audit trail; empty if the header does not verify."""
+
+    call: int
+    failure: str
+
+
+class PublishedKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key that jobs may be sealed to."""
+
+    kek_id: str
+    public_jwk: str
+    ml_kem_jwk: str
+    """Empty for a key that takes no hybrid jobs."""
+
+
+class Ready(Message, frozen=True, kw_only=True):
+    """Jobs are admitted."""
+
+    keys: tuple[PublishedKey, ...]
+    operations: tuple[str, ...]
+    schemas: tuple[str, ...]
+
+
+class NotReady(Message, frozen=True, kw_only=True):
+    """No job is admitted."""
+
+    reason: Reason
+
+
+class Identities(Message, frozen=True, kw_only=True):
+    """The submitters of the policy: SHA-256 of each URI SAN. A policy of 1 MiB has fewer than fit into a message."""
+
+    sha256: tuple[Annotated[bytes, Meta(min_length=32, max_length=32)], ...]
+
+
+class RefusedCalls(Message, frozen=True, kw_only=True):
+    """Calls that the front refused by itself since the last report: their number, and one of the callers."""
+
+    reason: Reason
+    count: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
+    source: Annotated[str, Meta(max_length=128)]
+    identity: Annotated[str, Meta(max_length=512)]
+
+
+class Drained(Message, frozen=True, kw_only=True):
+    """The front accepts no more jobs and has none left."""
+
+
+KeyholderFromFront = (
+    Admit
+    | WitnessedStreams
+    | Witnessed
+    | StatementData
+    | StatementsDone
+    | Abort
+    | Attest
+    | FetchReceipt
+    | Supersede
+    | GiveUp
+    | RefusedCalls
+    | Drained
+)
+FrontFromKeyholder = (
+    Admitted
+    | Ended
+    | Completed
+    | Stated
+    | StatementsWanted
+    | Attested
+    | FetchedReceipt
+    | Superseded
+    | GivenUp
+    | Identities
+    | Ready
+    | NotReady
+    | Beat
+)

@@ -1,0 +1,61 @@
+"""Messages between the supervisor and its children. Each child has a union of its own: it can say nothing else."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+from cji_worker.host import HostReport
+from cji_worker.ipc.messages.base import Beat, Message
+from cji_worker.ipc.messages.reload import (
+    AbandonReload,
+    CommitClients,
+    CommitPolicy,
+    Committed,
+    NewFiles,
+    NotRead,
+    PrepareClients,
+    Prepared,
+    PreparePolicy,
+    Reloaded,
+    Reread,
+)
+from cji_worker.ipc.messages.reports import FrontReport, KeyholderReport, Snapshot
+
+
+class Up(Message, frozen=True, kw_only=True):
+    """The process serves. The front sends it once the worker is ready for jobs."""
+
+
+class Drain(Message, frozen=True, kw_only=True):
+    """Accept no new jobs, finish the running ones, then exit."""
+
+
+class Renew(Message, frozen=True, kw_only=True):
+    """Attest, and have every key released again, without waiting for the time of its renewal."""
+
+
+class HostConditions(Message, frozen=True, kw_only=True):
+    """The machine's conditions, after each change; for the keyholder."""
+
+    report: HostReport
+
+
+SupervisorFromFront = Up | Beat | FrontReport | Prepared | Committed
+SupervisorFromKeyholder = Up | Beat | KeyholderReport | Prepared | Committed
+SupervisorFromControl = Up | Beat | NewFiles | NotRead | Renew
+SupervisorFromZygote = Up | Beat
+SupervisorFromChild = SupervisorFromFront | SupervisorFromKeyholder | SupervisorFromControl
+FrontFromSupervisor = Drain | Beat | PrepareClients | CommitClients | AbandonReload
+KeyholderFromSupervisor = HostConditions | PreparePolicy | CommitPolicy | AbandonReload | Renew
+ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot
+ChildFromSupervisor = FrontFromSupervisor | KeyholderFromSupervisor | ControlFromSupervisor
+ProcessName: TypeAlias = Literal["front", "keyholder", "zygote", "control"]
+SUPERVISOR_FROM: Final[Mapping[str, object]] = MappingProxyType(
+    {
+        "front": SupervisorFromFront,
+        "keyholder": SupervisorFromKeyholder,
+        "control": SupervisorFromControl,
+        "zygote": SupervisorFromZygote,
+    }
+)
+"""The union of each child by its name."""

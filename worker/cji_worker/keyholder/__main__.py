@@ -1,0 +1,168 @@
+"""Start the keyholder: the secret heap first, then everything else."""
+
+import asyncio
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from cji_attestation import AttestationError, Trust, is_production
+from cji_attestation.evidence.boot_logs import BootLogs, open_logs
+from cji_attestation.evidence.tpm_counter import NvCounter
+from cji_core.errors import Refusal, StartupError
+from cji_core.fips import CryptoModule, module_in_force, require_usable
+from cji_core.format.config import Config
+from cji_core.format.job import Policy
+from cji_core.log import log
+from cji_core.manifest import VERSION
+from cji_core.trail import WorkerStarted
+from cji_operations.tables import decode as decode_tables
+from cji_worker.ipc import Boot, Channel, KeySlot, receive_boot
+from cji_worker.ipc.messages import (
+    KeyholderFromFront,
+    KeyholderFromSupervisor,
+    KeyholderFromZygote,
+    SupervisorFromKeyholder,
+    Up,
+)
+from cji_worker.keyholder.anchor import Anchor, establish
+from cji_worker.keyholder.checkpoints import Checkpoints
+from cji_worker.keyholder.custody import Custody
+from cji_worker.keyholder.delivery import DeliveryWatch
+from cji_worker.keyholder.entra import KeySets, SecondIdentity
+from cji_worker.keyholder.host import HostState
+from cji_worker.keyholder.keyholder import Keyholder
+from cji_worker.keyholder.ledger import open_trail
+from cji_worker.keyholder.policy import PolicyInForce, entra_audience, read_policy
+from cji_worker.keyholder.pool import PoolLedger, open_ledger
+from cji_worker.keyholder.receipts import ReceiptSigner
+from cji_worker.keyholder.rights import confine
+from cji_worker.memory import Region, SecretHeap
+from cji_worker.trail.file import AuditFile
+
+
+def _custody(boot: Boot, trust: Trust, logs: BootLogs, receipt_key: bytes, host: HostState) -> Custody:
+    return Custody(
+        config=boot.config, code=boot.code, trust=trust, logs=logs, receipt_key=receipt_key, tpm=host.tpm_clock
+    )
+
+
+def _record_start(audit: AuditFile, boot: Boot, signer: ReceiptSigner, policy: Policy, host: HostState) -> None:
+    audit.append(
+        WorkerStarted(
+            version=VERSION,
+            code_sha384=boot.code.sha384.hex(),
+            config_sha384=boot.config.sha384,
+            policy_sha384=policy.sha384.hex(),
+            policy_signers=policy.signers,
+            simulated=signer.simulated,
+            host_profile=host.profile,
+        )
+    )
+
+
+async def _serve(
+    boot: Boot,
+    trust: Trust,
+    logs: BootLogs,
+    heap: SecretHeap,
+    *,
+    key_slots: list[KeySlot],
+    memory: str,
+    crypto: CryptoModule,
+) -> None:
+    config, tables = boot.config, decode_tables(boot.tables)
+    policy = read_policy(config)
+    host = HostState(boot.host, production=is_production(trust))
+    open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
+    with open_trail(config) as audit:
+        anchor = Anchor(audit, open_counter, value=establish(audit, open_counter))
+        simulated = not is_production(trust) or memory != "memfd_secret"
+        signer = _signer(boot, audit, anchor, host, crypto, simulated=simulated)
+        _record_start(audit, boot, signer, policy, host)
+        checkpoints = Checkpoints(audit, signer)
+        custody = _custody(boot, trust, logs, signer.thumbprint, host)
+        supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
+            boot.supervisor, KeyholderFromSupervisor
+        )
+        second = SecondIdentity(audience=entra_audience(config), keys=KeySets(trust))
+        pool = _pool(config, trust)
+        keyholder = Keyholder(
+            config=config,
+            policy=PolicyInForce(policy),
+            tables=tables,
+            audit=audit,
+            anchor=anchor,
+            checkpoints=checkpoints,
+            custody=custody,
+            signer=signer,
+            second=second,
+            host=host,
+            delivery=DeliveryWatch(config.audit_delivery, trail=Path(config.audit_file), audit=audit),
+            supervisor=supervisor,
+            front=Channel(boot.front, KeyholderFromFront),
+            zygote=Channel(boot.zygote, KeyholderFromZygote),
+            key_slots=key_slots,
+            pool=pool,
+        )
+        supervisor.send(Up())
+        custody.start(heap, keyholder.holdings_changed)
+        second.start()
+        if pool is not None:
+            pool.start()
+        await keyholder.serve()
+
+
+def _pool(config: Config, trust: Trust) -> PoolLedger | None:
+    section = config.ledger
+    if section is None:
+        return None
+    return PoolLedger(partial(open_ledger, section, trust), worker=config.worker.id, seconds=section.seconds)
+
+
+def _signer(
+    boot: Boot, audit: AuditFile, anchor: Anchor, host: HostState, crypto: CryptoModule, *, simulated: bool
+) -> ReceiptSigner:
+    return ReceiptSigner(
+        config=boot.config,
+        code_sha384=boot.code.sha384,
+        simulated=simulated,
+        anchor=anchor,
+        crypto=crypto,
+        host=host,
+        last=audit.last_completion(),
+    )
+
+
+def main(boot: Boot) -> int:
+    """Body of the process; returns its exit status."""
+    try:
+        region = Region(boot.regions[0])
+        key_slots = [KeySlot(fd) for fd in boot.slots]
+        trust = msgspec.json.decode(boot.trust, type=Trust)
+        crypto = module_in_force()  # it reads the map of this process, which the confined process cannot
+        require_usable(crypto, require_fips=boot.config.require_fips)
+        logs = open_logs(trust, boot.logs)
+        confine(boot.config, trust)
+        heap = SecretHeap(region, size=region.size)
+        asyncio.run(_serve(boot, trust, logs, heap, key_slots=key_slots, memory=region.kind, crypto=crypto))
+    except StartupError as error:
+        log("error", what=error.what, remedy=error.remedy)
+        return 1
+    except Refusal as refusal:
+        log("error", reason=refusal.reason.value, what=str(refusal))
+        return 1
+    except AttestationError as error:
+        log("error", fault=error.fault.value, check=error.check, remedy=error.remedy)
+        return 1
+    except Exception as fault:  # noqa: BLE001 - the last chance to log it; the texts of exceptions are not logged
+        log("fault", error=type(fault).__name__)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    # the custody thread cannot be interrupted in the middle of a TPM command; the kernel wipes what it held
+    os._exit(main(receive_boot(int(sys.argv[1]))))

@@ -1,0 +1,152 @@
+"""Decide whether a job may run: ten checks in a fixed order.
+
+    1 header well-formed      6 submitter's failed unwraps few
+    2 audience                7 key known and fresh
+    3 times                   8 audit trail writable
+    4 token, suite, signature 9 job id not used
+    5 policy, parameters,    10 jobs left for this submitter and agency on this day
+      input schemas
+
+A task of a job in parts, and the end of such a job, pass the same checks; check 5 includes the task and the plan, and
+check 10 a job of which nothing has run here yet.
+
+Every failed unwrap costs a cell and is a question about the key, so check 6 allows ten at once and one more every ten
+seconds. All of them are alike: in their Reason, and in the work done before it.
+
+Nothing is decrypted before all of them have passed. Then the keyholder opens the keys of the job and its attribution,
+which the admission in the audit trail names. Once that is on disk, one check is left: the policy must list the
+secondary recipient, which only the attribution names, and a plan must open with the data key. Then the cell gets the
+keys, and so the records.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, ParamSpec
+
+from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_header
+from cji_core.format.job import Attribution, Grant, Header, access_request, check_audience, check_times, parse
+from cji_core.format.records import data_classes
+from cji_core.suites import Suite
+from cji_operations.registry import Plan, plan
+from cji_operations.tables import Tables
+from cji_worker.ipc.messages import Admit, Presented
+from cji_worker.keyholder.admitted_job import Admission, Opened
+from cji_worker.keyholder.entra import SecondIdentity, VerifiedToken, require_rule
+from cji_worker.keyholder.holdings import Holdings
+from cji_worker.keyholder.ledger import AuditLedger
+from cji_worker.keyholder.policy import PolicyInForce
+from cji_worker.keyholder.tasks import check_plan, plan_of, task_of
+from cji_worker.keyholder.token_buckets import TokenBuckets
+from cji_worker.trail.file import AuditFile
+
+_UNWRAP_BURST: Final = 10
+_UNWRAP_SECONDS: Final = 10.0
+
+P = ParamSpec("P")
+
+
+class AdmissionControl:
+    """The checks of one worker."""
+
+    def __init__(
+        self,
+        *,
+        audience: str,
+        policy: PolicyInForce,
+        audit: AuditFile,
+        tables: Tables,
+        second: SecondIdentity,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._audience, self._policy, self._audit, self._tables = audience, policy, audit, tables
+        self._second, self._ledger = second, AuditLedger(audit)
+        self._unwraps = TokenBuckets(burst=_UNWRAP_BURST, seconds=_UNWRAP_SECONDS, clock=clock)
+
+    def parse(self, request: Admit) -> Header:
+        """Check 1."""
+        return parse(request.header, ori_prefixes=self._policy.now.ori_prefixes)
+
+    def check(self, request: Admit, header: Header, *, holdings: Holdings, now: datetime) -> Admission:
+        """Checks 2 to 10 on a header that `parse` returned. Raises the Refusal of the first that fails."""
+        check_audience(header, self._audience)  # 2
+        check_times(header, now)  # 3
+        token = self.authenticate(request.submitter, request.presented, now=now)  # 4
+        grant = self._authorise(request, header, token, now)  # 4, 5
+        planned = plan(header.operations, header.input_schemas, self._tables)
+        _require_reference(grant, planned)
+        task = None if request.task is None else task_of(header, planned, request.task)
+        finish = None if request.finish is None else plan_of(header, planned, request.finish.plan)
+        if wait := self._unwraps.wait(grant.submitter):  # 6
+            raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=int(1000 * wait) + 1)
+        key = holdings.key(header.kek_id)  # 7
+        if header.suite is Suite.HYBRID_1 and key.private.ml_kem is None:
+            raise Refusal(Reason.SUITE_NOT_ACCEPTED, stage=Stage.ADMIT)
+        if not self._audit.writable():  # 8
+            raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
+        self._ledger.check(header)  # 9
+        if not ((task or finish) and self._ledger.is_counted(header, task=task is not None)):
+            self._ledger.check_jobs_left(grant, day=now.date())  # 10
+        return Admission(header=header, grant=grant, plan=planned, key=key, token=token, task=task, finish=finish)
+
+    def authenticate(self, san: str, presented: Presented, *, now: datetime) -> VerifiedToken | None:
+        """The token of check 4; None for a submitter that needs none. Raises POLICY_DENIED, and TokenRefused."""
+        return self._second.authenticate(presented, self._policy.now.submitter(san), now=now)
+
+    def authorise_again(
+        self, request: Admit, header: Header, planned: Plan, token: VerifiedToken | None, *, now: datetime
+    ) -> None:
+        """Checks 4 and 5 on a job that passed them, under the policy now in force; its token stays verified."""
+        _require_reference(self._authorise(request, header, token, now), planned)
+
+    def _authorise(self, request: Admit, header: Header, token: VerifiedToken | None, now: datetime) -> Grant:
+        policy = self._policy.now
+        submitter = policy.submitter(request.submitter)
+        require_rule(token, submitter.entra)
+        submitter.accept(header.suite)
+        verify_header(submitter.signing_key, header.data, request.signature, header.suite)
+        asked = access_request(header, data_classes(part.schema for part in header.inputs))
+        return policy.authorise(asked, submitter, day=now.date())
+
+    def unwrap_failed(self, submitter: str) -> None:
+        """Count a job whose keys could not be opened."""
+        self._unwraps.take(submitter)
+
+
+def _require_reference(grant: Grant, planned: Plan) -> None:
+    """Raise Denied unless the policy grants the records of the resident reference that the job uses, if it does."""
+    if planned.reference is not None:
+        grant.require_data_classes(data_classes([planned.reference.schema]))
+
+
+def check_opened(admission: Admission, opened: Opened) -> None:
+    """The checks that need opened keys. Raises Denied for the attribution, BAD_PARAMETERS for an altered plan."""
+    admission.grant.require_secondary_recipient(opened.attribution.secondary_recipient)
+    plan = admission.task.plan if admission.task else admission.finish[1] if admission.finish else None
+    if plan is not None:
+        check_plan(plan, opened.keys[0])
+
+
+def open_keys(admission: Admission) -> Opened:
+    """The keys of a job, one project key per operation that needs one, and its attribution. Raises DEK_UNWRAP_FAILED.
+
+    Everything is tried before any failure is reported, so that its time does not depend on what failed. Raises
+    MALFORMED_HEADER for an attribution that opens and is none: only who made the data key can send that.
+    """
+    header = admission.header
+    dek = _opened(open_dek, admission.key.private, header.wrapped_dek, header.suite)
+    under = bytes(DEK_BYTES) if dek is None else dek
+    attribution = _opened(open_box, under, ATTRIBUTION, header.sealed_attribution)
+    keys = [dek, *(_opened(unwrap_project_key, under, each.name, each.wrapped_key) for each in admission.plan.projects)]
+    opened = [key for key in keys if key is not None]
+    if attribution is None or len(opened) != len(keys) or any(key == dek for key in opened[1:]):
+        raise Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
+    return Opened(keys=opened, attribution=Attribution.decode(attribution))
+
+
+def _opened(unwrap: Callable[P, bytes], *args: P.args, **keywords: P.kwargs) -> bytes | None:
+    try:
+        return unwrap(*args, **keywords)
+    except Refusal:
+        return None

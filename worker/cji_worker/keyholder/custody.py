@@ -1,0 +1,290 @@
+"""Evidence and keys: attest, release, renew within half of their lifetime, drop when they expire or earlier.
+
+One thread performs the slow steps (TPM, IMDS, MAA, Key Vault) in the order of a `Schedule`; the main thread reads the
+latest `Holdings` and never waits. Consequences of a step that fails:
+
+* A verdict against the machine (evidence refused, PCRs changed) drops every key at once. If another worker has started
+  in this boot, the process ends with a status of its own, on which the unit reboots the machine.
+* A verdict against one key (release denied, wrong statement) drops that key at once; the others stay.
+* "Cannot be verified" is Key Vault's answer both when it denies and when it fails to reach the issuer: one more
+  attestation decides (azure-sdk-for-net issue 27957).
+* Anything else is a failure to renew: a key stays until it expires, and no longer.
+"""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from cji_attestation import AttestationError, Fault, Trust
+from cji_attestation.appraisal import review_of
+from cji_attestation.checks import NAMED
+from cji_attestation.evidence.boot_logs import BootLogs
+from cji_attestation.release import Attestation, Attester, KeySpec, ReleasedKey
+from cji_core.errors import Reason, RebootError, StartupError
+from cji_core.format.config import Config
+from cji_core.format.envelope import UnwrappingKey
+from cji_core.log import log
+from cji_core.manifest import Code
+from cji_core.trail import DropCause
+from cji_worker.host import TpmClockWatch
+from cji_worker.keyholder.appraisal import ak_issuers, reference_values
+from cji_worker.keyholder.faults import (
+    ANOTHER_START,
+    ATTEST_AGAIN,
+    KEY_REFUSED,
+    MACHINE_REFUSED,
+    NOT_ATTESTED,
+    cause_of,
+    failure_of,
+    reason_of,
+)
+from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
+from cji_worker.keyholder.key_specs import key_specs
+from cji_worker.keyholder.quotes import Quotes
+from cji_worker.keyholder.schedule import Schedule
+from cji_worker.keyholder.seeds import open_seed, wrapped_seed
+from cji_worker.memory import SecretHeap
+
+_KEY_BUFFER_BYTES: Final = 16 << 10
+_UNREAD: Final = 2  # checks of the PCRs in a row that cannot be made before they count as a refusal
+
+
+class Custody:
+    """Runs the custody thread; `holdings` is replaced as a whole, so the main thread may read it at any time."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        code: Code,
+        trust: Trust,
+        receipt_key: bytes,
+        tpm: TpmClockWatch,
+        logs: BootLogs | None = None,
+    ) -> None:
+        """`receipt_key` is a thumbprint of 32 bytes. A process that maps a file outside `code` obtains no key.
+
+        `logs` are inherited event logs, see `Attester`.
+        """
+        section = config.attestation
+        reference = reference_values(section)
+        self._attester = Attester(
+            trust=trust,
+            maa_url=section.maa_url,
+            reference=reference,
+            ak_issuers=ak_issuers(section),
+            client_id=section.client_id,
+            region=config.worker.region,
+            logs=logs,
+        )
+        self._specs = key_specs(config)
+        self._seeds = {k.kek_id: wrapped_seed(k) for k in config.keys}
+        self.review = review_of(reference)
+        """The table of advisories and the risk acceptances of the configuration."""
+        self._lifetime = section.key_lifetime_s
+        self._schedule = Schedule(
+            self._specs,
+            lifetime=self._lifetime,
+            check_every=section.pcr_check_s,
+            token_age=reference.token_max_age,
+            workers=section.workers_per_vault,
+        )
+        self._code, self._receipt_key, self._tpm = code, receipt_key, tpm
+        self._attestation: Attestation | None = None
+        self._unread = 0
+        self.quotes = Quotes(
+            lambda root: self._attester.quote(receipt_key=self._receipt_key, root=root), reason_of=reason_of
+        )
+        self._renewal = threading.Event()
+        self._lock = threading.Lock()
+        self._events: deque[CustodyEvent] = deque()
+        self.holdings = Holdings(missing=dict.fromkeys(self._specs, Reason.NOT_READY))
+
+    def start(self, heap: SecretHeap, changed: Callable[[], None]) -> None:
+        """Begin to attest; `changed` is called in the custody thread after each step.
+
+        A fault of this program in that thread ends the process: without it no key would ever be renewed or dropped.
+        """
+
+        def run() -> None:
+            try:
+                heap.enter()
+                while True:
+                    self.step()
+                    changed()
+            except StartupError as error:
+                log("error", what=error.what, remedy=error.remedy)
+                os._exit(error.status)
+            except BaseException as fault:  # noqa: BLE001 - a thread that ends does not end its process
+                log("fault", error=type(fault).__name__)
+                os._exit(1)
+
+        threading.Thread(target=self._attester.preload, name="preload", daemon=True).start()
+        threading.Thread(target=run, name="custody", daemon=True).start()
+
+    def confirm(self) -> None:
+        """Use no key until the PCRs have been compared again. For a process that stood still."""
+        with self._lock:
+            self.holdings = replace(self.holdings, confirmed=False)
+        self.quotes.interrupt()
+
+    def renew(self) -> None:
+        """Attest and have every key released again, soon. Keys that are held stay until then, and if it fails."""
+        self._renewal.set()
+        self.quotes.interrupt()
+
+    def events(self) -> list[CustodyEvent]:
+        """Drop expired keys; return what happened since the last call, in order. For the main thread."""
+        with self._lock:
+            over = [kek_id for kek_id, key in self.holdings.keys.items() if not key.fresh()]
+            self._drop(over, cause="expired", reason=Reason.NOT_READY)
+            events, self._events = list(self._events), deque()
+            return events
+
+    def stop(self) -> list[CustodyEvent]:
+        """Drop every key; return what happened since the last call."""
+        with self._lock:
+            self._drop(list(self.holdings.keys), cause="stopped", reason=Reason.DRAINING)
+        return self.events()
+
+    def step(self) -> None:
+        """Wait for the next thing to do, answering quotes meanwhile, and do it."""
+        if self._renewal.is_set():
+            self._renewal.clear()
+            self._schedule.renew(time.monotonic())
+        step = self._schedule.next()
+        self.quotes.serve(step.at)
+        if self._renewal.is_set():
+            return
+        match step.what if self.holdings.confirmed else "check":
+            case "attest":
+                self._attest()
+            case "release":
+                self._release(self._specs[step.kek_id])
+            case "check":
+                self._check()
+
+    # ---- below: the custody thread ----
+
+    def _attest(self) -> None:
+        started, utc = time.monotonic(), time.time()
+        try:
+            attestation = self._attester.attest(receipt_key=self._receipt_key)
+        except AttestationError as error:
+            self._schedule.not_attested(time.monotonic(), retry_after=error.retry_after or 0.0)
+            self._log("not attested", error)
+            if (error.fault, error.check) == ANOTHER_START:
+                raise RebootError("A worker has started in this boot before", error.remedy) from error
+            if error.fault in NOT_ATTESTED:
+                self._drop_all(cause_of(error), reason_of(error))
+            else:
+                with self._lock:
+                    self.holdings = replace(self.holdings, reason=reason_of(error))
+            return
+        if self._attestation is not None and attestation.booted != self._attestation.booted:
+            # the machine changed: keys released to its earlier state are not for this one
+            self._drop_all("pcr-drift", Reason.ATTESTATION_REJECTED)
+        self._attestation, self._unread = attestation, 0
+        self._schedule.attested(time.monotonic(), began=started)
+        self._tpm.note(utc=utc, tpm=attestation.verdict.clock)
+        until = started + self._lifetime
+        with self._lock:
+            self.holdings = replace(self.holdings, attestation=attestation, until=until, reason=Reason.NOT_READY)
+            self._events.append(attestation)
+        log("attested", ms=int((time.monotonic() - started) * 1000))
+        if above := attestation.verdict.above_floor:
+            log("floors-trail", what=", ".join(above), remedy=NAMED["floors-trail"])
+
+    def _release(self, spec: KeySpec) -> None:
+        attestation = self._attestation
+        assert attestation is not None  # noqa: S101 - the schedule releases only after an attestation
+        started = time.monotonic()
+        self._code.check_mapped()
+        try:
+            released, private = self._released(attestation, spec)
+        except AttestationError as error:
+            self._not_released(spec.kek_id, error)
+            return
+        until = self._schedule.released(spec.kek_id)
+        key = HeldKey(released=released, private=private, attestation=attestation, until=until)
+        with self._lock:
+            keys = {**self.holdings.keys, spec.kek_id: key}
+            missing = {k: v for k, v in self.holdings.missing.items() if k != spec.kek_id}
+            self.holdings = replace(self.holdings, keys=keys, missing=missing)
+            self._events.append(key)
+        log("released", kek_id=spec.kek_id, ms=int((time.monotonic() - started) * 1000))
+
+    def _released(self, attestation: Attestation, spec: KeySpec) -> tuple[ReleasedKey, UnwrappingKey]:
+        buffer = bytearray(_KEY_BUFFER_BYTES)
+        try:
+            released = self._attester.release_into(attestation, spec, memoryview(buffer))
+            # these bytes have just been proven to be the pinned key, and OpenSSL's own proof is slow
+            private = serialization.load_der_private_key(
+                memoryview(buffer)[: released.length], password=None, unsafe_skip_rsa_key_validation=True
+            )
+        except ValueError as error:
+            raise AttestationError(Fault.RELEASE_INVALID, check="custody") from error
+        finally:
+            buffer[:] = bytes(len(buffer))
+        if not isinstance(private, rsa.RSAPrivateKey):
+            raise AttestationError(Fault.RELEASE_INVALID, check="custody")
+        return released, UnwrappingKey(private, open_seed(private, spec.kek_id, *self._seeds[spec.kek_id]))
+
+    def _not_released(self, kek_id: str, error: AttestationError) -> None:
+        reason, denied, retry_after = reason_of(error), error.fault in KEY_REFUSED, error.retry_after or 0.0
+        if (error.fault, error.check) in ATTEST_AGAIN and self._schedule.attest_again(kek_id):
+            self._log("not released", error, kek_id=kek_id)
+            return
+        self._schedule.not_released(kek_id, time.monotonic(), failure_of(error.fault), retry_after=retry_after)
+        self._log("not released", error, kek_id=kek_id)
+        if error.fault in MACHINE_REFUSED:
+            self._drop_all(cause_of(error), reason)
+            return
+        with self._lock:
+            if denied:
+                self._drop([kek_id], cause="revoked", reason=reason)
+            elif kek_id not in self.holdings.keys:
+                self.holdings = replace(self.holdings, missing={**self.holdings.missing, kek_id: reason})
+
+    def _check(self) -> None:
+        self._schedule.checked(time.monotonic())
+        try:
+            if self._attestation is not None:
+                self._attester.check_pcrs(self._attestation)
+            with self._lock:
+                self._unread, self.holdings = 0, replace(self.holdings, confirmed=True)
+        except AttestationError as error:
+            self._log("not as attested", error)
+            self._unread += 1
+            if error.fault in MACHINE_REFUSED or self._unread == _UNREAD:
+                self._drop_all(cause_of(error), reason_of(error))
+
+    def _drop_all(self, cause: DropCause, reason: Reason) -> None:
+        """Drop the attestation and every key, and begin again."""
+        self._attestation, self._unread = None, 0
+        self._schedule.begin_again(time.monotonic())
+        with self._lock:
+            self._drop(list(self.holdings.keys), cause=cause, reason=reason)
+            self.holdings = Holdings(missing=dict.fromkeys(self._specs, reason), reason=reason)
+
+    def _drop(self, kek_ids: list[str], *, cause: DropCause, reason: Reason) -> None:
+        """With the lock held."""
+        held = self.holdings.keys
+        self._events.extend(Dropped(kek_id=k, cause=cause, reason=reason) for k in kek_ids if k in held)
+        self.holdings = replace(
+            self.holdings,
+            keys={k: v for k, v in held.items() if k not in kek_ids},
+            missing={**self.holdings.missing, **dict.fromkeys(kek_ids, reason)},
+        )
+
+    def _log(self, event: str, error: AttestationError, **fields: str) -> None:
+        wait = max(0.0, self._schedule.next().at - time.monotonic())
+        reason = reason_of(error).value
+        log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)

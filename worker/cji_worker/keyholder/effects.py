@@ -1,0 +1,270 @@
+"""Performs the effects of a job's life: in the audit trail, in cells, and towards the front and the zygote.
+
+For the main thread. An effect that can fail is performed completely or reports the Refusal for the caller.
+"""
+
+import contextlib
+import os
+
+from cji_core.errors import Reason, Refusal, RetryLater, Stage
+from cji_core.format.envelope import statement_key
+from cji_core.log import log
+from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused, TaskEnded
+from cji_core.wire.v1 import worker_pb2 as pb
+from cji_operations.registry import STEPS
+from cji_worker.ipc import Channel, ChannelClosed, hand_over
+from cji_worker.ipc.messages import (
+    Admitted,
+    Completed,
+    Ended,
+    FrontFromKeyholder,
+    KeyholderFromFront,
+    KeyholderFromZygote,
+    KeysReady,
+    Kill,
+    OpenJob,
+    Stated,
+    ZygoteFromKeyholder,
+)
+from cji_worker.keyholder.admission import check_opened, open_keys
+from cji_worker.keyholder.admitted_job import AdmittedJob, Attempt, Opened
+from cji_worker.keyholder.custody import Custody
+from cji_worker.keyholder.events import job_admitted, job_completed, job_ended, witnesses_disagreed
+from cji_worker.keyholder.lifecycle import Action, Done, Effect, Failed, Refuse, WriteEnd, WriteReceipt
+from cji_worker.keyholder.receipts import ReceiptSigner
+from cji_worker.keyholder.references import References
+from cji_worker.keyholder.tally import Tally
+from cji_worker.keyholder.task_events import task_admitted, task_completed, task_ended
+from cji_worker.keyholder.tasks import agree_task
+from cji_worker.keyholder.witnesses import Disagreement, agree
+from cji_worker.trail.file import AuditFile
+
+
+class Effects:
+    """Everything that jobs have an effect on. `tally` counts what becomes of them.
+
+    `keys_opened` counts the jobs whose keys were opened, or tried to.
+    """
+
+    def __init__(
+        self,
+        *,
+        worker_id: str,
+        audit: AuditFile,
+        custody: Custody,
+        signer: ReceiptSigner,
+        references: References,
+        front: Channel[KeyholderFromFront, FrontFromKeyholder],
+        zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
+    ) -> None:
+        self._worker_id, self._audit, self._custody, self._signer = worker_id, audit, custody, signer
+        self._references, self._front, self._zygote = references, front, zygote
+        self.tally, self.keys_opened = Tally(), 0
+
+    def perform(self, job: AdmittedJob, effect: Effect) -> Done | Failed | None:
+        """Perform one effect; return its outcome, None for an effect that has none."""
+        match effect:
+            case Action.SEND_HEADER:
+                self._send_header(job)
+            case Action.WRITE_ADMISSION:
+                return self._write_admission(job)
+            case Action.OPEN_CELL:
+                return self._open_cell(job)
+            case WriteReceipt():
+                return self._write_receipt(job, effect) if job.admission.task is None else self._state(job, effect)
+            case Action.RETAIN_REFERENCE:
+                self._retain_reference(job)
+            case Action.SEND_RECEIPT:
+                self._send_receipt(job)
+            case Action.KILL_CELL:
+                with contextlib.suppress(ChannelClosed):  # cells end with the zygote
+                    self._zygote.send(Kill(cell=job.cell.number))
+            case WriteEnd(refusal):
+                self._write_end(job, refusal)
+            case Refuse(refusal):
+                self.refuse(job.call, refusal)
+        return None
+
+    def write(self, event: Event) -> Done | Failed:
+        """Append to the audit trail: AUDIT_UNAVAILABLE, or INTERNAL for an event that the trail does not accept."""
+        try:
+            self._audit.append(event)
+        except Refusal as refusal:
+            return Failed(refusal)
+        except ValueError as fault:
+            return _unfit(fault)
+        if isinstance(event, JobRefused | CallsRefused):
+            self.tally.refused(event)
+        return Done()
+
+    def refuse(self, call: int, refusal: Refusal) -> None:
+        """Send the front a refusal: its last word on this call."""
+        retry = refusal.after_ms if isinstance(refusal, RetryLater) else 0
+        self.send(Ended(call=call, reason=refusal.reason, stage=refusal.stage, retry_after_ms=retry))
+
+    def send(self, message: FrontFromKeyholder) -> None:
+        """Send to the front, if it is still there."""
+        with contextlib.suppress(ChannelClosed):
+            self._front.send(message)
+
+    def _send_header(self, job: AdmittedJob) -> None:
+        cell, header, slot = job.cell, job.admission.header, job.reference_slot
+        self._references.assign(slot, cell.number)
+        with contextlib.suppress(ChannelClosed):  # noticed when the cell is opened
+            cell.control.send(
+                OpenJob(
+                    header=header.data,
+                    worker_id=self._worker_id,
+                    max_rows=job.admission.grant.rule.rows,
+                    max_bytes=job.admission.grant.rule.bytes,
+                    reference_slot=slot,
+                    task=job.request.task,
+                )
+            )
+
+    def _write_admission(self, job: AdmittedJob) -> Done | Failed:
+        self.keys_opened += 1
+        try:
+            job.opened = open_keys(job.admission)
+        except Refusal as refusal:
+            job.opened = refusal
+        outcome = self.write(job_admitted(job) if job.admission.task is None else task_admitted(job))
+        if isinstance(outcome, Failed):
+            job.opened = None
+            job.cell.close_front_ends()
+        return outcome
+
+    def _open_cell(self, job: AdmittedJob) -> Done | Failed:
+        cell, header, opened = job.cell, job.admission.header, job.opened
+        job.opened = None
+        try:
+            if not isinstance(opened, Opened):
+                return Failed(opened or Refusal(Reason.INTERNAL, stage=Stage.ADMIT))
+            check_opened(job.admission, opened)
+            if job.admission.task is not None:
+                job.statement_key = statement_key(opened.keys[0], header.sha384)
+            cell.key_slot.put(opened.keys)
+            with contextlib.suppress(ChannelClosed):  # the reason of a cell that has ended is read by `AWAIT_CELL`
+                cell.control.send(KeysReady())
+            self._front.send(_admitted(job), [cell.data_fd, cell.ring_fd])
+        except ChannelClosed:
+            return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT))
+        except Refusal as refusal:
+            return Failed(refusal)
+        finally:
+            cell.close_front_ends()
+            log("admitted", correlation_id=job.correlation_id, job_id=header.job_id.hex(), cell=cell.number)
+        return Done()
+
+    def _write_receipt(self, job: AdmittedJob, statements: WriteReceipt) -> Done | Failed:
+        header, plan = job.admission.header, job.admission.plan
+        try:
+            agreed = agree(header, plan, worker_id=self._worker_id, cell=statements.cell, front=statements.front)
+            # the cell has enforced this; a receipt needs what both witnesses counted
+            job.admission.grant.require_input(rows=agreed.volumes.rows_in, ciphertext_bytes=agreed.volumes.bytes_in)
+            receipt = self._signer.sign(job, agreed, self._custody.holdings)
+        except Refusal as refusal:
+            return Failed(refusal)
+        except Disagreement as found:
+            return self._disagree(job, found)
+        except ValueError as fault:
+            return _unfit(fault)
+        event = job_completed(job, agreed.volumes, receipt)
+        outcome = self.write(event)
+        if isinstance(outcome, Done):
+            self._signer.issued(receipt)
+            self.tally.completed(header.operation_names, event)
+            job.agreed, job.receipt = agreed, receipt
+        return outcome
+
+    def _state(self, job: AdmittedJob, statements: WriteReceipt) -> Done | Failed:
+        """As `_write_receipt`, for a task: its statement is signed, and its digest is in the trail."""
+        task = job.admission.task
+        assert task is not None  # noqa: S101 - for the type checker
+        try:
+            agreed = agree_task(
+                job.admission.header, job.admission.plan, task, cell=statements.cell, front=statements.front
+            )
+            statement = self._signer.state(job, agreed, self._custody.holdings)
+        except Refusal as refusal:
+            return Failed(refusal)
+        except Disagreement as found:
+            return self._disagree(job, found)
+        except ValueError as fault:
+            return _unfit(fault)
+        outcome = self.write(task_completed(job, agreed, statement))
+        made = b"" if agreed.plan is None else agreed.plan.data
+        job.response = pb.RunTaskResponse(done=pb.TaskDone(statement=statement, plan=made)).SerializeToString()
+        return outcome
+
+    def _send_receipt(self, job: AdmittedJob) -> None:
+        if job.admission.task is None:
+            self.send(Completed(call=job.call, receipt=job.receipt))
+            return
+        fd = hand_over(job.response)
+        with contextlib.suppress(ChannelClosed):
+            self._front.send(Stated(call=job.call), [fd])
+        os.close(fd)
+
+    def _disagree(self, job: AdmittedJob, found: Disagreement) -> Failed:
+        log(
+            "witnesses disagree",
+            correlation_id=job.correlation_id,
+            job_id=job.admission.header.job_id.hex(),
+            what=" ".join(found.about),
+        )
+        if isinstance(self.write(witnesses_disagreed(job, found.about)), Failed):
+            log("audit unavailable", correlation_id=job.correlation_id)
+        return Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
+
+    def _retain_reference(self, job: AdmittedJob) -> None:
+        header, reference = job.admission.header, job.admission.plan.reference
+        if job.agreed is None or reference is None or not reference.seconds:
+            return
+        part = [part.name for part in header.parts].index(reference.side)
+        self._references.retain(
+            job.reference_slot,
+            owner=job.admission.owner,
+            job_id=header.job_id.hex(),
+            sha256=bytes.fromhex(job.agreed.inputs[part].sha256),
+            seconds=reference.seconds,
+        )
+
+    def _write_end(self, job: AdmittedJob, refusal: Refusal) -> None:
+        event = job_ended(job, refusal) if job.admission.task is None else task_ended(job, refusal)
+        self.write_end(job, event, refusal)
+
+    def write_end(self, job: Attempt, event: JobEnded | TaskEnded, refusal: Refusal) -> None:
+        """Record the end of an admitted job or task, at once or when the trail is available again."""
+        log(
+            "job ended",
+            correlation_id=job.correlation_id,
+            reason=refusal.reason.value,
+            stage=refusal.stage.value,
+            job_id=job.admission.header.job_id.hex(),
+        )
+        if isinstance(event, JobEnded):
+            self.tally.ended(job.admission.header.operation_names, event)
+        if not self._audit.record(event):
+            log("audit unavailable", correlation_id=job.correlation_id)
+
+
+def _unfit(fault: ValueError) -> Failed:
+    """A receipt, a statement or an event whose values do not fit their types, such as sums of what a cell counted."""
+    log("fault", error=type(fault).__name__)
+    return Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
+
+
+def _admitted(job: AdmittedJob) -> Admitted:
+    """The numbers of parts, or of a task's streams, that its front will see."""
+    task, header = job.admission.task, job.admission.header
+    if task is None:
+        return Admitted(call=job.call, inputs=len(header.parts), outputs=len(job.admission.plan.outputs), steps=STEPS)
+    return Admitted(
+        call=job.call,
+        inputs=len(task.inputs),
+        outputs=len(task.outputs),
+        steps=STEPS,
+        small_inputs=task.small_inputs,
+        small_outputs=task.small_outputs,
+    )

@@ -1,0 +1,297 @@
+"""The jobs of this worker: turns what happens into events of `lifecycle`, and has the effects performed.
+
+For the main thread.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from cji_core.errors import Denied, Reason, Refusal, RetryLater, Stage
+from cji_core.format.config import Config
+from cji_core.format.job import Header, check_parts
+from cji_operations.registry import Plan
+from cji_worker.ipc.messages import Admit, Presented, Witnessed, WitnessedStreams
+from cji_worker.keyholder.admission import AdmissionControl
+from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
+from cji_worker.keyholder.cells import Cells
+from cji_worker.keyholder.custody import Custody
+from cji_worker.keyholder.delivery import DeliveryWatch
+from cji_worker.keyholder.effects import Effects
+from cji_worker.keyholder.entra import VerifiedToken
+from cji_worker.keyholder.fair_queue import FairQueue
+from cji_worker.keyholder.finishing import Finishes
+from cji_worker.keyholder.hearing import completed, extend, hear
+from cji_worker.keyholder.host import HostState
+from cji_worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
+from cji_worker.keyholder.policy import PolicyInForce
+from cji_worker.keyholder.pool import PoolLedger
+from cji_worker.keyholder.pool_claims import PoolClaims
+from cji_worker.keyholder.pool_days import Allowance
+from cji_worker.keyholder.references import References
+from cji_worker.keyholder.refusals import Refusals
+from cji_worker.trail.file import AuditFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """An admissible job without a cell, and the timer that ends its wait."""
+
+    request: Admit
+    header: Header
+    token: VerifiedToken | None
+    plan: Plan
+    timer: asyncio.TimerHandle
+
+
+class Jobs:
+    """Jobs by call number, from their admission until they are over."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        policy: PolicyInForce,
+        audit: AuditFile,
+        admission: AdmissionControl,
+        custody: Custody,
+        cells: Cells,
+        references: References,
+        host: HostState,
+        delivery: DeliveryWatch,
+        effects: Effects,
+        refusals: Refusals,
+        finishes: Finishes,
+        pool: PoolLedger | None = None,
+    ) -> None:
+        self._policy, self._audit, self._admission, self._custody = policy, audit, admission, custody
+        self._cells, self._references, self._host, self._delivery = cells, references, host, delivery
+        self._effects, self._refusals, self._finishes = effects, refusals, finishes
+        self._count, self._patience = config.worker.cells, config.limits.queue_seconds
+        self._jobs: dict[int, AdmittedJob] = {}
+        self._queue: FairQueue[_Waiting] = FairQueue()
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._claims = None if pool is None else PoolClaims(pool, self._claimed)
+
+    def admit(self, request: Admit) -> None:
+        """Start this job if there is a cell for it, let it wait for one, or refuse it."""
+        header: Header | None = None
+        try:
+            if request.call in self._jobs or (self._claims is not None and request.call in self._claims):
+                raise Refusal(Reason.INTERNAL, stage=Stage.ADMIT)  # no front of ours gives a number twice
+            self._host.require()
+            header = self._admission.parse(request)
+            admission = self._check(request, header)
+            if self._claims is None:
+                self._begin(request, header, admission)
+            else:
+                self._claims.claim(request, header, Allowance.of(admission.grant, day=datetime.now(UTC).date()))
+        except Refusal as refusal:
+            self._refuse(request, header, refusal)
+
+    def _claimed(self, request: Admit, header: Header, refusal: Refusal | None) -> None:
+        """Go on with a job that the pool's ledger answered. It is checked again: keys, times and ids change."""
+        try:
+            if refusal is not None:
+                raise refusal
+            self._host.require()
+            self._begin(request, header, self._check(request, header))
+        except Refusal as refused:
+            self._refuse(request, header, refused)
+
+    def _begin(self, request: Admit, header: Header, admission: Admission) -> None:
+        if admission.finish is not None:
+            self._count_unwrap(admission, self._finishes.begin(request, admission))
+        elif self._cells.warm and not self._queue:
+            self._start(request, admission)
+        else:
+            self._wait(request, header, admission)
+
+    def dispatch(self) -> None:
+        """Give warm cells to the jobs that wait. A job that waited is checked again: keys, times and ids change."""
+        while self._cells.warm and (waiting := self._queue.take(now=time.monotonic())) is not None:
+            waiting.timer.cancel()
+            try:
+                self._start(waiting.request, self._check(waiting.request, waiting.header))
+            except Refusal as refusal:
+                self._refuse(waiting.request, waiting.header, refusal)
+
+    def abort(self, call: int, refusal: Refusal) -> None:
+        """End a job that the front gave up on."""
+        job = self._jobs.get(call)
+        if job is not None:
+            self._feed(job, Failed(refusal))
+        elif not self._finishes.abort(call, refusal):
+            self._give_up(call, refusal)
+
+    def witnessed(self, statement: WitnessedStreams | Witnessed) -> None:
+        """The front's statement about a job; that about a task comes in pieces, no more than it has streams."""
+        job = self._jobs.get(statement.call)
+        if job is None:
+            return
+        if isinstance(statement, WitnessedStreams):
+            if not extend(job, job.front_streams, statement.inputs, statement.outputs):
+                self._feed(job, Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
+            return
+        if job.front_statement is not None:
+            self._feed(job, Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
+            return
+        job.front_statement = completed(statement, job.front_streams)
+        self._vouched(job)
+
+    def end_of_key(self, kek_id: str, reason: Reason) -> None:
+        """End the jobs of a key version that was dropped before it expired."""
+        for job in list(self._jobs.values()):
+            if job.admission.header.kek_id == kek_id:
+                self._feed(job, Failed(Refusal(reason, stage=Stage.COMPUTE)))
+        self._finishes.end_of_key(kek_id, reason)
+
+    def end_unauthorised(self) -> None:
+        """End the jobs that the policy in force would not admit, those that wait and those that run."""
+        for waiting in self._queue.waiting():
+            refusal = self._unauthorised(waiting.request, waiting.header, waiting.plan, waiting.token)
+            if refusal is not None:
+                self._give_up(waiting.request.call, refusal)
+        for job in list(self._jobs.values()):
+            admission = job.admission
+            refusal = self._unauthorised(job.request, admission.header, admission.plan, admission.token)
+            if refusal is not None:
+                self._feed(job, Failed(_while_running(refusal)))
+        if (finishing := self._finishes.current) is not None:
+            admission = finishing.admission
+            refusal = self._unauthorised(finishing.request, admission.header, admission.plan, admission.token)
+            if refusal is not None:
+                self._finishes.abort(finishing.call, _while_running(refusal))
+
+    def _unauthorised(self, request: Admit, header: Header, plan: Plan, token: VerifiedToken | None) -> Refusal | None:
+        try:
+            self._admission.authorise_again(request, header, plan, token, now=datetime.now(UTC))
+        except Refusal as refusal:
+            return refusal
+        return None
+
+    @property
+    def running(self) -> int:
+        """Number of jobs with a cell."""
+        return len(self._jobs)
+
+    @property
+    def waiting(self) -> int:
+        """Number of jobs without one."""
+        return len(self._queue)
+
+    def end_all(self) -> None:
+        """End every job."""
+        for job in list(self._jobs.values()):
+            self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
+        self._finishes.end_all()
+
+    def _check(self, request: Admit, header: Header) -> Admission:
+        self._delivery.require()
+        if request.task is None and request.finish is None:
+            check_parts(header)
+        return self._admission.check(request, header, holdings=self._custody.holdings, now=datetime.now(UTC))
+
+    def _wait(self, request: Admit, header: Header, admission: Admission) -> None:
+        pause = self._overloaded()
+        if not self._patience:
+            raise pause
+        timer = asyncio.get_running_loop().call_later(self._patience, self._give_up, request.call, pause)
+        try:
+            waiting = _Waiting(request=request, header=header, plan=admission.plan, token=admission.token, timer=timer)
+            self._queue.add(admission.grant.submitter, waiting, now=time.monotonic())
+        except Refusal:
+            timer.cancel()
+            raise pause from None
+
+    def _overloaded(self) -> RetryLater:
+        """The refusal of a job that gets no cell, with the delay after which one is likely."""
+        after_ms = int(1000 * self._queue.pause(cells=self._count))
+        return RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=after_ms)
+
+    def _give_up(self, call: int, refusal: Refusal) -> None:
+        if self._claims is not None and (claimed := self._claims.remove(call)) is not None:
+            self._refuse(*claimed, refusal)
+            return
+        waiting = self._queue.remove(lambda each: each.request.call == call)
+        if waiting is not None:
+            waiting.timer.cancel()
+            self._refuse(waiting.request, waiting.header, refusal)
+
+    def _start(self, request: Admit, admission: Admission) -> None:
+        reference_slot = self._references.find(admission.plan.reference, admission.owner)
+        job = self._jobs[request.call] = AdmittedJob(
+            request=msgspec.structs.replace(request, presented=Presented()),  # a token is not kept for longer
+            admission=admission,
+            cell=self._cells.take(),
+            reference_slot=reference_slot,
+            started=time.monotonic(),
+            admitted_at=datetime.now(UTC),
+        )
+        self._queue.started(admission.grant.submitter, now=job.started)
+        self._take(job, BEGIN)
+
+    def _refuse(self, request: Admit, header: Header | None, refusal: Refusal) -> None:
+        self._refusals.job(request, header, refusal)
+        self._effects.refuse(request.call, refusal)
+
+    def _feed(self, job: AdmittedJob, event: Event) -> None:
+        self._take(job, advance(job.phase, event))
+
+    def _take(self, job: AdmittedJob, step: Step) -> None:
+        job.phase, effects = step
+        if job.phase is Phase.OVER and self._jobs.pop(job.call, None) is not None:
+            self._queue.ended(job.admission.grant.submitter, started=job.started, now=time.monotonic())
+            self._references.abandon(job.reference_slot)
+        for effect in effects:
+            if effect is Action.AWAIT_CELL:
+                job.awaited = True
+                watcher = asyncio.create_task(self._await_cell(job))
+                self._watchers.add(watcher)
+                watcher.add_done_callback(self._watchers.discard)
+            elif (outcome := self._effects.perform(job, effect)) is not None:
+                if isinstance(outcome, Failed):
+                    self._count_unwrap(job.admission, outcome.refusal)
+                self._feed(job, outcome)
+        _hang_up(job)
+
+    def _count_unwrap(self, admission: Admission, refusal: Refusal | None) -> None:
+        """Count a job that ended because its keys could not be opened, against its submitter."""
+        if refusal is not None and refusal.reason is Reason.DEK_UNWRAP_FAILED:
+            self._admission.unwrap_failed(admission.grant.submitter)
+
+    async def _await_cell(self, job: AdmittedJob) -> None:
+        try:
+            await self._hear_cell(job)
+        finally:
+            job.awaited = False
+            _hang_up(job)
+
+    async def _hear_cell(self, job: AdmittedJob) -> None:
+        found = await hear(job)
+        if isinstance(found, Failed):
+            self._feed(job, found)
+            return
+        job.cell_statement = found
+        self._vouched(job)
+
+    def _vouched(self, job: AdmittedJob) -> None:
+        """Go on once both witnesses have made their statements, in whichever order."""
+        if job.cell_statement is not None and job.front_statement is not None:
+            self._feed(job, Vouched(job.cell_statement, job.front_statement))
+
+
+def _while_running(refusal: Refusal) -> Refusal:
+    """The refusal of an admission, as the end of a job that runs."""
+    if isinstance(refusal, Denied):
+        return Denied(refusal.by, stage=Stage.COMPUTE)
+    return Refusal(refusal.reason, stage=Stage.COMPUTE)
+
+
+def _hang_up(job: AdmittedJob) -> None:
+    """Close the channel to a job's cell once the job is over and nobody reads: an exception may keep the job alive."""
+    if job.phase is Phase.OVER and not job.awaited:
+        job.cell.control.close()

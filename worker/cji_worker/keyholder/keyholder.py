@@ -1,0 +1,300 @@
+"""The keyholder's main thread: one loop over the front, the zygote and the clock."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+
+from cji_core.errors import Refusal
+from cji_core.format.config import Config
+from cji_core.format.job import Policy
+from cji_core.log import log
+from cji_core.trail import WorkerStopped
+from cji_operations.tables import Tables
+from cji_worker.ipc import Channel, ChannelClosed, KeySlot
+from cji_worker.ipc.beats import BEAT_S, STALE_S
+from cji_worker.ipc.messages import (
+    AbandonReload,
+    Abort,
+    Admit,
+    Attest,
+    Beat,
+    CellGone,
+    CellReady,
+    CommitPolicy,
+    Drained,
+    FetchReceipt,
+    FrontFromKeyholder,
+    GiveUp,
+    HostConditions,
+    Identities,
+    KeyholderFromFront,
+    KeyholderFromSupervisor,
+    KeyholderFromZygote,
+    KeyholderReport,
+    PreparePolicy,
+    ReferenceWiped,
+    RefusedCalls,
+    Renew,
+    StatementData,
+    StatementsDone,
+    Supersede,
+    SupervisorFromKeyholder,
+    Witnessed,
+    WitnessedStreams,
+    ZygoteFromKeyholder,
+)
+from cji_worker.keyholder.admission import AdmissionControl
+from cji_worker.keyholder.anchor import Anchor
+from cji_worker.keyholder.by_reference import ByReference
+from cji_worker.keyholder.cells import Cells
+from cji_worker.keyholder.checkpoints import Checkpoints
+from cji_worker.keyholder.custody import Custody
+from cji_worker.keyholder.delivery import DeliveryWatch
+from cji_worker.keyholder.effects import Effects
+from cji_worker.keyholder.entra import SecondIdentity
+from cji_worker.keyholder.evidence import Evidence
+from cji_worker.keyholder.finishing import Finishes
+from cji_worker.keyholder.holdings import Dropped
+from cji_worker.keyholder.host import HostState
+from cji_worker.keyholder.jobs import Jobs
+from cji_worker.keyholder.lifecycle import Done
+from cji_worker.keyholder.policy import PolicyInForce, PolicyReload
+from cji_worker.keyholder.pool import PoolLedger
+from cji_worker.keyholder.readiness import Readiness
+from cji_worker.keyholder.receipts import ReceiptSigner
+from cji_worker.keyholder.references import References
+from cji_worker.keyholder.refusals import Refusals
+from cji_worker.keyholder.report import report
+from cji_worker.keyholder.stored_receipts import StoredReceipts
+from cji_worker.trail.file import AuditFile
+
+
+class Keyholder:
+    """Composes the parts of the keyholder and hands each message to one of them."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        policy: PolicyInForce,
+        tables: Tables,
+        audit: AuditFile,
+        anchor: Anchor,
+        checkpoints: Checkpoints,
+        custody: Custody,
+        signer: ReceiptSigner,
+        second: SecondIdentity,
+        host: HostState,
+        delivery: DeliveryWatch,
+        supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder],
+        front: Channel[KeyholderFromFront, FrontFromKeyholder],
+        zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
+        key_slots: Sequence[KeySlot],
+        pool: PoolLedger | None = None,
+    ) -> None:
+        self._audit, self._anchor, self._checkpoints = audit, anchor, checkpoints
+        self._custody, self._signer, self._host = custody, signer, host
+        self._front, self._zygote, self._supervisor = front, zygote, supervisor
+        self._policy, self._second, self._delivery = policy, second, delivery
+        self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
+        self._references = References(config.references, audit=audit, zygote=zygote)
+        self._effects = Effects(
+            worker_id=config.worker.id,
+            audit=audit,
+            custody=custody,
+            signer=signer,
+            references=self._references,
+            front=front,
+            zygote=zygote,
+        )
+        self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
+        self._by_reference = self._make_by_reference(config.worker.audience)
+        self._evidence = Evidence(custody=custody, signer=signer, effects=self._effects, front=front)
+        self._receipts = StoredReceipts(
+            policy=policy, second=second, audit=audit, effects=self._effects, refusals=self._refusals
+        )
+        self._finishes = Finishes(effects=self._effects, signer=signer, custody=custody)
+        self._jobs = self._make_jobs(config, tables, pool)
+        self._reload = PolicyReload(config, policy, audit, self._policy_changed)
+        second.follow(policy.now)
+        front.send(Identities(sha256=policy.now.identities))
+        self._readiness = Readiness(
+            audit, anchor, custody=custody, cells=self._cells, host=host, delivery=delivery, front=front, pool=pool
+        )
+
+    def _make_jobs(self, config: Config, tables: Tables, pool: PoolLedger | None) -> Jobs:
+        return Jobs(
+            config=config,
+            policy=self._policy,
+            audit=self._audit,
+            admission=AdmissionControl(
+                audience=config.worker.audience,
+                policy=self._policy,
+                audit=self._audit,
+                tables=tables,
+                second=self._second,
+            ),
+            custody=self._custody,
+            cells=self._cells,
+            references=self._references,
+            host=self._host,
+            delivery=self._delivery,
+            effects=self._effects,
+            refusals=self._refusals,
+            finishes=self._finishes,
+            pool=pool,
+        )
+
+    def _make_by_reference(self, audience: str) -> ByReference:
+        return ByReference(
+            audience=audience,
+            policy=self._policy,
+            audit=self._audit,
+            signer=self._signer,
+            custody=self._custody,
+            send=self._effects.send,
+            refuse=self._effects.refuse,
+        )
+
+    async def serve(self) -> None:
+        """Serve until the front has drained, or any peer hangs up. Raises StartupError if the trail cannot go on."""
+        services = (self._serve_front(), self._serve_zygote(), self._serve_supervisor(), self._watch())
+        tasks = {asyncio.create_task(service) for service in services}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                with contextlib.suppress(ChannelClosed):
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._jobs.end_all()
+            self._refusals.flush(at_once=True)
+            self._by_reference.flush(at_once=True)
+            for event in self._custody.stop():
+                self._readiness.note(event)
+            self._audit.record(WorkerStopped(jobs_completed=self._effects.tally.jobs_completed))
+            self._checkpoints.finish()
+            self._anchor.finish()
+
+    def holdings_changed(self) -> None:
+        """Called from the custody thread."""
+        self._loop.call_soon_threadsafe(self._follow_holdings)
+
+    async def _watch(self) -> None:
+        last = time.monotonic()
+        while True:
+            self._audit.maintain()
+            self._checkpoints.follow()
+            self._anchor.follow()
+            self._delivery.follow()
+            self._front.offer(Beat())
+            self._supervisor.offer(Beat())
+            self._supervisor.offer(self._report())
+            await asyncio.sleep(BEAT_S)
+            if (now := time.monotonic()) - last > STALE_S:
+                self._custody.confirm()
+            last = now
+            self._follow_holdings()
+            self._refusals.flush()
+            self._by_reference.flush()
+
+    def _follow_holdings(self) -> None:
+        """End the jobs whose key was revoked. One whose key expired may finish, if its receipt finds fresh evidence."""
+        for event in self._custody.events():
+            self._readiness.note(event)
+            if isinstance(event, Dropped):
+                if event.cause != "expired":
+                    self._jobs.end_of_key(event.kek_id, event.reason)
+                self._references.end_of_key(event.kek_id)
+        self._references.sweep()
+        self._report_readiness()
+
+    async def _serve_front(self) -> None:
+        while True:
+            message, _ = await self._front.receive_async()
+            match message:
+                case Admit():
+                    self._jobs.admit(message)
+                case WitnessedStreams() | Witnessed():
+                    self._jobs.witnessed(message)
+                case StatementData() | StatementsDone():
+                    self._finishes.hear(message)
+                case Abort(call=call, reason=reason, stage=stage):
+                    self._jobs.abort(call, Refusal(reason, stage=stage))
+                case FetchReceipt():
+                    self._receipts.fetch(message)
+                case Supersede():
+                    self._by_reference.supersede(message)
+                case GiveUp():
+                    self._by_reference.give_up(message)
+                case RefusedCalls():
+                    self._refusals.calls(message)
+                case Attest():
+                    self._evidence.attest(message)
+                case Drained():
+                    return
+
+    async def _serve_zygote(self) -> None:
+        while True:
+            message, fds = await self._zygote.receive_async()
+            match message:
+                case CellReady(cell=number, cell_slot=cell_slot):
+                    self._cells.add(number, cell_slot=cell_slot, fds=fds)
+                    log("cell ready", cell=number)
+                    self._jobs.dispatch()
+                case CellGone(cell=number, status=status):
+                    self._cells.remove(number)
+                    self._references.cell_gone(number)
+                    log("cell gone", cell=number, status=status)
+                case ReferenceWiped(slot=slot):
+                    self._references.wiped(slot)
+                case Beat():
+                    self._readiness.zygote.beat()
+            self._report_readiness()
+
+    async def _serve_supervisor(self) -> None:
+        while True:
+            message, fds = await self._supervisor.receive_async()
+            match message:
+                case HostConditions(report=report):
+                    self._host.take(report)
+                    self._report_readiness()
+                case PreparePolicy():
+                    self._supervisor.send(self._reload.prepare(message, fds[0]))
+                case CommitPolicy():
+                    self._supervisor.send(self._reload.commit(message))
+                case AbandonReload():
+                    self._reload.abandon(message)
+                case Renew():
+                    self._custody.renew()
+
+    def _policy_changed(self, before: Policy) -> None:
+        """Callers first, then jobs, then what their submitters left here."""
+        after = self._policy.now
+        self._second.follow(after)
+        self._front.send(Identities(sha256=after.identities))
+        self._jobs.end_unauthorised()
+        self._references.end_of_submitters(before.removed_in(after))
+
+    def _report_readiness(self) -> None:
+        """Report to front and trail; if it changed, to the operator at once, before the next beat."""
+        if self._readiness.report():
+            self._supervisor.offer(self._report())
+
+    def _report(self) -> KeyholderReport:
+        return report(
+            readiness=self._readiness,
+            host=self._host,
+            custody=self._custody,
+            cells=self._cells,
+            jobs=self._jobs,
+            counts=self._effects.tally.counts(),
+            policy=self._policy.now,
+            keys_opened=self._effects.keys_opened,
+            audit=self._audit,
+            anchor=self._anchor.value,
+            delivery=self._delivery,
+        )

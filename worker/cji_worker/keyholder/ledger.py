@@ -1,0 +1,89 @@
+"""The replay ledger: a job id is used once, and the audit trail records every use.
+
+    the ledger has the job as      same header digest    other header digest
+    unknown                        may begin             may begin
+    ended without a receipt        may begin again       REPLAYED
+    tasks of it ran here           may begin             REPLAYED
+    admitted, no end yet           ALREADY_EXISTS        REPLAYED
+    completed                      ALREADY_EXISTS        REPLAYED
+
+The digest decides first, so an altered job learns nothing about the progress of the genuine one. An admission is on
+disk before a data key is opened, so the trail has every attempt on this machine. Entries outlive their header by a day.
+The host sets the wall clock, and a clock set back must not make an old job new: a header created before the ledger's
+floor is EXPIRED, because its entry may have left.
+"""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from cji_core.errors import Reason, Refusal, Stage, StartupError
+from cji_core.format.config import Config
+from cji_core.format.job import LIMITS, Grant, Header
+from cji_core.trail import TrailResumed
+from cji_worker.keyholder.events import job_cut_short
+from cji_worker.trail.file import AuditFile
+from cji_worker.trail.ledger import JobEntry, JobState
+
+
+def open_trail(config: Config, *, rebuild: bool = False) -> AuditFile:
+    """The audit trail of this worker; `rebuild` discards its ledger first. Raises StartupError."""
+    return AuditFile(
+        Path(config.audit_file),
+        worker=config.worker.id,
+        clock=lambda: datetime.now(UTC),
+        ledger=None if config.audit_ledger is None else Path(config.audit_ledger),
+        rebuild=rebuild,
+        segment_bytes=config.audit_segment_bytes,
+    )
+
+
+def resume_trail(config: Config, *, operator_id: str, explanation: str) -> AuditFile:
+    """The open trail of a stopped worker, verified from its first line, with `TrailResumed` as its last one.
+
+    Raises StartupError, and for a text that no event can hold as well.
+    """
+    audit = open_trail(config, rebuild=True)
+    try:
+        audit.append(TrailResumed(operator_id=operator_id, explanation=explanation))
+    except ValueError as error:
+        audit.close()
+        what = "The operator's id and the explanation must be 1 to 256 printable characters on one line"
+        raise StartupError(what, "Shorten or correct them.") from error
+    return audit
+
+
+class AuditLedger:
+    """The replay ledger on an audit trail that this process alone writes.
+
+    The constructor closes the attempts that a crash cut short.
+    """
+
+    def __init__(self, audit: AuditFile) -> None:
+        self._audit = audit
+        for admitted in audit.unfinished():
+            audit.append(job_cut_short(admitted))
+
+    def check(self, header: Header) -> None:
+        """Return if an attempt may begin, else raise EXPIRED, REPLAYED, ALREADY_EXISTS or AUDIT_UNAVAILABLE."""
+        if (header.created - LIMITS.skew).timestamp() <= self._audit.floor:
+            raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
+        decide(self._audit.entry(header.job_id), header.sha384)
+
+    def is_counted(self, header: Header, *, task: bool) -> bool:
+        """Whether a job in parts counts already among those of a day: its first task here, or its first end, counts."""
+        entry = self._audit.entry(header.job_id)
+        return entry is not None and (task or entry.state is JobState.IN_PARTS)
+
+    def check_jobs_left(self, grant: Grant, *, day: date) -> None:
+        """Return if one more job of this submitter and agency may be admitted on this UTC day, else raise Denied."""
+        grant.require_job_left(self._audit.admitted(day=day, submitter=grant.submitter, ori=grant.requesting_ori))
+
+
+def decide(known: JobEntry | None, header_sha384: bytes) -> None:
+    """Return if an attempt may begin, else raise REPLAYED or ALREADY_EXISTS."""
+    if known is None:
+        return
+    if known.header_sha384 != header_sha384:
+        raise Refusal(Reason.REPLAYED, stage=Stage.ADMIT)
+    if not known.state.may_begin:
+        raise Refusal(Reason.ALREADY_EXISTS, stage=Stage.ADMIT)

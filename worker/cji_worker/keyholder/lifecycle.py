@@ -1,0 +1,130 @@
+"""The life of one admitted job: a pure machine, an event in, the next phase and its effects out.
+
+    phase        event        next         effects, in this order
+                              ADMITTING    SEND_HEADER, WRITE_ADMISSION
+    ADMITTING    Done         OPENING      OPEN_CELL
+                 Failed       OVER         KILL_CELL, Refuse
+    OPENING      Done         RUNNING      AWAIT_CELL
+                 Failed       OVER         KILL_CELL, WriteEnd, Refuse
+    RUNNING      Vouched      COMPLETING   WriteReceipt
+                 Failed       OVER         KILL_CELL, WriteEnd, Refuse
+    COMPLETING   Done         OVER         RETAIN_REFERENCE, SEND_RECEIPT, KILL_CELL
+                 Failed       OVER         KILL_CELL, WriteEnd, Refuse
+    OVER         any          OVER
+
+Invariants
+* No cell gets a key before the admission is on disk, and the front gets no receipt before it is.
+* An admission on disk is followed by exactly one end: the receipt, or an end without one.
+* The front gets exactly one last word per call: the receipt, with which it releases the last segments, or a refusal.
+* A cell that was given a header is killed at the end of its job, if it has not ended by itself.
+
+An effect that can fail comes last; it is performed at once, and its outcome, Done or Failed, is the next event. Only
+RUNNING waits for an event from outside. No input or output, and no clock.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from cji_core.errors import Refusal
+from cji_worker.ipc.messages import Summary, Witnessed
+
+
+class Phase(enum.Enum):
+    """How far a job has come."""
+
+    ADMITTING = enum.auto()
+    OPENING = enum.auto()
+    RUNNING = enum.auto()
+    COMPLETING = enum.auto()
+    OVER = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last effect succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """Both witnesses have made their statements: the cell sealed every output, and the front has all of them."""
+
+    cell: Summary
+    front: Witnessed
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The last effect failed; or the cell failed, its channel closed, the caller left, or the key was dropped."""
+
+    refusal: Refusal
+
+
+Event = Done | Vouched | Failed
+
+
+class Action(enum.Enum):
+    """Effects that need nothing but the job; those marked with an asterisk have an outcome."""
+
+    SEND_HEADER = enum.auto()  # let the cell get ready while the admission is written
+    WRITE_ADMISSION = enum.auto()  # * open the keys, and append the admission to the audit trail
+    OPEN_CELL = (
+        enum.auto()
+    )  # * check what was opened, put the keys into the cell's key slot, hand the cell to the front
+    AWAIT_CELL = enum.auto()  # wait for the cell's statement
+    RETAIN_REFERENCE = enum.auto()  # keep the reference that the job wrote, if it asked for that
+    SEND_RECEIPT = enum.auto()
+    KILL_CELL = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReceipt:
+    """Compare the statements, sign the receipt, and append it to the audit trail; has an outcome."""
+
+    cell: Summary
+    front: Witnessed
+
+
+@dataclass(frozen=True, slots=True)
+class WriteEnd:
+    """Append the end to the audit trail, or where that fails, once the trail is available again."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Send the refusal to the front."""
+
+    refusal: Refusal
+
+
+Effect = Action | WriteReceipt | WriteEnd | Refuse
+Step = tuple[Phase, tuple[Effect, ...]]
+
+BEGIN: Final[Step] = (Phase.ADMITTING, (Action.SEND_HEADER, Action.WRITE_ADMISSION))
+"""The first step of every job."""
+
+_DONE: Final[Mapping[Phase, Step]] = MappingProxyType(
+    {
+        Phase.ADMITTING: (Phase.OPENING, (Action.OPEN_CELL,)),
+        Phase.OPENING: (Phase.RUNNING, (Action.AWAIT_CELL,)),
+        Phase.COMPLETING: (Phase.OVER, (Action.RETAIN_REFERENCE, Action.SEND_RECEIPT, Action.KILL_CELL)),
+    }
+)
+
+
+def advance(phase: Phase, event: Event) -> Step:
+    """Return the phase after `event` and the effects to perform; an event that does not belong changes nothing."""
+    match phase, event:
+        case Phase.RUNNING, Vouched(cell, front):
+            return Phase.COMPLETING, (WriteReceipt(cell, front),)
+        case Phase.ADMITTING, Failed(refusal):
+            return Phase.OVER, (Action.KILL_CELL, Refuse(refusal))
+        case ((Phase.OPENING | Phase.RUNNING | Phase.COMPLETING), Failed(refusal)):
+            return Phase.OVER, (Action.KILL_CELL, WriteEnd(refusal), Refuse(refusal))
+        case _, Done():
+            return _DONE.get(phase, (phase, ()))
+    return phase, ()

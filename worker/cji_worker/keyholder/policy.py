@@ -1,0 +1,137 @@
+"""The policy in force, shared by everything that decides by it, and its replacement by a reload."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from cji_core.errors import Refusal
+from cji_core.format.config import Config
+from cji_core.format.job import Policy, PolicyInvalid
+from cji_core.format.job.policy.signatures import SignaturesInvalid, verify
+from cji_core.format.operator_files import MAX_BYTES, FileRefused, PolicyFiles, read_policy_files
+from cji_core.log import log
+from cji_core.trail import FileDigests, FilesReloaded, ReloadRefused
+from cji_worker.ipc import ChannelClosed, take_over
+from cji_worker.ipc.messages import (
+    AbandonReload,
+    ClientDigests,
+    CommitPolicy,
+    Committed,
+    Prepared,
+    PreparePolicy,
+    reload_fault,
+)
+from cji_worker.keyholder.entra import require_audience
+from cji_worker.trail.file import AuditFile
+
+_MOST_BYTES: Final = 2 * MAX_BYTES + 1024
+_REMEDY: Final = "Compare the file with docs/policy.md; `cji policy check` checks it before a reload."
+_UNSIGNED: Final = "Have the policy signed as it is now, by enough of the policy_signers: `cji policy sign`."
+
+
+class PolicyInForce:
+    """The one reference to the policy; `now` changes between two messages, never during one."""
+
+    __slots__ = ("now",)
+
+    def __init__(self, policy: Policy) -> None:
+        self.now = policy
+
+
+class PolicyReload:
+    """The keyholder's part in a reload (`cji_worker.ipc.messages.reload`): checks, records, then changes the policy."""
+
+    def __init__(
+        self, config: Config, in_force: PolicyInForce, audit: AuditFile, changed: Callable[[Policy], None]
+    ) -> None:
+        """`changed` is called with the former policy, once another one is in force."""
+        self._config = config
+        self._in_force, self._audit, self._changed = in_force, audit, changed
+        self._prepared: tuple[int, Policy] | None = None
+
+    def prepare(self, message: PreparePolicy, fd: int) -> Prepared:
+        """Check the policy behind this descriptor, and keep it if it can be used."""
+        self._prepared = None
+        try:
+            files = msgspec.msgpack.decode(take_over(fd, most=_MOST_BYTES), type=PolicyFiles)
+            policy = checked(files, self._config)
+        except FileRefused as error:
+            return Prepared(number=message.number, fault=reload_fault(error.file, error.what, error.remedy))
+        except ValueError as error:  # msgspec's errors are ValueErrors; no control process of ours sends this
+            raise ChannelClosed from error
+        self._prepared = message.number, policy
+        return Prepared(number=message.number)
+
+    def commit(self, message: CommitPolicy) -> Committed:
+        """Record the reload, then use the policy that was prepared."""
+        if self._prepared is None or self._prepared[0] != message.number:
+            fault = reload_fault("reload", "The keyholder prepared no such reload", "Restart the worker.")
+            return Committed(number=message.number, fault=fault)
+        (_, after), before = self._prepared, self._in_force.now
+        self._prepared = None
+        try:
+            self._audit.append(
+                FilesReloaded(
+                    by=message.by,
+                    uid=message.uid,
+                    before=_digests(before, message.clients.before),
+                    after=_digests(after, message.clients.after),
+                    policy_signers=after.signers,
+                )
+            )
+        except Refusal:
+            fault = reload_fault(
+                "reload", "The audit trail cannot be written", "Restore it, then run cji reload again."
+            )
+            return Committed(number=message.number, fault=fault)
+        self._in_force.now = after
+        self._changed(before)
+        return Committed(number=message.number)
+
+    def abandon(self, message: AbandonReload) -> None:
+        """Forget what was prepared, and record it."""
+        self._prepared = None
+        if not self._audit.record(ReloadRefused(by=message.by, uid=message.uid, file=message.fault.file)):
+            log("audit unavailable")
+
+
+def read_policy(config: Config) -> Policy:
+    """The policy that a configuration names, signed as it requires. Raises FileRefused."""
+    return checked(read_policy_files(config.policy_file, signed=bool(config.policy_signatures)), config)
+
+
+def checked(files: PolicyFiles, config: Config) -> Policy:
+    """The policy in these bytes, signed as the configuration requires; it needs no tokens that it cannot have.
+
+    Raises FileRefused.
+    """
+    try:
+        signers = verify(
+            files.policy,
+            files.signatures or b"",
+            jwks=config.policy_signers,
+            needed=config.policy_signatures,
+            now=datetime.now(UTC),
+        )
+        policy = Policy.load(files.policy, signers=signers)
+    except SignaturesInvalid as error:
+        raise FileRefused("policy_signatures", error.where, _UNSIGNED) from error
+    except PolicyInvalid as error:
+        raise FileRefused("policy_file", error.where, _REMEDY) from error
+    require_audience(policy, entra_audience(config))
+    return policy
+
+
+def entra_audience(config: Config) -> str | None:
+    """The audience of access tokens for this worker."""
+    return None if config.entra is None else config.entra.audience
+
+
+def _digests(policy: Policy, clients: ClientDigests) -> FileDigests:
+    return FileDigests(
+        policy_file=policy.sha384.hex(),
+        client_roots=clients.client_roots.hex(),
+        client_crl=None if clients.client_crl is None else clients.client_crl.hex(),
+    )

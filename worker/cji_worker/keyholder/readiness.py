@@ -1,0 +1,107 @@
+"""Whether jobs may be admitted; every change is reported to the front and to the audit trail.
+
+Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
+at least once, a zygote that is not stopped, a writable trail that is anchored and reaches the destinations that must
+get it, a machine that meets its conditions, and the replay ledger of the pool, if there is one.
+Keys expire and disks fill up without notice, so all of it is checked at every heartbeat.
+"""
+
+from cji_core.errors import Reason, Refusal
+from cji_core.jose import public_jwk
+from cji_core.log import log
+from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady
+from cji_operations.registry import OPERATIONS, SCHEMAS
+from cji_worker.ipc import Channel
+from cji_worker.ipc.beats import Pulse
+from cji_worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
+from cji_worker.keyholder.anchor import Anchor
+from cji_worker.keyholder.cells import Cells
+from cji_worker.keyholder.custody import Custody
+from cji_worker.keyholder.delivery import DeliveryWatch
+from cji_worker.keyholder.events import custody_event
+from cji_worker.keyholder.holdings import CustodyEvent, HeldKey
+from cji_worker.keyholder.host import HostState
+from cji_worker.keyholder.pool import PoolLedger
+from cji_worker.trail.file import AuditFile
+
+
+class Readiness:
+    """Watches holdings, cells and the trail; for the main thread."""
+
+    def __init__(
+        self,
+        audit: AuditFile,
+        anchor: Anchor,
+        *,
+        custody: Custody,
+        cells: Cells,
+        host: HostState,
+        delivery: DeliveryWatch,
+        front: Channel[KeyholderFromFront, FrontFromKeyholder],
+        pool: PoolLedger | None,
+    ) -> None:
+        self._audit, self._anchor = audit, anchor
+        self._custody, self._cells, self._front = custody, cells, front
+        self._host, self._unmet = host, host.unmet
+        self._delivery, self._pool = delivery, pool
+        self.zygote = Pulse()
+        self._reported: Ready | NotReady | None = None
+
+    def note(self, event: CustodyEvent) -> None:
+        """Append a change of the holdings to the trail."""
+        if not self._audit.record(custody_event(event)):
+            log("audit unavailable")
+
+    def report(self) -> bool:
+        """Report the readiness if it changed; return whether it did."""
+        self._report_host()
+        state = self.state()
+        if state == self._reported:
+            return False
+        self._reported = state
+        try:
+            match state:
+                case Ready(keys=keys):
+                    self._audit.append(WorkerReady(kek_ids=tuple(k.kek_id for k in keys)))
+                case NotReady(reason=reason):
+                    log("not ready", reason=reason.value)
+                    self._audit.append(WorkerNotReady(reason=reason))
+        except Refusal:
+            log("audit unavailable")
+        self._front.send(state)
+        return True
+
+    def _report_host(self) -> None:
+        unmet = self._host.unmet
+        if unmet == self._unmet:
+            return
+        self._unmet = unmet
+        log("host conditions", what=", ".join(unmet) or "all met")
+        try:
+            self._audit.append(HostChanged(unmet=unmet))
+        except Refusal:
+            log("audit unavailable")
+
+    def state(self) -> Ready | NotReady:
+        """The readiness now."""
+        holdings = self._custody.holdings
+        usable = holdings.usable()
+        if self._anchor.overdue or not self._audit.writable() or self._delivery.stops:
+            return NotReady(reason=Reason.AUDIT_UNAVAILABLE)
+        if self._host.unmet:
+            return NotReady(reason=Reason.NOT_READY)
+        if not usable:
+            return NotReady(reason=holdings.why())
+        if not self._cells.populated or self.zygote.stale():
+            return NotReady(reason=Reason.NOT_READY)
+        if self._pool is not None and self._pool.away:
+            return NotReady(reason=Reason.LEDGER_UNAVAILABLE)
+        keys = tuple(_published(kek_id, key) for kek_id, key in usable.items())
+        return Ready(keys=keys, operations=tuple(sorted(OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))
+
+
+def _published(kek_id: str, key: HeldKey) -> PublishedKey:
+    ml_kem = key.private.public_key().ml_kem
+    return PublishedKey(
+        kek_id=kek_id, public_jwk=key.released.public_jwk, ml_kem_jwk="" if ml_kem is None else public_jwk(ml_kem)
+    )

@@ -1,0 +1,71 @@
+"""The rights of the keyholder: TPM, audit folder, policy, vTPM authorities, name lookup, TCP to its services.
+
+It stays the user that the supervisor was started as, who owns these files; every other process becomes another one.
+UDP is for name lookup, and addresses are limited by the unit. Sources: landlock(7), resolv.conf(5), nsswitch.conf(5).
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from cji_attestation import Trust
+from cji_core.format.config import Config
+from cji_core.format.operator_files import signatures_path
+from cji_worker.memory import harden
+from cji_worker.rights import (
+    DNS_PORT,
+    FIPS_VARIABLES,
+    LISTENING,
+    NETWORK_FILES,
+    deny,
+    deny_powers,
+    drop_capabilities,
+    forbid_files_and_network,
+)
+
+_PORT_OF: Final = {"http": 80, "https": 443}
+
+
+def confine(config: Config, trust: Trust) -> None:
+    """Give up everything else, for good. Needs a single thread. Raises StartupError.
+
+    A file that is missing is not added: whatever needs it reports that by name.
+    """
+    drop_capabilities()
+    harden(die_with_parent=True)
+    environment = (os.environ[name] for name in FIPS_VARIABLES if name in os.environ)
+    delivery = config.audit_delivery.state if config.audit_delivery else None
+    ledger = config.ledger.ca_file if config.ledger else None
+    files = config.policy_file, signatures_path(config.policy_file), config.attestation.ak_issuers, delivery, ledger
+    read = (*sys.path, *NETWORK_FILES, *filter(None, files), *environment)
+    forbid_files_and_network(
+        read=filter(os.path.exists, read),
+        write=filter(os.path.exists, _written(config, trust)),
+        connect=ports(config, trust),
+    )
+    deny_powers()
+    deny(LISTENING)
+
+
+def _written(config: Config, trust: Trust) -> Iterator[str]:
+    """The TPM's device and the folders of trail and ledger."""
+    interface, _, device = trust.tcti.partition(":")
+    if interface == "device":
+        yield device
+    for name in {config.audit_file, config.audit_ledger or config.audit_file}:
+        yield str(Path(name).parent)
+
+
+def ports(config: Config, trust: Trust) -> set[int]:
+    """TCP ports of the services that this worker uses."""
+    section = config.attestation
+    urls = [trust.imds, trust.intel_pcs, trust.intel_root_crl, section.maa_url, *(key.kek_id for key in config.keys)]
+    if config.entra is not None:
+        urls.append(trust.entra)
+    if config.ledger is not None:
+        urls.append(config.ledger.blob_url)
+    parts = map(urlsplit, urls)
+    return {DNS_PORT, *(part.port or _PORT_OF.get(part.scheme, 443) for part in parts)}

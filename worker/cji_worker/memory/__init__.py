@@ -1,0 +1,26 @@
+"""Memory that no other process can read, and the rules of a process that keep it so.
+
+* `Region` maps a `memfd_secret` file: not readable through /proc/PID/mem, ptrace or a core, not even by root.
+* `SecretHeap` makes a region the heap of this process: Python objects, numpy, pyarrow and OpenSSL allocate in it.
+* `overwrite_registers` clears what memmove leaves in vector registers.
+* `harden` turns off the kernel's means to inspect a process or to leave traces of it.
+"""
+
+from cji_worker.memory.hardening import forbid_new_privileges, harden, return_free_memory
+from cji_worker.memory.heap import SecretHeap, heap_environment, load_allocator
+from cji_worker.memory.region import ALIGNMENT, Region, RegionFactory, secret_fd
+from cji_worker.memory.registers import overwrite_registers
+
+__all__ = [
+    "ALIGNMENT",
+    "Region",
+    "RegionFactory",
+    "SecretHeap",
+    "forbid_new_privileges",
+    "harden",
+    "heap_environment",
+    "load_allocator",
+    "overwrite_registers",
+    "return_free_memory",
+    "secret_fd",
+]

@@ -1,0 +1,110 @@
+"""The whole heap of a process as secret memory.
+
+The process is started with mimalloc in place of malloc (`heap_environment`), so Python objects, numpy arrays,
+pyarrow buffers and OpenSSL's key objects all come from one allocator. `SecretHeap` gives that allocator a region
+as an exclusive arena and makes a heap in it the default of the calling thread. A full region raises MemoryError;
+nothing falls back to ordinary memory, and every start proves it.
+
+The allocator is the library in the package `cmeel-mimalloc`, pinned by hash in requirements.lock, so it is the same on
+every distribution.
+
+Limits: the default heap is per thread (each further one calls `enter`); earlier allocations stay where they are; thread
+stacks are not covered.
+"""
+
+import ctypes
+import functools
+import gc
+from ctypes import POINTER, byref, c_bool, c_int, c_size_t, c_void_p
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Final
+
+from cji_core.errors import StartupError
+from cji_worker.libc import libc
+from cji_worker.memory.region import Region
+
+_PACKAGE: Final = "cmeel-mimalloc"
+_LIBRARY: Final = "cmeel.prefix/lib/libmimalloc.so.3"
+_REMEDY: Final = "Install requirements.lock and start the worker with `cji serve`, which sets the heap's environment."
+
+
+def _library() -> Path:
+    try:
+        path = Path(str(distribution(_PACKAGE).locate_file(_LIBRARY)))
+    except PackageNotFoundError:
+        path = Path(_LIBRARY)
+    if not path.exists():
+        raise StartupError("mimalloc is not installed", _REMEDY)
+    return path
+
+
+def heap_environment() -> dict[str, str]:
+    """Environment of every process with a secret heap. Raises StartupError if the allocator is missing."""
+    return {
+        "LD_PRELOAD": str(_library()),
+        "PYTHONMALLOC": "malloc",
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+        # pyarrow starts a thread for an allocator that is not used; only a process with one thread can leave its user
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@functools.cache
+def load_allocator() -> ctypes.CDLL:
+    """The allocator's functions. A process that will have no files loads it in time."""
+    mi = ctypes.CDLL(str(_library()))
+    mi.mi_manage_os_memory_ex.argtypes = [
+        *(c_void_p, c_size_t),
+        *(c_bool, c_bool, c_bool),
+        *(c_int, c_bool, POINTER(c_void_p)),
+    ]
+    mi.mi_manage_os_memory_ex.restype = c_bool
+    for function in (mi.mi_heap_new_in_arena, mi.mi_heap_theap, mi.mi_theap_set_default):
+        function.argtypes, function.restype = [c_void_p], c_void_p
+    return mi
+
+
+class SecretHeap:
+    """A region that serves every allocation of the threads that entered it."""
+
+    __slots__ = ("_heap", "_mi", "region")
+
+    def __init__(self, region: Region, *, size: int) -> None:
+        """Take the first `size` bytes of the region (a multiple of 32 MiB, zeroed) and enter from this thread."""
+        mi = load_allocator()
+        arena = c_void_p()
+        committed = pinned = zeroed = exclusive = True
+        any_numa_node = -1
+        if not mi.mi_manage_os_memory_ex(
+            region.address, size, committed, pinned, zeroed, any_numa_node, exclusive, byref(arena)
+        ):
+            raise StartupError("The allocator did not take the secret region", _REMEDY)
+        self.region = region
+        self._mi = mi
+        self._heap = mi.mi_heap_new_in_arena(arena)
+        gc.collect()  # empties the interpreter's free lists, whose entries lie in the old heap
+        self.enter()
+
+    def enter(self) -> None:
+        """Make this the default heap of the calling thread, and prove it."""
+        local = self._mi.mi_heap_theap(self._heap) if self._heap else None
+        if not local:
+            raise MemoryError
+        self._mi.mi_theap_set_default(local)
+        self._prove()
+
+    def _prove(self) -> None:
+        """Refuse unless C and Python allocations of this thread really come from the region."""
+        block = libc.malloc(4096)
+        libc.free(block)
+        small, large = bytearray(100), bytearray(1 << 20)
+        addresses = [
+            block or 0,
+            *(ctypes.addressof(ctypes.c_char.from_buffer(b)) for b in (small, large)),
+            id(object()),
+        ]
+        if not all(self.region.holds(a) for a in addresses):
+            raise StartupError("The process's heap is not the secret region", _REMEDY)

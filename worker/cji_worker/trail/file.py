@@ -1,0 +1,280 @@
+"""The durable audit trail of one worker: an append-only file of chained lines, with a ledger that indexes its jobs.
+
+Contract and invariants
+* `append` returns after the line is on disk. Until then its content must not be disclosed.
+* A failed write makes the trail unavailable, for that event and every later one. `maintain`, called every second, reads
+  the file again from the disk once there is room, requires exactly what was acknowledged, and appends a line. If it
+  finds anything else, or fails too often, it raises a StartupError: the worker must end.
+* At start, the line at the ledger's mark must still be the one that was recorded, and every line after it is verified
+  and applied. Lines before it were verified when they were applied; `cji audit verify` reads them all again. A missing
+  ledger is built from the whole trail.
+* A last line without its line feed was never acknowledged; it is cut off, and the cut is recorded. Any other fault is
+  AUDIT_UNAVAILABLE: somebody changed the file, and a person must investigate.
+* A job is admitted, then completed or ended, and completed only once. An event that breaks this order is not written.
+* After a checkpoint, a file that is large enough is closed as a segment, and a new one continues it (`rotate`).
+* Memory does not grow with the trail.
+
+Not thread-safe.
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self
+
+from cji_core.errors import Refusal, Stage
+from cji_core.log import log
+from cji_core.trail.chain import GENESIS, ChainError, Head, Record, append_record, read
+from cji_core.trail.events import Event
+from cji_core.trail.fields import utc_hundredths
+from cji_core.trail.merkle import Frontier
+from cji_core.trail.pruned import Pruned
+from cji_worker.trail.job_lookups import JobLookups, unavailable
+from cji_worker.trail.ledger import Ledger, LedgerDamagedError
+from cji_worker.trail.ledger_file import is_damage, remove_ledger
+from cji_worker.trail.opening import (
+    RolledBackError,
+    cause_of,
+    explained,
+    follow,
+    in_order,
+    lacks_room,
+    open_ledger,
+    record_rollback,
+    recovered,
+)
+from cji_worker.trail.storage import MIB, TrailChangedError, TrailStorage, has_room
+
+# Room that must be left for a job to be admitted: its own lines and those of every job that already runs.
+RESERVE_BYTES: Final = 16 * MIB
+SEGMENT_BYTES: Final = 256 * MIB
+ATTEMPTS: Final = 5
+"""Recoveries in a row that may fail for another reason than a full disk."""
+MAX_OWED: Final = 1024
+
+_FAULTS: Final = (OSError, sqlite3.Error, ChainError, LedgerDamagedError, RolledBackError, TrailChangedError)
+
+
+class AuditFile(JobLookups):
+    """An open audit trail. Close it with `close`, or use it as a context manager."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        worker: str,
+        clock: Callable[[], datetime],
+        ledger: Path | None = None,
+        rebuild: bool = False,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        """Open the trail at `path` and its ledger; create them if they do not exist, the trail with mode 0640.
+
+        `worker` names this machine in every line, `clock` returns aware times. The ledger is beside the trail by
+        default; `rebuild` discards it. A file of `segment_bytes` or more is closed after a checkpoint. Raises
+        StartupError with the Reason AUDIT_UNAVAILABLE.
+        """
+        self._path, self._ledger_path = path, ledger or path.with_name(f"{path.name}.ledger")
+        self._worker, self._clock, self._segment_bytes = worker, clock, segment_bytes
+        self._closed = False
+        self._fault: Exception | None = None
+        self._attempts = 0
+        self._rotates = True
+        self._owed: deque[Event] = deque()
+        self._head, self._line = GENESIS, 0
+        try:
+            self._storage = TrailStorage(path)
+        except (OSError, ChainError) as error:
+            raise explained(error, self._ledger_path) from error
+        try:
+            if rebuild:
+                remove_ledger(self._ledger_path)
+            self._ledger = self._open_ledger()
+            torn = self._follow()
+            if torn:
+                self._storage.cut()
+                self.append(recovered(torn))
+        except (*_FAULTS, Refusal) as error:
+            self._storage.close()
+            raise explained(cause_of(error), self._ledger_path) from cause_of(error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def head(self) -> Head:
+        """The last line's number and hash."""
+        return self._head
+
+    @property
+    def floor(self) -> int:
+        """Unix seconds: job ids of headers created until then may be unknown, so they are not accepted."""
+        return self._ledger.mark.floor
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the last line is an anchor."""
+        return self._ledger.mark.anchor == self._line
+
+    @property
+    def tree(self) -> Frontier:
+        """The right edge of the Merkle tree of all lines; it grows with the trail."""
+        return self._ledger.mark.tree
+
+    @property
+    def uncovered(self) -> bool:
+        """Whether lines other than anchors follow the last checkpoint."""
+        return self._ledger.mark.uncovered
+
+    def append(self, event: Event) -> Record:
+        """Append `event` durably and return its record.
+
+        Raises Refusal(AUDIT_UNAVAILABLE) if it could not be made durable. Raises ValueError if a field of the event
+        does not fit its type, or the event the job's state or the lines so far; then nothing was written.
+        """
+        if self._closed or self._fault is not None:
+            raise unavailable(Stage.COMMIT)
+        if not self._looked_up(lambda: in_order(event, self._ledger), Stage.COMMIT):
+            raise ValueError("event out of order")
+        head, line = append_record(event, head=self._head, time=utc_hundredths(self._clock()), worker=self._worker)
+        offset = self._storage.size
+        try:
+            self._storage.append(line)
+        except OSError as error:
+            self._fail(error)
+            raise unavailable(Stage.COMMIT) from error
+        self._head, self._line = head, offset
+        record = read(line)
+        try:
+            self._ledger.apply(record, line, line=offset, file=self._storage.identity)
+        except sqlite3.Error as error:  # the line is on disk, so it counts; `maintain` makes the ledger follow
+            self._fail(error)
+        return record
+
+    def record(self, event: Event) -> bool:
+        """Append `event`, or keep it until the trail is available again; return whether it is on disk."""
+        try:
+            self.append(event)
+        except Refusal:
+            if len(self._owed) < MAX_OWED:
+                self._owed.append(event)
+            else:
+                log("audit event lost")
+            return False
+        return True
+
+    def rotate(self) -> None:
+        """Close the current file as a segment, if it is large enough and ends with a checkpoint."""
+        if self._closed or self._fault is not None or self.uncovered:
+            return
+        if self._storage.current_bytes < self._segment_bytes:
+            return
+        try:
+            name = self._storage.rotate(self._head.seq)
+        except (OSError, ChainError) as error:
+            self._fail(error)
+            return
+        if name is not None:
+            log("audit trail rotated", what=name.name)
+        elif self._rotates:
+            log("audit trail not rotated")  # each later checkpoint tries again
+        self._rotates = name is not None
+
+    def prune(self, pruned: Pruned) -> None:
+        """Put this in place of the lines that it is about, once a `TrailPruned` records it. For a stopped worker.
+
+        Raises OSError, ChainError or sqlite3.Error. The same again finishes what a crash cut short.
+        """
+        self._storage.prune(pruned)
+        self._ledger.forget(pruned)
+
+    def remove_pruned(self) -> list[str]:
+        """Remove segments that a crash left after their lines were pruned; return their names. Raises OSError."""
+        return self._storage.remove_pruned()
+
+    def writable(self) -> bool:
+        """Whether a job may start: no write failed, the path still names this file, and the disk has space."""
+        if self._closed or self._fault is not None:
+            return False
+        try:
+            return self._storage.room() >= RESERVE_BYTES
+        except OSError as error:
+            self._fail(error)
+            return False
+
+    def maintain(self) -> None:
+        """Commit the ledger; after a failure, try to continue. Call it every second. StartupError if it cannot."""
+        if self._closed:
+            return
+        if self._fault is None:
+            try:
+                self._ledger.commit()
+            except sqlite3.Error as error:
+                self._fail(error)
+        elif isinstance(self._fault, sqlite3.Error) and is_damage(self._fault):
+            raise explained(LedgerDamagedError(), self._ledger_path) from self._fault
+        elif has_room(self._path.parent, RESERVE_BYTES):
+            self._recover()
+
+    def close(self) -> None:
+        """Commit the ledger, close both files and release the lock. Closing twice is allowed."""
+        if self._closed:
+            return
+        self._closed = True
+        with suppress(sqlite3.Error):  # the next start applies what is missing
+            self._ledger.commit()
+        self._ledger.close()
+        self._storage.close()
+
+    def _open_ledger(self) -> Ledger:
+        try:
+            return open_ledger(self._ledger_path, self._storage)
+        except RolledBackError as error:
+            record_rollback(self._storage, error, time=utc_hundredths(self._clock()), worker=self._worker)
+            raise
+
+    def _follow(self) -> bytes:
+        torn = follow(self._storage, self._ledger)
+        self._head, self._line = self._ledger.mark.head, self._ledger.mark.line
+        return torn
+
+    def _recover(self) -> None:
+        try:
+            tail = self._reopen()
+            self.append(recovered(tail))
+        except (OSError, sqlite3.Error, Refusal) as error:
+            self._fault = cause = cause_of(error)
+            if not lacks_room(cause):
+                self._attempts += 1
+            if self._attempts == ATTEMPTS:
+                raise explained(cause, self._ledger_path) from cause
+            return
+        except (ChainError, LedgerDamagedError, RolledBackError, TrailChangedError) as error:
+            raise explained(error, self._ledger_path) from error
+        self._attempts = 0
+        log("audit recovered", bytes=len(tail))
+        owed, self._owed = self._owed, deque()
+        for event in owed:
+            self.record(event)
+
+    def _reopen(self) -> bytes:
+        """Read the disk again: what was acknowledged must be there, and the ledger must lead to it."""
+        head, line = self._head, self._line
+        tail = self._storage.recover(line)
+        self._storage.cut()
+        self._ledger.close()
+        self._ledger = open_ledger(self._ledger_path, self._storage)
+        if self._follow() or (self._head, self._line) != (head, line):
+            raise TrailChangedError
+        self._fault = None
+        return tail
+
+    def _fail(self, error: Exception) -> None:
+        log("audit unavailable", error=type(error).__name__)
+        self._fault = error

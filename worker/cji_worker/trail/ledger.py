@@ -1,0 +1,281 @@
+"""The replay ledger: the audit trail's index by job, in SQLite, so that neither memory nor start grows with history.
+
+Contract and invariants
+* The trail is the truth, and the ledger is a function of its lines alone, their times included. It records the last
+  line that it has applied (`Mark`) and is never ahead of the trail on disk, so a power failure costs a replay of the
+  lines after the mark and nothing else. Therefore lines are committed in groups, each group with one fsync.
+* It has one entry per admitted job: header digest, state, the offset of its last line. Refusals are not indexed.
+* It counts the admissions of each submitter and requesting agency by the UTC day of their line, for `DAYS` days.
+* An entry leaves a day after its header's not_after; until then its receipt can be fetched. `floor` is the latest
+  not_after of the entries that left: a header created no later than that is not accepted, because its job id might have
+  been used. So a clock that is set forward and back again does not make an old job new.
+* It keeps the right edge of the trail's Merkle tree, so a checkpoint reads no line again.
+* After `TrailResumed` job ids may be missing, so the floor rises to that moment.
+* Offsets are in bytes since the first line ever written. If lines were pruned, it begins after them, with the floor
+  that they leave; the entries of jobs whose lines were pruned leave with them.
+
+SQLite keeps the write-ahead log and takes the file for itself (EXCLUSIVE); a second process gets an error.
+"""
+
+import enum
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cji_core.trail.chain import GENESIS, Head, Record
+from cji_core.trail.events import Event, JobAdmitted, JobCompleted, JobEnded
+from cji_core.trail.fields import unix_seconds
+from cji_core.trail.fleet_events import AttemptSuperseded
+from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.pruned import Pruned
+from cji_core.trail.segments import Identity
+from cji_core.trail.task_events import TaskAdmitted
+from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
+from cji_worker.trail.ledger_file import SCHEMA, VERSION, is_damage, require_own_file
+
+RETENTION_S: Final = 24 * 3600  # after not_after
+GROUP: Final = 1000  # lines; what a start has to replay after a crash, at most
+_LEAVING: Final = 64  # entries that leave with each admission, at most
+DAYS: Final = 31
+_DAY_S: Final = 24 * 3600
+
+
+class JobState(enum.IntEnum):
+    """State of the last attempt of an admitted job."""
+
+    ADMITTED = 0  # no end recorded: running, or its process died
+    ENDED = 1  # or its receipt was superseded
+    COMPLETED = 2
+    IN_PARTS = 3  # tasks of it ran here; whether they are finished here is open
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether another attempt at the job, or a task of it, may begin."""
+        return self in {JobState.ENDED, JobState.IN_PARTS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEntry:
+    """The entry of one admitted job; `line` is the offset of the line that records its state."""
+
+    state: JobState
+    header_sha384: bytes
+    line: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Mark:
+    """The last line that was applied, and where to find others. Offsets are in bytes, `floor` in Unix seconds."""
+
+    head: Head = GENESIS
+    line: int = 0
+    size: int = 0
+    """Offset of the end of that line."""
+    file: Identity = 0, 0
+    """The file with that line."""
+    receipt: int | None = None
+    """Offset of the line with the last receipt."""
+    anchor: int | None = None
+    """Offset of the last `TrailAnchored`."""
+    floor: int = 0
+    tree: Frontier = field(default_factory=Frontier)
+    """Of all lines until this one."""
+    uncovered: bool = False
+    """Whether lines other than anchors follow the last `TrailCheckpoint`."""
+
+
+class LedgerDamagedError(Exception):
+    """The file is not a ledger, or SQLite finds it damaged."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """An open ledger. Every method raises sqlite3.Error; the caller then closes it and opens it again."""
+
+    path: Path
+    mark: Mark = field(init=False)
+    _database: sqlite3.Connection = field(init=False, repr=False)
+    _pending: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        """Open the file, or create it with mode 0600. Raises OSError, sqlite3.Error or LedgerDamagedError."""
+        require_own_file(self.path)
+        self._database = sqlite3.connect(self.path, timeout=1, isolation_level=None)
+        try:
+            for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+                self._database.execute(f"PRAGMA {pragma}")
+            for pragma in ("cache_size = -8192", "mmap_size = 0", "temp_store = MEMORY"):
+                self._database.execute(f"PRAGMA {pragma}")
+            self.mark = self._read_mark()
+        except LedgerDamagedError:
+            self.close()
+            raise
+        except sqlite3.DatabaseError as error:
+            self.close()
+            if is_damage(error):
+                raise LedgerDamagedError from error
+            raise
+
+    def entry(self, job_id: bytes) -> JobEntry | None:
+        """The entry of one admitted job, None if it never was one or has left."""
+        query = "SELECT state, header_sha384, line FROM job WHERE id = ?"
+        found = self._database.execute(query, (job_id,)).fetchone()
+        if found is None:
+            return None
+        state, header_sha384, line = found
+        return JobEntry(state=JobState(state), header_sha384=header_sha384, line=line)
+
+    def admitted(self, *, time: int, submitter: str, ori: str) -> int:
+        """Admissions of this submitter for this requesting agency on the UTC day of `time` (Unix seconds)."""
+        query = "SELECT jobs FROM admission WHERE day = ? AND submitter = ? AND ori = ?"
+        found = self._database.execute(query, (time // _DAY_S, submitter, ori)).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def unfinished(self) -> list[int]:
+        """Offsets of the admissions without an end, in their order."""
+        rows = self._database.execute("SELECT line FROM job INDEXED BY job_unfinished WHERE state = 0 ORDER BY line")
+        return [line for (line,) in rows]
+
+    def begin_after(self, pruned: Pruned) -> None:
+        """Begin a new ledger after lines that were pruned."""
+        self._begin()
+        self._database.executemany(
+            "INSERT INTO job VALUES (?, ?, ?, ?, ?)",
+            [
+                (bytes.fromhex(job_id), bytes.fromhex(job.header_sha384), JobState.ADMITTED, 0, job.not_after)
+                for job_id, job in pruned.running.items()
+            ],
+        )
+        self.mark = Mark(
+            head=pruned.head, line=pruned.offset, size=pruned.offset, floor=pruned.floor, tree=pruned.tree()
+        )
+        self.commit()
+
+    def forget(self, pruned: Pruned) -> None:
+        """Remove the entries of jobs whose lines were pruned; their ids are below the floor from now on."""
+        self._begin()
+        self._database.execute("DELETE FROM job WHERE state <> 0 AND line < ?", (pruned.offset,))
+        self.mark.floor = max(self.mark.floor, pruned.floor)
+        self.commit()
+
+    def apply(self, record: Record, data: bytes, *, line: int, file: Identity, group: int = GROUP) -> None:
+        """Apply the line at offset `line` in `file`, whose bytes are `data`: it follows the mark and is on disk.
+
+        Commits after every `group` lines.
+        """
+        self._begin()
+        self._apply(record.event, line, unix_seconds(record.time))
+        self.mark.head, self.mark.line, self.mark.size = Head(seq=record.seq, hash=record.hash), line, line + len(data)
+        self.mark.file = file
+        self.mark.tree.append(leaf_hash(data))
+        if self._pending >= group:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make everything that was applied durable."""
+        if not self._pending:
+            return
+        mark = self.mark
+        place = (mark.head.seq, mark.head.hash, mark.line, mark.size, *mark.file)
+        found = (mark.receipt, mark.anchor, mark.floor, mark.tree.encode(), mark.uncovered)
+        self._database.execute("DELETE FROM mark")
+        self._database.execute("INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*place, *found))
+        self._database.execute("COMMIT")
+        self._pending = 0
+
+    def close(self) -> None:
+        """Close without committing."""
+        self._database.close()
+
+    def _begin(self) -> None:
+        if not self._pending:
+            self._database.execute("BEGIN IMMEDIATE")
+        self._pending += 1
+
+    def _read_mark(self) -> Mark:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        (objects,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if version == 0 and objects == 0:
+            self._database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version != VERSION:
+            raise LedgerDamagedError
+        row = self._database.execute("SELECT * FROM mark").fetchone()
+        if row is None:
+            return Mark()
+        seq, digest, line, size, device, inode, receipt, anchor, floor, tree, uncovered = row
+        frontier = _frontier(tree, seq)
+        return Mark(
+            head=Head(seq=seq, hash=digest),
+            line=line,
+            size=size,
+            file=(device, inode),
+            receipt=receipt,
+            anchor=anchor,
+            floor=floor,
+            tree=frontier,
+            uncovered=bool(uncovered),
+        )
+
+    def _apply(self, event: Event, line: int, time: int) -> None:
+        match event:
+            case JobAdmitted():
+                known = self.entry(bytes.fromhex(event.job_id))
+                self._put(event, JobState.ADMITTED, line)
+                if known is None or known.state is not JobState.IN_PARTS:  # it counted with its first task
+                    self._count(time // _DAY_S, event)
+                self._leave(time - RETENTION_S)
+            case TaskAdmitted() if self.entry(bytes.fromhex(event.job_id)) is None:
+                self._put(event, JobState.IN_PARTS, line)
+                self._count(time // _DAY_S, event)
+                self._leave(time - RETENTION_S)
+            case JobCompleted() | JobEnded() | AttemptSuperseded():
+                state = JobState.COMPLETED if isinstance(event, JobCompleted) else JobState.ENDED
+                self._database.execute(
+                    "UPDATE job SET state = ?, line = ? WHERE id = ?", (state, line, bytes.fromhex(event.job_id))
+                )
+                if state is JobState.COMPLETED:
+                    self.mark.receipt = line
+            case TrailAnchored():
+                self.mark.anchor = line
+                return
+            case TrailCheckpoint():
+                self.mark.uncovered = False
+                return
+            case TrailResumed():
+                self.mark.floor = max(self.mark.floor, time)
+            case _:
+                pass
+        self.mark.uncovered = True
+
+    def _put(self, event: JobAdmitted | TaskAdmitted, state: JobState, line: int) -> None:
+        job_id, header_sha384 = bytes.fromhex(event.job_id), bytes.fromhex(event.header_sha384)
+        self._database.execute(
+            "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?)",
+            (job_id, header_sha384, state, line, unix_seconds(event.not_after)),
+        )
+
+    def _count(self, day: int, event: JobAdmitted | TaskAdmitted) -> None:
+        self._database.execute(
+            "INSERT INTO admission VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1",
+            (day, event.submitter, event.requesting_ori),
+        )
+        self._database.execute("DELETE FROM admission WHERE day < ?", (day - DAYS,))
+
+    def _leave(self, before: int) -> None:
+        """Remove some entries whose header ended before this moment."""
+        query = "SELECT id, not_after FROM job WHERE state <> 0 AND not_after < ? ORDER BY not_after LIMIT ?"
+        leaving = self._database.execute(query, (before, _LEAVING)).fetchall()
+        if leaving:
+            self._database.executemany("DELETE FROM job WHERE id = ?", ((job_id,) for job_id, _ in leaving))
+            self.mark.floor = max(self.mark.floor, leaving[-1][1])
+
+
+def _frontier(data: bytes, size: int) -> Frontier:
+    try:
+        tree = Frontier.decode(data)
+    except ValueError as error:
+        raise LedgerDamagedError from error
+    if tree.size != size:
+        raise LedgerDamagedError
+    return tree

@@ -1,0 +1,61 @@
+"""The trail of a stopped worker, to which a command appends a line: for `prune`, `hold` and `release`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+
+from cji_core.command.common import Failure, configuration, trust_named
+from cji_core.format.config import Config
+from cji_core.trail import Event
+from cji_core.trail.trail import size_of
+from cji_worker.keyholder.anchor import OpenCounter, anchor_again, establish
+from cji_worker.keyholder.ledger import open_trail
+from cji_worker.trail.file import AuditFile
+from cji_worker.trail.retention import Survey, survey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedTrail:
+    """The trail, locked and compared with the vTPM's counter, and all of it verified."""
+
+    config: Config
+    audit: AuditFile
+    found: Survey
+    _open_counter: OpenCounter
+
+    def append(self, make: Callable[[], Event]) -> int:
+        """Append an event and anchor it, so that nobody can take it back; return its line. Failure for its words."""
+        try:
+            line = self.audit.append(make()).seq
+        except ValueError as error:
+            remedy = "Ids, names and explanations are printable characters on one line, at most 256."
+            raise Failure("no line can hold these words", remedy=remedy, status=2) from error
+        anchor_again(self.audit, self._open_counter)
+        return line
+
+
+@contextmanager
+def stopped_trail(context: click.Context, config: Path) -> Iterator[StoppedTrail]:
+    """Open and verify the trail of this configuration, whose worker is stopped.
+
+    Raises StartupError, also for a trail that the next start would refuse; ChainError or OSError.
+    """
+    from cji_attestation.evidence.tpm_counter import NvCounter  # noqa: PLC0415 - needs the TPM's libraries
+
+    loaded = configuration(config)
+    trust = trust_named(context, loaded.cloud)
+    counter = partial(NvCounter, trust.tcti, loaded.audit_counter)
+    with open_trail(loaded) as audit:
+        for name in audit.remove_pruned():
+            click.echo(f"{name} is removed: a pruning before had not come so far", err=True)
+        establish(audit, counter)
+        trail = Path(loaded.audit_file)
+        length = size_of(trail)
+        with click.progressbar(length=length, label="verifying", hidden=length < 1 << 20, file=sys.stderr) as bar:
+            found = survey(trail, bar.update)
+        yield StoppedTrail(config=loaded, audit=audit, found=found, _open_counter=counter)

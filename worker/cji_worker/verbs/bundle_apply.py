@@ -1,0 +1,125 @@
+"""`cji bundle apply`: on the machine, at its start: fetch, verify, measure, write."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import click
+import msgspec
+
+from cji_attestation import AttestationError, Trust
+from cji_attestation.verbs.evidence_options import CLOUD
+from cji_core.bundle.archive import Bundle, read
+from cji_core.bundle.contents import check_contents, check_pool, has_wrapped_seed
+from cji_core.bundle.errors import BundleRefused
+from cji_core.bundle.signatures import KEYS_FOLDER, accepted_in, verify
+from cji_core.command.common import FILE, trust_named
+from cji_core.command.json_output import answers, member, print_document
+from cji_deploy.verbs.bundle.common import BundledFile, bundle_at, refusals, summary
+from cji_worker.bundle.apply import FOLDER, STATE, Applied, least_serial
+from cji_worker.bundle.apply import apply as apply_bundle
+from cji_worker.bundle.source import Fetched, fetch
+
+_AWAY: Final = 4
+_PAUSE_S: Final = 5.0
+_FOLDER: Final = click.Path(file_okay=False, path_type=Path)
+
+
+class AppliedBundle(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji bundle apply`: a bundle that is in force on this machine."""
+
+    pool: Annotated[str, member("the pool")]
+    serial: Annotated[int, member("serial number")]
+    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
+    created: Annotated[str, member("when it was made, ISO 8601")]
+    expires: Annotated[str, member("until when machines take it, ISO 8601")]
+    bytes: Annotated[int, member("size")]
+    files: Annotated[tuple[BundledFile, ...], member("objects of the kind BundledFile")]
+    folder: Annotated[str, member("where its files are")]
+    measured: Annotated[bool, member("whether it was measured into PCR 15 now, not before in this boot")]
+    signed_by: Annotated[tuple[str, ...], member("names of the keys that signed it")]
+
+
+@click.command()
+@click.option("--from-file", type=FILE, help="Apply this file instead of what user data hold or name.")
+@click.option("--keys", type=_FOLDER, default=KEYS_FOLDER, show_default=True, help="Folder of the accepted keys.")
+@click.option("--folder", type=_FOLDER, default=FOLDER, show_default=True, help="Where the files go; in memory.")
+@click.option("--state", type=_FOLDER, default=STATE, show_default=True, help="Keeps the last serial number.")
+@click.option(
+    "--wait", type=click.IntRange(0, 3600), default=0, help="Seconds to try again in while a service is away."
+)
+@CLOUD
+@answers(AppliedBundle)
+@click.pass_context
+@refusals
+def apply(
+    context: click.Context,
+    *,
+    from_file: Path | None,
+    keys: Path,
+    folder: Path,
+    state: Path,
+    wait: int,
+    cloud: str,
+    as_json: bool,
+) -> None:
+    """Put the bundle of this machine in force: fetch it, verify it, measure it into PCR 15, write its files.
+
+    The bundle is in the machine's user data, or in the blob that they name. Both are trusted for nothing: a key in the
+    image must have signed. In each boot one bundle can be applied; the same one again changes nothing. Runs as root, by
+    cji-bundle.service, before every unit that reads the files.
+
+    \b
+    Example:
+      cji bundle apply
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    clouds: dict[str, Trust] = context.find_root().obj
+    accepted = accepted_in(keys)
+    found = _found(from_file, trust_named(context, cloud), clouds, until=time.monotonic() + wait)
+    bundle = read(found.data)
+    signers = verify(bundle, accepted, now=datetime.now(UTC), least_serial=least_serial(state, bundle.manifest.pool))
+    contents = check_contents(bundle.files, clouds=list(clouds))
+    check_pool(bundle, contents.config)
+    if found.in_user_data and has_wrapped_seed(contents.config):
+        raise BundleRefused(
+            "worker.toml has an ml_kem_seed, and user data are readable for everybody who can read the VM",
+            "Deploy the bundle as a blob: set user data to its account, container and blob.",
+        )
+    from cji_worker.door.program import installed  # noqa: PLC0415 - only here is nginx asked for its build
+
+    applied = apply_bundle(
+        bundle,
+        trust=clouds[contents.config.cloud],
+        folder=folder,
+        state=state,
+        door=contents.door(folder, installed()),
+    )
+    _report(bundle, applied, signers, as_json=as_json)
+
+
+def _found(from_file: Path | None, trust: Trust, clouds: dict[str, Trust], *, until: float) -> Fetched:
+    from cji_core.azure_client import managed_identity  # noqa: PLC0415 - not for a file at hand
+
+    if from_file is not None:
+        return Fetched(bundle_at(from_file).to_bytes(), in_user_data=False)
+    while True:
+        try:
+            return fetch(trust, clouds, identity=managed_identity)
+        except (BundleRefused, AttestationError) as error:
+            final = isinstance(error, BundleRefused) and error.status != _AWAY
+            if final or time.monotonic() + _PAUSE_S > until:
+                raise
+        time.sleep(_PAUSE_S)
+
+
+def _report(bundle: Bundle, applied: Applied, signers: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        done = {"folder": str(applied.folder), "measured": applied.measured, "signed_by": signers}
+        print_document({**summary(bundle), **done}, indent=2)
+        return
+    measured = "measured into PCR 15" if applied.measured else "measured before in this boot"
+    click.echo(
+        f"bundle {bundle.manifest.serial} of pool {bundle.manifest.pool}, SHA-384 {bundle.sha384.hex()}: {measured}, "
+        f"{applied.files} files in {applied.folder}, signed by {', '.join(signers)}"
+    )

@@ -1,0 +1,276 @@
+"""The checks of `cji doctor` on the configuration of one worker, and on everything that it names.
+
+Some of them use a network: the attestation provider and, for each tenant of the policy, Microsoft Entra are asked for
+their keys, on a TDX machine the metadata service for a quote and Intel for the processor's collateral, and Azure
+Storage for what [fleet] and [ledger] name.
+"""
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from cji_attestation import AttestationError, Fault, Trust, is_production
+from cji_attestation.appraisal.policy import levels_above
+from cji_attestation.appraisal.reference import review_of
+from cji_attestation.certs import load_pem_chain
+from cji_attestation.checks import CATALOGUE, NAMED
+from cji_attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
+from cji_attestation.evidence.imds import td_quote
+from cji_attestation.evidence.pck import pck_subject
+from cji_attestation.evidence.pcs import IntelPcs
+from cji_attestation.provider_policy.provider import describe_provider
+from cji_audit.verbs.review_check import check_reviews
+from cji_core.command.findings import Finding, NotOk, run_check
+from cji_core.fips import require_usable
+from cji_core.format.config import Config
+from cji_core.format.operator_files import FileRefused, read_client_files
+from cji_core.pairs import supported
+from cji_core.trail import ChainError
+from cji_core.trail.delivered import line_at_of, standing
+from cji_core.trail.inspection import Inspection
+from cji_core.trail.trail import opened
+from cji_operations.tables import load as load_tables
+from cji_worker.front.client_certificates import ClientCertificates
+from cji_worker.keyholder.entra import KeySets
+from cji_worker.keyholder.policy import read_policy
+from cji_worker.verbs.attested_values import check_endpoints, reference_values
+from cji_worker.verbs.door_checks import check_door
+from cji_worker.verbs.machine_checks import fips_module
+from cji_worker.verbs.placeholders import check_placeholders
+from cji_worker.verbs.storage_checks import storage_checks
+from cji_worker.verbs.vault_load import check_vault_load
+
+_HCL_INDEX: Final = 0x01400001
+
+
+def configured_checks(config: Config, trust: Trust) -> list[Finding]:
+    """The findings on one configuration."""
+    return [
+        run_check("placeholders", lambda: check_placeholders(config)),
+        run_check("roots", lambda: _roots(trust)),
+        run_check("reference values", lambda: _reference(config)),
+        run_check("vTPM authorities", lambda: _issuers(config)),
+        run_check("endpoints", lambda: _endpoints(config, trust)),
+        run_check("vault load", lambda: check_vault_load(config)),
+        run_check("attestation provider", lambda: _provider(config, trust)),
+        run_check("vTPM", lambda: _vtpm(trust)),
+        run_check("floors", lambda: _floors(config, trust)),
+        run_check("TDX collateral", lambda: _collateral(trust)),
+        run_check("policy", lambda: _policy(config)),
+        run_check("Microsoft Entra", lambda: _entra(config, trust)),
+        run_check("suites", lambda: _suites(config)),
+        run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
+        run_check("audit file", lambda: _audit(config)),
+        *([run_check("audit delivery", lambda: _delivery(config))] if config.audit_delivery else []),
+        *([run_check("reviews", partial(check_reviews, config, config.review))] if config.review else []),
+        *storage_checks(config, trust),
+        run_check("clients", lambda: _clients(config)),
+        run_check("door", lambda: check_door(config)),
+        *([run_check("validated module", _validated)] if config.require_fips else []),
+    ]
+
+
+def _suites(config: Config) -> str:
+    halves = sum(key.ml_kem_seed is not None for key in config.keys)
+    if halves and not supported():
+        raise NotOk(
+            "[[keys]] has an ml_kem_seed, but OpenSSL has neither ML-KEM nor ML-DSA",
+            "Use a build of cryptography with OpenSSL 3.5 or later, or remove ml_kem_seed.",
+        )
+    return f"classical-1; hybrid-1 for {halves} of {len(config.keys)} key(s)"
+
+
+def _validated() -> str:
+    module = fips_module()
+    require_usable(module, require_fips=True)
+    return f"{module}, {module.file}"
+
+
+def _roots(trust: Trust) -> str:
+    if not is_production(trust):
+        raise NotOk(f"{trust.name}: not a production environment", "Do not send it real records.", state="warning")
+    return f"{trust.name}, compiled in"
+
+
+def _reference(config: Config) -> str:
+    reference = reference_values(config)
+    review, now = review_of(reference), datetime.now(UTC)
+    if review.defects:
+        raise NotOk("; ".join(review.defects), CATALOGUE["E45"].remedy)
+    if not review.in_time(now):
+        raise NotOk(
+            f"the table of advisories holds from {review.reviewed} to {review.expires}", CATALOGUE["E31"].remedy
+        )
+    expired = [one.id for one in review.acceptances if one.until < now.date()]
+    if expired:
+        raise NotOk(f"expired risk acceptances: {', '.join(expired)}", "Renew or remove them.", state="warning")
+    until = [f"acceptance {one.id} until {one.until}" for one in review.acceptances] or ["no risk accepted"]
+    return f"products {', '.join(reference.products)}; advisories until {review.expires}; {', '.join(until)}"
+
+
+def _floors(config: Config, trust: Trust) -> str:
+    """The levels of this machine, unverified, beside the floor; the worker appraises them."""
+    try:
+        reference, raw = reference_values(config), _hardware_report(trust)
+        report = parse_snp_report(raw.hardware) if raw.tee == "snp" else None
+    except (AttestationError, NotOk) as error:
+        raise NotOk("not compared", "Correct reference values and vTPM first.", state="not run") from error
+    if report is None:
+        return "not needed: this is not an SEV-SNP machine"
+    above = levels_above(report, reference)
+    if above:
+        raise NotOk(f"floors trail this machine: {', '.join(above)}", NAMED["floors-trail"], state="warning")
+    return "at the levels of this machine"
+
+
+def _issuers(config: Config) -> str:
+    name = config.attestation.ak_issuers
+    if name is None:
+        remedy = "Set attestation.ak_issuers; docs/attestation.md names the certificates."
+        raise NotOk("no issuers of the AK's certificate: evidence is refused at E44", remedy)
+    try:
+        found = load_pem_chain(Path(name).read_bytes(), fault=Fault.CONFIG_INVALID, check="ak-issuers")
+    except (OSError, AttestationError) as error:
+        raise NotOk(f"{name} holds no certificates", NAMED["ak-issuers"]) from error
+    return f"{len(found)} certificates"
+
+
+def _endpoints(config: Config, trust: Trust) -> str:
+    check_endpoints(config, trust)
+    return (
+        f"attestation provider and {len(config.keys)} key(s) are hosts of {trust.name}; region {config.worker.region}"
+    )
+
+
+def _provider(config: Config, trust: Trust) -> str:
+    try:
+        provider = describe_provider(trust=trust, maa_url=config.attestation.maa_url)
+    except AttestationError as error:
+        if error.fault is Fault.CONFIG_INVALID:
+            raise NotOk("not asked", "Correct the endpoints first.", state="not run") from error
+        raise NotOk(f"{error.fault.value} at {error.check}", error.remedy) from error
+    return f"{provider.issuer} answers, {provider.signing_keys} signing keys"
+
+
+def _hardware_report(trust: Trust) -> HclReport:
+    try:
+        from cji_attestation.evidence.tpm import Tpm  # noqa: PLC0415 - its C libraries may be what is missing
+    except ImportError as error:
+        raise NotOk("the TPM libraries are not installed", "Install libtss2-esys and its TCTI libraries.") from error
+    try:
+        with Tpm(trust.tcti) as tpm:
+            return parse_hcl(tpm.nv_read(_HCL_INDEX))
+    except AttestationError as error:
+        raise NotOk(f"{trust.tcti}: {error.fault.value} at {error.check}", error.remedy) from error
+
+
+def _vtpm(trust: Trust) -> str:
+    return f"{trust.tcti}, hardware report of kind {_hardware_report(trust).tee}"
+
+
+def _collateral(trust: Trust) -> str:
+    try:
+        report = _hardware_report(trust)
+    except NotOk as error:
+        raise NotOk("not asked", "Correct the vTPM first.", state="not run") from error
+    if report.tee != "tdx":
+        return "not needed: this is not a TDX machine"
+    try:
+        chain = parse_td_quote(td_quote(trust, report.hardware)).pck_chain
+        IntelPcs(trust).collateral(chain)
+    except AttestationError as error:
+        remedy = f"Allow HTTPS to {trust.intel_pcs} and {trust.intel_root_crl}. {error.remedy}"
+        raise NotOk(f"{error.fault.value} at {error.check}", remedy) from error
+    return f"Intel answers for FMSPC {pck_subject(chain).fmspc}"
+
+
+def _policy(config: Config) -> str:
+    policy = read_policy(config)
+    signed = f", signed by {len(policy.signers)}" if policy.signers else ""
+    return f"SHA-384 {policy.sha384.hex()[:16]}…{signed}"
+
+
+def _entra(config: Config, trust: Trust) -> str:
+    try:
+        tenants = sorted(read_policy(config).tenants)
+    except FileRefused as error:
+        raise NotOk("not asked", "Correct the policy first.", state="not run") from error
+    if not tenants:
+        return "not needed: the policy requires no tokens"
+    sets = KeySets(trust)
+    for tenant in tenants:
+        try:
+            sets.fetch(tenant)
+        except AttestationError as error:
+            raise NotOk(f"no keys of the tenant {tenant} from {trust.entra}", error.remedy) from error
+    return f"{trust.entra} publishes keys of {len(tenants)} tenant(s)"
+
+
+def _audit(config: Config) -> str:
+    path = Path(config.audit_file)
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.write(b"\0")
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise NotOk(
+            f"{path.parent} cannot be written: {error.strerror}", "Give the worker's user that folder."
+        ) from error
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise NotOk(f"{path} cannot be read and appended", "Give it to the worker's user.")
+    return f"{path.parent} is writable; {_audit_lines(path)}"
+
+
+def _audit_lines(path: Path) -> str:
+    """Lines of the trail and legal holds in force. A line without its line feed was never acknowledged."""
+    try:
+        with opened(path) as trail:
+            inspection = Inspection.after(trail.pruned)
+            for line, record in trail.verified():
+                inspection.take(line, record)
+    except FileNotFoundError:
+        return "0 lines"
+    except ChainError as error:
+        raise NotOk(
+            str(error),
+            "Investigate who changed the trail. Keep it, and configure a new file.",
+        ) from error
+    state = inspection.state
+    held = f"; under legal hold: {', '.join(sorted(state.holds))}" if state.holds else ""
+    return f"{state.head.seq} lines, in one chain{held}"
+
+
+def _delivery(config: Config) -> str:
+    """As the keyholder compares the deliverer's files with the trail."""
+    section = config.audit_delivery
+    assert section is not None  # noqa: S101 - the check is for a worker with this section
+    now, folder, waits = datetime.now(UTC), Path(section.state), []
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+        raise NotOk(
+            f"{folder} cannot be read",
+            "Create it before the worker starts; its user must read it: deploy/systemd/cji-worker.tmpfiles.conf.",
+        )
+    for name in section.required:
+        try:
+            found = standing(folder, name, line_at_of(Path(config.audit_file)))
+        except OSError as error:
+            raise NotOk(f"the trail cannot be read: {error}", "Run `cji audit verify`.") from error
+        if cause := found.overdue(now, most_seconds=section.max_undelivered_seconds):
+            raise NotOk(
+                f"{name}: {cause}; line {found.seq} was the last, and the next one waits for {found.seconds(now)} s",
+                "Look at the log of `cji audit deliver`, and at what it cannot reach.",
+            )
+        waits.append(f"{name} at line {found.seq}")
+    return f"{', '.join(waits)}; on failure: {section.on_failure}"
+
+
+def _clients(config: Config) -> str:
+    """As the front checks them at start and at a reload."""
+    listen = config.listen
+    files = read_client_files(client_roots=listen.client_roots, client_crl=listen.client_crl)
+    clients = ClientCertificates.load(files, now=datetime.now(UTC))
+    until = clients.current_until
+    return f"{clients.revoked} revoked, lists until {until:%Y-%m-%d %H:%M} UTC" if until else "no revocation lists"

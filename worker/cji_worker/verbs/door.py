@@ -1,0 +1,129 @@
+"""`cji door`: the files of the TLS door, made from the worker's own configuration, and its checks."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import click
+import msgspec
+
+from cji_core.command.common import FILE, Failure, configuration, explained
+from cji_core.command.findings import NotOk
+from cji_core.command.json_output import answers, member, print_answer, print_json
+from cji_core.errors import StartupError
+from cji_core.format.config_listen import EnrollmentSection
+from cji_worker.door.config import door_config, socket_unit
+from cji_worker.door.program import installed
+from cji_worker.verbs.door_checks import check_files, check_module
+
+_CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml; see docs/configuration.md.")
+
+
+class CheckedDoor(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji door check`: a door that could serve."""
+
+    found: Annotated[str, member("builds of nginx and OpenSSL, end of the certificate; with --pid the module")]
+
+
+class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji door enroll`: the certificate of the door."""
+
+    certificate_until: Annotated[str, member("when it ends, ISO 8601")]
+    renewed: Annotated[bool, member("whether it is a new one")]
+
+
+@click.group()
+def door() -> None:
+    """Write the files of the TLS door, nginx in front of the worker's socket.
+
+    \b
+    After each change of [listen], [limits] or require_fips, and after an update of nginx or OpenSSL:
+      cji door config --config /etc/cji/worker.toml > /etc/cji/door.conf
+      cji door socket --config /etc/cji/worker.toml > /etc/systemd/system/cji-door.socket.d/listen.conf
+      systemctl daemon-reload && systemctl restart cji-door.socket cji-door.service
+    After a new server certificate, key or authorities:
+      systemctl reload cji-door.service
+    For a certificate from your own authority, of a key that this machine makes:
+      cji door enroll --config /etc/cji/worker.toml
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+
+
+@door.command("config")
+@_CONFIG
+@explained
+def config_command(config: Path) -> None:
+    """Print the configuration of nginx, for the build that is installed."""
+    click.echo(_made(lambda: door_config(configuration(config), installed())), nl=False)
+
+
+@door.command("socket")
+@_CONFIG
+@explained
+def socket_command(config: Path) -> None:
+    """Print the drop-in of cji-door.socket: the sockets that the door inherits."""
+    click.echo(_made(lambda: socket_unit(configuration(config))), nl=False)
+
+
+@door.command("check")
+@_CONFIG
+@click.option("--pid", type=click.IntRange(min=1), help="Check the module of this running door instead.")
+@answers(CheckedDoor)
+@explained
+def check_command(config: Path, pid: int | None, *, as_json: bool) -> None:
+    """Check that nginx accepts the configuration and its TLS files. Changes nothing."""
+    loaded = configuration(config)
+    found = _made(lambda: check_files(loaded) if pid is None else check_module(loaded, pid))
+    print_answer(CheckedDoor(found=found), found, as_json=as_json)
+
+
+@door.command("enroll")
+@_CONFIG
+@click.option("--force", is_flag=True, help="Obtain a new certificate now, however long the current one lasts.")
+@answers(Enrolled)
+@explained
+def enroll_command(config: Path, *, force: bool, as_json: bool) -> None:
+    """Make the door's private key on this machine, and have it certified by EST (RFC 7030).
+
+    Does nothing while the certificate is in the first two thirds of its life; after that it is renewed, with a new
+    key. A renewal that fails leaves both files as they are. Needs [listen.enrollment] in worker.toml, and a folder in
+    memory for certificate and private_key. Reload the door afterwards.
+
+    \b
+    Example:
+      cji door enroll --config /etc/cji/worker.toml && systemctl reload cji-door.service
+    """  # noqa: D301 - as above
+    from cji_worker.door.enrollment import enroll  # noqa: PLC0415 - with what it needs for HTTPS
+
+    loaded = configuration(config)
+    try:
+        done = enroll(loaded.listen, token=_identity_token(loaded.listen.enrollment), force=force)
+    except StartupError as error:
+        raise Failure(error.what, remedy=error.remedy, status=error.status) from error
+    if as_json:
+        print_json(Enrolled(certificate_until=f"{done.until:%Y-%m-%dT%H:%M:%SZ}", renewed=done.renewed))
+        return
+    state = "a new certificate" if done.renewed else "the certificate is in force"
+    click.echo(f"{state}, until {done.until:%Y-%m-%d %H:%M} UTC")
+
+
+def _identity_token(section: EnrollmentSection | None) -> Callable[[], str] | None:
+    """A token of this machine's identity for the EST service, if that wants one."""
+    if section is None or section.audience is None:
+        return None
+    audience, client_id = section.audience, section.client_id
+
+    def token() -> str:
+        from cji_core.azure_client import identity_token  # noqa: PLC0415 - as above
+
+        return identity_token(client_id, audience)
+
+    return token
+
+
+def _made(make: Callable[[], str]) -> str:
+    try:
+        return make()
+    except StartupError as error:
+        raise Failure(error.what, remedy=error.remedy, status=1) from error
+    except NotOk as error:
+        raise Failure(error.found, remedy=error.remedy, status=1) from error

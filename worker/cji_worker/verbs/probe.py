@@ -1,0 +1,50 @@
+"""`cji probe`: readiness for Azure's load balancer and scale set, and the notice that the machine is to end."""
+
+import os
+from pathlib import Path
+
+import click
+
+from cji_core.command.common import Failure, explained
+from cji_core.errors import StartupError
+
+
+@click.command()
+@click.option(
+    "--status",
+    "status_socket",
+    default="/run/cji-status/status.sock",
+    show_default=True,
+    help="status_socket of worker.toml.",
+)
+@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 - for the probe
+@click.option("--port", type=click.IntRange(1, 65535), default=9465, show_default=True, help="probePort of Bicep.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    default=Path("/run/cji-probe"),
+    show_default=True,
+    help="Folder for the file whose existence starts the drain.",
+)
+@explained
+def probe(status_socket: str, host: str, port: int, state: Path) -> None:
+    """Answer GET /ready with 200 while the worker admits jobs, else with 503, until it is interrupted.
+
+    Azure's load balancer sends connections to workers that answer 200, and a rolling upgrade goes on only with them.
+    Azure announces 15 minutes before that it is going to delete a machine: then the answer is 503, and the file
+    `terminate` in the folder of --state starts cji-drain.service. Run it as a user of its own; deploy/systemd has the
+    units.
+
+    \b
+    Example:
+      cji probe
+      curl -i http://127.0.0.1:9465/ready
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    if os.geteuid() == 0:
+        raise Failure("this process is root", remedy="Run it as a user without rights, such as cji-probe.", status=2)
+    from cji_worker.probe.process import run  # noqa: PLC0415 - its loop is for this process alone
+
+    try:
+        run(status_socket=status_socket, host=host, port=port, state=state)
+    except StartupError as error:
+        raise Failure(error.what, remedy=error.remedy, status=2) from error
