@@ -18,11 +18,11 @@ from typing import Any, Final, Self
 
 import grpc
 import msgspec
-from cji_simulator.door import Door, socket_folder
 
 from cji_core.format.config import Config
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1 import worker_pb2_grpc
+from cji_simulator.door import Door, socket_folder
 from cji_worker.front.server import OPTIONS
 from cji_worker.ipc.limits import SLOTS
 

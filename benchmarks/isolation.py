@@ -20,9 +20,6 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-from cji_simulator.launch import worker_config
-from cji_simulator.simulation import Simulation
-from cji_simulator.worker import working_tree
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from benchmarks.corpus import people, rows_of
@@ -39,6 +36,9 @@ from cji_core.format.keys import PinnedKey
 from cji_core.format.table_files import read_table_files
 from cji_core.jose import key_id, public_jwk
 from cji_operations.deidentify import Deidentify, Transform
+from cji_simulator.launch import worker_config
+from cji_simulator.simulation import Simulation
+from cji_simulator.worker import working_tree
 from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, send_boot
 from cji_worker.ipc.limits import SLOTS
 from cji_worker.ipc.messages import (

@@ -15,10 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from cji_simulator.launch import Agency, worker_config
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site
-from cji_simulator.worker import Worker
 
 from benchmarks.harness import Result, percentile
 from benchmarks.load_clients import Probe, Submission, Submitted, probe_health, start_together, submit
@@ -30,6 +26,10 @@ from cji_client.profile import ClientProfile, load_profile
 from cji_core.format.keys import load_recipient_key
 from cji_core.jose import public_jwk
 from cji_operations.deidentify import Deidentify
+from cji_simulator.launch import Agency, worker_config
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site
+from cji_simulator.worker import Worker
 
 __all__ = ["fairness", "run"]
 

@@ -22,7 +22,6 @@ from typing import Any, Final
 
 import grpc
 import pyarrow as pa
-from cji_simulator.simulation import Cmk
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benchmarks.corpus import people
@@ -40,6 +39,7 @@ from cji_core.format.keys import PinnedKey, load_signing_key
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_simulator.simulation import Cmk
 from cji_worker.front.server import OPTIONS, SERVICE
 
 __all__ = ["Probe", "Submission", "Submitted", "probe_health", "start_together", "submit"]

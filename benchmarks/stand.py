@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, open_site
-from cji_simulator.worker import PROGRAM
 
 from benchmarks.echo import EchoServer
 from benchmarks.processes import CpuClock, PeakMemory
@@ -23,6 +20,9 @@ from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
 from cji_attestation.attested import AttestedWorker
 from cji_core.suites import Suite
 from cji_operations.deidentify import Deidentify, Transform
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site
+from cji_simulator.worker import PROGRAM
 
 __all__ = ["Stand", "Usage", "open_stand"]
 

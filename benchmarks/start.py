@@ -13,14 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from cji_simulator.launch import worker_config
-from cji_simulator.simulation import Cmk, Simulation
-from cji_simulator.worker import Worker
-
 from benchmarks.harness import Result, Spread
 from benchmarks.machine import facts
 from benchmarks.processes import CpuClock
 from benchmarks.report import Report
+from cji_simulator.launch import worker_config
+from cji_simulator.simulation import Cmk, Simulation
+from cji_simulator.worker import Worker
 
 __all__ = ["run"]
 

@@ -13,7 +13,6 @@ from typing import Final, Self
 
 import grpc
 import pyarrow as pa
-from cji_simulator.site import Site
 
 from cji_attestation.attested import AttestedWorker
 from cji_client.profile import ClientTls
@@ -24,6 +23,7 @@ from cji_client.spec import JobSpec
 from cji_client.verify import verify_result
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.site import Site
 from cji_worker.front.server import OPTIONS
 
 __all__ = ["Connection", "Prepared", "prepare", "verify", "verify_echo"]

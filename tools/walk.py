@@ -1,7 +1,7 @@
 """`python -m tools.walk install|container`: execute what the documents tell an operator, in a clean Debian 13.
 
     install      every command under "Install" in deploy/README.md, then the doctor, which names the placeholders
-    container    every step of tests/simulator/Containerfile, then the simulator's demo
+    container    every step of simulator/Containerfile, then the simulator's demo
 
 Each block is printed with its seconds; the exit status is 1 if a command failed. `--base` keeps the empty system in a
 tar file, from which the next walk begins. Needs root, mmdebstrap and the network; minutes.

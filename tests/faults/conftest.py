@@ -5,8 +5,8 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from cji_simulator.simulation import Simulation
 
+from cji_simulator.simulation import Simulation
 from tests.support.fault_bench import Bench
 
 FIGURE = "serving_s"

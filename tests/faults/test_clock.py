@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cji_simulator.raw import RawWorker, forge, logged, settled, until
-from cji_simulator.simulation import Simulation
 
 from cji_core.errors import Reason
 from cji_core.trail import HostChanged, JobAdmitted, JobRefused, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.raw import RawWorker, forge, logged, settled, until
+from cji_simulator.simulation import Simulation
 from tests.support.fault_bench import Bench, Run, audit_says
 from tests.support.fault_kinds import shifted
 from tests.support.shifted_clock import ShiftedClock

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cji_simulator.simulation import Simulation
 
+from cji_simulator.simulation import Simulation
 from tests.support.fault_bench import Bench
 from tests.support.fault_kinds import cut
 from tests.support.silent_link import SilentLink

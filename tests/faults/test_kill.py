@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from cji_simulator.raw import RawWorker, forge, sends, settled
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import open_site, people
 
 from cji_core.errors import Reason
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.raw import RawWorker, forge, sends, settled
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import open_site, people
 from tests.support.fault_bench import Bench
 from tests.support.fault_kinds import killed
 from tests.support.steps import Fault, Step, cases

@@ -21,11 +21,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from cji_simulator import jws
-from cji_simulator.certificates import Credential, authority, leaf, pem
-from cji_simulator.encoding import b64, b64url, rsa_jwk
-from cji_simulator.operator import operator
-from cji_simulator.statement import key_hsm, signed
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -75,6 +70,11 @@ from cji_attestation.release.statement import verify_statement
 from cji_attestation.release.unwrap import unwrap_into
 from cji_attestation.strict_json import parse_object
 from cji_attestation.trust import Endpoint, endpoint
+from cji_simulator import jws
+from cji_simulator.certificates import Credential, authority, leaf, pem
+from cji_simulator.encoding import b64, b64url, rsa_jwk
+from cji_simulator.operator import operator
+from cji_simulator.statement import key_hsm, signed
 from tests.fuzz.engine import Target
 from tests.fuzz.mutators import BYTES, DER, IN_PLACE, JSON, JWS, SIZED, TEXT, WORDS
 from tests.support.forge import (

@@ -4,12 +4,12 @@ import functools
 import hashlib
 from typing import Any, Final
 
-from cji_simulator.measured_boot import BOOT, USERSPACE, Measurement, encode, record
-from cji_simulator.measured_boot import replay as slowly
 from msgspec.structs import replace
 
 from cji_attestation.evidence import Event, Evidence, MeasuredBoot, read_logs, replay
 from cji_attestation.evidence.event_log import IMA_PCR, MAX_EVENTS, NO_ACTION, REPLAYED, start_record
+from cji_simulator.measured_boot import BOOT, USERSPACE, Measurement, encode, record
+from cji_simulator.measured_boot import replay as slowly
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.engine import Target
 from tests.fuzz.mutators import IN_PLACE, JSON, SIZED

@@ -5,7 +5,6 @@ import functools
 import json
 from typing import Any, Final
 
-from cji_simulator.certificates import authority, pem, private_pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
@@ -15,6 +14,7 @@ from cji_core.bundle.errors import BundleRefused
 from cji_core.bundle.names import access_of
 from cji_core.bundle.private_keys import private_key_in
 from cji_core.bundle.signatures import verify
+from cji_simulator.certificates import authority, pem, private_pem
 from cji_worker.bundle.source import Pointer, read_pointer
 from cji_worker.door.est import read_certificates
 from tests.fuzz.attestation_targets import target

@@ -3,10 +3,10 @@
 import functools
 from typing import Final
 
-from cji_simulator.certificates import authority, leaf, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.errors import Refusal, StartupError
+from cji_simulator.certificates import authority, leaf, pem
 from cji_worker.door.config import Build
 from cji_worker.door.program import read_build
 from cji_worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER

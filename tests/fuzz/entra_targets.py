@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
-from cji_simulator import jws
-from cji_simulator.encoding import public_jwk, unb64url
-
 from cji_attestation import AZURE_US, AttestationError
 from cji_core.format.job import Submitter
+from cji_simulator import jws
+from cji_simulator.encoding import public_jwk, unb64url
 from cji_worker.ipc.messages import MAX_AUTHORIZATION, MAX_PRESENTED, Presented
 from cji_worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused, VerifiedToken
 from cji_worker.keyholder.entra.key_sets import MAX_BYTES, MAX_KEYS, parse_key_set

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
-from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
@@ -73,6 +72,7 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations import tables
 from cji_operations.clear import Clear, Rules, RulesError, in_words, read_rules
 from cji_operations.clear import parameters as clear_parameters
+from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cji_worker.door.files import check_server_files
 from cji_worker.front.client_certificates import ClientCertificates
 from cji_worker.front.frames import SegmentFrame, read_request

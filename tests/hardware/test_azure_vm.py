@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cji_simulator.operator import operator
 from cryptography import x509
 
 from cji_attestation import AZURE_US
@@ -16,6 +15,7 @@ from cji_attestation.evidence.collect import collect
 from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_attestation.release import Attester, KeySpec
+from cji_simulator.operator import operator
 
 ISSUERS = Path(os.environ["CJI_HW_AK_ISSUERS"]).read_bytes() if "CJI_HW_AK_ISSUERS" in os.environ else b""
 # a test of this code, without records: every advisory is accepted

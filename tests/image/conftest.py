@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cji_simulator import Simulation
 from tpm2_pytss import ESAPI
 from tpm2_pytss.types import TPML_PCR_SELECTION
 
+from cji_simulator import Simulation
 from deploy.image.boot_events import BootPrediction, predict
 from deploy.image.secure_boot import SecureBoot
 from tests.support.machine.host import missing_packages

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cji_simulator import Simulation
 
+from cji_simulator import Simulation
 from deploy.image.boot_events import PREDICTED
 from tests.image.conftest import BOOT_S, Built, quoted
 from tests.support.machine.host import Guest

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator import Simulation
-from cji_simulator.site import people
 
 from cji_attestation.release.policy import build
+from cji_simulator import Simulation
+from cji_simulator.site import people
 from deploy.image.pcrs import pins
 from tests.image.conftest import BOOT_S, Built, quoted
 from tests.support.guest_root import ORDINARY, SECRET
@@ -87,9 +87,8 @@ def _policy(simulation: Simulation, claims: dict[str, str]) -> dict[str, Any]:
 
 def _job(around: Surroundings) -> int:
     """A sealed job through the door; the rows that come back."""
-    from cji_simulator.site import Site
-
     from cji_client.profile import load_profile
+    from cji_simulator.site import Site
 
     profile = load_profile(around.files.profile)
     cmk = around.simulation.cmk("cji-image")

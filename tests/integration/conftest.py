@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 

@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cji_simulator.measured_boot import BOOT, COMMAND_LINE, USERSPACE, Measurement, encode, record, said
 from msgspec.structs import replace
 
 from cji_attestation.evidence import Evidence, MeasuredBoot
 from cji_attestation.evidence.tpm_structures import SYSTEM_SELECTION
+from cji_simulator.measured_boot import BOOT, COMMAND_LINE, USERSPACE, Measurement, encode, record, said
 from tests.support.forge import QUALIFYING, RECEIPT_KEY, Machine, machine, quote_structure, sign
 
 __all__ = ["IMA", "LINE", "SELECTION", "VERITY", "firmware", "replayed", "second_quote", "start_of", "with_boot"]

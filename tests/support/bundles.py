@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from cji_simulator.certificates import authority, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_core.bundle.archive import Bundle, make
 from cji_core.bundle.signatures import Accepted, FileSigner, sign
 from cji_core.jose import thumbprint
+from cji_simulator.certificates import authority, pem
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
 
 __all__ = ["KEY", "NOW", "accepted", "files", "folder_of", "keys_folder", "made", "public_pem"]

@@ -4,7 +4,6 @@ from typing import Final
 from urllib.parse import quote
 
 from cji_simulator.certificates import Credential, pem
-
 from cji_worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
 from cji_worker.ipc.messages import Transport
 

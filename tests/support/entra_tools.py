@@ -3,14 +3,14 @@
 import time
 from typing import Any, Final
 
-from cji_simulator.certificates import authority, leaf, pem
-from cji_simulator.entra import Entra, TokenOrder
-from cji_simulator.faults import Faults
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import RSAKey
 
 from cji_core.format.job import EntraRule
+from cji_simulator.certificates import authority, leaf, pem
+from cji_simulator.entra import Entra, TokenOrder
+from cji_simulator.faults import Faults
 from cji_worker.keyholder.entra import TokenRefused, VerifiedToken
 from cji_worker.keyholder.entra.token import verify_token
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import msgspec
-from cji_simulator.encoding import b64
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_attestation.evidence import maa_nonce, qualifying_data
 from cji_core.jose import public_jwk, thumbprint
+from cji_simulator.encoding import b64
 from tests.support.boot_forge import with_boot
 from tests.support.forge import ISSUER, NONCE, machine
 

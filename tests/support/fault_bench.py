@@ -27,13 +27,6 @@ from typing import Final
 import grpc
 import pyarrow as pa
 import pytest
-from cji_simulator.launch import Deployment, worker_config
-from cji_simulator.raw import RawWorker, settled, until
-from cji_simulator.scan import worker_processes
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.stepwise import Stepwise
-from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -48,6 +41,13 @@ from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, PartDigest, Record, claims_unverified
 from cji_core.trail.chain import read
+from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.raw import RawWorker, settled, until
+from cji_simulator.scan import worker_processes
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.stepwise import Stepwise
+from cji_simulator.worker import Worker
 from cji_worker.front.server import SERVICE
 from tests.support.gate import Gate
 from tests.support.halting import PROGRAM

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from cji_simulator.raw import until
-
 from tests.adversarial.peers.full_disk import fill, free
 from tests.adversarial.peers.stopped_process import stopped
 from tests.support.fault_bench import Bench, Do, Run

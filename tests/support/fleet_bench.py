@@ -26,11 +26,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pyarrow as pa
-from cji_simulator.launch import Deployment, worker_config
-from cji_simulator.raw import until
-from cji_simulator.simulation import Cmk, Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.worker import PROGRAM, Worker
 from click.testing import CliRunner
 
 from cji_client.parts import open_part
@@ -46,6 +41,11 @@ from cji_core.pool.ticket import Ticket
 from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
 from cji_core.trail.failures import FailureClaims, failure_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.raw import until
+from cji_simulator.simulation import Cmk, Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import PROGRAM, Worker
 from tests.support.fault_bench import alive, audit_says
 from tests.support.fleet_process import HALTED, STEP
 from tests.support.fleet_storage import Storage

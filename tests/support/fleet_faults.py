@@ -15,7 +15,6 @@ from pathlib import Path
 
 from cji_simulator.raw import until
 from cji_simulator.simulation import Simulation
-
 from tests.support.fleet_bench import Member, Pool
 from tests.support.fleet_process import ENDS, STEPS
 from tests.support.fleet_storage import pool_storage

@@ -13,11 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from cji_simulator.door import FLEET_USER
-
 from cji_core.log import log
 from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs
+from cji_simulator.door import FLEET_USER
 from cji_worker.fleet.front import Front
 from cji_worker.fleet.records import Records
 from cji_worker.fleet.run import Fleet

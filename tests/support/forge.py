@@ -12,11 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from cji_simulator import amd, hcl, jws
-from cji_simulator.certificates import Credential, authority, leaf, name, pem
-from cji_simulator.encoding import b64, rsa_jwk
-from cji_simulator.reference import ID_KEY_DIGEST, reference_values
-from cji_simulator.snp import Report, Tcb
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -31,6 +26,11 @@ from cji_attestation.evidence import Evidence, maa_nonce, parse_hcl, qualifying_
 from cji_attestation.evidence.binding import report_user_data
 from cji_attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, policy_pcr_digest
 from cji_attestation.jose import b64url
+from cji_simulator import amd, hcl, jws
+from cji_simulator.certificates import Credential, authority, leaf, name, pem
+from cji_simulator.encoding import b64, rsa_jwk
+from cji_simulator.reference import ID_KEY_DIGEST, reference_values
+from cji_simulator.snp import Report, Tcb
 
 MAGIC = 0xFF544347
 PSS = padding.PSS(padding.MGF1(hashes.SHA384()), 48)

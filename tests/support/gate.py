@@ -4,7 +4,6 @@ import mmap
 from pathlib import Path
 
 from cji_simulator.raw import until
-
 from tests.support.halted_process import HALTED, IDLE, MAY_GO_ON, NAME_BYTES, PAGE, STATE, padded, page_of
 from tests.support.steps import Step
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from cji_simulator import worker as simulated
-
 from cji_worker import children, supervisor
 from cji_worker.memory import heap_environment
 from tests.support.halted_process import PAGE, PART

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cji_simulator.certificates import Credential, authority, leaf, pem
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -15,6 +14,7 @@ from cji_attestation.certs import spki_sha256
 from cji_attestation.jose import b64url, jwk_thumbprint
 from cji_attestation.release import AttestedKey, verify_key_attestation
 from cji_attestation.release.hsm import CLASS, EXPONENT, ID, KEY_TYPE, LOCAL, MODULUS, SENSITIVE
+from cji_simulator.certificates import Credential, authority, leaf, pem
 
 VERSION = "0123456789abcdef0123456789abcdef"
 KEK = f"https://agency.managedhsm.azure.net/keys/cji-cmk/{VERSION}"

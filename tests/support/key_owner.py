@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from azure.core.credentials import AccessToken, AccessTokenInfo
+
 from cji_simulator.simulation import Simulation
 
 __all__ = ["Owner"]

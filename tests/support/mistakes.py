@@ -16,14 +16,14 @@ from typing import Final
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
-from cji_simulator.certificates import authority, leaf, pem, private_pem
-from cji_simulator.raw import RawWorker, forge
-from cji_simulator.site import Site
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_core.format.keys import new_project_key, save_project_key
+from cji_simulator.certificates import authority, leaf, pem, private_pem
+from cji_simulator.raw import RawWorker, forge
+from cji_simulator.site import Site
 
 RECORDS: Final = """\
 record_id,last,first,DOB,SOC

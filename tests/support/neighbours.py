@@ -10,12 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
-from cji_simulator.launch import worker_config
-from cji_simulator.raw import RawWorker
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site
-from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,6 +17,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_client.profile import load_profile
 from cji_core.command import build
+from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
+from cji_simulator.launch import worker_config
+from cji_simulator.raw import RawWorker
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site
+from cji_simulator.worker import Worker
 from tests.support.paths import ROOT
 from tests.support.revocation import crl
 

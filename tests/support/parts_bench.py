@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
-from cji_simulator.raw import until
 
 from cji_client.seal import SealedJob
 from cji_client.spec import InputSpec
@@ -23,6 +22,7 @@ from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted, TaskAdm
 from cji_core.trail.chain import read
 from cji_engine.messages import Job
 from cji_operations.parameters import Parameters
+from cji_simulator.raw import until
 from cji_worker.fleet.tasks.messages import FINISH
 from tests.support.engine_tools import Engine, EngineProcess, wait
 from tests.support.fleet_bench import Member, Pool

@@ -23,10 +23,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from cji_simulator.simulation import Simulation
-
 from cji_client.seal import SealedJob
 from cji_core.trail import TaskCompleted
+from cji_simulator.simulation import Simulation
 from cji_worker.fleet.tasks.messages import FINISH
 from tests.support import (
     engine_path,  # noqa: F401

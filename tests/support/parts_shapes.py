@@ -14,10 +14,10 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from cji_simulator.made_up import made_up_people
 
 from cji_operations.link import Link
 from cji_operations.link.stages.shard import SIDE
+from cji_simulator.made_up import made_up_people
 
 MOST_SHARDS: Final = 12
 _COMMON: Final = 0.75

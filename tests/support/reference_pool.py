@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from cji_simulator import Simulation
 
 from cji_attestation.evidence import root_of
 from cji_core.format.job import Header, parse
@@ -24,6 +23,7 @@ from cji_core.pool.documents import (
 from cji_core.pool.ticket import Ticket, decode
 from cji_core.trail import Claims, sign, sign_failure, utc_hundredths
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator import Simulation
 from tests.support.failures import FAILURE
 from tests.support.fleet_storage import Storage
 from tests.support.sdk_server import ReferenceWorker

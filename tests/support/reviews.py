@@ -4,10 +4,9 @@ import base64
 import json
 from pathlib import Path
 
+from cji_attestation.appraisal import ReferenceValues
 from cji_simulator.operator import operator
 from cji_simulator.reference import toml
-
-from cji_attestation.appraisal import ReferenceValues
 from tests.support.forge import decided
 
 __all__ = ["decided_profile", "decided_toml"]

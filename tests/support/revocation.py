@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cji_simulator.certificates import Credential
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+
+from cji_simulator.certificates import Credential
 
 __all__ = ["crl"]
 

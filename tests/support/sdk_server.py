@@ -19,7 +19,6 @@ from typing import Any
 import grpc
 import grpc.aio
 import pyarrow as pa
-from cji_simulator import Simulation
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -67,6 +66,7 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServicer_to_server
 from cji_operations.operation import BatchOperation, PreparedOperation
 from cji_operations.registry import OPERATIONS, plan
+from cji_simulator import Simulation
 from tests.support.contexts import context
 
 KEK_ID = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 
 __all__ = ["FAULTS", "TOKEN", "Certificates", "SinkServer", "script"]
 

@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from cji_simulator.simulation import Simulation
-
 from tests.support.fault_bench import Bench
 from tests.support.fault_kinds import (
     cut,

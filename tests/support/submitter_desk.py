@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-from cji_simulator import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_client.by_reference import SyncFleetClient
@@ -18,6 +17,7 @@ from cji_core.format.keys import PinnedKey, new_project_key
 from cji_core.jose import key_id, public_jwk
 from cji_core.pool.ticket import Ticket
 from cji_operations.deidentify import Deidentify, HmacToken
+from cji_simulator import Simulation
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage
 from tests.support.reference_pool import ReferencePool

@@ -22,11 +22,6 @@ from typing import Any, Final
 import grpc
 import msgspec
 import pyarrow as pa
-from cji_simulator.launch import Deployment, worker_config
-from cji_simulator.patience import Patience
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site
-from cji_simulator.worker import PROGRAM, Worker
 
 from cji_client.errors import WorkerRefused, from_rpc
 from cji_client.profile import load_profile
@@ -43,6 +38,11 @@ from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_operations.in_parts import Stage
 from cji_operations.parameters import Parameters
 from cji_operations.task_streams import EdgeStream, PartStream, Stream, TaskStreams
+from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.patience import Patience
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site
+from cji_simulator.worker import PROGRAM, Worker
 
 _MESSAGE_BYTES: Final = 8 << 20
 _FLEET: Final = """

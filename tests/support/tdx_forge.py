@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from cji_simulator import hcl, tdx
-from cji_simulator import intel as simulated
-from cji_simulator.certificates import Credential
-from cji_simulator.intel import CPU_SVN, FMSPC, PPID, raw_signature
-from cji_simulator.tdx import SEPT_VE_DISABLE
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from cji_attestation import AZURE_US, Trust
 from cji_attestation.certs import spki_sha256
 from cji_attestation.evidence import Evidence, TdCollateral
+from cji_simulator import hcl, tdx
+from cji_simulator import intel as simulated
+from cji_simulator.certificates import Credential
+from cji_simulator.intel import CPU_SVN, FMSPC, PPID, raw_signature
+from cji_simulator.tdx import SEPT_VE_DISABLE
 from tests.support.forge import Machine, machine
 
 __all__ = ["CPU_SVN", "FMSPC", "PPID", "SEPT_VE_DISABLE", "Intel", "common_name", "intel", "raw_signature", "td_report"]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from cji_simulator.certificates import Credential, authority, name, validity
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cji_attestation.appraisal import TimestampRoot
+from cji_simulator.certificates import Credential, authority, name, validity
 
 __all__ = ["Tsa", "der", "oid", "stamper", "tsa"]
 

@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from cji_simulator.operator import MACHINES, Operator, operator
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_attestation import AttestationError, Fault
@@ -28,6 +27,7 @@ from cji_attestation.appraisal.advisories import (
 from cji_attestation.appraisal.advisories.signed import MOST_SIGNED_BYTES, read_statement, sign_statement
 from cji_attestation.evidence import Evidence
 from cji_attestation.jose import b64url, b64url_decode, canonical_jwk
+from cji_simulator.operator import MACHINES, Operator, operator
 from tests.support.forge import decided, evidence_of, machine, machine_of, patched, patched_evidence
 from tests.support.refusals import rejected
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator import hcl
 
 from cji_attestation import AZURE_US, AZURE_USGOV, Fault
 from cji_attestation.evidence import Evidence, Tcb, Tee, parse_hcl
+from cji_simulator import hcl
 from tests.support.evidence import refused, with_report
 from tests.support.forge import decided, machine
 from tests.support.refusals import rejected

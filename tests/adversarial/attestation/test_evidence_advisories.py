@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.operator import operator
 from cryptography import x509
 
 from cji_attestation import AttestationError, Fault
@@ -13,6 +12,7 @@ from cji_attestation.appraisal import MaaEnclave, ReferenceValues, TcbFloor, che
 from cji_attestation.appraisal.crl import read_crl, read_published
 from cji_attestation.certs import load_pem_chain
 from cji_attestation.evidence import Evidence, Tcb
+from cji_simulator.operator import operator
 from tests.support.evidence import allowing
 from tests.support.forge import (
     POLICY_HASH,

@@ -6,8 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.certificates import Credential, authority, leaf, name
-from cji_simulator.reference import FAMILY_ID, GUEST_SVN, ID_KEY_DIGEST, IMAGE_ID
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -19,6 +17,8 @@ from cji_attestation.appraisal.azure import AZURE_POLICY, ID_KEYS, MRTDS, VTPM_R
 from cji_attestation.certs import spki_sha256
 from cji_attestation.evidence import Evidence, ak_chain
 from cji_attestation.evidence.ak_chain import MAX_CERTIFICATES, with_issuers
+from cji_simulator.certificates import Credential, authority, leaf, name
+from cji_simulator.reference import FAMILY_ID, GUEST_SVN, ID_KEY_DIGEST, IMAGE_ID
 from tests.support.evidence import allowing, refused, with_report
 from tests.support.forge import ak_chain_of, decided, machine, vtpm_ca
 from tests.support.refusals import rejected

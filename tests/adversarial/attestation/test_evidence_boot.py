@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.measured_boot import USERSPACE, Measurement, encode, record, said
 from msgspec.structs import replace
 
 from cji_attestation import Fault
 from cji_attestation.appraisal import BootImage, BootState, ReferenceValues, image_of, verity_roots
 from cji_attestation.evidence import Evidence, MeasuredBoot, read_logs
 from cji_attestation.evidence.event_log import MAX_EVENTS, MAX_USERSPACE_LOG
+from cji_simulator.measured_boot import USERSPACE, Measurement, encode, record, said
 from tests.support.boot_forge import IMA, LINE, VERITY, firmware, replayed, second_quote, start_of, with_boot
 from tests.support.evidence import refused
 from tests.support.forge import QUALIFYING, RECEIPT_KEY, decided, machine, quote_structure, rsa_public, sign

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from cji_simulator.measured_boot import USERSPACE, Measurement, encode, record, said
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -12,6 +11,7 @@ from cji_attestation import Fault
 from cji_attestation.appraisal import check_reference
 from cji_attestation.evidence import Evidence, MeasuredBoot, read_logs
 from cji_attestation.evidence.event_log import MAX_SERIAL, AppliedBundle, bundle_event, bundle_record, read_bundle_event
+from cji_simulator.measured_boot import USERSPACE, Measurement, encode, record, said
 from tests.support.boot_forge import LINE, firmware, replayed, second_quote, start_of, with_boot
 from tests.support.evidence import refused
 from tests.support.forge import QUALIFYING, RECEIPT_KEY, decided, machine, quote_structure

@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.certificates import Credential, name, pem
-from cji_simulator.snp import Tcb as ReportTcb
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -17,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cji_attestation import Fault
 from cji_attestation.appraisal import TcbFloor
 from cji_attestation.evidence import parse_snp_report
+from cji_simulator.certificates import Credential, name, pem
+from cji_simulator.snp import Tcb as ReportTcb
 from tests.support.evidence import refused, with_report
 from tests.support.forge import (
     PSS,

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.encoding import rsa_jwk
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_attestation import AttestationError
@@ -21,6 +20,7 @@ from cji_attestation.evidence_file import MAX_FILE_BYTES, decode_evidence
 from cji_attestation.evidence_file import stamped as stamped_message
 from cji_attestation.times import bundle_time
 from cji_client.errors import SpecError, Unverified
+from cji_simulator.encoding import rsa_jwk
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import crl, decided, machine
 from tests.support.refusals import rejected

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.certificates import Credential, authority, leaf
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -21,6 +20,7 @@ from cji_attestation.appraisal import (
     timestamp_request,
 )
 from cji_attestation.appraisal.timestamp import MAX_TIMESTAMP_BYTES, MOST_CERTIFICATES, MOST_ROOTS
+from cji_simulator.certificates import Credential, authority, leaf
 from tests.support.refusals import rejected
 from tests.support.tsa_forge import Tsa, stamper, tsa
 

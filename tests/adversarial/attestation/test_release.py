@@ -9,11 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator import jws
-from cji_simulator.certificates import Credential, authority, leaf, pem
-from cji_simulator.encoding import b64url, rsa_jwk
-from cji_simulator.statement import key_hsm, signed
-from cji_simulator.vault_keys import KeyVersion, new_material, wrap
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
@@ -26,6 +21,11 @@ from cji_attestation.release import KeySpec
 from cji_attestation.release.keyspec import locate
 from cji_attestation.release.statement import VerifiedStatement, verify_statement
 from cji_attestation.release.unwrap import unwrap_into
+from cji_simulator import jws
+from cji_simulator.certificates import Credential, authority, leaf, pem
+from cji_simulator.encoding import b64url, rsa_jwk
+from cji_simulator.statement import key_hsm, signed
+from cji_simulator.vault_keys import KeyVersion, new_material, wrap
 from tests.support.forge import machine
 from tests.support.refusals import rejected
 

@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cji_simulator.certificates import authority, leaf, pem
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_attestation import Fault
 from cji_attestation.release import hsm as module
 from cji_attestation.release.hsm import LOCAL, MAKER_ROOTS, MAX_ATTRIBUTES
+from cji_simulator.certificates import authority, leaf, pem
 from tests.support.hsm_forge import KEK, NOW, VERSION, attributes, bundle, hsm, signed, statement, verify
 from tests.support.refusals import rejected
 

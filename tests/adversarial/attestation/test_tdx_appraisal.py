@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.operator import operator
 
 from cji_attestation import AZURE_US, AttestationError, Fault
 from cji_attestation.appraisal import BootImage, ReferenceValues, Verdict, check_reference
 from cji_attestation.checks import CATALOGUE
 from cji_attestation.evidence import Evidence, parse_td_quote, parse_td_report
+from cji_simulator.operator import operator
 from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import (

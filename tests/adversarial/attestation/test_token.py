@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cji_simulator.encoding import rsa_jwk
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -18,6 +17,7 @@ from cji_attestation import Fault
 from cji_attestation.checks import CATALOGUE
 from cji_attestation.jose import b64url
 from cji_attestation.maa import SigningKeys, VerifiedToken
+from cji_simulator.encoding import rsa_jwk
 from tests.support.forge import (
     ISSUER,
     POLICY_HASH,

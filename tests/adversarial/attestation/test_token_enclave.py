@@ -9,8 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.certificates import leaf
-from cji_simulator.encoding import b64url, rsa_jwk
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -22,6 +20,8 @@ from cji_attestation.evidence import maa_nonce
 from cji_attestation.maa import SigningKeys, VerifiedToken, verify_token
 from cji_attestation.maa.enclave import EVIDENCE, KIND
 from cji_attestation.trust import endpoint
+from cji_simulator.certificates import leaf
+from cji_simulator.encoding import b64url, rsa_jwk
 from tests.support.forge import (
     ISSUER,
     QUALIFYING,

@@ -16,7 +16,6 @@ from typing import Any, Final
 from cji_simulator import worker as simulated
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
-
 from cji_worker import children, supervisor
 from tests.adversarial.peers.nosy import ORDERS, Orders
 

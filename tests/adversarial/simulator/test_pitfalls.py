@@ -10,9 +10,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cji_simulator import Kind, Service, Simulation
-from cji_simulator.simulation import Cmk
-from cji_simulator.site import Site, people
 
 from cji_attestation import AZURE_US, PRODUCTION, Fault, Trust, is_production
 from cji_attestation.appraisal import ReferenceValues, appraise
@@ -23,6 +20,9 @@ from cji_core.format.config import load
 from cji_core.trail.claims import Expected
 from cji_core.trail.compact import ReceiptError
 from cji_core.trail.receipts import verify as verify_receipt
+from cji_simulator import Kind, Service, Simulation
+from cji_simulator.simulation import Cmk
+from cji_simulator.site import Site, people
 from tests.support.paths import ROOT
 from tests.support.privileges import sees_processes
 from tests.support.refusals import rejected

@@ -13,11 +13,6 @@ from typing import Any
 
 import grpc
 import pytest
-from cji_simulator.faults import Kind, Service
-from cji_simulator.launch import Agency
-from cji_simulator.raw import Answer, RawWorker, events, forge, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, open_site, people
 
 from cji_client.errors import WorkerRefused
 from cji_client.tokens import token_file
@@ -26,6 +21,11 @@ from cji_core.errors import REASONS, Reason, Stage
 from cji_core.format.job import LIMITS, EntraRule
 from cji_core.trail import CallsRefused, EntraApplication, FilesReloaded, JobAdmitted, JobRefused
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.faults import Kind, Service
+from cji_simulator.launch import Agency
+from cji_simulator.raw import Answer, RawWorker, events, forge, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site, people
 
 RULE = EntraRule(tenant=str(uuid.uuid4()), client=str(uuid.uuid4()), roles=("Cji.Jobs.Run", "Cji.Jobs.Test"))
 OTHER = str(uuid.uuid4())

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from cji_core.errors import Reason
 from cji_simulator.raw import Answer, RawWorker, cells, forge, settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
-
-from cji_core.errors import Reason
 from tests.adversarial.peers import evil_worker
 from tests.support.privileges import sees_processes
 

@@ -10,17 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cji_simulator.launch import worker_config
-from cji_simulator.raw import RawJob, RawStream, RawWorker, events, forge, sends, settled, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.worker import Worker
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cji_client.profile import load_profile
 from cji_core.errors import Reason
 from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, JobRefused, TailRecovered, verify_chain
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.launch import worker_config
+from cji_simulator.raw import RawJob, RawStream, RawWorker, events, forge, sends, settled, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker
 from tests.support.paths import ROOT
 
 FINISH = pb.RunRequest(finish=pb.Finish())

@@ -16,12 +16,6 @@ from typing import Any
 
 import grpc
 import pytest
-from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
-from cji_simulator.launch import worker_config
-from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, sends, settled, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.worker import Worker
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import DNSName, RFC822Name, SubjectAlternativeName, UniformResourceIdentifier
@@ -33,6 +27,12 @@ from cji_core.format.job import LIMITS
 from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, JobRefused, receipt_sha384
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1 import worker_pb2_grpc
+from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
+from cji_simulator.launch import worker_config
+from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, sends, settled, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker
 from tests.support.paths import ROOT
 from tests.support.privileges import sees_processes
 

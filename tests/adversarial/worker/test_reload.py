@@ -15,9 +15,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from cji_simulator.certificates import authority, leaf, pem, private_pem
-from cji_simulator.raw import RawJob, RawStream, events, forge, settled, until
-from cji_simulator.site import people
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -27,6 +24,9 @@ from cji_core.trail import FilesReloaded, JobAdmitted, JobCompleted, JobEnded, J
 from cji_core.trail.claims import Claims
 from cji_core.trail.receipts import claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.certificates import authority, leaf, pem, private_pem
+from cji_simulator.raw import RawJob, RawStream, events, forge, settled, until
+from cji_simulator.site import people
 from tests.adversarial.peers.stopped_process import stopped
 from tests.support.neighbours import FIRST, SECOND, STRANGER, Neighbours, neighbours, san
 from tests.support.privileges import sees_processes

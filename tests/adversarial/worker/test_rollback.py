@@ -13,13 +13,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.door import socket_folder
-from cji_simulator.faults import Kind, Service
-from cji_simulator.launch import Deployment, worker_config
-from cji_simulator.raw import RawWorker, events, forge, settled, until
-from cji_simulator.simulation import Cmk, Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.worker import Worker
 from click.testing import CliRunner
 
 from cji_attestation.evidence.tpm_counter import NvCounter
@@ -36,6 +29,13 @@ from cji_core.trail import (
     claims_unverified,
     verify_chain,
 )
+from cji_simulator.door import socket_folder
+from cji_simulator.faults import Kind, Service
+from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.raw import RawWorker, events, forge, settled, until
+from cji_simulator.simulation import Cmk, Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker
 from cji_worker.ipc.status import ask
 from tests.support.paths import ROOT
 

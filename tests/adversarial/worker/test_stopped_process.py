@@ -9,12 +9,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from cji_simulator.raw import RawWorker, cells, forge, settled, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, open_site, people
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cji_core.errors import Reason
+from cji_simulator.raw import RawWorker, cells, forge, settled, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site, people
 from cji_worker.front.server import SERVICE
 from tests.adversarial.peers.stopped_process import stopped
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from cji_simulator.raw import RawJob, RawStream, RawWorker, events, forge, sends, settled, until
-from cji_simulator.site import people
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cji_core.errors import Reason, Stage
 from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.raw import RawJob, RawStream, RawWorker, events, forge, sends, settled, until
+from cji_simulator.site import people
 from tests.support.neighbours import FIRST, SECOND, STRANGER, Neighbours, neighbours, san
 
 YEAR = 365 * 86_400.0

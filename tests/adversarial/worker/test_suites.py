@@ -11,11 +11,6 @@ from typing import Any
 import grpc
 import msgspec
 import pytest
-from cji_simulator.launch import Agency, worker_config
-from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, settled, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, open_site, people
-from cji_simulator.worker import Worker
 from cryptography.hazmat.primitives.asymmetric import mlkem
 
 from cji_client.errors import SpecError, Unverified
@@ -29,6 +24,11 @@ from cji_core.suites import Suite
 from cji_core.trail import Attributed, JobAdmitted, JobCompleted, JobEnded, JobRefused, ReceiptError, verify_receipt
 from cji_core.trail.claims import Expected
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.launch import Agency, worker_config
+from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, settled, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site, people
+from cji_simulator.worker import Worker
 
 CLASSICAL, HYBRID = Suite.CLASSICAL_1, Suite.HYBRID_1
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, people
 
 from cji_client.errors import Unverified
 from cji_client.seal import INPUT_NAME
 from cji_core.errors import Reason, Stage
 from cji_core.trail import JobCompleted, JobEnded, JobRefused, WitnessesDisagreed
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
 from tests.adversarial.peers import evil_front, false_witness, told
 from tests.adversarial.peers.hostile import hostile_site
 

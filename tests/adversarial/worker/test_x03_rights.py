@@ -10,11 +10,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from cji_core.format.config import load
 from cji_simulator.raw import RawWorker, forge, settled
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
-
-from cji_core.format.config import load
 from tests.adversarial.peers import told
 from tests.adversarial.peers.hostile import hostile_site
 

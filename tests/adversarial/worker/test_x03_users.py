@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+
+from cji_client.profile import load_profile
+from cji_core.format.config import load
 from cji_simulator.door import DOOR_USER
 from cji_simulator.launch import worker_config
 from cji_simulator.raw import settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
-
-from cji_client.profile import load_profile
-from cji_core.format.config import load
 from cji_worker.rights import FRONT, SUPERVISOR
 from tests.adversarial.peers.hostile import hostile_site
 from tests.adversarial.peers.nosy import ORDERS

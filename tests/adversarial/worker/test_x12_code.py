@@ -6,13 +6,13 @@ import venv
 from pathlib import Path
 
 import pytest
-from cji_simulator.launch import worker_config
-from cji_simulator.simulation import Simulation
-from cji_simulator.worker import Worker
 
 from cji_attestation import AZURE_US
 from cji_core.errors import StartupError
 from cji_core.format.config import load
+from cji_simulator.launch import worker_config
+from cji_simulator.simulation import Simulation
+from cji_simulator.worker import Worker
 from cji_worker.supervisor import Supervisor
 
 _HOOK = """

@@ -24,10 +24,6 @@ from pathlib import Path
 import grpc
 import msgspec
 import pytest
-from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
-from cji_simulator.door import DOOR_USER, Door, DoorError
-from cji_simulator.raw import RawWorker, events, forge, sends
-from cji_simulator.site import Site, people
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -38,6 +34,10 @@ from cji_core.format.config import Config
 from cji_core.trail import JobAdmitted, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
+from cji_simulator.door import DOOR_USER, Door, DoorError
+from cji_simulator.raw import RawWorker, events, forge, sends
+from cji_simulator.site import Site, people
 from cji_worker.door.config import HANDSHAKE_S, MAX_CONNECTIONS, private_folder
 from cji_worker.door.report import CERTIFICATE_HEADER, PREFIX, SOURCE_HEADER, TLS_HEADER
 from cji_worker.verbs.door_checks import check_module

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.operator import operator
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation import AZURE_US, Fault
@@ -18,6 +17,7 @@ from cji_attestation.appraisal.snp import AuthenticReport, authenticate_report
 from cji_attestation.certs import load_der
 from cji_attestation.errors import Record
 from cji_attestation.evidence import parse_hcl
+from cji_simulator.operator import operator
 from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 

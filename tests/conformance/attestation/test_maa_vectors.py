@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.encoding import b64
 
 from cji_attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust
 from cji_attestation.appraisal import Verdict
@@ -18,6 +17,7 @@ from cji_attestation.jose import rsa_from_jwk
 from cji_attestation.maa import SigningKeys, VerifiedToken, verify_token
 from cji_attestation.trust import US_REGIONS, USGOV_REGIONS, endpoint
 from cji_attestation.verified import _CONSTRUCTOR_KEY
+from cji_simulator.encoding import b64
 from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 

@@ -9,10 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator import jws
-from cji_simulator.certificates import authority, leaf, pem
-from cji_simulator.encoding import b64url, unb64url
-from cji_simulator.release_policy import ReleasePolicy
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -23,6 +19,10 @@ from cji_attestation.release import KeySpec
 from cji_attestation.release.keyspec import locate
 from cji_attestation.release.policy import PolicyError, check_release_policy, lint, parse_policy
 from cji_attestation.release.statement import VerifiedStatement, verify_chain_and_signature, verify_statement
+from cji_simulator import jws
+from cji_simulator.certificates import authority, leaf, pem
+from cji_simulator.encoding import b64url, unb64url
+from cji_simulator.release_policy import ReleasePolicy
 from tests.support.refusals import rejected
 
 pytestmark = pytest.mark.vectors

@@ -5,11 +5,11 @@ import hashlib
 import json
 
 import pytest
-from cji_simulator.release_policy import ReleasePolicy
-from cji_simulator.simulation import Simulation
 
 from cji_attestation import Fault
 from cji_attestation.release.policy import Hardware, build
+from cji_simulator.release_policy import ReleasePolicy
+from cji_simulator.simulation import Simulation
 from deploy.check.bicep import parse
 from deploy.check.release_policy import HARDWARE, embedded
 from tests.support.paths import ROOT

@@ -6,11 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.launch import worker_config
-from cji_simulator.operator import Operator
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.worker import Worker, working_tree
 
 from cji_attestation import Fault
 from cji_attestation.evidence import root_of
@@ -20,6 +15,11 @@ from cji_client.transport import SyncClient
 from cji_core.errors import Reason
 from cji_core.format.config import load
 from cji_core.trail import Attested, read
+from cji_simulator.launch import worker_config
+from cji_simulator.operator import Operator
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker, working_tree
 from cji_worker.host import TpmClockWatch
 from cji_worker.keyholder.custody import Custody
 from tests.support.refusals import refused, rejected

@@ -19,10 +19,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator import jws
-from cji_simulator.encoding import b64url, unb64url
-from cji_simulator.faults import Kind, Service
-from cji_simulator.simulation import Cmk, Simulation, SimulationError
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
@@ -39,6 +35,10 @@ from cji_attestation.release.keyspec import locate
 from cji_attestation.release.statement import verify_statement
 from cji_attestation.release.vault import Vault
 from cji_attestation.trust import endpoint
+from cji_simulator import jws
+from cji_simulator.encoding import b64url, unb64url
+from cji_simulator.faults import Kind, Service
+from cji_simulator.simulation import Cmk, Simulation, SimulationError
 from tests.support.refusals import rejected
 
 RECEIPT_KEY = b"r" * 32

@@ -8,8 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 import pytest
-from cji_simulator.certificates import leaf
-from cji_simulator.encoding import rsa_jwk
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -19,6 +17,8 @@ from cji_attestation import AZURE_US, AttestationError, Fault
 from cji_attestation.maa import SigningKeys
 from cji_attestation.maa.jwks import COOL_DOWN, LIFETIME, MAX_JWKS_BYTES, REFRESH, RETRY
 from cji_attestation.trust import endpoint
+from cji_simulator.certificates import leaf
+from cji_simulator.encoding import rsa_jwk
 from tests.support.refusals import rejected
 from tests.support.rsa_keys import rsa_key
 

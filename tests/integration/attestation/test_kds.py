@@ -7,10 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.faults import Kind, Service
-from cji_simulator.launch import worker_config
-from cji_simulator.roots import Roots
-from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from cji_attestation import AZURE_US, Fault, Trust
@@ -18,6 +14,10 @@ from cji_attestation.evidence.kds import fetch_crl
 from cji_attestation.verbs.crl import FetchedLists
 from cji_core.command import build
 from cji_core.format.config import load
+from cji_simulator.faults import Kind, Service
+from cji_simulator.launch import worker_config
+from cji_simulator.roots import Roots
+from cji_simulator.simulation import Simulation
 from tests.support.forge import crl
 from tests.support.json_answers import answered, refusal
 from tests.support.refusals import rejected

@@ -17,12 +17,6 @@ from typing import Any, get_args
 import msgspec
 import pytest
 from azure.core.credentials import AccessToken
-from cji_simulator import jws
-from cji_simulator.certificates import leaf
-from cji_simulator.encoding import b64url, rsa_jwk
-from cji_simulator.faults import Kind, Service
-from cji_simulator.policies import RESOURCE
-from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -45,6 +39,12 @@ from cji_attestation.trust import endpoint
 from cji_core.command import build
 from cji_deploy.verbs.policy.hash import PolicyHash
 from cji_deploy.verbs.provider import PoliciesInForce, PolicyInForce, Provider
+from cji_simulator import jws
+from cji_simulator.certificates import leaf
+from cji_simulator.encoding import b64url, rsa_jwk
+from cji_simulator.faults import Kind, Service
+from cji_simulator.policies import RESOURCE
+from cji_simulator.simulation import Simulation
 from tests.support.json_answers import answered, refusal
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected

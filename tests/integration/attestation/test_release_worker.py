@@ -6,15 +6,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.launch import worker_config
-from cji_simulator.simulation import Cmk, Simulation
-from cji_simulator.site import Site
-from cji_simulator.worker import working_tree
 
 from cji_attestation import Trust
 from cji_core.errors import Reason, StartupError
 from cji_core.format.config import load
 from cji_core.trail import KeyReleased, read
+from cji_simulator.launch import worker_config
+from cji_simulator.simulation import Cmk, Simulation
+from cji_simulator.site import Site
+from cji_simulator.worker import working_tree
 from cji_worker.host import TpmClockWatch
 from cji_worker.keyholder.custody import Custody
 from tests.support.refusals import refused

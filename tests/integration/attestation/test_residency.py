@@ -2,10 +2,10 @@
 
 import msgspec
 import pytest
-from cji_simulator.faults import Kind, Service
-from cji_simulator.simulation import Simulation
 
 from cji_attestation import Fault, Trust
+from cji_simulator.faults import Kind, Service
+from cji_simulator.simulation import Simulation
 from tests.support.refusals import rejected
 
 

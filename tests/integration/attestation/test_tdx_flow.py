@@ -10,14 +10,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from cji_simulator.encoding import b64url
-from cji_simulator.fault_cli import fault
-from cji_simulator.faults import Kind, Service
-from cji_simulator.intel import Publication
-from cji_simulator.launch import worker_config
-from cji_simulator.operator import operator
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import open_site, people
 from click.testing import CliRunner
 
 from cji_attestation import AZURE_US, AZURE_USGOV, Fault, Trust
@@ -41,6 +33,14 @@ from cji_attestation.maa import guest_request, send_request
 from cji_attestation.release import Attester
 from cji_attestation.trust import endpoint
 from cji_core.command import build
+from cji_simulator.encoding import b64url
+from cji_simulator.fault_cli import fault
+from cji_simulator.faults import Kind, Service
+from cji_simulator.intel import Publication
+from cji_simulator.launch import worker_config
+from cji_simulator.operator import operator
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import open_site, people
 from tests.support.refusals import rejected
 
 RECEIPT_KEY, NONCE = b"r" * 32, b"n" * 32

@@ -10,9 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator import tpm_wire as wire
-from cji_simulator.faults import Kind, Service
-from cji_simulator.simulation import Simulation
 from tpm2_pytss import ESAPI
 from tpm2_pytss.constants import TPM2_ALG, TPM2_CAP, TPM2_HC, TPMA_NV
 from tpm2_pytss.types import TPM2B_NV_PUBLIC, TPMS_NV_PUBLIC
@@ -24,6 +21,9 @@ from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.evidence.tpm import AK_CERT_INDEX, HCL_INDEX, MAX_NV_BYTES, MAX_QUALIFYING, EphemeralKey, Tpm
 from cji_attestation.evidence.tpm_response import ATTEMPTS
 from cji_attestation.evidence.tpm_templates import USER_DATA_BYTES, USER_DATA_INDEX
+from cji_simulator import tpm_wire as wire
+from cji_simulator.faults import Kind, Service
+from cji_simulator.simulation import Simulation
 from tests.support.refusals import rejected
 
 BOUND = qualifying_data(b"r" * 32, b"n" * 32)

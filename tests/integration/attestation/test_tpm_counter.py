@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from cji_simulator.faults import Kind, Service
-from cji_simulator.simulation import Simulation
 from tpm2_pytss import ESAPI, TSS2_Exception
 from tpm2_pytss.constants import TPM2_ALG, TPM2_NT, TPMA_NV
 from tpm2_pytss.types import TPM2B_NV_PUBLIC, TPMS_NV_PUBLIC
 
 from cji_attestation import Fault
 from cji_attestation.evidence.tpm_counter import COUNTER_BYTES, NvCounter
+from cji_simulator.faults import Kind, Service
+from cji_simulator.simulation import Simulation
 from tests.support.refusals import rejected
 
 _INDICES: Iterator[int] = count(0x01900000, 2)

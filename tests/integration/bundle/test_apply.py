@@ -16,7 +16,6 @@ import msgspec
 import pytest
 from azure.core.credentials import AccessToken
 from azure.storage.blob import BlobServiceClient
-from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from cji_attestation import AttestationError, Fault
@@ -30,6 +29,7 @@ from cji_core.bundle.signatures import Accepted, sign, verify
 from cji_core.command import build
 from cji_core.jose import key_id, thumbprint
 from cji_deploy.vault_signer import VaultSigner
+from cji_simulator.simulation import Simulation
 from cji_worker.bundle.apply import apply, least_serial
 from cji_worker.bundle.source import fetch
 from tests.support.azurite import ACCOUNT, Azurite, StorageCredential, azurite

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pytest
+
+from cji_client.spec import InputSpec
+from cji_operations.clear import Clear
 from cji_simulator.raw import settled
 from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_process, worker_processes
 from cji_simulator.site import Site
 from cji_simulator.stepwise import Stepwise
-
-from cji_client.spec import InputSpec
-from cji_operations.clear import Clear
 from tests.support.clear_tools import AS_OF, CHRI, batch, conviction, table
 
 pytestmark = [

@@ -16,13 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from cji_simulator.canary import Planted, key_patterns, prime_patterns, seed_patterns
-from cji_simulator.launch import AUDIENCE
-from cji_simulator.ordinary_cell import OrdinaryCell
-from cji_simulator.raw import settled
-from cji_simulator.scan import Canaries, ProcessScan, look_inside, scan_file, scan_process, worker_processes
-from cji_simulator.site import Site
-from cji_simulator.stepwise import Stepwise
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
@@ -32,6 +25,13 @@ from cji_core.format.config import load
 from cji_core.format.envelope import Unsealer, output_aad, unwrap_dek, unwrap_result_key, unwrap_seed
 from cji_core.jose import b64url_decode
 from cji_core.pairs import ML_KEM_BYTES
+from cji_simulator.canary import Planted, key_patterns, prime_patterns, seed_patterns
+from cji_simulator.launch import AUDIENCE
+from cji_simulator.ordinary_cell import OrdinaryCell
+from cji_simulator.raw import settled
+from cji_simulator.scan import Canaries, ProcessScan, look_inside, scan_file, scan_process, worker_processes
+from cji_simulator.site import Site
+from cji_simulator.stepwise import Stepwise
 
 pytestmark = [
     pytest.mark.root,

@@ -18,18 +18,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from cji_simulator.canary import Planted, key_patterns
-from cji_simulator.scan import Canaries, scan_file, worker_processes
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, open_site
-from cji_simulator.stepwise import Stepwise
-from cji_simulator.tap import Tap
 
 from cji_client.parts import seal_stream
 from cji_client.seal import SealedJob
 from cji_core.errors import Reason
 from cji_core.format.envelope import input_aad
 from cji_core.format.records import END_OF_STREAM, StreamWriter, tagged
+from cji_simulator.canary import Planted, key_patterns
+from cji_simulator.scan import Canaries, scan_file, worker_processes
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site
+from cji_simulator.stepwise import Stepwise
+from cji_simulator.tap import Tap
 from tests.support.privileges import SEES_PROCESSES
 
 ROWS = 30_000

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from cji_simulator.launch import worker_config
-from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from cji_core.command import build
 from cji_core.trail import Event, TrailAnchored, TrailResumed, read
+from cji_simulator.launch import worker_config
+from cji_simulator.simulation import Simulation
 from cji_worker.verbs.audit.resume import Resumed
 from tests.support.audit_events import admitted, completed, opened
 from tests.support.json_answers import answered

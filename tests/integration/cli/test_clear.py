@@ -3,11 +3,11 @@
 import csv
 from pathlib import Path
 
-from cji_simulator.site import Site
 from click.testing import CliRunner
 
 from cji_client.ca_doj import COLUMNS
 from cji_core.command import build
+from cji_simulator.site import Site
 
 JOB = """
 [input]

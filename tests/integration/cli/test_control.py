@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cji_simulator.raw import settled, until
-from cji_simulator.site import Site, people
 from click.testing import CliRunner, Result
 
 from cji_core.command import build
 from cji_core.trail import Head
 from cji_core.trail.chain import read
 from cji_operations.registry import OPERATIONS
+from cji_simulator.raw import settled, until
+from cji_simulator.site import Site, people
 from cji_worker.host import CATALOGUE
 from cji_worker.verbs.control import Reloaded, Renewing
 from tests.support.console_tools import get, over_unix, running

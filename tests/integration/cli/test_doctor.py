@@ -12,10 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.door import Door, socket_folder
-from cji_simulator.faults import Kind, Service
-from cji_simulator.launch import worker_config
-from cji_simulator.simulation import Simulation
 from click.testing import CliRunner
 
 from cji_attestation import AZURE_US, Trust
@@ -26,6 +22,10 @@ from cji_core.manifest import UNVERIFIED, Code
 from cji_core.trail import WorkerStopped
 from cji_core.trail.delivered import write_position
 from cji_core.trail.trail import START, after
+from cji_simulator.door import Door, socket_folder
+from cji_simulator.faults import Kind, Service
+from cji_simulator.launch import worker_config
+from cji_simulator.simulation import Simulation
 from cji_worker.trail.file import AuditFile
 from tests.support.fips import configured
 from tests.support.privileges import locks_memory

@@ -6,8 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 from azure.storage.blob import BlobServiceClient
-from cji_simulator.faults import Kind, Service
-from cji_simulator.simulation import Simulation
 
 from cji_core.command.findings import Finding
 from cji_core.format.config import Config
@@ -15,6 +13,8 @@ from cji_core.format.config_fleet import FleetSection, LedgerSection
 from cji_core.pool.errors import StoreAwayError
 from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs
+from cji_simulator.faults import Kind, Service
+from cji_simulator.simulation import Simulation
 from cji_worker.verbs.storage_checks import storage_checks
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage, pool_storage

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from cji_simulator.faults import Kind, Service
-from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from cji_attestation.evidence import Evidence, MeasuredBoot, parse_attest
 from cji_attestation.verbs.evidence_written import WrittenEvidence
 from cji_core.command import build
+from cji_simulator.faults import Kind, Service
+from cji_simulator.simulation import Simulation
 from tests.support.json_answers import answered
 from tests.support.reviews import decided_profile
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pyarrow.csv
 import pytest
-from cji_simulator.site import Site, people
 from click.testing import CliRunner
 
 from cji_audit.dissemination import Subject, find_disclosures, ledgers_below
 from cji_client.verbs.link_sample import read_sample
 from cji_core.command import build
 from cji_core.format.keys import new_project_key, save_project_key
+from cji_simulator.site import Site, people
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "examples/README.md").read_text()

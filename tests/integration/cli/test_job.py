@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from cji_simulator import Simulation
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -22,6 +21,7 @@ from cji_core.format.keys import new_recipient_key, new_signing_key, save_privat
 from cji_core.jose import key_id, public_jwk
 from cji_core.trail import sign
 from cji_operations.registry import CODES
+from cji_simulator import Simulation
 from tests.support.job_specs import head
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import (

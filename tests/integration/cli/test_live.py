@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
-from cji_simulator.raw import events
-from cji_simulator.site import Site, people
 from click.testing import CliRunner, Result
 
 from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.format.keys import new_project_key, save_project_key
 from cji_core.trail import Attested
+from cji_simulator.raw import events
+from cji_simulator.site import Site, people
 from tests.support.job_specs import head
 
 SPEC = """

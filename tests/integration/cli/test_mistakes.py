@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cji_simulator.site import Site
 from click.testing import CliRunner, Result
 
 from cji_core.command import build
+from cji_simulator.site import Site
 from tests.support.mistakes import MISTAKES, Desk, desk, printed
 from tests.support.paths import ROOT
 

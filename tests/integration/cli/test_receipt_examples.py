@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.raw import RawWorker, forge
-from cji_simulator.site import Site, people
 
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.raw import RawWorker, forge
+from cji_simulator.site import Site, people
 from tests.support.paths import ROOT
 
 EXAMPLE = ROOT / "examples" / "receipt"

@@ -10,15 +10,15 @@ from threading import Thread
 
 import pytest
 from azure.core.credentials import AccessToken
-from cji_simulator.server import VAULT_LOG
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, open_site
 from click.testing import CliRunner, Result
 
 from cji_audit.reconcile import LogFile
 from cji_audit.reconcile.matching import is_release
 from cji_audit.reconcile.workspace import Workspace, WorkspaceError
 from cji_core.command import build
+from cji_simulator.server import VAULT_LOG
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site
 
 
 @pytest.fixture(scope="module")

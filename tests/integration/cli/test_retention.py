@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cji_simulator.launch import Deployment, worker_config
-from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from cji_core.command import build
@@ -15,6 +13,8 @@ from cji_core.trail import TrailCheckpoint
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.segments import segment_path
 from cji_core.trail.trail import verified
+from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.simulation import Simulation
 from cji_worker.trail.file import AuditFile
 from cji_worker.verbs.audit.hold import Held, Released
 from cji_worker.verbs.audit.prune import Removed

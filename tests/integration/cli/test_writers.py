@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from cji_simulator.site import Site
 from click.testing import CliRunner
 
 from cji_core.command import build
+from cji_simulator.site import Site
 from tests.support.paths import ROOT
 from tests.support.writers import settings
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cji_simulator import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_core.format.keys import new_recipient_key, new_signing_key
+from cji_simulator import Simulation
 from tests.support.fleet_storage import Storage, pool_storage
 from tests.support.reference_pool import ReferencePool
 from tests.support.sdk_server import ReferenceWorker

@@ -11,9 +11,6 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pytest
-from cji_simulator import Kind, Service
-from cji_simulator.encoding import rsa_jwk
-from cji_simulator.simulation import Simulation
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_attestation import AZURE_US
@@ -29,6 +26,9 @@ from cji_core.format.keys import PinnedKey, new_recipient_key, new_signing_key
 from cji_core.jose import key_id, public_jwk, thumbprint
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.deidentify import Deidentify
+from cji_simulator import Kind, Service
+from cji_simulator.encoding import rsa_jwk
+from cji_simulator.simulation import Simulation
 from tests.support.sdk_server import (
     KEK_ID,
     Certificates,

@@ -14,7 +14,6 @@ import pandas
 import polars
 import pyarrow as pa
 import pytest
-from cji_simulator import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
@@ -36,6 +35,7 @@ from cji_client.saved_result import open_saved, read_saved
 from cji_client.signers import KeyDecrypter, KeySigner
 from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key
 from cji_core.jose import key_id, public_jwk
+from cji_simulator import Simulation
 from tests.support.job_specs import head
 from tests.support.paths import ROOT
 from tests.support.reviews import decided_toml

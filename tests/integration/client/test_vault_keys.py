@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_client.errors import SpecError, Unreachable
@@ -13,6 +12,7 @@ from cji_client.vault_keys import VaultDecrypter, VaultSigner
 from cji_core.errors import Reason, Refusal
 from cji_core.format.envelope import wrap_result_key
 from cji_core.suites import Suite
+from cji_simulator import Simulation
 from tests.support.key_owner import Owner
 
 

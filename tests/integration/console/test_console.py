@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.raw import until
 
 from cji_core.errors import StartupError
+from cji_simulator.raw import until
 from cji_worker.console import observer, process, telemetry
 from cji_worker.console.config import ConsoleConfig, OtlpSection
 from cji_worker.console.process import Console

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from cji_simulator.site import Site
 from click.testing import CliRunner
 
 from cji_attestation import AZURE_US, AZURE_USGOV
 from cji_core.command import build
+from cji_simulator.site import Site
 from tests.support.paths import ROOT
 from tests.support.walk import Command, commands
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.certificates import authority, pem
-from cji_simulator.est import EstService, Fault, est
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.format.config_listen import EnrollmentSection, ListenSection
+from cji_simulator.certificates import authority, pem
+from cji_simulator.est import EstService, Fault, est
 from cji_worker.door.enrollment import Enrolled, enroll
 from cji_worker.door.est import EnrollmentRefused
 from tests.support.worker_configs import WORKER_CONFIG

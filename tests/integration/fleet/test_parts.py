@@ -11,11 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pytest
-from cji_simulator.made_up import made_up_people
-from cji_simulator.raw import until as eventually
-from cji_simulator.scan import Canaries, ProcessScan, scan_process
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import people
 from click.testing import CliRunner, Result
 
 from cji_core.command import build
@@ -23,6 +18,11 @@ from cji_core.pool import names
 from cji_core.trail import JobAdmitted, TaskAdmitted, TaskCompleted
 from cji_engine.messages import Done, Job, Refused, Request
 from cji_operations.link import Link
+from cji_simulator.made_up import made_up_people
+from cji_simulator.raw import until as eventually
+from cji_simulator.scan import Canaries, ProcessScan, scan_process
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import people
 from tests.support.attacked_job import Attacked, alter_inputs, alter_statements, alter_streams, ask_again
 from tests.support.azurite import StorageCredential
 from tests.support.engine_tools import engine, until, wait

@@ -11,9 +11,6 @@ from typing import Any
 
 import grpc
 import pytest
-from cji_simulator.raw import RawJob, RawWorker, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import people
 from click.testing import CliRunner
 
 from cji_client.by_reference import SyncFleetClient
@@ -32,6 +29,9 @@ from cji_core.pool.ticket import Ticket
 from cji_core.trail import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, WorkerNotReady, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_simulator.raw import RawJob, RawWorker, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import people
 from cji_worker.fleet.front import Front, FrontRefusedError, explained
 from cji_worker.fleet.metrics import read as read_metrics
 from cji_worker.fleet.settings import load

@@ -5,10 +5,10 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from cji_simulator.raw import RawWorker, forge, settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import open_site
-
 from tests.adversarial.peers.stopped_process import stopped
 
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from cji_simulator.measure import peak_of_job, private_bytes
-from cji_simulator.raw import settled, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, open_site, people
-from cji_simulator.stepwise import Stepwise
 
 from cji_client.seal import SealedJob
 from cji_client.spec import JobSpec
 from cji_core.errors import Reason
 from cji_operations.deidentify import Deidentify, Mask, Transform
+from cji_simulator.measure import peak_of_job, private_bytes
+from cji_simulator.raw import settled, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site, people
+from cji_simulator.stepwise import Stepwise
 from cji_worker.ipc.limits import SLOT_BYTES, SLOTS
 
 MIB = 1 << 20

@@ -9,14 +9,14 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from cji_simulator.faults import Kind, Service
-from cji_simulator.raw import until
-from cji_simulator.simulation import Simulation
 from tpm2_pytss import ESAPI
 
 from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_core.errors import Reason, StartupError
 from cji_core.trail import TrailAnchored, TrailRefused, WorkerStopped, read
+from cji_simulator.faults import Kind, Service
+from cji_simulator.raw import until
+from cji_simulator.simulation import Simulation
 from cji_worker.keyholder import anchor as anchor_module
 from cji_worker.keyholder.anchor import Anchor, anchor_again, establish
 from cji_worker.trail.file import AuditFile

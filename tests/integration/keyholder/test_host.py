@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cji_simulator.launch import worker_config
-from cji_simulator.simulation import Simulation
-from cji_simulator.worker import working_tree
 
 from cji_core.errors import Reason
 from cji_core.format.config import load
 from cji_core.format.table_files import read_table_files
+from cji_simulator.launch import worker_config
+from cji_simulator.simulation import Simulation
+from cji_simulator.worker import working_tree
 from cji_worker.host import HostReport
 from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, send_boot
 from cji_worker.ipc.messages import (

@@ -8,15 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from cji_simulator.scan import Canaries, look_inside
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, open_site
 
 from cji_client.errors import SpecError, WorkerRefused
 from cji_client.sealed_result import SealedResult
 from cji_client.spec import InputSpec, JobSpec, SideSpec
 from cji_core.trail import ReferenceDropped, ReferenceRetained, read
 from cji_operations.screen import Screen
+from cji_simulator.scan import Canaries, look_inside
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site
 
 REFERENCE_MIB = 32
 SIDES = {"reference": SideSpec(schema="hotfile/1", file=Path("hotfile.csv"))}

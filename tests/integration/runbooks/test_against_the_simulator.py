@@ -4,11 +4,11 @@ import subprocess
 import threading
 
 import pytest
-from cji_simulator import Kind, Service
 
 from cji_core.trail import KeyDropped
 from cji_core.trail.chain import read
 from cji_core.trail.trail import lines
+from cji_simulator import Kind, Service
 from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, LIFETIME, Agency
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from cji_simulator.drill import run_drill
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from cji_client.seal import INPUT_NAME
 from cji_simulator import SimulationError
 from cji_simulator.canary import Planted, key_patterns
 from cji_simulator.scan import Canaries, scan_file
-
-from cji_client.seal import INPUT_NAME
 from deploy.runbooks.values import RunbookError
 from tests.support.deployed import as_file, good
 from tests.support.runbook_drill import KEY, Agency

@@ -5,9 +5,9 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cji_simulator.snp import Tcb
 
 from cji_attestation.appraisal.advisories.table import SHIPPED
+from cji_simulator.snp import Tcb
 from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import Agency
 

@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cji_simulator.site import people
 
+from cji_simulator.site import people
 from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, Agency
 

@@ -5,11 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator import Kind, Service, Simulation, SimulationError, measured_boot
-from cji_simulator.cli import main
-from cji_simulator.faults import CATALOGUE, EVENTS, Event
-from cji_simulator.faults import Fault as Order
-from cji_simulator.simulation import Cmk
 from click.testing import CliRunner, Result
 
 from cji_attestation import AttestationError, Fault
@@ -19,6 +14,11 @@ from cji_attestation.evidence.kds import fetch_crl
 from cji_attestation.maa import guest_request, send_request
 from cji_attestation.release import Attester
 from cji_attestation.trust import endpoint
+from cji_simulator import Kind, Service, Simulation, SimulationError, measured_boot
+from cji_simulator.cli import main
+from cji_simulator.faults import CATALOGUE, EVENTS, Event
+from cji_simulator.faults import Fault as Order
+from cji_simulator.simulation import Cmk
 from cji_worker.keyholder.entra import KeySets
 from tests.support.refusals import rejected
 

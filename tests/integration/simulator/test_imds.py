@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
+
 from cji_simulator import Kind, Service, Simulation
 
 RESOURCE = "https://vault.azure.net"

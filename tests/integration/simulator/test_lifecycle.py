@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cji_simulator import Kind, Service, Simulation, SimulationError
-from cji_simulator.cli import main
-from cji_simulator.launch import Agency, worker_config
 from click.testing import CliRunner
 from cryptography import x509
 
 from cji_client.profile import load_profile
 from cji_core.format.config import load
 from cji_core.format.job.policy import Policy
+from cji_simulator import Kind, Service, Simulation, SimulationError
+from cji_simulator.cli import main
+from cji_simulator.launch import Agency, worker_config
 
 STARTER = """
 import sys, time

@@ -8,13 +8,13 @@ import urllib.request
 from typing import Any
 
 import pytest
-from cji_simulator import Kind, Service, Simulation, jws
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from cji_attestation.maa.jwks import parse_jwks
+from cji_simulator import Kind, Service, Simulation, jws
 
 EVIDENCE = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.1")
 

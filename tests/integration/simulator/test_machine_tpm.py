@@ -7,9 +7,10 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cji_simulator import Simulation, tpm_wire
 from tpm2_pytss import ESAPI
 from tpm2_pytss.types import TPML_PCR_SELECTION
+
+from cji_simulator import Simulation, tpm_wire
 
 DIGEST = hashlib.sha256(b"a boot").digest()
 

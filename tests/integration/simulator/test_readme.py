@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 import pytest
-from cji_simulator.cli import main
 
+from cji_simulator.cli import main
 from tests.support.paths import ROOT
 
 README = ROOT / "tests" / "simulator" / "README.md"

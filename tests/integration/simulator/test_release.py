@@ -14,14 +14,6 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ManagedIdentityCredential
 from azure.keyvault.keys import KeyClient
-from cji_simulator import Kind, Service, Simulation
-from cji_simulator.certificates import pem
-from cji_simulator.encoding import b64url, unb64url
-from cji_simulator.guest import AttestRefused, verify
-from cji_simulator.hcl import report_data
-from cji_simulator.intel import Intel
-from cji_simulator.roots import Roots
-from cji_simulator.snp import Report, Tcb
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
@@ -48,6 +40,14 @@ from cji_attestation.evidence.tpm_structures import policy_pcr_digest
 from cji_attestation.maa import guest_request, open_reply, send_request
 from cji_attestation.release import Attester
 from cji_attestation.trust import endpoint
+from cji_simulator import Kind, Service, Simulation
+from cji_simulator.certificates import pem
+from cji_simulator.encoding import b64url, unb64url
+from cji_simulator.guest import AttestRefused, verify
+from cji_simulator.hcl import report_data
+from cji_simulator.intel import Intel
+from cji_simulator.roots import Roots
+from cji_simulator.snp import Report, Tcb
 from tests.support.refusals import rejected
 
 BOUND = qualifying_data(b"r" * 32, b"n" * 32)

@@ -11,9 +11,9 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
 from azure.keyvault.keys import KeyClient, KeyReleasePolicy
+
 from cji_simulator import Cmk, Kind, Service, Simulation, SimulationError
 from cji_simulator.encoding import b64url
-
 from tests.support.key_owner import Owner
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator import Simulation, measured_boot
 from cryptography import x509
 from tpm2_pytss import ESAPI, TSS2_Exception
 from tpm2_pytss.constants import ESYS_TR, TPM2_ALG, TPMA_NV
@@ -18,6 +17,7 @@ from tpm2_pytss.types import TPM2B_DATA, TPM2B_NV_PUBLIC, TPM2B_SENSITIVE_CREATE
 
 from cji_attestation.evidence import parse_hcl, qualifying_data
 from cji_attestation.evidence.binding import report_user_data
+from cji_simulator import Simulation, measured_boot
 
 HCL, USER_DATA, AK_CERT, AK = 0x01400001, 0x01400002, 0x01C101D0, 0x81000003
 PCRS = "sha256:0,1,2,3,4,5,6,7"

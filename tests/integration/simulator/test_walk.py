@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cji_simulator.cli import main
 from click.testing import CliRunner
 
+from cji_simulator.cli import main
 from tests.support.paths import ROOT
 
 README = ROOT / "tests" / "simulator" / "README.md"

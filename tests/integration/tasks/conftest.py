@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from cji_simulator.simulation import Simulation
 
+from cji_simulator.simulation import Simulation
 from tests.support.task_driver import Node, nodes
 
 

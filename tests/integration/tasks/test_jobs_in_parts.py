@@ -11,8 +11,6 @@ from typing import Any
 import grpc
 import pyarrow as pa
 import pytest
-from cji_simulator.raw import RawWorker, until
-from cji_simulator.site import people
 from click.testing import CliRunner
 
 from cji_client.errors import Unverified
@@ -41,6 +39,8 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.deidentify import Deidentify, Mask
 from cji_operations.link import Link
 from cji_operations.parameters import Parameters
+from cji_simulator.raw import RawWorker, until
+from cji_simulator.site import people
 from cji_worker.ipc.status import ask
 from tests.support.parts_bench import plain
 from tests.support.task_driver import Node, PartsJob, Refused, sharded

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from cji_simulator.raw import settled
-from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_process, worker_processes
 
 from cji_client.seal import INPUT_NAME
 from cji_core.format.envelope import NO_PLAN, bucket_key, open_result_key, shuffle_key, statement_key
 from cji_operations.link import Link
+from cji_simulator.raw import settled
+from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_process, worker_processes
 from tests.support.task_driver import Node, PartsJob, sharded
 
 pytestmark = [

@@ -15,8 +15,6 @@ from typing import Any
 import grpc
 import pyarrow as pa
 import pytest
-from cji_simulator.raw import Answer, RawJob, RawWorker, cells, events, forge, sends, settled, until
-from cji_simulator.site import Site, people
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -35,6 +33,8 @@ from cji_core.trail import (
     TrailCheckpoint,
 )
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.raw import Answer, RawJob, RawWorker, cells, events, forge, sends, settled, until
+from cji_simulator.site import Site, people
 from cji_worker.front.status import CODES
 
 Messages = list[pb.RunRequest]

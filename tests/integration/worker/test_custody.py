@@ -9,17 +9,17 @@ from typing import TypeVar
 import grpc
 import pyarrow as pa
 import pytest
-from cji_simulator.launch import worker_config
-from cji_simulator.raw import RawWorker, events, forge, settled, until
-from cji_simulator.simulation import Cmk, Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.worker import Worker
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cji_client.profile import load_profile
 from cji_client.seal import INPUT_NAME
 from cji_core.errors import Reason, Stage
 from cji_core.trail import Attested, JobAdmitted, JobEnded, KeyDropped, KeyReleased, WorkerNotReady, WorkerReady
+from cji_simulator.launch import worker_config
+from cji_simulator.raw import RawWorker, events, forge, settled, until
+from cji_simulator.simulation import Cmk, Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker
 
 SERVICE = "cji.worker.v1.CjiWorker"
 SERVING = health_pb2.HealthCheckResponse.SERVING

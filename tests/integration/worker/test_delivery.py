@@ -6,11 +6,6 @@ from typing import Any
 
 import grpc
 import pytest
-from cji_simulator.launch import worker_config
-from cji_simulator.raw import RawWorker, events, forge, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -21,6 +16,11 @@ from cji_core.trail import CallsRefused, DeliveryOverdue
 from cji_core.trail.delivered import write_position
 from cji_core.trail.trail import START, Position, after
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.launch import worker_config
+from cji_simulator.raw import RawWorker, events, forge, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker
 from cji_worker.front.server import SERVICE
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker, WorkerDied
-
 from tests.support.fips import configured
 
 

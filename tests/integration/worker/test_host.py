@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.launch import worker_config
-from cji_simulator.raw import RawWorker, events, forge, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.worker import Worker, WorkerDied
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cji_attestation import AZURE_US
 from cji_client.profile import load_profile
 from cji_core.errors import Reason
 from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady, WorkerStarted, claims_unverified
+from cji_simulator.launch import worker_config
+from cji_simulator.raw import RawWorker, events, forge, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker, WorkerDied
 from cji_worker.front.server import SERVICE
 from tests.support.host_profile import build, host_folder, missing
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import grpc
 import pytest
-from cji_simulator.raw import RawJob, RawStream, RawWorker, cells, events, forge, sends, settled, until
-from cji_simulator.site import Site, people
 
 from cji_core.errors import Reason, Stage
 from cji_core.trail import JobAdmitted, JobCompleted, JobEnded, JobRefused
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.raw import RawJob, RawStream, RawWorker, cells, events, forge, sends, settled, until
+from cji_simulator.site import Site, people
 
 FINISH = pb.RunRequest(finish=pb.Finish())
 

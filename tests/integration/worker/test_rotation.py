@@ -3,17 +3,16 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cji_simulator.launch import worker_config
-from cji_simulator.raw import RawWorker, forge, until
-from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, people
-from cji_simulator.worker import Worker
-
 from cji_client.profile import load_profile
 from cji_core.format.config import load
 from cji_core.trail import FileDigests, FilesReloaded
 from cji_core.trail.inspection import Inspection
 from cji_core.trail.trail import verified
+from cji_simulator.launch import worker_config
+from cji_simulator.raw import RawWorker, forge, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker
 from cji_worker.trail.file import AuditFile
 
 LEAST = 1 << 20

@@ -2,8 +2,6 @@
 
 import pyarrow as pa
 import pytest
-from cji_simulator.raw import RawWorker, forge, sends
-from cji_simulator.site import Site, people
 
 from cji_client.errors import SpecError
 from cji_core.errors import Reason, Stage
@@ -11,6 +9,8 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.aggregate.parameters import Aggregate
 from cji_operations.deidentify import Deidentify, Mask
 from cji_operations.parameters import Parameters
+from cji_simulator.raw import RawWorker, forge, sends
+from cji_simulator.site import Site, people
 
 ROWS = 40_000
 BY_BATCH = Deidentify(columns={"last": "keep", "first": Mask(keep_first=9, with_="*"), "SOC": "drop"})

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.operator import MACHINES, operator
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +27,7 @@ from cji_attestation.appraisal.advisories import (
 )
 from cji_attestation.appraisal.advisories.cve import read_cve
 from cji_attestation.evidence import Tcb
+from cji_simulator.operator import MACHINES, operator
 
 KEYS = (operator().key.public_key(),)
 STEPPINGS = st.sampled_from(sorted(PRODUCT_OF))

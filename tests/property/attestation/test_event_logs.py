@@ -6,7 +6,6 @@ import struct
 from collections.abc import Sequence
 
 import pytest
-from cji_simulator.measured_boot import BOOT, USERSPACE, Measurement, encode, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from cji_attestation.evidence.event_log import (
     start_event,
     start_record,
 )
+from cji_simulator.measured_boot import BOOT, USERSPACE, Measurement, encode, record
 from tests.support.refusals import rejected
 
 SHA1, SHA256, SHA384 = 0x0004, 0x000B, 0x000C

@@ -3,7 +3,6 @@
 import contextlib
 
 import msgspec
-from cji_simulator.encoding import b64url, rsa_jwk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -13,6 +12,7 @@ from cji_attestation.maa import SigningKeys
 from cji_attestation.maa.jwks import COOL_DOWN, LIFETIME, REFRESH, RETRY
 from cji_attestation.provider_policy.administration import _stored
 from cji_attestation.trust import endpoint
+from cji_simulator.encoding import b64url, rsa_jwk
 from tests.support.rsa_keys import rsa_key
 
 KEYS = {kid: rsa_key(number).public_key() for number, kid in enumerate("abc")}

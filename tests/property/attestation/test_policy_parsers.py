@@ -7,13 +7,13 @@ import contextlib
 import json
 from typing import Any
 
-from cji_simulator.release_policy import ReleasePolicy as VaultPolicy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cji_attestation import AZURE_US
 from cji_attestation.release.policy import ACCEPTABLE, PolicyError, build, check_release_policy, lint, parse_policy
 from cji_attestation.release.policy.grammar import normalize
+from cji_simulator.release_policy import ReleasePolicy as VaultPolicy
 
 OWN = "https://agency.eus.attest.azure.net"
 

@@ -1,8 +1,9 @@
 """Orders in force, against the plain reading of their rule: the oldest that strikes here, as often as it says."""
 
-from cji_simulator.faults import CATALOGUE, TRANSPORT, Fault, Faults, Kind, Service
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from cji_simulator.faults import CATALOGUE, TRANSPORT, Fault, Faults, Kind, Service
 
 PATHS = ("/certs", "/attest/AzureGuest", "/keys/a/release")
 services = st.sampled_from((Service.MAA, Service.VAULT))

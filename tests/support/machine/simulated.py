@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from cji_simulator.launch import Deployment, worker_config
-from cji_simulator.simulation import Cmk, Simulation
 
 from cji_attestation.trust import AZURE_US
+from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.simulation import Cmk, Simulation
 from tests.support.machine.host import OUTSIDE
 from tests.support.paths import ROOT
 from tests.support.scheduled_events import MetadataService

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cji_simulator.certificates import authority, leaf, pem
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,6 +15,7 @@ from cji_attestation import AttestationError, Fault, system_roots
 from cji_attestation.certs import MAX_CHAIN_BYTES, load_der, load_pem_chain
 from cji_attestation.fetch import exchange, tls_context
 from cji_attestation.trust import endpoint
+from cji_simulator.certificates import authority, leaf, pem
 from tests.support.refusals import rejected
 from tests.support.rsa_keys import rsa_key
 

@@ -5,8 +5,6 @@ import hashlib
 
 import msgspec
 import pytest
-from cji_simulator.certificates import leaf
-from cji_simulator.encoding import b64, b64url, rsa_jwk
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -15,6 +13,8 @@ from cji_attestation.jose import b64url_decode, canonical_jwk, jwk_thumbprint, r
 from cji_attestation.maa import parse_jwks
 from cji_attestation.maa.jwks import MAX_JWKS_BYTES
 from cji_attestation.strict_json import MAX_DEPTH, parse_object
+from cji_simulator.certificates import leaf
+from cji_simulator.encoding import b64, b64url, rsa_jwk
 from tests.support.refusals import rejected
 from tests.support.rsa_keys import rsa_key
 

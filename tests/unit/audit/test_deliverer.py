@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cji_simulator.raw import until
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.trail import ChainError
 from cji_core.trail.delivery import Delivered, DeliveryError
+from cji_simulator.raw import until
 from cji_worker.deliverer.deliverer import FIRST_S, MOST_S, Deliverer, TrailChangedError
 from cji_worker.service_rights import ports
 from tests.support.paths import ROOT

@@ -4,7 +4,6 @@ import base64
 import textwrap
 
 import pytest
-from cji_simulator.certificates import authority, pem
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cji_core.bundle.errors import BundleRefused
 from cji_core.bundle.private_keys import private_key_in
 from cji_core.jose import b64url, public_jwk
+from cji_simulator.certificates import authority, pem
 from tests.support.bundles import files, made
 from tests.support.rsa_keys import rsa_key
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cji_simulator.operator import operator
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -15,6 +14,7 @@ from cji_core.format.keys import load_signing_key
 from cji_core.jose import key_id, parse_p384
 from cji_deploy.verbs.advisory_answers import Differences, SignedAcceptance, SignedTable
 from cji_deploy.verbs.public_half import PublicHalf
+from cji_simulator.operator import operator
 from tests.support.forge import decided, machine, patched
 from tests.support.json_answers import answered, refusal
 from tests.support.reviews import decided_profile

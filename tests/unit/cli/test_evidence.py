@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.measured_boot import USERSPACE, Measurement, said
 from click.testing import CliRunner, Result
 
 from cji_attestation import AZURE_US, Fault
@@ -21,6 +20,7 @@ from cji_attestation.verbs.evidence_ear import accepted_result
 from cji_attestation.verbs.evidence_file import appraise_file, read_file
 from cji_attestation.verbs.evidence_pcrs import GoldenValues
 from cji_core.command import build
+from cji_simulator.measured_boot import USERSPACE, Measurement, said
 from tests.support.boot_forge import LINE, VERITY, firmware, replayed, with_boot
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import (

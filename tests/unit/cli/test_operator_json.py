@@ -4,7 +4,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from cji_simulator.certificates import pem
 from click.testing import CliRunner
 
 from cji_attestation.certs import spki_sha256
@@ -12,6 +11,7 @@ from cji_attestation.release import verify_key_attestation
 from cji_client.verbs.answers import AttestedKey
 from cji_core.command import build
 from cji_core.manifest import verify, write
+from cji_simulator.certificates import pem
 from cji_worker.verbs.manifest import Manifest
 from tests.support.hsm_forge import KEK, NOW, bundle, hsm
 from tests.support.json_answers import answered, refusal

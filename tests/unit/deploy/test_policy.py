@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.release_policy import ReleasePolicy
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_attestation import AZURE_US
 from cji_attestation.release.policy import AUTHORITY_PLACEHOLDER, Hardware, build, check_release_policy
 from cji_attestation.release.policy.claims import REQUIRED
+from cji_simulator.release_policy import ReleasePolicy
 from deploy.check.bicep import Template, parse
 from deploy.check.outcome import DeployError
 from deploy.check.release_policy import (

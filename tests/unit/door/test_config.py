@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.certificates import authority, leaf, pem, private_pem
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from cji_core.command import build
 from cji_core.errors import StartupError
 from cji_core.format.config import Config, load
+from cji_simulator.certificates import authority, leaf, pem, private_pem
 from cji_worker.door.config import Build, door_config, socket_unit
 from cji_worker.door.program import installed, refusal
 from tests.support import json_answers

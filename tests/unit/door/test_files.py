@@ -5,12 +5,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cji_simulator.certificates import authority, leaf, pem, private_pem
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from cji_core.errors import StartupError
 from cji_core.format.config_listen import ListenSection
+from cji_simulator.certificates import authority, leaf, pem, private_pem
 from cji_worker.door.files import check_client_roots, check_server_files
 
 NOW = datetime.now(UTC)

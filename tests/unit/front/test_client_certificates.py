@@ -5,7 +5,6 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cji_simulator.certificates import Credential, authority, leaf, name, pem
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from cji_core.errors import Reason, Stage
 from cji_core.format.operator_files import ClientFiles, FileRefused
+from cji_simulator.certificates import Credential, authority, leaf, name, pem
 from cji_worker.front import client_certificates
 from cji_worker.front.client_certificates import ClientCertificates
 from tests.support.refusals import refused

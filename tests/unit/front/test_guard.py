@@ -6,7 +6,6 @@ from typing import Any
 
 import grpc
 import pytest
-from cji_simulator.certificates import authority, leaf
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
@@ -15,6 +14,7 @@ from cji_client.errors import from_details
 from cji_core.errors import REASONS, Reason, Refusal, RetryLater, Stage
 from cji_core.format.job import Limits, identity_sha256
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.certificates import authority, leaf
 from cji_worker.front.guard import Call, Guard, Relayed
 from cji_worker.front.keyholder_client import KeyholderClient
 from cji_worker.front.refused import RefusedCounter

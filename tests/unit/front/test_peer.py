@@ -1,11 +1,11 @@
 """What the front takes from the door: exactly that, once, and strong enough."""
 
 import pytest
-from cji_simulator.certificates import authority, leaf, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import DNSName, GeneralName, RFC822Name, SubjectAlternativeName, UniformResourceIdentifier
 
 from cji_core.errors import Reason, Stage
+from cji_simulator.certificates import authority, leaf, pem
 from cji_worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
 from cji_worker.front.peer import AUTHORIZATION_HEADER, Metadata, read_peer
 from cji_worker.ipc.messages import MAX_AUTHORIZATION, Presented

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.raw import until
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.command import build
 from cji_core.errors import StartupError
+from cji_simulator.raw import until
 from cji_worker.probe import process, server
 from cji_worker.probe.notice import Metadata, NoticeError, ending
 from cji_worker.probe.process import NOTICE, Probe

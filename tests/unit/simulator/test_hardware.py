@@ -9,15 +9,16 @@ import warnings
 from pathlib import Path
 
 import pytest
-from cji_simulator import amd, hcl, tpm_wire
-from cji_simulator.roots import Roots
-from cji_simulator.snp import REPORT_LENGTH, Report, Tcb
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cji_simulator import amd, hcl, tpm_wire
+from cji_simulator.roots import Roots
+from cji_simulator.snp import REPORT_LENGTH, Report, Tcb
 
 PSS = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
 

@@ -5,10 +5,11 @@ import hashlib
 import struct
 
 import pytest
-from cji_simulator import measured_boot
-from cji_simulator.measured_boot import BOOT, Measurement, encode, replay
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cji_simulator import measured_boot
+from cji_simulator.measured_boot import BOOT, Measurement, encode, replay
 
 HEADER = len(encode(()))
 

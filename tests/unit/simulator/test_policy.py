@@ -5,9 +5,10 @@ import json
 from typing import Any
 
 import pytest
-from cji_simulator.release_policy import PolicyError, ReleasePolicy
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cji_simulator.release_policy import PolicyError, ReleasePolicy
 
 ISSUER = "https://maa.example"
 

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
 from cji_simulator import jws, statement
 from cji_simulator.encoding import unb64url
 from cji_simulator.release_policy import ReleasePolicy
 from cji_simulator.roots import Roots
 from cji_simulator.vault_keys import WRAPS, Key, KeyVersion, new_material, wrap
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding
-from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 POLICY = {"version": "1.0.0", "anyOf": [{"authority": "https://maa.example", "allOf": [{"claim": "a", "equals": 1}]}]}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+
 from cji_simulator import unit
 from cji_simulator.control import Unit, UnitReport
 from cji_simulator.simulation import Simulation

@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cji_simulator.operator import operator
 
 from cji_attestation import AttestationError, Fault
 from cji_attestation.appraisal import ReferenceValues, TcbFloor
 from cji_attestation.appraisal.policy import levels_above
 from cji_attestation.checks import Failure, requirement
 from cji_attestation.evidence import Evidence, parse_snp_report
+from cji_simulator.operator import operator
 from tests.support.evidence import allowing, with_report
 from tests.support.forge import QUALIFYING, decided, machine, patched, patched_evidence, quote_structure
 from tests.support.refusals import rejected

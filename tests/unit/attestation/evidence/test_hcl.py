@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator import hcl
-from cji_simulator.encoding import rsa_jwk
 
 from cji_attestation import Fault
 from cji_attestation.evidence import MAX_EVIDENCE_BYTES, Evidence, parse_hcl, qualifying_data
 from cji_attestation.evidence.binding import report_user_data
+from cji_simulator import hcl
+from cji_simulator.encoding import rsa_jwk
 from tests.support.forge import QUALIFYING, VM, machine
 from tests.support.refusals import rejected
 

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from cji_simulator.intel import der, sgx_extension
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -17,6 +16,7 @@ from cji_attestation.evidence import TdCollateral
 from cji_attestation.evidence.pck import PckSubject, _elements, pck_subject
 from cji_attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
 from cji_attestation.trust import INTEL_PCS, INTEL_ROOT_CRL, Trust
+from cji_simulator.intel import der, sgx_extension
 from tests.support.answers import Answers, serving
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import common_name, intel

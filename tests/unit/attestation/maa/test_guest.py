@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator.encoding import b64, b64url, unb64, unb64url
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cji_attestation import AZURE_US, Fault
 from cji_attestation.evidence import Evidence, parse_hcl
 from cji_attestation.maa import guest, guest_request, open_reply, send_request
 from cji_attestation.trust import endpoint
+from cji_simulator.encoding import b64, b64url, unb64, unb64url
 from tests.support.answers import Answers, serving
 from tests.support.forge import machine
 from tests.support.refusals import rejected

@@ -5,8 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator import jws
-from cji_simulator.encoding import ec_jwk
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +12,8 @@ from hypothesis import strategies as st
 from cji_attestation import Fault
 from cji_attestation.jose import b64url, b64url_decode, canonical_jwk, ec_from_jwk, jwk_thumbprint, rsa_from_jwk
 from cji_attestation.release import KeySpec
+from cji_simulator import jws
+from cji_simulator.encoding import ec_jwk
 from tests.support.refusals import rejected
 
 DPOP = {

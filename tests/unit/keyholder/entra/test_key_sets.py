@@ -7,10 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from cji_simulator.encoding import public_jwk
-from cji_simulator.entra import TokenOrder
-from cji_simulator.faults import Kind, Service
-from cji_simulator.simulation import Simulation
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,6 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cji_attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from cji_core.errors import Reason
+from cji_simulator.encoding import public_jwk
+from cji_simulator.entra import TokenOrder
+from cji_simulator.faults import Kind, Service
+from cji_simulator.simulation import Simulation
 from cji_worker.keyholder.entra import KeySets, TokenRefused
 from cji_worker.keyholder.entra.key_sets import COOL_DOWN, MAX_AGE, MAX_BYTES, MAX_KEYS, REFRESH, parse_key_set
 from tests.support.entra_tools import OTHER, TENANT
