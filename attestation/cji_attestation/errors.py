@@ -82,12 +82,17 @@ class AttestationError(Exception):
         self.retry_after = retry_after
 
     @property
+    def what(self) -> str:
+        """The fault and the check."""
+        return f"{self.fault.value} at {self.check}"
+
+    @property
     def remedy(self) -> str:
         """The remedy for an operator."""
         return remedy(self.check) or REMEDIES[self.fault]
 
     def __str__(self) -> str:
-        return f"{self.fault.value} at {self.check}: {self.remedy}"
+        return f"{self.what}: {self.remedy}"
 
 
 def _all_failures(several: tuple[Failure, ...], one: Failure) -> tuple[Failure, ...]:

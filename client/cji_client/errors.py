@@ -23,28 +23,32 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from cji_core.client_errors import ClientError, SpecError, Unreachable, Unverified
 from cji_core.errors import REASONS, Reason, Stage
 from cji_core.trail import VerifiedFailure
+
+__all__ = [
+    "ClientError",
+    "ColumnError",
+    "ColumnTypeError",
+    "JobCancelled",
+    "JobExpired",
+    "JobFailed",
+    "LimitExceeded",
+    "MissingRule",
+    "NotFinished",
+    "Reason",
+    "SpecError",
+    "Stage",
+    "StorageRefused",
+    "Unreachable",
+    "Unverified",
+    "WorkerRefused",
+]
 
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 _DOMAIN: Final = "worker.cji"
 _DETAIL_CHARACTERS: Final = 200
-
-
-class ClientError(Exception):
-    """Base of all errors that `cji_client` raises on purpose."""
-
-    def __init__(self, message: str, *, remedy: str, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.remedy = remedy
-        self.retryable = retryable
-
-
-class SpecError(ClientError):
-    """A file or argument from the submitter cannot be used; the message names it and the reason."""
-
-    def __init__(self, message: str, *, remedy: str = "Correct it and run again. Nothing was sent.") -> None:
-        super().__init__(message, remedy=remedy)
 
 
 class ColumnError(SpecError):
@@ -88,26 +92,6 @@ class LimitExceeded(SpecError):  # noqa: N818
         self.limit = limit
         self.found = found
         self.most = most
-
-
-class Unverified(ClientError):  # noqa: N818 - the name states what happened; the base marks it as an error
-    """A check failed: do not trust this answer. `check` is a short stable name, for example that of a claim."""
-
-    def __init__(self, check: str, message: str) -> None:
-        super().__init__(
-            f"{check}: {message}",
-            remedy="Do not use this result. Report the failed check to the worker's operator.",
-        )
-        self.check = check
-
-
-class Unreachable(ClientError):  # noqa: N818
-    """The call ended without an answer from the worker: network, TLS or a proxy in between."""
-
-    def __init__(
-        self, message: str, *, remedy: str = "Check target, certificates and network, then try again."
-    ) -> None:
-        super().__init__(message, remedy=remedy, retryable=True)
 
 
 class WorkerRefused(ClientError):  # noqa: N818

@@ -55,6 +55,9 @@ class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 raise StartupError(f"The process maps {path}, which is not in the manifest", _REBUILD)
 
 
+OURS: Final = ("cji_worker", "cji_attestation", "cji_operations", "cji_core", "numpy")
+"""Packages whose folders a worker imports from: its own distributions, and one of all the others."""
+
 UNVERIFIED: Final = Code(sha384=b"", folders=(), files=())
 """The code before it is verified: no file may be mapped."""
 
@@ -66,7 +69,7 @@ def manifest_path() -> Path:
 
 def import_folders() -> tuple[Path, ...]:
     """The folders that the worker and its dependencies are imported from, in order of sys.path."""
-    found = (_origin(name).parents[1] for name in ("worker", "attestation", "numpy"))
+    found = (_origin(name).parents[1] for name in OURS)
     return tuple(dict.fromkeys(found))
 
 

@@ -14,8 +14,8 @@ from azure.keyvault.keys import KeyClient
 from azure.keyvault.keys.crypto import CryptographyClient, SignatureAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_attestation.bundle.errors import BundleRefused
 from cji_core.azure_client import client_options
-from cji_core.bundle.errors import BundleRefused
 from cji_core.https import SYSTEM_ROOTS
 from cji_core.jose import SCALAR_BYTES
 
@@ -49,11 +49,11 @@ class VaultSigner:
         self._key, self._credential, self._key_id, self._ca_file = _public(key.key), credential, key_id, ca_file
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
-        """As in `cji_core.bundle.signatures.Signer`."""
+        """As in `cji_attestation.bundle.signatures.Signer`."""
         return self._key
 
     def es384(self, message: bytes) -> bytes:
-        """As in `cji_core.bundle.signatures.Signer`. Raises BundleRefused."""
+        """As in `cji_attestation.bundle.signatures.Signer`. Raises BundleRefused."""
         try:
             with CryptographyClient(self._key_id, self._credential, **client_options(self._ca_file)) as client:
                 done = client.sign(SignatureAlgorithm.es384, hashlib.sha384(message).digest())

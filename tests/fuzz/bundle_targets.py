@@ -8,12 +8,12 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
+from cji_attestation.bundle.archive import Bundle, read
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.names import access_of
+from cji_attestation.bundle.private_keys import private_key_in
+from cji_attestation.bundle.signatures import verify
 from cji_attestation.evidence.event_log import AppliedBundle, bundle_event, read_bundle_event
-from cji_core.bundle.archive import Bundle, read
-from cji_core.bundle.errors import BundleRefused
-from cji_core.bundle.names import access_of
-from cji_core.bundle.private_keys import private_key_in
-from cji_core.bundle.signatures import verify
 from cji_simulator.certificates import authority, pem, private_pem
 from cji_worker.bundle.source import Pointer, read_pointer
 from cji_worker.door.est import read_certificates

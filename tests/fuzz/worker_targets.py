@@ -33,6 +33,7 @@ from cji_core.command.common import Failure
 from cji_core.errors import REASONS, Refusal, StartupError
 from cji_core.format import config
 from cji_core.format.config_listen import ListenSection
+from cji_core.format.door_files import check_server_files
 from cji_core.format.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from cji_core.format.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
 from cji_core.format.job.policy.signatures import SignaturesInvalid
@@ -73,7 +74,6 @@ from cji_operations import tables
 from cji_operations.clear import Clear, Rules, RulesError, in_words, read_rules
 from cji_operations.clear import parameters as clear_parameters
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
-from cji_worker.door.files import check_server_files
 from cji_worker.front.client_certificates import ClientCertificates
 from cji_worker.front.frames import SegmentFrame, read_request
 from tests.fuzz.attestation_targets import meaning, only, target

@@ -8,8 +8,8 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cji_core.bundle.archive import Bundle, make
-from cji_core.bundle.signatures import Accepted, FileSigner, sign
+from cji_attestation.bundle.archive import Bundle, make
+from cji_attestation.bundle.signatures import Accepted, FileSigner, sign
 from cji_core.jose import thumbprint
 from cji_simulator.certificates import authority, pem
 from tests.support.policies import agency, policy_file, purpose, rule, submitter

@@ -15,7 +15,7 @@ import msgspec
 
 from cji_core.errors import Reason
 from cji_core.format.config import Config
-from cji_worker.console.config import ConsoleConfig
+from cji_core.format.console import ConsoleConfig
 from cji_worker.console.process import Console
 from cji_worker.console.view import Destination, Minute, Reviews, View
 from cji_worker.control.door import Door

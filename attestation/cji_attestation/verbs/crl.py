@@ -13,7 +13,8 @@ from cji_attestation import AttestationError, Trust
 from cji_attestation.appraisal import Product
 from cji_attestation.appraisal.crl import MAX_AGE_DAYS, Crl, read_published
 from cji_attestation.evidence.kds import fetch_crl
-from cji_core.command.common import Failure, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import Failure
 from cji_core.command.json_output import answers, member, print_json
 
 _CLOUD: Final = click.option("--cloud", default="azure-us", show_default=True, help="The cloud whose AMD roots apply.")

@@ -16,7 +16,8 @@ from cji_attestation.evidence import Evidence
 from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.verbs.evidence_options import CLOUD, QUALIFYING_BYTES, qualifying_of, written
 from cji_attestation.verbs.evidence_written import WrittenEvidence, print_written
-from cji_core.command.common import FILE, explained, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers
 
 

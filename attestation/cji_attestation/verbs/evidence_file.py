@@ -21,7 +21,7 @@ from cji_attestation.evidence import Evidence, parse_attest
 from cji_attestation.evidence_file import MAX_FILE_BYTES
 from cji_attestation.strict_json import parse_object
 from cji_attestation.times import bundle_time, stated_time, this_moment
-from cji_client.errors import Unverified
+from cji_core.client_errors import Unverified
 from cji_core.command.common import Failure
 
 

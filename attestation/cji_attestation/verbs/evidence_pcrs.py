@@ -13,7 +13,8 @@ from cji_attestation.verbs.evidence_file import golden
 from cji_attestation.verbs.evidence_options import CLOUD
 from cji_attestation.verbs.evidence_rows import event_rows
 from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_values
-from cji_core.command.common import FILE, explained, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, member, print_answer
 
 # TCG PC Client Platform Firmware Profile, "PCR Usage"; UAPI.7, Linux TPM PCR Registry

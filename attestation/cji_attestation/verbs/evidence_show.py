@@ -14,7 +14,8 @@ from cji_attestation.verbs.evidence_proof import evidence_proof
 from cji_attestation.verbs.evidence_rows import sections
 from cji_attestation.verbs.proof_page import proof_page
 from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_values
-from cji_core.command.common import FILE, explained, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, member, print_document
 
 

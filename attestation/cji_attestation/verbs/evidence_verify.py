@@ -16,7 +16,8 @@ from cji_attestation.verbs.evidence_ear import accepted_result, refused_result
 from cji_attestation.verbs.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
 from cji_attestation.verbs.evidence_options import AT, CLOUD, qualifying_of, time_of
 from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_values
-from cji_core.command.common import FILE, Failure, explained, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_document
 
 

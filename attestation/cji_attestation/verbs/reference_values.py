@@ -6,8 +6,9 @@ import click
 import msgspec
 
 from cji_attestation.appraisal import ReferenceValues
-from cji_client.profile import load_profile
+from cji_core.client_errors import SpecError
 from cji_core.command.common import FILE, Failure, configuration
+from cji_core.format.config import with_files
 
 PROFILE = click.option(
     "--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones."
@@ -20,7 +21,7 @@ def reference_values(profile: Path | None, config: Path | None) -> ReferenceValu
     if profile is not None and config is not None:
         raise Failure("--profile and --config exclude each other", remedy="Give one of them.", status=2)
     if config is None:
-        found = ReferenceValues() if profile is None else load_profile(profile).reference
+        found = ReferenceValues() if profile is None else _of_profile(profile)
     else:
         try:
             found = msgspec.convert(configuration(config).attestation.reference_values, ReferenceValues, str_keys=True)
@@ -28,3 +29,16 @@ def reference_values(profile: Path | None, config: Path | None) -> ReferenceValu
             remedy = "docs/configuration.md lists its keys."
             raise Failure(f"attestation.reference_values: {error}", remedy=remedy, status=2) from error
     return found
+
+
+def _of_profile(path: Path) -> ReferenceValues:
+    """The `[reference]` table of a client.toml; the rest of it is for a submitter's client."""
+    try:
+        table = msgspec.toml.decode(path.read_bytes()).get("reference")
+        if not isinstance(table, dict):
+            raise SpecError(f"{path.name} has no [reference]", remedy="Compare it with docs/job.md.")
+        return msgspec.convert(with_files(table, path.parent), ReferenceValues, str_keys=True)
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise SpecError(f"{path.name}: {error}", remedy="Compare it with docs/job.md.") from None

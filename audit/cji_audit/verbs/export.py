@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from cji_audit.verbs.common import INDEX, checked_time, indexed, require_keys, trail_faults, with_keys
+from cji_attestation.verbs.trails import INDEX, checked_time, indexed, require_keys, trail_faults, with_keys
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_core.trail.exports import LINES, PROOF, read_export, write_export

@@ -23,7 +23,6 @@ from cji_audit.dissemination import (
     review,
 )
 from cji_audit.dissemination.disclosures import Row, disclosure_page
-from cji_client.verbs.answers import Inspected
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer, print_document
 from cji_core.command.output import write_text
@@ -57,6 +56,16 @@ class FoundDisclosures(msgspec.Struct, frozen=True, kw_only=True):
     """`cji ledger find`: disclosures about a subject, in the order of time."""
 
     disclosures: Annotated[tuple[FoundDisclosure, ...], member("objects of the kind FoundDisclosure")]
+    ledgers: Annotated[int, member("ledgers that were searched")]
+    rows: Annotated[int, member("rows in them")]
+
+
+class Inspected(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji ledger inspect`: the report for a person who asks to whom records about them went."""
+
+    page: Annotated[str, member("file of the page")]
+    data: Annotated[str, member("file of the same as JSON")]
+    disclosures: Annotated[int, member("disclosures in the report")]
     ledgers: Annotated[int, member("ledgers that were searched")]
     rows: Annotated[int, member("rows in them")]
 

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from cji_attestation.verbs.evidence_options import written
-from cji_audit.verbs.common import INDEX, checkpoint_in, indexed, require_keys, trail_faults, with_keys
+from cji_attestation.verbs.trails import INDEX, checkpoint_in, indexed, require_keys, trail_faults, with_keys
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer, print_document
 from cji_core.trail.chain import read

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cji_audit.verbs.common import INDEX, checked_time, indexed, trail_faults
+from cji_attestation.verbs.trails import INDEX, checked_time, indexed, trail_faults
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.trail.index_search import COLUMNS, MAX_LIMIT, Found, Query
 

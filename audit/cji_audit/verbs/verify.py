@@ -9,7 +9,7 @@ from typing import Annotated
 import click
 import msgspec
 
-from cji_audit.verbs.common import checkpoint_in, trail_faults, with_keys
+from cji_attestation.verbs.trails import checkpoint_in, trail_faults, with_keys
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.trail.checkpoint import CheckpointError

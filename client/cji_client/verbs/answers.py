@@ -176,16 +176,6 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     clusters: Annotated[PairQuality, member("PairQuality of the clusters")]
 
 
-class Inspected(msgspec.Struct, frozen=True, kw_only=True):
-    """`cji ledger inspect`: the report for a person who asks to whom records about them went."""
-
-    page: Annotated[str, member("file of the page")]
-    data: Annotated[str, member("file of the same as JSON")]
-    disclosures: Annotated[int, member("disclosures in the report")]
-    ledgers: Annotated[int, member("ledgers that were searched")]
-    rows: Annotated[int, member("rows in them")]
-
-
 class ProvenReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """`cji receipt verify` and `cji result verify`: a verified receipt or failure receipt. Several have a line each."""
 
@@ -201,10 +191,3 @@ class ShownReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     claims: Annotated[dict[str, Any], member("its claims, as docs/format.md names them")]
     not_checked: Annotated[dict[str, str], member("what was not checked, by check or subject")]
     page: Annotated[str | None, member("file of the page; absent without --html")] = None
-
-
-class Manual(msgspec.Struct, frozen=True, kw_only=True):
-    """`cji man`: the pages of the manual."""
-
-    folder: Annotated[str, member("their folder")]
-    pages: Annotated[int, member("number of pages")]

@@ -10,6 +10,7 @@ from cji_attestation.attested import AttestedWorker, evidence_cloud, read_eviden
 from cji_attestation.verbs.evidence_options import AT, NEW_FILE, time_of, written
 from cji_attestation.verbs.proof_page import proof_page, proof_text
 from cji_attestation.verbs.reference_values import PROFILE, reference_values
+from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
 from cji_client.errors import SpecError, Unverified
 from cji_client.profile import load_profile
@@ -20,7 +21,7 @@ from cji_client.verbs.job.prepare import PROFILE as SUBMITTER
 from cji_client.verbs.receipt_proof import claims_of, unverified_proof, verified_proof
 from cji_client.verbs.receipt_rows import Either, print_receipt, rows_of, unchecked_of
 from cji_client.verify import verify_failed, verify_stored
-from cji_core.command.common import FILE, explained, trust_named
+from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, print_answer, print_json
 from cji_core.errors import Refusal
 from cji_core.format.job import Header, parse

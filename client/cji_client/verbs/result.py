@@ -7,11 +7,12 @@ import click
 from cji_attestation.attested import evidence_cloud
 from cji_attestation.verbs.evidence_options import AT
 from cji_attestation.verbs.reference_values import PROFILE
+from cji_attestation.verbs.trusts import trust_named
 from cji_client.saved_result import read_saved
 from cji_client.verbs.answers import Claimed, ProvenReceipt, SealedOutput
 from cji_client.verbs.job.open_result import FOLDER, open_, verified
 from cji_client.verbs.receipt_rows import print_receipt
-from cji_core.command.common import explained, trust_named
+from cji_core.command.common import explained
 from cji_core.command.json_output import answers, print_json
 
 

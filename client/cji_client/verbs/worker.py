@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 
 from cji_attestation.attested import AttestedWorker
+from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
 from cji_client.errors import SpecError, Unverified
 from cji_client.profile import load_profile
 from cji_client.verbs.answers import Attested, Described, OfferedKey
 from cji_client.verbs.job.prepare import PROFILE
-from cji_core.command.common import explained, trust_named
+from cji_core.command.common import explained
 from cji_core.command.json_output import answers, print_json
 from cji_core.jose import key_id, parse_ml_kem, parse_rsa
 

@@ -1,7 +1,6 @@
-"""Shared by all verbs: selection of the trust, and errors with remedies."""
+"""Shared by all verbs: errors with remedies, and files that several name."""
 
 import functools
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -9,7 +8,7 @@ from typing import Final, ParamSpec, TypeVar
 import click
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cji_attestation import AttestationError, Trust
+from cji_core.client_errors import ClientError, SpecError, Unverified
 from cji_core.errors import REASONS, Refusal, StartupError
 from cji_core.format.config import Config, load
 from cji_core.pairs import SigningPair
@@ -55,10 +54,8 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
-        except (Refusal, AttestationError) as error:
-            raise _of_rooms_below(error) from error
         except Exception as error:
-            failure = lacking(error) if isinstance(error, ModuleNotFoundError) else _of_client(error)
+            failure = _failure(error)
             if failure is None:
                 raise
             raise failure from error
@@ -66,15 +63,22 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
-def _of_rooms_below(error: Refusal | AttestationError) -> Failure:
-    """The failure for an error whose text has the remedy already."""
-    if isinstance(error, StartupError):
-        what, remedy = error.what, error.remedy
-    elif isinstance(error, Refusal):
+def _failure(error: Exception) -> Failure | None:
+    """The failure for an error that has a remedy; None for any other."""
+    if isinstance(error, ModuleNotFoundError):
+        return lacking(error)
+    if isinstance(error, ClientError):
+        correlation = getattr(error, "correlation_id", "")
+        message = f"{error} (correlation id {correlation})" if correlation else str(error)
+        status = (
+            2 if isinstance(error, SpecError) else 3 if isinstance(error, Unverified) else 4 if error.retryable else 1
+        )
+        return Failure(message, remedy=error.remedy, status=status)
+    if isinstance(error, Refusal) and not isinstance(error, StartupError):
         what, remedy = f"{error.reason.value} at {error.stage.value}", REASONS[error.reason].remedy
-    else:
-        what, remedy = f"{error.fault.value} at {error.check}", error.remedy
-    return Failure(what, remedy=remedy, status=1, text=str(error))
+    else:  # a StartupError, an AttestationError: the text has the remedy already
+        what, remedy = getattr(error, "what", None), getattr(error, "remedy", "")
+    return None if what is None else Failure(what, remedy=remedy, status=1, text=str(error))
 
 
 def lacking(error: ModuleNotFoundError) -> Failure | None:
@@ -84,35 +88,6 @@ def lacking(error: ModuleNotFoundError) -> Failure | None:
         return None
     remedy = f"Install it: pip install 'cji-client[{_EXTRAS[package]}]'."
     return Failure(f"this verb needs the package {package}", remedy=remedy, status=2)
-
-
-def _of_client(error: Exception) -> Failure | None:
-    """The failure for an error of `cji_client`.
-
-    A verb that needs no client has not imported it, and `serve` cannot: its process has given its files up.
-    """
-    if "cji_client.errors" not in sys.modules:
-        return None
-    from cji_client.errors import ClientError, SpecError, Unverified  # noqa: PLC0415
-
-    if not isinstance(error, ClientError):
-        return None
-    correlation = getattr(error, "correlation_id", "")
-    message = f"{error} (correlation id {correlation})" if correlation else str(error)
-    status = 2 if isinstance(error, SpecError) else 3 if isinstance(error, Unverified) else 4 if error.retryable else 1
-    return Failure(message, remedy=error.remedy, status=status)
-
-
-def trust_named(context: click.Context, cloud: str) -> Trust:
-    """The trust named `cloud`, among those that the command was built with."""
-    trusts: dict[str, Trust] = context.find_root().obj
-    if cloud not in trusts:
-        raise Failure(
-            f'cloud = "{cloud}" is unknown',
-            remedy=f"Use one of {', '.join(trusts)} in the profile, the configuration or --cloud.",
-            status=2,
-        )
-    return trusts[cloud]
 
 
 def configuration(path: Path) -> Config:

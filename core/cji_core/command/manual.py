@@ -3,16 +3,23 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import click
+import msgspec
 from click.shell_completion import get_completion_class
 
-from cji_client.verbs.answers import Manual
 from cji_core.command.common import Failure
-from cji_core.command.json_output import answers, print_answer
+from cji_core.command.json_output import answers, member, print_answer
 
 _SHELLS: Final = ("bash", "zsh", "fish")
+
+
+class Manual(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji man`: the pages of the manual."""
+
+    folder: Annotated[str, member("their folder")]
+    pages: Annotated[int, member("number of pages")]
 
 
 @click.command()

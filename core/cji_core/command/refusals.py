@@ -1,5 +1,6 @@
 """Refusals of the command under `--json`: one object on the last line of standard error, for a program to read."""
 
+import enum
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Annotated, Any, Final
@@ -7,11 +8,10 @@ from typing import IO, Annotated, Any, Final
 import click
 import msgspec
 
-from cji_attestation import AttestationError, Fault
 from cji_core.command.common import Failure
 from cji_core.command.json_output import as_text, member
 from cji_core.command.verbs import Verbs
-from cji_core.errors import Reason, Refusal, Stage, StartupError
+from cji_core.errors import Refusal, Stage, StartupError
 
 REASONS: Final = {1: "REFUSED", 2: "UNUSABLE", 3: "UNVERIFIED", 4: "UNAVAILABLE"}
 """The reason of a refusal that has no other, by its exit status."""
@@ -103,7 +103,7 @@ def refused(error: click.ClickException) -> Refused:
     return Refused(
         reason=_reason(cause) or REASONS.get(error.exit_code, REASONS[1]),
         message=message,
-        remedy=remedy or (cause.remedy if isinstance(cause, AttestationError) else ""),
+        remedy=remedy or (cause.remedy if _fault(cause) is not None else ""),
         status=error.exit_code,
         stage=stage.value if isinstance(stage, Stage) and not isinstance(cause, StartupError) else None,
         correlation_id=correlation if isinstance(correlation, str) and correlation else None,
@@ -120,8 +120,14 @@ def _reason(cause: BaseException | None) -> str | None:
     """
     if isinstance(cause, StartupError):
         return None
-    if isinstance(cause, Refusal | AttestationError):
-        return (cause.reason if isinstance(cause, Refusal) else cause.fault).value
+    if isinstance(cause, Refusal):
+        return cause.reason.value
     claims = getattr(getattr(cause, "failure", None), "claims", cause)
-    reason = getattr(claims, "reason", None)
-    return reason.value if isinstance(reason, Reason | Fault) else None
+    reason = _fault(cause) or getattr(claims, "reason", None)
+    return reason.value if isinstance(reason, enum.StrEnum) else None
+
+
+def _fault(cause: BaseException | None) -> enum.StrEnum | None:
+    """The Fault of an AttestationError, which the core does not know; None for any other error."""
+    found = getattr(cause, "fault", None)
+    return found if isinstance(found, enum.StrEnum) else None

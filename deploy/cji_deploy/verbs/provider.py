@@ -14,7 +14,8 @@ import click
 import msgspec
 
 from cji_attestation import AttestationError, Fault
-from cji_core.command.common import FILE, Failure, passphrase_for, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import FILE, Failure, passphrase_for
 from cji_core.command.json_output import answers, member, print_answer
 from cji_deploy.verbs.policy.hash import PolicyHash
 

@@ -20,12 +20,12 @@ from click.testing import CliRunner, Result
 
 from cji_attestation import AttestationError, Fault
 from cji_attestation.appraisal import appraise
+from cji_attestation.bundle.archive import MAX_BYTES, Bundle, read
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.signatures import Accepted, sign, verify
 from cji_attestation.evidence import Evidence
 from cji_attestation.evidence.event_log import AppliedBundle
 from cji_attestation.evidence.measured_bundle import measure_bundle
-from cji_core.bundle.archive import MAX_BYTES, Bundle, read
-from cji_core.bundle.errors import BundleRefused
-from cji_core.bundle.signatures import Accepted, sign, verify
 from cji_core.command import build
 from cji_core.jose import key_id, thumbprint
 from cji_deploy.vault_signer import VaultSigner

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cji_core.errors import StartupError
+from cji_core.format.console import ConsoleConfig, OtlpSection
 from cji_simulator.raw import until
 from cji_worker.console import observer, process, telemetry
-from cji_worker.console.config import ConsoleConfig, OtlpSection
 from cji_worker.console.process import Console
 from tests.support import audit_events, collector
 from tests.support.browser import Browser, browser

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cji_core.bundle.archive import read
-from cji_core.bundle.signatures import accepted_in, verify
+from cji_attestation.bundle.archive import read
+from cji_attestation.bundle.signatures import accepted_in, verify
 from cji_worker.bundle.apply import apply
 from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, Agency

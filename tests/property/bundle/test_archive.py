@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_core.bundle.archive import MAX_BYTES, Bundle, make, read
-from cji_core.bundle.errors import BundleRefused
-from cji_core.bundle.names import access_of
-from cji_core.bundle.signatures import FileSigner, sign
+from cji_attestation.bundle.archive import MAX_BYTES, Bundle, make, read
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.names import access_of
+from cji_attestation.bundle.signatures import FileSigner, sign
 from tests.support.bundles import KEY, NOW, files, made
 
 SOUND = made({"policy.toml": b"p" * 10, "worker.toml": b"w" * 7})

@@ -2,8 +2,9 @@
 
 import pytest
 
-from cji_core.bundle.contents import check_contents
-from cji_core.bundle.errors import BundleRefused
+from cji_attestation.bundle.contents import check_contents
+from cji_attestation.bundle.errors import BundleRefused
+from cji_worker.bundle.apply import door_of
 from cji_worker.door.config import Build
 from tests.support.bundles import files, worker_toml
 
@@ -32,7 +33,9 @@ def test_the_files_of_a_worker_are_accepted() -> None:
 def test_the_doors_configuration_names_files_where_they_will_be(tmp_path: object) -> None:
     from pathlib import Path
 
-    text = check_contents(files(), clouds=CLOUDS).door(Path("/run/cji/config"), Build((1, 26), (3, 5), None)).decode()
+    text = door_of(
+        check_contents(files(), clouds=CLOUDS), Path("/run/cji/config"), Build((1, 26), (3, 5), None)
+    ).decode()
     assert 'ssl_client_certificate "/run/cji/config/tls/client-roots.pem"' in text
     assert 'ssl_certificate_key "/run/cji-tls/server.key"' in text
     assert "/tmp" not in text

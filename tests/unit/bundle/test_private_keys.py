@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from cji_core.bundle.errors import BundleRefused
-from cji_core.bundle.private_keys import private_key_in
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.private_keys import private_key_in
 from cji_core.jose import b64url, public_jwk
 from cji_simulator.certificates import authority, pem
 from tests.support.bundles import files, made

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from cji_core.errors import StartupError
 from cji_core.format.config_listen import ListenSection
+from cji_core.format.door_files import check_client_roots, check_server_files
 from cji_simulator.certificates import authority, leaf, pem, private_pem
-from cji_worker.door.files import check_client_roots, check_server_files
 
 NOW = datetime.now(UTC)
 KEY = ec.generate_private_key(ec.SECP256R1())

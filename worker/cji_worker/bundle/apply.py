@@ -23,12 +23,13 @@ from typing import Final
 import msgspec
 
 from cji_attestation import Trust
+from cji_attestation.bundle.archive import Bundle
+from cji_attestation.bundle.contents import Contents, write_files
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.names import DOOR, DOOR_ACCESS, MANIFEST, PUBLIC, Access, access_of
 from cji_attestation.evidence.event_log import AppliedBundle
 from cji_attestation.evidence.measured_bundle import measure_bundle
-from cji_core.bundle.archive import Bundle
-from cji_core.bundle.contents import write_files
-from cji_core.bundle.errors import BundleRefused
-from cji_core.bundle.names import DOOR, DOOR_ACCESS, MANIFEST, PUBLIC, Access, access_of
+from cji_worker.door.config import Build, door_config
 
 FOLDER: Final = Path("/run/cji/config")
 """Target of the link /etc/cji in the image."""
@@ -53,6 +54,20 @@ class Applied:
     files: int
     measured: bool
     """False if this boot had measured it before."""
+
+
+def door_of(contents: Contents, folder: Path, build: Build) -> bytes:
+    """The configuration of nginx for the files of a bundle in `folder`."""
+    listen = contents.config.listen
+    paths = {
+        key: str(folder / Path(path).relative_to(contents.folder))
+        if Path(path).is_relative_to(contents.folder)
+        else path
+        for key in ("certificate", "private_key", "client_roots")
+        if isinstance(path := getattr(listen, key), str)
+    }
+    moved = msgspec.structs.replace(listen, **paths)
+    return door_config(msgspec.structs.replace(contents.config, listen=moved), build).encode()
 
 
 def group_id(name: str) -> int:

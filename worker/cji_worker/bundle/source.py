@@ -21,11 +21,11 @@ from azure.core.credentials import TokenCredential
 from msgspec import Meta
 
 from cji_attestation import Trust
+from cji_attestation.bundle.archive import MAGIC, MAX_BYTES
+from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.imds import MAX_USER_DATA, user_data
 from cji_attestation.strict_json import parse_object
-from cji_core.bundle.archive import MAGIC, MAX_BYTES
-from cji_core.bundle.errors import BundleRefused
 from cji_core.format.config_fleet import ClientId, Container
 from cji_core.pool.errors import BlobAbsentError, StoreError
 from cji_core.pool.store import Blobs

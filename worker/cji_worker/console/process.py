@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from cji_core.errors import StartupError
+from cji_core.format.console import ConsoleConfig, OtlpSection, UnixAddress, address
 from cji_core.log import log
 from cji_core.trail import ChainError
-from cji_worker.console.config import ConsoleConfig, OtlpSection, UnixAddress, address
 from cji_worker.console.exposition import CONTENT_TYPE, exposition
 from cji_worker.console.http import MAX_HEAD_BYTES, Document, Server
 from cji_worker.console.observer import EVERY_S, Observer

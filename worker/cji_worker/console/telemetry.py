@@ -35,8 +35,8 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from cji_core.format.console import OtlpSection
 from cji_core.manifest import VERSION
-from cji_worker.console.config import OtlpSection
 from cji_worker.console.samples import Durations
 from cji_worker.console.series import SERIES, Series
 from cji_worker.console.spans import JobSpan

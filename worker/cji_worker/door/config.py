@@ -22,11 +22,11 @@ Sources: nginx 1.26 documentation; SSL_CONF_cmd(3) for `ssl_conf_command`; figur
 
 import os
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 
 from cji_core.errors import StartupError
 from cji_core.format.config import Config
+from cji_core.format.door_files import listen_address, socket_path
 from cji_worker.door.report import CERTIFICATE_HEADER, CIPHER, PROTOCOL, SOURCE_HEADER, TLS_HEADER
 
 MAX_CONNECTIONS: Final = 1024
@@ -183,13 +183,13 @@ def door_config(config: Config, build: Build) -> str:
     module = build.stream_module
     return _TEMPLATE.format(
         load_stream="" if module is None else f"load_module {_path(module)};\n",
-        folder=_unix(private_folder(config)),
-        socket=_unix(listen.socket),
+        folder=socket_path(private_folder(config)),
+        socket=socket_path(listen.socket),
         places=_PLACES,
         files=_PLACES + 64,
         stream_s=limits.max_job_seconds + _GRACE_S,
-        address=_address(config),
-        both=" ipv6only=off" if _address(config).startswith("[") else "",
+        address=listen_address(config.listen),
+        both=" ipv6only=off" if listen_address(config.listen).startswith("[") else "",
         per_address=limits.connections_per_address,
         calls=MAX_CALLS,
         certificate=_path(listen.certificate),
@@ -210,17 +210,9 @@ def door_config(config: Config, build: Build) -> str:
 
 def socket_unit(config: Config) -> str:
     """The drop-in of cji-door.socket: the two sockets that the door inherits. Raises StartupError for a host's name."""
-    inner = _unix(f"{private_folder(config)}/tls").replace("%", "%%")
-    outer = _address(config)
+    inner = socket_path(f"{private_folder(config)}/tls").replace("%", "%%")
+    outer = listen_address(config.listen)
     return f"# Written by `cji door socket`.\n[Socket]\nListenStream=\nListenStream={outer}\nListenStream={inner}\n"
-
-
-def _address(config: Config) -> str:
-    try:
-        host = ip_address(config.listen.host.strip("[]"))
-    except ValueError as error:
-        raise StartupError("listen.host is not an address", "Set host of [listen] to an address in numbers.") from error
-    return f"[{host}]:{config.listen.port}" if host.version == 6 else f"{host}:{config.listen.port}"
 
 
 def _path(text: str) -> str:
@@ -230,13 +222,3 @@ def _path(text: str) -> str:
             f"{text!a} cannot be written into the door's configuration", "Use a path without quotes, $ and backslash."
         )
     return f'"{text}"'
-
-
-def _unix(text: str) -> str:
-    """A path of a socket: nginx ends it at a colon, and quotes do not protect it everywhere."""
-    if not text.isascii() or not text.isprintable() or any(character in text for character in "\"'\\$:; {}#"):
-        raise StartupError(
-            f"{text!a} cannot be written into the door's configuration",
-            "Set socket of [listen] to a path of letters, digits, dots, hyphens and underscores.",
-        )
-    return text

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cji_core.errors import StartupError
 from cji_core.format.config_listen import ListenSection
+from cji_core.format.door_files import check_server_files
 from cji_worker.door.est import RETRY, TOTAL_SECONDS, Current, EnrollmentRefused, new_key, obtain
-from cji_worker.door.files import check_server_files
 
 _RENEW_AT: Final = 2 / 3
 """Of the certificate's life: the last third is for an authority that does not answer."""

@@ -15,6 +15,7 @@ from cji_core.errors import Refusal, StartupError
 from cji_core.fips import CryptoModule, module_in_force, require_usable
 from cji_core.format.config import Config
 from cji_core.format.job import Policy
+from cji_core.format.policy_files import entra_audience, read_policy
 from cji_core.log import log
 from cji_core.manifest import VERSION
 from cji_core.trail import WorkerStarted
@@ -35,7 +36,7 @@ from cji_worker.keyholder.entra import KeySets, SecondIdentity
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.keyholder import Keyholder
 from cji_worker.keyholder.ledger import open_trail
-from cji_worker.keyholder.policy import PolicyInForce, entra_audience, read_policy
+from cji_worker.keyholder.policy import PolicyInForce
 from cji_worker.keyholder.pool import PoolLedger, open_ledger
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.rights import confine

@@ -11,6 +11,7 @@ from cji_core.format.config import Config
 from cji_core.format.job import Policy, PolicyInvalid
 from cji_core.format.job.policy.signatures import SignaturesInvalid, verify
 from cji_core.format.operator_files import MAX_BYTES, FileRefused, PolicyFiles, read_policy_files
+from cji_core.format.policy_files import checked
 from cji_core.log import log
 from cji_core.trail import FileDigests, FilesReloaded, ReloadRefused
 from cji_worker.ipc import ChannelClosed, take_over
@@ -23,12 +24,9 @@ from cji_worker.ipc.messages import (
     PreparePolicy,
     reload_fault,
 )
-from cji_worker.keyholder.entra import require_audience
 from cji_worker.trail.file import AuditFile
 
 _MOST_BYTES: Final = 2 * MAX_BYTES + 1024
-_REMEDY: Final = "Compare the file with docs/policy.md; `cji policy check` checks it before a reload."
-_UNSIGNED: Final = "Have the policy signed as it is now, by enough of the policy_signers: `cji policy sign`."
 
 
 class PolicyInForce:
@@ -95,38 +93,6 @@ class PolicyReload:
         self._prepared = None
         if not self._audit.record(ReloadRefused(by=message.by, uid=message.uid, file=message.fault.file)):
             log("audit unavailable")
-
-
-def read_policy(config: Config) -> Policy:
-    """The policy that a configuration names, signed as it requires. Raises FileRefused."""
-    return checked(read_policy_files(config.policy_file, signed=bool(config.policy_signatures)), config)
-
-
-def checked(files: PolicyFiles, config: Config) -> Policy:
-    """The policy in these bytes, signed as the configuration requires; it needs no tokens that it cannot have.
-
-    Raises FileRefused.
-    """
-    try:
-        signers = verify(
-            files.policy,
-            files.signatures or b"",
-            jwks=config.policy_signers,
-            needed=config.policy_signatures,
-            now=datetime.now(UTC),
-        )
-        policy = Policy.load(files.policy, signers=signers)
-    except SignaturesInvalid as error:
-        raise FileRefused("policy_signatures", error.where, _UNSIGNED) from error
-    except PolicyInvalid as error:
-        raise FileRefused("policy_file", error.where, _REMEDY) from error
-    require_audience(policy, entra_audience(config))
-    return policy
-
-
-def entra_audience(config: Config) -> str | None:
-    """The audience of access tokens for this worker."""
-    return None if config.entra is None else config.entra.audience
 
 
 def _digests(policy: Policy, clients: ClientDigests) -> FileDigests:

@@ -1,6 +1,7 @@
 """`cji bundle apply`: on the machine, at its start: fetch, verify, measure, write."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,15 +10,16 @@ import click
 import msgspec
 
 from cji_attestation import AttestationError, Trust
+from cji_attestation.bundle.archive import Bundle, read
+from cji_attestation.bundle.contents import check_contents, check_pool, has_wrapped_seed
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.signatures import KEYS_FOLDER, accepted_in, verify
+from cji_attestation.verbs.bundles import BundledFile, bundle_at, refusals, summary
 from cji_attestation.verbs.evidence_options import CLOUD
-from cji_core.bundle.archive import Bundle, read
-from cji_core.bundle.contents import check_contents, check_pool, has_wrapped_seed
-from cji_core.bundle.errors import BundleRefused
-from cji_core.bundle.signatures import KEYS_FOLDER, accepted_in, verify
-from cji_core.command.common import FILE, trust_named
+from cji_attestation.verbs.trusts import trust_named, trusts_of
+from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_document
-from cji_deploy.verbs.bundle.common import BundledFile, bundle_at, refusals, summary
-from cji_worker.bundle.apply import FOLDER, STATE, Applied, least_serial
+from cji_worker.bundle.apply import FOLDER, STATE, Applied, door_of, least_serial
 from cji_worker.bundle.apply import apply as apply_bundle
 from cji_worker.bundle.source import Fetched, fetch
 
@@ -74,7 +76,7 @@ def apply(
     Example:
       cji bundle apply
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    clouds: dict[str, Trust] = context.find_root().obj
+    clouds = trusts_of(context)
     accepted = accepted_in(keys)
     found = _found(from_file, trust_named(context, cloud), clouds, until=time.monotonic() + wait)
     bundle = read(found.data)
@@ -93,12 +95,12 @@ def apply(
         trust=clouds[contents.config.cloud],
         folder=folder,
         state=state,
-        door=contents.door(folder, installed()),
+        door=door_of(contents, folder, installed()),
     )
     _report(bundle, applied, signers, as_json=as_json)
 
 
-def _found(from_file: Path | None, trust: Trust, clouds: dict[str, Trust], *, until: float) -> Fetched:
+def _found(from_file: Path | None, trust: Trust, clouds: Mapping[str, Trust], *, until: float) -> Fetched:
     from cji_core.azure_client import managed_identity  # noqa: PLC0415 - not for a file at hand
 
     if from_file is not None:

@@ -22,11 +22,13 @@ from cji_attestation.evidence.imds import td_quote
 from cji_attestation.evidence.pck import pck_subject
 from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.provider_policy.provider import describe_provider
-from cji_audit.verbs.review_check import check_reviews
+from cji_core.command.common import Failure
 from cji_core.command.findings import Finding, NotOk, run_check
+from cji_core.command.verbs import contributed
 from cji_core.fips import require_usable
-from cji_core.format.config import Config
+from cji_core.format.config import Config, ReviewSection
 from cji_core.format.operator_files import FileRefused, read_client_files
+from cji_core.format.policy_files import read_policy
 from cji_core.pairs import supported
 from cji_core.trail import ChainError
 from cji_core.trail.delivered import line_at_of, standing
@@ -35,7 +37,6 @@ from cji_core.trail.trail import opened
 from cji_operations.tables import load as load_tables
 from cji_worker.front.client_certificates import ClientCertificates
 from cji_worker.keyholder.entra import KeySets
-from cji_worker.keyholder.policy import read_policy
 from cji_worker.verbs.attested_values import check_endpoints, reference_values
 from cji_worker.verbs.door_checks import check_door
 from cji_worker.verbs.machine_checks import fips_module
@@ -65,12 +66,21 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
         run_check("audit file", lambda: _audit(config)),
         *([run_check("audit delivery", lambda: _delivery(config))] if config.audit_delivery else []),
-        *([run_check("reviews", partial(check_reviews, config, config.review))] if config.review else []),
+        *([run_check("reviews", partial(_reviews, config, config.review))] if config.review else []),
         *storage_checks(config, trust),
         run_check("clients", lambda: _clients(config)),
         run_check("door", lambda: check_door(config)),
         *([run_check("validated module", _validated)] if config.require_fips else []),
     ]
+
+
+def _reviews(config: Config, section: ReviewSection) -> str:
+    try:
+        check = contributed("reviews")
+    except Failure as error:
+        raise NotOk(error.what, error.remedy) from error
+    found: str = check(config, section)
+    return found
 
 
 def _suites(config: Config) -> str:

@@ -1,13 +1,15 @@
-"""`cji serve`: run a worker until it is stopped."""
+"""`cji serve`: run a worker until it is stopped. It starts as all processes of a worker do (`cji_worker.launch`)."""
 
+import os
+import sys
 from pathlib import Path
 
 import click
 
-from cji_core.command.common import FILE, Failure, configuration, explained, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import FILE, Failure, configuration, explained
 from cji_core.command.findings import NotOk
-from cji_worker.supervisor import serve as serve_worker
-from cji_worker.verbs.attested_values import check_endpoints, reference_values
+from cji_worker.launch import command
 
 
 @click.command()
@@ -24,6 +26,11 @@ def serve(context: click.Context, config: Path) -> None:
     Example:
       cji doctor --config /etc/cji/worker.toml && cji serve --config /etc/cji/worker.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    if not context.find_root().obj and not sys.flags.no_site:  # whatever `site` ran in this process is left behind
+        os.execv(sys.executable, command("cji_core.command", *sys.argv[1:]))  # noqa: S606 - our own interpreter
+    from cji_worker.supervisor import serve as serve_worker  # noqa: PLC0415 - after the exec
+    from cji_worker.verbs.attested_values import check_endpoints, reference_values  # noqa: PLC0415
+
     loaded = configuration(config)
     trust = trust_named(context, loaded.cloud)
     try:

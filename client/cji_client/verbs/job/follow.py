@@ -7,6 +7,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from cji_attestation.verbs.trusts import trust_named
 from cji_client.errors import JobFailed
 from cji_client.job_state import JobStatus
 from cji_client.profile import load_profile
@@ -17,7 +18,7 @@ from cji_client.verbs.job.job_id import job_id_of
 from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
 from cji_client.verbs.progress import shown
-from cji_core.command.common import explained, trust_named
+from cji_core.command.common import explained
 from cji_core.command.json_output import answers, member, print_document, print_json
 
 _JOB = click.argument("job", metavar="JOB")

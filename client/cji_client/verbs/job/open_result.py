@@ -8,6 +8,7 @@ from rich.console import Console
 from cji_attestation.attested import evidence_cloud
 from cji_attestation.verbs.evidence_options import AT, time_of
 from cji_attestation.verbs.reference_values import PROFILE, reference_values
+from cji_attestation.verbs.trusts import trust_named
 from cji_client.profile import load_profile
 from cji_client.profile_keys import decrypter_named
 from cji_client.saved_result import read_saved
@@ -16,7 +17,7 @@ from cji_client.signers import Decrypter, KeyDecrypter
 from cji_client.verbs.answers import Received
 from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import QUIET
-from cji_core.command.common import FILE, Failure, explained, prompt, trust_named
+from cji_core.command.common import FILE, Failure, explained, prompt
 from cji_core.command.json_output import answers
 from cji_core.format.keys import load_recipient_key
 from cji_core.format.passphrases import passphrase_of

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
 from cji_client.profile import load_profile
 from cji_client.verbs.answers import Received
@@ -23,7 +24,7 @@ from cji_client.verbs.job.prepare import (
 )
 from cji_client.verbs.job.standard_input import FORMAT, RECORDS, records_file
 from cji_client.verbs.progress import shown
-from cji_core.command.common import explained, prompt, trust_named
+from cji_core.command.common import explained, prompt
 from cji_core.command.json_output import answers
 from cji_core.command.output import FORMATS
 

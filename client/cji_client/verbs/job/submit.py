@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
 from cji_client.errors import SpecError
 from cji_client.profile import load_profile
@@ -15,7 +16,7 @@ from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.prepare import OPERATION, PROFILE, QUIET, SPEC, job_spec, prepare
 from cji_client.verbs.job.seal import describe
 from cji_client.verbs.progress import shown
-from cji_core.command.common import FILE, explained, prompt, trust_named
+from cji_core.command.common import FILE, explained, prompt
 from cji_core.command.json_output import answers
 
 

@@ -8,13 +8,14 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from cji_core.bundle.archive import MAX_BYTES, MAX_FILES, MAX_LIFETIME, MAX_SERIAL
-from cji_core.bundle.archive import make as make_bundle
-from cji_core.bundle.contents import check_contents
-from cji_core.bundle.errors import BundleRefused
-from cji_core.bundle.names import LISTED, access_of
+from cji_attestation.bundle.archive import MAX_BYTES, MAX_FILES, MAX_LIFETIME, MAX_SERIAL
+from cji_attestation.bundle.archive import make as make_bundle
+from cji_attestation.bundle.contents import check_contents
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.names import LISTED, access_of
+from cji_attestation.verbs.bundles import BundledFile, refusals, summary, write_bundle
+from cji_attestation.verbs.trusts import trusts_of
 from cji_core.command.json_output import answers, member, print_document
-from cji_deploy.verbs.bundle.common import BundledFile, refusals, summary, write_bundle
 from cji_deploy.verbs.bundle.show import MAX_USER_DATA
 
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -64,7 +65,7 @@ def make(context: click.Context, folder: Path, *, serial: int, days: int, out: P
       cji bundle make config/ --serial 8 -o pool.bundle
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     files = files_in(folder)
-    contents = check_contents(files, clouds=list(context.find_root().obj))
+    contents = check_contents(files, clouds=list(trusts_of(context)))
     now = datetime.now(UTC)
     pool = contents.config.worker.audience
     bundle = make_bundle(files, pool=pool, serial=serial, created=now, expires=now + timedelta(days=days))

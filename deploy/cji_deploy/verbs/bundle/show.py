@@ -8,15 +8,16 @@ from typing import Annotated, Final
 import click
 import msgspec
 
-from cji_core.bundle.archive import MAX_SERIAL, Bundle
-from cji_core.bundle.contents import check_contents, check_pool
-from cji_core.bundle.names import access_of
-from cji_core.bundle.signatures import KEYS_FOLDER, accepted_in
-from cji_core.bundle.signatures import verify as verify_signatures
+from cji_attestation.bundle.archive import MAX_SERIAL, Bundle
+from cji_attestation.bundle.contents import check_contents, check_pool
+from cji_attestation.bundle.names import access_of
+from cji_attestation.bundle.signatures import KEYS_FOLDER, accepted_in
+from cji_attestation.bundle.signatures import verify as verify_signatures
+from cji_attestation.verbs.bundles import BundledFile, bundle_at, refusals, summary
+from cji_attestation.verbs.trusts import trusts_of
 from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.jose import b64url
-from cji_deploy.verbs.bundle.common import BundledFile, bundle_at, refusals, summary
 
 MAX_USER_DATA: Final = 64 << 10
 """Bytes of user data that Azure takes."""
@@ -103,7 +104,7 @@ def verify(context: click.Context, file: Path, *, keys: Path, minimum_serial: in
     """  # noqa: D301 - as above
     bundle = bundle_at(file)
     signers = verify_signatures(bundle, accepted_in(keys), now=datetime.now(UTC), least_serial=minimum_serial)
-    contents = check_contents(bundle.files, clouds=list(context.find_root().obj))
+    contents = check_contents(bundle.files, clouds=list(trusts_of(context)))
     check_pool(bundle, contents.config)
     if as_json:
         found = {**summary(bundle), "verified": True, "signed_by": signers, "notes": contents.notes}

@@ -7,13 +7,13 @@ import click
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cji_core.bundle.errors import BundleRefused
-from cji_core.bundle.signatures import FileSigner, Signer
-from cji_core.bundle.signatures import sign as sign_bundle
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.signatures import FileSigner, Signer
+from cji_attestation.bundle.signatures import sign as sign_bundle
+from cji_attestation.verbs.bundles import bundle_at, refusals, write_bundle
 from cji_core.command.common import FILE, signing_key
 from cji_core.command.json_output import answers, member, print_answer, print_document
 from cji_core.jose import b64url, key_id
-from cji_deploy.verbs.bundle.common import bundle_at, refusals, write_bundle
 
 _VAULT = click.option(
     "--vault-key",

@@ -11,7 +11,8 @@ from cji_attestation import AttestationError
 from cji_attestation.evidence.tpm_structures import PCRS
 from cji_attestation.verbs.evidence_file import golden
 from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_values
-from cji_core.command.common import FILE, Failure, explained, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import FILE, Failure, explained
 from cji_deploy.verbs.policy.release_policies import CLOUD, FOR, Subject, print_findings
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import msgspec
 from cji_attestation import AttestationError
 from cji_attestation.jose import b64url_decode
 from cji_attestation.trust import endpoint
-from cji_core.command.common import Failure, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import Failure
 from cji_core.command.json_output import answers, member, print_document
 from cji_deploy.verbs.policy.release_policies import CLOUD, COLOURS, FOR, MAX_BYTES, Subject, print_findings
 

@@ -22,23 +22,13 @@ from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 from azure.core.rest import HttpRequest, HttpResponse
 from msgspec import Meta
 
+from cji_core.format.sinks import EventHubsTable
 from cji_worker.deliverer.sinks.batch import Outgoing
 from cji_worker.deliverer.sinks.http import Azure, answered, base_url
 from cji_worker.deliverer.sinks.mapping import PRODUCT
-from cji_worker.deliverer.sinks.tables import SinkTable, Text
 
 _MAX_BYTES: Final = 240 * 1024  # a message of the smallest tier is at most 256 KiB
 _ACCEPTED: Final = 201
-
-
-class EventHubsTable(SinkTable, frozen=True, kw_only=True):
-    """Its table in `audit.toml`."""
-
-    kind: Literal["event_hubs"]
-    namespace: Text
-    hub: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,255}\Z")]
-    cloud: Text = "azure-us"
-    client_id: Text | None = None
 
 
 class EventHubs:

@@ -16,16 +16,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from cji_core.format.sinks import FileTable
 from cji_core.trail.delivery import DeliveryError
 from cji_worker.deliverer.sinks.batch import Outgoing
-from cji_worker.deliverer.sinks.tables import SinkTable
-
-
-class FileTable(SinkTable, frozen=True, kw_only=True):
-    """Its table in `audit.toml`."""
-
-    kind: Literal["file"]
-    path: Annotated[str, Meta(pattern=r"^/", max_length=1024)]
 
 
 class FileLines:

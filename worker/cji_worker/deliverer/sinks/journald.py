@@ -18,20 +18,13 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from cji_core.format.sinks import JournaldTable
 from cji_core.trail.delivery import DeliveryError
 from cji_worker.deliverer.sinks.batch import Outgoing
 from cji_worker.deliverer.sinks.mapping import PRODUCT
-from cji_worker.deliverer.sinks.tables import SinkTable
 
 _SECONDS: Final = 10.0
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-
-
-class JournaldTable(SinkTable, frozen=True, kw_only=True):
-    """Its table in `audit.toml`."""
-
-    kind: Literal["journald"]
-    socket: Annotated[str, Meta(min_length=1, max_length=107)] = "/run/systemd/journal/socket"
 
 
 class Journald:

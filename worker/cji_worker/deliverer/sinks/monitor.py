@@ -19,22 +19,11 @@ from typing import Annotated, Final, Literal
 from azure.monitor.ingestion import LogsIngestionClient
 from msgspec import Meta
 
+from cji_core.format.sinks import MonitorTable
 from cji_worker.deliverer.sinks.batch import Outgoing
 from cji_worker.deliverer.sinks.http import Azure, answered, base_url
-from cji_worker.deliverer.sinks.tables import SinkTable, Text
 
 _MAX_BYTES: Final = 1_000_000  # of JSON, before compression
-
-
-class MonitorTable(SinkTable, frozen=True, kw_only=True):
-    """Its table in `audit.toml`."""
-
-    kind: Literal["monitor"]
-    endpoint: Text
-    rule: Annotated[str, Meta(pattern=r"^dcr-[0-9a-f]{32}\Z")]
-    stream: Annotated[str, Meta(pattern=r"^(Custom|Microsoft)-[A-Za-z0-9_-]{1,90}\Z")]
-    cloud: Text = "azure-us"
-    client_id: Text | None = None
 
 
 class Monitor:

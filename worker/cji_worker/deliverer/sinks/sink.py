@@ -4,11 +4,12 @@ from contextlib import closing
 from pathlib import Path
 
 from cji_core.errors import StartupError
+from cji_core.format.sinks import MappingName
 from cji_core.trail.delivered import CursorError, read_position, write_position
 from cji_core.trail.delivery import Delivered, DeliveryError
 from cji_core.trail.segments import PrunedError
 from cji_core.trail.trail import START, after
-from cji_worker.deliverer.sinks.batch import Carrier, MappingName, next_batch
+from cji_worker.deliverer.sinks.batch import Carrier, next_batch
 
 
 class TooLargeError(DeliveryError):

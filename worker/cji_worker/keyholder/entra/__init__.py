@@ -7,8 +7,8 @@
 The JOSE library is imported here and nowhere else in the worker.
 """
 
-from cji_worker.keyholder.entra.identity import SecondIdentity, require_audience
+from cji_worker.keyholder.entra.identity import SecondIdentity
 from cji_worker.keyholder.entra.key_sets import KeySets
 from cji_worker.keyholder.entra.token import TokenRefused, VerifiedToken, require_rule
 
-__all__ = ["KeySets", "SecondIdentity", "TokenRefused", "VerifiedToken", "require_audience", "require_rule"]
+__all__ = ["KeySets", "SecondIdentity", "TokenRefused", "VerifiedToken", "require_rule"]

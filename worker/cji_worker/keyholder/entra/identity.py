@@ -23,20 +23,10 @@ _SCHEME: Final = re.compile(r"(?i:bearer|mtls_pop) ([A-Za-z0-9._-]*)", re.ASCII)
 """RFC 6750 §2.1, which certificate-bound tokens use too (RFC 8705 §3), and the scheme of Microsoft's libraries."""
 
 
-def require_audience(policy: Policy, audience: str | None) -> None:
-    """Raise FileRefused for a policy that needs tokens where the configuration names no audience for them."""
-    if policy.tenants and audience is None:
-        raise FileRefused(
-            "policy_file",
-            "a submitter has an entra table, and worker.toml has no [entra]",
-            "Set audience under [entra], see docs/entra.md, and restart the worker.",
-        )
-
-
 class SecondIdentity:
     """Verifies the tokens of submitters that the policy gives an application.
 
-    Without an audience every such token is refused, and `require_audience` refuses the policy before.
+    Without an audience every such token is refused, and `checked` refuses the policy before.
     """
 
     def __init__(self, *, audience: str | None, keys: KeySets) -> None:

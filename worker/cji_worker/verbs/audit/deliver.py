@@ -12,13 +12,13 @@ import click
 
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.errors import StartupError
+from cji_core.format.sinks import needs as needs_of_sinks
 from cji_core.log import log
 from cji_core.trail.delivery import Destination, load_delivery
 from cji_core.trail.witnesses.configured import make_folders, witnesses
 from cji_core.trail.witnesses.configured import needs as needs_of_witnesses
 from cji_worker.deliverer.deliverer import Deliverer, TrailChangedError
 from cji_worker.deliverer.sinks import CLOUDS, Azure, managed_identity, sinks
-from cji_worker.deliverer.sinks import needs as needs_of_sinks
 from cji_worker.service_rights import confine
 
 _LOCK: Final = "deliver.lock"

@@ -6,7 +6,7 @@ from typing import Annotated
 import click
 import msgspec
 
-from cji_audit.verbs.common import trail_faults
+from cji_attestation.verbs.trails import trail_faults
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_core.trail import HoldPlaced, HoldReleased

@@ -8,7 +8,7 @@ from typing import Annotated
 import click
 import msgspec
 
-from cji_audit.verbs.common import require_keys, trail_faults, with_keys
+from cji_attestation.verbs.trails import require_keys, trail_faults, with_keys
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_core.format.config import Config

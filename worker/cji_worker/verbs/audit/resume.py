@@ -7,7 +7,8 @@ from typing import Annotated
 import click
 import msgspec
 
-from cji_core.command.common import FILE, configuration, explained, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import FILE, configuration, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_worker.keyholder.anchor import anchor_again
 from cji_worker.keyholder.ledger import resume_trail

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from cji_core.command.common import Failure, configuration, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import Failure, configuration
 from cji_core.format.config import Config
 from cji_core.trail import Event
 from cji_core.trail.trail import size_of

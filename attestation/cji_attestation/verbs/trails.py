@@ -14,7 +14,8 @@ import click
 from cji_attestation.attested import evidence_cloud, read_evidence
 from cji_attestation.verbs.evidence_options import AT, time_of
 from cji_attestation.verbs.reference_values import PROFILE, reference_values
-from cji_core.command.common import FILE, Failure, trust_named
+from cji_attestation.verbs.trusts import trust_named
+from cji_core.command.common import FILE, Failure
 from cji_core.jose import VerifyingKey, key_id, parse_verifying
 from cji_core.pairs import VerifyingPair
 from cji_core.trail.chain import ChainError

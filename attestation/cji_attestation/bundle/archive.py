@@ -31,9 +31,9 @@ from typing import Annotated, Final, Literal, Self
 import msgspec
 from msgspec import Meta
 
-from cji_core.bundle.errors import BundleRefused
-from cji_core.bundle.names import LISTED, WORKER, access_of
-from cji_core.bundle.private_keys import private_key_in
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.names import LISTED, WORKER, access_of
+from cji_attestation.bundle.private_keys import private_key_in
 from cji_core.jose import ES384_BYTES
 
 MAGIC: Final = b"cji-bundle/1\n"

@@ -1,6 +1,9 @@
-"""The TLS files of the door. nginx reads them as they are, so these checks stand before it."""
+"""What nginx, the door, gets from a configuration: TLS files, address, socket. It reads them as they are, so these checks
+stand before it.
+"""
 
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Final
 
 from cryptography import x509
@@ -46,6 +49,25 @@ def check_client_roots(listen: ListenSection) -> None:
     if below:
         subject = next(iter(below.values())).subject.rfc4514_string()
         raise StartupError(f"client_roots: the root of {subject!a} is not in it", _ROOTS)
+
+
+def listen_address(listen: ListenSection) -> str:
+    """Address and port. Raises StartupError for a host's name."""
+    try:
+        host = ip_address(listen.host.strip("[]"))
+    except ValueError as error:
+        raise StartupError("listen.host is not an address", "Set host of [listen] to an address in numbers.") from error
+    return f"[{host}]:{listen.port}" if host.version == 6 else f"{host}:{listen.port}"
+
+
+def socket_path(text: str) -> str:
+    """A path of a socket: nginx ends it at a colon, and quotes do not protect it everywhere. Raises StartupError."""
+    if not text.isascii() or not text.isprintable() or any(character in text for character in "\"'\\$:; {}#"):
+        raise StartupError(
+            f"{text!a} cannot be written into the door's configuration",
+            "Set socket of [listen] to a path of letters, digits, dots, hyphens and underscores.",
+        )
+    return text
 
 
 def _read(key: str, path: str) -> bytes:

@@ -15,8 +15,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from cji_core.bundle.archive import MAX_SERIAL, MAX_SIGNATURES, Bundle, Signature
-from cji_core.bundle.errors import BundleRefused
+from cji_attestation.bundle.archive import MAX_SERIAL, MAX_SIGNATURES, Bundle, Signature
+from cji_attestation.bundle.errors import BundleRefused
 from cji_core.jose import b64url, es384_sign, es384_verify, thumbprint
 
 KEYS_FOLDER: Final = Path("/usr/share/cji/bundle-keys")

@@ -13,20 +13,19 @@ from typing import Final
 import msgspec
 
 from cji_attestation.appraisal.reference import ReferenceValues, check_reference
+from cji_attestation.bundle.archive import Bundle
+from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.names import AUDIT, CONSOLE, POLICY, WORKER
 from cji_attestation.errors import AttestationError
-from cji_core.bundle.archive import Bundle
-from cji_core.bundle.errors import BundleRefused
-from cji_core.bundle.names import AUDIT, CONSOLE, POLICY, WORKER
 from cji_core.errors import StartupError
 from cji_core.format.config import Config, load
+from cji_core.format.console import load as load_console
+from cji_core.format.door_files import check_client_roots, listen_address, socket_path
 from cji_core.format.operator_files import PolicyFiles, signatures_path
+from cji_core.format.policy_files import checked
+from cji_core.format.sinks import needs
 from cji_core.format.table_files import read_table_files
 from cji_core.trail.delivery import load_delivery
-from cji_worker.console.config import load as load_console
-from cji_worker.deliverer.sinks import needs
-from cji_worker.door.config import Build, door_config, socket_unit
-from cji_worker.door.files import check_client_roots
-from cji_worker.keyholder.policy import checked
 
 LISTEN: Final = ("0.0.0.0", 8443, "/run/cji-door/front.sock")  # noqa: S104 - the sockets of cji-door.socket, as shipped
 TLS_FOLDER: Final = Path("/run/cji-tls")
@@ -42,17 +41,6 @@ class Contents:
     notes: tuple[str, ...]
     folder: Path
     """Of the files while they were checked, which the paths in `config` lead to."""
-
-    def door(self, folder: Path, build: Build) -> bytes:
-        """The configuration of nginx for these files in `folder`."""
-        listen = self.config.listen
-        paths = {
-            key: str(folder / Path(path).relative_to(self.folder)) if Path(path).is_relative_to(self.folder) else path
-            for key in ("certificate", "private_key", "client_roots")
-            if isinstance(path := getattr(listen, key), str)
-        }
-        moved = msgspec.structs.replace(listen, **paths)
-        return door_config(msgspec.structs.replace(self.config, listen=moved), build).encode()
 
 
 def check_contents(files: Mapping[str, bytes], *, clouds: Collection[str]) -> Contents:
@@ -105,7 +93,8 @@ def _check_worker(config: Config, folder: Path, files: Mapping[str, bytes], clou
     if config.cloud not in clouds:
         raise BundleRefused(f'cloud = "{config.cloud}" is unknown', f"Use one of {', '.join(clouds)}.")
     listen = config.listen
-    socket_unit(config)
+    listen_address(listen)
+    socket_path(listen.socket)
     if (listen.host, listen.port, listen.socket) != LISTEN:
         raise BundleRefused(
             "[listen] names another address or socket than cji-door.socket of the image",

@@ -1,0 +1,1 @@
+"""Verbs of `cji` on evidence, and what other verbs need of it."""

@@ -1,0 +1,1 @@
+"""For auditors: verify, search, prove, review, reconcile and hand over audit trails."""

@@ -1,0 +1,1 @@
+"""The verbs of `cji` for submitters, one module each."""

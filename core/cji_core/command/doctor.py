@@ -1,0 +1,91 @@
+"""`cji doctor`: is this machine, or a deployment, fit to run a worker? Each check prints what it found, and a remedy."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import click
+import msgspec
+
+from cji_core.command.common import FILE
+from cji_core.command.findings import Finding
+from cji_core.command.json_output import answers, member, print_document
+from cji_core.command.verbs import contributed
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "not run": "blue"}
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of `cji doctor`."""
+
+    name: Annotated[str, member("what was checked")]
+    state: Annotated[str, member("`ok`, `warning`, `failed` or `not run`")]
+    found: Annotated[str, member("what was found")]
+    remedy: Annotated[str, member("what to do; empty if nothing")]
+
+
+@click.command()
+@click.option("--config", type=FILE, help="Check this worker configuration and all that it names, too.")
+@click.option("--azure", is_flag=True, help="Compare a deployment with deploy/ instead; needs --export.")
+@click.option("--export", "exports", type=FILE, multiple=True, help="Exported resources, JSON; may be given again.")
+@click.option("--report-only", is_flag=True, help="With --azure: exit with 0 in spite of findings.")
+@answers(Checked, listed=True)
+@click.pass_context
+def doctor(
+    context: click.Context,
+    config: Path | None,
+    exports: tuple[Path, ...],
+    *,
+    azure: bool,
+    report_only: bool,
+    as_json: bool,
+) -> None:
+    """Check whether this machine is fit to run a worker.
+
+    Each check does what the worker will do: it creates secret memory, allocates in it, loads a system-call filter,
+    reads the vTPM, encrypts. The exit status is 1 if a check failed. A warning needs a decision by the operator. A
+    check that could not run counts as failed if a configuration was given. The last line is the command to run next.
+
+    With --azure it checks a deployment instead, on any machine and without a network: what was exported from the
+    resource manager is compared with what deploy/ describes. What an export does not cover counts as failed too.
+
+    \b
+    Examples:
+      cji doctor
+      cji doctor --config /etc/cji/worker.toml --json
+      cji doctor --azure --export export.json
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    if azure:
+        findings, bad = contributed("deployment")(exports), {"warning", "failed", "not run"}
+    elif exports or report_only:
+        raise click.UsageError("--export and --report-only are for --azure")
+    else:
+        findings = contributed("machine")(context, config)
+        bad = {"failed", "not run"} if config is not None else {"failed"}
+    status = 1 if any(finding.state in bad for finding in findings) else 0
+    if as_json:
+        print_document([asdict(finding) for finding in findings], indent=2)
+    else:
+        _print(findings)
+        if not azure:
+            click.echo(f"\n{_next(findings, config, fit=not status)}")
+    context.exit(0 if report_only else status)
+
+
+def _next(findings: list[Finding], config: Path | None, *, fit: bool) -> str:
+    """The last line: the next command, or the number of failed checks."""
+    if not fit:
+        failed = sum(finding.state == "failed" for finding in findings)
+        command = "cji doctor" if config is None else f"cji doctor --config {config}"
+        return f"{failed} failed. Correct the first one, which others may follow from, and repeat: {command}"
+    if config is None:
+        return "The machine is fit. Next, with your configuration: cji doctor --config /etc/cji/worker.toml"
+    return f"Fit to run. Next: systemctl enable --now cji-worker, or without systemd: cji serve --config {config}"
+
+
+def _print(findings: list[Finding]) -> None:
+    for finding in findings:
+        state = click.style(f"{finding.state:8}", fg=_COLOURS[finding.state])
+        click.echo(f"{state} {finding.name}: {finding.found}")
+        if finding.remedy:
+            click.echo(f"{'':8}   {finding.remedy}")

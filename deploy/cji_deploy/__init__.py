@@ -1,0 +1,1 @@
+"""For operators at their desk: policies, advisories, bundles, deployments."""

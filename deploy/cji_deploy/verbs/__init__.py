@@ -1,0 +1,1 @@
+"""The verbs of `cji` for operators at their desk, one module each."""

@@ -1,0 +1,1 @@
+"""A machine takes its configuration: fetch a bundle, measure it, put it in force."""

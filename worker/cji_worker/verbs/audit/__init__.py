@@ -1,0 +1,1 @@
+"""The verbs of `cji audit` that need the worker's machine."""
