@@ -50,7 +50,7 @@ collect: setup ## whether every test can be collected; leaves the tests compiled
 	@found=$$($(PY) -m pytest --ignore tests/integration/runbooks --collect-only --no-header -q) || { echo "$$found" | tail -n 40; exit 1; }
 
 deploy-check: setup ## Bicep, units and policies, offline
-	@$(PY) -m deploy.check
+	@$(PY) -m cji_deploy.check
 
 image: setup ## the worker's image in build/image, as root; KEYS=folder, see docs/image.md
 	@deploy/image/build $(or $(KEYS),build/keys) build/image

@@ -9,9 +9,9 @@ import pytest
 from tpm2_pytss import ESAPI
 from tpm2_pytss.types import TPML_PCR_SELECTION
 
+from cji_deploy.image.boot_events import BootPrediction, predict
+from cji_deploy.image.secure_boot import SecureBoot
 from cji_simulator import Simulation
-from deploy.image.boot_events import BootPrediction, predict
-from deploy.image.secure_boot import SecureBoot
 from tests.support.machine.host import missing_packages
 from tests.support.machine.parts import Key, enrolled
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cji_deploy.image.boot_events import PREDICTED
 from cji_simulator import Simulation
-from deploy.image.boot_events import PREDICTED
 from tests.image.conftest import BOOT_S, Built, quoted
 from tests.support.machine.host import Guest
 from tests.support.machine.parts import partitions, with_uki

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from cji_attestation.release.policy import build
+from cji_deploy.image.pcrs import pins
 from cji_simulator import Simulation
 from cji_simulator.site import people
-from deploy.image.pcrs import pins
 from tests.image.conftest import BOOT_S, Built, quoted
 from tests.support.guest_root import ORDINARY, SECRET
 from tests.support.machine.host import OUTSIDE, Guest

@@ -1,4 +1,4 @@
-"""A small Microsoft Graph on loopback: collections in memory, with the semantics that `deploy.identity` relies on.
+"""A small Microsoft Graph on loopback: collections in memory, with the semantics that `cji_deploy.identity` relies on.
 
 POST makes an object with an id and fields of Graph's own, PATCH changes the given properties of an object that exists,
 actions change what PATCH must not, GET returns pages of two. A body must fit Graph's schema and have no placeholder.
@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
-from deploy.check.graph_types import GraphTypes
-from deploy.identity.kinds import KINDS, PREFIX, TYPE
+from cji_deploy.check.graph_types import GraphTypes
+from cji_deploy.identity.kinds import KINDS, PREFIX, TYPE
 from tests.support.paths import ROOT
 
 TOKEN: Final = "token-of-an-operator"

@@ -18,15 +18,15 @@ import msgspec
 from cji_core.trail import TrailCheckpoint
 from cji_core.trail.chain import read
 from cji_core.trail.trail import lines
+from cji_deploy.runbooks.books import BOOKS
+from cji_deploy.runbooks.run import Execution
+from cji_deploy.runbooks.values import Site
 from cji_simulator import Simulation
 from cji_simulator.azcli import SUBSCRIPTION
 from cji_simulator.launch import Deployment
 from cji_simulator.pool import Pool
 from cji_simulator.pool_service import PoolService
 from cji_simulator.releases import Release, next_release
-from deploy.runbooks.books import BOOKS
-from deploy.runbooks.run import Execution
-from deploy.runbooks.values import Site
 
 __all__ = ["IMAGES", "LIFETIME", "TIMES", "Agency", "agency_of", "drill_table", "write_times"]
 

@@ -1,7 +1,7 @@
 """The evidence of a machine: the bundle, its parsers, and how it is bound to a moment.
 
-`cji_attestation.evidence.collect` uses the vTPM and needs its libraries. Reading a bundle does not, so this module does not
-import it.
+`cji_attestation.evidence.collect` uses the vTPM and needs its libraries. Reading a bundle does not, so this module does
+not import it.
 """
 
 from cji_attestation.evidence.ak_chain import ak_chain

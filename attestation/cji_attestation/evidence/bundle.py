@@ -1,10 +1,10 @@
 """`Evidence`: everything that one machine shows at one moment, as one canonical JSON text.
 
-The text is msgspec's encoding of the fields in their order, bytes as standard base64. A text that does not encode
-back to itself is refused, so its SHA-384 names exactly one bundle. Version 2 is version 1 and Intel's collateral;
-version 3 has the measured boot in addition, and collateral if it is of TDX. Each version has exactly its own members.
-Version 4 was imported from another collector (`cji_attestation.evidence.imported`): its quote may be of more PCRs, and it
-has no ephemeral key. No key is released to it, so no worker shows it, and `from_json` takes it only if it is asked to.
+The text is msgspec's encoding of the fields in their order, bytes as standard base64. A text that does not encode back
+to itself is refused, so its SHA-384 names exactly one bundle. Version 2 is version 1 and Intel's collateral; version 3
+has the measured boot in addition, and collateral if it is of TDX. Each version has exactly its own members. Version 4
+was imported from another collector (`cji_attestation.evidence.imported`): its quote may be of more PCRs, and it has no
+ephemeral key. No key is released to it, so no worker shows it, and `from_json` takes it only if it is asked to.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """AMD's key distribution service: the revocation list of a product, and the certificates that it is checked with.
 
 For operators (`cji crl fetch`); no worker and no submitter uses it. The service is not trusted:
-`cji_attestation.appraisal.crl` verifies both answers under the pinned root. AMD 57230, "/vcek/v1/{product}/cert_chain" and
-"/vcek/v1/{product}/crl".
+`cji_attestation.appraisal.crl` verifies both answers under the pinned root. AMD 57230, "/vcek/v1/{product}/cert_chain"
+and "/vcek/v1/{product}/crl".
 """
 
 import time

@@ -2,8 +2,8 @@
 
 Four requests: TCB info by FMSPC, QE identity of TDX, the CRL of the CA of the PCK, the CRL of the root; the chains of
 their issuers are in headers, URL-encoded PEM. The service is not trusted: all of it is signed, and
-`cji_attestation.appraisal` verifies it under the pinned root. https://api.portal.trustedservices.intel.com, "Get TDX TCB
-Info V4", "Get TDX Enclave Identity V4", "Get Revocation List V4".
+`cji_attestation.appraisal` verifies it under the pinned root. https://api.portal.trustedservices.intel.com, "Get TDX
+TCB Info V4", "Get TDX Enclave Identity V4", "Get Revocation List V4".
 """
 
 import json

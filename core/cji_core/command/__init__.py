@@ -1,7 +1,7 @@
 """`cji`: run a worker, send it jobs, verify receipts, make keys, check a machine. Each verb is of one distribution.
 
-`build` makes the command for a set of trusts; `main` builds it for those of production. The `cloud` of a profile or worker
-selects one by name; a name that is not built in is refused.
+`build` makes the command for a set of trusts; `main` builds it for those of production. The `cloud` of a profile or
+worker selects one by name; a name that is not built in is refused.
 
 Exit status
     0  success

@@ -76,9 +76,9 @@ def _failure(error: Exception) -> Failure | None:
         return Failure(message, remedy=error.remedy, status=status)
     if isinstance(error, Refusal) and not isinstance(error, StartupError):
         what, remedy = f"{error.reason.value} at {error.stage.value}", REASONS[error.reason].remedy
-    else:  # a StartupError, an AttestationError: the text has the remedy already
-        what, remedy = getattr(error, "what", None), getattr(error, "remedy", "")
-    return None if what is None else Failure(what, remedy=remedy, status=1, text=str(error))
+        return Failure(what, remedy=remedy, status=1, text=str(error))
+    found: str | None = getattr(error, "what", None)  # of a StartupError, an AttestationError: the text has the remedy
+    return None if found is None else Failure(found, remedy=getattr(error, "remedy", ""), status=1, text=str(error))
 
 
 def lacking(error: ModuleNotFoundError) -> Failure | None:

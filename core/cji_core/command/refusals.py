@@ -103,7 +103,7 @@ def refused(error: click.ClickException) -> Refused:
     return Refused(
         reason=_reason(cause) or REASONS.get(error.exit_code, REASONS[1]),
         message=message,
-        remedy=remedy or (cause.remedy if _fault(cause) is not None else ""),
+        remedy=remedy or (getattr(cause, "remedy", "") if _fault(cause) is not None else ""),
         status=error.exit_code,
         stage=stage.value if isinstance(stage, Stage) and not isinstance(cause, StartupError) else None,
         correlation_id=correlation if isinstance(correlation, str) and correlation else None,

@@ -18,7 +18,7 @@ from cji_core.deployment.values import at, flat, items_of, last, short, text_of
 _SETTINGS: Final = "microsoft.insights/diagnosticsettings"
 _ASSIGNMENTS: Final = "microsoft.authorization/roleassignments"
 _DEFINITIONS: Final = "microsoft.authorization/roledefinitions"
-_EXPORT: Final = "Export with `python -m deploy.runbooks.export`, which asks for them too."
+_EXPORT: Final = "Export with `python -m cji_deploy.runbooks.export`, which asks for them too."
 _SHOWN: Final = 120
 
 

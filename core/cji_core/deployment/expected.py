@@ -1,4 +1,4 @@
-"""The requirements on a deployment, as data. `python -m deploy.expected` writes them from deploy/."""
+"""The requirements on a deployment, as data. `python -m cji_deploy.expected` writes them from deploy/."""
 
 import functools
 from importlib.resources import files

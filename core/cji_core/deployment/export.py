@@ -2,7 +2,8 @@
 
 Three forms are read, alone or together:
 
-* an export of `deploy/runbooks/export.py`: `{"format": "cji-deployment/1", "covers": [...], "resources": [...]}`
+* an export of `deploy/cji_deploy/runbooks/export.py`: `{"format": "cji-deployment/1", "covers": [...], "resources":
+  [...]}`
 * a list of resources, or `{"value": [...]}`, as `az resource show` and the resource manager's API print them
 * a template of `az group export`: names are expressions over parameters with default values
 
@@ -24,7 +25,7 @@ _EXPRESSION: Final = re.compile(r"\[(.*)\]", re.DOTALL)
 _PARAMETER: Final = re.compile(r"parameters\('([A-Za-z0-9_]{1,128})'\)")
 _CONCAT: Final = re.compile(r"concat\((.*)\)")
 _RESOURCE_ID: Final = re.compile(r"resourceId\('([A-Za-z0-9./]{1,256})',\s*(.*)\)")
-_REMEDY: Final = "Make the export again: `python -m deploy.runbooks.export --group GROUP --out export.json`."
+_REMEDY: Final = "Make the export again: `python -m cji_deploy.runbooks.export --group GROUP --out export.json`."
 
 
 class ExportError(Exception):

@@ -1,9 +1,9 @@
 """The submitter's keys: signing key, recipient key, 32-byte project key, and the worker's pinned key.
 
 classical-1 takes a P-384 signing key and an RSA-3072 recipient key, hybrid-1 pairs with an ML-DSA-87 and an ML-KEM-1024
-key (`cji_core.pairs`). Private keys are PKCS#8 PEM files with mode 0600, of a pair the post-quantum key first, encrypted
-if a passphrase is given. Thumbprints are RFC 7638 with
-SHA-256, base64url without padding. The repr of a `ProjectKey` never shows its bytes.
+key (`cji_core.pairs`). Private keys are PKCS#8 PEM files with mode 0600, of a pair the post-quantum key first,
+encrypted if a passphrase is given. Thumbprints are RFC 7638 with SHA-256, base64url without padding. The repr of a
+`ProjectKey` never shows its bytes.
 """
 
 import hmac

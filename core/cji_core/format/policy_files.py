@@ -38,7 +38,7 @@ def checked(files: PolicyFiles, config: Config) -> Policy:
         raise FileRefused("policy_signatures", error.where, _UNSIGNED) from error
     except PolicyInvalid as error:
         raise FileRefused("policy_file", error.where, _REMEDY) from error
-    _require_audience(policy, entra_audience(config))
+    require_audience(policy, entra_audience(config))
     return policy
 
 
@@ -47,7 +47,7 @@ def entra_audience(config: Config) -> str | None:
     return None if config.entra is None else config.entra.audience
 
 
-def _require_audience(policy: Policy, audience: str | None) -> None:
+def require_audience(policy: Policy, audience: str | None) -> None:
     """Raise FileRefused for a policy that needs tokens where the configuration names no audience for them."""
     if policy.tenants and audience is None:
         raise FileRefused(

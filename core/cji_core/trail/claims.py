@@ -63,7 +63,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class TasksClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The tasks of a job in parts: the number of their statements, and the root of the Merkle tree over them.
 
-    The tree is that of `cji_core.trail.merkle`; its leaves are the compact statements, in the order of stages and tasks.
+    The tree is that of `cji_core.trail.merkle`; its leaves are the compact statements, in the order of stages and
+    tasks.
     """
 
     plan_sha384: Hex96

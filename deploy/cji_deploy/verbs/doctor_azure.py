@@ -10,7 +10,7 @@ from cji_core.command.findings import Finding
 from cji_core.deployment import ExportError, Result, compare, read_export
 from cji_core.deployment.export import MAX_BYTES
 
-_EXPORT: Final = "Export the deployment: `python -m deploy.runbooks.export --group GROUP --out export.json`."
+_EXPORT: Final = "Export the deployment: `python -m cji_deploy.runbooks.export --group GROUP --out export.json`."
 
 
 def deployment_findings(exports: Sequence[Path]) -> list[Finding]:

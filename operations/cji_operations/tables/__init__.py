@@ -1,7 +1,7 @@
 """Rules that are data: files that a reviewer can read, and that an operator can replace by name.
 
-The shipped files lie beside this module; `cji_core.format.table_files` reads them once per worker. A process decodes them before
-it gives up its files. A file that is not valid stops the start.
+The shipped files lie beside this module; `cji_core.format.table_files` reads them once per worker. A process decodes
+them before it gives up its files. A file that is not valid stops the start.
 """
 
 import hashlib

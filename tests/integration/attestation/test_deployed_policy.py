@@ -8,10 +8,10 @@ import pytest
 
 from cji_attestation import Fault
 from cji_attestation.release.policy import Hardware, build
+from cji_deploy.check.bicep import parse
+from cji_deploy.check.release_policy import HARDWARE, embedded
 from cji_simulator.release_policy import ReleasePolicy
 from cji_simulator.simulation import Simulation
-from deploy.check.bicep import parse
-from deploy.check.release_policy import HARDWARE, embedded
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 

@@ -61,7 +61,7 @@ class Desk:
     simulation: Simulation
 
     def cji(self, *arguments: str | Path, trusts: tuple[object, ...] | None = None) -> Result:
-        command = build(*(trusts or (self.simulation.trust,)))  # type: ignore[arg-type]
+        command = build(*(trusts or (self.simulation.trust,)))
         return CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
 
     def run(self, out: str, file: str = "people.csv", *more: str) -> Result:

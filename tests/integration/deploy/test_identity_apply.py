@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from deploy.identity.__main__ import main
-from deploy.identity.files import FOLDER, IdentityError, items
-from deploy.identity.graph import Graph
-from deploy.identity.kinds import KINDS
+from cji_deploy.identity.__main__ import main
+from cji_deploy.identity.files import FOLDER, IdentityError, items
+from cji_deploy.identity.graph import Graph
+from cji_deploy.identity.kinds import KINDS
 from tests.support.graph_server import OperatorCredential, Tenant, graph_server
 
 PEOPLE: Final = ["33333333-3333-4333-8333-333333333333", "44444444-4444-4444-8444-444444444444"]

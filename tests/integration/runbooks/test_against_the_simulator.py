@@ -8,8 +8,8 @@ import pytest
 from cji_core.trail import KeyDropped
 from cji_core.trail.chain import read
 from cji_core.trail.trail import lines
+from cji_deploy.runbooks.values import RunbookError
 from cji_simulator import Kind, Service
-from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, LIFETIME, Agency
 
 pytestmark = pytest.mark.timeout(900)

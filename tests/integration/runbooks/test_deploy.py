@@ -15,8 +15,8 @@ import pytest
 
 from cji_attestation.bundle.archive import read
 from cji_attestation.bundle.signatures import accepted_in, verify
+from cji_deploy.runbooks.values import RunbookError
 from cji_worker.bundle.apply import apply
-from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, Agency
 
 pytestmark = [

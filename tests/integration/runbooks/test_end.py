@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from cji_client.seal import INPUT_NAME
+from cji_deploy.runbooks.values import RunbookError
 from cji_simulator import SimulationError
 from cji_simulator.canary import Planted, key_patterns
 from cji_simulator.scan import Canaries, scan_file
-from deploy.runbooks.values import RunbookError
 from tests.support.deployed import as_file, good
 from tests.support.runbook_drill import KEY, Agency
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cji_attestation.appraisal.advisories.table import SHIPPED
+from cji_deploy.runbooks.values import RunbookError
 from cji_simulator.snp import Tcb
-from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import Agency
 
 pytestmark = pytest.mark.timeout(900)

@@ -13,11 +13,11 @@ from cji_client.seal import INPUT_NAME, SealedJob
 from cji_core.trail import TrailResumed
 from cji_core.trail.chain import read
 from cji_core.trail.trail import lines
+from cji_deploy.runbooks.values import RunbookError
 from cji_simulator.azcli import SECOND_VAULT
 from cji_simulator.pool import Instance
 from cji_simulator.site import people
 from cji_simulator.worker import WorkerDied
-from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, Agency
 
 pytestmark = pytest.mark.timeout(1800)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cji_deploy.runbooks.values import RunbookError
 from cji_simulator.site import people
-from deploy.runbooks.values import RunbookError
 from tests.support.runbook_drill import KEY, Agency
 
 pytestmark = pytest.mark.timeout(1800)

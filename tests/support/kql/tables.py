@@ -12,7 +12,7 @@ class UnsupportedError(Exception):
 
 
 class Node:
-    """A node as deploy/check/kql/bind.js writes it."""
+    """A node as deploy/cji_deploy/check/kql/bind.js writes it."""
 
     def __init__(self, given: list[Any]) -> None:
         self.kind: str = given[0]

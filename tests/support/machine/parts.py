@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from deploy.image.pe import PeImage
+from cji_deploy.image.pe import PeImage
 from tests.support.machine.units import extra_initrd
 
 __all__ = ["FIRMWARE", "UKIFY", "Key", "enrolled", "partitions", "uki_with_units", "with_uki"]

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from cji_core.errors import StartupError
+from cji_core.format.sinks import JournaldTable
 from cji_core.trail import GENESIS, JobCompleted, Volumes, append_record
 from cji_core.trail.chain import read
 from cji_core.trail.delivery import Delivered, DeliveryError, load_delivery
 from cji_worker.deliverer.sinks import Sink, sinks
 from cji_worker.deliverer.sinks.batch import outgoing
-from cji_worker.deliverer.sinks.journald import Journald, JournaldTable
+from cji_worker.deliverer.sinks.journald import Journald
 from tests.support.sink_faults import Trail, azure_of
 from tests.support.sink_server import Certificates, SinkServer
 

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from cji_attestation import AttestationError, Fault
 from cji_attestation.errors import invalid
 from cji_client.errors import ColumnTypeError, LimitExceeded, SpecError, Unreachable, Unverified, WorkerRefused
-from cji_client.verbs.answers import Manual
 from cji_core.command import build
 from cji_core.command.common import Failure, explained
 from cji_core.command.json_output import UndeclaredOutput, answers, json_option, print_document, print_json
+from cji_core.command.manual import Manual
 from cji_core.command.refusals import Command, Refused, refused
 from cji_core.errors import REASONS, Reason, Refusal, Stage, StartupError
 from tests.support.json_answers import answered, refusal

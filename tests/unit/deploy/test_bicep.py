@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.check.bicep import MAX_SOURCE_BYTES, Template, parse
-from deploy.check.modules import parameter_file_problems, wiring_problems
-from deploy.check.outcome import DeployError
-from deploy.check.values import Choice, Expression, at
+from cji_deploy.check.bicep import MAX_SOURCE_BYTES, Template, parse
+from cji_deploy.check.modules import parameter_file_problems, wiring_problems
+from cji_deploy.check.outcome import DeployError
+from cji_deploy.check.values import Choice, Expression, at
 from tests.support.paths import ROOT
 
 BICEP = ROOT / "deploy" / "bicep"

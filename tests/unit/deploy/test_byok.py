@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.byok import ByokError, load_kek, load_target, transfer_blob
-from deploy.byok.__main__ import main
+from cji_deploy.byok import ByokError, load_kek, load_target, transfer_blob
+from cji_deploy.byok.__main__ import main
 from tests.support.paths import ROOT
 
 KID = "https://agency-kv.vault.azure.net/keys/cmk-kek/0123456789abcdef0123456789abcdef"

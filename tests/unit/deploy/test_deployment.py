@@ -11,12 +11,12 @@ import pytest
 
 from cji_attestation import AZURE_US, AZURE_USGOV
 from cji_attestation.release.policy import check_release_policy
+from cji_deploy.check.bicep import Template, parse
+from cji_deploy.check.deployment import EXAMPLES, Example, deployment_outcomes, parameters, planned, snapshot
+from cji_deploy.check.outcome import Status
+from cji_deploy.check.resolve import Surroundings, module_outputs, resolve
+from cji_deploy.check.snapshot import main as write_snapshots
 from cji_worker.verbs.probe import probe
-from deploy.check.bicep import Template, parse
-from deploy.check.deployment import EXAMPLES, Example, deployment_outcomes, parameters, planned, snapshot
-from deploy.check.outcome import Status
-from deploy.check.resolve import Surroundings, module_outputs, resolve
-from deploy.check.snapshot import main as write_snapshots
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.check import Status
-from deploy.check.identity import check_identity
-from deploy.check.json_places import read_placed
-from deploy.check.outcome import DeployError
-from deploy.identity.kinds import KINDS
+from cji_deploy.check import Status
+from cji_deploy.check.identity import check_identity
+from cji_deploy.check.json_places import read_placed
+from cji_deploy.check.outcome import DeployError
+from cji_deploy.identity.kinds import KINDS
 from tests.support.paths import ROOT
 
 SHIPPED: Final = ROOT / "deploy/identity"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.check.image import image_problems
+from cji_deploy.check.image import image_problems
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from cji_attestation import AZURE_US
 from cji_attestation.release.policy import AUTHORITY_PLACEHOLDER, Hardware, build, check_release_policy
 from cji_attestation.release.policy.claims import REQUIRED
-from cji_simulator.release_policy import ReleasePolicy
-from deploy.check.bicep import Template, parse
-from deploy.check.outcome import DeployError
-from deploy.check.release_policy import (
+from cji_deploy.check.bicep import Template, parse
+from cji_deploy.check.outcome import DeployError
+from cji_deploy.check.release_policy import (
     FILES,
     HARDWARE,
     disk_problems,
@@ -27,6 +26,7 @@ from deploy.check.release_policy import (
     parse_policy,
     weaknesses,
 )
+from cji_simulator.release_policy import ReleasePolicy
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.check.bicep import parse
-from deploy.check.deployment import EXAMPLES, planned
-from deploy.check.initiative import as_resource, assigned, compliance_problems
-from deploy.check.outcome import DeployError
-from deploy.check.policy_rules import Definition, fields, matches, parse_definition, path_of, violated
+from cji_deploy.check.bicep import parse
+from cji_deploy.check.deployment import EXAMPLES, planned
+from cji_deploy.check.initiative import as_resource, assigned, compliance_problems
+from cji_deploy.check.outcome import DeployError
+from cji_deploy.check.policy_rules import Definition, fields, matches, parse_definition, path_of, violated
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.check.bicep import parse
-from deploy.check.outcome import DeployError
-from deploy.check.resolve import Surroundings, module_outputs, resolve
+from cji_deploy.check.bicep import parse
+from cji_deploy.check.outcome import DeployError
+from cji_deploy.check.resolve import Surroundings, module_outputs, resolve
 from tests.unit.deploy.test_bicep import SNIPPETS
 
 FILES = {"a.json": b'{"x": [{"n": 1}], "y": "z"}', "a.txt": b"text __X__"}

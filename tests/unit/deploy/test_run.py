@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.check import Outcome, Status, run
-from deploy.check.bicep import parse
-from deploy.check.hardening import LOGGED, RULES, Rule, hardening_problems
-from deploy.check.roles import ASSIGNMENTS, RIGHTS
-from deploy.check.scanner import check_with_checkov
-from deploy.check.units import MIN_SYSTEMD, check_sysusers, check_unit, systemd_version
+from cji_deploy.check import Outcome, Status, run
+from cji_deploy.check.bicep import parse
+from cji_deploy.check.hardening import LOGGED, RULES, Rule, hardening_problems
+from cji_deploy.check.roles import ASSIGNMENTS, RIGHTS
+from cji_deploy.check.scanner import check_with_checkov
+from cji_deploy.check.units import MIN_SYSTEMD, check_sysusers, check_unit, systemd_version
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -96,7 +96,7 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
         ("azure.yaml", "module: main", "module: fleets", "azd: azure.yaml"),
         ("azure.yaml", "module: main", "modul: main", "azd: azure.yaml"),
         ("azure.yaml", "continueOnError: false", "continueOnError: true", "azd: azure.yaml"),
-        ("azure.yaml", "python -m deploy.check", "true", "azd: azure.yaml"),
+        ("azure.yaml", "python -m cji_deploy.check", "true", "azd: azure.yaml"),
         ("policy/release-policy.json", "equals", "equal", "policy: grammar"),
         ("policy/release-policy.json", "azure-compliant-cvm", "any", "policy: strength"),
         ("policy/release-policy.json", "__ATTESTATION_AUTHORITY__", "http://x.y", "policy: strength"),
@@ -427,7 +427,7 @@ def test_the_scanners_exit_code_is_not_believed(
 
 def test_the_command_counts_what_did_not_run(tmp_path: Path) -> None:
     environment = {"PATH": str(tmp_path), "PYTHONPATH": str(DEPLOY.parent)}
-    command = [sys.executable, "-m", "deploy.check", "--root", str(copy(tmp_path))]
+    command = [sys.executable, "-m", "cji_deploy.check", "--root", str(copy(tmp_path))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     last = done.stdout.splitlines()[-1]
     assert done.returncode == 0, done.stdout

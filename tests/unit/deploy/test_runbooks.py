@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from cji_attestation import AZURE_US
 from cji_core.command import build
-from deploy.check.runbooks import _pages, _values, cji_problems, runbook_outcomes
-from deploy.runbooks.az_table import TABLE, command_problems
-from deploy.runbooks.books import BOOKS
-from deploy.runbooks.export import COMMANDS, Azure, export
-from deploy.runbooks.run import Execution, dry_run
-from deploy.runbooks.steps import Check, Runbook, Step
-from deploy.runbooks.values import RunbookError, Site, read_site, select, words
+from cji_deploy.check.runbooks import _pages, _values, cji_problems, runbook_outcomes
+from cji_deploy.runbooks.az_table import TABLE, command_problems
+from cji_deploy.runbooks.books import BOOKS
+from cji_deploy.runbooks.export import COMMANDS, Azure, export
+from cji_deploy.runbooks.run import Execution, dry_run
+from cji_deploy.runbooks.steps import Check, Runbook, Step
+from cji_deploy.runbooks.values import RunbookError, Site, read_site, select, words
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "runbooks"
 PYTHON = {"python": (sys.executable,)}

@@ -10,13 +10,13 @@ from typing import Final
 
 import pytest
 
-from deploy.check import Outcome, Status
-from deploy.check.aztypes import Catalogue
-from deploy.check.bicep import parse
-from deploy.check.kusto import why_not
-from deploy.check.log_table import log_table, written
-from deploy.check.sentinel import check_sentinel
-from deploy.check.sentinel_rule import duration
+from cji_deploy.check import Outcome, Status
+from cji_deploy.check.aztypes import Catalogue
+from cji_deploy.check.bicep import parse
+from cji_deploy.check.kusto import why_not
+from cji_deploy.check.log_table import log_table, written
+from cji_deploy.check.sentinel import check_sentinel
+from cji_deploy.check.sentinel_rule import duration
 from tests.support.paths import ROOT
 
 DEPLOY: Final = ROOT / "deploy"
@@ -164,7 +164,7 @@ def test_without_node_the_check_states_what_did_not_run(outcomes: dict[str, Outc
     for check in ("sentinel: rule", "sentinel: workbook", "sentinel: transformation"):
         assert (outcomes[check].status, outcomes[check].reasons) == (Status.NOT_RUN, ("node is not installed",))
     assert outcomes["sentinel: table of events"].status is Status.FAILED
-    assert "python -m deploy.check.log_table" in outcomes["sentinel: table of events"].reasons[0]
+    assert "python -m cji_deploy.check.log_table" in outcomes["sentinel: table of events"].reasons[0]
 
 
 def test_rules_that_are_not_deployed_are_found(outcomes: dict[str, Outcome]) -> None:

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from cji_core.trail.chain import Record
-from deploy.check.kusto import Bound, why_not
-from deploy.check.log_table import KQL_TYPES, log_table
-from deploy.check.sentinel import bound_queries, workspaces
+from cji_deploy.check.kusto import Bound, why_not
+from cji_deploy.check.log_table import KQL_TYPES, log_table
+from cji_deploy.check.sentinel import bound_queries, workspaces
 from tests.support.any_event import KINDS
 from tests.support.kql import Node, Table, UnsupportedError, World, run
 from tests.support.kql.lines import KEK, event, events_table, line, streamed

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from deploy.check.aztypes import Catalogue
-from deploy.check.bicep import parse
-from deploy.check.outcome import DeployError
+from cji_deploy.check.aztypes import Catalogue
+from cji_deploy.check.bicep import parse
+from cji_deploy.check.outcome import DeployError
 from tests.support.paths import ROOT
 
 BICEP = ROOT / "deploy" / "bicep"

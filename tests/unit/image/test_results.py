@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.image.provenance import provenance
-from deploy.image.sbom import locked, sbom
-from deploy.image.signature import SignatureError, sign, verify
-from deploy.image.vhd import MIB, footer, write_vhd
+from cji_deploy.image.provenance import provenance
+from cji_deploy.image.sbom import locked, sbom
+from cji_deploy.image.signature import SignatureError, sign, verify
+from cji_deploy.image.vhd import MIB, footer, write_vhd
 from tests.support.paths import ROOT
 
 IDENTITY = uuid.UUID(int=0x1234)

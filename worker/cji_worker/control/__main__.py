@@ -1,7 +1,7 @@
 """The control process: reads the operator's files when it is asked to, and answers on the control socket.
 
-It binds the socket, then gives up everything but reading below the folders of these files (`cji_worker.rights`). What it
-reads goes to the supervisor as sealed memory files, for the processes that check and use them; it checks nothing and
+It binds the socket, then gives up everything but reading below the folders of these files (`cji_worker.rights`). What
+it reads goes to the supervisor as sealed memory files, for the processes that check and use them; it checks nothing and
 keeps nothing. So it can choose the policy that the worker is offered, as whoever can write the policy file can, but the
 trail records the digest of every policy, and receipts carry it.
 """

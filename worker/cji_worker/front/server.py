@@ -1,7 +1,7 @@
 """The front's process: its socket, health, drain.
 
-TLS ends at the door (`cji_worker.door`), the only other user of the socket's folder. The front gives up files, processes
-and new connections for good; see `cji_worker.rights`.
+TLS ends at the door (`cji_worker.door`), the only other user of the socket's folder. The front gives up files,
+processes and new connections for good; see `cji_worker.rights`.
 """
 
 import asyncio

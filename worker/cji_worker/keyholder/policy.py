@@ -1,16 +1,14 @@
 """The policy in force, shared by everything that decides by it, and its replacement by a reload."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from cji_core.errors import Refusal
 from cji_core.format.config import Config
-from cji_core.format.job import Policy, PolicyInvalid
-from cji_core.format.job.policy.signatures import SignaturesInvalid, verify
-from cji_core.format.operator_files import MAX_BYTES, FileRefused, PolicyFiles, read_policy_files
+from cji_core.format.job import Policy
+from cji_core.format.operator_files import MAX_BYTES, FileRefused, PolicyFiles
 from cji_core.format.policy_files import checked
 from cji_core.log import log
 from cji_core.trail import FileDigests, FilesReloaded, ReloadRefused

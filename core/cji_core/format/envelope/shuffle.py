@@ -5,10 +5,10 @@ r"""Shuffle streams: the sealed streams between the tasks of a job in parts, and
     bucket key    = HKDF-Expand-SHA384(data key, "cji-bucket-key/1\0" ‖ header_sha384, 32)
     AAD           = "cji-shuffle/1\0" ‖ plan_sha384 ‖ u32be(edge) ‖ u32be(producer) ‖ u32be(consumer)
 
-A stream is FLOE (`cji_core.format.envelope.floe`) in segments of 64 KiB. Its plaintext is an Arrow stream, then zeros that make
-the length of the whole sealed stream a power of two, 4 KiB at least: whoever sees it learns little about how many rows
-went where, and without the bucket key cannot tell which. 48 zero bytes stand for the plan in the streams of tasks that
-ran before it was made. docs/format.md §10.
+A stream is FLOE (`cji_core.format.envelope.floe`) in segments of 64 KiB. Its plaintext is an Arrow stream, then zeros
+that make the length of the whole sealed stream a power of two, 4 KiB at least: whoever sees it learns little about how
+many rows went where, and without the bucket key cannot tell which. 48 zero bytes stand for the plan in the streams of
+tasks that ran before it was made. docs/format.md §10.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Shared by the verbs on release policies: whose policy it is, and how findings are printed.
 
-The rules live in `cji_attestation.release.policy` and `cji_attestation.provider_policy`. They are imported when a verb runs,
-because the modules around them need the TPM's libraries, and `cji doctor` must start without those.
+The rules live in `cji_attestation.release.policy` and `cji_attestation.provider_policy`. They are imported when a verb
+runs, because the modules around them need the TPM's libraries, and `cji doctor` must start without those.
 """
 
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cji_audit.dissemination import LedgerError, Subject, find_disclosures, ledgers_below
-from cji_client.verbs.answers import Inspected
+from cji_audit.verbs.ledger import Inspected
 from cji_core.command import build
 from cji_core.command.output import write_batches
 from cji_operations.disseminate.outputs import LEDGER

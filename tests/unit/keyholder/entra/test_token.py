@@ -15,6 +15,7 @@ from cji_attestation import AZURE_US
 from cji_core.errors import Reason
 from cji_core.format.job import LIMITS, EntraRule, Submitter
 from cji_core.format.operator_files import FileRefused
+from cji_core.format.policy_files import require_audience
 from cji_core.trail import TokenCheck
 from cji_worker.ipc.messages import MAX_AUTHORIZATION, Presented
 from cji_worker.keyholder.entra import (
@@ -22,7 +23,6 @@ from cji_worker.keyholder.entra import (
     SecondIdentity,
     TokenRefused,
     VerifiedToken,
-    require_audience,
     require_rule,
 )
 from tests.support.entra_tools import (

@@ -12,7 +12,7 @@ A message of the hub is a JSON array of CloudEvents (`application/cloudevents-ba
 Sources: CloudEvents 1.0.2 and its JSON event format §4; Event Hubs REST, "Send event" (api-version 2014-01).
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -20,7 +20,6 @@ from azure.core import PipelineClient
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 from azure.core.rest import HttpRequest, HttpResponse
-from msgspec import Meta
 
 from cji_core.format.sinks import EventHubsTable
 from cji_worker.deliverer.sinks.batch import Outgoing

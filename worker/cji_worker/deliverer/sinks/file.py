@@ -12,9 +12,6 @@ it at any time. A line that a crash left unfinished is removed, and written agai
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, Literal
-
-from msgspec import Meta
 
 from cji_core.format.sinks import FileTable
 from cji_core.trail.delivery import DeliveryError

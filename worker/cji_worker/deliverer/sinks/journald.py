@@ -14,9 +14,7 @@ import fcntl
 import os
 import socket
 import struct
-from typing import Annotated, Final, Literal
-
-from msgspec import Meta
+from typing import Final
 
 from cji_core.format.sinks import JournaldTable
 from cji_core.trail.delivery import DeliveryError

@@ -14,10 +14,9 @@ Source: Azure Monitor, "Logs Ingestion API".
 
 import gzip
 import io
-from typing import Annotated, Final, Literal
+from typing import Final
 
 from azure.monitor.ingestion import LogsIngestionClient
-from msgspec import Meta
 
 from cji_core.format.sinks import MonitorTable
 from cji_worker.deliverer.sinks.batch import Outgoing

@@ -14,7 +14,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from cji_core.format.job import UNREADABLE, Policy, Submitter, certificate_uri
-from cji_core.format.operator_files import FileRefused
 from cji_worker.ipc.messages import MAX_AUTHORIZATION, Presented
 from cji_worker.keyholder.entra.key_sets import KeySets
 from cji_worker.keyholder.entra.token import TokenRefused, VerifiedToken, verify_token

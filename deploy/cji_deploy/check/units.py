@@ -1,0 +1,299 @@
+"""The systemd units, verified by systemd itself.
+
+`systemd-analyze verify` needs `--recursive-errors=yes`; otherwise an unknown key is only a warning with exit code 0. It
+also refuses a unit whose program is not installed, so it checks a copy with the program `/bin/true` that is otherwise
+identical to the shipped unit.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from cji_deploy.check.outcome import Outcome, judged, not_run
+
+__all__ = ["MAX_EXPOSURE", "MIN_SYSTEMD", "check_sysusers", "check_unit", "systemd_version"]
+
+MIN_SYSTEMD: Final = 255  # of Ubuntu 24.04, which the scale set runs; an older one does not know every key
+MAX_EXPOSURE: Final = 2.6  # of 10.0; 0.6 of it for namespaces of cells, 0.4 for giving processes users of their own
+_TIMEOUT_S: Final = 60
+# what a unit cannot do without: (pattern of a line, why)
+_WORKER: Final = (
+    (r"ExecStart=/\S+/cji serve --config /etc/cji/worker\.toml", "the supervisor is the unit's only program"),
+    (r"ExecReload=/\S+/cji reload --config /etc/cji/worker\.toml", "a refused reload is a failed one"),
+    (r"Type=notify", "systemd learns when jobs are served"),
+    (r"WatchdogSec=\d+", "systemd restarts a worker with a stopped process"),
+    (r"RestrictNamespaces=user pid net ipc", "cells live in namespaces of their own"),
+    (r"RestartPreventExitStatus=76", "in each boot one worker can attest: another start is in vain"),
+    (r"FailureAction=reboot", "after such a start only a reboot helps"),
+    (r"StartLimitIntervalSec=0", "no other failure reboots the machine"),
+    (r"After=systemd-pcrphase\.service", "evidence from before systemd's last measurement would be of another state"),
+    (r"OpenFile=/sys/kernel/security/tpm0/binary_bios_measurements:firmware-log:read-only", "the log is root's file"),
+    (r"OpenFile=/run/log/systemd/tpm2-measure\.log:userspace-log:read-only,graceful", "the log is root's file"),
+    (r"KillMode=mixed", "SIGTERM goes to the supervisor alone, which drains; the rest is killed at the timeout"),
+    (r"TimeoutStopSec=\S+", "jobs in flight need their deadline to end"),
+    (r"LimitCORE=0", "a core file is plaintext on disk"),
+    (r"LimitMEMLOCK=infinity", "secret memory counts against this limit"),
+    (r"MemorySwapMax=0", "swapped memory is plaintext on disk"),
+    (r"MemoryZSwapMax=0", "swapped memory is plaintext on disk"),
+    (r"OOMPolicy=continue", "a cell out of memory costs one job, not the worker"),
+    (r"DeviceAllow=/dev/tpmrm0 rw", "evidence and unwrapping come from the vTPM"),
+    (r"SystemCallFilter=.*\bmemfd_secret\b.*", "memfd_secret is in none of systemd's call groups"),
+    (r"SystemCallFilter=setgroups setresgid setresuid capset", "processes become users of their own"),
+    (r"AmbientCapabilities=CAP_SETUID CAP_SETGID CAP_KILL", "processes become users of their own, and are ended"),
+    (r"CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL", "no process can have another capability"),
+    (r"User=(?!root$|0$).+", "the keyholder runs as this user"),
+    (r"SystemCallFilter=.*@sandbox\b.*", "cells install seccomp and Landlock filters"),
+    (r"ReadWritePaths=/run/cji-door /var/lib/cji", "the front makes its socket in the door's folder; trail and ledger"),
+    (r"SupplementaryGroups=tss cji-trail", "the worker reads what the deliverer states about the trail"),
+    (r"ReadWritePaths=/run/cji-status", "the control process makes its status socket in the console's folder"),
+    (r"RuntimeDirectory=cji/control", "the rest of /run/cji is the configuration, which is root's"),
+    (r"ReadWritePaths=-/run/cji-fleet", "the front makes its second socket in the fleet's folder"),
+)
+_DOOR: Final = (
+    (
+        r'ExecStart=/usr/bin/env "NGINX=3;4;" /usr/sbin/nginx -e stderr -c /etc/cji/door\.conf',
+        "the sockets of the socket unit, and the configuration that `cji door config` writes",
+    ),
+    (r"ExecStartPost=\+/\S+/cji door check --config \S+ --pid \$MAINPID", "a door outside the module does not serve"),
+    (r"ExecReload=\+/\S+/cji door check --config \S+", "a refused reload is a failed one"),
+    (r"User=cji-door", "the door is a user of its own"),
+    (r"Group=cji-door", "its group alone may enter the folder of the worker's socket"),
+    (r"PrivateNetwork=yes", "the door reaches nothing but the worker's socket"),
+    (r"RestrictAddressFamilies=AF_UNIX", "the door reaches nothing but the worker's socket"),
+    (r"CapabilityBoundingSet=", "the door needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"LimitCORE=0", "a core file has TLS keys"),
+    (r"MemorySwapMax=0", "swapped memory has TLS keys"),
+    (r"MemoryMax=\S+", "what callers make it hold is bounded"),
+    (r"KillSignal=SIGQUIT", "calls end before the door stops"),
+)
+_AUDIT: Final = (
+    (r"ExecStart=/\S+/cji audit deliver --config /etc/cji/audit\.toml", "the deliverer is the unit's only program"),
+    (r"User=cji-audit", "the deliverer is a user of its own"),
+    (r"Group=cji-audit", "the group of the trail is one of its others"),
+    (r"SupplementaryGroups=cji-trail", "it reads the trail by group"),
+    (r"RestartPreventExitStatus=2 3", "a changed trail needs a person, a wrong configuration another file"),
+    (r"ReadOnlyPaths=/var/lib/cji", "it reads the trail, and cannot write to it"),
+    (r"ReadWritePaths=/var/lib/cji-audit", "its state is all that it writes"),
+    (r"PrivateDevices=yes", "it has no TPM"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "it reaches the configured services by the private network and nothing else"),
+    (r"LimitCORE=0", "a core file has tokens of the identity"),
+    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+)
+_FLEET: Final = (
+    (r"LoadCredential=worker\.toml:/etc/cji/worker\.toml", "it needs no right to a file of the worker"),
+    (
+        r"ExecStart=/\S+/cji fleet run --config \$\{CREDENTIALS_DIRECTORY\}/worker\.toml",
+        "the fleet process is the unit's only program",
+    ),
+    (r"User=cji-fleet", "the fleet process is a user of its own"),
+    (r"Group=cji-fleet", "its group alone may enter the folder of the front's second socket"),
+    (r"ReadWritePaths=/var/lib/cji-fleet -/run/cji-tasks", "it writes its state, and makes the socket for tasks"),
+    (r"InaccessiblePaths=.*-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"InaccessiblePaths=.*-/run/cji-door .*", "it does not call the TLS door"),
+    (r"PrivateDevices=yes", "it has no TPM"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "it reaches storage by the private network and nothing else"),
+    (r"LimitCORE=0", "a core file has tokens of the identity"),
+    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+    (r"TimeoutStopSec=\S+", "attempts may finish"),
+)
+_CONSOLE: Final = (
+    (r"ExecStart=/\S+/cji console --config /etc/cji/console\.toml", "the console is the unit's only program"),
+    (r"User=cji-console", "the console is a user of its own"),
+    (r"Group=cji-console", "its group alone may enter the folder of the status socket"),
+    (r"CapabilityBoundingSet=", "the console needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "the console reaches nothing but loopback"),
+    (r"IPAddressAllow=localhost", "the console reaches nothing but loopback"),
+    (r"PrivateDevices=yes", "the console has no TPM"),
+    (r"InaccessiblePaths=.*-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"InaccessiblePaths=.*-/run/cji/control .*", "who shows a worker's state cannot reload it"),
+    (r"ProtectSystem=strict", "the console writes nothing"),
+    (r"LimitCORE=0", "a core file has the worker's state"),
+    (r"MemoryMax=\S+", "what clients make it hold is bounded"),
+)
+_PROBE: Final = (
+    (r"ExecStart=/\S+/cji probe", "the probe is the unit's only program"),
+    (r"User=cji-probe", "the probe is a user of its own"),
+    (r"SupplementaryGroups=cji-console", "this group alone may enter the folder of the status socket"),
+    (r"CapabilityBoundingSet=", "the probe needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "the probe reaches the metadata service, and nothing else"),
+    (r"IPAddressAllow=localhost 168\.63\.129\.16 169\.254\.169\.254", "Azure's own two addresses"),
+    (r"SocketBindAllow=ipv4:tcp:9465", "the port of the load balancer's probe"),
+    (r"RuntimeDirectoryPreserve=yes", "a notice outlives the process that wrote it"),
+    (r"PrivateDevices=yes", "the probe has no TPM"),
+    (r"InaccessiblePaths=.*-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"ProtectSystem=strict", "the probe writes one file"),
+    (r"LimitCORE=0", "a core file has the worker's state"),
+    (r"MemoryMax=\S+", "what clients make it hold is bounded"),
+)
+_DRAIN: Final = (
+    (r"ExecStart=/usr/bin/systemctl stop cji-fleet\.service cji-worker\.service", "both drain when they are stopped"),
+    (r"RemainAfterExit=yes", "the notice stays, and the drain is done once"),
+    (r"TimeoutStartSec=16min", "the worker's own limit is 15 minutes"),
+    (r"CapabilityBoundingSet=", "a request to systemd needs no capability"),
+    (r"PrivateNetwork=yes", "it reaches systemd, and nothing else"),
+)
+_DRAIN_PATH: Final = (
+    (r"PathExists=/run/cji-probe/terminate", "the file that the probe writes"),
+    (r"WantedBy=multi-user\.target", "nothing else starts it"),
+)
+_ENGINE: Final = (
+    (r"User=cji-engine", "whoever has any certificate of the engine runs code as this user, who has no other right"),
+    (r"Group=cji-engine", "the worker's and the trail's groups are others"),
+    (r"CapabilityBoundingSet=", "the engine needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "the engine reaches the private network and nothing else"),
+    (r"SocketBindDeny=any", "it listens on one port"),
+    (r"InaccessiblePaths=-/var/lib/cji -/var/lib/cji-audit -/var/lib/cji-fleet .*", "ledger, trail, state of others"),
+    (r"InaccessiblePaths=-/run/cji/control -/run/cji-door -/run/cji-status -/run/cji-fleet .*", "sockets of others"),
+    (r"NoExecPaths=/", "it starts no program"),
+    (r"ProtectSystem=strict", "the engine writes nothing"),
+    (r"ProtectProc=invisible", "it sees no process of another user"),
+    (r"PrivateDevices=yes", "the engine has no TPM"),
+    (r"MemorySwapMax=0", "nothing of it reaches a disk"),
+    (r"LimitCORE=0", "nothing of it reaches a disk"),
+    (r"MemoryMax=\S+", "what clients make it hold is bounded"),
+)
+_BUNDLE: Final = (
+    (r"ExecStart=/\S+/cji bundle apply --wait \d+", "nothing of the configuration is in force before it was verified"),
+    (r"Type=oneshot", "the other units start when it has ended well"),
+    (r"RemainAfterExit=yes", "it is applied once in a boot"),
+    (
+        r"Before=cji-worker\.service cji-door\.socket cji-door\.service cji-door-enroll\.service cji-audit\.service "
+        r"cji-console\.service cji-fleet\.service",
+        "no unit reads a file before its bundle is measured",
+    ),
+    (
+        r"RequiredBy=cji-worker\.service cji-door\.service cji-door-enroll\.service cji-audit\.service "
+        r"cji-console\.service cji-fleet\.service",
+        "no unit starts without a verified bundle",
+    ),
+    (r"AssertPathExists=/usr/share/cji/bundle-keys", "the keys are those of the measured image"),
+    (r"CapabilityBoundingSet=CAP_CHOWN", "it gives files to groups, and can do nothing else as root"),
+    (r"NoNewPrivileges=yes", "nor ever gets more"),
+    (r"DeviceAllow=/dev/tpmrm0 rw", "the bundle is measured into the vTPM"),
+    (r"SupplementaryGroups=tss", "without a capability root needs the group of the vTPM"),
+    (r"RuntimeDirectory=cji", "the configuration is in memory"),
+    (r"RuntimeDirectoryPreserve=yes", "the configuration outlives a stop of this unit"),
+    (r"StateDirectory=cji-bundle", "the last serial number outlives the boot"),
+    (r"ReadWritePaths=/run/log/systemd", "the measurement has a record"),
+    (r"ProtectSystem=strict", "it writes nothing else"),
+    (r"InaccessiblePaths=-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"IPAddressDeny=any", "it reaches storage by the private network and nothing else"),
+    (r"SocketBindDeny=any", "it listens nowhere"),
+    (r"LimitCORE=0", "a core file has a token of the identity"),
+    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+    (r"TimeoutStartSec=\S+", "and so is the time that they take"),
+)
+_ENROLL: Final = (
+    (r"ExecStart=/\S+/cji door enroll --config /etc/cji/worker\.toml", "the key is made here and certified"),
+    (r"ExecStartPost=\+\S+ --no-block reload-or-restart cji-door\.service", "the door uses the new certificate"),
+    (r"Before=cji-door\.service", "the door starts with a certificate"),
+    (r"User=cji-door", "the key is the door's"),
+    (r"Group=cji-door", "the key is the door's"),
+    (r"SupplementaryGroups=cji", "it reads worker.toml by group, and has no other right of the worker's"),
+    (r"RuntimeDirectory=cji-tls", "the key is in memory"),
+    (r"RuntimeDirectoryMode=0711", "others read the certificate, and list nothing"),
+    (r"RuntimeDirectoryPreserve=yes", "the key outlives this unit"),
+    (r"UMask=0077", "the key is for this user alone"),
+    (r"InaccessiblePaths=-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"InaccessiblePaths=-/run/cji/control .*", "it cannot reload the worker"),
+    (r"PrivateDevices=yes", "it has no TPM"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "it reaches the authority by the private network and nothing else"),
+    (r"SocketBindDeny=any", "it listens nowhere"),
+    (r"LimitCORE=0", "a core file has the TLS key"),
+    (r"MemorySwapMax=0", "swapped memory has the TLS key"),
+    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+)
+_NEEDED: Final = {
+    "cji-bundle.service": _BUNDLE,
+    "cji-door-enroll.service": _ENROLL,
+    "cji-engine-scheduler.service": (
+        (r"ExecStart=/\S+/cji-cluster scheduler .*", "the scheduler is the unit's only program"),
+        (r"InaccessiblePaths=.* -/run/cji-tasks .*", "no task runs on the scheduler"),
+        *_ENGINE,
+    ),
+    "cji-engine-worker.service": (
+        (r"ExecStart=/\S+/cji-cluster worker .*", "the engine's worker is the unit's only program"),
+        *_ENGINE,
+    ),
+    "cji-worker.service": _WORKER,
+    "cji-door.service": _DOOR,
+    "cji-audit.service": _AUDIT,
+    "cji-fleet.service": _FLEET,
+    "cji-console.service": _CONSOLE,
+    "cji-probe.service": _PROBE,
+    "cji-drain.service": _DRAIN,
+    "cji-drain.path": _DRAIN_PATH,
+}
+
+
+def check_unit(path: Path) -> list[Outcome]:
+    """Outcomes for one unit file: its required lines, verification by systemd, and its exposure."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    missing = [
+        f"needs a line {pattern!r}: {why}"
+        for pattern, why in _NEEDED[path.name]
+        if not any(re.fullmatch(pattern, line) for line in lines)
+    ]
+    outcomes = [judged("unit: needed lines", path.name, missing)]
+    analyze = shutil.which("systemd-analyze")
+    version = systemd_version(analyze)
+    if analyze is None or version < MIN_SYSTEMD:
+        reason = f"needs systemd-analyze {MIN_SYSTEMD}, here is {version or 'none'}"
+        return [*outcomes, *(not_run(check, path.name, reason) for check in ("unit: verify", "unit: exposure"))]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, path.name)
+        for other in path.parent.glob("*.socket"):
+            shutil.copy(other, folder)
+        for unit in (each for each in {path, path.with_suffix(".service")} if each.is_file()):
+            without = re.sub(r"(?m)^(Exec\w+=\+?)/\S+", r"\1/bin/true", unit.read_text(encoding="utf-8"))
+            Path(folder, unit.name).write_text(without)
+        verify = _run([analyze, "verify", "--man=no", "--recursive-errors=yes", str(copy)])
+        outcomes.append(judged("unit: verify", path.name, verify))
+        if path.suffix != ".service":
+            return outcomes  # only a service runs a program
+        limit = f"--threshold={round(MAX_EXPOSURE * 10)}"
+        exposure = _run([analyze, "security", "--offline=true", "--no-pager", limit, str(copy)])
+        outcomes.append(judged("unit: exposure", path.name, exposure[-1:]))
+    return outcomes
+
+
+def systemd_version(analyze: str | None) -> int:
+    """Major version of a `systemd-analyze` program, 0 when there is none."""
+    if analyze is None:
+        return 0
+    done = subprocess.run([analyze, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
+    found = re.match(r"systemd (\d+)", done.stdout)
+    return int(found[1]) if found else 0
+
+
+def check_sysusers(path: Path) -> Outcome:
+    """Outcome for one sysusers.d file, read by systemd-sysusers without writing anything."""
+    program = shutil.which("systemd-sysusers")
+    if program is None:
+        return not_run("unit: users", path.name, "systemd-sysusers is not installed")
+    return judged("unit: users", path.name, _run([program, "--dry-run", str(path)]))
+
+
+def _run(command: list[str]) -> list[str]:
+    """Nothing if the command succeeds, else the lines that it printed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return [f"{command[1]} did not end in {_TIMEOUT_S} s"]
+    if done.returncode == 0:
+        return []
+    printed = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
+    return printed or [f"{command[1]} ended with {done.returncode} and said nothing"]
