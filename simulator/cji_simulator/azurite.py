@@ -20,7 +20,7 @@ from cji_simulator.certificates import authority, leaf
 __all__ = ["ACCOUNT", "Azurite", "StorageCredential", "azurite"]
 
 ACCOUNT: Final = "devstoreaccount1"
-_PROGRAM: Final = Path(__file__).resolve().parents[3] / ".azurite" / "node_modules" / ".bin" / "azurite"
+_PROGRAM: Final = Path(__file__).resolve().parents[2] / ".azurite" / "node_modules" / ".bin" / "azurite"
 _LISTENING: Final = re.compile(rb"Azurite (Blob|Queue) service is successfully listening at (https://127\.0\.0\.1:\d+)")
 _SECONDS: Final = 60.0
 

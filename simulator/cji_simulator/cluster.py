@@ -31,7 +31,7 @@ from cji_simulator.worker import Worker
 
 __all__ = ["Cluster", "ClusterError", "cluster"]
 
-_ROOT: Final = Path(__file__).resolve().parents[3]
+_ROOT: Final = Path(__file__).resolve().parents[2]
 _ENGINE: Final = _ROOT / ".engine" / "bin" / "cji-cluster"
 _CONTAINERS: Final = ("jobs", "results", "ledger", "shuffle")
 _QUEUES: Final = ("jobs", "jobs-poison")

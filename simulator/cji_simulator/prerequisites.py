@@ -41,7 +41,7 @@ def _services() -> Iterator[str]:
 
 
 def _door() -> Iterator[str]:
-    if importlib.util.find_spec("worker") is None:
+    if importlib.util.find_spec("cji_worker") is None:
         yield "cji-worker is missing, the worker that is simulated: pip install cji-worker"
         return
     from cji_core.errors import StartupError

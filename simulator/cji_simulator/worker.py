@@ -16,18 +16,18 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 import msgspec
 
-import cji_worker
 from cji_attestation import Trust
 from cji_core.errors import StartupError
 from cji_core.format.config import load
 from cji_core.log import log
-from cji_core.manifest import Code
+from cji_core.manifest import OURS, Code
 from cji_simulator.door import Door, DoorError, fleet_folder, socket_folder
 from cji_simulator.view import let_others_reach_the_code
 from cji_worker.host import Host
@@ -216,8 +216,7 @@ def working_tree() -> Code:
 
     The worker may map anything; its receipts are simulated in any case.
     """
-    root = Path(cji_worker.__file__).parents[1]
-    found = (path for package in ("attestation", "worker") for path in (root / package).rglob("*"))
+    found = (path for package in OURS if package != "numpy" for path in Path(str(files(package))).rglob("*"))
     sources = sorted(path for path in found if path.suffix in {".py", ".toml"})
     lines = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path}\n" for path in sources)
     return Code(sha384=hashlib.sha384("".join(lines).encode()).digest(), folders=("/",), files=())

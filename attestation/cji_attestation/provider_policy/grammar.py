@@ -1,4 +1,4 @@
-"""The parts of an attestation policy, as `cji_attestation.provider_policy.parser` reads them and names their sources."""
+"""The parts of an attestation policy, as `provider_policy.parser` reads them and names their sources."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

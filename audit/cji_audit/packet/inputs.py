@@ -27,7 +27,7 @@ _WORST: Final[Mapping[_Outcome, int]] = {"passed": 0, "skipped": 1, "failed": 2}
 
 
 def read_configuration(name: str, data: bytes, config: Config) -> Configuration:
-    """The values of a configuration that a packet shows; `config` is what `cji_core.format.config.load` made of these bytes."""
+    """The values of a configuration that a packet shows; `config` is what `format.config.load` made of these bytes."""
     keys = {
         f"keys.{number}.{field}": value
         for number, key in enumerate(config.keys, 1)

@@ -1,4 +1,4 @@
-"""`cji doctor`: is this machine, or a deployment, fit to run a worker? Each check prints what it found, and a remedy."""
+"""`cji doctor`: is this machine, or a deployment, fit to run a worker? Each check prints a finding and a remedy."""
 
 from dataclasses import asdict
 from pathlib import Path

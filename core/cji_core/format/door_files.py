@@ -1,6 +1,4 @@
-"""What nginx, the door, gets from a configuration: TLS files, address, socket. It reads them as they are, so these checks
-stand before it.
-"""
+"""TLS files, address and socket of the door: nginx reads them as they are, so these checks stand before it."""
 
 from datetime import datetime
 from ipaddress import ip_address

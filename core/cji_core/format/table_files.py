@@ -25,7 +25,7 @@ def _read(name: str, folder: Path | None) -> bytes:
         if folder is not None and (folder / name).exists():
             data = (folder / name).read_bytes()
         else:
-            data = (files("worker") / "compute" / "tables" / name).read_bytes()
+            data = (files("cji_operations") / "tables" / name).read_bytes()
     except OSError as error:
         raise StartupError(f"The table {name} cannot be read", "Make it readable for the worker.") from error
     if len(data) > _MAX_BYTES:

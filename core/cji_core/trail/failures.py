@@ -1,4 +1,4 @@
-"""The signed failure receipt of a job by reference that was given up: `typ` "cji-failure+jws" (`cji_core.trail.compact`).
+"""The signed failure receipt of a job by reference that was given up: `typ` "cji-failure+jws" (`trail.compact`).
 
 It shows that a worker verified the job's header, stopped trying and recorded that in its audit trail. `attempts`,
 `reason`, `stage` and `queued` are what the process that moves tickets reported; the worker has no other witness of

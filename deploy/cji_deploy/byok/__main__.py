@@ -1,4 +1,4 @@
-"""`python -m cji_deploy.byok`: wrap a key for a vault, without a network. The README beside this file has the whole way."""
+"""`python -m cji_deploy.byok`: wrap a key for a vault, without a network. deploy/byok/README.md has the whole way."""
 
 import argparse
 import getpass

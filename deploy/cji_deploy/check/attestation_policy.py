@@ -1,4 +1,4 @@
-"""The attestation provider's policy: grammar and strength as `cji_attestation.provider_policy` has them, and its origin.
+"""The attestation provider's policy: grammar and strength as `provider_policy` has them, and its origin.
 
 No template sets it: a provider takes its policy through its own interface only, from an operator or signed.
 """

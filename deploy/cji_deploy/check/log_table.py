@@ -1,4 +1,4 @@
-"""The table of audit events in Log Analytics, derived from the events: `python -m cji_deploy.check.log_table` writes it.
+"""The table of audit events in Log Analytics, derived from them: `python -m cji_deploy.check.log_table` writes it.
 
 One source: the union `Event`. A sink of kind `monitor` with the mapping `native` sends lines as the stream has them;
 the transformation of the rule makes a column of each field of each event, so that a query names no field

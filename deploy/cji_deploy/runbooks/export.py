@@ -1,4 +1,4 @@
-"""`python -m cji_deploy.runbooks.export --group GROUP --out FILE`: what `cji doctor --azure` compares, by the Azure CLI.
+"""`python -m cji_deploy.runbooks.export --group GROUP --out FILE`: what `cji doctor --azure` needs.
 
 Reads only. Resources come with all properties; children that a list of a group leaves out (keys, containers, policies)
 and extension resources (diagnostic settings, role assignments) are asked for one by one. The file names ids and

@@ -1,7 +1,7 @@
 """The page of each runbook, written from its steps: the page and the program cannot differ.
 
 `drill.json` has the seconds that each step took in the last drill against the simulator, `null` for one that it only
-printed; `CJI_DRILL_TIMES=deploy/runbooks/drill.json make drills` writes it.
+printed; `CJI_DRILL_TIMES=deploy/cji_deploy/runbooks/drill.json make drills` writes it.
 """
 
 import json
@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from deploy.runbooks.steps import Check, Runbook, Step
-from deploy.runbooks.values import plain, shown
-
-from deploy.runbooks.books import BOOKS
+from cji_deploy.runbooks.books import BOOKS
+from cji_deploy.runbooks.steps import Check, Runbook, Step
+from cji_deploy.runbooks.values import plain, shown
 
 __all__ = ["page", "pages", "write_pages"]
 
@@ -40,7 +39,8 @@ def page(book: Runbook) -> str:
 
 def _lines(book: Runbook) -> Iterator[str]:
     yield f"# {book.title}"
-    yield f"\n`deploy/runbooks/{book.name} --site site.toml [--dry-run]`. Written by `python -m deploy.runbooks pages`."
+    written = "Written by `python -m cji_deploy.runbooks pages`."
+    yield f"\n`deploy/runbooks/{book.name} --site site.toml [--dry-run]`. {written}"
     yield f"\n**When.** {book.when}\n\n**Who.** {book.who}\n\n## Prerequisites\n"
     yield from (f"* {each}" for each in book.prerequisites)
     yield "\n| value | meaning |\n|---|---|"

@@ -815,7 +815,8 @@ def test_a_refusal_of_maa_is_not_asked_about_again(simulation: Simulation, attes
 def test_key_vaults_clients_are_imported_when_asked_for() -> None:
     """They take longer to import than a machine takes to attest."""
     modules = '"azure.keyvault.keys" in sys.modules'
-    code = f"import sys; from cji_attestation.release import Attester; print({modules}); Attester.preload(); print({modules})"
+    attester = "import sys; from cji_attestation.release import Attester"
+    code = f"{attester}; print({modules}); Attester.preload(); print({modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=120)
     assert done.stdout.split() == [b"False", b"True"]
     Attester.preload()  # a second time is nothing

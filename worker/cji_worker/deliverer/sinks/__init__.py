@@ -1,10 +1,6 @@
 """Sinks: destinations that get every event of a trail. One file per kind; `sinks` makes them of their tables."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
 
 from cji_core.format.sinks import EventHubsTable, FileTable, JournaldTable, MonitorTable, Table, table_of
 from cji_core.trail.delivery import DeliveryFile
