@@ -28,13 +28,13 @@ def generate(out: Path) -> None:
     code = protoc.main(
         [
             "protoc",
-            f"-Iworker/wire/v1={SOURCE}",
+            f"-Icji_core/wire/v1={SOURCE}",
             f"-I{well_known}",
-            f"--python_out={out}",
-            f"--pyi_out={out}",
-            f"--grpc_python_out={out}",
+            f"--python_out={out / 'core'}",
+            f"--pyi_out={out / 'core'}",
+            f"--grpc_python_out={out / 'core'}",
             f"--descriptor_set_out={out / 'worker.binpb'}",
-            "worker/wire/v1/worker.proto",
+            "cji_core/wire/v1/worker.proto",
         ]
     )
     if code:
