@@ -34,7 +34,7 @@ from _pytest.runner import runtestprotocol
 __all__ = ["EQUIVALENT", "Mutant", "main", "mutants"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-PACKAGE: Final = ROOT / "attestation"
+PACKAGE: Final = ROOT / "attestation" / "cji_attestation"
 TABLES: Final = frozenset(
     {"maa/agreement.py", "maa/claims.py", "appraisal/reference.py", "appraisal/advisories/products.py"}
 )

@@ -15,8 +15,11 @@ from typing import Final, NamedTuple
 __all__ = ["NAMES", "PHRASES", "Hit", "main", "search"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FOLDERS: Final = ("attestation", "benchmarks", "deploy", "docs", "engine", "examples", "protos", "tools", "worker")
-OTHERS: Final = ("tests/simulator", "tests/hardware")
+FOLDERS: Final = (
+    *("core", "attestation", "operations", "client", "audit", "deploy", "worker", "simulator", "engine"),
+    *("benchmarks", "docs", "examples", "protos", "tools"),
+)
+OTHERS: Final = ("tests/hardware",)
 PROSE: Final = frozenset((".md", ".toml", ".bicep", ".service", ".conf", ".proto", ".svg"))
 SKIPPED: Final = ("CHANGELOG.md", "tools/prose.py", "core/cji_core/wire/v1/")  # the first two name what was replaced
 

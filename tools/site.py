@@ -18,6 +18,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tests.support.paths import DISTRIBUTIONS
 from tools.links import ROOT, links, pages
 
 __all__ = ["ROOMS", "SiteError", "main", "navigation", "part_of"]
@@ -161,11 +162,11 @@ def _settings(navigation: list[Any], folder: Path, site: Path) -> dict[str, Any]
         for media, scheme, icon, following in _PALETTES
     ]
     python = {
-        "paths": [str(ROOT), str(ROOT / "client"), str(ROOT / "tests/simulator")],
+        "paths": [str(ROOT), *(str(ROOT / name) for name in DISTRIBUTIONS)],
         "options": {
             "docstring_style": "google",
             "filters": "public",
-            "preload_modules": ["cji_client", "worker", "attestation", "cji_simulator"],
+            "preload_modules": [f"cji_{name}" for name in DISTRIBUTIONS],
             "heading_level": 2,
             "separate_signature": True,
             "show_root_heading": False,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tests.fuzz.engine import Target, outcome
 from tests.fuzz.targets import TARGETS
-from tests.support.paths import ROOT
+from tests.support.paths import PACKAGES, ROOT
 
 __all__ = ["FOLDER", "MOST_BYTES", "arcs", "main", "read", "smallest", "write"]
 
@@ -24,7 +24,7 @@ FOLDER: Final = ROOT / "tests/fuzz/corpus"
 MOST_BYTES: Final = 4096
 """Of one input that is kept."""
 
-OURS: Final = tuple(str(ROOT / name) + "/" for name in ("worker", "attestation"))
+OURS: Final = tuple(f"{package}/" for name, package in PACKAGES.items() if name not in {"simulator", "engine"})
 Arc = tuple[str, int, int]
 
 

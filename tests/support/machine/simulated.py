@@ -64,7 +64,7 @@ def surroundings(
     inside = ROOT / "tests" / "support" / "machine"
     for name in ("inside.py", "worker_inside.py", "refused_inside.py"):
         shutil.copyfile(inside / name, content / name)
-    shutil.copyfile(ROOT / "worker" / "launch.py", content / "launch.py")
+    shutil.copyfile(ROOT / "worker" / "cji_worker" / "launch.py", content / "launch.py")
     tree = content / "tree" / "tests" / "support"
     tree.mkdir(parents=True)
     for name in ("guest_root.py", "bpf_reader.py", "__init__.py"):
