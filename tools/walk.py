@@ -99,7 +99,7 @@ def container(folder: Path, base: Path | None) -> None:
     walk = _Walk(folder, base=base, clone=None)
     environment: tuple[str, ...] = ()
     user = "0:0"
-    for word, rest in steps((ROOT / "tests" / "simulator" / "Containerfile").read_text()):
+    for word, rest in steps((ROOT / "simulator" / "Containerfile").read_text()):
         match word:
             case "RUN":
                 walk.run(rest, environment=environment)

@@ -2,14 +2,15 @@
 
 import shutil
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-import cji_worker
+from cji_core.manifest import OURS
 
 __all__ = ["Release", "next_release"]
 
-_PACKAGES: Final = ("worker", "attestation")
+_PACKAGES: Final = [name for name in OURS if name != "numpy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +30,8 @@ class Release:
 
 def next_release(folder: Path, name: str) -> Release:
     """A copy of the working tree with one line more, so that its digest is another. `name` is a plain word."""
-    source = Path(cji_worker.__file__).parents[1]
     for package in _PACKAGES:
-        shutil.copytree(source / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    changed = folder / "worker" / "__init__.py"
+        shutil.copytree(str(files(package)), folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    changed = folder / "cji_worker" / "__init__.py"
     changed.write_text(f"{changed.read_text()}# release {name}\n")
     return Release(name=name, folder=folder, image=name)

@@ -144,12 +144,8 @@ class Supervisor:
             ),
             secret_heap=True,
         )
-        self._spawn(
-            "front",
-            "cji_worker.front.server",
-            Boot(config=config, keyholder=front_channel_end.fileno()),
-            secret_heap=False,
-        )
+        front = Boot(config=config, keyholder=front_channel_end.fileno())
+        self._spawn("front", "cji_worker.front.server", front, secret_heap=False)
         self._spawn("control", "cji_worker.control.__main__", Boot(config=config), secret_heap=False)
         for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
             end.close()

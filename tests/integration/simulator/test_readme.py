@@ -12,7 +12,7 @@ import pytest
 from cji_simulator.cli import main
 from tests.support.paths import ROOT
 
-README = ROOT / "tests" / "simulator" / "README.md"
+README = ROOT / "simulator" / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
 COMMANDS = re.findall(r"^    cji-simulator (.*)$", README.read_text(), re.MULTILINE)
 

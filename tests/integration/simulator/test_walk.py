@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from cji_simulator.cli import main
 from tests.support.paths import ROOT
 
-README = ROOT / "tests" / "simulator" / "README.md"
+README = ROOT / "simulator" / "README.md"
 PROGRAM = [sys.executable, "-c", "from cji_simulator.entry import main; main()"]
 BY_HAND = README.read_text().partition("\n## By hand\n")[2].partition("\n## ")[0]
 FIRST, *COMMANDS = re.findall(r"^    cji-simulator ([^#\n]*[^#\s])", BY_HAND, re.MULTILINE)

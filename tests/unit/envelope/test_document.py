@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-import cji_worker
 from cji_attestation.evidence import NONCE_BYTES
 from cji_audit.dissemination import load_rules
 from cji_client.profile import ClientProfile, load_profile
@@ -21,9 +20,10 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_operations.deidentify import Deidentify
 from cji_operations.registry import OPERATIONS, operation_of
 from tests.property.envelope.test_streams import expand
+from tests.support.paths import ROOT
 from tests.support.refusals import refused
 
-DOCS = Path(cji_worker.__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 FORMAT = (DOCS / "format.md").read_text()
 
 

@@ -2,14 +2,12 @@
 
 import ast
 import struct
-from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-import cji_worker
 from cji_core.errors import Reason
 from cji_core.format.envelope import (
     FLOE_HEADER_BYTES,
@@ -20,6 +18,7 @@ from cji_core.format.envelope import (
     input_aad,
     output_aad,
 )
+from tests.support.paths import ROOT
 from tests.support.refusals import refused
 
 KEY, AAD, SEGMENT = bytes(range(32)), b"aad", 64
@@ -176,7 +175,7 @@ def test_bad_tag_leaves_no_plaintext() -> None:
 
 
 def test_only_one_function_calls_decrypt_into() -> None:
-    root = Path(cji_worker.__file__).parent.parent
+    root = ROOT
     callers = []
     for file in [*root.glob("worker/**/*.py"), *root.glob("attestation/**/*.py")]:
         for function in ast.walk(ast.parse(file.read_text())):
