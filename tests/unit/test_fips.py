@@ -81,7 +81,7 @@ def test_module_that_permits_one_forbidden_algorithm_is_broken(code: str, enviro
         "ChaCha20Poly1305(bytes(32))": "fips.ChaCha20Poly1305 = fips.AESGCM",
     }[code]
     program = (
-        "import _hashlib\nfrom worker import fips\nreal = _hashlib.new\n"
+        "import _hashlib\nfrom cji_core import fips\nreal = _hashlib.new\n"
         "def new(name, *data): return real('sha384' if name == 'md5' else name, *data)\n"
         f"{patch}\nprint(fips.module_in_force().mode.value)"
     )
@@ -102,7 +102,7 @@ OPERATIONS = ("AESGCM", "HKDF", "rsa.generate_private_key", "ec.generate_private
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_module_in_which_one_operation_fails_is_broken(name: str, environment: dict[str, str]) -> None:
     program = (
-        "from worker import fips\n"
+        "from cji_core import fips\n"
         "def fail(*_, **__): raise fips.UnsupportedAlgorithm('none')\n"
         f"fips.{name} = fail\nprint(fips.module_in_force().mode.value)"
     )

@@ -54,6 +54,8 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
+        except click.ClickException:  # is explained
+            raise
         except Exception as error:
             failure = _failure(error)
             if failure is None:

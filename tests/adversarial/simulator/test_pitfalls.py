@@ -74,7 +74,7 @@ def test_s01_a_production_image_has_no_simulator_and_no_switch(
 ) -> None:
     without = production(shipped, "import cji_simulator", environment=environment)
     assert "No module named 'cji_simulator'" in without.stderr
-    pins = "from attestation import *; import msgspec; print(msgspec.json.encode(PRODUCTION).decode())"
+    pins = "from cji_attestation import *; import msgspec; print(msgspec.json.encode(PRODUCTION).decode())"
     found = production(shipped, pins, environment=environment)
     assert msgspec.json.decode(found.stdout, type=tuple[Trust, ...]) == PRODUCTION
     config = tmp_path / "worker.toml"

@@ -47,7 +47,7 @@ ATTESTER = """
 import json, sys
 from pathlib import Path
 import msgspec
-from attestation import AttestationError, Trust
+from cji_attestation import AttestationError, Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.evidence.boot_logs import open_logs
 from cji_attestation.release import Attester, KeySpec

@@ -203,7 +203,7 @@ def test_locked_memory_is_counted(folder: Path, azure: Simulation) -> None:
         "assert libc.capget(header, data) == 0\n"
         "data[0] &= ~(1 << 14)\n"
         "assert libc.capset(header, data) == 0\n"
-        "from attestation import Trust\n"
+        "from cji_attestation import Trust\n"
         "from cji_core.command import build\n"
         "build(msgspec.json.decode(sys.argv[1], type=Trust))(['doctor', '--config', sys.argv[2], '--json'])\n"
     )

@@ -18,7 +18,7 @@ from cji_core.format.envelope import (
     input_aad,
     output_aad,
 )
-from tests.support.paths import ROOT
+from tests.support.paths import PACKAGES
 from tests.support.refusals import refused
 
 KEY, AAD, SEGMENT = bytes(range(32)), b"aad", 64
@@ -175,9 +175,8 @@ def test_bad_tag_leaves_no_plaintext() -> None:
 
 
 def test_only_one_function_calls_decrypt_into() -> None:
-    root = ROOT
     callers = []
-    for file in [*root.glob("worker/**/*.py"), *root.glob("attestation/**/*.py")]:
+    for file in [file for package in PACKAGES.values() for file in package.rglob("*.py")]:
         for function in ast.walk(ast.parse(file.read_text())):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
                 attributes = [n.attr for n in ast.walk(function) if isinstance(n, ast.Attribute)]

@@ -16,7 +16,7 @@ CONFIG = msgspec.toml.decode(WORKER_CONFIG, type=Config)
 CONFINED = """
 import os, socket, sys
 import msgspec
-from attestation import Trust
+from cji_attestation import Trust
 from cji_core.format.config import Config
 from cji_worker.keyholder.rights import confine
 config, trust = (msgspec.json.decode(text, type=kind) for text, kind in zip(sys.argv[1:], (Config, Trust)))

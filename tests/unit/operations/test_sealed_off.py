@@ -4,7 +4,7 @@ from tests.support.sealed_off import events
 
 PREPARE = """
 import pyarrow as pa
-from worker import records
+from cji_core.format import records
 from cji_operations.registry import plan
 from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.contexts import context

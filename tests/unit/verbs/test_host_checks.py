@@ -15,7 +15,7 @@ from tests.support.worker_configs import WORKER_CONFIG
 _LOCKED: str = """
 import resource, sys
 from pathlib import Path
-from attestation import AZURE_US
+from cji_attestation import AZURE_US
 from cji_worker.verbs.host_checks import host_checks
 from cji_core.format.config import load
 from cji_worker.host import readings

@@ -242,7 +242,7 @@ def test_an_error_that_nobody_expected_stays_one() -> None:
     def broken(*, json: bool) -> None:
         raise RuntimeError(str(json))
 
-    group = Command("x", package="cji_core.command", verbs={})
+    group = Command("x", verbs={})
     group.get_command = lambda *_: broken  # type: ignore[method-assign]
     with pytest.raises(RuntimeError):
         CliRunner().invoke(group, ["broken", "--json"], catch_exceptions=False)

@@ -23,7 +23,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def refused(*_: object, **__: object) -> int:
         raise StartupError("Started", "It should not.")
 
-    monkeypatch.setattr("cji_worker.verbs.serve.serve_worker", refused)
+    monkeypatch.setattr("cji_worker.supervisor.serve", refused)
     path = tmp_path / "worker.toml"
     path.write_text(WORKER_CONFIG)
     return path
@@ -76,7 +76,7 @@ def test_a_machine_without_room_is_explained(config: Path, monkeypatch: pytest.M
     def full(*_: object, **__: object) -> int:
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr("cji_worker.verbs.serve.serve_worker", full)
+    monkeypatch.setattr("cji_worker.supervisor.serve", full)
     result = serve(config)
     said = "Error: The worker cannot start: Cannot allocate memory"
     assert (result.exit_code, result.stderr) == (1, f"{said}\nRun: cji doctor --config {config}\n")
@@ -86,11 +86,11 @@ def test_a_worker_that_ends_needs_no_module_to_say_so(config: Path, monkeypatch:
     """By then the process can open no file."""
 
     def ended(*_: object, **__: object) -> int:
-        for name in [name for name in sys.modules if name.partition(".client")[0] == "worker" and ".client" in name]:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "cji_client"]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "cji_client", None)
         return 76
 
-    monkeypatch.setattr("cji_worker.verbs.serve.serve_worker", ended)
+    monkeypatch.setattr("cji_worker.supervisor.serve", ended)
     result = serve(config)
     assert (result.exit_code, type(result.exception)) == (76, SystemExit)
