@@ -18,11 +18,12 @@ from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.validate import submission
-from cji_operations.aggregate import CELLS, Aggregate, return_a
+from cji_core.format.records.column import Text
+from cji_core.format.records.lines import split
+from cji_core.operations.aggregate import CELLS, Aggregate
+from cji_operations.aggregate import return_a
 from cji_operations.aggregate import run as aggregate
-from cji_operations.kernels.column import Text
 from cji_operations.kernels.group_by import cells, coded, counts
-from cji_operations.kernels.lines import split
 from tests.reference.return_a import convert
 
 os.environ["POLARS_MAX_THREADS"] = "1"  # read when it is imported

@@ -17,7 +17,7 @@ from benchmarks.harness import Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from cji_core.format.records import tagged
-from cji_operations.clear import Clear, read_rules
+from cji_core.operations.clear import Clear, read_rules
 from cji_operations.clear.operation import Clearing
 from cji_operations.operation import Outputs
 from tests.reference.clear import determine
@@ -26,7 +26,7 @@ from tests.support.clear_tools import outcomes
 __all__ = ["run"]
 
 _AS_OF: Final = datetime.date(2026, 2, 1)
-_RULES: Final = read_rules((files("cji_operations.clear") / "california.toml").read_bytes())
+_RULES: Final = read_rules((files("cji_core.operations.clear") / "california.toml").read_bytes())
 _FEW: Final = 600
 _FIRST, _LAST = np.datetime64("1985-01-01"), np.datetime64("2025-12-31")
 _OFFENSES: Final = (

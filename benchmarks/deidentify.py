@@ -19,7 +19,7 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import open_stand
 from cji_core.format.records import tagged
-from cji_operations.deidentify import (
+from cji_core.operations.deidentify import (
     AesToken,
     AgeBand,
     DateShift,
@@ -34,12 +34,12 @@ from cji_operations.deidentify import (
     Transform,
     ZipPrefix,
 )
+from cji_core.operations.deidentify.declaration import Code
+from cji_core.operations.tables import load as load_tables
 from cji_operations.deidentify.block_ciphers import block_tokens, encrypt_ff1
-from cji_operations.deidentify.codes import Code
-from cji_operations.deidentify.operation import DEIDENTIFY
+from cji_operations.deidentify.operation import IMPLEMENTATION
 from cji_operations.deidentify.tokens import Cmacs, Macs, cmac_tokens, tokens
 from cji_operations.operation import Context, JobContext, TableOperation
-from cji_operations.tables import load as load_tables
 
 __all__ = ["run"]
 
@@ -144,7 +144,7 @@ def _classes(report: Report, rows: int) -> float:
     parameters = Deidentify(
         columns=dict(_HIERARCHIES), small_classes=SmallClasses(quasi_identifiers=tuple(_HIERARCHIES), k=5)
     )
-    prepared = DEIDENTIFY.prepare(parameters, "person/1", schema, _CONTEXT)
+    prepared = IMPLEMENTATION.prepare(parameters, "person/1", schema, _CONTEXT)
     assert isinstance(prepared, TableOperation)
     started = time.perf_counter()
     found = prepared.run([batch.slice(first, _CHUNK) for first in range(0, rows, _CHUNK)], lambda _step, _cent: None)

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -32,17 +31,19 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from cji_client.sources import fit
 from cji_client.spec import InputSpec
+from cji_core.operations.link import Link
+from cji_core.operations.link.declaration import encode
+from cji_core.operations.link.stages import STAGES
+from cji_core.operations.tables import load
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.in_parts import InParts, Stage, Task
-from cji_operations.link import Link, link
-from cji_operations.link.parameters import encode
-from cji_operations.link.stages import STAGES
+from cji_operations.link import link
+from cji_operations.link.stages import stage_functions
 from cji_operations.operation import Context, JobContext
-from cji_operations.parts_here import run_here
-from cji_operations.tables import load
+from cji_operations.stages.task import StageFunction, Task
 from cji_worker.cell.bucket_hash import bucket_hash
 from tests.support.contexts import planned
 from tests.support.letter_jobs import sealed as sealed_job
+from tests.support.stage_runner import run_stages
 
 __all__ = ["Cost", "run"]
 
@@ -205,18 +206,18 @@ def _of_parts(
     def count(size: int) -> None:
         shuffled[0] += size
 
-    def timed(stage: Stage) -> Stage:
+    def timed(name: str, function: StageFunction) -> StageFunction:
         def run(task: Task) -> None:
             with turn():
                 started = time.process_time()
-                stage.run(_Streamed(task, count))
-                seconds[stage.name] = seconds.get(stage.name, 0.0) + time.process_time() - started
+                function(_Streamed(task, count))
+                seconds[name] = seconds.get(name, 0.0) + time.process_time() - started
 
-        return replace(stage, run=run)
+        return run
 
-    in_parts = InParts(stages=tuple(timed(stage) for stage in STAGES.stages))
-    done = run_here(
-        in_parts,
+    done = run_stages(
+        STAGES,
+        {name: timed(name, function) for name, function in stage_functions().items()},
         list(_shards(people.records, shards)),
         parameters=parameters,
         schema=people.records.schema,
@@ -260,7 +261,7 @@ def _of_sealed(people: Population, parameters: Link, shards: int) -> Cost:
 
     with ThreadPoolExecutor(1) as thread:
         plain = thread.submit(_of_parts, people, parameters, shards, turn)
-        for stage in loop.streams.in_parts.stages:
+        for stage in loop.streams.stages.in_order:
             for number in range(loop.streams.tasks[stage.name]):
                 of_plain.release()
                 of_sealed.acquire()

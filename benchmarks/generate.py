@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cji_operations.kernels.column import pack
+from cji_core.format.records.column import pack
 
 __all__ = [
     "HEAVY",

@@ -35,7 +35,7 @@ from cji_core.format.job import LIMITS
 from cji_core.format.keys import PinnedKey
 from cji_core.format.table_files import read_table_files
 from cji_core.jose import key_id, public_jwk
-from cji_operations.deidentify import Deidentify, Transform
+from cji_core.operations.deidentify import Deidentify, Transform
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from cji_simulator.worker import working_tree

@@ -25,8 +25,8 @@ from benchmarks.corpus import people
 from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
+from cji_core.format.records.column import Bytes, Ints
 from cji_operations.kernels import jaro, phonetics
-from cji_operations.kernels.column import Bytes, Ints
 from cji_operations.kernels.strings import Words, words
 
 __all__ = ["run"]

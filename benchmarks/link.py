@@ -18,7 +18,8 @@ from benchmarks.link_corpora import CORPORA
 from benchmarks.link_models import MATCH, Found, linked, same_model, splink
 from benchmarks.machine import facts
 from benchmarks.report import Report
-from cji_operations.link import Link, calibration, link
+from cji_core.operations.link import Link
+from cji_operations.link import calibration, link
 
 __all__ = ["run"]
 

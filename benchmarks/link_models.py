@@ -17,21 +17,8 @@ from splink import comparison_level_library as cll
 from splink import comparison_library as cl
 
 from benchmarks.generate import Population
-from cji_operations.link import (
-    Comparison,
-    Condition,
-    Curve,
-    Key,
-    Level,
-    Link,
-    Model,
-    Quality,
-    Rule,
-    cluster_quality,
-    curve,
-    link,
-    log2_odds,
-)
+from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_operations.link import Curve, Quality, cluster_quality, curve, link, log2_odds
 from cji_operations.link.blocking import plan
 from cji_operations.link.columns import read_table
 from cji_operations.link.linkage import columns_of

@@ -25,7 +25,7 @@ from benchmarks.report import Report
 from cji_client.profile import ClientProfile, load_profile
 from cji_core.format.keys import load_recipient_key
 from cji_core.jose import public_jwk
-from cji_operations.deidentify import Deidentify
+from cji_core.operations.deidentify import Deidentify
 from cji_simulator.launch import Agency, worker_config
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site

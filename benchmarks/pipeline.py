@@ -17,8 +17,8 @@ from benchmarks.machine import at_most_cores, facts
 from benchmarks.report import Report
 from benchmarks.stand import Stand, Usage, open_stand
 from benchmarks.wire import Prepared
+from cji_core.operations.deidentify import CmacToken, DateShift, DateTo, HmacToken, Mask, Transform
 from cji_core.suites import Suite
-from cji_operations.deidentify import CmacToken, DateShift, DateTo, HmacToken, Mask, Transform
 
 __all__ = ["COPY", "DEIDENTIFY", "TOKENS", "run"]
 

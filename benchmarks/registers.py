@@ -23,7 +23,7 @@ from benchmarks.generate import (
     slip,
     wrong_digit,
 )
-from cji_operations.kernels.column import pack
+from cji_core.format.records.column import pack
 
 __all__ = ["german_register", "street_lists"]
 

@@ -27,12 +27,13 @@ from benchmarks.report import Report
 from benchmarks.stand import open_stand
 from benchmarks.wire import prepare
 from cji_client.spec import InputSpec, SideSpec
-from cji_operations.screen import Index, Screen, build
-from cji_operations.screen import Screen as Screening
+from cji_core.operations.screen import Screen
+from cji_core.operations.screen import Screen as Screening
+from cji_core.operations.tables import load
+from cji_core.operations.tables.screening import LEVELS
+from cji_operations.screen import Index, build
 from cji_operations.screen import run as screen
 from cji_operations.screen.rules import weights
-from cji_operations.tables import load
-from cji_operations.tables.screening import LEVELS
 
 __all__ = ["run"]
 

@@ -18,8 +18,8 @@ from benchmarks.echo import EchoServer
 from benchmarks.processes import CpuClock, PeakMemory
 from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
 from cji_attestation.attested import AttestedWorker
+from cji_core.operations.deidentify import Deidentify, Transform
 from cji_core.suites import Suite
-from cji_operations.deidentify import Deidentify, Transform
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from cji_simulator.worker import PROGRAM

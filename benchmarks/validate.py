@@ -18,9 +18,11 @@ import numpy.typing as npt
 from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
-from cji_operations.kernels.column import Text
-from cji_operations.kernels.lines import matrix, split
-from cji_operations.validate import Options, Records, RuleSet, load_rule_set, read_reports, validate
+from cji_core.format.records.column import Text
+from cji_core.format.records.lines import matrix, split
+from cji_core.format.records.nibrs.records import Records
+from cji_core.format.records.nibrs.xml_reports import read_reports
+from cji_operations.validate import Options, RuleSet, load_rule_set, validate
 from tests.reference import nibrs as nibrs_twin
 from tests.support import nibrs_xml
 

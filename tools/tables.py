@@ -17,7 +17,8 @@ from cji_attestation.checks import GROUPS
 from cji_attestation.findings import Rule
 from cji_attestation.provider_policy import RULES as PROVIDER_RULES
 from cji_attestation.release.policy import RULES as RELEASE_RULES
-from cji_operations.nibrs.specification import RULE_SETS, read_data
+from cji_core.format.records.nibrs.data import read_data
+from cji_operations.nibrs.specification import RULE_SETS
 from tools import json_answers
 
 __all__ = ["main", "rewritten"]

@@ -27,6 +27,7 @@ from cji_core.format.envelope import output_aad, sha384, unwrap_seed, wrap_resul
 from cji_core.format.job import OutputPart, result_header
 from cji_core.format.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
 from cji_core.jose import SigningKey, b64url_decode, key_id, parse_recipient, public_jwk
+from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.pairs import DecryptionPair, SigningPair
 from cji_core.suites import Suite
 from cji_core.trail import (
@@ -40,7 +41,6 @@ from cji_core.trail import (
     Volumes,
     sign,
 )
-from cji_operations.deidentify import Deidentify, HmacToken
 
 FOLDER: Final = Path(__file__).parent.parent / "docs/vectors"
 _KEK_ID: Final = "https://vectors.vault.azure.net/keys/cji-vectors/" + "0123456789abcdef" * 2

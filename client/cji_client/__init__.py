@@ -22,7 +22,7 @@ from cji_client.saved_result import open_saved
 from cji_client.sealed_result import SealedResult
 from cji_client.signers import Decrypter, Signer
 from cji_client.spec import JobSpec, load_spec
-from cji_operations.deidentify import Transform
+from cji_core.operations.deidentify import Transform
 
 __all__ = [
     "AsyncConnection",

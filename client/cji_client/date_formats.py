@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.format.records import column, dates
 from cji_core.format.records.arrow import from_numpy, from_texts
-from cji_operations.kernels import column, dates
 
 Bools = npt.NDArray[np.bool_]
 

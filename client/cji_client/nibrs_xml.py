@@ -16,10 +16,16 @@ from xml.parsers import expat
 import pyarrow as pa
 
 from cji_client.errors import SpecError
-from cji_operations.kernels.column import read
-from cji_operations.nibrs.records import Unread
-from cji_operations.nibrs.xml_plain import MAX_REPORT_BYTES, NAMESPACES, XmlError, check_beginning, plain_reports
-from cji_operations.nibrs.xml_reports import all_plain
+from cji_core.format.records.column import read
+from cji_core.format.records.nibrs.records import Unread
+from cji_core.format.records.nibrs.xml_plain import (
+    MAX_REPORT_BYTES,
+    NAMESPACES,
+    XmlError,
+    check_beginning,
+    plain_reports,
+)
+from cji_core.format.records.nibrs.xml_reports import all_plain
 
 SCHEMA: Final = pa.schema([pa.field("report", pa.binary())])
 

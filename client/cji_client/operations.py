@@ -1,8 +1,8 @@
 """Parameters of the operations, for `JobSpec.operations`. docs/operations.md describes each."""
 
-from cji_operations.aggregate import Aggregate, Dominance
-from cji_operations.clear import Clear
-from cji_operations.deidentify import (
+from cji_core.operations.aggregate import Aggregate, Dominance
+from cji_core.operations.clear import Clear
+from cji_core.operations.deidentify import (
     AesToken,
     AgeBand,
     CmacToken,
@@ -20,10 +20,10 @@ from cji_operations.deidentify import (
     Transform,
     ZipPrefix,
 )
-from cji_operations.disseminate import Disseminate
-from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
-from cji_operations.screen import Screen
-from cji_operations.validate import Validate
+from cji_core.operations.disseminate import Disseminate
+from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_core.operations.screen import Screen
+from cji_core.operations.validate import Validate
 
 __all__ = [
     "AesToken",

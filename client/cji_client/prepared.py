@@ -17,8 +17,8 @@ from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.keys import PinnedKey, ProjectKey
 from cji_core.format.paths import FileName
 from cji_core.jose import SigningKey
-from cji_operations.parameters import ParametersError
-from cji_operations.registry import operation_of
+from cji_core.operations.parameters import ParametersError
+from cji_core.operations.registry import operation_of
 
 Records: TypeAlias = "Source | FileName"
 """A data frame, a table, batches, or the name of a file."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import WHOLE_ROW, Status
-from cji_operations.registry import meaning_of
+from cji_core.operations.registry import meaning_of
 
 _COLUMN: Final = 16  # bits of a column in a packed code and column
 

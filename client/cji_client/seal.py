@@ -22,11 +22,11 @@ from cji_core.format.envelope import ATTRIBUTION, input_aad, new_dek, seal_box
 from cji_core.format.job import Attribution, Header, InputPart, Recipient, SizeClass, new_header, new_job_id, parse
 from cji_core.format.keys import PinnedKey, ProjectKey, load_project_key, recipient_thumbprints
 from cji_core.jose import SigningKey
+from cji_core.operations.parameters import Parameters, ParametersError, Sealing
+from cji_core.operations.registry import Plan, operation_of, plan
 from cji_core.pairs import VerifyingPair
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.parameters import Parameters, ParametersError, Sealing
-from cji_operations.registry import Plan, operation_of, plan
 
 INPUT_NAME = "records"
 """Name of the last input part of a job made from a JobSpec; side tables precede it under their own names."""

@@ -19,8 +19,8 @@ from cji_client.profile import absolute_recipient
 from cji_core.format.job import LIMITS
 from cji_core.format.paths import FileName
 from cji_core.format.records import SCHEMAS
+from cji_core.operations.registry import AnyParameters, operation_of
 from cji_core.suites import Suite
-from cji_operations.registry import AnyParameters, operation_of
 
 VERBATIM: Final = "verbatim"
 """The date format of a column whose values are sent as they are, dates or not."""

@@ -1,4 +1,4 @@
-"""An operation on records: its declaration, and its interface while a job runs.
+"""An operation on records while a job runs, and what computes it; `cji_core.operations` declares it.
 
 An operation is a pure function of its input, its parameters and its key: same input, same bytes. A bad row never
 fails a job: its values are null where they cannot be used, and the row status has the reason.
@@ -7,84 +7,25 @@ fails a job: its values are null where they cannot be used, and the row status h
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from types import MappingProxyType
+from typing import Any, Final, Generic, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from google.protobuf.message import Message
 
 from cji_core.errors import Reason, Refusal, Stage
-from cji_core.format.records import RecordSchema, RowStatus
+from cji_core.format.records import RowStatus
+from cji_core.operations.declaration import Operation
+from cji_core.operations.parameters import P
+from cji_core.operations.tables import Tables
 from cji_core.progress import ProgressCallback
-from cji_core.wire.v1 import worker_pb2
-from cji_operations.parameters import P, Sealing
-from cji_operations.status_codes import RowCode
-from cji_operations.tables import Tables
-
-if TYPE_CHECKING:
-    from cji_operations.in_parts import InParts
+from cji_operations.stages.task import StageFunctions
 
 CHUNK_ROWS: Final = 16_384
 """Rows that operations see at once: their columns and temporaries stay in the L2 cache, and in few pages."""
 
 Row: TypeAlias = Mapping[str, str | int | bool | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSpec:
-    """An output part: its name and its records. `of_subjects`: one row for each subject that was released."""
-
-    name: str
-    schema: RecordSchema
-    of_subjects: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """A side table that an operation reads: the input part of this name. `schema` None: that of the records."""
-
-    name: str
-    schema: str | None = None
-    required: bool = False
-
-
-class Project(NamedTuple):
-    """A token domain and its key, wrapped."""
-
-    name: str
-    wrapped_key: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """A resident reference: a side table whose index outlives its job.
-
-    With `seconds` the job brings it as the side table `side`, and it is retained for that time; with `sha256`, the
-    digest of the sealed part, the job uses one that an earlier job has brought.
-    """
-
-    side: str
-    schema: str
-    """Of its records."""
-    seconds: int = 0
-    sha256: bytes = b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
-    """The inputs and outputs of an operation, given its parameters.
-
-    `accepts` are schema ids of records; `result` is the schema id of the result, None for that of the records;
-    `parts` are the further outputs.
-    """
-
-    accepts: frozenset[str]
-    result: str | None = None
-    parts: tuple[OutputSpec, ...] = ()
-    sides: tuple[Side, ...] = ()
-    reference: Reference | None = None
-    project: Project | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,56 +60,6 @@ class Context:
     """The job's side tables, whole, by name."""
     reference_slot: memoryview | None = field(default=None, repr=False)
     """Memory that holds the index of the job's `Reference`, or will."""
-
-
-ReadOutput: TypeAlias = Callable[[str], Iterable[pa.RecordBatch]]
-"""The batches of an opened output, by name."""
-
-
-def _keep_columns(_parameters: Any, columns: frozenset[str]) -> frozenset[str]:
-    return columns
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation(Generic[P]):
-    """One member of the proto's `operation` oneof, as its folder declares it.
-
-    `decode` turns the member's message into parameters and refuses, with BAD_PARAMETERS at ADMIT, what no input could
-    make right; `encode` is its inverse. `complete` fills fields that only a submitter can know, and `columns` checks
-    names of columns and returns those of the result; both raise ParametersError. `check_tables` refuses parameters
-    that the worker's tables do not support. `prepare` binds parameters to the records' schema id and Arrow schema.
-
-    `schemas` are all records that only this operation makes, `steps` its steps of progress, `codes` its row status
-    codes. `in_parts` gives the stages of the operation over many machines, None where it runs on one only.
-    `summary` has lines about the opened outputs for the submitter's console. No other operation follows a
-    `terminal` one. `self_test` runs in a cell before any key exists.
-    """
-
-    parameters: type[P]
-    decode: Callable[[Any], P]
-    encode: Callable[[P], Message]
-    signature: Callable[[P], Signature]
-    prepare: Callable[[P, str, pa.Schema, Context], "PreparedOperation"]
-    self_test: tuple[Case, ...]
-    steps: tuple[str, ...] = ()
-    schemas: tuple[RecordSchema, ...] = ()
-    codes: type[RowCode] = RowCode
-    terminal: bool = False
-    complete: Callable[[P, Sealing], P] = lambda parameters, _: parameters
-    columns: Callable[[P, frozenset[str]], frozenset[str]] = _keep_columns
-    check_tables: Callable[[P, Tables], None] = lambda _parameters, _tables: None
-    summary: Callable[[P, ReadOutput], Iterable[str]] = lambda _parameters, _read: ()
-    in_parts: Callable[[P], "InParts | None"] = lambda _: None
-
-    @property
-    def name(self) -> str:
-        """Its name in the oneof and in job.toml."""
-        return str(self.parameters.__struct_config__.tag)
-
-    def message(self, parameters: P) -> worker_pb2.Operation:
-        """The operation as it stands in a job header."""
-        fields: dict[str, Any] = {self.name: self.encode(parameters)}
-        return worker_pb2.Operation(**fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -239,3 +130,17 @@ class TableOperation(_Prepared, Protocol):
 
 
 PreparedOperation: TypeAlias = BatchOperation | TableOperation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Implementation(Generic[P]):
+    """An operation, bound to the code that computes it.
+
+    `prepare` binds parameters to the records' schema id and Arrow schema. `stages` has the function of each of the
+    operation's stages, by name. `self_test` runs in a cell before any key exists.
+    """
+
+    operation: Operation[P]
+    prepare: Callable[[P, str, pa.Schema, Context], PreparedOperation]
+    self_test: tuple[Case, ...]
+    stages: Callable[[P], StageFunctions] = lambda _: MappingProxyType({})

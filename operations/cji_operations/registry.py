@@ -1,175 +1,51 @@
-"""The operations of this worker, one line each, and the plan of a job.
+"""The implementations of the operations in `cji_core.operations.registry`, one line each."""
 
-A job is a list of operations on one table of records, its last input; the inputs before it are side tables, each named
-for the role that an operation gives it. `plan` checks the whole list before any key is opened. What this worker does
-not support is refused, never skipped.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
+from typing import Any, Final
 
 import pyarrow as pa
 
-from cji_core.errors import Reason, Refusal, Stage
-from cji_core.format.records import ROW_STATUS, RecordSchema, check_schema
-from cji_core.format.records import SCHEMAS as INPUT_SCHEMAS
-from cji_core.wire.v1 import worker_pb2
-from cji_operations.aggregate.operation import AGGREGATE
-from cji_operations.clear.operation import CLEAR
-from cji_operations.deidentify.operation import DEIDENTIFY
-from cji_operations.disseminate.operation import DISSEMINATE
-from cji_operations.link.operation import LINK
-from cji_operations.operation import Context, Operation, OutputSpec, PreparedOperation, Project, Reference, Signature
-from cji_operations.parameters import Parameters, bad_parameters
-from cji_operations.screen.operation import SCREEN
-from cji_operations.status_codes import RowCode, ValueCode
-from cji_operations.tables import Tables
-from cji_operations.validate.findings import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES
-from cji_operations.validate.operation import VALIDATE
+from cji_core.format.records import check_schema
+from cji_core.operations.registry import Planned
+from cji_core.operations.stages.stage import PLAN_STAGE
+from cji_operations.aggregate import operation as aggregate
+from cji_operations.clear import operation as clear
+from cji_operations.deidentify import operation as deidentify
+from cji_operations.disseminate import operation as disseminate
+from cji_operations.link import operation as link
+from cji_operations.operation import Context, Implementation, PreparedOperation
+from cji_operations.screen import operation as screen
+from cji_operations.stages.task import StageFunctions, plan_nothing
+from cji_operations.validate import operation as validate
 
-OPERATIONS: Final[Mapping[str, Operation[Any]]] = MappingProxyType(
+IMPLEMENTATIONS: Final[Mapping[str, Implementation[Any]]] = MappingProxyType(
     {
-        operation.name: operation
-        for operation in (
-            VALIDATE,
-            LINK,
-            SCREEN,
-            DEIDENTIFY,
-            AGGREGATE,
-            DISSEMINATE,
-            CLEAR,
+        each.operation.name: each
+        for each in (
+            validate.IMPLEMENTATION,
+            link.IMPLEMENTATION,
+            screen.IMPLEMENTATION,
+            deidentify.IMPLEMENTATION,
+            aggregate.IMPLEMENTATION,
+            disseminate.IMPLEMENTATION,
+            clear.IMPLEMENTATION,
         )
     }
 )
-"""By their names in the proto's oneof and in job.toml."""
-
-if TYPE_CHECKING:
-    AnyParameters: TypeAlias = Parameters
-else:
-    AnyParameters = Union[tuple(operation.parameters for operation in OPERATIONS.values())]  # noqa: UP007
-"""Parameters of any operation, distinguished by `kind`; a type that msgspec decodes."""
-
-SCHEMAS: Final[Mapping[str, RecordSchema]] = MappingProxyType(
-    {**INPUT_SCHEMAS, **{schema.schema_id: schema for each in OPERATIONS.values() for schema in each.schemas}}
-)
-"""All records that go in or come out."""
-
-STEPS: Final = ("rows", *sorted({step for operation in OPERATIONS.values() for step in operation.steps}))
-"""The steps of progress: records read, and those of the operations."""
-
-_CODES: Final[tuple[type[RowCode], ...]] = (ValueCode, *(operation.codes for operation in OPERATIONS.values()))
-
-CODES: Final[Mapping[int, RowCode]] = MappingProxyType({code.value: code for codes in _CODES for code in codes})
-"""Every row status code by its number."""
+"""By the names of the operations."""
 
 
-def meaning_of(code: int) -> str:
-    """A row status code in words: that of an operation, or a NIBRS rule that `validate` reports."""
-    if code in CODES:
-        return CODES[code].meaning
-    if RULE_CODES < code < OF_REJECTED_REPORT:
-        return f"NIBRS rule {code - RULE_CODES}"
-    others = {OF_REJECTED_REPORT: "The report is rejected as a whole.", NO_RECORD: "The row has only blanks."}
-    return others.get(code, "A code of a later version.")
+def prepare(planned: Planned, schema: pa.Schema, context: Context) -> PreparedOperation:
+    """The operation, ready for batches of `schema`.
 
-
-def operation_of(parameters: Parameters) -> Operation[Any]:
-    """The operation that takes these parameters."""
-    return OPERATIONS[str(parameters.__struct_config__.tag)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """One operation of a job; `schema_id` is that of the records that it gets."""
-
-    operation: Operation[Any]
-    parameters: Parameters
-    signature: Signature
-    schema_id: str
-
-    def prepare(self, schema: pa.Schema, context: Context) -> PreparedOperation:
-        """The operation, ready for batches of `schema`.
-
-        Raises: Refusal(BAD_PARAMETERS) when parameters, columns and key do not fit each other;
-        Refusal(SCHEMA_MISMATCH) when `schema` is not that of the plan.
-        """
-        check_schema(self.schema_id, schema)
-        return self.operation.prepare(self.parameters, self.schema_id, schema, context)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A job that is worth opening keys for; `outputs` are in part order, `projects` in the order of their keys."""
-
-    operations: tuple[Planned, ...]
-    outputs: tuple[OutputSpec, ...]
-
-    @property
-    def projects(self) -> tuple[Project, ...]:
-        """The projects whose keys must be opened, one for each operation that needs one."""
-        return tuple(each.signature.project for each in self.operations if each.signature.project is not None)
-
-    @property
-    def reference(self) -> Reference | None:
-        """The resident reference that the job leaves behind, or uses."""
-        found = (each.signature.reference for each in self.operations)
-        return next((reference for reference in found if reference is not None), None)
-
-
-def plan(operations: Sequence[worker_pb2.Operation], inputs: Mapping[str, str], tables: Tables | None = None) -> Plan:
-    """The plan of a job; refuses one that no input could make right.
-
-    `inputs` are schema ids by name, in part order, the records last. Without the worker's `tables`, as in a client,
-    what depends on them is not checked. Raises at ADMIT: Refusal(SCHEMA_MISMATCH) where an operation does not take the
-    records that it would get; Refusal(BAD_PARAMETERS) for parameters, an order or a side table that makes no sense.
+    Raises: Refusal(BAD_PARAMETERS) when parameters, columns and key do not fit each other; Refusal(SCHEMA_MISMATCH)
+    when `schema` is not that of the plan.
     """
-    if not operations or not inputs:
-        raise bad_parameters(Stage.ADMIT)
-    *sides, (_, schema_id) = inputs.items()
-    planned = list[Planned]()
-    for message in operations:
-        if planned and planned[-1].operation.terminal:
-            raise bad_parameters(Stage.ADMIT)
-        planned.append(_planned(message, schema_id, tables))
-        schema_id = planned[-1].signature.result or schema_id
-    _check_sides(dict(sides), planned)
-    parts = [part for each in planned for part in each.signature.parts]
-    outputs = (_output("result", schema_id), _output("row_status", ROW_STATUS), *parts)
-    if len({output.name for output in outputs}) != len(outputs):
-        raise bad_parameters(Stage.ADMIT)
-    return Plan(operations=tuple(planned), outputs=outputs)
+    check_schema(planned.schema_id, schema)
+    return IMPLEMENTATIONS[planned.operation.name].prepare(planned.parameters, planned.schema_id, schema, context)
 
 
-def _output(name: str, schema_id: str) -> OutputSpec:
-    return OutputSpec(name=name, schema=SCHEMAS[schema_id])
-
-
-def _planned(message: worker_pb2.Operation, schema_id: str, tables: Tables | None) -> Planned:
-    name = message.WhichOneof("operation")
-    if name not in OPERATIONS:
-        raise bad_parameters(Stage.ADMIT)
-    operation = OPERATIONS[name]
-    parameters = operation.decode(getattr(message, name))
-    if tables is not None:
-        operation.check_tables(parameters, tables)
-    signature = operation.signature(parameters)
-    if schema_id not in signature.accepts:
-        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT)
-    return Planned(operation=operation, parameters=parameters, signature=signature, schema_id=schema_id)
-
-
-def _check_sides(given: Mapping[str, str], planned: Sequence[Planned]) -> None:
-    """Every side table has a role, and its schema; every required one is there."""
-    read = set[str]()
-    for each in planned:
-        for side in each.signature.sides:
-            if side.name in given:
-                if given[side.name] != (side.schema or each.schema_id):
-                    raise bad_parameters(Stage.ADMIT)
-                read.add(side.name)
-            elif side.required:
-                raise bad_parameters(Stage.ADMIT)
-    if given.keys() != read:
-        raise bad_parameters(Stage.ADMIT)
+def stage_functions(planned: Planned) -> StageFunctions:
+    """The functions of the operation's stages over many machines, by name; of one that plans nothing, too."""
+    return {PLAN_STAGE: plan_nothing, **IMPLEMENTATIONS[planned.operation.name].stages(planned.parameters)}

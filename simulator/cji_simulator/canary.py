@@ -20,7 +20,7 @@ from cji_client.seal import SealedJob, seal
 from cji_client.spec import JobSpec
 from cji_core.format.envelope import input_aad
 from cji_core.format.keys import ProjectKey, load_signing_key, new_project_key
-from cji_operations.deidentify import AgeBand, DateShift, Deidentify, HmacToken, Mask, Transform, ZipPrefix
+from cji_core.operations.deidentify import AgeBand, DateShift, Deidentify, HmacToken, Mask, Transform, ZipPrefix
 from cji_simulator.scan import encodings
 from cji_simulator.site import Site
 

@@ -9,8 +9,8 @@ import click
 from msgspec import UNSET
 
 from cji_client.seal import SealedJob
+from cji_core.operations.link.declaration import Link
 from cji_core.pool import names
-from cji_operations.link.parameters import Link
 from cji_simulator.cluster import Cluster, ClusterError, cluster
 from cji_simulator.made_up import made_up_people
 from cji_simulator.parts import open_parts

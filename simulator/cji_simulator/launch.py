@@ -30,9 +30,9 @@ from cji_core.data_classes import DataClass
 from cji_core.format.job import LIMITS, EntraRule
 from cji_core.format.keys import new_ml_kem_seed
 from cji_core.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
+from cji_core.operations.registry import OPERATIONS
 from cji_core.pairs import DecryptionPair, SigningPair, VerifyingPair
 from cji_core.suites import Suite
-from cji_operations.registry import OPERATIONS
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.operator import Operator

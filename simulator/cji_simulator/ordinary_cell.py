@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from cji_client.seal import SealedJob
 from cji_core.format.job import LIMITS
-from cji_operations.tables import load as load_tables
+from cji_core.operations.tables import load as load_tables
 from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.job import run_job
 from cji_worker.ipc import SLOT_PAGE_BYTES, Channel, KeySlot, Ring

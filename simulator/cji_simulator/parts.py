@@ -11,12 +11,12 @@ from cji_client.result import parse_result_header
 from cji_client.seal import SealedJob
 from cji_client.spec import InputSpec
 from cji_core.format.envelope import output_aad, unwrap_result_key
+from cji_core.operations.parameters import Parameters
 from cji_core.pool import names
 from cji_core.pool.documents import RECEIPT_BYTES, SOURCES_BYTES, Published, Sources, decode
 from cji_core.pool.store import Blobs
 from cji_core.trail import Claims, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.parameters import Parameters
 from cji_simulator.site import Site
 
 __all__ = ["open_parts", "submit_parts"]

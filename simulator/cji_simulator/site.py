@@ -21,10 +21,10 @@ from cji_client.spec import InputSpec, JobSpec
 from cji_client.transport import SyncClient
 from cji_core.format.keys import PinnedKey, load_recipient_key, load_signing_key, new_project_key
 from cji_core.jose import key_id, parse_ml_kem, public_jwk
+from cji_core.operations.deidentify import Deidentify, HmacToken
+from cji_core.operations.parameters import Parameters
 from cji_core.pairs import DecryptionPair
 from cji_core.suites import Suite
-from cji_operations.deidentify import Deidentify, HmacToken
-from cji_operations.parameters import Parameters
 from cji_simulator import renewal
 from cji_simulator.entra import TokenOrder
 from cji_simulator.launch import AUDIENCE, ENTRA_AUDIENCE, Agency, Deployment, worker_config

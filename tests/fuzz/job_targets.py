@@ -20,9 +20,11 @@ from cji_core.errors import Refusal
 from cji_core.format.job import LIMITS, Empty, HalfClose, InputPart, Open, RunState, Segment, advance, parse
 from cji_core.format.job import Finish as Finished
 from cji_core.format.records import SCHEMAS, RowStatus, tagged
+from cji_core.operations.declaration import Operation
+from cji_core.operations.registry import OPERATIONS, plan
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.operation import Case, Operation
-from cji_operations.registry import OPERATIONS, plan
+from cji_operations.operation import Case
+from cji_operations.registry import IMPLEMENTATIONS, prepare
 from cji_worker.cell.pipeline import Pipeline
 from cji_worker.front.frames import SegmentFrame, read_request
 from tests.fuzz.attestation_targets import target
@@ -36,7 +38,7 @@ __all__ = ["JOBS"]
 CASES: Final = {
     f"{name}-{number}": (operation, case)
     for name, operation in OPERATIONS.items()
-    for number, case in enumerate(operation.self_test)
+    for number, case in enumerate(IMPLEMENTATIONS[name].self_test)
 }
 _ROWS: Final = 64
 _CELL_BYTES: Final = 4096
@@ -187,7 +189,7 @@ def _records(
         memory = None if reference is None else slot()
         given = replace(context(key, tables=TABLES()), sides=sides, reference_slot=memory)
         sink = _Counted()
-        prepared = planned.prepare(records.schema, given)
+        prepared = prepare(planned, records.schema, given)
         pipeline = Pipeline([prepared], columns=records.num_columns, sink=sink, progress=lambda *_: None)
         pipeline.push(records)
         pipeline.finish()

@@ -10,7 +10,7 @@ from cji_client.errors import SpecError
 from cji_client.files import read_file
 from cji_client.spec import InputSpec
 from cji_client.verbs.link_sample import labels
-from cji_operations.link import Link, UnsupportedModelError, from_splink
+from cji_core.operations.link import Link, UnsupportedModelError, from_splink
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, JSON, TEXT
 from tests.fuzz.worker_targets import folder

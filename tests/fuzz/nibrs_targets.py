@@ -6,8 +6,8 @@ from typing import Final
 
 from cji_client.errors import SpecError
 from cji_client.nibrs_xml import read_xml
-from cji_operations.nibrs.records import Records
-from cji_operations.nibrs.xml_plain import plain
+from cji_core.format.records.nibrs.records import Records
+from cji_core.format.records.nibrs.xml_plain import plain
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, IN_PLACE, TEXT
 from tests.support import nibrs_xml

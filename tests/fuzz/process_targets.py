@@ -25,8 +25,8 @@ from cji_core.errors import Refusal
 from cji_core.format import config
 from cji_core.format.operator_files import ClientFiles, PolicyFiles
 from cji_core.format.records import window_bytes
+from cji_core.operations.tables import load as load_tables
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.tables import load as load_tables
 from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.job import run_job
 from cji_worker.control.door import Door

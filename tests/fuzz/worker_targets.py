@@ -44,6 +44,9 @@ from cji_core.format.operator_files import ClientFiles, FileRefused
 from cji_core.format.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
 from cji_core.format.records.status import ROW_STATUS_SCHEMA
 from cji_core.jose import key_id, parse_canonical_verifying, parse_p384, parse_rsa, public_jwk
+from cji_core.operations import tables
+from cji_core.operations.clear import Clear, Rules, RulesError, in_words, read_rules
+from cji_core.operations.clear import declaration as clear_parameters
 from cji_core.pairs import ML_KEM_BYTES, DecryptionPair
 from cji_core.suites import Suite
 from cji_core.trail import (
@@ -70,9 +73,6 @@ from cji_core.trail.proofs import (
     verify_lines,
 )
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations import tables
-from cji_operations.clear import Clear, Rules, RulesError, in_words, read_rules
-from cji_operations.clear import parameters as clear_parameters
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cji_worker.front.client_certificates import ClientCertificates
 from cji_worker.front.frames import SegmentFrame, read_request
@@ -518,7 +518,7 @@ def _config_fair(data: bytes, value: Any) -> bool:
 
 
 def _shipped_table(name: str) -> tuple[bytes, ...]:
-    return ((files("cji_operations.tables") / f"{name}.toml").read_bytes(),)
+    return ((files("cji_core.operations.tables") / f"{name}.toml").read_bytes(),)
 
 
 def _tables(name: str, data: bytes) -> object:
@@ -530,7 +530,7 @@ def _tables(name: str, data: bytes) -> object:
 
 
 def _rules() -> tuple[bytes, ...]:
-    return ((files("cji_operations.clear") / "california.toml").read_bytes(),)
+    return ((files("cji_core.operations.clear") / "california.toml").read_bytes(),)
 
 
 def _read_rules(data: bytes) -> Rules:

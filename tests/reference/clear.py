@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from cji_operations.clear import Rules, When
+from cji_core.operations.clear import Rules, When
 
 __all__ = ["Outcome", "cited", "determine", "is_among"]
 

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from cji_core.operations.deidentify.declaration import Code
+from cji_core.operations.status_codes import RowCode, ValueCode
 from cji_operations.deidentify import masks
-from cji_operations.deidentify.codes import Code
 from cji_operations.deidentify.outcome import Outcome
-from cji_operations.status_codes import RowCode, ValueCode
 
 Judged = tuple[bytes | None, RowCode | None]
 KEY = bytes(range(32))

@@ -11,7 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from cji_core.format.records import tagged
-from cji_operations.screen import Index, Rules, Screen, build
+from cji_core.operations.screen import Screen
+from cji_core.operations.tables.screening import Rules
+from cji_operations.screen import Index, build
 from tests.support.contexts import TABLES
 
 FILES = TABLES.dissemination.files

@@ -7,8 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from cji_core.format.records import SCHEMAS, tagged
-from cji_operations.clear import Clear, Rule, Rules, When
-from cji_operations.clear.operation import CLEAR
+from cji_core.operations.clear import CLEAR, Clear, Rule, Rules, When
 from cji_operations.operation import Outputs
 from tests.reference.clear import Outcome
 from tests.support.contexts import context, prepare_table

@@ -7,11 +7,12 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from cji_core.format.records import METADATA_KEY
+from cji_core.operations.registry import Plan, plan
+from cji_core.operations.tables import Tables
+from cji_core.operations.tables import load as load_tables
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.operation import BatchOperation, Context, JobContext, PreparedOperation, TableOperation
-from cji_operations.registry import Plan, plan
-from cji_operations.tables import Tables
-from cji_operations.tables import load as load_tables
+from cji_operations.registry import prepare
 
 TABLES = load_tables()
 
@@ -45,7 +46,7 @@ def _prepare(operation: wire.Operation, schema_id: str, schema: pa.Schema, given
     """The operation as a cell prepares it, for records of this schema and the side tables of the context."""
     sides = {name: batches[0].schema.metadata[METADATA_KEY].decode() for name, batches in given.sides.items()}
     (one,) = planned([operation], schema_id, given.tables, sides=sides).operations
-    return one.prepare(schema, given)
+    return prepare(one, schema, given)
 
 
 def prepare_batch(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> BatchOperation:

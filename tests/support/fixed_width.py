@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from cji_operations.kernels.column import Bytes
+from cji_core.format.records.column import Bytes
 
 NUMBERISH = "0123456789 X"
 

@@ -8,15 +8,16 @@ import numpy as np
 import pyarrow as pa
 
 from cji_core.format.records import RowStatus
-from cji_operations.kernels.column import Ints
-from cji_operations.link import Link, link
-from cji_operations.link.operation import LINK
-from cji_operations.link.stages import in_parts
+from cji_core.format.records.column import Ints
+from cji_core.operations.link import LINK, Link
+from cji_core.operations.link.stages import STAGES
+from cji_core.operations.tables import load
+from cji_operations.link import link
+from cji_operations.link.stages import stage_functions
 from cji_operations.operation import Context, JobContext
-from cji_operations.parts_here import Ran, run_here
-from cji_operations.tables import load
 from cji_worker.cell.bucket_hash import bucket_hash
 from tests.reference.link import ignore
+from tests.support.stage_runner import Ran, run_stages
 
 _JOB = JobContext(
     purpose_code="C",
@@ -40,8 +41,9 @@ def ran(
     ends = [0, *sorted(cuts), records.num_rows]
     shards = [[records.slice(start, stop - start)] for start, stop in pairwise(ends)]
     context = Context(job=_JOB, tables=load(), sides={} if side is None else {"link_to": [side]})
-    return run_here(
-        in_parts(rows_of_task),
+    return run_stages(
+        STAGES,
+        stage_functions(rows_of_task),
         shards,
         parameters=parameters,
         schema=records.schema,

@@ -12,12 +12,13 @@ from cji_client.sources import Batches, fit
 from cji_client.spec import InputSpec
 from cji_core.format.envelope import DEK_BYTES, input_aad, open_result_key, output_aad, sha384
 from cji_core.format.job import InputPart, parse, parse_plan
+from cji_core.operations.registry import Plan
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.registry import Plan
+from cji_operations.registry import stage_functions
 from cji_worker.cell.parts_loop import PartsLoop
 from tests.support.contexts import context
 from tests.support.job_headers import make
-from tests.support.letters import Letters, planned
+from tests.support.letters import FUNCTIONS, LETTERS_OPERATION, Letters, planned
 
 PERSON = InputSpec(schema="person/1")
 WINDOW = np.empty(32 << 20, np.uint8).data
@@ -47,7 +48,11 @@ def sealed(
         part: list(seal_stream(dek, input_aad(header.sha384, part), arrow_messages(shard)))
         for part, shard in enumerate(shards)
     }
-    return PartsLoop(header=header, planned=plan, dek=dek, parts=parts, context=context(), window=WINDOW)
+    (only,) = plan.operations
+    functions = FUNCTIONS if only.operation is LETTERS_OPERATION else stage_functions(only)
+    return PartsLoop(
+        header=header, planned=plan, functions=functions, dek=dek, parts=parts, context=context(), window=WINDOW
+    )
 
 
 def opened(loop: PartsLoop, part: int) -> pa.Table:

@@ -14,11 +14,12 @@ import pyarrow as pa
 
 from cji_core.data_classes import DataClass
 from cji_core.format.records import ROW_STATUS, SCHEMAS, RecordSchema, RowStatus, Status, columns
-from cji_operations.in_parts import Edge, InParts, Stage, Task, Width
-from cji_operations.operation import Operation, OutputSpec, Signature
-from cji_operations.parameters import Parameters
-from cji_operations.registry import Plan, Planned
-from cji_operations.status_codes import ValueCode
+from cji_core.operations.declaration import Operation, OutputSpec, Signature
+from cji_core.operations.parameters import Parameters
+from cji_core.operations.registry import Plan, Planned
+from cji_core.operations.stages.stage import Edge, Stage, Stages, Width
+from cji_core.operations.status_codes import ValueCode
+from cji_operations.stages.task import StageFunctions, Task
 
 COUNTS = Edge(name="counts", schema=pa.schema([("rows", pa.uint64())]))
 KEY = Edge(name="key", schema=pa.schema([("salt", pa.uint64())]))
@@ -92,22 +93,24 @@ def _label(task: Task) -> None:
         task.output("seen", pa.RecordBatch.from_pydict({"letter": seen}, schema=SEEN.schema.arrow))
 
 
-STAGES = InParts(
-    stages=(
-        Stage(name="count", width=Width.SHARDS, run=_count, records=True, writes=(COUNTS,)),
-        Stage(name="plan", width=Width.ONE, run=_plan, reads=("counts",), writes=(KEY,), plans=True),
-        Stage(name="split", width=Width.SHARDS, run=_split, records=True, reads=("key",), writes=(LETTERS,)),
-        Stage(name="bucket", width=Width.PLANNED, run=_bucket, reads=("letters",), writes=(SUMS,)),
+STAGES = Stages(
+    in_order=(
+        Stage(name="count", width=Width.SHARDS, records=True, writes=(COUNTS,)),
+        Stage(name="plan", width=Width.ONE, reads=("counts",), writes=(KEY,), plans=True),
+        Stage(name="split", width=Width.SHARDS, records=True, reads=("key",), writes=(LETTERS,)),
+        Stage(name="bucket", width=Width.PLANNED, reads=("letters",), writes=(SUMS,)),
         Stage(
             name="label",
             width=Width.SHARDS,
-            run=_label,
             records=True,
             reads=("sums",),
             outputs=("result", "row_status", "seen"),
         ),
     )
 )
+
+
+FUNCTIONS: StageFunctions = {"count": _count, "plan": _plan, "split": _split, "bucket": _bucket, "label": _label}
 
 
 def _never(*_: object) -> Any:
@@ -120,10 +123,8 @@ LETTERS_OPERATION: Operation[Letters] = Operation(
     decode=_never,
     encode=_never,
     signature=lambda _: SIGNATURE,
-    prepare=_never,
-    self_test=(),
     schemas=(RESULT, SEEN.schema),
-    in_parts=lambda _: STAGES,
+    stages=lambda _: STAGES,
 )
 
 

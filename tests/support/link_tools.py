@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
-from cji_operations.link import Comparison, Condition, Key, Level, Link, Linked, Model, Rule, link
-from cji_operations.link.outputs import BLOCKS, BRIDGES, CLUSTERS, LEVELS, PAIRS, PATTERNS
+from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_core.operations.link.outputs import BLOCKS, BRIDGES, CLUSTERS, LEVELS, PAIRS, PATTERNS
+from cji_operations.link import Linked, link
 from tests.reference.link import ignore, people
 
 SAME, ELSE = Level(label="the same", conditions=(Condition(column="last"),)), Level(label="different")

@@ -8,12 +8,12 @@ import sys
 from typing import Final
 
 from cji_operations.link import operation
-from cji_operations.link.stages import in_parts
+from cji_operations.link.stages import stage_functions
 from cji_worker.cell import zygote
 from cji_worker.ipc import receive_boot
 
 ROWS_OF_TASK: Final = 300
 
 if __name__ == "__main__":
-    operation.STAGES = in_parts(ROWS_OF_TASK)  # type: ignore[attr-defined]
+    operation.FUNCTIONS = stage_functions(ROWS_OF_TASK)  # type: ignore[misc]
     sys.exit(zygote.main(receive_boot(int(sys.argv[1]))))

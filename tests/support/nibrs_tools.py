@@ -6,17 +6,9 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from cji_operations.kernels.lines import split
-from cji_operations.validate import (
-    ON_FILE_SCHEMA,
-    ORI_TABLE_SCHEMA,
-    Findings,
-    Options,
-    Records,
-    eds,
-    load_rule_set,
-    validate,
-)
+from cji_core.format.records.lines import split
+from cji_core.format.records.nibrs.records import Records
+from cji_operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, Findings, Options, eds, load_rule_set, validate
 from tests.reference.nibrs import Found, Outcome
 
 __all__ = ["AS_OF", "TODAY", "as_found", "as_outcome", "judged", "side"]

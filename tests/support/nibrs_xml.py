@@ -25,7 +25,7 @@ TAIL = "</nibrs:Submission>\n"
 
 
 def _texts(form: str) -> dict[str, str]:
-    text = files("cji_operations.nibrs").joinpath("data", "xml_values.csv").read_text("utf-8")
+    text = files("cji_core.format.records.nibrs.data").joinpath("xml_values.csv").read_text("utf-8")
     return {row["code"]: row["text"] for row in csv.DictReader(text.splitlines()) if row["form"] == form}
 
 

@@ -6,8 +6,10 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-from cji_operations.kernels.column import read
-from cji_operations.validate import Findings, Options, Records, load_rule_set, read_reports, validate
+from cji_core.format.records.column import read
+from cji_core.format.records.nibrs.records import Records
+from cji_core.format.records.nibrs.xml_reports import read_reports
+from cji_operations.validate import Findings, Options, load_rule_set, validate
 from tests.reference import nibrs_xml as twin
 from tests.support import nibrs_xml
 from tests.support.nibrs_tools import AS_OF
@@ -18,7 +20,7 @@ Key = tuple[int, bytes, int, bool, bytes]
 
 
 def _codes() -> dict[str, dict[str, str]]:
-    text = files("cji_operations.nibrs").joinpath("data", "xml_values.csv").read_text("utf-8")
+    text = files("cji_core.format.records.nibrs.data").joinpath("xml_values.csv").read_text("utf-8")
     codes: dict[str, dict[str, str]] = {}
     for row in csv.DictReader(text.splitlines()):
         codes.setdefault(row["form"], {})[row["text"]] = row["code"]

@@ -7,13 +7,14 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from cji_core.format.records import METADATA_KEY, RowStatus
+from cji_core.operations.registry import Planned
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.operation import Context
-from cji_operations.parts_here import run_here
-from cji_operations.registry import Planned
+from cji_operations.registry import prepare, stage_functions
 from cji_worker.cell.bucket_hash import bucket_hash
 from cji_worker.cell.pipeline import Pipeline
 from tests.support.contexts import context, planned
+from tests.support.stage_runner import run_stages
 
 __all__ = ["KEYS", "Found", "cuts", "in_parts", "on_one_machine", "shards_of"]
 
@@ -69,7 +70,7 @@ def on_one_machine(operation: wire.Operation, records: pa.RecordBatch, given: Co
     given = given or context()
     one = _planned(operation, records.schema, given)
     sink = _Sink()
-    prepared = one.prepare(records.schema, given)
+    prepared = prepare(one, records.schema, given)
     pipeline = Pipeline([prepared], columns=len(records.schema), sink=sink, progress=lambda *_: None)
     pipeline.push(records)
     pipeline.finish()
@@ -85,10 +86,11 @@ def in_parts(
     """What its stages make of records in these shards, values in buckets by this key."""
     given = given or context()
     one = _planned(operation, shards[0].schema, given)
-    stages = one.operation.in_parts(one.parameters)
+    stages = one.operation.stages(one.parameters)
     assert stages is not None
-    ran = run_here(
+    ran = run_stages(
         stages,
+        stage_functions(one),
         [[shard] for shard in shards],
         parameters=one.parameters,
         schema=shards[0].schema,

@@ -18,10 +18,10 @@ import pyarrow as pa
 
 from cji_client.seal import SealedJob
 from cji_client.spec import InputSpec
+from cji_core.operations.parameters import Parameters
 from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted, TaskAdmitted, TaskCompleted
 from cji_core.trail.chain import read
 from cji_engine.messages import Job
-from cji_operations.parameters import Parameters
 from cji_simulator.raw import until
 from cji_worker.fleet.tasks.messages import FINISH
 from tests.support.engine_tools import Engine, EngineProcess, wait

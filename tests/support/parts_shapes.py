@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from cji_operations.link import Link
-from cji_operations.link.stages.shard import SIDE
+from cji_core.operations.link import Link
+from cji_core.operations.link.outputs import SIDE
 from cji_simulator.made_up import made_up_people
 
 MOST_SHARDS: Final = 12

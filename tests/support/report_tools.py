@@ -13,11 +13,11 @@ import pyarrow.csv
 from cji_audit.dissemination.disclosures import Row, disclosure_page
 from cji_client.report import Job, report
 from cji_core.format.records import tagged
-from cji_operations.aggregate import Aggregate
-from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
-from cji_operations.parameters import Parameters
-from cji_operations.registry import operation_of
-from cji_operations.validate import Validate
+from cji_core.operations.aggregate import Aggregate
+from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_core.operations.parameters import Parameters
+from cji_core.operations.registry import operation_of
+from cji_core.operations.validate import Validate
 from tests.support.contexts import context, planned, prepare_table
 from tests.support.nibrs_xml_tools import rows_of
 from tests.support.paths import ROOT

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cji_operations.aggregate import RETURN_A, return_a
-from cji_operations.kernels.column import read
+from cji_core.format.records.column import read
+from cji_core.operations.aggregate import RETURN_A
+from cji_operations.aggregate import return_a
 from cji_operations.operation import Outputs
 
 SUMS = {("return_a", line) for line in ["1", "2", "3", "4", "5", "7"]} | {("rape_historical", "2")}

@@ -2,7 +2,9 @@
 
 import msgspec
 
-from cji_operations.screen import Limits, Outcome, Rules, Screen, Screened, run
+from cji_core.operations.screen import Screen
+from cji_core.operations.tables.screening import Rules
+from cji_operations.screen import Limits, Outcome, Screened, run
 from tests.reference import screen as twin
 
 Row = dict[str, str | None]

@@ -49,6 +49,7 @@ from cji_core.format.envelope import (
 from cji_core.format.job import Header, parse
 from cji_core.format.records import ROW_STATUS_SCHEMA
 from cji_core.jose import parse_rsa, public_jwk, thumbprint
+from cji_core.operations.registry import OPERATIONS, plan
 from cji_core.trail import (
     FIRST_PREVIOUS,
     WITNESSES,
@@ -65,7 +66,7 @@ from cji_core.trail import TpmClock as ReceiptClock
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServicer_to_server
 from cji_operations.operation import BatchOperation, PreparedOperation
-from cji_operations.registry import OPERATIONS, plan
+from cji_operations.registry import prepare
 from cji_simulator import Simulation
 from tests.support.contexts import context
 
@@ -184,7 +185,7 @@ class ReferenceWorker(CjiWorkerServicer):
         table = pa.ipc.open_stream(io.BytesIO(plain)).read_all()
         planned = plan(header.operations, header.input_schemas)
         keys = [unwrap_project_key(dek, project.name, project.wrapped_key) for project in planned.projects]
-        operation = planned.operations[0].prepare(table.schema, context(*keys))
+        operation = prepare(planned.operations[0], table.schema, context(*keys))
         row, outcomes = table.num_rows, outcome(operation, table)
         result_header = pb.ResultHeader(
             version=1,

@@ -15,8 +15,8 @@ from cji_client.seal import seal
 from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.keys import PinnedKey, new_project_key
 from cji_core.jose import key_id, public_jwk
+from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.pool.ticket import Ticket
-from cji_operations.deidentify import Deidentify, HmacToken
 from cji_simulator import Simulation
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_storage import Storage

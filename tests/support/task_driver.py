@@ -31,13 +31,13 @@ from cji_client.sealed_result import SealedResult
 from cji_client.verify import verify_result
 from cji_core.errors import Reason
 from cji_core.format.job import JobPlan, parse_plan
+from cji_core.operations.parameters import Parameters
+from cji_core.operations.stages.stage import Stage
+from cji_core.operations.stages.streams import EdgeStream, PartStream, Stream, TaskStreams
 from cji_core.trail import Event, PartDigest, VerifiedReceipt
 from cji_core.trail.chain import read
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
-from cji_operations.in_parts import Stage
-from cji_operations.parameters import Parameters
-from cji_operations.task_streams import EdgeStream, PartStream, Stream, TaskStreams
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.patience import Patience
 from cji_simulator.simulation import Simulation
@@ -261,12 +261,12 @@ class PartsJob:
 
     def run(self, *on: Node) -> None:
         """Run all stages."""
-        for stage in self.streams.in_parts.stages:
+        for stage in self.streams.stages.in_order:
             self.run_stage(stage, *on)
 
     def ordered(self) -> list[str]:
         """All statements, in the order of stages and tasks."""
-        stages = [stage.name for stage in self.streams.in_parts.stages]
+        stages = [stage.name for stage in self.streams.stages.in_order]
         places = sorted(self.statements, key=lambda place: (stages.index(place[0]), place[1]))
         return [statement for place in places for statement in self.statements[place]]
 

@@ -22,10 +22,10 @@ from cji_core.format.job import (
     result_header,
 )
 from cji_core.jose import b64url, public_jwk
+from cji_core.operations.registry import Plan
+from cji_core.operations.stages.stage import Stage
+from cji_core.operations.stages.streams import EdgeStream, PartStream, Stream, TaskStreams
 from cji_core.trail import Facts, Machine, StatedPart, StatedStream, sign_statement
-from cji_operations.in_parts import Stage
-from cji_operations.registry import Plan
-from cji_operations.task_streams import EdgeStream, PartStream, Stream, TaskStreams
 from tests.support.job_headers import OURS, make
 from tests.support.letters import Letters, planned
 
@@ -66,7 +66,7 @@ class Honest:
     @property
     def places(self) -> list[Place]:
         """All tasks, in order."""
-        return [(stage, n) for stage in self.job.in_parts.stages for n in range(self.job.tasks[stage.name])]
+        return [(stage, n) for stage in self.job.stages.in_order for n in range(self.job.tasks[stage.name])]
 
     def facts(self, stage: Stage, number: int, /, *, attempt: int = 0, read: int = 0, **changes: Any) -> Facts:
         """The facts about attempt number `attempt`, which read attempt `read` of every producer."""

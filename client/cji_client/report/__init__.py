@@ -12,8 +12,8 @@ from xml.etree.ElementTree import Element
 
 from cji_client.report import aggregate_page, link_page, validate_page
 from cji_client.report.job import Job
+from cji_core.operations.registry import SCHEMAS, operation_of
 from cji_core.page.markup import Part, element, facts, page
-from cji_operations.registry import SCHEMAS, operation_of
 
 __all__ = ["Job", "report"]
 

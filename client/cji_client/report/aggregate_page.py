@@ -8,9 +8,9 @@ import numpy as np
 
 from cji_client.report.job import Job
 from cji_client.report.sample import NOT_WANTED, Least, Row, column, first_rows
+from cji_core.operations.aggregate import Aggregate
 from cji_core.page.charts import share
 from cji_core.page.markup import MOST_ROWS, Part, element, facts, number, section, table, value
-from cji_operations.aggregate import Aggregate
 
 MOST_SHEETS: Final = 24
 """Sheets of forms; a form, an agency and a month are one."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from cji_operations.parameters import Parameters
+from cji_core.operations.parameters import Parameters
 
 Read = Callable[[str], Iterator[pa.RecordBatch]]
 

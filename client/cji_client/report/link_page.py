@@ -13,8 +13,8 @@ from cji_client.report.clusters import Record, draw, drawings
 from cji_client.report.job import Job
 from cji_client.report.sample import NOT_WANTED, Least, Row, column, first_rows, rows_at
 from cji_client.report.weights import Weights
+from cji_core.operations.link import Link
 from cji_core.page.markup import MOST_ROWS, element, facts, number, section, table, value
-from cji_operations.link import Link
 
 SIDE: Final = "link_to"
 MOST_PAIRS: Final = 10

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from cji_client.report.job import Job
 from cji_client.report.sample import Least, Row, column
+from cji_core.operations.validate import Validate
 from cji_core.page.charts import share
 from cji_core.page.markup import MOST_ROWS, Part, element, facts, number, section, table, value
-from cji_operations.validate import Validate
 
 MOST_EXAMPLES: Final = 3
 _MOST_KINDS: Final = 4096

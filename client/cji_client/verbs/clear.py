@@ -10,7 +10,7 @@ from cji_client.spec import read_file_bytes
 from cji_client.verbs.answers import CheckedRules, ExampleRules
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, print_answer, print_json
-from cji_operations.clear import RulesError, in_words, read_rules
+from cji_core.operations.clear import RulesError, in_words, read_rules
 
 
 @click.group()
@@ -55,7 +55,7 @@ def example(file: Path | None, *, as_json: bool) -> None:
       cji clear example
       cji clear example rules.toml
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    text = (files("cji_operations.clear") / "california.toml").read_text(encoding="utf-8")
+    text = (files("cji_core.operations.clear") / "california.toml").read_text(encoding="utf-8")
     if file is None:
         print_answer(ExampleRules(rules=text), text.removesuffix("\n"), as_json=as_json)
         return

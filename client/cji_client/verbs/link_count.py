@@ -18,9 +18,9 @@ from cji_client.spec import InputSpec, read_file_bytes
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.errors import Refusal
-from cji_operations.link import Link
+from cji_core.operations.link import Link
+from cji_core.operations.parameters import ParametersError
 from cji_operations.link.tightening import Counts, RuleCount, count_rules
-from cji_operations.parameters import ParametersError
 
 _SPEC_REMEDY = "Give a job spec with [input] and one operation of the kind link; docs/job.md describes it."
 

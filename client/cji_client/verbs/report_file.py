@@ -14,7 +14,7 @@ from cji_client.sealed_result import SealedResult, read_output
 from cji_client.signers import Decrypter
 from cji_client.sources import FittedSource
 from cji_core.command.output import write_text
-from cji_operations.registry import Plan
+from cji_core.operations.registry import Plan
 
 
 def opened_job(result: SealedResult, recipient: Decrypter, plan: Plan, inputs: Mapping[str, FittedSource]) -> Job:

@@ -12,7 +12,7 @@ from cji_client.errors import SpecError
 from cji_client.verbs.answers import Schemas, SchemaSummary
 from cji_core.command.common import explained
 from cji_core.command.json_output import answers, member, print_document, print_json
-from cji_operations.registry import SCHEMAS
+from cji_core.operations.registry import SCHEMAS
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,9 +33,9 @@ from cji_core.jose import (
     parse_recipient,
     parse_rsa,
 )
+from cji_core.operations.parameters import PROJECT_NAME
 from cji_core.pairs import DecryptionPair, SigningPair
 from cji_core.suites import Suite
-from cji_operations.parameters import PROJECT_NAME
 
 RecipientPrivateKey = rsa.RSAPrivateKey | DecryptionPair
 _BEGIN: Final = b"-----BEGIN "

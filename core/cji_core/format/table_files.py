@@ -1,4 +1,4 @@
-"""The files of the tables: shipped ones beside `cji_operations.tables`, each replaced by the operator's of its name.
+"""The files of the tables: shipped ones beside `cji_core.operations.tables`, each replaced by the operator's of its name.
 
 They are read once per worker, by the supervisor, and every process decodes the same bytes.
 """
@@ -25,7 +25,7 @@ def _read(name: str, folder: Path | None) -> bytes:
         if folder is not None and (folder / name).exists():
             data = (folder / name).read_bytes()
         else:
-            data = (files("cji_operations") / "tables" / name).read_bytes()
+            data = (files("cji_core") / "operations" / "tables" / name).read_bytes()
     except OSError as error:
         raise StartupError(f"The table {name} cannot be read", "Make it readable for the worker.") from error
     if len(data) > _MAX_BYTES:

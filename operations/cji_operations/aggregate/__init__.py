@@ -1,8 +1,6 @@
 """`aggregate`: tables of counts that give nobody away, and the FBI's Return A from NIBRS."""
 
 from cji_operations.aggregate.cell_table import run
-from cji_operations.aggregate.outputs import ACCOUNTING, CELLS, RETURN_A
-from cji_operations.aggregate.parameters import Aggregate, Dominance
 from cji_operations.aggregate.return_a import return_a
 
-__all__ = ["ACCOUNTING", "CELLS", "RETURN_A", "Aggregate", "Dominance", "return_a", "run"]
+__all__ = ["return_a", "run"]

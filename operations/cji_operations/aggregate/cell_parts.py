@@ -18,63 +18,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_operations.aggregate.cell_table import Rows, categories, check_size, exact_sums, outcome, read_rows, sum_name
-from cji_operations.aggregate.parameters import Aggregate
-from cji_operations.in_parts import Edge, InParts, Stage, Task, Width
+from cji_core.format.records.column import Ints, read
+from cji_core.operations.aggregate import COUNTED, LEADERS, VALUES, Aggregate, CellEdges, sum_name
+from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge
+from cji_operations.aggregate.cell_table import Rows, categories, check_size, exact_sums, outcome, read_rows
 from cji_operations.kernels.buckets import buckets
-from cji_operations.kernels.column import Ints, read
 from cji_operations.kernels.distinct import codes
 from cji_operations.kernels.group_by import Codes, cells, counts, distinct, first_of_each, leaders, with_totals
-from cji_operations.part_streams import read_columns, write_columns, write_each
-from cji_operations.shard_parts import RESULT, chunks
+from cji_operations.stages.by_shard import chunks
+from cji_operations.stages.stream_columns import read_columns, write_columns, write_each
+from cji_operations.stages.task import StageFunctions, Task
 
-_VALUES: Final = Edge(name="values", schema=pa.schema([("key", pa.int64()), ("value", pa.binary())]))
-_COUNTED: Final = Edge(name="counted", schema=pa.schema([("cell", pa.int64()), ("persons", pa.int64())]))
-_LEADERS: Final = Edge(
-    name="leaders", schema=pa.schema([("sum", pa.int64()), ("cell", pa.int64()), ("amount", pa.int64())])
-)
 _BATCH: Final = 16_384
 
 
-def cell_parts(parameters: Aggregate) -> InParts:
-    """The stages for these parameters."""
-    keys = [(f"key_{i + 1}", pa.binary()) for i in range(len(parameters.keys))]
-    sums = [(sum_name(i), pa.int64()) for i in range(len(parameters.sums))]
-    of_cells = Edge(name="cells", schema=pa.schema([*keys, ("rows", pa.int64()), *sums]))
-    of_person = [*keys, ("person", pa.binary()), *(sums if parameters.dominance is not None else ())]
-    of_persons = Edge(name="persons", schema=pa.schema(of_person), each=True)
-    counted = (_COUNTED,) if parameters.person else ()
-    leading = () if parameters.dominance is None else (_LEADERS,)
-    by_person = (*counted, *leading)
-    group = Stage(
-        name="group",
-        width=Width.SHARDS,
-        run=partial(_group, of_cells=of_cells, of_persons=of_persons if by_person else None),
-        records=True,
-        writes=(of_cells, of_persons) if by_person else (of_cells,),
-    )
-    values = Stage(
-        name="values",
-        width=Width.ONE,
-        run=partial(_list_values, of_cells=of_cells),
-        reads=(of_cells.name,),
-        writes=(_VALUES,),
-    )
-    count = Stage(
-        name="count",
-        width=Width.SHARDS,
-        run=partial(_count, of_persons=of_persons),
-        reads=(_VALUES.name, of_persons.name),
-        writes=by_person,
-    )
-    merge = Stage(
-        name="merge",
-        width=Width.ONE,
-        run=partial(_merge, of_cells=of_cells),
-        reads=(of_cells.name, *(edge.name for edge in by_person)),
-        outputs=(RESULT,),
-    )
-    return InParts(stages=(group, values, count, merge) if by_person else (group, merge))
+def cell_functions(parameters: Aggregate) -> StageFunctions:
+    """The functions of the stages for these parameters."""
+    edges = CellEdges.of(parameters)
+    group = partial(_group, of_cells=edges.cells, of_persons=edges.persons if edges.by_person else None)
+    merge = partial(_merge, of_cells=edges.cells)
+    if not edges.by_person:
+        return {"group": group, "merge": merge}
+    return {
+        "group": group,
+        "values": partial(_list_values, of_cells=edges.cells),
+        "count": partial(_count, of_persons=edges.persons),
+        "merge": merge,
+    }
 
 
 def _group(task: Task, *, of_cells: Edge, of_persons: Edge | None) -> None:
@@ -111,12 +81,12 @@ def _write_persons(task: Task, rows: Rows, cell: Ints, edge: Edge) -> None:
 
 def _list_values(task: Task, *, of_cells: Edge) -> None:
     for i, each in enumerate(_values(task.parameters, read_columns(task, of_cells))):
-        write_columns(task, _VALUES, [np.full(len(each), i), each])
+        write_columns(task, VALUES, [np.full(len(each), i), each])
 
 
 def _count(task: Task, *, of_persons: Edge) -> None:
     parameters: Aggregate = task.parameters
-    key, value = read_columns(task, _VALUES)
+    key, value = read_columns(task, VALUES)
     values = [value.filter(pc.equal(key, i)) for i in range(len(parameters.keys))]
     columns = read_columns(task, of_persons)
     people, sums = columns[len(values)], columns[len(values) + 1 :]
@@ -125,12 +95,12 @@ def _count(task: Task, *, of_persons: Edge) -> None:
     if parameters.person:
         number = distinct(cell, person, known, shape).ravel()
         there = np.flatnonzero(number)
-        write_columns(task, _COUNTED, [there, number[there]])
+        write_columns(task, COUNTED, [there, number[there]])
     if parameters.dominance is not None:
         subjects = np.where(known, person, len(cell) + np.arange(len(cell)))
         for i, amounts in enumerate(sums):
             where, most = leaders(cell, subjects, arrow.numbers(amounts), shape, top=parameters.dominance.top)
-            write_columns(task, _LEADERS, [np.full(len(where), i), where, most])
+            write_columns(task, LEADERS, [np.full(len(where), i), where, most])
 
 
 def _merge(task: Task, *, of_cells: Edge) -> None:
@@ -142,17 +112,17 @@ def _merge(task: Task, *, of_cells: Edge) -> None:
     rows, *sums = (arrow.numbers(column) for column in columns[len(values) :])
     numbers = {"rows": with_totals(exact_sums(cell, rows, shape))}
     if parameters.person:
-        where, persons = (arrow.numbers(column) for column in read_columns(task, _COUNTED))
+        where, persons = (arrow.numbers(column) for column in read_columns(task, COUNTED))
         numbers["persons"] = _table(where, persons, full)
     numbers |= {sum_name(i): with_totals(exact_sums(cell, each, shape)) for i, each in enumerate(sums)}
     leading = list[Ints]()
     if parameters.dominance is not None:
-        of, where, amounts = (arrow.numbers(column) for column in read_columns(task, _LEADERS))
+        of, where, amounts = (arrow.numbers(column) for column in read_columns(task, LEADERS))
         for i in range(len(sums)):
             most = first_of_each(where[of == i], amounts[of == i], parameters.dominance.top)
             leading.append(_table(*most, full))
     for batch in arrow.cut(outcome(parameters, values, numbers, leading), _BATCH):
-        task.output(RESULT, batch)
+        task.output(RESULT_OUTPUT, batch)
 
 
 def _values(parameters: Aggregate, keys: Sequence[pa.Array]) -> list[pa.Array]:

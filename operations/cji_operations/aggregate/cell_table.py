@@ -27,12 +27,10 @@ import pyarrow.compute as pc
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import RowStatus, Status, arrow
+from cji_core.format.records.column import Bools, Ints, Text, read
+from cji_core.operations.aggregate import CELLS, Aggregate, Code, sum_name
 from cji_core.progress import ProgressCallback
-from cji_operations.aggregate.codes import Code
-from cji_operations.aggregate.outputs import CELLS
-from cji_operations.aggregate.parameters import Aggregate
 from cji_operations.aggregate.suppression import hidden
-from cji_operations.kernels.column import Bools, Ints, Text, read
 from cji_operations.kernels.distinct import codes
 from cji_operations.kernels.group_by import Codes, cells, coded, counts, distinct, largest, sums, with_totals
 from cji_operations.operation import Outputs
@@ -129,11 +127,6 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
     result = outcome(parameters, [values for _, values in rows.keys], numbers, leading)
     progress("group", 100)
     return Outputs(status=rows.status, result=arrow.cut(result, _BATCH))
-
-
-def sum_name(i: int) -> str:
-    """The column of a sum."""
-    return f"sum_{i + 1}"
 
 
 def outcome(

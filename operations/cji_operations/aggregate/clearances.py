@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
+from cji_core.format.records.column import Bools, Ints
 from cji_operations.aggregate.units import isin
-from cji_operations.kernels.column import Bools, Ints
 from cji_operations.nibrs.segments import Chunk
 from cji_operations.nibrs.table import Table
 

@@ -19,8 +19,8 @@ from typing import Final
 
 import numpy as np
 
+from cji_core.format.records.column import Bools, Ints
 from cji_operations.aggregate.forms import FORMS, TOTAL, Form
-from cji_operations.kernels.column import Bools, Ints
 
 _NEVER: Final = np.iinfo(np.int64).max
 _HISTORICAL: Final = "rape_historical"

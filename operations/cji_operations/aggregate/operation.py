@@ -15,22 +15,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cji_core.errors import Reason, Refusal, Stage
-from cji_core.format.records import PERSONAL, WHOLE_ROW, arrow
+from cji_core.format.records import WHOLE_ROW, arrow
+from cji_core.format.records.column import read
+from cji_core.operations.aggregate import AGGREGATE, CELLS, RETURN_A, SIDE, Aggregate
 from cji_core.progress import ProgressCallback
-from cji_operations.aggregate.cell_parts import cell_parts
+from cji_operations.aggregate.cell_parts import cell_functions
 from cji_operations.aggregate.cell_table import run
-from cji_operations.aggregate.codes import Code
-from cji_operations.aggregate.outputs import ACCOUNTING, CELLS, RETURN_A
-from cji_operations.aggregate.parameters import Aggregate, decode, encode
 from cji_operations.aggregate.return_a import return_a
 from cji_operations.aggregate.self_test import CASES
-from cji_operations.in_parts import InParts
-from cji_operations.kernels.column import read
-from cji_operations.operation import Context, Operation, Outputs, Side, Signature
-from cji_operations.parameters import ParametersError
-
-_SIDE: Final = "incidents"
-_NIBRS: Final = frozenset(("nibrs.flat/3.1",))
+from cji_operations.operation import Context, Implementation, Outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,45 +53,18 @@ class Aggregating:
         )
 
 
-def _signature(parameters: Aggregate) -> Signature:
-    if parameters.preset is None:
-        return Signature(accepts=PERSONAL, result=CELLS.schema_id)
-    sides = (Side(name=_SIDE, schema="nibrs_verdicts/1", required=True),) if parameters.reports == "accepted" else ()
-    return Signature(accepts=_NIBRS, result=RETURN_A.schema_id, parts=(ACCOUNTING,), sides=sides)
-
-
-def _check_columns(parameters: Aggregate, columns: frozenset[str]) -> frozenset[str]:
-    missing = parameters.columns - columns
-    if missing:
-        raise ParametersError(f"no column {', '.join(sorted(missing))}")
-    return columns
-
-
 def _prepare(parameters: Aggregate, _schema_id: str, schema: pa.Schema, context: Context) -> Aggregating:
     """Bind parameters to the records. Raises: Refusal(SCHEMA_MISMATCH) for a column that is not there."""
     if not parameters.columns.issubset(schema.names):
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
     made = CELLS if parameters.preset is None else RETURN_A
-    verdicts = context.sides[_SIDE] if parameters.reports == "accepted" else None
+    verdicts = context.sides[SIDE] if parameters.reports == "accepted" else None
     return Aggregating(parameters=parameters, output_schema=made.arrow, verdicts=verdicts)
 
 
-def _in_parts(parameters: Aggregate) -> InParts | None:
-    """Cells by shard. A submission is read as a whole."""
-    return cell_parts(parameters) if parameters.preset is None else None
-
-
-AGGREGATE: Final = Operation(
-    parameters=Aggregate,
-    decode=decode,
-    encode=encode,
-    columns=_check_columns,
-    signature=_signature,
+IMPLEMENTATION: Final = Implementation(
+    operation=AGGREGATE,
     prepare=_prepare,
-    in_parts=_in_parts,
-    terminal=True,
-    schemas=(CELLS, RETURN_A, ACCOUNTING.schema),
-    steps=("count", "group"),
-    codes=Code,
     self_test=CASES,
+    stages=lambda parameters: cell_functions(parameters) if parameters.preset is None else {},
 )

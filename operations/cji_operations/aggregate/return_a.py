@@ -23,18 +23,17 @@ import pyarrow as pa
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import RowStatus, Status, arrow
+from cji_core.format.records.column import Bools, Ints, Text, pack_strings
+from cji_core.format.records.equal_rows import numbered
+from cji_core.format.records.nibrs.records import Records
+from cji_core.operations.aggregate import ACCOUNTING, RETURN_A, Code
 from cji_core.progress import ProgressCallback
 from cji_operations.aggregate.clearances import Incidents, read_incidents
-from cji_operations.aggregate.codes import Code
 from cji_operations.aggregate.form_suppression import withheld
 from cji_operations.aggregate.forms import FORMS, LINES, TITLES, UNCLASSIFIABLE
-from cji_operations.aggregate.outputs import ACCOUNTING, RETURN_A
 from cji_operations.aggregate.units import RULES, Units, score
 from cji_operations.aggregate.verdicts import accepted_reports
-from cji_operations.kernels.column import Bools, Ints, Text, pack_strings
-from cji_operations.kernels.equal_rows import numbered
 from cji_operations.nibrs.headers import UNREADABLE
-from cji_operations.nibrs.records import Records
 from cji_operations.nibrs.relations import GROUP_A, GROUP_B, NO_GROUP, ZERO
 from cji_operations.nibrs.side_tables import OnFile, OriTable
 from cji_operations.nibrs.submission import Submission, read

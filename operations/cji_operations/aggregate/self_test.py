@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from cji_operations.aggregate.parameters import Aggregate, Dominance
+from cji_core.operations.aggregate import Aggregate, Dominance
 from cji_operations.operation import Case
 
 CASES: Final = (

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cji_core.format.records.column import Bools, Ints
 from cji_operations.aggregate.forms import FORMS, LINES, UNCLASSIFIABLE, Class, Line
-from cji_operations.kernels.column import Bools, Ints
 from cji_operations.nibrs.segments import Chunk
 from cji_operations.nibrs.specification import load_rule_set
 

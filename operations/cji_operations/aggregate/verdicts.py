@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from cji_core.errors import Stage
 from cji_core.format.records import arrow
-from cji_operations.kernels.column import Bools, Bytes, read
-from cji_operations.kernels.lines import BLANK, matrix
+from cji_core.format.records.column import Bools, Bytes, read
+from cji_core.format.records.lines import BLANK, matrix
+from cji_core.operations.parameters import bad_parameters
 from cji_operations.nibrs.submission import Submission
-from cji_operations.parameters import bad_parameters
 
 _ORI, _NUMBER = 9, 12
 

@@ -1,8 +1,4 @@
-"""Sections of law, as tables list them and as records cite them.
-
-A section is a number, up to four subdivisions and the abbreviation of a law: `11357(b)(2) HS`. One that a table lists
-covers its subdivisions: `11357 HS` covers `11357(A) HS`. `11357() HS` covers the section alone, cited without a
-subdivision. Case and blanks make no difference.
+"""Sections of law as records cite them; `cji_core.operations.clear.sections` has them as tables list them.
 
 Records cite sections at the beginning of a text: `11357(A) HS-POSSESS`. Whether a citation is among listed sections is
 YES, NO, or UNKNOWN where it has fewer subdivisions than a listed one (`11357 HS` may be `11357(b) HS`, unless the table
@@ -10,79 +6,24 @@ lists `11357() HS` somewhere, which gives the short form a meaning of its own) a
 one is listed (`664/11358 HS`).
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
+from cji_core.format.records.column import Bools, Ints, read
+from cji_core.operations.clear.sections import HYPHENATED, MAX_DEPTH, NUMBER, SUBDIVISION, Patterns
 from cji_operations.clear.truth import NO, UNKNOWN, YES, Truth
-from cji_operations.kernels.column import Bools, Ints, read
 from cji_operations.kernels.distinct import first_rows
 from cji_operations.kernels.strings import folded, trimmed
 
-_MAX_DEPTH: Final = 4
-_NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?(?:[A-Z]\b)?"
-_HYPHENATED: Final = r"[0-9]+[A-Z]?(?:[-.:][0-9]+[A-Z]?)*"
-_SUBDIVISION: Final = r"\([0-9A-Z]{1,5}(?:\.[0-9]+)?\)"
-_PARTS: Final = ("number", *(f"sub{i}" for i in range(_MAX_DEPTH)), "joined", "law")
+_PARTS: Final = ("number", *(f"sub{i}" for i in range(MAX_DEPTH)), "joined", "law")
 """The groups of the expression, in their order."""
 _SEE_COMMENT: Final = b"SEE COMMENT FOR CHARGE"
-
-
-class Pattern(NamedTuple):
-    """A listed section: its number, its subdivisions, its law; `alone`: without those that it would cover."""
-
-    number: str
-    subdivisions: tuple[str, ...]
-    law: str
-    alone: bool
-
-    def at(self, depth: int) -> str:
-        """The section with its first `depth` subdivisions, as citations are written."""
-        return f"{self.number}{''.join(self.subdivisions[:depth])}{' ' * bool(self.law)}{self.law}"
-
-
-def read_pattern(text: str, *, hyphenated: bool = False) -> Pattern | None:
-    """A section as a table lists it, or None."""
-    number = _HYPHENATED if hyphenated else _NUMBER
-    below = rf"\(\)|(?:\s*{_SUBDIVISION}){{0,{_MAX_DEPTH}}}"
-    found = re.fullmatch(rf"({number})\s*({below})\s*([A-Z]{{0,8}})", text.strip().upper(), re.ASCII)
-    if found is None:
-        return None
-    alone = found[2] == "()"
-    subdivisions = () if alone else tuple(re.findall(_SUBDIVISION, found[2]))
-    return Pattern(number=found[1], subdivisions=subdivisions, law=found[3], alone=alone)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patterns:
-    """Listed sections, as sets of citations.
-
-    `covered` with all below them, `alone` without; `shorter` are forms with fewer subdivisions than one that is listed,
-    `numbers` the numbers of all of them.
-    """
-
-    covered: frozenset[str]
-    alone: frozenset[str]
-    shorter: frozenset[str]
-    numbers: frozenset[str]
-
-    @classmethod
-    def of(cls, sections: Iterable[str], *, hyphenated: bool) -> Self:
-        """The patterns of readable sections; others are left out."""
-        found = (read_pattern(each, hyphenated=hyphenated) for each in sections)
-        patterns = [pattern for pattern in found if pattern is not None]
-        return cls(
-            covered=frozenset(p.at(_MAX_DEPTH) for p in patterns if not p.alone),
-            alone=frozenset(p.at(0) for p in patterns if p.alone),
-            shorter=frozenset(p.at(depth) for p in patterns for depth in range(len(p.subdivisions))),
-            numbers=frozenset(p.number for p in patterns),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -147,9 +88,9 @@ def read_citations(
 
 def _expression(laws: Sequence[str], *, hyphenated: bool) -> str:
     """RE2, which takes linear time: `NUMBER(SUB)(SUB) LAW` at the beginning, perhaps of two sections."""
-    number = _HYPHENATED if hyphenated else _NUMBER
-    below = "".join(rf"(?:\s*(?P<sub{i}>{_SUBDIVISION}))?" for i in range(_MAX_DEPTH))
-    deeper = rf"(?:\s*{_SUBDIVISION})*"
+    number = HYPHENATED if hyphenated else NUMBER
+    below = "".join(rf"(?:\s*(?P<sub{i}>{SUBDIVISION}))?" for i in range(MAX_DEPTH))
+    deeper = rf"(?:\s*{SUBDIVISION})*"
     joint = "/" if hyphenated else "[/-]"
     second = rf"(?:\s*{joint}\s*(?P<joined>{number}){deeper})?"
     law = rf"\s*(?P<law>{'|'.join(sorted(laws, key=len, reverse=True))})\b" if laws else r"(?P<law>)"
@@ -171,7 +112,7 @@ def _citations(code: Ints, parts: dict[str, pa.Array]) -> Citations:
     blank = arrow.from_numpy(read(law).filled)
     suffix = pc.if_else(blank, pc.binary_join_element_wise(pa.scalar(b" "), law, pa.scalar(b"")), law)
     levels, section = list[pa.Array](), number
-    for depth in range(_MAX_DEPTH + 1):
+    for depth in range(MAX_DEPTH + 1):
         if depth:
             section = pc.binary_join_element_wise(section, parts[f"sub{depth - 1}"], pa.scalar(b""))
         levels.append(pc.binary_join_element_wise(section, suffix, pa.scalar(b"")))

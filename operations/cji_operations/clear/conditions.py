@@ -1,6 +1,6 @@
-"""The conditions of rules: each evaluates to yes, no or unknown, and puts in words what it requires and what it found.
+"""The conditions of rules: each evaluates to yes, no or unknown, and puts in words what it found.
 
-`CONDITIONS` has them by the names of their fields in a table.
+`CONDITIONS` has them by the names of their fields in a table; `words.REQUIRES` has what each requires.
 """
 
 import enum
@@ -12,12 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cji_core.format.records import arrow
+from cji_core.format.records import arrow, dates
+from cji_core.format.records.column import Bools, Ints, read
 from cji_operations.clear import found
 from cji_operations.clear.facts import LEVELS, Facts, years_between
 from cji_operations.clear.truth import NO, YES, Truth, opposite, truth
-from cji_operations.kernels import dates
-from cji_operations.kernels.column import Bools, Ints, read
 from cji_operations.kernels.strings import folded, trimmed
 
 
@@ -43,13 +42,12 @@ class Cause(enum.Enum):
 class Condition:
     """One condition.
 
-    `holds` is Truth[c] of it with this value, and `cause` the fact that is missing where it is unknown. `requires` has
-    the value in words; `found` the fact that was evaluated, for convictions by position.
+    `holds` is Truth[c] of it with this value, and `cause` the fact that is missing where it is unknown. `found` has the
+    fact that was evaluated, for convictions by position.
     """
 
     cause: Cause
     holds: Callable[[Facts, Any], Truth]
-    requires: Callable[[Any], str]
     found: Callable[[Facts, Ints], found.Pieces]
 
 
@@ -117,122 +115,54 @@ def _never(facts: Facts, of: Truth) -> Truth:
     return opposite(facts.any_conviction(of))
 
 
-# ---------------------------------------------------------------- words
-
-
-def _passed(since: str) -> Callable[[int], str]:
-    return lambda years: f"{since} was at least {_count(years)} ago"
-
-
-def _count(years: int) -> str:
-    return "1 year" if years == 1 else f"{years} years"
-
-
-def _names(intro: str) -> Callable[[Any], str]:
-    return lambda values: f"{intro} {' or '.join(values)}"
-
-
-def _free(value: tuple[int, Sequence[str]]) -> str:
-    years, kinds = value
-    events = " or ".join(kind.replace("_", " ") for kind in kinds)
-    return f"the subject has no {events} within {_count(years)}"
-
-
-def _condition(
-    cause: Cause,
-    requires: str | Callable[[Any], str],
-    holds: Callable[[Facts, Any], Truth],
-    shown: Callable[[Facts, Ints], found.Pieces],
-) -> Condition:
-    words = requires.format if isinstance(requires, str) else requires
-    return Condition(cause=cause, holds=holds, requires=words, found=shown)
-
-
 CONDITIONS: Final[Mapping[str, Condition]] = {
-    "level": _condition(Cause.LEVEL, _names("the level is"), _level, found.level),
-    "sections": _condition(Cause.SECTION, _names("the section is among"), lambda f, v: f.listed(v), found.section),
-    "not_sections": _condition(
-        Cause.SECTION, _names("the section is not among"), lambda f, v: opposite(f.listed(v)), found.section
+    "level": Condition(cause=Cause.LEVEL, holds=_level, found=found.level),
+    "sections": Condition(cause=Cause.SECTION, holds=lambda f, v: f.listed(v), found=found.section),
+    "not_sections": Condition(cause=Cause.SECTION, holds=lambda f, v: opposite(f.listed(v)), found=found.section),
+    "convicted_from": Condition(
+        cause=Cause.CONVICTION_DATE, holds=lambda f, v: _dated(f, f.date >= dates.number_of(v)), found=found.date
     ),
-    "convicted_from": _condition(
-        Cause.CONVICTION_DATE,
-        "the conviction is of {} or later",
-        lambda f, v: _dated(f, f.date >= dates.number_of(v)),
-        found.date,
+    "convicted_before": Condition(
+        cause=Cause.CONVICTION_DATE, holds=lambda f, v: _dated(f, f.date < dates.number_of(v)), found=found.date
     ),
-    "convicted_before": _condition(
-        Cause.CONVICTION_DATE,
-        "the conviction is before {}",
-        lambda f, v: _dated(f, f.date < dates.number_of(v)),
-        found.date,
+    "age_at_conviction_from": Condition(
+        cause=Cause.AGE_AT_CONVICTION, holds=lambda f, v: _age_then(f, lambda age: age >= v), found=found.age_then
     ),
-    "age_at_conviction_from": _condition(
-        Cause.AGE_AT_CONVICTION,
-        "the subject was {} or older at conviction",
-        lambda f, v: _age_then(f, lambda age: age >= v),
-        found.age_then,
+    "age_at_conviction_below": Condition(
+        cause=Cause.AGE_AT_CONVICTION, holds=lambda f, v: _age_then(f, lambda age: age < v), found=found.age_then
     ),
-    "age_at_conviction_below": _condition(
-        Cause.AGE_AT_CONVICTION,
-        "the subject was younger than {} at conviction",
-        lambda f, v: _age_then(f, lambda age: age < v),
-        found.age_then,
+    "age_from": Condition(cause=Cause.BIRTH_DATE, holds=lambda f, v: _age(f, lambda age: age >= v), found=found.age),
+    "age_below": Condition(cause=Cause.BIRTH_DATE, holds=lambda f, v: _age(f, lambda age: age < v), found=found.age),
+    "years_since_conviction": Condition(
+        cause=Cause.CONVICTION_DATE,
+        holds=lambda f, v: _dated(f, years_between(f.date, f.as_of) >= v),
+        found=found.since,
     ),
-    "age_from": _condition(
-        Cause.BIRTH_DATE, "the subject is {} or older", lambda f, v: _age(f, lambda age: age >= v), found.age
+    "sentence": Condition(cause=Cause.SENTENCE, holds=lambda f, v: f.sentences.has(v), found=found.kind),
+    "not_sentence": Condition(cause=Cause.SENTENCE, holds=lambda f, v: opposite(f.sentences.has(v)), found=found.kind),
+    "years_since_sentence": Condition(cause=Cause.SENTENCE, holds=_ended, found=found.end),
+    "all_sentences_ended": Condition(
+        cause=Cause.OTHER_SENTENCE,
+        holds=lambda f, _: _never(f, opposite(_ended(f, 0))),
+        found=found.constant("all sentences of the subject have ended"),
     ),
-    "age_below": _condition(
-        Cause.BIRTH_DATE, "the subject is younger than {}", lambda f, v: _age(f, lambda age: age < v), found.age
+    "years_crime_free": Condition(cause=Cause.OTHER_EVENT, holds=_crime_free, found=found.last),
+    "only_sections": Condition(
+        cause=Cause.OTHER_SECTION, holds=lambda f, v: _never(f, opposite(f.listed(v))), found=found.convictions
     ),
-    "years_since_conviction": _condition(
-        Cause.CONVICTION_DATE,
-        _passed("the conviction"),
-        lambda f, v: _dated(f, years_between(f.date, f.as_of) >= v),
-        found.since,
+    "ever_sections": Condition(
+        cause=Cause.OTHER_SECTION, holds=lambda f, v: f.any_conviction(f.listed(v)), found=found.convictions
     ),
-    "sentence": _condition(
-        Cause.SENTENCE, _names("the sentence has a part of"), lambda f, v: f.sentences.has(v), found.kind
+    "never_sections": Condition(
+        cause=Cause.OTHER_SECTION, holds=lambda f, v: _never(f, f.listed(v)), found=found.convictions
     ),
-    "not_sentence": _condition(
-        Cause.SENTENCE, _names("the sentence has no part of"), lambda f, v: opposite(f.sentences.has(v)), found.kind
+    "without_events": Condition(
+        cause=Cause.OTHER_EVENT, holds=_without, found=found.constant("no such event of the subject")
     ),
-    "years_since_sentence": _condition(Cause.SENTENCE, _passed("the end of the sentence"), _ended, found.end),
-    "all_sentences_ended": _condition(
-        Cause.OTHER_SENTENCE,
-        lambda _: "all sentences of the subject have ended",
-        lambda f, _: _never(f, opposite(_ended(f, 0))),
-        found.constant("all sentences of the subject have ended"),
-    ),
-    "years_crime_free": _condition(Cause.OTHER_EVENT, _free, _crime_free, found.last),
-    "only_sections": _condition(
-        Cause.OTHER_SECTION,
-        _names("all convictions of the subject are among"),
-        lambda f, v: _never(f, opposite(f.listed(v))),
-        found.convictions,
-    ),
-    "ever_sections": _condition(
-        Cause.OTHER_SECTION,
-        _names("the subject has a conviction among"),
-        lambda f, v: f.any_conviction(f.listed(v)),
-        found.convictions,
-    ),
-    "never_sections": _condition(
-        Cause.OTHER_SECTION,
-        _names("the subject has no conviction among"),
-        lambda f, v: _never(f, f.listed(v)),
-        found.convictions,
-    ),
-    "without_events": _condition(
-        Cause.OTHER_EVENT,
-        _names("the subject has no event of"),
-        _without,
-        found.constant("no such event of the subject"),
-    ),
-    "deceased": _condition(
-        Cause.DECEASED,
-        lambda v: "the subject is deceased" if v else "the subject is not deceased",
-        lambda f, v: f.rows.deceased[f.subject] if v else opposite(f.rows.deceased[f.subject]),
-        found.deceased,
+    "deceased": Condition(
+        cause=Cause.DECEASED,
+        holds=lambda f, v: f.rows.deceased[f.subject] if v else opposite(f.rows.deceased[f.subject]),
+        found=found.deceased,
     ),
 }
 """By name. A condition that is unknown for a conviction leaves it undecided, with its cause."""

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from cji_core.format.records.column import Bools, Ints
+from cji_core.operations.clear.rules import When
 from cji_operations.clear.conditions import CONDITIONS, Cause, in_county
 from cji_operations.clear.facts import Facts
-from cji_operations.clear.rules import When
 from cji_operations.clear.truth import NO, UNKNOWN, YES, Truth
-from cji_operations.kernels.column import Bools, Ints
 
 CAUSES: Final = tuple(Cause)
 

@@ -14,17 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cji_core.format.records import RowStatus, Status, arrow
+from cji_core.format.records import RowStatus, Status, arrow, dates
+from cji_core.format.records.column import Bools, Ints, Text, read
+from cji_core.operations.clear.declaration import Code
+from cji_core.operations.clear.rules import Rules
+from cji_core.operations.status_codes import RowCode, ValueCode
 from cji_operations.clear.citations import Citations, read_citations
-from cji_operations.clear.codes import Code
-from cji_operations.clear.rules import Rules
 from cji_operations.clear.sentences import Lengths, Sentences, read_lengths
 from cji_operations.clear.truth import UNKNOWN, YES, Truth, any_of, truth
-from cji_operations.kernels import dates
-from cji_operations.kernels.column import Bools, Ints, Text, read
 from cji_operations.kernels.distinct import codes, first_rows
 from cji_operations.kernels.strings import folded, trimmed
-from cji_operations.status_codes import RowCode, ValueCode
 
 LEVELS: Final = ("", "felony", "misdemeanor", "infraction")
 """By number; 0 is a level that is missing."""

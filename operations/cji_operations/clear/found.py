@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from cji_core.format.records import arrow
+from cji_core.format.records.column import Ints
 from cji_operations.clear.facts import LEVELS, Facts, years_between
-from cji_operations.kernels.column import Ints
 
 Pieces = tuple[str | pa.Array, ...]
 

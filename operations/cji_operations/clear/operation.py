@@ -15,19 +15,13 @@ import pyarrow as pa
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, tagged
+from cji_core.operations.clear.declaration import CLEAR, NEEDED, RELIEF, Clear
 from cji_core.progress import ProgressCallback
-from cji_operations.clear.codes import Code
 from cji_operations.clear.facts import Columns
 from cji_operations.clear.outcome import outcome
-from cji_operations.clear.outputs import DETERMINATIONS, NOT_DECIDED
-from cji_operations.clear.parameters import Clear, complete, decode, encode
-from cji_operations.clear.parts import clear_parts
+from cji_operations.clear.parts import clear_functions
 from cji_operations.clear.self_test import CASES
-from cji_operations.operation import Context, Operation, Outputs, Signature
-from cji_operations.parameters import ParametersError
-
-_RELIEF: Final = "relief"
-_NEEDED: Final = frozenset(("subject", "date", "disposition"))
+from cji_operations.operation import Context, Implementation, Outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,36 +51,13 @@ class Clearing:
             first += batch.num_rows
 
 
-def _add_relief(_: Clear, columns: frozenset[str]) -> frozenset[str]:
-    if _RELIEF in columns:
-        raise ParametersError(f"the records have a column {_RELIEF} already", remedy="Rename or drop it.")
-    if missing := _NEEDED - columns:
-        raise ParametersError(
-            f"no column {', '.join(sorted(missing))}", remedy="Name it with `rename` in the job spec."
-        )
-    return columns | {_RELIEF}
-
-
 def _prepare(parameters: Clear, schema_id: str, schema: pa.Schema, _context: Context) -> Clearing:
     """Bind parameters to the records. Raises: Refusal(SCHEMA_MISMATCH) for a column that is missing, or not to be."""
-    if _RELIEF in schema.names or not _NEEDED.issubset(schema.names):
+    if RELIEF in schema.names or not NEEDED.issubset(schema.names):
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
-    return Clearing(parameters=parameters, output_schema=tagged(schema_id, [*schema, pa.field(_RELIEF, pa.utf8())]))
+    return Clearing(parameters=parameters, output_schema=tagged(schema_id, [*schema, pa.field(RELIEF, pa.utf8())]))
 
 
-_PARTS: Final = clear_parts(_prepare)
+_FUNCTIONS: Final = clear_functions(_prepare)
 
-CLEAR: Final = Operation(
-    parameters=Clear,
-    decode=decode,
-    encode=encode,
-    complete=complete,
-    columns=_add_relief,
-    signature=lambda _: Signature(accepts=frozenset(("chri_event/2",)), parts=(DETERMINATIONS, NOT_DECIDED)),
-    prepare=_prepare,
-    in_parts=lambda _: _PARTS,
-    schemas=(DETERMINATIONS.schema, NOT_DECIDED.schema),
-    steps=("facts", "decide"),
-    codes=Code,
-    self_test=CASES,
-)
+IMPLEMENTATION: Final = Implementation(operation=CLEAR, prepare=_prepare, self_test=CASES, stages=lambda _: _FUNCTIONS)

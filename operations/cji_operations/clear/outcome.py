@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from cji_core.format.records import RowStatus, Status
+from cji_core.operations.clear.declaration import DETERMINATIONS, NOT_DECIDED, Clear, Code
+from cji_core.operations.parameters import known
 from cji_core.progress import ProgressCallback
-from cji_operations.clear.codes import Code
 from cji_operations.clear.decide import decide
 from cji_operations.clear.facts import Columns, gather, status_of
-from cji_operations.clear.outputs import DETERMINATIONS, NOT_DECIDED
-from cji_operations.clear.parameters import Clear
 from cji_operations.clear.report import determinations, not_decided, reliefs
-from cji_operations.parameters import known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
+from cji_core.format.records.column import Bools, Ints
+from cji_core.operations.clear.declaration import DETERMINATIONS, NOT_DECIDED
+from cji_core.operations.clear.rules import Rule
+from cji_core.operations.clear.words import reason_of
 from cji_operations.clear.conditions import CONDITIONS
 from cji_operations.clear.decide import CAUSES, Decision
 from cji_operations.clear.facts import Facts
-from cji_operations.clear.outputs import DETERMINATIONS, NOT_DECIDED
-from cji_operations.clear.rules import Rule
-from cji_operations.clear.words import reason_of
-from cji_operations.kernels.column import Bools, Ints
 
 _BATCH: Final = 16_384
 _ALWAYS: Final = ("level", "sections", "convicted_before")

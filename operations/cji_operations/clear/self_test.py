@@ -3,8 +3,8 @@
 import datetime
 from typing import Final
 
-from cji_operations.clear.parameters import Clear
-from cji_operations.clear.rules import Rule, Rules, When
+from cji_core.operations.clear.declaration import Clear
+from cji_core.operations.clear.rules import Rule, Rules, When
 from cji_operations.operation import Case
 
 _ROW: Final = {

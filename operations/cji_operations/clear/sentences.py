@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
+from cji_core.format.records.column import Bools, Ints, read
 from cji_operations.clear.truth import NO, UNKNOWN, YES, Truth
-from cji_operations.kernels.column import Bools, Ints, read
 from cji_operations.kernels.strings import folded
 
 _LENGTH: Final = r"^\s*(?P<number>[0-9]{1,4})\s*(?P<unit>[DMY])\s*$"

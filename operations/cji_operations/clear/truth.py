@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Ints
+from cji_core.format.records.column import Bools, Ints
 
 Truth = npt.NDArray[np.int8]
 NO: Final = np.int8(0)

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from cji_core.format.records import arrow
-from cji_operations.deidentify.codes import Code
+from cji_core.format.records.column import fixed, items, pack, read
+from cji_core.operations.deidentify.declaration import Code
 from cji_operations.deidentify.outcome import Outcome
 from cji_operations.deidentify.tokens import ecb
-from cji_operations.kernels.column import fixed, items, pack, read
 from cji_operations.kernels.ff1 import Ff1, lengths
 
 BLOCK_VALUE_BYTES: Final = 15

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cji_operations.deidentify.codes import Code
+from cji_core.format.records.column import Bools, Ints, Text, pack, read
+from cji_core.format.records.dates import FIRST_DAY, LAST_DAY, Dates, day_numbers, last_days, parse, render
+from cji_core.operations.deidentify.declaration import Code
+from cji_core.operations.status_codes import RowCode, ValueCode
 from cji_operations.deidentify.outcome import Outcome
-from cji_operations.kernels.column import Bools, Ints, Text, pack, read
-from cji_operations.kernels.dates import FIRST_DAY, LAST_DAY, Dates, day_numbers, last_days, parse, render
-from cji_operations.status_codes import RowCode, ValueCode
 
 Days = npt.NDArray[np.int32]
 

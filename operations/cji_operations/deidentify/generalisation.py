@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Ints
+from cji_core.format.records.column import Bools, Ints
 
 LOST: Final = 1 << 20
 SUPPRESSED: Final = -1

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_operations.deidentify.codes import Code
+from cji_core.format.records.column import read
+from cji_core.operations.deidentify.declaration import Code
 from cji_operations.deidentify.outcome import Outcome
-from cji_operations.kernels.column import read
 
 
 def group(array: pa.Array, *, names: Mapping[str, Sequence[str]]) -> Outcome:

@@ -16,67 +16,36 @@ import numpy as np
 import pyarrow as pa
 
 from cji_core.format.records import METADATA_KEY, RowStatus, arrow
+from cji_core.format.records.column import Ints
+from cji_core.operations.deidentify.declaration import SCHEMA, TOKEN_MAP, TOKENS, ClassEdges, Deidentify
+from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge
 from cji_operations.deidentify.k_anonymity import Decided, Suppressing
-from cji_operations.deidentify.outputs import DISCLOSURE_RISK, K_ANONYMITY, TOKEN_MAP
-from cji_operations.deidentify.parameters import Deidentify
 from cji_operations.deidentify.token_map import merge
-from cji_operations.in_parts import Edge, InParts, Stage, Task, Width
-from cji_operations.kernels.column import Ints
 from cji_operations.kernels.distinct import classes, codes, groups
 from cji_operations.operation import Context
-from cji_operations.parameters import known
-from cji_operations.part_streams import read_columns, write_columns
-from cji_operations.shard_parts import RESULT, chunks, no_rows
+from cji_operations.stages.by_shard import chunks, no_rows
+from cji_operations.stages.stream_columns import read_columns, write_columns
+from cji_operations.stages.task import StageFunctions, Task
 
-_SCHEMA: Final = Edge(name="schema", schema=pa.schema([("schema", pa.binary())]))
-_TOKENS: Final = Edge(name=TOKEN_MAP.name, schema=TOKEN_MAP.schema.arrow)
 _TEXT: Final = (pa.utf8(), pa.binary())
 
 Prepare: TypeAlias = Callable[[Any, str, pa.Schema, Context], Suppressing]
 
 
-def small_class_parts(parameters: Deidentify, prepare: Prepare) -> InParts:
-    """The stages for these parameters, which have `small_classes`; `prepare` binds them to the records."""
-    small = known(parameters.small_classes)
-    quasi, sensitive = len(small.quasi_identifiers), len(small.sensitive)
-    own = [(f"value_{i}", pa.binary()) for i in range(quasi + sensitive)]
-    of_groups = Edge(name="groups", schema=pa.schema([*own, ("rows", pa.int64())]))
-    steps = [(f"step_{i}", pa.int64()) for i in range(quasi)]
-    decided = Edge(name="decided", schema=pa.schema([*own[:quasi], *steps, ("gone", pa.bool_())]))
-    tokens = (_TOKENS,) if parameters.token_map else ()
-    return InParts(
-        stages=(
-            Stage(
-                name="group",
-                width=Width.SHARDS,
-                run=partial(_group, prepare=prepare, edge=of_groups),
-                records=True,
-                writes=(_SCHEMA, of_groups, *tokens),
-            ),
-            Stage(
-                name="decide",
-                width=Width.ONE,
-                run=partial(_decide, prepare=prepare, of_groups=of_groups, edge=decided),
-                reads=(_SCHEMA.name, of_groups.name, *(edge.name for edge in tokens)),
-                writes=(decided,),
-                outputs=(K_ANONYMITY.name, DISCLOSURE_RISK.name, *(edge.name for edge in tokens)),
-            ),
-            Stage(
-                name="publish",
-                width=Width.SHARDS,
-                run=partial(_publish, prepare=prepare, edge=decided),
-                records=True,
-                reads=(decided.name,),
-                outputs=(RESULT,),
-            ),
-        )
-    )
+def small_class_functions(parameters: Deidentify, prepare: Prepare) -> StageFunctions:
+    """The functions of the stages for these parameters, which have `small_classes`; `prepare` binds them to records."""
+    edges = ClassEdges.of(parameters)
+    return {
+        "group": partial(_group, prepare=prepare, edge=edges.groups),
+        "decide": partial(_decide, prepare=prepare, of_groups=edges.groups, edge=edges.decided),
+        "publish": partial(_publish, prepare=prepare, edge=edges.decided),
+    }
 
 
 def _group(task: Task, *, prepare: Prepare, edge: Edge) -> None:
     operation = _prepared(task, task.schema, prepare)
     schema = pa.array([task.schema.serialize().to_pybytes()], pa.binary())
-    task.write(_SCHEMA.name, pa.RecordBatch.from_arrays([schema], schema=_SCHEMA.schema))
+    task.write(SCHEMA.name, pa.RecordBatch.from_arrays([schema], schema=SCHEMA.schema))
     batches = [operation.inner.apply(arrow.own(chunk)).batch for chunk in chunks(task)]
     values = operation.values(batches)
     first, which = groups([codes(array) for array in values], sum(batch.num_rows for batch in batches))
@@ -85,11 +54,11 @@ def _group(task: Task, *, prepare: Prepare, edge: Edge) -> None:
     write_columns(task, edge, [*(_bytes(array).take(taken) for array in values), rows])
     if task.parameters.token_map:
         for batch in operation.inner.finish()[TOKEN_MAP.name]:
-            task.write(_TOKENS.name, batch)
+            task.write(TOKENS.name, batch)
 
 
 def _decide(task: Task, *, prepare: Prepare, of_groups: Edge, edge: Edge) -> None:
-    schema = pa.ipc.read_schema(pa.py_buffer(read_columns(task, _SCHEMA)[0][0].as_py()))
+    schema = pa.ipc.read_schema(pa.py_buffer(read_columns(task, SCHEMA)[0][0].as_py()))
     operation = _prepared(task, schema, prepare)
     *found, rows = read_columns(task, of_groups)
     kinds = [operation.output_schema.types[at] for at in operation.positions]
@@ -107,7 +76,7 @@ def _decide(task: Task, *, prepare: Prepare, of_groups: Edge, edge: Edge) -> Non
     steps = [arrow.from_numpy(step[distinct], pa.int64()) for step in decided.taken]
     write_columns(task, edge, [*columns, *steps, arrow.from_numpy(decided.gone[distinct])])
     if task.parameters.token_map:
-        tokens = [arrow.own(batch) for _, batch in task.read(_TOKENS.name)]
+        tokens = [arrow.own(batch) for _, batch in task.read(TOKENS.name)]
         for batch in merge(schema.names, tokens):
             task.output(TOKEN_MAP.name, batch)
 
@@ -125,9 +94,9 @@ def _publish(task: Task, *, prepare: Prepare, edge: Edge) -> None:
     decided = Decided(taken=tuple(arrow.numbers(step)[at] for step in columns[len(own) :]), gone=arrow.bools(gone)[at])
     quasi = operation.quasi(own)
     task.status(operation.judged(status, quasi, decided, which))
-    task.output(RESULT, no_rows(operation.output_schema))
+    task.output(RESULT_OUTPUT, no_rows(operation.output_schema))
     for batch in operation.published(batches, quasi, decided, which):
-        task.output(RESULT, batch)
+        task.output(RESULT_OUTPUT, batch)
 
 
 def _prepared(task: Task, schema: pa.Schema, prepare: Prepare) -> Suppressing:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from cji_core.format.records import arrow
-from cji_operations.deidentify.codes import Code
+from cji_core.format.records.column import Bools, Bytes, Ints, Text, fixed, pack, read
+from cji_core.operations.deidentify.declaration import Code
 from cji_operations.deidentify.outcome import Outcome
-from cji_operations.kernels.column import Bools, Bytes, Ints, Text, fixed, pack, read
 
 # Three-digit ZIP areas of at most 20 000 people, which Safe Harbor has replaced by 000: 45 CFR 164.514(b)(2)(i)(B),
 # as listed in the de-identification guidance of the US Department of Health and Human Services (2012, from the

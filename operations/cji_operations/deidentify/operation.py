@@ -37,21 +37,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cji_core.errors import Stage
-from cji_core.format.records import PERSONAL, RowStatus, Status, tagged
+from cji_core.format.records import RowStatus, Status, tagged
+from cji_core.operations.deidentify.declaration import DEIDENTIFY, TOKEN_MAP, Deidentify, tokens_by_shard
+from cji_core.operations.deidentify.rules import Hierarchy, Token
+from cji_core.operations.parameters import bad_parameters
 from cji_operations.deidentify import tokens
-from cji_operations.deidentify.codes import Code
 from cji_operations.deidentify.k_anonymity import Suppressing
-from cji_operations.deidentify.k_anonymity_parts import small_class_parts
-from cji_operations.deidentify.outputs import DISCLOSURE_RISK, K_ANONYMITY, TOKEN_MAP
-from cji_operations.deidentify.parameters import Deidentify, check_columns, complete, decode, encode
-from cji_operations.deidentify.rules import Hierarchy, Token
+from cji_operations.deidentify.k_anonymity_parts import small_class_functions
 from cji_operations.deidentify.self_test import CASES
 from cji_operations.deidentify.token_map import TokenMap, merge
 from cji_operations.deidentify.transforms import ApplyRule, Kernel, OneBatch, bind, steps
-from cji_operations.in_parts import InParts
-from cji_operations.operation import Applied, Context, Operation, OutputSpec, Project, Signature
-from cji_operations.parameters import bad_parameters
-from cji_operations.shard_parts import by_shard
+from cji_operations.operation import Applied, Context, Implementation
+from cji_operations.stages.by_shard import by_shard
+from cji_operations.stages.task import StageFunctions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +82,6 @@ class Deidentifying:
     def finish(self) -> Mapping[str, Iterable[pa.RecordBatch]]:
         """The token map."""
         return {} if self.token_map is None else {TOKEN_MAP.name: self.token_map.batches()}
-
-
-def _signature(parameters: Deidentify) -> Signature:
-    wanted = (
-        (parameters.token_map, TOKEN_MAP),
-        (parameters.small_classes is not None, K_ANONYMITY),
-        (parameters.small_classes is not None, DISCLOSURE_RISK),
-    )
-    parts: tuple[OutputSpec, ...] = tuple(part for is_wanted, part in wanted if is_wanted)
-    project = Project(parameters.project or "", parameters.wrapped_project_key) if parameters.is_keyed else None
-    # a NIBRS line mixes data elements: no rule could fit it
-    return Signature(accepts=PERSONAL, parts=parts, project=project)
 
 
 def _prepare(
@@ -148,24 +134,11 @@ def _suppressing(parameters: Deidentify, schema_id: str, schema: pa.Schema, cont
     return prepared
 
 
-def _in_parts(parameters: Deidentify) -> InParts:
+def _functions(parameters: Deidentify) -> StageFunctions:
     """Every shard by itself; classes of equal rows are of all of them."""
     if parameters.small_classes is not None:
-        return small_class_parts(parameters, _suppressing)
-    return by_shard(_prepare, merged=((TOKEN_MAP, merge),) if parameters.token_map else ())
+        return small_class_functions(parameters, _suppressing)
+    return by_shard(tokens_by_shard(parameters), _prepare, {TOKEN_MAP.name: merge})
 
 
-DEIDENTIFY: Final = Operation(
-    parameters=Deidentify,
-    decode=decode,
-    encode=encode,
-    complete=complete,
-    columns=check_columns,
-    signature=_signature,
-    prepare=_prepare,
-    schemas=(TOKEN_MAP.schema, K_ANONYMITY.schema, DISCLOSURE_RISK.schema),
-    in_parts=_in_parts,
-    steps=("count",),
-    codes=Code,
-    self_test=CASES,
-)
+IMPLEMENTATION: Final = Implementation(operation=DEIDENTIFY, prepare=_prepare, self_test=CASES, stages=_functions)

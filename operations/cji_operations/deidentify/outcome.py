@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cji_operations.kernels.column import Ints
-from cji_operations.status_codes import RowCode
+from cji_core.format.records.column import Ints
+from cji_core.operations.status_codes import RowCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

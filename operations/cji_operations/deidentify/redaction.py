@@ -6,37 +6,16 @@ counts, and what takes its place is not looked at again. Patterns are RE2's, who
 No pattern finds a name in prose. Text that may hold names must be dropped, or read by somebody.
 """
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cji_core.operations.deidentify.rules import PATTERNS, Pattern
 from cji_operations.deidentify.outcome import Outcome
 
 MARK: Final = "[redacted]"
-_MONTH: Final = r"(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEPT?|OCT|NOV|DEC)[A-Z]*\.?"
-_WAY: Final = (
-    "STREET|ST|AVENUE|AVE|ROAD|RD|BOULEVARD|BLVD|LANE|LN|DRIVE|DR|COURT|CT|PLACE|PL|WAY|HIGHWAY|HWY|TERRACE|TER"
-)
-Pattern = Literal["email", "address", "date", "phone", "number", "code"]
-PATTERNS: Final[Mapping[Pattern, str]] = MappingProxyType(
-    {
-        "email": r"[A-Z0-9._%+-]+@[A-Z0-9-]+(?:\.[A-Z0-9-]+)+",
-        "address": rf"\b[0-9]+[A-Z]?(?: +[NSEW]\.?)?(?: +[A-Z0-9'.]+){{1,4}} +(?:{_WAY})\b\.?",
-        "date": (
-            rf"\b(?:[0-9]{{1,4}}[/.-][0-9]{{1,2}}[/.-][0-9]{{1,4}}"
-            rf"|{_MONTH} *[0-9]{{1,2}}(?:ST|ND|RD|TH)?,? *[0-9]{{2,4}}|[0-9]{{1,2}} *{_MONTH},? *[0-9]{{2,4}})\b"
-        ),
-        "phone": r"(?:\+?1[-. ]*)?\(?[0-9]{3}\)?[-. ]*[0-9]{3}[-. ]*[0-9]{4}\b",
-        "number": r"(?:\b[A-Z]{1,3}[-#]?)?\b[0-9X](?:[- ]?[0-9X]){5,}[A-Z0-9]*",
-        "code": r"\b(?:[A-Z]+[0-9]|[0-9]+[A-Z])[A-Z0-9]{3,}\b",
-    }
-)
-"""Each finds: addresses of mail; streets with a house number; dates; telephone numbers; six digits and more (X is
-an unknown one), as in numbers of persons, licences and cases; words of five characters and more that mix letters and
-digits, as plates and VINs. Sections of statutes, of at most five digits, stay."""
 
 
 def expression(patterns: Sequence[Pattern], also: Sequence[str]) -> str:

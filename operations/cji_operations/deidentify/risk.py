@@ -24,9 +24,9 @@ import numpy as np
 import pyarrow as pa
 
 from cji_core.format.records import arrow
+from cji_core.format.records.column import Ints
+from cji_core.operations.deidentify.declaration import DISCLOSURE_RISK
 from cji_operations.deidentify.generalisation import LOST, SUPPRESSED
-from cji_operations.deidentify.outputs import DISCLOSURE_RISK
-from cji_operations.kernels.column import Ints
 
 Measure = tuple[str, str, str | None, int | None, float]
 """stage, measure, column, step, value."""

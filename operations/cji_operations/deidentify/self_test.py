@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from cji_operations.deidentify.parameters import Deidentify, SmallClasses
-from cji_operations.deidentify.rules import (
+from cji_core.operations.deidentify.declaration import Deidentify, SmallClasses
+from cji_core.operations.deidentify.rules import (
     AesToken,
     CmacToken,
     DateShift,

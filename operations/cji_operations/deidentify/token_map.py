@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_operations.deidentify.outputs import TOKEN_MAP
+from cji_core.operations.deidentify.declaration import TOKEN_MAP
 from cji_operations.kernels.distinct import first_rows
 
 _BATCH: Final = 16_384

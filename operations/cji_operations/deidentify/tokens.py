@@ -31,9 +31,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from cji_core.format.records import arrow
+from cji_core.format.records.column import Bools, Bytes, Ints, Text, items, pack, read
 from cji_operations.deidentify.outcome import Outcome
 from cji_operations.kernels import cmac
-from cji_operations.kernels.column import Bools, Bytes, Ints, Text, items, pack, read
 from cji_operations.kernels.ff1 import Ecb
 
 PROJECT_KEY_BYTES: Final = 32

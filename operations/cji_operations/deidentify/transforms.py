@@ -6,9 +6,8 @@ from functools import partial
 import pyarrow as pa
 
 from cji_core.errors import Stage
-from cji_operations.deidentify import block_ciphers, dates, groups, masks, redaction, tokens
-from cji_operations.deidentify.outcome import Outcome
-from cji_operations.deidentify.rules import (
+from cji_core.format.records.column import Bools, Ints
+from cji_core.operations.deidentify.rules import (
     AesToken,
     AgeBand,
     CmacToken,
@@ -25,8 +24,9 @@ from cji_operations.deidentify.rules import (
     Transform,
     ZipPrefix,
 )
-from cji_operations.kernels.column import Bools, Ints
-from cji_operations.parameters import bad_parameters
+from cji_core.operations.parameters import bad_parameters
+from cji_operations.deidentify import block_ciphers, dates, groups, masks, redaction, tokens
+from cji_operations.deidentify.outcome import Outcome
 
 Kernel = Callable[[pa.Array], Outcome]
 

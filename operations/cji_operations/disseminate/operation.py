@@ -27,18 +27,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cji_core.format.records import EVENTS, SCHEMAS, RowStatus, Status, arrow, tagged
-from cji_operations.disseminate.codes import Code
-from cji_operations.disseminate.outputs import LEDGER, WITHHELD
-from cji_operations.disseminate.parameters import Disseminate, check_tables, complete, decode, encode
+from cji_core.format.records import EVENTS, SCHEMAS, RowStatus, Status, arrow, dates, tagged
+from cji_core.format.records.column import Bools, Ints, read
+from cji_core.operations.disseminate import BY_SHARD, DISSEMINATE, LEDGER, WITHHELD, Code, Disseminate
+from cji_core.operations.parameters import known
+from cji_core.operations.tables.dissemination import Dissemination, Grant
 from cji_operations.disseminate.self_test import CASES
-from cji_operations.kernels import dates
-from cji_operations.kernels.column import Bools, Ints, read
 from cji_operations.kernels.distinct import first_rows, is_among
-from cji_operations.operation import Applied, Context, Operation, Signature
-from cji_operations.parameters import known
-from cji_operations.shard_parts import by_shard
-from cji_operations.tables.dissemination import Dissemination, Grant
+from cji_operations.operation import Applied, Context, Implementation
+from cji_operations.stages.by_shard import by_shard
 
 _REASONS: Final = (
     Code.WITHHELD_PURPOSE,
@@ -247,16 +244,9 @@ def _merged_counts(_: Sequence[str], counts: Sequence[pa.RecordBatch]) -> Iterab
     return [counts[0].set_column(1, WITHHELD.schema.arrow.field("rows"), arrow.from_numpy(rows))]
 
 
-DISSEMINATE: Final = Operation(
-    parameters=Disseminate,
-    decode=decode,
-    encode=encode,
-    complete=complete,
-    check_tables=check_tables,
-    signature=lambda _: Signature(accepts=EVENTS | {"hotfile/1"}, parts=(LEDGER, WITHHELD)),
+IMPLEMENTATION: Final = Implementation(
+    operation=DISSEMINATE,
     prepare=_prepare,
-    in_parts=lambda _: by_shard(_prepare, merged=((LEDGER, _merged_ledger), (WITHHELD, _merged_counts))),
-    schemas=(LEDGER.schema, WITHHELD.schema),
-    codes=Code,
     self_test=CASES,
+    stages=lambda _: by_shard(BY_SHARD, _prepare, {LEDGER.name: _merged_ledger, WITHHELD.name: _merged_counts}),
 )

@@ -3,7 +3,7 @@
 import datetime
 from typing import Final
 
-from cji_operations.disseminate.parameters import Disseminate
+from cji_core.operations.disseminate import Disseminate
 from cji_operations.operation import Case
 
 CASES: Final = (

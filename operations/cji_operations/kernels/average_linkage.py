@@ -13,7 +13,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Ints
+from cji_core.format.records.column import Bools, Ints
 from cji_operations.kernels.hashing import mixed
 
 Floats = npt.NDArray[np.float64]

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
+from cji_core.format.records.column import Ints, read
 from cji_operations.kernels import hashing
-from cji_operations.kernels.column import Ints, read
 
 _PRIME: Final = np.uint64(0x100000001B3)  # FNV-1a, of 64 bits
 _BASIS: Final = np.uint64(0xCBF29CE484222325)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bytes, Text, items
+from cji_core.format.records.column import Bytes, Text, items
 from cji_operations.kernels.ff1 import Ecb
 
 MAC_BYTES: Final = 16

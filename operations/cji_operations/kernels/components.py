@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cji_operations.kernels.column import Ints
+from cji_core.format.records.column import Ints
 
 
 def components(n: int, left: Ints, right: Ints) -> Ints:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_operations.kernels.column import Bools, Ints
+from cji_core.format.records.column import Bools, Ints
 
 
 def codes(array: pa.Array) -> tuple[Ints, int]:

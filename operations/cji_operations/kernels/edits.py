@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Bytes
+from cji_core.format.records.column import Bools, Bytes
 
 _X: Final = np.uint8(ord("X"))
 _YEAR, _MONTH, _DAY = slice(0, 4), slice(4, 6), slice(6, 8)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Ints
+from cji_core.format.records.column import Ints
 
 Floats = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int8]

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bytes
+from cji_core.format.records.column import Bytes
 
 Ecb = Callable[[Bytes], Bytes]
 """AES in ECB mode: uint8[16 n] contiguous to as many bytes, in memory that the next call may use again."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_operations.kernels.column import Bools, Ints, read
+from cji_core.format.records.column import Bools, Ints, read
 
 EXACT: Final = 1 << 53
 """Sums below this are exact, because numpy adds weights as doubles."""

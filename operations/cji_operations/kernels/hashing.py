@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bytes, Ints
+from cji_core.format.records.column import Bytes, Ints
 
 Hashes = npt.NDArray[np.uint64]
 BucketHash = Callable[[Hashes], Hashes]

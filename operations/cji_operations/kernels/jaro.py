@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bytes, Ints
+from cji_core.format.records.column import Bytes, Ints
 from cji_operations.kernels.jaro_bounds import Sorted, candidates
 from cji_operations.kernels.strings import Words
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Ints
+from cji_core.format.records.column import Ints
 from cji_operations.kernels.strings import Words
 
 Sets = npt.NDArray[np.uint64]

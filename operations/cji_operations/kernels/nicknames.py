@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_operations.kernels.column import Bools, Ints, pack
+from cji_core.format.records.column import Bools, Ints, pack
 from cji_operations.kernels.strings import Words, fold
 
 

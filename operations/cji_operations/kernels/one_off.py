@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Bytes
+from cji_core.format.records.column import Bools, Bytes
 from cji_operations.kernels.strings import Words
 
 Codes = npt.NDArray[np.integer[Any]]

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Ints
+from cji_core.format.records.column import Bools, Ints
 from cji_operations.kernels.ranges import expand
 
 _CACHED: Final = 1 << 17

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from cji_operations.kernels.column import Bools, Bytes, Ints
+from cji_core.format.records.column import Bools, Bytes, Ints
 from cji_operations.kernels.strings import Words, fold
 
 _VOWEL, _SKIP = 0, 7

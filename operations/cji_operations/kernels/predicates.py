@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Bytes, Ints, Text
-from cji_operations.kernels.lines import matrix
+from cji_core.format.records.column import Bools, Bytes, Ints, Text
+from cji_core.format.records.lines import matrix
 
 _A, _Z, _0, _9, _X = (np.uint8(ord(c)) for c in "AZ09X")
 _SOCIAL: Final = 9

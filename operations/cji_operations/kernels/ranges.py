@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Ints
+from cji_core.format.records.column import Ints
 
 
 def within(keys: npt.NDArray[Any], low: npt.NDArray[Any], high: npt.NDArray[Any]) -> tuple[Ints, Ints]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_operations.kernels.column import Bytes, Ints, read
+from cji_core.format.records.column import Bytes, Ints, read
 
 MAX_BYTES: Final = 255
 """A longer value is cut to this length, so that one long text does not widen the matrix of all names."""

@@ -16,13 +16,13 @@ import msgspec
 import numpy as np
 
 from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records.column import Bools, Ints
+from cji_core.operations.link.declaration import Link
+from cji_core.operations.link.model import Key, Rule
 from cji_operations.kernels import hashing
-from cji_operations.kernels.column import Bools, Ints
 from cji_operations.kernels.pairs import Blocks, Groups, blocks, grouped, pairs_at, pairs_of
 from cji_operations.kernels.ranges import cuts
 from cji_operations.link.columns import Table
-from cji_operations.link.model import Key, Rule
-from cji_operations.link.parameters import Link
 
 CHUNK: Final = 1 << 16  # pairs of rows at once
 WEIGHT: Final = 1 << 10

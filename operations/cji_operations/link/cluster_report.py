@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cji_core.format.records import arrow
+from cji_core.format.records.column import Ints
+from cji_core.operations.link.outputs import BRIDGES, CLUSTERS
 from cji_operations.kernels.average_linkage import Sizes
-from cji_operations.kernels.column import Ints
 from cji_operations.link.clusters import LEAST, Clusters
-from cji_operations.link.outputs import BRIDGES, CLUSTERS
 from cji_operations.link.rows import Rows, batch, parts
 from cji_operations.link.score import probability
 

@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 
+from cji_core.format.records.column import Bools, Ints
+from cji_core.operations.link.declaration import Link
 from cji_operations.kernels.average_linkage import average_linkage
-from cji_operations.kernels.column import Bools, Ints
 from cji_operations.kernels.components import components
-from cji_operations.link.parameters import Link
 from cji_operations.link.score import Pairs, log2_odds
 
 LEAST: Final = log2_odds(0.01)

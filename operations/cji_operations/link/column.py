@@ -7,13 +7,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels import dates, hashing, nicknames
-from cji_operations.kernels.column import Bools, Bytes, Ints
-from cji_operations.kernels.equal_rows import numbered
+from cji_core.format.records import dates
+from cji_core.format.records.column import Bools, Bytes, Ints
+from cji_core.format.records.equal_rows import numbered
+from cji_core.operations.link.model import Key
+from cji_operations.kernels import hashing, nicknames
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.kernels.phonetics import soundex
 from cji_operations.kernels.strings import Words
-from cji_operations.link.model import Key
 
 Codes = npt.NDArray[np.int32]
 

@@ -11,7 +11,7 @@ Values are numbered in the order of their hashes, so that any part of the rows h
 is made of these numbers depends on which rows are looked at together. Values are cut at MAX_BYTES.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,14 +19,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cji_core.format.records import arrow
-from cji_operations.kernels import dates, hashing
-from cji_operations.kernels.column import Bools, Bytes, Ints, read
-from cji_operations.kernels.equal_rows import numbered
+from cji_core.format.records import arrow, dates
+from cji_core.format.records.column import Bools, Bytes, Ints, read
+from cji_core.format.records.equal_rows import numbered
+from cji_core.operations.link.model import OF_NAM, Key
+from cji_operations.kernels import hashing
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.kernels.strings import MAX_BYTES, Words, words
 from cji_operations.link.column import UNKNOWN, Codes, Column
-from cji_operations.link.model import Key
 
 _NAMES: Final = frozenset(("last", "first", "middle"))
 _IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))
@@ -92,20 +92,12 @@ def read_ids(records: Sequence[pa.RecordBatch], side: Sequence[pa.RecordBatch], 
     return arrow.concat((_values(batch, "record_id") for batch in batches), pa.binary())
 
 
-def has(names: Collection[str], name: str) -> bool:
-    """Whether records with columns of these names have the column, or one that it can be made from."""
-    return name in names or (name in _OF_NAM and "NAM" in names)
-
-
-_OF_NAM: Final = {"last": rb"^([^,]*)(?s:.*)$", "first": rb"^[^,]*,? *([^ ,]*)(?s:.*)$"}
-
-
 def _values(batch: pa.RecordBatch, name: str) -> pa.Array:
     if name in batch.schema.names:
         return batch.column(batch.schema.names.index(name)).view(pa.binary())
-    if name in _OF_NAM and "NAM" in batch.schema.names:
+    if name in OF_NAM and "NAM" in batch.schema.names:
         whole = batch.column(batch.schema.names.index("NAM")).view(pa.binary())
-        return pc.replace_substring_regex(whole, _OF_NAM[name], rb"\1")
+        return pc.replace_substring_regex(whole, OF_NAM[name], rb"\1")
     return pa.nulls(batch.num_rows, pa.binary())
 
 

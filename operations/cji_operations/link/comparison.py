@@ -12,14 +12,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from cji_core.format.records.column import Bools, Ints
+from cji_core.format.records.equal_rows import numbered
+from cji_core.operations.link.model import Comparison, Condition
 from cji_operations.kernels import edits, jaro, nicknames
-from cji_operations.kernels.column import Bools, Ints
 from cji_operations.kernels.edits import Edit
-from cji_operations.kernels.equal_rows import numbered
 from cji_operations.kernels.one_off import one_off
 from cji_operations.link.column import Codes, Column
 from cji_operations.link.columns import Table
-from cji_operations.link.model import Comparison, Condition
 
 Floats = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int8]

@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from cji_operations.kernels.column import Ints
+from cji_core.format.records.column import Ints
+from cji_core.operations.link.declaration import Link
+from cji_core.operations.link.model import Model
 from cji_operations.link.blocking import Counted, too_many
 from cji_operations.link.cluster_report import ClusterReport
 from cji_operations.link.clusters import LEAST, cluster
 from cji_operations.link.facts import Facts
-from cji_operations.link.model import Model
-from cji_operations.link.parameters import Link
 from cji_operations.link.report import Report
 from cji_operations.link.rows import Rows
 from cji_operations.link.score import Pairs, Weights, log2_odds

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Ints
+from cji_core.format.records.column import Bools, Ints
 
 Floats = npt.NDArray[np.float64]
 

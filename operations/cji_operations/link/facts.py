@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from cji_core.operations.link.model import Model
 from cji_operations.link.columns import Table
-from cji_operations.link.model import Model
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

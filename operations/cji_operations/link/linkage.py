@@ -18,24 +18,23 @@ from msgspec.structs import replace
 
 from cji_core.errors import Stage
 from cji_core.format.records import RowStatus, Status
+from cji_core.format.records.column import Ints
+from cji_core.operations.link.declaration import Code, Link
+from cji_core.operations.link.model import Model, Rule, has
+from cji_core.operations.link.person_model import model_for, split_for
+from cji_core.operations.parameters import bad_parameters
+from cji_core.operations.status_codes import ValueCode
 from cji_core.progress import ProgressCallback
-from cji_operations.kernels.column import Ints
 from cji_operations.link.blocking import Blocking, plan
 from cji_operations.link.cluster_report import ClusterReport
-from cji_operations.link.codes import Code
-from cji_operations.link.columns import DATES, Table, has, read_ids, read_table
+from cji_operations.link.columns import DATES, Table, read_ids, read_table
 from cji_operations.link.comparison import comparer
 from cji_operations.link.conclusion import MEMORY, check_memory, conclude, least_kept
 from cji_operations.link.facts import facts_of
-from cji_operations.link.model import Model, Rule
 from cji_operations.link.observation import observe
-from cji_operations.link.parameters import Link
-from cji_operations.link.person_model import model_for, split_for
 from cji_operations.link.report import Report
 from cji_operations.link.score import Pairs, Scorer, gather
 from cji_operations.link.training import train
-from cji_operations.parameters import bad_parameters
-from cji_operations.status_codes import ValueCode
 
 _DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month", "days"))
 _DATE_FORMS: Final = frozenset(("year", "year_month", "month_day"))

@@ -9,13 +9,13 @@ from typing import Final
 
 import numpy as np
 
+from cji_core.format.records.column import Bools, Ints
+from cji_core.operations.link.declaration import Link
+from cji_core.operations.link.model import Model, Rule
 from cji_operations.kernels import hashing
-from cji_operations.kernels.column import Bools, Ints
 from cji_operations.link.blocking import CHUNK, Blocking, Counted
 from cji_operations.link.comparison import Comparer
 from cji_operations.link.facts import Facts
-from cji_operations.link.model import Model, Rule
-from cji_operations.link.parameters import Link
 from cji_operations.link.patterns import NONE, Patterns, Radix, compared
 
 _RANDOM: Final = 1 << 32

@@ -21,20 +21,15 @@ import pyarrow as pa
 
 from cji_core.errors import Stage
 from cji_core.format.records import WHOLE_ROW, arrow, tagged
+from cji_core.format.records.column import Ints
+from cji_core.operations.link.declaration import LINK, Link
+from cji_core.operations.link.outputs import CLUSTER, SIDE
+from cji_core.operations.parameters import bad_parameters
 from cji_core.progress import ProgressCallback
-from cji_operations.kernels.column import Ints
-from cji_operations.link.codes import Code
 from cji_operations.link.linkage import bind, link
-from cji_operations.link.outputs import BLOCKS, BRIDGES, CLUSTERS, LEVELS, PAIRS, PATTERNS
-from cji_operations.link.parameters import Link, complete, decode, encode
-from cji_operations.link.person_model import model_for
 from cji_operations.link.self_test import CASES
-from cji_operations.link.stages import STAGES
-from cji_operations.link.stages.shard import CLUSTER, SIDE
-from cji_operations.operation import Context, Operation, Outputs, Side, Signature
-from cji_operations.parameters import ParametersError, bad_parameters
-
-_PARTS: Final = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS)
+from cji_operations.link.stages import stage_functions
+from cji_operations.operation import Context, Implementation, Outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +61,6 @@ class Linking:
             first += batch.num_rows
 
 
-def _add_cluster(parameters: Link, columns: frozenset[str]) -> frozenset[str]:
-    if CLUSTER in columns:
-        raise ParametersError(f"the records have a column {CLUSTER} already", remedy="Rename or drop it.")
-    by_default = parameters.model is None and parameters.splink is None
-    if by_default and not model_for(columns).deterministic_rules:
-        raise ParametersError(
-            "no rule for these columns estimates how many records match",
-            remedy="Add last and first, or an identifier with DOB or last, or write [operations.model] with a prior.",
-        )
-    return columns | {CLUSTER}
-
-
 def _prepare(parameters: Link, schema_id: str, schema: pa.Schema, context: Context) -> Linking:
     """Bind parameters to the records' columns. Raises: Refusal(BAD_PARAMETERS)."""
     if CLUSTER in schema.names:
@@ -87,17 +70,6 @@ def _prepare(parameters: Link, schema_id: str, schema: pa.Schema, context: Conte
     return Linking(parameters=parameters, schema=schema, output_schema=output, other=context.sides.get(SIDE))
 
 
-LINK: Final = Operation(
-    parameters=Link,
-    decode=decode,
-    encode=encode,
-    complete=complete,
-    columns=_add_cluster,
-    signature=lambda _: Signature(accepts=frozenset(("person/1", "hotfile/1")), parts=_PARTS, sides=(Side(name=SIDE),)),
-    prepare=_prepare,
-    schemas=tuple(part.schema for part in _PARTS),
-    steps=("count", "train", "compare", "cluster"),
-    codes=Code,
-    self_test=CASES,
-    in_parts=lambda _: STAGES,
-)
+FUNCTIONS: Final = stage_functions()
+
+IMPLEMENTATION: Final = Implementation(operation=LINK, prepare=_prepare, self_test=CASES, stages=lambda _: FUNCTIONS)

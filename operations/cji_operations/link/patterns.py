@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Ints
+from cji_core.format.records.column import Bools, Ints
+from cji_core.operations.link.model import Comparison
 from cji_operations.kernels.ranges import refilled
 from cji_operations.link.comparison import Comparer, levels
-from cji_operations.link.model import Comparison
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -16,11 +16,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from cji_core.format.records.column import Bools
+from cji_core.operations.link.model import Model, Rule
 from cji_operations.kernels import em
-from cji_operations.kernels.column import Bools
 from cji_operations.kernels.em import Levels
 from cji_operations.link.facts import Facts
-from cji_operations.link.model import Model, Rule
 
 Floats = npt.NDArray[np.float64]
 

@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_operations.kernels.column import Ints
+from cji_core.format.records.column import Ints
+from cji_core.operations.link.model import Comparison, Level, Model, Rule
+from cji_core.operations.link.outputs import BLOCKS, LEVELS, PAIRS, PATTERNS
 from cji_operations.link.blocking import Counted
 from cji_operations.link.clusters import Clusters
-from cji_operations.link.model import Comparison, Level, Model, Rule
-from cji_operations.link.outputs import BLOCKS, LEVELS, PAIRS, PATTERNS
 from cji_operations.link.rows import Rows, batch, parts
 from cji_operations.link.score import Pairs, Weights, probability
 from cji_operations.link.training import Trained

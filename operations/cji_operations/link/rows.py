@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cji_core.format.records import arrow
-from cji_operations.kernels.column import Bools
-from cji_operations.operation import OutputSpec
+from cji_core.format.records.column import Bools
+from cji_core.operations.declaration import OutputSpec
 
 BATCH: Final = 1 << 16
 """Rows of a batch."""

@@ -20,12 +20,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Ints
+from cji_core.format.records.column import Ints
+from cji_core.operations.link.model import Comparison
 from cji_operations.kernels.ranges import refilled
 from cji_operations.link.column import Column
 from cji_operations.link.comparison import Comparer, levels
 from cji_operations.link.facts import Facts
-from cji_operations.link.model import Comparison
 from cji_operations.link.patterns import CHUNK, Radix
 from cji_operations.link.training import Trained
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from cji_operations.link.parameters import Link
+from cji_core.operations.link.declaration import Link
 from cji_operations.operation import Case
 
 _PERSON: Final = {"last": "DOE", "first": "JOHN", "DOB": "19800101", "SOC": "123456789", "postcode": "12345"}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from cji_core.operations.link.declaration import Link
+from cji_core.operations.link.model import Key, Rule
 from cji_operations.link.blocking import sizes
 from cji_operations.link.columns import Table, read_table
 from cji_operations.link.linkage import bind, columns_of
-from cji_operations.link.model import Key, Rule
-from cji_operations.link.parameters import Link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,13 +21,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from cji_core.operations.link.declaration import Link
+from cji_core.operations.link.model import Comparison, Model, Rule
 from cji_operations.kernels import em
 from cji_operations.kernels.em import Levels
 from cji_operations.link.blocking import Counted
 from cji_operations.link.facts import Facts
-from cji_operations.link.model import Comparison, Model, Rule
 from cji_operations.link.observation import Observed, is_trained
-from cji_operations.link.parameters import Link
 from cji_operations.link.patterns import Patterns, Radix
 from cji_operations.link.prior import Prior
 

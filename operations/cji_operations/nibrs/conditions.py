@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools
+from cji_core.format.records.column import Bools
 from cji_operations.nibrs.field_functions import WRITTEN, of_field, written
 from cji_operations.nibrs.scope import Condition, Number, Scope
 from cji_operations.nibrs.specification import Field, RuleSet

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools
-from cji_operations.nibrs.code_tables import BLANK_VALUE
-from cji_operations.nibrs.fields import OUT_OF_RANGE, UNKNOWN_AGE, AgeForm
+from cji_core.format.records.column import Bools
+from cji_core.format.records.nibrs.code_tables import BLANK_VALUE
+from cji_core.format.records.nibrs.fields import OUT_OF_RANGE, UNKNOWN_AGE, AgeForm
 from cji_operations.nibrs.identifiers import Flaw
 from cji_operations.nibrs.scope import Condition, Number
 from cji_operations.nibrs.specification import Field

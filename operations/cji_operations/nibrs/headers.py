@@ -11,11 +11,11 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Bytes, Ints
-from cji_operations.kernels.equal_rows import numbered
-from cji_operations.kernels.lines import BLANK
-from cji_operations.nibrs.code_tables import BLANK_VALUE
-from cji_operations.nibrs.fields import numbers, periods
+from cji_core.format.records.column import Bools, Bytes, Ints
+from cji_core.format.records.equal_rows import numbered
+from cji_core.format.records.lines import BLANK
+from cji_core.format.records.nibrs.code_tables import BLANK_VALUE
+from cji_core.format.records.nibrs.fields import numbers, periods
 from cji_operations.nibrs.identifiers import names
 from cji_operations.nibrs.specification import FIRST_YEAR, RuleSet
 

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bytes, Ints
-from cji_operations.kernels.lines import BLANK
-from cji_operations.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
+from cji_core.format.records.column import Bytes, Ints
+from cji_core.format.records.lines import BLANK
+from cji_core.format.records.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
 
 
 class Flaw(enum.IntFlag):

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Bytes, Ints
-from cji_operations.kernels.equal_rows import numbered
-from cji_operations.kernels.lines import BLANK
+from cji_core.format.records.column import Bools, Bytes, Ints
+from cji_core.format.records.equal_rows import numbered
+from cji_core.format.records.lines import BLANK
 from cji_operations.nibrs.side_tables import OnFile
 
 Array = npt.NDArray[Any]

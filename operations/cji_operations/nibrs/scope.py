@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Ints
-from cji_operations.kernels.equal_rows import repeats
+from cji_core.format.records.column import Bools, Ints
+from cji_core.format.records.equal_rows import repeats
 from cji_operations.nibrs.segments import Chunk
 from cji_operations.nibrs.specification import View
 from cji_operations.nibrs.table import Table, missing

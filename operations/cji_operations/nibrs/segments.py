@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bytes, Ints, Text
-from cji_operations.kernels.lines import matrix, slots
+from cji_core.format.records.column import Bytes, Ints, Text
+from cji_core.format.records.lines import matrix, slots
 from cji_operations.nibrs.table import Table
 
 MAX_PAIRED: Final = 10

@@ -19,16 +19,16 @@ import pyarrow as pa
 
 from cji_core.errors import Stage
 from cji_core.format.records import tagged
-from cji_operations.kernels.column import Bools, Bytes, Ints, read
-from cji_operations.kernels.equal_rows import numbered
-from cji_operations.kernels.lines import matrix
-from cji_operations.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
-from cji_operations.nibrs.fields import dates, numbers
-from cji_operations.parameters import bad_parameters
+from cji_core.format.records.column import Bools, Bytes, Ints, read
+from cji_core.format.records.equal_rows import numbered
+from cji_core.format.records.lines import matrix
+from cji_core.format.records.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
+from cji_core.format.records.nibrs.fields import dates, numbers
+from cji_core.operations.parameters import bad_parameters
+from cji_core.operations.validate import ON_FILE, ORI_TABLE
 
 Array = npt.NDArray[Any]
 
-ORI_TABLE: Final = "nibrs_ori/1"
 ORI_TABLE_SCHEMA: Final = tagged(
     ORI_TABLE,
     [
@@ -36,7 +36,6 @@ ORI_TABLE_SCHEMA: Final = tagged(
         for name in ("ori", "status", "nibrs_start", "inactive_from", "covered_from", "federal")
     ],
 )
-ON_FILE: Final = "nibrs_on_file/1"
 ON_FILE_SCHEMA: Final = tagged(
     ON_FILE, [pa.field(name, pa.binary()) for name in ("kind", "ori", "number", "sequence", "date")]
 )

@@ -19,21 +19,17 @@ Source: FBI, National Incident-Based Reporting System Technical Specification 3.
 """
 
 import ast
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.nibrs.code_tables import CodeTable
-
-BY_PERIOD: Final = "nibrs/period"
-"""In place of a rule set's name: the one for the month and year of the submission."""
+from cji_core.format.records.nibrs.code_tables import CodeTable
+from cji_core.format.records.nibrs.data import read_data
 
 FIRST_YEAR: Final = 1991
 """NIBRS data begin: 3.3.1, "Year of Submission"."""
@@ -147,12 +143,6 @@ def rule_set_of(period: int) -> RuleSet:
     """The rule set for submissions of a month, YYYYMM; the newest one for none."""
     fitting = [found for found in RULE_SETS.values() if period < 0 or found.first_period <= period]
     return max(fitting, key=lambda found: found.first_period)
-
-
-def read_data(name: str) -> list[dict[str, str]]:
-    """The lines of one of the data files."""
-    text = files(__package__).joinpath("data", name).read_text("utf-8")
-    return list(csv.DictReader(text.splitlines()))
 
 
 def _layout(levels: Mapping[str, int]) -> Mapping[str, tuple[Field, ...]]:

@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Bytes, Ints
+from cji_core.format.records.column import Bools, Bytes, Ints
+from cji_core.format.records.nibrs.records import Records
 from cji_operations.nibrs.headers import UNREADABLE, Headers, Standard, segment_facts, shared
-from cji_operations.nibrs.records import Records
 from cji_operations.nibrs.relations import GROUP_A, GROUP_B, NO_GROUP, ZERO, relations
 from cji_operations.nibrs.segments import Chunk
 from cji_operations.nibrs.side_tables import OnFile, OriTable

@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bytes, Ints
-from cji_operations.nibrs.code_tables import BLANK_VALUE
-from cji_operations.nibrs.fields import ages, dates, numbers, periods, quantities
+from cji_core.format.records.column import Bytes, Ints
+from cji_core.format.records.nibrs.code_tables import BLANK_VALUE
+from cji_core.format.records.nibrs.fields import ages, dates, numbers, periods, quantities
 from cji_operations.nibrs.identifiers import identifiers, names
 from cji_operations.nibrs.specification import FIRST_YEAR, Field, RuleSet
 

@@ -15,12 +15,12 @@ from typing import Final
 import numpy as np
 
 from cji_core.errors import Reason, Refusal, Stage
-from cji_operations.kernels.column import Bools, Bytes, Ints
+from cji_core.format.records.column import Bools, Bytes, Ints
+from cji_core.operations.tables.screening import Rules
 from cji_operations.kernels.ranges import cuts, expand, within
 from cji_operations.screen.descriptors import NO_SOUND, People
 from cji_operations.screen.index import Index, all_days, day_key
 from cji_operations.screen.rules import Equivalence
-from cji_operations.tables.screening import Rules
 
 CHUNK: Final = 50_000
 """Pairs that are compared at once: their columns stay in the L2 cache."""

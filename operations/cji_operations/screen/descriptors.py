@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cji_core.format.records import RowStatus
+from cji_core.format.records.column import Bools, Bytes, Ints
 from cji_operations.kernels import nicknames, phonetics
-from cji_operations.kernels.column import Bools, Bytes, Ints
 from cji_operations.kernels.strings import Words
 
 Codes = npt.NDArray[np.signedinteger[Any]]

@@ -15,15 +15,14 @@ import pyarrow as pa
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import RowStatus, Status, arrow
-from cji_operations.kernels.column import Bools, Bytes, Ints, read
+from cji_core.format.records.column import Bools, Bytes, Ints, read
+from cji_core.operations.screen import SHOWN, Code
+from cji_core.operations.tables.dissemination import Files
 from cji_operations.kernels.distinct import codes, is_among
 from cji_operations.kernels.ranges import expand, within
 from cji_operations.kernels.strings import Words
-from cji_operations.screen.codes import Code
 from cji_operations.screen.descriptors import COLUMNS, NO_SOUND, Identifier, Names, People
-from cji_operations.screen.outputs import SHOWN
 from cji_operations.screen.reader import read_people
-from cji_operations.tables.dissemination import Files
 
 Small = npt.NDArray[np.int32]
 Mixed = npt.NDArray[np.uint64]

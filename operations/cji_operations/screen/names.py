@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_operations.kernels.column import Bytes, Ints, Text, read
+from cji_core.format.records.column import Bytes, Ints, Text, read
 
 SUFFIXES: Final[Mapping[str, int]] = {"JR": 1, "SR": 2, "II": 3, "2ND": 3, "III": 4, "3RD": 4, "IV": 5, "4TH": 5}
 """Suffixes of names, and the number that equal ones have. V is a middle initial more often than a suffix."""

@@ -19,21 +19,17 @@ from msgspec import structs
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, RowStatus
-from cji_operations.in_parts import InParts
-from cji_operations.operation import Applied, Context, Operation, Reference, Side, Signature
-from cji_operations.parameters import bad_parameters
-from cji_operations.screen.codes import Code
+from cji_core.operations.parameters import bad_parameters
+from cji_core.operations.screen import BY_SHARD, HITS, OUTCOMES, REFERENCE_STATUS, SCREEN, SIDE, Screen, is_by_shard
+from cji_core.operations.tables.screening import Model
+from cji_operations.operation import Applied, Context, Implementation
 from cji_operations.screen.index import Index, build
-from cji_operations.screen.outputs import HITS, OUTCOMES, REFERENCE_STATUS
-from cji_operations.screen.parameters import Screen, check_tables, complete, decode, encode
 from cji_operations.screen.reference_store import restore, store
 from cji_operations.screen.search import run
 from cji_operations.screen.self_test import CASES
-from cji_operations.shard_parts import RESULT, by_shard
-from cji_operations.tables.screening import Model
+from cji_operations.stages.by_shard import by_shard
+from cji_operations.stages.task import StageFunctions
 
-_SIDE: Final = "reference"
-_SIDE_SCHEMA: Final = "hotfile/1"
 _ROOM: Final = 8 << 30  # the cell's own memory is the limit that counts; see `cell_memory_mib`
 _BATCH: Final = 16_384
 
@@ -72,21 +68,6 @@ class Screening:
         return {REFERENCE_STATUS.name: (status.slice(first, first + _BATCH).to_batch(first) for first in firsts)}
 
 
-def _signature(parameters: Screen) -> Signature:
-    accepts, digest = frozenset(("person/1", "hotfile/1")), parameters.resident_reference
-    if digest is not None:
-        reference = Reference(side=_SIDE, schema=_SIDE_SCHEMA, sha256=bytes.fromhex(digest))
-        return Signature(accepts=accepts, result=OUTCOMES.schema_id, parts=(HITS,), reference=reference)
-    seconds = parameters.retain_seconds
-    return Signature(
-        accepts=accepts,
-        result=OUTCOMES.schema_id,
-        parts=(HITS, REFERENCE_STATUS),
-        sides=(Side(name=_SIDE, schema=_SIDE_SCHEMA, required=True),),
-        reference=Reference(side=_SIDE, schema=_SIDE_SCHEMA, seconds=seconds) if seconds else None,
-    )
-
-
 def _prepare(parameters: Screen, _schema_id: str, _schema: pa.Schema, context: Context) -> Screening:
     """Index the reference, or find its index where it is resident.
 
@@ -109,7 +90,7 @@ def _index(parameters: Screen, context: Context) -> Index:
         raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
     if slot is not None and is_resident:
         return restore(Index, slot)
-    reference = context.sides.get(_SIDE)
+    reference = context.sides.get(SIDE)
     if not reference:
         raise bad_parameters(Stage.COMPUTE)
     index = build(reference, context.tables.dissemination.files, room=_ROOM)
@@ -118,24 +99,8 @@ def _index(parameters: Screen, context: Context) -> Index:
     return index
 
 
-def _in_parts(parameters: Screen) -> InParts | None:
-    """Every shard of the inquiries against the whole reference; a resident one is on one machine only."""
-    if parameters.retain_seconds or parameters.resident_reference is not None:
-        return None
-    return by_shard(_prepare, parts=(HITS,), same=(REFERENCE_STATUS,), numbered=(RESULT, HITS.name), sides=(_SIDE,))
+def _functions(parameters: Screen) -> StageFunctions:
+    return by_shard(BY_SHARD, _prepare) if is_by_shard(parameters) else {}
 
 
-SCREEN: Final = Operation(
-    parameters=Screen,
-    decode=decode,
-    encode=encode,
-    complete=complete,
-    check_tables=check_tables,
-    signature=_signature,
-    prepare=_prepare,
-    in_parts=_in_parts,
-    terminal=True,
-    schemas=(OUTCOMES, HITS.schema),
-    codes=Code,
-    self_test=CASES,
-)
+IMPLEMENTATION: Final = Implementation(operation=SCREEN, prepare=_prepare, self_test=CASES, stages=_functions)

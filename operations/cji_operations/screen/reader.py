@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cji_core.format.records import RowStatus, Status, arrow
-from cji_operations.kernels import dates, predicates
-from cji_operations.kernels.column import Bools, Bytes, Ints, pack, read
+from cji_core.format.records import RowStatus, Status, arrow, dates
+from cji_core.format.records.column import Bools, Bytes, Ints, pack, read
+from cji_core.operations.status_codes import ValueCode
+from cji_operations.kernels import predicates
 from cji_operations.kernels.strings import Words, words
 from cji_operations.screen.descriptors import IDENTIFIERS, SOCIAL, Identifier, Names, People
 from cji_operations.screen.names import Phrases, before_comma, suffixes, without_suffix
-from cji_operations.status_codes import ValueCode
 
 _MAX_NAME: Final = 64  # bytes; NAM has 30 at most
 _MAX_IDENTIFIER: Final = 32  # bytes as written; the longest, OLN, has 20

@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bools, Bytes
-from cji_operations.tables.screening import UNKNOWN, Model
+from cji_core.format.records.column import Bools, Bytes
+from cji_core.operations.tables.screening import UNKNOWN, Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

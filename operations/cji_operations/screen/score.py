@@ -11,13 +11,13 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from cji_core.format.records.column import Bools, Bytes, Ints
+from cji_core.operations.tables.screening import LEVELS, MISSING, Rules
 from cji_operations.kernels import edits, jaro, nicknames
-from cji_operations.kernels.column import Bools, Bytes, Ints
 from cji_operations.screen.candidates import Candidates, Plan, digits_agree, leap_days_meet
 from cji_operations.screen.descriptors import SOCIAL, Codes, Identifier, Names, People
 from cji_operations.screen.index import Index
 from cji_operations.screen.rules import Equivalence, Weights
-from cji_operations.tables.screening import LEVELS, MISSING, Rules
 
 CLOSE: Final = 0.92
 """Jaro-Winkler similarity from which on two names are close."""

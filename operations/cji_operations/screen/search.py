@@ -24,18 +24,16 @@ import numpy as np
 import pyarrow as pa
 
 from cji_core.format.records import RowStatus, Status, arrow
-from cji_operations.kernels.column import Bools, Bytes, Ints
-from cji_operations.parameters import known
+from cji_core.format.records.column import Bools, Bytes, Ints
+from cji_core.operations.parameters import known
+from cji_core.operations.screen import HITS, OUTCOMES, SHOWN, Code, Screen
+from cji_core.operations.status_codes import ValueCode
+from cji_core.operations.tables.screening import Model
 from cji_operations.screen.candidates import Candidates, Limits, Plan, plan
-from cji_operations.screen.codes import Code
 from cji_operations.screen.index import Index
-from cji_operations.screen.outputs import HITS, OUTCOMES, SHOWN
-from cji_operations.screen.parameters import Screen
 from cji_operations.screen.reader import read_people
 from cji_operations.screen.rules import Weights, weights
 from cji_operations.screen.score import LEVEL, Floats, Scores, score, words_of
-from cji_operations.status_codes import ValueCode
-from cji_operations.tables.screening import Model
 
 LIMITS: Final = Limits()
 

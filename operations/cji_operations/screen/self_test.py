@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from cji_core.operations.screen import Screen
 from cji_operations.operation import Case
-from cji_operations.screen.parameters import Screen
 
 CASES: Final = (
     Case(

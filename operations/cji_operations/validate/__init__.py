@@ -1,29 +1,21 @@
 """`validate`: the FBI's edits of NIBRS flat files, from data files that read like the specification."""
 
-from cji_operations.nibrs.records import Records
-from cji_operations.nibrs.side_tables import ON_FILE, ON_FILE_SCHEMA, ORI_TABLE, ORI_TABLE_SCHEMA
+from cji_operations.nibrs.side_tables import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA
 from cji_operations.nibrs.specification import RuleSet, load_rule_set
-from cji_operations.nibrs.xml_reports import read_reports
 from cji_operations.validate.edits import Options, validate
 from cji_operations.validate.error_data_set import EDS_BYTES, eds
 from cji_operations.validate.findings import Findings, Rates, Reports
-from cji_operations.validate.parameters import Validate
 
 __all__ = [
     "EDS_BYTES",
-    "ON_FILE",
     "ON_FILE_SCHEMA",
-    "ORI_TABLE",
     "ORI_TABLE_SCHEMA",
     "Findings",
     "Options",
     "Rates",
-    "Records",
     "Reports",
     "RuleSet",
-    "Validate",
     "eds",
     "load_rule_set",
-    "read_reports",
     "validate",
 ]

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.format.records.column import Ints
+from cji_core.format.records.dates import number_of
+from cji_core.format.records.lines import BLANK
+from cji_core.format.records.nibrs.records import Records
 from cji_core.progress import ProgressCallback
-from cji_operations.kernels.column import Ints
-from cji_operations.kernels.dates import number_of
-from cji_operations.kernels.lines import BLANK
 from cji_operations.nibrs.conditions import Compiler
 from cji_operations.nibrs.headers import SEGMENT_FACTS, period
-from cji_operations.nibrs.records import Records
 from cji_operations.nibrs.scope import Condition, Run, Scope
 from cji_operations.nibrs.side_tables import OnFile, OriTable
 from cji_operations.nibrs.specification import RULE_SETS, Rule, RuleSet, rule_set_of

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.column import Bytes
-from cji_operations.kernels.lines import BLANK
+from cji_core.format.records.column import Bytes
+from cji_core.format.records.lines import BLANK
 from cji_operations.nibrs.headers import UNREADABLE
 from cji_operations.validate.findings import Findings
 

@@ -3,25 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from cji_core.format.records import RowStatus, Status
-from cji_operations.kernels.column import Bools, Bytes, Ints
-from cji_operations.kernels.equal_rows import numbered
-from cji_operations.nibrs.records import Unread
+from cji_core.format.records.column import Bools, Bytes, Ints
+from cji_core.format.records.equal_rows import numbered
+from cji_core.format.records.nibrs.records import Unread
+from cji_core.operations.validate import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES
 from cji_operations.nibrs.relations import GROUP_A, GROUP_B, ZERO
 from cji_operations.nibrs.specification import RuleSet
 from cji_operations.nibrs.submission import Submission
-
-RULE_CODES: Final = 20_000
-"""In `row_status/1` the finding of rule r has the code RULE_CODES + r; a rule number is less than 1000."""
-OF_REJECTED_REPORT: Final = 21_000
-"""Code of a row without an error of its own in a report that is rejected as a whole (specification, 5.1)."""
-NO_RECORD: Final = 21_001
-"""Code of a row of nothing but blanks; those of other rows without a record follow, in the order of `Unread`."""
 
 Strings = npt.NDArray[np.bytes_]
 

@@ -19,16 +19,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cji_core.format.records import WHOLE_ROW, RowStatus, Status, arrow
-from cji_core.progress import ProgressCallback
-from cji_operations.kernels import dates, predicates
-from cji_operations.kernels.column import Bools, Ints, Text, read
-from cji_operations.kernels.distinct import is_among
-from cji_operations.operation import Context, Outputs
-from cji_operations.parameters import known
-from cji_operations.status_codes import RowCode, ValueCode
-from cji_operations.tables import Ncic
-from cji_operations.tables.ncic import (
+from cji_core.format.records import WHOLE_ROW, RowStatus, Status, arrow, dates
+from cji_core.format.records.column import Bools, Ints, Text, read
+from cji_core.operations.parameters import known
+from cji_core.operations.status_codes import RowCode, ValueCode
+from cji_core.operations.tables import Ncic
+from cji_core.operations.tables.ncic import (
     CodeRule,
     ColumnRule,
     DateRule,
@@ -41,9 +37,11 @@ from cji_operations.tables.ncic import (
     TextRule,
     VinRule,
 )
-from cji_operations.validate.codes import Code
-from cji_operations.validate.outputs import COUNTS, FINDINGS
-from cji_operations.validate.parameters import Validate
+from cji_core.operations.validate import COUNTS, FINDINGS, Code, Validate
+from cji_core.progress import ProgressCallback
+from cji_operations.kernels import predicates
+from cji_operations.kernels.distinct import is_among
+from cji_operations.operation import Context, Outputs
 
 Wrong = tuple[tuple[RowCode, Bools], ...]
 

@@ -15,24 +15,29 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cji_core.format.records import arrow
+from cji_core.format.records.column import pack_strings, read
+from cji_core.format.records.nibrs.records import Records
+from cji_core.format.records.nibrs.xml_reports import read_reports
+from cji_core.operations.parameters import known
+from cji_core.operations.validate import (
+    BY_PERIOD,
+    EDS,
+    INCIDENTS,
+    NIBRS_FINDINGS,
+    ON_FILE_SIDE,
+    ORI_SIDE,
+    RATES,
+    XML,
+    Validate,
+)
 from cji_core.progress import ProgressCallback
-from cji_operations.kernels.column import pack_strings, read
-from cji_operations.nibrs.records import Records
-from cji_operations.nibrs.specification import BY_PERIOD, RuleSet, load_rule_set
-from cji_operations.nibrs.xml_reports import read_reports
+from cji_operations.nibrs.specification import RuleSet, load_rule_set
 from cji_operations.operation import Context, Outputs
-from cji_operations.parameters import known
 from cji_operations.validate.edits import Options, validate
 from cji_operations.validate.error_data_set import EDS_BYTES, eds
 from cji_operations.validate.findings import Findings, Rates
-from cji_operations.validate.outputs import EDS, INCIDENTS, NIBRS_FINDINGS, RATES
-from cji_operations.validate.parameters import Validate
 from cji_operations.validate.xml_paths import paths
 
-ORI_SIDE: Final = "ori_table"
-ON_FILE_SIDE: Final = "on_file"
-FLAT: Final = "nibrs.flat/3.1"
-XML: Final = "nibrs.xml/2019.1"
 _BATCH: Final = 16_384
 
 

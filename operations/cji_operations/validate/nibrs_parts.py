@@ -13,93 +13,44 @@ number, so all reports of a number go to one task.
 """
 
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
 
-from cji_core.format.records import METADATA_KEY, ROW_STATUS_SCHEMA, RowStatus, arrow
-from cji_operations.in_parts import Edge, InParts, Stage, Task, Width
+from cji_core.format.records import METADATA_KEY, RowStatus, arrow
+from cji_core.format.records.column import Bytes, Ints, read
+from cji_core.format.records.lines import matrix
+from cji_core.format.records.nibrs.records import BEGINNING, Records
+from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge
+from cji_core.operations.validate import (
+    EDS,
+    HEADS,
+    INCIDENTS,
+    ON_FILE_SIDE,
+    RATES,
+    RATES_EDGE,
+    RELATED,
+    RELATIONS,
+    REPORTS,
+    STANDARDS,
+    STATUSES,
+    SURVEYS,
+)
 from cji_operations.kernels.buckets import buckets
-from cji_operations.kernels.column import Bytes, Ints, read
-from cji_operations.kernels.lines import matrix
 from cji_operations.nibrs.headers import Headers, Standard, period
-from cji_operations.nibrs.records import BEGINNING, Records
 from cji_operations.nibrs.relations import KEY, relations
 from cji_operations.nibrs.side_tables import OnFile
 from cji_operations.nibrs.specification import RULE_SETS, RuleSet, rule_set_of
 from cji_operations.nibrs.submission import Rest, cut_reports, first_start
-from cji_operations.part_streams import joined, read_columns, write_columns, write_each
-from cji_operations.shard_parts import RESULT
+from cji_operations.stages.stream_columns import joined, read_columns, write_columns, write_each
+from cji_operations.stages.task import StageFunctions, Task
 from cji_operations.validate.edits import validate
 from cji_operations.validate.findings import Findings, rates_of
-from cji_operations.validate.nibrs import ON_FILE_SIDE, ORI_SIDE, ValidateNibrs, batches_of_rates, outputs_of, prepare
-from cji_operations.validate.outputs import EDS, INCIDENTS, RATES
+from cji_operations.validate.nibrs import ValidateNibrs, batches_of_rates, outputs_of, prepare
 
 _BATCH: Final = 16_384
-_RELATIONS: Final = ("again", "shared_number", "same_arrest", "arrest_on_file")
-
-_SURVEYS: Final = Edge(
-    name="surveys",
-    schema=pa.schema(
-        [
-            *((name, pa.int64()) for name in ("rows", "records", "head_rows", "head_records", "period")),
-            ("has_start", pa.bool_()),
-        ]
-    ),
-)
-_STANDARDS: Final = Edge(
-    name="standards",
-    schema=pa.schema(
-        [
-            ("rule_set", pa.utf8()),
-            *((name, pa.binary()) for name in ("month", "state", "lengths", "differs")),
-            *((name, pa.bool_()) for name in ("has_month", "has_state")),
-        ]
-    ),
-)
-"""Of each rule set that may apply: of the head, then of the rest of a shard."""
-_HEADS: Final = Edge(name="heads", schema=pa.schema([("row", pa.binary())]))
-_REPORTS: Final = Edge(
-    name="reports",
-    schema=pa.schema(
-        [("number", pa.int64()), ("beginning", pa.binary()), ("group", pa.uint8()), ("incident", pa.bool_())]
-    ),
-    each=True,
-)
-_RELATED: Final = Edge(
-    name="related",
-    schema=pa.schema([("number", pa.int64()), *((name, pa.bool_()) for name in _RELATIONS)]),
-    each=True,
-)
-_STATUSES: Final = Edge(name="statuses", schema=ROW_STATUS_SCHEMA, each=True)
-_RATES: Final = Edge(name="rates", schema=RATES.schema.arrow)
-_OF_WHOLE: Final = (_SURVEYS, _STANDARDS, _HEADS)
-
-
-def nibrs_parts() -> InParts:
-    """The stages; they are the same for all parameters."""
-    shards = partial(Stage, width=Width.SHARDS)
-    of_whole = tuple(edge.name for edge in _OF_WHOLE)
-    return InParts(
-        stages=(
-            shards(name="survey", run=_survey, records=True, writes=_OF_WHOLE),
-            shards(name="cut", run=_cut, records=True, reads=of_whole, writes=(_REPORTS,)),
-            shards(name="relate", run=_relate, sides=(ON_FILE_SIDE,), reads=(_REPORTS.name,), writes=(_RELATED,)),
-            shards(
-                name="check",
-                run=_check,
-                records=True,
-                sides=(ORI_SIDE, ON_FILE_SIDE),
-                reads=(*of_whole, _RELATED.name),
-                writes=(_STATUSES, _RATES),
-                outputs=(RESULT, INCIDENTS.name, EDS.name),
-            ),
-            shards(name="status", run=_status, reads=(_STATUSES.name,), outputs=("row_status",)),
-            Stage(name="merge", width=Width.ONE, run=_merge, reads=(_RATES.name,), outputs=(RATES.name,)),
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -118,13 +69,13 @@ class _Shard:
     def read(cls, task: Task) -> Self:
         """From the records of the task and the edges of `_OF_WHOLE`."""
         operation, own = _operation(task), _rows(task)
-        surveys = _whole(task, _SURVEYS)
+        surveys = _whole(task, SURVEYS)
         rows, records, head_rows, head_records, periods = (arrow.numbers(surveys.column(i)) for i in range(5))
         has_start = arrow.bools(surveys.column(5))
         rules = operation.rules or rule_set_of(next((int(each) for each in periods if each >= 0), -1))
-        pieces = [_standard(row) for row in _whole(task, _STANDARDS).to_pylist() if row["rule_set"] == rules.name]
+        pieces = [_standard(row) for row in _whole(task, STANDARDS).to_pylist() if row["rule_set"] == rules.name]
         heads: list[list[pa.Array]] = [[] for _ in rows]
-        for shard, batch in task.read(_HEADS.name):
+        for shard, batch in task.read(HEADS.name):
             heads[shard].append(arrow.own(batch).column(0))
         number, adopted = task.number, list[pa.Array]()
         if has_start[number]:
@@ -153,7 +104,7 @@ def _survey(task: Task) -> None:
     head_rows = 0 if task.number == 0 else records.input_rows if start is None else int(records.rows[start])
     facts = [len(rows), n, head_rows, head_records, period(records.beginnings), start is not None]
     write_columns(
-        task, _SURVEYS, [pa.array([fact], kind) for fact, kind in zip(facts, _SURVEYS.schema.types, strict=True)]
+        task, SURVEYS, [pa.array([fact], kind) for fact, kind in zip(facts, SURVEYS.schema.types, strict=True)]
     )
     known = [operation.rules] if operation.rules else list(RULE_SETS.values())
     for rules in known:
@@ -161,8 +112,8 @@ def _survey(task: Task) -> None:
             beginnings = records.beginnings[piece]
             lengths = records.text.lengths[piece]
             standard = Standard.of(Headers.of(beginnings), beginnings, lengths, rules)
-            write_columns(task, _STANDARDS, _columns_of(rules, standard))
-    write_columns(task, _HEADS, [rows.slice(0, head_rows)])
+            write_columns(task, STANDARDS, _columns_of(rules, standard))
+    write_columns(task, HEADS, [rows.slice(0, head_rows)])
 
 
 def _cut(task: Task) -> None:
@@ -172,28 +123,28 @@ def _cut(task: Task) -> None:
     facts = (arrow.from_numpy(each) for each in (cut.groups, cut.incident))
     columns = [arrow.from_numpy(np.arange(m)), _binary(firsts), *facts]
     target = buckets(_binary(firsts[:, KEY]), task.tasks["relate"], task.bucket_hash)
-    write_each(task, _REPORTS, columns, target)
+    write_each(task, REPORTS, columns, target)
 
 
 def _relate(task: Task) -> None:
     producers, batches = list[int](), list[pa.RecordBatch]()
-    for producer, batch in task.read(_REPORTS.name):
+    for producer, batch in task.read(REPORTS.name):
         producers += [producer] * batch.num_rows
         batches.append(arrow.own(batch))
-    reports = joined(batches, _REPORTS)
+    reports = joined(batches, REPORTS)
     firsts = _matrix(reports[1], BEGINNING)
     groups, incident = arrow.numbers(reports[2]), arrow.bools(reports[3])
     side = task.context.sides.get(ON_FILE_SIDE)
     on_file = OnFile.empty() if side is None else OnFile.of(side)
     filed = on_file.of_reports(firsts, groups)["on_file"]
     found = relations(firsts, groups, incident, on_file, filed)
-    columns = [reports[0], *(arrow.from_numpy(found[name]) for name in _RELATIONS)]
-    write_each(task, _RELATED, columns, np.array(producers, np.int64))
+    columns = [reports[0], *(arrow.from_numpy(found[name]) for name in RELATIONS)]
+    write_each(task, RELATED, columns, np.array(producers, np.int64))
 
 
 def _check(task: Task) -> None:
     operation, shard = _operation(task), _Shard.read(task)
-    related = _whole(task, _RELATED)
+    related = _whole(task, RELATED)
     order = np.argsort(arrow.numbers(related.column(0)), kind="stable")
     found = validate(
         shard.records,
@@ -205,7 +156,7 @@ def _check(task: Task) -> None:
         rest=Rest(
             before=shard.before,
             whole=shard.whole,
-            relations={name: arrow.bools(related.column(name))[order] for name in _RELATIONS},
+            relations={name: arrow.bools(related.column(name))[order] for name in RELATIONS},
         ),
     ).shifted(rows=shard.first_row, records=shard.first_record)
     _output(task, found, is_last=task.number == len(shard.ends) - 1)
@@ -214,17 +165,17 @@ def _check(task: Task) -> None:
         last = min(int(shard.ends[owner]), shard.first_row + shard.records.input_rows)
         for at in range(first, last, _BATCH):
             piece = found.status.slice(at - shard.first_row, min(at + _BATCH, last) - shard.first_row)
-            task.write(_STATUSES.name, piece.to_batch(0), to=owner)
+            task.write(STATUSES.name, piece.to_batch(0), to=owner)
         first = max(first, last)
 
 
 def _output(task: Task, found: Findings, *, is_last: bool) -> None:
     outputs = outputs_of(found)
-    for name, batches in ((RESULT, outputs.result), (INCIDENTS.name, outputs.parts[INCIDENTS.name])):
+    for name, batches in ((RESULT_OUTPUT, outputs.result), (INCIDENTS.name, outputs.parts[INCIDENTS.name])):
         for batch in batches:
             task.output(name, batch)
     for batch in outputs.parts[RATES.name]:
-        task.write(_RATES.name, batch)
+        task.write(RATES_EDGE.name, batch)
     left = len(found.row) + is_last  # a submission has one last record
     for batch in outputs.parts[EDS.name]:
         task.output(EDS.name, batch.slice(0, left))
@@ -232,12 +183,12 @@ def _output(task: Task, found: Findings, *, is_last: bool) -> None:
 
 
 def _status(task: Task) -> None:
-    for _, batch in task.read(_STATUSES.name):
+    for _, batch in task.read(STATUSES.name):
         task.status(RowStatus.from_batch(batch))
 
 
 def _merge(task: Task) -> None:
-    rates = _whole(task, _RATES)
+    rates = _whole(task, RATES_EDGE)
     if not rates.num_rows:
         return
     of_agency = rates.to_pydict()
@@ -289,3 +240,13 @@ def _binary(values: Bytes) -> pa.Array:
 def _matrix(array: pa.Array, width: int) -> Bytes:
     text = read(array)
     return matrix(text, np.arange(len(text.lengths)), width)
+
+
+NIBRS_FUNCTIONS: Final[StageFunctions] = {
+    "survey": _survey,
+    "cut": _cut,
+    "relate": _relate,
+    "check": _check,
+    "status": _status,
+    "merge": _merge,
+}

@@ -3,8 +3,8 @@
 import datetime
 from typing import Final
 
+from cji_core.operations.validate import NCIC, Validate
 from cji_operations.operation import Case
-from cji_operations.validate.parameters import NCIC, Validate
 
 _DAY: Final = datetime.date(2026, 1, 1)
 

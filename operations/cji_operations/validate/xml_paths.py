@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.kernels.equal_rows import numbered
-from cji_operations.nibrs.specification import read_data
-from cji_operations.nibrs.xml_fields import FIELDS
+from cji_core.format.records.equal_rows import numbered
+from cji_core.format.records.nibrs.data import read_data
+from cji_core.format.records.nibrs.xml_fields import FIELDS
 from cji_operations.validate.findings import Findings
 
 _OBJECTS: Final = {

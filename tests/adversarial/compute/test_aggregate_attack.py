@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from scipy import optimize
 
-from cji_operations.aggregate import Aggregate, Dominance, run
+from cji_core.operations.aggregate import Aggregate, Dominance
+from cji_operations.aggregate import run
 from cji_operations.aggregate.suppression import hidden
 from cji_operations.kernels.group_by import distinct, with_totals
 

@@ -16,7 +16,7 @@ import pytest
 from cji_client.errors import SpecError
 from cji_client.files import read_file
 from cji_client.spec import InputSpec
-from cji_operations.nibrs.records import Unread
+from cji_core.format.records.nibrs.records import Unread
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_xml import HEAD, TAIL
 from tests.support.nibrs_xml_tools import records, rows_of
@@ -124,7 +124,7 @@ def test_an_external_entity_reaches_neither_files_nor_network() -> None:
     """Under audit hooks: reading such a row opens nothing."""
     script = """
 import sys
-from cji_operations.nibrs.xml_plain import plain
+from cji_core.format.records.nibrs.xml_plain import plain
 events = []
 sys.addaudithook(lambda name, args: events.append(name) if name.startswith(("open", "socket")) else None)
 row = b'<!DOCTYPE n [<!ENTITY x SYSTEM "file:///etc/passwd">]><nibrs:Report>&x;</nibrs:Report>'

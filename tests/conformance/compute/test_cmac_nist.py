@@ -2,9 +2,9 @@
 
 import pyarrow as pa
 
+from cji_core.format.records.column import read
 from cji_operations.deidentify.tokens import ecb
 from cji_operations.kernels import cmac
-from cji_operations.kernels.column import read
 
 KEY = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
 MESSAGE = bytes.fromhex(

@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks.generate import HEAVY, Population, population
 from benchmarks.registers import german_register, street_lists
-from cji_operations.link import Link, Linked, cluster_quality, curve, link, log2_odds
+from cji_core.operations.link import Link
+from cji_operations.link import Linked, cluster_quality, curve, link, log2_odds
 from cji_operations.link.columns import read_table
 from cji_operations.link.score import probability
 from tests.reference.link import ignore

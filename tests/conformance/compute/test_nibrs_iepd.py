@@ -157,7 +157,7 @@ def test_words_of_xml_have_the_codes_of_the_iepd(iepd: Path) -> None:
 
 
 def _data(name: str) -> list[dict[str, str]]:
-    text = files("cji_operations.nibrs").joinpath("data", name).read_text("utf-8")
+    text = files("cji_core.format.records.nibrs.data").joinpath(name).read_text("utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pytest
 
 from cji_core.format.records import tagged
-from cji_operations.screen import MAX_HITS, HitClass, Index, Rules, build, run
+from cji_core.operations.screen import MAX_HITS
+from cji_core.operations.tables.screening import Rules
+from cji_operations.screen import HitClass, Index, build, run
 from tests.reference import screen as twin
 
 pytestmark = pytest.mark.vectors

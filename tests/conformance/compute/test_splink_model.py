@@ -14,7 +14,8 @@ from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 from splink import comparison_level_library as cll
 from splink import comparison_library as cl
 
-from cji_operations.link import Link, from_splink, link
+from cji_core.operations.link import Link, from_splink
+from cji_operations.link import link
 from tests.reference.link import ignore
 
 pytestmark = pytest.mark.vectors

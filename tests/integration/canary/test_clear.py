@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from cji_client.spec import InputSpec
-from cji_operations.clear import Clear
+from cji_core.operations.clear import Clear
 from cji_simulator.raw import settled
 from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_process, worker_processes
 from cji_simulator.site import Site

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cji_core.command import build
+from cji_core.operations.registry import OPERATIONS
 from cji_core.trail import Head
 from cji_core.trail.chain import read
-from cji_operations.registry import OPERATIONS
 from cji_simulator.raw import settled, until
 from cji_simulator.site import Site, people
 from cji_worker.host import CATALOGUE

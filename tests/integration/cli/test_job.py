@@ -19,8 +19,8 @@ from cji_core.command import build
 from cji_core.errors import Reason
 from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key
 from cji_core.jose import key_id, public_jwk
+from cji_core.operations.registry import CODES
 from cji_core.trail import sign
-from cji_operations.registry import CODES
 from cji_simulator import Simulation
 from tests.support.job_specs import head
 from tests.support.reviews import decided_toml

@@ -24,8 +24,8 @@ from cji_client.spec import InputSpec, JobSpec
 from cji_client.transport import SyncClient
 from cji_core.format.keys import PinnedKey, new_recipient_key, new_signing_key
 from cji_core.jose import key_id, public_jwk, thumbprint
+from cji_core.operations.deidentify import Deidentify
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.deidentify import Deidentify
 from cji_simulator import Kind, Service
 from cji_simulator.encoding import rsa_jwk
 from cji_simulator.simulation import Simulation

@@ -24,9 +24,9 @@ from cji_client.transport import SyncClient
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
 from cji_core.jose import key_id, public_jwk
+from cji_core.operations.deidentify import DateTo, Deidentify, HmacToken, Mask
 from cji_core.trail import Claims, sign
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.deidentify import DateTo, Deidentify, HmacToken, Mask
 from tests.support.forge import decided
 from tests.support.sdk_server import (
     KEK_ID,

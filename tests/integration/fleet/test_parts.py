@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cji_core.command import build
+from cji_core.operations.link import Link
 from cji_core.pool import names
 from cji_core.trail import JobAdmitted, TaskAdmitted, TaskCompleted
 from cji_engine.messages import Done, Job, Refused, Request
-from cji_operations.link import Link
 from cji_simulator.made_up import made_up_people
 from cji_simulator.raw import until as eventually
 from cji_simulator.scan import Canaries, ProcessScan, scan_process

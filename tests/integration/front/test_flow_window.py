@@ -11,7 +11,7 @@ import pytest
 from cji_client.seal import SealedJob
 from cji_client.spec import JobSpec
 from cji_core.errors import Reason
-from cji_operations.deidentify import Deidentify, Mask, Transform
+from cji_core.operations.deidentify import Deidentify, Mask, Transform
 from cji_simulator.measure import peak_of_job, private_bytes
 from cji_simulator.raw import settled, until
 from cji_simulator.simulation import Simulation

@@ -12,8 +12,8 @@ import pytest
 from cji_client.errors import SpecError, WorkerRefused
 from cji_client.sealed_result import SealedResult
 from cji_client.spec import InputSpec, JobSpec, SideSpec
+from cji_core.operations.screen import Screen
 from cji_core.trail import ReferenceDropped, ReferenceRetained, read
-from cji_operations.screen import Screen
 from cji_simulator.scan import Canaries, look_inside
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site

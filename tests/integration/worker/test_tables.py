@@ -11,7 +11,7 @@ import pytest
 from cji_client.profile import load_profile
 from cji_core.errors import StartupError
 from cji_core.format.table_files import read_table_files
-from cji_operations.tables import load
+from cji_core.operations.tables import load
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site, people

@@ -22,12 +22,21 @@ message Tally {
 """
 ONEOF_LINE = "    Tally tally = 8;\n"
 
-FOLDER = {
-    "__init__.py": '"""`tally`: rows by the first letter of a column."""\n',
-    "parameters.py": '''"""Parameters of `tally`."""
+DECLARATION = '''"""`tally`, declared: rows by the first letter of a column."""
 
-from cji_operations.parameters import Name, Parameters, decoded
+import pyarrow as pa
+
+from cji_core.operations.declaration import Operation, OutputSpec, Signature
+from cji_core.operations.parameters import Name, Parameters, decoded
+from cji_core.operations.status_codes import RowCode
+from cji_core.format.records import DataClass, RecordSchema, columns
 from cji_core.wire.v1 import worker_pb2 as pb
+
+
+class Code(RowCode):
+    """What is not counted."""
+
+    NO_LETTER = 901, "The value is missing."
 
 
 class Tally(Parameters, frozen=True, kw_only=True, tag="tally"):
@@ -36,27 +45,6 @@ class Tally(Parameters, frozen=True, kw_only=True, tag="tally"):
     column: Name
 
 
-def decode(message: pb.Tally) -> Tally:
-    """The parameters in a header."""
-    return decoded(Tally, {"column": message.column})
-
-
-def encode(parameters: Tally) -> pb.Tally:
-    """The parameters as they stand in a header."""
-    return pb.Tally(column=parameters.column)
-''',
-    "operation.py": '''"""`tally` as an operation: the records, and in the part `tally` a row for each first letter."""
-
-from collections import Counter
-
-import numpy as np
-import pyarrow as pa
-
-from cji_operations.operation import Applied, Case, Operation, OutputSpec, Signature
-from cji_operations.tally.parameters import Tally, decode, encode
-from cji_operations.status_codes import RowCode
-from cji_core.format.records import DataClass, RecordSchema, RowStatus, Status, columns
-
 TALLY_OUTPUT = OutputSpec(
     name="tally",
     schema=RecordSchema.output(
@@ -64,11 +52,28 @@ TALLY_OUTPUT = OutputSpec(
     ),
 )
 
+TALLY = Operation(
+    parameters=Tally,
+    decode=lambda message: decoded(Tally, {"column": message.column}),
+    encode=lambda parameters: pb.Tally(column=parameters.column),
+    signature=lambda _: Signature(accepts=frozenset(("person/1",)), parts=(TALLY_OUTPUT,)),
+    schemas=(TALLY_OUTPUT.schema,),
+    codes=Code,
+)
+'''
 
-class Code(RowCode):
-    """What is not counted."""
+FOLDER = {
+    "__init__.py": '"""`tally`: rows by the first letter of a column."""\n',
+    "operation.py": '''"""`tally` as an operation: the records, and in the part `tally` a row for each first letter."""
 
-    NO_LETTER = 901, "The value is missing."
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+
+from cji_operations.operation import Applied, Case, Implementation
+from cji_core.operations.tally import TALLY, TALLY_OUTPUT, Code, Tally
+from cji_core.format.records import RowStatus, Status
 
 
 class Tallying:
@@ -93,14 +98,9 @@ class Tallying:
         return {"tally": [batch]}
 
 
-TALLY = Operation(
-    parameters=Tally,
-    decode=decode,
-    encode=encode,
-    signature=lambda _: Signature(accepts=frozenset(("person/1",)), parts=(TALLY_OUTPUT,)),
+IMPLEMENTATION = Implementation(
+    operation=TALLY,
     prepare=lambda parameters, _schema_id, schema, _context: Tallying(parameters, schema),
-    schemas=(TALLY_OUTPUT.schema,),
-    codes=Code,
     self_test=(Case(schema="person/1", row={"last": "DOE"}, parameters=Tally(column="last")),),
 )
 ''',
@@ -117,7 +117,7 @@ from cji_simulator.site import open_site
 from click.testing import CliRunner
 from cji_core.command import build
 from cji_client.errors import SpecError
-from cji_operations.registry import AnyParameters, CODES
+from cji_core.operations.registry import AnyParameters, CODES
 
 folder = Path(sys.argv[1])
 tally = msgspec.convert({"kind": "tally", "column": "last"}, AnyParameters)
@@ -151,18 +151,37 @@ def add_by_the_recipe(copy: Path) -> None:
     text = proto.read_text()
     assert last in text
     proto.write_text(text.replace(last, last + ONEOF_LINE) + MESSAGE)
+    (copy / "worker/operations/tally.py").write_text(DECLARATION)
     folder = copy / "worker/compute/operations/tally"
     folder.mkdir()
     for name, source in FOLDER.items():
         (folder / name).write_text(source)
-    registry = copy / "operations/cji_operations/registry.py"
-    text = registry.read_text()
-    text = text.replace(
-        "from cji_operations.validate.operation import",
-        "from cji_operations.tally.operation import TALLY\nfrom cji_operations.validate.operation import",
-        1,
+    declared = "from cji_core.operations.tally import TALLY"
+    add_line(
+        copy / "core/cji_core/operations/registry.py",
+        "cji_core.operations.validate",
+        declared,
+        after="CLEAR",
+        line="TALLY",
     )
-    registry.write_text(text.replace("            CLEAR,\n", "            CLEAR,\n            TALLY,\n", 1))
+    computes = "from cji_operations.tally import operation as tally"
+    name = "IMPLEMENTATION"
+    add_line(
+        copy / "operations/cji_operations/registry.py",
+        "cji_operations.validate",
+        computes,
+        after=f"clear.{name}",
+        line=f"tally.{name}",
+    )
+
+
+def add_line(registry: Path, before: str, imported: str, *, after: str, line: str) -> None:
+    """One line in a registry, and its import."""
+    text = registry.read_text()
+    assert f"from {before} import" in text
+    assert f"            {after},\n" in text
+    text = text.replace(f"from {before} import", f"{imported}\nfrom {before} import", 1)
+    registry.write_text(text.replace(f"            {after},\n", f"            {after},\n            {line},\n", 1))
 
 
 def interpreter(copy: Path) -> Path:
@@ -199,6 +218,8 @@ def test_an_operation_is_a_message_a_folder_and_a_line(tmp_path: Path) -> None:
         "protos/worker.binpb",
         "core/cji_core/wire/v1/worker_pb2.py",
         "core/cji_core/wire/v1/worker_pb2.pyi",
+        "core/cji_core/operations/registry.py",
+        "worker/operations/tally.py",
         "operations/cji_operations/registry.py",
         *(f"worker/compute/operations/tally/{name}" for name in FOLDER),
     }

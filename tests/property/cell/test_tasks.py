@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from cji_client.sources import fit
 from cji_core.format.records import RowStatus
-from cji_operations.link import Link
-from cji_operations.link.operation import LINK
-from cji_operations.parts_here import run_here
-from cji_operations.registry import plan
+from cji_core.operations.link import LINK, Link
+from cji_core.operations.registry import plan
 from tests.support.contexts import context
 from tests.support.letter_jobs import PERSON, batches, job, result, sealed
-from tests.support.letters import STAGES, Letters
+from tests.support.letters import FUNCTIONS, STAGES, Letters
 from tests.support.parts import on_one_machine
+from tests.support.stage_runner import run_stages
 
 LASTS = st.lists(st.one_of(st.none(), st.sampled_from(["DOE", "DAY", "ROE", "SMITH", "ÅS", ""])), max_size=12)
 
@@ -24,8 +23,13 @@ LASTS = st.lists(st.one_of(st.none(), st.sampled_from(["DOE", "DAY", "ROE", "SMI
 def over_lists(shards: Sequence[Sequence[str | None]], parameters: Letters) -> dict[str, pa.Table]:
     """The slow obvious twin."""
     read = [batches(lasts) for lasts in shards]
-    ran = run_here(
-        STAGES, [list(each.batches) for each in read], parameters=parameters, schema=read[0].schema, context=context()
+    ran = run_stages(
+        STAGES,
+        FUNCTIONS,
+        [list(each.batches) for each in read],
+        parameters=parameters,
+        schema=read[0].schema,
+        context=context(),
     )
     found = {
         name: pa.Table.from_batches([batch for shard in parts for batch in shard])

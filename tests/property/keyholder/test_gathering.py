@@ -11,14 +11,14 @@ from pymerkle import InmemoryTree
 
 from cji_core.errors import Reason, Refusal
 from cji_core.jose import public_jwk
+from cji_core.operations.stages.stage import Stage
 from cji_core.trail import Facts, Statement, StatementFault, TasksClaim, read_statement
-from cji_operations.in_parts import Stage
 from cji_worker.keyholder.gathering import MAX_ATTEMPTS, MAX_NODES, Gathering, StatementsRefusedError
 from cji_worker.keyholder.witnesses import Agreed
 from tests.support.task_statements import DEK, KEYS, MACHINE, ROWS, Honest
 
 HONEST = Honest()
-STAGES = {stage.name: stage for stage in HONEST.job.in_parts.stages}
+STAGES = {stage.name: stage for stage in HONEST.job.stages.in_order}
 
 
 def gather(statements: Sequence[str], honest: Honest = HONEST) -> tuple[Agreed, TasksClaim]:

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cji_core.errors import Reason, Refusal
 from cji_core.format.config import ReferencesSection
+from cji_core.operations.declaration import Reference
 from cji_core.trail import ReferenceDropped, ReferenceRetained, read
-from cji_operations.operation import Reference
 from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
 from cji_worker.keyholder.references import NO_SLOT, Owner, References

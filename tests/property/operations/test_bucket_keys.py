@@ -1,7 +1,7 @@
 """What operations in parts divide by values goes to its task by the keyed hash, and by nothing else."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,21 +10,23 @@ import pytest
 from msgspec.structs import replace as replace_fields
 
 from cji_core.format.records import METADATA_KEY, tagged
+from cji_core.operations.clear import CLEAR, Clear
+from cji_core.operations.link import Key, Link, Rule
+from cji_core.operations.link.person_model import model_for
+from cji_core.operations.link.stages import STAGES
+from cji_core.operations.stages.stage import Stages
 from cji_core.wire.v1 import worker_pb2 as wire
-from cji_operations.clear import Clear
-from cji_operations.clear.operation import CLEAR
-from cji_operations.in_parts import InParts, Stage, Task
 from cji_operations.kernels.hashing import BucketHash
-from cji_operations.link import Key, Link, Rule
-from cji_operations.link.person_model import model_for
-from cji_operations.link.stages import in_parts as link_in_parts
-from cji_operations.parts_here import run_here
+from cji_operations.link.stages import stage_functions as link_functions
+from cji_operations.registry import stage_functions
+from cji_operations.stages.task import StageFunction, StageFunctions, Task
 from cji_worker.cell.bucket_hash import bucket_hash
 from tests.reference.link import people
 from tests.support.clear_tools import AS_OF, batch, conviction, table
 from tests.support.contexts import context, planned
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.parts import shards_of
+from tests.support.stage_runner import run_stages
 
 SHARDS = 6
 
@@ -33,7 +35,8 @@ SHARDS = 6
 class Job:
     """An operation in parts with its records, and the edge whose streams are those of buckets of values."""
 
-    stages: InParts
+    stages: Stages
+    functions: StageFunctions
     parameters: Any
     records: pa.RecordBatch
     edge: str
@@ -44,12 +47,13 @@ class Job:
         """The tasks to which each value went."""
         found: dict[object, set[int]] = {}
 
-        def watched(stage: Stage) -> Stage:
-            return replace(stage, run=lambda task: stage.run(_Watched(task, self, found)))
+        def watched(function: StageFunction) -> StageFunction:
+            return lambda task: function(_Watched(task, self, found))
 
         n = self.records.num_rows
-        run_here(
-            InParts(stages=tuple(watched(stage) for stage in self.stages.stages)),
+        run_stages(
+            self.stages,
+            {name: watched(function) for name, function in self.functions.items()},
             [[shard] for shard in shards_of(self.records, [n * k // SHARDS for k in range(1, SHARDS)])],
             parameters=self.parameters,
             schema=self.records.schema,
@@ -77,9 +81,16 @@ class _Watched:
 
 def _of(operation: wire.Operation, records: pa.RecordBatch, edge: str, value: str) -> Job:
     (one,) = planned([operation], records.schema.metadata[METADATA_KEY].decode()).operations
-    stages = one.operation.in_parts(one.parameters)
+    stages = one.operation.stages(one.parameters)
     assert stages is not None
-    return Job(stages=stages, parameters=one.parameters, records=records, edge=edge, value=value)
+    return Job(
+        stages=stages,
+        functions=stage_functions(one),
+        parameters=one.parameters,
+        records=records,
+        edge=edge,
+        value=value,
+    )
 
 
 def _aggregate() -> Job:
@@ -112,7 +123,8 @@ def _link(edge: str, value: str, *rules: str) -> Job:
     blocking = tuple(Rule(keys=tuple(Key(column=name) for name in rule.split())) for rule in rules)
     model = replace_fields(model_for(records.schema.names), blocking=blocking, relatives=None)
     parameters = Link(model=model, random_pairs=100, training_pairs=100)
-    return Job(stages=link_in_parts(60), parameters=parameters, records=records, edge=edge, value=value)
+    functions = link_functions(60)
+    return Job(stages=STAGES, functions=functions, parameters=parameters, records=records, edge=edge, value=value)
 
 
 JOBS: dict[str, Callable[[], Job]] = {

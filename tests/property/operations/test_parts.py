@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cji_core.format.records import SCHEMAS, tagged
+from cji_core.operations.clear import CLEAR, Clear, Rules
+from cji_core.operations.stages.stage import Width
+from cji_core.operations.validate import BY_PERIOD
 from cji_core.wire.v1 import worker_pb2 as wire
-from cji_operations.clear import Clear, Rules
-from cji_operations.clear.operation import CLEAR
-from cji_operations.in_parts import Width
-from cji_operations.nibrs.specification import BY_PERIOD
 from cji_operations.operation import Context
 from cji_operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA
 from tests.support.clear_tools import AS_OF, NAMES, batch, conviction, table
@@ -244,12 +243,12 @@ def test_what_is_of_one_machine_has_no_parts() -> None:
     """A resident reference is in the memory of one machine."""
     screen = wire.Operation(screen=wire.Screen(preset="ncic_qw", max_hits=3, retain_seconds=60))
     (one,) = planned([screen], "person/1", sides={"reference": "hotfile/1"}).operations
-    assert one.operation.in_parts(one.parameters) is None
+    assert one.operation.stages(one.parameters) is None
 
 
 def test_records_are_counted_where_an_output_numbers_them() -> None:
     disseminate = wire.Operation(disseminate=wire.Disseminate(recipient_class="criminal_justice", as_of="2026-02-01"))
     (one,) = planned([disseminate], "chri_event/2").operations
-    stages = one.operation.in_parts(one.parameters)
+    stages = one.operation.stages(one.parameters)
     assert stages is not None
-    assert [(stage.name, stage.width) for stage in stages.stages] == [("apply", Width.SHARDS), ("merge", Width.ONE)]
+    assert [(stage.name, stage.width) for stage in stages.in_order] == [("apply", Width.SHARDS), ("merge", Width.ONE)]

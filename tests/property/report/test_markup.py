@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from cji_client.report.sample import Least, column, rows_at
 from cji_client.report.validate_page import MOST_EXAMPLES, _kinds
+from cji_core.operations.aggregate import Aggregate
 from cji_core.page.charts import waterfall
 from cji_core.page.markup import MOST_ROWS, element, number, table, value, visible
-from cji_operations.aggregate import Aggregate
 from tests.support.report_tools import PERSON, linked, opened, page_of, people
 
 NASTY = (

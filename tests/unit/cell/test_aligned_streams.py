@@ -5,11 +5,11 @@ import pytest
 
 from cji_client.sources import fit
 from cji_core.errors import Reason, Refusal
+from cji_core.operations.link import Link
+from cji_core.operations.link.declaration import encode
+from cji_core.operations.stages.stage import Edge, Stage, Stages, Width
+from cji_core.operations.stages.streams import TO_ALL, EdgeStream, TaskStreams
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.in_parts import Edge, InParts, Stage, Task, Width
-from cji_operations.link import Link
-from cji_operations.link.parameters import encode
-from cji_operations.task_streams import TO_ALL, EdgeStream, TaskStreams
 from cji_worker.cell.parts_loop import PartsLoop
 from tests.support.contexts import planned
 from tests.support.letter_jobs import PERSON, sealed
@@ -24,7 +24,7 @@ def _linked() -> PartsLoop:
         for numbers in (range(20), range(20, 50))
     ]
     loop = sealed([shard.open() for shard in shards], planned([operation], PERSON.schema), operation)
-    for stage in loop.streams.in_parts.stages:
+    for stage in loop.streams.stages.in_order:
         if stage.name == "split":
             break
         for number in range(loop.streams.tasks[stage.name]):
@@ -36,7 +36,7 @@ def test_the_table_of_another_shard_does_not_open() -> None:
     loop = _linked()
     stage = loop.streams.stage("split")
     assert stage is not None
-    columns = next(at for at, edge in enumerate(loop.streams.in_parts.edges) if edge.name == "columns")
+    columns = next(at for at, edge in enumerate(loop.streams.stages.edges) if edge.name == "columns")
     own, other = (EdgeStream(columns, number, TO_ALL, False) for number in (0, 1))
     assert own in loop.streams.read_by(stage, 0)
     assert other not in loop.streams.read_by(stage, 0)
@@ -47,18 +47,14 @@ def test_the_table_of_another_shard_does_not_open() -> None:
     assert caught.value.reason is Reason.SEGMENT_INVALID
 
 
-def _nothing(task: Task) -> None:
-    """Do nothing."""
-
-
 def test_a_plan_with_unequal_numbers_of_tasks_is_refused() -> None:
     edge = Edge(name="own", schema=pa.schema([("value", pa.int64())]), aligned=True)
     stages = (
-        Stage(name="plan", width=Width.ONE, run=_nothing, plans=True),
-        Stage(name="make", width=Width.PLANNED, run=_nothing, writes=(edge,)),
-        Stage(name="take", width=Width.PLANNED, run=_nothing, reads=("own",)),
+        Stage(name="plan", width=Width.ONE, plans=True),
+        Stage(name="make", width=Width.PLANNED, writes=(edge,)),
+        Stage(name="take", width=Width.PLANNED, reads=("own",)),
     )
-    job = TaskStreams(in_parts=InParts(stages=stages), inputs=("records",), outputs=(), shards=1, tasks={"plan": 1})
+    job = TaskStreams(stages=Stages(in_order=stages), inputs=("records",), outputs=(), shards=1, tasks={"plan": 1})
     planned_job = job.under({"make": 3, "take": 3})
     assert planned_job.read_by(stages[2], 2) == (EdgeStream(0, 2, TO_ALL, True),)
     assert planned_job.written_by(stages[1], 2) == (EdgeStream(0, 2, TO_ALL, True),)

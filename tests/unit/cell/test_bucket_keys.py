@@ -7,10 +7,10 @@ import pyarrow as pa
 from cji_client.sources import fit
 from cji_core.format.envelope import bucket_key
 from cji_core.format.job import JobId
+from cji_core.operations.registry import plan
+from cji_core.operations.stages.streams import EdgeStream
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.kernels.buckets import buckets
-from cji_operations.registry import plan
-from cji_operations.task_streams import EdgeStream
 from cji_worker.cell.bucket_hash import bucket_hash
 from cji_worker.cell.parts_loop import PartsLoop
 from tests.support.letter_jobs import PERSON, sealed
@@ -32,7 +32,7 @@ def job(dek: bytes, job_id: bytes = b"j" * 16) -> PartsLoop:
 
 def longest(loop: PartsLoop) -> int:
     """The consumer of the longest stream of persons of the first shard, once its task has run."""
-    names = [edge.name for edge in loop.streams.in_parts.edges]
+    names = [edge.name for edge in loop.streams.stages.edges]
     for name in ("plan", "group"):
         stage = loop.streams.stage(name)
         assert stage is not None

@@ -10,11 +10,10 @@ from cji_client.sources import Batches, fit
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import SHUFFLE_MIN_BYTES, SHUFFLE_SEGMENT_BYTES
 from cji_core.format.job import InputPart
-from cji_operations.link import Link
-from cji_operations.link.operation import LINK
-from cji_operations.link.stages.shard import SIDE
-from cji_operations.registry import plan
-from cji_operations.task_streams import TO_ALL, EdgeStream
+from cji_core.operations.link import LINK, Link
+from cji_core.operations.link.outputs import SIDE
+from cji_core.operations.registry import plan
+from cji_core.operations.stages.streams import TO_ALL, EdgeStream
 from cji_worker.cell.parts_loop import PartsLoop
 from tests.support.letter_jobs import PERSON, job, result, sealed
 from tests.support.letters import Letters
@@ -27,7 +26,7 @@ COUNTS, KEY, LETTERS, SUMS = range(4)
 def until(name: str, parameters: Letters | None = None, **kwargs: Any) -> PartsLoop:
     """A job of which everything before this stage has run."""
     loop = job(kwargs.get("shards", SHARDS), parameters)
-    for stage in loop.streams.in_parts.stages:
+    for stage in loop.streams.stages.in_order:
         if stage.name == name:
             return loop
         for number in range(loop.streams.tasks[stage.name]):
@@ -160,7 +159,7 @@ def test_every_shuffle_stream_is_a_power_of_two() -> None:
 def test_a_thousand_consumers() -> None:
     loop = until("bucket", Letters(buckets=1024), shards=[["DOE"] * 50])
     assert sum(stream.edge == LETTERS for stream in loop.shuffled) == 1024
-    summary = loop.run_task(loop.streams.in_parts.stages[3], 700)
+    summary = loop.run_task(loop.streams.stages.in_order[3], 700)
     assert summary.rows_in == 0
 
 

@@ -11,9 +11,9 @@ from cji_client.seal import seal
 from cji_client.spec import JobSpec, decode_spec, load_spec
 from cji_core.format.keys import PinnedKey, new_signing_key
 from cji_core.jose import key_id, public_jwk
-from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
-from cji_operations.link.model import Form, Test
-from cji_operations.registry import OPERATIONS
+from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_core.operations.link.model import Form, Test
+from cji_core.operations.registry import OPERATIONS
 from tests.support.job_specs import head
 from tests.support.paths import ROOT
 from tests.support.rsa_keys import rsa_key

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cji_client.row_summary import RowSummary
 from cji_client.verbs.row_table import print_summary
 from cji_core.format.records import RowStatus, Status
-from cji_operations.registry import CODES, meaning_of
+from cji_core.operations.registry import CODES, meaning_of
 
 NAMES = ("record_id", "DOB")
 FINDINGS = st.lists(

@@ -23,10 +23,20 @@ from cji_core.format.keys import (
     save_project_key,
 )
 from cji_core.jose import key_id, public_jwk
+from cji_core.operations.deidentify import (
+    AesToken,
+    AgeBand,
+    DateShift,
+    DateTo,
+    Deidentify,
+    Ff1,
+    HmacToken,
+    Mask,
+    ZipPrefix,
+)
+from cji_core.operations.registry import OPERATIONS, plan
+from cji_core.operations.validate import Validate
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.deidentify import AesToken, AgeBand, DateShift, DateTo, Deidentify, Ff1, HmacToken, Mask, ZipPrefix
-from cji_operations.registry import OPERATIONS, plan
-from cji_operations.validate import Validate
 from tests.support.job_specs import KEK_ID, head
 from tests.support.rsa_keys import rsa_key
 from tests.support.sdk_server import Certificates

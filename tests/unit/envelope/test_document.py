@@ -15,10 +15,10 @@ from cji_core.errors import Reason
 from cji_core.format.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
 from cji_core.format.job import LIMITS
 from cji_core.jose import ML_DSA_SIGNATURE_BYTES, RSA_MAX_BITS, RSA_MIN_BITS
+from cji_core.operations.deidentify import Deidentify
+from cji_core.operations.registry import OPERATIONS, operation_of
 from cji_core.trail import Claims
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.deidentify import Deidentify
-from cji_operations.registry import OPERATIONS, operation_of
 from tests.property.envelope.test_streams import expand
 from tests.support.paths import ROOT
 from tests.support.refusals import refused

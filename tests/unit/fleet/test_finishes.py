@@ -32,7 +32,7 @@ class Bench:
             name=JOB,
             plan=SimpleNamespace(result_header=b"r") if planned else None,
             header=SimpleNamespace(sha384=bytes.fromhex(TICKET.header_sha384)),
-            streams=SimpleNamespace(in_parts=SimpleNamespace(stages=())),
+            streams=SimpleNamespace(stages=SimpleNamespace(in_order=())),
         )
         return self.finishes.finish(job, call=self.call, stores=self.stores, reading=self.stores).attempt
 

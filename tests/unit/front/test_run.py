@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from cji_core.errors import Reason, Stage
+from cji_core.operations.registry import OPERATIONS, STEPS
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.registry import OPERATIONS, STEPS
 from cji_worker.front.job_stream import JobStream
 from cji_worker.ipc import Channel, ChannelClosed, Ring
 from cji_worker.ipc.messages import Admitted, ProgressMade

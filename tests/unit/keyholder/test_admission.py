@@ -28,11 +28,11 @@ from cji_core.format.envelope import (
 )
 from cji_core.format.job import Attribution, InputPart, Policy, Recipient, new_header, new_job_id
 from cji_core.jose import key_id, public_jwk
+from cji_core.operations.registry import OPERATIONS
+from cji_core.operations.screen import Screen
 from cji_core.suites import Suite
 from cji_core.trail import Attributed, Event, JobAdmitted
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.registry import OPERATIONS
-from cji_operations.screen import Screen
 from cji_worker.ipc.messages import Admit
 from cji_worker.keyholder.admission import AdmissionControl, check_opened, open_keys
 from cji_worker.keyholder.admitted_job import Admission, Opened

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from cji_core.errors import Reason, Stage
 from cji_core.format.envelope import sha384
 from cji_core.format.job import JobId, OutputPart, parse, result_header
-from cji_operations.registry import plan
+from cji_core.operations.registry import plan
 from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import CountedPart, KeyholderFromCell, SealedPart, Summary, Witnessed
 from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
@@ -89,7 +89,7 @@ def whole_job(desk: Bench, cell: Cell, length: int) -> tuple[AdmittedJob, WriteR
 
 def one_task(desk: Bench, cell: Cell, attempt: bytes | None) -> tuple[AdmittedJob, WriteReceipt]:
     """The first task of a job in parts, which counts the rows of its shard."""
-    stage = HONEST.job.in_parts.stages[0]
+    stage = HONEST.job.stages.in_order[0]
     task = AdmittedTask(
         job=HONEST.job,
         stage=stage,

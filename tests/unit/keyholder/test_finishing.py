@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from cji_attestation import AZURE_US
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.job import InputPart, new_job_id, parse
+from cji_core.operations.registry import plan
 from cji_core.trail import (
     JobAdmitted,
     JobCompleted,
@@ -21,7 +22,6 @@ from cji_core.trail import (
     TasksClaim,
     claims_unverified,
 )
-from cji_operations.registry import plan
 from cji_worker.ipc.messages import Admit, Completed, Ended, Presented, StatementData, StatementsDone, StatementsWanted
 from cji_worker.keyholder.admission import AdmissionControl
 from cji_worker.keyholder.cells import Cells

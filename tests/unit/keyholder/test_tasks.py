@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from cji_core.errors import Reason, Refusal
 from cji_core.jose import b64url
+from cji_core.operations.stages.streams import EdgeStream, PartStream
 from cji_core.trail import DisagreementAbout
-from cji_operations.task_streams import EdgeStream, PartStream
 from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
 from cji_worker.keyholder import tasks
 from cji_worker.keyholder.tasks import AdmittedTask, agree_task

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from cji_core.format.envelope import sha384
 from cji_core.format.job import InputPart, OutputPart, parse, result_header
 from cji_core.format.records import SCHEMAS
+from cji_core.operations.registry import plan
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.registry import plan
 from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
 from cji_worker.keyholder.witnesses import Disagreement, agree
 from tests.support.job_headers import OURS, THEIRS, make

@@ -2,7 +2,7 @@
 
 import re
 
-from cji_operations.registry import CODES, SCHEMAS
+from cji_core.operations.registry import CODES, SCHEMAS
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()

@@ -10,23 +10,25 @@ import pytest
 
 from cji_core.errors import Reason, Stage
 from cji_core.format.records import SCHEMAS as INPUT_SCHEMAS
+from cji_core.operations.aggregate import Aggregate
+from cji_core.operations.declaration import Operation
+from cji_core.operations.deidentify import Deidentify, HmacToken
+from cji_core.operations.disseminate import Disseminate
+from cji_core.operations.link import Link
+from cji_core.operations.parameters import Parameters, Sealing, decoded
+from cji_core.operations.registry import CODES, OPERATIONS, SCHEMAS, AnyParameters, operation_of, plan
+from cji_core.operations.screen import Screen
+from cji_core.operations.status_codes import ValueCode
+from cji_core.operations.validate import Validate
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.aggregate import Aggregate
-from cji_operations.deidentify import Deidentify, HmacToken
-from cji_operations.disseminate import Disseminate
-from cji_operations.link import Link
-from cji_operations.operation import Case, Operation
-from cji_operations.parameters import Parameters, Sealing, decoded
-from cji_operations.registry import CODES, OPERATIONS, SCHEMAS, AnyParameters, operation_of, plan
-from cji_operations.screen import Screen
-from cji_operations.status_codes import ValueCode
-from cji_operations.validate import Validate
+from cji_operations.operation import Case
+from cji_operations.registry import IMPLEMENTATIONS
 from tests.support.contexts import TABLES
 from tests.support.refusals import refused
 
 DAY = date(2026, 2, 1)
 ALL = [pytest.param(operation, id=name) for name, operation in OPERATIONS.items()]
-CASES = [(operation, case) for operation in OPERATIONS.values() for case in operation.self_test]
+CASES = [(operation, case) for name, operation in OPERATIONS.items() for case in IMPLEMENTATIONS[name].self_test]
 
 
 def messages(*parameters: Parameters, schema: str = "person/1") -> list[pb.Operation]:
@@ -67,7 +69,7 @@ def test_a_self_test_case_is_a_job_of_its_own(operation: Operation[Any], case: C
 
 @pytest.mark.parametrize("operation", ALL)
 def test_the_kind_in_a_job_spec_is_the_name(operation: Operation[Any]) -> None:
-    case = operation.self_test[0]
+    case = IMPLEMENTATIONS[operation.name].self_test[0]
     fields = msgspec.to_builtins(case.parameters)
     assert fields["kind"] == operation.name
     assert msgspec.convert(fields, AnyParameters) == case.parameters
@@ -171,3 +173,15 @@ def test_what_is_left_out_is_filled_when_the_job_is_sealed() -> None:
 def test_incomplete_parameters_reach_no_header(parameters: Parameters) -> None:
     with pytest.raises(TypeError, match="not complete"):
         operation_of(parameters).message(parameters)
+
+
+def test_what_is_declared_is_computed() -> None:
+    """Every operation has its implementation, and every one of its stages has its function."""
+    assert list(IMPLEMENTATIONS) == list(OPERATIONS)
+    for name, operation in OPERATIONS.items():
+        implementation = IMPLEMENTATIONS[name]
+        assert implementation.operation is operation
+        for parameters in (case.parameters for case in implementation.self_test):
+            stages = operation.stages(parameters)
+            declared = [] if stages is None else [stage.name for stage in stages.in_order]
+            assert list(implementation.stages(parameters)) == declared

@@ -5,7 +5,8 @@ from tests.support.sealed_off import events
 PREPARE = """
 import pyarrow as pa
 from cji_core.format import records
-from cji_operations.registry import plan
+from cji_operations.registry import prepare
+from cji_core.operations.registry import plan
 from cji_core.wire.v1 import worker_pb2 as wire
 from tests.support.contexts import context
 
@@ -44,7 +45,7 @@ reader = records.StreamReader(window, max_batch_rows=10, max_batch_bytes=1 << 16
 reader.free[: len(data)] = data
 reader.advance(len(data))
 for batch in reader.batches():
-    run = planned.prepare(reader.schema, context(bytes(32)))
+    run = prepare(planned, reader.schema, context(bytes(32)))
     applied = run.apply(batch)
     result, status = applied.batch, applied.status
     writer = records.StreamWriter(run.output_schema, max_batch_bytes=1 << 16)

@@ -9,10 +9,10 @@ import pytest
 from cji_client.report import Job, report
 from cji_client.report.clusters import MOST_POINTS, drawings
 from cji_client.report.weights import Weights
+from cji_core.operations.aggregate import Aggregate
+from cji_core.operations.deidentify import Deidentify
+from cji_core.operations.link import Link
 from cji_core.page.markup import MOST_ROWS
-from cji_operations.aggregate import Aggregate
-from cji_operations.deidentify import Deidentify
-from cji_operations.link import Link
 from tests.support.report_tools import PEOPLE, PERSON, jobs, linked, opened, page_of, people
 
 PAGES = jobs()

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cji_client.errors import SpecError
 from cji_client.verbs.report_file import write_report
-from cji_operations.deidentify import Deidentify
+from cji_core.operations.deidentify import Deidentify
 from tests.support.report_tools import jobs
 
 JOBS = jobs()

@@ -18,12 +18,12 @@ from cji_core.errors import DeniedBy, Reason, Stage
 from cji_core.format.job import Policy
 from cji_core.format.keys import new_signing_key, save_private_key
 from cji_core.jose import key_id
+from cji_core.operations.registry import OPERATIONS
+from cji_core.operations.screen import Screen
 from cji_core.trail import Attributed, Event, FileDigests, FilesReloaded, JobEnded, JobRefused, WorkerStarted
 from cji_deploy.verbs.policy.explain import Explained
 from cji_deploy.verbs.policy.sign import SignedPolicy
 from cji_deploy.verbs.public_half import PublicHalf
-from cji_operations.registry import OPERATIONS
-from cji_operations.screen import Screen
 from cji_worker.trail.file import AuditFile
 from tests.support import audit_events
 from tests.support.job_headers import NOW, OURS, THEIRS, make

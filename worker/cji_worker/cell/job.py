@@ -22,9 +22,10 @@ from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, input_aad, open_box
 from cji_core.format.job import LIMITS, Attribution, Header, InputPart, OutputPart, SizeClass, parse, result_header
 from cji_core.format.records import StreamReader, arrow, check_schema
 from cji_core.jose import parse_recipient
+from cji_core.operations.registry import STEPS, Plan, plan
+from cji_core.operations.tables import Tables
 from cji_operations.operation import Context, JobContext, PreparedOperation
-from cji_operations.registry import STEPS, Plan, plan
-from cji_operations.tables import Tables
+from cji_operations.registry import prepare, stage_functions
 from cji_worker.cell.allowance import Allowance
 from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.outputs import OutputParts
@@ -69,7 +70,17 @@ def run_job(
             channels.await_keys()
             job.run(key_slot.take())
             return 0
-        task = CellTask(channels, message, message.task, header=header, planned=planned, window=window, context=context)
+        (only,) = planned.operations
+        task = CellTask(
+            channels,
+            message,
+            message.task,
+            header=header,
+            planned=planned,
+            functions=stage_functions(only),
+            window=window,
+            context=context,
+        )
         channels.await_keys()
         dek, *project_keys = key_slot.take()
         task.run(dek, _opened(context, header, dek, project_key=next(iter(project_keys), None)))
@@ -226,7 +237,7 @@ class CellJob:
         for planned in self._plan.operations:
             key = None if planned.signature.project is None else next(keys)
             context = replace(self._context, project_key=key, sides=self._sides)
-            operations.append(planned.prepare(schema, context))
+            operations.append(prepare(planned, schema, context))
             schema = operations[-1].output_schema
         result, *parts = self._plan.outputs
         self._outputs.begin({part.name: part.schema.arrow for part in parts} | {result.name: schema})

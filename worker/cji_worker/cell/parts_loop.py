@@ -6,15 +6,15 @@ For the self-test, which must not fork or start threads, and for tests. All stre
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from cji_core.format.job import LIMITS, Header, parse_plan
-from cji_operations.in_parts import Stage
+from cji_core.operations.registry import Plan
+from cji_core.operations.stages.stage import Stage
+from cji_core.operations.stages.streams import EdgeStream, PartStream, TaskStreams
 from cji_operations.operation import Context
-from cji_operations.registry import Plan
-from cji_operations.task_streams import EdgeStream, PartStream, TaskStreams
+from cji_operations.stages.task import StageFunctions
 from cji_worker.cell.channels import CellChannels, Control, Data
 from cji_worker.cell.task import CellTask
 from cji_worker.ipc import Ring
@@ -98,10 +98,14 @@ class _Channels(CellChannels):
 
 @dataclass(kw_only=True)
 class PartsLoop:
-    """The job, and everything of it between its tasks; `parts` are the sealed parts of its inputs."""
+    """The job, and everything of it between its tasks.
+
+    `functions` are those of its stages, `parts` the sealed parts of its inputs.
+    """
 
     header: Header
     planned: Plan
+    functions: StageFunctions
     dek: bytes
     parts: dict[int, Segments]
     context: Context
@@ -120,7 +124,7 @@ class PartsLoop:
 
     def run(self) -> None:
         """Run all tasks of all stages."""
-        for stage in self.streams.in_parts.stages:
+        for stage in self.streams.stages.in_order:
             for number in range(self.streams.tasks[stage.name]):
                 self.run_task(stage, number)
 
@@ -139,8 +143,16 @@ class PartsLoop:
         message = OpenJob(
             header=self.header.data, worker_id="loop", max_rows=1 << 40, max_bytes=LIMITS.job_bytes, task=order
         )
-        given: dict[str, Any] = {"header": self.header, "planned": self.planned, "context": self.context}
-        task = CellTask(channels, message, order, window=self.window, **given)
+        task = CellTask(
+            channels,
+            message,
+            order,
+            header=self.header,
+            planned=self.planned,
+            functions=self.functions,
+            window=self.window,
+            context=self.context,
+        )
         task.run(self.dek, self.context)
         summary = channels.to_keyholder.summary
         if summary is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from cji_operations.tables import Tables
+from cji_core.operations.tables import Tables
 from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.job import run_job
 from cji_worker.cell.sandbox import CONTROL, DATA, REPORT, enter_sandbox, keep_descriptors

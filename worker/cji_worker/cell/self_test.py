@@ -27,12 +27,14 @@ from cji_core.format.envelope import (
 from cji_core.format.job import LIMITS, Attribution, InputPart, Recipient, SizeClass, new_header, new_job_id, parse
 from cji_core.format.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
 from cji_core.jose import RecipientKey, key_id, public_jwk
+from cji_core.operations.declaration import Operation
+from cji_core.operations.registry import OPERATIONS, plan
+from cji_core.operations.tables import Tables
 from cji_core.pairs import ML_KEM_BYTES, DecryptionPair, supported
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.operation import Case, Context, Operation, Row
-from cji_operations.registry import OPERATIONS, plan
-from cji_operations.tables import Tables
+from cji_operations.operation import Case, Context, Row
+from cji_operations.registry import IMPLEMENTATIONS, stage_functions
 from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.job import job_context, run_job
 from cji_worker.cell.parts_loop import PartsLoop, PlainRing
@@ -63,7 +65,7 @@ def self_test(window: memoryview, tables: Tables, *, in_parts: bool) -> None:
     os.ftruncate(fd, ALIGNMENT)
     reference_slot = Region(fd)
     for operation in OPERATIONS.values():
-        for case in operation.self_test:
+        for case in IMPLEMENTATIONS[operation.name].self_test:
             _run_case(operation, case, window=window, reference_slots=[reference_slot], tables=tables)
             if in_parts:
                 _run_in_parts(operation, case, window=window, tables=tables)
@@ -74,7 +76,9 @@ def self_test(window: memoryview, tables: Tables, *, in_parts: bool) -> None:
 def warm_up(window: memoryview, tables: Tables) -> None:
     """Run one made-up job in a new cell: its first job then finds code and memory that this process has touched."""
     operation, suite = OPERATIONS[_WARM_UP], Suite.HYBRID_1 if supported() else Suite.CLASSICAL_1
-    _run_case(operation, operation.self_test[0], window=window, reference_slots=[], tables=tables, suite=suite)
+    _run_case(
+        operation, IMPLEMENTATIONS[_WARM_UP].self_test[0], window=window, reference_slots=[], tables=tables, suite=suite
+    )
 
 
 class _Keys(KeySlot):
@@ -141,16 +145,18 @@ def _run_case(
 def _run_in_parts(operation: Operation[Any], case: Case, *, window: memoryview, tables: Tables) -> None:
     """The same job in parts, if it can run so: task after task, and every part of its result."""
     signature = operation.signature(case.parameters)
-    if signature.reference is not None or operation.in_parts(case.parameters) is None:
+    if signature.reference is not None or operation.stages(case.parameters) is None:
         return
     inputs = {**case.sides, "records": (case.schema, case.row)}
     schemas = {name: schema for name, (schema, _) in inputs.items()}
     dek, project_key = (secrets.token_bytes(DEK_BYTES) for _ in range(2))
     header = _header(operation.message(case.parameters), schemas, dek=dek, suite=Suite.CLASSICAL_1)
     parsed = parse(header)
+    planned = plan(parsed.operations, parsed.input_schemas, tables)
     loop = PartsLoop(
         header=parsed,
-        planned=plan(parsed.operations, parsed.input_schemas, tables),
+        planned=planned,
+        functions=stage_functions(planned.operations[0]),
         dek=dek,
         parts={part: [_sealed(part, *one, dek=dek, header=header)] for part, one in enumerate(inputs.values())},
         context=Context(

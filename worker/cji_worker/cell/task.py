@@ -1,6 +1,6 @@
 """One task of a job in parts: a stage's function between sealed streams.
 
-The cell derives the names of all its streams from header, plan and task (`cji_operations.task_streams`). The
+The cell derives the names of all its streams from header, plan and task (`cji_core.operations.stages.streams`). The
 streams that it is given must be exactly these, complete and in order, or they do not open. The cell of the task that
 plans also makes the result key and the result header.
 """
@@ -17,11 +17,12 @@ from cji_core.format.envelope import DEK_BYTES, seal_result_key, wrap_result_key
 from cji_core.format.job import Header, OutputPart, SizeClass, encode_plan, parse_plan, plan_facts, result_header
 from cji_core.format.records import RowStatus
 from cji_core.jose import parse_recipient
+from cji_core.operations.registry import STEPS, Plan
+from cji_core.operations.stages.streams import TaskStreams
 from cji_core.progress import ProgressCallback
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.operation import Context
-from cji_operations.registry import STEPS, Plan
-from cji_operations.task_streams import TaskStreams
+from cji_operations.stages.task import StageFunctions
 from cji_worker.cell.allowance import Allowance
 from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.task_inputs import TaskInputs
@@ -42,7 +43,7 @@ from cji_worker.ipc.messages import (
 
 
 class CellTask:
-    """The state of the one task of this process; to its stage it is a `cji_operations.in_parts.Task`."""
+    """The state of the one task of this process; to its stage it is a `cji_operations.stages.task.Task`."""
 
     def __init__(
         self,
@@ -52,11 +53,12 @@ class CellTask:
         *,
         header: Header,
         planned: Plan,
+        functions: StageFunctions,
         window: memoryview,
         context: Context,
     ) -> None:
-        """The keyholder has checked the order; one that does not fit is refused here as well."""
-        self._channels, self._header, self._planned = channels, header, planned
+        """`functions` are those of the stages. An order that does not fit is refused here too."""
+        self._channels, self._header, self._planned, self._functions = channels, header, planned, functions
         (self._operation,) = planned.operations
         self._context = context
         job = TaskStreams.of(planned, list(header.input_schemas), shards=header.inputs[-1].shards)
@@ -94,7 +96,7 @@ class CellTask:
             schemas={output.name: output.schema.arrow for output in self._planned.outputs},
             records=self._inputs.schema,
         )
-        self._stage.run(self)
+        self._functions[self._stage.name](self)
         self._inputs.finish()
         if self._stage.plans and not self._made_plan:
             raise ValueError(f"{self._stage.name} did not plan")
@@ -102,7 +104,7 @@ class CellTask:
         self._channels.data.send(OutputsDone())
         self._vouch(counted, rows)
 
-    # ------------------------------------------------------------------ `cji_operations.in_parts.Task`
+    # ------------------------------------------------------------------ `cji_operations.stages.task.Task`
 
     @property
     def number(self) -> int:

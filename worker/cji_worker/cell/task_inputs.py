@@ -10,8 +10,8 @@ from cji_core.format.envelope import SHUFFLE_SEGMENT_BYTES, input_aad
 from cji_core.format.job import LIMITS, Header
 from cji_core.format.records import StreamReader, check_schema
 from cji_core.format.records.arrow import own
-from cji_operations.in_parts import Stage as PartStage
-from cji_operations.task_streams import EdgeStream, Stream, TaskStreams
+from cji_core.operations.stages.stage import Stage as PartStage
+from cji_core.operations.stages.streams import EdgeStream, Stream, TaskStreams
 from cji_worker.cell.allowance import Allowance
 from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.streams import InputStream
@@ -121,9 +121,7 @@ class TaskInputs:
             yield batch
 
     def _read(self, edge: str) -> Iterator[tuple[int, pa.RecordBatch]]:
-        number, schema = next(
-            (at, each.schema) for at, each in enumerate(self._job.in_parts.edges) if each.name == edge
-        )
+        number, schema = next((at, each.schema) for at, each in enumerate(self._job.stages.edges) if each.name == edge)
         while isinstance(stream := self._next(), EdgeStream) and stream.edge == number:
             reader = self._reader(only=schema, padded=True)
             for batch in self._pull(reader):

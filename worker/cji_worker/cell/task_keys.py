@@ -4,8 +4,8 @@ from functools import cached_property
 
 from cji_core.format.envelope import NO_PLAN, bucket_key, open_result_key, sha384, shuffle_aad, shuffle_key
 from cji_core.format.job import JobPlan
+from cji_core.operations.stages.streams import EdgeStream
 from cji_operations.kernels.hashing import BucketHash
-from cji_operations.task_streams import EdgeStream
 from cji_worker.cell.bucket_hash import bucket_hash
 
 

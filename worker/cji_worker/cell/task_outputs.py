@@ -8,8 +8,8 @@ import pyarrow as pa
 from cji_core.format.envelope import FLOE_HEADER_BYTES, SHUFFLE_SEGMENT_BYTES, output_aad, padding
 from cji_core.format.job import LIMITS
 from cji_core.format.records import END_OF_STREAM, RowStatus, StreamWriter, carrying
-from cji_operations.in_parts import Stage as PartStage
-from cji_operations.task_streams import TO_ALL, PartStream, TaskStreams
+from cji_core.operations.stages.stage import Stage as PartStage
+from cji_core.operations.stages.streams import TO_ALL, PartStream, TaskStreams
 from cji_worker.cell.outputs import OutputParts
 from cji_worker.cell.streams import Emit, OutputStream
 from cji_worker.cell.task_keys import TaskKeys
@@ -60,7 +60,7 @@ class TaskOutputs:
                 stage_bytes=_FIRST_BYTES,
                 own=scratch,
             )
-            name = job.in_parts.edges[stream.edge].name
+            name = job.stages.edges[stream.edge].name
             output.write(memoryview(self._writers[name].schema_message()).cast("B"))
             self._shuffled[name][0 if stream.consumer == TO_ALL else stream.consumer] = output
         self._names, self._parts = tuple(parts), OutputParts(parts)

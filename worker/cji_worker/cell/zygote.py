@@ -31,8 +31,8 @@ import pyarrow as pa
 from cji_core.errors import StartupError
 from cji_core.fips import module_in_force, require_usable
 from cji_core.log import log
-from cji_operations.tables import Tables
-from cji_operations.tables import decode as decode_tables
+from cji_core.operations.tables import Tables
+from cji_core.operations.tables import decode as decode_tables
 from cji_worker.cell.process import EXIT_FAULT, WINDOW_BYTES, Belongings, run_cell
 from cji_worker.cell.sandbox import cell_filter
 from cji_worker.cell.self_test import self_test

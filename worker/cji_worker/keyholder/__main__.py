@@ -18,8 +18,8 @@ from cji_core.format.job import Policy
 from cji_core.format.policy_files import entra_audience, read_policy
 from cji_core.log import log
 from cji_core.manifest import VERSION
+from cji_core.operations.tables import decode as decode_tables
 from cji_core.trail import WorkerStarted
-from cji_operations.tables import decode as decode_tables
 from cji_worker.ipc import Boot, Channel, KeySlot, receive_boot
 from cji_worker.ipc.messages import (
     KeyholderFromFront,

@@ -28,9 +28,9 @@ from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_header
 from cji_core.format.job import Attribution, Grant, Header, access_request, check_audience, check_times, parse
 from cji_core.format.records import data_classes
+from cji_core.operations.registry import Plan, plan
+from cji_core.operations.tables import Tables
 from cji_core.suites import Suite
-from cji_operations.registry import Plan, plan
-from cji_operations.tables import Tables
 from cji_worker.ipc.messages import Admit, Presented
 from cji_worker.keyholder.admitted_job import Admission, Opened
 from cji_worker.keyholder.entra import SecondIdentity, VerifiedToken, require_rule

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from cji_core.errors import Refusal
 from cji_core.format.job import Attribution, Grant, Header, JobPlan
-from cji_operations.registry import Plan
-from cji_operations.task_streams import TaskStreams
+from cji_core.operations.registry import Plan
+from cji_core.operations.stages.streams import TaskStreams
 from cji_worker.ipc.messages import Admit, CountedPart, SealedPart, Summary, Witnessed
 from cji_worker.keyholder.cells import Cell
 from cji_worker.keyholder.entra import VerifiedToken

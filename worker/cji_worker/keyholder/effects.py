@@ -9,9 +9,9 @@ import os
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.envelope import statement_key
 from cji_core.log import log
+from cji_core.operations.registry import STEPS
 from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused, TaskEnded
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.registry import STEPS
 from cji_worker.ipc import Channel, ChannelClosed, hand_over
 from cji_worker.ipc.messages import (
     Admitted,

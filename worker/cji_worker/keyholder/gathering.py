@@ -11,7 +11,7 @@ tasks are deterministic, so any mix of attempts makes the same records. What is 
     machine  the release, host profile and module of the one that finishes the job
 
 and in the end: every task has a statement, the plan was made by the task that plans, every row has a status. Memory is
-bounded by the streams of a job (`cji_operations.task_streams`), 32 bytes each, times MAX_ATTEMPTS.
+bounded by the streams of a job (`cji_core.operations.stages.streams`), 32 bytes each, times MAX_ATTEMPTS.
 """
 
 import hashlib
@@ -26,6 +26,9 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import NO_PLAN, sha384, statement_proof
 from cji_core.format.job import Header, JobPlan
 from cji_core.jose import b64url_decode, key_id, parse_canonical_verifying
+from cji_core.operations.registry import Plan
+from cji_core.operations.stages.stage import Stage as PartStage
+from cji_core.operations.stages.streams import TO_ALL, EdgeStream, PartStream, Stream, TaskStreams
 from cji_core.trail import (
     Machine,
     Node,
@@ -40,9 +43,6 @@ from cji_core.trail import (
     read_statement,
 )
 from cji_core.trail.merkle import Frontier, leaf_hash
-from cji_operations.in_parts import Stage as PartStage
-from cji_operations.registry import Plan
-from cji_operations.task_streams import TO_ALL, EdgeStream, PartStream, Stream, TaskStreams
 from cji_worker.keyholder.witnesses import CHRI, Agreed
 
 MAX_ATTEMPTS: Final = 4

@@ -13,7 +13,7 @@ import msgspec
 from cji_core.errors import Denied, Reason, Refusal, RetryLater, Stage
 from cji_core.format.config import Config
 from cji_core.format.job import Header, check_parts
-from cji_operations.registry import Plan
+from cji_core.operations.registry import Plan
 from cji_worker.ipc.messages import Admit, Presented, Witnessed, WitnessedStreams
 from cji_worker.keyholder.admission import AdmissionControl
 from cji_worker.keyholder.admitted_job import Admission, AdmittedJob

@@ -9,8 +9,8 @@ from cji_core.errors import Refusal
 from cji_core.format.config import Config
 from cji_core.format.job import Policy
 from cji_core.log import log
+from cji_core.operations.tables import Tables
 from cji_core.trail import WorkerStopped
-from cji_operations.tables import Tables
 from cji_worker.ipc import Channel, ChannelClosed, KeySlot
 from cji_worker.ipc.beats import BEAT_S, STALE_S
 from cji_worker.ipc.messages import (

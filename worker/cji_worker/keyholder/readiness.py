@@ -9,8 +9,8 @@ Keys expire and disks fill up without notice, so all of it is checked at every h
 from cji_core.errors import Reason, Refusal
 from cji_core.jose import public_jwk
 from cji_core.log import log
+from cji_core.operations.registry import OPERATIONS, SCHEMAS
 from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady
-from cji_operations.registry import OPERATIONS, SCHEMAS
 from cji_worker.ipc import Channel
 from cji_worker.ipc.beats import Pulse
 from cji_worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready

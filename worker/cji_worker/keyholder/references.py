@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.config import ReferencesSection
 from cji_core.log import log
+from cji_core.operations.declaration import Reference
 from cji_core.trail import ReferenceCause, ReferenceDropped, ReferenceRetained, utc_hundredths
-from cji_operations.operation import Reference
 from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
 from cji_worker.trail.file import AuditFile

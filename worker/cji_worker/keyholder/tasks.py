@@ -12,10 +12,10 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import NO_PLAN, open_result_key
 from cji_core.format.job import Header, JobPlan, OutputPart, parse_plan
 from cji_core.jose import b64url
+from cji_core.operations.registry import SCHEMAS, Plan
+from cji_core.operations.stages.stage import Stage as PartStage
+from cji_core.operations.stages.streams import EdgeStream, PartStream, Stream, TaskStreams
 from cji_core.trail import DisagreementAbout, StatedPart, StatedStream
-from cji_operations.in_parts import Stage as PartStage
-from cji_operations.registry import SCHEMAS, Plan
-from cji_operations.task_streams import EdgeStream, PartStream, Stream, TaskStreams
 from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
 from cji_worker.keyholder.witnesses import Disagreement, own_result_header, plain_bytes
 

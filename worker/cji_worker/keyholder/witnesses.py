@@ -21,9 +21,9 @@ from google.protobuf.message import DecodeError
 from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, sha384, wrapped_result_key_bytes
 from cji_core.format.job import Header, OutputPart, result_header
 from cji_core.jose import parse_recipient
+from cji_core.operations.registry import SCHEMAS, Plan
 from cji_core.trail import DisagreementAbout, PartDigest, Volumes
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.registry import SCHEMAS, Plan
 from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
 
 _RESULT, _ROW_STATUS = 0, 1  # part numbers

@@ -29,12 +29,12 @@ from cji_core.fips import require_usable
 from cji_core.format.config import Config, ReviewSection
 from cji_core.format.operator_files import FileRefused, read_client_files
 from cji_core.format.policy_files import read_policy
+from cji_core.operations.tables import load as load_tables
 from cji_core.pairs import supported
 from cji_core.trail import ChainError
 from cji_core.trail.delivered import line_at_of, standing
 from cji_core.trail.inspection import Inspection
 from cji_core.trail.trail import opened
-from cji_operations.tables import load as load_tables
 from cji_worker.front.client_certificates import ClientCertificates
 from cji_worker.keyholder.entra import KeySets
 from cji_worker.verbs.attested_values import check_endpoints, reference_values

@@ -23,7 +23,7 @@ from cji_client.verbs.row_table import print_summary
 from cji_core.command.json_output import print_json
 from cji_core.command.output import RESULT, Target, write_batches, write_lines
 from cji_core.format.records import ROW_STATUS
-from cji_operations.registry import SCHEMAS, Plan, plan
+from cji_core.operations.registry import SCHEMAS, Plan, plan
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from cji_client.spec import JobSpec, load_spec, only
 from cji_core.command.common import FILE, prompt
 from cji_core.format.keys import recipient_thumbprints
 from cji_core.jose import key_id
-from cji_operations.registry import OPERATIONS
+from cji_core.operations.registry import OPERATIONS
 
 _LINES: Final = ".txt"
 _XML: Final = ".xml"

@@ -18,11 +18,11 @@ from cji_core.errors import Denied, DeniedBy, Refusal
 from cji_core.format.job import LIMITS, Header, Policy, access_request, parse
 from cji_core.format.job.policy import Agency, Rule
 from cji_core.format.records import data_classes
+from cji_core.operations.registry import plan
 from cji_core.trail import ChainError, Event, FilesReloaded, JobAdmitted, JobEnded, JobRefused, WorkerStarted
 from cji_core.trail.trail import pruned_of, verified
 from cji_deploy.verbs.policy.cases import submitter_named
 from cji_deploy.verbs.policy.worker_policies import DAY, in_words, listed, policy_at, today
-from cji_operations.registry import plan
 
 _ANOTHER: Final = ", under another policy than this"
 

@@ -15,25 +15,26 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from cji_operations.in_parts import Task
+from cji_core.operations.link import edges
+from cji_core.operations.link.declaration import Link
+from cji_core.operations.link.model import Key
 from cji_operations.link.blocking import Blocking, Counted, bind, check_pairs, further_keys, left_out
 from cji_operations.link.blocking import Bound as BoundRule
 from cji_operations.link.columns import Table
 from cji_operations.link.comparison import comparer
 from cji_operations.link.conclusion import least_kept
-from cji_operations.link.elsewhere import replayed, split_blocks
 from cji_operations.link.facts import Facts
-from cji_operations.link.model import Key
+from cji_operations.link.key_hashes import replayed, split_blocks
 from cji_operations.link.observation import found_by, is_trained, sampled
-from cji_operations.link.parameters import Link
 from cji_operations.link.patterns import NONE, Patterns, Radix, compared, merged
 from cji_operations.link.score import Scorer
-from cji_operations.link.stages import edges
+from cji_operations.link.stages import edge_data
+from cji_operations.link.stages.aligned_tables import read_tables, write_table
 from cji_operations.link.stages.count import Planned
-from cji_operations.link.stages.handed import hand_over, taken
 from cji_operations.link.stages.shard import Bound
 from cji_operations.link.stages.tables import assemble, collect
 from cji_operations.link.training import Trained
+from cji_operations.stages.task import Task
 
 RANDOM: Final = 0xFFFF
 FOUND: Final = 0xFFFE
@@ -58,7 +59,7 @@ class Weighing(msgspec.Struct, frozen=True, kw_only=True):
 def observe(task: Task) -> None:
     """See the module. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE for a block that stays too large."""
     bound = Bound.of(task)
-    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
+    (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     further = further_keys(bound.model.split, task.parameters)
     counted = [Counted() for _ in bound.rules]
     split: dict[int, dict[int, list[int]]] = {}
@@ -66,8 +67,8 @@ def observe(task: Task) -> None:
     found = 0
     for rules, table in _routes(task, bound, planned):
         here = {number: bind(table, bound.rules[number], further, task.parameters.block_rows) for number in rules}
-        handed = {number: one.blocks for number, one in here.items() if number in bound.numbers[0] and one.blocks}
-        hand_over(task, edges.BOUND, table, handed)
+        blocks = {number: one.blocks for number, one in here.items() if number in bound.numbers[0] and one.blocks}
+        write_table(task, edges.BOUND, table, blocks)
         for number, one in here.items():
             counted[number] += one.counted
             for depth, hashes in split_blocks(table, one, further).items():
@@ -84,7 +85,7 @@ def observe(task: Task) -> None:
         for number, patterns in zip(looked_at, samples, strict=True):
             of_rule.setdefault(number, []).append(patterns)
         found += found_by(sets[1])
-    edges.write_document(task, edges.COUNTED, Blocks(counted=counted, split=split))
+    edge_data.write_document(task, edges.COUNTED, Blocks(counted=counted, split=split))
     for number, parts in sorted(of_rule.items(), key=lambda item: item[0]):
         _write_patterns(task, number, merged(parts))
     _write_patterns(task, RANDOM, _random(task, bound))
@@ -96,11 +97,11 @@ def _keyed(
     table: Table, here: Mapping[int, BoundRule], numbers: Sequence[int], bound: Bound, planned: Planned
 ) -> Blocking:
     """The rules of a set, of which those of other routes are known by their keys alone."""
-    elsewhere = (
+    by_keys_alone = (
         BoundRule(rule=bound.rules[number], counted=Counted(left_out=number in planned.left_out), blocks=None)
         for number in numbers
     )
-    rules = (here.get(number, other) for number, other in zip(numbers, elsewhere, strict=True))
+    rules = (here.get(number, other) for number, other in zip(numbers, by_keys_alone, strict=True))
     return Blocking(table=table, further=(), rules=tuple(rules))
 
 
@@ -134,31 +135,31 @@ def _random(task: Task, bound: Bound) -> Patterns:
 
 def _write_patterns(task: Task, number: int, found: Patterns) -> None:
     rule = np.full(len(found.number), number, np.uint16)
-    for batch in edges.batches(edges.PATTERNS, rule, found.number, found.counts, found.first):
+    for batch in edge_data.batches(edges.PATTERNS, rule, found.number, found.counts, found.first):
         task.write(edges.PATTERNS.name, batch)
 
 
 def pairs(task: Task) -> None:
     """See the module."""
     bound = Bound.of(task)
-    (weighing,) = edges.read_documents(task, edges.MODEL, Weighing)
+    (weighing,) = edge_data.read_documents(task, edges.MODEL, Weighing)
     new = np.zeros(len(bound.model.blocking), np.int64)
     least = least_kept(task.parameters)
     further = further_keys(bound.model.split, task.parameters)
-    for table, handed in taken(task, edges.BOUND):
+    for table, blocks in read_tables(task, edges.BOUND):
         rules = (_replayed(table, number, bound, weighing.blocks, further) for number in bound.numbers[0])
         blocking = Blocking(
             table=table,
             further=further,
-            rules=tuple(replace(rule, blocks=handed.get(number)) for number, rule in enumerate(rules)),
+            rules=tuple(replace(rule, blocks=blocks.get(number)) for number, rule in enumerate(rules)),
         )
         comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
         scorer = Scorer(comparers, weighing.trained, weighing.facts)
         for found in scorer.scored(blocking.chunks(), new, least):
             rows = (table.rows[side].astype(np.int32) for side in (found.left, found.right))
-            for batch in edges.batches(edges.PAIRS, *rows, found.pattern, found.weight):
+            for batch in edge_data.batches(edges.PAIRS, *rows, found.pattern, found.weight):
                 task.write(edges.PAIRS.name, batch)
-    edges.write_document(task, edges.NEW_PAIRS, new.tolist())
+    edge_data.write_document(task, edges.NEW_PAIRS, new.tolist())
 
 
 def _routes(task: Task, bound: Bound, planned: Planned) -> Iterator[tuple[Sequence[int], Table]]:

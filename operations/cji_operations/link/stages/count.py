@@ -15,22 +15,24 @@ import pyarrow.compute as pc
 
 from cji_core.errors import Stage
 from cji_core.format.records import arrow
-from cji_operations.in_parts import Task
+from cji_core.format.records.column import Ints, pack
+from cji_core.operations.link import edges
+from cji_core.operations.link.model import Key, Rule
+from cji_core.operations.link.outputs import CLUSTER
+from cji_core.operations.parameters import bad_parameters
 from cji_operations.kernels import hashing
-from cji_operations.kernels.column import Ints, pack
 from cji_operations.link.blocking import pairs_of_sizes
 from cji_operations.link.column import Column
 from cji_operations.link.columns import Table
 from cji_operations.link.conclusion import MEMORY, check_memory
-from cji_operations.link.elsewhere import tally
 from cji_operations.link.facts import Facts, frequency_columns
-from cji_operations.link.model import Key, Rule
+from cji_operations.link.key_hashes import tally
 from cji_operations.link.observation import random_total
-from cji_operations.link.stages import edges
-from cji_operations.link.stages.handed import hand_over
+from cji_operations.link.stages import edge_data
+from cji_operations.link.stages.aligned_tables import write_table
 from cji_operations.link.stages.routes import ROWS_OF_TASK, SLOTS, Assignment, anchor_hashes, assign, routes_of, slots
-from cji_operations.link.stages.shard import CLUSTER, Bound, Shard
-from cji_operations.parameters import bad_parameters
+from cji_operations.link.stages.shard import Bound, Shard
+from cji_operations.stages.task import Task
 
 PLANNED_STAGES: Final = ("observe", "pairs")
 
@@ -72,9 +74,9 @@ def count(task: Task) -> None:
         raise bad_parameters(Stage.COMPUTE)
     bound, shard = Bound.of(task), Shard.of(task)
     table = shard.table(bound.columns)
-    hand_over(task, edges.COLUMNS, table, {})
+    write_table(task, edges.COLUMNS, table, {})
     second = np.arange(table.n) >= (table.n if table.first_of_second is None else table.first_of_second)
-    for batch in edges.batches(edges.IDS, second, shard.ids()):
+    for batch in edge_data.batches(edges.IDS, second, shard.ids()):
         task.write(edges.IDS.name, batch)
     over, tallies = _tallies(table, bound)
     own = table.n if table.first_of_second is None else table.first_of_second
@@ -84,14 +86,16 @@ def count(task: Task) -> None:
         filled={name: int(column.counts.sum()) for name, column in table.columns.items()},
         exceeds=over,
     )
-    edges.write_document(task, edges.SHARDS, counts)
+    edge_data.write_document(task, edges.SHARDS, counts)
     for batch in tallies:
         task.write(edges.TALLIES.name, batch)
     for number, key in enumerate(keys_of(bound.rules)):
         column = table.columns[key.column]
         slot = slots(task.bucket_hash(anchor_hashes(column, key)[:-1]))
         rows = np.bincount(slot, column.counts, SLOTS).astype(np.uint32)
-        for batch in edges.batches(edges.SLOTS, np.array([number], np.uint16), pa.array([rows.tobytes()], pa.binary())):
+        for batch in edge_data.batches(
+            edges.SLOTS, np.array([number], np.uint16), pa.array([rows.tobytes()], pa.binary())
+        ):
             task.write(edges.SLOTS.name, batch)
     _write_values(task, table, bound)
 
@@ -108,7 +112,7 @@ def _tallies(table: Table, bound: Bound) -> tuple[list[int], list[pa.RecordBatch
             continue
         second = np.zeros(len(key), np.int64) if second is None else second
         of_rule = np.full(len(key), number, np.uint16)
-        found += edges.batches(edges.TALLIES, of_rule, key, rows.astype(np.uint32), second.astype(np.uint32))
+        found += edge_data.batches(edges.TALLIES, of_rule, key, rows.astype(np.uint32), second.astype(np.uint32))
     return over, found
 
 
@@ -121,7 +125,7 @@ def _write_values(task: Task, table: Table, bound: Bound) -> None:
         for consumer in range(task.tasks["frequencies"]):
             which = np.flatnonzero(to == consumer)
             taken = values.take(arrow.from_numpy(which))
-            for batch in edges.batches(
+            for batch in edge_data.batches(
                 edges.VALUES, np.full(len(which), number, np.uint16), taken, column.counts[which].astype(np.uint32)
             ):
                 task.write(edges.VALUES.name, batch, to=consumer)
@@ -135,7 +139,7 @@ def value_tasks(task: Task, column: Column) -> Ints:
 def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
     """See the module."""
     bound = Bound.of(task)
-    shards = edges.read_documents(task, edges.SHARDS, Counts)
+    shards = edge_data.read_documents(task, edges.SHARDS, Counts)
     over = {number for shard in shards for number in shard.exceeds}
     linking = shards[0].side_rows is not None
     over |= _too_wide(task, bound, linking=linking)
@@ -169,7 +173,7 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
         maps=[one.tobytes() for one in maps],
         random=min(assignment.tasks, max(-(-2 * random_total(facts, task.parameters) // rows_of_task), 1)),
     )
-    edges.write_document(task, edges.PLAN, planned)
+    edge_data.write_document(task, edges.PLAN, planned)
 
 
 def _too_wide(task: Task, bound: Bound, *, linking: bool) -> set[int]:
@@ -180,7 +184,7 @@ def _too_wide(task: Task, bound: Bound, *, linking: bool) -> set[int]:
             tallies.setdefault(batch.column(0)[0].as_py(), []).append(batch)
     over = set[int]()
     for number, found in tallies.items():
-        _, key, *sizes = edges.gathered(edges.TALLIES, found)
+        _, key, *sizes = edge_data.gathered(edges.TALLIES, found)
         order = np.argsort(key, kind="stable")  # a merge: the keys of a shard are in order
         key = key[order]
         starts = np.flatnonzero(np.diff(key, prepend=~key[0]))
@@ -209,6 +213,8 @@ def frequencies(task: Task) -> None:
         for producer, batch in pieces:
             mine = total[which[start : start + batch.num_rows]]
             start += batch.num_rows
-            for part in edges.batches(edges.FREQUENCIES, np.full(len(mine), number, np.uint16), mine.astype(np.uint32)):
+            for part in edge_data.batches(
+                edges.FREQUENCIES, np.full(len(mine), number, np.uint16), mine.astype(np.uint32)
+            ):
                 task.write(edges.FREQUENCIES.name, part, to=producer)
-    edges.write_document(task, edges.SQUARES, squares)
+    edge_data.write_document(task, edges.SQUARES, squares)

@@ -10,30 +10,32 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from cji_core.format.records import arrow
-from cji_operations.in_parts import Task
+from cji_core.operations.link import edges
+from cji_core.operations.link.outputs import CLUSTER
 from cji_operations.link.conclusion import MEMORY, check_memory, conclude
 from cji_operations.link.observation import Observed
 from cji_operations.link.patterns import Patterns, merged
 from cji_operations.link.score import Pairs, gather
-from cji_operations.link.stages import edges
+from cji_operations.link.stages import edge_data
 from cji_operations.link.stages.buckets import FOUND, RANDOM, Blocks, Weighing, all_blocks
 from cji_operations.link.stages.count import Planned
-from cji_operations.link.stages.shard import CLUSTER, Bound, copied
+from cji_operations.link.stages.shard import Bound, copied
 from cji_operations.link.training import train as trained_on
+from cji_operations.stages.task import Task
 
 
 def train(task: Task) -> None:
     """See the module. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE where there are too many pairs."""
     bound = Bound.of(task)
-    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
+    (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     squares = dict[str, int]()
-    for some in edges.read_documents(task, edges.SQUARES, dict[str, int]):
+    for some in edge_data.read_documents(task, edges.SQUARES, dict[str, int]):
         squares |= {name: squares.get(name, 0) + value for name, value in some.items()}
-    found = edges.read_documents(task, edges.COUNTED, Blocks)
+    found = edge_data.read_documents(task, edges.COUNTED, Blocks)
     blocks = all_blocks(bound, planned, found, task.parameters)
     task.progress("train", 0)
     facts = replace(planned.facts, squares=squares)
-    rule, pattern, pairs, first = edges.read_numbers(task, edges.PATTERNS)
+    rule, pattern, pairs, first = edge_data.read_numbers(task, edges.PATTERNS)
 
     def of(number: int) -> Patterns:
         some = rule == number
@@ -47,15 +49,15 @@ def train(task: Task) -> None:
         found=int(pairs[rule == FOUND].sum()),
     )
     trained = trained_on(bound.model, facts, observed, task.parameters)
-    edges.write_document(task, edges.MODEL, Weighing(trained=trained, facts=facts, blocks=blocks))
+    edge_data.write_document(task, edges.MODEL, Weighing(trained=trained, facts=facts, blocks=blocks))
 
 
 def cluster(task: Task) -> None:
     """See the module. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE."""
     bound = Bound.of(task)
-    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
+    (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     ids = _ids(task)
-    (weighing,) = edges.read_documents(task, edges.MODEL, Weighing)
+    (weighing,) = edge_data.read_documents(task, edges.MODEL, Weighing)
     pieces = list[Pairs]()
     kept = 0
     for _, batch in task.read(edges.PAIRS.name):
@@ -65,7 +67,7 @@ def cluster(task: Task) -> None:
         check_memory(planned.facts.n, kept, MEMORY)
     every = gather(pieces)
     pieces.clear()
-    new = np.array(edges.read_documents(task, edges.NEW_PAIRS, list[int]), np.int64).sum(axis=0)
+    new = np.array(edge_data.read_documents(task, edges.NEW_PAIRS, list[int]), np.int64).sum(axis=0)
     task.progress("cluster", 0)
     found = conclude(
         every,
@@ -79,7 +81,7 @@ def cluster(task: Task) -> None:
     )
     start = 0
     for consumer, rows in enumerate(planned.shards):
-        for batch in edges.batches(edges.LABELS, found.root[start : start + rows].astype(np.uint64)):
+        for batch in edge_data.batches(edges.LABELS, found.root[start : start + rows].astype(np.uint64)):
             task.write(edges.LABELS.name, batch, to=consumer)
         start += rows
     for name, part in found.parts().items():
@@ -102,7 +104,7 @@ def label(task: Task) -> None:
     """See the module."""
     schema = pa.schema([*task.schema, pa.field(CLUSTER, pa.uint64())], metadata=task.schema.metadata)
     held = [copied(batch, batch.schema.names) for batch in task.records()]
-    found = edges.read_numbers(task, edges.LABELS)[0]
+    found = edge_data.read_numbers(task, edges.LABELS)[0]
     start = 0
     for batch in held:
         column = arrow.from_numpy(found[start : start + batch.num_rows], pa.uint64())

@@ -15,11 +15,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from cji_operations.in_parts import MAX_TASKS
-from cji_operations.kernels.column import Ints
+from cji_core.format.records.column import Ints
+from cji_core.operations.link.model import Key, Rule
+from cji_core.operations.stages.stage import MAX_TASKS
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.link.column import Column
-from cji_operations.link.model import Key, Rule
 
 SLOT_BITS: Final = 14
 SLOTS: Final = 1 << SLOT_BITS

@@ -3,20 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from cji_core.format.records import arrow
-from cji_operations.in_parts import Task
-from cji_operations.kernels.column import Ints
+from cji_core.format.records.column import Ints
+from cji_core.operations.link.model import Model, Rule
+from cji_core.operations.link.outputs import SIDE
 from cji_operations.link.columns import Table, read_ids, read_table
 from cji_operations.link.linkage import bind, columns_of, rule_sets
-from cji_operations.link.model import Model, Rule
-
-SIDE: Final = "link_to"
-CLUSTER: Final = "cluster"
+from cji_operations.stages.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

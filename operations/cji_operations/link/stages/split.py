@@ -9,29 +9,30 @@ from dataclasses import replace
 
 import numpy as np
 
-from cji_operations.in_parts import Task
+from cji_core.format.records.column import Ints
+from cji_core.operations.link import edges
 from cji_operations.kernels import hashing
-from cji_operations.kernels.column import Ints
 from cji_operations.link.blocking import Blocking, Counted
 from cji_operations.link.blocking import Bound as BoundRule
 from cji_operations.link.columns import Table
-from cji_operations.link.elsewhere import rule_hashes
 from cji_operations.link.facts import frequency_columns
+from cji_operations.link.key_hashes import rule_hashes
 from cji_operations.link.linkage import row_status
 from cji_operations.link.observation import is_trained, random_pairs, random_total
-from cji_operations.link.stages import edges
+from cji_operations.link.stages import edge_data
+from cji_operations.link.stages.aligned_tables import read_tables
 from cji_operations.link.stages.count import Planned, value_tasks
-from cji_operations.link.stages.handed import taken
 from cji_operations.link.stages.routes import SLOTS, anchor_hashes, slots
 from cji_operations.link.stages.shard import Bound, numbers
 from cji_operations.link.stages.tables import Packer
+from cji_operations.stages.task import Task
 
 
 def split(task: Task) -> None:
     """See the module."""
     bound = Bound.of(task)
-    ((table, _),) = taken(task, edges.COLUMNS)
-    (planned,) = edges.read_documents(task, edges.PLAN, Planned)
+    ((table, _),) = read_tables(task, edges.COLUMNS)
+    (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     table = replace(table, rows=numbers(task, planned.shards, planned.facts.n))
     packer = Packer(table, bound.columns, _frequencies(task, table, bound))
     tasks = planned.assignment.tasks
@@ -52,7 +53,7 @@ def _frequencies(task: Task, table: Table, bound: Bound) -> dict[str, Ints]:
     names = frequency_columns(bound.model)
     received: list[list[Ints]] = [[] for _ in range(len(names) * task.tasks["frequencies"])]
     for producer, batch in task.read(edges.FREQUENCIES.name):
-        number, rows = edges.gathered(edges.FREQUENCIES, [batch])
+        number, rows = edge_data.gathered(edges.FREQUENCIES, [batch])
         if len(number):
             received[int(number[0]) * task.tasks["frequencies"] + producer].append(rows.astype(np.int64))
     found = dict[str, Ints]()

@@ -9,10 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cji_core.format.records import arrow
-from cji_operations.kernels.column import Ints, pack
+from cji_core.format.records.column import Ints, pack
+from cji_core.operations.link import edges
 from cji_operations.link.column import Column
 from cji_operations.link.columns import Table, distinct_words, numbered_column
-from cji_operations.link.stages import edges
+from cji_operations.link.stages import edge_data
 
 _ROWS: Final = 0xFFFF
 """In the place of a column's number: the rows' own numbers."""
@@ -36,8 +37,8 @@ class Packer:
 
     def pieces(self, route: int, which: Ints, numbers: Ints) -> Iterator[pa.RecordBatch]:
         """Batches of the rows `which` for a route, under these numbers."""
-        for start in range(0, len(which), edges.ROWS):
-            some = slice(start, start + edges.ROWS)
+        for start in range(0, len(which), edge_data.ROWS):
+            some = slice(start, start + edge_data.ROWS)
             packed = [(_ROWS, numbers[some].astype(np.uint32).tobytes(), b"", b"", b"")]
             for number, (code, values, counts) in enumerate(self._columns):
                 packed.append((number, *_packed(code[which[some]], values, counts)))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.format.records import Status
-from cji_operations.aggregate import CELLS, Aggregate, run
-from cji_operations.aggregate.codes import Code
+from cji_core.operations.aggregate import CELLS, Aggregate, Code
+from cji_operations.aggregate import run
 
 Row = tuple[str | None, str | None, str | None, str | None]
 NAMES = ("a", "b", "person", "number")

@@ -7,10 +7,11 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_operations.clear import Rules, When
-from cji_operations.clear.citations import Patterns, read_citations
+from cji_core.operations.clear import Rules, When
+from cji_core.operations.clear.rules import problems
+from cji_core.operations.clear.sections import Patterns
+from cji_operations.clear.citations import read_citations
 from cji_operations.clear.conditions import CONDITIONS
-from cji_operations.clear.rules import problems
 from tests.reference.clear import cited, determine, is_among
 from tests.support.clear_tools import AS_OF, batch, outcomes, run, table
 

@@ -8,10 +8,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_operations.clear import Rules, RulesError, in_words, read_rules
-from cji_operations.clear.parameters import Clear, decode, encode
+from cji_core.operations.clear import Rules, RulesError, in_words, read_rules
+from cji_core.operations.clear.declaration import Clear, decode, encode
 
-SHIPPED = (files("cji_operations.clear") / "california.toml").read_bytes()
+SHIPPED = (files("cji_core.operations.clear") / "california.toml").read_bytes()
 
 
 def read(data: bytes) -> Rules | None:

@@ -4,8 +4,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cji_core.operations.deidentify.declaration import Code
 from cji_operations.deidentify.block_ciphers import RADIXES, block_tokens, encrypt_ff1
-from cji_operations.deidentify.codes import Code
 from cji_operations.kernels.ff1 import lengths
 from tests.reference import ff1 as cmp_ff1_twin
 from tests.support.block_values import ALPHABET, KEY, value

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.format.records.column import Ints
 from cji_operations.deidentify import generalisation, risk
 from cji_operations.deidentify.generalisation import LOST, SUPPRESSED, Column, losses, search
-from cji_operations.kernels.column import Ints
 from cji_operations.kernels.distinct import classes, codes
 from tests.reference.deidentify import Values, slow_losses, slow_search, untimed
 

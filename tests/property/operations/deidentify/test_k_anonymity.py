@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cji_core.format.records import RowStatus, Status, tagged
+from cji_core.operations.deidentify.declaration import Code
 from cji_core.wire.v1 import worker_pb2 as wire
-from cji_operations.deidentify.codes import Code
 from cji_operations.deidentify.k_anonymity import too_small
 from cji_worker.cell.pipeline import Pipeline
 from tests.support.contexts import context, planned, prepare_table

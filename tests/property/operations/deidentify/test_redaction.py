@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.operations.deidentify.rules import PATTERNS, Pattern
 from cji_operations.deidentify import redaction
 from tests.reference.deidentify import Judged, assert_equal, untimed
 
-ALL = redaction.expression(tuple(redaction.PATTERNS), ())
+ALL = redaction.expression(tuple(PATTERNS), ())
 WORDS = st.sampled_from(
     ["SMITH", "Main", "St", "12", "123", "123-45-6789", "555", "1234", "(555)", "a@b.co", "Jan", "5,", "2020", "-", "/",
      "1/2/99", "ABC123D", "x", "é", "語", "#", ".", "@"]
@@ -24,7 +25,7 @@ def slow(value: bytes) -> Judged:
 
 
 def redacted(text: str, *also: str) -> str:
-    pattern = redaction.expression(tuple(redaction.PATTERNS), also)
+    pattern = redaction.expression(tuple(PATTERNS), also)
     found: str = redaction.redact(pa.array([text]), pattern=pattern).array[0].as_py()
     return found
 
@@ -72,4 +73,4 @@ def test_time_is_linear_in_the_text_for_any_pattern() -> None:
 
 
 def test_the_names_of_patterns_are_those_of_the_table() -> None:
-    assert get_args(redaction.Pattern) == tuple(redaction.PATTERNS)
+    assert get_args(Pattern) == tuple(PATTERNS)

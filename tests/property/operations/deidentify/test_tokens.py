@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.format.records.column import Bytes, read
 from cji_operations.deidentify import tokens
-from cji_operations.kernels.column import Bytes, read
 from tests.reference.deidentify import (
     KEY,
     arrays_of,

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.format.records.column import read
 from cji_operations.deidentify import tokens
 from cji_operations.kernels import cmac
-from cji_operations.kernels.column import read
 from tests.reference.deidentify import arrays_of, slow_mac, untimed
 
 

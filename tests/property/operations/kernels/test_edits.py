@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cji_core.format.records.column import Bytes, read
+from cji_core.format.records.dates import parse
 from cji_operations.kernels import edits
-from cji_operations.kernels.column import Bytes, read
-from cji_operations.kernels.dates import parse
 from cji_operations.kernels.edits import Edit
 
 DIGITS = st.sampled_from("0123X")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_operations.kernels.equal_rows import numbered, repeats
+from cji_core.format.records.equal_rows import numbered, repeats
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 2), st.integers(0, 1)), max_size=12))

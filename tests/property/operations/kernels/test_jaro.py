@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cji_core.format.records.column import Ints
 from cji_operations.kernels import jaro
-from cji_operations.kernels.column import Ints
 from cji_operations.kernels.jaro_bounds import Sorted
 from cji_operations.kernels.strings import Words, words
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_operations.kernels.column import Text
-from cji_operations.kernels.lines import matrix, slots, split, trimmed
+from cji_core.format.records.column import Text
+from cji_core.format.records.lines import matrix, slots, split, trimmed
 from tests.support.fixed_width import column
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cji_core.format.records.column import Bytes
 from cji_operations.kernels import phonetics
-from cji_operations.kernels.column import Bytes
 from cji_operations.kernels.strings import words
 
 VOWELS = "AEIOU"

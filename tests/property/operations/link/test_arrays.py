@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_operations.in_parts import Task
-from cji_operations.link.stages import edges
+from cji_core.operations.link import edges
+from cji_operations.link.stages import edge_data
+from cji_operations.stages.task import Task
 
 _KINDS = st.sampled_from(["|b1", "|u1", "<i2", "<u4", "<i4", "<i8", "<f8"])
 _SHAPES = st.lists(st.integers(0, 5), min_size=1, max_size=2).map(tuple)
@@ -39,10 +40,10 @@ def _array(kind: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
 def test_arrays_arrive_as_they_were(calls: list[list[tuple[str, tuple[int, ...]]]], piece: int) -> None:
     task = _Task()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(edges, "_PIECE", piece)
+        patch.setattr(edge_data, "_PIECE", piece)
         for number, call in enumerate(calls):
-            edges.write_arrays(cast("Task", task), edges.BOUND, [number], [_array(*one) for one in call])
-    found = list(edges.read_arrays(cast("Task", task), edges.BOUND, list[int]))
+            edge_data.write_arrays(cast("Task", task), edges.BOUND, [number], [_array(*one) for one in call])
+    found = list(edge_data.read_arrays(cast("Task", task), edges.BOUND, list[int]))
     assert [head for head, _ in found] == [[number] for number in range(len(calls))]
     for (_, arrays), call in zip(found, calls, strict=True):
         for array, one in zip(arrays, call, strict=True):
@@ -53,7 +54,7 @@ def test_arrays_arrive_as_they_were(calls: list[list[tuple[str, tuple[int, ...]]
 @pytest.mark.parametrize("change", [lambda batches: batches[:-1], lambda batches: [*batches[:-1], batches[0]]])
 def test_an_array_without_its_end_is_refused(change: Any) -> None:
     task = _Task()
-    edges.write_arrays(cast("Task", task), edges.BOUND, [], [np.arange(3)])
+    edge_data.write_arrays(cast("Task", task), edges.BOUND, [], [np.arange(3)])
     task.batches = change(task.batches)
     with pytest.raises(ValueError, match="without its end"):
-        list(edges.read_arrays(cast("Task", task), edges.BOUND, list[int]))
+        list(edge_data.read_arrays(cast("Task", task), edges.BOUND, list[int]))

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cji_core.errors import Reason
-from cji_operations.in_parts import InParts
-from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
-from cji_operations.link.stages import STAGES, count, routes
+from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_core.operations.link.stages import STAGES
+from cji_core.operations.stages.stage import Stages
+from cji_operations.link.stages import count, routes
 from cji_operations.link.stages.routes import Assignment
 from tests.reference.link import people
 from tests.support.in_parts import assert_same_bytes, ran
@@ -168,7 +169,7 @@ def test_a_job_without_rows_or_with_one_is_linked() -> None:
 def test_too_many_pairs_are_refused_before_any_is_weighed(limits: dict[str, Any]) -> None:
     with refused(Reason.LIMIT_EXCEEDED):
         ran(_skewed(400, common=0.7), Link(model=_MODEL, **limits), [200], side=None, rows_of_task=80)
-    names = [stage.name for stage in STAGES.stages]
+    names = [stage.name for stage in STAGES.in_order]
     assert names.index("train") < names.index("pairs")
 
 
@@ -180,7 +181,7 @@ def test_a_column_that_link_would_make_is_refused() -> None:
 
 def test_stages_with_aligned_streams_are_equally_wide() -> None:
     assert [edge.name for edge in STAGES.edges if edge.aligned] == ["columns", "bound"]
-    label = next(stage for stage in STAGES.stages if stage.name == "label")
+    label = next(stage for stage in STAGES.in_order if stage.name == "label")
     for edge, message in (("rows", "cannot read rows"), ("bound", "not as wide as what writes bound")):
         with pytest.raises(ValueError, match=message):
-            InParts(stages=(*STAGES.stages[:-1], changed(label, reads=("labels", edge))))
+            Stages(in_order=(*STAGES.in_order[:-1], changed(label, reads=("labels", edge))))

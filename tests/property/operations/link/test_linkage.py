@@ -8,7 +8,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule, link
+from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_operations.link import link
 from tests.reference.link import (
     clusters,
     ignore,

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_operations.link import Key, Rule
+from cji_core.operations.link import Key, Rule
 from cji_operations.link.columns import read_table
 from cji_operations.link.stages.routes import anchor_hashes, assign, has_anchor, routes_of
 from cji_operations.link.stages.tables import Packer, assemble, collect

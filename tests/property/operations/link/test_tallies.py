@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_operations.link import Key
+from cji_core.operations.link import Key
 from cji_operations.link import columns as columns_module
 from cji_operations.link.columns import distinct_words, read_table
-from cji_operations.link.elsewhere import rule_hashes, tally
+from cji_operations.link.key_hashes import rule_hashes, tally
 from tests.reference.link import people
 
 _LAST = st.none() | st.text("AB", max_size=3)

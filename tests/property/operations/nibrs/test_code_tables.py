@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_operations.nibrs.code_tables import BAD_VALUE, BLANK_VALUE, CodeTable
+from cji_core.format.records.nibrs.code_tables import BAD_VALUE, BLANK_VALUE, CodeTable
 from tests.support.fixed_width import column
 
 

@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_operations.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
-from cji_operations.nibrs.fields import OUT_OF_RANGE, UNKNOWN_AGE, AgeForm, ages, dates, numbers, periods, quantities
+from cji_core.format.records.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
+from cji_core.format.records.nibrs.fields import (
+    OUT_OF_RANGE,
+    UNKNOWN_AGE,
+    AgeForm,
+    ages,
+    dates,
+    numbers,
+    periods,
+    quantities,
+)
 from tests.support.fixed_width import NUMBERISH, column, values
 
 

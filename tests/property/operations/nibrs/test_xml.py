@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_operations.nibrs.records import Unread
-from cji_operations.nibrs.xml_plain import plain
+from cji_core.format.records.nibrs.records import Unread
+from cji_core.format.records.nibrs.xml_plain import plain
 from tests.reference.nibrs_xml import DECLARED
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_xml_tools import expected_lines, judged_xml, lines_of, records, rows_of

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cji_core.format.records import RowStatus, Status
-from cji_operations.screen import Rules, run
-from cji_operations.screen.codes import Code
-from cji_operations.screen.outputs import HITS, OUTCOMES
+from cji_core.operations.screen import HITS, OUTCOMES, Code
+from cji_core.operations.tables.screening import Rules
+from cji_operations.screen import run
 from tests.reference import screen as twin
 
 NAMES = ("NAM", "last", "first", "middle", "suffix")

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 from cji_core.errors import Reason, StartupError
 from cji_core.format.records import SCHEMAS, RowStatus, Status, tagged
-from cji_core.wire.v1 import worker_pb2 as wire
-from cji_operations.kernels.column import read
-from cji_operations.registry import CODES
-from cji_operations.status_codes import RowCode, ValueCode
-from cji_operations.tables import load as load_tables
-from cji_operations.tables.ncic import (
+from cji_core.format.records.column import read
+from cji_core.operations.registry import CODES
+from cji_core.operations.status_codes import RowCode, ValueCode
+from cji_core.operations.tables import load as load_tables
+from cji_core.operations.tables.ncic import (
     CodeRule,
     ColumnRule,
     DateRule,
@@ -33,14 +32,15 @@ from cji_operations.tables.ncic import (
     TextRule,
     VinRule,
 )
-from cji_operations.validate.codes import Code
+from cji_core.operations.validate import Code
+from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.validate.ncic import wrong
 from tests.support.contexts import TABLES, context, planned, prepare_table
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
 
 AS_OF = datetime.date(2026, 2, 1)
-SHIPPED = ROOT / "operations/cji_operations/tables/ncic.toml"
+SHIPPED = ROOT / "core/cji_core/operations/tables/ncic.toml"
 NCIC = TABLES.ncic
 RULES = NCIC.columns
 VIN_VALUES = dict(zip(string.digits, range(10), strict=True)) | dict(

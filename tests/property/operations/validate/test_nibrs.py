@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_operations.kernels.lines import split
+from cji_core.format.records.lines import split
+from cji_core.format.records.nibrs.records import Records
 from cji_operations.nibrs import submission
-from cji_operations.validate import EDS_BYTES, Options, Records, eds, load_rule_set, validate
+from cji_operations.validate import EDS_BYTES, Options, eds, load_rule_set, validate
 from tests.reference import nibrs as nibrs_twin
 from tests.support.nibrs_submissions import submissions
 from tests.support.nibrs_tools import (

@@ -19,7 +19,7 @@ from cji_audit.dissemination import LedgerError, Subject, find_disclosures, ledg
 from cji_audit.verbs.ledger import Inspected
 from cji_core.command import build
 from cji_core.command.output import write_batches
-from cji_operations.disseminate.outputs import LEDGER
+from cji_core.operations.disseminate import LEDGER
 from tests.support.json_answers import answered
 
 COLUMNS = LEDGER.schema.arrow.names

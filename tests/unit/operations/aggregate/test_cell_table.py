@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from cji_core.errors import Reason, Stage
+from cji_core.operations.aggregate import Aggregate, Dominance
 from cji_core.wire.v1 import worker_pb2 as wire
-from cji_operations.aggregate import Aggregate, Dominance, cell_table, run
+from cji_operations.aggregate import cell_table, run
 from cji_operations.operation import Outputs
 from tests.support.contexts import planned
 from tests.support.refusals import refused

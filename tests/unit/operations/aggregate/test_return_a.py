@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cji_core.errors import Reason, Stage
-from cji_operations.aggregate.codes import Code
+from cji_core.operations.aggregate import Code
 from cji_operations.aggregate.forms import FORMS, TITLES
 from tests.reference.return_a import convert
 from tests.support.refusals import refused

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cji_operations.clear.citations import Patterns, read_citations, read_pattern
+from cji_core.operations.clear.sections import Patterns, read_pattern
+from cji_operations.clear.citations import read_citations
 from cji_operations.clear.truth import NO, UNKNOWN, YES
 
 LAWS = ("HS", "PC", "VC", "WI")

@@ -11,18 +11,17 @@ import pytest
 
 from cji_core.errors import Reason, Stage
 from cji_core.format.records import tagged
+from cji_core.operations.clear import CLEAR, Clear, Rules, read_rules
+from cji_core.operations.clear.declaration import Code
+from cji_core.operations.parameters import ParametersError, Sealing
+from cji_core.operations.status_codes import ValueCode
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.clear import Clear, Rules, read_rules
-from cji_operations.clear.codes import Code
-from cji_operations.clear.operation import CLEAR
-from cji_operations.parameters import ParametersError, Sealing
-from cji_operations.status_codes import ValueCode
 from tests.reference.clear import Outcome
 from tests.support.clear_tools import AS_OF, CHRI, batch, conviction, outcomes, run, table
 from tests.support.contexts import context, prepare_table
 from tests.support.refusals import refused
 
-CALIFORNIA = read_rules((files("cji_operations.clear") / "california.toml").read_bytes())
+CALIFORNIA = read_rules((files("cji_core.operations.clear") / "california.toml").read_bytes())
 YES, NO = Outcome("dismiss", "r1"), Outcome(None, None, "NO_RULE")
 
 
@@ -364,7 +363,7 @@ def sealing(data: bytes) -> Sealing:
 
 
 def test_the_file_of_the_rules_is_read_when_a_job_is_sealed() -> None:
-    text = (files("cji_operations.clear") / "california.toml").read_bytes()
+    text = (files("cji_core.operations.clear") / "california.toml").read_bytes()
     completed = CLEAR.complete(Clear(rules=Path("rules.toml")), sealing(text))
     assert completed == Clear(table=CALIFORNIA, as_of=AS_OF)
     with pytest.raises(ParametersError, match="no list is called nothing") as error:

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from cji_operations.clear import Rules, RulesError, in_words, read_rules
+from cji_core.operations.clear import Rules, RulesError, in_words, read_rules
+from cji_core.operations.clear.rules import MAX_BYTES, When, problems
 from cji_operations.clear.conditions import CONDITIONS
-from cji_operations.clear.rules import MAX_BYTES, When, problems
 from tests.support.clear_tools import table
 
-SHIPPED = (files("cji_operations.clear") / "california.toml").read_text(encoding="utf-8")
+SHIPPED = (files("cji_core.operations.clear") / "california.toml").read_text(encoding="utf-8")
 SMALL = """
 version = 1
 state = "Nowhere"

@@ -5,11 +5,11 @@ from tests.support.sealed_off import events
 PREPARE = """
 from tests.support.clear_tools import AS_OF, batch, conviction
 from tests.support.contexts import context
-from cji_operations.clear.operation import CLEAR
-from cji_operations.registry import plan
-from cji_operations.clear import Clear, read_rules
+from cji_core.operations.clear import CLEAR, Clear, read_rules
+from cji_operations.registry import prepare
+from cji_core.operations.registry import plan
 
-with open("operations/cji_operations/clear/california.toml", "rb") as file:
+with open("core/cji_core/operations/clear/california.toml", "rb") as file:
     CALIFORNIA = read_rules(file.read())
 
 rows = [
@@ -26,7 +26,7 @@ given = context()
 ACT = """
 from_wire = type(CLEAR.message(Clear(table=CALIFORNIA, as_of=AS_OF))).FromString(message)
 (planned,) = plan([from_wire], {"records": "chri_event/2"}).operations
-found = planned.prepare(records.schema, given).run([records], lambda *_: None)
+found = prepare(planned, records.schema, given).run([records], lambda *_: None)
 made = [*found.result, *(each for part in found.parts.values() for each in part)]
 found.status.to_batch(0)
 found.status.counts()

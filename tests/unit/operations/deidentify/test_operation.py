@@ -8,12 +8,12 @@ import pytest
 
 from cji_core.errors import Reason, Stage
 from cji_core.format.records import METADATA_KEY, Status, tagged
+from cji_core.operations.deidentify.declaration import Code
+from cji_core.operations.registry import OPERATIONS
+from cji_core.operations.status_codes import ValueCode
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.deidentify import tokens
-from cji_operations.deidentify.codes import Code
 from cji_operations.operation import BatchOperation
-from cji_operations.registry import OPERATIONS
-from cji_operations.status_codes import ValueCode
 from tests.reference.deidentify import slow_cmac_token
 from tests.support.contexts import context, planned, prepare_batch, prepare_table
 from tests.support.refusals import refused

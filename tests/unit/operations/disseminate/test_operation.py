@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from cji_core.errors import Reason, StartupError
 from cji_core.format.records import SCHEMAS, tagged
+from cji_core.operations.disseminate import Code
+from cji_core.operations.tables import Dissemination, Tables
+from cji_core.operations.tables import load as load_tables
 from cji_core.wire.v1 import worker_pb2 as wire
-from cji_operations.disseminate.codes import Code
-from cji_operations.tables import Dissemination, Tables
-from cji_operations.tables import load as load_tables
 from tests.support.contexts import TABLES, context, planned, prepare_batch
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
@@ -230,7 +230,7 @@ def test_the_tables_of_the_worker_decide_at_admission() -> None:
 
 
 def shipped() -> str:
-    return (ROOT / "operations/cji_operations/tables/dissemination.toml").read_text()
+    return (ROOT / "core/cji_core/operations/tables/dissemination.toml").read_text()
 
 
 def replaced(folder: Path, old: str, new: str) -> Tables:

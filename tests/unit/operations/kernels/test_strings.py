@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_operations.kernels.column import pack_strings
+from cji_core.format.records.column import pack_strings
 from cji_operations.kernels.strings import MAX_BYTES, Words, fold, words
 
 

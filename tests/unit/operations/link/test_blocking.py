@@ -7,10 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from cji_core.errors import Reason
-from cji_operations.kernels.column import Ints
-from cji_operations.link import Key, Link, Rule, link
+from cji_core.format.records.column import Ints
+from cji_core.operations.link import Key, Link, Rule
+from cji_core.operations.link.declaration import Code
+from cji_operations.link import link
 from cji_operations.link.blocking import CHUNK, WEIGHT, plan
-from cji_operations.link.codes import Code
 from cji_operations.link.columns import read_table
 from cji_operations.link.conclusion import MEMORY
 from tests.reference.link import ignore, people

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule, link
+from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_operations.link import link
 from cji_operations.link.clusters import LEAST
 from tests.reference.link import ignore, people
 from tests.support.link_tools import given_model, linked, part

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from cji_operations.link import Comparison, Condition, Key, Level, Rule
-from cji_operations.link.codes import Code
+from cji_core.operations.link import Comparison, Condition, Key, Level, Rule
+from cji_core.operations.link.declaration import Code
+from cji_core.operations.status_codes import ValueCode
 from cji_operations.link.columns import read_table
-from cji_operations.status_codes import ValueCode
 from tests.reference.link import people
 from tests.support.link_tools import MODEL, given_model, linked
 

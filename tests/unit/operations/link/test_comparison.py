@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cji_operations.link import Comparison, Condition, Key, Level, Model, Rule
+from cji_core.operations.link import Comparison, Condition, Key, Level, Model, Rule
 from tests.reference.link import people
 from tests.support.link_tools import linked
 

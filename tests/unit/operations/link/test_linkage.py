@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from cji_core.errors import Reason
-from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule, link
-from cji_operations.link.operation import LINK
-from cji_operations.parameters import ParametersError
+from cji_core.operations.link import LINK, Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_core.operations.parameters import ParametersError
+from cji_operations.link import link
 from tests.reference.link import ignore, people
 from tests.support.link_tools import ELSE, MODEL, given_model, linked, part
 from tests.support.refusals import refused

@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from cji_core.errors import Reason
-from cji_operations.link import Condition, Key, Level, Link
-from cji_operations.parameters import decoded
+from cji_core.operations.link import Condition, Key, Level, Link
+from cji_core.operations.parameters import decoded
 from tests.support.link_tools import BY_LAST, ELSE, LAST, MODEL, SAME
 from tests.support.refusals import refused
 

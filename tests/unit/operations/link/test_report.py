@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from cji_operations.link import Link, link
+from cji_core.operations.link import Link
+from cji_operations.link import link
 from tests.reference.link import ignore, people
 from tests.support.link_tools import BY_LAST, given_model, linked, part
 

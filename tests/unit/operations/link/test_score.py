@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
-from cji_operations.link import Comparison, Condition, Key, Level, Model, Rule
+from cji_core.operations.link import Comparison, Condition, Key, Level, Model, Rule
 from cji_operations.link.score import Pairs
 from tests.reference.link import people
 from tests.support.link_tools import BY_LAST, ELSE, LAST, MODEL, SAME, given_model, linked, part

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cji_operations.link import Condition, Link
-from cji_operations.link.splink_import import UnsupportedModelError, from_splink
+from cji_core.operations.link import Condition, Link
+from cji_core.operations.link.splink_import import UnsupportedModelError, from_splink
 
 
 def _splink(change: Callable[[dict[str, Any]], object] = lambda _: None) -> bytes:

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
-from cji_operations.link import Comparison, Condition, Key, Level, Link, Model, Rule, log2_odds
+from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_operations.link import log2_odds
 from cji_operations.link.blocking import plan
 from cji_operations.link.columns import read_table
 from cji_operations.link.comparison import comparer

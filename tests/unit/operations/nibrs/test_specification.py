@@ -70,7 +70,7 @@ def test_a_rule_is_in_a_rule_set_or_withdrawn() -> None:
 
 
 def test_the_table_gives_side_tables_and_reasons_for_no_rule_set() -> None:
-    text = files("cji_operations.nibrs").joinpath("data", "rules.csv").read_text("utf-8")
+    text = files("cji_core.format.records.nibrs.data").joinpath("rules.csv").read_text("utf-8")
     for row in csv.DictReader(text.splitlines()):
         facts = set(re.findall(r"[a-z_]+", row["when"]))
         reads = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cji_operations.nibrs.records import Unread
-from cji_operations.nibrs.xml_plain import XmlError, plain, plain_reports
+from cji_core.format.records.nibrs.records import Unread
+from cji_core.format.records.nibrs.xml_plain import XmlError, plain, plain_reports
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_xml import HEAD, TAIL, document
 from tests.support.nibrs_xml_tools import rows_of

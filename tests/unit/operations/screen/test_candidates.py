@@ -8,8 +8,8 @@ import pytest
 
 from cji_core.errors import Reason
 from cji_core.format.records import Status
-from cji_operations.screen import MAX_HITS, HitClass, Outcome, run
-from cji_operations.screen.codes import Code
+from cji_core.operations.screen import MAX_HITS, Code
+from cji_operations.screen import HitClass, Outcome, run
 from tests.reference import screen as twin
 from tests.support.refusals import refused
 from tests.support.screen_tools import BOTH_WAYS, PERSON, RECORD, SMITH, Row, is_hit, screened

@@ -1,9 +1,9 @@
 """Reading persons: what is wrong with a value is listed at its column."""
 
 from cji_core.format.records import RowStatus, Status
+from cji_core.operations.screen import Code
+from cji_core.operations.status_codes import ValueCode
 from cji_operations.screen import run
-from cji_operations.screen.codes import Code
-from cji_operations.status_codes import ValueCode
 from tests.reference import screen as twin
 from tests.support.screen_tools import RECORD, SMITH, Row, screened
 

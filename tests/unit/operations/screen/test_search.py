@@ -9,11 +9,11 @@ import pytest
 
 from cji_core.errors import Reason, Stage
 from cji_core.format.records import Status
-from cji_operations.parameters import decoded
-from cji_operations.screen import MAX_HITS, HitClass, Outcome, Screen, run
-from cji_operations.screen.outputs import HITS, OUTCOMES
+from cji_core.operations.parameters import decoded
+from cji_core.operations.screen import HITS, MAX_HITS, OUTCOMES, Screen
+from cji_core.operations.tables.screening import LEVELS
+from cji_operations.screen import HitClass, Outcome, run
 from cji_operations.screen.score import words_of
-from cji_operations.tables.screening import LEVELS
 from tests.reference import screen as twin
 from tests.support.refusals import refused
 from tests.support.screen_tools import BOTH_WAYS, HOTFILE, PERSON, RECORD, SMITH, Row, screened

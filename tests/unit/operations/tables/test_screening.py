@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from cji_core.errors import Reason, Stage, StartupError
+from cji_core.operations.tables import load as load_tables
+from cji_core.operations.tables.screening import Model
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.screen import run
 from cji_operations.screen.operation import Screening
-from cji_operations.tables import load as load_tables
-from cji_operations.tables.screening import Model
 from tests.reference import screen as twin
 from tests.support.contexts import TABLES, context, planned, prepare_batch
 from tests.support.refusals import refused
@@ -21,7 +21,7 @@ from tests.support.screen_tools import HOTFILE, PERSON, RECORD, SMITH
 
 
 def shipped() -> str:
-    return (files("cji_operations.tables") / "screening.toml").read_text()
+    return (files("cji_core.operations.tables") / "screening.toml").read_text()
 
 
 def operation(**parameters: Any) -> wire.Operation:

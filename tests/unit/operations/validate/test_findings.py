@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cji_core.format.records import Status
+from cji_core.operations.validate import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES
 from cji_operations.validate import EDS_BYTES, eds, load_rule_set
-from cji_operations.validate.findings import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES
 from tests.support.nibrs_reports import (
     REPORTS,
     line,

@@ -9,9 +9,10 @@ import pyarrow as pa
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_mutations import MUTATIONS
 from tests.support.nibrs_tools import side
-from cji_operations.kernels.lines import split
+from cji_core.format.records.lines import split
 from cji_operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, Options
-from cji_operations.validate import Records, eds, load_rule_set, validate
+from cji_core.format.records.nibrs.records import Records
+from cji_operations.validate import eds, load_rule_set, validate
 from cji_operations.validate.nibrs import ValidateNibrs
 
 good = [line for report in REPORTS.values() for line in lines(report)]

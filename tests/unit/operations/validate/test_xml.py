@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cji_core.format.records import Status
-from cji_operations.nibrs.records import Unread
+from cji_core.format.records.nibrs.records import Unread
+from cji_core.operations.validate import NO_RECORD, OF_REJECTED_REPORT
 from cji_operations.nibrs.specification import RULE_SETS
-from cji_operations.validate.findings import NO_RECORD, OF_REJECTED_REPORT
 from cji_operations.validate.xml_paths import paths
 from tests.support.nibrs_mutations import MUTATIONS, Mutation
 from tests.support.nibrs_reports import REPORTS, lines, twice, with_fields, without
@@ -201,7 +201,7 @@ def test_a_report_that_replaces_is_whole_and_no_duplicate() -> None:
 def test_rows_of_any_chunk_give_the_same_records(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row for report in REPORTS.values() for row in rows_of(lines(report))]
     whole = records(rows)
-    monkeypatch.setattr("cji_operations.nibrs.xml_reports._CHUNK_BYTES", 4_000)
+    monkeypatch.setattr("cji_core.format.records.nibrs.xml_reports._CHUNK_BYTES", 4_000)
     parts = records(rows)
     assert lines_of(whole) == lines_of(parts)
     assert np.array_equal(whole.rows, parts.rows)

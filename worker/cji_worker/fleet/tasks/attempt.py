@@ -15,12 +15,12 @@ import msgspec
 from cji_core.errors import Reason, Refusal
 from cji_core.errors import Stage as Where
 from cji_core.format.job.job_plan import parse_plan
+from cji_core.operations.stages.stage import Stage
+from cji_core.operations.stages.streams import PartStream, Stream
 from cji_core.pool import names
 from cji_core.pool.documents import DocumentError
 from cji_core.pool.store import Blobs
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.in_parts import Stage
-from cji_operations.task_streams import PartStream, Stream
 from cji_worker.fleet.outputs import Outputs
 from cji_worker.fleet.tasks.front import FrontCall
 from cji_worker.fleet.tasks.job import TaskJob, with_plan

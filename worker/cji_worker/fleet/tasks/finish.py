@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from cji_core.errors import Reason, Refusal, RetryLater
 from cji_core.errors import Stage as Where
 from cji_core.format.job.job_plan import JobPlan
+from cji_core.operations.stages.streams import PartStream
 from cji_core.pool import names
 from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, Published, Sources, decode, encode
 from cji_core.pool.errors import BlobAbsentError
 from cji_core.pool.ticket import Ticket
 from cji_core.trail import claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.task_streams import PartStream
 from cji_worker.fleet.tasks.attempt import Stores
 from cji_worker.fleet.tasks.front import FrontCall
 from cji_worker.fleet.tasks.job import TaskJob
@@ -39,7 +39,7 @@ def run(
     """
     attempted: Attempted = {
         (stage.name, number): published_attempts(job, stage, number, stores.shuffle)
-        for stage in job.streams.in_parts.stages
+        for stage in job.streams.stages.in_order
         for number in range(job.streams.tasks[stage.name])
     }
     ticket = Ticket(job=job.name, header_sha384=job.header.sha384.hex())
@@ -72,7 +72,7 @@ def _signed(messages: Iterator[pb.FinishTasksRequest], front: FrontCall) -> str:
 def _sources(job: TaskJob, attempted: Attempted) -> tuple[str, ...]:
     """The newest attempt of the task that wrote each output part."""
     found: dict[int, str] = {}
-    for stage in job.streams.in_parts.stages:
+    for stage in job.streams.stages.in_order:
         for number in range(job.streams.tasks[stage.name]):
             for stream in job.streams.written_by(stage, number):
                 if isinstance(stream, PartStream):
@@ -89,7 +89,7 @@ def _messages(job: TaskJob, attempted: Attempted, reading: Stores) -> Iterator[p
             plan=job.plan_bytes,
         )
     )
-    for stage in job.streams.in_parts.stages:
+    for stage in job.streams.stages.in_order:
         for number in range(job.streams.tasks[stage.name]):
             for one in attempted[stage.name, number]:
                 yield pb.FinishTasksRequest(statement=_statement(job, stage.name, number, one, reading))

@@ -1,8 +1,8 @@
 """A job in parts as its header and plan define it: its stages, and where the streams of each task lie in Blob Storage.
 
 Everything is derived, nothing is taken from whoever asks: the stages and their streams by
-`cji_operations.task_streams`, as in the cells. Only names, numbers and digests are used; this process has no key that
-would open anything.
+`cji_core.operations.stages.streams`, as in the cells. Only names, numbers and digests are used; this process has no key
+that would open anything.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ from cji_core.errors import Reason, Refusal
 from cji_core.errors import Stage as Where
 from cji_core.format.job import Header, parse
 from cji_core.format.job.job_plan import JobPlan, parse_plan
+from cji_core.operations.registry import plan as operations_plan
+from cji_core.operations.stages.stage import Stage
+from cji_core.operations.stages.streams import EdgeStream, TaskStreams
 from cji_core.pool import names
 from cji_core.pool.documents import SUBMISSION_BYTES, DocumentError, decode_submission
 from cji_core.pool.errors import BlobAbsentError
 from cji_core.pool.store import Blobs
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_operations.in_parts import Stage
-from cji_operations.registry import plan as operations_plan
-from cji_operations.task_streams import EdgeStream, TaskStreams
 from cji_worker.fleet.tasks.messages import NO_PLAN, Request
 from cji_worker.fleet.tasks.published import PublishedAttempt, PublishedPlan, read_plan
 
@@ -52,7 +52,7 @@ class TaskJob:
     @property
     def stages(self) -> dict[str, int]:
         """Stages in their order with their tasks, as far as known: those up to the one that plans, before the plan."""
-        known = self.streams.in_parts.stages
+        known = self.streams.stages.in_order
         last = len(known) if self.plan is not None else self.streams.planning + 1
         return {stage.name: self.streams.tasks[stage.name] for stage in known[:last]}
 
@@ -71,8 +71,8 @@ class TaskJob:
 
     def producer(self, stream: EdgeStream) -> tuple[Stage, list[EdgeStream]]:
         """(the stage that writes a stream, all shuffle streams of that task, in order)."""
-        edge = self.streams.in_parts.edges[stream.edge]
-        stage = next(one for one in self.streams.in_parts.stages if edge in one.writes)
+        edge = self.streams.stages.edges[stream.edge]
+        stage = next(one for one in self.streams.stages.in_order if edge in one.writes)
         written = self.streams.written_by(stage, stream.producer)
         return stage, [one for one in written if isinstance(one, EdgeStream)]
 

@@ -9,11 +9,11 @@ from typing import Final
 
 from cji_core.errors import Reason, Refusal, RetryLater
 from cji_core.errors import Stage as Where
+from cji_core.operations.stages.stage import Stage
 from cji_core.pool import names
 from cji_core.pool.documents import DocumentError, Progress, Published, encode
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, StoreError
 from cji_core.trail.fields import utc_hundredths
-from cji_operations.in_parts import Stage
 from cji_worker.fleet.front import Front
 from cji_worker.fleet.tasks import attempt
 from cji_worker.fleet.tasks.attempt import Stores
@@ -151,7 +151,7 @@ def _done(job: TaskJob, stage: Stage, found: PublishedAttempt) -> Done:
 
 def _report(job: TaskJob, stage: Stage, found: PublishedAttempt, stores: Stores) -> None:
     """Show the submitter which stage has ended a task."""
-    stages = job.streams.in_parts.stages
+    stages = job.streams.stages.in_order
     now = utc_hundredths(datetime.now(UTC))
     at = Progress(attempt=found.attempt, stage=stage.name, per_cent=100 * stages.index(stage) // len(stages), at=now)
     with contextlib.suppress(StoreError):  # of no consequence

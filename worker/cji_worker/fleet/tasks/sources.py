@@ -7,10 +7,10 @@ from typing import Final
 from cji_core.errors import Reason, RetryLater
 from cji_core.errors import Stage as Where
 from cji_core.format.job import LIMITS
+from cji_core.operations.stages.stage import Stage
+from cji_core.operations.stages.streams import EdgeStream
 from cji_core.pool import names
 from cji_core.pool.store import Blobs, Version
-from cji_operations.in_parts import Stage
-from cji_operations.task_streams import EdgeStream
 from cji_worker.fleet.tasks.job import TaskJob
 from cji_worker.fleet.tasks.messages import RETRY_MS
 from cji_worker.fleet.tasks.published import PublishedAttempt, attempts

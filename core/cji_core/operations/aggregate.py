@@ -1,0 +1,279 @@
+"""`aggregate`, declared: tables of counts that give nobody away, and the FBI's Return A from NIBRS."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, Self
+
+import msgspec
+import pyarrow as pa
+from msgspec import Meta, field, structs
+
+from cji_core.errors import Stage as Where
+from cji_core.format.records import PERSONAL, DataClass, RecordSchema, columns
+from cji_core.operations.declaration import Operation, OutputSpec, Side, Signature
+from cji_core.operations.parameters import Name, Parameters, ParametersError, bad_parameters, decoded, known
+from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge, Stage, Stages, Width
+from cji_core.operations.status_codes import RowCode
+from cji_core.wire.v1 import worker_pb2 as pb
+
+# ------------------------------------------------------------------ row status codes
+
+
+class Code(RowCode):
+    """Values without a place in a cell or on a line."""
+
+    UNCLASSIFIABLE = 601, "The value is missing or not a category; the row is counted as unclassifiable."
+    NO_PERSON = 602, "The row names no person; it is counted as a row only."
+    NOT_A_NUMBER = 603, "The value is not a whole number of one to fifteen digits; it is in no sum."
+    NOT_COUNTED = 611, "The report is deleted later, is there already, or changes one that is not here."
+    FITS_NO_LINE = 612, "Something in the incident fits no line of its form, or its month is not known."
+    UNREADABLE_SEGMENT = 613, "The level of the segment cannot be read; nothing in it is counted."
+    REJECTED = 614, "The validation has rejected the report; it is not counted."
+
+
+# ------------------------------------------------------------------ parameters
+
+MAX_KEYS: Final = 4
+MAX_SUMS: Final = 4
+
+_THRESHOLD: Final = 11
+_EXACT: Final = 1
+
+_Month = Annotated[str, Meta(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])\Z")]
+_Category = Annotated[str, Meta(min_length=1)]
+_Categories = Annotated[tuple[_Category, ...], Meta(max_length=4096)]
+_UpTo1000 = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Dominance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A cell is sensitive if its `top` largest persons make up more than `percent` of one of its sums."""
+
+    top: Annotated[int, Meta(ge=1, le=5)] = 1
+    percent: Annotated[int, Meta(ge=1, le=99)]
+
+
+class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
+    """Cells of `keys`, or the lines of a `preset`.
+
+    `keys` has columns to group by with their categories: every other value is unclassifiable; none: the values that
+    occur. `person` is the column that identifies persons, "" for none; `sums` are columns of whole numbers. A cell of
+    fewer than `threshold` persons (rows, where there is no `person`) is hidden, and others so that it cannot be worked
+    out; 1 hides nothing. `dominance` hides cells too; rows are its persons, where there is no `person`. Numbers are
+    rounded to multiples of `base`, halves up; 1 rounds nothing.
+
+    A preset counts the `reports` that a validation has accepted, or all: there is no default. It makes the sheets of
+    `months` (YYYY-MM), all without any. Its numbers are exact, unless a `threshold` is given.
+    """
+
+    preset: Literal["srs_return_a"] | None = None
+    keys: Annotated[dict[Name, _Categories], Meta(max_length=MAX_KEYS)] = field(default_factory=dict)
+    person: str = ""
+    sums: Annotated[tuple[Name, ...], Meta(max_length=MAX_SUMS)] = ()
+    threshold: _UpTo1000 | None = None
+    base: _UpTo1000 = 1
+    dominance: Dominance | None = None
+    reports: Literal["accepted", "all"] | None = None
+    months: Annotated[tuple[_Month, ...], Meta(max_length=1200)] = ()
+
+    def __post_init__(self) -> None:
+        if self.threshold is None:
+            structs.force_setattr(self, "threshold", _EXACT if self.preset else _THRESHOLD)
+        if self.preset is not None:
+            if (self.keys, self.person, self.sums, self.base, self.dominance) != ({}, "", (), 1, None):
+                raise ValueError("preset: takes reports, months and threshold only")
+            if self.reports is None:
+                raise ValueError('reports: "accepted", with the side table incidents of a validation, or "all"')
+            if len(set(self.months)) != len(self.months):
+                raise ValueError("months: one twice")
+            return
+        if self.reports is not None or self.months:
+            raise ValueError("reports, months: with a preset only")
+        if self.dominance is not None and not self.sums:
+            raise ValueError("dominance: of sums, and there are none")
+        if not self.keys:
+            raise ValueError("keys: at least one column, or a preset")
+        if len(set(self.sums)) != len(self.sums):
+            raise ValueError("sums: a column twice")
+        for column, categories in self.keys.items():
+            if len(set(categories)) != len(categories):
+                raise ValueError(f"keys: a category of {column} twice")
+
+    @property
+    def hides_below(self) -> int:
+        """The threshold, given or not."""
+        return known(self.threshold)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """All columns that are read."""
+        return frozenset((*self.keys, *self.sums, *((self.person,) if self.person else ())))
+
+
+_REPORTS: Final = {pb.Aggregate.REPORTS_UNSPECIFIED: None, pb.Aggregate.ACCEPTED: "accepted", pb.Aggregate.ALL: "all"}
+
+
+def decode(message: pb.Aggregate) -> Aggregate:
+    """The parameters in a header. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
+    keys = {key.column: tuple(key.categories) for key in message.keys}
+    if len(keys) != len(message.keys):
+        raise bad_parameters(Where.ADMIT)
+    return decoded(
+        Aggregate,
+        {
+            "preset": message.preset or None,
+            "keys": keys,
+            "person": message.person,
+            "sums": tuple(message.sums),
+            "threshold": message.threshold,
+            "base": message.base,
+            "dominance": {"top": message.dominance.top, "percent": message.dominance.percent}
+            if message.HasField("dominance")
+            else None,
+            "reports": _REPORTS.get(message.reports, "unknown"),
+            "months": tuple(message.months),
+        },
+    )
+
+
+def encode(parameters: Aggregate) -> pb.Aggregate:
+    """The parameters as they stand in a header."""
+    dominance, reports = parameters.dominance, parameters.reports
+    return pb.Aggregate(
+        preset=parameters.preset or "",
+        keys=[pb.GroupKey(column=column, categories=values) for column, values in parameters.keys.items()],
+        person=parameters.person,
+        sums=parameters.sums,
+        threshold=parameters.hides_below,
+        base=parameters.base,
+        dominance=None if dominance is None else pb.Dominance(top=dominance.top, percent=dominance.percent),
+        reports=next((number for number, name in _REPORTS.items() if name == reports), None),
+        months=parameters.months,
+    )
+
+
+# ------------------------------------------------------------------ outputs
+
+_CASE: Final = DataClass.CASE
+
+CELLS: Final = RecordSchema.output(
+    "aggregate_cells/1",
+    columns(_CASE, "grouping", pa.uint16()),
+    columns(_CASE, " ".join(f"key_{i + 1}" for i in range(MAX_KEYS)), pa.binary()),
+    columns(_CASE, "unclassifiable", pa.uint16()),
+    columns(_CASE, "hidden", pa.bool_()),
+    columns(_CASE, "rows persons", pa.uint64()),
+    columns(_CASE, " ".join(f"sum_{i + 1}" for i in range(MAX_SUMS)), pa.uint64()),
+)
+"""One row a cell that is not empty; see `cell_table`."""
+
+RETURN_A: Final = RecordSchema.output(
+    "return_a/1",
+    columns(_CASE, "form ori month line title", pa.binary()),
+    columns(_CASE, "hidden", pa.bool_()),
+    columns(_CASE, "actual cleared cleared_under_18", pa.uint64()),
+)
+"""One row a line of a form; see `return_a`."""
+
+ACCOUNTING: Final = OutputSpec(
+    name="accounting",
+    schema=RecordSchema.output(
+        "return_a_accounting/1", columns(_CASE, "outcome", pa.utf8()), columns(_CASE, "reports", pa.uint64())
+    ),
+)
+"""Reports by what became of them, of the forms only."""
+
+
+# ------------------------------------------------------------------ stages
+
+
+VALUES: Final = Edge(name="values", schema=pa.schema([("key", pa.int64()), ("value", pa.binary())]))
+COUNTED: Final = Edge(name="counted", schema=pa.schema([("cell", pa.int64()), ("persons", pa.int64())]))
+LEADERS: Final = Edge(
+    name="leaders", schema=pa.schema([("sum", pa.int64()), ("cell", pa.int64()), ("amount", pa.int64())])
+)
+
+
+def sum_name(i: int) -> str:
+    """The name of a column of sums."""
+    return f"sum_{i + 1}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellEdges:
+    """The streams that depend on the parameters, and those between stages that look at all rows of a person."""
+
+    cells: Edge
+    persons: Edge
+    by_person: tuple[Edge, ...]
+
+    @classmethod
+    def of(cls, parameters: Aggregate) -> Self:
+        """Those of these parameters."""
+        keys = [(f"key_{i + 1}", pa.binary()) for i in range(len(parameters.keys))]
+        sums = [(sum_name(i), pa.int64()) for i in range(len(parameters.sums))]
+        of_person = [*keys, ("person", pa.binary()), *(sums if parameters.dominance is not None else ())]
+        counted = (COUNTED,) if parameters.person else ()
+        leading = () if parameters.dominance is None else (LEADERS,)
+        return cls(
+            cells=Edge(name="cells", schema=pa.schema([*keys, ("rows", pa.int64()), *sums])),
+            persons=Edge(name="persons", schema=pa.schema(of_person), each=True),
+            by_person=(*counted, *leading),
+        )
+
+
+def _stages(parameters: Aggregate) -> Stages | None:
+    """Cells by shard: `cell_parts` describes the stages. A submission is read as a whole."""
+    if parameters.preset is not None:
+        return None
+    edges = CellEdges.of(parameters)
+    of_cells, of_persons, by_person = edges.cells, edges.persons, edges.by_person
+    group = Stage(
+        name="group",
+        width=Width.SHARDS,
+        records=True,
+        writes=(of_cells, of_persons) if by_person else (of_cells,),
+    )
+    values = Stage(name="values", width=Width.ONE, reads=(of_cells.name,), writes=(VALUES,))
+    count = Stage(name="count", width=Width.SHARDS, reads=(VALUES.name, of_persons.name), writes=by_person)
+    merge = Stage(
+        name="merge",
+        width=Width.ONE,
+        reads=(of_cells.name, *(edge.name for edge in by_person)),
+        outputs=(RESULT_OUTPUT,),
+    )
+    return Stages(in_order=(group, values, count, merge) if by_person else (group, merge))
+
+
+# ------------------------------------------------------------------ the operation
+
+
+SIDE: Final = "incidents"
+"""Verdicts of a validation."""
+_NIBRS: Final = frozenset(("nibrs.flat/3.1",))
+
+
+def _signature(parameters: Aggregate) -> Signature:
+    if parameters.preset is None:
+        return Signature(accepts=PERSONAL, result=CELLS.schema_id)
+    sides = (Side(name=SIDE, schema="nibrs_verdicts/1", required=True),) if parameters.reports == "accepted" else ()
+    return Signature(accepts=_NIBRS, result=RETURN_A.schema_id, parts=(ACCOUNTING,), sides=sides)
+
+
+def _check_columns(parameters: Aggregate, columns: frozenset[str]) -> frozenset[str]:
+    missing = parameters.columns - columns
+    if missing:
+        raise ParametersError(f"no column {', '.join(sorted(missing))}")
+    return columns
+
+
+AGGREGATE: Final = Operation(
+    parameters=Aggregate,
+    decode=decode,
+    encode=encode,
+    columns=_check_columns,
+    signature=_signature,
+    stages=_stages,
+    terminal=True,
+    schemas=(CELLS, RETURN_A, ACCOUNTING.schema),
+    steps=("count", "group"),
+    codes=Code,
+)
