@@ -1,4 +1,4 @@
-"""The files of the tables: shipped ones beside `cji_core.operations.tables`, each replaced by the operator's of its name.
+"""The files of the tables: shipped ones beside `operations.tables`, each replaced by the operator's of its name.
 
 They are read once per worker, by the supervisor, and every process decodes the same bytes.
 """
