@@ -20,6 +20,7 @@ _EXTRAS: Final = {
     "requests": "fleet",
     "rfc3161_client": "evidence",
     "urllib3": "fleet",
+    "cji_operations": "local",
 }
 """The extra of cji-client that brings a package."""
 
@@ -85,8 +86,8 @@ def _failure(error: Exception) -> Failure | None:
 
 def lacking(error: ModuleNotFoundError) -> Failure | None:
     """The failure for a package of an extra that is not installed; None for any other module."""
-    package = str(error.name).partition(".")[0]
-    if package not in _EXTRAS:
+    package = next((each for each in _EXTRAS if f"{error.name}.".startswith(f"{each}.")), None)
+    if package is None:
         return None
     remedy = f"Install it: pip install 'cji-client[{_EXTRAS[package]}]'."
     return Failure(f"this verb needs the package {package}", remedy=remedy, status=2)
