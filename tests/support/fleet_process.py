@@ -23,6 +23,7 @@ from cji_worker.fleet.run import Fleet
 from cji_worker.fleet.settings import load
 from cji_worker.service_rights import confine
 from tests.support.azurite import StorageCredential
+from tests.support.listed_process import FOLDER, begin
 
 STEP: Final = "CJI_TEST_FLEET_STEP"
 """Name of an environment variable."""
@@ -114,6 +115,8 @@ def halt_at(step: str, marker: Path) -> None:
 
 def main() -> None:
     """Run the process."""
+    if FOLDER in os.environ:
+        begin("fleet")
     settings = load(Path(sys.argv[1]))
     found = settings.fleet
     if step := os.environ.get(STEP):
