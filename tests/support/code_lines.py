@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from tests.support.paths import ROOT
+from tests.support.paths import PACKAGES
 
 _SILENT: Final = {
     tokenize.COMMENT,
@@ -22,12 +22,12 @@ _SILENT: Final = {
 
 def file_of(module: str) -> Path | None:
     """The file of a module of ours; None if there is no such module."""
-    for base in (ROOT, ROOT / "client"):
-        path = base.joinpath(*module.split("."))
-        for file in (path.with_suffix(".py"), path / "__init__.py"):
-            if file.is_file():
-                return file
-    return None
+    package, *rest = module.split(".")
+    base = PACKAGES.get(package.removeprefix("cji_"))
+    if base is None:
+        return None
+    path = base.joinpath(*rest)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 def code_lines(source: str) -> int:

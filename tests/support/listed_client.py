@@ -12,6 +12,7 @@ import msgspec
 from cji_attestation import Trust
 from cji_client import connect
 from cji_client.keys import new_project_key
+from tests.support.listed_process import OURS
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
             key = new_project_key(project) if project else None
             with worker.run(records, spec, sides=sides, project_key=key) as result:
                 assert result.names
-    print(*(name for name in sys.modules if name.partition(".")[0] in {"attestation", "cji_client", "worker"}))
+    print(*(name for name in sys.modules if name.startswith(OURS)))
 
 
 if __name__ == "__main__":

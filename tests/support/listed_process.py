@@ -17,7 +17,8 @@ __all__ = ["FOLDER", "PART", "begin", "lists"]
 PART: Final = "CJI_TEST_LISTED_PART"
 FOLDER: Final = "CJI_TEST_LISTS"
 """Names of environment variables."""
-OURS: Final = ("attestation", "cji_client", "worker")
+OURS: Final = "cji_"
+"""The beginning of every name of ours."""
 _BYTES: Final = 1 << 20
 _END: Final = struct.Struct("<Q")
 
@@ -30,7 +31,7 @@ class _List:
         _END.pack_into(page, 0, _END.size)
 
     def add(self, name: str) -> None:
-        if name.partition(".")[0] in OURS:
+        if name.startswith(OURS):
             (end,) = _END.unpack_from(self._page)
             line = name.encode() + b"\n"
             self._page[end : end + len(line)] = line

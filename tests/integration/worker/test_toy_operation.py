@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support.paths import DISTRIBUTIONS, ROOT
 
-COPIED = ("worker", "attestation", "protos", "tests/simulator")
+COPIED = (*DISTRIBUTIONS, "protos")
 
 MESSAGE = """
 // Rows by the first letter of a column, beside the records.
@@ -132,7 +132,7 @@ with Simulation(folder / "azure") as azure, open_site(folder / "site", azure) as
     except SpecError as error:
         refused = str(error)
 print(json.dumps({
-    "file": sys.modules["worker"].__file__,
+    "file": sys.modules["cji_worker"].__file__,
     "offered": "tally" in offered,
     "schema": [column["name"] for column in json.loads(shown.stdout)["columns"]],
     "code": CODES[901].meaning,
@@ -151,8 +151,8 @@ def add_by_the_recipe(copy: Path) -> None:
     text = proto.read_text()
     assert last in text
     proto.write_text(text.replace(last, last + ONEOF_LINE) + MESSAGE)
-    (copy / "worker/operations/tally.py").write_text(DECLARATION)
-    folder = copy / "worker/compute/operations/tally"
+    (copy / "core/cji_core/operations/tally.py").write_text(DECLARATION)
+    folder = copy / "operations/cji_operations/tally"
     folder.mkdir()
     for name, source in FOLDER.items():
         (folder / name).write_text(source)
@@ -188,7 +188,7 @@ def interpreter(copy: Path) -> Path:
     """A Python that imports the copy; a worker's processes get no environment that could tell them."""
     venv.create(copy / "venv", symlinks=True)
     packages = copy / "venv/lib" / Path(sysconfig.get_path("purelib")).parts[-2] / "site-packages"
-    paths = (copy, copy / "tests/simulator", Path(sysconfig.get_path("purelib")))
+    paths = (*(copy / name for name in DISTRIBUTIONS), Path(sysconfig.get_path("purelib")))
     (packages / "copy.pth").write_text("".join(f"{path}\n" for path in paths))
     return copy / "venv/bin/python"
 
@@ -219,9 +219,9 @@ def test_an_operation_is_a_message_a_folder_and_a_line(tmp_path: Path) -> None:
         "core/cji_core/wire/v1/worker_pb2.py",
         "core/cji_core/wire/v1/worker_pb2.pyi",
         "core/cji_core/operations/registry.py",
-        "worker/operations/tally.py",
+        "core/cji_core/operations/tally.py",
         "operations/cji_operations/registry.py",
-        *(f"worker/compute/operations/tally/{name}" for name in FOLDER),
+        *(f"operations/cji_operations/tally/{name}" for name in FOLDER),
     }
     ran = subprocess.run(
         [python, "-c", RUN, tmp_path], cwd=copy, capture_output=True, text=True, timeout=240, check=False
