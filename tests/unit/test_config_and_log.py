@@ -1,7 +1,10 @@
 """Configuration is read whole or not at all; the log takes known fields of known kinds and nothing else."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -138,6 +141,43 @@ def test_a_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     log("x", what='two\nlines\u2028"')
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert set(FIELDS.values()) == {str, int}
+
+
+_REPORTS: Final = {
+    "callback": "loop = asyncio.new_event_loop(); loop.call_soon(fail); loop.call_soon(loop.stop); loop.run_forever()",
+    "task": "asyncio.new_event_loop().run_until_complete(forgotten())",
+    "logger": "logging.getLogger('grpc').warning('of %s', 'SMITH')",
+    "thread": "thread = threading.Thread(target=fail); thread.start(); thread.join()",
+    "finalizer": "value = type('Value', (), {'__del__': lambda self: fail()})(); del value",
+    "warning": "warnings.warn('of SMITH', RuntimeWarning)",
+    "end": "fail()",
+}
+"""What Python itself prints to stderr, several lines and the text of the exception for most."""
+
+
+@pytest.mark.parametrize("report", _REPORTS)
+def test_l01_what_python_prints_is_an_event_without_its_text(tmp_path: Path, report: str) -> None:
+    """A line of worker.log was not JSON: asyncio's report of a callback that met the end of the front."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import asyncio, gc, logging, threading, warnings\nfrom worker.log import events_only\n"
+        "def fail():\n    raise OSError('of SMITH')\n"
+        "async def forgotten():\n    asyncio.ensure_future(failing()); await asyncio.sleep(0.01); gc.collect()\n"
+        f"async def failing():\n    fail()\nevents_only()\n{_REPORTS[report]}\n"
+    )
+    ran = subprocess.run([sys.executable, program], stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    (line,) = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert (line["event"], line.get("error")) in {
+        ("fault", "OSError"),
+        ("warning", "RuntimeWarning" if report == "warning" else None),
+    }
+    assert line["what"].rpartition(":")[2].isdigit()
+    assert "SMITH" not in ran.stderr
+
+
+def test_a_cell_logs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    log("x")
 
 
 @pytest.mark.parametrize("line", ['ml_kem_seed = "AAAA"', f'ml_kem_thumbprint = "{"A" * 43}"'])

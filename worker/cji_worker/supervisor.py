@@ -22,7 +22,7 @@ import msgspec
 from cji_core.errors import RebootError
 from cji_core.format.config import Config
 from cji_core.format.table_files import read_table_files
-from cji_core.log import log
+from cji_core.log import events_only, log
 from cji_core.manifest import UNVERIFIED, Code, verified_code
 from cji_worker.children import Child, start_child
 from cji_worker.control import Operations, ProcessStatus, WorkerMustEnd, take_signals
@@ -84,6 +84,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Start, watch, stop; returns the exit status."""
+        events_only()
         require(self._host.report.not_held, production=False)  # the keyholder, which has the trust, requires the rest
         if self._users:
             require_users()

@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from cji_core.errors import StartupError
 from cji_core.fips import module_in_force, require_usable
-from cji_core.log import log
+from cji_core.log import events_only, log
 from cji_core.operations.tables import Tables
 from cji_core.operations.tables import decode as decode_tables
 from cji_worker.cell.process import EXIT_FAULT, WINDOW_BYTES, Belongings, run_cell
@@ -284,6 +284,7 @@ def _serve(boot: Boot) -> None:
 
 def main(boot: Boot) -> int:
     """Body of the process; returns its exit status."""
+    events_only()
     try:
         require_usable(module_in_force(), require_fips=boot.config.require_fips)
         _serve(boot)

@@ -18,7 +18,7 @@ import msgspec
 from cji_core.errors import StartupError
 from cji_core.format.config import Config
 from cji_core.format.operator_files import FileRefused, read_client_files, read_policy_files
-from cji_core.log import log
+from cji_core.log import events_only, log
 from cji_worker.control.door import Door
 from cji_worker.control.reload import BUSY
 from cji_worker.ipc import Boot, Channel, ChannelClosed, hand_over, receive_boot
@@ -150,6 +150,7 @@ def _folders(config: Config) -> set[Path]:
 
 def main(boot: Boot) -> int:
     """Body of the process; returns its exit status."""
+    events_only()
     harden(die_with_parent=True)
     try:
         boot.code.check_mapped()

@@ -18,7 +18,7 @@ import grpc
 from cji_core.errors import StartupError
 from cji_core.format.job import LIMITS
 from cji_core.format.operator_files import read_client_files
-from cji_core.log import log
+from cji_core.log import events_only, log
 from cji_core.wire.v1 import worker_pb2
 from cji_worker.door.config import MAX_CALLS
 from cji_worker.front import health as health_service
@@ -184,6 +184,7 @@ async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
 
 def main(boot: Boot) -> None:
     """Body of the process."""
+    events_only()
     harden(die_with_parent=True)
     try:
         boot.code.check_mapped()

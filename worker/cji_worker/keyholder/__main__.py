@@ -16,7 +16,7 @@ from cji_core.fips import CryptoModule, module_in_force, require_usable
 from cji_core.format.config import Config
 from cji_core.format.job import Policy
 from cji_core.format.policy_files import entra_audience, read_policy
-from cji_core.log import log
+from cji_core.log import events_only, log
 from cji_core.manifest import VERSION
 from cji_core.operations.tables import decode as decode_tables
 from cji_core.trail import WorkerStarted
@@ -139,6 +139,7 @@ def _signer(
 
 def main(boot: Boot) -> int:
     """Body of the process; returns its exit status."""
+    events_only()
     try:
         region = Region(boot.regions[0])
         key_slots = [KeySlot(fd) for fd in boot.slots]

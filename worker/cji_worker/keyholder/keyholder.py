@@ -181,7 +181,12 @@ class Keyholder:
 
     def holdings_changed(self) -> None:
         """Called from the custody thread."""
-        self._loop.call_soon_threadsafe(self._follow_holdings)
+
+        def follow() -> None:
+            with contextlib.suppress(ChannelClosed):  # `serve` ends when it notices
+                self._follow_holdings()
+
+        self._loop.call_soon_threadsafe(follow)
 
     async def _watch(self) -> None:
         last = time.monotonic()

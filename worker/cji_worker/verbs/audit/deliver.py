@@ -13,7 +13,7 @@ import click
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.errors import StartupError
 from cji_core.format.sinks import needs as needs_of_sinks
-from cji_core.log import log
+from cji_core.log import events_only, log
 from cji_core.trail.delivery import Destination, load_delivery
 from cji_core.trail.witnesses.configured import make_folders, witnesses
 from cji_core.trail.witnesses.configured import needs as needs_of_witnesses
@@ -79,6 +79,7 @@ def _run(deliverer: Deliverer, *, once: bool) -> None:
                 )
             return
         log("delivering")
+        events_only()
         deliverer.run()
     except TrailChangedError as error:
         raise Failure(
