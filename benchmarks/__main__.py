@@ -1,7 +1,7 @@
 """`python -m benchmarks NAME...`: run benchmarks, print tables, write JSON."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -10,6 +10,8 @@ import click
 
 from benchmarks import kept
 from benchmarks.harness import Result
+from benchmarks.kept import LOSS
+from benchmarks.quiet import QUIET, WINDOWS, LoadClock, busiest
 from benchmarks.report import Report
 
 __all__ = ["BENCHMARKS", "main"]
@@ -53,8 +55,23 @@ Examples:
   python -m benchmarks link screen aggregate --plot core.svg
   python -m benchmarks pipeline validate --keep docs/benchmarks/seen.json
 
-Ratios can be compared between machines, figures cannot. docs/benchmarks.md defines what is inside each clock. Run as
-root, which reading the worker's /proc requires, on an otherwise idle machine. Needs the extras bench and dev.
+\b
+What a result is worth:
+  Ours and the peer take turns, and a measurement is repeated until others take {QUIET:.0%} of the machine or less,
+  {WINDOWS} windows at most; the quietest counts. Every number is printed with the share that others took: other
+  processes, and the host ("steal"). Work of one process counts its CPU time, which other load changes least.
+  Ratios can be compared between machines, figures cannot.
+
+\b
+What was kept:
+  --keep FILE.json puts the results into FILE.json and FILE.svg, and appends a line for each benchmark to its file
+  in the folder `history` beside them, which is committed. It refuses on a machine that others use.
+  Every run is compared with docs/benchmarks/history, with lines of the same CPU and number of cores. A loss of
+  {LOSS:.0%} against the best or the last line is printed, ends the command with status 3, and is not kept.
+  --accept REASON keeps it: the line has the reason, and from then on later results are compared with it.
+
+docs/benchmarks.md defines what is inside each clock. Run as root, which reading the worker's /proc requires. Needs the
+extras bench and dev.
 """
 )
 @click.argument("names", nargs=-1, required=True, type=click.Choice(list(BENCHMARKS)), metavar="NAME...")
@@ -64,23 +81,82 @@ root, which reading the worker's /proc requires, on an otherwise idle machine. N
     type=click.Path(dir_okay=False, path_type=Path),
     help="Put the results into this file in place of earlier ones of their names, and draw it: FILE.json, FILE.svg.",
 )
+@click.option("--accept", metavar="REASON", help="With --keep: keep a loss as well, for this reason.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw them here too: .svg, .png, .pdf.")
 @click.option("--quick", is_flag=True, help="Less input and fewer runs: a first look, not a result.")
 @click.option("--profile", is_flag=True, help="Show the CPU time of each process as well.")
 def main(
-    names: tuple[str, ...], *, target: Path | None, keep: Path | None, plot: Path | None, quick: bool, profile: bool
+    names: tuple[str, ...],
+    *,
+    target: Path | None,
+    keep: Path | None,
+    accept: str | None,
+    plot: Path | None,
+    quick: bool,
+    profile: bool,
 ) -> None:
     """Run the benchmarks of these names in order."""
     if keep is not None and quick:
         raise click.UsageError("--quick gives no result to keep: leave out --quick or --keep")
+    if accept is not None and keep is None:
+        raise click.UsageError("--accept is about what is kept: add --keep FILE.json")
+    if keep is not None:
+        _require_quiet()
+    history = kept.HISTORY if keep is None else keep.parent / kept.HISTORY.name
     report = Report(profile=profile)
-    results = [_run(name)(report, quick=quick) for name in dict.fromkeys(names)]
+    results, lost = list[Result](), list[str]()
+    for name in dict.fromkeys(names):
+        result = _measured(_run(name), report, quick=quick)
+        standings = kept.compare(result, () if quick else kept.lines(history, result.name))
+        report.standing(result, standings)
+        results.append(result)
+        lost += [_loss(result, each) for each in standings if each.lost]
     if target is not None:
         kept.write(results, target)
-    if keep is not None:
-        import_module("benchmarks.plot").write(kept.keep(results, keep), keep.with_suffix(".svg"))
     if plot is not None:
         import_module("benchmarks.plot").write(results, plot)  # an extra of its own needs no more than a table
+    if keep is not None and (accept is not None or not lost):
+        _keep(results, keep, history, accepted=accept or "")
+    if lost and accept is None:
+        raise _Lost("\n".join(lost))
+
+
+class _Lost(click.ClickException):
+    exit_code = 3
+
+
+def _measured(run: Callable[..., Result], report: Report, *, quick: bool) -> Result:
+    clock = LoadClock()
+    result = run(report, quick=quick)
+    return result.after(clock.read())
+
+
+def _loss(result: Result, standing: kept.Standing) -> str:
+    return (
+        f"{result.name}: {standing.name} lost {standing.lost:.0%}: {standing.value:.4g} now, "
+        f"{standing.last:.4g} in the last line kept, {standing.best:.4g} in the best"
+    )
+
+
+def _require_quiet() -> None:
+    load, processes = busiest()
+    if load > QUIET:
+        most = "; ".join(f"{name} ({pid}) {cores:.1f} cores" for name, pid, cores in processes)
+        raise click.ClickException(
+            f"nothing is kept on this machine now: others take {load:.0%} of it, at most {QUIET:.0%} is allowed. "
+            f"Stop them or wait, or leave out --keep. Most is taken by {most or 'the host'}."
+        )
+
+
+def _keep(results: Sequence[Result], keep: Path, history: Path, *, accepted: str) -> None:
+    if loud := list(kept.too_loud(results)):
+        raise click.ClickException(
+            f"nothing is kept: others used the machine in the quietest of {WINDOWS} windows, at most {QUIET:.0%} is "
+            "allowed. Run it again on an idle machine.\n" + "\n".join(loud)
+        )
+    for result in results:
+        kept.add(result, history, accepted=accepted)
+    import_module("benchmarks.plot").write(kept.keep(results, keep), keep.with_suffix(".svg"))
 
 
 def _run(name: str) -> Callable[..., Result]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from benchmarks.harness import Paired, Result, paired
+from benchmarks.harness import Paired, Result, paired, rate
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.validate import submission
@@ -53,13 +53,13 @@ def run(report: Report, *, quick: bool) -> Result:
     frame = polars.DataFrame(data)
     _compare(batch, database)
     with report.doing(f"group-by of {n} rows"):
-        ours = _rate(n, lambda: _group(batch))
-        groups = paired(ours, _rate(n, lambda: database.sql(_GROUPS).to_arrow_table()), pairs=pairs)
-        in_polars = paired(ours, _rate(n, lambda: frame.group_by(_KEYS).len()), pairs=pairs)
+        ours = rate(n, lambda: _group(batch))
+        groups = paired(ours, rate(n, lambda: database.sql(_GROUPS).to_arrow_table()), pairs=pairs)
+        in_polars = paired(ours, rate(n, lambda: frame.group_by(_KEYS).len()), pairs=pairs)
     with report.doing(f"all totals of {n} rows"):
         cube = paired(
-            _rate(n, lambda: aggregate(_PARAMETERS, [batch], _quiet)),
-            _rate(n, lambda: database.sql(_CUBE).to_arrow_table()),
+            rate(n, lambda: aggregate(_PARAMETERS, [batch], _quiet)),
+            rate(n, lambda: database.sql(_CUBE).to_arrow_table()),
             pairs=min(pairs, 3),
         )
     segments, few = split(submission(2 if quick else 8)), split(submission(1))
@@ -143,20 +143,11 @@ def _hiding(report: Report) -> float:
 def _all_totals(rows: int) -> float:
     """Seconds to compute rows, persons and sums for every cell and all totals."""
     (batch,) = _rows(rows).to_batches()
-    return rows / _rate(rows, lambda: aggregate(_PARAMETERS, [batch], _quiet))()
-
-
-def _rate(n: int, work: Callable[[], object]) -> Callable[[], float]:
-    def measure() -> float:
-        started = time.perf_counter()
-        work()
-        return n / (time.perf_counter() - started)
-
-    return measure
+    return rows / rate(rows, lambda: aggregate(_PARAMETERS, [batch], _quiet))()
 
 
 def _segments(segments: Text, work: Callable[[], object]) -> Callable[[], float]:
-    return _rate(len(segments.starts), work)
+    return rate(len(segments.starts), work)
 
 
 def _twin(segments: Text) -> Callable[[], float]:
@@ -164,7 +155,7 @@ def _twin(segments: Text) -> Callable[[], float]:
         segments.data[start : start + length].tobytes().decode("latin-1")
         for start, length in zip(segments.starts.tolist(), segments.lengths.tolist(), strict=True)
     ]
-    return _rate(len(lines), lambda: convert(lines))
+    return rate(len(lines), lambda: convert(lines))
 
 
 def _quiet(step: str, per_cent: int) -> None:

@@ -5,15 +5,14 @@ through few events, because it looks at all of them for each conviction.
 """
 
 import datetime
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.harness import Result, paired
+from benchmarks.harness import Result, paired, rate
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from cji_core.format.records import tagged
@@ -54,7 +53,7 @@ def run(report: Report, *, quick: bool) -> Result:
     rows = few.to_pylist()
     assert outcomes(_decide(few)) == determine(rows, _RULES, _AS_OF)
     with report.doing(f"{n} events, {pairs} pairs"):
-        found = paired(_rate(n, lambda: _read(_decide(batch))), _rate(_FEW, lambda: _twin(rows)), pairs=pairs)
+        found = paired(rate(n, lambda: _read(_decide(batch))), rate(_FEW, lambda: _twin(rows)), pairs=pairs)
     decided = len(outcomes(_decide(batch.slice(0, n // 10)))) * 10
     report.table(
         f"Million events a second, one thread, {n} events, about {decided} convictions, {len(_RULES.rules)} rules",
@@ -80,7 +79,7 @@ def run(report: Report, *, quick: bool) -> Result:
 
 
 def _seconds(batch: pa.RecordBatch) -> float:
-    return 1 / _rate(1, lambda: _read(_decide(batch)))()
+    return 1 / rate(1, lambda: _read(_decide(batch)))()
 
 
 def _decide(batch: pa.RecordBatch) -> Outputs:
@@ -97,15 +96,6 @@ def _read(outputs: Outputs) -> int:
 
 def _twin(rows: Sequence[dict[str, Any]]) -> None:
     determine(rows, _RULES, _AS_OF)
-
-
-def _rate(n: int, work: Callable[[], object]) -> Callable[[], float]:
-    def measure() -> float:
-        started = time.perf_counter()
-        work()
-        return n / (time.perf_counter() - started)
-
-    return measure
 
 
 def _events(n: int) -> pa.RecordBatch:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from ff3 import FF3Cipher
 
 from benchmarks.corpus import people
-from benchmarks.harness import Paired, Result, paired
+from benchmarks.harness import Paired, Result, paired, rate
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import open_stand
@@ -87,9 +87,9 @@ def run(report: Report, *, quick: bool) -> Result:
     report.heading("deidentify", machine)
     numbers = _digits(rows, 9, seed=1)
     with report.doing("values one by one"):
-        blocks = paired(_rate(numbers, _blocks), lambda: _one_by_one(numbers, _loop_block()), pairs=pairs)
+        blocks = paired(_rate(numbers, _blocks), _one_by_one(numbers, _loop_block()), pairs=pairs)
         cmac = paired(_rate(numbers, _cmac), _rate(numbers, _hmac), pairs=pairs)
-        ff1 = paired(_rate(numbers, _ff1), lambda: _one_by_one(numbers, _loop_ff3()), pairs=pairs)
+        ff1 = paired(_rate(numbers, _ff1), _one_by_one(numbers, _loop_ff3()), pairs=pairs)
     report.table(
         "Million values of nine digits a second",
         ("", "columns", "one by one", "ratio"),
@@ -198,13 +198,11 @@ def _digits(rows: int, width: int, *, seed: int) -> pa.Array:
 
 
 def _rate(values: pa.Array, kernel: Callable[[pa.Array], object]) -> Callable[[], float]:
-    def measure() -> float:
-        started = time.perf_counter()
+    def work() -> None:
         for first in range(0, len(values), _CHUNK):
             kernel(values.slice(first, _CHUNK))
-        return len(values) / (time.perf_counter() - started)
 
-    return measure
+    return rate(len(values), work)
 
 
 def _blocks(values: pa.Array) -> object:
@@ -223,11 +221,9 @@ def _ff1(values: pa.Array) -> object:
     return encrypt_ff1(values, key=_KEY, radix=10)
 
 
-def _one_by_one(values: pa.Array, function: Callable[[str], str]) -> float:
+def _one_by_one(values: pa.Array, function: Callable[[str], str]) -> Callable[[], float]:
     few = values.slice(0, _LOOP).to_pylist()
-    started = time.perf_counter()
-    pa.array([function(value) for value in few], pa.utf8())
-    return len(few) / (time.perf_counter() - started)
+    return rate(len(few), lambda: pa.array([function(value) for value in few], pa.utf8()))
 
 
 def _loop_block() -> Callable[[str], str]:

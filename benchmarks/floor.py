@@ -30,6 +30,6 @@ class Costs:
         for total, part in ((self.job, job), (self.echo, echo), (self.crypto, crypto)):
             total.add(part)
 
-    def ratio(self, *, warm_up: int = 1) -> float:
+    def ratio(self, counted: slice) -> float:
         """The floor over the CPU of front, cell and keyholder: the median of the pairs that count; 1 is perfect."""
-        return median(self._pairs[warm_up:])
+        return median(self._pairs[counted])

@@ -1,9 +1,12 @@
-"""The peer behind each ratio, as a picture names it, and goals. docs/benchmarks.md has the whole definition."""
+"""The peer behind each ratio, as a picture names it, goals, and what else is compared with earlier results.
+
+docs/benchmarks.md has the whole definition.
+"""
 
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["GOALS", "PEERS"]
+__all__ = ["COSTS", "GOALS", "PEERS", "WALL"]
 
 _ECHO: Final = "a grpc.aio echo behind TLS"
 _LEAST: Final = "the least CPU that it could cost"
@@ -12,6 +15,10 @@ PEERS: Final[Mapping[tuple[str, str], str]] = {
     **{("pipeline", f"echo{kind}"): _ECHO for kind in ("", "_copy", "_tokens", "_cmac_tokens", "_all_cores")},
     **{("pipeline", f"floor{kind}"): _LEAST for kind in ("", "_copy", "_tokens", "_cmac_tokens")},
     ("pipeline", "peak"): "a job a hundred times larger",
+    ("start", "serving"): "an interpreter that imports the libraries",
+    ("start", "cpu"): "the CPU of importing the libraries once",
+    ("door", "door"): "gRPC's own TLS",
+    ("door", "cpu"): "gRPC's own TLS, CPU seconds",
     ("isolation", "isolation"): "an ordinary process, without sandbox",
     ("isolation", "isolation_copy"): "an ordinary process, without sandbox",
     ("load", "fair"): "an equal share for each submitter",
@@ -25,6 +32,10 @@ PEERS: Final[Mapping[tuple[str, str], str]] = {
     ("deidentify", "copy"): "the same job with every column kept",
     ("kernels", "cpdist"): "rapidfuzz, pairs of names",
     ("kernels", "cdist"): "rapidfuzz, pairs of a vocabulary",
+    ("kernels", "soundex"): "jellyfish, names of letters",
+    ("kernels", "nysiis"): "jellyfish, names of letters",
+    ("audit", "tree_vs_pymerkle"): "pymerkle, leaves added",
+    ("audit", "prove_vs_pymerkle"): "pymerkle, from memory",
     ("link", "splink"): "Splink on DuckDB",
     ("fleet", "link"): "its parts, CPU seconds",
     ("fleet", "plain"): "parts with sealed streams",
@@ -48,3 +59,29 @@ GOALS: Final[Mapping[tuple[str, str], float]] = {
     ("validate", "xml"): 0.3,
 }
 """The least that a ratio should be."""
+
+COSTS: Final = frozenset(
+    {
+        *(("start", name) for name in ("seconds", "cpu_s", "client_import_cpu_s", "help_cpu_s")),
+        ("audit", "verify_million_cpu_s"),
+        *(("fleet", name) for name in ("us_per_row", "sealed_us_per_row")),
+        *(("pipeline", name) for name in ("p50_ms", "hybrid_added_ms")),
+        *(("history", name) for name in ("start_s", "job_ms")),
+        *(("screen", name) for name in ("sealed_inquiry_ms",)),
+    }
+)
+"""Figures of which less is better and which are compared with earlier ones of the same class of machine."""
+
+WALL: Final = frozenset(
+    {
+        *((name, ratio) for name, ratio in PEERS if name in {"isolation", "load"}),
+        *(("pipeline", ratio) for name, ratio in PEERS if name == "pipeline" and ratio.startswith("echo")),
+        *(("pipeline", name) for name in ("p50_ms", "hybrid_added_ms")),
+        *(("start", name) for name in ("seconds", "serving")),
+        *(("history", name) for name in ("start_s", "job_ms")),
+        ("deidentify", "copy"),
+        ("door", "door"),
+        ("screen", "sealed_inquiry_ms"),
+    }
+)
+"""Ratios and costs by the time on the wall of several processes: compared only where the window was quiet."""

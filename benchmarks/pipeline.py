@@ -14,6 +14,7 @@ from benchmarks.corpus import people, rows_of
 from benchmarks.floor import Costs
 from benchmarks.harness import Paired, Result, paired, percentile
 from benchmarks.machine import at_most_cores, facts
+from benchmarks.quiet import Measured, quietest
 from benchmarks.report import Report
 from benchmarks.stand import Stand, Usage, open_stand
 from benchmarks.wire import Prepared
@@ -139,10 +140,11 @@ def _throughput(report: Report, stand: Stand, plan: _Plan) -> tuple[dict[str, fl
                 costs = Costs()
                 found = _pair(stand, table, columns, pairs=plan.pairs, costs=costs)
             rates = (found.subject.text(), found.peer.text(), found.ratio.text(places=2))
-            lines.append((f"{name} {size // _MB} MB", *rates, f"{costs.ratio():.2f}"))
+            floor = Measured.of(costs.ratio(found.counted), found.load)
+            lines.append((f"{name} {size // _MB} MB", *rates, f"{floor:.2f}"))
             suffix = "" if name == "deidentify" else f"_{name}"
             figures |= {f"mb_per_s{suffix}": found.subject.middle, f"echo_mb_per_s{suffix}": found.peer.middle}
-            ratios |= {f"echo{suffix}": found.ratio.middle, f"floor{suffix}": costs.ratio()}
+            ratios |= {f"echo{suffix}": found.ratio.middle, f"floor{suffix}": floor}
         for side, usage in (("job", costs.job), ("echo", costs.echo), ("floor", costs.crypto)):
             for process, seconds in usage.per_gb().items():
                 figures[f"cpu_s_per_gb_{side}_{process}"] = seconds
@@ -172,17 +174,25 @@ def _pair(stand: Stand, table: pa.Table, columns: Mapping[str, Transform], *, pa
 
 def _latency(report: Report, stand: Stand, plan: _Plan) -> dict[str, float]:
     table = people(_SMALL_JOB_ROWS)
-    with report.doing(f"{plan.small_jobs} jobs of {_SMALL_JOB_ROWS} rows"):
-        both, hybrid = [], []
+
+    def jobs() -> list[tuple[float, float, float]]:
+        found = []
         for _ in range(plan.small_jobs):
             prepared = stand.prepare(table, DEIDENTIFY)
-            both.append((stand.job(prepared) * 1000, stand.echoed(prepared) * 1000))
-            hybrid.append(stand.job(stand.prepare(table, DEIDENTIFY, suite=Suite.HYBRID_1)) * 1000)
-    echo = median(theirs for _, theirs in both)
-    added = [ours - echo for ours, _ in both]
-    hybrid_added = median(hybrid) - median(ours for ours, _ in both)
-    figures = {"p50_ms": percentile(added, 50), "p99_ms": percentile(added, 99), "echo_p50_ms": echo}
-    figures["hybrid_added_ms"] = hybrid_added
+            ours, theirs = stand.job(prepared), stand.echoed(prepared)
+            hybrid = stand.job(stand.prepare(table, DEIDENTIFY, suite=Suite.HYBRID_1))
+            found.append((ours * 1000, theirs * 1000, hybrid * 1000))
+        return found
+
+    with report.doing(f"{plan.small_jobs} jobs of {_SMALL_JOB_ROWS} rows"):
+        window = quietest(jobs)
+    plain, echoes, hybrids = map(list, zip(*window.value, strict=True))
+    echo = median(echoes)
+    added = [ours - echo for ours in plain]
+    hybrid_added = median(hybrids) - median(plain)
+    found = {"p50_ms": percentile(added, 50), "p99_ms": percentile(added, 99), "echo_p50_ms": echo}
+    found["hybrid_added_ms"] = hybrid_added
+    figures: dict[str, float] = {name: Measured.of(value, window.load) for name, value in found.items()}
     report.table(
         f"Added latency of a job of {_SMALL_JOB_ROWS} rows, {plan.small_jobs} jobs, a warm cell each",
         ("", "ms"),

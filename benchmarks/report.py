@@ -6,6 +6,9 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness import Result
+from benchmarks.kept import Standing
+
 __all__ = ["Report"]
 
 
@@ -34,6 +37,24 @@ class Report:
             table.add_row(*row)
         self._out.print(table)
 
+    def standing(self, result: Result, standings: Sequence[Standing]) -> None:
+        """Every number of a result with the load beside it, and where it stands among those that were kept."""
+        kept = {each.name: each for each in standings}
+        rows = []
+        for name, value in (*result.ratios.items(), *result.figures.items()):
+            each, load = kept.get(name), result.load_of(name)
+            earlier = ["" if past is None else f"{past:.4g}" for past in ((each.last, each.best) if each else ())]
+            change = "" if each is None else _change(each)
+            rows.append((name, f"{value:.4g}", "" if load is None else f"{load:.0%}", *(earlier or ("", "")), change))
+        columns = (result.name, "value", "others took", "last kept", "best kept", "")
+        self.table("Ratios, then figures; others: of the machine, in its quietest window", columns, rows)
+
     def note(self, text: str) -> None:
         """A line below a table."""
         self._out.print(text, style="dim", highlight=False)
+
+
+def _change(standing: Standing) -> str:
+    if not standing.compared:
+        return "not compared: others used the machine"
+    return f"{standing.lost:.0%} lost" if standing.lost else ""

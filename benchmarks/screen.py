@@ -8,7 +8,6 @@ is no result. The SQL omits nicknames, numbers with unknown digits and the expla
 import gzip
 import os
 import time
-from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from statistics import median
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.corpus import people
-from benchmarks.harness import Paired, Result, paired, percentile
+from benchmarks.harness import Paired, Result, paired, percentile, rate
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import open_stand
@@ -66,7 +65,7 @@ def run(report: Report, *, quick: bool) -> Result:
         ours, theirs = partial(_ours, index, asked, preset), partial(_theirs, connection, asked, preset)
         with report.doing(f"{preset}: {inquiries} inquiries"):
             _same_pairs(ours(), theirs())
-            found[preset] = paired(_rate(asked, ours), _rate(asked, theirs), pairs=pairs)
+            found[preset] = paired(rate(inquiries, ours), rate(inquiries, theirs), pairs=pairs)
     report.table(
         f"Thousand inquiries a second against {records} records, scored",
         ("", "screen", "DuckDB", "ratio"),
@@ -313,15 +312,6 @@ def _sealed(report: Report, reference: pa.Table, asked: pa.Table, *, times: int)
         ],
     )
     return found
-
-
-def _rate(asked: pa.Table, search: Callable[[], object]) -> Callable[[], float]:
-    def measure() -> float:
-        started = time.perf_counter()
-        search()
-        return len(asked) / (time.perf_counter() - started)
-
-    return measure
 
 
 def _cells(found: Paired) -> tuple[str, str, str]:

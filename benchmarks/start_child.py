@@ -1,4 +1,4 @@
-"""One process of a worker that notes what its start costs; `python -m benchmarks.start_child FOLDER CONFIG` is a worker.
+"""A process of a worker that notes what its start costs; `python -m benchmarks.start_child FOLDER CONFIG` is a worker.
 
 The worker has no switch for this: its processes are started through this module, which imports nothing of ours before
 the process does. Each writes lines of JSON into `FOLDER/NAME`: the CPU seconds of imports, module by module without
@@ -133,16 +133,16 @@ def main() -> int:
     notes.calls("supervisor")
     own = __spec__.name if __spec__ else ""
 
-    class Noted(simulated.Supervisor):  # type: ignore[misc,name-defined]
+    class Noted(simulated.Supervisor):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
-            ready = self._on_ready
+            ready: Callable[[], None] = self._on_ready
 
             def serving() -> None:
                 notes.note("serving")
                 ready()
 
-            self._on_ready = serving
+            self._on_ready: Callable[[], None] = serving
 
         def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
             names = {_FOLDER: folder, _MODULE: module, _NAME: name}

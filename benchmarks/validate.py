@@ -5,7 +5,6 @@ docs/benchmarks.md defines what is inside the clock.
 
 import gzip
 import os
-import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -15,7 +14,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.harness import Paired, Result, paired
+from benchmarks.harness import Paired, Result, paired, rate
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from cji_core.format.records.column import Text
@@ -104,15 +103,12 @@ def run(report: Report, *, quick: bool) -> Result:
 
 def _rate(data: Bytes, work: Callable[[Bytes], object], *, times: int = 1) -> Callable[[], float]:
     """Segments per second; repeated `times`, so that a busy moment weighs as little here as in a slow peer."""
-    segments = len(split(data).starts)
 
-    def measure() -> float:
-        started = time.perf_counter()
+    def every() -> None:
         for _ in range(times):
             work(data)
-        return segments * times / (time.perf_counter() - started)
 
-    return measure
+    return rate(len(split(data).starts) * times, every)
 
 
 def _judge(data: Bytes, rules: RuleSet) -> object:

@@ -19,6 +19,7 @@ from benchmarks.load import fairness
 from benchmarks.machine import at_most_cores, facts
 from benchmarks.pipeline import COPY, DEIDENTIFY
 from benchmarks.processes import CpuClock, Resident
+from benchmarks.quiet import Measured
 from benchmarks.report import Report
 from benchmarks.stand import Usage
 from cji_core.format.envelope import SEGMENT_BYTES
@@ -36,7 +37,7 @@ def test_pairs_take_turns_and_the_first_does_not_count() -> None:
         order.append("B")
         return next(theirs)
 
-    found = paired(subject, peer, pairs=3)
+    found = paired(subject, peer, pairs=3, windows=1)
     assert "".join(order) == "ABABABAB"
     assert found.subject == Spread(middle=20.0, low=10.0, high=30.0)
     assert found.ratio == Spread(middle=1.0, low=0.5, high=1.5)
@@ -44,7 +45,7 @@ def test_pairs_take_turns_and_the_first_does_not_count() -> None:
 
 def test_ratio_is_of_neighbours_not_of_medians() -> None:
     ours, theirs = iter([1.0, 9.0, 3.0]), iter([1.0, 3.0, 9.0])
-    found = paired(lambda: next(ours), lambda: next(theirs), pairs=3, warm_up=0)
+    found = paired(lambda: next(ours), lambda: next(theirs), pairs=3, warm_up=0, windows=1)
     assert found.ratio == Spread(middle=1.0, low=1 / 3, high=3.0)
 
 
@@ -103,7 +104,7 @@ def test_floor_is_echo_and_crypto_over_the_worker() -> None:
         costs.add(job, echo, sealed=sealed)
     crypto = costs.crypto.seconds["crypto"] / 4
     assert crypto > 0
-    assert costs.ratio() == pytest.approx((3.0 + crypto) / 6.0, rel=crypto)
+    assert costs.ratio(slice(1, None)) == pytest.approx((3.0 + crypto) / 6.0, rel=crypto)
     assert costs.echo.per_gb()["echo"] == 3000.0
 
 
@@ -154,21 +155,26 @@ def test_resident_memory_is_that_of_a_process_and_its_children() -> None:
 def test_json_is_a_list_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(report: Report, *, quick: bool) -> Result:
         figures, growth = {"p50_ms": 2.0 if quick else 1.0}, {"seconds": [(10, 1.0), (100, 9.0)]}
-        return Result(name="toy", machine={"cores": 1}, figures=figures, ratios={"echo": 0.5}, growth=growth)
+        machine: dict[str, str | int] = {"cores": 1, "cpu": "x", "date": "2026-11-20"}
+        ratios: dict[str, float] = {"echo": Measured.of(0.5, 0.25)}
+        return Result(name="toy", machine=machine, figures=figures, ratios=ratios, growth=growth)
 
     monkeypatch.setattr("benchmarks.pipeline.run", run)
     target = tmp_path / "out.json"
     outcome = CliRunner().invoke(command.main, ["pipeline", "--quick", "--json", str(target)])
     assert outcome.exit_code == 0, outcome.output
-    assert json.loads(target.read_bytes()) == [
-        {
-            "name": "toy",
-            "machine": {"cores": 1},
-            "figures": {"p50_ms": 2.0},
-            "ratios": {"echo": 0.5},
-            "growth": {"seconds": [[10, 1.0], [100, 9.0]]},
-        }
-    ]
+    (found,) = json.loads(target.read_bytes())
+    assert 0 <= found.pop("load") <= 1
+    assert found == {
+        "name": "toy",
+        "machine": {"cores": 1, "cpu": "x", "date": "2026-11-20"},
+        "figures": {"p50_ms": 2.0},
+        "ratios": {"echo": 0.5},
+        "growth": {"seconds": [[10, 1.0], [100, 9.0]]},
+        "loads": {"echo": 0.25},
+    }
+    row = next(line for line in outcome.output.splitlines() if "echo" in line)
+    assert row.replace("│", " ").split() == ["echo", "0.5", "25%"]
 
 
 def test_help_lists_every_benchmark_and_unknown_ones_fail() -> None:
