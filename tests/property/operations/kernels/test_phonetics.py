@@ -105,3 +105,21 @@ def test_codes_are_the_rules(values: list[str]) -> None:
 )
 def test_the_examples_of_the_national_archives(name: str, code: str) -> None:
     assert texts(phonetics.soundex(words(pa.array([name]))[0])) == [code]
+
+
+@pytest.mark.parametrize(
+    ("name", "as_name", "code"),
+    [
+        ("brac ci", "bracci", "B620"),
+        ("cof fey", "coffey", "C100"),
+        ("slack-smith", "slacksmith", "S425"),
+        ("D'Hondt", "DHondt", "D530"),
+        (" 'tHooft", "tHooft", "T130"),
+    ],
+)
+def test_only_letters_of_a_name_are_coded(name: str, as_name: str, code: str) -> None:
+    """The Soundex Indexing System (archives.gov/research/census/soundex) assigns numbers to the letters of a name; of
+    letters with one number side by side one counts, also across H or W, and only a vowel separates them. It does not
+    mention blanks, hyphens and apostrophes, which are no letters: they do not separate. jellyfish 1.3 counts both.
+    """
+    assert texts(phonetics.soundex(words(pa.array([name, as_name]))[0])) == [code, code]
