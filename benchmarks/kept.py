@@ -50,7 +50,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     lost: float = 0.0
     """The part that was lost against the better of the two."""
     compared: bool = True
-    """False for a time on the wall while others used the machine."""
+    """False for a cost or a time on the wall while others used the machine."""
 
 
 def read(path: Path) -> list[Result]:
@@ -117,7 +117,8 @@ def _standing(result: Result, name: str, value: float, same: Sequence[Line], *, 
         if name in numbers:
             values.append(numbers[name])
     best = (max if more else min)(values, default=None)
-    compared = (result.name, name) not in WALL or (result.load_of(name) or 0.0) <= QUIET
+    in_turns = more and (result.name, name) not in WALL  # of CPU times, which load changes alike
+    compared = in_turns or (result.load_of(name) or 0.0) <= QUIET
     lost = 0.0
     if best and value and compared:
         left = value / best if more else best / value

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
-__all__ = ["CpuClock", "PeakMemory", "Resident"]
+__all__ = ["CpuClock", "PeakMemory", "Resident", "spent"]
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _SAMPLE_S: Final = 0.01
@@ -24,6 +24,14 @@ def _cpu(pid: int) -> tuple[float, float]:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     user, system, child_user, child_system = (int(field) / _TICKS for field in fields[11:15])
     return user + system, child_user + child_system
+
+
+def spent(pids: Mapping[str, int]) -> dict[str, float]:
+    """CPU seconds by process name since each started; `cell` is all cells, `door` the door with its workers."""
+    seconds = {name: _cpu(pid)[0] for name, pid in pids.items()}
+    seconds["cell"] = _cpu(pids["zygote"])[1] + sum(_cpu(cell)[0] for cell in _children(pids["zygote"]))
+    seconds["door"] += sum(_cpu(worker)[0] for worker in _children(pids["door"]))
+    return seconds
 
 
 class CpuClock:

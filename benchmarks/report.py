@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -11,13 +12,16 @@ from benchmarks.kept import Standing
 
 __all__ = ["Report"]
 
+_WIDTH: Final = 100
+"""Of the output at least: no name of a figure is cut."""
+
 
 class Report:
     """Tables on standard output, the current activity on standard error."""
 
     def __init__(self, *, profile: bool) -> None:
         self.profile = profile
-        self._out, self._err = Console(), Console(stderr=True)
+        self._out, self._err = Console(width=max(_WIDTH, Console().width)), Console(stderr=True)
 
     def heading(self, name: str, machine: Mapping[str, str | int]) -> None:
         """The benchmark's name and the machine's facts."""
@@ -47,7 +51,9 @@ class Report:
             change = "" if each is None else _change(each)
             rows.append((name, f"{value:.4g}", "" if load is None else f"{load:.0%}", *(earlier or ("", "")), change))
         columns = (result.name, "value", "others took", "last kept", "best kept", "")
-        self.table("Ratios, then figures; others: of the machine, in its quietest window", columns, rows)
+        self.table("Ratios, then figures; others: of the machine, in the quietest window", columns, rows)
+        if not all(each.compared for each in standings):
+            self.note("not compared: a cost or a time on the wall, measured while others used the machine")
 
     def note(self, text: str) -> None:
         """A line below a table."""
@@ -56,5 +62,5 @@ class Report:
 
 def _change(standing: Standing) -> str:
     if not standing.compared:
-        return "not compared: others used the machine"
+        return "not compared"
     return f"{standing.lost:.0%} lost" if standing.lost else ""

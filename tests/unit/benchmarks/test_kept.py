@@ -118,6 +118,9 @@ def test_wall_time_beside_load_of_others_is_not_compared_and_cpu_time_is() -> No
     assert [(each.compared, each.lost > 0) for each in kept.compare(loud, [earlier])] == [(False, False)]
     assert [(each.compared, each.lost > 0) for each in kept.compare(calm, [earlier])] == [(True, True)]
     assert standing(1.0, line(10.0), load=0.5).lost == pytest.approx(0.9)
+    now = Result(name="start", machine=machine, figures={"cpu_s": 4.9}, ratios={}).after(0.5)
+    (cost,) = kept.compare(now, [line(1.0, costs={"cpu_s": 2.3})])
+    assert (cost.compared, cost.lost) == (False, 0)
 
 
 def test_a_history_only_grows_and_has_the_commit_and_the_load(tmp_path: Path) -> None:
@@ -200,5 +203,6 @@ def test_histories_of_the_tree_can_be_read() -> None:
     assert all(kept.lines(kept.HISTORY, name) for name in names)
 
 
-def test_what_is_compared_by_wall_time_is_compared() -> None:
-    assert COSTS | set(PEERS) >= WALL
+def test_what_is_compared_by_wall_time_is_a_ratio() -> None:
+    assert set(PEERS) >= WALL
+    assert not COSTS & set(PEERS)
