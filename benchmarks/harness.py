@@ -110,7 +110,7 @@ def paired(
 
 
 def rate(units: int, work: Callable[[], object]) -> Callable[[], float]:
-    """What `paired` takes: units of this work, which this process does with one thread, per second of its CPU time."""
+    """Units of this work, which this process does with one thread, per second of its CPU time, for `paired`."""
 
     def measure() -> float:
         started = time.process_time()

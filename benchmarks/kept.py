@@ -2,8 +2,8 @@
 
 The history has a file for each benchmark, `history/NAME.jsonl` beside the file of results, with a line for each time
 that its result was kept. A ratio, or a cost in `peers.COSTS`, is compared with the last line of the same class of
-machine and with the best one: a loss of 10 % of either is reported. A line that was kept in spite of a loss says why,
-and earlier lines do not count for what it names.
+machine and with the best one: a loss of 10 % of either is reported. A line that was kept in spite of a loss has
+the reason, and earlier lines do not count for what it names.
 """
 
 import subprocess
@@ -101,7 +101,7 @@ def compare(result: Result, earlier: Sequence[Line]) -> list[Standing]:
 
 
 def too_loud(results: Iterable[Result]) -> Iterator[str]:
-    """What cannot be kept because others used the machine in its quietest window."""
+    """The numbers that cannot be kept because others used the machine in its quietest window."""
     for result in results:
         for each in compare(result, ()):
             if (load := result.load_of(each.name) or 0.0) > QUIET:

@@ -107,7 +107,7 @@ class LoadClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window(Generic[T]):
-    """What the quietest window found, its load, and its number among those that were measured, from 0."""
+    """The value of the quietest window, its load, and its number among those that were measured, from 0."""
 
     value: T
     load: float

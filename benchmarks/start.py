@@ -50,7 +50,7 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process did until the worker served: CPU seconds, and moments in seconds since the exec."""
+    """The notes of one process until the worker served: CPU seconds, and moments in seconds since the exec."""
 
     begun_s: float
     """Its first line of Python."""
@@ -154,7 +154,7 @@ def _commands() -> dict[str, float]:
 
 
 def read_notes(folder: Path, *, began: float, until: float) -> dict[str, Noted]:
-    """What each process noted between two moments of CLOCK_MONOTONIC, the exec and the reading of CPU times."""
+    """The notes of each process between two moments of CLOCK_MONOTONIC, the exec and the reading of CPU times."""
     notes = {path.name: [json.loads(line) for line in path.read_text().splitlines()] for path in folder.iterdir()}
     return {
         name: _noted([note for note in every if note["at"] <= until], began) for name, every in sorted(notes.items())
