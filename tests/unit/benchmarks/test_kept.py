@@ -108,7 +108,7 @@ def test_of_a_cost_less_is_better() -> None:
     assert kept.compare(now, [line(1.0, costs={"seconds": 2.9})])[0].lost == 0
 
 
-def test_wall_time_beside_load_of_others_is_not_compared_and_cpu_time_is() -> None:
+def test_beside_load_only_ratios_of_cpu_times_are_compared() -> None:
     machine: dict[str, str | int] = {"cpu": "x", "cores": 2, "date": "2026-11-20"}
     loud, calm = (
         Result(name="isolation", machine=machine, figures={}, ratios={"isolation": 0.5}).after(load)
@@ -187,7 +187,7 @@ def test_a_loss_ends_the_command_and_is_kept_only_with_a_reason(
     assert toy("--accept", "x").exit_code == 2
 
 
-def test_a_run_without_keep_is_compared_with_the_history_of_the_tree(
+def test_every_run_is_compared_with_the_history_of_the_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: Callable[..., click.testing.Result]
 ) -> None:
     monkeypatch.setattr(kept, "HISTORY", tmp_path)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
 
 from cji_core.errors import Refusal
 from cji_core.format.config import Config
@@ -90,7 +89,7 @@ class Keyholder:
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder],
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
-        key_slots: Sequence[KeySlot],
+        key_slots: list[KeySlot],
         pool: PoolLedger | None = None,
     ) -> None:
         self._audit, self._anchor, self._checkpoints = audit, anchor, checkpoints
@@ -181,12 +180,7 @@ class Keyholder:
 
     def holdings_changed(self) -> None:
         """Called from the custody thread."""
-
-        def follow() -> None:
-            with contextlib.suppress(ChannelClosed):  # `serve` ends when it notices
-                self._follow_holdings()
-
-        self._loop.call_soon_threadsafe(follow)
+        self._loop.call_soon_threadsafe(self._follow_holdings)
 
     async def _watch(self) -> None:
         last = time.monotonic()
@@ -208,14 +202,15 @@ class Keyholder:
 
     def _follow_holdings(self) -> None:
         """End the jobs whose key was revoked. One whose key expired may finish, if its receipt finds fresh evidence."""
-        for event in self._custody.events():
-            self._readiness.note(event)
-            if isinstance(event, Dropped):
-                if event.cause != "expired":
-                    self._jobs.end_of_key(event.kek_id, event.reason)
-                self._references.end_of_key(event.kek_id)
-        self._references.sweep()
-        self._report_readiness()
+        with contextlib.suppress(ChannelClosed):  # as a callback it has no caller; `serve` notices the end of a peer
+            for event in self._custody.events():
+                self._readiness.note(event)
+                if isinstance(event, Dropped):
+                    if event.cause != "expired":
+                        self._jobs.end_of_key(event.kek_id, event.reason)
+                    self._references.end_of_key(event.kek_id)
+            self._references.sweep()
+            self._report_readiness()
 
     async def _serve_front(self) -> None:
         while True:
