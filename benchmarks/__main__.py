@@ -134,7 +134,8 @@ def _measured(run: Callable[..., Result], report: Report, *, quick: bool) -> Res
 def _loss(result: Result, standing: kept.Standing) -> str:
     return (
         f"{result.name}: {standing.name} lost {standing.lost:.0%}: {standing.value:.4g} now, "
-        f"{standing.last:.4g} in the last line kept, {standing.best:.4g} in the best"
+        f"{standing.last:.4g} in the last line kept, {standing.best:.4g} in the best; "
+        f"others took {result.load_of(standing.name) or 0.0:.0%} of the machine now"
     )
 
 
