@@ -9,12 +9,13 @@ Contract and invariants
 * The shapes of `cji_core.trail.fields` are enforced before a line is written and again when it is read.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, Union
 
 from msgspec import Meta
 
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_core.suites import Suite
+from cji_core.trail import fleet_events, task_events, worker_events  # noqa: F401 - their events are of the union
 from cji_core.trail.fields import (
     Address,
     Attributed,
@@ -39,27 +40,7 @@ from cji_core.trail.fields import (
     Utc,
     Volumes,
 )
-from cji_core.trail.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
-from cji_core.trail.task_events import StatementsRefused, TaskAdmitted, TaskCompleted, TaskEnded
-from cji_core.trail.worker_events import (
-    DeliveryOverdue,
-    DeliveryResumed,
-    FilesReloaded,
-    HoldPlaced,
-    HoldReleased,
-    HostChanged,
-    ReloadRefused,
-    TailRecovered,
-    TrailAnchored,
-    TrailCheckpoint,
-    TrailPruned,
-    TrailRefused,
-    TrailResumed,
-    WorkerNotReady,
-    WorkerReady,
-    WorkerStarted,
-    WorkerStopped,
-)
+from cji_core.trail.meaning import KEY, REFERENCE, SERVICE, Activity, Severity, entity, finding, job
 
 
 class Attested(EventBase, frozen=True, kw_only=True, tag="attested"):
@@ -67,6 +48,16 @@ class Attested(EventBase, frozen=True, kw_only=True, tag="attested"):
 
     `receipt_key` is the thumbprint of the key that signs receipts and checkpoints until the worker stops.
     """
+
+    meaning = entity(
+        Activity.CREATE,
+        Severity.INFORMATIONAL,
+        "Machine attested",
+        noun="attestation token",
+        object="@maa_token_sha384",
+        asim="Create",
+    )
+    counted = ("tee", "region", "issuer", "accepted_advisories")
 
     evidence_sha384: Hex96
     maa_token_sha384: Hex96
@@ -84,6 +75,9 @@ class KeyReleased(EventBase, frozen=True, kw_only=True, tag="key_released"):
 
     `policy_before` is set if this process saw a different policy of the key before: it was changed in between.
     """
+
+    meaning = entity(Activity.CREATE, Severity.INFORMATIONAL, "Key released to the machine", asim="Create", **KEY)
+    counted = ("kek_id", "policy_sha256", "policy_before", "policy_immutable", "policy_accepted", "policy_warnings")
 
     kek_id: Url
     evidence_sha384: Hex96
@@ -105,6 +99,9 @@ class KeyDropped(EventBase, frozen=True, kw_only=True, tag="key_dropped"):
     stopped    the worker ended
     """
 
+    meaning = entity(Activity.DELETE, Severity.LOW, "Released key dropped", asim="Delete", **KEY)
+    counted = ("cause",)
+
     kek_id: Url
     cause: DropCause
 
@@ -118,6 +115,9 @@ class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
     `attempt` is the name of the attempt of a job by reference: such a caller had no certificate, and its header's
     signature alone established its submitter.
     """
+
+    meaning = job(Activity.CREATE, Severity.INFORMATIONAL, "Success", "Job admitted")
+    counted = ("policy_sha384", "suite", "kek_id")
 
     job_id: Hex32
     header_sha384: Hex96
@@ -145,6 +145,9 @@ class JobRefused(EventBase, frozen=True, kw_only=True, tag="job_refused"):
     `attempt` is set if the job came by reference.
     """
 
+    meaning = job(Activity.REFUSE, Severity.LOW, "Failure", "Job refused")
+    counted = ("reason",)
+
     source: Address
     stage: Stage
     reason: Reason
@@ -168,6 +171,9 @@ class CallsRefused(EventBase, frozen=True, kw_only=True, tag="calls_refused"):
     certificate, left out if it has none or one that is not a Token.
     """
 
+    meaning = job(Activity.REFUSE, Severity.LOW, "Failure", "Calls refused", object=SERVICE)
+    counted = ("reason",)
+
     reason: Reason
     count: Count
     seconds: Count
@@ -179,6 +185,8 @@ class CallsRefused(EventBase, frozen=True, kw_only=True, tag="calls_refused"):
 
 class JobCompleted(EventBase, frozen=True, kw_only=True, tag="job_completed"):
     """All input was verified and all rows are accounted for. The receipt is valid once this line is durable."""
+
+    meaning = job(Activity.COMPLETE, Severity.INFORMATIONAL, "Success", "Job completed")
 
     job_id: Hex32
     header_sha384: Hex96
@@ -202,6 +210,11 @@ class WitnessesDisagreed(EventBase, frozen=True, kw_only=True, tag="witnesses_di
     rows           more rows than these bytes can hold, or counts that contradict each other or the header
     """
 
+    meaning = finding(
+        Severity.CRITICAL, "Front and cell contradict each other about a job", noun="job", object="@job_id"
+    )
+    counted = ("about",)
+
     job_id: Hex32
     header_sha384: Hex96
     submitter: Token
@@ -215,6 +228,9 @@ class JobEnded(EventBase, frozen=True, kw_only=True, tag="job_ended"):
     `denied_by` is the rule of the policy, if the policy ended it: for a secondary recipient, for more rows or bytes
     than it allows, or after a reload.
     """
+
+    meaning = job(Activity.END, Severity.LOW, "Failure", "Job ended without a receipt", asim="Terminate")
+    counted = ("reason",)
 
     job_id: Hex32
     header_sha384: Hex96
@@ -230,6 +246,11 @@ class JobEnded(EventBase, frozen=True, kw_only=True, tag="job_ended"):
 
 class ReferenceRetained(EventBase, frozen=True, kw_only=True, tag="reference_retained"):
     """A side table of a completed job stays in secret memory; `sha256` is the part's digest in the job's receipt."""
+
+    meaning = entity(
+        Activity.CREATE, Severity.INFORMATIONAL, "Reference retained in secret memory", asim="Create", **REFERENCE
+    )
+    is_normal = True
 
     job_id: Hex32
     submitter: Token
@@ -247,46 +268,23 @@ class ReferenceDropped(EventBase, frozen=True, kw_only=True, tag="reference_drop
     policy    a reload removed its submitter from the policy
     """
 
+    meaning = entity(Activity.DELETE, Severity.INFORMATIONAL, "Reference dropped", asim="Delete", **REFERENCE)
+    is_normal = True
+
     submitter: Token
     kek_id: Url
     sha256: Hex64
     cause: ReferenceCause
 
 
-Event = (
-    WorkerStarted
-    | WorkerReady
-    | WorkerNotReady
-    | HostChanged
-    | FilesReloaded
-    | ReloadRefused
-    | WorkerStopped
-    | DeliveryOverdue
-    | DeliveryResumed
-    | TailRecovered
-    | TrailAnchored
-    | TrailCheckpoint
-    | TrailRefused
-    | TrailResumed
-    | TrailPruned
-    | HoldPlaced
-    | HoldReleased
-    | Attested
-    | KeyReleased
-    | KeyDropped
-    | JobAdmitted
-    | JobRefused
-    | CallsRefused
-    | JobCompleted
-    | WitnessesDisagreed
-    | JobEnded
-    | ReferenceRetained
-    | ReferenceDropped
-    | TaskAdmitted
-    | TaskCompleted
-    | TaskEnded
-    | StatementsRefused
-    | AttemptSuperseded
-    | TicketPoisoned
-    | TicketRefused
-)
+def _kinds(base: type[EventBase]) -> list[type[EventBase]]:
+    below = [kind for each in base.__subclasses__() for kind in _kinds(each)]
+    return below or [base]
+
+
+KINDS: Final = tuple(_kinds(EventBase))
+"""Every event that this module or one that it imports defines."""
+if TYPE_CHECKING:
+    Event: TypeAlias = EventBase
+else:
+    Event = Union[KINDS]  # noqa: UP007 - the members are found, not written

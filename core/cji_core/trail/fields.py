@@ -5,10 +5,12 @@ AU-8).
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
+
+from cji_core.trail.meaning import Meaning
 
 Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]  # job id
 Hex64 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256
@@ -66,7 +68,14 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class EventBase(Strict, frozen=True, kw_only=True, tag_field="kind"):
-    """Base of all events."""
+    """Base of all events. The docstring of an event is its text in docs/audit.md."""
+
+    meaning: ClassVar[Meaning]
+    """For sinks of other schemas."""
+    counted: ClassVar[tuple[str, ...]] = ()
+    """The members whose values a packet counts: they are few, and none is of a record."""
+    is_normal: ClassVar[bool] = False
+    """Whether it is of normal operation, so that no rule examines it."""
 
     @property
     def kind(self) -> str:

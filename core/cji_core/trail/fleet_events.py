@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from cji_core.errors import Reason, Stage
 from cji_core.trail.fields import Code, Count, EventBase, Hex32, Hex96, Jws, Ori, TicketFault, Token
+from cji_core.trail.meaning import SERVICE, Activity, Severity, entity, job
 
 Tries = Annotated[int, Meta(ge=1, le=1000)]
 
@@ -18,6 +19,15 @@ class AttemptSuperseded(EventBase, frozen=True, kw_only=True, tag="attempt_super
 
     The same header may run again on this worker. `receipt_sha384` names the receipt that nobody shall use.
     """
+
+    meaning = entity(
+        Activity.UPDATE,
+        Severity.LOW,
+        "Receipt of an attempt superseded",
+        noun="receipt",
+        object="@receipt_sha384",
+        asim="Set",
+    )
 
     job_id: Hex32
     header_sha384: Hex96
@@ -31,6 +41,8 @@ class TicketPoisoned(EventBase, frozen=True, kw_only=True, tag="ticket_poisoned"
 
     `reason` and `stage` are those of its last attempt, as the fleet process reports them.
     """
+
+    meaning = job(Activity.END, Severity.MEDIUM, "Failure", "Job by reference given up", asim="Terminate")
 
     job_id: Hex32
     header_sha384: Hex96
@@ -54,6 +66,8 @@ class TicketRefused(EventBase, frozen=True, kw_only=True, tag="ticket_refused"):
     digest      the header is not the one that the ticket names
     unverified  the header does not verify: `reason` has the check
     """
+
+    meaning = job(Activity.REFUSE, Severity.MEDIUM, "Failure", "Tickets refused", object=SERVICE)
 
     fault: TicketFault
     count: Count

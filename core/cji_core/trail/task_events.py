@@ -24,6 +24,7 @@ from cji_core.trail.fields import (
     Url,
     Utc,
 )
+from cji_core.trail.meaning import Activity, Severity, finding, job
 
 StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
 Number = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
@@ -49,6 +50,9 @@ class TaskAdmitted(TaskEvent, frozen=True, kw_only=True, tag="task_admitted"):
     The first task of a job on a worker counts as a job of its submitter and agency on this day.
     """
 
+    meaning = job(Activity.CREATE, Severity.INFORMATIONAL, "Success", "Task of a job admitted")
+    is_normal = True
+
     not_after: Utc
     originating_ori: Ori
     attribution: Attributed | None
@@ -62,6 +66,9 @@ class TaskAdmitted(TaskEvent, frozen=True, kw_only=True, tag="task_admitted"):
 class TaskCompleted(TaskEvent, frozen=True, kw_only=True, tag="task_completed"):
     """All its input was verified. `statement_sha384` is of the signed part of its statement."""
 
+    meaning = job(Activity.COMPLETE, Severity.INFORMATIONAL, "Success", "Task of a job completed")
+    is_normal = True
+
     duration_ms: Count
     rows_in: Count
     bytes_in: Count
@@ -71,6 +78,9 @@ class TaskCompleted(TaskEvent, frozen=True, kw_only=True, tag="task_completed"):
 
 class TaskEnded(TaskEvent, frozen=True, kw_only=True, tag="task_ended"):
     """An admitted task ended without a statement; it may run again, here or elsewhere."""
+
+    meaning = job(Activity.END, Severity.LOW, "Failure", "Task ended without a statement", asim="Terminate")
+    is_normal = True
 
     duration_ms: Count
     stage: Stage
@@ -92,6 +102,8 @@ class StatementsRefused(EventBase, frozen=True, kw_only=True, tag="statements_re
     rows       counts that contradict each other, the header or the bytes
     simulated  of a simulated machine, on one that is not
     """
+
+    meaning = finding(Severity.HIGH, "Statements of tasks do not make their job", noun="job", object="@job_id")
 
     job_id: Hex32
     header_sha384: Hex96

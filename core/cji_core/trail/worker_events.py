@@ -21,10 +21,14 @@ from cji_core.trail.fields import (
     Token,
     Url,
 )
+from cji_core.trail.meaning import DELIVERY, HOLD, HOST, POLICY, TRAIL, Activity, Severity, entity, finding, lifecycle
 
 
 class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
     """The keyholder started with this code, configuration and policy; `policy_signers` are keys that signed it."""
+
+    meaning = lifecycle(Activity.START, Severity.INFORMATIONAL, "Worker started")
+    counted = ("version", "code_sha384", "config_sha384", "policy_sha384", "simulated", "host_profile")
 
     version: Token
     code_sha384: Hex96
@@ -38,17 +42,25 @@ class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
 class WorkerReady(EventBase, frozen=True, kw_only=True, tag="worker_ready"):
     """Fresh evidence, a key, a policy and this sink are available: jobs are admitted from now on."""
 
+    meaning = lifecycle(Activity.ENABLE, Severity.INFORMATIONAL, "Worker admits jobs")
+    is_normal = True
+
     kek_ids: Annotated[tuple[Url, ...], Meta(min_length=1)]
 
 
 class WorkerNotReady(EventBase, frozen=True, kw_only=True, tag="worker_not_ready"):
     """No job is admitted from now on."""
 
+    meaning = lifecycle(Activity.DISABLE, Severity.MEDIUM, "Worker admits no jobs", "Failure")
+    counted = ("reason",)
+
     reason: Reason
 
 
 class HostChanged(EventBase, frozen=True, kw_only=True, tag="host_changed"):
     """The required conditions of the machine that do not hold, by name; none if all hold again."""
+
+    meaning = finding(Severity.HIGH, "Required conditions of the machine do not hold", **HOST)
 
     unmet: tuple[Token, ...]
 
@@ -60,6 +72,9 @@ class FilesReloaded(EventBase, frozen=True, kw_only=True, tag="files_reloaded"):
     `policy_signers` are the listed keys that signed the new policy.
     """
 
+    meaning = entity(Activity.UPDATE, Severity.LOW, "Policy and authorities reloaded", object="policy_file", **POLICY)
+    counted = ("by", "after.policy_file")
+
     by: ReloadRequester
     uid: Count
     before: FileDigests
@@ -70,6 +85,9 @@ class FilesReloaded(EventBase, frozen=True, kw_only=True, tag="files_reloaded"):
 class ReloadRefused(EventBase, frozen=True, kw_only=True, tag="reload_refused"):
     """A reload was refused, and nothing changed; `file` is the one that cannot be used."""
 
+    meaning = entity(Activity.UPDATE, Severity.MEDIUM, "Reload refused", object="@file", outcome="Failure", **POLICY)
+    counted = ("file",)
+
     by: ReloadRequester
     uid: Count
     file: ReloadSubject
@@ -77,6 +95,8 @@ class ReloadRefused(EventBase, frozen=True, kw_only=True, tag="reload_refused"):
 
 class WorkerStopped(EventBase, frozen=True, kw_only=True, tag="worker_stopped"):
     """An orderly end: drained, keys dropped."""
+
+    meaning = lifecycle(Activity.STOP, Severity.INFORMATIONAL, "Worker stopped")
 
     jobs_completed: Count
 
@@ -89,6 +109,8 @@ class DeliveryOverdue(EventBase, frozen=True, kw_only=True, tag="delivery_overdu
     contradicted  the deliverer's file names a line that this trail does not have
     """
 
+    meaning = finding(Severity.HIGH, "Audit trail is not delivered", asim="Disable", **DELIVERY)
+
     destination: Token
     cause: OverdueCause
     seconds: Count
@@ -98,6 +120,9 @@ class DeliveryOverdue(EventBase, frozen=True, kw_only=True, tag="delivery_overdu
 class DeliveryResumed(EventBase, frozen=True, kw_only=True, tag="delivery_resumed"):
     """A destination that was overdue gets the trail again; `seconds` is the time since the alert."""
 
+    meaning = finding(Severity.INFORMATIONAL, "Audit trail is delivered again", asim="Enable", over=True, **DELIVERY)
+    is_normal = True
+
     destination: Token
     seconds: Count
 
@@ -105,12 +130,16 @@ class DeliveryResumed(EventBase, frozen=True, kw_only=True, tag="delivery_resume
 class TailRecovered(EventBase, frozen=True, kw_only=True, tag="tail_recovered"):
     """The trail continues after a crash or a failed write; bytes that were never acknowledged were cut off."""
 
+    meaning = entity(Activity.UPDATE, Severity.MEDIUM, "Audit trail continued after a crash", asim="Set", **TRAIL)
+
     cut_bytes: Count
     cut_sha384: Hex96
 
 
 class TrailAnchored(EventBase, frozen=True, kw_only=True, tag="trail_anchored"):
     """All lines before this one belong to this value of the vTPM's counter, which is incremented to it afterwards."""
+
+    meaning = entity(Activity.UPDATE, Severity.INFORMATIONAL, "Audit trail anchored", asim="Set", **TRAIL)
 
     counter: Count
 
@@ -120,6 +149,8 @@ class TrailCheckpoint(EventBase, frozen=True, kw_only=True, tag="trail_checkpoin
 
     `receipt_key` is the thumbprint of the key that signed it, which the evidence of this start of the worker names.
     """
+
+    meaning = entity(Activity.UPDATE, Severity.INFORMATIONAL, "Audit trail signed", asim="Set", **TRAIL)
 
     note: Note
     receipt_key: KeyId
@@ -132,6 +163,9 @@ class TrailRefused(EventBase, frozen=True, kw_only=True, tag="trail_refused"):
     ledger   `expected` is the number of the last line that the ledger recorded, `found` that of the trail
     """
 
+    meaning = finding(Severity.CRITICAL, "Audit trail was rolled back or replaced", **TRAIL)
+    counted = ("compared_with",)
+
     compared_with: Literal["counter", "ledger"]
     expected: Count | None
     found: Count | None
@@ -142,6 +176,8 @@ class TrailResumed(EventBase, frozen=True, kw_only=True, tag="trail_resumed"):
 
     Job ids of the missing lines are unknown, so headers created before this line are refused.
     """
+
+    meaning = entity(Activity.UPDATE, Severity.HIGH, "Operator continued the audit trail", asim="Set", **TRAIL)
 
     operator_id: Text
     explanation: Text
@@ -154,6 +190,10 @@ class TrailPruned(EventBase, frozen=True, kw_only=True, tag="trail_pruned"):
     place (`cji_core.trail.pruned`). They are removed once this line is durable.
     """
 
+    meaning = entity(
+        Activity.DELETE, Severity.HIGH, "Operator removed old lines of the audit trail", asim="Delete", **TRAIL
+    )
+
     first: LineNumber
     last: LineNumber
     root: Hex64
@@ -165,6 +205,8 @@ class TrailPruned(EventBase, frozen=True, kw_only=True, tag="trail_pruned"):
 class HoldPlaced(EventBase, frozen=True, kw_only=True, tag="hold_placed"):
     """A legal hold: the lines `first` to `last`, and all later ones if `last` is left out, must not be removed."""
 
+    meaning = entity(Activity.CREATE, Severity.LOW, "Operator placed a legal hold", asim="Create", **HOLD)
+
     name: Token
     first: LineNumber
     last: LineNumber | None = None
@@ -174,6 +216,8 @@ class HoldPlaced(EventBase, frozen=True, kw_only=True, tag="hold_placed"):
 
 class HoldReleased(EventBase, frozen=True, kw_only=True, tag="hold_released"):
     """The legal hold of this name ended."""
+
+    meaning = entity(Activity.DELETE, Severity.HIGH, "Operator released a legal hold", asim="Delete", **HOLD)
 
     name: Token
     operator_id: Text

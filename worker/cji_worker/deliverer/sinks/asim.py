@@ -15,7 +15,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from cji_core.trail.chain import Record
-from cji_worker.deliverer.sinks.mapping import PRODUCT, endpoint, meaning
+from cji_core.trail.meaning import PRODUCT
+from cji_worker.deliverer.sinks.mapping import endpoint, meaning
 
 VERSION: Final = "0.1"
 _MAX_INT: Final = (1 << 31) - 1

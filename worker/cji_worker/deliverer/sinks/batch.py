@@ -9,9 +9,10 @@ import msgspec
 from cji_core.format.sinks import MappingName
 from cji_core.trail.chain import Record
 from cji_core.trail.event_id import event_id
+from cji_core.trail.meaning import Severity
 from cji_core.trail.trail import Position
 from cji_worker.deliverer.sinks.asim import to_asim
-from cji_worker.deliverer.sinks.mapping import Severity, meaning
+from cji_worker.deliverer.sinks.mapping import meaning
 from cji_worker.deliverer.sinks.ocsf import to_ocsf
 
 

@@ -18,8 +18,8 @@ from typing import Final
 
 from cji_core.format.sinks import JournaldTable
 from cji_core.trail.delivery import DeliveryError
+from cji_core.trail.meaning import PRODUCT
 from cji_worker.deliverer.sinks.batch import Outgoing
-from cji_worker.deliverer.sinks.mapping import PRODUCT
 
 _SECONDS: Final = 10.0
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL

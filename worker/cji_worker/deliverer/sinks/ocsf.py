@@ -15,7 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from cji_core.trail.chain import Record
-from cji_worker.deliverer.sinks.mapping import PRODUCT, Meaning, OcsfClass, endpoint, meaning
+from cji_core.trail.meaning import PRODUCT, Meaning, OcsfClass
+from cji_worker.deliverer.sinks.mapping import endpoint, meaning
 
 VERSION: Final = "1.5.0"
 _UNKNOWN: Final = "Unknown"
