@@ -13,6 +13,7 @@ from statistics import median
 from typing import Final
 
 from pymerkle import InmemoryTree
+from worker.audit.inspection import CheckpointKeys, Inspection
 
 from benchmarks.audit_year import Year, job_id
 from benchmarks.harness import Paired, Result, paired, rate
@@ -23,7 +24,6 @@ from cji_core.trail.checkpoint import parse_checkpoint
 from cji_core.trail.held import Comparison
 from cji_core.trail.index import TrailIndex
 from cji_core.trail.index_search import Query
-from cji_core.trail.inspection import CheckpointKeys, Inspection
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.proofs import LineProof, decode_proof, encode_proof, prove_line, verify_line
 from cji_core.trail.trail import lines, verified

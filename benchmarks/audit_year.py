@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
+from worker.audit.inspection import CheckpointKeys
 
 from cji_core.errors import Reason, Stage
 from cji_core.jose import b64url, key_id
@@ -46,7 +47,6 @@ from cji_core.trail import (
     utc_hundredths,
 )
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
-from cji_core.trail.inspection import CheckpointKeys
 from cji_core.trail.merkle import Frontier, leaf_hash
 
 __all__ = ["Year", "job_id"]

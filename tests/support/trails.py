@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
+from worker.audit.inspection import CheckpointKeys
 
 from cji_core.errors import Reason, Stage
 from cji_core.jose import key_id
@@ -29,7 +30,6 @@ from cji_core.trail import (
     utc_hundredths,
 )
 from cji_core.trail.checkpoint import Checkpoint, origin_of, parse_checkpoint, sign_checkpoint
-from cji_core.trail.inspection import CheckpointKeys
 from cji_core.trail.merkle import Frontier, leaf_hash
 from tests.support.audit_events import admitted, completed, ended
 from tests.support.receipts import CLAIMS

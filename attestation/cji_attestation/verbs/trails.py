@@ -21,8 +21,8 @@ from cji_core.pairs import VerifyingPair
 from cji_core.trail.chain import ChainError
 from cji_core.trail.checkpoint import MAX_BYTES, Checkpoint, CheckpointError, parse_checkpoint
 from cji_core.trail.index import IndexUnusableError, TrailIndex
-from cji_core.trail.inspection import CheckpointKeys
 from cji_core.trail.merkle import ProofError
+from cji_core.trail.rules import CheckpointKeys
 from cji_core.trail.trail import opened
 
 P = ParamSpec("P")

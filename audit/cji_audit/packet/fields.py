@@ -7,38 +7,13 @@ from types import MappingProxyType
 from typing import Final
 
 from cji_audit.packet.material import Period
-from cji_audit.packet.watch import Step
+from cji_core.trail.claims import Claims
+from cji_core.trail.events import KINDS, Event
 
 RECEIPT: Final = "receipt"
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "worker_started": (
-            "version",
-            "code_sha384",
-            "config_sha384",
-            "policy_sha384",
-            "simulated",
-            "host_profile",
-        ),
-        "worker_not_ready": ("reason",),
-        "files_reloaded": ("by", "after.policy_file"),
-        "reload_refused": ("file",),
-        "trail_refused": ("compared_with",),
-        "attested": ("tee", "region", "issuer", "accepted_advisories"),
-        "key_released": (
-            "kek_id",
-            "policy_sha256",
-            "policy_before",
-            "policy_immutable",
-            "policy_accepted",
-            "policy_warnings",
-        ),
-        "key_dropped": ("cause",),
-        "job_admitted": ("policy_sha384", "suite", "kek_id"),
-        "job_refused": ("reason",),
-        "calls_refused": ("reason",),
-        "job_ended": ("reason",),
-        "witnesses_disagreed": ("about",),
+        **{str(kind.__struct_config__.tag): kind.counted for kind in KINDS if kind.counted},
         RECEIPT: (
             "fips.certificate",
             "fips.mode",
@@ -55,20 +30,20 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
     }
 )
-"""By kind of event; `receipt` is the receipt inside `job_completed`. Their values are few, and none is of a record."""
+"""By kind of event, which declares them; `receipt` is the receipt inside `job_completed`."""
 
 _PAYLOAD: Final = '.receipt|split(".")[1]|gsub("-";"+")|gsub("_";"/")|@base64d|fromjson|'
 
 
-def values(step: Step) -> Iterator[tuple[str, str]]:
-    """Field and value of everything that is counted in this line."""
-    kind = step.event.kind
+def values(event: Event, claims: Claims | None) -> Iterator[tuple[str, str]]:
+    """Field and value of everything that is counted in a line: its event, and for a completed job its receipt."""
+    kind = event.kind
     yield "kind", kind
     for name in FIELDS.get(kind, ()):
-        yield from ((f"{kind}.{name}", each) for each in _texts(step.event, name))
-    if step.receipt is not None:
+        yield from ((f"{kind}.{name}", each) for each in _texts(event, name))
+    if claims is not None:
         for name in FIELDS[RECEIPT]:
-            yield from ((f"{RECEIPT}.{name}", each) for each in _texts(step.receipt[0], name))
+            yield from ((f"{RECEIPT}.{name}", each) for each in _texts(claims, name))
 
 
 def query(field: str, period: Period, file: str) -> str:

@@ -76,9 +76,13 @@ class Seen(Fact, frozen=True, kw_only=True):
 
 
 class Incident(Fact, frozen=True, kw_only=True):
-    """Something in the period that a check must not find. `topic` is that check's, `what` has only our own words."""
+    """Something in the period that a check must not find. `topic` is that check's, `rule` names what found it.
+
+    `what` has only our own words.
+    """
 
     topic: str
+    rule: str
     line: int
     what: str
 

@@ -14,15 +14,14 @@ from typing import Final
 
 from cji_audit.packet.fields import text, values
 from cji_audit.packet.material import Incident, Line, Period, Seen, Trail
-from cji_audit.packet.watch import WATCHERS, Step
 from cji_core.trail.chain import GENESIS, ChainError, Head, Record
 from cji_core.trail.claims import Claims
 from cji_core.trail.compact import ReceiptError
 from cji_core.trail.events import Attested, JobCompleted
-from cji_core.trail.inspection import Inspection
 from cji_core.trail.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.receipts import claims_unverified, receipt_sha384
+from cji_core.trail.rules import RULES, Finding, Watcher
 from cji_core.trail.trail import lines, opened
 from cji_core.trail.worker_events import FilesReloaded, WorkerStarted
 
@@ -30,8 +29,6 @@ MAX_VALUES: Final = 32
 """Values of one field that are listed."""
 MAX_INCIDENTS: Final = 20
 """Incidents of one topic that are listed."""
-MIXED: Final = "chain"
-"""The topic of a line that is another worker's."""
 IN_FORCE: Final = "in_force"
 _START: Final = ("version", "code_sha384", "config_sha384", "policy_sha384", "simulated", "host_profile")
 
@@ -128,7 +125,7 @@ class _Pass:
 
     def __init__(self, period: Period, sizes: AbstractSet[int], digests: AbstractSet[str]) -> None:
         self._period, self._sizes, self._digests = period, sizes, digests
-        self._watchers = [make() for make in WATCHERS]
+        self._watcher = Watcher()
         self._head, self._digest, self._bytes = GENESIS, hashlib.sha256(), 0
         self._pruned_until = self._first_time = self._last_time = self._latest = self._worker = ""
         self._in_period = 0
@@ -146,7 +143,8 @@ class _Pass:
     def begin(self, pruned: Pruned | None) -> None:
         """Before the first line that is there. Raises ChainError for a state that is not of the pruned lines."""
         if pruned is not None:
-            self._pruned_until = Inspection.after(pruned).state.time
+            self._watcher = Watcher.after(pruned)
+            self._pruned_until = self._watcher.state.time
             self.tree, self.pruned = Tree(pruned.tree()), pruned.last
 
     def see(self, line: bytes, record: Record) -> None:
@@ -160,29 +158,24 @@ class _Pass:
         self.tree.append(leaf_hash(line))
         if self.tree.size in self._sizes:
             self._roots[str(self.tree.size)] = self.tree.root()
+        self._find(record)
         self._latest = max(self._latest, record.time)  # a clock that is set back moves no line out of the period
         inside = self._period.contains(self._latest)
-        receipt = self._receipt(record, inside)
-        if inside and record.worker != self._worker:
-            self._note(MIXED, number, "the line is another worker's")
-        step = Step(line=number, time=record.time, event=record.event, receipt=receipt)
-        for watcher in self._watchers:
-            for at, what in watcher.see(step):
-                if inside:
-                    self._note(watcher.topic, at, what)
+        for finding in self._watcher.see(line, record):
+            if inside:
+                self._note(finding)
         if self._latest < self._period.end:
             self._put_in_force(record, inside=inside)
         if inside:
             self._in_period += 1
-            for name, value in values(step):
+            for name, value in values(record.event, self._claims(record)):
                 self._count(name, value, number)
 
     def end(self) -> None:
-        """Let the watchers name what only the end reveals."""
+        """Add what only the end reveals."""
         if self._last_time and self._latest >= self._period.start:
-            for watcher in self._watchers:
-                for at, what in watcher.end(self._last_time):
-                    self._note(watcher.topic, at, what)
+            for finding in self._watcher.end():
+                self._note(finding)
 
     def wanted(self) -> set[int]:
         """The lines that show something: the first with each value, those of incidents, and those looked for."""
@@ -215,23 +208,23 @@ class _Pass:
             included=included,
         )
 
-    def _receipt(self, record: Record, inside: bool) -> tuple[Claims, str] | None:
-        if isinstance(record.event, Attested) and record.event.evidence_sha384 in self._digests:
-            self.found.setdefault(record.event.evidence_sha384, record.seq)
+    def _find(self, record: Record) -> None:
+        """Note the lines with evidence and receipts that are looked for."""
+        event = record.event
+        if isinstance(event, Attested) and event.evidence_sha384 in self._digests:
+            self.found.setdefault(event.evidence_sha384, record.seq)
+        elif isinstance(event, JobCompleted) and (digest := receipt_sha384(event.receipt)) in self._digests:
+            self.found[digest] = record.seq
+
+    @staticmethod
+    def _claims(record: Record) -> Claims | None:
+        """Those of the receipt in a line, if it can be read."""
         if not isinstance(record.event, JobCompleted):
             return None
         try:
-            claims = claims_unverified(record.event.receipt)
-        except ReceiptError as error:
-            if inside:
-                self._note("receipt-chain", record.seq, f"the receipt cannot be read: {error.field}")
+            return claims_unverified(record.event.receipt)
+        except ReceiptError:
             return None
-        if inside and claims.worker != record.worker:
-            self._note("receipt-chain", record.seq, "the receipt is another worker's")
-        digest = receipt_sha384(record.event.receipt)
-        if digest in self._digests:
-            self.found[digest] = record.seq
-        return claims, digest
 
     def _put_in_force(self, record: Record, *, inside: bool) -> None:
         """Follow what is in force, and count it: once when the period begins, and at each change in it."""
@@ -256,11 +249,16 @@ class _Pass:
         else:
             of[value] = Seen(count=before.count + 1, first=before.first, last=line)
 
-    def _note(self, topic: str, line: int, what: str) -> None:
+    def _note(self, finding: Finding) -> None:
+        """An incident, if the rule is of a check."""
+        topic = RULES[finding.rule].topic
+        if topic is None:
+            return
         if sum(each.topic == topic for each in self._incidents) == MAX_INCIDENTS:
             self._unlisted_incidents[topic] = self._unlisted_incidents.get(topic, 0) + 1
         else:
-            self._incidents.append(Incident(topic=topic, line=line, what=what))
+            line = max(finding.line, self.first_line)  # a line that was pruned is in no packet
+            self._incidents.append(Incident(topic=topic, rule=finding.rule, line=line, what=finding.what))
 
 
 def _lines(file: Path, run: _Pass) -> dict[int, bytes]:

@@ -12,6 +12,7 @@ elsewhere, to be found out.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import zip_longest
@@ -27,11 +28,11 @@ from cji_audit.packet.folder import CATALOG, DOCX, INDEX, MATERIAL, ROWS, Index,
 from cji_audit.packet.given import Tools
 from cji_audit.packet.material import Fact, Material, Trail
 from cji_audit.packet.survey import IN_FORCE
-from cji_audit.packet.watch import Step
 from cji_core.trail.chain import ChainError
 from cji_core.trail.chain import read as read_line
+from cji_core.trail.claims import Claims
 from cji_core.trail.compact import ReceiptError
-from cji_core.trail.events import Attested, JobCompleted
+from cji_core.trail.events import Attested, Event, JobCompleted
 from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
 from cji_core.trail.receipts import claims_unverified, receipt_sha384
 
@@ -45,6 +46,22 @@ class Difference:
 
     file: str
     what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """A line that the packet includes: its event, and the claims of its receipt, if that can be read."""
+
+    event: Event
+    claims: Claims | None
+
+    @classmethod
+    def of(cls, event: Event) -> "_Shown":
+        claims = None
+        if isinstance(event, JobCompleted):
+            with suppress(ReceiptError):
+                claims = claims_unverified(event.receipt)
+        return cls(event=event, claims=claims)
 
 
 def verify(files: Mapping[str, bytes], tools: Tools, *, resurvey: Resurvey | None = None) -> tuple[Difference, ...]:
@@ -108,7 +125,7 @@ def _lines(files: Mapping[str, bytes], name: str, trail: Trail, material: Materi
     if len(lines) != len(trail.included):
         yield Difference(file=name, what=f"has {len(lines)} lines instead of {len(trail.included)}")
         return
-    shown: dict[int, Step] = {}
+    shown: dict[int, _Shown] = {}
     for listed, line in zip(trail.included, lines, strict=True):
         try:
             record = read_line(line, number=listed.number)
@@ -121,30 +138,26 @@ def _lines(files: Mapping[str, bytes], name: str, trail: Trail, material: Materi
                 proof=[bytes.fromhex(each) for each in listed.proof],
                 root=bytes.fromhex(trail.root),
             )
-            event = record.event
-            receipt = None
-            if isinstance(event, JobCompleted):
-                receipt = claims_unverified(event.receipt), receipt_sha384(event.receipt)
-            shown[record.seq] = Step(line=record.seq, time=record.time, event=event, receipt=receipt)
-        except (ChainError, ProofError, ReceiptError, ValueError) as error:
+            shown[record.seq] = _Shown.of(record.event)
+        except (ChainError, ProofError, ValueError) as error:
             yield Difference(file=name, what=f"line {listed.number}: {error}")
     yield from (Difference(file=MATERIAL, what=what) for what in _claims(trail, material, shown))
 
 
-def _claims(trail: Trail, material: Material, shown: Mapping[int, Step]) -> Iterator[str]:
+def _claims(trail: Trail, material: Material, shown: Mapping[int, _Shown]) -> Iterator[str]:
     """Statements of the material about lines that the packet has, and that they contradict."""
     for field, of in trail.seen.items():
         for value, seen in of.items():
-            step = shown.get(seen.first)
-            if step is None:
+            line = shown.get(seen.first)
+            if line is None:
                 yield f"{trail.file} has no line {seen.first}, which should show {field}"
-            elif not field.startswith(f"{IN_FORCE}.") and (field, value) not in set(values(step)):
+            elif not field.startswith(f"{IN_FORCE}.") and (field, value) not in set(values(line.event, line.claims)):
                 yield f"line {seen.first} of {trail.file} does not have {value} as {field}"
     for each in trail.incidents:
         if each.line not in shown:
             yield f"{trail.file} has no line {each.line}, which should show an incident of {each.topic}"
-    receipts = {step.receipt[1] for step in shown.values() if step.receipt is not None}
-    evidence = {step.event.evidence_sha384 for step in shown.values() if isinstance(step.event, Attested)}
+    receipts = {receipt_sha384(each.event.receipt) for each in shown.values() if isinstance(each.event, JobCompleted)}
+    evidence = {each.event.evidence_sha384 for each in shown.values() if isinstance(each.event, Attested)}
     for held in material.receipts or ():
         if held.line and held.worker == trail.worker and held.sha384 not in receipts:
             yield f"no line of {trail.file} has receipt {held.sequence}"

@@ -6,22 +6,20 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final, TypeVar
 
+from cji_audit.review.findings import Findings, Gathered
 from cji_audit.review.groups import MOST_NAMES, FirstUse, Groups, Key, name_of
 from cji_audit.review.hours import LocalClock, OpeningHours, zone_named
 from cji_audit.review.model import Place, Refusals, Slot, Volume
 from cji_audit.review.settings import Settings
-from cji_audit.review.sightings import Sighting, Sightings
 from cji_audit.review.window import BEFORE, Window
 from cji_core.trail.chain import Record
 from cji_core.trail.events import CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
+from cji_core.trail.rules.jobs import FOUND_ALWAYS
+from cji_core.trail.rules.state import Admission
 
 _K = TypeVar("_K")
 NAMES: Final = ("submitter", "operator", "purpose", "operation", "recipient", "secondary_recipient")
 """Kinds of names whose first use is reported by the rule `new_NAME`, each but submitters within its agency."""
-_SUSPECT: Final = frozenset(
-    {"HEADER_SIGNATURE_INVALID", "DEK_UNWRAP_FAILED", "CERTIFICATE_REFUSED", "AUDIENCE_MISMATCH"}
-)
-_ATTESTATION: Final = frozenset({"ATTESTATION_REJECTED", "KEY_RELEASE_DENIED"})
 
 
 @dataclass(slots=True)
@@ -35,16 +33,16 @@ class _Baseline:
 class Jobs:
     """Accumulates the events of jobs from all trails."""
 
-    def __init__(self, window: Window, settings: Settings, sightings: Sightings) -> None:
-        self._window, self._settings, self._see = window, settings, sightings
+    def __init__(self, window: Window, settings: Settings, findings: Findings) -> None:
+        self._window, self._settings, self._see = window, settings, findings
         self._limits = settings.thresholds
         self.total = Volume()
         self.groups = {name: Groups() for name in ("agency", "operator", "purpose", "submitter", "operation")}
         self.names = {name: FirstUse() for name in NAMES}
         self.slots = [Slot() for _ in range(168)]
         self.refused: Counter[tuple[str | None, str]] = Counter()
-        self._refusals: dict[tuple[str, str, str], Sighting] = {}
-        self._off_hours: dict[str, Sighting] = {}
+        self._refusals: dict[tuple[str, str, str], Gathered] = {}
+        self._off_hours: dict[str, Gathered] = {}
         self._clocks: dict[str, LocalClock] = {}
         self._clock = self._clock_of(settings.time_zone)
         self._hours: dict[str, OpeningHours | None] = {}
@@ -59,7 +57,7 @@ class Jobs:
             ("failures", self._limits.failures),
             ("off_hours", self._limits.off_hours_jobs),
         ):
-            sightings.limit(rule, threshold)
+            findings.limit(rule, threshold)
 
     def admitted(self, record: Record, event: JobAdmitted, place: Place, *, in_week: bool) -> None:
         """A job begins."""
@@ -85,13 +83,11 @@ class Jobs:
             volume.off_hours += off_hours
         if off_hours:
             _gather(self._off_hours, ori, "").at(place, time)
-        if who is None:
-            self._see.see("unattributed", event.submitter, place, time, detail=f"agency {ori}")
 
-    def completed(self, record: Record, event: JobCompleted, admitted: JobAdmitted | None, place: Place) -> None:
+    def completed(self, record: Record, event: JobCompleted, admission: Admission | None, place: Place) -> None:
         """A job of the week has results."""
         found, time = event.volumes, record.time
-        for volume in self._volumes(admitted or event):
+        for volume in self._volumes(admission or event):
             volume.completed += 1
             volume.rows_in += found.rows_in
             volume.rows_out += found.rows_out
@@ -101,7 +97,7 @@ class Jobs:
             volume.subjects_out += found.subjects_out
         minute, _ = self._clock.minute(time)
         self.slots[minute // 60].rows_out += found.rows_out
-        subject = f"{name_of(_operator(admitted or event))}, job {event.job_id}"
+        subject = f"{name_of(_operator(admission or event))}, job {event.job_id}"
         for rule, amount, unit in (
             ("mass_release_rows", found.rows_out, "rows"),
             ("mass_release_chri", found.chri_rows_out, "rows with CHRI"),
@@ -110,10 +106,10 @@ class Jobs:
             if self._see.exceeds(rule, amount):
                 self._see.see(rule, subject, place, time, detail=f"{amount} {unit}")
 
-    def released_before(self, record: Record, event: JobCompleted, admitted: JobAdmitted | None) -> None:
+    def released_before(self, record: Record, event: JobCompleted, admission: Admission | None) -> None:
         """A job of an earlier week had results."""
         week = self._window.baseline_week(record.time)
-        for key in ((event.requesting_ori,), _operator(admitted or event)):
+        for key in ((event.requesting_ori,), _operator(admission or event)):
             found = self._earlier.get(key)
             if found is None:
                 if len(self._earlier) >= MOST_NAMES:
@@ -123,29 +119,22 @@ class Jobs:
             if week != BEFORE:
                 found.rows[week] += event.volumes.rows_out
 
-    def ended(self, record: Record, event: JobEnded, admitted: JobAdmitted | None, place: Place) -> None:
+    def ended(self, record: Record, event: JobEnded, admission: Admission | None, place: Place) -> None:
         """A job of the week ended without results."""
-        for volume in self._volumes(admitted or event):
+        for volume in self._volumes(admission or event):
             volume.failed += 1
         reason = str(event.reason)
         detail = f"stage {event.stage}"
         _gather(self._refusals, ("failures", event.submitter, reason), detail).at(place, record.time)
-        if reason in _ATTESTATION:
-            rule = "attestation_failed" if reason == "ATTESTATION_REJECTED" else "release_failed"
-            self._see.see(rule, f"{record.worker}: jobs ended", place, record.time)
 
     def refused_job(self, record: Record, event: JobRefused | CallsRefused, place: Place) -> None:
-        """A refusal of the week, or several."""
+        """A refusal of the week, or several; those that are findings by themselves count for no threshold."""
         count = event.count if isinstance(event, CallsRefused) else 1
         reason, name = str(event.reason), event.submitter or getattr(event, "identity", None) or ""
         self.refused[event.submitter, reason] += count
-        subject, detail = name or "unknown callers", f"first from {event.source}"
-        if reason in _SUSPECT:
-            self._see.see("suspect_refusals", f"{subject}, {reason}", place, record.time, detail=detail, count=count)
-        elif reason == "REPLAYED":
-            self._see.see("replayed", subject, place, record.time, detail=detail, count=count)
-        else:
-            _gather(self._refusals, ("refusals", subject, reason), detail).at(place, record.time, count)
+        if reason not in FOUND_ALWAYS:
+            key = "refusals", name or "unknown callers", reason
+            _gather(self._refusals, key, f"first from {event.source}").at(place, record.time, count)
 
     def finish(self) -> None:
         """Compare the sums with thresholds and earlier weeks."""
@@ -203,9 +192,9 @@ class Jobs:
                 detail = f"{now} rows; the median of {len(weeks)} earlier weeks is {median(weeks):g}"
                 self._see.state("growth", name_of(key), detail=detail)
 
-    def _volumes(self, event: JobAdmitted | JobCompleted | JobEnded) -> list[Volume]:
+    def _volumes(self, event: JobAdmitted | Admission | JobCompleted | JobEnded) -> list[Volume]:
         ori = event.requesting_ori
-        operations = "+".join(event.operations) if isinstance(event, JobAdmitted) else None
+        operations = "+".join(event.operations) if isinstance(event, JobAdmitted | Admission) else None
         return [
             self.total,
             self.groups["agency"].of((ori,)),
@@ -236,15 +225,17 @@ class Jobs:
         return self._clocks[zone]
 
 
-def _operator(event: JobAdmitted | JobCompleted | JobEnded) -> Key:
+def _operator(event: JobAdmitted | Admission | JobCompleted | JobEnded) -> Key:
+    if isinstance(event, Admission):
+        return event.requesting_ori, event.operator
     who = event.attribution if isinstance(event, JobAdmitted) else None
     return event.requesting_ori, None if who is None else who.operator_id
 
 
-def _gather(found: dict[_K, Sighting], key: _K, detail: str) -> Sighting:
+def _gather(found: dict[_K, Gathered], key: _K, detail: str) -> Gathered:
     """The lines whose number decides later whether they are a finding."""
     if key not in found:
         if len(found) >= MOST_NAMES:
-            return Sighting(detail)
-        found[key] = Sighting(detail)
+            return Gathered(detail)
+        found[key] = Gathered(detail)
     return found[key]

@@ -12,12 +12,10 @@ from msgspec import Meta
 
 from cji_audit.review.settings import Settings
 from cji_core.trail.fields import Count, Hex64, Hex96, Utc
+from cji_core.trail.rules import Severity
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 VERSION: Final = 1
-
-Severity = Literal["alert", "warning", "notice"]
-SEVERITIES: Final[tuple[Severity, ...]] = ("alert", "warning", "notice")
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,7 +75,7 @@ class Place(_Part, frozen=True, kw_only=True):
 
 
 class Finding(_Part, frozen=True, kw_only=True):
-    """Something for the reviewer, in the order of severity. `rule` names its entry in `cji_audit.review.rules`.
+    """Something for the reviewer, in the order of severity. `rule` names its entry in `cji_core.trail.rules`.
 
     `places` are the first lines of the `count` that it is about, within `first` and `last`.
     """

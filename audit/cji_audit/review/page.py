@@ -6,12 +6,12 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from cji_audit.review.hours import DAYS
-from cji_audit.review.model import SEVERITIES, Finding, Report, Table, Volume
+from cji_audit.review.model import Finding, Report, Table, Volume
 from cji_audit.review.page_state import checks, heads, receipts, settings, trails
-from cji_audit.review.rules import RULES
 from cji_core.page.charts import share
 from cji_core.page.markup import Part, element, facts, number, page, section, table, value
 from cji_core.page.plots import columns, short, week_of_hours
+from cji_core.trail.rules import RULES, SEVERITIES
 
 _FILE: Final = "review.json"
 _VOLUME: Final = (

@@ -6,9 +6,9 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from cji_audit.review.model import Check, HeadState, Report, TrailState
-from cji_audit.review.rules import RULES
 from cji_core.page.charts import share
 from cji_core.page.markup import Part, element, facts, number, section, table, value
+from cji_core.trail.rules import RULES
 
 _STATES = {"same": "the same line", "differs": "ANOTHER LINE", "missing": "NO SUCH LINE", "pruned": "pruned since"}
 

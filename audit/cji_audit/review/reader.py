@@ -11,20 +11,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from cji_audit.review.groups import name_of
+from cji_audit.review.findings import Findings
+from cji_audit.review.groups import FirstUse, name_of
 from cji_audit.review.hours import zone_named
 from cji_audit.review.jobs import Jobs
-from cji_audit.review.machine import Machine
 from cji_audit.review.model import VERSION, HeadState, KnownHead, Place, Report, TrailState
-from cji_audit.review.receipts import ReceiptFolder
+from cji_audit.review.receipt_folder import ReceiptFolder
 from cji_audit.review.settings import Settings
-from cji_audit.review.sightings import Sightings
-from cji_audit.review.trail import MOST_OPEN, TrailReview
+from cji_audit.review.trail import TrailReview
 from cji_audit.review.week import Week
 from cji_audit.review.window import Window
 from cji_core.trail.chain import ChainError, Record
-from cji_core.trail.events import CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
-from cji_core.trail.merkle import leaf_hash
+from cji_core.trail.events import Attested, CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
+from cji_core.trail.rules import Watcher, has_rule
+from cji_core.trail.rules.state import Admission
 from cji_core.trail.trail import opened, pruned_of, verified
 
 _STEP: Final = 20_000
@@ -82,10 +82,10 @@ class _Run:
         self._context, self._receipts = context, receipts
         limits = context.settings.thresholds
         self._window = Window(context.week, context.settings.time_zone, limits.baseline_weeks)
-        self._see = Sightings()
-        self._see.limit("silence", limits.silence_minutes)
-        self._jobs = Jobs(self._window, context.settings, self._see)
-        self._machine = Machine(self._window, self._see)
+        self._findings = Findings()
+        self._findings.limit("silence", limits.silence_minutes)
+        self._jobs = Jobs(self._window, context.settings, self._findings)
+        self._risks, self._attested_earlier = FirstUse(), False
         self._trails: list[TrailState] = []
         self._pruned: list[int] = []
         self._seen: list[dict[int, tuple[str, str]]] = []
@@ -98,15 +98,16 @@ class _Run:
         stack = ExitStack()
         try:
             files = stack.enter_context(opened(path))
-            trail = TrailReview(number, self._window, self._see, files.pruned)
-            self._pruned.append(0 if files.pruned is None else files.pruned.last)
+            trail = TrailReview(number, self._window, self._findings, Watcher.after(files.pruned))
+            running, tree = trail.watcher.state.running, trail.watcher.tree
+            self._pruned.append(tree.size)
             for line, record in files.verified():
-                time = record.time
-                place = trail.line(record, record.event.kind, in_week=begins <= time < ends)
-                self._event(trail, record, place, in_week=begins <= time < ends)
-                trail.tree.append(leaf_hash(line))
+                event, in_week = record.event, begins <= record.time < ends
+                admission = running.get(event.job_id) if isinstance(event, JobCompleted | JobEnded) else None
+                place = trail.line(line, record, in_week=in_week)
+                self._event(record, admission, place, in_week=in_week)
                 if record.seq in self._lines:
-                    seen[record.seq] = record.hash, trail.tree.root().hex()
+                    seen[record.seq] = record.hash, tree.root().hex()
                 done += len(line)
                 if record.seq % _STEP == 0:
                     progress(done)
@@ -117,8 +118,8 @@ class _Run:
             raise ReviewError(f"{path}: {error}") from error
         finally:
             stack.close()
-        if lines is not None and trail.tree.size != lines:
-            raise ReviewError(f"{path} has {trail.tree.size} lines; the report is about {lines}")
+        if lines is not None and tree.size != lines:
+            raise ReviewError(f"{path} has {tree.size} lines; the report is about {lines}")
         progress(done)
         self._trails.append(trail.finish(complete=self._context.complete))
         self._seen.append(seen)
@@ -127,10 +128,10 @@ class _Run:
         """The report, after the last trail."""
         heads = tuple(self._head(head) for head in self._context.heads)
         self._jobs.finish()
-        self._machine.finish()
+        self._finish_risks()
         self._not_checked()
         workers = frozenset(trail.worker for trail in self._trails)
-        receipts = self._receipts.finish(self._window, workers, self._see) if self._receipts else None
+        receipts = self._receipts.finish(self._window, workers, self._findings) if self._receipts else None
         jobs, groups = self._jobs, self._jobs.groups
         return Report(
             version=VERSION,
@@ -141,8 +142,8 @@ class _Run:
             complete=self._context.complete,
             settings=self._context.settings,
             trails=tuple(self._trails),
-            findings=self._see.findings(),
-            checks=self._see.checks(),
+            findings=self._findings.findings(),
+            checks=self._findings.checks(),
             total=jobs.total,
             agencies=groups["agency"].table(),
             operators=groups["operator"].table(),
@@ -157,48 +158,44 @@ class _Run:
             receipts=receipts,
         )
 
-    def _event(self, trail: TrailReview, record: Record, place: Place, *, in_week: bool) -> None:
-        event = record.event
+    def _event(self, record: Record, admission: Admission | None, place: Place, *, in_week: bool) -> None:
+        """Add a line to the sums of the week. An earlier version did not keep all of an admission."""
+        event, admitted = record.event, admission if admission is not None and admission.line else None
         match event:
             case JobAdmitted():
-                if len(trail.jobs) < MOST_OPEN:
-                    trail.jobs[event.job_id] = event, record.time, record.seq
                 self._jobs.admitted(record, event, place, in_week=in_week)
             case JobCompleted():
-                self._completed(trail, record, event, place, in_week=in_week)
-            case JobEnded():
-                admitted = self._end(trail, record, event, place, in_week=in_week)
                 if in_week:
-                    self._jobs.ended(record, event, admitted, place)
-            case JobRefused() | CallsRefused():
-                if in_week:
-                    self._jobs.refused_job(record, event, place)
-            case _:
-                if not self._machine.event(trail, record, place, in_week=in_week) and in_week:
-                    self._see.see("unknown_kind", event.kind, place, record.time)
+                    self._jobs.completed(record, event, admitted, place)
+                elif record.time < self._window.begins:
+                    self._jobs.released_before(record, event, admitted)
+                if self._receipts:
+                    self._receipts.completed(record, event, place, self._findings, in_week=in_week)
+            case JobEnded() if in_week:
+                self._jobs.ended(record, event, admitted, place)
+            case JobRefused() | CallsRefused() if in_week:
+                self._jobs.refused_job(record, event, place)
+            case Attested():
+                self._attested(record, event, place, in_week=in_week)
+            case _ if in_week and not has_rule(type(event)):
+                self._findings.see("unknown_kind", event.kind, place, record.time)
 
-    def _completed(
-        self, trail: TrailReview, record: Record, event: JobCompleted, place: Place, *, in_week: bool
-    ) -> None:
-        admitted = self._end(trail, record, event, place, in_week=in_week)
-        if in_week:
-            self._jobs.completed(record, event, admitted, place)
-            trail.receipts.completed(record, event, place)
-        else:
-            if record.time < self._window.begins:
-                self._jobs.released_before(record, event, admitted)
-            trail.receipts.earlier(event.receipt)
-        if self._receipts:
-            self._receipts.completed(record, event, place, self._see, in_week=in_week)
+    def _attested(self, record: Record, event: Attested, place: Place, *, in_week: bool) -> None:
+        is_earlier = record.time < self._window.begins
+        self._attested_earlier |= is_earlier
+        for name in event.accepted_advisories:
+            if in_week:
+                self._risks.in_week((record.worker, name), record.time, place)
+            elif is_earlier:
+                self._risks.earlier((record.worker, name))
 
-    def _end(
-        self, trail: TrailReview, record: Record, event: JobCompleted | JobEnded, place: Place, *, in_week: bool
-    ) -> JobAdmitted | None:
-        """The admission of a job that ends here."""
-        admitted, *_ = trail.jobs.pop(event.job_id, (None,))
-        if in_week and (admitted is None or admitted.header_sha384 != event.header_sha384):
-            self._see.see("job_order", f"{record.worker}, {event.submitter}", place, record.time)
-        return admitted
+    def _finish_risks(self) -> None:
+        """The accepted advisories that are new."""
+        if not self._attested_earlier and self._risks.week:
+            self._findings.not_checked("new_risk", "the trails have no earlier attestation to compare with")
+            return
+        for key, time, place in self._risks.new():
+            self._findings.see("new_risk", " ".join(map(str, key)), place, time)
 
     def _head(self, head: KnownHead) -> HeadState:
         """Compare a known head with the trails of its worker, or with all of them if it names none."""
@@ -214,19 +211,19 @@ class _Run:
         subject = f"{head.kind} {head.source}"
         what = "another line" if found else "no line"
         detail = f"it has line {head.line} of {head.worker or 'a worker'}; the trail has {what} of this number"
-        self._see.state("head_differs", subject, detail=detail)
+        self._findings.state("head_differs", subject, detail=detail)
         return HeadState(head=head, state="differs" if found else "missing", lines_behind=None)
 
     def _not_checked(self) -> None:
         if not self._receipts:
             for rule in ("receipt_without_event", "event_without_receipt", "receipt_copy", "unreadable_receipt"):
-                self._see.not_checked(rule, "no folder of receipts was given")
-            self._see.not_checked("other_workers", "no folder of receipts was given")
+                self._findings.not_checked(rule, "no folder of receipts was given")
+            self._findings.not_checked("other_workers", "no folder of receipts was given")
         if not self._context.heads:
-            self._see.not_checked("head_differs", "neither checkpoints nor states nor earlier reviews were given")
+            self._findings.not_checked("head_differs", "neither checkpoints nor states nor earlier reviews were given")
         if all(trail.checkpoints.size is None for trail in self._trails):
             for rule in ("no_checkpoint", "checkpoint_differs"):
-                self._see.not_checked(rule, "the trails contain no checkpoints")
+                self._findings.not_checked(rule, "the trails contain no checkpoints")
 
 
 def first_week(trail: Path, time_zone: str) -> Week:

@@ -12,7 +12,7 @@ from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_core.trail.exports import LINES, PROOF, read_export, write_export
 from cji_core.trail.index import TrailIndex
-from cji_core.trail.inspection import CheckpointKeys
+from cji_core.trail.rules import CheckpointKeys
 
 _RANGE: Final = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,18})")
 
@@ -103,7 +103,7 @@ def _between(index: TrailIndex, since: str, until: str) -> tuple[int, int]:
         raise Failure("no lines between these times", remedy="`cji audit search` shows times.", status=2)
     pruned = index.pruned()
     first = max(1 if pruned is None else pruned.last + 1, span[0] - 1)
-    return first, min(index.inspection.tree.size, span[1] + 1)
+    return first, min(index.watcher.tree.size, span[1] + 1)
 
 
 def _numbered(text: str) -> tuple[int, int]:

@@ -13,7 +13,6 @@ from cji_core.command.json_output import answers, member, print_answer, print_do
 from cji_core.trail.chain import read
 from cji_core.trail.checkpoint import Checkpoint, parse_checkpoint
 from cji_core.trail.index import TrailIndex
-from cji_core.trail.inspection import CheckpointKeys
 from cji_core.trail.merkle import ProofError
 from cji_core.trail.proofs import (
     MAX_BYTES,
@@ -27,6 +26,7 @@ from cji_core.trail.proofs import (
     verify_continued,
     verify_line,
 )
+from cji_core.trail.rules import CheckpointKeys
 
 _OUT = click.Path(dir_okay=False, path_type=Path)
 

@@ -35,13 +35,13 @@ from cji_audit.review import (
 )
 from cji_audit.review import review as make_report
 from cji_audit.review.hours import zone_named
-from cji_audit.review.model import SEVERITIES, KnownHead
-from cji_audit.review.rules import RULES
+from cji_audit.review.model import KnownHead
 from cji_audit.verbs.review_answers import MadeReview
 from cji_audit.verbs.review_sign import sign, status, verify
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, print_document
 from cji_core.trail import ChainError
+from cji_core.trail.rules import RULES, SEVERITIES
 from cji_core.trail.trail import size_of
 
 FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)

@@ -2,7 +2,9 @@
 
 import sys
 from collections import Counter as Counts
+from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +16,7 @@ from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_document
 from cji_core.trail.checkpoint import CheckpointError
 from cji_core.trail.held import Comparison, Held
-from cji_core.trail.inspection import CheckpointKeys, Inspection
+from cji_core.trail.rules import RULES, CheckpointKeys, Finding, Watcher, require
 from cji_core.trail.trail import opened
 
 _STEP = 5_000
@@ -62,6 +64,7 @@ class VerifiedTrail(msgspec.Struct, frozen=True, kw_only=True):
     clock_went_back: Annotated[int, member("how often the clock went back")]
     clock: Annotated[tuple[StepBack, ...], member("the first of these")]
     events: Annotated[dict[str, int], member("number of lines by kind of event")]
+    findings: Annotated[dict[str, int], member("other findings than errors, by id of their rule")]
 
 
 @click.command()
@@ -97,12 +100,12 @@ def verify(keys: CheckpointKeys, *, file: Path, checkpoints: tuple[Path, ...], a
         comparison = Comparison(held)
     except ValueError as error:
         raise Failure(str(error), remedy="Give checkpoints that cover lines.", status=2) from error
-    inspection, kinds = _verified(file, keys, comparison, quiet=as_json)
-    _require_evidence(inspection, held)
+    trail = _verified(file, keys, comparison, quiet=as_json)
+    _require_evidence(trail.watcher, held)
     if as_json:
-        print_document(_as_json(inspection, held, kinds))
+        print_document(_as_json(trail, held))
     else:
-        click.echo(_as_text(inspection, held, kinds))
+        click.echo(_as_text(trail, held))
 
 
 def _held(file: Path, keys: CheckpointKeys) -> Held:
@@ -114,45 +117,59 @@ def _held(file: Path, keys: CheckpointKeys) -> Held:
         ) from error
 
 
-def _verified(
-    file: Path, keys: CheckpointKeys, comparison: Comparison, *, quiet: bool
-) -> tuple[Inspection, Counts[str]]:
-    kinds: Counts[str] = Counts()
+@dataclass(frozen=True, slots=True)
+class _Trail:
+    """A trail without an error: lines by kind of event, and the other findings by rule."""
+
+    watcher: Watcher
+    kinds: Counts[str] = field(default_factory=Counts)
+    findings: Counts[str] = field(default_factory=Counts)
+
+    def keep(self, findings: Iterable[Finding]) -> None:
+        """Raises BrokenRuleError for the first error."""
+        for finding in findings:
+            require((finding,))
+            self.findings[finding.rule] += 1
+
+
+def _verified(file: Path, keys: CheckpointKeys, comparison: Comparison, *, quiet: bool) -> _Trail:
     with ExitStack() as stack:
         trail = stack.enter_context(opened(file))
-        inspection = Inspection.after(trail.pruned, keys=keys)
-        comparison.begin(inspection)
+        watcher = Watcher.after(trail.pruned, keys=keys)
+        found = _Trail(watcher)
+        comparison.begin(watcher)
         shown = click.progressbar(length=trail.size(), label="verifying", hidden=quiet, file=sys.stderr)
         bar, read = stack.enter_context(shown), 0
         for line, record in trail.verified():
-            inspection.take(line, record)
-            comparison.take(inspection, record)
-            kinds[record.event.kind] += 1
+            found.keep(watcher.see(line, record))
+            comparison.take(watcher, record)
+            found.kinds[record.event.kind] += 1
             read += len(line)
             if record.seq % _STEP == 0:
                 bar.update(read)
                 read = 0
         bar.update(read)
-    comparison.finish(inspection)
-    return inspection, kinds
+    found.keep(watcher.end())
+    comparison.finish(watcher)
+    return found
 
 
-def _pruned(inspection: Inspection) -> int:
+def _pruned(watcher: Watcher) -> int:
     """The last line that was pruned: checkpoints of fewer lines are not compared."""
-    return 0 if inspection.pruned is None else inspection.pruned.last
+    return 0 if watcher.pruned is None else watcher.pruned.last
 
 
-def _require_evidence(inspection: Inspection, held: list[Held]) -> None:
+def _require_evidence(watcher: Watcher, held: list[Held]) -> None:
     """Failure 3 if nothing that was given is of the lines that are left."""
-    compared = [each for each in held if each.checkpoint.size >= _pruned(inspection)]
-    unused = [key for key, count in inspection.verified.items() if not count]
+    compared = [each for each in held if each.checkpoint.size >= _pruned(watcher)]
+    unused = [key for key, count in watcher.verified.items() if not count]
     if unused and not any(each.verified for each in compared):
         raise Failure(
             f"no checkpoint in this trail is signed by {', '.join(unused)}",
             remedy="Give the evidence of a start of this worker that is in the trail.",
             status=3,
         )
-    if held and not compared and not any(inspection.verified.values()):
+    if held and not compared and not any(watcher.verified.values()):
         raise Failure(
             "the lines of every checkpoint that was given were pruned",
             remedy="Give a checkpoint of later lines, or the evidence of a start of this worker that is in the trail.",
@@ -160,18 +177,19 @@ def _require_evidence(inspection: Inspection, held: list[Held]) -> None:
         )
 
 
-def _as_json(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> dict[str, object]:
-    state, gone = inspection.state, _pruned(inspection)
+def _as_json(trail: _Trail, held: list[Held]) -> dict[str, object]:
+    watcher = trail.watcher
+    state, gone = watcher.state, _pruned(watcher)
     return {
         "lines": state.head.seq,
         "pruned": gone,
         "holds": msgspec.to_builtins(state.holds),
         "hash": state.head.hash,
-        "root": inspection.tree.root().hex(),
+        "root": watcher.tree.root().hex(),
         "anchor": state.anchor,
         "checkpoints": state.checkpoints,
-        "checkpoints_verified": inspection.verified,
-        "lines_signed": inspection.signed,
+        "checkpoints_verified": watcher.verified,
+        "lines_signed": watcher.signed,
         "held": {
             each.name: {
                 "lines": each.checkpoint.size,
@@ -182,27 +200,28 @@ def _as_json(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> di
         },
         "clock_went_back": state.clock_went_back,
         "clock": [{"line": each.line, "time": each.time, "before": each.before} for each in state.steps_back],
-        "events": dict(sorted(kinds.items())),
+        "events": dict(sorted(trail.kinds.items())),
+        "findings": {rule: trail.findings[rule] for rule in RULES if rule in trail.findings},
     }
 
 
-def _as_text(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> str:
-    state = inspection.state
+def _as_text(trail: _Trail, held: list[Held]) -> str:
+    watcher, state = trail.watcher, trail.watcher.state
     anchored = "never anchored" if state.anchor is None else f"last anchor {state.anchor}"
-    checked = sum(inspection.verified.values())
+    checked = sum(watcher.verified.values())
     rows = [
         f"verified: {state.head.seq} lines in one chain, {anchored}",
         f"hash of the last line: {state.head.hash}",
-        f"root: {inspection.tree.root().hex()}",
-        f"checkpoints: {state.checkpoints}, {checked} with a verified signature, up to line {inspection.signed}",
+        f"root: {watcher.tree.root().hex()}",
+        f"checkpoints: {state.checkpoints}, {checked} with a verified signature, up to line {watcher.signed}",
     ]
-    if inspection.pruned is not None:
-        rows.append(f"lines 1 to {inspection.pruned.last} were pruned, and a line records that")
+    if watcher.pruned is not None:
+        rows.append(f"lines 1 to {watcher.pruned.last} were pruned, and a line records that")
     for name, hold in sorted(state.holds.items()):
         rows.append(
             f"hold {name}: lines {hold.first} to {hold.last or 'the last'}, by {hold.operator_id} in line {hold.line}"
         )
-    gone = _pruned(inspection)
+    gone = _pruned(watcher)
     for each in held:
         if each.checkpoint.size < gone:
             rows.append(f"not compared with {each.name}: its lines were pruned")
@@ -212,5 +231,8 @@ def _as_text(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> st
     if state.clock_went_back:
         rows.append(f"the clock went back {state.clock_went_back} times:")
     rows += [f"  line {each.line}: {each.time} after {each.before}" for each in state.steps_back]
-    rows += [f"{count:12}  {kind}" for kind, count in sorted(kinds.items())]
+    rows += [f"{count:12}  {kind}" for kind, count in sorted(trail.kinds.items())]
+    shown = {rule: about for rule, about in RULES.items() if rule in trail.findings and about.severity != "notice"}
+    rows += ["for the review of these weeks:"] if shown else []
+    rows += [f"{trail.findings[rule]:12}  {about.severity} {rule}: {about.title}" for rule, about in shown.items()]
     return "\n".join(rows)

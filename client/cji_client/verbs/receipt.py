@@ -25,8 +25,9 @@ from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, print_answer, print_json
 from cji_core.errors import Refusal
 from cji_core.format.job import Header, parse
-from cji_core.trail import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt, verify_sequence
+from cji_core.trail import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt
 from cji_core.trail.compact import typ_unverified
+from cji_core.trail.rules import SequenceError, verify_sequence
 
 
 @click.group()
@@ -46,6 +47,11 @@ def receipt() -> None:
 @PROFILE
 @AT
 @click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
+@click.option(
+    "--trail",
+    type=FILE,
+    help="The worker's audit trail: each receipt must be in it, and no rule may find fault with its line.",
+)
 @answers(ProvenReceipt)
 @click.pass_context
 @explained
@@ -59,14 +65,16 @@ def verify(
     profile: Path | None,
     at: str | None,
     sequence: bool,
+    trail: Path | None,
     as_json: bool,
 ) -> None:
     """Verify receipts against the evidence of the machine that signed them. Uses no network.
 
     The evidence must chain to the vendor's roots at a time that it proves, and its quote must bind the signing key;
     with --expect-header, the receipt must be for exactly that job; with --statements, the one receipt must be that of
-    a job in parts with exactly these tasks. What nobody checked is listed after the receipt. A receipt that fails is
-    reported with the wrong claim and exit status 3. Failure receipts of jobs by reference are verified in the same way.
+    a job in parts with exactly these tasks; with --trail, the worker's audit trail must have it, and break no rule.
+    What nobody checked is listed after the receipt. A receipt that fails is reported with the wrong claim and exit
+    status 3. Failure receipts of jobs by reference are verified in the same way.
 
     \b
     Examples:
@@ -74,6 +82,7 @@ def verify(
       cji receipt verify all.jws --evidence evidence.json --sequence     # one receipt per line
       cji receipt verify out/receipt.jws --evidence out/evidence.json --statements out/statements.jws
       cji receipt verify people.job/failure.jws --evidence people.job/evidence.json
+      cji receipt verify out/receipt.jws --evidence out/evidence.json --trail audit.log
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     data = evidence.read_bytes()
     trust = trust_named(context, evidence_cloud(data))
@@ -85,6 +94,10 @@ def verify(
         _require_sequence(verified)
     if statements is not None:
         _verify_tasks(verified, statements)
+    if trail is not None:
+        from worker.cli.receipt_trail import require_in_trail  # noqa: PLC0415 - reading a trail needs POSIX
+
+        require_in_trail(verified, trail, attested.receipt_key)
     for one in verified:
         known = bytes.fromhex(one.claims.job_id) in expected
         print_receipt(
@@ -229,7 +242,8 @@ def _require_sequence(verified: Sequence[VerifiedReceipt | VerifiedFailure]) -> 
     try:
         verify_sequence(receipts)
     except ReceiptError as error:
-        raise Unverified(error.field, str(error)) from None
+        rule = f", rule {error.rule}" if isinstance(error, SequenceError) else ""
+        raise Unverified(error.field, f"{error}{rule}") from None
 
 
 def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], statements: Path) -> None:

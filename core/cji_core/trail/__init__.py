@@ -38,15 +38,7 @@ from cji_core.trail.fields import (
     utc_hundredths,
 )
 from cji_core.trail.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
-from cji_core.trail.receipts import (
-    FIRST_PREVIOUS,
-    SequenceError,
-    VerifiedReceipt,
-    claims_unverified,
-    receipt_sha384,
-    sign,
-    verify_sequence,
-)
+from cji_core.trail.receipts import FIRST_PREVIOUS, VerifiedReceipt, claims_unverified, receipt_sha384, sign
 from cji_core.trail.receipts import verify as verify_receipt
 from cji_core.trail.statements import (
     Facts,
@@ -121,7 +113,6 @@ __all__ = [
     "ReferenceDropped",
     "ReferenceRetained",
     "ReloadRefused",
-    "SequenceError",
     "StatedPart",
     "StatedStream",
     "Statement",
@@ -166,5 +157,4 @@ __all__ = [
     "verify_failure",
     "verify_next",
     "verify_receipt",
-    "verify_sequence",
 ]

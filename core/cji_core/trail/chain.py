@@ -14,7 +14,6 @@ comparison with a head or a receipt kept elsewhere.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
@@ -41,8 +40,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hash: Hex96
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a chain: the last sequence number and its hash."""
 
     seq: int

@@ -137,10 +137,14 @@ def _parts(document: str) -> tuple[bytes, bytes, bytes]:
     decoded: list[bytes] = []
     for name, text in zip(("header", "payload", "signature"), document.split("."), strict=True):
         try:
-            decoded.append(b64url_decode(text))
+            decoded.append(_decoded(text) if name == "header" else b64url_decode(text))
         except ValueError as error:
             raise ReceiptError(name) from error
     return decoded[0], decoded[1], decoded[2]
+
+
+_decoded: Final = functools.lru_cache(maxsize=64)(b64url_decode)
+"""For headers: the documents of one start of a worker have the same."""
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,9 +7,9 @@ from typing import Final
 
 from cji_core.trail.checkpoint import Checkpoint
 from cji_core.trail.index import TrailIndex
-from cji_core.trail.inspection import CheckpointKeys
 from cji_core.trail.merkle import ProofError
 from cji_core.trail.proofs import MAX_BYTES, RangeProof, decode_proof, encode_proof, prove_lines, verify_lines
+from cji_core.trail.rules import CheckpointKeys
 from cji_core.trail.trail import file_lines
 
 LINES: Final = "lines.jsonl"

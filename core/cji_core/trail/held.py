@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from cji_core.trail.chain import ChainError, Record
+from cji_core.trail.chain import Record
 from cji_core.trail.checkpoint import Checkpoint, note_key_id, origin_of
-from cji_core.trail.inspection import CheckpointKeys, Inspection
+from cji_core.trail.rules import BrokenRuleError, CheckpointKeys, Finding, Watcher
 
 MAX_HELD: Final = 10_000
 
@@ -61,45 +61,51 @@ class Comparison:
         self._agreed, self._worker, self._pruned = 0, "", 0
         self._differences: list[_Difference] = []
 
-    def begin(self, inspection: Inspection) -> None:
+    def begin(self, watcher: Watcher) -> None:
         """Before the first line that is there: what a checkpoint of fewer lines says, the trail no longer shows."""
-        self._pruned = inspection.tree.size
+        self._pruned = watcher.tree.size
         for size in [size for size in self._by_size if size <= self._pruned]:
             for held in self._by_size.pop(size):
-                if size == self._pruned and held.checkpoint.root != inspection.tree.root():
+                if size == self._pruned and held.checkpoint.root != watcher.tree.root():
                     self._differences.append(_Difference(held=held, after=0))
 
-    def take(self, inspection: Inspection, record: Record) -> None:
-        """Compare those of the lines so far, after `inspection` took this one. Raises ChainError(`origin`)."""
+    def take(self, watcher: Watcher, record: Record) -> None:
+        """Compare those of the lines so far, after `watcher` took this one. Raises ChainError(`origin`)."""
         self._worker = record.worker
         for held in self._by_size.pop(record.seq, ()):
             _require_origin(held, record.worker, record.seq)
-            if held.checkpoint.root == inspection.tree.root():
+            if held.checkpoint.root == watcher.tree.root():
                 self._agreed = max(self._agreed, record.seq)
             else:
                 self._differences.append(_Difference(held=held, after=self._agreed))
 
-    def finish(self, inspection: Inspection) -> None:
+    def finish(self, watcher: Watcher) -> None:
         """After the last line: raise ChainError for the first checkpoint that differs from the trail."""
-        lines = inspection.tree.size
+        lines = watcher.tree.size
         for difference in self._differences:
-            raise _explained(difference, signed=inspection.signed)
+            raise _explained(difference, signed=watcher.signed)
         for size in sorted(self._by_size):
             for held in self._by_size[size]:
                 if self._worker:
                     _require_origin(held, self._worker, lines)
                 detail = f"{held.name} is of {size} lines: the tail was cut off, or this is an older copy"
-                raise ChainError(line=lines + 1, field="cut", detail=detail)
+                raise _differs(line=lines + 1, field="cut", detail=detail)
 
 
-def _explained(difference: _Difference, *, signed: int) -> ChainError:
+def _explained(difference: _Difference, *, signed: int) -> BrokenRuleError:
     held, first = difference.held, difference.after + 1
     size = held.checkpoint.size
     where = f"the first line that differs is one of {first} to {size}"
     if held.verified and signed >= size:
         detail = f"{held.name} and a later checkpoint in this trail are both the worker's: {where}"
-        return ChainError(line=first, field="fork", detail=detail)
-    return ChainError(line=first, field="rewritten", detail=f"{held.name} is of other lines: {where}")
+        return _differs(line=first, field="fork", detail=detail)
+    return _differs(line=first, field="rewritten", detail=f"{held.name} is of other lines: {where}")
+
+
+def _differs(*, line: int, field: str, detail: str) -> BrokenRuleError:
+    """The rule that the review of a week applies to destinations and earlier reviews too."""
+    finding = Finding(rule="head_differs", line=line, time="", subject="checkpoint", what=detail, detail=detail)
+    return BrokenRuleError(finding, field=field)
 
 
 def _require_origin(held: Held, worker: str, line: int) -> None:
@@ -109,4 +115,4 @@ def _require_origin(held: Held, worker: str, line: int) -> None:
         expected = ""
     if held.checkpoint.origin != expected:
         detail = f"{held.name} is of another trail than this one"
-        raise ChainError(line=line, field="origin", detail=detail)
+        raise _differs(line=line, field="origin", detail=detail)

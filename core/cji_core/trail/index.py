@@ -26,14 +26,14 @@ from cji_core.trail.index_search import SCHEMA as SEARCH_SCHEMA
 from cji_core.trail.index_search import Row, Rows
 from cji_core.trail.index_tree import BLOCK_LEAVES, BLOCK_LEVEL, Nodes, Tree, peaks
 from cji_core.trail.index_tree import SCHEMA as TREE_SCHEMA
-from cji_core.trail.inspection import Inspection
 from cji_core.trail.merkle import HASH_BYTES, leaf_hash
 from cji_core.trail.pruned import Pruned
+from cji_core.trail.rules import Watcher
 from cji_core.trail.segments import PrunedError
 from cji_core.trail.trail import line_at, lines, opened, pruned_of
 from cji_core.trail.worker_events import HoldPlaced, TrailCheckpoint, TrailPruned
 
-_IDENTITY: Final = {"application_id": 0x636A6941, "user_version": 1}
+_IDENTITY: Final = {"application_id": 0x636A6941, "user_version": 2}
 _GROUP: Final = 50_000  # lines in a transaction
 _SCHEMA: Final = f"""
 {SEARCH_SCHEMA}
@@ -58,11 +58,11 @@ class KeptCheckpoint(NamedTuple):
 class TrailIndex:
     """An open index. Methods raise IndexUnusableError, and ChainError or OSError for the trail.
 
-    `inspection` is the state after the last indexed line, which ends at byte `size`; `rows` is what a search reads,
+    `watcher` is the state after the last indexed line, which ends at byte `size`; `rows` is what a search reads,
     `tree` what a proof reads.
     """
 
-    inspection: Inspection
+    watcher: Watcher
     rows: Rows
     tree: Tree
     size: int
@@ -193,7 +193,7 @@ class TrailIndex:
             self._begin()
             return
         try:
-            self.inspection = Inspection.load(state)
+            self.watcher = Watcher.load(state)
         except ValueError as error:
             raise IndexUnusableError("The index is damaged") from error
         self._require_same_trail()
@@ -201,13 +201,13 @@ class TrailIndex:
     def _begin(self) -> None:
         """Before the first line that is there."""
         pruned = pruned_of(self.trail)
-        self.inspection = Inspection.after(pruned)
+        self.watcher = Watcher.after(pruned)
         if pruned is not None:
             self._line = self.size = pruned.offset
-            self._peaks = list(peaks(self.inspection.tree))
+            self._peaks = list(peaks(self.watcher.tree))
 
     def _require_same_trail(self) -> None:
-        head = self.inspection.state.head
+        head = self.watcher.state.head
         pruned = pruned_of(self.trail)
         if pruned is not None and self._line < pruned.offset:
             raise IndexUnusableError(f"the index ends before the trail begins: lines until {pruned.last} were pruned")
@@ -221,7 +221,7 @@ class TrailIndex:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             taken = self._take()
-            values = (self._line, self.size, self.inspection.save())
+            values = (self._line, self.size, self.watcher.save())
             self._database.execute("DELETE FROM mark")
             if self._line < self.size:
                 self._database.execute("INSERT INTO mark VALUES (?, ?, ?)", values)
@@ -234,7 +234,7 @@ class TrailIndex:
 
     def _take(self) -> int:
         """Write the rows of the next lines; return how many there were."""
-        inspection, start = self.inspection, self.inspection.state.head
+        watcher, start = self.watcher, self.watcher.state.head
         leaves = bytearray(self.tree.block(start.seq >> BLOCK_LEVEL)) if start.seq % BLOCK_LEAVES else bytearray()
         if self._peaks:  # the first lines after those that were pruned, whose leaves nothing asks for
             leaves = bytearray(start.seq % BLOCK_LEAVES * HASH_BYTES)
@@ -242,14 +242,15 @@ class TrailIndex:
         blocks: list[tuple[int, bytes]] = []
         nodes = [*self._peaks]
         for data, record in islice(self._new_lines(), _GROUP):
-            completed, operator = inspection.take(data, record)
+            watcher.take(data, record)
+            completed = watcher.nodes
             at = record.seq - 1
             leaves += completed[0]
             if len(completed) > BLOCK_LEVEL:
                 blocks.append((at >> BLOCK_LEVEL, bytes(leaves)))
                 leaves.clear()
                 nodes += [(level, at >> level, completed[level]) for level in range(BLOCK_LEVEL, len(completed))]
-            rows.append(self.rows.row(record, offset=self.size, operator=operator))
+            rows.append(self.rows.row(record, offset=self.size, operator=watcher.operator))
             if isinstance(record.event, TrailCheckpoint):
                 self._keep_checkpoint(at, record.event)
             self._line, self.size = self.size, self.size + len(data)
@@ -264,7 +265,7 @@ class TrailIndex:
 
     def _new_lines(self) -> Iterator[tuple[bytes, Record]]:
         with opened(self.trail) as trail:
-            yield from trail.verified(start=self.inspection.state.head, offset=self.size)
+            yield from trail.verified(start=self.watcher.state.head, offset=self.size)
 
     def _require_recorded(self) -> None:
         """Raise ChainError if the index begins after lines that were pruned, and no line records that."""

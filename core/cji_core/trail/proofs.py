@@ -21,7 +21,6 @@ from cji_core.trail.chain import MAX_LINE_BYTES, ChainError, Head, Record, read,
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, note_key_id, parse_checkpoint
 from cji_core.trail.fields import Count, KeyId, Note
 from cji_core.trail.index import KeptCheckpoint, TrailIndex
-from cji_core.trail.inspection import CheckpointKeys
 from cji_core.trail.merkle import (
     MAX_SIZE,
     ProofError,
@@ -33,6 +32,7 @@ from cji_core.trail.merkle import (
     verify_inclusion,
     verify_range,
 )
+from cji_core.trail.rules import CheckpointKeys
 
 MAX_BYTES: Final = 4 * MAX_LINE_BYTES
 
@@ -229,7 +229,7 @@ def _absent(index: TrailIndex, seq: int) -> str:
 
 def _kept(index: TrailIndex, checkpoint: Checkpoint) -> KeptCheckpoint:
     """The trail's own record of a checkpoint; ProofError by name if it has none."""
-    size, lines = checkpoint.size, index.inspection.tree.size
+    size, lines = checkpoint.size, index.watcher.tree.size
     kept = index.checkpoint_after(size) if size else None
     if kept is not None and parse_checkpoint(kept.note.encode()).text == checkpoint.text:
         return kept

@@ -1,7 +1,7 @@
 """The file that stays in place of lines that were pruned: `audit.log.pruned`.
 
 It has what the following lines are verified with: the number and hash of the last line that was removed, the peaks of
-the Merkle tree so far, and the state of the rules (`cji_core.trail.inspection`). For the replay ledger it has the floor
+the Merkle tree so far, and the state of the rules (`cji_core.trail.rules`). For the replay ledger it has the floor
 of job ids and the jobs that had not ended.
 
 Whoever can write the folder can write such a file. So a trail that begins after one must have a `trail_pruned` with the
@@ -9,9 +9,7 @@ digest of exactly this file: it was appended before anything was removed, and la
 """
 
 import hashlib
-import os
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -27,7 +25,6 @@ RETENTION: Final = timedelta(days=366)
 """CJISSECPOL AU-11: a year at least."""
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_RUNNING: Final = 10_000
-_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class UnfinishedJob(Strict, frozen=True, kw_only=True):
@@ -53,7 +50,7 @@ class Pruned(Strict, frozen=True, kw_only=True):
     floor: Count
     running: Annotated[dict[Hex32, UnfinishedJob], Meta(max_length=MAX_RUNNING)]
     state: msgspec.Raw
-    """Of the rules, as `Inspection.save` returns it."""
+    """Of the rules, as `Watcher.save` returns it."""
 
     def __post_init__(self) -> None:
         if len(self.peaks) != self.last.bit_count():
@@ -105,18 +102,3 @@ def decode_pruned(data: bytes) -> Pruned:
     if found.encode() != data:
         raise ValueError("not in canonical form")
     return found
-
-
-def read_pruned(trail: Path) -> Pruned | None:
-    """The file beside this trail; None if nothing was pruned. Raises ChainError for another content, and OSError."""
-    path = trail.with_name(trail.name + SUFFIX)
-    try:
-        fd = os.open(path, _FLAGS)
-    except FileNotFoundError:
-        return None
-    with open(fd, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    try:
-        return decode_pruned(data)
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise ChainError(line=1, field="pruned", detail=f"{path.name} cannot be read") from error

@@ -5,38 +5,17 @@
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from cji_core.jose import SigningKey, VerifyingKey, key_id
 from cji_core.trail.claims import Claims, Expected
-from cji_core.trail.compact import ReceiptError, SignedClaims
+from cji_core.trail.compact import SignedClaims
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 
 FIRST_PREVIOUS: Final = "0" * 96
 
 _receipts: Final = SignedClaims("cji-receipt+jws", Claims)
-
-
-class SequenceError(ReceiptError):
-    """A broken sequence of one worker's receipts: numbers `first` to `last` are missing, repeated or misplaced."""
-
-    def __init__(
-        self, kind: Literal["missing", "repeated", "reordered", "previous", "anchor"], first: int, last: int
-    ) -> None:
-        super().__init__({"previous": "previous_sha384", "anchor": "audit_anchor"}.get(kind, "sequence"))
-        self.kind = kind
-        self.first = first
-        self.last = last
-
-    def __str__(self) -> str:
-        numbers = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
-        if self.kind == "previous":
-            return f"receipt {numbers}: previous_sha384 names another receipt than the one before it"
-        if self.kind == "anchor":
-            return f"receipt {numbers}: audit_anchor is below that of the one before it"
-        return f"receipt {numbers}: {self.kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,35 +55,3 @@ def verify(receipt: str, *, key: VerifyingKey, expected: Expected) -> VerifiedRe
         compact=receipt,
         constructor_key=_CONSTRUCTOR_KEY,
     )
-
-
-def verify_sequence(receipts: Sequence[VerifiedReceipt], *, after: VerifiedReceipt | None = None) -> None:
-    """Return if the receipts of one worker follow each other without a gap, from number 1 or directly after `after`.
-
-    Raises a SequenceError that names the missing, repeated or reordered numbers, or the receipt whose predecessor was
-    replaced or whose audit anchor is lower; ReceiptError("worker") if they come from different workers.
-    """
-    if len({each.claims.worker for each in (*receipts, *([after] if after else []))}) > 1:
-        raise ReceiptError("worker")
-    number, digest = (after.claims.sequence, after.sha384) if after else (0, FIRST_PREVIOUS)
-    anchor = after.claims.audit_anchor if after else 0
-    numbers = [each.claims.sequence for each in receipts]
-    seen: set[int] = set()
-    for each in receipts:
-        found = each.claims.sequence
-        if found in seen or (after and found == after.claims.sequence):
-            raise SequenceError("repeated", found, found)
-        if found != number + 1:
-            _raise_gap(found, number + 1, numbers)
-        if each.claims.previous_sha384 != digest:
-            raise SequenceError("previous", found, found)
-        if each.claims.audit_anchor < anchor:
-            raise SequenceError("anchor", found, found)
-        seen.add(found)
-        number, digest, anchor = found, each.sha384, each.claims.audit_anchor
-
-
-def _raise_gap(found: int, wanted: int, numbers: list[int]) -> None:
-    if found < wanted or wanted in numbers:
-        raise SequenceError("reordered", found, found)
-    raise SequenceError("missing", wanted, min(each for each in numbers if each > wanted) - 1)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from cji_core.trail.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, read
-from cji_core.trail.pruned import Pruned, read_pruned
+from cji_core.trail.pruned import MAX_BYTES, SUFFIX, Pruned, decode_pruned
 
 MAX_SEGMENTS: Final = 10_000
 _BUFFER_BYTES: Final = 1 << 20
@@ -128,7 +128,7 @@ def segment_path(trail: Path, first: int, last: int) -> Path:
 
 def closed(trail: Path) -> Closed:
     """All that precedes the current file of this trail. Raises ChainError or OSError."""
-    pruned = read_pruned(trail)
+    pruned = _read_pruned(trail)
     found = Closed(pruned=pruned, segments=())
     segments: list[Segment] = []
     for first, last, path in _named(trail):
@@ -180,3 +180,18 @@ def _misplaced(path: Path, first: int, before: int, previous: str | None) -> Cha
         return ChainError(line=before + 1, field="segment", detail=what)
     other = previous or "the lines that were pruned"
     return ChainError(line=first, field="segment", detail=f"{path.name} overlaps {other}, which ends at line {before}")
+
+
+def _read_pruned(trail: Path) -> Pruned | None:
+    """The file in place of pruned lines; None if there are none. Raises ChainError for another content."""
+    path = trail.with_name(trail.name + SUFFIX)
+    try:
+        fd = os.open(path, _FLAGS)
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    try:
+        return decode_pruned(data)
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise ChainError(line=1, field="pruned", detail=f"{path.name} cannot be read") from error

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from worker.audit.inspection import Inspection
+
 from cji_client.profile import load_profile
 from cji_core.format.config import load
 from cji_core.trail import FileDigests, FilesReloaded
-from cji_core.trail.inspection import Inspection
 from cji_core.trail.trail import verified
 from cji_simulator.launch import worker_config
 from cji_simulator.raw import RawWorker, forge, until

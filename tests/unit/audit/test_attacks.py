@@ -6,11 +6,11 @@ from typing import Final
 
 import msgspec
 import pytest
+from worker.audit.inspection import CheckpointKeys, Inspection
 
 from cji_core.trail import GENESIS, ChainError, Event, TrailAnchored, TrailCheckpoint, append_record, read
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint, sign_checkpoint
 from cji_core.trail.held import Comparison, Held
-from cji_core.trail.inspection import CheckpointKeys, Inspection
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.trail import verified
 from tests.support.audit_events import admitted, ended

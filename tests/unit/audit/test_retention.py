@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from worker.audit.inspection import Inspection
 
 from cji_audit.packet.checks.trail import retention
 from cji_audit.packet.material import File, Material, Period
@@ -25,7 +26,6 @@ from cji_core.trail.exports import read_export, write_export
 from cji_core.trail.held import Comparison, Held
 from cji_core.trail.index import IndexUnusableError, TrailIndex
 from cji_core.trail.index_search import Query
-from cji_core.trail.inspection import Inspection
 from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
 from cji_core.trail.proofs import prove_continued, prove_line, prove_lines, verify_continued, verify_line, verify_lines
 from cji_core.trail.pruned import SUFFIX, Pruned, decode_pruned

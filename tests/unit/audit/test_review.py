@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from worker.audit.review.rules import RULES
 
 from cji_audit.review import (
     Context,
@@ -23,7 +24,6 @@ from cji_audit.review import (
 )
 from cji_audit.review.groups import total
 from cji_audit.review.model import Place, ReceiptState
-from cji_audit.review.rules import RULES
 from cji_audit.review.settings import Thresholds
 from cji_audit.review.trail import TrailReview
 from cji_audit.review.window import Window

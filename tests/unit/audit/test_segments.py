@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worker.audit.inspection import Inspection
 
 from cji_audit.packet.material import Period
 from cji_audit.packet.survey import survey as packet_survey
@@ -16,7 +17,6 @@ from cji_audit.reconcile import Releases
 from cji_core.trail import ChainError, Record
 from cji_core.trail.chain import read
 from cji_core.trail.index import TrailIndex
-from cji_core.trail.inspection import Inspection
 from cji_core.trail.proofs import prove_line, prove_lines, verify_line, verify_lines
 from cji_core.trail.segments import segment_path
 from cji_core.trail.trail import START, Position, after, last, line_at, lines, opened, size_of, verified

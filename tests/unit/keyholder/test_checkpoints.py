@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from worker.audit.inspection import Inspection
 
 from cji_core.errors import Refusal, StartupError
 from cji_core.jose import b64url, thumbprint
@@ -20,7 +21,6 @@ from cji_core.trail import (
     utc_hundredths,
 )
 from cji_core.trail.checkpoint import parse_checkpoint, sign_checkpoint
-from cji_core.trail.inspection import Inspection
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.trail import verified
 from cji_worker.keyholder.checkpoints import PERIOD_S, Checkpoints

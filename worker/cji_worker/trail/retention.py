@@ -23,8 +23,8 @@ from cji_core.trail.chain import Record
 from cji_core.trail.events import Attested, JobAdmitted, JobCompleted, JobEnded
 from cji_core.trail.exports import read_export
 from cji_core.trail.fields import unix_seconds, utc_hundredths
-from cji_core.trail.inspection import CheckpointKeys, Inspection, a_year_between
 from cji_core.trail.pruned import RETENTION, Pruned, UnfinishedJob
+from cji_core.trail.rules import CheckpointKeys, Watcher, a_year_between
 from cji_core.trail.segments import Segment
 from cji_core.trail.task_events import TaskAdmitted
 from cji_core.trail.trail import opened
@@ -47,7 +47,7 @@ class Candidate:
 class Survey:
     """A verified trail: its closed segments, oldest first, its rules' state, and what its worker needs."""
 
-    inspection: Inspection
+    watcher: Watcher
     first: int
     candidates: list[Candidate] = field(default_factory=list)
     receipt: int = 0
@@ -64,14 +64,14 @@ class _Pass:
     entries leave the ledger with their lines.
     """
 
-    inspection: Inspection
+    watcher: Watcher
     floor: int
     first_hash: str
     not_after: dict[str, int]
 
     def take(self, line: bytes, record: Record) -> None:
         event = record.event
-        self.inspection.take(line, record)
+        self.watcher.take(line, record)
         self.first_hash = self.first_hash or record.hash
         if isinstance(event, JobAdmitted | TaskAdmitted):
             not_after = unix_seconds(event.not_after)
@@ -85,20 +85,20 @@ class _Pass:
 
     def pruned(self, offset: int) -> Pruned:
         """The file that stays if all lines so far are removed."""
-        state = self.inspection.state
+        state = self.watcher.state
         running = {
-            job_id: UnfinishedJob(header_sha384=header, not_after=self.not_after[job_id])
-            for job_id, (header, _) in state.running.items()
+            job_id: UnfinishedJob(header_sha384=job.header_sha384, not_after=self.not_after[job_id])
+            for job_id, job in state.running.items()
         }
         return Pruned(
             first_hash=self.first_hash,
             last=state.head.seq,
             hash=state.head.hash,
             offset=offset,
-            peaks=tuple(peak.hex() for peak in self.inspection.tree.peaks),
+            peaks=tuple(peak.hex() for peak in self.watcher.tree.peaks),
             floor=self.floor,
             running=running,
-            state=msgspec.Raw(self.inspection.save()),
+            state=msgspec.Raw(self.watcher.save()),
         )
 
 
@@ -107,12 +107,12 @@ def survey(trail: Path, progress: Callable[[int], None] = lambda _: None) -> Sur
     with opened(trail) as files:
         before = files.pruned
         run = _Pass(
-            inspection=Inspection.after(before),
+            watcher=Watcher.after(before),
             floor=before.floor if before else 0,
             first_hash=before.first_hash if before else "",
             not_after={job_id: job.not_after for job_id, job in before.running.items()} if before else {},
         )
-        found = Survey(inspection=run.inspection, first=files.head.seq + 1)
+        found = Survey(watcher=run.watcher, first=files.head.seq + 1)
         ends = {segment.last: segment for segment in files.segments}
         digest, latest, read = hashlib.sha256(), "", 0
         for line, record in files.verified():
@@ -168,7 +168,7 @@ def refusal(
 def _reasons(
     candidate: Candidate, found: Survey, *, now: datetime, exports: set[int], delivered: Mapping[str, int]
 ) -> Iterator[str]:
-    segment, state = candidate.segment, found.inspection.state
+    segment, state = candidate.segment, found.watcher.state
     for what, time in (("the clock", utc_hundredths(now)), ("the trail's last attestation", found.attested)):
         if not time or not a_year_between(candidate.latest, time):
             yield f"a line of {candidate.latest} is less than {RETENTION.days} days old, by {what}"

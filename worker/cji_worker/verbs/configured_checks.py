@@ -33,7 +33,7 @@ from cji_core.operations.tables import load as load_tables
 from cji_core.pairs import supported
 from cji_core.trail import ChainError
 from cji_core.trail.delivered import line_at_of, standing
-from cji_core.trail.inspection import Inspection
+from cji_core.trail.rules import Watcher
 from cji_core.trail.trail import opened
 from cji_worker.front.client_certificates import ClientCertificates
 from cji_worker.keyholder.entra import KeySets
@@ -238,9 +238,9 @@ def _audit_lines(path: Path) -> str:
     """Lines of the trail and legal holds in force. A line without its line feed was never acknowledged."""
     try:
         with opened(path) as trail:
-            inspection = Inspection.after(trail.pruned)
+            watcher = Watcher.after(trail.pruned)
             for line, record in trail.verified():
-                inspection.take(line, record)
+                watcher.take(line, record)
     except FileNotFoundError:
         return "0 lines"
     except ChainError as error:
@@ -248,7 +248,7 @@ def _audit_lines(path: Path) -> str:
             str(error),
             "Investigate who changed the trail. Keep it, and configure a new file.",
         ) from error
-    state = inspection.state
+    state = watcher.state
     held = f"; under legal hold: {', '.join(sorted(state.holds))}" if state.holds else ""
     return f"{state.head.seq} lines, in one chain{held}"
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from worker.audit.packet.watch import WATCHERS, Step
 
-from cji_audit.packet.watch import WATCHERS, Step
 from cji_core.errors import Reason
 from cji_core.trail import (
     Event,

@@ -10,7 +10,7 @@ from cji_attestation.verbs.trails import trail_faults
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_core.trail import HoldPlaced, HoldReleased
-from cji_core.trail.inspection import MAX_HOLDS
+from cji_core.trail.rules import MAX_HOLDS
 from cji_worker.verbs.audit.stopped import stopped_trail
 
 _CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml of the stopped worker.")
@@ -67,7 +67,7 @@ def hold(
       cji audit hold foia-12 --first 1000 --last 52000 --config /etc/cji/worker.toml --operator jdoe --explanation FOIA
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     with stopped_trail(context, config) as trail:
-        state = trail.found.inspection.state
+        state = trail.found.watcher.state
         if name in state.holds:
             remedy = "Choose another name, or release this hold first."
             raise Failure(f"the hold {name} is in force since line {state.holds[name].line}", remedy=remedy, status=2)
@@ -105,7 +105,7 @@ def release(
       cji audit release case-4711 --config /etc/cji/worker.toml --operator jdoe --explanation "case closed 2027-03-01"
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     with stopped_trail(context, config) as trail:
-        holds = trail.found.inspection.state.holds
+        holds = trail.found.watcher.state.holds
         if name not in holds:
             known = ", ".join(sorted(holds)) or "none"
             raise Failure(f"no hold {name} is in force", remedy=f"Holds in force: {known}.", status=2)

@@ -14,9 +14,9 @@ from cji_core.command.json_output import answers, member, print_answer
 from cji_core.format.config import Config
 from cji_core.trail import ChainError, TrailPruned
 from cji_core.trail.delivered import line_at_of, standing
-from cji_core.trail.inspection import CheckpointKeys, Inspection
 from cji_core.trail.merkle import ProofError
 from cji_core.trail.pruned import Pruned, decode_pruned
+from cji_core.trail.rules import CheckpointKeys, Watcher
 from cji_worker.trail.retention import Candidate, Survey, exported, refusal
 from cji_worker.verbs.audit.stopped import StoppedTrail, stopped_trail
 
@@ -100,7 +100,7 @@ def prune(
 def _require_readable(pruned: Pruned) -> None:
     """Failure 3 unless the file that would stay can be read: nothing else has the state that later lines need."""
     try:
-        Inspection.after(decode_pruned(pruned.encode()))
+        Watcher.after(decode_pruned(pruned.encode()))
     except (ValueError, ChainError) as error:
         remedy = "Choose another segment with --through. Nothing was removed."
         raise Failure(

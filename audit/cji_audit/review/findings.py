@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from cji_audit.review.model import Check, Finding, Place
-from cji_audit.review.rules import RULES
+from cji_core.trail.rules import RULES
 
 MOST_PLACES: Final = 20
 """Lines named in one finding."""
@@ -12,8 +12,8 @@ MOST_SUBJECTS: Final = 500
 """Findings of one rule."""
 
 
-class Sighting:
-    """One subject of one rule. Findings without a line have no times."""
+class Gathered:
+    """The lines of one subject of one rule. Findings without a line have no times."""
 
     __slots__ = ("amount", "count", "detail", "first", "last", "places")
 
@@ -34,11 +34,11 @@ class Sighting:
             self.last = time
 
 
-class Sightings:
+class Findings:
     """All of them. Subjects of a rule beyond MOST_SUBJECTS are counted, and not kept."""
 
     def __init__(self) -> None:
-        self._found: dict[str, dict[str, Sighting]] = {rule: {} for rule in RULES}
+        self._found: dict[str, dict[str, Gathered]] = {rule: {} for rule in RULES}
         self._more: dict[str, int] = dict.fromkeys(RULES, 0)
         self._thresholds: dict[str, float] = {}
         self._below: dict[str, float] = {}
@@ -46,20 +46,20 @@ class Sightings:
 
     def see(self, rule: str, subject: str, place: Place, time: str, *, detail: str = "", count: int = 1) -> None:
         """A line that `rule` is about. The detail of the first one stays."""
-        found = self._sighting(rule, subject, detail)
+        found = self._of(rule, subject, detail)
         if found is not None:
             found.at(place, time, count)
 
     def state(self, rule: str, subject: str, *, detail: str = "", count: int = 1) -> None:
         """A finding without a line."""
-        found = self._sighting(rule, subject, detail)
+        found = self._of(rule, subject, detail)
         if found is not None:
             found.count += count
 
-    def keep(self, rule: str, subject: str, sighting: Sighting) -> None:
+    def keep(self, rule: str, subject: str, gathered: Gathered) -> None:
         """A finding whose lines were gathered before it was known to be one."""
-        if self._sighting(rule, subject, sighting.detail) is not None:
-            self._found[rule][subject] = sighting
+        if self._of(rule, subject, gathered.detail) is not None:
+            self._found[rule][subject] = gathered
 
     def limit(self, rule: str, threshold: float) -> None:
         """`rule` has a threshold."""
@@ -108,17 +108,17 @@ class Sightings:
             for rule in RULES
         )
 
-    def _sighting(self, rule: str, subject: str, detail: str) -> Sighting | None:
+    def _of(self, rule: str, subject: str, detail: str) -> Gathered | None:
         subjects = self._found[rule]
         found = subjects.get(subject)
         if found is None:
             if len(subjects) >= MOST_SUBJECTS:
                 self._more[rule] += 1
                 return None
-            found = subjects[subject] = Sighting(detail)
+            found = subjects[subject] = Gathered(detail)
         return found
 
-    def _ranked(self) -> Iterator[tuple[str, str, Sighting]]:
+    def _ranked(self) -> Iterator[tuple[str, str, Gathered]]:
         for severity in ("alert", "warning", "notice"):
             for rule, about in RULES.items():
                 if about.severity == severity:
