@@ -13,7 +13,6 @@ from statistics import median
 from typing import Final
 
 from pymerkle import InmemoryTree
-from worker.audit.inspection import CheckpointKeys, Inspection
 
 from benchmarks.audit_year import Year, job_id
 from benchmarks.harness import Paired, Result, paired, rate
@@ -26,6 +25,7 @@ from cji_core.trail.index import TrailIndex
 from cji_core.trail.index_search import Query
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.proofs import LineProof, decode_proof, encode_proof, prove_line, verify_line
+from cji_core.trail.rules import CheckpointKeys, Watcher
 from cji_core.trail.trail import lines, verified
 
 __all__ = ["run"]
@@ -106,12 +106,12 @@ def _verification(trail: Path, millions: float) -> tuple[float, float]:
 
 
 def _verify(trail: Path, keys: CheckpointKeys) -> None:
-    inspection, comparison = Inspection(keys=keys), Comparison(())
+    watcher, comparison = Watcher(keys=keys), Comparison(())
     for line, record in verified(trail):
-        inspection.take(line, record)
-        comparison.take(inspection, record)
-    comparison.finish(inspection)
-    assert not keys or sum(inspection.verified.values()) == inspection.state.checkpoints
+        watcher.take(line, record)
+        comparison.take(watcher, record)
+    comparison.finish(watcher)
+    assert not keys or sum(watcher.verified.values()) == watcher.state.checkpoints
 
 
 def _search_s(index: TrailIndex, query: Query) -> float:

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
-from worker.audit.inspection import CheckpointKeys
 
 from cji_core.errors import Reason, Stage
 from cji_core.jose import b64url, key_id
@@ -48,6 +47,7 @@ from cji_core.trail import (
 )
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.rules import CheckpointKeys
 
 __all__ = ["Year", "job_id"]
 

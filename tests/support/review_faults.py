@@ -84,8 +84,8 @@ def _dropped(cause: DropCause) -> Fault:
     return _fault(lambda t: t.add(KeyDropped(kek_id=KEK, cause=cause)), rule, text=cause)
 
 
-def _not_ready(reason: Reason, rule: str) -> Fault:
-    return _fault(lambda t: t.add(WorkerNotReady(reason=reason)), rule, text=reason)
+def _not_ready(reason: Reason, *rules: str) -> Fault:
+    return _fault(lambda t: t.add(WorkerNotReady(reason=reason)), *rules, text=reason)
 
 
 def _fault(put: Callable[[Trail], Any], *rules: str, text: str, at: datetime = NOON) -> Fault:
@@ -93,9 +93,10 @@ def _fault(put: Callable[[Trail], Any], *rules: str, text: str, at: datetime = N
 
 
 def _reload(trail: Trail) -> None:
-    before = FileDigests(policy_file="11" * 48, client_roots="12" * 48)
+    before = FileDigests(policy_file=trail.digests["policy_sha384"], client_roots="12" * 48)
     after = FileDigests(policy_file="21" * 48, client_roots="12" * 48)
     trail.add(FilesReloaded(by="command", uid=1001, before=before, after=after))
+    trail.digests = {**trail.digests, "policy_sha384": after.policy_file}
 
 
 def _restart(trail: Trail, **other: Any) -> None:
@@ -150,7 +151,10 @@ def _mass(**other: int) -> Volumes:
 FAULTS: Final[dict[str, Fault]] = {
     "anchor": _fault(lambda t: t.add(TrailAnchored(counter=1)), "anchor_went_back", text="anchor 1 follows"),
     "refused trail": _fault(
-        lambda t: t.add(TrailRefused(compared_with="ledger", expected=9, found=8)), "trail_refused", text="9 expected"
+        lambda t: t.add(TrailRefused(compared_with="ledger", expected=9, found=8)),
+        "trail_refused",
+        "refusal_unexplained",
+        text="9 expected",
     ),
     "resumed trail": _fault(
         lambda t: t.add(TrailResumed(operator_id="jdoe", explanation="VM new")),
@@ -174,6 +178,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "released hold": _fault(
         lambda t: t.add(HoldReleased(name="case-7", operator_id="jdoe", explanation="closed")),
         "hold_released",
+        "hold_order",
         text="case-7, jdoe",
     ),
     "another worker": _fault(lambda t: t.add(attested(), worker="worker-9"), "mixed_workers", text="worker-9"),
@@ -226,7 +231,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "denied release": _not_ready(Reason.KEY_RELEASE_DENIED, "release_failed"),
     "rejected evidence": _not_ready(Reason.ATTESTATION_REJECTED, "attestation_failed"),
     "busy vault": _not_ready(Reason.KEY_THROTTLED, "key_expired"),
-    "full disk": _not_ready(Reason.AUDIT_UNAVAILABLE, "audit_unavailable"),
+    "full disk": _not_ready(Reason.AUDIT_UNAVAILABLE, "audit_unavailable", "audit_outage"),
     "poison": _fault(
         lambda t: t.add(
             TicketPoisoned(
@@ -247,7 +252,12 @@ FAULTS: Final[dict[str, Fault]] = {
     "forged tickets": _fault(
         lambda t: t.add(TicketRefused(fault="digest", count=3, seconds=10)), "ticket_refused", text="3 tickets"
     ),
-    "host": _fault(lambda t: t.add(HostChanged(unmet=("kernel-lockdown",))), "host_conditions", text="kernel-lockdown"),
+    "host": _fault(
+        lambda t: t.add(HostChanged(unmet=("kernel-lockdown",))),
+        "host_conditions",
+        "admitted_while_unmet",
+        text="kernel-lockdown",
+    ),
     "rows of one job": _fault(_many(_mass(rows_out=100_000)), "mass_release_rows", "growth", text="100000 rows"),
     "CHRI of one job": _fault(_many(_mass(chri_rows_out=10_000)), "mass_release_chri", text="10000 rows with CHRI"),
     "persons of one job": _fault(_many(_mass(subjects_out=10_000)), "mass_release_subjects", text="10000 persons"),
@@ -291,7 +301,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "torn tail": _fault(
         lambda t: t.add(TailRecovered(cut_bytes=7, cut_sha384="01" * 48)), "tail_recovered", text="7 bytes"
     ),
-    "unfinished": _fault(lambda t: t.job(ends=False), "unfinished", text="metro-pd"),
+    "unfinished": _fault(lambda t: t.job(ends=False), "unfinished", "no_outcome", text="metro-pd"),
 }
 
 

@@ -48,7 +48,7 @@ KEY = "A" * 43
 CLOCK = TpmClock(clock=1, reset_count=1, restart_count=1)
 NONE: Mapping[str, Any] = MappingProxyType({})
 VOLUMES = Volumes(rows_in=10, rows_out=8, bytes_in=1000, bytes_out=900, chri_rows_out=2, subjects_out=7)
-_HEADER = b64url(b'{"alg":"ES384"}')
+_HEADER = b64url(f'{{"alg":"ES384","kid":"{KEY}","typ":"cji-receipt+jws"}}'.encode())
 
 
 @dataclass(kw_only=True)
@@ -63,6 +63,8 @@ class Trail:
     receipts: list[str] = field(default_factory=list)
     anchor: int = 0
     number: int = 0
+    digests: dict[str, str] = field(default_factory=dict)
+    """Of the last start; a reload changes that of the policy."""
 
     def add(self, event: Event, *, at: datetime | None = None, worker: str | None = None) -> int:
         """Append an event; the number of its line."""
@@ -79,6 +81,7 @@ class Trail:
             "version": "0.1.0", "code_sha384": "0a" * 48, "config_sha384": "0b" * 48, "policy_sha384": "0c" * 48,
             "simulated": False, "host_profile": "cji-1",
         }  # fmt: skip
+        self.digests = {name: text for name, text in (fields | other).items() if name.endswith("_sha384")}
         self.add(WorkerStarted(**fields | other))
         self.renew()
         self.add(WorkerReady(kek_ids=(KEK,)))
@@ -97,7 +100,7 @@ class Trail:
 
     def job(self, *, at: datetime | None = None, volumes: Volumes = VOLUMES, ends: bool = True, **other: Any) -> int:
         """A job with results; the number of its last line. `attribution` may be None."""
-        admitted = job_admitted(self._next_id(), **other)
+        admitted = job_admitted(self._next_id(), **self._policy() | other)
         first = self.add(admitted, at=at)
         return self.complete(admitted, volumes=volumes) if ends else first
 
@@ -105,14 +108,21 @@ class Trail:
         """The results of a job, with a receipt that only its signature tells from a real one."""
         number = self.number = self.number + 1
         previous = receipt_sha384(self.receipts[-1]) if self.receipts else FIRST_PREVIOUS
-        stated = {"worker": self.worker, "sequence": number, "previous_sha384": previous, **claims}
+        stated = {
+            **self.digests,
+            "policy_sha384": admitted.policy_sha384,
+            "worker": self.worker,
+            "sequence": number,
+            "previous_sha384": previous,
+            **claims,
+        }
         text = receipt(admitted, volumes, utc_hundredths(self.at), stated)
         self.receipts.append(text)
         return self.add(job_completed(admitted, volumes, text))
 
     def fail(self, *, at: datetime | None = None, reason: Reason = Reason.CELL_FAILED, **other: Any) -> int:
         """A job that ends without results."""
-        admitted = job_admitted(self._next_id(), **other)
+        admitted = job_admitted(self._next_id(), **self._policy() | other)
         self.add(admitted, at=at)
         return self.add(
             JobEnded(
@@ -133,6 +143,9 @@ class Trail:
         for number, text in enumerate(self.receipts, 1):
             (folder / f"{number}.jws").write_text(text)
         return folder
+
+    def _policy(self) -> dict[str, str]:
+        return {name: text for name, text in self.digests.items() if name == "policy_sha384"}
 
     def _next_id(self) -> str:
         self.jobs += 1

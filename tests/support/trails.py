@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
-from worker.audit.inspection import CheckpointKeys
 
 from cji_core.errors import Reason, Stage
 from cji_core.jose import key_id
@@ -19,6 +18,7 @@ from cji_core.trail import (
     Event,
     Head,
     JobRefused,
+    KeyReleased,
     TpmClock,
     TrailAnchored,
     TrailCheckpoint,
@@ -31,6 +31,7 @@ from cji_core.trail import (
 )
 from cji_core.trail.checkpoint import Checkpoint, origin_of, parse_checkpoint, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.rules import CheckpointKeys
 from tests.support.audit_events import admitted, completed, ended
 from tests.support.receipts import CLAIMS
 
@@ -82,15 +83,10 @@ class Writer:
     def start(self, *, new_key: bool = True) -> None:
         if new_key:
             self.key = ec.generate_private_key(ec.SECP384R1())
-        digest = "0a" * 48
-        self.add(
-            WorkerStarted(
-                version="1", code_sha384=digest, config_sha384=digest, policy_sha384=digest, simulated=True,
-                host_profile="none",
-            )
-        )  # fmt: skip
+        self.add(started())
         self.checkpoint()
         self.add(attested(self.key_id))
+        self.add(released())
 
     def stop(self) -> None:
         self.add(WorkerStopped(jobs_completed=self.sequence))
@@ -150,6 +146,11 @@ class Writer:
         return path
 
 
+def started() -> WorkerStarted:
+    digests = {name: getattr(CLAIMS, name) for name in ("code_sha384", "config_sha384", "policy_sha384")}
+    return WorkerStarted(version="1", simulated=True, host_profile="none", **digests)
+
+
 def attested(receipt_key: str) -> Attested:
     return Attested(
         evidence_sha384="07" * 48,
@@ -161,6 +162,18 @@ def attested(receipt_key: str) -> Attested:
         expires="2026-11-24T16:00:00.00Z",
         tpm=TpmClock(clock=1, reset_count=1, restart_count=0),
         receipt_key=receipt_key,
+    )
+
+
+def released() -> KeyReleased:
+    return KeyReleased(
+        kek_id=CLAIMS.kek_id,
+        evidence_sha384=CLAIMS.evidence_sha384,
+        statement_sha384="0c" * 48,
+        policy_sha256="0d" * 32,
+        policy_immutable=True,
+        policy_accepted=(),
+        policy_warnings=(),
     )
 
 

@@ -32,26 +32,33 @@ def written(path: Path, *events: Event) -> Path:
 
 def test_a_whole_trail_is_verified_and_counted(tmp_path: Path) -> None:
     writer = Writer(anchor=6)
+    writer.start()
     writer.add(admitted(bytes(16), HEADER))
     writer.mark()
     writer.complete(0)
     path = writer.write(tmp_path / "a")
     whole = path.read_bytes()
-    path.write_bytes(whole + b'{"seq":4')  # never acknowledged
+    path.write_bytes(whole + b'{"seq":8')  # never acknowledged
     shown = cji(None, "verify", path)
     assert shown.exit_code == 0
-    assert "verified: 3 lines in one chain, last anchor 7" in shown.stdout
+    assert "verified: 7 lines in one chain, last anchor 7" in shown.stdout
     found = json.loads(cji(None, "verify", path, "--json").stdout)
     assert found["hash"] == read(whole.splitlines(keepends=True)[-1]).hash
-    assert found["events"] == {"job_admitted": 1, "job_completed": 1, "trail_anchored": 1}
+    begin = {"worker_started": 1, "trail_checkpoint": 1, "attested": 1, "key_released": 1}
+    assert found["events"] == {"job_admitted": 1, "job_completed": 1, "trail_anchored": 1, **begin}
+    assert found["findings"] == {"simulated": 1, "restarted": 1, "no_host_profile": 1}
+    assert "alert simulated: A simulated machine was used" in shown.stdout
 
 
 def test_a_changed_line_is_named(tmp_path: Path) -> None:
-    path = written(tmp_path / "a", admitted(bytes(16), HEADER), completed(bytes(16), HEADER))
+    writer = Writer()
+    writer.start()
+    writer.job(0)
+    path = writer.write(tmp_path / "a")
     path.write_bytes(path.read_bytes().replace(b"1250", b"1251"))
     shown = cji(None, "verify", path)
     assert shown.exit_code == 3
-    assert "audit line 2: hash" in shown.output
+    assert "audit line 7: hash" in shown.output
     assert "Investigate" in shown.output
 
 

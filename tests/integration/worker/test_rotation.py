@@ -3,11 +3,10 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from worker.audit.inspection import Inspection
-
 from cji_client.profile import load_profile
 from cji_core.format.config import load
 from cji_core.trail import FileDigests, FilesReloaded
+from cji_core.trail.rules import State, Watcher
 from cji_core.trail.trail import verified
 from cji_simulator.launch import worker_config
 from cji_simulator.raw import RawWorker, forge, until
@@ -44,9 +43,9 @@ def test_a_worker_rotates_at_its_first_checkpoint_and_goes_on(azure: Simulation,
     (closed,) = segments(files.audit)
     last = int(closed.rpartition("-")[2])
     assert last > filled
-    inspection, kinds = Inspection(), list[str]()
+    watcher, kinds = Watcher(state=State()), list[str]()  # the first lines are of no start
     for line, record in verified(files.audit):
-        inspection.take(line, record)
+        watcher.take(line, record)
         kinds.append(record.event.kind)
     assert kinds[last - 1] == "trail_checkpoint"
     assert {"job_completed", "worker_stopped"} <= set(kinds[last:])

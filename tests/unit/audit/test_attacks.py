@@ -6,12 +6,12 @@ from typing import Final
 
 import msgspec
 import pytest
-from worker.audit.inspection import CheckpointKeys, Inspection
 
 from cji_core.trail import GENESIS, ChainError, Event, TrailAnchored, TrailCheckpoint, append_record, read
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint, sign_checkpoint
 from cji_core.trail.held import Comparison, Held
 from cji_core.trail.merkle import Frontier
+from cji_core.trail.rules import CheckpointKeys, Watcher
 from cji_core.trail.trail import verified
 from tests.support.audit_events import admitted, ended
 from tests.support.trails import HEADER, Writer, attested, job_id, rechained, week
@@ -25,15 +25,15 @@ CHECKPOINTS: Final = [at for at, kind in enumerate(KINDS) if kind == "trail_chec
 
 def audit(
     path: Path, lines: Sequence[bytes], held: Sequence[Checkpoint] = (), keys: CheckpointKeys | None = None
-) -> Inspection:
+) -> Watcher:
     path.write_bytes(b"".join(lines))
-    inspection = Inspection(keys=keys)
+    watcher = Watcher(keys=keys)
     comparison = Comparison([Held.of(f"{each.size}.checkpoint", each, keys or {}) for each in held])
     for line, record in verified(path):
-        inspection.take(line, record)
-        comparison.take(inspection, record)
-    comparison.finish(inspection)
-    return inspection
+        watcher.take(line, record)
+        comparison.take(watcher, record)
+    comparison.finish(watcher)
+    return watcher
 
 
 def fault(
@@ -280,7 +280,7 @@ def test_a_cut_tail_and_an_older_copy(tmp_path: Path, left: int) -> None:
 
 def test_a_rewritten_line_is_between_the_checkpoints(tmp_path: Path) -> None:
     """Somebody without the key writes the whole chain again, and leaves out the checkpoints, which they cannot sign."""
-    kept = [parse_checkpoint(read(LINES[at]).event.note.encode()) for at in CHECKPOINTS]  # type: ignore[union-attr]
+    kept = [parse_checkpoint(read(LINES[at]).event.note.encode()) for at in CHECKPOINTS]  # type: ignore[attr-defined]
     for at, line in enumerate(LINES):
         if KINDS[at] != "job_refused":
             continue
@@ -344,8 +344,8 @@ def test_a_forged_checkpoint_is_refused_by_its_signature() -> None:
 def test_an_inspection_continues_where_it_was_saved(tmp_path: Path) -> None:
     path = WEEK.write(tmp_path / "a")
     whole = audit(path, LINES)
-    inspection = Inspection()
+    watcher = Watcher()
     for line, record in verified(path):
-        inspection.take(line, record)
-        inspection = Inspection.load(inspection.save())
-    assert inspection.save() == whole.save()
+        watcher.take(line, record)
+        watcher = Watcher.load(watcher.save())
+    assert watcher.save() == whole.save()

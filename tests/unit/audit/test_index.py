@@ -129,12 +129,12 @@ def test_it_is_continued(tmp_path: Path) -> None:
             tree = Frontier()
             for line in WEEK.lines[:end]:
                 tree.append(leaf_hash(line))
-            assert (index.inspection.tree.size, index.tree.root(end)) == (end, tree.root())
+            assert (index.watcher.tree.size, index.tree.root(end)) == (end, tree.root())
             assert index.rows.search(Query(limit=0))[0] == end
             step += 1
     WEEK.write(tmp_path / "whole.log")
     with indexed(trail) as index, indexed(tmp_path / "whole.log") as whole:
-        assert index.inspection.save() == whole.inspection.save()
+        assert index.watcher.save() == whole.watcher.save()
         assert index.rows.search(Query(limit=9999)) == whole.rows.search(Query(limit=9999))
 
 
@@ -173,7 +173,7 @@ def test_a_wrong_line_is_named_and_nothing_of_it_stays(tmp_path: Path, trail: Pa
     WEEK.write(trail)
     with TrailIndex(trail, tmp_path / "i") as again:
         again.update()
-        assert again.inspection.tree.size == len(WEEK.lines)
+        assert again.watcher.tree.size == len(WEEK.lines)
 
 
 @pytest.mark.parametrize("content", [b"not a database, and longer than a header of one is" * 100, b"\0" * 4096])
@@ -293,14 +293,14 @@ def test_a_worker_whose_id_was_changed_continues_its_trail(tmp_path: Path) -> No
     writer.refuse(2)
     writer.checkpoint()
     with indexed(writer.write(tmp_path / "renamed.log")) as index:
-        for seq in (4, 5, 8):  # the line before the new start has no other checkpoint
+        for seq in (5, 6, 10):  # the line before the new start has no other checkpoint
             proof = prove_line(index, seq)
             record, checkpoint = verify_line(proof, writer.keys)
             assert (record.seq, checkpoint.origin) == (seq, "cji-worker/worker-2")
-        whole = prove_lines(index, 1, 8)
-        assert verify_lines(whole, writer.lines[:8], writer.keys)[0].seq == 8
+        whole = prove_lines(index, 1, 10)
+        assert verify_lines(whole, writer.lines[:10], writer.keys)[0].seq == 10
         with pytest.raises(ProofError, match="no checkpoint covers"):
-            prove_lines(index, 1, 9)
+            prove_lines(index, 1, 11)
 
 
 def test_a_checkpoint_that_the_trail_does_not_have(trail: Path) -> None:

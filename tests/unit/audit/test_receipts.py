@@ -18,14 +18,13 @@ from cji_core.trail import (
     Expected,
     Node,
     ReceiptError,
-    SequenceError,
     TasksClaim,
     VerifiedReceipt,
     receipt_sha384,
     sign,
     verify_receipt,
-    verify_sequence,
 )
+from cji_core.trail.rules import SequenceError, verify_sequence
 from tests.support.receipts import CLAIMS
 
 KEY = ec.generate_private_key(ec.SECP384R1())

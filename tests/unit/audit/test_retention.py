@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from worker.audit.inspection import Inspection
 
 from cji_audit.packet.checks.trail import retention
 from cji_audit.packet.material import File, Material, Period
@@ -29,6 +28,7 @@ from cji_core.trail.index_search import Query
 from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
 from cji_core.trail.proofs import prove_continued, prove_line, prove_lines, verify_continued, verify_line, verify_lines
 from cji_core.trail.pruned import SUFFIX, Pruned, decode_pruned
+from cji_core.trail.rules import Watcher
 from cji_core.trail.segments import PrunedError, segment_path
 from cji_core.trail.task_events import TaskCompleted, TaskEnded, TaskEvent
 from cji_core.trail.trail import START, after, lines, opened, pruned_of, verified
@@ -64,12 +64,12 @@ def indexed(path: Path, name: str = "index") -> TrailIndex:
     return index
 
 
-def inspected(path: Path) -> Inspection:
+def inspected(path: Path) -> Watcher:
     with opened(path) as trail:
-        inspection = Inspection.after(trail.pruned, keys=TRAIL.keys)
+        watcher = Watcher.after(trail.pruned, keys=TRAIL.keys)
         for line, record in trail.verified():
-            inspection.take(line, record)
-    return inspection
+            watcher.take(line, record)
+    return watcher
 
 
 def test_what_stays_is_verified_as_the_whole_was(path: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_every_later_line_is_proven_as_before(path: Path, tmp_path: Path, throug
             assert range_proof == prove_lines(theirs, first, first + 9)
             assert verify_lines(range_proof, ours.lines(first, first + 9), TRAIL.keys)
         notes = [read(line).event for line in TRAIL.lines[last:]]
-        kept = [parse_checkpoint(event.note.encode()) for event in notes if event.kind == "trail_checkpoint"]  # type: ignore[union-attr]
+        kept = [parse_checkpoint(event.note.encode()) for event in notes if event.kind == "trail_checkpoint"]  # type: ignore[attr-defined]
         for earlier in kept:
             assert verify_continued(prove_continued(ours, earlier, kept[-1]), TRAIL.keys)
         with pytest.raises(ProofError, match=f"line {last} was pruned with all until line {last}"):
@@ -139,7 +139,7 @@ def test_other_readers_begin_after_what_is_gone(gone: Path) -> None:
     trail = packet_survey(gone, period, sizes=kept.keys()).trail
     assert (trail.first_line, trail.broken) == (ENDS[0] + 1, "")
     for size, record in kept.items():
-        note = parse_checkpoint(record.event.note.encode())  # type: ignore[union-attr]
+        note = parse_checkpoint(record.event.note.encode())  # type: ignore[attr-defined]
         assert trail.roots[str(size)] == note.root.hex()
     whole = [*TRAIL.lines, *list(lines(gone))[len(TRAIL.lines) - ENDS[0] :]]
     assert trail.included
@@ -175,15 +175,15 @@ def test_a_year_begins_after_the_last_pruned_line(path: Path, last: date, *, kep
 
 def test_a_checkpoint_of_lines_that_are_gone_is_not_compared(gone: Path) -> None:
     events = [read(line).event for line in TRAIL.lines]
-    notes = [parse_checkpoint(event.note.encode()) for event in events if event.kind == "trail_checkpoint"]  # type: ignore[union-attr]
+    notes = [parse_checkpoint(event.note.encode()) for event in events if event.kind == "trail_checkpoint"]  # type: ignore[attr-defined]
     comparison = Comparison([Held.of(str(note.size), note, TRAIL.keys) for note in notes])
     with opened(gone) as trail:
-        inspection = Inspection.after(trail.pruned, keys=TRAIL.keys)
-        comparison.begin(inspection)
+        watcher = Watcher.after(trail.pruned, keys=TRAIL.keys)
+        comparison.begin(watcher)
         for line, record in trail.verified():
-            inspection.take(line, record)
-            comparison.take(inspection, record)
-    comparison.finish(inspection)
+            watcher.take(line, record)
+            comparison.take(watcher, record)
+    comparison.finish(watcher)
 
 
 # ---- what is refused ----
@@ -238,7 +238,7 @@ def test_a_state_of_other_lines_is_named(gone: Path) -> None:
     assert pruned is not None
     for state in (b"{}", b'{"head":{"seq":1,"hash":"x"}}', b'"x"'):
         with pytest.raises(ChainError, match="not of the pruned lines"):
-            Inspection.after(msgspec.structs.replace(pruned, state=msgspec.Raw(state)))
+            Watcher.after(msgspec.structs.replace(pruned, state=msgspec.Raw(state)))
 
 
 def test_lines_that_are_not_a_year_old_are_not_removed_unseen(path: Path) -> None:

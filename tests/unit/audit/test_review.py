@@ -7,31 +7,19 @@ from typing import Any, get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from worker.audit.review.rules import RULES
 
-from cji_audit.review import (
-    Context,
-    Report,
-    ReviewError,
-    Settings,
-    Week,
-    decode,
-    encode,
-    groups,
-    machine,
-    review,
-    sightings,
-)
+from cji_audit.review import Context, Report, ReviewError, Settings, Week, decode, encode, findings, groups, review
 from cji_audit.review.groups import total
-from cji_audit.review.model import Place, ReceiptState
+from cji_audit.review.model import ReceiptState
 from cji_audit.review.settings import Thresholds
 from cji_audit.review.trail import TrailReview
 from cji_audit.review.window import Window
-from cji_core.trail import Attributed, Event, HostChanged, read
+from cji_core.trail import GENESIS, Attributed, Event, HostChanged, TrailCheckpoint, append_record, read
 from cji_core.trail.checkpoint import sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.rules import RULES, Watcher, has_rule, watcher
 from tests.support.review_faults import FAULTS, NOON, planted
-from tests.support.review_trails import WEEK, Trail, quiet, written
+from tests.support.review_trails import KEY, WEEK, Trail, quiet, written
 
 SETTINGS = Settings(time_zone="America/Chicago", hours=("Mon-Fri 07:00-18:00",))
 
@@ -167,7 +155,7 @@ def test_amounts_below_a_threshold_are_shown(tmp_path: Path) -> None:
 
 
 def test_findings_beyond_their_number_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sightings, "MOST_SUBJECTS", 10)
+    monkeypatch.setattr(findings, "MOST_SUBJECTS", 10)
     monkeypatch.setattr(groups, "MOST_NAMES", 5)
     trail = planted("operator")
     for number in range(20):
@@ -185,7 +173,8 @@ def test_findings_beyond_their_number_are_counted(tmp_path: Path, monkeypatch: p
 
 
 def test_a_kind_without_a_rule_is_counted_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(machine.HANDLERS, "host_changed")
+    others = {kind: rules for kind, rules in watcher._registered.items() if kind is not HostChanged}
+    monkeypatch.setattr(watcher, "_registered", others)
     report = reviewed(written(tmp_path, planted("host")))
     assert rules_of(report) == {"unknown_kind"}
     assert found_by(report, "unknown_kind") == ["host_changed: "]
@@ -193,9 +182,7 @@ def test_a_kind_without_a_rule_is_counted_by_its_name(tmp_path: Path, monkeypatc
 
 
 def test_every_kind_of_event_has_a_rule_or_a_count() -> None:
-    jobs = {"job_admitted", "job_completed", "job_ended", "job_refused", "calls_refused"}
-    kinds = {str(kind.__struct_config__.tag) for kind in get_args(Event)}
-    assert kinds <= jobs | machine.HANDLERS.keys()
+    assert all(has_rule(kind) for kind in get_args(Event))
 
 
 def test_receipts_and_events_are_compared(tmp_path: Path) -> None:
@@ -221,25 +208,22 @@ def test_receipts_and_events_are_compared(tmp_path: Path) -> None:
     )
 
 
-def test_checkpoints_in_the_trail_are_compared(tmp_path: Path) -> None:
-    """The events are those of a worker that signs checkpoints; only their note counts here."""
+def test_checkpoints_in_the_trail_are_compared() -> None:
+    """Line 3 is another one than the worker signed at line 12; line 15 has no note; line 18 is before the week."""
     key = ec.generate_private_key(ec.SECP384R1())
-    window = Window(Week.parse(WEEK), "UTC", 8)
-    seen = sightings.Sightings()
+    window, seen = Window(Week.parse(WEEK), "UTC", 8), findings.Findings()
     seen.limit("silence", 60)
-    state = TrailReview(0, window, seen)
-    other = Frontier()
+    state, head, other = TrailReview(0, window, seen, Watcher()), GENESIS, Frontier()
     for number, line in enumerate(quiet().lines[:20], 1):
         record = read(line)
-        place = Place(trail=0, line=number)
-        if number in {5, 9, 12}:
-            tree = {5: state.tree, 9: Frontier(), 12: other}[number]
-            note = sign_checkpoint(tree, origin="cji-worker/worker-1", key=key).decode()
-            state.checkpoint(record, note, place, in_week=True)
-        state.checkpoint(record, "no note", place, in_week=number == 15)
-        state.line(record, record.event.kind, in_week=False)
-        state.tree.append(leaf_hash(line))
-        other.append(leaf_hash(line if number != 3 else b"another\n"))
+        event = record.event
+        if number in {5, 9, 12, 15, 18}:
+            tree = {5: state.watcher.tree, 9: Frontier(), 12: other}.get(number)
+            note = "no note" if tree is None else sign_checkpoint(tree, origin="cji-worker/worker-1", key=key).decode()
+            event = TrailCheckpoint(note=note, receipt_key=KEY)
+        head, written_again = append_record(event, head=head, time=record.time, worker=record.worker)
+        state.line(written_again, read(written_again), in_week=number != 18)
+        other.append(leaf_hash(written_again if number != 3 else b"another\n"))
     (found,) = [each for each in seen.findings() if each.rule == "checkpoint_differs"]
     assert [place.line for place in found.places] == [9, 12, 15]
     assert state.finish(complete=True).checkpoints.compared == 1

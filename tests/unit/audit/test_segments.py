@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worker.audit.inspection import Inspection
 
 from cji_audit.packet.material import Period
 from cji_audit.packet.survey import survey as packet_survey
@@ -18,6 +17,7 @@ from cji_core.trail import ChainError, Record
 from cji_core.trail.chain import read
 from cji_core.trail.index import TrailIndex
 from cji_core.trail.proofs import prove_line, prove_lines, verify_line, verify_lines
+from cji_core.trail.rules import Watcher
 from cji_core.trail.segments import segment_path
 from cji_core.trail.trail import START, Position, after, last, line_at, lines, opened, size_of, verified
 from cji_core.trail.witnesses.comparison import compare
@@ -74,7 +74,7 @@ def test_every_reader_finds_the_same_in_segments(path: Path, one: Path) -> None:
     with TrailIndex(path, path.with_name("a")) as ours, TrailIndex(one, one.with_name("b")) as theirs:
         for index in (ours, theirs):
             index.update()
-        assert ours.inspection.save() == theirs.inspection.save()
+        assert ours.watcher.save() == theirs.watcher.save()
         for seq in (1, ENDS[0], ENDS[0] + 1, LINES - 4):
             assert prove_line(ours, seq) == prove_line(theirs, seq)
             assert verify_line(prove_line(ours, seq), WEEK.keys)[0].seq == seq
@@ -240,8 +240,8 @@ def test_a_reader_of_before_a_rotation_reads_to_the_end(path: Path) -> None:
 def test_the_state_of_the_rules_is_the_same(path: Path, one: Path) -> None:
     saved = []
     for each in (path, one):
-        inspection = Inspection(keys=WEEK.keys)
+        watcher = Watcher(keys=WEEK.keys)
         for line, record in verified(each):
-            inspection.take(line, record)
-        saved.append(inspection.save())
+            watcher.take(line, record)
+        saved.append(watcher.save())
     assert saved[0] == saved[1]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from worker.audit.inspection import Inspection
 
 from cji_core.errors import Refusal, StartupError
 from cji_core.jose import b64url, thumbprint
@@ -22,6 +21,7 @@ from cji_core.trail import (
 )
 from cji_core.trail.checkpoint import parse_checkpoint, sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_core.trail.rules import State, Watcher
 from cji_core.trail.trail import verified
 from cji_worker.keyholder.checkpoints import PERIOD_S, Checkpoints
 from cji_worker.trail.file import AuditFile
@@ -69,11 +69,12 @@ def kinds(path: Path) -> list[str]:
     return [read(line).event.kind for line in path.read_bytes().splitlines(keepends=True)]
 
 
-def inspected(path: Path, *signers: Signer) -> Inspection:
-    inspection = Inspection(keys={each.key_id: each.key.public_key() for each in signers})
+def inspected(path: Path, *signers: Signer) -> Watcher:
+    """The trails here have no start, so its rules have nothing to compare with."""
+    watcher = Watcher(keys={each.key_id: each.key.public_key() for each in signers}, state=State())
     for line, record in verified(path):
-        inspection.take(line, record)
-    return inspection
+        watcher.take(line, record)
+    return watcher
 
 
 def test_one_at_the_start_and_one_a_minute_with_new_lines(trail: AuditFile, path: Path) -> None:
@@ -135,19 +136,20 @@ def test_two_starts_have_two_keys(path: Path) -> None:
     signers = [Signer(), Signer()]
     for number, signer in enumerate(signers):
         with opened(path) as trail:
-            from tests.support.trails import Writer
+            from tests.support.trails import Writer, released
 
             writer = Writer()
             writer.start()
             trail.append(read(writer.lines[0]).event)
+            trail.append(released())
             checkpoints = begin(trail, Clock(), signer)
             trail.append(admitted(bytes([number]) * 16, HEADER))
             trail.append(ended(bytes([number]) * 16, HEADER))
             checkpoints.finish()
     found = inspected(path, *signers)
     assert list(found.verified.values()) == [2, 2]
-    assert inspected(path, signers[0]).signed == 4
-    assert found.signed == 9
+    assert inspected(path, signers[0]).signed == 5
+    assert found.signed == 11
 
 
 @pytest.mark.parametrize("damage", ["size", "root"])
@@ -191,7 +193,7 @@ def test_after_a_full_disk_the_next_one_covers_all(
     assert trail.writable()
     checkpoints.follow()
     assert kinds(path) == ["trail_checkpoint", "job_admitted", "tail_recovered", "trail_checkpoint"]
-    found = parse_checkpoint(read(path.read_bytes().splitlines(keepends=True)[-1]).event.note.encode())  # type: ignore[union-attr]
+    found = parse_checkpoint(read(path.read_bytes().splitlines(keepends=True)[-1]).event.note.encode())  # type: ignore[attr-defined]
     assert found.size == 3
     assert inspected(path, signer).signed == 3
 

@@ -1,12 +1,14 @@
-"""Watchers at their limits: how long something is remembered, and what a start or a decision resets."""
+"""Rules at their limits: how long something is remembered, and what a start or a decision resets."""
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
-from worker.audit.packet.watch import WATCHERS, Step
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.errors import Reason
 from cji_core.trail import (
+    GENESIS,
     Event,
     HostChanged,
     JobCompleted,
@@ -16,11 +18,16 @@ from cji_core.trail import (
     TrailResumed,
     WorkerNotReady,
     WorkerReady,
+    append_record,
+    read,
+    sign,
     utc_hundredths,
 )
+from cji_core.trail.rules import RULES, Finding, Watcher
 from tests.support.packet_period import KEK, VOLUMES, admitted, attested, released, started
 from tests.support.receipts import CLAIMS
 
+OTHER = ec.generate_private_key(ec.SECP384R1())
 BEGIN = datetime(2026, 10, 5, tzinfo=UTC)
 ADMITTED = admitted(1, "01" * 48)
 COMPLETED = JobCompleted(
@@ -39,14 +46,20 @@ REFUSED = TrailRefused(compared_with="counter", expected=1, found=2)
 RESUMED = TrailResumed(operator_id="jdoe", explanation="VM replaced")
 
 
-def faults(topic: str, *events: tuple[float, Event], end: float = 0.0) -> list[int]:
-    """The lines that the watcher of a topic names; events have their hours."""
-    (watcher,) = [each for each in (make() for make in WATCHERS) if each.topic == topic]
-    found = []
-    for line, (hours, event) in enumerate(events, 1):
+def findings(*events: tuple[float, Event], end: float | None = None) -> list[Finding]:
+    """What the rules find in these lines; events have their hours. The trail goes on until the hour `end`."""
+    watcher, head, found = Watcher(), GENESIS, list[Finding]()
+    quiet = [] if end is None else [(end, WorkerReady(kek_ids=(KEK,)))]
+    for hours, event in [*events, *quiet]:
         time = utc_hundredths(BEGIN + timedelta(hours=hours))
-        found += [at for at, _ in watcher.see(Step(line=line, time=time, event=event, receipt=None))]
-    return found + [at for at, _ in watcher.end(utc_hundredths(BEGIN + timedelta(hours=end)))]
+        head, line = append_record(event, head=head, time=time, worker="worker-1")
+        found += watcher.see(line, read(line))
+    return found + watcher.end()
+
+
+def faults(topic: str, *events: tuple[float, Event], end: float | None = None) -> list[int]:
+    """The lines that the rules of a topic name."""
+    return [each.line for each in findings(*events, end=end) if RULES[each.rule].topic == topic]
 
 
 @pytest.mark.parametrize(("hours", "named"), [(1.0, [2]), (47.9, [2]), (48.1, [])])
@@ -54,17 +67,21 @@ def test_a_completed_job_is_remembered_for_two_days(hours: float, named: list[in
     assert faults("replays", (0, COMPLETED), (hours, COMPLETED)) == named
 
 
+def test_a_receipt_of_another_job_and_key_is_named_for_both() -> None:
+    claims = msgspec.structs.replace(CLAIMS, header_sha384=ADMITTED.header_sha384, volumes=VOLUMES)
+    event = msgspec.structs.replace(COMPLETED, receipt=sign(claims, OTHER))
+    found = findings((0, started()), (0, attested()), (0, released()), (0, ADMITTED), (0, event))
+    named = {each.rule: each.what for each in found if each.line == 5}
+    assert "of another event: job_id" in named["receipt_contradicts"]
+    assert "is not of the key that was attested" in named["receipt_key"]
+
+
 def test_a_receipt_whose_key_cannot_be_read_is_named() -> None:
-    (watcher,) = [each for each in (make() for make in WATCHERS) if each.topic == "receipt-chain"]
-    found: list[str] = []
-    events: tuple[Event, ...] = started(), attested(), ADMITTED, COMPLETED
-    for line, event in enumerate(events, 1):
-        receipt = (CLAIMS, "0a" * 48) if event is COMPLETED else None
-        step = Step(line=line, time=utc_hundredths(BEGIN), event=event, receipt=receipt)
-        found += [f"{at} {what}" for at, what in watcher.see(step)]
-    assert [each[0] for each in found] == ["4", "4"]
-    assert "contradicts the trail: job_id" in found[0]
-    assert "is not of the key that was attested" in found[1]
+    header, *rest = sign(CLAIMS, OTHER).split(".")
+    event = msgspec.structs.replace(COMPLETED, receipt=".".join((header[:-8], *rest)))
+    assert [each.rule for each in findings((0, event)) if RULES[each.rule].topic == "receipt-chain"] == [
+        "receipt_contradicts"
+    ]
 
 
 @pytest.mark.parametrize(("hours", "named"), [(23.9, []), (24.1, [1])])
@@ -78,7 +95,7 @@ def test_a_job_may_be_running_for_a_day(hours: float, named: list[int]) -> None:
 def test_a_trail_is_writable_again_within_an_hour(hours: float, named: list[int]) -> None:
     assert faults("audit-failures", (0, UNWRITABLE), (hours, READY), end=50) == named
     assert faults("audit-failures", (0, UNWRITABLE), (0.1, UNWRITABLE), (hours, started()), end=50) == named
-    assert faults("audit-failures", (0, UNWRITABLE), end=hours) == named
+    assert faults("audit-failures", (0, UNWRITABLE), (hours, HostChanged(unmet=()))) == named
 
 
 def test_a_decision_explains_a_refused_trail() -> None:
