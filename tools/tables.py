@@ -4,6 +4,7 @@ A table stands between two comments, `<!-- table: NAME -->` and `<!-- /table -->
 """
 
 import argparse
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +19,22 @@ from cji_attestation.findings import Rule
 from cji_attestation.provider_policy import RULES as PROVIDER_RULES
 from cji_attestation.release.policy import RULES as RELEASE_RULES
 from cji_core.format.records.nibrs.data import read_data
-from cji_operations.nibrs.specification import RULE_SETS
-from tools import json_answers
+from cji_core.trail.events import KINDS
+from cji_core.trail.rules import RULES as TRAIL_RULES
+from cji_operations.nibrs.specification import RULE_SETS, read_data
 
 __all__ = ["main", "rewritten"]
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
-PAGES: Final = ("advisories.md", "attestation.md", "benchmarks.md", "json.md", "nibrs.md", "release-policy.md")
+PAGES: Final = (
+    "advisories.md",
+    "attestation.md",
+    "audit.md",
+    "benchmarks.md",
+    "json.md",
+    "nibrs.md",
+    "release-policy.md",
+)
 DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {"json.schema.json": json_answers.schema}
 """Files of docs/ that are written whole."""
 _TABLE: Final = re.compile(r"(?<=<!-- table: )([a-z-]+)( -->\n).*?(?=<!-- /table -->)", re.DOTALL)
@@ -72,6 +82,26 @@ def _rules(rules: Mapping[str, Rule]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for rule in rules.values():
         yield f"| {rule.id} | {rule.severity} | {rule.title} | {rule.why} | {rule.remedy} |"
+
+
+def _trail_events() -> Iterator[str]:
+    """The docstring of each event, without its tables of words."""
+    yield "| event | meaning |"
+    yield "|---|---|"
+    for kind in KINDS:
+        texts = (
+            " ".join(text.split()) for text in inspect.cleandoc(kind.__doc__ or "").split("\n\n") if "  " not in text
+        )
+        yield f"| `{kind.__struct_config__.tag}` | {' '.join(texts)} |"
+
+
+def _trail_rules() -> Iterator[str]:
+    yield "| rule | severity | finding | why it matters | what to do | `verify` names | packet's check |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, rule in TRAIL_RULES.items():
+        severity = "error" if rule.is_error else rule.severity
+        field, topic = (f"`{each}`" if each else "" for each in (rule.field, rule.topic))
+        yield f"| `{name}` | {severity} | {rule.title} | {rule.why} | {rule.remedy} | {field} | {topic} |"
 
 
 def _nibrs_rule_sets() -> Iterator[str]:
@@ -130,6 +160,8 @@ def _benchmark_ratios() -> Iterator[str]:
 
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "advisories": _advisories,
+    "audit-events": _trail_events,
+    "audit-rules": _trail_rules,
     "benchmark-ratios": _benchmark_ratios,
     "checks": _checks,
     "json-members": json_answers.members,
