@@ -353,7 +353,7 @@ def test_receipt_verify_requires_the_very_receipt_in_the_trail(tmp_path: Path) -
         assert caught.value.check == rule
 
 
-def test_a_cut_trail_differs_from_the_checkpoint_that_somebody_kept(tmp_path: Path) -> None:
+def test_a_cut_trail_differs_from_a_kept_checkpoint(tmp_path: Path) -> None:
     writer = Writer()
     writer.start()
     writer.job(1)
