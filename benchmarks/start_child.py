@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from tests.support.with_tests import import_tests
+
 _FOLDER, _MODULE, _NAME = "CJI_START_FOLDER", "CJI_START_MODULE", "CJI_START_NAME"
 
 CALLS: Final = {
@@ -150,6 +152,7 @@ def main() -> int:
             super()._spawn(name, own, *args, **options)
             notes.note("spawned", name=name)
 
+    import_tests()
     simulated.Supervisor = Noted
     sys.argv[1:] = [config]
     status: int = simulated.main()

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from cji_worker import children, supervisor
 from cji_worker.ipc import Channel, receive_boot
+from tests.support.with_tests import import_tests
 
 __all__ = ["Mark", "Trace", "main"]
 
@@ -157,6 +158,7 @@ def main() -> int:
             children.ENVIRONMENT = {**children.ENVIRONMENT, **names}  # type: ignore[misc]
             super()._spawn(name, __spec__.name if __spec__ else module, *args, **options)
 
+    import_tests()
     simulated.Supervisor = Traced  # type: ignore[attr-defined]
     sys.argv[1:] = [config]
     return simulated.main()

@@ -21,7 +21,8 @@ from cji_attestation.release.policy import RULES as RELEASE_RULES
 from cji_core.format.records.nibrs.data import read_data
 from cji_core.trail.events import KINDS
 from cji_core.trail.rules import RULES as TRAIL_RULES
-from cji_operations.nibrs.specification import RULE_SETS, read_data
+from cji_operations.nibrs.specification import RULE_SETS
+from tools import json_answers
 
 __all__ = ["main", "rewritten"]
 

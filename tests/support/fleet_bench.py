@@ -87,7 +87,7 @@ class Member:
             self.fleet = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.fleet_process", str(self.files.config)],
                 cwd=_ROOT,
-                env={**os.environ, "PYTHONPATH": f"{_ROOT}:{_ROOT}/tests/simulator", STEP: step},
+                env={**os.environ, "PYTHONPATH": str(_ROOT), STEP: step},
                 stdout=log,
                 stderr=log,
             )

@@ -15,6 +15,7 @@ from cji_worker import children, supervisor
 from cji_worker.memory import heap_environment
 from tests.support.halted_process import PAGE, PART
 from tests.support.shifted_clock import SHIFT
+from tests.support.with_tests import import_tests
 
 __all__ = ["PROGRAM", "main"]
 
@@ -45,6 +46,7 @@ def _with(library: str, environment: Callable[[], dict[str, str]]) -> Callable[[
 
 def main() -> int:
     """Run the worker."""
+    import_tests()
     simulated.Supervisor = _Supervisor  # type: ignore[attr-defined]
     if library := os.environ.get("LD_PRELOAD"):
         children.ENVIRONMENT = {**children.ENVIRONMENT, "LD_PRELOAD": library}  # type: ignore[misc]

@@ -11,6 +11,7 @@ from typing import Any, Final
 from cji_simulator import worker as simulated
 from cji_worker import children, supervisor
 from tests.support.listed_process import FOLDER, PART
+from tests.support.with_tests import import_tests
 
 __all__ = ["PROGRAM", "main"]
 
@@ -32,6 +33,7 @@ class _Supervisor(supervisor.Supervisor):
 
 def main() -> int:
     """Run the worker."""
+    import_tests()
     simulated.Supervisor = _Supervisor  # type: ignore[attr-defined]
     return simulated.main()
 

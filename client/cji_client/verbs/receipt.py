@@ -95,7 +95,7 @@ def verify(
     if statements is not None:
         _verify_tasks(verified, statements)
     if trail is not None:
-        from worker.cli.receipt_trail import require_in_trail  # noqa: PLC0415 - reading a trail needs POSIX
+        from cji_client.verbs.receipt_trail import require_in_trail  # noqa: PLC0415 - reading a trail needs POSIX
 
         require_in_trail(verified, trail, attested.receipt_key)
     for one in verified:

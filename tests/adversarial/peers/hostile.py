@@ -18,6 +18,7 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from cji_worker import children, supervisor
 from tests.adversarial.peers.nosy import ORDERS, Orders
+from tests.support.with_tests import import_tests
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 
@@ -47,6 +48,7 @@ def main() -> int:
     orders = Orders("supervisor") if ORDERS in os.environ else None
     given = {ORDERS: os.environ[ORDERS]} if orders else {}
     children.ENVIRONMENT = {**children.ENVIRONMENT, **given, "PYTHONPATH": str(_ROOT)}  # type: ignore[misc]
+    import_tests()
     simulated.Supervisor = Hostile  # type: ignore[attr-defined]
     sys.argv[1:] = [config]
     return simulated.main()
