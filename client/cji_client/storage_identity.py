@@ -4,10 +4,17 @@ Any credential that the library finds will do: it gives access to ciphertext, an
 Tokens are for Azure Storage alone, whichever credential makes them (`cji_core.azure_client`).
 """
 
+from typing import Final
+
 from azure.core.credentials import TokenCredential
 from azure.identity import DefaultAzureCredential
+
+from cji_core.azure_client import bounded_transport
+
+IDENTITY_SECONDS: Final = 30.0
 
 
 def default_credential() -> TokenCredential:
     """Environment, workload identity, managed identity, or a tool that is signed in; no browser is opened."""
-    return DefaultAzureCredential(exclude_interactive_browser_credential=True)
+    transport = bounded_transport(None, seconds=IDENTITY_SECONDS, plain=True)
+    return DefaultAzureCredential(exclude_interactive_browser_credential=True, transport=transport)

@@ -37,7 +37,6 @@ class _VaultKey:
 
         from cji_client.storage_identity import default_credential  # noqa: PLC0415
         from cji_core.azure_client import client_options  # noqa: PLC0415
-        from cji_core.https import SYSTEM_ROOTS  # noqa: PLC0415
 
         try:
             identifier = KeyVaultKeyIdentifier(key_id)
@@ -46,13 +45,14 @@ class _VaultKey:
         if not key_id.startswith("https://") or not identifier.version:
             raise SpecError(f"{key_id} is not the id of one version of a key, with https", remedy=_REMEDY)
         identity = credential or default_credential()
-        roots = ca_file or SYSTEM_ROOTS
         try:
-            with _explained(key_id), KeyClient(identifier.vault_url, identity, **client_options(roots)) as client:
+            with _explained(key_id), KeyClient(identifier.vault_url, identity, **client_options(ca_file)) as client:
                 found = client.get_key(identifier.name, identifier.version)
-            options = client_options(roots)
+            options = client_options(ca_file)
         except OSError:
-            raise SpecError(f"{roots} cannot be read", remedy="Name a file of authorities as ca_file.") from None
+            raise SpecError(
+                "the file of authorities cannot be read", remedy="Name a readable one as ca_file."
+            ) from None
         self._id = key_id
         self._jwk: Any = found.key  # its members have no types
         # by id, not by key: with the public key the client would do some operations itself

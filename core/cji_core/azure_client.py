@@ -10,8 +10,10 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ManagedIdentityCredential
 
 from cji_core.errors import StartupError
-from cji_core.https import CONNECT_SECONDS, EXCHANGE_SECONDS, MAX_ANSWER_BYTES, bounded_session
+from cji_core.https import EXCHANGE_SECONDS, MAX_ANSWER_BYTES, Client, tls_context
+from cji_core.sessions import session
 
+IDENTITY_SECONDS: Final = 10.0
 Identity = Callable[[str | None], TokenCredential]
 """The credential of the managed identity with this client id, or of the machine's own for None."""
 
@@ -42,9 +44,11 @@ def managed_identity(client_id: str | None) -> TokenCredential:
             f"Remove {', '.join(_ELSEWHERE)} from the unit.",
         )
     return ManagedIdentityCredential(
-        client_id=client_id, retry_total=0, retry_status=0, use_env_settings=False,
-        connection_timeout=CONNECT_SECONDS, read_timeout=CONNECT_SECONDS,
-    )  # fmt: skip
+        client_id=client_id,
+        transport=_transport(Client(None, seconds=IDENTITY_SECONDS, plain=True)),
+        retry_total=0,
+        retry_status=0,
+    )
 
 
 def identity_token(client_id: str | None, audience: str) -> str:
@@ -58,13 +62,23 @@ def identity_token(client_id: str | None, audience: str) -> str:
         ) from error
 
 
-def client_options(ca_file: str, *, seconds: float = EXCHANGE_SECONDS, limit: int = MAX_ANSWER_BYTES) -> dict[str, Any]:
+def client_options(
+    ca_file: str | None, *, seconds: float = EXCHANGE_SECONDS, limit: int = MAX_ANSWER_BYTES
+) -> dict[str, Any]:
     """Keyword arguments for a client: bounded exchanges, no retry, no redirect, no log. Raises OSError."""
-    transport = RequestsTransport(
-        session=bounded_session(ca_file, seconds=seconds, limit=limit),
-        use_env_settings=False,
-        connection_timeout=CONNECT_SECONDS,
-        read_timeout=seconds,
-        connection_verify=ca_file,
-    )
+    transport = bounded_transport(ca_file, seconds=seconds, limit=limit)
     return {"transport": transport, "retry_total": 0, "permit_redirects": False, "logging_enable": False}
+
+
+def bounded_transport(
+    ca_file: str | None, *, seconds: float, limit: int = MAX_ANSWER_BYTES, plain: bool = False
+) -> RequestsTransport:
+    """A transport of bounded exchanges under the authorities in this PEM file, or the system's. Raises OSError.
+
+    `plain` is for identities, whose tokens may come from the metadata service of this machine.
+    """
+    return _transport(Client(tls_context(ca_file=ca_file), seconds=seconds, limit=limit, plain=plain, keep=True))
+
+
+def _transport(client: Client) -> RequestsTransport:
+    return RequestsTransport(session=session(client), use_env_settings=False)

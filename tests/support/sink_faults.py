@@ -66,11 +66,9 @@ class _Credential:
         return AccessToken(TOKEN, 2**40)
 
 
-def azure_of(roots: Path, *, read_seconds: float = 0.4) -> Azure:
+def azure_of(roots: Path, *, seconds: float = 0.4) -> Azure:
     """Azure, as the deliverer of a test sees it."""
-    return Azure(
-        clouds={"azure-us": CLOUD}, roots=str(roots), credential=lambda _: _Credential(), read_seconds=read_seconds
-    )
+    return Azure(clouds={"azure-us": CLOUD}, roots=str(roots), credential=lambda _: _Credential(), seconds=seconds)
 
 
 class Trail:

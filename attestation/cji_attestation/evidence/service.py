@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from cji_attestation.errors import AttestationError, Fault
-from cji_attestation.fetch import Response, exchange
+from cji_attestation.fetch import exchange
 from cji_attestation.trust import Endpoint
+from cji_core.https import Response
 
 MAX_REPLY_BYTES: Final = 64 * 1024  # the largest real reply, AMD's three certificates, has 7 KiB
 REQUEST_SECONDS: Final = 5.0

@@ -29,7 +29,8 @@ from cji_attestation.jose import MIN_RSA_BITS, b64url, b64url_decode
 from cji_attestation.maa.claims import SKEW, authentic_claims, refused
 from cji_attestation.maa.jwks import SigningKeys
 from cji_attestation.provider_policy import parse_policy, policy_hash
-from cji_attestation.provider_policy.provider import sdk_transport
+from cji_attestation.provider_policy.provider import EXCHANGE_SECONDS
+from cji_attestation.release.vault import sdk_transport
 from cji_attestation.strict_json import JsonObject, parse_object, text_member
 from cji_attestation.trust import Endpoint, Trust, provider_endpoint
 
@@ -89,17 +90,17 @@ def read_policy(
     did not sign.
     """
     at = provider_endpoint(trust, maa_url)
-    with sdk_transport(trust) as transport:
-        try:
-            with AttestationAdministrationClient(
-                at.base, credential, transport=transport, retry_total=0, credential_scopes=[_scope(trust)]
-            ) as client:
-                _, token = client.get_policy(kind, validate_token=False)
-                answer = str(token.to_jwt_string())
-        except HttpResponseError as error:  # that nobody is signed in is one of these, without a status
-            raise _denied(error.status_code) from error
-        except (AzureError, ValueError, LookupError, AttributeError, OSError) as error:  # what malformed answers raise
-            raise AttestationError(Fault.MAA_UNAVAILABLE, check=_CHECK) from error
+    transport = sdk_transport(trust, seconds=EXCHANGE_SECONDS)
+    try:
+        with AttestationAdministrationClient(
+            at.base, credential, transport=transport, retry_total=0, credential_scopes=[_scope(trust)]
+        ) as client:
+            _, token = client.get_policy(kind, validate_token=False)
+            answer = str(token.to_jwt_string())
+    except HttpResponseError as error:  # that nobody is signed in is one of these, without a status
+        raise _denied(error.status_code) from error
+    except (AzureError, ValueError, LookupError, AttributeError, OSError) as error:  # what malformed answers raise
+        raise AttestationError(Fault.MAA_UNAVAILABLE, check=_CHECK) from error
     claims = _verified(answer, at=at, trust=trust, now=now)
     return _stored(text_member(claims, "x-ms-policy", fault=Fault.TOKEN_INVALID, check=_CHECK))
 

@@ -4,24 +4,20 @@
 token validation accepts `alg: none` and is used nowhere. Both documents are public, so no credential is sent.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 from azure.core.exceptions import AzureError
 from azure.core.pipeline.policies import SansIOHTTPPolicy
-from azure.core.pipeline.transport import RequestsTransport
 from azure.security.attestation import AttestationClient
 
 from cji_attestation.certs import load_pem_chain, spki_sha256
 from cji_attestation.errors import AttestationError, Fault
-from cji_attestation.system_roots import roots_file
+from cji_attestation.release.vault import sdk_transport
 from cji_attestation.trust import Trust, provider_endpoint
 
-_CONNECT_SECONDS: Final = 5
-_READ_SECONDS: Final = 10
+EXCHANGE_SECONDS: Final = 15.0
 
 
 class ProviderKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,18 +42,6 @@ class ProviderDescription(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.keys)
 
 
-@contextmanager
-def sdk_transport(trust: Trust) -> Iterator[RequestsTransport]:
-    """The SDK's HTTP transport: the trust's TLS roots, no proxy and no environment."""
-    with roots_file(trust.tls_roots) as verify:
-        yield RequestsTransport(
-            connection_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
-            connection_verify=verify,
-            use_env_settings=False,
-        )
-
-
 def describe_provider(*, trust: Trust, maa_url: str) -> ProviderDescription:
     """Ask the provider; it must name itself as the issuer that we pin.
 
@@ -66,19 +50,19 @@ def describe_provider(*, trust: Trust, maa_url: str) -> ProviderDescription:
     """
     at = provider_endpoint(trust, maa_url)
     anonymous: Any = object()
-    with sdk_transport(trust) as transport:
-        try:
-            with AttestationClient(
-                at.base,
-                anonymous,
-                transport=transport,
-                authentication_policy=SansIOHTTPPolicy(),  # in place of the bearer token
-                retry_total=0,
-            ) as client:
-                metadata = client.get_open_id_metadata()
-                keys = client.get_signing_certificates()
-        except (AzureError, ValueError, OSError) as error:
-            raise AttestationError(Fault.MAA_UNAVAILABLE, check="provider") from error
+    transport = sdk_transport(trust, seconds=EXCHANGE_SECONDS)
+    try:
+        with AttestationClient(
+            at.base,
+            anonymous,
+            transport=transport,
+            authentication_policy=SansIOHTTPPolicy(),  # in place of the bearer token
+            retry_total=0,
+        ) as client:
+            metadata = client.get_open_id_metadata()
+            keys = client.get_signing_certificates()
+    except (AzureError, ValueError, OSError) as error:
+        raise AttestationError(Fault.MAA_UNAVAILABLE, check="provider") from error
     if not isinstance(metadata, dict) or metadata.get("issuer") != at.base:
         raise AttestationError(Fault.TOKEN_INVALID, check="T05")
     return ProviderDescription(issuer=at.base, keys=tuple(map(_key, keys)))

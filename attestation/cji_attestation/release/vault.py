@@ -22,14 +22,15 @@ from azure.keyvault.keys import KeyClient
 
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.imds import imds_endpoint
-from cji_attestation.fetch import retry_after
+from cji_attestation.fetch import tls_context
 from cji_attestation.release.keyspec import VaultKey
 from cji_attestation.release.statement import WRAP
-from cji_attestation.system_roots import roots_file, system_roots_file
 from cji_attestation.trust import AZURE_US, Trust
+from cji_core.https import Client, retry_after
+from cji_core.sessions import session
 
-CONNECT_SECONDS: Final = 5.0
-READ_SECONDS: Final = 20.0
+IDENTITY_SECONDS: Final = 5.0
+EXCHANGE_SECONDS: Final = 25.0
 IDENTITY_ATTEMPTS: Final = 3
 IDENTITY_PAUSE: Final = 0.5  # seconds, doubled
 _ENVIRONMENT: Final = threading.Lock()
@@ -88,27 +89,25 @@ class Vault:
 
     def release(self, key: VaultKey, *, token: str, nonce: str) -> str:
         """The release statement for one key version, not verified. Faults: IDENTITY_UNAVAILABLE, RELEASE_*."""
-        with roots_file(self._trust.tls_roots) as verify:
-            transport = _transport(verify)
-            credential: Any = self.credential(key.vault.resource)
-            client = KeyClient(
-                key.vault.base,
-                credential,
-                transport=transport,
-                verify_challenge_resource=_fits(key),
-                retry_total=0,
-                logging_enable=False,
-            )
-            try:
-                with client:
-                    answer = client.release_key(key.name, token, version=key.version, algorithm=WRAP, nonce=nonce)
-                value: object = answer.value
-            except HttpResponseError as error:
-                _refused(error)
-            except ValueError as error:  # how the client refuses a challenge for another domain
-                raise AttestationError(Fault.RELEASE_UNAVAILABLE, check="vault-challenge") from error
-            except (AzureError, OSError) as error:
-                raise AttestationError(Fault.RELEASE_UNAVAILABLE, check="vault") from error
+        credential: Any = self.credential(key.vault.resource)
+        client = KeyClient(
+            key.vault.base,
+            credential,
+            transport=sdk_transport(self._trust, seconds=EXCHANGE_SECONDS),
+            verify_challenge_resource=_fits(key),
+            retry_total=0,
+            logging_enable=False,
+        )
+        try:
+            with client:
+                answer = client.release_key(key.name, token, version=key.version, algorithm=WRAP, nonce=nonce)
+            value: object = answer.value
+        except HttpResponseError as error:
+            _refused(error)
+        except ValueError as error:  # how the client refuses a challenge for another domain
+            raise AttestationError(Fault.RELEASE_UNAVAILABLE, check="vault-challenge") from error
+        except (AzureError, OSError) as error:
+            raise AttestationError(Fault.RELEASE_UNAVAILABLE, check="vault") from error
         if not isinstance(value, str):
             raise AttestationError(Fault.RELEASE_INVALID, check="S01")
         return value
@@ -125,11 +124,9 @@ class Vault:
         if self._credential is None:
             self._credential = ManagedIdentityCredential(
                 client_id=self._client_id,
-                transport=_transport(system_roots_file()),
+                transport=_transport(Client(None, seconds=IDENTITY_SECONDS, plain=True)),
                 retry_total=0,
                 retry_status=0,
-                connection_timeout=CONNECT_SECONDS,
-                read_timeout=CONNECT_SECONDS,
             )
         return self._credential
 
@@ -148,13 +145,13 @@ def _asking(authority: str | None) -> Iterator[None]:
             del os.environ[_AUTHORITY]
 
 
-def _transport(verify: str) -> RequestsTransport:
-    return RequestsTransport(
-        connection_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        connection_verify=verify,
-        use_env_settings=False,
-    )
+def sdk_transport(trust: Trust, *, seconds: float) -> RequestsTransport:
+    """A transport of bounded exchanges under the trust's TLS roots, for Microsoft's clients. CONFIG_INVALID."""
+    return _transport(Client(tls_context(trust.tls_roots, check="tls-roots"), seconds=seconds, plain=True))
+
+
+def _transport(client: Client) -> RequestsTransport:
+    return RequestsTransport(session=session(client), use_env_settings=False)
 
 
 def _fits(key: VaultKey) -> bool:

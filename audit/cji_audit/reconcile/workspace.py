@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from cji_audit.reconcile.entry import Entry, entry_of
+from cji_core.https import SYSTEM_ROOTS
 
 # Of either table, because a vault's diagnostic setting decides which one has its entries.
 _QUERY: Final = """
@@ -15,6 +16,9 @@ union isfuzzy=true withsource=Table_
 | take 100000
 """
 _MOST: Final = 100_000
+_MOST_BYTES: Final = 128 << 20  # the service sends at most 100 MB
+_EXCHANGE_S: Final = 200.0  # the service ends a query after three minutes
+_IDENTITY_S: Final = 30.0
 _OVERLAP: Final = timedelta(minutes=20)
 """Entries may arrive late, so each query goes back this far; what was seen is left out by its digest."""
 
@@ -26,15 +30,31 @@ class WorkspaceError(Exception):
 class Workspace:
     """A workspace that is queried again and again, from `past` ago on."""
 
-    def __init__(self, workspace: str, past: timedelta, *, endpoint: str | None = None, credential: Any = None) -> None:
+    def __init__(
+        self,
+        workspace: str,
+        past: timedelta,
+        *,
+        endpoint: str | None = None,
+        credential: Any = None,
+        ca_file: str = SYSTEM_ROOTS,
+    ) -> None:
         """`endpoint` is that of another cloud, such as https://api.loganalytics.us/v1."""
         try:
             from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - only where it is installed
             from azure.monitor.query import LogsQueryClient  # noqa: PLC0415
+
+            from cji_core.azure_client import bounded_transport  # noqa: PLC0415
         except ImportError as error:
             raise WorkspaceError("Queries need azure-monitor-query: install cji-worker[auditor]") from error
         options = {} if endpoint is None else {"endpoint": endpoint}
-        self._client = LogsQueryClient(credential or DefaultAzureCredential(), **options)
+        try:
+            transport = bounded_transport(ca_file, seconds=_EXCHANGE_S, limit=_MOST_BYTES)
+            of_identity = bounded_transport(ca_file, seconds=_IDENTITY_S, plain=True)
+        except OSError as error:
+            raise WorkspaceError(f"{ca_file} cannot be read") from error
+        identity = credential or DefaultAzureCredential(transport=of_identity)
+        self._client = LogsQueryClient(identity, transport=transport, **options)
         self._workspace, self._from = workspace, datetime.now(UTC) - past
 
     def entries(self) -> Iterator[Entry]:

@@ -1,7 +1,6 @@
 """The configuration of the console: one frozen value from `console.toml`. docs/console.md explains every key."""
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.errors import StartupError
+from cji_core.hosts import is_loopback
 
 MAX_BYTES: Final = 64 << 10
 MAX_LISTENERS: Final = 4
@@ -38,7 +38,7 @@ class OtlpSection(_Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         found = urlsplit(self.endpoint)
         host = found.hostname or ""
-        if found.scheme != "http" or not _is_loopback(host) or self.endpoint != f"http://{found.netloc}":
+        if found.scheme != "http" or not is_loopback(host) or self.endpoint != f"http://{found.netloc}":
             raise ValueError(f"otlp.endpoint {self.endpoint!a} is not http://127.0.0.1:PORT or http://[::1]:PORT")
         if found.port is None or "@" in found.netloc:
             raise ValueError("otlp.endpoint has no port, or a user")
@@ -87,7 +87,7 @@ def address(text: str) -> TcpAddress | UnixAddress:
             raise ValueError(f"listen: {text!a} is not unix: and an absolute path of at most {_PATH_BYTES} bytes")
         return UnixAddress(path=path)
     host, _, port = text.rpartition(":")
-    if not _is_loopback(host.strip("[]")) or not port.isdecimal() or not port.isascii() or not 0 < int(port) < 1 << 16:
+    if not is_loopback(host.strip("[]")) or not port.isdecimal() or not port.isascii() or not 0 < int(port) < 1 << 16:
         raise ValueError(f"listen: {text!a} is not a loopback address in numbers, with a port")
     return TcpAddress(host=host.strip("[]"), port=int(port))
 
@@ -124,10 +124,3 @@ def _with_absolute_paths(found: ConsoleConfig, folder: Path) -> ConsoleConfig:
         fleet=absolute(found.fleet),
         otlp=None if otlp is None else msgspec.structs.replace(otlp, trail=absolute(otlp.trail)),
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

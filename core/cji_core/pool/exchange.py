@@ -17,7 +17,6 @@ from azure.core.exceptions import (
 from cji_core.azure_client import client_options
 from cji_core.errors import StartupError
 from cji_core.format.job import LIMITS
-from cji_core.https import SYSTEM_ROOTS
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, LeaseLostError, StoreAwayError, StoreError
 
 AUDIENCE: Final = "https://storage.azure.com"
@@ -34,7 +33,7 @@ T = TypeVar("T")
 def bounded(ca_file: str | None, *, seconds: float) -> dict[str, Any]:
     """Keyword arguments for a client of Azure Storage. Raises StartupError."""
     try:
-        return client_options(ca_file or SYSTEM_ROOTS, seconds=seconds, limit=MAX_ANSWER_BYTES)
+        return client_options(ca_file, seconds=seconds, limit=MAX_ANSWER_BYTES)
     except OSError as error:
         raise StartupError(
             "The authorities of Azure Storage cannot be read", "Name a readable PEM file as ca_file."

@@ -20,7 +20,7 @@ from azure.core.credentials import TokenCredential
 from azure.storage.blob import BlobBlock, ContainerClient
 
 from cji_core.azure_client import AudienceCredential
-from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError
+from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreAwayError
 from cji_core.pool.exchange import AUDIENCE, EXCHANGE_SECONDS, bounded, tried
 
 MAX_BLOCKS: Final = 50_000
@@ -59,6 +59,8 @@ class Blobs:
     def version(self, name: str) -> Version:
         """The newest version. Raises BlobAbsentError, StoreAwayError."""
         found = tried("blob", lambda: self._container.get_blob_client(name).get_blob_properties())
+        if found.size is None:
+            raise StoreAwayError("blob: the service does not state its size")
         return Version(int(found.size), str(found.etag))
 
     def exists(self, name: str) -> bool:

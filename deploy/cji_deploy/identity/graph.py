@@ -4,12 +4,13 @@ Redirects are not followed, a page leads only to the same service, and a throttl
 late as the service asks, within bounds.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
-import requests
-
+from cji_core.https import Client, ExchangeError, Response, retry_after, tls_context
 from cji_deploy.identity.files import IdentityError
 
 CLOUDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -18,7 +19,9 @@ CLOUDS: Final[Mapping[str, tuple[str, str]]] = {
     "us-government": ("https://graph.microsoft.us", "login.microsoftonline.us"),
     "us-government-dod": ("https://dod-graph.microsoft.us", "login.microsoftonline.us"),
 }
-_TIMEOUT_S: Final = 60
+_EXCHANGE_S: Final = 60.0
+_MOST: Final = 32 << 20
+_RESERVED: Final = ":/?#[]@!$&'()*+,;=%"  # RFC 3986 §2.2, and the sign of what is quoted already
 _TRIES: Final = 5
 _MAX_WAIT_S: Final = 120
 _MAX_PAGES: Final = 1000
@@ -44,8 +47,10 @@ class Graph:
 
     def __init__(self, base: str, credential: Credential, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._base, self._credential, self._sleep = base, credential, sleep
-        self._session = requests.Session()
-        self._session.trust_env = False
+        plain = base.startswith("http://")
+        self._client = Client(
+            None if plain else tls_context(), seconds=_EXCHANGE_S, limit=_MOST, plain=plain, keep=True
+        )
 
     def one(self, path: str) -> dict[str, Any] | None:
         """The object at a path; None if there is none."""
@@ -80,32 +85,30 @@ class Graph:
         for attempt in range(_TRIES):
             token = self._credential.get_token(f"{self._base}/.default").token
             try:
-                answer = self._session.request(
+                answer = self._client.exchange(
                     method,
-                    url,
-                    json=body,
-                    headers={"Authorization": f"Bearer {token}"},
-                    timeout=_TIMEOUT_S,
-                    allow_redirects=False,
+                    quote(url, safe=_RESERVED),  # a filter has spaces
+                    body=None if body is None else json.dumps(body).encode(),
+                    headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
                 )
-            except requests.RequestException as error:
-                raise IdentityError(f"{method} {url}: {type(error).__name__}") from error
-            if answer.status_code not in (429, 503) or attempt == _TRIES - 1:
+            except ExchangeError as error:
+                raise IdentityError(f"{method} {url}: {error}") from error
+            if answer.status not in (429, 503) or attempt == _TRIES - 1:
                 break
-            asked = answer.headers.get("Retry-After", "")
-            self._sleep(min(int(asked), _MAX_WAIT_S) if asked.isdigit() else 2.0**attempt)
-        if answer.status_code == 404 and missing_ok:
+            asked = retry_after(answer.headers.get("retry-after"), most=_MAX_WAIT_S)
+            self._sleep(2.0**attempt if asked is None else asked)
+        if answer.status == 404 and missing_ok:
             return None
-        if not 200 <= answer.status_code < 300:
-            raise IdentityError(f"{method} {url}: {answer.status_code} {_message(answer)}")
-        if not answer.content:
+        if not 200 <= answer.status < 300:
+            raise IdentityError(f"{method} {url}: {answer.status} {_message(answer)}")
+        if not answer.body:
             return {}
-        found: dict[str, Any] = answer.json()
+        found: dict[str, Any] = json.loads(answer.body)
         return found
 
 
-def _message(answer: requests.Response) -> str:
+def _message(answer: Response) -> str:
     try:
-        return str(answer.json()["error"]["message"])[:500]
+        return str(json.loads(answer.body)["error"]["message"])[:500]
     except (ValueError, KeyError, TypeError):
         return ""

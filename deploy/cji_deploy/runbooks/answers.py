@@ -1,15 +1,17 @@
 """`python -m cji_deploy.runbooks.answers URL`: whether a service answers with JSON; needs no sign-in."""
 
 import json
+import ssl
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from typing import Final
 
+from cji_core.https import Client, ExchangeError
+
 __all__ = ["main"]
 
-_SECONDS: Final = 20
+_SECONDS: Final = 20.0
+_OK: Final = 200
 _MOST: Final = 1 << 20
 
 
@@ -19,9 +21,12 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: python -m cji_deploy.runbooks.answers https://HOST/PATH", file=sys.stderr)
         return 2
     try:
-        with urllib.request.urlopen(arguments[0], timeout=_SECONDS) as response:  # noqa: S310 - https only, see above
-            json.loads(response.read(_MOST))
-    except (urllib.error.URLError, OSError, ValueError) as error:
+        with Client(ssl.create_default_context(), seconds=_SECONDS, limit=_MOST) as client:
+            found = client.exchange("GET", arguments[0])
+        if found.status != _OK:
+            raise ValueError(f"HTTP {found.status}")
+        json.loads(found.body)
+    except (ExchangeError, OSError, ValueError) as error:
         print(f"{arguments[0]}: {error}", file=sys.stderr)
         return 4
     print("answers")

@@ -35,6 +35,7 @@ from cji_attestation.release.keyspec import locate
 from cji_attestation.release.statement import verify_statement
 from cji_attestation.release.vault import Vault
 from cji_attestation.trust import endpoint
+from cji_core.https import ExchangeError
 from cji_simulator import jws
 from cji_simulator.encoding import b64url, unb64url
 from cji_simulator.faults import Kind, Service
@@ -357,7 +358,7 @@ def test_no_answer_or_half_of_one(
     simulation.fault(Service.VAULT, Kind.MALFORMED)
     assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_UNAVAILABLE, "vault-200")
     simulation.clear_faults()
-    monkeypatch.setattr("cji_attestation.release.vault.READ_SECONDS", 0.2)
+    monkeypatch.setattr("cji_attestation.release.vault.EXCHANGE_SECONDS", 0.2)
     simulation.fault(Service.VAULT, Kind.SLOW, seconds=2)
     assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_UNAVAILABLE, "vault")
 
@@ -758,7 +759,8 @@ def test_a_dripping_server_gets_no_more_time(dripping: int) -> None:
             fault=Fault.MAA_UNAVAILABLE,
             check="x",
         )
-    assert isinstance(caught.value.__cause__, TimeoutError)
+    assert isinstance(caught.value.__cause__, ExchangeError)
+    assert isinstance(caught.value.__cause__.__cause__, TimeoutError)
 
 
 def test_a_managed_hsm_has_its_own_audience(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:

@@ -102,9 +102,7 @@ def table(*rows: list[object]) -> dict[str, object]:
     return {"tables": [{"name": "PrimaryResult", "columns": shape, "rows": list(rows)}]}
 
 
-def test_a_workspace_is_queried_from_before_its_last_answer(
-    served: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_workspace_is_queried_from_before_its_last_answer(served: Site, tmp_path: Path) -> None:
     key = served.cmk.kek_id
     rows: list[list[object]] = [
         ["2026-11-24T12:00:00Z", "KeyRelease", 200, key, "10.0.0.4", '{"claim":{"oid":"aa"}}'],
@@ -113,11 +111,10 @@ def test_a_workspace_is_queried_from_before_its_last_answer(
     seen: list[dict[str, object]] = []
     roots = tmp_path / "roots.pem"
     roots.write_text(served.simulation.endpoints.tls_roots)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(roots))
     server = answering(served, [(200, table(*rows)), (200, table()), (403, {"error": {"code": "Forbidden"}})], seen)
     try:
         endpoint = f"https://127.0.0.1:{server.server_port}/v1"
-        workspace = Workspace("w", timedelta(hours=1), endpoint=endpoint, credential=Token())
+        workspace = Workspace("w", timedelta(hours=1), endpoint=endpoint, credential=Token(), ca_file=str(roots))
         found = list(workspace.entries())
         assert [(each.operation, str(each.key), each.caller) for each in found] == [
             ("KeyRelease", key, frozenset({"aa"})),

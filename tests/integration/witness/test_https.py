@@ -7,13 +7,20 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cji_core.https import bounded_session
+from cji_core.https import Client, tls_context
+from cji_core.sessions import session as session_of
 from tests.support.witness_services import Authority, private_pem
+
+
+def bounded_session(ca_file: str, **bounds: Any) -> requests.Session:
+    return session_of(Client(tls_context(ca_file=ca_file), keep=True, **bounds))
+
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 

@@ -15,6 +15,7 @@ from cji_attestation import AttestationError, Fault, system_roots
 from cji_attestation.certs import MAX_CHAIN_BYTES, load_der, load_pem_chain
 from cji_attestation.fetch import exchange, tls_context
 from cji_attestation.trust import endpoint
+from cji_core import https
 from cji_simulator.certificates import authority, leaf, pem
 from tests.support.refusals import rejected
 from tests.support.rsa_keys import rsa_key
@@ -40,27 +41,24 @@ def test_what_is_not_a_chain(data: bytes) -> None:
 
 def test_the_systems_roots_are_a_file_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = tmp_path / "bundle.crt"
-    monkeypatch.setattr(system_roots, "_PLACES", (str(tmp_path / "absent"), str(bundle)))
+    monkeypatch.setattr(https, "_PLACES", (str(tmp_path / "absent"), str(bundle)))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: ssl.DefaultVerifyPaths("", "", "", "/absent", "", ""))
     with rejected("system-roots", fault=Fault.CONFIG_INVALID):
         system_roots.system_roots_file()
     bundle.write_bytes(pem(ROOT))
-    with system_roots.roots_file(None) as path:
-        assert path == str(bundle)
+    assert system_roots.system_roots_file() == str(bundle)
     assert system_roots.system_roots() == [ROOT]
 
 
-def test_given_roots_are_a_file_in_memory_only_while_in_use() -> None:
-    with system_roots.roots_file(pem(ROOT).decode()) as path:
-        assert Path(path).read_bytes() == pem(ROOT)
-        assert Path(path).readlink().name.startswith("memfd:")
-    assert not Path(path).exists()
+def test_given_roots_are_the_only_ones() -> None:
+    context = tls_context(pem(ROOT).decode(), check="tls")
+    assert context.get_ca_certs(binary_form=True) == [ROOT.public_bytes(Encoding.DER)]
 
 
 def test_roots_that_cannot_be_read_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = tmp_path / "bundle.crt"
     bundle.write_bytes(pem(ROOT))
-    monkeypatch.setattr(system_roots, "_PLACES", (str(bundle),))
+    monkeypatch.setattr(https, "_PLACES", (str(bundle),))
 
     def unreadable(*_: object, **__: object) -> object:
         raise AttestationError(Fault.CONFIG_INVALID, check="system-roots")

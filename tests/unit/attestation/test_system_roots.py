@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from cji_attestation.errors import AttestationError
-from cji_attestation.system_roots import system_roots, system_roots_file, trust_system_roots
+from cji_attestation.fetch import tls_context
+from cji_attestation.system_roots import system_roots, system_roots_file
 
 SERVER_AUTH, CODE_SIGNING = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.3"
 
@@ -15,9 +16,7 @@ def store(*entries: tuple[bytes, str, object], monkeypatch: pytest.MonkeyPatch) 
     """A context that trusts what a Windows with these entries in its store ROOT trusts."""
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(ssl, "enum_certificates", lambda name: entries if name == "ROOT" else (), raising=False)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trust_system_roots(context)
-    return context
+    return tls_context(None, check="system-roots")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,6 @@ def test_an_empty_store_is_refused(roots: list[bytes], monkeypatch: pytest.Monke
 
 
 def test_elsewhere_it_is_the_file(roots: list[bytes]) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trust_system_roots(context)
+    context = tls_context(None, check="system-roots")
     assert set(roots) <= set(context.get_ca_certs(binary_form=True))
     assert len(system_roots()) > len(roots)

@@ -8,7 +8,6 @@ it cannot redirect: nothing is sent to another address.
 import logging
 import os
 import secrets
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -36,7 +35,9 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from cji_core.format.console import OtlpSection
+from cji_core.https import Client
 from cji_core.manifest import VERSION
+from cji_core.sessions import session
 from cji_worker.console.samples import Durations
 from cji_worker.console.series import SERIES, Series
 from cji_worker.console.spans import JobSpan
@@ -49,29 +50,9 @@ _SCOPE: Final = InstrumentationScope("cji-worker", VERSION)
 _NS: Final = 1_000_000_000
 
 
-class _Session(requests.Session):
-    """Reads a bounded answer within a bounded time, from the address that it was given; no proxy, no redirect."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trust_env = False
-
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """As in the base. Raises requests.RequestException for an answer that is too long, too slow, or a redirect."""
-        end = time.monotonic() + TIMEOUT_S
-        response = super().request(*args, **{**kwargs, "stream": True, "allow_redirects": False})
-        data = bytearray()
-        try:
-            if response.is_redirect or 300 <= response.status_code < 400:
-                raise requests.TooManyRedirects("a collector does not redirect")
-            for piece in response.raw.stream(4096, decode_content=False):
-                data += piece
-                if len(data) > MAX_ANSWER_BYTES or time.monotonic() > end:
-                    raise requests.exceptions.ContentDecodingError("the answer is too long or too slow")
-        finally:
-            response.close()
-        response._content = bytes(data)  # where `content` looks
-        return response
+def _refuse_redirect(response: requests.Response, *_: Any, **__: Any) -> None:
+    if 300 <= response.status_code < 400:
+        raise requests.TooManyRedirects("a collector does not redirect")
 
 
 class Telemetry:
@@ -86,8 +67,11 @@ class Telemetry:
             {"service.name": "cji-worker", "service.version": VERSION, "service.instance.id": config.instance}
         )
         common: dict[str, Any] = {"timeout": TIMEOUT_S, "compression": Compression.NoCompression, "headers": {}}
-        self._metrics = OTLPMetricExporter(endpoint=f"{config.endpoint}/v1/metrics", session=_Session(), **common)
-        self._spans = OTLPSpanExporter(endpoint=f"{config.endpoint}/v1/traces", session=_Session(), **common)
+        client = Client(None, seconds=TIMEOUT_S, limit=MAX_ANSWER_BYTES, plain=True, keep=True)
+        common["session"] = session(client)
+        common["session"].hooks["response"].append(_refuse_redirect)  # the exporters take one for a success
+        self._metrics = OTLPMetricExporter(endpoint=f"{config.endpoint}/v1/metrics", **common)
+        self._spans = OTLPSpanExporter(endpoint=f"{config.endpoint}/v1/traces", **common)
 
     def send_metrics(self, view: View) -> bool:
         """Send every metric of a view; whether the collector took them."""

@@ -19,7 +19,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-import requests
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,7 +29,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from cji_core.errors import StartupError
 from cji_core.format.config_listen import EnrollmentSection
-from cji_core.https import bounded_session
+from cji_core.https import Client, ExchangeError, Response, retry_after, tls_context
 
 TOTAL_SECONDS: Final = 300.0
 RETRY: Final = 4
@@ -39,6 +38,7 @@ _MAX_ANSWER: Final = 256 << 10
 _MAX_CERTIFICATES: Final = 64
 _LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _LEAST_PAUSE_S: Final = 1.0
+_MAX_PAUSE_S: Final = 86_400.0
 _UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 _CN_LENGTH: Final = 64
 
@@ -80,14 +80,15 @@ def obtain(
     """
     until = time.monotonic() + total_seconds
     roots = _roots(section.roots)
-    with _session(section.roots, current) as session:
-        if token is not None and current is None:
-            session.headers["Authorization"] = f"Bearer {token()}"
+    headers = {"Authorization": f"Bearer {token()}"} if token is not None and current is None else {}
+    with _client(section.roots, current) as client:
         request = _request(section, key, None if current is None else current.certificate.subject)
         path = "simpleenroll" if current is None else "simplereenroll"
-        issued = _certificates(_exchange(session, section, path, base64.encodebytes(request), until), _ISSUED)
-    with _session(section.roots, None) as session:  # everybody may ask for these, §4.1.1
-        above = _certificates(_exchange(session, section, "cacerts", None, until), _AUTHORITIES)
+        issued = _certificates(
+            _exchange(client, f"{section.url}/{path}", base64.encodebytes(request), until, headers), _ISSUED
+        )
+    with _client(section.roots, None) as client:  # everybody may ask for these, §4.1.1
+        above = _certificates(_exchange(client, f"{section.url}/cacerts", None, until, {}), _AUTHORITIES)
     leaf = next((one for one in issued if one.public_key() == key.public_key()), None)
     if leaf is None:
         raise EnrollmentRefused("The EST service issued a certificate for another key", "Investigate the service.")
@@ -108,42 +109,37 @@ def _request(section: EnrollmentSection, key: ec.EllipticCurvePrivateKey, subjec
     return builder.sign(key, SHA384()).public_bytes(Encoding.DER)
 
 
-def _session(roots: str, current: Current | None) -> requests.Session:
+def _client(roots: str, current: Current | None) -> Client:
+    own = None if current is None else (str(current.certificate_file), str(current.key_file))
     try:
-        session = bounded_session(roots, limit=_MAX_ANSWER)
+        return Client(tls_context(ca_file=roots, certificate=own), limit=_MAX_ANSWER)
     except OSError as error:
         raise EnrollmentRefused("enrollment.roots cannot be read", f"Let this user read {roots!a}.") from error
-    if current is not None:
-        session.cert = (str(current.certificate_file), str(current.key_file))
-    return session
 
 
-def _exchange(
-    session: requests.Session, section: EnrollmentSection, path: str, body: bytes | None, until: float
-) -> bytes:
+def _exchange(client: Client, url: str, body: bytes | None, until: float, headers: dict[str, str]) -> bytes:
     """The body of the answer with status 200."""
-    headers = {"Accept": "application/pkcs7-mime"}
+    headers = {"Accept": "application/pkcs7-mime"} | headers
     if body is not None:
         headers |= {"Content-Type": "application/pkcs10", "Content-Transfer-Encoding": "base64"}
     while True:
         try:
-            reply = session.request(
+            reply = client.exchange(
                 "GET" if body is None else "POST",
-                f"{section.url}/{path}",
-                data=body,
+                url,
+                body=body,
                 headers=headers,
-                timeout=max(1.0, min(60.0, until - time.monotonic())),
-                allow_redirects=False,
+                seconds=max(1.0, until - time.monotonic()),
             )
-        except (requests.RequestException, OSError) as error:
+        except ExchangeError as error:
             raise EnrollmentRefused(
                 "The EST service does not answer, or its certificate does not lead to enrollment.roots",
                 "Check its address, roots and the outbound rules; then try again.",
                 status=RETRY,
             ) from error
-        if reply.status_code != HTTPStatus.ACCEPTED:
+        if reply.status != HTTPStatus.ACCEPTED:
             break
-        pause = max(_LEAST_PAUSE_S, _seconds(reply.headers.get("Retry-After")))
+        pause = max(_LEAST_PAUSE_S, retry_after(reply.headers.get("retry-after"), most=_MAX_PAUSE_S) or 0.0)
         if time.monotonic() + pause > until:
             raise EnrollmentRefused(
                 "The EST service has not issued the certificate yet",
@@ -154,25 +150,21 @@ def _exchange(
     return _body(reply)
 
 
-def _body(reply: requests.Response) -> bytes:
-    if reply.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+def _body(reply: Response) -> bytes:
+    if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise EnrollmentRefused(
-            f"The EST service does not accept this machine (HTTP {reply.status_code})",
+            f"The EST service does not accept this machine (HTTP {reply.status})",
             "Let the service accept tokens of the machine's identity for enrollment.audience.",
         )
-    kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if reply.status_code != HTTPStatus.OK or kind != "application/pkcs7-mime":
-        later = reply.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status_code in _LATER
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if reply.status != HTTPStatus.OK or kind != "application/pkcs7-mime":
+        later = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status in _LATER
         raise EnrollmentRefused(
-            f"The EST service answered HTTP {reply.status_code}, with {kind or 'nothing'!a}",
+            f"The EST service answered HTTP {reply.status}, with {kind or 'nothing'!a}",
             "Compare enrollment.url with the service, and the names with what it may issue.",
             status=RETRY if later else 1,
         )
-    return bytes(reply.content)
-
-
-def _seconds(text: str | None) -> float:
-    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else 0.0
+    return reply.body
 
 
 def read_certificates(body: bytes) -> list[x509.Certificate]:

@@ -5,16 +5,18 @@ listed too. Every instance of the set sees the events of all, so a machine looks
 Source: learn.microsoft.com, "Scheduled Events for Linux VMs" and "Terminate notification for scale set instances".
 """
 
-import http.client
 from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-IMDS: Final = "169.254.169.254"
+from cji_core.hosts import IMDS
+from cji_core.https import Client, ExchangeError
+
 _EVENTS: Final = "/metadata/scheduledevents?api-version=2020-07-01"
 _INSTANCE: Final = "/metadata/instance/compute?api-version=2021-02-01"
-_TIMEOUT_S: Final = 10.0
+_EXCHANGE_S: Final = 10.0
+_OK: Final = 200
 _MAX_BYTES: Final = 256 << 10
 _ENDS: Final = frozenset({"Terminate", "Preempt"})
 _Text = Annotated[str, Meta(max_length=1024)]
@@ -53,7 +55,8 @@ class Metadata:
     """The metadata service of this machine. `host` and `port` are another one's in tests only."""
 
     def __init__(self, host: str = IMDS, port: int = 80) -> None:
-        self._host, self._port = host, port
+        self._base = f"http://{host}:{port}"
+        self._client = Client(None, seconds=_EXCHANGE_S, limit=_MAX_BYTES, plain=True)
         self._name: str | None = None
 
     def look(self) -> str | None:
@@ -63,18 +66,13 @@ class Metadata:
         return ending(self._get(_EVENTS), self._name)
 
     def _get(self, path: str) -> bytes:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_S)
         try:
-            connection.request("GET", path, headers={"Metadata": "true"})
-            response = connection.getresponse()
-            body = response.read(_MAX_BYTES + 1)
-        except (OSError, http.client.HTTPException) as error:
-            raise NoticeError(type(error).__name__) from error
-        finally:
-            connection.close()
-        if response.status != http.client.OK or len(body) > _MAX_BYTES:
-            raise NoticeError(f"status {response.status}, {len(body)} bytes")
-        return body
+            found = self._client.exchange("GET", self._base + path, headers={"Metadata": "true"})
+        except ExchangeError as error:
+            raise NoticeError(str(error)) from error
+        if found.status != _OK:
+            raise NoticeError(f"status {found.status}, {len(found.body)} bytes")
+        return found.body
 
 
 def _decoded(data: bytes, kind: type[_T]) -> _T:

@@ -10,6 +10,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
+from cji_core import https
 from cji_core.trail.delivery import DeliveryError
 
 MAX_RETRY_AFTER: Final = 3600.0
@@ -31,9 +32,7 @@ class ReceiptRefusedError(DeliveryError):
 
 def by_status(what: str, status: int, retry_after: str | None) -> DeliveryError:
     """The error for an answer with this HTTP status and Retry-After header; `what` names what was asked for."""
-    seconds = 0.0
-    if retry_after is not None and retry_after.isascii() and retry_after.isdigit():
-        seconds = min(float(retry_after[:9]), MAX_RETRY_AFTER)
+    seconds = https.retry_after(retry_after, most=MAX_RETRY_AFTER) or 0.0
     if 300 <= status < 400:
         text = "redirects, which is not followed"
     elif status >= 500:

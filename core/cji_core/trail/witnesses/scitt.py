@@ -14,11 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-import requests
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from cji_core.https import CONNECT_SECONDS, EXCHANGE_SECONDS, bounded_session
+from cji_core.https import EXCHANGE_SECONDS, Client, ExchangeError, Response, retry_after, tls_context
 from cji_core.trail.delivery import DeliveryError
 from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.witnesses.cose import CoseError, Inclusion, sign_statement, verify_receipt, verify_statement
@@ -63,10 +62,10 @@ class ScittWitness:
         A registration that still runs is looked up again by the next call, and not made twice.
         """
         try:
-            session = bounded_session(self._table.ca_file, seconds=self._seconds)
+            client = Client(tls_context(ca_file=self._table.ca_file), seconds=self._seconds, keep=True)
         except OSError as error:
             raise DeliveryError("ca_file cannot be read") from error
-        with session:
+        with client:
             if self._pending is None or self._pending[0] != offer:
                 checkpoint = offer.checkpoint()
                 statement = sign_statement(
@@ -75,14 +74,14 @@ class ScittWitness:
                     subject=checkpoint.origin,
                     key=read_private_key(Path(self._table.key_file)),
                 )
-                answer = self._exchange(session, "POST", "entries", statement)
-                if answer.status_code == 201:
-                    return self._seen(offer, statement, answer.content)
-                if answer.status_code not in _RUNNING:
-                    raise by_status("registration", answer.status_code, answer.headers.get("Retry-After"))
+                answer = self._exchange(client, "POST", "entries", statement)
+                if answer.status == 201:
+                    return self._seen(offer, statement, answer.body)
+                if answer.status not in _RUNNING:
+                    raise by_status("registration", answer.status, answer.headers.get("retry-after"))
                 self._pending = offer, statement, _entry(answer)
             _, statement, entry = self._pending
-            receipt = self._wait(session, entry)
+            receipt = self._wait(client, entry)
         self._pending = None
         return self._seen(offer, statement, receipt)
 
@@ -116,36 +115,27 @@ class ScittWitness:
             return Seen(receipt=found, at=utc_hundredths(self._clock()), clock="deliverer")
         return Seen(receipt=found, at=utc_hundredths(datetime.fromtimestamp(issued, UTC)), clock="witness")
 
-    def _wait(self, session: requests.Session, entry: str) -> bytes:
+    def _wait(self, client: Client, entry: str) -> bytes:
         until = time.monotonic() + self._registration_seconds
         while True:
-            answer = self._exchange(session, "GET", f"entries/{entry}", None)
-            if answer.status_code == 200:
-                return answer.content
-            if answer.status_code not in _RUNNING:
+            answer = self._exchange(client, "GET", f"entries/{entry}", None)
+            if answer.status == 200:
+                return answer.body
+            if answer.status not in _RUNNING:
                 self._pending = None
-                raise by_status("registration", answer.status_code, answer.headers.get("Retry-After"))
-            wish = answer.headers.get("Retry-After", "")
-            wished = float(wish) if wish.isascii() and wish.isdigit() and len(wish) < 9 else 0.0
-            pause = min(max(wished, _PAUSE), _MAX_PAUSE)
+                raise by_status("registration", answer.status, answer.headers.get("retry-after"))
+            pause = max(retry_after(answer.headers.get("retry-after"), most=_MAX_PAUSE) or 0.0, _PAUSE)
             if time.monotonic() + pause > until:
                 raise DeliveryError("registration: the service did not finish in time")
             time.sleep(pause)
 
-    def _exchange(self, session: requests.Session, method: str, path: str, body: bytes | None) -> requests.Response:
+    def _exchange(self, client: Client, method: str, path: str, body: bytes | None) -> Response:
         headers = {"Accept": _COSE} | ({"Content-Type": _COSE} if body is not None else {})
         if self._table.token_file is not None:
             headers["Authorization"] = f"Bearer {_token(Path(self._table.token_file))}"
         try:
-            return session.request(
-                method,
-                f"{self._base}/{path}",
-                data=body,
-                headers=headers,
-                timeout=(CONNECT_SECONDS, self._seconds),
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
+            return client.exchange(method, f"{self._base}/{path}", headers=headers, body=body)
+        except ExchangeError as error:
             raise DeliveryError(
                 "registration: the service cannot be reached, or its answer is not acceptable"
             ) from error
@@ -188,9 +178,9 @@ def _token(path: Path) -> str:
     return token
 
 
-def _entry(answer: requests.Response) -> str:
+def _entry(answer: Response) -> str:
     """The id of the entry that the service names in its Location."""
-    found = _ENTRY.fullmatch(answer.headers.get("Location", ""))
+    found = _ENTRY.fullmatch(answer.headers.get("location", ""))
     if found is None or found[1] in {".", ".."}:
         raise DeliveryError("registration: the service names no entry")
     return found[1]

@@ -7,8 +7,8 @@ import pytest
 
 from cji_attestation import Fault
 from cji_attestation.evidence import service
-from cji_attestation.fetch import Response
 from cji_attestation.trust import endpoint
+from cji_core.https import Response
 from tests.support.answers import Answers, serving
 from tests.support.refusals import rejected
 

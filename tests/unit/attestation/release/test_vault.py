@@ -10,8 +10,8 @@ from azure.core.rest import HttpRequest, HttpResponse
 from azure.identity import ManagedIdentityCredential
 
 from cji_attestation import AZURE_US, AttestationError, Fault
-from cji_attestation.fetch import MAX_RETRY_AFTER, retry_after
 from cji_attestation.release.vault import _ELSEWHERE, Vault, _asking, _PinnedCredential, _refused
+from cji_core.https import MAX_RETRY_AFTER, retry_after
 from tests.support.answers import Answers, serving
 from tests.support.refusals import rejected
 

@@ -1,36 +1,27 @@
 """HTTPS to Azure's services for sinks: Microsoft's clients, within bounds.
 
-No proxy, no environment, no redirect, no retries of the client's own, TLS against the system's roots. Only the status
-of an answer counts: its body is not read. A token goes to hosts of the configured cloud and to no other.
+Bounded exchanges (`cji_core.https`), no retries of the client's own, TLS against the system's roots. Of an answer
+only the status counts, once it is whole. A token goes to hosts of the configured cloud and to no other.
 """
 
-import io
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-import requests
-import urllib3
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
-from azure.identity import ManagedIdentityCredential
-from requests.adapters import HTTPAdapter
 
+from cji_core.azure_client import bounded_transport
 from cji_core.errors import StartupError
+from cji_core.https import retry_after
 from cji_core.trail.delivery import DeliveryError
 from cji_worker.deliverer.sinks.sink import TooLargeError
 
-CONNECT_SECONDS: Final = 10.0
-READ_SECONDS: Final = 30.0
-MAX_AFTER_SECONDS: Final = 300.0
-# Variables that make ManagedIdentityCredential call another service than the instance metadata service.
-_ELSEWHERE: Final = (
-    *("AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE"),
-)
+EXCHANGE_SECONDS: Final = 30.0
+_TOO_LARGE: Final = 413
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +57,7 @@ class Azure:
     clouds: Mapping[str, Cloud]
     roots: str
     credential: Callable[[str | None], TokenCredential]
-    read_seconds: float = READ_SECONDS
+    seconds: float = EXCHANGE_SECONDS
 
     def cloud(self, name: str) -> Cloud:
         """Raises StartupError for a cloud that is not built in."""
@@ -75,55 +66,11 @@ class Azure:
         return self.clouds[name]
 
     def transport(self) -> RequestsTransport:
-        """A transport of its own, for one thread."""
-        session = requests.Session()
-        session.trust_env = False
-        session.mount("https://", _StatusOnly(max_retries=urllib3.Retry(total=False, redirect=False)))
-        return RequestsTransport(
-            session=session,
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=self.read_seconds,
-            connection_verify=self.roots,
-            use_env_settings=False,
-        )
-
-
-class _StatusOnly(HTTPAdapter):
-    """Leaves the body of every answer unread."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        """Send, and return status and headers."""
-        response = super().send(request, *args, **{**options, "stream": True})
-        if response.status_code == requests.codes.no_content or response.headers.get("Content-Length") == "0":
-            _ = response.content  # there is none, and the connection can be used again
-        else:
-            response.close()
-        response.raw = urllib3.HTTPResponse(
-            body=io.BytesIO(), status=response.status_code, reason=response.reason, preload_content=False
-        )
-        response.headers.pop("Content-Encoding", None)
-        response.headers.pop("Content-Length", None)
-        return response
-
-
-def managed_identity(roots: str) -> Callable[[str | None], TokenCredential]:
-    """Identities of this machine, with tokens from its metadata service. Raises StartupError if they might not be."""
-    if any(os.environ.get(name) for name in _ELSEWHERE):
-        raise StartupError(
-            "The environment names another source of tokens than this machine's metadata service",
-            f"Remove {', '.join(_ELSEWHERE)} from it.",
-        )
-    transport = {
-        "connection_timeout": 5.0,
-        "read_timeout": 5.0,
-        "connection_verify": roots,
-        "use_env_settings": False,
-    }
-
-    def identity(client_id: str | None) -> TokenCredential:
-        return ManagedIdentityCredential(client_id=client_id, transport=RequestsTransport(**transport), retry_total=0)
-
-    return identity
+        """A transport of its own, for one thread. Raises StartupError."""
+        try:
+            return bounded_transport(self.roots, seconds=self.seconds)
+        except OSError as error:
+            raise StartupError(f"The authorities in {self.roots} cannot be read", "Install ca-certificates.") from error
 
 
 def base_url(url: str, *, host_ends: str, key: str) -> str:
@@ -146,21 +93,14 @@ class answered(AbstractContextManager[None]):  # noqa: N801 - a `with` block rea
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         match error:
             case HttpResponseError(response=response, status_code=int(status)) if response is not None:
-                kind = TooLargeError if status == requests.codes.request_entity_too_large else DeliveryError
+                kind = TooLargeError if status == _TOO_LARGE else DeliveryError
                 headers: Mapping[str, str] = getattr(response, "headers", {})
-                raise kind(f"HTTP {status}", after=_after(headers.get("Retry-After"))) from error
+                raise kind(f"HTTP {status}", after=retry_after(headers.get("Retry-After")) or 0.0) from error
             case ClientAuthenticationError():
                 raise DeliveryError("no token for this identity") from error
             case ServiceResponseError():
                 raise DeliveryError("no answer") from error
             case AzureError():
                 raise DeliveryError("no connection") from error
-            case requests.RequestException() | OSError():
+            case OSError():
                 raise DeliveryError("no connection") from error
-
-
-def _after(value: str | None) -> float:
-    """The seconds of a Retry-After header (RFC 9110 §10.2.3), bounded; a date is ignored."""
-    if value is None or not value.isascii() or not value.isdigit() or len(value) > 9:
-        return 0.0
-    return min(float(value), MAX_AFTER_SECONDS)

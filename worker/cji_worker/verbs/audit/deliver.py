@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from cji_core.azure_client import managed_identity
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.errors import StartupError
 from cji_core.format.sinks import needs as needs_of_sinks
@@ -18,7 +19,7 @@ from cji_core.trail.delivery import Destination, load_delivery
 from cji_core.trail.witnesses.configured import make_folders, witnesses
 from cji_core.trail.witnesses.configured import needs as needs_of_witnesses
 from cji_worker.deliverer.deliverer import Deliverer, TrailChangedError
-from cji_worker.deliverer.sinks import CLOUDS, Azure, managed_identity, sinks
+from cji_worker.deliverer.sinks import CLOUDS, Azure, sinks
 from cji_worker.service_rights import confine
 
 _LOCK: Final = "deliver.lock"
@@ -50,7 +51,7 @@ def deliver(config: Path, *, once: bool) -> None:
     roots = system_roots_file()
     try:
         found = load_delivery(config)
-        azure = Azure(clouds=CLOUDS, roots=roots, credential=managed_identity(roots))
+        azure = Azure(clouds=CLOUDS, roots=roots, credential=managed_identity)
         folder = config.resolve().parent
         destinations: list[Destination] = [*sinks(found, azure), *witnesses(found, folder=folder)]
         with _alone(Path(found.state)):
