@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from cji_attestation.checks import Check, Failure, remedy, requirement
+from cji_core.error_root import CjiError
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ REMEDIES: Final[dict[Fault, str]] = {
 }
 
 
-class AttestationError(Exception):
+class AttestationError(CjiError):
     """Evidence, token or key was not accepted. `check` is a short code such as "T07"; `retry_after` is in seconds.
 
     `failures` has every check that failed, at least the one named, and `passed` the checks that passed before.
@@ -80,16 +81,13 @@ class AttestationError(Exception):
         self.failures = _all_failures(failures, Failure(check, found, expected))
         self.passed: tuple[Check, ...] = ()
         self.retry_after = retry_after
+        self.code = fault.value
+        self.remedy = remedy(check) or REMEDIES[fault]
 
     @property
     def what(self) -> str:
         """The fault and the check."""
         return f"{self.fault.value} at {self.check}"
-
-    @property
-    def remedy(self) -> str:
-        """The remedy for an operator."""
-        return remedy(self.check) or REMEDIES[self.fault]
 
     def __str__(self) -> str:
         return f"{self.what}: {self.remedy}"

@@ -8,9 +8,13 @@ No error text is derived from keys. None shows more of a record than the shape o
 to correct, digits as 9 and letters as A.
 """
 
+from cji_core.error_root import CjiError
 
-class ClientError(Exception):
+
+class ClientError(CjiError):
     """Base of these, and of all errors that `cji_client` raises on purpose."""
+
+    code = "client"
 
     def __init__(self, message: str, *, remedy: str, retryable: bool = False) -> None:
         super().__init__(message)

@@ -8,6 +8,8 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from cji_core.error_root import CoreError
+
 Blame = Literal["caller", "operator", "platform"]
 
 
@@ -211,13 +213,15 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
 }
 
 
-class Refusal(Exception):  # noqa: N818 - the domain's word; not always an error in this program
+class Refusal(CoreError):  # noqa: N818 - the domain's word; not always an error in this program
     """A refusal for a Reason. Its text is the Reason, the stage and the Reason's remedy, nothing else."""
 
     def __init__(self, reason: Reason, *, stage: Stage) -> None:
         super().__init__(reason, stage)
         self.reason = reason
         self.stage = stage
+        self.code = reason.value
+        self.remedy = REASONS[reason].remedy
 
     def __str__(self) -> str:
         return f"{self.reason.value} at {self.stage.value}: {REASONS[self.reason].remedy}"

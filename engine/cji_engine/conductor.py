@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from cji_engine.errors import EngineError
 from cji_engine.messages import FINISH, NO_PLAN, PLAN, START, Answer, Done, Job, Refused, Request
 
 __all__ = ["Cluster", "Conductor", "Events", "JobRefusedError", "StageReport"]
@@ -25,8 +26,11 @@ NODES_TO_ASK: Final = 3
 """A task that this number of nodes, or every node, refuses for good cannot run."""
 
 
-class ClusterLostError(Exception):
+class ClusterLostError(EngineError):
     """The cluster ended, or lost this task; another attempt may find it again."""
+
+    code = "cluster-lost"
+    remedy = "Start the cluster again; published tasks are kept."
 
 
 class Cluster(Protocol):
@@ -42,8 +46,11 @@ class Cluster(Protocol):
         """Tasks at the same time of each node. Raises ClusterLostError."""
 
 
-class JobRefusedError(Exception):
+class JobRefusedError(EngineError):
     """A task cannot run, and so the job cannot."""
+
+    code = "job-refused"
+    remedy = "Read the reason that the worker gave."
 
     def __init__(self, request: Request, refused: Refused, tries: int) -> None:
         super().__init__(f"{request.stage} {request.task}: {refused.reason} after {tries} tries")

@@ -9,6 +9,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from cji_engine.errors import EngineError
+
 __all__ = [
     "FINISH",
     "MAX_BYTES",
@@ -46,8 +48,11 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 PerCent = Annotated[int, msgspec.Meta(ge=0, le=100)]
 
 
-class MessageError(ValueError):
+class MessageError(EngineError, ValueError):
     """A peer sent no message of this protocol."""
+
+    code = "message-invalid"
+    remedy = "Run the engine and the worker of one version."
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from cji_simulator.encoding import b64url, unb64url
+from cji_simulator.errors import SimulatorError
 from cji_simulator.server import POOL
 from cji_simulator.simulation import Simulation, SimulationError
 
@@ -28,8 +29,11 @@ _IMAGE: Final = "virtualMachineProfile.storageProfile.imageReference.id="
 _SECONDS: Final = 900.0
 
 
-class AzError(Exception):
+class AzError(SimulatorError):
     """The command is not simulated, or was refused; `status` is the exit status of the Azure CLI, 3 for not found."""
+
+    code = "az-refused"
+    remedy = "Correct the command."
 
     def __init__(self, message: str, *, status: int = 1) -> None:
         super().__init__(message)

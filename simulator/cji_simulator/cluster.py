@@ -23,6 +23,7 @@ from azure.storage.queue import QueueServiceClient
 from cji_client.profile import load_profile
 from cji_core.pool.store import Blobs
 from cji_simulator.azurite import Azurite, StorageCredential, azurite
+from cji_simulator.errors import SimulatorError
 from cji_simulator.launch import Deployment, free_port, worker_config
 from cji_simulator.members import another_member
 from cji_simulator.simulation import Cmk, Simulation
@@ -39,8 +40,11 @@ _ADDRESS: Final = re.compile(r"^(tls://\S+)$", re.MULTILINE)
 _SECONDS: Final = 120.0
 
 
-class ClusterError(Exception):
+class ClusterError(SimulatorError):
     """A process of the cluster did not start."""
+
+    code = "cluster-failed"
+    remedy = "Read the log of the cluster."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ import msgspec
 
 from cji_core.errors import StartupError
 from cji_core.format.config import Config
+from cji_simulator.errors import SimulatorError
 from cji_worker.door.config import MAX_CONNECTIONS, door_config, private_folder
 from cji_worker.door.program import CONFIG_NAME, find, installed
 
@@ -31,8 +32,11 @@ _START_S: Final = 30.0
 _STOP_S: Final = 10.0
 
 
-class DoorError(Exception):
+class DoorError(SimulatorError):
     """The door did not start, or did not take its files again."""
+
+    code = "door-failed"
+    remedy = "Install nginx-light and libnginx-mod-stream."
 
 
 FLEET_USER: Final = 65532

@@ -18,6 +18,7 @@ from cji_client.errors import ClientError
 from cji_core.trail import KeyDropped
 from cji_core.trail.chain import read
 from cji_core.trail.trail import lines
+from cji_simulator.errors import SimulatorError
 from cji_simulator.pool import Instance, Pool
 from cji_simulator.releases import next_release
 from cji_simulator.simulation import Cmk, Simulation
@@ -32,8 +33,11 @@ _MARGIN_S: Final = 60.0
 """Over the lifetime of a released key, until every worker must refuse."""
 
 
-class DrillError(Exception):
+class DrillError(SimulatorError):
     """A state was not reached."""
+
+    code = "drill-failed"
+    remedy = "Read the log of the step that the message names."
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from tpm2_pytss.types import TPM2B_PUBLIC, TPMS_ATTEST
 
 from cji_simulator import measured_boot
 from cji_simulator.encoding import rsa_jwk, unb64
+from cji_simulator.errors import SimulatorError
 from cji_simulator.guest_messages import Evidence, GuestRequest, Isolation, SnpProof, TpmInfo
 from cji_simulator.intel import Intel
 from cji_simulator.roots import Roots
@@ -46,8 +47,11 @@ _AMD: Final = "1.3.6.1.4.1.3704.1."
 T = TypeVar("T")
 
 
-class AttestRefused(Exception):  # noqa: N818 - the service's answer, not a fault of this program
+class AttestRefused(SimulatorError):  # noqa: N818 - the service's answer, not a fault of this program
     """HTTP 400 with a code and a message."""
+
+    code = "attest-refused"
+    remedy = "Send evidence of this simulation."
 
     def __init__(self, message: str, *, code: str = "InvalidParameter") -> None:
         super().__init__(message)

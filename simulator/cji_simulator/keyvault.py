@@ -19,6 +19,7 @@ from cji_simulator import statement
 from cji_simulator.certificates import Credential
 from cji_simulator.diagnostic_log import DiagnosticLog
 from cji_simulator.encoding import b64url, unb64url
+from cji_simulator.errors import SimulatorError
 from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
 from cji_simulator.identity import Identities, Role
 from cji_simulator.release_policy import PolicyError, ReleasePolicy
@@ -31,8 +32,11 @@ TENANT: Final = "11111111-1111-1111-1111-111111111111"
 _WINDOW: Final = 10.0  # seconds
 
 
-class Refused(Exception):  # noqa: N818 - the service's answer
+class Refused(SimulatorError):  # noqa: N818 - the service's answer
     """An answer with an error, by status and code."""
+
+    code = "vault-refused"
+    remedy = "Send the request as the service documents it."
 
     def __init__(
         self,

@@ -9,13 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cji_simulator.errors import SimulatorError
+
 __all__ = ["PolicyError", "ReleasePolicy"]
 
 _VERSIONS: Final = ("1.0.0", "1.0")
 
 
-class PolicyError(ValueError):
+class PolicyError(SimulatorError, ValueError):
     """Not a release policy."""
+
+    code = "release-policy-invalid"
+    remedy = "Correct the policy as the service documents it."
 
 
 def _scalar(value: object) -> object:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from cji_core.format.config import load
+from cji_simulator.errors import SimulatorError
 from cji_worker.ipc.status import ask
 
 __all__ = ["RenewalError", "outcome", "renew"]
@@ -21,8 +22,11 @@ _ASK_S: Final = 5.0
 _LOOK_S: Final = 0.05
 
 
-class RenewalError(Exception):
+class RenewalError(SimulatorError):
     """The worker could not be asked, or nothing came of it."""
+
+    code = "renewal-failed"
+    remedy = "Start the simulation again."
 
 
 def renew(folder: Path) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ from cji_simulator import jws
 from cji_simulator.control import Machine, Unit, UnitReport
 from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64url
 from cji_simulator.entra import TokenOrder
+from cji_simulator.errors import SimulatorError
 from cji_simulator.faults import Event, Fault, Kind, Service
 from cji_simulator.hcl import Tee
 from cji_simulator.intel import Publication
@@ -46,8 +47,11 @@ _LOOK: Final = 0.1
 _API_VERSION: Final = "7.4"
 
 
-class SimulationError(Exception):
+class SimulationError(SimulatorError):
     """The servers did not start, or refused an order."""
+
+    code = "simulation-failed"
+    remedy = "Start the simulation again."
 
 
 class Cmk(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cji_simulator import jws
 from cji_simulator.certificates import Credential
 from cji_simulator.encoding import b64url, unb64, unb64url
+from cji_simulator.errors import SimulatorError
 from cji_simulator.release_policy import ReleasePolicy
 
 __all__ = ["NOT_MET", "NOT_VERIFIED", "Denied", "Fetch", "key_hsm", "signed", "target"]
@@ -29,8 +30,11 @@ NOT_MET: Final = "Target environment attestation does not meet key release polic
 Fetch = Callable[[str], Awaitable[Mapping[str, Any]]]
 
 
-class Denied(Exception):  # noqa: N818 - the service's answer, not a fault of this program
+class Denied(SimulatorError):  # noqa: N818 - the service's answer, not a fault of this program
     """HTTP 403 with an inner code and a message."""
+
+    code = "release-denied"
+    remedy = "Compare the release policy with the token."
 
     def __init__(self, message: str, *, inner: str = "AccessDenied") -> None:
         super().__init__(message)

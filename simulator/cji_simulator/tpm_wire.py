@@ -9,6 +9,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from cji_simulator.errors import SimulatorError
+
 __all__ = [
     "CREATES_HANDLE",
     "FLUSH_CONTEXT",
@@ -62,8 +64,11 @@ RC_YIELDED: Final = 0x908
 RC_RETRY: Final = 0x922
 
 
-class MalformedCommandError(ValueError):
+class MalformedCommandError(SimulatorError, ValueError):
     """The bytes are not the command that their code says."""
+
+    code = "tpm-command-malformed"
+    remedy = "Send a command of the TPM 2.0 library."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

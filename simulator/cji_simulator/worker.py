@@ -29,6 +29,7 @@ from cji_core.format.config import load
 from cji_core.log import log
 from cji_core.manifest import OURS, Code
 from cji_simulator.door import Door, DoorError, fleet_folder, socket_folder
+from cji_simulator.errors import SimulatorError
 from cji_simulator.view import let_others_reach_the_code
 from cji_worker.host import Host
 from cji_worker.memory import secret_fd
@@ -55,8 +56,11 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     pids: dict[str, int]
 
 
-class WorkerDied(Exception):  # noqa: N818 - an event in a test
+class WorkerDied(SimulatorError):  # noqa: N818 - an event in a test
     """The worker ended before it served."""
+
+    code = "worker-died"
+    remedy = "Read its log."
 
 
 class Worker:

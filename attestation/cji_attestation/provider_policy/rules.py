@@ -13,12 +13,8 @@ class MaaPolicyError(AttestationError):
     def __init__(self, check: str, *, where: str = "") -> None:
         super().__init__(Fault.CONFIG_INVALID, check=check)
         self.where = where
-
-    @property
-    def remedy(self) -> str:
-        """The remedy for the provider's owner."""
-        rule = RULES[self.check]
-        return f"Attestation policy: {rule.title}. {rule.remedy}"
+        rule = RULES[check]
+        self.remedy = f"Attestation policy: {rule.title}. {rule.remedy}"
 
 
 RULES: Final = load_rules(Path(__file__).with_name("rules.toml"))

@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from cji_audit.errors import AuditError
+
 MAX_DISCLOSURES: Final = 100_000
 """Of one subject."""
 
@@ -26,8 +28,11 @@ _BLOCK_BYTES: Final = 8 << 20
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
-class LedgerError(Exception):
+class LedgerError(AuditError):
     """A ledger cannot be read. The text names the file, and nothing in it."""
+
+    code = "dissemination-ledger-invalid"
+    remedy = "Open the ledger with the key that it was sealed to."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_audit.dissemination.ledgers import ledgers_below
+from cji_audit.errors import AuditError
 from cji_core.trail import ReceiptError, claims_unverified
 
 MIN_LEDGER_DAYS: Final = 365
@@ -38,8 +39,11 @@ _PROOF: Final = frozenset({RECEIPT, "evidence.json", "header.bin"})
 State = Literal["due", "kept", "on hold", "age unknown"]
 
 
-class RulesError(Exception):
+class RulesError(AuditError):
     """The rules cannot be used."""
+
+    code = "retention-rules-invalid"
+    remedy = "Correct the rules at the place that the message names."
 
 
 class _Keep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from cji_audit.errors import AuditError
+
 _CATEGORY: Final = "auditevent"
 _RELEASE: Final = "keyrelease"
 _RELEASE_PATH: Final = re.compile(r"/keys/[^/]+/(?:[^/]*/)?release/?\Z", re.IGNORECASE)
@@ -46,8 +48,11 @@ _FRACTION: Final = re.compile(r"(\.\d{6})\d+")
 _FAILURE: Final = frozenset({"failure", "failed", "error", "unauthorized", "forbidden"})
 
 
-class LogError(Exception):
+class LogError(AuditError):
     """A record that cannot be read: where, and why. The text has nothing of the record."""
+
+    code = "log-unreadable"
+    remedy = "Export the vault's log again."
 
     def __init__(self, place: str, why: str) -> None:
         super().__init__(f"{place}: {why}")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from cji_audit.errors import AuditError
 from cji_audit.reconcile.entry import Entry, entry_of
 from cji_core.https import SYSTEM_ROOTS
 
@@ -23,8 +24,11 @@ _OVERLAP: Final = timedelta(minutes=20)
 """Entries may arrive late, so each query goes back this far; what was seen is left out by its digest."""
 
 
-class WorkspaceError(Exception):
+class WorkspaceError(AuditError):
     """The workspace cannot be queried."""
+
+    code = "workspace-not-queried"
+    remedy = "Check the id of the workspace, the sign-in and its role Log Analytics Reader."
 
 
 class Workspace:

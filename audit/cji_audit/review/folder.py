@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_audit.errors import AuditError
 from cji_audit.review.hours import zone_named
 from cji_audit.review.model import MAX_BYTES, Report, ReportError, decode
 from cji_audit.review.reader import first_week
@@ -28,8 +29,11 @@ MOST_WEEKS: Final = 5200
 _MOST_NAMED: Final = 8
 
 
-class ReviewFolderError(Exception):
+class ReviewFolderError(AuditError):
     """A review that does not verify, or a chain that is broken. `week` and `what` name it."""
+
+    code = "review-folder-invalid"
+    remedy = "Name a folder of signed reviews."
 
     def __init__(self, week: str, what: str) -> None:
         super().__init__(week, what)

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from cji_audit.errors import AuditError
 from cji_audit.review.model import KnownHead, Report
 from cji_core.trail.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
 from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
@@ -38,8 +39,11 @@ class _Witnessed(msgspec.Struct, frozen=True, kw_only=True):
     offer: _Offer
 
 
-class HeadError(Exception):
+class HeadError(AuditError):
     """A file that should name a line, and does not. The text names file and fault."""
+
+    code = "review-head-invalid"
+    remedy = "Name the trail that the earlier review is of."
 
 
 def heads_of_state(folder: Path) -> list[KnownHead]:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_audit.errors import AuditError
 from cji_audit.review.settings import Settings
 from cji_core.trail.fields import Count, Hex64, Hex96, Utc
 from cji_core.trail.rules import Severity
@@ -210,8 +211,11 @@ class Report(_Part, frozen=True, kw_only=True):
     receipts: ReceiptState | None
 
 
-class ReportError(Exception):
+class ReportError(AuditError):
     """Bytes that are not a report in its one encoding; the text names the member."""
+
+    code = "review-report-invalid"
+    remedy = "Make the report again from the trail."
 
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")

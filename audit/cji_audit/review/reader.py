@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from cji_audit.errors import AuditError
 from cji_audit.review.findings import Findings
 from cji_audit.review.groups import FirstUse, name_of
 from cji_audit.review.hours import zone_named
@@ -30,8 +31,11 @@ from cji_core.trail.trail import opened, pruned_of, verified
 _STEP: Final = 20_000
 
 
-class ReviewError(Exception):
+class ReviewError(AuditError):
     """Trails that cannot be reviewed together. The text names the file and the fault."""
+
+    code = "review-not-made"
+    remedy = "Correct the input that the message names."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

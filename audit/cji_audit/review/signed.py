@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Meta
 
+from cji_audit.errors import AuditError
 from cji_core.jose import b64url, b64url_decode, es384_sign, es384_verify, key_id
 from cji_core.trail.fields import Hex96, KeyId, Text, Utc
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
@@ -63,8 +64,11 @@ _headers: Final = msgspec.json.Decoder(_Header)
 _statements: Final = msgspec.json.Decoder(Statement)
 
 
-class SignedReviewError(Exception):
+class SignedReviewError(AuditError):
     """A signed review that cannot be used. The text names the fault."""
+
+    code = "signed-review-invalid"
+    remedy = "Ask the reviewer to sign again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_audit.errors import AuditError
 from cji_audit.review.folder import (
     PAGE,
     SIGNED,
@@ -24,8 +25,11 @@ from cji_audit.review.week import Week
 from cji_core.trail.fields import utc_hundredths
 
 
-class UnsignableError(Exception):
+class UnsignableError(AuditError):
     """A review that cannot be signed as it is, with a remedy."""
+
+    code = "review-not-signable"
+    remedy = "Answer what the report leaves open; then sign."
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)

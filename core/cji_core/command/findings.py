@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from cji_core.error_root import CoreError
 from cji_core.errors import StartupError
 
 State = Literal["ok", "warning", "failed", "not run"]
@@ -19,8 +20,11 @@ class Finding:
     remedy: str
 
 
-class NotOk(Exception):  # noqa: N818 - an outcome, not an error of this program
+class NotOk(CoreError):  # noqa: N818 - an outcome, not an error of this program
     """A check did not pass, or could not run. Both texts are for the operator."""
+
+    code = "findings"
+    remedy = "Read the findings; each has a remedy."
 
     def __init__(self, found: str, remedy: str, *, state: State = "failed") -> None:
         super().__init__(found)

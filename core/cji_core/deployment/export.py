@@ -17,6 +17,8 @@ from typing import Any, Final
 
 import msgspec
 
+from cji_core.deployment.errors import DeploymentError
+
 FORMAT: Final = "cji-deployment/1"
 MAX_BYTES: Final = 64 << 20
 MAX_RESOURCES: Final = 20_000
@@ -28,8 +30,10 @@ _RESOURCE_ID: Final = re.compile(r"resourceId\('([A-Za-z0-9./]{1,256})',\s*(.*)\
 _REMEDY: Final = "Make the export again: `python -m cji_deploy.runbooks.export --group GROUP --out export.json`."
 
 
-class ExportError(Exception):
+class ExportError(DeploymentError):
     """An export cannot be read. `remedy` describes how to get one that can."""
+
+    code = "export-unreadable"
 
     remedy = _REMEDY
 

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.errors import Reason, Refusal, Stage
+from cji_core.operations.errors import OperationsError
 from cji_core.operations.tables import Tables
 
 PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
@@ -33,8 +34,10 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 P = TypeVar("P", bound=Parameters)
 
 
-class ParametersError(ValueError):
+class ParametersError(OperationsError, ValueError):
     """Parameters cannot be completed, or do not fit the columns; for the submitter, before anything is sealed."""
+
+    code = "parameters-invalid"
 
     def __init__(
         self,

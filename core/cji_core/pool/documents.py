@@ -11,6 +11,7 @@ import msgspec
 from google.protobuf.message import DecodeError
 from msgspec import Meta
 
+from cji_core.error_root import CoreError
 from cji_core.format.job import LIMITS
 from cji_core.wire.v1 import worker_pb2 as pb
 
@@ -27,8 +28,11 @@ _Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9
 T = TypeVar("T")
 
 
-class DocumentError(Exception):
+class DocumentError(CoreError):
     """A blob that is not what its name says."""
+
+    code = "document-invalid"
+    remedy = "Remove the blob, or restore it."
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

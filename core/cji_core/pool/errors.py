@@ -1,8 +1,13 @@
 """The failures of storage. No text has more than fixed words and numbers."""
 
+from cji_core.error_root import CoreError
 
-class StoreError(Exception):
+
+class StoreError(CoreError):
     """Storage did not do what was asked. The text has fixed words and numbers alone; `status` is HTTP's, or 0."""
+
+    code = "store-failed"
+    remedy = "Check the account, the network and the rights of the identity."
 
     def __init__(self, text: str = "", *, status: int = 0) -> None:
         super().__init__(text)

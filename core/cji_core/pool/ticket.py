@@ -10,13 +10,18 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.error_root import CoreError
+
 MAX_BYTES: Final = 512
 JobName = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 HeaderDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{96}\Z")]
 
 
-class TicketError(Exception):
+class TicketError(CoreError):
     """The text is not a ticket."""
+
+    code = "ticket-invalid"
+    remedy = "Submit the job again."
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

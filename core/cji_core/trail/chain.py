@@ -19,6 +19,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from cji_core.error_root import CoreError
 from cji_core.trail.events import Event
 from cji_core.trail.fields import Hex96, Token, Utc
 
@@ -50,8 +51,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 GENESIS: Final = Head(seq=0, hash="0" * 96)
 
 
-class ChainError(Exception):
+class ChainError(CoreError):
     """The chain is broken at `line` (from 1) in `field`; `detail` contains only numbers and fixed words."""
+
+    code = "chain-broken"
+    remedy = "Keep the file, and compare it with what sinks and witnesses have."
 
     def __init__(self, *, line: int, field: str, detail: str = "") -> None:
         super().__init__(line, field, detail)

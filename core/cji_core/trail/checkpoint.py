@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cji_core.error_root import CoreError
 from cji_core.trail.merkle import HASH_BYTES, MAX_SIZE, Frontier
 
 MAX_BYTES: Final = 16 * 1024
@@ -36,8 +37,11 @@ _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _ID_BYTES: Final = 4
 
 
-class CheckpointError(Exception):
+class CheckpointError(CoreError):
     """A checkpoint that cannot be read, or whose signature is not that of the key; the text names the fault."""
+
+    code = "checkpoint-invalid"
+    remedy = "Compare the checkpoint with the trail and the key that signed it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

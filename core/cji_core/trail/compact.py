@@ -25,6 +25,7 @@ from typing import Final, Generic, Literal, Protocol, TypeVar
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
+from cji_core.error_root import CoreError
 from cji_core.jose import SigningKey, VerifyingKey, b64url, b64url_decode, key_id
 from cji_core.jose import sign as sign_message
 from cji_core.jose import verify as verify_message
@@ -38,8 +39,11 @@ _ALGS: Final[dict[Suite, Alg]] = {Suite.CLASSICAL_1: "ES384", Suite.HYBRID_1: "M
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
 
-class ReceiptError(Exception):
+class ReceiptError(CoreError):
     """An invalid document. `field` names the part or claim, `differing` the claims that differ from the expected."""
+
+    code = "receipt-invalid"
+    remedy = "Ask for the receipt again, and compare it with the trail."
 
     def __init__(self, field: str, *, differing: tuple[str, ...] = ()) -> None:
         super().__init__(field, differing)

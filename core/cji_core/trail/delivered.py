@@ -26,6 +26,7 @@ from cji_core.trail.chain import ChainError, read
 from cji_core.trail.fields import Count, Hex96, OverdueCause, unix_seconds
 from cji_core.trail.trail import START, Position, line_at, require_line
 from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint
+from cji_worker.errors import WorkerError
 
 MAX_BYTES: Final = 1024
 MOST_SKIPPED: Final = 8
@@ -36,8 +37,11 @@ LineAt = Callable[[int], bytes]
 May raise OSError."""
 
 
-class CursorError(Exception):
+class CursorError(WorkerError):
     """The file of a destination cannot be read, or does not have the form of one."""
+
+    code = "cursor-invalid"
+    remedy = "Restore the state folder of the deliverer."
 
 
 class _Cursor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,17 +21,21 @@ from msgspec import Meta
 
 from cji_core.errors import StartupError
 from cji_core.format.config import DestinationName
+from cji_worker.errors import WorkerError
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DESTINATIONS: Final = 16
 _REMEDY: Final = "Compare it with docs/audit.md."
 
 
-class DeliveryError(Exception):
+class DeliveryError(WorkerError):
     """A destination did not take what was offered: it is offered again later, after `after` seconds if it asked for it.
 
     The text is for the operator's log: numbers and fixed words, nothing that a peer wrote.
     """
+
+    code = "delivery-failed"
+    remedy = "Check the destination and its rights; delivery is tried again."
 
     def __init__(self, text: str, *, after: float = 0.0) -> None:
         super().__init__(text)

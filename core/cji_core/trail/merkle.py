@@ -14,6 +14,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from cji_core.error_root import CoreError
+
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256().digest()
 MAX_SIZE: Final = (1 << 63) - 1
@@ -22,8 +24,11 @@ Subtree = Callable[[int, int], bytes]
 """`subtree(start, level)`: the root of the complete subtree over the leaves `start` to `start + 2**level`."""
 
 
-class ProofError(Exception):
+class ProofError(CoreError):
     """A proof does not fit the roots that it is for."""
+
+    code = "proof-invalid"
+    remedy = "Make the proof again from the whole trail."
 
 
 def leaf_hash(line: bytes) -> bytes:

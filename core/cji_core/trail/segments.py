@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from cji_core.error_root import CoreError
 from cji_core.trail.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, read
 from cji_core.trail.pruned import MAX_BYTES, SUFFIX, Pruned, decode_pruned
 
@@ -34,8 +35,11 @@ Identity = tuple[int, int]
 """Device and inode of a file."""
 
 
-class PrunedError(OSError):
+class PrunedError(CoreError, OSError):
     """The lines from an offset on were pruned since."""
+
+    code = "trail-pruned"
+    remedy = "Name the folder of the archived segments too."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

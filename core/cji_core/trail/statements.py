@@ -17,6 +17,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from msgspec import UNSET, Meta, UnsetType
 
+from cji_core.error_root import CoreError
 from cji_core.jose import SigningKey, b64url, b64url_decode, key_id, parse_canonical_verifying
 from cji_core.jose import sign as sign_message
 from cji_core.jose import verify as verify_message
@@ -126,8 +127,11 @@ _headers: Final = msgspec.json.Decoder(_Header)
 _statements: Final = msgspec.json.Decoder(Statement)
 
 
-class StatementError(Exception):
+class StatementError(CoreError):
     """Not a statement, or not one that was signed with the key that it names."""
+
+    code = "statement-invalid"
+    remedy = "Compare the statement with the job and the machine that made it."
 
 
 def sign_statement(facts: Facts, proof: bytes, key: SigningKey) -> str:

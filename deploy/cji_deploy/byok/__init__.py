@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
+from cji_core.deployment.errors import DeploymentError
+
 __all__ = ["ByokError", "load_kek", "load_target", "transfer_blob"]
 
 _KID: Final = re.compile(
@@ -31,8 +33,11 @@ _MAX_BYTES: Final = 64 << 10
 _GENERATOR: Final = "cji-worker deploy/byok; software key"
 
 
-class ByokError(Exception):
+class ByokError(DeploymentError):
     """A key or an address that no vault would take, or that is too weak."""
+
+    code = "byok-refused"
+    remedy = "Make a KEK of RSA-HSM with 3072 bits or more, and download its public half again."
 
 
 def load_kek(pem: bytes) -> rsa.RSAPublicKey:

@@ -8,11 +8,16 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cji_core.deployment.errors import DeploymentError
+
 __all__ = ["DeployError", "Outcome", "Status", "judged", "not_run"]
 
 
-class DeployError(Exception):
+class DeployError(DeploymentError):
     """An input that cannot be checked because it cannot be read; each argument is one problem with its line."""
+
+    code = "deploy-input-unreadable"
+    remedy = "Correct the file at the line that each problem names."
 
     @property
     def problems(self) -> tuple[str, ...]:

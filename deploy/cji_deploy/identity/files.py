@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from cji_core.deployment.errors import DeploymentError
 from cji_deploy.identity.kinds import ELIGIBILITY, KINDS, PREFIX, TYPE
 
 PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")
@@ -21,8 +22,11 @@ _EACH: Final = "each "
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-class IdentityError(Exception):
+class IdentityError(DeploymentError):
     """A step that cannot be done, and the remedy. The text has nothing secret."""
+
+    code = "identity-not-applied"
+    remedy = "Correct the object that the message names, and apply again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

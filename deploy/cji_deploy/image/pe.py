@@ -9,6 +9,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from cji_core.deployment.errors import DeploymentError
+
 __all__ = ["PeError", "PeImage", "Section"]
 
 _OPTIONAL: Final = {0x10B: 96, 0x20B: 112}  # magic: bytes before the data directories
@@ -17,8 +19,11 @@ _CERTIFICATES: Final = 4  # index of the data directory
 _MOST_SECTIONS: Final = 96  # the limit of Windows' loader
 
 
-class PeError(ValueError):
+class PeError(DeploymentError, ValueError):
     """Firmware would not start these bytes: they are not a PE file, or not a whole one."""
+
+    code = "pe-invalid"
+    remedy = "Build the image again from its sources."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

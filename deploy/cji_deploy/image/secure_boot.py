@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cji_core.deployment.errors import DeploymentError
+
 __all__ = ["SecureBoot", "SecureBootError", "signature_list"]
 
 _GLOBAL: Final = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
@@ -22,8 +24,11 @@ _HEAD: Final = struct.Struct("<16sIII")
 _VENDORS: Final = {"SecureBoot": _GLOBAL, "PK": _GLOBAL, "KEK": _GLOBAL, "db": _DATABASE, "dbx": _DATABASE}
 
 
-class SecureBootError(ValueError):
+class SecureBootError(DeploymentError, ValueError):
     """The variables are not what a machine with this key could have."""
+
+    code = "secure-boot-invalid"
+    remedy = "Export the variables of the firmware again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

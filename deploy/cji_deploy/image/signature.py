@@ -11,11 +11,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
+from cji_core.deployment.errors import DeploymentError
+
 __all__ = ["SignatureError", "file_digest", "sign", "verify"]
 
 
-class SignatureError(ValueError):
+class SignatureError(DeploymentError, ValueError):
     """The key is of another kind, or the signature is not of this file."""
+
+    code = "signature-invalid"
+    remedy = "Sign the image again with the key of its certificate."
 
 
 def file_digest(path: Path) -> bytes:

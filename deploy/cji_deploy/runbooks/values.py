@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from cji_core.deployment.errors import DeploymentError
 from cji_deploy.runbooks.steps import NAME, PROGRAMS, Command
 
 __all__ = ["RunbookError", "Site", "plain", "read_site", "select", "shown", "words"]
@@ -16,13 +17,13 @@ _VALUE: Final = re.compile(r"[A-Za-z0-9_/.~][A-Za-z0-9 ._:/@+,=~{}$-]{0,1023}")
 _MAX_SITE: Final = 1 << 16
 
 
-class RunbookError(Exception):
+class RunbookError(DeploymentError):
     """A runbook cannot go on; the first argument is the reason, the second the remedy."""
 
-    @property
-    def remedy(self) -> str:
-        """How to go on."""
-        return str(self.args[1]) if len(self.args) > 1 else ""
+    code = "runbook-stopped"
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason, remedy, remedy=remedy)
 
 
 class Site:

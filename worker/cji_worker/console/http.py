@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Final
 
 from cji_core.log import log
+from cji_worker.errors import WorkerError
 
 MAX_CLIENTS: Final = 32
 MAX_HEAD_BYTES: Final = 8 << 10
@@ -47,8 +48,11 @@ class Document:
     body: bytes
 
 
-class RequestRefused(Exception):  # noqa: N818 - the protocol's word
+class RequestRefused(WorkerError):  # noqa: N818 - the protocol's word
     """A request that is answered with a status and no document."""
+
+    code = "request-refused"
+    remedy = "Send the request as docs/console.md describes."
 
     def __init__(self, status: HTTPStatus) -> None:
         super().__init__(status)

@@ -29,6 +29,7 @@ from cji_worker.control.reload import (
 )
 from cji_worker.control.signals import hangup
 from cji_worker.control.status import LastReload, ProcessStatus, Reports, snapshot
+from cji_worker.errors import WorkerError
 from cji_worker.host import HostReport
 from cji_worker.ipc import Channel, ChannelClosed
 from cji_worker.ipc.messages import (
@@ -49,8 +50,11 @@ from cji_worker.ipc.messages import (
 )
 
 
-class WorkerMustEnd(Exception):  # noqa: N818 - a state, not a fault of this program
+class WorkerMustEnd(WorkerError):  # noqa: N818 - a state, not a fault of this program
     """A reload stopped where nobody can know which files are in force."""
+
+    code = "worker-must-end"
+    remedy = "Restart the worker."
 
 
 class Operations:

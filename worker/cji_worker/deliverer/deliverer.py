@@ -16,6 +16,7 @@ from typing import Final
 from cji_core.log import log
 from cji_core.trail.chain import ChainError
 from cji_core.trail.delivery import DeliveryError, Destination
+from cji_worker.errors import WorkerError
 
 POLL_S: Final = 1.0
 FIRST_S: Final = 1.0
@@ -23,8 +24,11 @@ MOST_S: Final = 60.0
 _STOP_S: Final = 5.0
 
 
-class TrailChangedError(Exception):
+class TrailChangedError(WorkerError):
     """The trail is not the one that was delivered. `fault` names the line."""
+
+    code = "delivered-trail-changed"
+    remedy = "Keep trail and state, and find out who changed the trail."
 
     def __init__(self, fault: ChainError) -> None:
         super().__init__(str(fault))

@@ -31,6 +31,7 @@ from cji_core.pool.ticket import Ticket
 from cji_core.trail import ReceiptError, claims_unverified
 from cji_core.trail.fields import utc_hundredths
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.errors import WorkerError
 from cji_worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
 from cji_worker.fleet.outputs import Outputs
 from cji_worker.fleet.parts import requests
@@ -46,8 +47,11 @@ class Publication(enum.Enum):
     SUPERSEDED = enum.auto()
 
 
-class AttemptFailedError(Exception):
+class AttemptFailedError(WorkerError):
     """The attempt ended without a receipt. `began` is False if the worker did not admit the job."""
+
+    code = "attempt-failed"
+    remedy = "Read the reason; the ticket is taken again where that can help."
 
     def __init__(self, reason: Reason, stage: Stage, *, began: bool = True, after: float = 0.0) -> None:
         super().__init__(reason, stage)

@@ -15,6 +15,7 @@ from cji_core.format.job import LIMITS
 from cji_core.pool.ticket import Ticket
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_worker.errors import WorkerError
 
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["CjiWorker"].full_name
 _DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -26,12 +27,18 @@ JOB_SECONDS: Final = 86_400.0
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 
 
-class FrontAwayError(Exception):
+class FrontAwayError(WorkerError):
     """The front does not answer, or a call ended without its answer."""
 
+    code = "front-away"
+    remedy = "Check that the worker serves, and its socket for the fleet."
 
-class FrontRefusedError(Exception):
+
+class FrontRefusedError(WorkerError):
     """The worker refused: its Reason and stage, and the delay in seconds that it asked for."""
+
+    code = "front-refused"
+    remedy = "Read the reason that the worker gave."
 
     def __init__(self, reason: Reason, stage: Stage, after: float = 0.0) -> None:
         super().__init__(reason, stage)

@@ -30,6 +30,7 @@ from cji_core.pool.store import Blobs
 from cji_core.pool.ticket import Ticket, TicketError, decode
 from cji_core.trail.failures import failure_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.errors import WorkerError
 from cji_worker.fleet.attempt import (
     Attempt,
     AttemptFailedError,
@@ -70,8 +71,11 @@ def _is_final(reason: Reason) -> bool:
     return info.blame == "caller" and not info.retryable and reason not in _ELSEWHERE
 
 
-class RefusedTicketError(Exception):
+class RefusedTicketError(WorkerError):
     """A ticket without a submission: `fault` is that of the audit event `ticket_refused`."""
+
+    code = "ticket-refused"
+    remedy = "Submit the job again."
 
     def __init__(self, fault: str) -> None:
         super().__init__(fault)

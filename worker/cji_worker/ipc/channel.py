@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from cji_worker.errors import WorkerError
 from cji_worker.ipc.messages.base import Message
 
 MAX_MESSAGE_BYTES: Final = 128 << 10
@@ -25,8 +26,11 @@ In = TypeVar("In", bound=Message)
 Out = TypeVar("Out", bound=Message)
 
 
-class ChannelClosed(Exception):  # noqa: N818 - a state of the peer, not a fault
+class ChannelClosed(WorkerError):  # noqa: N818 - a state of the peer, not a fault
     """The peer is gone, or sent something that is not a message."""
+
+    code = "channel-closed"
+    remedy = "Read the log of the process that ended."
 
 
 class Channel(Generic[In, Out]):

@@ -43,6 +43,7 @@ from cji_core.trail import (
     read_statement,
 )
 from cji_core.trail.merkle import Frontier, leaf_hash
+from cji_worker.errors import WorkerError
 from cji_worker.keyholder.witnesses import CHRI, Agreed
 
 MAX_ATTEMPTS: Final = 4
@@ -51,8 +52,11 @@ MAX_NODES: Final = 128
 """That a receipt has room for."""
 
 
-class StatementsRefusedError(Exception):
+class StatementsRefusedError(WorkerError):
     """The statements do not make the job: the first fault, and the task that it is about."""
+
+    code = "statements-refused"
+    remedy = "Run the job again; its audit event names the task."
 
     def __init__(self, about: StatementFault, stage: str | None = None, task: int | None = None) -> None:
         super().__init__(about, stage, task)

@@ -24,6 +24,7 @@ from cji_core.jose import parse_recipient
 from cji_core.operations.registry import SCHEMAS, Plan
 from cji_core.trail import DisagreementAbout, PartDigest, Volumes
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.errors import WorkerError
 from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
 
 _RESULT, _ROW_STATUS = 0, 1  # part numbers
@@ -41,8 +42,11 @@ class Agreed:
     volumes: Volumes
 
 
-class Disagreement(Exception):  # noqa: N818 - what was found, not a fault of this process
+class Disagreement(WorkerError):  # noqa: N818 - what was found, not a fault of this process
     """The statements contradict each other or the job. `about` contains fixed words only."""
+
+    code = "witnesses-disagree"
+    remedy = "Keep the trail, and investigate the machine."
 
     def __init__(self, about: tuple[DisagreementAbout, ...]) -> None:
         super().__init__(about)

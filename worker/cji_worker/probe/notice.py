@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from cji_core.hosts import IMDS
 from cji_core.https import Client, ExchangeError
+from cji_worker.errors import WorkerError
 
 _EVENTS: Final = "/metadata/scheduledevents?api-version=2020-07-01"
 _INSTANCE: Final = "/metadata/instance/compute?api-version=2021-02-01"
@@ -22,8 +23,11 @@ _ENDS: Final = frozenset({"Terminate", "Preempt"})
 _Text = Annotated[str, Meta(max_length=1024)]
 
 
-class NoticeError(Exception):
+class NoticeError(WorkerError):
     """The metadata service gave no usable answer; the argument is the reason."""
+
+    code = "notice-failed"
+    remedy = "Check that the metadata service can be reached from this machine."
 
 
 class _Event(msgspec.Struct, frozen=True):

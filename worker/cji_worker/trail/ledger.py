@@ -32,6 +32,7 @@ from cji_core.trail.pruned import Pruned
 from cji_core.trail.segments import Identity
 from cji_core.trail.task_events import TaskAdmitted
 from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
+from cji_worker.errors import WorkerError
 from cji_worker.trail.ledger_file import SCHEMA, VERSION, is_damage, require_own_file
 
 RETENTION_S: Final = 24 * 3600  # after not_after
@@ -85,8 +86,11 @@ class Mark:
     """Whether lines other than anchors follow the last `TrailCheckpoint`."""
 
 
-class LedgerDamagedError(Exception):
+class LedgerDamagedError(WorkerError):
     """The file is not a ledger, or SQLite finds it damaged."""
+
+    code = "ledger-damaged"
+    remedy = "Run `cji audit resume`, which rebuilds the ledger from the trail."
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from cji_core.trail.fleet_events import AttemptSuperseded
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.task_events import TaskAdmitted
 from cji_core.trail.worker_events import TailRecovered, TrailCheckpoint, TrailRefused
+from cji_worker.errors import WorkerError
 from cji_worker.trail.ledger import JobState, Ledger, LedgerDamagedError
 from cji_worker.trail.ledger_file import is_full, remove_ledger
 from cji_worker.trail.storage import TrailChangedError, TrailStorage
@@ -35,8 +36,11 @@ _REPORT_LINES: Final = 20_000
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class RolledBackError(Exception):
+class RolledBackError(WorkerError):
     """The trail lacks lines that the ledger has, or has others; `expected` is the number of the last one recorded."""
+
+    code = "trail-rolled-back"
+    remedy = "Restore the newest trail; sinks and witnesses have its end."
 
     def __init__(self, expected: int) -> None:
         super().__init__(expected)

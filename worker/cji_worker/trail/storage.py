@@ -21,6 +21,7 @@ from typing import Final
 from cji_core.trail.chain import MAX_LINE_BYTES
 from cji_core.trail.pruned import SUFFIX, Pruned
 from cji_core.trail.segments import Closed, Identity, closed, has_room_for_another, left_behind, segment_path
+from cji_worker.errors import WorkerError
 
 MIB: Final = 1024 * 1024
 _PAGE: Final = 4096
@@ -29,8 +30,11 @@ _NEXT: Final = ".next"
 _NEW: Final = ".new"
 
 
-class TrailChangedError(Exception):
+class TrailChangedError(WorkerError):
     """The file at the path is not the one that this process wrote, or was changed since."""
+
+    code = "trail-changed"
+    remedy = "Keep the file, and find out who changed it."
 
 
 class TrailStorage:

@@ -13,12 +13,8 @@ class PolicyError(AttestationError):
     def __init__(self, check: str, *, where: str = "") -> None:
         super().__init__(Fault.RELEASE_INVALID, check=check)
         self.where = where
-
-    @property
-    def remedy(self) -> str:
-        """The remedy for the key's owner."""
-        rule = RULES[self.check]
-        return f"Release policy: {rule.title}. {rule.remedy}"
+        rule = RULES[check]
+        self.remedy = f"Release policy: {rule.title}. {rule.remedy}"
 
 
 RULES: Final = load_rules(Path(__file__).with_name("rules.toml"))

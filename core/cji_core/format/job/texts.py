@@ -1,10 +1,14 @@
 """Texts that people wrote: printable, trimmed, at most 256 bytes, as audit lines require; no controls or bidi marks."""
 
+from cji_core.error_root import CoreError
 from cji_core.format.job.limits import LIMITS
 
 
-class BadTextError(ValueError):
+class BadTextError(CoreError, ValueError):
     """The broken rule; it contains nothing of the text."""
+
+    code = "text-invalid"
+    remedy = "Use printable text within the limits of docs/job.md."
 
 
 def require_text(text: str, *, optional: bool = False) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.operations.clear.sections import Patterns, read_pattern
+from cji_core.operations.errors import OperationsError
 
 MAX_BYTES: Final = 256 << 10
 """Of the TOML text."""
@@ -131,8 +132,11 @@ class Problem(NamedTuple):
         return f"{self.where}: {self.what}"
 
 
-class RulesError(ValueError):
+class RulesError(OperationsError, ValueError):
     """A table is not valid; `problems` has all that is wrong with it."""
+
+    code = "clearing-rules-invalid"
+    remedy = "Correct the table as each problem says."
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(str(problem) for problem in problems))

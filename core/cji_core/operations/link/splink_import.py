@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from cji_core.operations.errors import OperationsError
 from cji_core.operations.link.model import Comparison, Condition, Key, Level, Missing, Model, Rule, is_model
 
 _MAX_BYTES: Final = 1 << 20
@@ -54,8 +55,11 @@ _OF_LEVEL: Final = frozenset(
 _OF_RULE: Final = frozenset(("blocking_rule", "sql_dialect", "arrays_to_explode"))
 
 
-class UnsupportedModelError(ValueError):
+class UnsupportedModelError(OperationsError, ValueError):
     """A model has something that is not supported; the message names it."""
+
+    code = "model-unsupported"
+    remedy = "Remove from the model what the message names."
 
 
 def from_splink(data: bytes) -> Model:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.error_root import CoreError
 from cji_core.trail.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint
 from cji_core.trail.fields import Count, Hex64, Hex96, Token, Utc
@@ -27,8 +28,11 @@ _DIGITS: Final = 20
 Kind = Literal["file", "blob", "confidential_ledger", "scitt"]
 
 
-class RecordError(Exception):
+class RecordError(CoreError):
     """A record that cannot be read or does not fit together; the text names the fault."""
+
+    code = "witness-record-invalid"
+    remedy = "Compare the record with the witness itself."
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

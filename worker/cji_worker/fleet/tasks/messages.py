@@ -18,6 +18,7 @@ from msgspec import Meta
 from cji_core.errors import REASONS, Reason, Refusal, RetryLater
 from cji_core.errors import Stage as Where
 from cji_core.pool.ticket import HeaderDigest, JobName
+from cji_worker.errors import WorkerError
 
 MAX_BYTES: Final = 4096
 LENGTH_BYTES: Final = 4
@@ -36,8 +37,11 @@ Tasks = Annotated[int, Meta(ge=1, le=1024)]
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 
 
-class RequestError(Exception):
+class RequestError(WorkerError):
     """The peer sent no request of this protocol."""
+
+    code = "task-request-invalid"
+    remedy = "Run the engine and the worker of one version."
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

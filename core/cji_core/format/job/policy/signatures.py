@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Meta
 
+from cji_core.error_root import CoreError
 from cji_core.format.job.limits import LIMITS
 from cji_core.jose import b64url, b64url_decode, es384_sign, es384_verify, key_id, parse_p384, public_jwk
 
@@ -46,8 +47,11 @@ class _Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     signed: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")]
 
 
-class SignaturesInvalid(Exception):  # noqa: N818 - the domain's word, as PolicyInvalid is
+class SignaturesInvalid(CoreError):  # noqa: N818 - the domain's word, as PolicyInvalid is
     """The signatures do not suffice. `where` explains it to the operator."""
+
+    code = "policy-signatures-invalid"
+    remedy = "Have the policy signed by the keys that the configuration names."
 
     def __init__(self, where: str) -> None:
         super().__init__(where)

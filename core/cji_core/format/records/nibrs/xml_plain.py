@@ -17,6 +17,7 @@ from xml.parsers import expat
 from cji_core.format.records.nibrs.data import read_data
 from cji_core.format.records.nibrs.records import Unread
 from cji_core.format.records.nibrs.xml_tags import DEEPEST, NAME_BYTES
+from cji_core.operations.errors import OperationsError
 
 MAX_REPORT_BYTES: Final = 4 << 20
 NAMESPACES: Final = {row["prefix"]: row["uri"] for row in read_data("xml_namespaces.csv")}
@@ -30,8 +31,11 @@ _UNDEFINED_ENTITY: Final = 11
 _FORBIDDEN: Final = str.maketrans("<>&", "???")
 
 
-class XmlError(ValueError):
+class XmlError(OperationsError, ValueError):
     """XML that is not read any further: why, and where, line from 1 and column from 0."""
+
+    code = "xml-unread"
+    remedy = "Correct the document at the line that the message names."
 
     def __init__(self, why: Unread, line: int, column: int) -> None:
         super().__init__(f"{why.name} at line {line}, column {column}")
