@@ -16,7 +16,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.errors import Reason, Stage
-from cji_core.jose import b64url, key_id
+from cji_core.jose import key_id
+from cji_core.strict import b64url
 from cji_core.suites import Suite
 from cji_core.trail import (
     FIRST_PREVIOUS,

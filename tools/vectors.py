@@ -26,9 +26,10 @@ from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
 from cji_core.format.job import OutputPart, result_header
 from cji_core.format.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
-from cji_core.jose import SigningKey, b64url_decode, key_id, parse_recipient, public_jwk
+from cji_core.jose import SigningKey, key_id, parse_recipient, public_jwk
 from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.pairs import DecryptionPair, SigningPair
+from cji_core.strict import b64url_decode
 from cji_core.suites import Suite
 from cji_core.trail import (
     FIRST_PREVIOUS,

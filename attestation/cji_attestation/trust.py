@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cji_attestation.errors import AttestationError, Fault
+from cji_core.hosts import IMDS
 
 # SHA-256 of the SubjectPublicKeyInfo of AMD's root keys, from the ARK certificates that AMD's key distribution
 # service publishes under /vcek/v1/{Milan,Genoa,Turin}/cert_chain (AMD 57230).
@@ -90,7 +91,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 _AMD_ROOTS: Final = (ARK_MILAN, ARK_GENOA, ARK_TURIN)
-_IMDS: Final = "http://169.254.169.254"
+_IMDS: Final = f"http://{IMDS}"
 _TCTI: Final = "device:/dev/tpmrm0"
 
 AZURE_US: Final = Trust(

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from cji_client.errors import Unverified
 from cji_core.format.envelope import statement_key, statement_proof
-from cji_core.jose import b64url_decode, key_id, parse_canonical_verifying
+from cji_core.jose import key_id, parse_canonical_verifying
+from cji_core.strict import b64url_decode
 from cji_core.trail import Machine, PartDigest, Statement, StatementError, TasksClaim, VerifiedReceipt, read_statement
 from cji_core.trail.merkle import Frontier, leaf_hash
 

@@ -3,25 +3,28 @@
 Signatures of the suite hybrid-1 are composite signatures of draft-ietf-lamps-pq-composite-sigs with an empty context,
 named as in draft-ietf-jose-pq-composite-sigs; their keys, and all others with an ML-KEM half, are JWKs of type AKP.
 
-Readers are strict: a member that is unknown, repeated or private, a number that is not in its shortest base64url form,
-or a key that is too small is a ValueError. Thumbprints use SHA-256. `cji_attestation.jose` is for the documents that
-Microsoft's services sign: RS256, and keys whose numbers are written in several forms.
+Readers of our own keys are strict: a member that is unknown, repeated or private, a number that is not in its shortest
+base64url form, or a key that is too small is a ValueError. Thumbprints use SHA-256.
+
+Documents that Microsoft's services sign have RS256, the one algorithm of `split_jws`, and keys whose numbers have
+several forms: `rsa_from_jwk`, `ec_from_jwk`. A key never comes from the object that it is to verify.
 """
 
-import base64
 import functools
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from cji_core.pairs import EncryptionPair, SigningPair, VerifyingPair
+from cji_core.strict import JsonObject, StrictError, b64url, b64url_decode, parse_object
 from cji_core.suites import Suite
 
 RSA_MIN_BITS: Final = 3072  # 128-bit strength (NIST SP 800-57 part 1, table 2)
@@ -37,11 +40,35 @@ VerifyingKey: TypeAlias = ec.EllipticCurvePublicKey | VerifyingPair
 RecipientKey: TypeAlias = rsa.RSAPublicKey | EncryptionPair
 PublicKey: TypeAlias = VerifyingKey | RecipientKey | mlkem.MLKEM1024PublicKey
 
+MIN_RSA_BITS: Final = 2048  # of keys of Microsoft's services
+MAX_RSA_BITS: Final = RSA_MAX_BITS
+_MAX_JWK_BYTES: Final = 16 << 10  # the longest key, a hybrid recipient's, has 2.3 KiB
+_CURVES: Final[dict[str, ec.EllipticCurve]] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+}
 _ML_KEM: Final = "ML-KEM-1024"
 _LABEL: Final = b"COMPSIG-MLDSA87-ECDSA-P384-SHA512"
 _PREFIX: Final = b"CompositeAlgorithmSignatures2025"
 _T = TypeVar("_T")
 _A = TypeVar("_A", VerifyingPair, EncryptionPair, mlkem.MLKEM1024PublicKey)
+
+
+class HeaderError(StrictError):
+    """The header of a JWS has another algorithm, or an extension."""
+
+    code = "jose-header-refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnverifiedJws:
+    """The parts of a compact JWS, nothing verified yet."""
+
+    header: JsonObject
+    payload: bytes
+    signing_input: bytes
+    signature: bytes
 
 
 class _RsaJwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,21 +97,77 @@ class _AkpJwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     kid: str | None = None
 
 
-def b64url(data: bytes) -> str:
-    """base64url without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+def split_compact(text: str, *, limit: int) -> tuple[bytes, bytes, bytes]:
+    """Header, payload and signature of a compact JWS of at most `limit` characters, decoded. Raises StrictError."""
+    parts = text.split(".") if len(text) <= limit and text.isascii() else []
+    if len(parts) != 3 or not all(parts):
+        raise StrictError("not a compact JWS")
+    header, payload, signature = map(b64url_decode, parts)
+    return header, payload, signature
 
 
-def b64url_decode(text: str) -> bytes:
-    """The bytes of the one text that `b64url` gives for them; ValueError for any other text."""
-    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))  # binascii.Error is a ValueError
-    if b64url(data) != text:
-        raise ValueError("not canonical base64url")
-    return data
+def split_jws(text: str, *, limit: int) -> UnverifiedJws:
+    """Take apart a compact JWS of at most `limit` characters and fix its algorithm to RS256. Raises StrictError.
+
+    HeaderError is for the header: `crit` (RFC 7515 §4.1.11) and `b64` (RFC 7797) are refused, as no extension is read.
+    Members that carry or point to keys (`jwk`, `jku`, `x5c`, `x5u`) are returned, and nobody follows them.
+    """
+    first, payload, signature = split_compact(text, limit=limit)
+    try:
+        header = parse_object(first, limit=limit)
+    except StrictError as error:
+        raise HeaderError(str(error)) from error
+    if header.get("alg") != "RS256" or "crit" in header or "b64" in header:
+        raise HeaderError("another algorithm, or an extension")
+    signing_input = text.rpartition(".")[0].encode("ascii")
+    return UnverifiedJws(header=header, payload=payload, signing_input=signing_input, signature=signature)
+
+
+def verify_rs256(jws: UnverifiedJws, key: rsa.RSAPublicKey) -> bytes:
+    """The payload, if `key` signed it with RSASSA-PKCS1-v1_5 and SHA-256. Raises StrictError."""
+    try:
+        key.verify(jws.signature, jws.signing_input, padding.PKCS1v15(), SHA256())
+    except InvalidSignature as error:
+        raise StrictError("signed by another key") from error
+    return jws.payload
+
+
+def rsa_from_jwk(jwk: JsonObject) -> rsa.RSAPublicKey:
+    """An RSA key of 2048 to 8192 bits. `e` is read as an integer: Key Vault writes AAEAAQ where others write AQAB."""
+    n_text, e_text = jwk.get("n"), jwk.get("e")
+    if not isinstance(n_text, str) or not isinstance(e_text, str) or len(n_text) > 2048 or len(e_text) > 16:
+        raise StrictError("no RSA key")
+    modulus = int.from_bytes(b64url_decode(n_text), "big")
+    exponent = int.from_bytes(b64url_decode(e_text), "big")
+    if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS or exponent != RSA_EXPONENT:
+        raise StrictError("an RSA key of another size or exponent")
+    return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+
+
+def ec_from_jwk(jwk: JsonObject) -> ec.EllipticCurvePublicKey:
+    """A key on P-256, P-384 or P-521, its point on the curve (RFC 7518 §6.2.1).
+
+    Coordinates are read as integers, as `e` is: at most as long as the curve's, with or without leading zeros.
+    """
+    crv, x_text, y_text = (jwk.get(name) for name in ("crv", "x", "y"))
+    if not isinstance(crv, str) or not isinstance(x_text, str) or not isinstance(y_text, str):
+        raise StrictError("no EC key")
+    curve = _CURVES.get(crv)
+    x, y = b64url_decode(x_text), b64url_decode(y_text)
+    if curve is None or max(len(x), len(y)) > (curve.key_size + 7) // 8:
+        raise StrictError("another curve, or a coordinate that is too long")
+    return ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve).public_key()
 
 
 def public_jwk(key: PublicKey) -> str:
-    """The one JSON text that RFC 7638 §3.1 hashes: required members, sorted, no space. ValueError for another curve."""
+    """As `canonical_jwk`, for keys of our own kinds. ValueError for another curve than P-384."""
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        _require_p384(key)
+    return canonical_jwk(key)
+
+
+def canonical_jwk(key: PublicKey) -> str:
+    """The one JSON text that RFC 7638 §3.1 hashes: required members, sorted, no space; coordinates at full length."""
     if isinstance(key, rsa.RSAPublicKey):
         numbers = key.public_numbers()
         members = {"e": _shortest(numbers.e), "kty": "RSA", "n": _shortest(numbers.n)}
@@ -93,16 +176,20 @@ def public_jwk(key: PublicKey) -> str:
     elif isinstance(key, mlkem.MLKEM1024PublicKey):
         members = {"alg": _ML_KEM, "kty": "AKP", "pub": b64url(key.public_bytes_raw())}
     else:
-        _require_p384(key)
-        point = key.public_numbers()
-        x, y = (b64url(value.to_bytes(SCALAR_BYTES, "big")) for value in (point.x, point.y))
-        members = {"crv": "P-384", "kty": "EC", "x": x, "y": y}
+        point, size = key.public_numbers(), (key.key_size + 7) // 8
+        x, y = (b64url(value.to_bytes(size, "big")) for value in (point.x, point.y))
+        members = {"crv": f"P-{key.key_size}", "kty": "EC", "x": x, "y": y}
     return json.dumps(members, separators=(",", ":"))
 
 
 def thumbprint(key: PublicKey) -> bytes:
-    """RFC 7638 SHA-256 thumbprint, 32 bytes."""
+    """RFC 7638 SHA-256 thumbprint, 32 bytes. ValueError for another curve than P-384."""
     return hashlib.sha256(public_jwk(key).encode("ascii")).digest()
+
+
+def jwk_thumbprint(key: PublicKey) -> bytes:
+    """As `thumbprint`, of a key on any curve."""
+    return hashlib.sha256(canonical_jwk(key).encode("ascii")).digest()
 
 
 def key_id(key: PublicKey) -> str:
@@ -236,16 +323,9 @@ def _akp(text: str, alg: str, read: Callable[[bytes], _A]) -> _A:
 
 def _load(text: str, kind: type[_T]) -> _T:
     try:
-        return msgspec.convert(json.loads(text, object_pairs_hook=_unique), kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+        return msgspec.convert(parse_object(text.encode(), limit=_MAX_JWK_BYTES), kind)
+    except msgspec.ValidationError as error:
         raise ValueError("not a JWK of this kind") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("repeated member")
-    return members
 
 
 _K = TypeVar("_K", bound=PublicKey)

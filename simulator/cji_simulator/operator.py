@@ -13,7 +13,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_attestation.appraisal.advisories import SHIPPED, Acceptance, Scope, sign_acceptance, sign_table
-from cji_attestation.jose import canonical_jwk
+from cji_core.jose import canonical_jwk
 
 __all__ = ["MACHINES", "Operator", "operator"]
 

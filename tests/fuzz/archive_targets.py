@@ -13,7 +13,7 @@ from cji_attestation.appraisal.corim import CorimValues, read_corim
 from cji_attestation.evidence import Evidence, parse_hcl
 from cji_attestation.evidence.imds import read_thim
 from cji_attestation.evidence.imported import bundle_of, read_collateral, read_quote, read_trustee
-from cji_attestation.strict_cbor import parse_cbor
+from cji_core.cose import CoseError, parse_cbor
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.engine import Target
 from tests.fuzz.mutators import BYTES, DER, IN_PLACE, JSON
@@ -62,10 +62,7 @@ def _fair(_: bytes, value: CorimValues) -> bool:
 
 def _again(data: bytes, value: Any) -> bool:
     """A second encoding of what was read is read alike."""
-    return bool(
-        parse_cbor(cbor2.dumps(value), limit=2 * len(data) + 16, tags=_TAGS, fault=Fault.CONFIG_INVALID, check="x")
-        == value
-    )
+    return bool(parse_cbor(cbor2.dumps(value), limit=2 * len(data) + 16, tags=_TAGS) == value)
 
 
 def _stamped(data: bytes) -> datetime:
@@ -94,16 +91,16 @@ ARCHIVE: Final[tuple[Target, ...]] = (
     target(
         "cbor",
         lambda: (corim(), cbor2.dumps({1: [2, {"3": b"4"}], -1: None})),
-        lambda data: parse_cbor(
-            data, limit=1 << 16, tags=_TAGS | frozenset(range(1 << 10)), fault=Fault.CONFIG_INVALID, check="x"
-        ),
+        lambda data: parse_cbor(data, limit=1 << 16, tags=_TAGS | frozenset(range(1 << 10))),
+        refusals=(CoseError,),
         weight=60,
     ),
     target(
         "cbor-plain",
         lambda: (cbor2.dumps({1: [2, {"3": b"4"}], -1: None}),),
-        lambda data: parse_cbor(data, limit=1 << 16, tags=_TAGS, fault=Fault.CONFIG_INVALID, check="x"),
+        lambda data: parse_cbor(data, limit=1 << 16, tags=_TAGS),
         fair=_again,
+        refusals=(CoseError,),
         weight=40,
     ),
     target(

@@ -57,7 +57,7 @@ from cji_attestation.evidence.pck import pck_subject
 from cji_attestation.evidence.pcs import _ends as collateral_ends
 from cji_attestation.evidence.pcs import _signed as signed_statement
 from cji_attestation.fetch import exchange
-from cji_attestation.jose import UnverifiedJws, b64url_decode, rsa_from_jwk, split_jws
+from cji_attestation.jose import rsa_from_jwk, split_jws
 from cji_attestation.maa import SigningKeys, open_reply, parse_jwks, verify_token
 from cji_attestation.provider_policy import build as build_maa
 from cji_attestation.provider_policy import lint as lint_maa
@@ -70,6 +70,8 @@ from cji_attestation.release.statement import verify_statement
 from cji_attestation.release.unwrap import unwrap_into
 from cji_attestation.strict_json import parse_object
 from cji_attestation.trust import Endpoint, endpoint
+from cji_core.jose import UnverifiedJws
+from cji_core.strict import b64url_decode
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem
 from cji_simulator.encoding import b64, b64url, rsa_jwk

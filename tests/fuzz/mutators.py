@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from cji_attestation.jose import b64url
+from cji_core.strict import b64url
 
 __all__ = [
     "BYTES",

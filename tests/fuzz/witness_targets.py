@@ -7,9 +7,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from scitt_cose import build_receipt
 
+from cji_core.cose import CoseError
 from cji_core.trail.checkpoint import sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
-from cji_core.trail.witnesses.cose import CoseError, Inclusion, sign_statement, verify_receipt, verify_statement
+from cji_core.trail.witnesses.cose import Inclusion, sign_statement, verify_receipt, verify_statement
 from cji_core.trail.witnesses.records import (
     FileReceipt,
     LedgerReceipt,

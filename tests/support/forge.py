@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation import AZURE_US, Trust
 from cji_attestation.appraisal import ReferenceValues, Verdict, appraise
-from cji_attestation.certs import spki_sha256
 from cji_attestation.evidence import Evidence, maa_nonce, parse_hcl, qualifying_data
 from cji_attestation.evidence.binding import report_user_data
 from cji_attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, policy_pcr_digest
-from cji_attestation.jose import b64url
+from cji_core.certs import spki_sha256
+from cji_core.strict import b64url
 from cji_simulator import amd, hcl, jws
 from cji_simulator.certificates import Credential, authority, leaf, name, pem
 from cji_simulator.encoding import b64, rsa_jwk

@@ -10,10 +10,11 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from cji_attestation.certs import spki_sha256
-from cji_attestation.jose import b64url, jwk_thumbprint
 from cji_attestation.release import AttestedKey, verify_key_attestation
 from cji_attestation.release.hsm import CLASS, EXPONENT, ID, KEY_TYPE, LOCAL, MODULUS, SENSITIVE
+from cji_core.certs import spki_sha256
+from cji_core.jose import jwk_thumbprint
+from cji_core.strict import b64url
 from cji_simulator.certificates import Credential, authority, leaf, pem
 
 VERSION = "0123456789abcdef0123456789abcdef"

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation.evidence.imported import Quote
 from cji_attestation.evidence.tpm_structures import pcr_digest
-from cji_attestation.jose import b64url
+from cji_core.strict import b64url
 from tests.support.forge import QUALIFYING, attest_structure, machine, sign, sized
 from tests.support.tdx_forge import intel
 

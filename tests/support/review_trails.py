@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from cji_core.errors import Reason, Stage
-from cji_core.jose import b64url
+from cji_core.strict import b64url
 from cji_core.suites import Suite
 from cji_core.trail import (
     FIRST_PREVIOUS,

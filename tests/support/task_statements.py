@@ -21,10 +21,11 @@ from cji_core.format.job import (
     plan_facts,
     result_header,
 )
-from cji_core.jose import b64url, public_jwk
+from cji_core.jose import public_jwk
 from cji_core.operations.registry import Plan
 from cji_core.operations.stages.stage import Stage
 from cji_core.operations.stages.streams import EdgeStream, PartStream, Stream, TaskStreams
+from cji_core.strict import b64url
 from cji_core.trail import Facts, Machine, StatedPart, StatedStream, sign_statement
 from tests.support.job_headers import OURS, make
 from tests.support.letters import Letters, planned

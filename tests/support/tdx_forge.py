@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from cji_attestation import AZURE_US, Trust
-from cji_attestation.certs import spki_sha256
 from cji_attestation.evidence import Evidence, TdCollateral
+from cji_core.certs import spki_sha256
 from cji_simulator import hcl, tdx
 from cji_simulator import intel as simulated
 from cji_simulator.certificates import Credential

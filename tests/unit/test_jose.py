@@ -10,8 +10,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_core.jose import (
     ES384_BYTES,
-    b64url,
-    b64url_decode,
     es384_sign,
     es384_verify,
     key_id,
@@ -21,6 +19,7 @@ from cji_core.jose import (
     public_jwk,
     thumbprint,
 )
+from cji_core.strict import b64url, b64url_decode
 from tests.support.rsa_keys import rsa_key
 
 RSA = rsa_key(bits=3072).public_key()

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from cji_core.jose import (
     COMPOSITE_MAX_BYTES,
     ML_DSA_SIGNATURE_BYTES,
-    b64url,
     es384_sign,
     key_id,
     parse_canonical_verifying,
@@ -25,6 +24,7 @@ from cji_core.jose import (
     verify,
 )
 from cji_core.pairs import DecryptionPair, EncryptionPair, SigningPair, VerifyingPair, supported
+from cji_core.strict import b64url
 from cji_core.suites import Suite
 
 CLASSICAL, HYBRID = Suite.CLASSICAL_1, Suite.HYBRID_1

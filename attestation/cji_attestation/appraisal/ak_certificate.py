@@ -13,10 +13,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from cji_attestation.appraisal.azure import VtpmRoot, knows_root
-from cji_attestation.certs import load_der, spki_sha256
+from cji_attestation.certs import load_der
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence import ak_chain
+from cji_core.certs import spki_sha256
 
 T = TypeVar("T", bound=x509.ExtensionType)
 AIK_CERTIFICATE: Final = x509.ObjectIdentifier("2.23.133.8.3")

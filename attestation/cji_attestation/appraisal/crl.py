@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from cji_attestation.appraisal.advisories import Product
-from cji_attestation.certs import common_name, load_pem_chain, spki_sha256
+from cji_attestation.certs import load_pem_chain
 from cji_attestation.errors import AttestationError, Fault
+from cji_core.certs import common_name, spki_sha256
 
 PSS: Final = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
 MAX_AGE_DAYS: Final = 366

@@ -19,10 +19,11 @@ from cji_attestation.appraisal.advisories import Product
 from cji_attestation.appraisal.crl import MAX_AGE_DAYS, PSS, read_crl
 from cji_attestation.appraisal.hardware import Hardware
 from cji_attestation.appraisal.vcek import product_of, verify_chip
-from cji_attestation.certs import common_name, load_pem_chain, spki_sha256
+from cji_attestation.certs import load_pem_chain
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record, invalid
 from cji_attestation.evidence import SnpReport, Tcb, parse_snp_report
+from cji_core.certs import common_name, spki_sha256
 
 _SIGNING_KEYS: Final = {0: "VCEK", 1: "VLEK", 7: "no key"}
 _ROLES: Final = ("VCEK", "ASK", "ARK")

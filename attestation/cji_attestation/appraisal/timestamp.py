@@ -21,9 +21,10 @@ from cryptography.x509.verification import (
     Store,
 )
 
-from cji_attestation.certs import common_name, load_der, load_pem_chain
+from cji_attestation.certs import load_der, load_pem_chain
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, invalid
+from cji_core.certs import common_name
 
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from cji_attestation.appraisal.ak_certificate import certificates_in
 from cji_attestation.appraisal.verdict import Verdict
-from cji_attestation.certs import spki_sha256
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Record, invalid
 from cji_attestation.evidence import Evidence, TpmAttest, TpmClock, TpmRsaPublic, parse_attest, parse_rsa_public
 from cji_attestation.evidence.bundle import IMPORTED
 from cji_attestation.evidence.tpm_structures import PCR_SELECTION, PCRS, pcr_digest, policy_pcr_digest, selected_pcrs
+from cji_core.certs import spki_sha256
 
 AK_ATTRIBUTES: Final = 0x50032  # sign, restricted, sensitiveDataOrigin, fixedParent, fixedTPM
 EPHEMERAL_ATTRIBUTES: Final = 0x20432  # decrypt, noDA, sensitiveDataOrigin, fixedParent, fixedTPM

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from cji_attestation.bundle.archive import MAX_SERIAL, MAX_SIGNATURES, Bundle, Signature
 from cji_attestation.bundle.errors import BundleRefused
-from cji_core.jose import b64url, es384_sign, es384_verify, thumbprint
+from cji_core.certs import CertificateRefused, WrongKey, load_ec_public_key
+from cji_core.jose import es384_sign, es384_verify, thumbprint
+from cji_core.strict import b64url
 
 KEYS_FOLDER: Final = Path("/usr/share/cji/bundle-keys")
 MAX_KEYS: Final = 16
@@ -81,12 +82,11 @@ def _key(path: Path) -> ec.EllipticCurvePublicKey:
     with path.open("rb") as file:
         data = file.read(_MAX_KEY_BYTES)
     try:
-        key = load_pem_public_key(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
+        return load_ec_public_key(data, ec.SECP384R1)
+    except WrongKey as error:
+        raise BundleRefused(f"{path} is not a key of P-384", _FORM) from error
+    except CertificateRefused as error:
         raise BundleRefused(f"{path} is not a public key in PEM", _FORM) from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise BundleRefused(f"{path} is not a key of P-384", _FORM)
-    return key
 
 
 def _number(path: Path, *, most: int) -> int:

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.jose import rsa_from_jwk
-from cji_attestation.strict_json import JsonObject, member, parse_object, text_member
+from cji_attestation.strict_json import member, parse_object, text_member
+from cji_core.strict import JsonObject
 
 Tee = Literal["snp", "tdx"]
 HEADER_BYTES: Final = 32

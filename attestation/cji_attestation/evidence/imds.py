@@ -13,9 +13,9 @@ from typing import Final
 
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, request_until
-from cji_attestation.jose import b64url, b64url_decode
-from cji_attestation.strict_json import JsonObject, parse_object, text_member
+from cji_attestation.strict_json import parse_object, text_member
 from cji_attestation.trust import Endpoint, Trust, endpoint
+from cji_core.strict import JsonObject, b64url, b64url_decode
 
 NOT_READY: Final = frozenset({404, 410})  # 404 is usual in the first minutes after boot
 MAX_USER_DATA: Final = 64 * 1024  # bytes, before base64; Azure's limit

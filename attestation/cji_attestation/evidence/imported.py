@@ -24,8 +24,8 @@ from cji_attestation.evidence.collateral import TdCollateral
 from cji_attestation.evidence.hcl import parse_hcl
 from cji_attestation.evidence.td_quote import MAX_QUOTE_BYTES
 from cji_attestation.evidence.tpm_structures import NULL, RSA, RSASSA, SHA256, parse_attest, selected_pcrs
-from cji_attestation.jose import b64url_decode
-from cji_attestation.strict_json import JsonObject, parse_object
+from cji_attestation.strict_json import parse_object
+from cji_core.strict import JsonObject, b64url_decode
 
 MAX_TEXT_BYTES: Final = 256 * 1024  # of JSON; real ones of version 0, with arrays of numbers, have 36 KiB
 _CHECK: Final = "import"

@@ -10,14 +10,15 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_attestation.appraisal import Verdict
-from cji_attestation.certs import spki_sha256
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record
 from cji_attestation.evidence.hcl import Tee, runtime_ak
 from cji_attestation.jose import rsa_from_jwk, split_jws, verify_rs256
 from cji_attestation.maa.agreement import Fact, expected_claims
 from cji_attestation.maa.jwks import SigningKey, SigningKeys
-from cji_attestation.strict_json import JsonObject, member, parse_object
+from cji_attestation.strict_json import member, parse_object
+from cji_core.certs import spki_sha256
+from cji_core.strict import JsonObject
 
 SKEW: Final = 60  # seconds
 MAX_LIFETIME: Final = 86400  # seconds; Azure Attestation gives 8 hours

@@ -22,9 +22,9 @@ from cji_attestation.appraisal import MaaEnclave
 from cji_attestation.appraisal.snp import authenticate_report
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record
-from cji_attestation.jose import b64url_decode
 from cji_attestation.maa.jwks import SigningKey
 from cji_attestation.strict_json import parse_object, text_member
+from cji_core.strict import b64url_decode
 
 EVIDENCE: Final = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.1")
 KIND: Final = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.2")

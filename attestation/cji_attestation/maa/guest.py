@@ -19,9 +19,9 @@ from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence import Evidence, ak_chain, parse_hcl
 from cji_attestation.evidence.tpm_structures import PCRS
 from cji_attestation.fetch import exchange
-from cji_attestation.jose import b64url, b64url_decode, std_b64decode
 from cji_attestation.strict_json import member, parse_object, text_member
 from cji_attestation.trust import Endpoint, Trust
+from cji_core.strict import b64_decode, b64url, b64url_decode
 
 PATH: Final = "/attest/AzureGuest?api-version=2020-10-01"
 MAX_REPLY_BYTES: Final = 256 * 1024
@@ -124,10 +124,10 @@ def open_reply(data: bytes, *, decrypt: Callable[[bytes], bytearray]) -> str:
         if any(parameters.get(name) != value for name, value in expected.items()):
             raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK)
         wrapped, tag, sealed = (
-            std_b64decode(text_member(envelope, name, fault=Fault.TOKEN_INVALID, check=_CHECK))
+            b64_decode(text_member(envelope, name, fault=Fault.TOKEN_INVALID, check=_CHECK))
             for name in ("EncryptedInnerKey", "AuthenticationData", "Jwt")
         )
-        iv = std_b64decode(text_member(parameters, "Iv", fault=Fault.TOKEN_INVALID, check=_CHECK))
+        iv = b64_decode(text_member(parameters, "Iv", fault=Fault.TOKEN_INVALID, check=_CHECK))
     except ValueError as error:
         raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK) from error
     if len(wrapped) != 256 or len(tag) != 16 or len(iv) != 12:

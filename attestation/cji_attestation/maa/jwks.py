@@ -21,9 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cji_attestation.certs import load_der
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.fetch import exchange
-from cji_attestation.jose import canonical_jwk, rsa_from_jwk, std_b64decode
-from cji_attestation.strict_json import JsonObject, parse_object
+from cji_attestation.jose import rsa_from_jwk
+from cji_attestation.strict_json import parse_object
 from cji_attestation.trust import Endpoint, Trust
+from cji_core.jose import canonical_jwk
+from cji_core.strict import JsonObject, b64_decode
 
 MAX_JWKS_BYTES: Final = 512 * 1024  # real documents have 96 KiB: their certificates embed the enclave's evidence
 MAX_KEYS: Final = 64
@@ -60,7 +62,7 @@ def _entry(entry: Any) -> tuple[str, SigningKey] | None:
             found.append(rsa_from_jwk(entry, fault=Fault.TOKEN_INVALID, check=_CHECK))
         if "x5c" in entry:
             first = x5c[0] if isinstance(x5c, list) and x5c and isinstance(x5c[0], str) else ""
-            certificate = load_der(std_b64decode(first), fault=Fault.TOKEN_INVALID, check=_CHECK)
+            certificate = load_der(b64_decode(first), fault=Fault.TOKEN_INVALID, check=_CHECK)
             found.append(_sound(certificate))
     except (AttestationError, ValueError):
         return None

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Final
 
-from cji_attestation.jose import b64url
+from cji_core.strict import b64url
 
 SERVICE: Final = "AttestationService"
 """Issuer of what the service itself read from evidence."""

@@ -27,13 +27,14 @@ from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.evidence.tpm import Tpm
 from cji_attestation.evidence.tpm_structures import PCRS, SYSTEM_PCRS
 from cji_attestation.evidence.tpm_templates import Padding
-from cji_attestation.jose import b64url, canonical_jwk
 from cji_attestation.maa import SigningKeys, VerifiedToken, guest_request, open_reply, send_request, verify_token
 from cji_attestation.release.keyspec import KeySpec, locate
 from cji_attestation.release.policy import PolicyVerdict, check_release_policy
 from cji_attestation.release.statement import verify_statement
 from cji_attestation.release.unwrap import unwrap_into
 from cji_attestation.trust import Trust, provider_endpoint, require_region
+from cji_core.jose import canonical_jwk
+from cji_core.strict import b64url
 
 if TYPE_CHECKING:
     from cji_attestation.release.vault import Vault

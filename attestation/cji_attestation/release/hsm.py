@@ -25,12 +25,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from cji_attestation.certs import load_pem_chain, spki_sha256
+from cji_attestation.certs import load_pem_chain
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, Record
-from cji_attestation.jose import b64url, b64url_decode, jwk_thumbprint, rsa_from_jwk
-from cji_attestation.strict_json import JsonObject, parse_object, text_member
+from cji_attestation.jose import rsa_from_jwk
+from cji_attestation.strict_json import parse_object, text_member
 from cji_attestation.verified import _CONSTRUCTOR_KEY, Verified
+from cji_core.certs import spki_sha256
+from cji_core.jose import jwk_thumbprint
+from cji_core.strict import JsonObject, b64url, b64url_decode
 
 MAX_BYTES: Final = 256 * 1024
 MAX_ATTRIBUTES: Final = 256

@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 
 from cji_attestation.errors import AttestationError, Fault
-from cji_attestation.jose import b64url_decode
 from cji_attestation.release.policy import ACCEPTABLE
 from cji_attestation.trust import Endpoint, Trust, endpoint
+from cji_core.strict import b64url_decode
 
 _PATH: Final = re.compile(r"/keys/([0-9A-Za-z-]{1,127})/([0-9a-f]{32})", re.ASCII)
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -14,23 +14,14 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from cji_attestation.certs import load_der, load_pem_chain
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record
-from cji_attestation.jose import (
-    PublicKey,
-    UnverifiedJws,
-    b64url,
-    b64url_decode,
-    ec_from_jwk,
-    jwk_thumbprint,
-    rsa_from_jwk,
-    split_jws,
-    std_b64decode,
-    verify_rs256,
-)
+from cji_attestation.jose import ec_from_jwk, rsa_from_jwk, split_jws, verify_rs256
 from cji_attestation.release.keyspec import KeySpec, VaultKey
-from cji_attestation.strict_json import JsonObject, member, parse_object, text_member
+from cji_attestation.strict_json import member, parse_object, text_member
 from cji_attestation.system_roots import system_roots
 from cji_attestation.trust import Trust
 from cji_attestation.verified import _CONSTRUCTOR_KEY, Verified
+from cji_core.jose import PublicKey, UnverifiedJws, jwk_thumbprint
+from cji_core.strict import JsonObject, b64_decode, b64url, b64url_decode
 
 WRAP: Final = "RSA_AES_KEY_WRAP_256"
 MAX_STATEMENT_BYTES: Final = 128 * 1024
@@ -105,7 +96,7 @@ def _read_chain(jws: UnverifiedJws) -> tuple[list[x509.Certificate], Check]:
     if not isinstance(x5c, list) or not 2 <= len(x5c) <= 6 or not all(isinstance(one, str) for one in x5c):
         raise _refused("S01")
     try:
-        chain = [load_der(std_b64decode(one), fault=Fault.RELEASE_INVALID, check="S01") for one in x5c]
+        chain = [load_der(b64_decode(one), fault=Fault.RELEASE_INVALID, check="S01") for one in x5c]
     except ValueError as error:
         raise _refused("S01") from error
     return chain, Check("S01", f"{len(chain)} certificates")

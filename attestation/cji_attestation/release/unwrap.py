@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from cji_attestation.errors import AttestationError, Fault
-from cji_attestation.jose import PublicKey
+from cji_core.jose import PublicKey
 
 RSA_BYTES: Final = 256  # the ephemeral key has 2048 bits, Azure's vTPM's most
 AES_BYTES: Final = 32

@@ -10,7 +10,7 @@ from cryptography import x509
 from cji_attestation import AttestationError, Fault
 from cji_attestation.appraisal.advisories import read_review
 from cji_attestation.appraisal.ak_certificate import certificates_in
-from cji_attestation.certs import load_pem_chain, spki_sha256
+from cji_attestation.certs import load_pem_chain
 from cji_attestation.evidence import (
     Event,
     Evidence,
@@ -28,6 +28,7 @@ from cji_attestation.evidence.tpm_structures import SYSTEM_PCRS, selected_pcrs
 from cji_attestation.maa import parse_jwks
 from cji_attestation.strict_json import parse_object
 from cji_attestation.verbs.advisory_rows import machine_findings
+from cji_core.certs import spki_sha256
 from cji_core.command.common import Failure
 
 Rows: TypeAlias = Iterator[tuple[str, str]]

@@ -9,11 +9,11 @@ from typing import Any, Final
 import click
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from cji_attestation import AttestationError
 from cji_attestation.appraisal.corim import CorimValues, read_corim
 from cji_attestation.verbs.evidence_options import AT, time_of
+from cji_core.certs import CertificateRefused, load_ec_public_key
 from cji_core.command.common import FILE, Failure
 
 _TABLES: Final = ("id_keys", "mrtds")
@@ -47,12 +47,10 @@ def reference_values_of(file: Path, *, key: Path | None, at: str | None) -> None
 
 def _public_key(path: Path) -> ec.EllipticCurvePublicKey:
     try:
-        found = load_pem_public_key(path.read_bytes())
-    except ValueError:
-        found = None
-    if not isinstance(found, ec.EllipticCurvePublicKey):
-        raise Failure(f"{path.name} has no public key", remedy="Give the PEM of a P-256 or P-384 key.", status=2)
-    return found
+        return load_ec_public_key(path.read_bytes())
+    except CertificateRefused as error:
+        remedy = "Give the PEM of a P-256 or P-384 key."
+        raise Failure(f"{path.name} has no public key", remedy=remedy, status=2) from error
 
 
 def _lines(found: CorimValues) -> Iterator[str]:

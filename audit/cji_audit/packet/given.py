@@ -11,14 +11,13 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.inputs import Lint, read_deployment, read_key, read_policy, read_sbom, read_tests
 from cji_audit.packet.material import Machine
 from cji_audit.packet.signed import Keys, read_checkpoint, read_receipts, read_review
+from cji_core.certs import load_ec_public_key
 from cji_core.jose import VerifyingKey, key_id, parse_verifying
 
 Kind = Literal[
@@ -110,7 +109,4 @@ def _keys(files: Files) -> Keys:
 
 
 def _pem(data: bytes) -> VerifyingKey:
-    key = load_pem_public_key(data)
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise ValueError("not an EC key")
-    return key
+    return load_ec_public_key(data)

@@ -16,7 +16,7 @@ from cji_audit.packet.errors import PacketError
 from cji_audit.packet.material import Configuration, Deployment, Deviation, File, Key, Linted, Sbom, Tests
 from cji_core.deployment import ExportError, compare, read_export
 from cji_core.format.config import Config
-from cji_core.jose import b64url_decode
+from cji_core.strict import b64url_decode
 
 MAX_BYTES: Final = 64 << 20
 MAX_SHOWN: Final = 32 << 10

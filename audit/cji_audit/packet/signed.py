@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.material import Checkpoint, File, HeldReceipt, Review
-from cji_core.jose import VerifyingKey, b64url_decode, es384_verify
+from cji_core.jose import VerifyingKey, es384_verify
 from cji_core.pairs import VerifyingPair
+from cji_core.strict import b64url_decode
 from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
 from cji_core.trail.claims import Expected
 from cji_core.trail.compact import ReceiptError

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Meta
 
 from cji_audit.errors import AuditError
-from cji_core.jose import b64url, b64url_decode, es384_sign, es384_verify, key_id
+from cji_core.jose import es384_sign, es384_verify, key_id
+from cji_core.strict import b64url, b64url_decode
 from cji_core.trail.fields import Hex96, KeyId, Text, Utc
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import click
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from cji_audit.review import (
     Context,
@@ -31,6 +29,7 @@ from cji_audit.review import (
 from cji_audit.review import review as make_report
 from cji_audit.review.signed import FIRST_PREVIOUS
 from cji_audit.verbs.review_answers import ReviewedWeek, SignedReview, WeeksDue
+from cji_core.certs import load_ec_public_key
 from cji_core.command.common import FILE, Failure, configuration, explained, signing_key
 from cji_core.command.json_output import answers, print_answer, print_document
 from cji_core.jose import key_id, parse_p384
@@ -214,13 +213,11 @@ def public_keys(files: Sequence[Path]) -> tuple[ec.EllipticCurvePublicKey, ...]:
     for path in files:
         try:
             text = path.read_bytes()
-            key = load_pem_public_key(text) if b"-----BEGIN" in text else parse_p384(text.decode("ascii").strip())
-        except (OSError, ValueError, UnsupportedAlgorithm):
-            key = None
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+            pem = b"-----BEGIN" in text
+            found.append(load_ec_public_key(text, ec.SECP384R1) if pem else parse_p384(text.decode("ascii").strip()))
+        except (OSError, ValueError) as error:
             remedy = "Give the .pub file from `cji key new-signing`, or a JWK."
-            raise Failure(f"{path.name} is not a P-384 public key", remedy=remedy, status=2)
-        found.append(key)
+            raise Failure(f"{path.name} is not a P-384 public key", remedy=remedy, status=2) from error
     return tuple(found)
 
 

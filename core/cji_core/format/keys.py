@@ -23,18 +23,10 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cji_core.client_errors import SpecError, Unverified
 from cji_core.format.envelope import PROJECT_KEY_BYTES, SEED_BYTES, WrappingKey, wrap_project_key, wrap_seed
 from cji_core.format.paths import FileName
-from cji_core.jose import (
-    RSA_MIN_BITS,
-    SigningKey,
-    b64url,
-    b64url_decode,
-    key_id,
-    parse_ml_kem,
-    parse_recipient,
-    parse_rsa,
-)
+from cji_core.jose import RSA_MIN_BITS, SigningKey, key_id, parse_ml_kem, parse_recipient, parse_rsa
 from cji_core.operations.parameters import PROJECT_NAME
 from cji_core.pairs import DecryptionPair, SigningPair
+from cji_core.strict import b64url, b64url_decode
 from cji_core.suites import Suite
 
 RecipientPrivateKey = rsa.RSAPrivateKey | DecryptionPair

@@ -14,7 +14,6 @@ Sources: C2SP tlog-checkpoint and signed-note.
 """
 
 import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_core.error_root import CoreError
+from cji_core.strict import StrictError, b64_decode
 from cji_core.trail.merkle import HASH_BYTES, MAX_SIZE, Frontier
 
 MAX_BYTES: Final = 16 * 1024
@@ -152,9 +152,6 @@ def _signature(line: str) -> NoteSignature:
 
 def _base64(text: str, what: str) -> bytes:
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        return b64_decode(text)
+    except StrictError:
         raise CheckpointError(what) from None
-    if base64.b64encode(data).decode() != text:
-        raise CheckpointError(what)
-    return data

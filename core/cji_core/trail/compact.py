@@ -26,9 +26,10 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 
 from cji_core.error_root import CoreError
-from cji_core.jose import SigningKey, VerifyingKey, b64url, b64url_decode, key_id
+from cji_core.jose import SigningKey, VerifyingKey, key_id
 from cji_core.jose import sign as sign_message
 from cji_core.jose import verify as verify_message
+from cji_core.strict import b64url, b64url_decode
 from cji_core.suites import Suite
 from cji_core.trail.fields import KeyId
 

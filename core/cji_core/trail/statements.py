@@ -18,9 +18,10 @@ from cryptography.exceptions import InvalidSignature
 from msgspec import UNSET, Meta, UnsetType
 
 from cji_core.error_root import CoreError
-from cji_core.jose import SigningKey, b64url, b64url_decode, key_id, parse_canonical_verifying
+from cji_core.jose import SigningKey, key_id, parse_canonical_verifying, split_compact
 from cji_core.jose import sign as sign_message
 from cji_core.jose import verify as verify_message
+from cji_core.strict import b64url
 from cji_core.suites import Suite
 from cji_core.trail.fields import Count, Hex32, Hex96, KeyId, Token, Utc
 
@@ -151,17 +152,13 @@ def read_statement(statement: str) -> Statement:
 
     Raises StatementError.
     """
-    if len(statement) > MAX_BYTES or not statement.isascii() or statement.count(".") != 2:
-        raise StatementError
-    signed, _, last = statement.rpartition(".")
-    first, _, middle = signed.partition(".")
     try:
-        header, payload, signature = b64url_decode(first), b64url_decode(middle), b64url_decode(last)
+        header, payload, signature = split_compact(statement, limit=MAX_BYTES)
         found, said = _headers.decode(header), _statements.decode(payload)
         key = parse_canonical_verifying(said.receipt_jwk)
         if _encoder.encode(found) != header or _encoder.encode(said) != payload or found.kid != key_id(key):
             raise StatementError
-        verify_message(key, signature, signed.encode("ascii"), Suite.CLASSICAL_1)
+        verify_message(key, signature, statement.rpartition(".")[0].encode("ascii"), Suite.CLASSICAL_1)
     except (ValueError, RecursionError, InvalidSignature) as error:  # msgspec's errors are ValueErrors
         raise StatementError from error
     return said

@@ -26,7 +26,8 @@ from cji_attestation.appraisal.advisories import (
 )
 from cji_attestation.appraisal.advisories.signed import MOST_SIGNED_BYTES, read_statement, sign_statement
 from cji_attestation.evidence import Evidence
-from cji_attestation.jose import b64url, b64url_decode, canonical_jwk
+from cji_core.jose import canonical_jwk
+from cji_core.strict import b64url, b64url_decode
 from cji_simulator.operator import MACHINES, Operator, operator
 from tests.support.forge import decided, evidence_of, machine, machine_of, patched, patched_evidence
 from tests.support.refusals import rejected

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cji_attestation import Fault
 from cji_attestation.appraisal import IdKey, Mrtd, ReferenceValues, Verdict, VtpmRoot, check_reference
 from cji_attestation.appraisal.azure import AZURE_POLICY, ID_KEYS, MRTDS, VTPM_ROOTS, id_key, knows_mrtd, knows_root
-from cji_attestation.certs import spki_sha256
 from cji_attestation.evidence import Evidence, ak_chain
 from cji_attestation.evidence.ak_chain import MAX_CERTIFICATES, with_issuers
+from cji_core.certs import spki_sha256
 from cji_simulator.certificates import Credential, authority, leaf, name
 from cji_simulator.reference import FAMILY_ID, GUEST_SVN, ID_KEY_DIGEST, IMAGE_ID
 from tests.support.evidence import allowing, refused, with_report

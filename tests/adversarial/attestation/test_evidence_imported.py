@@ -16,9 +16,9 @@ from cji_attestation.evidence import Evidence, parse_rsa_public
 from cji_attestation.evidence.imds import read_thim
 from cji_attestation.evidence.imported import Quote, bundle_of, chain_of, read_collateral, read_quote, read_trustee
 from cji_attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, selected_pcrs
-from cji_attestation.jose import b64url
 from cji_attestation.maa.claims import check_ephemeral
 from cji_client.errors import Unverified
+from cji_core.strict import b64url
 from tests.support.evidence_files import evidence_file
 from tests.support.forge import QUALIFYING, attest_structure, decided, machine, quote_structure, sign, sized
 from tests.support.import_forge import (

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cji_attestation import AZURE_US, AZURE_USGOV, Fault, Trust
 from cji_attestation.checks import Skipped
-from cji_attestation.jose import PublicKey
 from cji_attestation.release import KeySpec
 from cji_attestation.release.keyspec import locate
 from cji_attestation.release.statement import VerifiedStatement, verify_statement
 from cji_attestation.release.unwrap import unwrap_into
+from cji_core.jose import PublicKey
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem
 from cji_simulator.encoding import b64url, rsa_jwk

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_attestation import Fault
 from cji_attestation.checks import CATALOGUE
-from cji_attestation.jose import b64url
 from cji_attestation.maa import SigningKeys, VerifiedToken
+from cji_core.strict import b64url
 from cji_simulator.encoding import rsa_jwk
 from tests.support.forge import (
     ISSUER,

@@ -10,7 +10,7 @@ import pytest
 from cji_attestation.appraisal import Verdict
 from cji_attestation.appraisal.reference import TcbStatus
 from cji_attestation.evidence import Evidence, maa_nonce, parse_hcl
-from cji_attestation.jose import b64url
+from cji_core.strict import b64url
 from cji_simulator.encoding import rsa_jwk
 from tests.support.evidence import allowing
 from tests.support.forge import (

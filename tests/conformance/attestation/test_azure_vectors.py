@@ -17,10 +17,10 @@ from cji_attestation.appraisal.azure import ID_KEYS, MRTDS, VTPM_ROOTS
 from cji_attestation.appraisal.boot_policy import _configuration
 from cji_attestation.appraisal.origin import check_origin
 from cji_attestation.appraisal.policy import _launch
-from cji_attestation.certs import spki_sha256
 from cji_attestation.checks import Check, Failure, Skipped
 from cji_attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
 from cji_attestation.evidence.ak_chain import with_issuers
+from cji_core.certs import spki_sha256
 from tests.support.forge import QUALIFYING, machine
 from tests.support.refusals import rejected
 

@@ -11,7 +11,7 @@ from cji_attestation.appraisal import ReferenceValues, Verdict, appraise
 from cji_attestation.checks import Skipped
 from cji_attestation.evidence import Evidence, parse_attest
 from cji_attestation.evidence.imported import bundle_of, chain_of, read_collateral, read_quote, read_trustee
-from cji_attestation.jose import b64url_decode
+from cji_core.strict import b64url_decode
 from tests.conformance.attestation.test_tdx_vectors import MARCH, march
 from tests.support.refusals import rejected
 

@@ -23,11 +23,11 @@ from cji_attestation.appraisal.tdx import (
     read_report,
     verify_quote,
 )
-from cji_attestation.certs import spki_sha256
 from cji_attestation.evidence import TdCollateral, TdReport, parse_hcl, parse_td_quote
 from cji_attestation.evidence.pck import PckSubject, pck_subject
 from cji_attestation.evidence.pcs import _ends, _signed
-from cji_attestation.jose import b64url_decode
+from cji_core.certs import spki_sha256
+from cji_core.strict import b64url_decode
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import td_report
 

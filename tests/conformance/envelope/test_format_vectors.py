@@ -26,7 +26,8 @@ from cji_core.format.envelope import (
     verify_header,
 )
 from cji_core.format.job import Attribution, parse
-from cji_core.jose import b64url_decode, parse_ml_kem, parse_verifying, public_jwk
+from cji_core.jose import parse_ml_kem, parse_verifying, public_jwk
+from cji_core.strict import b64url_decode
 from cji_core.suites import Suite
 from cji_core.trail import Expected, verify_receipt
 from tests.reference import job_format

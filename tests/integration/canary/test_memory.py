@@ -23,8 +23,8 @@ from cji_client.result import parse_result_header
 from cji_client.seal import SealedJob
 from cji_core.format.config import load
 from cji_core.format.envelope import Unsealer, output_aad, unwrap_dek, unwrap_result_key, unwrap_seed
-from cji_core.jose import b64url_decode
 from cji_core.pairs import ML_KEM_BYTES
+from cji_core.strict import b64url_decode
 from cji_simulator.canary import Planted, key_patterns, prime_patterns, seed_patterns
 from cji_simulator.launch import AUDIENCE
 from cji_simulator.ordinary_cell import OrdinaryCell

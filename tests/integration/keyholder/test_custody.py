@@ -15,7 +15,8 @@ from cji_attestation.release import Attestation
 from cji_core.errors import Reason, Refusal, Stage, StartupError
 from cji_core.format.config import KeySection, load
 from cji_core.format.keys import new_ml_kem_seed
-from cji_core.jose import b64url, key_id, parse_rsa
+from cji_core.jose import key_id, parse_rsa
+from cji_core.strict import b64url
 from cji_simulator.faults import Kind, Service
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation

@@ -27,7 +27,7 @@ from cji_attestation.evidence import (
 )
 from cji_attestation.evidence.collect import _der
 from cji_attestation.evidence.snp_report import parse_tcb
-from cji_attestation.jose import b64url, b64url_decode, rsa_from_jwk, split_jws, std_b64decode
+from cji_attestation.jose import rsa_from_jwk, split_jws
 from cji_attestation.maa import open_reply, parse_jwks
 from cji_attestation.release import KeySpec
 from cji_attestation.release.keyspec import locate
@@ -35,6 +35,7 @@ from cji_attestation.release.statement import verify_chain_and_signature
 from cji_attestation.release.unwrap import unwrap_into
 from cji_attestation.strict_json import parse_object
 from cji_attestation.trust import endpoint
+from cji_core.strict import b64_decode, b64url, b64url_decode
 from tests.support.forge import crl, machine
 from tests.support.refusals import rejected
 
@@ -147,7 +148,7 @@ def test_any_text(text: str) -> None:
     )
     spec = KeySpec(kek_id=text, public_thumbprint=text, policy_sha256=text)
     value_or_error(lambda: locate(spec, trust=AZURE_US))
-    for decode in (b64url_decode, std_b64decode):
+    for decode in (b64url_decode, b64_decode):
         with contextlib.suppress(ValueError):
             decode(text)
 

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scitt_cose import build_receipt, build_signed_statement, parse_signed_statement
 
+from cji_core.cose import CoseError
 from cji_core.trail.merkle import leaf_hash, verify_consistency
-from cji_core.trail.witnesses.cose import CoseError, sign_statement, verify_receipt, verify_statement
+from cji_core.trail.witnesses.cose import sign_statement, verify_receipt, verify_statement
 from cji_core.trail.witnesses.follower import Follower
 from cji_core.trail.witnesses.keys import ReceiptKeys
 from cji_core.trail.witnesses.records import Offer, RecordError, decode_offer, decode_witnessed, write_once
@@ -149,7 +150,7 @@ def test_a_receipt_in_another_form_is_refused() -> None:
         ([cbor2.dumps({1: -35, 395: 2}), unprotected, None, signature], "not about an RFC 9162 tree"),
         ([cbor2.dumps({1: -35, 395: 1, 2: [395]}), unprotected, None, signature], "critical"),
         ([cbor2.dumps([]), unprotected, None, signature], "not a map"),
-        ([protected, unprotected, None], "not a COSE_Sign1"),
+        ([protected, unprotected, None], "no COSE_Sign1"),
     ):
         with pytest.raises(CoseError, match=text):
             verify_receipt(cbor2.dumps(cbor2.CBORTag(18, parts)), entry=b"b", key=KEYS["ES384"].public_key())

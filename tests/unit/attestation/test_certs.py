@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation import AttestationError, Fault, system_roots
-from cji_attestation.certs import MAX_CHAIN_BYTES, load_der, load_pem_chain
+from cji_attestation.certs import load_der, load_pem_chain
 from cji_attestation.fetch import exchange, tls_context
 from cji_attestation.trust import endpoint
 from cji_core import https
+from cji_core.certs import MAX_CHAIN_BYTES
 from cji_simulator.certificates import authority, leaf, pem
 from tests.support.refusals import rejected
 from tests.support.rsa_keys import rsa_key

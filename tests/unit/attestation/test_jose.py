@@ -9,10 +9,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation import Fault
-from cji_attestation.jose import b64url_decode, canonical_jwk, jwk_thumbprint, rsa_from_jwk, std_b64decode
+from cji_attestation.jose import rsa_from_jwk
 from cji_attestation.maa import parse_jwks
 from cji_attestation.maa.jwks import MAX_JWKS_BYTES
-from cji_attestation.strict_json import MAX_DEPTH, parse_object
+from cji_attestation.strict_json import parse_object
+from cji_core.jose import canonical_jwk, jwk_thumbprint
+from cji_core.strict import MAX_DEPTH, b64_decode, b64url_decode
 from cji_simulator.certificates import leaf
 from cji_simulator.encoding import b64, b64url, rsa_jwk
 from tests.support.refusals import rejected
@@ -31,9 +33,9 @@ def test_one_base64url_text_for_one_value(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["YQ", "YR==", "YQ=", "-_==", "YQ==\n", " YQ=="])
 def test_one_base64_text_for_one_value(text: str) -> None:
-    assert std_b64decode("YQ==") == b"a"
+    assert b64_decode("YQ==") == b"a"
     with pytest.raises(ValueError, match="not base64"):
-        std_b64decode(text)
+        b64_decode(text)
 
 
 def test_thumbprint_of_rfc_7638() -> None:

@@ -6,8 +6,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_core.jose import VerifyingKey, b64url, b64url_decode, key_id
+from cji_core.jose import VerifyingKey, key_id
 from cji_core.pairs import SigningPair
+from cji_core.strict import b64url, b64url_decode
 from cji_core.suites import Suite
 from cji_core.trail import (
     Expected,

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.private_keys import private_key_in
-from cji_core.jose import b64url, public_jwk
+from cji_core.jose import public_jwk
+from cji_core.strict import b64url
 from cji_simulator.certificates import authority, pem
 from tests.support.bundles import files, made
 from tests.support.rsa_keys import rsa_key

@@ -16,7 +16,8 @@ from cji_core.format.job.policy.signatures import (
     sign,
     verify,
 )
-from cji_core.jose import b64url, b64url_decode, es384_sign, key_id, parse_p384, public_jwk
+from cji_core.jose import es384_sign, key_id, parse_p384, public_jwk
+from cji_core.strict import b64url, b64url_decode
 
 POLICY = b"version = 2\n"
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)

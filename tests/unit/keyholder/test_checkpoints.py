@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.errors import Refusal, StartupError
-from cji_core.jose import b64url, thumbprint
+from cji_core.jose import thumbprint
+from cji_core.strict import b64url
 from cji_core.trail import (
     TailRecovered,
     TrailAnchored,

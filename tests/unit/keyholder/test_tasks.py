@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from cji_core.errors import Reason, Refusal
-from cji_core.jose import b64url
 from cji_core.operations.stages.streams import EdgeStream, PartStream
+from cji_core.strict import b64url
 from cji_core.trail import DisagreementAbout
 from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
 from cji_worker.keyholder import tasks

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_attestation.evidence import parse_hcl, parse_td_quote, parse_td_report
-from cji_attestation.jose import b64url_decode
+from cji_core.strict import b64url_decode
 from cji_simulator import claims as token
 from cji_simulator import hcl
 from cji_simulator.guest import GuestEvidence

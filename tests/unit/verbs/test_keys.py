@@ -16,16 +16,9 @@ from cji_core.command.common import explained
 from cji_core.errors import Reason, Refusal, Stage, StartupError
 from cji_core.format.envelope import unwrap_seed
 from cji_core.format.keys import load_project_key, load_recipient_key, load_signing_key
-from cji_core.jose import (
-    b64url_decode,
-    key_id,
-    parse_encryption_pair,
-    parse_p384,
-    parse_rsa,
-    parse_verifying,
-    public_jwk,
-)
+from cji_core.jose import key_id, parse_encryption_pair, parse_p384, parse_rsa, parse_verifying, public_jwk
 from cji_core.pairs import DecryptionPair, SigningPair
+from cji_core.strict import b64url_decode
 from tests.support.json_answers import answered
 from tests.support.paths import ROOT
 

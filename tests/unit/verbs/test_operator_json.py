@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cji_attestation.certs import spki_sha256
 from cji_attestation.release import verify_key_attestation
 from cji_client.verbs.answers import AttestedKey
+from cji_core.certs import spki_sha256
 from cji_core.command import build
 from cji_core.manifest import verify, write
 from cji_simulator.certificates import pem

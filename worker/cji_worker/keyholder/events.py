@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from cji_attestation.release import Attestation
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage
 from cji_core.format.job import Header
-from cji_core.jose import b64url
+from cji_core.strict import b64url
 from cji_core.trail import (
     AttemptSuperseded,
     Attested,

@@ -25,10 +25,11 @@ from msgspec import UNSET
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import NO_PLAN, sha384, statement_proof
 from cji_core.format.job import Header, JobPlan
-from cji_core.jose import b64url_decode, key_id, parse_canonical_verifying
+from cji_core.jose import key_id, parse_canonical_verifying
 from cji_core.operations.registry import Plan
 from cji_core.operations.stages.stage import Stage as PartStage
 from cji_core.operations.stages.streams import TO_ALL, EdgeStream, PartStream, Stream, TaskStreams
+from cji_core.strict import b64url_decode
 from cji_core.trail import (
     Machine,
     Node,

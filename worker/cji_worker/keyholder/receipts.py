@@ -21,8 +21,9 @@ from cji_core.fips import Mode
 from cji_core.format.config import Config
 from cji_core.format.envelope import statement_proof
 from cji_core.format.job import Header
-from cji_core.jose import SigningKey, b64url, public_jwk, thumbprint
+from cji_core.jose import SigningKey, public_jwk, thumbprint
 from cji_core.pairs import SigningPair
+from cji_core.strict import b64url
 from cji_core.trail import (
     FIRST_PREVIOUS,
     WITNESSES,

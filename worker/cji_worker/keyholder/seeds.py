@@ -7,7 +7,8 @@ from cji_attestation import AttestationError, Fault
 from cji_core.errors import Refusal, StartupError
 from cji_core.format.config import KeySection
 from cji_core.format.envelope import unwrap_seed
-from cji_core.jose import b64url_decode, key_id
+from cji_core.jose import key_id
+from cji_core.strict import b64url_decode
 
 
 def wrapped_seed(key: KeySection) -> tuple[bytes, str]:

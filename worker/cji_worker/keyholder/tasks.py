@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import NO_PLAN, open_result_key
 from cji_core.format.job import Header, JobPlan, OutputPart, parse_plan
-from cji_core.jose import b64url
 from cji_core.operations.registry import SCHEMAS, Plan
 from cji_core.operations.stages.stage import Stage as PartStage
 from cji_core.operations.stages.streams import EdgeStream, PartStream, Stream, TaskStreams
+from cji_core.strict import b64url
 from cji_core.trail import DisagreementAbout, StatedPart, StatedStream
 from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
 from cji_worker.keyholder.witnesses import Disagreement, own_result_header, plain_bytes

@@ -17,9 +17,8 @@ import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_attestation.appraisal.corim.refusal import CHECK, array, mapping, octets, oid, refused, tagged, text, whole
-from cji_attestation.cose import SIGN1, UnverifiedSign1, split_sign1, verify_sign1
-from cji_attestation.errors import Fault
-from cji_attestation.strict_cbor import parse_cbor
+from cji_attestation.errors import AttestationError, Fault
+from cji_core.cose import SIGN1, CoseError, SignatureError, UnverifiedSign1, parse_cbor, split_sign1, verify_sign1
 
 MAX_CORIM_BYTES: Final = 256 * 1024
 MOST_TRIPLES: Final = 256
@@ -89,8 +88,7 @@ def read_document(data: bytes, *, key: ec.EllipticCurvePublicKey | None, now: da
     if number == SIGN1:
         if key is None:
             raise refused("a signature, and no key to verify it with")
-        message = split_sign1(outer.value, tags=_TAGS, fault=Fault.CONFIG_INVALID, check=CHECK)
-        payload = verify_sign1(message, key, fault=Fault.CONFIG_INVALID, check="corim-signature")
+        message, payload = _opened(outer.value, key)
         signer, window = _signer(message)
         windows.append(window)
         outer = _decoded(payload)
@@ -116,8 +114,22 @@ def read_document(data: bytes, *, key: ec.EllipticCurvePublicKey | None, now: da
     )
 
 
+def _opened(value: Any, key: ec.EllipticCurvePublicKey) -> tuple[UnverifiedSign1, bytes]:
+    """A COSE_Sign1 and its payload, which this key signed."""
+    try:
+        message = split_sign1(value, tags=_TAGS)
+        return message, verify_sign1(message, key)
+    except SignatureError as error:
+        raise AttestationError(Fault.CONFIG_INVALID, check="corim-signature") from error
+    except CoseError as error:
+        raise refused(str(error)) from error
+
+
 def _decoded(data: bytes) -> Any:
-    return parse_cbor(data, limit=MAX_CORIM_BYTES, tags=_TAGS, fault=Fault.CONFIG_INVALID, check=CHECK)
+    try:
+        return parse_cbor(data, limit=MAX_CORIM_BYTES, tags=_TAGS)
+    except CoseError as error:
+        raise AttestationError(Fault.CONFIG_INVALID, check=CHECK) from error
 
 
 def _identifier(value: Any) -> str:

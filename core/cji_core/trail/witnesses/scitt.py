@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from cji_core.certs import WrongKey, load_ec_public_key
+from cji_core.cose import CoseError
 from cji_core.https import EXCHANGE_SECONDS, Client, ExchangeError, Response, retry_after, tls_context
 from cji_core.trail.delivery import DeliveryError
 from cji_core.trail.fields import utc_hundredths
-from cji_core.trail.witnesses.cose import CoseError, Inclusion, sign_statement, verify_receipt, verify_statement
+from cji_core.trail.witnesses.cose import Inclusion, sign_statement, verify_receipt, verify_statement
 from cji_core.trail.witnesses.records import Offer, Receipt, ScittReceipt, Seen
 from cji_core.trail.witnesses.refusals import ReceiptRefusedError, by_status
 from cji_core.trail.witnesses.settings import ScittTable
@@ -155,12 +157,11 @@ def read_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
 def read_public_key(path: Path) -> ec.EllipticCurvePublicKey:
     """A public key in PEM, on P-384 or P-256. Raises DeliveryError."""
     try:
-        key = load_pem_public_key(_read(path))
+        return load_ec_public_key(_read(path), ec.SECP384R1, ec.SECP256R1)
+    except WrongKey as error:
+        raise DeliveryError(f"{path.name} has a key that is not on P-384 or P-256") from error
     except (OSError, ValueError) as error:
         raise DeliveryError(f"{path.name} has no public key in PEM") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1 | ec.SECP256R1):
-        raise DeliveryError(f"{path.name} has a key that is not on P-384 or P-256")
-    return key
 
 
 def _read(path: Path) -> bytes:

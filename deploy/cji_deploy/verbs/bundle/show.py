@@ -17,7 +17,7 @@ from cji_attestation.verbs.bundles import BundledFile, bundle_at, refusals, summ
 from cji_attestation.verbs.trusts import trusts_of
 from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_document
-from cji_core.jose import b64url
+from cji_core.strict import b64url
 
 MAX_USER_DATA: Final = 64 << 10
 """Bytes of user data that Azure takes."""

@@ -13,7 +13,8 @@ from cji_attestation.bundle.signatures import sign as sign_bundle
 from cji_attestation.verbs.bundles import bundle_at, refusals, write_bundle
 from cji_core.command.common import FILE, signing_key
 from cji_core.command.json_output import answers, member, print_answer, print_document
-from cji_core.jose import b64url, key_id
+from cji_core.jose import key_id
+from cji_core.strict import b64url
 
 _VAULT = click.option(
     "--vault-key",

@@ -6,11 +6,11 @@ import click
 import msgspec
 
 from cji_attestation import AttestationError
-from cji_attestation.jose import b64url_decode
 from cji_attestation.trust import endpoint
 from cji_attestation.verbs.trusts import trust_named
 from cji_core.command.common import Failure
 from cji_core.command.json_output import answers, member, print_document
+from cji_core.strict import b64url_decode
 from cji_deploy.verbs.policy.release_policies import CLOUD, COLOURS, FOR, MAX_BYTES, Subject, print_findings
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from cji_audit.packet.catalog import read_catalog
 from cji_audit.packet.controls import controls
 from cji_audit.packet.report import checks_of, ranges
 from cji_audit.packet.rows import Row, rows
-from cji_core.jose import b64url
+from cji_core.strict import b64url
 from cji_core.trail import (
     Attested,
     CryptoModule,

@@ -28,10 +28,11 @@ from joserfc.jwk import RSAKey
 
 from cji_attestation import AttestationError, Fault, Trust
 from cji_attestation.fetch import exchange
-from cji_attestation.jose import MAX_RSA_BITS, MIN_RSA_BITS
-from cji_attestation.strict_json import JsonObject, parse_object
+from cji_attestation.strict_json import parse_object
 from cji_attestation.trust import endpoint
+from cji_core.jose import MAX_RSA_BITS, MIN_RSA_BITS
 from cji_core.log import log
+from cji_core.strict import JsonObject
 from cji_worker.keyholder.entra.token import TokenRefused
 
 MAX_BYTES: Final = 256 << 10

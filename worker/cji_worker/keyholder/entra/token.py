@@ -36,10 +36,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from cji_attestation import AttestationError, Fault
-from cji_attestation.jose import b64url, b64url_decode
-from cji_attestation.strict_json import JsonObject, parse_object
+from cji_attestation.strict_json import parse_object
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import LIMITS, EntraRule
+from cji_core.strict import JsonObject, b64url, b64url_decode
 from cji_core.trail import EntraApplication, TokenCheck, token_or_none
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 

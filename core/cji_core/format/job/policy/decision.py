@@ -19,10 +19,9 @@ from functools import reduce
 from operator import and_
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from cji_core.certs import WrongKey, load_ec_public_key
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage
 from cji_core.format.job.identity import EntraRule, identity_sha256
 from cji_core.format.job.policy.file import (
@@ -215,11 +214,10 @@ def _signing_key(text: str, where: str) -> VerifyingKey:
             return parse_verifying(text)
         if text.count("-----BEGIN") != 1:  # a reader of the file could take another one for the key
             raise ValueError("not one PEM")
-        key = load_pem_public_key(text.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
+        return load_ec_public_key(text.encode(), ec.SECP384R1)
+    except WrongKey as error:
+        raise PolicyInvalid(f"{where}.signing_key: not a P-384 key") from error
+    except ValueError as error:
         raise PolicyInvalid(
             f"{where}.signing_key: neither PEM nor JWK of a P-384 public key, nor JWK of a pair"
         ) from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise PolicyInvalid(f"{where}.signing_key: not a P-384 key")
-    return key

@@ -26,7 +26,8 @@ from msgspec import Meta
 
 from cji_core.error_root import CoreError
 from cji_core.format.job.limits import LIMITS
-from cji_core.jose import b64url, b64url_decode, es384_sign, es384_verify, key_id, parse_p384, public_jwk
+from cji_core.jose import es384_sign, es384_verify, key_id, parse_p384, public_jwk, split_compact
+from cji_core.strict import b64url, b64url_decode
 
 DOMAIN: Final = b"cji-worker policy file\0"
 MAX_SIGNATURES: Final = 16
@@ -135,10 +136,8 @@ def verify(data: bytes, signatures: bytes, *, jwks: Sequence[str], needed: int, 
 
 
 def _signature(line: bytes) -> Signature:
-    if len(line) > _MAX_LINE or line.count(b".") != 2:
-        raise ValueError("not a compact JWS")
     compact = line.decode("ascii")
-    raw_header, raw_payload, _ = map(b64url_decode, compact.split("."))
+    raw_header, raw_payload, _ = split_compact(compact, limit=_MAX_LINE)
     header = msgspec.json.decode(raw_header, type=_Header)
     payload = msgspec.json.decode(raw_payload, type=_Payload)
     if (_encoder.encode(header), _encoder.encode(payload)) != (raw_header, raw_payload):
