@@ -1,8 +1,8 @@
 """CBOR and COSE_Sign1 from strangers (RFC 8949; RFC 9052 §4.2), with ES256 or ES384 (RFC 9053 §2.1).
 
-CBOR: bytes in, one value out, or CborError. Refused: more than `limit` bytes, nesting deeper than MAX_DEPTH, tags that
+CBOR: bytes in, one value out, or CoseError. Refused: more than `limit` bytes, nesting deeper than MAX_DEPTH, tags that
 the caller does not name, floating point numbers, simple values other than false, true and null, keys other than
-integers and text, duplicate keys, and whatever is not in the one form that RFC 8949 §4.1 prefers: open lengths, longer
+integers and text, duplicate keys, and every other form than the one that RFC 8949 §4.1 prefers: open lengths, longer
 heads, bytes after the value.
 
 COSE: a key never comes from the message that it is to verify, and headers that carry or point to keys are ignored. The

@@ -28,7 +28,7 @@ class TrailChangedError(WorkerError):
     """The trail is not the one that was delivered. `fault` names the line."""
 
     code = "delivered-trail-changed"
-    remedy = "Keep trail and state, and find out who changed the trail."
+    remedy = "Keep trail and state, and investigate which program changed the trail."
 
     def __init__(self, fault: ChainError) -> None:
         super().__init__(str(fault))

@@ -34,7 +34,7 @@ class TrailChangedError(WorkerError):
     """The file at the path is not the one that this process wrote, or was changed since."""
 
     code = "trail-changed"
-    remedy = "Keep the file, and find out who changed it."
+    remedy = "Keep the file, and investigate which program changed it."
 
 
 class TrailStorage:
