@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from cji_attestation.checks import Check, Failure, remedy, requirement
-from cji_core.error_root import CjiError
+from cji_core.errors import CjiError
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 
 MAX_CHAIN_BYTES: Final = 64 * 1024
 

@@ -8,7 +8,7 @@ No error text is derived from keys. None shows more of a record than the shape o
 to correct, digits as 9 and letters as A.
 """
 
-from cji_core.error_root import CjiError
+from cji_core.errors import CjiError
 
 
 class ClientError(CjiError):

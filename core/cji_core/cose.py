@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 
 MAX_DEPTH: Final = 16  # levels
 SIGN1: Final = 18

@@ -1,4 +1,7 @@
-"""The one error base of `worker`: a closed Reason, who can fix it, and how.
+"""The root of all errors, the base of those of the core, and `Refusal`: a closed Reason, who can fix it, and how.
+
+Each distribution has one base below `CjiError`; an error that leaves a room derives from it. The message states what
+was found, `code` names the kind for programs and never changes, `remedy` is what to do.
 
 A `Refusal` is safe to show to anybody: it carries a Reason and a stage, both from closed sets, and never text derived
 from a record, a key, a header or another exception. Detail for developers travels in `__cause__` only.
@@ -8,9 +11,25 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from cji_core.error_root import CoreError
-
 Blame = Literal["caller", "operator", "platform"]
+
+
+class CjiError(Exception):
+    """An error of this program. A class sets `code` and `remedy`; an object may have a remedy of its own."""
+
+    code: str = "error"
+    remedy: str = "Read the message."
+
+    def __init__(self, *args: object, remedy: str | None = None) -> None:
+        super().__init__(*args)
+        if remedy is not None:
+            self.remedy = remedy
+
+
+class CoreError(CjiError):
+    """The base of what both ends of a job share: formats, trails, keys, exchanges."""
+
+    code = "core"
 
 
 class Reason(enum.StrEnum):

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 from cji_core.hosts import is_loopback, is_metadata
 
 CONNECT_SECONDS: Final = 10.0

@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any, Final, TypeAlias, cast
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 
 JsonObject: TypeAlias = dict[str, Any]
 MAX_DEPTH: Final = 16  # levels; the deepest real token has 5

@@ -11,10 +11,10 @@ from typing import Any, Final
 import msgspec
 import pytest
 from azure.core.exceptions import AzureError
-from cji_core.bundle.errors import BundleRefused
-from cji_worker.console.config import OtlpSection
+from cji_attestation.bundle.errors import BundleRefused
+from cji_core.format.console import OtlpSection
 from cryptography.hazmat.primitives.asymmetric import ec
-from deploy.identity.files import IdentityError
+from cji_deploy.identity.files import IdentityError
 
 from cji_attestation import AZURE_US, AttestationError, Fault, Trust
 from cji_attestation.evidence.imds import region
@@ -46,8 +46,8 @@ from cji_worker.console import telemetry
 from cji_worker.deliverer.sinks import sinks
 from cji_worker.door import est
 from cji_worker.probe import notice
-from deploy.identity import graph
-from deploy.runbooks import answers
+from cji_deploy.identity import graph
+from cji_deploy.runbooks import answers
 from tests.support.console_tools import VIEW
 from tests.support.hostile_http import BEHAVIOURS, Hostile, hostile
 from tests.support.sink_faults import Trail as Events

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cji_core.error_root import CoreError
-from cji_core.errors import StartupError
+from cji_core.errors import CoreError, StartupError
 
 State = Literal["ok", "warning", "failed", "not run"]
 

@@ -1,6 +1,6 @@
 """The base of the errors of operations."""
 
-from cji_core.error_root import CjiError
+from cji_core.errors import CjiError
 
 
 class OperationsError(CjiError):

@@ -11,7 +11,7 @@ import msgspec
 from google.protobuf.message import DecodeError
 from msgspec import Meta
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 from cji_core.format.job import LIMITS
 from cji_core.wire.v1 import worker_pb2 as pb
 

@@ -1,6 +1,6 @@
 """The failures of storage. No text has more than fixed words and numbers."""
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 
 
 class StoreError(CoreError):

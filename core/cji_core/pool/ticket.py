@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 
 MAX_BYTES: Final = 512
 JobName = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]

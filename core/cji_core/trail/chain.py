@@ -19,7 +19,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 from cji_core.trail.events import Event
 from cji_core.trail.fields import Hex96, Token, Utc
 

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 from cji_core.strict import StrictError, b64_decode
 from cji_core.trail.merkle import HASH_BYTES, MAX_SIZE, Frontier
 

@@ -25,7 +25,7 @@ from typing import Final, Generic, Literal, Protocol, TypeVar
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 from cji_core.jose import SigningKey, VerifyingKey, key_id
 from cji_core.jose import sign as sign_message
 from cji_core.jose import verify as verify_message

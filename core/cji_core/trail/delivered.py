@@ -21,12 +21,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from cji_core.errors import CoreError
 from cji_core.format.config import DestinationName
 from cji_core.trail.chain import ChainError, read
 from cji_core.trail.fields import Count, Hex96, OverdueCause, unix_seconds
 from cji_core.trail.trail import START, Position, line_at, require_line
 from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint
-from cji_worker.errors import WorkerError
 
 MAX_BYTES: Final = 1024
 MOST_SKIPPED: Final = 8
@@ -37,7 +37,7 @@ LineAt = Callable[[int], bytes]
 May raise OSError."""
 
 
-class CursorError(WorkerError):
+class CursorError(CoreError):
     """The file of a destination cannot be read, or does not have the form of one."""
 
     code = "cursor-invalid"

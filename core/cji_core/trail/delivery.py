@@ -19,16 +19,15 @@ from typing import Annotated, Final, Protocol
 import msgspec
 from msgspec import Meta
 
-from cji_core.errors import StartupError
+from cji_core.errors import CoreError, StartupError
 from cji_core.format.config import DestinationName
-from cji_worker.errors import WorkerError
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DESTINATIONS: Final = 16
 _REMEDY: Final = "Compare it with docs/audit.md."
 
 
-class DeliveryError(WorkerError):
+class DeliveryError(CoreError):
     """A destination did not take what was offered: it is offered again later, after `after` seconds if it asked for it.
 
     The text is for the operator's log: numbers and fixed words, nothing that a peer wrote.

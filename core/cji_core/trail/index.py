@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from cji_audit.errors import AuditError
+from cji_core.errors import CoreError
 from cji_core.trail.chain import ChainError, Record, read
 from cji_core.trail.index_search import SCHEMA as SEARCH_SCHEMA
 from cji_core.trail.index_search import Row, Rows
@@ -44,7 +44,7 @@ CREATE TABLE mark (line INTEGER NOT NULL, size INTEGER NOT NULL, state BLOB NOT 
 """
 
 
-class IndexUnusableError(AuditError):
+class IndexUnusableError(CoreError):
     """The file is not an index of this version, is damaged, or is in use."""
 
     code = "index-unusable"

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 from cji_core.trail.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, read
 from cji_core.trail.pruned import MAX_BYTES, SUFFIX, Pruned, decode_pruned
 

@@ -17,7 +17,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from msgspec import UNSET, Meta, UnsetType
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 from cji_core.jose import SigningKey, key_id, parse_canonical_verifying, split_compact
 from cji_core.jose import sign as sign_message
 from cji_core.jose import verify as verify_message

@@ -1,6 +1,6 @@
 """Texts that people wrote: printable, trimmed, at most 256 bytes, as audit lines require; no controls or bidi marks."""
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 from cji_core.format.job.limits import LIMITS
 
 

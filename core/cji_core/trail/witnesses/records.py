@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 from cji_core.trail.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint
 from cji_core.trail.fields import Count, Hex64, Hex96, Token, Utc

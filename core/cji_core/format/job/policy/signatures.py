@@ -24,7 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Meta
 
-from cji_core.error_root import CoreError
+from cji_core.errors import CoreError
 from cji_core.format.job.limits import LIMITS
 from cji_core.jose import es384_sign, es384_verify, key_id, parse_p384, public_jwk, split_compact
 from cji_core.strict import b64url, b64url_decode
