@@ -11,18 +11,25 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-__all__ = ["SHIFT", "ShiftedClock"]
+__all__ = ["SHIFT", "ShiftedClock", "compile_clock"]
 
 SHIFT: Final = "CJI_TEST_SHIFT"
 _SOURCE: Final = Path(__file__).with_name("shifted_clock.c")
+
+
+def compile_clock(folder: Path, *, always: int | None = None) -> Path:
+    """Make the library in `folder`; with `always` it needs no page and moves each clock by so many seconds."""
+    library = folder / "shifted_clock.so"
+    flags = ["-O1", "-Wall", "-Werror", "-shared", "-fPIC", *([] if always is None else [f"-DALWAYS={always}LL"])]
+    subprocess.run(["gcc", *flags, "-o", library, _SOURCE], check=True)
+    return library
 
 
 class ShiftedClock:
     """A clock for one worker. `command` is put before the worker's own; `folder` gets a library and a page."""
 
     def __init__(self, folder: Path) -> None:
-        library, path = folder / "shifted_clock.so", folder / "shift"
-        subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, _SOURCE], check=True)
+        library, path = compile_clock(folder), folder / "shift"
         path.write_bytes(bytes(mmap.PAGESIZE))
         with path.open("r+b") as file:
             self._page = mmap.mmap(file.fileno(), mmap.PAGESIZE)

@@ -6,6 +6,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -29,7 +30,8 @@ from tests.support.review_trails import WEEK, Trail, quiet
 from tests.support.worker_configs import WORKER_CONFIG
 
 WEEKS = ("2025-W45", "2025-W46", "2025-W47", "2025-W48")
-SETTINGS = 'time_zone = "America/Chicago"\nhours = ["Mon-Fri 07:00-18:00"]\n'
+ZONE = "America/Chicago"
+SETTINGS = f'time_zone = "{ZONE}"\nhours = ["Mon-Fri 07:00-18:00"]\n'
 
 
 def cji(*arguments: object) -> Result:
@@ -246,7 +248,7 @@ def test_reports_that_cannot_be_signed(desk: Desk) -> None:
     page = desk.reviews / WEEK / "review.html"
     page.write_bytes(page.read_bytes().replace(b"Findings", b"Fundings"))
     assert "not the page of this report" in desk.sign(WEEK, "--begin").output
-    today = datetime.now(UTC)
+    today = datetime.now(ZoneInfo(ZONE))  # whose week begins hours after that of UTC
     year, week, _ = today.isocalendar()
     assert desk.review(f"{year}-W{week:02}").exit_code == 0
     assert "had not ended" in desk.sign(f"{year}-W{week:02}", "--begin").output

@@ -45,7 +45,10 @@ DISTRIBUTIONS = {
     "urllib3": "urllib3",
 }
 HIDDEN = """
-import os, sys
+import asyncio, os, sys  # asyncio's part for Unix, which Windows does not have, reads os.sysconf from Python 3.12 on
+
+for name in {hidden!r}:
+    sys.modules.pop(name, None)
 
 class Hidden:
     def find_spec(self, name, path=None, target=None):
