@@ -1,4 +1,4 @@
-"""The suite and the demo on other days: `python -m tests.support.other_days --days "+40d leap-day" -- PYTEST-ARGUMENTS`.
+"""The suite and the demo on other days: `python -m tests.support.other_days --days "+40d leap-day" -- tests/unit`.
 
 | day | clock |
 |---|---|
@@ -13,8 +13,8 @@ Every process gets a library that moves its wall clock (`shifted_clock.c`), also
 environment, as another user or in a sandbox: the day's run sees an /etc of its own whose `ld.so.preload` names it. So
 it needs root. Monotonic clocks are not moved, and files have the times that the kernel gives them.
 
-A test that fails is repeated alone on its day, and then today: what fails only on its day has expired, or depends on the
-day. The table at the end names the first day on which each of them fails.
+A test that fails is repeated alone on its day, and then today: what fails only on its day has expired, or depends on
+the day. The table at the end names the first day on which each of them fails.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 from zoneinfo import ZoneInfo
 
 from tests.support.paths import ROOT
@@ -48,7 +48,8 @@ own="$1/own"
 mkdir "$own"
 mount -t tmpfs none "$own" -o mode=755
 mkdir "$own/etc" "$own/work"
-echo "$2" >"$own/etc/ld.so.preload"
+cp "$2" "$own/etc/shifted_clock.so"
+echo /etc/shifted_clock.so >"$own/etc/ld.so.preload"
 mount -t overlay -o "lowerdir=/etc,upperdir=$own/etc,workdir=$own/work" etc /etc
 shift 2
 exec "$@"
@@ -72,37 +73,30 @@ def when(day: str, now: datetime) -> datetime:
     return datetime.fromisoformat(day).replace(tzinfo=UTC)
 
 
-def on_day(day: str, command: Sequence[str], folder: Path) -> subprocess.Popen[str]:
-    """Start a command whose processes all have the day's clock; its output and errors are one stream of text.
+def on_day(day: str, command: Sequence[str], folder: Path, output: IO[bytes]) -> int:
+    """Run a command whose processes all have the day's clock; returns its exit status.
 
-    `folder` is new, and everybody can look into it.
+    `folder` is new and empty. Output and errors both go to `output`.
     """
     now = datetime.now(UTC)
     library = compile_clock(folder, always=round((when(day, now) - now).total_seconds()))
     zone: Mapping[str, str] = {"TZ": ZONE.key} if day == "saving" else {}
     isolated = ["unshare", "--mount", "sh", "-c", _OWN_ETC, "sh", str(folder), str(library), *command]
-    return subprocess.Popen(
-        isolated, cwd=ROOT, env={**os.environ, **zone}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    done = subprocess.run(isolated, cwd=ROOT, env={**os.environ, **zone}, stdout=output, stderr=output, check=False)
+    return done.returncode
 
 
 def _run(day: str | None, command: Sequence[str], log: Path) -> tuple[int, str]:
-    """Exit status and output of a command on a day, or today; the output goes to the log as well."""
-    if day is None:
-        done = subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        status, output = done.returncode, done.stdout
-    else:
-        with tempfile.TemporaryDirectory(prefix="cji-day-", ignore_cleanup_errors=True) as name:
-            folder = Path(name)
-            folder.chmod(0o755)
-            process = on_day(day, command, folder)
-            output, _ = process.communicate()
-            status = process.returncode
-    with log.open("a") as file:
-        file.write(output)
-    return status, output
+    """Exit status and output of a command on a day, or today; the output is added to the log."""
+    with log.open("a+b") as output:
+        before = output.tell()
+        if day is None:
+            status = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output, check=False).returncode
+        else:
+            with tempfile.TemporaryDirectory(prefix="cji-day-", ignore_cleanup_errors=True) as name:
+                status = on_day(day, command, Path(name), output)
+        output.seek(before)
+        return status, output.read().decode(errors="replace")
 
 
 def _failures(output: str) -> list[str]:
