@@ -3,12 +3,17 @@ PY := .venv/bin/python
 BENCH ?= pipeline isolation start load validate deidentify kernels link screen aggregate clear
 FUZZ ?= 80
 SOAK ?= 60
+PYTEST := $(PY) -m pytest --no-header -q
 # The tests of one file share a simulation and run in one process. Two processes more than there are processors, because
 # tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
-# The runbooks have a target of their own, `drills`: thirty starts of workers, nine minutes.
-TESTS := $(PY) -m pytest --ignore tests/integration/runbooks -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder --no-header -q
+TOGETHER := -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder
+# Slow suites, as tests/conftest.py marks them: each has a target of its name and is not part of `make test`.
+SLOW := drills faults parts starts
+QUICK := not image$(SLOW:%= and not %)
+DAYS ?= +40d +400d monday saving new-year leap-day
+TESTS ?= $(TOGETHER) -m "$(QUICK)"
 
-.PHONY: help setup demo test check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine drills pkcs11 wheels install-walk container-walk fips lock clean
+.PHONY: help setup demo test slow $(SLOW) second-python other-days check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine pkcs11 wheels install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,11 +24,21 @@ setup: ## system packages (as root) and .venv from the hash-pinned lock
 demo: setup ## run the whole product once: attest, release a key, run a sealed job, verify its receipt
 	@.venv/bin/cji-simulator demo
 
-test: setup ## all tests, including those on real vectors if CJI_VECTORS names their folder
-	@$(TESTS)
+test: setup ## all tests but the slow suites, including those on real vectors if CJI_VECTORS names their folder
+	@$(PYTEST) $(TOGETHER) -m "$(QUICK)"
 
-check: setup lint types contracts generated deploy-check ## all checks that a change must pass
-	@$(TESTS)
+slow: $(SLOW) ## the slow suites, one after another
+
+$(SLOW): setup
+	@$(PYTEST) $(TOGETHER) -m $@
+
+second-python: setup ## the unit tests and the demo on the other one of Python 3.11 and 3.13, minutes
+	@tools/second-python
+
+other-days: setup ## suite and demo on DAYS="+40d leap-day", as root; TESTS="tests/unit -n 2" selects; hours if all
+	@$(PY) -m tests.support.other_days --days "$(DAYS)" -- $(TESTS)
+
+check: setup lint types contracts generated deploy-check test ## all checks that a change must pass, but the slow suites
 
 lint: setup ## format, lint, prose and links, without changing anything
 	@$(PY) -m ruff format --check --quiet .
@@ -47,7 +62,7 @@ generated: setup ## stubs, descriptor snapshot and the tables of docs/ are what 
 	@$(PY) -m tools.tables --check
 
 collect: setup ## whether every test can be collected; leaves the tests compiled, as each process of `make test` else does
-	@found=$$($(PY) -m pytest --ignore tests/integration/runbooks --collect-only --no-header -q) || { echo "$$found" | tail -n 40; exit 1; }
+	@found=$$($(PYTEST) --collect-only) || { echo "$$found" | tail -n 40; exit 1; }
 
 deploy-check: setup ## Bicep, units and policies, offline
 	@$(PY) -m cji_deploy.check
@@ -114,9 +129,6 @@ tutorial: setup ## execute docs/tutorial/first-job.md literally, with the time o
 	@$(PY) -m tests.support.walk docs/tutorial/first-job.md
 
 engine: setup ## the environment of cji-engine, .engine, from its own hash-pinned lock
-
-drills: setup ## the runbooks that the simulator can run, and a drill of two workers, minutes
-	@$(PY) -m pytest --no-header -q tests/integration/runbooks
 
 install-walk: setup ## deploy/README.md's install commands in a clean Debian 13, with their time; as root, needs mmdebstrap, minutes
 	@$(PY) -m tools.walk install

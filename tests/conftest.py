@@ -15,6 +15,14 @@ settings.load_profile("no deadline")
 _NO_VECTORS = "CJI_VECTORS does not name the vectors folder"
 _WAITING = ("adversarial/worker", "faults", "integration")
 """Folders whose tests start processes and wait for them most of their time."""
+SUITES = {
+    "drills": ("integration/runbooks",),
+    "faults": ("faults",),
+    "image": ("image",),
+    "parts": ("integration/engine", "integration/fleet", "integration/tasks"),
+    "starts": ("adversarial/worker",),
+}
+"""The slow suites: the marker that tests below these folders get. `make NAME` runs them, `make test` all others."""
 _FORKING = "fuzz"
 """Its readers run in forks, so it comes first, before threads of gRPC and of Arrow exist in a process."""
 
@@ -22,12 +30,16 @@ _FORKING = "fuzz"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mix the files whose tests wait among those that compute, so that no processor is idle; skip what has no data.
 
-    The order is the same in every run. Tests of real data are skipped, and counted, where CJI_VECTORS is not set.
+    Slow suites get their markers. The order is the same in every run. Tests of real data are skipped, and counted, where
+    CJI_VECTORS is not set.
     """
     files = [(path, list(tests)) for path, tests in groupby(items, key=lambda item: item.path)]
     groups: dict[str, list[list[pytest.Item]]] = {"forks": [], "waits": [], "computes": []}
     for path, tests in files:
         name = path.relative_to(Path(__file__).parent).as_posix()
+        for suite in (suite for suite, places in SUITES.items() if name.startswith(places)):
+            for test in tests:
+                test.add_marker(suite)
         kind = "forks" if name.startswith(_FORKING) else "waits" if name.startswith(_WAITING) else "computes"
         groups[kind].append(tests)
     last = {"forks": 0.0, "waits": 0.9, "computes": 1.0}  # none that waits is left alone at the end

@@ -11,12 +11,12 @@ from cji_core.data_classes import DataClass
 __all__ = ["AGREEMENT", "ALL_CLASSES", "agency", "pem", "policy_file", "purpose", "rule", "submitter", "toml"]
 
 ALL_CLASSES: Final = [each.value for each in DataClass if each is not DataClass.NONE]
-_TODAY: Final = datetime.now(UTC).date()
 AGREEMENT: Final = {
     "id": "MOU-17",
-    "from": _TODAY - timedelta(days=365),
-    "until": _TODAY + timedelta(days=365),
+    "from": date(2026, 1, 1),
+    "until": datetime.now(UTC).date() + timedelta(days=365),
 }
+"""In force today, and on the days of headers that tests give a time of their own."""
 
 
 def pem(key: Any) -> str:

@@ -13,17 +13,13 @@ __all__ = ["decided_profile", "decided_toml"]
 
 
 def decided_toml(machine: ReferenceValues | None = None, *, accepted: bool = True) -> str:
-    """Lines of `[reference]` or `[attestation.reference_values]` under which all that is open is accepted.
+    """Lines of `[reference]` or `[attestation.reference_values]`: a table in force, and the acceptance of all that is open.
 
-    `machine` has what identifies the machine: the tests' own by default.
+    Without the acceptance where not `accepted`. `machine` has what identifies the machine: the tests' own by default.
     """
-    identity = toml(machine or decided())
-    if not accepted:
-        return identity
     table, acceptance = (base64.b64encode(one).decode() for one in (operator().table(), operator().acceptance()))
-    signer = json.dumps(operator().signer)
-    signed = f'advisory_signers = [{signer}]\nadvisories = "{table}"\nacceptances = ["{acceptance}"]\n'
-    return signed + identity
+    signed = f'advisory_signers = [{json.dumps(operator().signer)}]\nadvisories = "{table}"\n'
+    return signed + f'acceptances = ["{acceptance}"]\n' * accepted + toml(machine or decided())
 
 
 def decided_profile(folder: Path, *, accepted: bool = True, machine: ReferenceValues | None = None) -> Path:

@@ -95,7 +95,7 @@ def test_a_decision_is_signed_and_accepted(tmp_path: Path, key: Path, evidence: 
     signed = (tmp_path / "genoa.jws").read_bytes()
     decision = read_acceptance(signed, (parse_p384(signer),))
     assert (decision.advisories, decision.machines, decision.since) == (OPEN, ("Genoa",), TODAY)
-    reference = decided(advisory_signers=(signer,), advisories=None, acceptances=(signed,))
+    reference = decided(advisory_signers=(operator().signer, signer), acceptances=(signed,))
     assert set(machine().appraise(machine().evidence(), reference=reference).accepted) == set(OPEN)
     again = accept(tmp_path, key, *OPEN)
     assert (again.exit_code, "exists" in again.output) == (2, True)
