@@ -30,8 +30,8 @@ _FORKING = "fuzz"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mix the files whose tests wait among those that compute, so that no processor is idle; skip what has no data.
 
-    Slow suites get their markers. The order is the same in every run. Tests of real data are skipped, and counted, where
-    CJI_VECTORS is not set.
+    Slow suites get their markers. The order is the same in every run. Tests of real data are skipped, and counted,
+    where CJI_VECTORS is not set.
     """
     files = [(path, list(tests)) for path, tests in groupby(items, key=lambda item: item.path)]
     groups: dict[str, list[list[pytest.Item]]] = {"forks": [], "waits": [], "computes": []}
