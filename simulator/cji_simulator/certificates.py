@@ -1,6 +1,6 @@
 """Throw-away X.509: a key with its certificate, and how one signs the next.
 
-Everything is valid from a day ago for thirty days, so that a state folder that was left lying about stops working.
+Everything is valid from a day ago for thirty days: what was left lying about is good for nothing, and is made anew.
 """
 
 import datetime
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,9 +17,23 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["Credential", "PrivateKey", "authority", "leaf", "name", "pem", "private_pem", "validity", "write_private"]
+__all__ = [
+    "COMPLETE",
+    "Credential",
+    "PrivateKey",
+    "authority",
+    "leaf",
+    "name",
+    "pem",
+    "private_pem",
+    "usable",
+    "validity",
+    "write_private",
+]
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+COMPLETE: Final = "complete"
+"""The file that is made last in a folder of credentials: a folder without it is replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +68,7 @@ class Credential:
         )
         if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise TypeError("a key of a kind that this package does not make")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a VCEK has serial number 0
-            first, *above = x509.load_pem_x509_certificates(stem.with_suffix(".pem").read_bytes())
+        first, *above = _certificates(stem.with_suffix(".pem").read_bytes())
         return cls(key=key, certificate=first, above=tuple(above))
 
 
@@ -84,6 +96,22 @@ def name(common: str, **more: str) -> x509.Name:
     fields = [(NameOID.ORGANIZATION_NAME, "cji-simulator, throw-away"), (NameOID.COMMON_NAME, common)]
     fields += [(getattr(NameOID, key), value) for key, value in more.items()]
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in fields])
+
+
+def usable(folder: Path) -> bool:
+    """Whether a folder of credentials is complete, and each certificate in it is valid for another day."""
+    if not (folder / COMPLETE).exists():
+        return False
+    tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    return all(
+        one.not_valid_after_utc > tomorrow for path in folder.glob("*.pem") for one in _certificates(path.read_bytes())
+    )
+
+
+def _certificates(data: bytes) -> list[x509.Certificate]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a VCEK has serial number 0
+        return x509.load_pem_x509_certificates(data)
 
 
 def validity() -> tuple[datetime.datetime, datetime.datetime]:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cji_simulator.certificates import Credential, name, pem
+from cji_simulator.certificates import COMPLETE, Credential, name, pem, usable
 
 __all__ = [
     "CPU_SVN",
@@ -240,13 +240,13 @@ class Intel:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Load the Intel of `folder`, or make it there."""
-        if not (folder / "complete").exists():
+        """Load the Intel of `folder`, or make it there, anew if it is about to end."""
+        if not usable(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             made = cls.make(Certifier(now=datetime.datetime.now(datetime.UTC).replace(microsecond=0)))
             for stem in _NAMES:
                 getattr(made, stem).save(folder / stem)
-            (folder / "complete").touch()  # last: a folder without it is replaced
+            (folder / COMPLETE).touch()
         return cls._of({stem: Credential.load(folder / stem) for stem in _NAMES})
 
     @classmethod

@@ -16,7 +16,18 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ObjectIdentifier
 
 from cji_simulator import amd
-from cji_simulator.certificates import Credential, PrivateKey, authority, leaf, name, pem, validity, write_private
+from cji_simulator.certificates import (
+    COMPLETE,
+    Credential,
+    PrivateKey,
+    authority,
+    leaf,
+    name,
+    pem,
+    usable,
+    validity,
+    write_private,
+)
 from cji_simulator.snp import Tcb
 
 __all__ = ["HOST", "Roots"]
@@ -43,8 +54,8 @@ class Roots:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Load the roots of `folder`, or make them there; the first time takes seconds."""
-        if not (folder / "complete").exists():
+        """Load the roots of `folder`, or make them there, anew if they are about to end; that takes seconds."""
+        if not usable(folder):
             _make(folder)
         load = {stem: Credential.load(folder / stem) for stem in _NAMES}
         return cls(
@@ -144,4 +155,4 @@ def _make(folder: Path) -> None:
     for stem, credential in made.items():
         credential.save(folder / stem)
     write_private(folder / "chip-id", chip.chip_id)
-    (folder / "complete").touch()  # last: a folder without it is replaced
+    (folder / COMPLETE).touch()

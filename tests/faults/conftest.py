@@ -8,6 +8,7 @@ import pytest
 
 from cji_simulator.simulation import Simulation
 from tests.support.fault_bench import Bench
+from tests.support.simulations import simulated
 
 FIGURE = "serving_s"
 
@@ -15,7 +16,7 @@ FIGURE = "serving_s"
 @pytest.fixture(scope="module")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     """Services of this module, which make a hardware report whenever one is read."""
-    with Simulation(tmp_path_factory.mktemp("faults") / "azure", release_limit=1000, report_period=0) as simulation:
+    with simulated(tmp_path_factory.mktemp("faults") / "azure", release_limit=1000, report_period=0) as simulation:
         yield simulation
 
 

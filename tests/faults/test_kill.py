@@ -16,6 +16,7 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import open_site, people
 from tests.support.fault_bench import Bench
 from tests.support.fault_kinds import killed
+from tests.support.simulations import simulated
 from tests.support.steps import Fault, Step, cases
 
 
@@ -63,7 +64,7 @@ def test_serving_again_behind_the_limiter(
     tmp_path: Path, victim: str, record_property: Callable[[str, object], None]
 ) -> None:
     """As on Azure, where a hardware report is made every two seconds at most, and the last one is just then."""
-    with Simulation(tmp_path / "azure", release_limit=1000) as azure:
+    with simulated(tmp_path / "azure", release_limit=1000) as azure:
         bench = Bench(tmp_path / "site", azure)
         began = time.monotonic()
         bench.kill(victim)

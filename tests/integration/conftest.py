@@ -7,6 +7,7 @@ import pytest
 
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
+from tests.support.simulations import simulated
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +19,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def azure(state: Path) -> Iterator[Simulation]:
     """The simulated services of the session."""
-    with Simulation(state / "azure", release_limit=1000) as simulation:
+    with simulated(state / "azure", release_limit=1000) as simulation:
         yield simulation
 
 

@@ -20,11 +20,11 @@ from cji_core.command import build
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.launch import worker_config
 from cji_simulator.raw import RawWorker
-from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker
 from tests.support.paths import ROOT
 from tests.support.revocation import crl
+from tests.support.simulations import simulated
 
 __all__ = ["FIRST", "SECOND", "STRANGER", "Neighbours", "neighbours"]
 
@@ -112,7 +112,7 @@ def neighbours(folder: Path, *, cells: int = 2, revocable: bool = False, **limit
     """
     ca = authority("Second Agency CA", ec.generate_private_key(ec.SECP256R1()))
     signing = {name: ec.generate_private_key(ec.SECP384R1()) for name in (FIRST, SECOND)}
-    with Simulation(folder / "azure", release_limit=1000) as azure:
+    with simulated(folder / "azure", release_limit=1000) as azure:
         cmk = azure.create_cmk("cji-neighbours")
         files = worker_config(folder / "site", simulation=azure, keys=[cmk], cells=cells, reference_mib=0)
         roots = folder / "site" / "client-roots.pem"

@@ -13,7 +13,7 @@ __all__ = ["decided_profile", "decided_toml"]
 
 
 def decided_toml(machine: ReferenceValues | None = None, *, accepted: bool = True) -> str:
-    """Lines of `[reference]` or `[attestation.reference_values]`: a table in force, and an acceptance of all that is open.
+    """Lines of `[reference]` or `[attestation.reference_values]`: a table in force, and an acceptance of what is open.
 
     Without the acceptance where not `accepted`. `machine` has what identifies the machine: the tests' own by default.
     """

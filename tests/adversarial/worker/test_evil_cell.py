@@ -13,10 +13,10 @@ import pytest
 
 from cji_core.errors import Reason
 from cji_simulator.raw import Answer, RawWorker, cells, forge, settled, until
-from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from tests.adversarial.peers import evil_worker
 from tests.support.privileges import sees_processes
+from tests.support.simulations import simulated
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -26,7 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Its cells run the attack that a job names."""
     folder = tmp_path_factory.mktemp("evil")
     with (
-        Simulation(folder / "azure", release_limit=1000) as azure,
+        simulated(folder / "azure", release_limit=1000) as azure,
         open_site(folder / "site", azure, program=evil_worker.PROGRAM) as opened,
     ):
         yield opened

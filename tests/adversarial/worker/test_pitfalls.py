@@ -30,11 +30,11 @@ from cji_core.wire.v1 import worker_pb2_grpc
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cji_simulator.launch import worker_config
 from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, sends, settled, until
-from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 from tests.support.paths import ROOT
 from tests.support.privileges import sees_processes
+from tests.support.simulations import simulated
 
 SAN = "spiffe://cji.example/agency/fulton-pd"
 OTHER = "spiffe://cji.example/agency/cobb-pd"
@@ -90,7 +90,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("town")
     ca = authority("Second Agency CA", ec.generate_private_key(ec.SECP256R1()))
     signing = ec.generate_private_key(ec.SECP384R1())
-    with Simulation(folder / "azure", release_limit=1000) as azure:
+    with simulated(folder / "azure", release_limit=1000) as azure:
         cmk = azure.create_cmk("cji-town")
         files = worker_config(folder / "site", simulation=azure, keys=[cmk])
         roots = folder / "site" / "client-roots.pem"

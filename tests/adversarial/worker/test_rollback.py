@@ -38,6 +38,7 @@ from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 from cji_worker.ipc.status import ask
 from tests.support.paths import ROOT
+from tests.support.simulations import simulated
 
 PEER = "tests.adversarial.peers.rolled_back_trail"
 
@@ -116,7 +117,7 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    with Simulation(tmp_path_factory.mktemp("rollback"), release_limit=1000, report_period=0) as running:
+    with simulated(tmp_path_factory.mktemp("rollback"), release_limit=1000, report_period=0) as running:
         yield running
 
 

@@ -17,6 +17,7 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_worker.front.server import SERVICE
 from tests.adversarial.peers.stopped_process import stopped
+from tests.support.simulations import simulated
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 WITHDRAWN_S = 3.0
@@ -24,7 +25,7 @@ WITHDRAWN_S = 3.0
 
 @pytest.fixture(scope="module")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    with Simulation(tmp_path_factory.mktemp("stopped") / "azure", release_limit=1000) as simulation:
+    with simulated(tmp_path_factory.mktemp("stopped") / "azure", release_limit=1000) as simulation:
         yield simulation
 
 

@@ -29,13 +29,14 @@ from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, settled,
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_simulator.worker import Worker
+from tests.support.simulations import simulated
 
 CLASSICAL, HYBRID = Suite.CLASSICAL_1, Suite.HYBRID_1
 
 
 @pytest.fixture(scope="module")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    with Simulation(tmp_path_factory.mktemp("suites") / "azure", release_limit=1000) as simulation:
+    with simulated(tmp_path_factory.mktemp("suites") / "azure", release_limit=1000) as simulation:
         yield simulation
 
 

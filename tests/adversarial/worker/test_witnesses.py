@@ -19,6 +19,7 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from tests.adversarial.peers import evil_front, false_witness, told
 from tests.adversarial.peers.hostile import hostile_site
+from tests.support.simulations import simulated
 
 NOT_LAST = b"\xff\xff\xff\xff"
 ROWS = 100
@@ -27,7 +28,7 @@ SEVERAL_SEGMENTS = 200_000  # rows
 
 @pytest.fixture(scope="module")
 def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    with Simulation(tmp_path_factory.mktemp("witnesses") / "azure", release_limit=1000) as simulation:
+    with simulated(tmp_path_factory.mktemp("witnesses") / "azure", release_limit=1000) as simulation:
         yield simulation
 
 

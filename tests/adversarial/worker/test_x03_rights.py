@@ -17,6 +17,7 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from tests.adversarial.peers import told
 from tests.adversarial.peers.hostile import hostile_site
+from tests.support.simulations import simulated
 
 ROWS = 2
 CALLS = {
@@ -39,7 +40,7 @@ CALLS = {
 
 @pytest.fixture(scope="module")
 def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    with Simulation(tmp_path_factory.mktemp("rights") / "azure", release_limit=1000) as simulation:
+    with simulated(tmp_path_factory.mktemp("rights") / "azure", release_limit=1000) as simulation:
         yield simulation
 
 

@@ -22,7 +22,6 @@ from cji_core.format.config import load
 from cji_simulator.door import DOOR_USER
 from cji_simulator.launch import worker_config
 from cji_simulator.raw import settled, until
-from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 from cji_worker.rights import FRONT, SUPERVISOR
@@ -30,6 +29,7 @@ from tests.adversarial.peers.hostile import hostile_site
 from tests.adversarial.peers.nosy import ORDERS
 from tests.support.paths import ROOT
 from tests.support.service import UNDER, USER
+from tests.support.simulations import simulated
 
 pytestmark = pytest.mark.timeout(240)
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give processes user ids of their own")
@@ -85,7 +85,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, orders: Path) -> Iterator[Sit
     folder = tmp_path_factory.mktemp("users")
     with (
         pytest.MonkeyPatch.context() as patch,
-        Simulation(folder / "azure", release_limit=1000) as azure,
+        simulated(folder / "azure", release_limit=1000) as azure,
     ):
         patch.setenv(ORDERS, str(orders))
         peers = {name: f"nosy_{name}" for name in ("zygote", "keyholder", "control")}
@@ -258,7 +258,7 @@ def test_x03_the_supervisor_only_watches(site: Site, orders: Path) -> None:
 @root_only
 def test_x03_an_unprivileged_service_gives_users_too() -> None:
     """As under systemd: no process is root, at any time."""
-    with TemporaryDirectory() as name, Simulation(Path(name) / "azure", release_limit=1000) as azure:
+    with TemporaryDirectory() as name, simulated(Path(name) / "azure", release_limit=1000) as azure:
         folder = Path(name)
         cmk = azure.create_cmk("cji-service")
         files = worker_config(folder / "site", simulation=azure, keys=[cmk])

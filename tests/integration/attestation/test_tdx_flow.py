@@ -42,6 +42,7 @@ from cji_simulator.operator import operator
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import open_site, people
 from tests.support.refusals import rejected
+from tests.support.simulations import simulated
 
 RECEIPT_KEY, NONCE = b"r" * 32, b"n" * 32
 ADVISORY = "INTEL-SA-01036"
@@ -49,7 +50,7 @@ ADVISORY = "INTEL-SA-01036"
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    with Simulation(tmp_path_factory.mktemp("tdx"), release_limit=1000, report_period=0, tee="tdx") as running:
+    with simulated(tmp_path_factory.mktemp("tdx"), release_limit=1000, report_period=0, tee="tdx") as running:
         yield running
 
 

@@ -35,6 +35,7 @@ from tests.support.sdk_server import (
     ReferenceWorker,
     served,
 )
+from tests.support.simulations import simulated
 
 RECORDS = {"records": pa.table({"last": ["neumann"]})}
 
@@ -49,7 +50,7 @@ class Bench:
 @pytest.fixture(scope="module")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     """A machine of its own: it is rebooted."""
-    with Simulation(tmp_path_factory.mktemp("attest") / "azure", release_limit=1000) as simulation:
+    with simulated(tmp_path_factory.mktemp("attest") / "azure", release_limit=1000) as simulation:
         yield simulation
 
 

@@ -21,7 +21,6 @@ from cji_engine.messages import Done, Job, Refused, Request
 from cji_simulator.made_up import made_up_people
 from cji_simulator.raw import until as eventually
 from cji_simulator.scan import Canaries, ProcessScan, scan_process
-from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
 from tests.support.attacked_job import Attacked, alter_inputs, alter_statements, alter_streams, ask_again
 from tests.support.azurite import StorageCredential
@@ -30,6 +29,7 @@ from tests.support.fleet_bench import Pool
 from tests.support.fleet_storage import Storage
 from tests.support.parts_bench import PartsBench, of_one_machine, plain
 from tests.support.parts_pool import TASKS_SOCKET, ask, conduct, names_of, opened, sockets, start, submit
+from tests.support.simulations import simulated
 
 ROWS = 60
 LINKED = '[input]\nschema = "person/1"\n\n[[operations]]\nkind = "link"\nrandom_pairs = 5000\n'
@@ -40,7 +40,7 @@ ITS_OWN = {"receipt.jws", "evidence.json", "header.bin", "report.html"}
 @pytest.fixture(scope="module")
 def pool(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     folder = tmp_path_factory.mktemp("p")
-    with Simulation(folder / "azure", release_limit=1000, report_period=0) as azure:
+    with simulated(folder / "azure", release_limit=1000, report_period=0) as azure:
         pool = Pool(folder / "p", azure, storage, workers=2, tasks_socket=TASKS_SOCKET)
         start(pool)
         yield pool

@@ -30,7 +30,6 @@ from cji_core.trail import JobAdmitted, JobRefused, TicketPoisoned, TicketRefuse
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_simulator.raw import RawJob, RawWorker, until
-from cji_simulator.simulation import Simulation
 from cji_simulator.site import people
 from cji_worker.fleet.front import Front, FrontRefusedError, explained
 from cji_worker.fleet.metrics import read as read_metrics
@@ -38,12 +37,13 @@ from cji_worker.fleet.settings import load
 from tests.support.azurite import StorageCredential
 from tests.support.fleet_bench import Member, Pool, eventually
 from tests.support.fleet_storage import Storage
+from tests.support.simulations import simulated
 
 
 @pytest.fixture(scope="module")
 def pool(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     folder = tmp_path_factory.mktemp("pool")
-    with Simulation(folder / "azure", release_limit=1000, report_period=0) as azure:
+    with simulated(folder / "azure", release_limit=1000, report_period=0) as azure:
         pool = Pool(folder / "pool", azure, storage, workers=2, tries=2)
         for member in pool.members:
             member.start_fleet()

@@ -26,6 +26,7 @@ from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 from cji_worker.keyholder.quotes import Quoted
 from tests.support.refusals import refused
+from tests.support.simulations import simulated
 
 LONG = 3600.0
 
@@ -33,7 +34,7 @@ LONG = 3600.0
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     """Servers of this module: its tests change the machine."""
-    with Simulation(tmp_path_factory.mktemp("custody"), release_limit=1000, report_period=0) as running:
+    with simulated(tmp_path_factory.mktemp("custody"), release_limit=1000, report_period=0) as running:
         yield running
 
 
@@ -365,7 +366,7 @@ def test_at_the_end_every_key_is_dropped(tmp_path: Path, azure: Simulation, keys
 
 def test_k10_all_workers_behind_a_throttling_vault_become_ready(tmp_path: Path) -> None:
     workers = 8
-    with Simulation(tmp_path / "sim", release_limit=4, report_period=0) as azure:
+    with simulated(tmp_path / "sim", release_limit=4, report_period=0) as azure:
         cmk = azure.create_cmk("shared")  # one of the four
         fleet = [Stepped(tmp_path / f"w{i}", azure.another_vm(), cmk) for i in range(workers)]
         threads = [

@@ -20,6 +20,7 @@ from cji_simulator.raw import RawWorker, events, forge, settled, until
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
+from tests.support.simulations import simulated
 
 SERVICE = "cji.worker.v1.CjiWorker"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -63,7 +64,7 @@ class Place:
 @pytest.fixture(scope="module")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     """A machine of these tests' own: they change it."""
-    with Simulation(tmp_path_factory.mktemp("machine"), release_limit=1000, report_period=0) as simulation:
+    with simulated(tmp_path_factory.mktemp("machine"), release_limit=1000, report_period=0) as simulation:
         yield simulation
 
 

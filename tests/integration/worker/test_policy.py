@@ -28,6 +28,7 @@ from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
+from tests.support.simulations import simulated
 
 CANARY: Final = "Acme-canary-5e"
 LISTED: Final = "Board of Private Security"
@@ -45,7 +46,7 @@ SIGNERS: Final = [ec.generate_private_key(ec.SECP384R1()) for _ in range(3)]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("policy")
-    with Simulation(folder / "azure", release_limit=1000) as azure:
+    with simulated(folder / "azure", release_limit=1000) as azure:
         cmk = azure.create_cmk("cji-policy")
         files = worker_config(folder / "site", simulation=azure, keys=[cmk], agency=AGENCY, reference_mib=0)
         signers = json.dumps([public_jwk(key.public_key()) for key in SIGNERS])

@@ -6,6 +6,8 @@ import json
 import struct
 import uuid
 import warnings
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_simulator import amd, hcl, tpm_wire
+from cji_simulator.certificates import Credential
 from cji_simulator.roots import Roots
 from cji_simulator.snp import REPORT_LENGTH, Report, Tcb
 
@@ -67,6 +70,19 @@ def test_half_made_roots_are_made_anew(tmp_path: Path) -> None:
     first = Roots.open(tmp_path).ark_spki_sha256
     (tmp_path / "complete").unlink()
     assert Roots.open(tmp_path).ark_spki_sha256 != first
+
+
+def test_roots_about_to_end_are_made_anew(tmp_path: Path) -> None:
+    first = Roots.open(tmp_path)
+    credential = Credential.load(tmp_path / "maa-ca")
+    ending = credential.certificate.not_valid_after_utc, datetime.now(UTC) + timedelta(hours=23)
+    der = credential.certificate.public_bytes(Encoding.DER).replace(
+        *(f"{each:%y%m%d%H%M%S}".encode() for each in ending)
+    )
+    certificate = x509.load_der_x509_certificate(der)
+    assert certificate.not_valid_after_utc < credential.certificate.not_valid_after_utc
+    replace(credential, certificate=certificate).save(tmp_path / "maa-ca")
+    assert Roots.open(tmp_path).ark_spki_sha256 != first.ark_spki_sha256
 
 
 @pytest.mark.parametrize(("value", "der"), [(0, "020100"), (127, "02017f"), (128, "02020080"), (217, "020200d9")])
