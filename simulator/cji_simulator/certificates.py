@@ -1,6 +1,7 @@
 """Throw-away X.509: a key with its certificate, and how one signs the next.
 
-Everything is valid from a day ago for thirty days: what was left lying about is good for nothing, and is made anew.
+Everything is valid from a day ago for thirty days: what was left lying about is good for nothing, and is
+replaced.
 """
 
 import datetime

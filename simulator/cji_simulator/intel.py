@@ -240,7 +240,7 @@ class Intel:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Load the Intel of `folder`, or make it there, anew if it is about to end."""
+        """Load the Intel of `folder`, or make it there; replace it if it is about to end."""
         if not usable(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             made = cls.make(Certifier(now=datetime.datetime.now(datetime.UTC).replace(microsecond=0)))
