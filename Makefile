@@ -7,8 +7,8 @@ PYTEST := $(PY) -m pytest --no-header -q
 # The tests of one file share a simulation and run in one process. Two processes more than there are processors, because
 # tests of running workers wait most of their time; tests/conftest.py mixes them with those that compute.
 TOGETHER := -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder
-# Slow suites, as tests/conftest.py marks them: each has a target of its name and is not part of `make test`. Drills whose
-# times are kept run one after another.
+# Slow suites, as tests/conftest.py marks them: each has a target of its name and is not part of `make test`. Drills run
+# one after another, since the time of each of their steps is printed.
 SLOW := drills faults parts starts
 QUICK := not image$(SLOW:%= and not %)
 DAYS ?= +40d +400d monday saving new-year leap-day
@@ -31,7 +31,7 @@ test: setup ## all tests but the slow suites, including those on real vectors if
 slow: $(SLOW) ## the slow suites, one after another
 
 $(SLOW): setup
-	@$(PYTEST) $(if $(CJI_DRILL_TIMES),,$(TOGETHER)) -m $@
+	@$(PYTEST) $(if $(filter drills,$@),,$(TOGETHER)) -m $@
 
 second-python: setup ## the unit tests and the demo on the other one of Python 3.11 and 3.13, minutes
 	@tools/second-python

@@ -54,7 +54,7 @@ class Roots:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Load the roots of `folder`, or make them there, which takes seconds; replace them if they are about to end."""
+        """Load the roots of `folder`, or make them, which takes seconds; replace them if they are about to end."""
         if not usable(folder):
             _make(folder)
         load = {stem: Credential.load(folder / stem) for stem in _NAMES}
