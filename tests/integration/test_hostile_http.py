@@ -11,12 +11,10 @@ from typing import Any, Final
 import msgspec
 import pytest
 from azure.core.exceptions import AzureError
-from cji_attestation.bundle.errors import BundleRefused
-from cji_core.format.console import OtlpSection
 from cryptography.hazmat.primitives.asymmetric import ec
-from cji_deploy.identity.files import IdentityError
 
 from cji_attestation import AZURE_US, AttestationError, Fault, Trust
+from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.evidence.imds import region
 from cji_attestation.fetch import exchange
 from cji_attestation.provider_policy import administration, provider
@@ -29,6 +27,7 @@ from cji_client import errors as client_errors
 from cji_client.vault_keys import VaultSigner
 from cji_core.azure_client import client_options
 from cji_core.format.config_listen import EnrollmentSection
+from cji_core.format.console import OtlpSection
 from cji_core.https import Client, ExchangeError, tls_context
 from cji_core.pool.errors import StoreError
 from cji_core.pool.queue import Queue
@@ -42,12 +41,13 @@ from cji_core.trail.witnesses.records import Offer
 from cji_core.trail.witnesses.scitt import ScittWitness
 from cji_core.trail.witnesses.settings import BlobTable, LedgerTable, ScittTable
 from cji_deploy import vault_signer
+from cji_deploy.identity import graph
+from cji_deploy.identity.files import IdentityError
+from cji_deploy.runbooks import answers
 from cji_worker.console import telemetry
 from cji_worker.deliverer.sinks import sinks
 from cji_worker.door import est
 from cji_worker.probe import notice
-from cji_deploy.identity import graph
-from cji_deploy.runbooks import answers
 from tests.support.console_tools import VIEW
 from tests.support.hostile_http import BEHAVIOURS, Hostile, hostile
 from tests.support.sink_faults import Trail as Events
