@@ -18,8 +18,6 @@ from tests.adversarial.peers import evil_worker
 from tests.support.privileges import sees_processes
 from tests.support.simulations import simulated
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

@@ -31,7 +31,6 @@ from tests.support.paths import ROOT
 from tests.support.service import UNDER, USER
 from tests.support.simulations import simulated
 
-pytestmark = pytest.mark.timeout(240)
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give processes user ids of their own")
 NEIGHBOUR = """
 import json, sys

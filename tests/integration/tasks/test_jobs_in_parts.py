@@ -45,7 +45,6 @@ from cji_worker.ipc.status import ask
 from tests.support.parts_bench import plain
 from tests.support.task_driver import Node, PartsJob, Refused, sharded
 
-pytestmark = pytest.mark.timeout(300)
 ROWS = 3000
 MASKED = Deidentify(columns={"last": "keep", "first": Mask(keep_first=1, with_="*"), "SOC": "drop"})
 
