@@ -29,9 +29,18 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
         yield simulation
 
 
+@pytest.fixture(scope="module")
+def standing(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The worker of all tests that leave it serving."""
+    with open_site(tmp_path_factory.mktemp("standing") / "site", azure) as opened:
+        settled(opened)
+        yield opened
+
+
 @pytest.fixture
 def site(azure: Simulation, tmp_path: Path) -> Iterator[Site]:
-    with open_site(tmp_path / "site", azure) as opened:
+    """A worker, on a machine of its own, which the test may end or change."""
+    with open_site(tmp_path / "site", azure.another_vm()) as opened:
         settled(opened)
         yield opened
 
@@ -48,15 +57,15 @@ def serving(site: Site) -> bool:
 
 
 @pytest.mark.parametrize("victim", ["keyholder", "zygote", "supervisor"])
-def test_x08_readiness_follows_a_stopped_process(site: Site, victim: str) -> None:
-    assert serving(site)
+def test_x08_readiness_follows_a_stopped_process(standing: Site, victim: str) -> None:
+    assert serving(standing)
     begin = time.monotonic()
-    with stopped(site.worker.pids[victim]):
-        until(lambda: not serving(site), seconds=WITHDRAWN_S)
+    with stopped(standing.worker.pids[victim]):
+        until(lambda: not serving(standing), seconds=WITHDRAWN_S)
         assert time.monotonic() - begin <= WITHDRAWN_S
-    until(lambda: serving(site), seconds=10)
-    with RawWorker.of(site) as raw:
-        job = forge(site)
+    until(lambda: serving(standing), seconds=10)
+    with RawWorker.of(standing) as raw:
+        job = forge(standing)
         assert raw.run(job.messages(job.stream(people(2)))).receipt
 
 
@@ -83,20 +92,20 @@ def test_x08_a_keyholder_that_stood_still_looks_again(site: Site) -> None:
     assert dropped
 
 
-def test_x08_a_stopped_cell_costs_its_job_only(site: Site) -> None:
-    job = forge(site)
-    with RawWorker.of(site) as raw, raw.stream(timeout=4) as stream:
-        before = settled(site)
+def test_x08_a_stopped_cell_costs_its_job_only(standing: Site) -> None:
+    job = forge(standing)
+    with RawWorker.of(standing) as raw, raw.stream(timeout=4) as stream:
+        before = settled(standing)
         assert stream.begin(job.open()).WhichOneof("message") == "accepted"
         for pid in before:
             os.kill(pid, signal.SIGSTOP)
         time.sleep(WITHDRAWN_S)
-        assert serving(site)
+        assert serving(standing)
         assert stream.answer().reason is Reason.DEADLINE
-    for pid in before & cells(site):
+    for pid in before & cells(standing):
         os.kill(pid, signal.SIGCONT)
-    until(lambda: len(settled(site)) == 2)
-    assert serving(site)
+    until(lambda: len(settled(standing)) == 2)
+    assert serving(standing)
 
 
 def test_x08_systemd_is_told(azure: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
