@@ -8,6 +8,7 @@ Bicep itself is a .NET program and checks more; the README lists the commands fo
 `tree-sitter-bicep`.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -102,8 +103,9 @@ def nodes(root: Node) -> Iterator[Node]:
         stack.extend(reversed(node.children))
 
 
+@functools.lru_cache(maxsize=256)
 def parse(name: str, source: bytes) -> Template:
-    """Template in one file. Raises DeployError for syntax errors, undefined or duplicate names."""
+    """Template in one file; several checks read the same. Raises DeployError: syntax, undefined or duplicate names."""
     if len(source) > MAX_SOURCE_BYTES:
         raise DeployError(f"{name}: longer than {MAX_SOURCE_BYTES} bytes")
     try:

@@ -75,12 +75,11 @@ def test_half_made_roots_are_made_anew(tmp_path: Path) -> None:
 def test_roots_about_to_end_are_made_anew(tmp_path: Path) -> None:
     first = Roots.open(tmp_path)
     credential = Credential.load(tmp_path / "maa-ca")
-    ending = credential.certificate.not_valid_after_utc, datetime.now(UTC) + timedelta(hours=23)
-    der = credential.certificate.public_bytes(Encoding.DER).replace(
-        *(f"{each:%y%m%d%H%M%S}".encode() for each in ending)
-    )
+    end, earlier = credential.certificate.not_valid_after_utc, datetime.now(UTC) + timedelta(hours=23)
+    before, after = (f"{each:%y%m%d%H%M%S}".encode() for each in (end, earlier))
+    der = credential.certificate.public_bytes(Encoding.DER).replace(before, after)
     certificate = x509.load_der_x509_certificate(der)
-    assert certificate.not_valid_after_utc < credential.certificate.not_valid_after_utc
+    assert certificate.not_valid_after_utc < end
     replace(credential, certificate=certificate).save(tmp_path / "maa-ca")
     assert Roots.open(tmp_path).ark_spki_sha256 != first.ark_spki_sha256
 
