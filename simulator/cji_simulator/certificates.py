@@ -100,13 +100,13 @@ def name(common: str, **more: str) -> x509.Name:
 
 
 def usable(folder: Path) -> bool:
-    """Whether a folder of credentials is complete, and each certificate in it is valid for another day."""
+    """Whether a folder of credentials is complete, and each certificate in it is valid now and for another day."""
     if not (folder / COMPLETE).exists():
         return False
-    tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
-    return all(
-        one.not_valid_after_utc > tomorrow for path in folder.glob("*.pem") for one in _certificates(path.read_bytes())
-    )
+    now = datetime.datetime.now(datetime.UTC)
+    tomorrow = now + datetime.timedelta(days=1)
+    found = (one for path in folder.glob("*.pem") for one in _certificates(path.read_bytes()))
+    return all(one.not_valid_before_utc <= now and tomorrow < one.not_valid_after_utc for one in found)
 
 
 def _certificates(data: bytes) -> list[x509.Certificate]:

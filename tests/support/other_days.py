@@ -144,7 +144,9 @@ def main() -> int:
         for test, also_today in _suite(day, given.pytest, log):
             (always.add(test) if also_today else first.setdefault(test, day))
         if not given.no_demo:
-            status, output = _run(day, [f"{sys.prefix}/bin/cji-simulator", "demo"], log)
+            # in one folder for all days: what one of them kept must be good on the next, or replaced
+            command = [f"{sys.prefix}/bin/cji-simulator", "demo", "--folder", str(build / "demo")]
+            status, output = _run(day, command, log)
             print(f"{'':>9}  demo: exit status {status}, {output.strip().splitlines()[-1:]}", flush=True)
             if status:
                 first.setdefault(_DEMO, day)

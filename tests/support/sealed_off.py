@@ -27,7 +27,5 @@ sys.addaudithook(watch)
 def events(prepare: str, act: str) -> str:
     """Run `prepare`, then `act` under watch: the list of forbidden events, printed."""
     script = "\n".join(("import sys", prepare, _WATCH, act, "print(seen)"))
-    found = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60, cwd=ROOT
-    )
+    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT)
     return found.stdout.strip()
