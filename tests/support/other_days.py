@@ -147,7 +147,7 @@ def main() -> int:
             # in one folder for all days: what one of them kept must be good on the next, or replaced
             command = [f"{sys.prefix}/bin/cji-simulator", "demo", "--folder", str(build / "demo")]
             status, output = _run(day, command, log)
-            print(f"{'':>9}  demo: exit status {status}, {output.strip().splitlines()[-1:]}", flush=True)
+            print(f"{'':>9}  demo: exit status {status}, {output.strip().rpartition(chr(10))[2]}", flush=True)
             if status:
                 first.setdefault(_DEMO, day)
     for test in sorted(always):
