@@ -19,11 +19,12 @@ TESTS ?= $(TOGETHER) -m "$(QUICK)"
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## system packages (as root) and .venv from the hash-pinned lock
+setup: ## system packages (as root), .venv from the hash-pinned lock, and all else that the targets below need
 	@tools/setup
 
-demo: setup ## run the whole product once: attest, release a key, run a sealed job, verify its receipt
-	@.venv/bin/cji-simulator demo
+demo: ## set up what a simulation needs (`tools/setup demo`), then run the whole product once: attest, release a key, run a sealed job, verify its receipt
+	@tools/setup demo
+	@began=$$(date +%s); .venv/bin/cji-simulator demo && echo "The demo took $$(($$(date +%s) - began)) s."
 
 test: setup ## all tests but the slow suites, including those on real vectors if CJI_VECTORS names their folder
 	@$(PYTEST) $(TOGETHER) -m "$(QUICK)"
@@ -109,27 +110,27 @@ coverage: setup ## branch coverage of attestation: at least 98 %, its verifiers 
 	@tools/coverage
 
 bench: setup ## all benchmarks with their peers, half an hour; BENCH="link screen" selects some
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.lock
+	@tools/select bench | $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r /dev/stdin
 	@$(PY) -m benchmarks $(BENCH)
 
-pkcs11: setup ## test keys in PKCS#11 tokens with SoftHSM (apt-get install softhsm2), from a hash-pinned lock of its own
+pkcs11: setup ## test keys in PKCS#11 tokens with SoftHSM (apt-get install softhsm2)
 	@tools/pkcs11
 
 wheels: setup ## build and install the wheels: sizes, numbers of packages; the client resolved for three platforms; minutes
 	@tools/installations
 
-oscal: setup ## the environment that validates OSCAL in tests, .oscal, from its own hash-pinned lock; once, a minute
-	@tools/oscal
+oscal: setup ## the environment that validates OSCAL in tests, .oscal, from the hash-pinned lock; once, a minute
+	@tools/environment .oscal oscal
 
 docs: setup ## the documentation as a site in build/site, offline; a broken link is an error, and what a browser shows badly
-	@tools/docs
+	@tools/environment .docs docs
 	@.docs/bin/python tools/site.py
 	@$(PY) -m tests.support.site_look build/site
 
 tutorial: setup ## execute docs/tutorial/first-job.md literally, with the time of each command, minutes
 	@$(PY) -m tests.support.walk docs/tutorial/first-job.md
 
-engine: setup ## the environment of cji-engine, .engine, from its own hash-pinned lock
+engine: setup ## the environment of cji-engine, .engine, from the hash-pinned lock
 
 install-walk: setup ## deploy/README.md's install commands in a clean Debian 13, with their time; as root, needs mmdebstrap, minutes
 	@$(PY) -m tools.walk install
@@ -140,8 +141,8 @@ container-walk: setup ## the steps of the simulator's Containerfile in a clean D
 fips: ## the validated OpenSSL provider in FIPS_PREFIX (/opt/cji-fips), minutes; SOURCE=openssl-3.1.2.tar.gz without a network
 	@deploy/fips/build $(or $(FIPS_PREFIX),/opt/cji-fips) $(SOURCE)
 
-lock: ## write the lock files (needs uv)
-	@tools/lock
+lock: setup ## write requirements.lock (needs uv)
+	@$(PY) -m tools.lock
 
 clean: ## remove what was built here
 	@rm -rf .venv .venv-second .azurite .kusto .oscal .docs .pkcs11 node_modules .engine .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

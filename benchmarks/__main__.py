@@ -165,7 +165,7 @@ def _run(name: str) -> Callable[..., Result]:
     try:
         run: Callable[..., Result] = import_module(f"benchmarks.{name.replace('-', '_')}").run
     except ModuleNotFoundError as error:
-        raise click.ClickException(f"{name} needs {error.name}; install requirements-bench.lock") from error
+        raise click.ClickException(f"{name} needs {error.name}; install what `tools/select bench` prints") from error
     return run
 
 

@@ -95,6 +95,8 @@ def install(folder: Path, base: Path | None) -> None:
 
 def container(folder: Path, base: Path | None) -> None:
     """The simulator's image, and its demo. Raises WalkError."""
+    with (ROOT / "simulator.lock").open("wb") as lock:
+        subprocess.run([ROOT / "tools" / "select", "simulator"], stdout=lock, check=True)
     subprocess.run([ROOT / "tools" / "wheels", ROOT / "dist"], check=True)
     walk = _Walk(folder, base=base, clone=None)
     environment: tuple[str, ...] = ()

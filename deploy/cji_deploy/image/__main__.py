@@ -56,7 +56,7 @@ def main() -> int:
     wheels = {
         one.name: file_digest(one).hex() for one in sorted(given.wheels.iterdir()) if one.suffix in {".whl", ".gz"}
     }
-    lock = (given.source / "requirements.lock").read_text()
+    lock = (given.wheels / "requirements.lock").read_text()  # as `tools/select worker` printed it
     manifest = (folder / f"{_NAME}.manifest").read_bytes()
     components = sbom(
         manifest, lock, version=given.version, image_digest=subjects[f"{_NAME}.vhd"], files=wheels, created=given.epoch
