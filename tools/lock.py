@@ -36,7 +36,20 @@ def selections() -> dict[str, list[str]]:
         name: ["--group", f"pyproject.toml:{name}"]
         for name in tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     }
-    developed = [*tests, "--extra", "cli", "--extra", "evidence", "--extra", "excel", "--extra", "fleet", "--extra", "check", *groups["dev"]]
+    developed = [
+        *tests,
+        "--extra",
+        "cli",
+        "--extra",
+        "evidence",
+        "--extra",
+        "excel",
+        "--extra",
+        "fleet",
+        "--extra",
+        "check",
+        *groups["dev"],
+    ]
     return {**alone, **groups, "dev": developed, "bench": [*developed, *groups["bench"]]}
 
 

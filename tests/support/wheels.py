@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,17 @@ from typing import Final
 
 from tests.support.paths import ROOT
 
-DISTRIBUTIONS: Final = ("core", "attestation", "operations", "client", "audit", "deploy", "worker", "simulator", "engine")
+DISTRIBUTIONS: Final = (
+    "core",
+    "attestation",
+    "operations",
+    "client",
+    "audit",
+    "deploy",
+    "worker",
+    "simulator",
+    "engine",
+)
 _BUILD: Final = """
 import os, sys
 from hatchling.build import build_wheel
@@ -28,7 +39,13 @@ def build(folder: Path, names: Iterable[str] = DISTRIBUTIONS) -> dict[str, Path]
 
 
 def install(folder: Path, names: Iterable[str]) -> Path:
-    """A folder with the contents of wheels, as in the site-packages of who installed them."""
+    """A folder like the site-packages of a machine with these wheels: their contents, and links to the libraries of others."""
+    site = folder / "site"
     for wheel in build(folder / "wheels", names).values():
-        zipfile.ZipFile(wheel).extractall(folder / "site")
-    return folder / "site"
+        zipfile.ZipFile(wheel).extractall(site)
+    for library in {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}:
+        for entry in library.iterdir():
+            # the editable installations of this tree have other metadata
+            if not entry.name.startswith(("cji_", "_cji_")) and entry.suffix != ".pth":
+                (site / entry.name).symlink_to(entry)
+    return site

@@ -71,7 +71,11 @@ NEVER_IMPORTED = {
     ("attestation", "six"): "azure-security-attestation imports it without declaring it",
     ("worker", "cmeel-mimalloc"): "its library is preloaded",
 }
-UNTIL_DECLARATIONS_ARE_IN_THE_CORE = {("core", "cji-operations"), ("client", "cji-operations"), ("deploy", "cji-operations")}
+UNTIL_DECLARATIONS_ARE_IN_THE_CORE = {
+    ("core", "cji-operations"),
+    ("client", "cji-operations"),
+    ("deploy", "cji-operations"),
+}
 BY_THE_CALLER = {
     ("client", "polars"): "frames of it are made for a caller who has it",
     ("core", "grpcio"): "the stubs of services are for those who declare it",
@@ -177,7 +181,9 @@ def test_every_extra_has_its_rooms(name: str) -> None:
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_ours_are_required_in_this_version(name: str) -> None:
     table = project(name)
-    lines = [line for lines in (table["dependencies"], *table.get("optional-dependencies", {}).values()) for line in lines]
+    lines = [
+        line for lines in (table["dependencies"], *table.get("optional-dependencies", {}).values()) for line in lines
+    ]
     assert {line.partition("==")[2] for line in lines if line.startswith("cji-")} <= {table["version"]}
     assert all("==" in line for line in lines if line.startswith("cji-"))
 

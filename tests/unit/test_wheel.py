@@ -1,73 +1,90 @@
-"""What is shipped: two wheels hold the two packages and nothing that could name or be the simulator."""
+"""What is shipped: each wheel has the files of one folder, and none can name or be the simulator."""
 
-import subprocess
-import sys
+import configparser
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.wheels import DISTRIBUTIONS, build
 
-CLIENT, WORKER = "cji_client", "cji_worker"
-_FOLDERS = {CLIENT: ROOT / "client", WORKER: ROOT}
+SHIPPED = tuple(name for name in DISTRIBUTIONS if name != "simulator")
+CONTRACT = "protos/cji/worker/v1/worker.proto"
+COMMANDS = {
+    "core": {"cji": "cji_core.command:main"},
+    "engine": {"cji-cluster": "cji_engine.cli:main"},
+    "simulator": {"cji-simulator": "cji_simulator.entry:main"},
+}
+GROUPS = {"console_scripts", "cji.verbs", "cji.checks", "pytest11"}
 
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, zipfile.ZipFile]:
-    """By distribution."""
-    out = tmp_path_factory.mktemp("wheels")
-    for folder in _FOLDERS.values():
-        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    found = {name: list(out.glob(f"{name}-*.whl")) for name in _FOLDERS}
-    return {name: zipfile.ZipFile(path) for name, (path,) in found.items()}
+    """By the folder of the distribution."""
+    return {name: zipfile.ZipFile(path) for name, path in build(tmp_path_factory.mktemp("wheels")).items()}
 
 
-def names(wheels: dict[str, zipfile.ZipFile]) -> list[str]:
-    return [name for wheel in wheels.values() for name in wheel.namelist()]
+def entry_points(wheel: zipfile.ZipFile) -> dict[str, dict[str, str]]:
+    """By group and name."""
+    parser = configparser.ConfigParser(delimiters="=")
+    for name in wheel.namelist():
+        if name.endswith(".dist-info/entry_points.txt"):
+            parser.read_string(wheel.read(name).decode())
+    return {group: dict(parser[group]) for group in parser.sections()}
 
 
-def test_the_wheels_hold_the_two_packages_only(wheels: dict[str, zipfile.ZipFile]) -> None:
-    tops = {name: {file.split("/")[0] for file in wheel.namelist()} for name, wheel in wheels.items()}
-    assert tops == {
-        CLIENT: {"worker", "attestation", "cji_client", "cji_client-0.1.0.dist-info"},
-        WORKER: {"worker", "attestation", "cji_worker-0.1.0.dist-info"},
-    }
-    assert {"worker/cji_worker/supervisor.py", "attestation/cji_attestation/release/flow.py"} <= set(
-        wheels[WORKER].namelist()
-    )
-    assert {
-        "client/cji_client/seal.py",
-        "attestation/cji_attestation/trust.py",
-        "core/cji_core/wire/v1/worker_pb2.py",
-    } <= set(wheels[CLIENT].namelist())
-    assert "cji_client/protos/cji/worker/v1/worker.proto" in wheels[CLIENT].namelist()
+def tree(name: str) -> set[str]:
+    """The files of a distribution's package, as they are named in its wheel."""
+    folder = ROOT / name
+    files = (p.relative_to(folder) for p in (folder / f"cji_{name}").rglob("*") if p.is_file())
+    return {str(path) for path in files if "__pycache__" not in path.parts}
 
 
-def test_every_file_of_the_tree_is_in_one_wheel(wheels: dict[str, zipfile.ZipFile]) -> None:
-    files = [p for package in ("worker", "attestation") for p in (ROOT / package).rglob("*") if p.is_file()]
-    tree = {str(p.relative_to(ROOT)) for p in files if p.suffix in {".py", ".toml", ".css", ".js"}}
-    shipped = [name for name in names(wheels) if name.startswith(("worker/", "attestation/"))]
-    assert len(shipped) == len(set(shipped))
-    assert tree <= set(shipped)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_wheel_has_the_files_of_its_folder(wheels: dict[str, zipfile.ZipFile], name: str) -> None:
+    """Data included: tables, styles, scripts and marks of typing. No name that another program could have."""
+    files = wheels[name].namelist()
+    assert len(files) == len(set(files))
+    metadata = f"cji_{name}-0.1.0.dist-info/"
+    more = {f"cji_core/{CONTRACT}"} if name == "core" else set()
+    assert {file for file in files if not file.startswith(metadata)} == tree(name) | more
 
 
-def test_all_packages_are_typed(wheels: dict[str, zipfile.ZipFile]) -> None:
-    assert {"core/cji_core/py.typed", "attestation/cji_attestation/py.typed", "cji_client/py.typed"} <= set(
-        wheels[CLIENT].namelist()
-    )
+def test_the_core_brings_the_contract(wheels: dict[str, zipfile.ZipFile]) -> None:
+    """Writers in other languages make their stubs from it."""
+    assert wheels["core"].read(f"cji_core/{CONTRACT}") == (ROOT / CONTRACT).read_bytes()
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_all_packages_are_typed(wheels: dict[str, zipfile.ZipFile], name: str) -> None:
+    assert f"cji_{name}/py.typed" in wheels[name].namelist()
 
 
 @pytest.mark.parametrize("word", ["cji_simulator", "cji-simulator", "swtpm", "insecure"])
-def test_nothing_shipped_names_the_simulator(wheels: dict[str, zipfile.ZipFile], word: str) -> None:
+@pytest.mark.parametrize("name", SHIPPED)
+def test_nothing_shipped_names_the_simulator(wheels: dict[str, zipfile.ZipFile], name: str, word: str) -> None:
     """S01: neither code nor metadata can select it. The word `simulated` is only ever what a receipt says."""
-    generated = "core/cji_core/wire/"  # grpcio-tools writes an unused client class with a parameter of that name
-    for wheel in wheels.values():
-        shipped = [n for n in wheel.namelist() if not n.endswith("METADATA") and not n.startswith(generated)]
-        assert [n for n in shipped if word in wheel.read(n).decode().lower()] == []
+    generated = "cji_core/wire/"  # grpcio-tools writes an unused client class with a parameter of that name
+    wheel = wheels[name]
+    shipped = [n for n in wheel.namelist() if not n.startswith(generated)]
+    assert [n for n in shipped if word in wheel.read(n).decode().lower()] == []
 
 
 def test_one_command_and_no_other_entry_point(wheels: dict[str, zipfile.ZipFile]) -> None:
-    points = wheels[CLIENT].read("cji_client-0.1.0.dist-info/entry_points.txt").decode()
-    assert points.split() == ["[console_scripts]", "cji", "=", "cji_core.command.script:main"]
-    assert not any(name.endswith("entry_points.txt") for name in wheels[WORKER].namelist())
+    points = {name: entry_points(wheel) for name, wheel in wheels.items()}
+    assert {name: found["console_scripts"] for name, found in points.items() if "console_scripts" in found} == COMMANDS
+    assert {group for found in points.values() for group in found} == GROUPS
+    assert [name for name, found in points.items() if "pytest11" in found] == ["simulator"]
+
+
+def test_every_verb_is_one_distribution_s_own(wheels: dict[str, zipfile.ZipFile]) -> None:
+    """A verb has one entry point, and its module is in the same wheel."""
+    verbs = [
+        (verb, name, of) for name, w in wheels.items() for verb, of in entry_points(w).get("cji.verbs", {}).items()
+    ]
+    assert len(verbs) == len({verb for verb, *_ in verbs})
+    assert {name for _, name, _ in verbs} == {"core", "attestation", "client", "audit", "deploy", "worker"}
+    for verb, name, of in verbs:
+        module = Path(of.partition(":")[0].replace(".", "/"))
+        assert {f"{module}.py", f"{module}/__init__.py"} & set(wheels[name].namelist()), verb

@@ -14,15 +14,17 @@ from cji_core.format.config import Config, load
 from cji_core.pairs import SigningPair
 
 _EXTRAS: Final = {
-    "azure": "fleet",
-    "openpyxl": "excel",
-    "pkcs11": "pkcs11",
-    "requests": "fleet",
-    "rfc3161_client": "evidence",
-    "urllib3": "fleet",
-    "cji_operations": "local",
+    "azure": ("cji-client", "fleet"),
+    "cbor2": ("cji-attestation", "corim"),
+    "openpyxl": ("cji-client", "excel"),
+    "pkcs11": ("cji-client", "pkcs11"),
+    "requests": ("cji-client", "fleet"),
+    "rfc3161_client": ("cji-client", "evidence"),
+    "tpm2_pytss": ("cji-attestation", "release"),
+    "urllib3": ("cji-client", "fleet"),
+    "cji_operations": ("cji-client", "local"),
 }
-"""The extra of cji-client that brings a package."""
+"""The distribution and its extra that bring a package."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,12 +86,17 @@ def _failure(error: Exception) -> Failure | None:
     return None if found is None else Failure(found, remedy=getattr(error, "remedy", ""), status=1, text=str(error))
 
 
+def extra_of(error: ModuleNotFoundError) -> tuple[str, str] | None:
+    """The distribution and its extra that bring a missing package; None for any other module."""
+    return _EXTRAS.get(str(error.name).partition(".")[0])
+
+
 def lacking(error: ModuleNotFoundError) -> Failure | None:
     """The failure for a package of an extra that is not installed; None for any other module."""
-    package = next((each for each in _EXTRAS if f"{error.name}.".startswith(f"{each}.")), None)
-    if package is None:
+    if (found := extra_of(error)) is None:
         return None
-    remedy = f"Install it: pip install 'cji-client[{_EXTRAS[package]}]'."
+    package = str(error.name).partition(".")[0]
+    remedy = f"Install it: pip install '{found[0]}[{found[1]}]'."
     return Failure(f"this verb needs the package {package}", remedy=remedy, status=2)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from cji_core.command.common import Failure, lacking
+from cji_core.command.common import Failure, extra_of, lacking
 from cji_core.command.groups import HELP, ORDER
 
 CHECKS: Final = {"deployment": "cji-deploy", "machine": "cji-worker", "reviews": "cji-audit"}
@@ -71,8 +71,8 @@ def _ordered(names: Iterable[str], first: tuple[str, ...]) -> list[str]:
 
 def _without_extra(name: str, error: ModuleNotFoundError) -> click.Command:
     """A verb that ends with the name of the extra that it needs; raises the error if no extra has the module."""
-    failure = lacking(error)
-    if failure is None:
+    extra, failure = extra_of(error), lacking(error)
+    if extra is None or failure is None:
         raise error
 
     def fail(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - taken, so that the refusal is about the extra
@@ -80,6 +80,5 @@ def _without_extra(name: str, error: ModuleNotFoundError) -> click.Command:
 
     parameters: list[click.Parameter] = [click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)]
     settings = {"ignore_unknown_options": True, "help_option_names": []}
-    return click.Command(
-        name, callback=fail, params=parameters, context_settings=settings, short_help="Needs an extra of cji-client."
-    )
+    short = f"Needs an extra of {extra[0]}."
+    return click.Command(name, callback=fail, params=parameters, context_settings=settings, short_help=short)

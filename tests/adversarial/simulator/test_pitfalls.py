@@ -4,8 +4,6 @@ import itertools
 import os
 import subprocess
 import sys
-import sysconfig
-import zipfile
 from pathlib import Path
 
 import msgspec
@@ -23,6 +21,7 @@ from cji_core.trail.receipts import verify as verify_receipt
 from cji_simulator import Kind, Service, Simulation
 from cji_simulator.simulation import Cmk
 from cji_simulator.site import Site, people
+from tests.support import wheels
 from tests.support.paths import ROOT
 from tests.support.privileges import sees_processes
 from tests.support.refusals import rejected
@@ -43,21 +42,13 @@ SWITCHES = {
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a production image has in its site-packages of this project: the wheel, unpacked."""
-    out = tmp_path_factory.mktemp("shipped")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
-    for folder in (ROOT, ROOT / "client"):
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    for name in ("worker", "client"):
-        (wheel,) = out.glob(f"cji_{name}-*.whl")
-        zipfile.ZipFile(wheel).extractall(out / "site")
-    return out / "site"
+    """The site-packages of a production image."""
+    return wheels.install(tmp_path_factory.mktemp("shipped"), ("core", "attestation", "operations", "worker"))
 
 
 def production(shipped: Path, code: str, *, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run code as a production image would: the wheel and its dependencies, and no editable installation (-S)."""
-    paths = [str(shipped), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    head = f"import sys; sys.path[:0] = {paths!r}\n"
+    """Run code as a production image would: the wheels and their dependencies, and no editable installation (-S)."""
+    head = f"import sys; sys.path.insert(0, {str(shipped)!r})\n"
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", head + code],
         env={"PATH": "/usr/bin:/bin", **environment},

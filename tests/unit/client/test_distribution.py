@@ -1,49 +1,16 @@
-"""What the wheels of `cji-client` and `cji-worker` have: one source tree, divided by client/build_hook.py."""
+"""What a submitter installs, the wheels of client, attestation and core, on any system and with any extras."""
 
-import ast
-import functools
-import shutil
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import cji_client
+from tests.support import wheels
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
-OURS = ("attestation", "worker")
-
-ELSEWHERE = {
-    "cji_attestation.release": "only `cji key verify-attestation` imports it, which is for operators",
-    "cji_worker.launch": "only `cji serve` needs it",
-}
-DISTRIBUTIONS = {
-    "azure.core": "azure-core",
-    "azure.identity": "azure-identity",
-    "azure.keyvault": "azure-keyvault-keys",
-    "azure.storage.blob": "azure-storage-blob",
-    "azure.storage.queue": "azure-storage-queue",
-    "click": "click",
-    "cryptography": "cryptography",
-    "dcap_qvl": "dcap-qvl",
-    "google.protobuf": "protobuf",
-    "google.rpc": "googleapis-common-protos",
-    "grpc": "grpcio",
-    "msgspec": "msgspec",
-    "numpy": "numpy",
-    "openpyxl": "openpyxl",
-    "pkcs11": "python-pkcs11",
-    "pyarrow": "pyarrow",
-    "requests": "requests",
-    "rfc3161_client": "rfc3161-client",
-    "rich": "rich",
-    "urllib3": "urllib3",
-}
+INSTALLED = ("core", "attestation", "client")
 HIDDEN = """
 import asyncio, os, sys  # asyncio's part for Unix, which Windows does not have, reads os.sysconf from Python 3.12 on
 
@@ -60,133 +27,31 @@ for name in {attributes!r}:
     if hasattr(os, name):
         delattr(os, name)
 """
-NOT_OURS = ("cji_client", "polars")
-"""The package itself, and what a caller has who asks for frames of it."""
 UNIX = ("fcntl", "grp", "pwd", "resource", "termios")
 UNIX_ATTRIBUTES = (
     "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "fchmod", "fork", "geteuid", "getuid", "memfd_create",
-    "pread", "preadv", "pwrite", "sched_getaffinity", "sysconf",
+    "pread", "preadv", "pwrite", "sched_getaffinity",
 )  # fmt: skip
+"""Without sysconf: the standard library of Python 3.13 uses it at import, in `concurrent.futures.process`."""
 EXTRAS = ("azure", "click", "openpyxl", "pkcs11", "requests", "rfc3161_client", "rich", "urllib3")
 WORKER_ONLY = ("cbor2", "joserfc", "prometheus_client", "pyseccomp", "tpm2_pytss")
+NAMES_OF_APPS = ("worker", "attestation", "client", "core", "operations", "tasks")
 
 
 @pytest.fixture(scope="module")
-def hook() -> ModuleType:
-    spec = spec_from_file_location("build_hook", ROOT / "client" / "build_hook.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site-packages of a submitter."""
+    return wheels.install(tmp_path_factory.mktemp("installed"), INSTALLED)
 
 
-def path_of(module: str) -> Path | None:
-    """The file of one of our modules; None for any other name."""
-    base = ROOT / module.replace(".", "/")
-    return next((p for p in (base / "__init__.py", base.with_suffix(".py")) if p.exists()), None)
-
-
-@functools.cache
-def imports(file: Path) -> tuple[str, ...]:
-    """Modules that a file imports at any place but under TYPE_CHECKING, and the packages that they are in."""
-    return tuple(_imports(file))
-
-
-def _imports(file: Path) -> Iterator[str]:
-    tree = ast.parse(file.read_text())
-    only_for_types = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
-    for node in ast.walk(tree):
-        if id(node) in only_for_types:
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def closure(files: set[Path]) -> tuple[set[Path], set[str]]:
-    """Our files that these import, directly or not, themselves included; and the modules of others."""
-    found, others, todo = set[Path](), set[str](), list(files)
-    while todo:
-        file = todo.pop()
-        if file in found:
-            continue
-        found.add(file)
-        for module in imports(file):
-            if module.partition(".")[0] not in OURS:
-                others.add(module)
-                continue
-            if any(module == name or module.startswith(f"{name}.") for name in ELSEWHERE):
-                continue
-            parents = [module.rsplit(".", n)[0] for n in range(module.count(".") + 1)]
-            todo += [path for path in map(path_of, parents) if path is not None]
-    return found, others
-
-
-def test_the_rooms_of_the_client_are_what_it_imports(hook: ModuleType) -> None:
-    shipped = {ROOT / file for file in hook.files_of(ROOT, client=True)}
-    python = {file for file in shipped if file.suffix == ".py"}
-    # nothing outside of them is needed, whichever of their modules is imported
-    assert closure(python)[0] == python
-    # none of them is unneeded, but for modules of whole rooms
-    scripts = {ROOT / "core/cji_core/command/__main__.py", ROOT / "core/cji_core/command/script.py"}
-    commands = scripts | set((ROOT / "worker/cji_worker/verbs").rglob("*.py")) & python
-    needed = closure(set((ROOT / "client/cji_client").rglob("*.py")) | commands)[0]
-    for room in hook.ROOMS:
-        if room.endswith((".py", "*.py")):
-            assert set(ROOT.glob(room)) <= needed, room
-        else:
-            assert room.endswith("py.typed") or any(file.is_relative_to(ROOT / room) for file in needed), room
-
-
-def test_each_file_is_in_one_wheel(hook: ModuleType) -> None:
-    client, worker = (list(hook.files_of(ROOT, client=which)) for which in (True, False))
-    tracked = subprocess.run(["git", "ls-files", *OURS], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert set(client).isdisjoint(worker)
-    assert {Path(name) for name in tracked.split()} <= {*client, *worker}
-
-
-def test_every_library_is_declared_once(hook: ModuleType) -> None:
-    table = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text())["project"]
-    extras = table["optional-dependencies"]
-    names = {line.partition(">")[0] for line in (*table["dependencies"], *(d for e in extras.values() for d in e))}
-    shipped = {ROOT / file for file in hook.files_of(ROOT, client=True) if file.suffix == ".py"}
-    others = closure(shipped | set((ROOT / "client/cji_client").glob("*.py")))[1]
-    libraries = {name for name in others if name.partition(".")[0] not in {*sys.stdlib_module_names, *NOT_OURS}}
-    assert {m.partition(".")[0] for m in libraries} == {name.partition(".")[0] for name in DISTRIBUTIONS}
-    used = {DISTRIBUTIONS[n] for n in DISTRIBUTIONS if any(f"{m}.".startswith(f"{n}.") for m in libraries)}
-    assert used == names
-    assert len(table["dependencies"]) <= 8
-    worker = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert f"cji-client[cli,evidence,excel,fleet]=={worker['version']}" in worker["dependencies"]
-    assert table["version"] == worker["version"]
-
-
-@pytest.fixture(scope="module")
-def installed(hook: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files of the client's wheel."""
-    folder = tmp_path_factory.mktemp("site")
-    for file in hook.files_of(ROOT, client=True):
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / file, folder / file)
-    shutil.copytree(ROOT / "client" / "cji_client", folder / "cji_client")
-    return folder
-
-
-def run(code: str, installed: Path, *, hidden: tuple[str, ...], status: int = 0) -> str:
+def run(code: str, installed: Path, *, hidden: tuple[str, ...], status: int = 0, cwd: Path | None = None) -> str:
     """The output of code in a new process on a system without these modules, and without what only Unix has."""
-    path = [str(installed), *(name for name in sys.path if name and not Path(name).is_relative_to(ROOT / "worker"))]
-    path = [name for name in path if Path(name).resolve() not in {ROOT, ROOT / "client"}]
+    standard = [name for name in sys.path if name and not Path(name).resolve().is_relative_to(ROOT)]
+    path = [str(cwd or installed), str(installed), *standard]
     preamble = HIDDEN.format(hidden={*UNIX, *WORKER_ONLY, *hidden}, attributes=UNIX_ATTRIBUTES)
+    # -S: without the editable installations of this tree
     command = [sys.executable, "-S", "-c", f"{preamble}\nsys.path[:] = {path!r}\n{code}"]
-    done = subprocess.run(command, cwd=installed, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=cwd or installed, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     return done.stdout if status == 0 else done.stderr
 
@@ -204,6 +69,18 @@ def command(*arguments: str) -> str:
     return f"import cji_core.command; cji_core.command.build()({list(arguments)!r}, prog_name='cji')"
 
 
+def test_an_app_has_modules_of_any_name(installed: Path, tmp_path: Path) -> None:
+    """Celery's usual `worker.py`, for one: the client neither loads nor hides a module beside the program."""
+    for name in NAMES_OF_APPS:
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py was loaded')\n")
+    app = tmp_path / "app.py"
+    app.write_text("import cji_client, cji_client.operations\nprint(cji_client.__file__)\n")
+    file = run("import app", installed, hidden=(), cwd=tmp_path).strip()
+    assert Path(file).is_relative_to(installed)
+    assert "job" in verbs_of(run(command("--help"), installed, hidden=(), cwd=tmp_path))
+    assert "worker.py was loaded" in run("import worker", installed, hidden=(), cwd=tmp_path, status=1)
+
+
 def verbs_of(text: str) -> set[str]:
     """The verbs in the text of --help; those that name an extra have a dot behind."""
     lines = [line.split(maxsplit=1) for line in text.partition("Commands:")[2].splitlines() if line.strip()]
@@ -216,8 +93,11 @@ def test_the_command_has_the_verbs_of_submitters(installed: Path) -> None:
     assert {"evidence", "job", "key", "receipt"} <= verbs
     assert {line.split()[1] for line in shown.splitlines() if line.startswith("  cji ")} <= verbs
     assert "An auditor" not in shown
-    assert not {"serve", "audit", "doctor"} & verbs
-    assert verbs_of(run(command("evidence", "--help"), installed, hidden=())) == {"pcrs", "show", "stamp", "verify"}
+    assert not {"serve", "audit", "policy"} & verbs
+    verbs = verbs_of(run(command("evidence", "--help"), installed, hidden=()))
+    assert verbs == {"collect", "import", "pcrs", "reference-values.", "show", "stamp", "verify"}
+    refused = run(command("evidence", "reference-values", "platform.corim"), installed, hidden=(), status=2)
+    assert "pip install 'cji-attestation[corim]'" in refused
 
 
 def test_the_command_without_further_extras_names_them(installed: Path, tmp_path: Path) -> None:
@@ -244,12 +124,11 @@ def loaded(statement: str) -> set[str]:
     ("module", "unneeded"),
     [
         ("cji_client", {"pandas"}),
-        ("cji_client.errors", {"pyarrow", "cji_client.transport"}),
         (
             "cji_audit.verbs.verify",
             {"pandas", "cji_client.transport", "cji_operations", "cji_core.operations.registry"},
         ),
-        ("cji_core.command.script", {"grpc", "pyarrow", "numpy", "cji_client"}),
+        ("cji_core.command", {"click", "grpc", "pyarrow", "numpy", "cji_client"}),
     ],
 )
 def test_a_module_loads_no_more_than_it_uses(module: str, unneeded: set[str]) -> None:
