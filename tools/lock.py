@@ -1,7 +1,8 @@
-"""`python -m tools.lock`: write requirements.lock, every version that anything here installs, with hashes, without addresses.
+"""`python -m tools.lock`: write requirements.lock, all versions that are installed, with hashes and without addresses.
 
-Behind each version stands who installs it on Linux, for `tools/select`: a distribution with its required libraries, or a
-group of pyproject.toml. A version changes only if it has to, or if its lines were removed before. Needs uv.
+Each version is followed by the names of those who install it on Linux, for `tools/select`: a distribution with its
+required libraries, or a group of pyproject.toml. A version stays until it has to change or its lines are removed.
+Needs uv.
 """
 
 import re
@@ -22,13 +23,13 @@ _PYTHONS: Final = ("3.11.9", "3.13.5")
 
 
 def distributions() -> tuple[str, ...]:
-    """The folders of all distributions; the engine's is no member of the workspace, because it is installed alone."""
+    """The folders of all distributions; the engine is installed alone, outside of the workspace."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())
     return (*table["tool"]["uv"]["workspace"]["members"], "engine")
 
 
 def selections() -> dict[str, list[str]]:
-    """What each name of `tools/select` stands for, as arguments of `uv pip compile`."""
+    """The names of `tools/select`, each with its arguments of `uv pip compile`."""
     folders = [name for name in distributions() if name != "engine"]
     alone = {name: [f"{name}/pyproject.toml"] for name in distributions()}
     tests = [f"{name}/pyproject.toml" for name in folders]
@@ -36,25 +37,13 @@ def selections() -> dict[str, list[str]]:
         name: ["--group", f"pyproject.toml:{name}"]
         for name in tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     }
-    developed = [
-        *tests,
-        "--extra",
-        "cli",
-        "--extra",
-        "evidence",
-        "--extra",
-        "excel",
-        "--extra",
-        "fleet",
-        "--extra",
-        "check",
-        *groups["dev"],
-    ]
+    extras = [f"--extra={name}" for name in ("check", "cli", "evidence", "excel", "fleet")]
+    developed = [*tests, *extras, *groups["dev"]]
     return {**alone, **groups, "dev": developed, "bench": [*developed, *groups["bench"]]}
 
 
 def compiled(arguments: list[str], constraints: str, *, hashes: bool = False) -> str:
-    """What uv chooses for them, without what is ours."""
+    """The versions that uv chooses, without our own distributions."""
     ours = [f"--no-emit-package=cji-{name}" for name in distributions()]
     options = ["--universal", "--python-version=3.11", "--no-header", "--no-annotate", "--quiet", *ours]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:

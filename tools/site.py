@@ -3,7 +3,7 @@
 The pages stay where they are in the repository. They are copied below build/pages under the same paths, so that their
 links are those that a reader of the repository follows, with the files that they link to. A page's folder decides in
 which part of the site it stands; a page in a folder that belongs to no part is an error. Reference pages for Python are
-written from the docstrings of the rooms in `ROOMS`. Runs in the environment .docs that `make docs` makes; needs no network.
+written from the docstrings of the rooms in `ROOMS`. Runs in .docs, which `make docs` makes; needs no network.
 """
 
 import json

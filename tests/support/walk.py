@@ -50,7 +50,7 @@ def commands(page: Path) -> Iterator[Command]:
 
 
 def _copy(folder: Path) -> None:
-    """What git knows, with the environment of this clone: `make setup` then has nothing to do but look."""
+    """What git knows, with the environment of this clone: `tools/setup` then has nothing to do but look."""
     names = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, capture_output=True).stdout
     pack = subprocess.run(
         ["tar", "-C", ROOT, "--null", "-T-", "-cf-"], input=names, check=True, capture_output=True

@@ -39,7 +39,7 @@ def build(folder: Path, names: Iterable[str] = DISTRIBUTIONS) -> dict[str, Path]
 
 
 def install(folder: Path, names: Iterable[str]) -> Path:
-    """A folder like the site-packages of a machine with these wheels: their contents, and links to the libraries of others."""
+    """A folder like the site-packages of a machine with these wheels: their contents, and links to other libraries."""
     site = folder / "site"
     for wheel in build(folder / "wheels", names).values():
         zipfile.ZipFile(wheel).extractall(site)

@@ -2,12 +2,13 @@
 
 import ast
 import functools
+import itertools
 import re
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 
@@ -42,7 +43,7 @@ DISTRIBUTION_OF = {
     "tree_sitter": "tree-sitter",
 }
 """By the import name; a library that is not here has the same name in both."""
-ROOMS = {
+ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     "core": {
         "cli": ("command/",),
         "https": ("https.py",),
@@ -71,11 +72,7 @@ NEVER_IMPORTED = {
     ("attestation", "six"): "azure-security-attestation imports it without declaring it",
     ("worker", "cmeel-mimalloc"): "its library is preloaded",
 }
-UNTIL_DECLARATIONS_ARE_IN_THE_CORE = {
-    ("core", "cji-operations"),
-    ("client", "cji-operations"),
-    ("deploy", "cji-operations"),
-}
+UNTIL_DECLARATIONS_ARE_IN_THE_CORE = {(name, "cji-operations") for name in ("core", "client", "deploy")}
 BY_THE_CALLER = {
     ("client", "polars"): "frames of it are made for a caller who has it",
     ("core", "grpcio"): "the stubs of services are for those who declare it",
@@ -83,9 +80,17 @@ BY_THE_CALLER = {
 }
 
 
-def project(name: str) -> dict[str, Any]:
-    table: dict[str, Any] = tomllib.loads((ROOT / name / "pyproject.toml").read_text())["project"]
-    return table
+class Project(NamedTuple):
+    """A distribution's own lines."""
+
+    version: str
+    dependencies: list[str]
+    extras: dict[str, list[str]]
+
+
+def project(name: str) -> Project:
+    table = tomllib.loads((ROOT / name / "pyproject.toml").read_text())["project"]
+    return Project(table["version"], table["dependencies"], table.get("optional-dependencies", {}))
 
 
 def library(module: str) -> str:
@@ -139,7 +144,7 @@ def brought(name: str, extra: str = "") -> set[str]:
     """All libraries that come with a distribution, or with it and its extra: its own, and those of ours it requires."""
     table = project(name)
     found: set[str] = set()
-    for line in table["dependencies"] + (table["optional-dependencies"][extra] if extra else []):
+    for line in table.dependencies + (table.extras[extra] if extra else []):
         if ours := re.match(r"cji-([a-z]+)(?:\[([a-z,0-9]+)\])?==", line):
             for other in ("", *(ours[2] or "").split(",")) if (ours[1], extra) != (name, "") else ():
                 if (ours[1], other) != (name, ""):
@@ -156,7 +161,7 @@ def test_what_it_imports_without_extras_is_what_it_declares(name: str) -> None:
     files = [f for f in package.rglob("*.py") if not str(f.relative_to(package)).startswith(behind or ("\0",))]
     found = {one for file in files for one in imports(file)} - {f"cji-{name}"}
     found -= {one for one in found if (name, one) in {*BY_THE_CALLER, *UNTIL_DECLARATIONS_ARE_IN_THE_CORE}}
-    declared = names(project(name)["dependencies"])
+    declared = names(project(name).dependencies)
     unneeded = declared - found - {lib for of, lib in NEVER_IMPORTED if of == name}
     assert (sorted(found - declared), sorted(unneeded)) == ([], [])
 
@@ -164,28 +169,26 @@ def test_what_it_imports_without_extras_is_what_it_declares(name: str) -> None:
 @pytest.mark.parametrize(("name", "extra"), [(name, extra) for name, rooms in ROOMS.items() for extra in rooms])
 def test_what_an_extra_brings_is_what_its_rooms_import(name: str, extra: str) -> None:
     table = project(name)
-    found, base = used(name, *ROOMS[name][extra]), names(table["dependencies"])
+    found, base = used(name, *ROOMS[name][extra]), names(table.dependencies)
     found = {one for one in found if not one.startswith("cji-")}
-    declared = {one for one in names(table["optional-dependencies"][extra]) if not one.startswith("cji-")}
+    declared = {one for one in names(table.extras[extra]) if not one.startswith("cji-")}
     unneeded = declared - found - {lib for of, lib in NEVER_IMPORTED if of == name}
     assert (sorted(found - base - brought(name, extra)), sorted(unneeded)) == ([], [])
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_every_extra_has_its_rooms(name: str) -> None:
-    extras = project(name).get("optional-dependencies", {})
+    extras = project(name).extras
     of_ours = {extra for extra, lines in extras.items() if all(line.startswith("cji-") for line in lines)}
     assert set(ROOMS.get(name, {})) == set(extras) - of_ours
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_ours_are_required_in_this_version(name: str) -> None:
+    """They share internals: always of the same build."""
     table = project(name)
-    lines = [
-        line for lines in (table["dependencies"], *table.get("optional-dependencies", {}).values()) for line in lines
-    ]
-    assert {line.partition("==")[2] for line in lines if line.startswith("cji-")} <= {table["version"]}
-    assert all("==" in line for line in lines if line.startswith("cji-"))
+    lines = [*table.dependencies, *itertools.chain(*table.extras.values())]
+    assert {line.partition("==")[2] for line in lines if line.startswith("cji-")} <= {table.version}
 
 
 def test_a_submitter_installs_few_libraries() -> None:

@@ -1,6 +1,7 @@
 """The lock: every package pinned by hash, no address, and for each name of `tools/select` what that name installs."""
 
 import importlib.metadata
+import itertools
 import re
 import subprocess
 import tomllib
@@ -18,7 +19,7 @@ PYTHONS = ("3.11.9", "3.12.9", "3.13.5")
 
 
 def selected(*names: str) -> str:
-    command = [ROOT / "tools" / "select", *names]
+    command = [str(ROOT / "tools" / "select"), *names]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -54,7 +55,7 @@ def test_an_unknown_name_is_refused() -> None:
 def test_selections_grow_from_the_client_to_the_benchmarks() -> None:
     names = ("core", "client", "simulator", "dev", "bench")
     sizes = [pins(selected(name)) for name in names]
-    for smaller, larger in zip(sizes, sizes[1:], strict=False):
+    for smaller, larger in itertools.pairwise(sizes):
         assert smaller.items() <= larger.items()
     assert pins(selected("worker")).items() <= pins(selected("simulator")).items()
 

@@ -80,9 +80,8 @@ def test_one_command_and_no_other_entry_point(wheels: dict[str, zipfile.ZipFile]
 
 def test_every_verb_is_one_distribution_s_own(wheels: dict[str, zipfile.ZipFile]) -> None:
     """A verb has one entry point, and its module is in the same wheel."""
-    verbs = [
-        (verb, name, of) for name, w in wheels.items() for verb, of in entry_points(w).get("cji.verbs", {}).items()
-    ]
+    found = {name: entry_points(wheel).get("cji.verbs", {}) for name, wheel in wheels.items()}
+    verbs = [(verb, name, of) for name, points in found.items() for verb, of in points.items()]
     assert len(verbs) == len({verb for verb, *_ in verbs})
     assert {name for _, name, _ in verbs} == {"core", "attestation", "client", "audit", "deploy", "worker"}
     for verb, name, of in verbs:

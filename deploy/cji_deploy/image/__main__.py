@@ -43,7 +43,7 @@ _TOOLS: Final = ("mkosi", "systemd-repart", "systemd-ukify", "erofs-utils", "sbs
 def main() -> int:
     """Write everything into the folder of the image and print the digests."""
     parser = argparse.ArgumentParser(prog="python -m cji_deploy.image")
-    for name in ("keys", "folder", "wheels", "source"):
+    for name in ("keys", "folder", "wheels"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--version", required=True)
     parser.add_argument("--epoch", type=int, required=True)

@@ -136,7 +136,8 @@ def test_the_word_file_is_laid_out_for_paper(with_word: Path) -> None:
 @pytest.fixture(scope="module")
 def trestle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program of compliance-trestle, in the environment of its own that its lock file describes."""
-    subprocess.run([ROOT / "tools/environment", ".oscal", "oscal"], check=True, timeout=600, env=os.environ | {"PYTHON": sys.executable})
+    environment = os.environ | {"PYTHON": sys.executable}
+    subprocess.run([ROOT / "tools/environment", ".oscal", "oscal"], check=True, timeout=600, env=environment)
     return ROOT / ".oscal/bin/trestle"
 
 

@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 from tests.support.walk import Command, commands
 
 PAGE = ROOT / "docs/tutorial/first-job.md"
-BEFORE = ("make setup", ". .venv/bin/activate", "cji-simulator up")
+BEFORE = ("tools/setup demo", ". .venv/bin/activate", "cji-simulator up")
 
 
 def execute(command: Command, site: Site) -> int:
