@@ -72,7 +72,6 @@ NEVER_IMPORTED = {
     ("attestation", "six"): "azure-security-attestation imports it without declaring it",
     ("worker", "cmeel-mimalloc"): "its library is preloaded",
 }
-UNTIL_DECLARATIONS_ARE_IN_THE_CORE = {(name, "cji-operations") for name in ("core", "client", "deploy")}
 BY_THE_CALLER = {
     ("client", "polars"): "frames of it are made for a caller who has it",
     ("core", "grpcio"): "the stubs of services are for those who declare it",
@@ -160,7 +159,7 @@ def test_what_it_imports_without_extras_is_what_it_declares(name: str) -> None:
     behind = tuple(beginning for rooms in ROOMS.get(name, {}).values() for beginning in rooms)
     files = [f for f in package.rglob("*.py") if not str(f.relative_to(package)).startswith(behind or ("\0",))]
     found = {one for file in files for one in imports(file)} - {f"cji-{name}"}
-    found -= {one for one in found if (name, one) in {*BY_THE_CALLER, *UNTIL_DECLARATIONS_ARE_IN_THE_CORE}}
+    found -= {one for one in found if (name, one) in BY_THE_CALLER}
     declared = names(project(name).dependencies)
     unneeded = declared - found - {lib for of, lib in NEVER_IMPORTED if of == name}
     assert (sorted(found - declared), sorted(unneeded)) == ([], [])
