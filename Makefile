@@ -22,7 +22,7 @@ help: ## this list
 setup: ## system packages (as root), .venv from the hash-pinned lock, and all else that the targets below need
 	@tools/setup
 
-demo: ## set up what a simulation needs (`tools/setup demo`), then run the whole product once: attest, release a key, run a sealed job, verify its receipt
+demo: ## set up what a simulation needs, then run the product once: attest, release a key, run a sealed job, verify its receipt
 	@tools/setup demo
 	@began=$$(date +%s); .venv/bin/cji-simulator demo && echo "The demo took $$(($$(date +%s) - began)) s."
 

@@ -112,7 +112,7 @@ def test_a_key_of_another_curve_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_this_tree_is_read_whole() -> None:
-    select = [ROOT / "tools" / "select", "worker"]
+    select = [str(ROOT / "tools" / "select"), "worker"]
     text = subprocess.run(select, check=True, stdout=subprocess.PIPE, text=True).stdout
     found = locked(text)
     assert len(found) == sum("==" in line and not line.startswith((" ", "#")) for line in text.splitlines())
