@@ -60,7 +60,7 @@ def test_selections_grow_from_the_client_to_the_benchmarks() -> None:
     assert pins(selected("worker")).items() <= pins(selected("simulator")).items()
 
 
-def test_a_worker_installs_neither_tests_nor_engine_nor_simulator() -> None:
+def test_a_worker_installs_nothing_of_tests_or_engine() -> None:
     assert not {"pytest", "hypothesis", "hatchling", "dask", "distributed", "aiohttp"} & set(pins(selected("worker")))
 
 
