@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from cji_core.data_classes import DataClass
 from cji_core.format.records import ROW_STATUS, SCHEMAS, RecordSchema, RowStatus, Status, columns
+from cji_core.format.records.declared import UINT32, UINT64, UTF8, Fields
 from cji_core.operations.declaration import Operation, OutputSpec, Signature
 from cji_core.operations.parameters import Parameters
 from cji_core.operations.registry import Plan, Planned
@@ -21,14 +22,14 @@ from cji_core.operations.stages.stage import Edge, Stage, Stages, Width
 from cji_core.operations.status_codes import ValueCode
 from cji_operations.stages.task import StageFunctions, Task
 
-COUNTS = Edge(name="counts", schema=pa.schema([("rows", pa.uint64())]))
-KEY = Edge(name="key", schema=pa.schema([("salt", pa.uint64())]))
-LETTERS = Edge(name="letters", schema=pa.schema([("letter", pa.utf8()), ("shard", pa.uint32())]), each=True)
-SUMS = Edge(name="sums", schema=pa.schema([("letter", pa.utf8()), ("number", pa.uint64())]))
+COUNTS = Edge(name="counts", fields=Fields.of([("rows", UINT64)]))
+KEY = Edge(name="key", fields=Fields.of([("salt", UINT64)]))
+LETTERS = Edge(name="letters", fields=Fields.of([("letter", UTF8), ("shard", UINT32)]), each=True)
+SUMS = Edge(name="sums", fields=Fields.of([("letter", UTF8), ("number", UINT64)]))
 RESULT = RecordSchema.output(
-    "letters/1", columns(DataClass.CASE, "letter", pa.utf8()), columns(DataClass.CASE, "number", pa.uint64())
+    "letters/1", columns(DataClass.CASE, "letter", UTF8), columns(DataClass.CASE, "number", UINT64)
 )
-SEEN = OutputSpec(name="seen", schema=RecordSchema.output("seen/1", columns(DataClass.CASE, "letter", pa.utf8())))
+SEEN = OutputSpec(name="seen", schema=RecordSchema.output("seen/1", columns(DataClass.CASE, "letter", UTF8)))
 
 
 class Letters(Parameters, frozen=True, kw_only=True, tag="letters"):

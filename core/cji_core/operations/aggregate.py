@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Self
 
 import msgspec
-import pyarrow as pa
 from msgspec import Meta, field, structs
 
 from cji_core.errors import Stage as Where
 from cji_core.format.records import PERSONAL, DataClass, RecordSchema, columns
+from cji_core.format.records.declared import BINARY, BOOL, INT64, UINT16, UINT64, UTF8, Fields
 from cji_core.operations.declaration import Operation, OutputSpec, Side, Signature
 from cji_core.operations.parameters import Name, Parameters, ParametersError, bad_parameters, decoded, known
 from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge, Stage, Stages, Width
@@ -156,27 +156,27 @@ _CASE: Final = DataClass.CASE
 
 CELLS: Final = RecordSchema.output(
     "aggregate_cells/1",
-    columns(_CASE, "grouping", pa.uint16()),
-    columns(_CASE, " ".join(f"key_{i + 1}" for i in range(MAX_KEYS)), pa.binary()),
-    columns(_CASE, "unclassifiable", pa.uint16()),
-    columns(_CASE, "hidden", pa.bool_()),
-    columns(_CASE, "rows persons", pa.uint64()),
-    columns(_CASE, " ".join(f"sum_{i + 1}" for i in range(MAX_SUMS)), pa.uint64()),
+    columns(_CASE, "grouping", UINT16),
+    columns(_CASE, " ".join(f"key_{i + 1}" for i in range(MAX_KEYS)), BINARY),
+    columns(_CASE, "unclassifiable", UINT16),
+    columns(_CASE, "hidden", BOOL),
+    columns(_CASE, "rows persons", UINT64),
+    columns(_CASE, " ".join(f"sum_{i + 1}" for i in range(MAX_SUMS)), UINT64),
 )
 """One row a cell that is not empty; see `cell_table`."""
 
 RETURN_A: Final = RecordSchema.output(
     "return_a/1",
-    columns(_CASE, "form ori month line title", pa.binary()),
-    columns(_CASE, "hidden", pa.bool_()),
-    columns(_CASE, "actual cleared cleared_under_18", pa.uint64()),
+    columns(_CASE, "form ori month line title", BINARY),
+    columns(_CASE, "hidden", BOOL),
+    columns(_CASE, "actual cleared cleared_under_18", UINT64),
 )
 """One row a line of a form; see `return_a`."""
 
 ACCOUNTING: Final = OutputSpec(
     name="accounting",
     schema=RecordSchema.output(
-        "return_a_accounting/1", columns(_CASE, "outcome", pa.utf8()), columns(_CASE, "reports", pa.uint64())
+        "return_a_accounting/1", columns(_CASE, "outcome", UTF8), columns(_CASE, "reports", UINT64)
     ),
 )
 """Reports by what became of them, of the forms only."""
@@ -185,11 +185,9 @@ ACCOUNTING: Final = OutputSpec(
 # ------------------------------------------------------------------ stages
 
 
-VALUES: Final = Edge(name="values", schema=pa.schema([("key", pa.int64()), ("value", pa.binary())]))
-COUNTED: Final = Edge(name="counted", schema=pa.schema([("cell", pa.int64()), ("persons", pa.int64())]))
-LEADERS: Final = Edge(
-    name="leaders", schema=pa.schema([("sum", pa.int64()), ("cell", pa.int64()), ("amount", pa.int64())])
-)
+VALUES: Final = Edge(name="values", fields=Fields.of([("key", INT64), ("value", BINARY)]))
+COUNTED: Final = Edge(name="counted", fields=Fields.of([("cell", INT64), ("persons", INT64)]))
+LEADERS: Final = Edge(name="leaders", fields=Fields.of([("sum", INT64), ("cell", INT64), ("amount", INT64)]))
 
 
 def sum_name(i: int) -> str:
@@ -208,14 +206,14 @@ class CellEdges:
     @classmethod
     def of(cls, parameters: Aggregate) -> Self:
         """Those of these parameters."""
-        keys = [(f"key_{i + 1}", pa.binary()) for i in range(len(parameters.keys))]
-        sums = [(sum_name(i), pa.int64()) for i in range(len(parameters.sums))]
-        of_person = [*keys, ("person", pa.binary()), *(sums if parameters.dominance is not None else ())]
+        keys = [(f"key_{i + 1}", BINARY) for i in range(len(parameters.keys))]
+        sums = [(sum_name(i), INT64) for i in range(len(parameters.sums))]
+        of_person = [*keys, ("person", BINARY), *(sums if parameters.dominance is not None else ())]
         counted = (COUNTED,) if parameters.person else ()
         leading = () if parameters.dominance is None else (LEADERS,)
         return cls(
-            cells=Edge(name="cells", schema=pa.schema([*keys, ("rows", pa.int64()), *sums])),
-            persons=Edge(name="persons", schema=pa.schema(of_person), each=True),
+            cells=Edge(name="cells", fields=Fields.of([*keys, ("rows", INT64), *sums])),
+            persons=Edge(name="persons", fields=Fields.of(of_person), each=True),
             by_person=(*counted, *leading),
         )
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias
 
-import pyarrow as pa
 from google.protobuf.message import Message
 
 from cji_core.format.records import RecordSchema
@@ -13,6 +12,9 @@ from cji_core.operations.stages.stage import Stages
 from cji_core.operations.status_codes import RowCode
 from cji_core.operations.tables import Tables
 from cji_core.wire.v1 import worker_pb2
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ class Signature:
     project: Project | None = None
 
 
-ReadOutput: TypeAlias = Callable[[str], Iterable[pa.RecordBatch]]
+ReadOutput: TypeAlias = "Callable[[str], Iterable[pa.RecordBatch]]"
 """The batches of an opened output, by name."""
 
 

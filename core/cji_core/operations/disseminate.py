@@ -3,12 +3,12 @@
 import datetime
 from typing import Annotated, Final
 
-import pyarrow as pa
 from msgspec import Meta
 from msgspec.structs import replace
 
 from cji_core.errors import Stage
 from cji_core.format.records import EVENTS, DataClass, RecordSchema, columns
+from cji_core.format.records.declared import BINARY, UINT64, UTF8
 from cji_core.operations.declaration import Operation, OutputSpec, Signature
 from cji_core.operations.parameters import Parameters, Sealing, Sha256, bad_parameters, check_digest, decoded, known
 from cji_core.operations.stages.by_shard import ByShard
@@ -86,13 +86,13 @@ LEDGER: Final = OutputSpec(
     name="ledger",
     schema=RecordSchema.output(
         "ledger/1",
-        columns(DataClass.CONTROL_NUMBER, "subject SID FBI file", pa.binary()),
+        columns(DataClass.CONTROL_NUMBER, "subject SID FBI file", BINARY),
         columns(
             DataClass.IDENTITY_HISTORY,
             "time purpose requestor requesting_ori secondary_recipient recipient_class",
-            pa.utf8(),
+            UTF8,
         ),
-        columns(DataClass.IDENTITY_HISTORY, "rows", pa.uint64()),
+        columns(DataClass.IDENTITY_HISTORY, "rows", UINT64),
     ),
     of_subjects=True,
 )
@@ -101,7 +101,7 @@ LEDGER: Final = OutputSpec(
 WITHHELD: Final = OutputSpec(
     name="withheld",
     schema=RecordSchema.output(
-        "withheld/1", columns(DataClass.CASE, "reason", pa.utf8()), columns(DataClass.CASE, "rows", pa.uint64())
+        "withheld/1", columns(DataClass.CASE, "reason", UTF8), columns(DataClass.CASE, "rows", UINT64)
     ),
 )
 """The number of withheld rows by reason."""

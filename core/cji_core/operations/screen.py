@@ -4,12 +4,12 @@ import math
 from typing import Annotated, Final
 
 import msgspec
-import pyarrow as pa
 from msgspec import Meta
 from msgspec.structs import replace
 
 from cji_core.errors import Stage
 from cji_core.format.records import ROW_STATUS, SCHEMAS, DataClass, RecordSchema, columns
+from cji_core.format.records.declared import BINARY, BOOL, FLOAT64, UINT32, UINT64, UTF8
 from cji_core.operations.declaration import Operation, OutputSpec, Reference, Side, Signature
 from cji_core.operations.parameters import Name, Parameters, Sealing, Sha256, bad_parameters, check_digest, decoded
 from cji_core.operations.stages.by_shard import ByShard
@@ -130,9 +130,9 @@ SHOWN: Final = ("NIC", "ORI", "OCA", "MKE", "file_code", "EXL", "CMC")
 
 OUTCOMES: Final = RecordSchema.output(
     "outcomes/1",
-    columns(_CASE, "row", pa.uint64()),
-    columns(_CASE, "outcome best", pa.utf8()),
-    columns(_CASE, "hits listed", pa.uint64()),
+    columns(_CASE, "row", UINT64),
+    columns(_CASE, "outcome best", UTF8),
+    columns(_CASE, "hits listed", UINT64),
 )
 """One row an inquiry. `status_only`: best, hits and listed are null."""
 
@@ -140,14 +140,14 @@ HITS: Final = OutputSpec(
     name="hits",
     schema=RecordSchema.output(
         "hits/1",
-        columns(_CASE, "row", pa.uint64()),
-        columns(_CASE, "rank", pa.uint32()),
-        columns(_CASE, "class", pa.utf8()),
-        columns(_CASE, "score", pa.float64()),
-        columns(_CASE, "agreement", pa.utf8()),
-        columns(_CASE, "reference_row rows", pa.uint64()),
-        columns(_CASE, "restricted", pa.bool_()),
-        columns(_CASE, " ".join(SHOWN), pa.binary()),
+        columns(_CASE, "row", UINT64),
+        columns(_CASE, "rank", UINT32),
+        columns(_CASE, "class", UTF8),
+        columns(_CASE, "score", FLOAT64),
+        columns(_CASE, "agreement", UTF8),
+        columns(_CASE, "reference_row rows", UINT64),
+        columns(_CASE, "restricted", BOOL),
+        columns(_CASE, " ".join(SHOWN), BINARY),
     ),
 )
 """One row a record that is a hit: row of the inquiry, its rank there from 1 on, score in bits.

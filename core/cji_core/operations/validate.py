@@ -6,10 +6,10 @@ from functools import cache, partial
 from types import MappingProxyType
 from typing import Final
 
-import pyarrow as pa
 from msgspec.structs import replace
 
-from cji_core.format.records import PERSONAL, ROW_STATUS_SCHEMA, DataClass, RecordSchema, columns
+from cji_core.format.records import PERSONAL, ROW_STATUS, SCHEMAS, DataClass, RecordSchema, columns
+from cji_core.format.records.declared import BINARY, BOOL, INT64, UINT8, UINT16, UINT64, UTF8, Fields
 from cji_core.format.records.nibrs.data import read_data
 from cji_core.operations.declaration import Operation, OutputSpec, ReadOutput, Side, Signature
 from cji_core.operations.parameters import Name, Parameters, Sealing, Sha256, check_digest, decoded, known
@@ -134,13 +134,13 @@ _CASE: Final = DataClass.CASE
 
 NIBRS_FINDINGS: Final = RecordSchema.output(
     "nibrs_findings/1",
-    columns(_CASE, "row record", pa.uint64()),
-    columns(_CASE, "level", pa.uint8()),
-    columns(_CASE, "element", pa.binary()),
-    columns(_CASE, "rule", pa.uint16()),
-    columns(_CASE, "value sequence offense loss", pa.binary()),
-    columns(_CASE, "warning", pa.bool_()),
-    columns(_CASE, "message period action ori number path", pa.binary()),
+    columns(_CASE, "row record", UINT64),
+    columns(_CASE, "level", UINT8),
+    columns(_CASE, "element", BINARY),
+    columns(_CASE, "rule", UINT16),
+    columns(_CASE, "value sequence offense loss", BINARY),
+    columns(_CASE, "warning", BOOL),
+    columns(_CASE, "message period action ori number path", BINARY),
 )
 """One row a finding; see `findings`."""
 
@@ -148,9 +148,9 @@ INCIDENTS: Final = OutputSpec(
     name="incidents",
     schema=RecordSchema.output(
         "nibrs_incidents/1",
-        columns(_CASE, "ori number group action", pa.binary()),
-        columns(_CASE, "row segments errors warnings", pa.uint64()),
-        columns(_CASE, "accepted", pa.bool_()),
+        columns(_CASE, "ori number group action", BINARY),
+        columns(_CASE, "row segments errors warnings", UINT64),
+        columns(_CASE, "accepted", BOOL),
     ),
 )
 """One row a report, and whether it is accepted."""
@@ -159,32 +159,32 @@ RATES: Final = OutputSpec(
     name="rates",
     schema=RecordSchema.output(
         "nibrs_rates/1",
-        columns(_CASE, "ori rule_set", pa.binary()),
-        columns(_CASE, "reports rejected errors rejected_per_10000", pa.uint64()),
+        columns(_CASE, "ori rule_set", BINARY),
+        columns(_CASE, "reports rejected errors rejected_per_10000", UINT64),
     ),
 )
 """One row an ORI, with the rule set that it was checked by."""
 
 EDS: Final = OutputSpec(
-    name="eds", schema=RecordSchema.output("nibrs_eds/3.1", columns(_CASE, "record", pa.binary()), lines=True)
+    name="eds", schema=RecordSchema.output("nibrs_eds/3.1", columns(_CASE, "record", BINARY), lines=True)
 )
 """The FBI's Error Data Set, a record a row."""
 
 FINDINGS: Final = RecordSchema.output(
     "findings/1",
-    columns(_CASE, "row", pa.uint64()),
-    columns(_CASE, "column", pa.utf8()),
-    columns(_CASE, "code", pa.uint16()),
-    columns(_CASE, "finding", pa.utf8()),
-    columns(_CASE, "warning", pa.bool_()),
-    columns(_CASE, "value", pa.binary()),
+    columns(_CASE, "row", UINT64),
+    columns(_CASE, "column", UTF8),
+    columns(_CASE, "code", UINT16),
+    columns(_CASE, "finding", UTF8),
+    columns(_CASE, "warning", BOOL),
+    columns(_CASE, "value", BINARY),
 )
 """One row a finding on a column."""
 
 COUNTS: Final = OutputSpec(
     name="counts",
     schema=RecordSchema.output(
-        "finding_counts/1", columns(_CASE, "column finding", pa.utf8()), columns(_CASE, "rows", pa.uint64())
+        "finding_counts/1", columns(_CASE, "column finding", UTF8), columns(_CASE, "rows", UINT64)
     ),
 )
 """Rows by column and finding."""
@@ -206,39 +206,37 @@ RELATIONS: Final = ("again", "shared_number", "same_arrest", "arrest_on_file")
 
 SURVEYS: Final = Edge(
     name="surveys",
-    schema=pa.schema(
+    fields=Fields.of(
         [
-            *((name, pa.int64()) for name in ("rows", "records", "head_rows", "head_records", "period")),
-            ("has_start", pa.bool_()),
+            *((name, INT64) for name in ("rows", "records", "head_rows", "head_records", "period")),
+            ("has_start", BOOL),
         ]
     ),
 )
 STANDARDS: Final = Edge(
     name="standards",
-    schema=pa.schema(
+    fields=Fields.of(
         [
-            ("rule_set", pa.utf8()),
-            *((name, pa.binary()) for name in ("month", "state", "lengths", "differs")),
-            *((name, pa.bool_()) for name in ("has_month", "has_state")),
+            ("rule_set", UTF8),
+            *((name, BINARY) for name in ("month", "state", "lengths", "differs")),
+            *((name, BOOL) for name in ("has_month", "has_state")),
         ]
     ),
 )
 """Of each rule set that may apply: of the head, then of the rest of a shard."""
-HEADS: Final = Edge(name="heads", schema=pa.schema([("row", pa.binary())]))
+HEADS: Final = Edge(name="heads", fields=Fields.of([("row", BINARY)]))
 REPORTS: Final = Edge(
     name="reports",
-    schema=pa.schema(
-        [("number", pa.int64()), ("beginning", pa.binary()), ("group", pa.uint8()), ("incident", pa.bool_())]
-    ),
+    fields=Fields.of([("number", INT64), ("beginning", BINARY), ("group", UINT8), ("incident", BOOL)]),
     each=True,
 )
 RELATED: Final = Edge(
     name="related",
-    schema=pa.schema([("number", pa.int64()), *((name, pa.bool_()) for name in RELATIONS)]),
+    fields=Fields.of([("number", INT64), *((name, BOOL) for name in RELATIONS)]),
     each=True,
 )
-STATUSES: Final = Edge(name="statuses", schema=ROW_STATUS_SCHEMA, each=True)
-RATES_EDGE: Final = Edge(name="rates", schema=RATES.schema.arrow)
+STATUSES: Final = Edge(name="statuses", fields=SCHEMAS[ROW_STATUS].declared, each=True)
+RATES_EDGE: Final = Edge(name="rates", fields=RATES.schema.declared)
 _OF_WHOLE: Final = (SURVEYS, STANDARDS, HEADS)
 
 

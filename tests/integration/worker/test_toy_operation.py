@@ -30,6 +30,7 @@ from cji_core.operations.declaration import Operation, OutputSpec, Signature
 from cji_core.operations.parameters import Name, Parameters, decoded
 from cji_core.operations.status_codes import RowCode
 from cji_core.format.records import DataClass, RecordSchema, columns
+from cji_core.format.records.declared import UINT64, UTF8
 from cji_core.wire.v1 import worker_pb2 as pb
 
 
@@ -48,7 +49,7 @@ class Tally(Parameters, frozen=True, kw_only=True, tag="tally"):
 TALLY_OUTPUT = OutputSpec(
     name="tally",
     schema=RecordSchema.output(
-        "tally/1", columns(DataClass.CASE, "letter", pa.utf8()), columns(DataClass.CASE, "rows", pa.uint64())
+        "tally/1", columns(DataClass.CASE, "letter", UTF8), columns(DataClass.CASE, "rows", UINT64)
     ),
 )
 

@@ -5,6 +5,7 @@ import pytest
 
 from cji_client.sources import fit
 from cji_core.errors import Reason, Refusal
+from cji_core.format.records.declared import INT64, Fields
 from cji_core.operations.link import Link
 from cji_core.operations.link.declaration import encode
 from cji_core.operations.stages.stage import Edge, Stage, Stages, Width
@@ -48,7 +49,7 @@ def test_the_table_of_another_shard_does_not_open() -> None:
 
 
 def test_a_plan_with_unequal_numbers_of_tasks_is_refused() -> None:
-    edge = Edge(name="own", schema=pa.schema([("value", pa.int64())]), aligned=True)
+    edge = Edge(name="own", fields=Fields.of([("value", INT64)]), aligned=True)
     stages = (
         Stage(name="plan", width=Width.ONE, plans=True),
         Stage(name="make", width=Width.PLANNED, writes=(edge,)),

@@ -1,11 +1,18 @@
-"""Records: their schemas, their streams and the status of each row. Pure: no keys, files or network."""
+"""Records: their schemas, their streams and the status of each row. Pure: no keys, files or network.
+
+Who only reads the declarations of schemas loads neither numpy nor pyarrow: `status` and `stream` come when they are
+first used.
+"""
+
+from typing import TYPE_CHECKING
 
 from cji_core.data_classes import DataClass
+from cji_core.format.records.declared import METADATA_KEY
 from cji_core.format.records.schemas import (
     EVENTS,
     FREE_TEXT,
-    METADATA_KEY,
     PERSONAL,
+    ROW_STATUS,
     SCHEMAS,
     Column,
     RecordSchema,
@@ -14,15 +21,28 @@ from cji_core.format.records.schemas import (
     data_classes,
     tagged,
 )
-from cji_core.format.records.status import ROW_STATUS, ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, Status
-from cji_core.format.records.stream import (
-    END_OF_STREAM,
-    RESERVE_BYTES,
-    StreamReader,
-    StreamWriter,
-    carrying,
-    window_bytes,
-)
+from cji_core.lazy import lazy
+
+if TYPE_CHECKING:
+    from cji_core.format.records.status import ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, Status
+    from cji_core.format.records.stream import (
+        END_OF_STREAM,
+        RESERVE_BYTES,
+        StreamReader,
+        StreamWriter,
+        carrying,
+        window_bytes,
+    )
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "cji_core.format.records.status": ("ROW_STATUS_SCHEMA", "WHOLE_ROW", "RowStatus", "Status"),
+            "cji_core.format.records.stream": (
+                *("END_OF_STREAM", "RESERVE_BYTES", "StreamReader", "StreamWriter", "carrying", "window_bytes"),
+            ),
+        },
+    )
 
 __all__ = [
     "END_OF_STREAM",

@@ -11,34 +11,51 @@ of a schema: operations check values, and a bad value never fails a job.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Self
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Final, Self
 
 from cji_core.data_classes import DataClass
 from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.records.declared import (
+    BINARY,
+    BOOL,
+    INT16,
+    METADATA_KEY,
+    UINT8,
+    UINT16,
+    UINT64,
+    UTF8,
+    Field,
+    Fields,
+    Kind,
+    list_of,
+)
 
-METADATA_KEY: Final = b"cji.schema"
-_OFFSET_BITS: Final = 32  # of text, binary data and lists
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its name, its permitted Arrow types, its class of data, and whether it is required.
+    """One column: its name, the kinds of its permitted Arrow types, its class of data, and whether it is required.
 
     `date`: its text is a date.
     """
 
     name: str
     data_class: DataClass
-    types: tuple[pa.DataType, ...]
+    kinds: tuple[Kind, ...]
     required: bool = False
     date: bool = False
 
     @property
+    def types(self) -> "tuple[pa.DataType, ...]":
+        """Its permitted Arrow types."""
+        return tuple(kind.arrow for kind in self.kinds)
+
+    @property
     def least_bits(self) -> int:
         """The fewest bits that one value takes in an Arrow stream, null or not: its own, or those of its offset."""
-        return min(each.bit_width if pa.types.is_primitive(each) else _OFFSET_BITS for each in self.types)
+        return min(kind.bits for kind in self.kinds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +77,16 @@ class RecordSchema:
         return cls(schema_id=schema_id, columns=_by_name(*groups), output_only=True, lines=lines)
 
     @property
-    def arrow(self) -> pa.Schema:
+    def declared(self) -> Fields:
         """The Arrow schema of an output: every column, each with its first type, null only where not required."""
-        fields = [pa.field(c.name, c.types[0], nullable=not c.required) for c in self.columns.values()]
-        return tagged(self.schema_id, fields)
+        return Fields(
+            tuple(Field(c.name, c.kinds[0], nullable=not c.required) for c in self.columns.values()), self.schema_id
+        )
+
+    @property
+    def arrow(self) -> "pa.Schema":
+        """`declared` as a schema."""
+        return self.declared.arrow
 
     @property
     def data_classes(self) -> frozenset[DataClass]:
@@ -77,14 +100,14 @@ class RecordSchema:
 
 
 def columns(
-    data_class: DataClass, names: str, *types: pa.DataType, required: bool = False, dates: str = ""
+    data_class: DataClass, names: str, *kinds: Kind, required: bool = False, dates: str = ""
 ) -> tuple[Column, ...]:
     """A column of these Arrow types and this class of data for each of the blank-separated `names`.
 
     Those that are listed in `dates` too hold dates.
     """
     return tuple(
-        Column(name=name, data_class=data_class, types=types, required=required, date=name in dates.split())
+        Column(name=name, data_class=data_class, kinds=kinds, required=required, date=name in dates.split())
         for name in names.split()
     )
 
@@ -93,7 +116,8 @@ def _by_name(*groups: tuple[Column, ...]) -> Mapping[str, Column]:
     return MappingProxyType({column.name: column for group in groups for column in group})
 
 
-_TEXT: Final = (pa.utf8(), pa.binary())
+ROW_STATUS: Final = "row_status/1"
+_TEXT: Final = (UTF8, BINARY)
 _BIOGRAPHIC: Final = DataClass.BIOGRAPHIC
 _HISTORY: Final = DataClass.IDENTITY_HISTORY
 _CONTROL: Final = DataClass.CONTROL_NUMBER
@@ -107,7 +131,7 @@ _PERSON: Final = (
     *columns(_CONTROL, "FBI SID", *_TEXT),
     *columns(_BIOGRAPHIC, "street_number address_1 address_2 suburb city county state postcode country", *_TEXT),
 )
-_CLUSTER: Final = columns(_CONTROL, "cluster", pa.uint64())
+_CLUSTER: Final = columns(_CONTROL, "cluster", UINT64)
 _HOTFILE: Final = (
     *_PERSON,
     *columns(_CONTROL, "NIC ORI", *_TEXT),
@@ -119,7 +143,7 @@ _CHRI_EVENT: Final = (
     *columns(
         _HISTORY, "cycle event date charge level disposition disposition_date", *_TEXT, dates="date disposition_date"
     ),
-    *columns(_HISTORY, "sealed expunged juvenile non_conviction", pa.bool_()),
+    *columns(_HISTORY, "sealed expunged juvenile non_conviction", BOOL),
 )
 _CHRI_EVENT_2: Final = (
     *columns(_CONTROL, "subject ORI", *_TEXT),
@@ -131,7 +155,7 @@ _CHRI_EVENT_2: Final = (
         *_TEXT,
         dates="disposition_date",
     ),
-    *columns(_HISTORY, "deceased sealed expunged juvenile non_conviction", pa.bool_()),
+    *columns(_HISTORY, "deceased sealed expunged juvenile non_conviction", BOOL),
 )
 _NIBRS_ORI: Final = columns(
     _CONTROL,
@@ -142,17 +166,17 @@ _NIBRS_ORI: Final = columns(
 )
 _NIBRS_VERDICTS: Final = (
     *columns(_CASE, "ori number", *_TEXT, required=True),
-    *columns(_CASE, "row", pa.uint64(), required=True),
-    *columns(_CASE, "accepted", pa.bool_(), required=True),
+    *columns(_CASE, "row", UINT64, required=True),
+    *columns(_CASE, "accepted", BOOL, required=True),
     *columns(_CASE, "group action", *_TEXT),
-    *columns(_CASE, "segments errors warnings", pa.uint64()),
+    *columns(_CASE, "segments errors warnings", UINT64),
 )
 _NIBRS_ON_FILE: Final = columns(_CONTROL, "kind ori number sequence date", *_TEXT, required=True, dates="date")
 _ROW_STATUS: Final = (
-    *columns(DataClass.NONE, "row", pa.uint64(), required=True),
-    *columns(_CASE, "status", pa.uint8(), required=True),
-    *columns(_CASE, "codes", pa.list_(pa.uint16()), required=True),
-    *columns(_CASE, "columns", pa.list_(pa.int16()), required=True),
+    *columns(DataClass.NONE, "row", UINT64, required=True),
+    *columns(_CASE, "status", UINT8, required=True),
+    *columns(_CASE, "codes", list_of(UINT16), required=True),
+    *columns(_CASE, "columns", list_of(INT16), required=True),
 )
 
 
@@ -168,12 +192,12 @@ SCHEMAS: Final = MappingProxyType(
             _input("hotfile/1", _HOTFILE, _CLUSTER),
             _input("chri_event/1", _CHRI_EVENT),
             _input("chri_event/2", _CHRI_EVENT_2),
-            _input("nibrs.flat/3.1", columns(_CASE, "segment", pa.binary(), required=True), lines=True),
-            _input("nibrs.xml/2019.1", columns(_CASE, "report", pa.binary(), required=True)),
+            _input("nibrs.flat/3.1", columns(_CASE, "segment", BINARY, required=True), lines=True),
+            _input("nibrs.xml/2019.1", columns(_CASE, "report", BINARY, required=True)),
             _input("nibrs_ori/1", _NIBRS_ORI),
             _input("nibrs_on_file/1", _NIBRS_ON_FILE),
             _input("nibrs_verdicts/1", _NIBRS_VERDICTS),
-            RecordSchema.output("row_status/1", _ROW_STATUS),
+            RecordSchema.output(ROW_STATUS, _ROW_STATUS),
         )
     }
 )
@@ -187,8 +211,8 @@ PERSONAL: Final = frozenset(("person/1", "hotfile/1")) | EVENTS
 FREE_TEXT: Final = frozenset(("charge", "comment", "offense"))
 """Columns in which people write what they want, names and numbers of anybody included."""
 
-TYPES: Final = frozenset(
-    data_type for schema in SCHEMAS.values() for column in schema.columns.values() for data_type in column.types
+KINDS: Final = frozenset(
+    kind for schema in SCHEMAS.values() for column in schema.columns.values() for kind in column.kinds
 )
 
 
@@ -202,7 +226,7 @@ def data_classes(schema_ids: Iterable[str]) -> frozenset[DataClass]:
     return found
 
 
-def check_schema(schema_id: str, schema: pa.Schema) -> None:
+def check_schema(schema_id: str, schema: "pa.Schema") -> None:
     """Refuse an Arrow schema that is not `schema_id`.
 
     Raises: Refusal(SCHEMA_MISMATCH) for an unknown id, different metadata, no column, an unknown or repeated column, a
@@ -223,6 +247,8 @@ def check_schema(schema_id: str, schema: pa.Schema) -> None:
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
 
 
-def tagged(schema_id: str, fields: list[pa.Field]) -> pa.Schema:
+def tagged(schema_id: str, fields: "list[pa.Field]") -> "pa.Schema":
     """An Arrow schema with these fields that declares itself as `schema_id`, with no other metadata."""
+    import pyarrow as pa  # noqa: PLC0415 - as in `declared`
+
     return pa.schema(fields, metadata={METADATA_KEY: schema_id.encode()})

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records.arrow import from_lists, from_numpy, numbers
-from cji_core.format.records.schemas import SCHEMAS
+from cji_core.format.records.schemas import ROW_STATUS, SCHEMAS
 
-ROW_STATUS: Final = "row_status/1"
 ROW_STATUS_SCHEMA: Final = SCHEMAS[ROW_STATUS].arrow
 WHOLE_ROW: Final = -1
 

@@ -22,13 +22,14 @@ import pyarrow as pa
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records.arrow import text
 from cji_core.format.records.flatbuffer import MessageHeader, MessageKind, malformed, read_header
-from cji_core.format.records.schemas import TYPES
+from cji_core.format.records.schemas import KINDS
 
 MAX_HEADER_BYTES: Final = 256 * 1024  # of one message: 26 B a buffer and the names of columns; ours are under 16 KiB
 RESERVE_BYTES: Final = 1 << 20  # the largest piece a caller writes at once: one FLOE segment
 _CONTINUATION: Final = b"\xff\xff\xff\xff"  # Arrow columnar format, "Encapsulated message format"
 _PREFIX_BYTES: Final = 8
 _CARRIED: Final = b"cji.records"
+_TYPES: Final = frozenset(kind.arrow for kind in KINDS)
 END_OF_STREAM: Final = _CONTINUATION + bytes(4)
 
 T = TypeVar("T")
@@ -201,7 +202,7 @@ class StreamReader:
                 raise malformed()
             return self._only
         names = _ask_arrow(lambda: schema.names)
-        if any(field.type not in TYPES for field in schema) or len(set(names)) != len(names):
+        if any(field.type not in _TYPES for field in schema) or len(set(names)) != len(names):
             raise malformed()
         return schema
 

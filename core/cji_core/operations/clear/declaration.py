@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-import pyarrow as pa
 from msgspec import Meta
 from msgspec.structs import replace
 
 from cji_core.errors import Stage as Where
-from cji_core.format.records import ROW_STATUS_SCHEMA, DataClass, RecordSchema, columns
+from cji_core.format.records import ROW_STATUS, SCHEMAS, DataClass, RecordSchema, columns
+from cji_core.format.records.declared import BINARY, BOOL, INT64, UINT64, UTF8, Fields
 from cji_core.operations.clear.rules import MAX_ENCODED_BYTES, Rules, RulesError, problems, read_rules
 from cji_core.operations.declaration import Operation, OutputSpec, Signature
 from cji_core.operations.parameters import Parameters, ParametersError, Sealing, bad_parameters, decoded, known
@@ -103,9 +103,9 @@ DETERMINATIONS: Final = OutputSpec(
     name="determinations",
     schema=RecordSchema.output(
         "determinations/1",
-        columns(DataClass.NONE, "row", pa.uint64(), required=True),
-        columns(DataClass.CONTROL_NUMBER, "subject", pa.binary()),
-        columns(_HISTORY, "relief rule reason facts", pa.utf8(), required=True),
+        columns(DataClass.NONE, "row", UINT64, required=True),
+        columns(DataClass.CONTROL_NUMBER, "subject", BINARY),
+        columns(_HISTORY, "relief rule reason facts", UTF8, required=True),
     ),
 )
 """One row for each conviction that a rule decided, in the order of the records."""
@@ -114,11 +114,11 @@ NOT_DECIDED: Final = OutputSpec(
     name="not_decided",
     schema=RecordSchema.output(
         "not_decided/1",
-        columns(DataClass.NONE, "row", pa.uint64(), required=True),
-        columns(DataClass.CONTROL_NUMBER, "subject", pa.binary()),
-        columns(_HISTORY, "cause", pa.utf8(), required=True),
-        columns(_HISTORY, "rule", pa.utf8()),
-        columns(_HISTORY, "words", pa.utf8(), required=True),
+        columns(DataClass.NONE, "row", UINT64, required=True),
+        columns(DataClass.CONTROL_NUMBER, "subject", BINARY),
+        columns(_HISTORY, "cause", UTF8, required=True),
+        columns(_HISTORY, "rule", UTF8),
+        columns(_HISTORY, "words", UTF8, required=True),
     ),
 )
 """One row for each conviction in scope that no rule decided, in the order of the records."""
@@ -136,13 +136,13 @@ NAMES: Final = (*TEXTS, FLAG)
 
 HISTORIES: Final = Edge(
     name="histories",
-    schema=pa.schema([("row", pa.int64()), *((name, pa.binary()) for name in TEXTS), (FLAG, pa.bool_())]),
+    fields=Fields.of([("row", INT64), *((name, BINARY) for name in TEXTS), (FLAG, BOOL)]),
     each=True,
 )
-RELIEFS: Final = Edge(name="reliefs", schema=pa.schema([("row", pa.int64()), ("relief", pa.utf8())]), each=True)
-STATUSES: Final = Edge(name="statuses", schema=ROW_STATUS_SCHEMA, each=True)
+RELIEFS: Final = Edge(name="reliefs", fields=Fields.of([("row", INT64), ("relief", UTF8)]), each=True)
+STATUSES: Final = Edge(name="statuses", fields=SCHEMAS[ROW_STATUS].declared, each=True)
 PART_EDGES: Final = tuple(
-    Edge(name=spec.name, schema=spec.schema.arrow, each=True) for spec in (DETERMINATIONS, NOT_DECIDED)
+    Edge(name=spec.name, fields=spec.schema.declared, each=True) for spec in (DETERMINATIONS, NOT_DECIDED)
 )
 _BACK: Final = (RELIEFS, STATUSES, *PART_EDGES)
 

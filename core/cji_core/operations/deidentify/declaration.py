@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 import msgspec
-import pyarrow as pa
 from msgspec import Meta
 from msgspec.structs import replace
 
 from cji_core.errors import Stage as Where
 from cji_core.format.records import FREE_TEXT, PERSONAL, DataClass, RecordSchema, columns
+from cji_core.format.records.declared import BINARY, BOOL, FLOAT64, INT64, UINT32, UINT64, UTF8, Fields
 from cji_core.operations.declaration import Operation, OutputSpec, Project, Signature
 from cji_core.operations.deidentify.rules import (
     ColumnName,
@@ -227,9 +227,9 @@ TOKEN_MAP: Final = OutputSpec(
     name="token_map",
     schema=RecordSchema.output(
         "token_map/1",
-        columns(DataClass.NONE, "column", pa.utf8()),
-        columns(DataClass.NONE, "token", pa.binary()),
-        columns(DataClass.BIOGRAPHIC, "value", pa.binary()),
+        columns(DataClass.NONE, "column", UTF8),
+        columns(DataClass.NONE, "token", BINARY),
+        columns(DataClass.BIOGRAPHIC, "value", BINARY),
     ),
 )
 """Every token beside the value that it stands for; see `token_map`."""
@@ -238,8 +238,8 @@ K_ANONYMITY: Final = OutputSpec(
     name="k_anonymity",
     schema=RecordSchema.output(
         "k_anonymity/1",
-        columns(DataClass.NONE, "stage", pa.utf8()),
-        columns(DataClass.CASE, "size classes rows", pa.uint64()),
+        columns(DataClass.NONE, "stage", UTF8),
+        columns(DataClass.CASE, "size classes rows", UINT64),
     ),
 )
 """Classes of equal quasi-identifiers by size, before and after; see `k_anonymity`."""
@@ -248,9 +248,9 @@ DISCLOSURE_RISK: Final = OutputSpec(
     name="disclosure_risk",
     schema=RecordSchema.output(
         "disclosure_risk/1",
-        columns(DataClass.NONE, "stage measure column", pa.utf8()),
-        columns(DataClass.NONE, "step", pa.uint32()),
-        columns(DataClass.CASE, "value", pa.float64()),
+        columns(DataClass.NONE, "stage measure column", UTF8),
+        columns(DataClass.NONE, "step", UINT32),
+        columns(DataClass.CASE, "value", FLOAT64),
     ),
 )
 """Measures of the risk of re-identification, before and after; see `risk`."""
@@ -259,8 +259,8 @@ DISCLOSURE_RISK: Final = OutputSpec(
 # ------------------------------------------------------------------ stages
 
 
-SCHEMA: Final = Edge(name="schema", schema=pa.schema([("schema", pa.binary())]))
-TOKENS: Final = Edge(name=TOKEN_MAP.name, schema=TOKEN_MAP.schema.arrow)
+SCHEMA: Final = Edge(name="schema", fields=Fields.of([("schema", BINARY)]))
+TOKENS: Final = Edge(name=TOKEN_MAP.name, fields=TOKEN_MAP.schema.declared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,11 +275,11 @@ class ClassEdges:
         """Those of these parameters, which have `small_classes`."""
         small = known(parameters.small_classes)
         quasi, sensitive = len(small.quasi_identifiers), len(small.sensitive)
-        own = [(f"value_{i}", pa.binary()) for i in range(quasi + sensitive)]
-        steps = [(f"step_{i}", pa.int64()) for i in range(quasi)]
+        own = [(f"value_{i}", BINARY) for i in range(quasi + sensitive)]
+        steps = [(f"step_{i}", INT64) for i in range(quasi)]
         return cls(
-            groups=Edge(name="groups", schema=pa.schema([*own, ("rows", pa.int64())])),
-            decided=Edge(name="decided", schema=pa.schema([*own[:quasi], *steps, ("gone", pa.bool_())])),
+            groups=Edge(name="groups", fields=Fields.of([*own, ("rows", INT64)])),
+            decided=Edge(name="decided", fields=Fields.of([*own[:quasi], *steps, ("gone", BOOL)])),
         )
 
 

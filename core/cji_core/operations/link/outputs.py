@@ -2,9 +2,8 @@
 
 from typing import Final
 
-import pyarrow as pa
-
 from cji_core.format.records import DataClass, RecordSchema, columns
+from cji_core.format.records.declared import BINARY, BOOL, FLOAT64, INT8, UINT32, UINT64, UTF8, list_of
 from cji_core.operations.declaration import OutputSpec
 
 _CASE: Final = DataClass.CASE
@@ -15,11 +14,11 @@ PAIRS: Final = OutputSpec(
     name="pairs",
     schema=RecordSchema.output(
         "pairs/1",
-        columns(_CASE, "left right", pa.uint64()),
-        columns(_ID, "left_id right_id", pa.binary()),
-        columns(_CASE, "weight frequency probability", pa.float64()),
-        columns(_CASE, "pattern", pa.uint32()),
-        columns(_CASE, "match joined", pa.bool_()),
+        columns(_CASE, "left right", UINT64),
+        columns(_ID, "left_id right_id", BINARY),
+        columns(_CASE, "weight frequency probability", FLOAT64),
+        columns(_CASE, "pattern", UINT32),
+        columns(_CASE, "match joined", BOOL),
     ),
 )
 """Pairs that match, or that a clerk should look at."""
@@ -28,11 +27,11 @@ PATTERNS: Final = OutputSpec(
     name="patterns",
     schema=RecordSchema.output(
         "patterns/1",
-        columns(_CASE, "pattern", pa.uint32()),
-        columns(_CASE, "pairs", pa.uint64()),
-        columns(_CASE, "weight relatives", pa.float64()),
-        columns(_CASE, "levels", pa.list_(pa.int8())),
-        columns(_CASE, "words", pa.utf8()),
+        columns(_CASE, "pattern", UINT32),
+        columns(_CASE, "pairs", UINT64),
+        columns(_CASE, "weight relatives", FLOAT64),
+        columns(_CASE, "levels", list_of(INT8)),
+        columns(_CASE, "words", UTF8),
     ),
 )
 """The level of every comparison in each pattern, and what it adds to the weight."""
@@ -41,10 +40,10 @@ LEVELS: Final = OutputSpec(
     name="levels",
     schema=RecordSchema.output(
         "levels/1",
-        columns(_CASE, "comparison", pa.utf8()),
-        columns(_CASE, "level", pa.int8()),
-        columns(_CASE, "m u weight", pa.float64()),
-        columns(_CASE, "words", pa.utf8()),
+        columns(_CASE, "comparison", UTF8),
+        columns(_CASE, "level", INT8),
+        columns(_CASE, "m u weight", FLOAT64),
+        columns(_CASE, "words", UTF8),
     ),
 )
 """The weight of every level, in a sentence."""
@@ -53,14 +52,14 @@ CLUSTERS: Final = OutputSpec(
     name="clusters",
     schema=RecordSchema.output(
         "clusters/1",
-        columns(_CASE, "cluster", pa.uint64()),
-        columns(_ID, "first_id", pa.binary()),
-        columns(_CASE, "rows pairs listed", pa.uint64()),
-        columns(_CASE, "cohesion", pa.float64()),
-        columns(_CASE, "weakest", pa.uint64()),
-        columns(_CASE, "weakest_of_link_to", pa.bool_()),
-        columns(_ID, "weakest_id", pa.binary()),
-        columns(_CASE, "weakest_weight", pa.float64()),
+        columns(_CASE, "cluster", UINT64),
+        columns(_ID, "first_id", BINARY),
+        columns(_CASE, "rows pairs listed", UINT64),
+        columns(_CASE, "cohesion", FLOAT64),
+        columns(_CASE, "weakest", UINT64),
+        columns(_CASE, "weakest_of_link_to", BOOL),
+        columns(_ID, "weakest_id", BINARY),
+        columns(_CASE, "weakest_weight", FLOAT64),
     ),
 )
 """Clusters of several records, and how well they hold together."""
@@ -69,11 +68,11 @@ BRIDGES: Final = OutputSpec(
     name="bridges",
     schema=RecordSchema.output(
         "bridges/1",
-        columns(_CASE, "left right", pa.uint64()),
-        columns(_ID, "left_id right_id", pa.binary()),
-        columns(_CASE, "weight probability", pa.float64()),
-        columns(_CASE, "left_cluster right_cluster", pa.uint64()),
-        columns(_CASE, "mean", pa.float64()),
+        columns(_CASE, "left right", UINT64),
+        columns(_ID, "left_id right_id", BINARY),
+        columns(_CASE, "weight probability", FLOAT64),
+        columns(_CASE, "left_cluster right_cluster", UINT64),
+        columns(_CASE, "mean", FLOAT64),
     ),
 )
 """Pairs that match, in clusters that are not one: a clerk should look at these first."""
@@ -82,10 +81,10 @@ BLOCKS: Final = OutputSpec(
     name="blocks",
     schema=RecordSchema.output(
         "blocks/1",
-        columns(_CASE, "rule", pa.utf8()),
-        columns(_CASE, "blocks largest pairs new_pairs", pa.uint64()),
-        columns(_CASE, "left_out", pa.bool_()),
-        columns(_CASE, "split split_rows", pa.uint64()),
+        columns(_CASE, "rule", UTF8),
+        columns(_CASE, "blocks largest pairs new_pairs", UINT64),
+        columns(_CASE, "left_out", BOOL),
+        columns(_CASE, "split split_rows", UINT64),
     ),
 )
 """The pairs that every blocking rule brought together."""

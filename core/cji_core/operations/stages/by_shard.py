@@ -10,15 +10,14 @@ An operation of scope table whose rows do not depend on each other fits as well 
 from dataclasses import dataclass
 from typing import Final
 
-import pyarrow as pa
-
+from cji_core.format.records.declared import UINT64, UTF8, Fields
 from cji_core.operations.declaration import OutputSpec
 from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge, Stage, Stages, Width
 
-ROWS: Final = Edge(name="rows", schema=pa.schema([("rows", pa.uint64())]))
+ROWS: Final = Edge(name="rows", fields=Fields.of([("rows", UINT64)]))
 COUNT: Final = Stage(name="count", width=Width.SHARDS, records=True, writes=(ROWS,))
 """Rows of each shard, for those who number rows."""
-COLUMNS: Final = Edge(name="columns", schema=pa.schema([("column", pa.utf8())]))
+COLUMNS: Final = Edge(name="columns", fields=Fields.of([("column", UTF8)]))
 """The names of the columns of the records."""
 
 
@@ -40,7 +39,7 @@ class ByShard:
     @property
     def stages(self) -> Stages:
         """The stages."""
-        edges = tuple(Edge(name=part.name, schema=part.schema.arrow) for part in self.merged)
+        edges = tuple(Edge(name=part.name, fields=part.schema.declared) for part in self.merged)
         names = tuple(edge.name for edge in edges)
         apply = Stage(
             name="apply",

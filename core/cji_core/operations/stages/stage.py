@@ -21,9 +21,12 @@ job's: without it nobody can tell which stream a value would be in.
 
 import enum
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import pyarrow as pa
+from cji_core.format.records.declared import Fields
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_TASKS: Final = 1024
 """Of a stage; so a task has at most this number of streams of an edge on either side."""
@@ -46,7 +49,7 @@ class Width(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """Streams of batches of `schema` that one stage writes and later stages read.
+    """Streams of batches of these `fields` that one stage writes and later stages read.
 
     `each`: a stream from every producer to every consumer; several stages may read it that have one number of tasks,
     and task t of each reads the streams to t. `aligned`: a stream from task t to task t of stages with as many tasks;
@@ -55,9 +58,14 @@ class Edge:
     """
 
     name: str
-    schema: pa.Schema
+    fields: Fields
     each: bool = False
     aligned: bool = False
+
+    @property
+    def schema(self) -> "pa.Schema":
+        """The schema of its batches."""
+        return self.fields.arrow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ def write_document(task: Task, edge: Edge, document: Any) -> None:
     """Write a msgspec structure, a list or a dictionary."""
     task.write(
         edge.name,
-        pa.RecordBatch.from_arrays([pa.array([msgspec.json.encode(document)], pa.binary())], schema=DOCUMENT),
+        pa.RecordBatch.from_arrays([pa.array([msgspec.json.encode(document)], pa.binary())], schema=DOCUMENT.arrow),
     )
 
 
