@@ -25,7 +25,9 @@ from cji_core.format.table_files import read_table_files
 from cji_core.log import events_only, log
 from cji_core.manifest import UNVERIFIED, Code, verified_code
 from cji_worker.children import Child, start_child
-from cji_worker.control import Operations, ProcessStatus, WorkerMustEnd, take_signals
+from cji_worker.control.operations import Operations, WorkerMustEnd
+from cji_worker.control.signals import take_signals
+from cji_worker.control.status import ProcessStatus
 from cji_worker.host import Host, HostWatch, require, secret_mib
 from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed
 from cji_worker.ipc.beats import BEAT_S, STALE_S

@@ -3,13 +3,13 @@
 They are read once per worker, by the supervisor, and every process decodes the same bytes.
 """
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from cji_core.errors import StartupError
 
 NAMES: Final = ("dissemination.toml", "ncic.toml", "screening.toml")
+_SHIPPED: Final = Path(__file__).parents[1] / "operations" / "tables"
 _MAX_BYTES: Final = 1 << 20
 
 
@@ -25,7 +25,7 @@ def _read(name: str, folder: Path | None) -> bytes:
         if folder is not None and (folder / name).exists():
             data = (folder / name).read_bytes()
         else:
-            data = (files("cji_core") / "operations" / "tables" / name).read_bytes()
+            data = (_SHIPPED / name).read_bytes()
     except OSError as error:
         raise StartupError(f"The table {name} cannot be read", "Make it readable for the worker.") from error
     if len(data) > _MAX_BYTES:

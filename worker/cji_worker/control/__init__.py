@@ -4,9 +4,3 @@
   control socket. It has no network, no key of a customer and no right to write.
 * `operations` is the supervisor's part; `reload` is the course of a reload, `status` the operator's view.
 """
-
-from cji_worker.control.operations import Operations, WorkerMustEnd
-from cji_worker.control.signals import take_signals
-from cji_worker.control.status import ProcessStatus
-
-__all__ = ["Operations", "ProcessStatus", "WorkerMustEnd", "take_signals"]

@@ -5,7 +5,6 @@ how many descriptors come with it; with any other number all are closed, and so 
 so a message is never split. What waits in a channel is bounded by the sender's socket buffer.
 """
 
-import asyncio
 import os
 import socket
 from array import array
@@ -120,6 +119,8 @@ class Channel(Generic[In, Out]):
 
         The loop has its turn before every message, so a peer that never stops sending does not stop others.
         """
+        import asyncio  # noqa: PLC0415 - most processes have no event loop, and need neither asyncio nor ssl
+
         await asyncio.sleep(0)
         while True:
             if self.fileno() < 0:
@@ -131,6 +132,8 @@ class Channel(Generic[In, Out]):
 
 
 async def _readable(fd: int) -> None:
+    import asyncio  # noqa: PLC0415 - as above
+
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
 

@@ -15,8 +15,8 @@ stacks are not covered.
 import ctypes
 import functools
 import gc
+import sys
 from ctypes import POINTER, byref, c_bool, c_int, c_size_t, c_void_p
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
@@ -24,19 +24,16 @@ from cji_core.errors import StartupError
 from cji_worker.libc import libc
 from cji_worker.memory.region import Region
 
-_PACKAGE: Final = "cmeel-mimalloc"
 _LIBRARY: Final = "cmeel.prefix/lib/libmimalloc.so.3"
 _REMEDY: Final = "Install requirements.lock and start the worker with `cji serve`, which sets the heap's environment."
 
 
 def _library() -> Path:
-    try:
-        path = Path(str(distribution(_PACKAGE).locate_file(_LIBRARY)))
-    except PackageNotFoundError:
-        path = Path(_LIBRARY)
-    if not path.exists():
-        raise StartupError("mimalloc is not installed", _REMEDY)
-    return path
+    """It lies beside the packages that this process imports from, which the manifest covers."""
+    for folder in sys.path:
+        if (path := Path(folder, _LIBRARY)).exists():
+            return path
+    raise StartupError("mimalloc is not installed", _REMEDY)
 
 
 def heap_environment() -> dict[str, str]:
