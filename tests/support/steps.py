@@ -58,6 +58,7 @@ NO_STEP: Final[Mapping[str, str]] = {
     "Drained": "the end of the worker: tests/integration/worker/test_lifecycle.py",
     "WipeReference": "a reference outlives its job: tests/integration/keyholder/test_references.py",
     "ReferenceWiped": "a reference outlives its job: tests/integration/keyholder/test_references.py",
+    "Touch": "about the worker",
     "CellFaulted": "only a fault of the program sends it; a cell that is killed says less",
 }
 

@@ -7,6 +7,7 @@ in a folder that `cji_core.manifest` covers. Not -I: it would ignore PYTHONMALLO
 makes the environment itself. Source: Python documentation, modules `site` and `sys` (sys.path, sys.flags).
 """
 
+import gc
 import os
 import runpy
 import sys
@@ -19,6 +20,10 @@ def command(module: str, *arguments: str) -> list[str]:
     folders = os.pathsep.join(map(str, import_folders()))
     flags = ("-S", "-s", "-P", "--check-hash-based-pycs", "always")
     return [sys.executable, *flags, os.path.abspath(__file__), module, folders, *arguments]
+
+
+_OBJECTS = 20_000
+"""Objects between two searches for garbage, of which imports make many and none is garbage; `receive_boot` ends it."""
 
 
 class _WithoutPandas:
@@ -37,6 +42,7 @@ def _main() -> None:
     sys.path[:] = [*folders.split(os.pathsep), library, os.path.join(library, "lib-dynload")]
     sys.argv = [module, *arguments]
     sys.meta_path.insert(0, _WithoutPandas)
+    gc.set_threshold(_OBJECTS)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -48,6 +48,7 @@ from cji_worker.ipc.messages import (
     Kill,
     ReferenceWiped,
     SupervisorFromChild,
+    Touch,
     Up,
     WipeReference,
     ZygoteFromKeyholder,
@@ -110,9 +111,6 @@ class Zygote:
         try:
             for cell_slot in self._cell_slots:
                 self._populate(cell_slot)
-            # what the first cells have not touched yet is faulted in between messages
-            regions = [*(cell_slot.region for cell_slot in self._cell_slots), *self._reference_regions]
-            self._work.extend(region.fault_in() for region in regions)
             while True:
                 self._beat()
                 self._do_some_work()
@@ -152,6 +150,9 @@ class Zygote:
                 self._kill(cell)
             case WipeReference(slot=slot):
                 self._work.appendleft(self._wipe_reference(slot))
+            case Touch():  # what the first cells have not touched yet, between messages
+                regions = [*(cell_slot.region for cell_slot in self._cell_slots), *self._reference_regions]
+                self._work.extend(region.fault_in() for region in regions)
 
     def _wipe_reference(self, slot: int) -> Iterator[None]:
         yield from self._reference_regions[slot].wipe_in_turns()

@@ -3,6 +3,7 @@
 It arrives through an inherited descriptor, never by environment or command line, and does not change afterwards.
 """
 
+import gc
 import os
 from typing import Final
 
@@ -13,6 +14,8 @@ from cji_core.manifest import UNVERIFIED, Code
 from cji_worker.host import NOTHING_HELD, HostReport
 
 _MAX_BYTES: Final = 8 << 20
+_OBJECTS: Final = 700
+"""Objects between two searches for garbage, as Python has it."""
 
 
 class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +54,9 @@ def send_boot(boot: Boot) -> int:
 
 
 def receive_boot(fd: int) -> Boot:
-    """The boot message; the descriptor is closed."""
+    """The boot message; the descriptor is closed. What the process has imported is no longer searched for garbage."""
+    gc.freeze()
+    gc.set_threshold(_OBJECTS)
     try:
         return msgspec.msgpack.decode(os.read(fd, _MAX_BYTES), type=Boot)
     finally:

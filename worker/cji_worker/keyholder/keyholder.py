@@ -39,6 +39,7 @@ from cji_worker.ipc.messages import (
     StatementsDone,
     Supersede,
     SupervisorFromKeyholder,
+    Touch,
     Witnessed,
     WitnessedStreams,
     ZygoteFromKeyholder,
@@ -54,7 +55,7 @@ from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.entra import SecondIdentity
 from cji_worker.keyholder.evidence import Evidence
 from cji_worker.keyholder.finishing import Finishes
-from cji_worker.keyholder.holdings import Dropped
+from cji_worker.keyholder.holdings import Attestation, Dropped
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.jobs import Jobs
 from cji_worker.keyholder.lifecycle import Done
@@ -96,6 +97,7 @@ class Keyholder:
         self._custody, self._signer, self._host = custody, signer, host
         self._front, self._zygote, self._supervisor = front, zygote, supervisor
         self._policy, self._second, self._delivery = policy, second, delivery
+        self._touching = False
         self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
         self._references = References(config.references, audit=audit, zygote=zygote)
         self._effects = Effects(
@@ -205,6 +207,9 @@ class Keyholder:
         with contextlib.suppress(ChannelClosed):  # as a callback it has no caller; `serve` notices the end of a peer
             for event in self._custody.events():
                 self._readiness.note(event)
+                if isinstance(event, Attestation) and not self._touching:
+                    self._touching = True
+                    self._zygote.send(Touch())
                 if isinstance(event, Dropped):
                     if event.cause != "expired":
                         self._jobs.end_of_key(event.kek_id, event.reason)

@@ -62,6 +62,7 @@ from cji_worker.ipc.messages.keyholder_zygote import (
     KeyholderFromZygote,
     Kill,
     ReferenceWiped,
+    Touch,
     WipeReference,
     ZygoteFromKeyholder,
 )
@@ -242,6 +243,7 @@ __all__ = [
     "SupervisorFromKeyholder",
     "SupervisorFromZygote",
     "TaskOrder",
+    "Touch",
     "Transport",
     "Up",
     "WipeReference",

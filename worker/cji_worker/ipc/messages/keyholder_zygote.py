@@ -32,6 +32,10 @@ class WipeReference(Message, frozen=True, kw_only=True):
     slot: int
 
 
+class Touch(Message, frozen=True, kw_only=True):
+    """Touch what is left of the secret memory: jobs may come soon, and the processes have started."""
+
+
 class ReferenceWiped(Message, frozen=True, kw_only=True):
     """The reference slot is wiped."""
 
@@ -39,4 +43,4 @@ class ReferenceWiped(Message, frozen=True, kw_only=True):
 
 
 KeyholderFromZygote = CellReady | CellGone | ReferenceWiped | Beat
-ZygoteFromKeyholder = Kill | WipeReference
+ZygoteFromKeyholder = Kill | WipeReference | Touch
