@@ -7,22 +7,30 @@
             frame = result.pandas()
 
 `cji_client.operations` has the parameters of the operations, `cji_client.keys` keys and what makes and loads them,
-`cji_client.errors` every error, `cji_client.trusts` the clouds.
+`cji_client.errors` every error, `cji_client.trusts` the clouds. Each name, and with it numpy, pyarrow and gRPC, is
+imported when it is first used.
 """
 
-from cji_client.asynchronous_connection import AsyncConnection, connect_async
-from cji_client.cancellation import Cancellation
-from cji_client.connection import Connection, connect
-from cji_client.errors import ClientError, SpecError, Unverified, WorkerRefused
-from cji_client.opened import Result
-from cji_client.profile import ClientProfile, load_profile
-from cji_client.progress import Phase, Progress, ProgressCallback
-from cji_client.saved import SavedJob, load_job, save_job
-from cji_client.saved_result import open_saved
-from cji_client.sealed_result import SealedResult
-from cji_client.signers import Decrypter, Signer
-from cji_client.spec import JobSpec, load_spec
-from cji_core.operations.deidentify import Transform
+from typing import TYPE_CHECKING
+
+from cji_core.lazy import lazy
+
+if TYPE_CHECKING:
+    from cji_client.asynchronous_connection import AsyncConnection, connect_async
+    from cji_client.cancellation import Cancellation
+    from cji_client.connection import Connection, connect
+    from cji_client.errors import ClientError, SpecError, Unverified, WorkerRefused
+    from cji_client.opened import Result
+    from cji_client.profile import ClientProfile, load_profile
+    from cji_client.progress import Phase, Progress, ProgressCallback
+    from cji_client.saved import SavedJob, load_job, save_job
+    from cji_client.saved_result import open_saved
+    from cji_client.sealed_result import SealedResult
+    from cji_client.signers import Decrypter, Signer
+    from cji_client.spec import JobSpec, load_spec
+    from cji_core.operations.deidentify import Transform
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "AsyncConnection",

@@ -4,8 +4,11 @@ An entry point of the group `cji.verbs` is named as the verb is called, with dot
 `cji audit verify`. What is not installed is not listed. A verb that needs an extra which is not installed names it.
 """
 
+import ast
+import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -62,6 +65,36 @@ class Verbs(click.Group):
             return _without_extra(cmd_name, error)
         assert isinstance(found, click.Command)  # noqa: S101 - one of ours
         return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As the base; of `cji` itself without importing a verb."""
+        if self._group:
+            super().format_commands(ctx, formatter)
+            return
+        names = self.list_commands(ctx)
+        limit = formatter.width - 6 - max(map(len, names))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._described(ctx, name).get_short_help_str(limit)) for name in names])
+
+    def _described(self, ctx: click.Context, name: str) -> click.Command:
+        """A command of this name with its help alone: that of a verb is read from its source."""
+        if name in self._below:
+            return click.Command(name, help=_help_of(self._below[name]))
+        group = self.get_command(ctx, name)
+        assert group is not None  # noqa: S101 - it is listed
+        return group
+
+
+def _help_of(verb: EntryPoint) -> str:
+    """The help of a verb, the docstring of its function."""
+    package, *folders = verb.module.split(".")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return ""
+    path = Path(spec.origin).parent.joinpath(*folders)
+    source = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
+    functions = (node for node in ast.parse(source.read_bytes()).body if isinstance(node, ast.FunctionDef))
+    return next((ast.get_docstring(each) or "" for each in functions if each.name == verb.attr), "")
 
 
 def _ordered(names: Iterable[str], first: tuple[str, ...]) -> list[str]:

@@ -42,7 +42,8 @@ def _read() -> tuple[pa.Array, Bools]:
     table = np.zeros((len(number) + 1, len(number) + 1), np.bool_)
     for group in groups:
         members = [number[name] for name in group]
-        table[np.ix_(members, members)] = True
+        for member in members:
+            table[member, members] = True
     return arrow.from_texts(number, pa.binary()), table
 
 

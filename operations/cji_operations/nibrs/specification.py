@@ -198,11 +198,11 @@ def _rules() -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _view(row: dict[str, str]) -> View:
+def _view(row: Mapping[str, str]) -> View:
     return View(**{name: value for name, value in row.items() if name != "note"})
 
 
-def _lines(name: str, short: str) -> list[dict[str, str]]:
+def _lines(name: str, short: str) -> list[Mapping[str, str]]:
     """The lines of a data file that belong to a rule set, in their order."""
     return [row for row in read_data(name) if not row["rule_sets"] or short in row["rule_sets"].split()]
 
@@ -213,7 +213,7 @@ def _words(rules: tuple[Rule, ...], short: str) -> tuple[str, ...]:
     return tuple(words.get(rule.number, rule.message) for rule in rules)
 
 
-def _read_rule_set(row: dict[str, str]) -> RuleSet:
+def _read_rule_set(row: Mapping[str, str]) -> RuleSet:
     short, rules = row["short"], _rules()
     levels: dict[str, int] = {}
     lengths: dict[str, tuple[int, ...]] = {}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 
+from cji_attestation.release import Attestation
 from cji_core.errors import Refusal
 from cji_core.format.config import Config
 from cji_core.format.job import Policy
@@ -55,7 +56,7 @@ from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.entra import SecondIdentity
 from cji_worker.keyholder.evidence import Evidence
 from cji_worker.keyholder.finishing import Finishes
-from cji_worker.keyholder.holdings import Attestation, Dropped
+from cji_worker.keyholder.holdings import Dropped
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.jobs import Jobs
 from cji_worker.keyholder.lifecycle import Done

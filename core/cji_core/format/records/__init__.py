@@ -34,15 +34,7 @@ if TYPE_CHECKING:
         window_bytes,
     )
 else:
-    __getattr__ = lazy(
-        __name__,
-        {
-            "cji_core.format.records.status": ("ROW_STATUS_SCHEMA", "WHOLE_ROW", "RowStatus", "Status"),
-            "cji_core.format.records.stream": (
-                *("END_OF_STREAM", "RESERVE_BYTES", "StreamReader", "StreamWriter", "carrying", "window_bytes"),
-            ),
-        },
-    )
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "END_OF_STREAM",

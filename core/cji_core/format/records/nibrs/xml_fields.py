@@ -78,7 +78,7 @@ class Fields:
     paths: Mapping[tuple[str, str], tuple[str, str]]
 
 
-def _target(row: dict[str, str]) -> Target:
+def _target(row: Mapping[str, str]) -> Target:
     level, field = row["level"], row["field"]
     starts: tuple[int, ...] = (0,)
     width = 1  # of a category, which no segment has

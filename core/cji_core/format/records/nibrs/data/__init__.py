@@ -1,10 +1,13 @@
 """The layout, code tables and rules of NIBRS specifications, and the mapping of XML: CSV files, read beside them."""
 
 import csv
-from importlib.resources import files
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
 
-def read_data(name: str) -> list[dict[str, str]]:
+@cache
+def read_data(name: str) -> tuple[Mapping[str, str], ...]:
     """The lines of one of the files."""
-    text = files(__package__).joinpath(name).read_text("utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    names, *lines = csv.reader(Path(__file__).with_name(name).read_text("utf-8").splitlines())
+    return tuple(dict(zip(names, line, strict=True)) for line in lines)
