@@ -28,7 +28,6 @@ from cji_core.errors import StartupError
 from cji_core.format.config import load
 from cji_core.log import log
 from cji_core.manifest import OURS, Code
-from cji_simulator.door import Door, DoorError, fleet_folder, socket_folder
 from cji_simulator.errors import SimulatorError
 from cji_simulator.view import let_others_reach_the_code
 from cji_worker.host import Host
@@ -94,6 +93,9 @@ class Worker:
 
     def start(self) -> None:
         """Start it, and wait until it serves; after `stop` or `kill`, again. Raises WorkerDied."""
+        # the program below, which a worker starts as, has no door
+        from cji_simulator.door import Door, DoorError, fleet_folder, socket_folder
+
         folder = socket_folder(self.config)
         self._cleanup = ExitStack()
         self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)

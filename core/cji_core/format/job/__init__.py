@@ -3,36 +3,43 @@
 Everything here is pure: bytes and times in, frozen values or a Refusal out. No socket, file, clock or log.
 """
 
-from cji_core.format.job.attribution import Attribution
-from cji_core.format.job.build import new_header, new_job_id
-from cji_core.format.job.header import (
-    VERSION,
-    Header,
-    InputPart,
-    JobId,
-    Recipient,
-    SizeClass,
-    check_audience,
-    check_parts,
-    check_times,
-    parse,
-)
-from cji_core.format.job.identity import UNREADABLE, EntraRule, certificate_uri, identity_sha256
-from cji_core.format.job.job_plan import MAX_PLAN_BYTES, JobPlan, encode_plan, parse_plan, plan_facts
-from cji_core.format.job.limits import LIMITS, Limits
-from cji_core.format.job.ori import ORI_PREFIXES, is_ori
-from cji_core.format.job.policy import (
-    OPERATIONS,
-    PURPOSE_CODES,
-    AccessRequest,
-    Grant,
-    Policy,
-    PolicyInvalid,
-    Submitter,
-    access_request,
-)
-from cji_core.format.job.result_header import OutputPart, result_header
-from cji_core.format.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
+from typing import TYPE_CHECKING
+
+from cji_core.lazy import lazy
+
+if TYPE_CHECKING:
+    from cji_core.format.job.attribution import Attribution
+    from cji_core.format.job.build import new_header, new_job_id
+    from cji_core.format.job.header import (
+        VERSION,
+        Header,
+        InputPart,
+        JobId,
+        Recipient,
+        SizeClass,
+        check_audience,
+        check_parts,
+        check_times,
+        parse,
+    )
+    from cji_core.format.job.identity import UNREADABLE, EntraRule, certificate_uri, identity_sha256
+    from cji_core.format.job.job_plan import MAX_PLAN_BYTES, JobPlan, encode_plan, parse_plan, plan_facts
+    from cji_core.format.job.limits import LIMITS, Limits
+    from cji_core.format.job.ori import ORI_PREFIXES, is_ori
+    from cji_core.format.job.policy import (
+        OPERATIONS,
+        PURPOSE_CODES,
+        AccessRequest,
+        Grant,
+        Policy,
+        PolicyInvalid,
+        Submitter,
+        access_request,
+    )
+    from cji_core.format.job.result_header import OutputPart, result_header
+    from cji_core.format.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "LIMITS",

@@ -15,10 +15,17 @@
 docs/policy.md has the schema with an example.
 """
 
-from cji_core.format.job.policy.changes import Change, Fact, Subject, changes
-from cji_core.format.job.policy.decision import Agency, Policy, Submitter
-from cji_core.format.job.policy.file import OPERATIONS, PURPOSE_CODES, Agreement, PolicyInvalid
-from cji_core.format.job.policy.grant import AccessRequest, Grant, Rule, access_request
+from typing import TYPE_CHECKING
+
+from cji_core.lazy import lazy
+
+if TYPE_CHECKING:
+    from cji_core.format.job.policy.changes import Change, Fact, Subject, changes
+    from cji_core.format.job.policy.decision import Agency, Policy, Submitter
+    from cji_core.format.job.policy.file import OPERATIONS, PURPOSE_CODES, Agreement, PolicyInvalid
+    from cji_core.format.job.policy.grant import AccessRequest, Grant, Rule, access_request
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "OPERATIONS",
