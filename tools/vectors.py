@@ -24,7 +24,8 @@ from cji_client.seal import SealedJob, seal
 from cji_client.sources import fit
 from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
-from cji_core.format.job import OutputPart, result_header
+from cji_core.format.job import OutputPart
+from cji_core.format.job.result_header import result_header
 from cji_core.format.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
 from cji_core.jose import SigningKey, key_id, parse_recipient, public_jwk
 from cji_core.operations.deidentify import Deidentify, HmacToken

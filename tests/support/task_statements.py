@@ -19,8 +19,8 @@ from cji_core.format.job import (
     parse,
     parse_plan,
     plan_facts,
-    result_header,
 )
+from cji_core.format.job.result_header import result_header
 from cji_core.jose import public_jwk
 from cji_core.operations.registry import Plan
 from cji_core.operations.stages.stage import Stage

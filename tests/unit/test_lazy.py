@@ -1,14 +1,17 @@
 """What is imported when it is first used: names of a package, and the verbs of the command."""
 
+import importlib.util
 import subprocess
 import sys
+from types import ModuleType
 
 import click
 import pytest
 
 import cji_client
 from cji_core.command.verbs import Verbs, installed
-from cji_core.format import records
+from cji_core.format import job, records
+from cji_core.format.job import policy
 from cji_core.lazy import lazy
 
 HEAVY = {"numpy", "pyarrow", "grpc", "pandas", "cryptography", "msgspec"}
@@ -33,10 +36,12 @@ def test_declarations_need_neither_numpy_nor_pyarrow() -> None:
     assert not {"numpy", "pyarrow"} & modules
 
 
-@pytest.mark.parametrize("package", [cji_client, records])
-def test_every_name_is_there(package: object) -> None:
-    for name in getattr(package, "__all__"):  # noqa: B009 - a module
+@pytest.mark.parametrize("package", [cji_client, job, policy, records], ids=lambda package: package.__name__)
+def test_every_name_is_there_and_no_module_has_it_too(package: ModuleType) -> None:
+    """The import of a module binds its name in its package, whatever else the name would be."""
+    for name in package.__all__:
         assert getattr(package, name) is not None, name
+        assert importlib.util.find_spec(f"{package.__name__}.{name}") is None, name
 
 
 def test_names_are_found_where_the_source_has_them_and_modules_by_their_names() -> None:

@@ -21,7 +21,8 @@ from cji_client.shards import number_of_shards, split
 from cji_client.sources import Batches
 from cji_client.spec import JobSpec, decode_spec
 from cji_core.format.envelope import input_aad, output_aad, unwrap_dek, wrap_result_key
-from cji_core.format.job import InputPart, OutputPart, Recipient, parse, result_header
+from cji_core.format.job import InputPart, OutputPart, Recipient, parse
+from cji_core.format.job.result_header import result_header
 from cji_core.format.keys import PinnedKey, new_signing_key
 from cji_core.format.records import RowStatus, Status
 from cji_core.jose import key_id, public_jwk

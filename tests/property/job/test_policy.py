@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cji_core.data_classes import DataClass
 from cji_core.errors import Denied, DeniedBy
 from cji_core.format.job import AccessRequest, Policy, PolicyInvalid
-from cji_core.format.job.policy import changes
+from cji_core.format.job.policy.changes import changes
 from tests.reference.policy import PolicyTwin
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
 

@@ -8,7 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.format.job import Policy
-from cji_core.format.job.policy import Change, Fact, Subject, changes
+from cji_core.format.job.policy import Change, Fact, Subject
+from cji_core.format.job.policy.changes import changes
 from cji_core.format.job.policy.file import AgencyTable, Agreement, LimitsTable, PurposeTable, RuleTable, SubmitterTable
 from cji_core.jose import key_id, public_jwk
 from cji_core.pairs import SigningPair

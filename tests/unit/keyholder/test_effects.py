@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from cji_core.errors import Reason, Stage
 from cji_core.format.envelope import sha384
-from cji_core.format.job import JobId, OutputPart, parse, result_header
+from cji_core.format.job import JobId, OutputPart, parse
+from cji_core.format.job.result_header import result_header
 from cji_core.operations.registry import plan
 from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import CountedPart, KeyholderFromCell, SealedPart, Summary, Witnessed

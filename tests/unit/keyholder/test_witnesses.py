@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from cji_core.format.envelope import sha384
-from cji_core.format.job import InputPart, OutputPart, parse, result_header
+from cji_core.format.job import InputPart, OutputPart, parse
+from cji_core.format.job.result_header import result_header
 from cji_core.format.records import SCHEMAS
 from cji_core.operations.registry import plan
 from cji_core.trail import PartDigest

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from cji_core.errors import Denied, Reason, Refusal, Stage
 from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, input_aad, open_box, output_aad, sha384, wrap_result_key
-from cji_core.format.job import LIMITS, Attribution, Header, InputPart, OutputPart, SizeClass, parse, result_header
+from cji_core.format.job import LIMITS, Attribution, Header, InputPart, OutputPart, SizeClass, parse
+from cji_core.format.job.result_header import result_header
 from cji_core.format.records import StreamReader, arrow, check_schema
 from cji_core.jose import parse_recipient
 from cji_core.operations.registry import STEPS, Plan, plan

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import DEK_BYTES, seal_result_key, wrap_result_key
-from cji_core.format.job import Header, OutputPart, SizeClass, encode_plan, parse_plan, plan_facts, result_header
+from cji_core.format.job import Header, OutputPart, SizeClass, encode_plan, parse_plan, plan_facts
+from cji_core.format.job.result_header import result_header
 from cji_core.format.records import RowStatus
 from cji_core.jose import parse_recipient
 from cji_core.operations.registry import STEPS, Plan

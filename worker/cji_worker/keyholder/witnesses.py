@@ -19,7 +19,8 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, sha384, wrapped_result_key_bytes
-from cji_core.format.job import Header, OutputPart, result_header
+from cji_core.format.job import Header, OutputPart
+from cji_core.format.job.result_header import result_header
 from cji_core.jose import parse_recipient
 from cji_core.operations.registry import SCHEMAS, Plan
 from cji_core.trail import DisagreementAbout, PartDigest, Volumes

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         Submitter,
         access_request,
     )
-    from cji_core.format.job.result_header import OutputPart, result_header
+    from cji_core.format.job.result_header import OutputPart
     from cji_core.format.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
 else:
     __getattr__ = lazy(__name__)
@@ -86,5 +86,4 @@ __all__ = [
     "parse",
     "parse_plan",
     "plan_facts",
-    "result_header",
 ]

@@ -10,7 +10,8 @@ import msgspec
 
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, member, print_document
-from cji_core.format.job.policy import Change, Subject, changes
+from cji_core.format.job.policy import Change, Subject
+from cji_core.format.job.policy.changes import changes
 from cji_deploy.verbs.policy.worker_policies import policy_at
 
 _COLOURS: Final = {"granted": "green", "withdrawn": "red"}

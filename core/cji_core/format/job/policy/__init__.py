@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from cji_core.lazy import lazy
 
 if TYPE_CHECKING:
-    from cji_core.format.job.policy.changes import Change, Fact, Subject, changes
+    from cji_core.format.job.policy.changes import Change, Fact, Subject
     from cji_core.format.job.policy.decision import Agency, Policy, Submitter
     from cji_core.format.job.policy.file import OPERATIONS, PURPOSE_CODES, Agreement, PolicyInvalid
     from cji_core.format.job.policy.grant import AccessRequest, Grant, Rule, access_request
@@ -42,5 +42,4 @@ __all__ = [
     "Subject",
     "Submitter",
     "access_request",
-    "changes",
 ]
