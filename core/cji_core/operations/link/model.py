@@ -8,6 +8,7 @@ the probabilities of a level in pairs of the same person and of different person
 
 import math
 from collections.abc import Collection
+from functools import cached_property
 from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
@@ -102,7 +103,7 @@ class Level(_Table, frozen=True, kw_only=True):
     tf_adjustment_weight: float = 1.0
 
 
-class Comparison(_Table, frozen=True, kw_only=True):
+class Comparison(_Table, frozen=True, kw_only=True, dict=True):
     """Levels from the strongest to the one that always holds; `initial_m` is m before training, one for each level.
 
     It `needs` all its columns, or those that are named; a condition on any other missing value does not hold. What is
@@ -116,7 +117,7 @@ class Comparison(_Table, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     shared: bool = False
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The columns of all conditions, each once."""
         conditions = [condition for level in self.levels for condition in level.conditions]

@@ -20,11 +20,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
 
 from cji_attestation import AttestationError, Fault, Trust
 from cji_attestation.fetch import exchange
@@ -34,6 +32,9 @@ from cji_core.jose import MAX_RSA_BITS, MIN_RSA_BITS
 from cji_core.log import log
 from cji_core.strict import JsonObject
 from cji_worker.keyholder.entra.token import TokenRefused
+
+if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
 
 MAX_BYTES: Final = 256 << 10
 MAX_KEYS: Final = 64
@@ -54,7 +55,7 @@ class _Tenant:
     `pause` is the least time after the last attempt, in seconds.
     """
 
-    keys: Mapping[str, RSAKey] = field(default_factory=dict)
+    keys: "Mapping[str, RSAKey]" = field(default_factory=dict)
     fetched: float | None = None
     tried: float | None = None
     due: float = 0.0
@@ -83,7 +84,7 @@ class KeySets:
             self._tenants = {each: self._tenants.get(each) or _Tenant() for each in tenants}
             self._changed.notify()
 
-    def key(self, tenant: str, kid: str) -> RSAKey:
+    def key(self, tenant: str, kid: str) -> "RSAKey":
         """The key of a `kid`. TokenRefused "keys" without a current set; "kid" for an unknown one, which is noted."""
         now = self._monotonic()
         with self._changed:
@@ -97,7 +98,7 @@ class KeySets:
                 raise TokenRefused("kid")
             return key
 
-    def fetch(self, tenant: str) -> Mapping[str, RSAKey]:
+    def fetch(self, tenant: str) -> "Mapping[str, RSAKey]":
         """The keys that a tenant publishes now; KEYS_UNAVAILABLE. It takes up to ten seconds, and keeps nothing."""
         return parse_key_set(self._fetch(tenant), authority=self.authority.base, tenant=tenant)
 
@@ -168,7 +169,7 @@ class KeySets:
         return reply.body
 
 
-def parse_key_set(data: bytes, *, authority: str, tenant: str) -> Mapping[str, RSAKey]:
+def parse_key_set(data: bytes, *, authority: str, tenant: str) -> "Mapping[str, RSAKey]":
     """The usable keys of a document by their `kid`; KEYS_UNAVAILABLE for a document that has none, or is not sound.
 
     The issuer of a key is the tenant, or the template of a key that every tenant has.
@@ -192,8 +193,11 @@ def parse_key_set(data: bytes, *, authority: str, tenant: str) -> Mapping[str, R
     return keys
 
 
-def _rsa(entry: JsonObject) -> RSAKey | None:
+def _rsa(entry: JsonObject) -> "RSAKey | None":
     """The signature key of an entry, if it is one that Entra could sign with."""
+    from joserfc.errors import JoseError  # noqa: PLC0415 - only a policy with the table entra needs it
+    from joserfc.jwk import RSAKey  # noqa: PLC0415
+
     modulus, exponent = entry.get("n"), entry.get("e")
     if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or entry.get("alg", _ALGORITHM) != _ALGORITHM:
         return None

@@ -29,11 +29,7 @@ Sources: learn.microsoft.com, "Access token claims reference", "Secure applicati
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
-
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
+from typing import TYPE_CHECKING, Any, Final
 
 from cji_attestation import AttestationError, Fault
 from cji_attestation.strict_json import parse_object
@@ -42,6 +38,9 @@ from cji_core.format.job import LIMITS, EntraRule
 from cji_core.strict import JsonObject, b64url, b64url_decode
 from cji_core.trail import EntraApplication, TokenCheck, token_or_none
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
+
+if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
 
 _HEADER: Final = frozenset({"alg", "kid", "typ", "x5t", "x5t#S256"})
 _ALGORITHM: Final = "RS256"
@@ -80,7 +79,7 @@ def verify_token(
     raw: str,
     rule: EntraRule,
     *,
-    key_of: Callable[[str, str], RSAKey],
+    key_of: "Callable[[str, str], RSAKey]",
     issuer: str,
     audience: str,
     certificate_sha256: bytes,
@@ -109,8 +108,11 @@ def verify_token(
     return token
 
 
-def _authentic(raw: str, tenant: str, key_of: Callable[[str, str], RSAKey]) -> JsonObject:
+def _authentic(raw: str, tenant: str, key_of: "Callable[[str, str], RSAKey]") -> JsonObject:
     """The claims, signed with a current key of the tenant."""
+    from joserfc import jws  # noqa: PLC0415 - as in `key_sets`
+    from joserfc.errors import JoseError  # noqa: PLC0415
+
     _require("size", len(raw) <= LIMITS.token_bytes)
     _require("form", raw.isascii() and raw.count(".") == 2)
     try:
