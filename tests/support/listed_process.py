@@ -18,6 +18,10 @@ PART: Final = "CJI_TEST_LISTED_PART"
 FOLDER: Final = "CJI_TEST_LISTS"
 """Names of environment variables."""
 OURS: Final = "cji_"
+LIBRARIES: Final = frozenset(
+    ("asyncio", "azure", "cryptography", "email", "google", "grpc", "joserfc", "numpy", "pyarrow", "ssl", "zipfile")
+)
+"""Others that are watched, because they cost much where they are not needed."""
 """The beginning of every name of ours."""
 _BYTES: Final = 1 << 20
 _END: Final = struct.Struct("<Q")
@@ -31,7 +35,7 @@ class _List:
         _END.pack_into(page, 0, _END.size)
 
     def add(self, name: str) -> None:
-        if name.startswith(OURS):
+        if name.startswith(OURS) or name in LIBRARIES:
             (end,) = _END.unpack_from(self._page)
             line = name.encode() + b"\n"
             self._page[end : end + len(line)] = line

@@ -22,3 +22,21 @@ def test_pyarrow_does_not_bring_pandas_into_a_process(tmp_path: Path) -> None:
     *start, folders = command("probe")
     ran = subprocess.run([*start, f"{folders}:{tmp_path}"], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout == "False\n"
+
+
+_COUNTING = """
+import contextlib, gc, os
+import msgspec
+from cji_worker.ipc import receive_boot
+print(gc.get_threshold()[0], gc.get_freeze_count())
+with contextlib.suppress(msgspec.DecodeError):  # of no message
+    receive_boot(os.memfd_create("nothing"))
+print(gc.get_threshold()[0], gc.get_freeze_count() > 10_000)
+"""
+
+
+def test_imports_are_not_searched_for_garbage(tmp_path: Path) -> None:
+    (tmp_path / "counting.py").write_text(_COUNTING)
+    *start, folders = command("counting")
+    ran = subprocess.run([*start, f"{folders}:{tmp_path}"], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.split() == ["20000", "0", "700", "True"]

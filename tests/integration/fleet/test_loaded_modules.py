@@ -37,6 +37,15 @@ KEPT_OUT = ("front", "control", "keyholder", "fleet", "client")
 """Processes that must have nothing of what computes."""
 
 
+LEFT_OUT = {
+    "control": ("asyncio", "azure", "cryptography", "email", "google", "grpc", "numpy", "pyarrow", "ssl", "zipfile"),
+    "front": ("azure", "joserfc", "numpy", "pyarrow"),
+    "keyholder": ("grpc", "joserfc", "numpy", "pyarrow"),
+    "zygote": ("asyncio", "azure", "email", "grpc", "joserfc", "ssl"),
+}
+"""Libraries that a process must not have; this pool knows no second identity."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """The modules of ours, and names that are none, by process."""
@@ -117,6 +126,17 @@ def test_no_process_but_the_cell_has_what_computes(loaded: Loaded, process: str)
 
 def test_the_watch_sees_what_computes(loaded: Loaded) -> None:
     assert loaded.computing("zygote")
+
+
+@pytest.mark.parametrize("process", LEFT_OUT)
+def test_no_process_has_a_library_that_it_does_not_need(loaded: Loaded, process: str) -> None:
+    assert sorted(loaded.by_process[process].intersection(LEFT_OUT[process])) == []
+
+
+def test_the_watch_sees_libraries(loaded: Loaded) -> None:
+    assert {"asyncio", "cryptography", "grpc"} <= loaded.by_process["front"]
+    assert {"numpy", "pyarrow"} <= loaded.by_process["zygote"]
+    assert {"azure", "email"} <= loaded.by_process["keyholder"]
 
 
 @pytest.mark.parametrize("process", sorted(BUDGETS))
