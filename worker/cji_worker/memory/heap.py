@@ -41,6 +41,9 @@ def heap_environment() -> dict[str, str]:
     return {
         "LD_PRELOAD": str(_library()),
         "PYTHONMALLOC": "malloc",
+        # outside of secret memory, which has none, each huge page that is given back and taken again is zeroed as a
+        # whole: half of the system time of a start, and of the memory of a zygote
+        "MIMALLOC_ALLOW_THP": "0",
         "ARROW_DEFAULT_MEMORY_POOL": "system",
         # pyarrow starts a thread for an allocator that is not used; only a process with one thread can leave its user
         "JE_ARROW_MALLOC_CONF": "background_thread:false",
