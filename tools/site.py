@@ -34,8 +34,11 @@ PARTS: Final = (TUTORIALS, HOW_TO, RUNBOOKS, REFERENCE, EXPLANATION, PROJECT)
 
 FOLDERS: Final = {
     "": PROJECT,
+    "attestation": REFERENCE,
+    "audit": REFERENCE,
     "benchmarks": REFERENCE,
     "client": REFERENCE,
+    "core": REFERENCE,
     "deploy": HOW_TO,
     "deploy/runbooks": RUNBOOKS,
     "docs": REFERENCE,
@@ -44,7 +47,9 @@ FOLDERS: Final = {
     "docs/tutorial": TUTORIALS,
     "engine": REFERENCE,
     "examples": TUTORIALS,
-    "tests/simulator": HOW_TO,
+    "operations": REFERENCE,
+    "simulator": HOW_TO,
+    "worker": REFERENCE,
 }
 """The part of the pages in a folder and below it; the deepest entry decides."""
 
@@ -70,7 +75,7 @@ ROOMS: Final = {
     "cji_client.spec": "job specs",
     "cji_client.verify": "verification",
     "cji_core.format.records": "records",
-    "attestation": "trust",
+    "cji_attestation": "trust",
     "cji_attestation.appraisal": "appraisal",
     "cji_attestation.release": "key release",
     "cji_simulator": "simulator",
