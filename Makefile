@@ -14,7 +14,7 @@ QUICK := not image$(SLOW:%= and not %)
 DAYS ?= +40d +400d monday saving new-year leap-day
 TESTS ?= $(TOGETHER) -m "$(QUICK)"
 
-.PHONY: help setup demo test slow $(SLOW) second-python other-days check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs tutorial engine pkcs11 wheels install-walk container-walk fips lock clean
+.PHONY: help setup demo test slow $(SLOW) second-python other-days check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs picture tutorial engine pkcs11 wheels install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,9 @@ docs: setup ## the documentation as a site in build/site, offline; a broken link
 	@tools/environment .docs docs
 	@.docs/bin/python tools/site.py
 	@$(PY) -m tests.support.site_look build/site
+
+picture: setup ## docs/result.png, from a job with examples/link in the simulator
+	@$(PY) -m tools.picture
 
 tutorial: setup ## execute docs/tutorial/first-job.md literally, with the time of each command, minutes
 	@$(PY) -m tests.support.walk docs/tutorial/first-job.md
