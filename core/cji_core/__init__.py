@@ -1,1 +1,1 @@
-"""What both ends of a sealed job must agree on: formats, trails, declarations of operations, the frame of `cji`."""
+"""The agreement of both ends of a sealed job: formats, trails, declarations of operations, the frame of `cji`."""

@@ -26,7 +26,7 @@ def installed() -> dict[str, EntryPoint]:
 
 
 def contributed(name: str) -> Callable[..., Any]:
-    """What a distribution adds to a verb of another: its entry point `name` in the group `cji.checks`.
+    """The addition of a distribution to a verb of another: its entry point `name` in the group `cji.checks`.
 
     Failure 2 if no installed one has it.
     """

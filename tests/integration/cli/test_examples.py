@@ -6,41 +6,53 @@ import shlex
 import shutil
 from pathlib import Path
 
-import pyarrow.csv
 import pytest
 from click.testing import CliRunner
 
 from cji_audit.dissemination import Subject, find_disclosures, ledgers_below
 from cji_client.verbs.link_sample import read_sample
 from cji_core.command import build
-from cji_core.format.keys import new_project_key, save_project_key
-from cji_simulator.site import Site, people
+from cji_simulator.site import Site
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "examples/README.md").read_text()
 COMMANDS = [line for line in PAGE.splitlines() if line.startswith(("cji key", "cji clear", "cji-simulator cji"))]
 
 
-def test_the_program_of_the_readme(site: Site, tmp_path: Path) -> None:
-    """Unchanged but for the roots, with the files that it names."""
-    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    shutil.copytree(site.files.profile.parent, tmp_path, dirs_exist_ok=True)
-    save_project_key(new_project_key("study-17"), tmp_path / "study-17.json")
-    (tmp_path / "job.toml").write_text(
-        '[input]\nschema = "person/1"\n[[operations]]\nkind = "deidentify"\nproject = "study-17"\n'
-        'project_key = "study-17.json"\n'
-        "[operations.columns]\n"
-        'last = { do = "hmac_token", domain = "name" }\nfirst = "drop"\nSOC = "null"\n'
-    )
-    pyarrow.csv.write_csv(people(50), tmp_path / "people.csv")
-    scope: dict[str, object] = {"trusts": [site.simulation.trust]}
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_program_of_the_readme(site: Site) -> None:
+    """Unchanged but for the simulation that it finds, with the files that it names."""
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    for of_a_reader, here in (
+        ('Simulation.running(Path(".demo"))', "simulation"),
+        ('".demo/worker/client/client.toml"', repr(str(site.files.profile))),
+    ):
+        assert of_a_reader in program
+        program = program.replace(of_a_reader, here)
+    scope: dict[str, object] = {"simulation": site.simulation}
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        exec(program.replace('connect("client.toml")', 'connect("client.toml", trusts=trusts)'), scope)
+        patch.chdir(ROOT)
+        exec(program, scope)
     tables = scope["tables"]
     assert isinstance(tables, dict)
-    assert tables["result"].column_names == ["last", "SOC"]
-    assert tables["row_status"].num_rows == 50
+    assert tables["result"].num_rows == 12
+    assert len(set(tables["result"]["cluster"].to_pylist())) == 7
+    assert tables["row_status"].num_rows == 12
+
+
+def test_the_commands_of_the_readme(site: Site, tmp_path: Path) -> None:
+    commands = [line for line in README.splitlines() if line.startswith("cji-simulator cji ")]
+    assert len(commands) == 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        for command in commands:
+            here = command.replace(".demo/worker/client/client.toml", str(site.files.profile))
+            words = shlex.split(here.replace(".demo/linked", str(tmp_path / "linked")))
+            found = CliRunner().invoke(build(site.simulation.trust), words[2:])
+            assert found.exit_code == 0, found.output
+    assert (tmp_path / "linked/report.html").is_file()
 
 
 def rows(path: Path) -> list[dict[str, str]]:
