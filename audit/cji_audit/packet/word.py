@@ -1,4 +1,4 @@
-"""A document as DOCX, by python-docx, which the extra `auditor` installs. The same document has the same bytes."""
+"""A document as DOCX, by python-docx. The same document has the same bytes."""
 
 import io
 from collections.abc import Sequence
@@ -49,11 +49,11 @@ _STYLES: Final = ("Normal", "Title", "Heading 1", "Heading 2", "Intense Quote", 
 def docx(document: Document, *, dated: date) -> bytes:
     """The file; `dated` is its date of creation. PacketError if python-docx is not installed."""
     try:
-        import docx as library  # noqa: PLC0415 - an extra
+        import docx as library  # noqa: PLC0415 - for the DOCX alone
     except ImportError as error:
         raise PacketError(
             "python-docx is not installed, and the DOCX needs it",
-            "Install the extra: pip install 'cji-worker[auditor]'. Or leave the DOCX out with --no-docx.",
+            "Install it: pip install python-docx. Or leave the DOCX out with --no-docx.",
         ) from error
     writer = _Writer(library.Document())
     writer.write(document, dated)
@@ -64,7 +64,7 @@ class _Writer:
     """Writes blocks into a python-docx document, whose classes are not typed."""
 
     def __init__(self, made: Any) -> None:
-        from docx.enum.text import WD_TAB_ALIGNMENT  # noqa: PLC0415 - an extra
+        from docx.enum.text import WD_TAB_ALIGNMENT  # noqa: PLC0415 - for the DOCX alone
         from docx.shared import Mm, Pt, RGBColor  # noqa: PLC0415
 
         from cji_audit.packet import wordml  # noqa: PLC0415

@@ -1,6 +1,6 @@
 """Pieces of WordprocessingML (ISO/IEC 29500-1) that python-docx has no names for.
 
-Needs python-docx, which the extra `auditor` installs. Its classes are not typed.
+Needs python-docx, whose classes are not typed.
 """
 
 from collections.abc import Sequence

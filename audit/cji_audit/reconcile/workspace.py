@@ -1,4 +1,4 @@
-"""The logs of vaults in a Log Analytics workspace, by query; needs the extra `auditor`."""
+"""The logs of vaults in a Log Analytics workspace, by query."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -50,7 +50,7 @@ class Workspace:
 
             from cji_core.azure_client import bounded_transport  # noqa: PLC0415
         except ImportError as error:
-            raise WorkspaceError("Queries need azure-monitor-query: install cji-worker[auditor]") from error
+            raise WorkspaceError("Queries need azure-monitor-query: pip install azure-monitor-query") from error
         options = {} if endpoint is None else {"endpoint": endpoint}
         try:
             transport = bounded_transport(ca_file, seconds=_EXCHANGE_S, limit=_MOST_BYTES)

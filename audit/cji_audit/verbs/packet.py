@@ -100,7 +100,7 @@ class VerifiedPacket(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--tests", type=FILE, help="Test results, JUnit XML.")
 @PROFILE
 @_CLOUD
-@click.option("--docx/--no-docx", default=True, help="Write packet.docx too; needs the extra `auditor`.")
+@click.option("--docx/--no-docx", default=True, help="Write packet.docx too.")
 @answers(MadePacket)
 @click.pass_context
 @explained
