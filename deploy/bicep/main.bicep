@@ -102,7 +102,7 @@ param imageVersionResourceId string
 @maxLength(87384)
 param userData string = ''
 
-@description('Optional. Size of each worker\'s disk for trail and ledger, in GiB.')
+@description('Optional. Size of each worker\'s disk for trail and replay ledger, in GiB.')
 @minValue(32)
 param stateDiskSizeGB int = 64
 
@@ -184,7 +184,7 @@ param storageSku string = 'Standard_ZRS'
 @minValue(2)
 param resultDays int = 30
 
-@description('Optional. Days for which an entry of the ledger cannot be changed. A header is valid for a day at most.')
+@description('Optional. Days for which an entry of the pool ledger cannot be changed. A header is valid for a day at most.')
 @minValue(3)
 param ledgerDays int = 400
 

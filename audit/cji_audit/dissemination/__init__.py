@@ -1,7 +1,7 @@
 """An agency's own dissemination ledgers: who received records about a subject, and how long results are kept.
 
-`disseminate` writes a ledger into the result of every job, and only the agency can open it. These are tools for the
-opened results on the agency's disk; no worker sees them.
+`disseminate` writes a dissemination ledger into the result of every job, and only the agency can open it. These are
+tools for the opened results on the agency's disk; no worker sees them.
 """
 
 from cji_audit.dissemination.ledgers import (

@@ -1,6 +1,6 @@
 """Dissemination ledgers (`ledger/1`) on disk, searched by subject.
 
-`cji job run` writes a ledger as `ledger.csv`, `.parquet` or `.arrow` in the folder of its result, or as
+`cji job run` writes a dissemination ledger as `ledger.csv`, `.parquet` or `.arrow` in the folder of its result, or as
 `NAME.ledger.…` beside a single file. All three are read in batches, compared column by column, and only rows of the
 subject become Python values: memory does not grow with the ledgers.
 """
@@ -141,7 +141,7 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         for batch in _read(path):
             yield _checked(batch, path)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise LedgerError(f"{path} cannot be read as a ledger ({type(error).__name__})") from error
+        raise LedgerError(f"{path} cannot be read as a dissemination ledger ({type(error).__name__})") from error
 
 
 def _read(path: Path) -> Iterator[pa.RecordBatch]:

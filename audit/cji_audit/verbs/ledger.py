@@ -89,8 +89,9 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 def ledger() -> None:
     """Search an agency's own dissemination ledgers, and keep its results no longer than they may be kept.
 
-    A job with `disseminate` writes a ledger into its result: ledger.csv, .parquet or .arrow. These commands read such
-    files on this machine, name folders of results or single ledgers. What they print is criminal justice information.
+    A job with `disseminate` writes a dissemination ledger into its result: ledger.csv, .parquet or .arrow. These
+    commands read such files on this machine, name folders of results or single ledgers. What they print is criminal
+    justice information.
     """
 
 
@@ -240,7 +241,7 @@ def _searched(search: _Search) -> tuple[Subject, Disclosures]:
     try:
         ledgers = ledgers_below(search.places)
         if not ledgers:
-            raise LedgerError("no ledger among these files and folders")
+            raise LedgerError("no dissemination ledger among these files and folders")
         return who, find_disclosures(ledgers, who, since=since, until=until)
     except LedgerError as error:
         remedy = "Name folders of results with disseminate. An answer from some ledgers would look like one from all."

@@ -1,4 +1,4 @@
-"""The sections of worker.toml for a pool of workers: jobs by reference, and the ledger that the pool shares.
+"""The sections of worker.toml for a pool of workers: jobs by reference, and the pool ledger.
 
 They name every account, container and queue that a worker uses: no ticket, blob, job or task can name another.
 """

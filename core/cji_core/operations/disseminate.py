@@ -1,4 +1,4 @@
-"""`disseminate`, declared: the rows and columns that a recipient may have, and a ledger of their subjects."""
+"""`disseminate`, declared: the rows and columns that a recipient may have, and a dissemination ledger."""
 
 import datetime
 from typing import Annotated, Final

@@ -73,7 +73,7 @@ async def finish_tasks(call: Call, keyholder: KeyholderClient, limits: LimitsSec
 async def _receipt(call: Call, keyholder: KeyholderClient, pending: PendingCall, limits: LimitsSection) -> str:
     """Pass the statements on until the keyholder has answered; a refusal comes at any time.
 
-    Admission may wait for the pool's ledger, and the keyholder keeps nothing of a call that it has not admitted.
+    Admission may wait for the pool ledger, and the keyholder keeps nothing of a call that it has not admitted.
     """
     wanted, _ = await pending.answer()
     assert isinstance(wanted, StatementsWanted)  # noqa: S101 - Ended was raised by `answer`

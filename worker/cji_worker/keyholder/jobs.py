@@ -93,7 +93,7 @@ class Jobs:
             self._refuse(request, header, refusal)
 
     def _claimed(self, request: Admit, header: Header, refusal: Refusal | None) -> None:
-        """Go on with a job that the pool's ledger answered. It is checked again: keys, times and ids change."""
+        """Go on with a job that the pool ledger answered. It is checked again: keys, times and ids change."""
         try:
             if refusal is not None:
                 raise refusal

@@ -1,6 +1,6 @@
 """The replay ledger: a job id is used once, and the audit trail records every use.
 
-    the ledger has the job as      same header digest    other header digest
+    it has the job as              same header digest    other header digest
     unknown                        may begin             may begin
     ended without a receipt        may begin again       REPLAYED
     tasks of it ran here           may begin             REPLAYED
@@ -26,7 +26,7 @@ from cji_worker.trail.ledger import JobEntry, JobState
 
 
 def open_trail(config: Config, *, rebuild: bool = False) -> AuditFile:
-    """The audit trail of this worker; `rebuild` discards its ledger first. Raises StartupError."""
+    """The audit trail of this worker; `rebuild` discards its replay ledger first. Raises StartupError."""
     return AuditFile(
         Path(config.audit_file),
         worker=config.worker.id,

@@ -1,4 +1,4 @@
-"""Jobs that passed admission and wait for the pool's ledger."""
+"""Jobs that passed admission and wait for the pool ledger."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class PoolClaims:
         return call in self._waiting
 
     def claim(self, request: Admit, header: Header, allowance: Allowance) -> None:
-        """Ask the ledger, without waiting."""
+        """Ask the pool ledger, without waiting."""
         loop, claimed = asyncio.get_running_loop(), (request, header)
         self._waiting[request.call] = claimed
 

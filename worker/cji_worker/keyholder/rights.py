@@ -51,7 +51,7 @@ def confine(config: Config, trust: Trust) -> None:
 
 
 def _written(config: Config, trust: Trust) -> Iterator[str]:
-    """The TPM's device and the folders of trail and ledger."""
+    """The TPM's device and the folders of trail and replay ledger."""
     interface, _, device = trust.tcti.partition(":")
     if interface == "device":
         yield device

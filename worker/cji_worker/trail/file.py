@@ -1,4 +1,4 @@
-"""The durable audit trail of one worker: an append-only file of chained lines, with a ledger that indexes its jobs.
+"""The durable audit trail of one worker: an append-only file of chained lines, with a replay ledger of its jobs.
 
 Contract and invariants
 * `append` returns after the line is on disk. Until then its content must not be disclosed.
@@ -71,7 +71,7 @@ class AuditFile(JobLookups):
         rebuild: bool = False,
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
-        """Open the trail at `path` and its ledger; create them if they do not exist, the trail with mode 0640.
+        """Open the trail at `path` and its replay ledger; create them if they do not exist, the trail with mode 0640.
 
         `worker` names this machine in every line, `clock` returns aware times. The ledger is beside the trail by
         default; `rebuild` discards it. A file of `segment_bytes` or more is closed after a checkpoint. Raises

@@ -1,4 +1,4 @@
-"""The jobs in an open trail: found in its ledger, and read from its lines."""
+"""The jobs in an open trail: found in its replay ledger, and read from its lines."""
 
 import sqlite3
 from collections.abc import Callable

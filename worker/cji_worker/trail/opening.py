@@ -1,4 +1,4 @@
-"""How a trail and its ledger are brought together, at start and after a failed write.
+"""How a trail and its replay ledger are brought together, at start and after a failed write.
 
 The checks, in this order:
     1 the line at the ledger's mark is still the one that was recorded
@@ -170,16 +170,16 @@ def explained(error: Exception, ledger: Path) -> StartupError:
             what = f"The audit trail is broken: {error}"
             remedy = "Investigate who changed the trail. Keep it, and configure a new file."
         case RolledBackError():
-            what = f"The audit trail was rolled back or changed: its ledger has another line {error.expected}"
+            what = f"The audit trail was rolled back or changed: its replay ledger has another line {error.expected}"
             remedy = "Restore the newest trail. If it is lost, investigate, then run `cji audit resume`."
         case TrailChangedError():
             what = "The audit trail was replaced or changed while the worker was running"
             remedy = "Investigate who changed the trail, and restore it. Then start the worker again."
         case LedgerDamagedError():
-            what = f"The ledger {ledger.name} of the audit trail is damaged"
+            what = f"The replay ledger {ledger.name} of the audit trail is damaged"
             remedy = f"Move {ledger.name} and {ledger.name}-wal away: the worker builds it again from the trail."
         case sqlite3.Error():
-            what = f"The ledger {ledger.name} cannot be opened or written: {error.sqlite_errorname}"
+            what = f"The replay ledger {ledger.name} cannot be opened or written: {error.sqlite_errorname}"
             remedy = "Give the worker's user its folder, free space there, and stop every other process that uses it."
         case OSError(errno=number):
             what = f"The audit file cannot be opened or written: {errno.errorcode.get(number or 0, 'unknown')}"

@@ -61,7 +61,7 @@ class _Pass:
     """The state of a survey after the lines so far.
 
     `not_after` is that of each job without an end, `floor` the latest of all jobs, those in parts included: their
-    entries leave the ledger with their lines.
+    entries leave the replay ledger with their lines.
     """
 
     watcher: Watcher

@@ -6,7 +6,7 @@ Contract and invariants
   fields, shortest varints, no repeated singular field, no default value, no unknown field) is refused.
 * Every fault in the bytes themselves is MALFORMED_HEADER without a position: text from a header never reaches an error.
   Invalid times are EXPIRED, another pool is AUDIENCE_MISMATCH.
-* A Header is a request, not an authorisation: signature, policy and ledger are checked later, elsewhere.
+* A Header is a request, not an authorisation: signature, policy and replay ledger are checked later, elsewhere.
 * `kek_id` and every other name in a header is compared, never contacted.
 
 Source of the rules: docs/format.md §1.

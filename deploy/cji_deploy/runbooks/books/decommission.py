@@ -151,13 +151,13 @@ BOOK: Final = Runbook(
             why="trail and receipts must be provable without the deployment: neither command uses a network",
             command=("cji", "receipt", "verify", "{receipt}", "--evidence", "{evidence}", "--profile", "{profile}"),
             verify=(_VERIFIED,),
-            remedy="Take another copy: storage with a locked ledger and the sinks of the trail still exist.",
+            remedy="Take another copy: storage with a locked pool ledger and the sinks of the trail still exist.",
         ),
         Step(
             id="record",
             title="Record the end",
             why="CJISSECPOL MP-6 has the agency document the sanitization of media",
-            person="Record who, when and what; storage with a locked ledger stays until its days are over, "
+            person="Record who, when and what; storage with a locked pool ledger stays until its days are over, "
             "then delete the group.",
             only_real="the record is the agency's",
             remedy="docs/audit-packet.md describes the packet of the last period.",

@@ -69,7 +69,7 @@ BOOK: Final = Runbook(
         **CANARY_NEEDS,
     },
     options={
-        "immutable": "make the release policy immutable, and lock the ledger; neither can be undone",
+        "immutable": "make the release policy immutable, and lock the pool ledger; neither can be undone",
     },
     steps=(
         signed_in(),
@@ -188,7 +188,7 @@ BOOK: Final = Runbook(
         ),
         Step(
             id="ledger-etag",
-            title="Read the ledger's policy",
+            title="Read the pool ledger's policy",
             why="the lock names the policy that it locks",
             option="immutable",
             command=(
@@ -202,7 +202,7 @@ BOOK: Final = Runbook(
         ),
         Step(
             id="ledger-lock",
-            title="Lock the ledger's policy",
+            title="Lock the pool ledger's policy",
             why="an entry that can be deleted lets a job run again",
             option="immutable",
             command=(
@@ -216,7 +216,8 @@ BOOK: Final = Runbook(
         doctor(),
     ),
     verification="The canary job has a receipt, and `cji doctor --azure` finds no drift.",
-    undo="`decommission`. Vault and key stay recoverable for 90 days; a locked ledger stays until its days are over.",
+    undo="`decommission`. Vault and key stay recoverable for 90 days; a locked pool ledger stays until its days are "
+    "over.",
     simulated="all that needs no resource manager: the files are checked, the provider's policy is set, the bundle is "
     "made, signed, verified and applied by a machine, and its worker opens the first job",
 )

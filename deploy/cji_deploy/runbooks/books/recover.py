@@ -160,7 +160,7 @@ BOOK: Final = Runbook(
     ),
     verification="The canary job is answered, the trail's copy verifies, and `cji doctor --azure` finds no drift.",
     undo="Run the book for the first region when it is back, then deallocate the second. Never run both "
-    "with one ledger apart.",
+    "with one pool ledger apart.",
     simulated="all that needs no resource manager: the vault is deleted and recovered; the key is restored in a second "
     "vault under a second provider, and another machine continues the trail of a kept disk",
 )

@@ -31,9 +31,9 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
 def resume(context: click.Context, config: Path, operator_id: str, explanation: str, *, as_json: bool) -> None:
     """Continue an audit trail that a worker refused because lines are missing. Run it as the worker's user.
 
-    Verifies the whole trail, builds its ledger again, appends your explanation, and anchors the trail to the vTPM's
-    counter as it is now. Headers that were created before this moment are refused from then on, because their job ids
-    may be among the missing lines. This cannot be undone: find out first why lines are missing.
+    Verifies the whole trail, builds the replay ledger again, appends your explanation, and anchors the trail to the
+    vTPM's counter as it is now. Headers that were created before this moment are refused from then on, because their
+    job ids may be among the missing lines. This cannot be undone: find out first why lines are missing.
 
     \b
     Example:
