@@ -59,7 +59,7 @@ def test_the_table_of_rooms_is_the_tree() -> None:
     assert faults(section("Rooms"), tracked()) == []
 
 
-def test_a_folder_without_a_row_and_a_row_without_a_folder_are_found() -> None:
+def test_a_folder_or_a_row_without_the_other_is_found() -> None:
     table = "| room | |\n|---|---|\n| **`core/`** | `c` |\n| `core/cji_core/trail`, `page`, `core/cji_core/job` | |\n"
     files = (
         "core/cji_core/trail/a.py",
