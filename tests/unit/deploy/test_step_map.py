@@ -47,7 +47,7 @@ def test_every_file_and_command_exists(name: str) -> None:
     assert {each: cji_problem(each) for each in found if cji_problem(each)} == {}
     for each in commands(text):
         if module := re.match(r"python -m ([a-z._]+)", each):
-            path = ROOT / module[1].replace(".", "/")
+            path = (ROOT / "deploy" if module[1].startswith("cji_deploy") else ROOT) / module[1].replace(".", "/")
             assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), each
         if each.startswith("deploy/") and "example" not in each:
             assert (ROOT / each.split()[0]).exists(), each
