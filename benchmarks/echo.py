@@ -73,7 +73,7 @@ async def _serve(target: str, folder: Path | None) -> None:
     await server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.read)  # until whoever started us ends
+    await asyncio.to_thread(sys.stdin.read)  # until the process that started us ends
     await server.stop(grace=0)
 
 

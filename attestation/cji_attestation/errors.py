@@ -1,8 +1,8 @@
 """The one error of `attestation`: a closed Fault, the check that failed, and what to do about it.
 
 `str()` of it is made from these closed sets only; it never holds evidence, tokens, keys or another exception's words.
-Values found and expected are in `failures`, for whoever holds the evidence; remote callers never see them. Detail for
-developers travels in `__cause__`.
+Values found and expected are in `failures`, for anyone who holds the evidence; remote callers never see them. Detail
+for developers travels in `__cause__`.
 """
 
 import enum

@@ -8,7 +8,7 @@
     result.json        names of columns, digests of the inputs; written last: a folder with it is complete
 
 Nothing in it is trusted. `open_saved` verifies evidence, receipt and the digest of every part before anything is
-opened; what the sender compared with the inputs is a claim of the receipt to whoever opens it.
+opened; what the sender compared with the inputs is a claim of the receipt to the person who opens it.
 """
 
 import io

@@ -1,6 +1,6 @@
 """A signer whose key never leaves Key Vault or a Managed HSM: EC-HSM, P-384, operation `sign`.
 
-Runs at the desk of whoever signs, with that person's own sign-in; no machine of the pool imports it.
+Runs at the desk of the person who signs, with their own sign-in; no machine of the pool imports it.
 """
 
 import hashlib

@@ -89,7 +89,7 @@ def make_certificates(
       cji-cluster certificates pki --scheduler main --worker node-1 --conductor ops
 
     Each of these certificates allows running code on the scheduler and on all workers of the engine, as their users,
-    and in `cji-cluster run`, as whoever runs it: Dask unpickles messages before it can check a role. Give a
+    and in `cji-cluster run`, as anyone who runs it: Dask unpickles messages before it can check a role. Give a
     conductor's to those who run jobs in parts, and to nobody else. Keep ca.key off the machines of the engine.
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     folder.mkdir(parents=True, exist_ok=True)

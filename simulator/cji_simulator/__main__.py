@@ -1,6 +1,6 @@
 """`python -m cji_simulator STATE`: all servers in this process, until standard input ends.
 
-It ends with whoever started it, because the pipe to it ends then.
+It ends with the process that started it, because the pipe to it ends then.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The AzureGuest request, protocol 2.0, as the clients of the service write it.
 
-Unknown members are ignored, as the service does; base64 members are decoded by whoever checks them.
+Unknown members are ignored, as the service does; base64 members are decoded where they are checked.
 """
 
 import msgspec

@@ -1,7 +1,7 @@
 """The files of a worker and one submitter: configuration, policy, certificates, keys and a client profile.
 
 The folder looks as an operator's and an agency's would; everything in it is new. What it cannot hold is the trust:
-`cloud = "simulation"` names no compiled-in pins, so whoever starts the worker passes `Simulation.trust` to it.
+`cloud = "simulation"` names no compiled-in pins, so the caller that starts the worker passes `Simulation.trust` to it.
 
 | file | whose |
 |---|---|

@@ -3,7 +3,7 @@ r"""The bytes of a bundle. One reading only: every length is stated once, and no
     "cji-bundle/1\n"
     u32be(n) ‖ manifest, n bytes of JSON
     u8(n)    ‖ n signatures, each the thumbprint of its key (32 bytes, RFC 7638) ‖ r ‖ s (96 bytes, ES384)
-    the files, one behind the other, in the order of the manifest
+    the files, one after another, in the order of the manifest
 
     manifest   {"version":1,"pool":"…","serial":7,"created":"2026-11-27T07:00:00Z","expires":"…",
                 "files":[{"name":"policy.toml","bytes":812,"sha384":"…"},…]}

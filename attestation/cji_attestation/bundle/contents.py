@@ -35,7 +35,7 @@ _ABSENT: Final = "Put the file into the folder of the bundle, or correct its pat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """The configuration in a bundle. `notes` are for whoever makes it, and refuse nothing."""
+    """The configuration in a bundle. `notes` are for anyone who makes it, and refuse nothing."""
 
     config: Config
     notes: tuple[str, ...]
@@ -149,7 +149,7 @@ def _notes(config: Config, files: Mapping[str, bytes]) -> Iterator[str]:
     if has_wrapped_seed(config):
         yield "worker.toml has an ml_kem_seed, which RSA alone protects: deploy this bundle as a blob, not as user data"
     if not config.policy_signatures:
-        yield "the policy needs no signatures of its own: whoever signs the bundle decides it alone"
+        yield "the policy needs no signatures of its own: anyone who signs the bundle decides it alone"
     text = files[WORKER]
     values = {name for name in files if name.startswith("reference/") and name.encode() not in text}
     unused = sorted(

@@ -1,7 +1,7 @@
 """The one event of a configuration bundle in a boot: measured into PCR 15 before its files are handed out.
 
 It is written as systemd writes its own: under the lock of the userspace log, with a record of what was measured. So
-whoever appraises evidence of this boot sees which configuration the machine applied (E53), and a second bundle is
+a verifier of evidence of this boot sees which configuration the machine applied (E53), and a second bundle is
 refused here as it would be there.
 """
 

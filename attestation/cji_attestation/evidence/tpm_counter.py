@@ -2,8 +2,8 @@
 
 The index is of type TPM_NT_COUNTER: it can be incremented and read, never written. The first increment sets it above
 every value of a counter that was ever removed from this TPM, so removing and defining it again cannot set it back (TPM
-2.0 Library, Part 3, TPM2_NV_Increment). It is defined with the owner's authorisation, which is empty on Azure: whoever
-can open the TPM can increment it or remove it, and nobody can decrease it.
+2.0 Library, Part 3, TPM2_NV_Increment). It is defined with the owner's authorisation, which is empty on Azure: anyone
+who can open the TPM can increment it or remove it, and nobody can decrease it.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Tools for the operator of an attestation provider: its policies, and the calls that read and set them.
 
-Whoever owns a provider writes its policy, which decides what a token from that provider means. `parse_policy` reads any
-bytes as a policy or refuses them, `build` writes a strong policy for AzureGuest, `lint` reports weaknesses by rule id
-(MP10 and on), and `policy_hash` is the digest that tokens carry. Only the CLI and the deployment checks import this
+Anyone who owns a provider writes its policy, which decides what a token from that provider means. `parse_policy` reads
+any bytes as a policy or refuses them, `build` writes a strong policy for AzureGuest, `lint` reports weaknesses by rule
+id (MP10 and on), and `policy_hash` is the digest that tokens carry. Only the CLI and the deployment checks import this
 room: a worker never does.
 """
 

@@ -49,7 +49,7 @@ def bundle_at(path: Path) -> Bundle:
 
 
 def write_bundle(path: Path, bundle: Bundle) -> None:
-    """Write a bundle in the place of what is there: whoever reads has one of them whole. Raises BundleRefused."""
+    """Write a bundle in the place of what is there: a reader has one of them whole. Raises BundleRefused."""
     new = path.with_name(f"{path.name}.new")
     try:
         new.write_bytes(bundle.to_bytes())

@@ -50,7 +50,7 @@ def _notice(proof: Proof) -> str:
     if proof.accepted is None:
         return "Not verified: this page repeats the file's own claims."
     if proof.accepted:
-        return "Verified by the machine that made this page. Whoever has the file can verify it again."
+        return "Verified by the machine that made this page. Anyone who has the file can verify it again."
     return "REFUSED: do not rely on anything in this file."
 
 

@@ -1,7 +1,7 @@
 """The files that a packet's maker gives and that the packet passes on, by kind, and the facts that they hold.
 
 worker.toml, the policy file and the manifest are not passed on: the packet has their digests. Everything here can be
-read again by whoever has the packet.
+read again by anyone who has the packet.
 """
 
 from collections.abc import Callable, Mapping

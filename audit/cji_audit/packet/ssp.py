@@ -37,8 +37,8 @@ _WHO: Final = (
     ("worker: cell", "one job's data keys and records", "any other job, the customer-managed key, network, disk"),
 )
 _NOT: Final = (
-    "Physical attacks on the memory bus are outside the guarantees of SEV-SNP and TDX: you also trust whoever controls "
-    "physical access.",
+    "Physical attacks on the memory bus are outside the guarantees of SEV-SNP and TDX: you also trust anyone who "
+    "controls physical access.",
     "Microsoft is a party: Key Vault enforces the release policy and relies on Azure Attestation. The worker's own "
     "appraisal of the same evidence must agree before it uses the key.",
     "The region is reported by the host. A mismatch is refused, a match proves nothing.",

@@ -7,7 +7,7 @@
     5  rows, pages and OSCAL follow from the material: all checks run again
     6  with the trails themselves, reading them again gives the same facts
 
-Whoever changes facts and everything that follows from them needs the trail, or the digest of packet.json kept
+Anyone who changes facts and everything that follows from them needs the trail, or the digest of packet.json kept
 elsewhere, to be found out.
 """
 

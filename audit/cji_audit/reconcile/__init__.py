@@ -1,8 +1,8 @@
 """Reconciliation: every release in a vault's diagnostic log is matched with a release in a worker's trail.
 
 A worker writes `key_released` for every key it gets, and a vault logs every key that it releases. A release that no
-trail knows is an *orphan*: somebody outside the workers holds the key. Nothing else detects that, because whoever took
-a key with valid evidence needs no worker from then on.
+trail knows is an *orphan*: somebody outside the workers holds the key. Nothing else detects that, because anyone who
+took a key with valid evidence needs no worker from then on.
 
     entry       one entry of a vault's log, from any of the forms in which Azure writes it
     vault_log   the entries in a file

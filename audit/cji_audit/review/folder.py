@@ -2,7 +2,7 @@
 
     REVIEWS/2026-W48/review.json  review.html  review.signed.json
 
-Whoever reads it names the keys of the reviewers. A week is due some days after it has ended; a due week without a
+Anyone who reads it names the keys of the reviewers. A week is due some days after it has ended; a due week without a
 signed review is overdue. Weeks count from the first signed review; without one, from the first line of the trail.
 """
 

@@ -8,7 +8,7 @@
     [thresholds]
     job_subjects = 1000
 
-A report carries its settings, so whoever checks it needs no file.
+A report carries its settings, so anyone who checks it needs no file.
 """
 
 from datetime import date

@@ -47,7 +47,7 @@ _REVIEWERS: Final = click.option(
 @click.command()
 @click.argument("folder", type=_FOLDER)
 @click.option("--key", "key_file", type=FILE, required=True, help="Your P-384 key, from `cji key new-signing`.")
-@click.option("--reviewer", required=True, help="Your name, for whoever reads the review.")
+@click.option("--reviewer", required=True, help="Your name, for the readers of the review.")
 @click.option("--comment", required=True, help="Your conclusion.")
 @click.option("--finding", "findings", multiple=True, metavar="ID=COMMENT", help="Your comment on one finding.")
 @click.option("--known", type=FILE, multiple=True, help="Public key of the reviewer who signed the week before.")

@@ -50,7 +50,7 @@ An operator's first start:
   cji console --config console.toml        # a page and metrics, on this machine only
   cji probe                                # readiness, for Azure's load balancer
   cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
-  cji support bundle --trail audit.log --out support.json    # facts for whoever helps, without records and names
+  cji support bundle --trail audit.log --out support.json    # facts for those who help, without records and names
   cji renew --config worker.toml           # attest and request the keys now, after a change to them
 
 \b

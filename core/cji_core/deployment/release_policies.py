@@ -17,7 +17,7 @@ _AUTHORITY: Final = "__ATTESTATION_AUTHORITY__"
 
 
 def release_policies(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
-    """Of every key that can be exported: one that no policy protects is open to whoever may release it."""
+    """Of every key that can be exported: one that no policy protects is open to anyone who may release it."""
     for resource in [
         *deployed.of("Microsoft.KeyVault/vaults/keys"),
         *deployed.of("Microsoft.KeyVault/managedHSMs/keys"),

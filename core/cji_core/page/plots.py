@@ -1,7 +1,7 @@
 """Plots of amounts over time: columns side by side, and a week of hours. Colours are the stylesheet's.
 
 A plot is as wide as a phone in its own units, so its labels are never smaller than they are there. Each column and hour
-has a title with its exact amount; whoever cannot see the plot gets its description.
+has a title with its exact amount; anyone who cannot see the plot gets its description.
 """
 
 from collections.abc import Sequence

@@ -4,8 +4,8 @@ It has what the following lines are verified with: the number and hash of the la
 the Merkle tree so far, and the state of the rules (`cji_core.trail.rules`). For the replay ledger it has the floor
 of job ids and the jobs that had not ended.
 
-Whoever can write the folder can write such a file. So a trail that begins after one must have a `trail_pruned` with the
-digest of exactly this file: it was appended before anything was removed, and later checkpoints sign it.
+Anyone who can write the folder can write such a file. So a trail that begins after one must have a `trail_pruned` with
+the digest of exactly this file: it was appended before anything was removed, and later checkpoints sign it.
 """
 
 import hashlib

@@ -150,7 +150,7 @@ _DRAIN_PATH: Final = (
     (r"WantedBy=multi-user\.target", "nothing else starts it"),
 )
 _ENGINE: Final = (
-    (r"User=cji-engine", "whoever has any certificate of the engine runs code as this user, who has no other right"),
+    (r"User=cji-engine", "anyone who has any certificate of the engine runs code as this user, who has no other right"),
     (r"Group=cji-engine", "the worker's and the trail's groups are others"),
     (r"CapabilityBoundingSet=", "the engine needs no capability"),
     (r"NoNewPrivileges=yes", "nor ever gets one"),

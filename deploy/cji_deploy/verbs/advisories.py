@@ -1,6 +1,6 @@
 """`cji advisories`: the table of advisories, what CVE records add to it, and the decisions to accept what is open.
 
-For whoever decides about risks, on a machine of their own: the signing key belongs neither to a worker nor to a
+For the person who decides about risks, on a machine of their own: the signing key belongs neither to a worker nor to a
 submitter. Nothing here uses a network.
 """
 

@@ -103,7 +103,7 @@ def return_a(
 
 
 def _joined(name: str, pieces: Sequence[Units] | Sequence[Incidents], kind: type[np.generic] = np.int64) -> Array:
-    """An attribute of all pieces, one behind the other; there may be none."""
+    """An attribute of all pieces, one after another; there may be none."""
     return np.concatenate([np.empty(0, kind), *(getattr(piece, name) for piece in pieces)])
 
 

@@ -39,7 +39,7 @@ class Blocks:
 
 
 def blocks(rows: Groups, lengths: Ints, second: Bools | None = None) -> Blocks:
-    """Blocks of these lengths, int64[b], whose rows lie one behind the other; one without a pair is left out.
+    """Blocks of these lengths, int64[b], whose rows lie one after another; one without a pair is left out.
 
     rows int32[m], ascending in each block. second bool[m] marks the rows of the second of two tables, which come last:
     a pair has one row of each, the first table's first. Without it, a pair (i, j) has i < j.

@@ -142,7 +142,7 @@ def _places(vocabulary: Words) -> Hashes:
 def distinct_words(data: Bytes, lengths: Bytes) -> tuple[Words, Ints, Ints]:
     """(the k distinct values in the order of their hashes, int64[m]: which of them each is, int64[k]: one of each).
 
-    The values are of `lengths`, at least 1, and lie in `data` one behind the other.
+    The values are of `lengths`, at least 1, and lie in `data` one after another.
     """
     matrix, width = _matrix(data, lengths), int(lengths.max(initial=0))
     found = Words(data=matrix[:, :width], lengths=lengths.astype(np.int64))
@@ -168,7 +168,7 @@ def distinct_words(data: Bytes, lengths: Bytes) -> tuple[Words, Ints, Ints]:
 
 
 def _matrix(data: Bytes, lengths: Bytes) -> Bytes:
-    """uint8[m, w]: values that lie one behind the other, zero beyond their length; w is a multiple of 8."""
+    """uint8[m, w]: values that lie one after another, zero beyond their length; w is a multiple of 8."""
     width = max(-(-int(lengths.max(initial=0)) // 8), 1) * 8
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     padded = np.concatenate((data, np.zeros(width, np.uint8)))

@@ -1,6 +1,6 @@
 """The pairs of every rule on records at hand, and keys that would make a rule tighter.
 
-For whoever has the records: a refusal cannot name the rule that has too many pairs, because this depends on them.
+For anyone who has the records: a refusal cannot name the rule that has too many pairs, because this depends on them.
 """
 
 from collections.abc import Sequence

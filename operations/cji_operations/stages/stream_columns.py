@@ -16,7 +16,7 @@ _BATCH: Final = 16_384
 
 
 def read_columns(task: Task, edge: Edge) -> list[pa.Array]:
-    """The columns of all streams of an edge, one behind the other, in memory of their own."""
+    """The columns of all streams of an edge, one after another, in memory of their own."""
     return joined([arrow.own(batch) for _, batch in task.read(edge.name)], edge)
 
 

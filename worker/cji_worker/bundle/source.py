@@ -1,6 +1,6 @@
 """The source of a machine's bundle: its user data, or the blob that they name. Neither is trusted for anything.
 
-Whoever may write to the VM in Azure can replace user data, so they hold the bundle itself or an account, a container
+Anyone who may write to the VM in Azure can replace user data, so they hold the bundle itself or an account, a container
 and a blob: no address, no key, no digest. What was fetched counts for its signatures alone.
 
     {"version":1,"account":"cjiconfig","container":"bundles","blob":"pool-7.bundle"}

@@ -1,4 +1,4 @@
-"""The operations of a job, one behind the other, and what became of every row.
+"""The operations of a job, one after another, and what became of every row.
 
 Records come in batch by batch. An operation of scope `batch` hands each on at once; one of scope `table` keeps them
 until the input is at its end. Whatever drops rows or moves columns, the status of a row and the columns that it names
@@ -36,7 +36,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Slice:
-    """Some rows of the input, one behind the other: `status` covers them, `batch` has those in `kept` that are left."""
+    """Some rows of the input, one after another: `status` covers them, `batch` has those in `kept` that are left."""
 
     batch: pa.RecordBatch
     status: RowStatus

@@ -2,8 +2,8 @@
 
 It binds the socket, then gives up everything but reading below the folders of these files (`cji_worker.rights`). What
 it reads goes to the supervisor as sealed memory files, for the processes that check and use them; it checks nothing and
-keeps nothing. So it can choose the policy that the worker is offered, as whoever can write the policy file can, but the
-trail records the digest of every policy, and receipts carry it.
+keeps nothing. So it can choose the policy that the worker is offered, as anyone who can write the policy file can, but
+the trail records the digest of every policy, and receipts carry it.
 """
 
 import os
@@ -46,7 +46,7 @@ _SILENT: Final = reload_fault("reload", "The supervisor does not answer", "Look 
 
 
 class Control:
-    """One control process: its two peers are the supervisor and whoever opened the control socket."""
+    """One control process: its two peers are the supervisor and the user who opened the control socket."""
 
     def __init__(self, config: Config, supervisor: Channel[ControlFromSupervisor, SupervisorFromControl]) -> None:
         """Raises StartupError for a socket that cannot be made."""

@@ -82,7 +82,7 @@ class Door:
             self._hang_up(each)
 
     def answer(self, document: bytes) -> None:
-        """The answer to whoever asked for a reload."""
+        """The answer to the user who asked for a reload."""
         for each in [each for each in self._waiting.values() if each.asked]:
             self._send(each, document)
 

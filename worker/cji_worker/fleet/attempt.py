@@ -7,8 +7,8 @@
     committed     the outputs are visible, under the attempt's name
     published     the receipt blob names this attempt; or another's, and this one is superseded
 
-Whoever dies in between loses nothing: before `completed` the job runs again, after it the next start of this process
-publishes what is whole and supersedes what is not (`recover`).
+A process that dies in between loses nothing: before `completed` the job runs again, after it the next start of this
+process publishes what is whole and supersedes what is not (`recover`).
 """
 
 import contextlib

@@ -35,7 +35,7 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Records:
-    """The files, one for each job. Whoever works at a job, or recovers it, holds it meanwhile."""
+    """The files, one for each job. A task that runs a job, or recovers it, holds it meanwhile."""
 
     def __init__(self, state: Path, folder: str = _FOLDER) -> None:
         """Make the folder, or remove from it what is not an attempt: it was never acknowledged. Raises StartupError."""

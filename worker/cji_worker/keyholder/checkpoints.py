@@ -2,7 +2,7 @@
 
 At start and stop, and every minute in which there were new lines other than anchors and checkpoints, `TrailCheckpoint`
 is appended. It is of all lines before it. After one, a file that is large enough is closed, so every segment ends with
-a checkpoint. Whoever has one can show that a trail lacks or changed any of them: the key
+a checkpoint. Anyone who has one can show that a trail lacks or changed any of them: the key
 is in secret memory, and the evidence names it.
 """
 

@@ -5,7 +5,8 @@ with the trail itself; a missing one means that nothing was delivered. A destina
 it lacks is older than `max_undelivered_seconds`, or if its file contradicts the trail. Then an event is appended once,
 and another one when it is over; with `on_failure = "stop"` no job is admitted in between.
 
-An alert lasts for a minute at least, so whoever can write these files adds two lines a minute to the trail and no more.
+An alert lasts for a minute at least, so anyone who can write these files adds two lines a minute to the trail and no
+more.
 """
 
 import time

@@ -5,7 +5,7 @@ Contract and invariants
   is start-time fair queueing (Goyal, Vin and Cheng, IEEE/ACM Transactions on Networking 5(5), 1997) with the time used
   so far, running jobs included, in place of lengths, which are not known before.
 * Work-conserving: while anything waits, `take` returns a job, so a submitter alone may use every cell.
-* Nobody saves up: a submitter with nothing waiting continues at most two mean jobs below the level of whoever was
+* Nobody saves up: a submitter with nothing waiting continues at most two mean jobs below the level of the one that was
   served last. So neither idle time nor use of cells that nobody else wanted counts later, and one with few streams does
   not lose its turn in the moment between two of its jobs.
 * A submitter may add a job while fewer of its own wait than places are free, as in `cji_worker.front.submitters`.

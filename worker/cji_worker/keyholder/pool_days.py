@@ -3,8 +3,8 @@
     days/{day}/{caller}/{number}    the job id; numbers begin at 0
 
 `caller` is a digest of submitter and requesting agency, `day` the day in UTC by the clock of the worker that admits.
-Whoever creates a number has seen that the one before it is taken, so numbers have no gaps, and the first free one is
-found in about 2 log2(n) steps, with n the numbers that were taken since the last time.
+A worker that creates a number has seen that the one before it is taken, so numbers have no gaps, and the first free one
+is found in about 2 log2(n) steps, with n the numbers that were taken since the last time.
 
 A job takes its number before its entry in the pool ledger is created, so every job with an entry has counted. If its
 worker dies in between, or two workers begin it at the same moment, the job finds its own number as long as it is the

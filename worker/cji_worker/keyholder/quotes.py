@@ -63,7 +63,7 @@ class Quotes:
         """Make `serve` return after the quote that it makes now, however many wait."""
         self._interrupted.set()
         with contextlib.suppress(queue.Full):  # behind a full queue its thread is awake
-            self._waiting.put_nowait(None)  # only wakes it: whoever takes it may drop it
+            self._waiting.put_nowait(None)  # only wakes it: the thread that takes it may drop it
 
     def serve(self, until: float) -> None:
         """Answer until this time of time.monotonic(), or until it is interrupted."""

@@ -1,4 +1,4 @@
-"""Which closed segments of a trail may be removed: CJISSECPOL AU-11, for whoever prunes it.
+"""Which closed segments of a trail may be removed: CJISSECPOL AU-11, for the operator who prunes it.
 
 A trail is read and verified from its first line to its last. A segment may be removed, oldest first, if
 

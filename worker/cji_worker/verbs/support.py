@@ -1,4 +1,4 @@
-"""`cji support`: facts for whoever helps an operator."""
+"""`cji support`: facts for those who help an operator."""
 
 from pathlib import Path
 from typing import Annotated

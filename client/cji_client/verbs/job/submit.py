@@ -55,7 +55,7 @@ def submit(
     sent again. Keep the folder: `cji job fetch` needs it. It contains nothing that opens the records.
 
     With --in-parts no ticket is sent. Seal the records in shards, and give the job's id and the SHA-384 of its header
-    to whoever runs `cji-cluster`.
+    to the operator of `cji-cluster`.
 
     \b
     Examples:

@@ -6,9 +6,9 @@ r"""Shuffle streams: the sealed streams between the tasks of a job in parts, and
     AAD           = "cji-shuffle/1\0" ‖ plan_sha384 ‖ u32be(edge) ‖ u32be(producer) ‖ u32be(consumer)
 
 A stream is FLOE (`cji_core.format.envelope.floe`) in segments of 64 KiB. Its plaintext is an Arrow stream, then zeros
-that make the length of the whole sealed stream a power of two, 4 KiB at least: whoever sees it learns little about how
-many rows went where, and without the bucket key cannot tell which. 48 zero bytes stand for the plan in the streams of
-tasks that ran before it was made. docs/format.md §10.
+that make the length of the whole sealed stream a power of two, 4 KiB at least: anyone who sees it learns little about
+how many rows went where, and without the bucket key cannot tell which. 48 zero bytes stand for the plan in the streams
+of tasks that ran before it was made. docs/format.md §10.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ def padding(plain_bytes: int) -> int:
 
 
 def statement_key(dek: bytes, header_sha384: bytes) -> bytes:
-    """The key of the proofs in task statements: whoever has the data key of the job has it."""
+    """The key of the proofs in task statements: anyone who has the data key of the job has it."""
     return _expand(dek, b"cji-statement-key/1\0" + header_sha384, STATEMENT_KEY_BYTES)
 
 

@@ -75,7 +75,7 @@ def from_texts(texts: Iterable[str], data_type: pa.DataType) -> pa.Array:
 
 
 def from_bytes(data: Bytes, lengths: npt.NDArray[np.integer[Any]], data_type: pa.DataType) -> pa.Array:
-    """A `utf8` or `binary` array of values that lie in `data` one behind the other, null where the length is 0."""
+    """A `utf8` or `binary` array of values that lie in `data` one after another, null where the length is 0."""
     n = len(lengths)
     offsets = np.zeros(n + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])

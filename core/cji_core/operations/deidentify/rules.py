@@ -68,7 +68,7 @@ class HmacToken(_Rule, frozen=True, kw_only=True, tag="hmac_token"):
 
 
 class CmacToken(_Rule, frozen=True, kw_only=True, tag="cmac_token"):
-    """As HmacToken, by AES-CMAC: several times as fast, and for short values whoever has the key can turn it back."""
+    """As HmacToken, by AES-CMAC: several times as fast; for short values anyone who has the key can turn it back."""
 
     domain: Domain
     bits: Literal[80, 128] = 128

@@ -24,7 +24,7 @@ from cji_core.operations.stages.stage import MAX_TASKS, PLAN_STAGE, ROW_STATUS_O
 TO_ALL: Final = 0xFFFF_FFFF
 """The consumer of a producer's only stream: all tasks get it whole, or of an aligned edge, the task of its number."""
 MAX_STREAMS: Final = 1 << 17
-"""Of shuffle streams in one job; bounds whoever compares them."""
+"""Of shuffle streams in one job; bounds anyone who compares them."""
 MAX_TASK_STREAMS: Final = 1 << 12
 """Of one task, either way."""
 

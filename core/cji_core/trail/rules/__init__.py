@@ -1,7 +1,7 @@
 """The rules of a trail, each written once: `Watcher` examines its lines, `RULES` has the meaning of each finding.
 
 Pure: events in, findings out. Every reader of a trail uses it: `cji audit verify`, `review`, `packet`, `search`,
-`prove`, `prune` and `cji receipt verify`. Only whoever audits imports this room; no process of a worker does.
+`prove`, `prune` and `cji receipt verify`. Only auditing code imports this room; no process of a worker does.
 """
 
 from cji_core.trail.rules import jobs, machine, receipts, trails  # noqa: F401 - they register their rules

@@ -2,8 +2,8 @@
 
 It has no file, no clock and no network, so every reader of the same lines has the same findings: `cji audit verify`
 stops at the first error, `cji audit review` shows those of a week, `cji audit packet` groups them by requirement.
-What its rules rest on, whoever recomputes the whole chain can write as well; only the signature of a checkpoint, or one
-that was kept elsewhere, reveals that.
+What its rules rest on, anyone who recomputes the whole chain can write as well; only the signature of a checkpoint, or
+one that was kept elsewhere, reveals that.
 
 A rule is a function registered for a type of event with `on`. After an error it takes the line as it is, so that the
 next line is compared with it. Memory is bounded by what runs at the same time, and by two days' jobs.

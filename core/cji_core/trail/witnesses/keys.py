@@ -1,7 +1,7 @@
 """The public receipt keys of a worker, with which it signs checkpoints: a folder with one file for each of its starts.
 
-A file is a JWK, or an evidence file, whose `receipt_jwk` is used. Nothing is appraised here: whoever puts a file there
-has verified it (`cji evidence verify`).
+A file is a JWK, or an evidence file, whose `receipt_jwk` is used. Nothing is appraised here: anyone who puts a file
+there has verified it (`cji evidence verify`).
 """
 
 from collections.abc import Iterable, Mapping

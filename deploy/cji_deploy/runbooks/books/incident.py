@@ -85,7 +85,7 @@ BOOK: Final = Runbook(
         Step(
             id="bundle",
             title="Make the support bundle",
-            why="whoever helps needs facts; this file can have nothing but counts, times, digests and "
+            why="those who help need facts; this file can have nothing but counts, times, digests and "
             "words of a fixed list",
             command=("cji", "support", "bundle", "--trail", "{trail}", "--export", "{export}", "--out", "{bundle}"),
             done=exists("{bundle}", "an earlier run has made the bundle"),

@@ -80,12 +80,12 @@ def batches(edge: Edge, *columns: npt.NDArray[Any] | pa.Array, rows: int = ROWS)
 
 
 def read_numbers(task: Task, edge: Edge) -> list[npt.NDArray[Any]]:
-    """The columns of numbers of all producers, one behind the other."""
+    """The columns of numbers of all producers, one after another."""
     return gathered(edge, (batch for _, batch in task.read(edge.name)))
 
 
 def gathered(edge: Edge, found: Iterable[pa.RecordBatch]) -> list[npt.NDArray[Any]]:
-    """The columns of numbers of all batches, one behind the other."""
+    """The columns of numbers of all batches, one after another."""
     parts = [[arrow.numbers(column) for column in batch.columns] for batch in found]
     empty = [np.empty(0, kind.to_pandas_dtype()) for kind in edge.schema.types]
     return [np.concatenate(columns) for columns in zip(empty, *parts, strict=True)]

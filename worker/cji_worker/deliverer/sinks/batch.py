@@ -31,7 +31,7 @@ MAPPINGS: Final[Mapping[MappingName, Callable[[Record, str], dict[str, Any]]]] =
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """One event: its id, its line, its meaning to whoever watches, and its mapped form as JSON."""
+    """One event: its id, its line, its meaning to a watcher, and its mapped form as JSON."""
 
     id: str
     record: Record

@@ -5,8 +5,8 @@
     kind = "file"
     path = "/var/log/cji-audit/events.jsonl"
 
-Events are on disk before they count as delivered. The file is opened for each batch, so whoever rotates it may rename
-it at any time. A line that a crash left unfinished is removed, and written again.
+Events are on disk before they count as delivered. The file is opened for each batch, so anyone who rotates it may
+rename it at any time. A line that a crash left unfinished is removed, and written again.
 """
 
 import os

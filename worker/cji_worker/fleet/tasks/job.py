@@ -1,6 +1,6 @@
 """A job in parts as its header and plan define it: its stages, and where the streams of each task lie in Blob Storage.
 
-Everything is derived, nothing is taken from whoever asks: the stages and their streams by
+Everything is derived, nothing is taken from the caller: the stages and their streams by
 `cji_core.operations.stages.streams`, as in the cells. Only names, numbers and digests are used; this process has no key
 that would open anything.
 """

@@ -1,8 +1,8 @@
 """Messages on the socket of the engine, `tasks.sock`: names, numbers and sizes.
 
 A message is a length of four bytes, big-endian, and JSON of at most MAX_BYTES. A connection has one request; the answer
-is any number of `progress`, then `done` or `refused`. Whoever connects can run code as the engine's user, so a request
-is taken for hostile: it names a task, and no address, container, blob or key.
+is any number of `progress`, then `done` or `refused`. Anyone who connects can run code as the engine's user, so a
+request is taken for hostile: it names a task, and no address, container, blob or key.
 
     request   {"v":1,"job":hex,"header_sha384":hex,"plan":hex or "none","stage":name,"task":n}, perhaps "again":true
     answer    {"progress":[stage,per_cent]}, any number
@@ -28,7 +28,7 @@ FINISH: Final = "finish"
 """The stage of a request to sign the job's receipt."""
 NO_PLAN: Final = "none"
 RETRY_MS: Final = 1000
-"""When the same request may succeed, if whoever refused it gave no time."""
+"""When the same request may succeed, if the refusal gave no time."""
 
 PlanName = Annotated[str, Meta(pattern=r"^(none|[0-9a-f]{32})\Z")]
 StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]

@@ -35,7 +35,7 @@ _BACKLOG: Final = 64
 Progressed = Callable[[str, int], None]
 Cancellation = threading.Event
 Handler = Callable[[Request, Progressed, Cancellation], Answer]
-"""Runs one request. The event is set when whoever asked is gone. Raises Refusal."""
+"""Runs one request. The event is set when the caller is gone. Raises Refusal."""
 
 
 class TaskServer:

@@ -1,7 +1,7 @@
 """All shuffle streams that one attempt of a task wrote, in one blob.
 
     table     for each stream, and for the end: u64be, where it begins in the blob
-    streams   one behind the other, in the order in which the task writes them
+    streams   one after another, in the order in which the task writes them
 
 A reader takes two numbers of the table, and then its range. Segments arrive interleaved, as a cell fills them; they are
 kept until a block is worth an upload, and the blocks are put in order at the end. A table that lies leads to bytes that

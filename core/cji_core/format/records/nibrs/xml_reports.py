@@ -66,7 +66,7 @@ class _Chunk:
         return self._rows, []
 
     def data(self) -> tuple[Bytes, Ints]:
-        """The bytes of the rows, one behind the other, and the bounds of each."""
+        """The bytes of the rows, one after another, and the bounds of each."""
         starts, lengths = self._reports.starts[self._rows], self._reports.lengths[self._rows]
         if self._plain or (starts[1:] != starts[:-1] + lengths[:-1]).any():
             texts = [self._plain.get(row) or self._bytes(row) for row in self._rows.tolist()]
