@@ -47,6 +47,9 @@ PHRASES: Final[dict[str, str]] = {
     r"\bnot as it (?:is|was|came)\b": "changed; in the clear",
     r"\bpeople (?:read|write) it\b": "for display",
     r"\b(?:is|as) a thing of\b|\bthe business of\b": "belongs to, is checked by",
+    r"\bwhoever\b": "anyone who, the person who, a role",
+    r"\bone behind the other\b": "one after another",
+    r"\bwith what has\b|\bhas structure\b": "a JSON document; name what it has",
 }
 """A phrase to avoid (regular expression, any case) and what to write instead."""
 

@@ -1,7 +1,7 @@
 """The streams between the stages of `link`.
 
 Columns differ from job to job and schemas of edges do not: a piece of a table is a batch of one row for each column,
-with its numbers and bytes packed. What is small and has structure is one JSON document in a batch of one row.
+with its numbers and bytes packed. Small nested values are one JSON document in a batch of one row.
 """
 
 from typing import Final

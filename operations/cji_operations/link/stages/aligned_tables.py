@@ -1,6 +1,6 @@
 """A table on its way to the task of the same number of a later stage, which need not make it again.
 
-A document with what has structure, then arrays as they lie in memory: of each column the values, which of them each row
+A JSON document, then arrays as they lie in memory: of each column the values, which of them each row
 has and how many rows have each value, and of each rule the blocks that were found in the table.
 """
 
