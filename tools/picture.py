@@ -22,7 +22,7 @@ from tools.links import ROOT
 __all__ = ["main"]
 
 PICTURE: Final = ROOT / "docs/result.png"
-_WIDTH: Final = 860
+_WIDTH: Final = 800
 _MARGIN: Final = 8
 _COLOURS: Final = 64
 _CARD: Final = (
