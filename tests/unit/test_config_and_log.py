@@ -160,7 +160,7 @@ def test_l01_what_python_prints_is_an_event_without_its_text(tmp_path: Path, rep
     """A line of worker.log was not JSON: asyncio's report of a callback that met the end of the front."""
     program = tmp_path / "program.py"
     program.write_text(
-        "import asyncio, gc, logging, threading, warnings\nfrom worker.log import events_only\n"
+        "import asyncio, gc, logging, threading, warnings\nfrom cji_core.log import events_only\n"
         "def fail():\n    raise OSError('of SMITH')\n"
         "async def forgotten():\n    asyncio.ensure_future(failing()); await asyncio.sleep(0.01); gc.collect()\n"
         f"async def failing():\n    fail()\nevents_only()\n{_REPORTS[report]}\n"

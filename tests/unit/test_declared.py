@@ -46,14 +46,14 @@ DISTRIBUTION_OF = {
 ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     "core": {
         "cli": ("command/",),
-        "https": ("https.py",),
+        "https": ("sessions.py",),
         "azure": ("azure_client.py",),
         "pool": ("pool/",),
-        "witnesses": ("trail/witnesses/",),
+        "witnesses": ("trail/witnesses/", "cose.py"),
     },
     "attestation": {
         "cli": ("verbs/",),
-        "corim": ("appraisal/corim/", "cose.py", "strict_cbor.py"),
+        "corim": ("appraisal/corim/",),
         "evidence": ("appraisal/timestamp.py",),
         "provider": ("provider_policy/",),
         "release": ("evidence/tpm", "release/vault.py"),

@@ -23,7 +23,7 @@ BASES: Final = {
     ("cji_worker.errors", "WorkerError"),
     ("cji_core.client_errors", "ClientError"),
     ("cji_audit.errors", "AuditError"),
-    ("cji_core.deployment.errors", "DeploymentError"),
+    ("cji_deploy.errors", "DeploymentError"),
     ("cji_engine.errors", "EngineError"),
     ("cji_simulator.errors", "SimulatorError"),
 }
@@ -102,7 +102,7 @@ def test_every_exception_has_a_base_of_a_distribution() -> None:
 @pytest.mark.parametrize(
     ("room", "base"),
     [
-        ("cji_deploy", ("cji_core.deployment.errors", "DeploymentError")),
+        ("cji_deploy", ("cji_deploy.errors", "DeploymentError")),
         ("cji_engine", ("cji_engine.errors", "EngineError")),
         ("cji_simulator", ("cji_simulator.errors", "SimulatorError")),
         ("cji_attestation", ("cji_attestation.errors", "AttestationError")),

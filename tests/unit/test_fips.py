@@ -13,7 +13,7 @@ from cji_core.errors import StartupError
 from cji_core.fips import CERTIFIED, NOT_VALIDATED, CryptoModule, Mode, certificate, mapped_modules, require_usable
 from cji_worker.launch import command
 from tests.support.fips import configured, debian_module
-from tests.support.paths import ROOT
+from tests.support.paths import PACKAGES, ROOT
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Its cryptography uses the system's OpenSSL, as a build from source does."""
@@ -29,7 +29,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def probe(python: list[str], environment: dict[str, str]) -> CryptoModule:
     done = subprocess.run(
-        python, env={"PATH": os.environ["PATH"], **environment}, cwd=ROOT, capture_output=True, check=True, text=True
+        python,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGES["core"].parent), **environment},
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
     )
     found = json.loads(done.stdout)
     return CryptoModule(**{**found, "mode": Mode(found["mode"])})
@@ -87,7 +92,7 @@ def test_module_that_permits_one_forbidden_algorithm_is_broken(code: str, enviro
     )
     done = subprocess.run(
         [SYSTEM_PYTHON, "-B", "-c", program],
-        env={"PATH": os.environ["PATH"], **environment},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGES["core"].parent), **environment},
         cwd=ROOT,
         capture_output=True,
         check=True,
@@ -108,7 +113,7 @@ def test_module_in_which_one_operation_fails_is_broken(name: str, environment: d
     )
     done = subprocess.run(
         [SYSTEM_PYTHON, "-B", "-c", program],
-        env={"PATH": os.environ["PATH"], **environment},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGES["core"].parent), **environment},
         cwd=ROOT,
         capture_output=True,
         check=True,

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cji_core.deployment.errors import DeploymentError
+from cji_core.errors import CoreError
 
 FORMAT: Final = "cji-deployment/1"
 MAX_BYTES: Final = 64 << 20
@@ -30,7 +30,7 @@ _RESOURCE_ID: Final = re.compile(r"resourceId\('([A-Za-z0-9./]{1,256})',\s*(.*)\
 _REMEDY: Final = "Make the export again: `python -m cji_deploy.runbooks.export --group GROUP --out export.json`."
 
 
-class ExportError(DeploymentError):
+class ExportError(CoreError):
     """An export cannot be read. `remedy` describes how to get one that can."""
 
     code = "export-unreadable"

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
-from cji_core.deployment.errors import DeploymentError
+from cji_deploy.errors import DeploymentError
 
 __all__ = ["ByokError", "load_kek", "load_target", "transfer_blob"]
 

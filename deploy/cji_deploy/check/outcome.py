@@ -8,7 +8,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cji_core.deployment.errors import DeploymentError
+from cji_deploy.errors import DeploymentError
 
 __all__ = ["DeployError", "Outcome", "Status", "judged", "not_run"]
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from cji_core.deployment.errors import DeploymentError
+from cji_deploy.errors import DeploymentError
 from cji_deploy.identity.kinds import ELIGIBILITY, KINDS, PREFIX, TYPE
 
 PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")

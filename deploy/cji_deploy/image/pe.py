@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from cji_core.deployment.errors import DeploymentError
+from cji_deploy.errors import DeploymentError
 
 __all__ = ["PeError", "PeImage", "Section"]
 

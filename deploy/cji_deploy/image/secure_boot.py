@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cji_core.deployment.errors import DeploymentError
+from cji_deploy.errors import DeploymentError
 
 __all__ = ["SecureBoot", "SecureBootError", "signature_list"]
 

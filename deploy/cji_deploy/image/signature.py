@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from cji_core.deployment.errors import DeploymentError
+from cji_deploy.errors import DeploymentError
 
 __all__ = ["SignatureError", "file_digest", "sign", "verify"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from cji_core.deployment.errors import DeploymentError
+from cji_deploy.errors import DeploymentError
 from cji_deploy.runbooks.steps import NAME, PROGRAMS, Command
 
 __all__ = ["RunbookError", "Site", "plain", "read_site", "select", "shown", "words"]

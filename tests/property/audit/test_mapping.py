@@ -78,7 +78,7 @@ def require_nothing_new(first: Record, second: Record) -> None:
     """Every value is in the line or a word of the table: two lines of a kind have no other values that differ."""
     for form in (to_ocsf, to_asim):
         fixed = leaves(form(first, "id")) - leaves(msgspec.to_builtins(first))
-        other = leaves(form(second, "id")) - leaves(msgspec.to_builtins(second))
+        other = leaves(form(second, "id"))  # with what the line has: a constant may be in it by chance
         assert fixed - other <= _derived(first)
 
 

@@ -72,7 +72,7 @@ def test_the_key_of_the_evidence(tmp_path: Path) -> None:
     cji("prove", trail, "--line", 4, "-o", proof)
     assert "verified: line 4" in cji("verify-proof", proof, "--evidence", evidence, "--profile", profile).output
     shown = cji("verify", trail, "--evidence", evidence, "--profile", profile).output
-    assert "checkpoints: 2, 2 with a verified signature, up to line 7" in shown
+    assert "checkpoints: 2, 2 with a verified signature, up to line 8" in shown
     evidence.write_bytes(evidence_file(receipt_jwk=public_jwk(Writer().key.public_key())))
     cji("verify-proof", proof, "--evidence", evidence, "--profile", profile, status=3)
 
