@@ -17,13 +17,12 @@ import pyarrow as pa
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, arrow
 from cji_core.format.records.column import read
-from cji_core.operations.aggregate import AGGREGATE, CELLS, RETURN_A, SIDE, Aggregate
+from cji_core.operations.aggregate import AGGREGATE, CELLS, RETURN_A, SIDE, Aggregate, Dominance
 from cji_core.progress import ProgressCallback
 from cji_operations.aggregate.cell_parts import cell_functions
 from cji_operations.aggregate.cell_table import run
 from cji_operations.aggregate.return_a import return_a
-from cji_operations.aggregate.self_test import CASES
-from cji_operations.operation import Context, Implementation, Outputs
+from cji_operations.operation import Case, Context, Implementation, Outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +60,28 @@ def _prepare(parameters: Aggregate, _schema_id: str, schema: pa.Schema, context:
     verdicts = context.sides[SIDE] if parameters.reports == "accepted" else None
     return Aggregating(parameters=parameters, output_schema=made.arrow, verdicts=verdicts)
 
+
+CASES: Final = (
+    Case(
+        schema="nibrs.flat/3.1",
+        row={"segment": "00431I012026    GA0600000" + "X" * 18},
+        parameters=Aggregate(preset="srs_return_a", reports="accepted", months=("2026-01",), threshold=2),
+        sides={
+            "incidents": (
+                "nibrs_verdicts/1",
+                {"row": 0, "ori": "GA0600000", "number": "XXXXXXXXXXXX", "accepted": True},
+            )
+        },
+    ),
+    Case(
+        schema="person/1",
+        row={"SEX": "M", "SID": "XX1", "WGT": "150"},
+        parameters=Aggregate(
+            keys={"SEX": ("F", "M")}, person="SID", sums=("WGT",), threshold=2, base=5, dominance=Dominance(percent=80)
+        ),
+    ),
+)
+"""A person in a cell, and a NIBRS segment on no line."""
 
 IMPLEMENTATION: Final = Implementation(
     operation=AGGREGATE,

@@ -5,6 +5,7 @@ determinations   `determinations/1`: relief, rule, reason and facts of each of t
 not_decided      `not_decided/1`: each conviction in scope that no rule decided, with its cause
 """
 
+import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,12 +17,12 @@ import pyarrow as pa
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, tagged
 from cji_core.operations.clear.declaration import CLEAR, NEEDED, RELIEF, Clear
+from cji_core.operations.clear.rules import Rule, Rules, When
 from cji_core.progress import ProgressCallback
 from cji_operations.clear.facts import Columns
 from cji_operations.clear.outcome import outcome
 from cji_operations.clear.parts import clear_functions
-from cji_operations.clear.self_test import CASES
-from cji_operations.operation import Context, Implementation, Outputs
+from cji_operations.operation import Case, Context, Implementation, Outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,5 +60,56 @@ def _prepare(parameters: Clear, schema_id: str, schema: pa.Schema, _context: Con
 
 
 _FUNCTIONS: Final = clear_functions(_prepare)
+
+
+_ROW: Final = {
+    "subject": "S1",
+    "event": "COURT ACTION",
+    "date": "20010203",
+    "DOB": "19700101",
+    "county": "NOWHERE",
+    "offense": "100(A) XX-SOMETHING",
+    "level": "M",
+    "disposition": "CONVICTED",
+    "sentence": "JAIL",
+    "sentence_length": "10D",
+}
+
+CASES: Final = (
+    Case(
+        schema="chri_event/2",
+        row=_ROW,
+        parameters=Clear(
+            table=Rules(
+                version=1,
+                state="Nowhere",
+                title="A table of the self-test",
+                sources=("None.",),
+                laws=("XX",),
+                lists={"old": ("100 XX",)},
+                scope=When(sections=("old",)),
+                rules=(
+                    Rule(
+                        id="young",
+                        relief="dismiss",
+                        reason="The subject was young.",
+                        source="None.",
+                        when=When(level=("misdemeanor",), age_at_conviction_below=21, only_sections=("old",)),
+                    ),
+                    Rule(
+                        id="long-ago",
+                        relief="dismiss",
+                        reason="It is long ago.",
+                        source="None.",
+                        when=When(years_since_sentence=2, years_crime_free=2, not_sentence=("PRISON",)),
+                    ),
+                ),
+            ),
+            as_of=datetime.date(2026, 1, 1),
+            county="NOWHERE",
+        ),
+    ),
+)
+"""A conviction that a rule relieves."""
 
 IMPLEMENTATION: Final = Implementation(operation=CLEAR, prepare=_prepare, self_test=CASES, stages=lambda _: _FUNCTIONS)

@@ -38,16 +38,27 @@ import pyarrow as pa
 
 from cji_core.errors import Stage
 from cji_core.format.records import RowStatus, Status, tagged
-from cji_core.operations.deidentify.declaration import DEIDENTIFY, TOKEN_MAP, Deidentify, tokens_by_shard
-from cji_core.operations.deidentify.rules import Hierarchy, Token
+from cji_core.operations.deidentify.declaration import DEIDENTIFY, TOKEN_MAP, Deidentify, SmallClasses, tokens_by_shard
+from cji_core.operations.deidentify.rules import (
+    AesToken,
+    CmacToken,
+    DateShift,
+    Ff1,
+    Group,
+    Hierarchy,
+    HmacToken,
+    Mask,
+    Redact,
+    Token,
+    ZipPrefix,
+)
 from cji_core.operations.parameters import bad_parameters
 from cji_operations.deidentify import tokens
 from cji_operations.deidentify.k_anonymity import Suppressing
 from cji_operations.deidentify.k_anonymity_parts import small_class_functions
-from cji_operations.deidentify.self_test import CASES
 from cji_operations.deidentify.token_map import TokenMap, merge
 from cji_operations.deidentify.transforms import ApplyRule, Kernel, OneBatch, bind, steps
-from cji_operations.operation import Applied, Context, Implementation
+from cji_operations.operation import Applied, Case, Context, Implementation
 from cji_operations.stages.by_shard import by_shard
 from cji_operations.stages.task import StageFunctions
 
@@ -140,5 +151,46 @@ def _functions(parameters: Deidentify) -> StageFunctions:
         return small_class_functions(parameters, _suppressing)
     return by_shard(tokens_by_shard(parameters), _prepare, {TOKEN_MAP.name: merge})
 
+
+CASES: Final = (
+    Case(
+        schema="person/1",
+        row={
+            "last": "DOE",
+            "DOB": "19700131",
+            "postcode": "12345",
+            "SOC": "123456789",
+            "SEX": "U",
+            "SID": "XX1",
+            "EYE": "BRO",
+            "OLN": "A1",
+            "FBI": "123456A",
+            "MNU": "PP-123456789",
+            "RAC": "U",
+            "SMT": "CALL 555-123-4567",
+        },
+        parameters=Deidentify(
+            project="self-test",
+            wrapped_project_key=bytes(384),
+            columns={
+                "last": "drop",
+                "DOB": DateShift(subject_column="SID", max_days=30),
+                "postcode": Hierarchy(steps=(ZipPrefix(digits=3), ZipPrefix(digits=1), "null")),
+                "SOC": Mask(keep_last=2),
+                "SEX": "keep",
+                "SID": HmacToken(domain="sid"),
+                "EYE": "null",
+                "OLN": AesToken(domain="oln"),
+                "FBI": Ff1(domain="fbi", radix=36),
+                "MNU": CmacToken(domain="mnu"),
+                "RAC": Group(groups={"other": ("U",)}),
+                "SMT": Redact(),
+            },
+            small_classes=SmallClasses(quasi_identifiers=("SEX", "postcode"), k=2, sensitive=("RAC",)),
+            token_map=True,
+        ),
+    ),
+)
+"""A row under every transform."""
 
 IMPLEMENTATION: Final = Implementation(operation=DEIDENTIFY, prepare=_prepare, self_test=CASES, stages=_functions)

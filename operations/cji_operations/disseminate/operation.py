@@ -32,9 +32,8 @@ from cji_core.format.records.column import Bools, Ints, read
 from cji_core.operations.disseminate import BY_SHARD, DISSEMINATE, LEDGER, WITHHELD, Code, Disseminate
 from cji_core.operations.parameters import known
 from cji_core.operations.tables.dissemination import Dissemination, Grant
-from cji_operations.disseminate.self_test import CASES
 from cji_operations.kernels.distinct import first_rows, is_among
-from cji_operations.operation import Applied, Context, Implementation
+from cji_operations.operation import Applied, Case, Context, Implementation
 from cji_operations.stages.by_shard import by_shard
 
 _REASONS: Final = (
@@ -243,6 +242,15 @@ def _merged_counts(_: Sequence[str], counts: Sequence[pa.RecordBatch]) -> Iterab
     rows: npt.NDArray[np.uint64] = np.stack([arrow.numbers(batch.column("rows")) for batch in counts]).sum(axis=0)
     return [counts[0].set_column(1, WITHHELD.schema.arrow.field("rows"), arrow.from_numpy(rows))]
 
+
+CASES: Final = (
+    Case(
+        schema="hotfile/1",
+        row={"NIC": "W000000000", "file_code": "W", "NAM": "DOE, J", "SID": None},
+        parameters=Disseminate(recipient_class="criminal_justice", as_of=datetime.date(2026, 1, 1)),
+    ),
+)
+"""A record of a hot file, released to an agency."""
 
 IMPLEMENTATION: Final = Implementation(
     operation=DISSEMINATE,

@@ -27,9 +27,8 @@ from cji_core.operations.link.outputs import CLUSTER, SIDE
 from cji_core.operations.parameters import bad_parameters
 from cji_core.progress import ProgressCallback
 from cji_operations.link.linkage import bind, link
-from cji_operations.link.self_test import CASES
 from cji_operations.link.stages import stage_functions
-from cji_operations.operation import Context, Implementation, Outputs
+from cji_operations.operation import Case, Context, Implementation, Outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,5 +70,18 @@ def _prepare(parameters: Link, schema_id: str, schema: pa.Schema, context: Conte
 
 
 FUNCTIONS: Final = stage_functions()
+
+
+_PERSON: Final = {"last": "DOE", "first": "JOHN", "DOB": "19800101", "SOC": "123456789", "postcode": "12345"}
+
+CASES: Final = (
+    Case(
+        schema="person/1",
+        row=_PERSON,
+        parameters=Link(block_rows=100, pairs=100, random_pairs=1000, training_pairs=1000),
+        sides={"link_to": ("person/1", {**_PERSON, "first": "JON"})},
+    ),
+)
+"""A person, linked to a record of the same person in another table."""
 
 IMPLEMENTATION: Final = Implementation(operation=LINK, prepare=_prepare, self_test=CASES, stages=lambda _: FUNCTIONS)

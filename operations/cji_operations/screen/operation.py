@@ -22,11 +22,10 @@ from cji_core.format.records import WHOLE_ROW, RowStatus
 from cji_core.operations.parameters import bad_parameters
 from cji_core.operations.screen import BY_SHARD, HITS, OUTCOMES, REFERENCE_STATUS, SCREEN, SIDE, Screen, is_by_shard
 from cji_core.operations.tables.screening import Model
-from cji_operations.operation import Applied, Context, Implementation
+from cji_operations.operation import Applied, Case, Context, Implementation
 from cji_operations.screen.index import Index, build
 from cji_operations.screen.reference_store import restore, store
 from cji_operations.screen.search import run
-from cji_operations.screen.self_test import CASES
 from cji_operations.stages.by_shard import by_shard
 from cji_operations.stages.task import StageFunctions
 
@@ -102,5 +101,33 @@ def _index(parameters: Screen, context: Context) -> Index:
 def _functions(parameters: Screen) -> StageFunctions:
     return by_shard(BY_SHARD, _prepare) if is_by_shard(parameters) else {}
 
+
+CASES: Final = (
+    Case(
+        schema="person/1",
+        row={"NAM": "DOE, JOHN", "SEX": "M", "RAC": "W", "DOB": "19800101", "SOC": "1"},
+        parameters=Screen(preset="ncic_qw_expanded_dob", max_hits=5, retain_seconds=1),
+        sides={
+            "reference": (
+                "hotfile/1",
+                {
+                    "NAM": "DOE, JON",
+                    "SEX": "M",
+                    "RAC": "W",
+                    "DOB": "19800102",
+                    "SOC": "2",
+                    "NIC": "W",
+                    "file_code": "W",
+                },
+            )
+        },
+    ),
+    Case(
+        schema="person/1",
+        row={"last": "DOE", "first": "JOHN", "DOB": "19800101"},
+        parameters=Screen(preset="iii_qh", max_hits=5, resident_reference="0" * 64),
+    ),
+)
+"""An inquiry against a record of a hot file, then one against the reference that the first left resident."""
 
 IMPLEMENTATION: Final = Implementation(operation=SCREEN, prepare=_prepare, self_test=CASES, stages=_functions)
