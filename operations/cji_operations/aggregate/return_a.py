@@ -28,16 +28,64 @@ from cji_core.format.records.equal_rows import numbered
 from cji_core.format.records.nibrs.records import Records
 from cji_core.operations.aggregate import ACCOUNTING, RETURN_A, Code
 from cji_core.progress import ProgressCallback
-from cji_operations.aggregate.clearances import Incidents, read_incidents
 from cji_operations.aggregate.form_suppression import withheld
 from cji_operations.aggregate.forms import FORMS, LINES, TITLES, UNCLASSIFIABLE
-from cji_operations.aggregate.units import RULES, Units, score
+from cji_operations.aggregate.units import RULES, Units, isin, score
 from cji_operations.aggregate.verdicts import accepted_reports
 from cji_operations.nibrs.headers import UNREADABLE
 from cji_operations.nibrs.relations import GROUP_A, GROUP_B, NO_GROUP, ZERO
+from cji_operations.nibrs.segments import Chunk
 from cji_operations.nibrs.side_tables import OnFile, OriTable
 from cji_operations.nibrs.submission import Submission, read
+from cji_operations.nibrs.table import Table
 from cji_operations.operation import Outputs
+
+_ADULT: Final = 18
+_EXCEPTIONAL: Final = ("A", "B", "C", "D", "E")
+_NEVER: Final = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Incidents:
+    """Of each report: `months` of the incident and of its clearance (0: not known), whether it is cleared, and how."""
+
+    months: Ints
+    cleared: Bools
+    cleared_months: Ints
+    under_18: Bools
+
+
+def read_incidents(chunk: Chunk) -> Incidents:
+    """When each incident happened, and when and by whom it was cleared."""
+    admin, arrestees, offenders = chunk.table("admin"), chunk.table("arrestees"), chunk.table("offenders")
+    m = chunk.table("reports").n
+    months, exceptional_months = np.zeros(m, np.int64), np.zeros(m, np.int64)
+    exceptional = np.zeros(m, np.bool_)
+    months[admin.up] = np.maximum(admin.column("date"), 0) // 100
+    exceptional[admin.up] = isin(admin.column("cleared"), "cleared", _EXCEPTIONAL)
+    exceptional_months[admin.up] = np.maximum(admin.column("cleared_date"), 0) // 100
+    arrested = np.zeros(m, np.bool_)
+    arrested[arrestees.up] = True
+    dated = arrestees.column("arrest_date") > 0
+    earliest = np.full(m, _NEVER)
+    np.minimum.at(earliest, arrestees.up[dated], arrestees.column("arrest_date")[dated])
+    arrest_months = np.where(earliest < _NEVER, earliest // 100, 0)
+    return Incidents(
+        months=months,
+        cleared=exceptional | arrested,
+        cleared_months=np.where(exceptional, exceptional_months, arrest_months),
+        under_18=np.where(exceptional, _only_under_18(offenders, m), _only_under_18(arrestees, m)),
+    )
+
+
+def _only_under_18(persons: Table, m: int) -> Bools:
+    """bool[m]: somebody in the report is of age 1 to 17, and nobody of 18 or more."""
+    age = persons.column("age")
+    young, adult = np.zeros(m, np.bool_), np.zeros(m, np.bool_)
+    young[persons.up[(age > 0) & (age < _ADULT)]] = True
+    adult[persons.up[age >= _ADULT]] = True
+    return young & ~adult
+
 
 MAX_FORMS: Final = 1 << 17
 """Months of agencies: a year of all that report makes about as many."""
