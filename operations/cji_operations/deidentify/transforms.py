@@ -1,12 +1,16 @@
 """Transforms as functions of a batch: each rule bound to its column, its project and its key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cji_core.errors import Stage
-from cji_core.format.records.column import Bools, Ints
+from cji_core.format.records import arrow
+from cji_core.format.records.column import Bools, Ints, read
+from cji_core.operations.deidentify.declaration import Code
 from cji_core.operations.deidentify.rules import (
     AesToken,
     AgeBand,
@@ -25,7 +29,7 @@ from cji_core.operations.deidentify.rules import (
     ZipPrefix,
 )
 from cji_core.operations.parameters import bad_parameters
-from cji_operations.deidentify import block_ciphers, dates, groups, masks, redaction, tokens
+from cji_operations.deidentify import block_ciphers, dates, masks, redaction, tokens
 from cji_operations.deidentify.outcome import Outcome
 
 Kernel = Callable[[pa.Array], Outcome]
@@ -77,7 +81,7 @@ def _step(rule: Step) -> Kernel:
         case "null":
             return lambda array: Outcome(array=pa.nulls(len(array), array.type))
         case Group():
-            return partial(groups.group, names=rule.groups)
+            return partial(_group, names=rule.groups)
         case ZipPrefix():
             return partial(masks.zip_prefix, digits=rule.digits)
         case DateTo():
@@ -137,3 +141,16 @@ def _shift(batch: OneBatch, column: int, *, subject: int, macs: tokens.Cmacs, ma
         batch.shifts[subject] = tokens.shift_days(batch.columns.column(subject), macs=macs, max_days=max_days)
     days, known = batch.shifts[subject]
     return dates.shift(batch.columns.column(column), days=days, known=known)
+
+
+def _group(array: pa.Array, *, names: Mapping[str, Sequence[str]]) -> Outcome:
+    """The name of each value's group; values are compared as exact bytes.
+
+    A value that no group lists is null in the result and listed with its code; a missing value (null or empty) is null
+    without a code.
+    """
+    listed = [(value.encode(), name) for name, values in names.items() for value in values]
+    number = pc.index_in(array.view(pa.binary()), pa.array([value for value, _ in listed], pa.binary()))
+    found = pa.array([name for _, name in listed], array.type).take(number)
+    faults = ((Code.IN_NO_GROUP, np.flatnonzero(read(array).filled & ~arrow.present(number))),)
+    return Outcome(array=found, faults=faults)
