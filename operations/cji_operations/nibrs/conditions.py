@@ -9,8 +9,13 @@
     and, or, not                 the right side may be evaluated even where the left side decides
 
 Further numbers are low and high (the ends of an age), month_of (of a date) and kind (the class of a code). Further
-conditions are those of `field_functions`, and repeated and repeated_across: an earlier row of the same `within`, or of
-the same report, has the same values.
+conditions are repeated and repeated_across (an earlier row of the same `within`, or of the same report, has the same
+values), and of one field:
+
+    blank filled valid invalid digits                     how it is written
+    indented gapped unclean, zeros (all of it)            flaws of an identifier
+    newborn unknown range indented bad_range bad_exact    the form of an age
+    unlisted                                              an ORI that the ORI table lacks
 
 A condition is compiled once, when its rule is read; anything else is a ValueError then.
 """
@@ -25,11 +30,36 @@ import numpy as np
 import numpy.typing as npt
 
 from cji_core.format.records.column import Bools
-from cji_operations.nibrs.field_functions import WRITTEN, of_field, written
+from cji_core.format.records.nibrs.code_tables import BLANK_VALUE
+from cji_core.format.records.nibrs.fields import OUT_OF_RANGE, UNKNOWN_AGE, AgeForm
+from cji_operations.nibrs.identifiers import Flaw
 from cji_operations.nibrs.scope import Condition, Number, Scope
 from cji_operations.nibrs.specification import Field, RuleSet
 
 Array = npt.NDArray[Any]
+
+_WRITTEN: Final[Mapping[str, tuple[Callable[[Array], Bools], int, bool]]] = MappingProxyType(
+    {
+        "blank": (lambda values: values == BLANK_VALUE, 0, False),
+        "filled": (lambda values: values != BLANK_VALUE, 0, True),
+        "valid": (lambda values: (values >= 0) | (values == UNKNOWN_AGE), 0, True),
+        "invalid": (lambda values: (values < BLANK_VALUE) & (values != UNKNOWN_AGE), BLANK_VALUE, False),
+        "digits": (lambda values: (values >= 0) | (values == OUT_OF_RANGE), 0, True),
+    }
+)
+"""How a value is written; and what the answer is for all of a column whose lowest value is not below a bound."""
+
+_FLAWS: Final = MappingProxyType({"indented": Flaw.INDENTED, "gapped": Flaw.GAPPED, "unclean": Flaw.UNCLEAN})
+_FORMS: Final = MappingProxyType(
+    {
+        "newborn": AgeForm.NEWBORN,
+        "unknown": AgeForm.UNKNOWN,
+        "range": AgeForm.RANGE,
+        "indented": AgeForm.INDENTED,
+        "bad_range": AgeForm.BAD_RANGE,
+        "bad_exact": AgeForm.BAD_EXACT,
+    }
+)
 
 _COMPARE: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], Any]]] = MappingProxyType(
     {
@@ -207,11 +237,11 @@ class Compiler:
             case "repeated" | "repeated_across", [_, *_]:
                 keys = [self._number(arg, table) for arg in args]
                 return lambda scope: scope.repeated(keys, across=name == "repeated_across")
-            case _, [field] if name in WRITTEN:
+            case _, [field] if name in _WRITTEN:
                 column = field.id if isinstance(field, ast.Name) else None
-                return written(name, self._number(field, table), column)
+                return _written(name, self._number(field, table), column)
             case _, [ast.Name(id=field_name) as field]:
-                found = of_field(name, field_name, self._field(field, table))
+                found = _of_field(name, field_name, self._field(field, table))
                 if found is not None:
                     return found
         raise _unknown(node)
@@ -235,3 +265,32 @@ def _combined(parts: list[Condition], *, conjunction: bool) -> Condition:
         return meant
 
     return condition
+
+
+def _written(name: str, values: Number, column: str | None) -> Condition:
+    """The function `name` of _WRITTEN for these values; `column`: the field that they are, None for a join's field."""
+    holds, bound, otherwise = _WRITTEN[name]
+    if column is None:
+        return lambda scope: holds(values(scope))
+    # most columns of most submissions are without a blank or a fault: one look at the lowest value settles those
+    return lambda scope: np.full(scope.n, otherwise) if scope.lowest(column) >= bound else holds(scope.column(column))
+
+
+def _of_field(name: str, field: str, spec: Field | None) -> Condition | None:
+    """The function `name` of a field of this specification; None where fields of its type have no such function."""
+    match name, spec and spec.type:
+        case "unlisted", "name":
+            return lambda scope: scope.run.unlisted(scope.text(field))
+        case "zeros", "identifier":
+            return lambda scope: scope.column(field) == 0
+        case _, "identifier" if name in _FLAWS:
+            flaw = _FLAWS[name]
+            return lambda scope: (
+                (np.maximum(scope.column(field), 0) & flaw) > 0
+                if scope.flaws(field) & flaw
+                else np.zeros(scope.n, np.bool_)
+            )
+        case _, "age" if name in _FORMS:
+            form = _FORMS[name]
+            return lambda scope: scope.derived(field, "form") == form
+    return None
