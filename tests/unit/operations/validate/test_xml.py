@@ -11,7 +11,7 @@ from cji_core.format.records import Status
 from cji_core.format.records.nibrs.records import Unread
 from cji_core.operations.validate import NO_RECORD, OF_REJECTED_REPORT
 from cji_operations.nibrs.specification import RULE_SETS
-from cji_operations.validate.xml_paths import paths
+from cji_operations.validate.nibrs import paths
 from tests.support.nibrs_mutations import MUTATIONS, Mutation
 from tests.support.nibrs_reports import REPORTS, lines, twice, with_fields, without
 from tests.support.nibrs_tools import judged
