@@ -1,17 +1,30 @@
-"""From records to decisions: what `clear` finds about some records that hold the whole history of their subjects."""
+"""From records to decisions: what `clear` finds about some records that hold the whole history of their subjects.
 
-from collections.abc import Iterable, Mapping
+Its outputs are determinations with the facts behind them, and convictions that were not decided.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from cji_core.format.records import RowStatus, Status
+from cji_core.format.records import RowStatus, Status, arrow
+from cji_core.format.records.column import Bools, Ints
 from cji_core.operations.clear.declaration import DETERMINATIONS, NOT_DECIDED, Clear, Code
+from cji_core.operations.clear.rules import Rule
+from cji_core.operations.clear.words import reason_of
 from cji_core.operations.parameters import known
 from cji_core.progress import ProgressCallback
-from cji_operations.clear.decide import decide
-from cji_operations.clear.facts import Columns, gather, status_of
-from cji_operations.clear.report import determinations, not_decided, reliefs
+from cji_operations.clear.conditions import CONDITIONS
+from cji_operations.clear.decide import CAUSES, Decision, decide
+from cji_operations.clear.facts import Columns, Facts, gather, status_of
+
+_BATCH: Final = 16_384
+_ALWAYS: Final = ("level", "sections", "convicted_before")
+"""Conditions whose facts every determination has: level, section and date."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -40,3 +53,85 @@ def outcome(parameters: Clear, columns: Columns, progress: ProgressCallback) -> 
             NOT_DECIDED.name: not_decided(facts, decision, subjects),
         },
     )
+
+
+def determinations(facts: Facts, decision: Decision, subjects: pa.Array) -> Iterator[pa.RecordBatch]:
+    """One row for each conviction that a rule decided; `subjects` binary[n]."""
+    return (_determinations(facts, decision, subjects, at) for at in _chunks(decision.decided))
+
+
+def not_decided(facts: Facts, decision: Decision, subjects: pa.Array) -> Iterator[pa.RecordBatch]:
+    """One row for each conviction in scope that no rule decided, with the cause; `subjects` binary[n]."""
+    return (_not_decided(facts, decision, subjects, at) for at in _chunks(decision.open))
+
+
+def _chunks(chosen: Bools) -> Iterator[Ints]:
+    at = np.flatnonzero(chosen)
+    return (at[first : first + _BATCH] for first in range(0, len(at), _BATCH))
+
+
+def _determinations(facts: Facts, decision: Decision, subjects: pa.Array, at: Ints) -> pa.RecordBatch:
+    rule = arrow.from_numpy(decision.rule[at])
+    rules = facts.rules.rules
+    columns = [_texts([getattr(each, name) for each in rules]).take(rule) for name in ("relief", "id", "reason")]
+    return pa.RecordBatch.from_arrays(
+        [*_who(facts, at, subjects), *columns, _facts_used(facts, decision.rule[at], at)],
+        schema=DETERMINATIONS.schema.arrow,
+    )
+
+
+def _not_decided(facts: Facts, decision: Decision, subjects: pa.Array, at: Ints) -> pa.RecordBatch:
+    rule, cause = decision.rule[at], decision.cause[at]
+    ids = [each.id for each in facts.rules.rules]
+    words = [reason_of(name, each.value) for name in (*ids, "") for each in CAUSES]
+    word = np.where(rule < 0, len(ids), rule) * len(CAUSES) + cause
+    columns = [
+        _texts([each.name for each in CAUSES]).take(arrow.from_numpy(cause)),
+        _texts(ids).take(arrow.from_numpy(np.maximum(rule, 0), valid=rule >= 0)),
+        _texts(words).take(arrow.from_numpy(word)),
+    ]
+    return pa.RecordBatch.from_arrays([*_who(facts, at, subjects), *columns], schema=NOT_DECIDED.schema.arrow)
+
+
+def reliefs(facts: Facts, decision: Decision) -> pa.Array:
+    """utf8[n]: the relief at the row of each conviction that a rule decided, null elsewhere."""
+    n = len(facts.rows.date)
+    rule = np.full(n, -1)
+    rule[facts.row[decision.decided]] = decision.rule[decision.decided]
+    names = _texts([each.relief for each in facts.rules.rules])
+    return names.take(arrow.from_numpy(np.maximum(rule, 0), valid=rule >= 0))
+
+
+def _who(facts: Facts, at: Ints, subjects: pa.Array) -> list[pa.Array]:
+    row = facts.row[at]
+    return [arrow.from_numpy(row, pa.uint64()), subjects.take(arrow.from_numpy(row))]
+
+
+def _texts(values: list[str]) -> pa.Array:
+    return pa.array(values, pa.utf8())
+
+
+def _facts_used(facts: Facts, rule: Ints, at: Ints) -> pa.Array:
+    """utf8: level, section and date of each conviction, and the facts that the conditions of its rule looked at."""
+    pieces, order = [pa.nulls(0, pa.utf8())], [np.empty(0, np.int64)]
+    for number, each in enumerate(facts.rules.rules):
+        here = np.flatnonzero(rule == number)
+        if len(here):
+            pieces.append(_joined(each, facts, at[here]))
+            order.append(here)
+    place = np.argsort(np.concatenate(order))
+    return pa.concat_arrays(pieces).take(arrow.from_numpy(place))
+
+
+def _joined(rule: Rule, facts: Facts, at: Ints) -> pa.Array:
+    """utf8: the facts of a rule's conditions, each fact once, separated by semicolons."""
+    names = (*_ALWAYS, *(name for name, _ in rule.when.given()))
+    found = dict.fromkeys(CONDITIONS[name].found for name in names)
+    parts, words = list[Any](), ""
+    for piece in [piece for one in found for piece in ("; ", *one(facts, at))][1:]:
+        if isinstance(piece, str):
+            words += piece
+        else:
+            parts += [pa.scalar(words, pa.utf8()), piece]
+            words = ""
+    return pc.binary_join_element_wise(*parts, pa.scalar(words, pa.utf8()), pa.scalar("", pa.utf8()))
