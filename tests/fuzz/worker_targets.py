@@ -32,7 +32,7 @@ from cji_client.spec import decode_spec
 from cji_core.command.common import Failure
 from cji_core.errors import REASONS, Refusal, StartupError
 from cji_core.format import config
-from cji_core.format.config_listen import ListenSection
+from cji_core.format.config import ListenSection
 from cji_core.format.door_files import check_server_files
 from cji_core.format.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from cji_core.format.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse

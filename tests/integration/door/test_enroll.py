@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cji_attestation import AZURE_US
 from cji_core.command import build
-from cji_core.format.config_listen import EnrollmentSection, ListenSection
+from cji_core.format.config import EnrollmentSection, ListenSection
 from cji_simulator.certificates import authority, pem
 from cji_simulator.est import EstService, Fault, est
 from cji_worker.door.enrollment import Enrolled, enroll

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cji_core.errors import StartupError
-from cji_core.format.config_listen import ListenSection
+from cji_core.format.config import ListenSection
 from cji_core.format.door_files import check_server_files
 from cji_worker.door.est import RETRY, TOTAL_SECONDS, Current, EnrollmentRefused, new_key, obtain
 
