@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import grpc
 import msgspec
 
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1 import worker_pb2_grpc
 from cji_simulator.door import Door, socket_folder

@@ -29,11 +29,11 @@ from benchmarks.pipeline import COPY, DEIDENTIFY
 from benchmarks.report import Report
 from cji_client.seal import SealedJob, seal
 from cji_client.spec import InputSpec, JobSpec
-from cji_core.format.config import load
+from cji_core.format.configuration.table_files import read_table_files
+from cji_core.format.configuration.worker import load
 from cji_core.format.envelope import unwrap_dek
 from cji_core.format.job import LIMITS
 from cji_core.format.keys import PinnedKey
-from cji_core.format.table_files import read_table_files
 from cji_core.jose import key_id, public_jwk
 from cji_core.operations.deidentify import Deidentify, Transform
 from cji_simulator.launch import worker_config

@@ -14,8 +14,8 @@ from msgspec import Meta
 from cji_attestation.appraisal import ReferenceValues
 from cji_client.errors import SpecError
 from cji_client.tokens import TokenSource, token_file
-from cji_core.format.config import with_files
-from cji_core.format.config_fleet import Container, StorageUrl
+from cji_core.format.configuration.fleet import Container, StorageUrl
+from cji_core.format.configuration.worker import with_files
 from cji_core.format.job import UNREADABLE, certificate_uri
 from cji_core.format.keys import PinnedKey
 from cji_core.format.paths import FileName

@@ -19,7 +19,7 @@ from typing import Final, Self
 import msgspec
 
 from cji_core.errors import StartupError
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_simulator.errors import SimulatorError
 from cji_worker.door.config import MAX_CONNECTIONS, door_config, private_folder
 from cji_worker.door.program import CONFIG_NAME, find, installed

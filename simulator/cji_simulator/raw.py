@@ -27,7 +27,7 @@ from cji_client.parts import arrow_messages, seal_stream
 from cji_client.sources import fit
 from cji_client.spec import InputSpec
 from cji_core.errors import Reason, Stage
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.format.envelope import (
     ATTRIBUTION,
     PROJECT_KEY_BYTES,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_simulator.errors import SimulatorError
 from cji_worker.ipc.status import ask
 

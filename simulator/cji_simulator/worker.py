@@ -25,7 +25,7 @@ import msgspec
 
 from cji_attestation import Trust
 from cji_core.errors import StartupError
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.log import log
 from cji_core.manifest import OURS, Code
 from cji_simulator.errors import SimulatorError

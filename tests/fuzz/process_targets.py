@@ -22,8 +22,8 @@ import msgspec
 from msgspec import inspect as kinds
 
 from cji_core.errors import Refusal
-from cji_core.format import config
-from cji_core.format.operator_files import ClientFiles, PolicyFiles
+from cji_core.format.configuration import worker as config
+from cji_core.format.configuration.operator_files import ClientFiles, PolicyFiles
 from cji_core.format.records import window_bytes
 from cji_core.operations.tables import load as load_tables
 from cji_core.wire.v1 import worker_pb2 as pb

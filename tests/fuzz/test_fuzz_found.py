@@ -20,7 +20,7 @@ from cji_client.parts import open_part, seal_stream
 from cji_client.profile import load_profile
 from cji_client.spec import decode_spec
 from cji_core.errors import StartupError
-from cji_core.format import config
+from cji_core.format.configuration import worker as config
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.ipc import Channel, ChannelClosed
 from cji_worker.ipc.messages import CellFromFront, FrontFromCell, KeyholderFromCell

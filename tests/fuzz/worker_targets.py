@@ -31,16 +31,16 @@ from cji_client.result import parse_result_header
 from cji_client.spec import decode_spec
 from cji_core.command.common import Failure
 from cji_core.errors import REASONS, Refusal, StartupError
-from cji_core.format import config
-from cji_core.format.config import ListenSection
-from cji_core.format.door_files import check_server_files
+from cji_core.format.configuration import worker as config
+from cji_core.format.configuration.door_files import check_server_files
+from cji_core.format.configuration.operator_files import ClientFiles, FileRefused
+from cji_core.format.configuration.worker import ListenSection
 from cji_core.format.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from cji_core.format.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
 from cji_core.format.job.policy.signatures import SignaturesInvalid
 from cji_core.format.job.policy.signatures import sign as sign_policy
 from cji_core.format.job.policy.signatures import verify as verify_policy
 from cji_core.format.keys import load_project_key
-from cji_core.format.operator_files import ClientFiles, FileRefused
 from cji_core.format.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
 from cji_core.format.records.status import ROW_STATUS_SCHEMA
 from cji_core.jose import key_id, parse_canonical_verifying, parse_p384, parse_rsa, public_jwk

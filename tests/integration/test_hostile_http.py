@@ -26,8 +26,8 @@ from cji_audit.reconcile.workspace import WorkspaceError
 from cji_client import errors as client_errors
 from cji_client.vault_keys import VaultSigner
 from cji_core.azure_client import client_options
-from cji_core.format.config import EnrollmentSection
-from cji_core.format.console import OtlpSection
+from cji_core.format.configuration.console import OtlpSection
+from cji_core.format.configuration.worker import EnrollmentSection
 from cji_core.https import Client, ExchangeError, tls_context
 from cji_core.pool.errors import StoreError
 from cji_core.pool.queue import Queue

@@ -14,8 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from cji_core.errors import Reason
-from cji_core.format.config import Config
-from cji_core.format.console import ConsoleConfig
+from cji_core.format.configuration.console import ConsoleConfig
+from cji_core.format.configuration.worker import Config
 from cji_worker.console.process import Console
 from cji_worker.console.view import Destination, Minute, Reviews, View
 from cji_worker.control.door import Door

@@ -27,7 +27,7 @@ from cji_audit.packet.make import make
 from cji_audit.packet.material import File, Machine, Period
 from cji_audit.verbs.packet_tools import tools_for
 from cji_core.errors import Reason, Stage
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.jose import VerifyingKey, es384_sign, key_id, public_jwk
 from cji_core.manifest import VERSION
 from cji_core.strict import b64url

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from cji_core.errors import StartupError
-from cji_core.format.config import load, with_files
+from cji_core.format.configuration.worker import load, with_files
 from cji_core.log import FIELDS, log
 from tests.support.worker_configs import WORKER_CONFIG
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cji_core.format.operator_files import MAX_BYTES, FileRefused, read_client_files, read_file
+from cji_core.format.configuration.operator_files import MAX_BYTES, FileRefused, read_client_files, read_file
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:

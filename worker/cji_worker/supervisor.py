@@ -20,8 +20,8 @@ from typing import Final
 import msgspec
 
 from cji_core.errors import RebootError
-from cji_core.format.config import Config
-from cji_core.format.table_files import read_table_files
+from cji_core.format.configuration.table_files import read_table_files
+from cji_core.format.configuration.worker import Config
 from cji_core.log import events_only, log
 from cji_core.manifest import UNVERIFIED, Code, verified_code
 from cji_worker.children import Child, start_child

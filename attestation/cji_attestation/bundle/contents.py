@@ -18,13 +18,13 @@ from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import AUDIT, CONSOLE, POLICY, WORKER
 from cji_attestation.errors import AttestationError
 from cji_core.errors import StartupError
-from cji_core.format.config import Config, load
-from cji_core.format.console import load as load_console
-from cji_core.format.door_files import check_client_roots, listen_address, socket_path
-from cji_core.format.operator_files import PolicyFiles, signatures_path
-from cji_core.format.policy_files import checked
-from cji_core.format.sinks import needs
-from cji_core.format.table_files import read_table_files
+from cji_core.format.configuration.console import load as load_console
+from cji_core.format.configuration.door_files import check_client_roots, listen_address, socket_path
+from cji_core.format.configuration.operator_files import PolicyFiles, signatures_path
+from cji_core.format.configuration.policy_files import checked
+from cji_core.format.configuration.sinks import needs
+from cji_core.format.configuration.table_files import read_table_files
+from cji_core.format.configuration.worker import Config, load
 from cji_core.trail.delivery import load_delivery
 
 LISTEN: Final = ("0.0.0.0", 8443, "/run/cji-door/front.sock")  # noqa: S104 - the sockets of cji-door.socket, as shipped

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from cji_core.format.table_files import NAMES as TABLES
+from cji_core.format.configuration.table_files import NAMES as TABLES
 
 
 @dataclass(frozen=True, slots=True)

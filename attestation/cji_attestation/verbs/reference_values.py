@@ -8,7 +8,7 @@ import msgspec
 from cji_attestation.appraisal import ReferenceValues
 from cji_core.client_errors import SpecError
 from cji_core.command.common import FILE, Failure, configuration
-from cji_core.format.config import with_files
+from cji_core.format.configuration.worker import with_files
 
 PROFILE = click.option(
     "--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones."

@@ -15,7 +15,7 @@ from msgspec import Meta
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.material import Configuration, Deployment, Deviation, File, Key, Linted, Sbom, Tests
 from cji_core.deployment import ExportError, compare, read_export
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.strict import b64url_decode
 
 MAX_BYTES: Final = 64 << 20
@@ -27,7 +27,7 @@ _WORST: Final[Mapping[_Outcome, int]] = {"passed": 0, "skipped": 1, "failed": 2}
 
 
 def read_configuration(name: str, data: bytes, config: Config) -> Configuration:
-    """The values of a configuration that a packet shows; `config` is what `format.config.load` made of these bytes."""
+    """The values of a configuration that a packet shows; `config` is what was loaded from these bytes."""
     keys = {
         f"keys.{number}.{field}": value
         for number, key in enumerate(config.keys, 1)

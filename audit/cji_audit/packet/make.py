@@ -14,7 +14,7 @@ from cji_audit.packet.given import Given, Tools
 from cji_audit.packet.inputs import read_configuration
 from cji_audit.packet.material import File, Material, Period, Trail
 from cji_audit.packet.survey import Surveyed, survey
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.manifest import VERSION
 
 _REMEDY: Final = "Give the trail of each worker once, under different names."

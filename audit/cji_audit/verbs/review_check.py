@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cji_audit.review import ReviewError, ReviewFolderError, states
 from cji_core.command.findings import NotOk
-from cji_core.format.config import Config, ReviewSection
+from cji_core.format.configuration.worker import Config, ReviewSection
 from cji_core.jose import parse_p384
 from cji_core.trail import ChainError
 from cji_core.trail.trail import size_of

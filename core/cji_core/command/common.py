@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.client_errors import ClientError, SpecError, Unverified
 from cji_core.errors import REASONS, Refusal, StartupError
-from cji_core.format.config import Config, load
+from cji_core.format.configuration.worker import Config, load
 from cji_core.pairs import SigningPair
 
 _EXTRAS: Final = {

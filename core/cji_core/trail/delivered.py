@@ -22,7 +22,7 @@ from typing import Final, Literal
 import msgspec
 
 from cji_core.errors import CoreError
-from cji_core.format.config import DestinationName
+from cji_core.format.configuration.worker import DestinationName
 from cji_core.trail.chain import ChainError, read
 from cji_core.trail.fields import Count, Hex96, OverdueCause, unix_seconds
 from cji_core.trail.trail import START, Position, line_at, require_line

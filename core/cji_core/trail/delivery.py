@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.errors import CoreError, StartupError
-from cji_core.format.config import DestinationName
+from cji_core.format.configuration.worker import DestinationName
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DESTINATIONS: Final = 16

@@ -14,7 +14,7 @@ from cji_attestation.appraisal import ReferenceValues, appraise
 from cji_attestation.evidence import qualifying_data
 from cji_attestation.release import Attester
 from cji_core.errors import StartupError
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.trail.claims import Expected
 from cji_core.trail.compact import ReceiptError
 from cji_core.trail.receipts import verify as verify_receipt

@@ -606,7 +606,7 @@ def test_s01_the_worker_has_no_simulator_and_cannot_name_one(tmp_path: Path) -> 
     import ast
 
     from cji_core.errors import StartupError
-    from cji_core.format.config import load
+    from cji_core.format.configuration.worker import load
 
     for path in [*ROOT.glob("worker/**/*.py"), *ROOT.glob("attestation/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -19,7 +19,7 @@ from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_client.profile import load_profile
 from cji_core.command import build
 from cji_core.errors import Reason
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.trail import (
     TrailAnchored,
     TrailRefused,

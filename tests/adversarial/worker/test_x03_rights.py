@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_simulator.raw import RawWorker, forge, settled
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from cji_client.profile import load_profile
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_simulator.door import DOOR_USER
 from cji_simulator.launch import worker_config
 from cji_simulator.raw import settled, until
@@ -50,7 +50,7 @@ from cji_attestation import AttestationError, Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.evidence.boot_logs import open_logs
 from cji_attestation.release import Attester, KeySpec
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_worker.rights import become
 user, groups, path, trust = json.loads(sys.argv[1])
 config, trust = load(path := Path(path)), msgspec.json.decode(trust, type=Trust)

@@ -9,7 +9,7 @@ import pytest
 
 from cji_attestation import AZURE_US
 from cji_core.errors import StartupError
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from cji_simulator.worker import Worker

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.command.findings import NotOk
 from cji_core.fips import mapped_modules
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.trail import JobAdmitted, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub

@@ -13,7 +13,7 @@ from cji_client.errors import Unverified
 from cji_client.profile import load_profile
 from cji_client.transport import SyncClient
 from cji_core.errors import Reason
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.trail import Attested, read
 from cji_simulator.launch import worker_config
 from cji_simulator.operator import Operator

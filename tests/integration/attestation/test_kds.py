@@ -13,7 +13,7 @@ from cji_attestation import AZURE_US, Fault, Trust
 from cji_attestation.evidence.kds import fetch_crl
 from cji_attestation.verbs.crl import FetchedLists
 from cji_core.command import build
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_simulator.faults import Kind, Service
 from cji_simulator.launch import worker_config
 from cji_simulator.roots import Roots

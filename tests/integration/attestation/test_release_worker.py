@@ -9,7 +9,7 @@ import pytest
 
 from cji_attestation import Trust
 from cji_core.errors import Reason, StartupError
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.trail import KeyReleased, read
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation

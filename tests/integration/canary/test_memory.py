@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cji_client.result import parse_result_header
 from cji_client.seal import SealedJob
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.format.envelope import Unsealer, output_aad, unwrap_dek, unwrap_result_key, unwrap_seed
 from cji_core.pairs import ML_KEM_BYTES
 from cji_core.strict import b64url_decode

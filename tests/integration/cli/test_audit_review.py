@@ -18,7 +18,7 @@ from cji_audit.verbs.review_answers import SignedReview
 from cji_audit.verbs.review_check import check_reviews
 from cji_core.command import build
 from cji_core.command.findings import run_check
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.format.keys import load_signing_key, new_signing_key, save_private_key, write_public
 from cji_core.jose import public_jwk
 from cji_core.trail import TrailAnchored

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from cji_attestation import AZURE_US, Trust
 from cji_core.command import build
 from cji_core.errors import StartupError
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.manifest import UNVERIFIED, Code
 from cji_core.trail import WorkerStopped
 from cji_core.trail.delivered import write_position

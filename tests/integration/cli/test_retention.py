@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cji_core.command import build
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.jose import public_jwk
 from cji_core.trail import TrailCheckpoint
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cji_core.errors import StartupError
-from cji_core.format.console import ConsoleConfig, OtlpSection
+from cji_core.format.configuration.console import ConsoleConfig, OtlpSection
 from cji_simulator.raw import until
 from cji_worker.console import observer, process, telemetry
 from cji_worker.console.process import Console

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cji_attestation import AZURE_US
 from cji_core.command import build
-from cji_core.format.config import EnrollmentSection, ListenSection
+from cji_core.format.configuration.worker import EnrollmentSection, ListenSection
 from cji_simulator.certificates import authority, pem
 from cji_simulator.est import EstService, Fault, est
 from cji_worker.door.enrollment import Enrolled, enroll
@@ -225,7 +225,7 @@ def test_the_command(service: EstService, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_an_address_that_is_none_of_est(tmp_path: Path, url: str) -> None:
     from cji_core.errors import StartupError
-    from cji_core.format.config import load
+    from cji_core.format.configuration.worker import load
 
     config = tmp_path / "worker.toml"
     config.write_text(f'{WORKER_CONFIG}[listen.enrollment]\nurl = "{url}"\nroots = "r"\nnames = ["a.example"]\n')

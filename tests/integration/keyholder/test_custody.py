@@ -13,7 +13,7 @@ import pytest
 
 from cji_attestation.release import Attestation
 from cji_core.errors import Reason, Refusal, Stage, StartupError
-from cji_core.format.config import KeySection, load
+from cji_core.format.configuration.worker import KeySection, load
 from cji_core.format.keys import new_ml_kem_seed
 from cji_core.jose import key_id, parse_rsa
 from cji_core.strict import b64url

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from cji_core.errors import Reason
-from cji_core.format.config import load
-from cji_core.format.table_files import read_table_files
+from cji_core.format.configuration.table_files import read_table_files
+from cji_core.format.configuration.worker import load
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from cji_simulator.worker import working_tree

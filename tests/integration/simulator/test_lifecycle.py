@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from cryptography import x509
 
 from cji_client.profile import load_profile
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.format.job.policy import Policy
 from cji_simulator import Kind, Service, Simulation, SimulationError
 from cji_simulator.cli import main

@@ -18,7 +18,7 @@ from cji_client.seal import INPUT_NAME
 from cji_client.statements import verify_statements
 from cji_core.command import build
 from cji_core.errors import Reason, Stage
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.format.envelope import sign_header
 from cji_core.format.job import encode_plan, parse_plan, plan_facts
 from cji_core.format.keys import load_signing_key

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cji_client.profile import load_profile
 from cji_core.command import build
 from cji_core.errors import DeniedBy, Reason, Stage
+from cji_core.format.configuration.operator_files import signatures_path
 from cji_core.format.job import Recipient
 from cji_core.format.job.policy.signatures import sign
-from cji_core.format.operator_files import signatures_path
 from cji_core.format.records import tagged
 from cji_core.jose import key_id, public_jwk
 from cji_core.trail import FilesReloaded, JobAdmitted, JobEnded, JobRefused, ReloadRefused, WorkerStarted

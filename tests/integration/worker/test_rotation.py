@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cji_client.profile import load_profile
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_core.trail import FileDigests, FilesReloaded
 from cji_core.trail.rules import State, Watcher
 from cji_core.trail.trail import verified

@@ -10,7 +10,7 @@ import pytest
 
 from cji_client.profile import load_profile
 from cji_core.errors import StartupError
-from cji_core.format.table_files import read_table_files
+from cji_core.format.configuration.table_files import read_table_files
 from cji_core.operations.tables import load
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cji_core.errors import Reason, Refusal
-from cji_core.format.config import ReferencesSection
+from cji_core.format.configuration.worker import ReferencesSection
 from cji_core.operations.declaration import Reference
 from cji_core.trail import ReferenceDropped, ReferenceRetained, read
 from cji_worker.ipc import Channel

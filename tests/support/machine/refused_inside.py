@@ -9,7 +9,7 @@ import msgspec
 from cji_attestation import AttestationError, Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.release import Attester, KeySpec
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 
 DISK = Path(__file__).parent
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cji_core.errors import StartupError
-from cji_core.format.sinks import JournaldTable
+from cji_core.format.configuration.sinks import JournaldTable
 from cji_core.trail import GENESIS, JobCompleted, Volumes, append_record
 from cji_core.trail.chain import read
 from cji_core.trail.delivery import Delivered, DeliveryError, load_delivery

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cji_core.errors import StartupError
-from cji_core.format.console import TcpAddress, UnixAddress, address, load
+from cji_core.format.configuration.console import TcpAddress, UnixAddress, address, load
 
 WHOLE = """
 status_socket = "/run/cji-status/status.sock"

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.errors import Reason
-from cji_core.format.console import ConsoleConfig
+from cji_core.format.configuration.console import ConsoleConfig
 from cji_worker.console.history import MINUTES, History, Totals, totals
 from cji_worker.console.observer import Observer, read_status
 from cji_worker.console.states import MAX_DESTINATIONS, Deliveries, certificate_until, reviews_in

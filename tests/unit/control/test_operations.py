@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_worker.control.operations import Operations, WorkerMustEnd
 from cji_worker.control.reload import DRAINING
 from cji_worker.control.status import ProcessStatus

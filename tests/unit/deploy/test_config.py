@@ -7,8 +7,8 @@ import msgspec
 
 from cji_attestation.appraisal.reference import ReferenceValues, check_reference
 from cji_attestation.trust import PRODUCTION
-from cji_core.format.config import load
-from cji_core.format.console import load as load_console
+from cji_core.format.configuration.console import load as load_console
+from cji_core.format.configuration.worker import load
 from tests.support.paths import ROOT
 
 EXAMPLE = ROOT / "deploy" / "worker.example.toml"

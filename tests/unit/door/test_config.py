@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cji_core.command import build
 from cji_core.errors import StartupError
-from cji_core.format.config import Config, load
+from cji_core.format.configuration.worker import Config, load
 from cji_simulator.certificates import authority, leaf, pem, private_pem
 from cji_worker.door.config import Build, door_config, socket_unit
 from cji_worker.door.program import installed, refusal

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from cji_core.errors import StartupError
-from cji_core.format.config import ListenSection
-from cji_core.format.door_files import check_client_roots, check_server_files
+from cji_core.format.configuration.door_files import check_client_roots, check_server_files
+from cji_core.format.configuration.worker import ListenSection
 from cji_simulator.certificates import authority, leaf, pem, private_pem
 
 NOW = datetime.now(UTC)

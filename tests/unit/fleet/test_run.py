@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cji_core.errors import StartupError
-from cji_core.format.config_fleet import FleetSection
+from cji_core.format.configuration.fleet import FleetSection
 from cji_worker.fleet.run import Fleet
 from cji_worker.fleet.settings import Settings
 

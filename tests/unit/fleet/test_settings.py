@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.errors import StartupError
-from cji_core.format.config_fleet import FleetSection, LedgerSection
+from cji_core.format.configuration.fleet import FleetSection, LedgerSection
 from cji_worker.fleet.settings import load
 
 FLEET = """

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.errors import Reason, Stage
-from cji_core.format.operator_files import ClientFiles, FileRefused
+from cji_core.format.configuration.operator_files import ClientFiles, FileRefused
 from cji_simulator.certificates import Credential, authority, leaf, name, pem
 from cji_worker.front import client_certificates
 from cji_worker.front.client_certificates import ClientCertificates

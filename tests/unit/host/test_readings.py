@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_worker.host import Answers, Finding, Host, secret_mib
 from tests.support.host_profile import host_folder
 from tests.support.worker_configs import WORKER_CONFIG

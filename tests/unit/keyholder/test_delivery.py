@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cji_core.errors import Reason
-from cji_core.format.config import AuditDeliverySection
+from cji_core.format.configuration.worker import AuditDeliverySection
 from cji_core.trail import DeliveryOverdue, DeliveryResumed, Record, WorkerStopped
 from cji_core.trail.delivered import write_position
 from cji_core.trail.trail import START, Position, after

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from cji_attestation.trust import AZURE_US
-from cji_core.format.config import Config, KeySection
+from cji_core.format.configuration.worker import Config, KeySection
 from cji_worker.keyholder.rights import ports
 from tests.support.worker_configs import WORKER_CONFIG
 
@@ -17,7 +17,7 @@ CONFINED = """
 import os, socket, sys
 import msgspec
 from cji_attestation import Trust
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_worker.keyholder.rights import confine
 config, trust = (msgspec.json.decode(text, type=kind) for text, kind in zip(sys.argv[1:], (Config, Trust)))
 if config.worker.id != "free":

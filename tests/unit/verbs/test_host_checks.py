@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from cji_attestation import AZURE_US
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_worker.host import CATALOGUE
 from cji_worker.verbs.host_checks import host_checks
 from tests.support.paths import ROOT
@@ -17,7 +17,7 @@ import resource, sys
 from pathlib import Path
 from cji_attestation import AZURE_US
 from cji_worker.verbs.host_checks import host_checks
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_worker.host import readings
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (8 << 20, 8 << 20))
 readings._CAP_IPC_LOCK = 63  # nobody holds it

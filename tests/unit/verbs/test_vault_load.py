@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from cji_core.command.findings import NotOk
-from cji_core.format.config import Config, KeySection, load
+from cji_core.format.configuration.worker import Config, KeySection, load
 from cji_worker.verbs.vault_load import check_vault_load
 from tests.support.paths import ROOT
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from cji_core.format.console import ConsoleConfig
+from cji_core.format.configuration.console import ConsoleConfig
 from cji_worker.console.history import History
 from cji_worker.console.states import Deliveries, certificate_until, reviews_in
 from cji_worker.console.view import OPERATIONS, Destination, Own, Reviews, Silence, View

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cji_core.errors import StartupError
-from cji_core.format.console import ConsoleConfig, OtlpSection, UnixAddress, address
+from cji_core.format.configuration.console import ConsoleConfig, OtlpSection, UnixAddress, address
 from cji_core.log import log
 from cji_core.trail import ChainError
 from cji_worker.console.exposition import CONTENT_TYPE, exposition

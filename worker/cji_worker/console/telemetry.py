@@ -34,7 +34,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from cji_core.format.console import OtlpSection
+from cji_core.format.configuration.console import OtlpSection
 from cji_core.https import Client
 from cji_core.manifest import VERSION
 from cji_core.sessions import session

@@ -16,8 +16,8 @@ from typing import Final
 import msgspec
 
 from cji_core.errors import StartupError
-from cji_core.format.config import Config
-from cji_core.format.operator_files import FileRefused, read_client_files, read_policy_files
+from cji_core.format.configuration.operator_files import FileRefused, read_client_files, read_policy_files
+from cji_core.format.configuration.worker import Config
 from cji_core.log import events_only, log
 from cji_worker.control.door import Door
 from cji_worker.control.reload import BUSY

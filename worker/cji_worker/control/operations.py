@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.log import log
 from cji_worker.control.reload import (
     DRAINING,

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.manifest import VERSION
 from cji_worker.host import CATALOGUE, HostReport
 from cji_worker.ipc.messages import FrontReport, KeyholderReport, ProcessName, ReloadFault

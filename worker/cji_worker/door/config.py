@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cji_core.errors import StartupError
-from cji_core.format.config import Config
-from cji_core.format.door_files import listen_address, socket_path
+from cji_core.format.configuration.door_files import listen_address, socket_path
+from cji_core.format.configuration.worker import Config
 from cji_worker.door.report import CERTIFICATE_HEADER, CIPHER, PROTOCOL, SOURCE_HEADER, TLS_HEADER
 
 MAX_CONNECTIONS: Final = 1024

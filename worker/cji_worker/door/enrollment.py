@@ -16,8 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cji_core.errors import StartupError
-from cji_core.format.config import ListenSection
-from cji_core.format.door_files import check_server_files
+from cji_core.format.configuration.door_files import check_server_files
+from cji_core.format.configuration.worker import ListenSection
 from cji_worker.door.est import RETRY, TOTAL_SECONDS, Current, EnrollmentRefused, new_key, obtain
 
 _RENEW_AT: Final = 2 / 3

@@ -28,7 +28,7 @@ from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from cji_core.errors import StartupError
-from cji_core.format.config import EnrollmentSection
+from cji_core.format.configuration.worker import EnrollmentSection
 from cji_core.https import Client, ExchangeError, Response, retry_after, tls_context
 
 TOTAL_SECONDS: Final = 300.0

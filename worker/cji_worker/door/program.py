@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from cji_core.errors import StartupError
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_worker.door.config import Build, door_config, private_folder
 
 CONFIG_NAME: Final = "door.conf"

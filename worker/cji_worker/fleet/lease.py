@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-from cji_core.format.config_fleet import RENEWALS
+from cji_core.format.configuration.fleet import RENEWALS
 from cji_core.pool import names
 from cji_core.pool.errors import LeaseLostError, StoreError
 from cji_core.pool.queue import Message, Queue

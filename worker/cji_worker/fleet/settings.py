@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from cji_core.errors import StartupError
-from cji_core.format.config_fleet import FleetSection
+from cji_core.format.configuration.fleet import FleetSection
 
 _MAX_BYTES: Final = 256 << 10
 _REMEDY: Final = "Compare it with docs/configuration.md."

@@ -26,8 +26,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.configuration.operator_files import ClientFiles, FileRefused
 from cji_core.format.job import UNREADABLE
-from cji_core.format.operator_files import ClientFiles, FileRefused
 from cji_worker.ipc.messages import ClientDigests
 
 _LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----\s.*?\s-----END X509 CRL-----", re.DOTALL)

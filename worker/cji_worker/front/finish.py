@@ -10,7 +10,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from cji_core.errors import Reason, Refusal, Stage
-from cji_core.format.config import LimitsSection
+from cji_core.format.configuration.worker import LimitsSection
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.front.guard import EOF, Call
 from cji_worker.front.job_stream import MAX_STATED

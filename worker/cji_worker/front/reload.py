@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from cji_core.format.operator_files import MAX_BYTES, ClientFiles, FileRefused
+from cji_core.format.configuration.operator_files import MAX_BYTES, ClientFiles, FileRefused
 from cji_worker.front.client_certificates import AcceptedClients, ClientCertificates
 from cji_worker.front.guard import Guard
 from cji_worker.ipc import Channel, ChannelClosed, take_over

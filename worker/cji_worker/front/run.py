@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from cji_core.errors import Reason, Refusal, Stage
-from cji_core.format.config import LimitsSection
+from cji_core.format.configuration.worker import LimitsSection
 from cji_core.format.job import LIMITS
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.front.guard import Call

@@ -16,8 +16,8 @@ from typing import Any, Final
 import grpc
 
 from cji_core.errors import StartupError
+from cji_core.format.configuration.operator_files import read_client_files
 from cji_core.format.job import LIMITS
-from cji_core.format.operator_files import read_client_files
 from cji_core.log import events_only, log
 from cji_core.wire.v1 import worker_pb2
 from cji_worker.door.config import MAX_CALLS

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from cji_core.errors import Reason, Refusal, Stage
-from cji_core.format.config import Config, LimitsSection
+from cji_core.format.configuration.worker import Config, LimitsSection
 from cji_core.format.job import LIMITS
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.front.finish import finish_tasks

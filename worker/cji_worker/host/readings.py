@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cji_core.errors import StartupError
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_worker.host.catalogue import ConditionId
 from cji_worker.host.clock import STEP_SECONDS, clock_offset
 from cji_worker.host.profile import PROFILE, permitted_calls, profile_gaps

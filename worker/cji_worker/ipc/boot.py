@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.manifest import UNVERIFIED, Code
 from cji_worker.host import NOTHING_HELD, HostReport
 

@@ -13,9 +13,9 @@ from cji_attestation.evidence.boot_logs import BootLogs, open_logs
 from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_core.errors import Refusal, StartupError
 from cji_core.fips import CryptoModule, module_in_force, require_usable
-from cji_core.format.config import Config
+from cji_core.format.configuration.policy_files import entra_audience, read_policy
+from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Policy
-from cji_core.format.policy_files import entra_audience, read_policy
 from cji_core.log import events_only, log
 from cji_core.manifest import VERSION
 from cji_core.operations.tables import decode as decode_tables

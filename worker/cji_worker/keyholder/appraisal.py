@@ -6,7 +6,7 @@ import msgspec
 
 from cji_attestation.appraisal import ReferenceValues
 from cji_core.errors import StartupError
-from cji_core.format.config import AttestationSection
+from cji_core.format.configuration.worker import AttestationSection
 
 
 def reference_values(section: AttestationSection) -> ReferenceValues:

@@ -28,7 +28,7 @@ from cji_attestation.checks import NAMED
 from cji_attestation.evidence.boot_logs import BootLogs
 from cji_attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from cji_core.errors import Reason, RebootError, StartupError
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.format.envelope import UnwrappingKey
 from cji_core.log import log
 from cji_core.manifest import Code

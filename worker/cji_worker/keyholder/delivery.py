@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from cji_core.errors import Reason, Refusal, Stage
-from cji_core.format.config import AuditDeliverySection
+from cji_core.format.configuration.worker import AuditDeliverySection
 from cji_core.log import log
 from cji_core.trail import DeliveryOverdue, DeliveryResumed
 from cji_core.trail.delivered import Standing, line_at_of, standing

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from cji_core.errors import Denied, Reason, Refusal, RetryLater, Stage
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Header, check_parts
 from cji_core.operations.registry import Plan
 from cji_worker.ipc.messages import Admit, Presented, Witnessed, WitnessedStreams

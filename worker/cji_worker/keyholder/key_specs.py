@@ -1,7 +1,7 @@
 """The pinned keys of a configuration, as attestation takes them."""
 
 from cji_attestation.release import KeySpec
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 
 
 def key_specs(config: Config) -> dict[str, KeySpec]:

@@ -6,7 +6,7 @@ import time
 
 from cji_attestation.release import Attestation
 from cji_core.errors import Refusal
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Policy
 from cji_core.log import log
 from cji_core.operations.tables import Tables

@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from cji_core.errors import Reason, Refusal, Stage, StartupError
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.format.job import LIMITS, Grant, Header
 from cji_core.trail import TrailResumed
 from cji_worker.keyholder.events import job_cut_short

@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 
 from cji_core.errors import Refusal
-from cji_core.format.config import Config
+from cji_core.format.configuration.operator_files import MAX_BYTES, FileRefused, PolicyFiles
+from cji_core.format.configuration.policy_files import checked
+from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Policy
-from cji_core.format.operator_files import MAX_BYTES, FileRefused, PolicyFiles
-from cji_core.format.policy_files import checked
 from cji_core.log import log
 from cji_core.trail import FileDigests, FilesReloaded, ReloadRefused
 from cji_worker.ipc import ChannelClosed, take_over

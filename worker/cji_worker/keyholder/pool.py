@@ -28,7 +28,7 @@ from msgspec import Meta
 
 from cji_attestation import AttestationError, Trust
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage, StartupError
-from cji_core.format.config_fleet import LedgerSection
+from cji_core.format.configuration.fleet import LedgerSection
 from cji_core.log import log
 from cji_core.pool.errors import BlobAbsentError, StoreError
 from cji_worker.keyholder.pool_days import Allowance, PoolDays

@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 from cji_core.errors import Refusal, Stage, StartupError
 from cji_core.fips import CryptoModule as LoadedModule
 from cji_core.fips import Mode
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.format.envelope import statement_proof
 from cji_core.format.job import Header
 from cji_core.jose import SigningKey, public_jwk, thumbprint

@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
-from cji_core.format.config import ReferencesSection
+from cji_core.format.configuration.worker import ReferencesSection
 from cji_core.log import log
 from cji_core.operations.declaration import Reference
 from cji_core.trail import ReferenceCause, ReferenceDropped, ReferenceRetained, utc_hundredths

@@ -12,8 +12,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from cji_attestation import Trust
-from cji_core.format.config import Config
-from cji_core.format.operator_files import signatures_path
+from cji_core.format.configuration.operator_files import signatures_path
+from cji_core.format.configuration.worker import Config
 from cji_worker.memory import harden
 from cji_worker.rights import (
     DNS_PORT,

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from cji_attestation import AttestationError, Fault
 from cji_core.errors import Refusal, StartupError
-from cji_core.format.config import KeySection
+from cji_core.format.configuration.worker import KeySection
 from cji_core.format.envelope import unwrap_seed
 from cji_core.jose import key_id
 from cji_core.strict import b64url_decode

@@ -7,7 +7,7 @@ from cji_attestation.appraisal import ReferenceValues, check_reference
 from cji_attestation.release.keyspec import locate
 from cji_attestation.trust import provider_endpoint
 from cji_core.command.findings import NotOk
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_worker.keyholder.key_specs import key_specs
 
 

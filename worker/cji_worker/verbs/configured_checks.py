@@ -26,9 +26,9 @@ from cji_core.command.common import Failure
 from cji_core.command.findings import Finding, NotOk, run_check
 from cji_core.command.verbs import contributed
 from cji_core.fips import require_usable
-from cji_core.format.config import Config, ReviewSection
-from cji_core.format.operator_files import FileRefused, read_client_files
-from cji_core.format.policy_files import read_policy
+from cji_core.format.configuration.operator_files import FileRefused, read_client_files
+from cji_core.format.configuration.policy_files import read_policy
+from cji_core.format.configuration.worker import Config, ReviewSection
 from cji_core.operations.tables import load as load_tables
 from cji_core.pairs import supported
 from cji_core.trail import ChainError

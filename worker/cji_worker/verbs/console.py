@@ -26,7 +26,7 @@ def console(config: Path) -> None:
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     if os.geteuid() == 0:
         raise Failure("this process is root", remedy="Run it as a user without rights, such as cji-console.", status=2)
-    from cji_core.format.console import load  # noqa: PLC0415 - the libraries of metrics are for this process alone
+    from cji_core.format.configuration.console import load  # noqa: PLC0415 - the libraries of metrics are for this process alone
     from cji_worker.console.process import run  # noqa: PLC0415
 
     try:

@@ -8,7 +8,7 @@ from cji_attestation import is_production
 from cji_attestation.verbs.trusts import trust_named, trusts_of
 from cji_core.command.findings import Finding
 from cji_core.errors import StartupError
-from cji_core.format.config import load
+from cji_core.format.configuration.worker import load
 from cji_worker.verbs.configured_checks import configured_checks
 from cji_worker.verbs.host_checks import host_checks
 from cji_worker.verbs.machine_checks import machine_checks

@@ -11,7 +11,7 @@ from cji_core.command.common import FILE, Failure, configuration, explained
 from cji_core.command.findings import NotOk
 from cji_core.command.json_output import answers, member, print_answer, print_json
 from cji_core.errors import StartupError
-from cji_core.format.config import EnrollmentSection
+from cji_core.format.configuration.worker import EnrollmentSection
 from cji_worker.door.config import door_config, socket_unit
 from cji_worker.door.program import installed
 from cji_worker.verbs.door_checks import check_files, check_module

@@ -6,8 +6,8 @@ from typing import Final
 
 from cji_core.command.findings import NotOk
 from cji_core.fips import CryptoModule, mapped_modules
-from cji_core.format.config import Config
-from cji_core.format.door_files import check_client_roots, check_server_files
+from cji_core.format.configuration.door_files import check_client_roots, check_server_files
+from cji_core.format.configuration.worker import Config
 from cji_worker.door.program import installed, refusal, running
 from cji_worker.front.server import listening_folder
 from cji_worker.verbs.machine_checks import fips_module

@@ -5,7 +5,7 @@ from typing import Final
 
 from cji_attestation import AttestationError, Trust, is_production
 from cji_core.command.findings import Finding, NotOk, run_check
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_worker.host import CATALOGUE, Host, TpmClockWatch, secret_mib, unmet
 
 _PAUSE_S: Final = 1.0

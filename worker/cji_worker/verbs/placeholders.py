@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from cji_core.command.findings import NotOk
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 
 _WORDS: Final = ("NAME", "POOL", "PROVIDER", "THUMBPRINT", "VAULT", "VERSION", "WORKER-1")
 _PLACEHOLDER: Final = re.compile(

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from cji_attestation import AttestationError, Trust
 from cji_core.command.findings import Finding, NotOk, State, run_check
-from cji_core.format.config import Config
-from cji_core.format.config_fleet import FleetSection, LedgerSection
+from cji_core.format.configuration.fleet import FleetSection, LedgerSection
+from cji_core.format.configuration.worker import Config
 from cji_core.pool.errors import BlobAbsentError, StoreError
 from cji_worker.keyholder.pool import PROBE, open_ledger
 

@@ -4,7 +4,7 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 from cji_core.command.findings import NotOk
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_worker.keyholder.schedule import MOST_LOAD, vault_load
 
 _HSM = ".managedhsm."  # in the name of every Managed HSM; it does not throttle

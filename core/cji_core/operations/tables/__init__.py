@@ -1,7 +1,7 @@
 """Rules that are data: files that a reviewer can read, and that an operator can replace by name.
 
-The shipped files lie beside this module; `cji_core.format.table_files` reads them once per worker. A process decodes
-them before it gives up its files. A file that is not valid stops the start.
+The shipped files lie beside this module; `cji_core.format.configuration.table_files` reads them once per worker. A
+process decodes them before it gives up its files. A file that is not valid stops the start.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from cji_core.errors import StartupError
-from cji_core.format.table_files import read_table_files
+from cji_core.format.configuration.table_files import read_table_files
 from cji_core.operations.tables.dissemination import Dissemination
 from cji_core.operations.tables.ncic import Ncic
 from cji_core.operations.tables.screening import Screening

@@ -10,10 +10,10 @@ import msgspec
 
 from cji_core.command.common import FILE, Failure, configuration, explained
 from cji_core.command.json_output import answers, member, print_document
+from cji_core.format.configuration.operator_files import FileRefused, PolicyFiles, read_file, signatures_path
+from cji_core.format.configuration.policy_files import checked
 from cji_core.format.job import Policy
 from cji_core.format.job.policy import Rule
-from cji_core.format.operator_files import FileRefused, PolicyFiles, read_file, signatures_path
-from cji_core.format.policy_files import checked
 from cji_deploy.verbs.policy.worker_policies import in_words, listed, policy_at, today
 
 _SOON: Final = timedelta(days=30)

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_core.command.common import FILE, Failure, explained, passphrase_for
 from cji_core.command.json_output import answers, member, print_answer
+from cji_core.format.configuration.operator_files import FileRefused, read_file, signatures_path
 from cji_core.format.job.policy.signatures import MAX_SIGNATURES, SignaturesInvalid, digest, read_signatures
 from cji_core.format.job.policy.signatures import sign as signature_of
 from cji_core.format.keys import load_signing_key
-from cji_core.format.operator_files import FileRefused, read_file, signatures_path
 from cji_core.jose import key_id
 from cji_deploy.verbs.policy.worker_policies import policy_at
 from cji_deploy.verbs.public_half import PublicHalf, print_public_half

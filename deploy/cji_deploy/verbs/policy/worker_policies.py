@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from cji_core.command.common import Failure
+from cji_core.format.configuration.operator_files import FileRefused, read_file
 from cji_core.format.job import Policy, PolicyInvalid
 from cji_core.format.job.policy import Rule
-from cji_core.format.operator_files import FileRefused, read_file
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from cji_attestation import AZURE_US
 from cji_core.errors import Reason
+from cji_core.format.configuration.operator_files import FileRefused
+from cji_core.format.configuration.policy_files import require_audience
 from cji_core.format.job import LIMITS, EntraRule, Submitter
-from cji_core.format.operator_files import FileRefused
-from cji_core.format.policy_files import require_audience
 from cji_core.trail import TokenCheck
 from cji_worker.ipc.messages import MAX_AUTHORIZATION, Presented
 from cji_worker.keyholder.entra import (

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cji_core.format.sinks import EventHubsTable, FileTable, JournaldTable, MonitorTable, Table, table_of
+from cji_core.format.configuration.sinks import EventHubsTable, FileTable, JournaldTable, MonitorTable, Table, table_of
 from cji_core.trail.delivery import DeliveryFile
 from cji_worker.deliverer.sinks.batch import Carrier
 from cji_worker.deliverer.sinks.event_hubs import EventHubs

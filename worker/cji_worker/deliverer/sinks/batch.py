@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from cji_core.format.sinks import MappingName
+from cji_core.format.configuration.sinks import MappingName
 from cji_core.trail.chain import Record
 from cji_core.trail.event_id import event_id
 from cji_core.trail.meaning import Severity

@@ -21,7 +21,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 from azure.core.rest import HttpRequest, HttpResponse
 
-from cji_core.format.sinks import EventHubsTable
+from cji_core.format.configuration.sinks import EventHubsTable
 from cji_core.trail.meaning import PRODUCT
 from cji_worker.deliverer.sinks.batch import Outgoing
 from cji_worker.deliverer.sinks.http import Azure, answered, base_url

@@ -13,7 +13,7 @@ import os
 import stat
 from pathlib import Path
 
-from cji_core.format.sinks import FileTable
+from cji_core.format.configuration.sinks import FileTable
 from cji_core.trail.delivery import DeliveryError
 from cji_worker.deliverer.sinks.batch import Outgoing
 

@@ -16,7 +16,7 @@ import socket
 import struct
 from typing import Final
 
-from cji_core.format.sinks import JournaldTable
+from cji_core.format.configuration.sinks import JournaldTable
 from cji_core.trail.delivery import DeliveryError
 from cji_core.trail.meaning import PRODUCT
 from cji_worker.deliverer.sinks.batch import Outgoing

@@ -18,7 +18,7 @@ from typing import Final
 
 from azure.monitor.ingestion import LogsIngestionClient
 
-from cji_core.format.sinks import MonitorTable
+from cji_core.format.configuration.sinks import MonitorTable
 from cji_worker.deliverer.sinks.batch import Outgoing
 from cji_worker.deliverer.sinks.http import Azure, answered, base_url
 

@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 from cji_core.errors import StartupError
-from cji_core.format.sinks import MappingName
+from cji_core.format.configuration.sinks import MappingName
 from cji_core.trail.delivered import CursorError, read_position, write_position
 from cji_core.trail.delivery import Delivered, DeliveryError
 from cji_core.trail.segments import PrunedError

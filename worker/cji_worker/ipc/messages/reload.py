@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from cji_core.format.operator_files import FileKey
+from cji_core.format.configuration.operator_files import FileKey
 from cji_worker.ipc.messages.base import Message
 from cji_worker.ipc.messages.parts import Count, Sha384
 

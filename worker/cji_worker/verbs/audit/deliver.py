@@ -13,7 +13,7 @@ import click
 from cji_core.azure_client import managed_identity
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.errors import StartupError
-from cji_core.format.sinks import needs as needs_of_sinks
+from cji_core.format.configuration.sinks import needs as needs_of_sinks
 from cji_core.log import events_only, log
 from cji_core.trail.delivery import Destination, load_delivery
 from cji_core.trail.witnesses.configured import make_folders, witnesses

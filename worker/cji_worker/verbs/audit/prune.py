@@ -11,7 +11,7 @@ import msgspec
 from cji_attestation.verbs.trails import require_keys, trail_faults, with_keys
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.trail import ChainError, TrailPruned
 from cji_core.trail.delivered import line_at_of, standing
 from cji_core.trail.merkle import ProofError

@@ -11,7 +11,7 @@ import click
 
 from cji_attestation.verbs.trusts import trust_named
 from cji_core.command.common import Failure, configuration
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.trail import Event
 from cji_core.trail.trail import size_of
 from cji_worker.keyholder.anchor import OpenCounter, anchor_again, establish

@@ -17,7 +17,7 @@ from cji_attestation.release.policy import (
     build,
     check_release_policy,
 )
-from cji_core.format.config import KeySection
+from cji_core.format.configuration.worker import KeySection
 
 OWN, SHARED = "https://agency.eus.attest.azure.net", "https://sharedeus.eus.attest.azure.net"
 OTHER_REGION = "https://agency.wus.attest.azure.net"

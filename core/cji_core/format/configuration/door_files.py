@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cji_core.errors import StartupError
-from cji_core.format.config import ListenSection
+from cji_core.format.configuration.worker import ListenSection
 
 _MIN_RSA_BITS: Final = 2048
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.errors import StartupError
-from cji_core.format.config import DestinationName
+from cji_core.format.configuration.worker import DestinationName
 from cji_core.trail.delivery import DeliveryFile
 
 MappingName = Literal["native", "ocsf", "asim"]

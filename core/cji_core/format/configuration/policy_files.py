@@ -6,10 +6,10 @@ A worker, `cji doctor`, `cji policy check` and the reader of bundles take it by 
 from datetime import UTC, datetime
 from typing import Final
 
-from cji_core.format.config import Config
+from cji_core.format.configuration.operator_files import FileRefused, PolicyFiles, read_policy_files
+from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Policy, PolicyInvalid
 from cji_core.format.job.policy.signatures import SignaturesInvalid, verify
-from cji_core.format.operator_files import FileRefused, PolicyFiles, read_policy_files
 
 _REMEDY: Final = "Compare the file with docs/policy.md; `cji policy check` checks it before a reload."
 _UNSIGNED: Final = "Have the policy signed as it is now, by enough of the policy_signers: `cji policy sign`."

@@ -12,12 +12,22 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.errors import StartupError
-from cji_core.format.config_fleet import ClientId, FleetSection, LedgerSection
+from cji_core.format.configuration.fleet import ClientId, FleetSection, LedgerSection
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
+DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
+"""Name of a sink or witness of the audit trail, and of its file."""
+NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"\A[^\x00]*\Z")]
+
+_MAX_BYTES: Final = 256 << 10
+_MAX_VALUE_BYTES: Final = 2 << 20  # of all files together that reference values name
 
 
-class EnrollmentSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all sections."""
+
+
+class EnrollmentSection(_Section, frozen=True, kw_only=True):
     """How `cji door enroll` obtains the server's certificate for a key that this machine makes: EST, RFC 7030."""
 
     url: Annotated[
@@ -47,7 +57,7 @@ class EnrollmentSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         return msgspec.structs.replace(self, roots=str(folder / self.roots))
 
 
-class ListenSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListenSection(_Section, frozen=True, kw_only=True):
     """The TLS door, and the socket behind it."""
 
     host: _Text = "0.0.0.0"  # noqa: S104 - a server on the operator's private network
@@ -75,18 +85,6 @@ class ListenSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             socket=str(folder / self.socket),
             enrollment=None if self.enrollment is None else self.enrollment.below(folder),
         )
-
-
-DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
-"""Name of a sink or witness of the audit trail, and of its file."""
-NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"\A[^\x00]*\Z")]
-
-_MAX_BYTES: Final = 256 << 10
-_MAX_VALUE_BYTES: Final = 2 << 20  # of all files together that reference values name
-
-
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of all sections."""
 
 
 class WorkerSection(_Section, frozen=True, kw_only=True):
