@@ -3,9 +3,8 @@
 `compare` returns one result for each requirement and resource. It knows no network: an export is a file.
 """
 
-from cji_core.deployment.drift import compare
+from cji_core.deployment.drift import Result, compare
 from cji_core.deployment.expected import Expected, expected
 from cji_core.deployment.export import Deployed, ExportError, read_export
-from cji_core.deployment.result import Result
 
 __all__ = ["Deployed", "Expected", "ExportError", "Result", "compare", "expected", "read_export"]

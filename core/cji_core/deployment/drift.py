@@ -5,21 +5,39 @@ failed    the export shows the contrary, or lacks what must be there
 not run   the export does not cover it: nothing is known
 """
 
+import base64
+import binascii
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+import msgspec
 
 from cji_core.deployment.expected import Expected, Grant, Rule, expected
 from cji_core.deployment.export import Deployed, Resource
-from cji_core.deployment.release_policies import release_policies
-from cji_core.deployment.result import Result
-from cji_core.deployment.values import at, flat, items_of, last, short, text_of
 
 _SETTINGS: Final = "microsoft.insights/diagnosticsettings"
 _ASSIGNMENTS: Final = "microsoft.authorization/roleassignments"
 _DEFINITIONS: Final = "microsoft.authorization/roledefinitions"
 _EXPORT: Final = "Export with `python -m cji_deploy.runbooks.export`, which asks for them too."
 _SHOWN: Final = 120
+_AUTHORITY: Final = "__ATTESTATION_AUTHORITY__"
+_POLICY_REMEDY: Final = (
+    "Compare it with deploy/policy (`az keyvault key show --query releasePolicy.encodedPolicy`), disable the key until "
+    "it is explained, and set the reviewed policy."
+)
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One requirement on one resource. `remedy` is empty if there is nothing to do."""
+
+    id: str
+    """The requirement, such as `vaults properties.enablePurgeProtection`."""
+    resource: str
+    state: Literal["ok", "failed", "not run"]
+    found: str
+    remedy: str = ""
 
 
 def compare(deployed: Deployed, requirements: Expected | None = None) -> list[Result]:
@@ -31,7 +49,7 @@ def compare(deployed: Deployed, requirements: Expected | None = None) -> list[Re
         *_forbidden(deployed, wanted),
         *_logged(deployed, wanted),
         *_roles(deployed, wanted),
-        *release_policies(deployed, wanted),
+        *_release_policies(deployed, wanted),
     ]
     return sorted(found, key=lambda each: (each.id, each.resource))
 
@@ -42,7 +60,7 @@ def _subjects(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
         held: set[str] = set()
         for resource in deployed.of(kind):
             # of the roles that the resource can have, its own is the one that it fails least, then the strictest
-            own_name = [each for each in subjects if each.named and each.named == last(resource.name)]
+            own_name = [each for each in subjects if each.named and each.named == _last(resource.name)]
             roles = own_name or [each for each in subjects if not each.named]
             results = [(subject, [_rule(rule, kind, resource) for rule in subject.rules]) for subject in roles]
             subject, own = min(results, key=lambda each: (_failures(each[1]), -len(each[1])))
@@ -51,7 +69,7 @@ def _subjects(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
         for subject in subjects:
             if subject.name not in held and not subject.optional:
                 yield Result(
-                    id=f"{short(kind)} exists",
+                    id=f"{_short(kind)} exists",
                     resource=subject.name,
                     state="failed",
                     found=f"the export has no {subject.name}",
@@ -64,11 +82,11 @@ def _failures(results: Sequence[Result]) -> int:
 
 
 def _rule(rule: Rule, kind: str, resource: Resource) -> Result:
-    values = flat(at(resource.body, rule.path))
+    values = _flat(_at(resource.body, rule.path))
     good = all(_fits(value, rule) for value in values)
-    text = ", ".join(sorted({text_of(value) for value in values}))
+    text = ", ".join(sorted({_text_of(value) for value in values}))
     return Result(
-        id=f"{short(kind)} {rule.path}",
+        id=f"{_short(kind)} {rule.path}",
         resource=resource.name,
         state="ok" if good else "failed",
         found=text,
@@ -81,7 +99,7 @@ def _wanted(rule: Rule) -> str:
         return f"Set {rule.path} to at least {rule.least}"
     if not rule.allowed:
         return f"Set {rule.path}"
-    return f"Set {rule.path} to {' or '.join(map(text_of, rule.allowed))}"
+    return f"Set {rule.path} to {' or '.join(map(_text_of, rule.allowed))}"
 
 
 def _fits(value: Any, rule: Rule) -> bool:
@@ -108,7 +126,7 @@ def _regions(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
         region = "".join(str(location).lower().split())
         good = region in allowed
         yield Result(
-            id=f"{short(resource.type)} location",
+            id=f"{_short(resource.type)} location",
             resource=resource.name,
             state="ok" if good else "failed",
             found=region[:_SHOWN],
@@ -122,7 +140,7 @@ def _forbidden(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
     for kind, why in wanted.forbidden.items():
         for resource in deployed.of(kind):
             yield Result(
-                id=f"{short(kind)} absent",
+                id=f"{_short(kind)} absent",
                 resource=resource.name,
                 state="failed",
                 found="exists",
@@ -138,7 +156,7 @@ def _logged(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
             own = [each for each in settings if _of(each, resource)]
             good = any(_sends(each) for each in own)
             yield Result(
-                id=f"{short(kind)} diagnostic setting",
+                id=f"{_short(kind)} diagnostic setting",
                 resource=resource.name,
                 state="ok" if good else "failed" if covered else "not run",
                 found="sends to a workspace"
@@ -164,7 +182,7 @@ def _sends(setting: Resource) -> bool:
     properties = setting.body.get("properties")
     if not isinstance(properties, Mapping) or not properties.get("workspaceId"):
         return False
-    listed = [*items_of(properties.get("logs")), *items_of(properties.get("metrics"))]
+    listed = [*_items_of(properties.get("logs")), *_items_of(properties.get("metrics"))]
     return any(isinstance(each, Mapping) and each.get("enabled") is True for each in listed)
 
 
@@ -193,7 +211,7 @@ def _roles(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
         }
         if grant.type.lower() not in present and deployed.of(grant.type):
             yield Result(
-                id=f"{short(grant.type)} role",
+                id=f"{_short(grant.type)} role",
                 resource=grant.role or ", ".join(grant.rights),
                 state="failed",
                 found="not assigned",
@@ -210,7 +228,7 @@ def _role(scope: str, role: str, holders: int, wanted: Expected, custom: Mapping
     good = holders <= most if grants else not (inside or data or role in custom)
     what = data or role
     return Result(
-        id=f"{short(kind) or 'wider scope'} roles",
+        id=f"{_short(kind) or 'wider scope'} roles",
         resource=scope.rpartition("/providers/")[2] or scope,
         state="ok" if good else "failed",
         found=f"{what}: {holders} assigned, {most} expected"
@@ -231,7 +249,7 @@ def _rights(definition: Resource) -> set[str]:
     return {
         str(right)
         for path in ("properties.permissions.actions", "properties.permissions.dataActions")
-        for right in flat(at(definition.body, path))
+        for right in _flat(_at(definition.body, path))
         if right is not None and right != []
     }
 
@@ -241,3 +259,80 @@ def _type(scope: str) -> str:
     _, found, rest = scope.rpartition("/providers/")
     provider, *parts = rest.split("/")
     return "/".join([provider, *parts[::2]]) if found and len(parts) >= 2 else ""
+
+
+def _last(name: str) -> str:
+    """The last part of a resource's name."""
+    return name.rpartition("/")[2]
+
+
+def _short(kind: str) -> str:
+    """A resource type without its provider."""
+    return kind.partition("/")[2] or kind
+
+
+def _at(value: Any, path: str) -> list[Any]:
+    """Every value at a dotted path, through all items of arrays; None where a branch lacks it."""
+    found = [value]
+    for step in path.split("."):
+        reached: list[Any] = []
+        for here in found:
+            for each in here if isinstance(here, list) else [here]:
+                reached.append(each.get(step) if isinstance(each, Mapping) else None)
+        found = reached
+    return found
+
+
+def _flat(values: Sequence[Any]) -> list[Any]:
+    """Items of arrays; an empty array stays itself, which no rule allows."""
+    return [item for value in values for item in (value if isinstance(value, list) and value else [value])]
+
+
+def _items_of(value: Any) -> list[Any]:
+    """The items of an array, or none."""
+    return value if isinstance(value, list) else []
+
+
+def _text_of(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _release_policies(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
+    """Of every key that can be exported: one that no policy protects is open to anyone who may release it."""
+    for resource in [
+        *deployed.of("Microsoft.KeyVault/vaults/keys"),
+        *deployed.of("Microsoft.KeyVault/managedHSMs/keys"),
+    ]:
+        if _flat(_at(resource.body, "properties.attributes.exportable")) != [True]:
+            continue
+        policy = _deployed_policy(resource)
+        reviewed = wanted.named_policies.get(_last(resource.name), wanted.release_policies)
+        good = policy is not None and any(_normal(policy) == _normal(each) for each in reviewed)
+        yield Result(
+            id="keys release policy",
+            resource=resource.name,
+            state="ok" if good else "failed",
+            found="the reviewed policy" if good else "not readable" if policy is None else "another policy",
+            remedy="" if good else _POLICY_REMEDY,
+        )
+
+
+def _deployed_policy(resource: Resource) -> Any:
+    data = _flat(_at(resource.body, "properties.release_policy.data"))
+    if len(data) != 1 or not isinstance(data[0], str):
+        return None
+    try:
+        text = base64.urlsafe_b64decode(data[0].rstrip("=") + "=" * (-len(data[0].rstrip("=")) % 4))
+        return msgspec.json.decode(text)
+    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _normal(policy: Any) -> str:
+    """A policy as text, with the one authority that all its branches name replaced; other authorities stay."""
+    branches = _items_of(policy.get("anyOf") if isinstance(policy, Mapping) else None)
+    named = {each.get("authority") for each in branches if isinstance(each, Mapping)}
+    text = json.dumps(policy, sort_keys=True)
+    return text.replace(json.dumps(named.pop()), json.dumps(_AUTHORITY)) if len(named) == 1 else text
