@@ -30,7 +30,7 @@ from cji_attestation.evidence_file import EvidenceFile, decode_evidence
 from cji_attestation.maa import SigningKeys, VerifiedToken, verify_token
 from cji_attestation.times import AppraisalTime, proven_time, stated_time, this_moment
 from cji_attestation.trust import provider_endpoint
-from cji_core.client_errors import ClientError, SpecError, Unreachable, Unverified
+from cji_core.errors import ClientError, SpecError, Unreachable, Unverified
 from cji_core.jose import VerifyingKey, parse_canonical_verifying, thumbprint
 from cji_core.wire.v1 import worker_pb2 as pb
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES
-from cji_core.client_errors import SpecError
+from cji_core.errors import SpecError
 
 MAX_FILE_BYTES: Final = 3 << 20  # two bundles and a JWKS, each of at most 512 KiB, as base64
 _STAMPED: Final = b"cji-evidence-stamp/1\0"

@@ -23,8 +23,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from cji_core.client_errors import ClientError, SpecError, Unreachable, Unverified
-from cji_core.errors import REASONS, Reason, Stage
+from cji_core.errors import REASONS, ClientError, Reason, SpecError, Stage, Unreachable, Unverified
 from cji_core.trail import VerifiedFailure
 
 __all__ = [

@@ -1,7 +1,11 @@
-"""The root of all errors, the base of those of the core, and `Refusal`: a closed Reason, who can fix it, and how.
+"""The root of all errors, the bases that distributions share, and `Refusal`: a closed Reason, who can fix it, and how.
 
 Each distribution has one base below `CjiError`; an error that leaves a room derives from it. The message states what
 was found, `code` names the kind for programs and never changes, `remedy` is what to do.
+
+Errors at the worker's other end, of a submitter, an auditor or an operator, are `ClientError`s: `SpecError`,
+`Unverified`, `Unreachable`. No text of theirs is derived from keys. None shows more of a record than the shape of a
+value whose format its submitter has to correct, digits as 9 and letters as A.
 
 A `Refusal` is safe to show to anybody: it carries a Reason and a stage, both from closed sets, and never text derived
 from a record, a key, a header or another exception. Detail for developers travels in `__cause__` only.
@@ -30,6 +34,50 @@ class CoreError(CjiError):
     """The base of what both ends of a job share: formats, trails, keys, exchanges."""
 
     code = "core"
+
+
+class OperationsError(CjiError):
+    """Parameters, rules or input that an operation cannot use; for the submitter, before anything is sealed."""
+
+    code = "operations"
+
+
+class ClientError(CjiError):
+    """Base of errors at the worker's other end: all that `cji_client` raises on purpose."""
+
+    code = "client"
+
+    def __init__(self, message: str, *, remedy: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        self.retryable = retryable
+
+
+class SpecError(ClientError):
+    """A file or argument from the submitter cannot be used; the message names it and the reason."""
+
+    def __init__(self, message: str, *, remedy: str = "Correct it and run again. Nothing was sent.") -> None:
+        super().__init__(message, remedy=remedy)
+
+
+class Unverified(ClientError):  # noqa: N818 - the name states what happened; the base marks it as an error
+    """A check failed: do not trust this answer. `check` is a short stable name, for example that of a claim."""
+
+    def __init__(self, check: str, message: str) -> None:
+        super().__init__(
+            f"{check}: {message}",
+            remedy="Do not use this result. Report the failed check to the worker's operator.",
+        )
+        self.check = check
+
+
+class Unreachable(ClientError):  # noqa: N818
+    """The call ended without an answer from the worker: network, TLS or a proxy in between."""
+
+    def __init__(
+        self, message: str, *, remedy: str = "Check target, certificates and network, then try again."
+    ) -> None:
+        super().__init__(message, remedy=remedy, retryable=True)
 
 
 class Reason(enum.StrEnum):

@@ -19,9 +19,9 @@ BASES: Final = {
     ROOT_OF_ALL,
     ("cji_core.errors", "CoreError"),
     ("cji_attestation.errors", "AttestationError"),
-    ("cji_core.operations.errors", "OperationsError"),
+    ("cji_core.errors", "OperationsError"),
     ("cji_worker.errors", "WorkerError"),
-    ("cji_core.client_errors", "ClientError"),
+    ("cji_core.errors", "ClientError"),
     ("cji_audit.errors", "AuditError"),
     ("cji_deploy.errors", "DeploymentError"),
     ("cji_engine.errors", "EngineError"),
@@ -106,8 +106,8 @@ def test_every_exception_has_a_base_of_a_distribution() -> None:
         ("cji_engine", ("cji_engine.errors", "EngineError")),
         ("cji_simulator", ("cji_simulator.errors", "SimulatorError")),
         ("cji_attestation", ("cji_attestation.errors", "AttestationError")),
-        ("cji_client", ("cji_core.client_errors", "ClientError")),
-        ("cji_core.operations", ("cji_core.operations.errors", "OperationsError")),
+        ("cji_client", ("cji_core.errors", "ClientError")),
+        ("cji_core.operations", ("cji_core.errors", "OperationsError")),
     ],
 )
 def test_a_rooms_exceptions_have_its_own_base(room: str, base: Name) -> None:

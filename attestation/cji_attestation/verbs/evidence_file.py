@@ -21,8 +21,8 @@ from cji_attestation.evidence import Evidence, parse_attest
 from cji_attestation.evidence_file import MAX_FILE_BYTES
 from cji_attestation.strict_json import parse_object
 from cji_attestation.times import bundle_time, stated_time, this_moment
-from cji_core.client_errors import Unverified
 from cji_core.command.common import Failure
+from cji_core.errors import Unverified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

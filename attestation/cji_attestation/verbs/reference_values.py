@@ -6,8 +6,8 @@ import click
 import msgspec
 
 from cji_attestation.appraisal import ReferenceValues
-from cji_core.client_errors import SpecError
 from cji_core.command.common import FILE, Failure, configuration
+from cji_core.errors import SpecError
 from cji_core.format.configuration.worker import with_files
 
 PROFILE = click.option(

@@ -12,7 +12,7 @@ from cji_attestation.verbs.reference_values import reference_values
 from cji_attestation.verbs.trusts import trust_named
 from cji_audit.packet.given import Tools
 from cji_audit.packet.material import File, Machine
-from cji_core.client_errors import ClientError, SpecError, Unverified
+from cji_core.errors import ClientError, SpecError, Unverified
 from cji_core.jose import VerifyingKey, key_id
 
 

@@ -8,8 +8,7 @@ from typing import Final, ParamSpec, TypeVar
 import click
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cji_core.client_errors import ClientError, SpecError, Unverified
-from cji_core.errors import REASONS, Refusal, StartupError
+from cji_core.errors import REASONS, ClientError, Refusal, SpecError, StartupError, Unverified
 from cji_core.format.configuration.worker import Config, load
 from cji_core.pairs import SigningPair
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from cji_core.client_errors import SpecError
+from cji_core.errors import SpecError
 
 FORMATS: Final = (".csv", ".parquet", ".arrow")
 """Kinds of files for tables, by suffix. `.arrow` is the Arrow IPC file format."""

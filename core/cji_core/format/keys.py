@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, mlkem, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from cji_core.client_errors import SpecError, Unverified
+from cji_core.errors import SpecError, Unverified
 from cji_core.format.envelope import PROJECT_KEY_BYTES, SEED_BYTES, WrappingKey, wrap_project_key, wrap_seed
 from cji_core.format.paths import FileName
 from cji_core.jose import RSA_MIN_BITS, SigningKey, key_id, parse_ml_kem, parse_recipient, parse_rsa

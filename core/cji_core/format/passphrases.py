@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from cji_core.client_errors import SpecError
+from cji_core.errors import SpecError
 
 VARIABLE: Final = "CJI_PASSPHRASE_FILE"
 _MAX_BYTES: Final = 4096

@@ -15,8 +15,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
-from cji_core.errors import Reason, Refusal, Stage
-from cji_core.operations.errors import OperationsError
+from cji_core.errors import OperationsError, Reason, Refusal, Stage
 from cji_core.operations.tables import Tables
 
 PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")

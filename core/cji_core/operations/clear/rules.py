@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from cji_core.errors import OperationsError
 from cji_core.operations.clear.sections import Patterns, read_pattern
-from cji_core.operations.errors import OperationsError
 
 MAX_BYTES: Final = 256 << 10
 """Of the TOML text."""

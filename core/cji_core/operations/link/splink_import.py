@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from cji_core.operations.errors import OperationsError
+from cji_core.errors import OperationsError
 from cji_core.operations.link.model import Comparison, Condition, Key, Level, Missing, Model, Rule, is_model
 
 _MAX_BYTES: Final = 1 << 20

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from xml.parsers import expat
 
+from cji_core.errors import OperationsError
 from cji_core.format.records.nibrs.data import read_data
 from cji_core.format.records.nibrs.records import Unread
 from cji_core.format.records.nibrs.xml_tags import DEEPEST, NAME_BYTES
-from cji_core.operations.errors import OperationsError
 
 MAX_REPORT_BYTES: Final = 4 << 20
 NAMESPACES: Final = {row["prefix"]: row["uri"] for row in read_data("xml_namespaces.csv")}
