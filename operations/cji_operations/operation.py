@@ -19,7 +19,7 @@ from cji_core.format.records import RowStatus
 from cji_core.operations.declaration import Operation
 from cji_core.operations.parameters import P
 from cji_core.operations.tables import Tables
-from cji_core.progress import ProgressCallback
+from cji_operations.progress import ProgressCallback
 from cji_operations.stages.task import StageFunctions
 
 CHUNK_ROWS: Final = 16_384

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from cji_core.format.records import RowStatus
 from cji_core.operations.stages.stage import MAX_TASKS, ROW_STATUS_OUTPUT, Edge, Stage, Stages, Width
-from cji_core.progress import ProgressCallback
 from cji_operations.kernels import hashing
 from cji_operations.operation import Context
+from cji_operations.progress import ProgressCallback
 from cji_operations.stages.task import StageFunctions
 
 Shards = Sequence[Sequence[pa.RecordBatch]]

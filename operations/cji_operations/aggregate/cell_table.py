@@ -29,11 +29,11 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import RowStatus, Status, arrow
 from cji_core.format.records.column import Bools, Ints, Text, read
 from cji_core.operations.aggregate import CELLS, Aggregate, Code, sum_name
-from cji_core.progress import ProgressCallback
 from cji_operations.aggregate.suppression import hidden
 from cji_operations.kernels.distinct import codes
 from cji_operations.kernels.group_by import Codes, cells, coded, counts, distinct, largest, sums, with_totals
 from cji_operations.operation import Outputs
+from cji_operations.progress import ProgressCallback
 
 MAX_CELLS: Final = 1 << 22
 """Cells of a table with its totals: 32 MiB for each number in it."""

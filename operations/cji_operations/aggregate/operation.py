@@ -18,11 +18,11 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, arrow
 from cji_core.format.records.column import read
 from cji_core.operations.aggregate import AGGREGATE, CELLS, RETURN_A, SIDE, Aggregate, Dominance
-from cji_core.progress import ProgressCallback
 from cji_operations.aggregate.cell_parts import cell_functions
 from cji_operations.aggregate.cell_table import run
 from cji_operations.aggregate.return_a import return_a
 from cji_operations.operation import Case, Context, Implementation, Outputs
+from cji_operations.progress import ProgressCallback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

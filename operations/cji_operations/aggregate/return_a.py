@@ -27,7 +27,6 @@ from cji_core.format.records.column import Bools, Ints, Text, pack_strings
 from cji_core.format.records.equal_rows import numbered
 from cji_core.format.records.nibrs.records import Records
 from cji_core.operations.aggregate import ACCOUNTING, RETURN_A, Code
-from cji_core.progress import ProgressCallback
 from cji_operations.aggregate.form_suppression import withheld
 from cji_operations.aggregate.forms import FORMS, LINES, TITLES, UNCLASSIFIABLE
 from cji_operations.aggregate.units import RULES, Units, isin, score
@@ -39,6 +38,7 @@ from cji_operations.nibrs.side_tables import OnFile, OriTable
 from cji_operations.nibrs.submission import Submission, read
 from cji_operations.nibrs.table import Table
 from cji_operations.operation import Outputs
+from cji_operations.progress import ProgressCallback
 
 _ADULT: Final = 18
 _EXCEPTIONAL: Final = ("A", "B", "C", "D", "E")

@@ -18,11 +18,11 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, tagged
 from cji_core.operations.clear.declaration import CLEAR, NEEDED, RELIEF, Clear
 from cji_core.operations.clear.rules import Rule, Rules, When
-from cji_core.progress import ProgressCallback
 from cji_operations.clear.facts import Columns
 from cji_operations.clear.outcome import outcome
 from cji_operations.clear.parts import clear_functions
 from cji_operations.operation import Case, Context, Implementation, Outputs
+from cji_operations.progress import ProgressCallback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,10 @@ from cji_core.operations.clear.declaration import DETERMINATIONS, NOT_DECIDED, C
 from cji_core.operations.clear.rules import Rule
 from cji_core.operations.clear.words import reason_of
 from cji_core.operations.parameters import known
-from cji_core.progress import ProgressCallback
 from cji_operations.clear.conditions import CONDITIONS
 from cji_operations.clear.decide import CAUSES, Decision, decide
 from cji_operations.clear.facts import Columns, Facts, gather, status_of
+from cji_operations.progress import ProgressCallback
 
 _BATCH: Final = 16_384
 _ALWAYS: Final = ("level", "sections", "convicted_before")

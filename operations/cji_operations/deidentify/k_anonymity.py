@@ -22,7 +22,6 @@ import pyarrow.compute as pc
 from cji_core.format.records import RowStatus, Status, arrow
 from cji_core.format.records.column import Bools, Ints
 from cji_core.operations.deidentify.declaration import DISCLOSURE_RISK, K_ANONYMITY, Code
-from cji_core.progress import ProgressCallback
 from cji_operations.deidentify import risk
 from cji_operations.deidentify.generalisation import LOST, SUPPRESSED, Column, losses, search
 from cji_operations.deidentify.outcome import Outcome
@@ -30,6 +29,7 @@ from cji_operations.deidentify.risk import weighted
 from cji_operations.deidentify.transforms import Kernel
 from cji_operations.kernels.distinct import classes, codes, groups
 from cji_operations.operation import BatchOperation, Outputs
+from cji_operations.progress import ProgressCallback
 
 
 def too_small(together: Ints, rows: Ints, nothing: Bools, k: int) -> Bools:

@@ -24,7 +24,6 @@ from cji_core.operations.link.model import Model, Rule, has
 from cji_core.operations.link.person_model import model_for, split_for
 from cji_core.operations.parameters import bad_parameters
 from cji_core.operations.status_codes import ValueCode
-from cji_core.progress import ProgressCallback
 from cji_operations.link.blocking import Blocking, plan
 from cji_operations.link.cluster_report import ClusterReport
 from cji_operations.link.columns import DATES, Table, read_ids, read_table
@@ -35,6 +34,7 @@ from cji_operations.link.observation import observe
 from cji_operations.link.report import Report
 from cji_operations.link.score import Pairs, Scorer, gather
 from cji_operations.link.training import train
+from cji_operations.progress import ProgressCallback
 
 _DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month", "days"))
 _DATE_FORMS: Final = frozenset(("year", "year_month", "month_day"))

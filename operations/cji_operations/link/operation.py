@@ -25,10 +25,10 @@ from cji_core.format.records.column import Ints
 from cji_core.operations.link.declaration import LINK, Link
 from cji_core.operations.link.outputs import CLUSTER, SIDE
 from cji_core.operations.parameters import bad_parameters
-from cji_core.progress import ProgressCallback
 from cji_operations.link.linkage import bind, link
 from cji_operations.link.stages import stage_functions
 from cji_operations.operation import Case, Context, Implementation, Outputs
+from cji_operations.progress import ProgressCallback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

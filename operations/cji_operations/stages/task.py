@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import pyarrow as pa
 
 from cji_core.format.records import RowStatus
-from cji_core.progress import ProgressCallback
 from cji_operations.kernels.hashing import Hashes
+from cji_operations.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from cji_operations.operation import Context

@@ -18,7 +18,6 @@ from cji_core.format.records.column import Ints
 from cji_core.format.records.dates import number_of
 from cji_core.format.records.lines import BLANK
 from cji_core.format.records.nibrs.records import Records
-from cji_core.progress import ProgressCallback
 from cji_operations.nibrs.conditions import Compiler
 from cji_operations.nibrs.headers import SEGMENT_FACTS, period
 from cji_operations.nibrs.scope import Condition, Run, Scope
@@ -26,6 +25,7 @@ from cji_operations.nibrs.side_tables import OnFile, OriTable
 from cji_operations.nibrs.specification import RULE_SETS, Rule, RuleSet, rule_set_of
 from cji_operations.nibrs.submission import REPORT_FACTS, Rest, read
 from cji_operations.nibrs.table import Table
+from cji_operations.progress import ProgressCallback
 from cji_operations.validate.findings import Finding, Findings, collect
 
 Strings = npt.NDArray[np.bytes_]

@@ -38,10 +38,10 @@ from cji_core.operations.tables.ncic import (
     VinRule,
 )
 from cji_core.operations.validate import COUNTS, FINDINGS, Code, Validate
-from cji_core.progress import ProgressCallback
 from cji_operations.kernels import predicates
 from cji_operations.kernels.distinct import is_among
 from cji_operations.operation import Context, Outputs
+from cji_operations.progress import ProgressCallback
 
 Wrong = tuple[tuple[RowCode, Bools], ...]
 

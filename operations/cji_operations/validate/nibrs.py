@@ -33,9 +33,9 @@ from cji_core.operations.validate import (
     XML,
     Validate,
 )
-from cji_core.progress import ProgressCallback
 from cji_operations.nibrs.specification import RuleSet, load_rule_set
 from cji_operations.operation import Context, Outputs
+from cji_operations.progress import ProgressCallback
 from cji_operations.validate.edits import Options, validate
 from cji_operations.validate.error_data_set import EDS_BYTES, eds
 from cji_operations.validate.findings import Findings, Rates

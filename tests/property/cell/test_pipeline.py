@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from cji_core.errors import Reason
 from cji_core.format.records import WHOLE_ROW, RowStatus, Status, tagged
-from cji_core.progress import ProgressCallback
 from cji_operations.operation import CHUNK_ROWS, Applied, Outputs, PreparedOperation
+from cji_operations.progress import ProgressCallback
 from cji_worker.cell.pipeline import Pipeline
 from tests.support.refusals import refused
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, RowStatus, arrow
-from cji_core.progress import ProgressCallback
 from cji_operations.operation import CHUNK_ROWS, BatchOperation, PreparedOperation, TableOperation
+from cji_operations.progress import ProgressCallback
 
 Ints = npt.NDArray[np.int64]
 

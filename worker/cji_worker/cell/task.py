@@ -20,9 +20,9 @@ from cji_core.format.records import RowStatus
 from cji_core.jose import parse_recipient
 from cji_core.operations.registry import STEPS, Plan
 from cji_core.operations.stages.streams import TaskStreams
-from cji_core.progress import ProgressCallback
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.operation import Context
+from cji_operations.progress import ProgressCallback
 from cji_operations.stages.task import StageFunctions
 from cji_worker.cell.allowance import Allowance
 from cji_worker.cell.channels import CellChannels
