@@ -1,4 +1,4 @@
-"""`Verified`: the base of types whose values exist only because checks passed. The same as `cji_attestation.verified`.
+"""`Verified`: the base of types whose values exist only because checks passed.
 
 Their verifiers alone pass the constructor key. It is not kept in the value, so `dataclasses.replace` cannot copy one
 with another member either.

@@ -31,7 +31,6 @@ from cji_attestation.evidence import Tcb, TpmClock, parse_snp_report, root_of
 from cji_attestation.evidence_file import EvidenceFile
 from cji_attestation.maa import VerifiedToken
 from cji_attestation.release import Attestation, Attester
-from cji_attestation.verified import _CONSTRUCTOR_KEY
 from cji_client.parts import arrow_messages, seal_stream
 from cji_client.profile import ClientTls
 from cji_client.sources import Batches
@@ -63,6 +62,7 @@ from cji_core.trail import (
     verify_receipt,
 )
 from cji_core.trail import TpmClock as ReceiptClock
+from cji_core.verified import _CONSTRUCTOR_KEY
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServicer_to_server
 from cji_operations.operation import BatchOperation, PreparedOperation

@@ -24,7 +24,7 @@ from cji_attestation.evidence import Evidence, HclReport, parse_hcl
 from cji_attestation.evidence.binding import report_user_data
 from cji_attestation.evidence.tpm_structures import PCRS
 from cji_attestation.trust import Trust
-from cji_attestation.verified import _CONSTRUCTOR_KEY
+from cji_core.verified import _CONSTRUCTOR_KEY
 
 
 def appraise(

@@ -9,7 +9,7 @@ from cji_attestation.appraisal.boot_state import BootState
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.evidence import SnpReport, Tcb, TdReport, TdxTcb, Tee
 from cji_attestation.evidence.tpm_structures import TpmClock
-from cji_attestation.verified import Verified
+from cji_core.verified import Verified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

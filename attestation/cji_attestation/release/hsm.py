@@ -30,10 +30,10 @@ from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, Record
 from cji_attestation.jose import rsa_from_jwk
 from cji_attestation.strict_json import parse_object, text_member
-from cji_attestation.verified import _CONSTRUCTOR_KEY, Verified
 from cji_core.certs import spki_sha256
 from cji_core.jose import jwk_thumbprint
 from cji_core.strict import JsonObject, b64url, b64url_decode
+from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 
 MAX_BYTES: Final = 256 * 1024
 MAX_ATTRIBUTES: Final = 256

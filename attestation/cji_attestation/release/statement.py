@@ -19,9 +19,9 @@ from cji_attestation.release.keyspec import KeySpec, VaultKey
 from cji_attestation.strict_json import member, parse_object, text_member
 from cji_attestation.system_roots import system_roots
 from cji_attestation.trust import Trust
-from cji_attestation.verified import _CONSTRUCTOR_KEY, Verified
 from cji_core.jose import PublicKey, UnverifiedJws, jwk_thumbprint
 from cji_core.strict import JsonObject, b64_decode, b64url, b64url_decode
+from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 
 WRAP: Final = "RSA_AES_KEY_WRAP_256"
 MAX_STATEMENT_BYTES: Final = 128 * 1024

@@ -16,7 +16,7 @@ from cji_attestation.evidence.hcl import runtime_ak
 from cji_attestation.jose import rsa_from_jwk
 from cji_attestation.maa import SigningKeys, VerifiedToken, verify_token
 from cji_attestation.trust import US_REGIONS, USGOV_REGIONS, endpoint
-from cji_attestation.verified import _CONSTRUCTOR_KEY
+from cji_core.verified import _CONSTRUCTOR_KEY
 from cji_simulator.encoding import b64
 from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
