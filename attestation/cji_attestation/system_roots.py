@@ -5,8 +5,8 @@ import warnings
 
 from cryptography import x509
 
-from cji_attestation.certs import load_der
 from cji_attestation.errors import AttestationError, Fault
+from cji_attestation.strict import load_der
 from cji_core import https
 
 

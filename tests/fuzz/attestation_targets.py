@@ -35,7 +35,6 @@ from cji_attestation.appraisal.advisories.cve import read_cve
 from cji_attestation.appraisal.advisories.signed import sign_statement
 from cji_attestation.appraisal.ak_certificate import check_ak_issuer
 from cji_attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
-from cji_attestation.certs import load_der, load_pem_chain
 from cji_attestation.errors import Record
 from cji_attestation.evidence import (
     Evidence,
@@ -57,7 +56,6 @@ from cji_attestation.evidence.pck import pck_subject
 from cji_attestation.evidence.pcs import _ends as collateral_ends
 from cji_attestation.evidence.pcs import _signed as signed_statement
 from cji_attestation.fetch import exchange
-from cji_attestation.jose import rsa_from_jwk, split_jws
 from cji_attestation.maa import SigningKeys, open_reply, parse_jwks, verify_token
 from cji_attestation.provider_policy import build as build_maa
 from cji_attestation.provider_policy import lint as lint_maa
@@ -68,7 +66,7 @@ from cji_attestation.release.keyspec import locate
 from cji_attestation.release.policy import build, lint, parse_policy
 from cji_attestation.release.statement import verify_statement
 from cji_attestation.release.unwrap import unwrap_into
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import load_der, load_pem_chain, parse_object, rsa_from_jwk, split_jws
 from cji_attestation.trust import Endpoint, endpoint
 from cji_core.jose import UnverifiedJws
 from cji_core.strict import b64url_decode

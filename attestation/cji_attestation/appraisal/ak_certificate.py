@@ -13,10 +13,10 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from cji_attestation.appraisal.azure import VtpmRoot, knows_root
-from cji_attestation.certs import load_der
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence import ak_chain
+from cji_attestation.strict import load_der
 from cji_core.certs import spki_sha256
 
 T = TypeVar("T", bound=x509.ExtensionType)

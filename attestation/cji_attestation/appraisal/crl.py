@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from cji_attestation.appraisal.advisories import Product
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.errors import AttestationError, Fault
+from cji_attestation.strict import load_pem_chain
 from cji_core.certs import common_name, spki_sha256
 
 PSS: Final = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
@@ -50,7 +50,7 @@ def read_crl(data: bytes, ark: x509.Certificate) -> Crl:
         raise ValueError(f"more than {MAX_CRL_BYTES} bytes")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # see cji_attestation.certs.load_der
+            warnings.simplefilter("ignore")  # see cji_core.certs.load_der
             found = x509.load_der_x509_crl(data)
             issuer, signature, signed = found.issuer, found.signature, found.tbs_certlist_bytes
             partial = any(extension.critical for extension in found.extensions)

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence import TdCollateral
+from cji_attestation.strict import load_pem_chain
 from cji_core.certs import spki_sha256
 
 

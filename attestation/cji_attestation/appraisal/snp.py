@@ -19,10 +19,10 @@ from cji_attestation.appraisal.advisories import Product
 from cji_attestation.appraisal.crl import MAX_AGE_DAYS, PSS, read_crl
 from cji_attestation.appraisal.hardware import Hardware
 from cji_attestation.appraisal.vcek import product_of, verify_chip
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record, invalid
 from cji_attestation.evidence import SnpReport, Tcb, parse_snp_report
+from cji_attestation.strict import load_pem_chain
 from cji_core.certs import common_name, spki_sha256
 
 _SIGNING_KEYS: Final = {0: "VCEK", 1: "VLEK", 7: "no key"}
@@ -179,7 +179,7 @@ def check_not_revoked(
             expected=f"in force at {now}, at most {max_age_days} days old",
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # see cji_attestation.certs.load_der
+        warnings.simplefilter("ignore")  # see cji_core.certs.load_der
         below = {endorsement.ask.serial_number, endorsement.vcek.serial_number}
     if found.revoked & below:
         raise AttestationError(Fault.POLICY_MISMATCH, check="E33", found="AMD revoked the chain")

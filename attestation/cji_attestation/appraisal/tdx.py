@@ -16,7 +16,7 @@ from cji_attestation.appraisal.intel import authentic_root
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, Record, invalid
 from cji_attestation.evidence import Evidence, TdCollateral, TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import parse_object
 
 # TD attributes that do not weaken the domain: LASS, SEPT_VE_DISABLE, PKS, KL (TDX Module ABI, ATTRIBUTES). Refused are
 # debugging (0), profiling (4 to 6), migration (29), performance monitoring (63) and every bit without a meaning yet.

@@ -21,9 +21,9 @@ from cryptography.x509.verification import (
     Store,
 )
 
-from cji_attestation.certs import load_der, load_pem_chain
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, invalid
+from cji_attestation.strict import load_der, load_pem_chain
 from cji_core.certs import common_name
 
 if TYPE_CHECKING:

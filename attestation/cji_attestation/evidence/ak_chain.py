@@ -5,8 +5,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cji_attestation.certs import load_der
 from cji_attestation.errors import Fault, invalid
+from cji_attestation.strict import load_der
 
 MAX_CERTIFICATES: Final = 5
 MAX_CHAIN_BYTES: Final = 5 * 4096

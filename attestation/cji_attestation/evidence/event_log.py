@@ -19,7 +19,7 @@ from typing import Final, Literal
 import msgspec
 
 from cji_attestation.errors import AttestationError, Fault, invalid
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import parse_object
 
 MAX_FIRMWARE_LOG: Final = 128 * 1024  # bytes; virtual machines have 20 to 60 KiB, most of it the keys of secure boot
 MAX_USERSPACE_LOG: Final = 64 * 1024  # bytes; a boot has some ten records of 0.7 KiB

@@ -14,8 +14,7 @@ from typing import Final, Literal
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_attestation.errors import AttestationError, Fault
-from cji_attestation.jose import rsa_from_jwk
-from cji_attestation.strict_json import member, parse_object, text_member
+from cji_attestation.strict import member, parse_object, rsa_from_jwk, text_member
 from cji_core.strict import JsonObject
 
 Tee = Literal["snp", "tdx"]

@@ -17,14 +17,13 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cji_attestation.certs import load_der, load_pem_chain
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence.bundle import IMPORTED, Evidence
 from cji_attestation.evidence.collateral import TdCollateral
 from cji_attestation.evidence.hcl import parse_hcl
 from cji_attestation.evidence.td_quote import MAX_QUOTE_BYTES
 from cji_attestation.evidence.tpm_structures import NULL, RSA, RSASSA, SHA256, parse_attest, selected_pcrs
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import load_der, load_pem_chain, parse_object
 from cji_core.strict import JsonObject, b64url_decode
 
 MAX_TEXT_BYTES: Final = 256 * 1024  # of JSON; real ones of version 0, with arrays of numbers, have 36 KiB

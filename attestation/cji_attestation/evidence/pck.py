@@ -11,8 +11,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.errors import Fault, invalid
+from cji_attestation.strict import load_pem_chain
 
 SGX_EXTENSION: Final = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
 _FMSPC: Final = bytes.fromhex("2a864886f84d010d0104")  # DER of 1.2.840.113741.1.13.1.4

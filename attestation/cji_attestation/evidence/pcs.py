@@ -21,7 +21,7 @@ from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.collateral import TdCollateral
 from cji_attestation.evidence.pck import PckSubject, pck_subject
 from cji_attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, request_until
-from cji_attestation.strict_json import parse_object, text_member
+from cji_attestation.strict import parse_object, text_member
 from cji_attestation.trust import Endpoint, Trust, endpoint
 from cji_core.https import Response
 

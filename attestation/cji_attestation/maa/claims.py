@@ -13,10 +13,9 @@ from cji_attestation.appraisal import Verdict
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record
 from cji_attestation.evidence.hcl import Tee, runtime_ak
-from cji_attestation.jose import rsa_from_jwk, split_jws, verify_rs256
 from cji_attestation.maa.agreement import Fact, expected_claims
 from cji_attestation.maa.jwks import SigningKey, SigningKeys
-from cji_attestation.strict_json import member, parse_object
+from cji_attestation.strict import member, parse_object, rsa_from_jwk, split_jws, verify_rs256
 from cji_core.certs import spki_sha256
 from cji_core.strict import JsonObject
 

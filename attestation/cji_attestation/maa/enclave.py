@@ -23,7 +23,7 @@ from cji_attestation.appraisal.snp import authenticate_report
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record
 from cji_attestation.maa.jwks import SigningKey
-from cji_attestation.strict_json import parse_object, text_member
+from cji_attestation.strict import parse_object, text_member
 from cji_core.strict import b64url_decode
 
 EVIDENCE: Final = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.1")

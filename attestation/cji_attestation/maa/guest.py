@@ -19,7 +19,7 @@ from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence import Evidence, ak_chain, parse_hcl
 from cji_attestation.evidence.tpm_structures import PCRS
 from cji_attestation.fetch import exchange
-from cji_attestation.strict_json import member, parse_object, text_member
+from cji_attestation.strict import member, parse_object, text_member
 from cji_attestation.trust import Endpoint, Trust
 from cji_core.strict import b64_decode, b64url, b64url_decode
 

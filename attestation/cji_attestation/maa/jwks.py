@@ -18,11 +18,9 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cji_attestation.certs import load_der
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.fetch import exchange
-from cji_attestation.jose import rsa_from_jwk
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import load_der, parse_object, rsa_from_jwk
 from cji_attestation.trust import Endpoint, Trust
 from cji_core.jose import canonical_jwk
 from cji_core.strict import JsonObject, b64_decode

@@ -31,7 +31,7 @@ from cji_attestation.maa.claims import (
 )
 from cji_attestation.maa.enclave import check_enclave
 from cji_attestation.maa.jwks import SigningKey, SigningKeys
-from cji_attestation.strict_json import member
+from cji_attestation.strict import member
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 
 MAX_TOKEN_BYTES: Final = 64 * 1024  # a real token has about 6 KiB

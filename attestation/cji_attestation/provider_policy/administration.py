@@ -22,7 +22,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.errors import AttestationError, Fault, Record
 from cji_attestation.fetch import exchange
 from cji_attestation.maa.claims import SKEW, authentic_claims, refused
@@ -30,7 +29,7 @@ from cji_attestation.maa.jwks import SigningKeys
 from cji_attestation.provider_policy import parse_policy, policy_hash
 from cji_attestation.provider_policy.provider import EXCHANGE_SECONDS
 from cji_attestation.release.vault import sdk_transport
-from cji_attestation.strict_json import parse_object, text_member
+from cji_attestation.strict import load_pem_chain, parse_object, text_member
 from cji_attestation.trust import Endpoint, Trust, provider_endpoint
 from cji_core.jose import MIN_RSA_BITS
 from cji_core.strict import JsonObject, b64url, b64url_decode

@@ -12,9 +12,9 @@ from azure.core.exceptions import AzureError
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.security.attestation import AttestationClient
 
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.release.vault import sdk_transport
+from cji_attestation.strict import load_pem_chain
 from cji_attestation.trust import Trust, provider_endpoint
 from cji_core.certs import spki_sha256
 

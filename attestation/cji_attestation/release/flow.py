@@ -15,7 +15,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from cji_attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence import NONCE_BYTES, Evidence, bind, maa_nonce, qualifying_data
 from cji_attestation.evidence.boot_logs import BootLogs
@@ -32,6 +31,7 @@ from cji_attestation.release.keyspec import KeySpec, locate
 from cji_attestation.release.policy import PolicyVerdict, check_release_policy
 from cji_attestation.release.statement import verify_statement
 from cji_attestation.release.unwrap import unwrap_into
+from cji_attestation.strict import load_pem_chain
 from cji_attestation.trust import Trust, provider_endpoint, require_region
 from cji_core.jose import canonical_jwk
 from cji_core.strict import b64url

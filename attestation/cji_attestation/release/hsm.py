@@ -25,11 +25,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, Record
-from cji_attestation.jose import rsa_from_jwk
-from cji_attestation.strict_json import parse_object, text_member
+from cji_attestation.strict import load_pem_chain, parse_object, rsa_from_jwk, text_member
 from cji_core.certs import spki_sha256
 from cji_core.jose import jwk_thumbprint
 from cji_core.strict import JsonObject, b64url, b64url_decode

@@ -11,12 +11,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from cji_attestation.certs import load_der, load_pem_chain
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record
-from cji_attestation.jose import ec_from_jwk, rsa_from_jwk, split_jws, verify_rs256
 from cji_attestation.release.keyspec import KeySpec, VaultKey
-from cji_attestation.strict_json import member, parse_object, text_member
+from cji_attestation.strict import (
+    ec_from_jwk,
+    load_der,
+    load_pem_chain,
+    member,
+    parse_object,
+    rsa_from_jwk,
+    split_jws,
+    text_member,
+    verify_rs256,
+)
 from cji_attestation.system_roots import system_roots
 from cji_attestation.trust import Trust
 from cji_core.jose import PublicKey, UnverifiedJws, jwk_thumbprint

@@ -11,9 +11,9 @@ import click
 from cryptography import x509
 
 from cji_attestation import Fault
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.evidence import Evidence
 from cji_attestation.evidence.pcs import IntelPcs
+from cji_attestation.strict import load_pem_chain
 from cji_attestation.verbs.evidence_options import CLOUD, QUALIFYING_BYTES, qualifying_of, written
 from cji_attestation.verbs.evidence_written import WrittenEvidence, print_written
 from cji_attestation.verbs.trusts import trust_named

@@ -19,7 +19,7 @@ from cji_attestation.checks import Check, remedy, requirement
 from cji_attestation.checks import Failure as FailedCheck
 from cji_attestation.evidence import Evidence, parse_attest
 from cji_attestation.evidence_file import MAX_FILE_BYTES
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import parse_object
 from cji_attestation.times import bundle_time, stated_time, this_moment
 from cji_core.command.common import Failure
 from cji_core.errors import Unverified

@@ -10,7 +10,6 @@ from cryptography import x509
 from cji_attestation import AttestationError, Fault
 from cji_attestation.appraisal.advisories import read_review
 from cji_attestation.appraisal.ak_certificate import certificates_in
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.evidence import (
     Event,
     Evidence,
@@ -26,7 +25,7 @@ from cji_attestation.evidence import (
 from cji_attestation.evidence.event_log import BUNDLE, NO_ACTION, START_PCR, read_bundle_event
 from cji_attestation.evidence.tpm_structures import SYSTEM_PCRS, selected_pcrs
 from cji_attestation.maa import parse_jwks
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import load_pem_chain, parse_object
 from cji_attestation.verbs.advisory_rows import machine_findings
 from cji_core.certs import spki_sha256
 from cji_core.command.common import Failure

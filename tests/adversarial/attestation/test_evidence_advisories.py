@@ -10,8 +10,8 @@ from cryptography import x509
 from cji_attestation import AttestationError, Fault
 from cji_attestation.appraisal import MaaEnclave, ReferenceValues, TcbFloor, check_reference
 from cji_attestation.appraisal.crl import read_crl, read_published
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.evidence import Evidence, Tcb
+from cji_attestation.strict import load_pem_chain
 from cji_simulator.operator import operator
 from tests.support.evidence import allowing
 from tests.support.forge import (

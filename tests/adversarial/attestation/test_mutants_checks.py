@@ -16,9 +16,8 @@ from cji_attestation.appraisal.snp import check_not_revoked, verify_chain
 from cji_attestation.appraisal.vcek import _extensions
 from cji_attestation.errors import Record
 from cji_attestation.evidence import maa_nonce
-from cji_attestation.jose import split_jws
 from cji_attestation.maa import SigningKeys, VerifiedToken, parse_jwks, verify_token
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import parse_object, split_jws
 from cji_attestation.trust import endpoint
 from tests.support.forge import (
     ISSUER,

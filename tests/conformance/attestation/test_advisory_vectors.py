@@ -14,9 +14,9 @@ from cji_attestation.appraisal import IdKey, ReferenceValues, TcbFloor
 from cji_attestation.appraisal.advisories import AdvisoryFinding
 from cji_attestation.appraisal.policy import Decided, check_policy
 from cji_attestation.appraisal.snp import AuthenticReport, authenticate_report
-from cji_attestation.certs import load_der
 from cji_attestation.errors import Record
 from cji_attestation.evidence import parse_hcl
+from cji_attestation.strict import load_der
 from cji_simulator.operator import operator
 from tests.support.forge import decided, machine
 from tests.support.refusals import rejected

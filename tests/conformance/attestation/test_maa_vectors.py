@@ -13,8 +13,8 @@ from cji_attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trus
 from cji_attestation.appraisal import Verdict
 from cji_attestation.evidence import Tcb, parse_snp_report
 from cji_attestation.evidence.hcl import runtime_ak
-from cji_attestation.jose import rsa_from_jwk
 from cji_attestation.maa import SigningKeys, VerifiedToken, verify_token
+from cji_attestation.strict import rsa_from_jwk
 from cji_attestation.trust import US_REGIONS, USGOV_REGIONS, endpoint
 from cji_core.verified import _CONSTRUCTOR_KEY
 from cji_simulator.encoding import b64

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_attestation import AZURE_US, Fault, Trust
 from cji_attestation.errors import Record
-from cji_attestation.jose import ec_from_jwk
 from cji_attestation.release import KeySpec
 from cji_attestation.release.keyspec import locate
 from cji_attestation.release.policy import PolicyError, check_release_policy, lint, parse_policy
 from cji_attestation.release.statement import VerifiedStatement, verify_chain_and_signature, verify_statement
+from cji_attestation.strict import ec_from_jwk
 from cji_core.jose import jwk_thumbprint
 from cji_simulator import jws
 from cji_simulator.certificates import authority, leaf, pem

@@ -20,7 +20,6 @@ from cji_attestation import AZURE_US, Fault
 from cji_attestation.appraisal.snp import Endorsement, check_signing_key, verify_chain, verify_report_signature
 from cji_attestation.appraisal.vcek import verify_chip
 from cji_attestation.appraisal.vtpm import ENDORSEMENT_HIERARCHY
-from cji_attestation.certs import load_der, load_pem_chain
 from cji_attestation.errors import Record
 from cji_attestation.evidence import (
     HclReport,
@@ -35,6 +34,7 @@ from cji_attestation.evidence.collect import _der
 from cji_attestation.evidence.hcl import runtime_ak
 from cji_attestation.evidence.tpm_structures import TpmAttest, policy_pcr_digest
 from cji_attestation.release.statement import verify_chain_and_signature
+from cji_attestation.strict import load_der, load_pem_chain
 from cji_attestation.trust import endpoint
 from cji_core.certs import spki_sha256
 from cji_core.strict import b64url_decode

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from cji_attestation import AZURE_US, AttestationError, Fault
 from cji_attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
-from cji_attestation.certs import load_der
 from cji_attestation.errors import Record
 from cji_attestation.evidence import (
     Evidence,
@@ -27,13 +26,12 @@ from cji_attestation.evidence import (
 )
 from cji_attestation.evidence.collect import _der
 from cji_attestation.evidence.snp_report import parse_tcb
-from cji_attestation.jose import rsa_from_jwk, split_jws
 from cji_attestation.maa import open_reply, parse_jwks
 from cji_attestation.release import KeySpec
 from cji_attestation.release.keyspec import locate
 from cji_attestation.release.statement import verify_chain_and_signature
 from cji_attestation.release.unwrap import unwrap_into
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import load_der, parse_object, rsa_from_jwk, split_jws
 from cji_attestation.trust import endpoint
 from cji_core.strict import b64_decode, b64url, b64url_decode
 from tests.support.forge import crl, machine

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation import AttestationError, Fault, system_roots
-from cji_attestation.certs import load_der, load_pem_chain
 from cji_attestation.fetch import exchange, tls_context
+from cji_attestation.strict import load_der, load_pem_chain
 from cji_attestation.trust import endpoint
 from cji_core import https
 from cji_core.certs import MAX_CHAIN_BYTES

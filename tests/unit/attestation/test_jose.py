@@ -9,10 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation import Fault
-from cji_attestation.jose import rsa_from_jwk
 from cji_attestation.maa import parse_jwks
 from cji_attestation.maa.jwks import MAX_JWKS_BYTES
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import parse_object, rsa_from_jwk
 from cji_core.jose import canonical_jwk, jwk_thumbprint
 from cji_core.strict import MAX_DEPTH, b64_decode, b64url_decode
 from cji_simulator.certificates import leaf

@@ -25,7 +25,7 @@ from cji_attestation.bundle.archive import MAGIC, MAX_BYTES
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.imds import MAX_USER_DATA, user_data
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import parse_object
 from cji_core.format.configuration.fleet import ClientId, Container
 from cji_core.pool.errors import BlobAbsentError, StoreError
 from cji_core.pool.store import Blobs

@@ -15,13 +15,13 @@ from typing import Final
 from cji_attestation import AttestationError, Fault, Trust, is_production
 from cji_attestation.appraisal.policy import levels_above
 from cji_attestation.appraisal.reference import review_of
-from cji_attestation.certs import load_pem_chain
 from cji_attestation.checks import CATALOGUE, NAMED
 from cji_attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
 from cji_attestation.evidence.imds import td_quote
 from cji_attestation.evidence.pck import pck_subject
 from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.provider_policy.provider import describe_provider
+from cji_attestation.strict import load_pem_chain
 from cji_core.command.common import Failure
 from cji_core.command.findings import Finding, NotOk, run_check
 from cji_core.command.verbs import contributed

@@ -15,7 +15,7 @@ import msgspec
 from cji_attestation.appraisal.advisories.products import Product
 from cji_attestation.appraisal.advisories.table import Advisory
 from cji_attestation.errors import AttestationError, Fault
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import parse_object
 
 Kind = Literal["not in the table", "rejected", "another bulletin", "newer than the row", "other firmware", "no record"]
 MOST_RECORD_BYTES: Final = 1 << 20

@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from cji_attestation.errors import AttestationError, Fault
-from cji_attestation.jose import ec_from_jwk
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import ec_from_jwk, parse_object
 from cji_core.jose import canonical_jwk
 from cji_core.strict import b64url, b64url_decode
 

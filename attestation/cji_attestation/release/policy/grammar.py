@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.release.policy.rules import PolicyError
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import parse_object
 from cji_core.strict import JsonObject
 
 MAX_POLICY_BYTES: Final = 16 << 10

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cji_attestation import Fault
-from cji_attestation.jose import ec_from_jwk, rsa_from_jwk
 from cji_attestation.release import KeySpec
+from cji_attestation.strict import ec_from_jwk, rsa_from_jwk
 from cji_core.jose import canonical_jwk, jwk_thumbprint
 from cji_core.strict import b64url, b64url_decode
 from cji_simulator import jws

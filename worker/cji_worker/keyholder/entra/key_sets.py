@@ -26,7 +26,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from cji_attestation import AttestationError, Fault, Trust
 from cji_attestation.fetch import exchange
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import parse_object
 from cji_attestation.trust import endpoint
 from cji_core.jose import MAX_RSA_BITS, MIN_RSA_BITS
 from cji_core.log import log

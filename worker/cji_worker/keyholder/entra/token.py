@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cji_attestation import AttestationError, Fault
-from cji_attestation.strict_json import parse_object
+from cji_attestation.strict import parse_object
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import LIMITS, EntraRule
 from cji_core.strict import JsonObject, b64url, b64url_decode
