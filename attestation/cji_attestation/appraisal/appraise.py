@@ -6,25 +6,35 @@ expected question. The first failure ends it. Policy is about the reference valu
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from cji_attestation.appraisal.ak_certificate import check_ak_issuer
+from cji_attestation.appraisal.azure import IdKey, id_key, knows_mrtd
 from cji_attestation.appraisal.boot import authenticate_boot
 from cji_attestation.appraisal.boot_state import BootState
-from cji_attestation.appraisal.origin import check_origin, foreign
 from cji_attestation.appraisal.policy import Decided, check_policy
 from cji_attestation.appraisal.reference import ReferenceValues, check_reference
 from cji_attestation.appraisal.snp import AuthenticReport, authenticate_report, check_not_revoked
 from cji_attestation.appraisal.tdx import AuthenticDomain, authenticate_domain
 from cji_attestation.appraisal.verdict import Verdict
 from cji_attestation.appraisal.vtpm import AuthenticVtpm, authenticate_vtpm
-from cji_attestation.checks import Check
-from cji_attestation.errors import AttestationError, Record, invalid
-from cji_attestation.evidence import Evidence, HclReport, parse_hcl
+from cji_attestation.checks import Check, Skipped
+from cji_attestation.errors import AttestationError, Fault, Record, invalid
+from cji_attestation.evidence import Evidence, HclReport, parse_hcl, parse_snp_report, parse_td_quote, parse_td_report
 from cji_attestation.evidence.binding import report_user_data
 from cji_attestation.evidence.tpm_structures import PCRS
 from cji_attestation.trust import Trust
 from cji_core.verified import _CONSTRUCTOR_KEY
+
+_ID_KEY_DIGEST: Final = slice(0xE0, 0x110)  # AMD 56860, ATTESTATION_REPORT
+_MRTD: Final = slice(528, 576)  # Intel TDX Module ABI, TDREPORT_STRUCT
+_BARE: Final[dict[str, Callable[[bytes], object]]] = {
+    "an SNP report": parse_snp_report,
+    "a TDREPORT": parse_td_report,
+    "a TD quote": parse_td_quote,
+}
 
 
 def appraise(
@@ -126,7 +136,7 @@ def _read_hcl(evidence: Evidence) -> tuple[HclReport, Check]:
     try:
         report = parse_hcl(evidence.hcl_report)
     except AttestationError as error:
-        raise foreign(evidence.hcl_report) or invalid("E03" if error.check == "hcl-ak" else "E01") from error
+        raise _foreign(evidence.hcl_report) or invalid("E03" if error.check == "hcl-ak" else "E01") from error
     if report.tee != evidence.tee or report.raw != evidence.hcl_report:
         raise invalid("E01", found=f"{len(report.raw)} bytes of kind {report.tee}", expected=f"kind {evidence.tee}")
     return report, Check("E01", f"HCL report of kind {report.tee}")
@@ -139,3 +149,36 @@ def _check_binding(report: HclReport, qualifying_data: bytes) -> Check:
     fresh = report.user_data.lower() == report_user_data(qualifying_data).hex()
     made = "made for this quote" if fresh else "made at boot"
     return Check("E02", f"report data = {report.hash_name} of runtime claims, {made}")
+
+
+def _foreign(data: bytes) -> AttestationError | None:
+    """E40 for a hardware report without Azure's HCL report around it, as machines of other clouds have it."""
+    for kind, parse in _BARE.items():
+        try:
+            parse(data)
+        except AttestationError:
+            continue
+        return _not_azure(f"{kind} without an HCL report")
+    return None
+
+
+def check_origin(report: HclReport, reference: ReferenceValues) -> tuple[IdKey | None, Check]:
+    """E40, and the key that signed the paravisor, which TDX has not: whether the evidence is Azure's at all.
+
+    It runs first: what another cloud shows is not broken, it is not Azure's. The report is authentic only after E02 and
+    E06, or E28; until then this is a comparison of unverified bytes, which can refuse and cannot accept.
+    """
+    if report.tee == "tdx":
+        mrtd = report.hardware[_MRTD]
+        if knows_mrtd(mrtd, reference.mrtds):
+            return None, Check("E40", f"paravisor with MRTD {mrtd.hex()}")
+        return None, Skipped("E40", f"MRTD {mrtd.hex()} is not a known paravisor's: only Microsoft's token can vouch")
+    digest = report.hardware[_ID_KEY_DIGEST]
+    known = id_key(digest, reference.id_keys)
+    if known is None:
+        raise _not_azure(f"ID key {digest.hex()}" if any(digest) else "firmware that no ID key signed")
+    return known, Check("E40", f"paravisor under ID key {digest.hex()}")
+
+
+def _not_azure(found: str) -> AttestationError:
+    return AttestationError(Fault.POLICY_MISMATCH, check="E40", found=f"not Azure: {found}")

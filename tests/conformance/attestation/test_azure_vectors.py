@@ -13,9 +13,9 @@ from cryptography import x509
 from cji_attestation import Fault
 from cji_attestation.appraisal import ReferenceValues, appraise
 from cji_attestation.appraisal.ak_certificate import check_ak_issuer
+from cji_attestation.appraisal.appraise import check_origin
 from cji_attestation.appraisal.azure import ID_KEYS, MRTDS, VTPM_ROOTS
 from cji_attestation.appraisal.boot_policy import _configuration
-from cji_attestation.appraisal.origin import check_origin
 from cji_attestation.appraisal.policy import _launch
 from cji_attestation.checks import Check, Failure, Skipped
 from cji_attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
