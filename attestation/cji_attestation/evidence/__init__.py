@@ -6,11 +6,9 @@ not import it.
 
 from cji_attestation.evidence.ak_chain import ak_chain
 from cji_attestation.evidence.binding import bind, maa_nonce, qualifying_data
-from cji_attestation.evidence.bundle import IMPORTED, MAX_EVIDENCE_BYTES, Evidence
-from cji_attestation.evidence.collateral import TdCollateral
+from cji_attestation.evidence.bundle import IMPORTED, MAX_EVIDENCE_BYTES, Evidence, MeasuredBoot, TdCollateral
 from cji_attestation.evidence.event_log import Event, read_logs, replay
 from cji_attestation.evidence.hcl import HclReport, Tee, parse_hcl
-from cji_attestation.evidence.measured_boot import MeasuredBoot
 from cji_attestation.evidence.nonces import MAX_NONCES, MAX_PATH_BYTES, NONCE_BYTES, gather, root_of
 from cji_attestation.evidence.snp_report import SnpReport, Tcb, parse_snp_report
 from cji_attestation.evidence.td_quote import TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report

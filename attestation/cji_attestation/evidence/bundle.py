@@ -13,13 +13,43 @@ from typing import Final, Literal
 import msgspec
 
 from cji_attestation.errors import invalid
-from cji_attestation.evidence.collateral import TdCollateral
 from cji_attestation.evidence.hcl import Tee
-from cji_attestation.evidence.measured_boot import MeasuredBoot
 from cji_attestation.evidence.tpm_structures import TpmClock, parse_attest
 
 IMPORTED: Final = 4
 MAX_EVIDENCE_BYTES: Final = 512 * 1024  # a real bundle has about 100 KiB, most of it the event log
+
+
+class TdCollateral(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What Intel publishes about a processor, as it was when the quote was made (`cji_attestation.evidence.pcs`).
+
+    Each text is kept exactly as it was served, because the signatures are over those bytes. Chains are PEM, leaf first,
+    root last; CRLs are DER; signatures are 64 bytes, r and s.
+    """
+
+    pck_crl_issuer_chain: str
+    root_ca_crl: bytes
+    pck_crl: bytes
+    tcb_info_issuer_chain: str
+    tcb_info: str  # the value of "tcbInfo", without the object around it
+    tcb_info_signature: bytes
+    qe_identity_issuer_chain: str
+    qe_identity: str  # the value of "enclaveIdentity"
+    qe_identity_signature: bytes
+
+
+class MeasuredBoot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The second quote of a machine, over PCRs 8 to 15, and the event logs that explain PCRs 0 to 15.
+
+    Made with the first quote, over the same qualifying data. `command_line` is the kernel's, as it reports it.
+    """
+
+    quote: bytes  # TPMS_ATTEST
+    quote_signature: bytes  # RSASSA-SHA256 by the AK
+    pcrs: tuple[bytes, ...]  # SHA-256 PCRs 8 to 15
+    firmware_log: bytes  # as the kernel's binary_bios_measurements
+    userspace_log: bytes  # systemd's records, and the worker's own start
+    command_line: str
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ make one per boot. So the user data is written, and the report is read until it 
 the quote's extraData binds the moment, and the verdict records whether the report is as fresh as that.
 
 There are two quotes over the same data, because Azure Attestation refuses one of more than PCRs 0 to 7. The second is
-of PCRs 8 to 15 (`cji_attestation.evidence.measured_boot`).
+of PCRs 8 to 15 (`cji_attestation.evidence.bundle`).
 """
 
 import contextlib
@@ -20,11 +20,10 @@ from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence.ak_chain import with_issuers
 from cji_attestation.evidence.binding import report_user_data
 from cji_attestation.evidence.boot_logs import BootLogs, open_logs
-from cji_attestation.evidence.bundle import Evidence
+from cji_attestation.evidence.bundle import Evidence, MeasuredBoot
 from cji_attestation.evidence.event_log import start_record
 from cji_attestation.evidence.hcl import HclReport, parse_hcl
 from cji_attestation.evidence.imds import amd_certificates, td_quote
-from cji_attestation.evidence.measured_boot import MeasuredBoot
 from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.evidence.snp_report import parse_snp_report
 from cji_attestation.evidence.td_quote import parse_td_quote

@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation.errors import AttestationError, Fault, invalid
-from cji_attestation.evidence.bundle import IMPORTED, Evidence
-from cji_attestation.evidence.collateral import TdCollateral
+from cji_attestation.evidence.bundle import IMPORTED, Evidence, TdCollateral
 from cji_attestation.evidence.hcl import parse_hcl
 from cji_attestation.evidence.td_quote import MAX_QUOTE_BYTES
 from cji_attestation.evidence.tpm_structures import NULL, RSA, RSASSA, SHA256, parse_attest, selected_pcrs

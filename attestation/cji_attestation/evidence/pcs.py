@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from cryptography import x509
 
 from cji_attestation.errors import AttestationError, Fault
-from cji_attestation.evidence.collateral import TdCollateral
+from cji_attestation.evidence.bundle import TdCollateral
 from cji_attestation.evidence.pck import PckSubject, pck_subject
 from cji_attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, request_until
 from cji_attestation.strict import parse_object, text_member
