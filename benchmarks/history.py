@@ -1,4 +1,4 @@
-"""A worker's start after a long history, and what the ledger adds to a job's two audit lines.
+"""A worker's start after a long history, and what the replay ledger adds to a job's two audit lines.
 
 The history is an audit trail of finished jobs, one every six seconds: five million in a year. Measured in a process of
 its own each time: seconds to open the trail and look one job up, and the peak of its resident memory.
@@ -143,7 +143,7 @@ def _bytes_read() -> int:
 
 
 def _job_ms(path: Path) -> dict[str, float]:
-    """Medians of a job's two appends, of that the ledger's part, and of the commit of a second."""
+    """Medians of a job's two appends, of that the replay ledger's part, and of the commit of a second."""
     appends, commits = list[float](), list[float]()
     with AuditFile(path, worker="worker-1", clock=lambda: NOW) as audit:
         for number in range(_APPENDED):
@@ -160,7 +160,7 @@ def _job_ms(path: Path) -> dict[str, float]:
 
 
 def run(report: Report, *, quick: bool) -> Result:
-    """Write a history, open it without and with its ledger, and append to it."""
+    """Write a history, open it without and with its replay ledger, and append to it."""
     machine, jobs = facts(), _QUICK_JOBS if quick else _JOBS
     report.heading("history", machine)
     with tempfile.TemporaryDirectory() as name:
@@ -168,7 +168,7 @@ def run(report: Report, *, quick: bool) -> Result:
         first = measure_start(empty)
         with report.doing(f"{jobs} jobs"):
             write_history(path, jobs=jobs)
-        with report.doing("first start, which builds the ledger"):
+        with report.doing("first start, which builds the replay ledger"):
             built = measure_start(path)
         window = quietest(lambda: [measure_start(path) for _ in range(_STARTS)])
         starts = window.value
@@ -184,7 +184,7 @@ def run(report: Report, *, quick: bool) -> Result:
             **_job_ms(path),
         }
     report.table("a start after this history, and one job's audit lines", ["", ""], _lines(figures))
-    report.note("start_s must stay below 2; rebuild_s is the start after the ledger was lost")
+    report.note("start_s must stay below 2; rebuild_s is the start after the replay ledger was lost")
     return Result(name="history", machine=machine, figures=figures, ratios={})
 
 

@@ -1,1 +1,1 @@
-"""`disseminate`: the rows and columns that a recipient may have for a purpose, and a ledger of their subjects."""
+"""`disseminate`: the rows and columns that a recipient may have for a purpose, and a dissemination ledger."""

@@ -1,4 +1,4 @@
-"""`disseminate`: the rows and columns that a recipient may have for a purpose, and a ledger of whom they are about.
+"""`disseminate`: the rows and columns that a recipient may have for a purpose, and a dissemination ledger.
 
 The dissemination table (`cji_operations.tables`) has at most one grant for the job's purpose code and recipient class.
 A grant names the classes of data that pass, as columns, and what a record may be and still pass, as flags:
@@ -110,7 +110,7 @@ class Disseminating:
         return Applied(batch=out, status=status, kept=kept)
 
     def finish(self) -> Mapping[str, Iterable[pa.RecordBatch]]:
-        """The ledger and the counts."""
+        """The dissemination ledger and the counts."""
         return {LEDGER.name: self._ledger(), WITHHELD.name: [self._withheld()]}
 
     # ------------------------------------------------------------------ what passes
@@ -180,7 +180,7 @@ class Disseminating:
             return np.zeros(batch.num_rows, np.bool_)
         return read(batch.column(self.names.index(name))).filled
 
-    # ------------------------------------------------------------------ the ledger
+    # ------------------------------------------------------------------ the dissemination ledger
 
     def _log(self, batch: pa.RecordBatch, kept: Ints) -> None:
         """Keep each subject of these rows once, with the first of its rows."""

@@ -8,7 +8,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from cji_core.command.findings import Finding
-from cji_core.format.configuration.fleet import FleetSection, LedgerSection
+from cji_core.format.configuration.fleet import FleetSection, PoolLedgerSection
 from cji_core.format.configuration.worker import Config
 from cji_core.pool.errors import StoreAwayError
 from cji_core.pool.queue import Queue
@@ -34,7 +34,7 @@ class Sections:
         at = storage.azurite
         keys: dict[str, Any] = {"blob_url": at.blob_url, "ca_file": str(at.ca_file)}
         self.fleet: FleetSection | None = FleetSection(queue_url=at.queue_url, **keys)
-        self.ledger: LedgerSection | None = LedgerSection(kind="pool", **keys)
+        self.ledger: PoolLedgerSection | None = PoolLedgerSection(kind="pool", **keys)
 
     def change(self, section: str, **values: Any) -> None:
         setattr(self, section, msgspec.structs.replace(getattr(self, section), **values))

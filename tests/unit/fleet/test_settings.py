@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.errors import StartupError
-from cji_core.format.configuration.fleet import FleetSection, LedgerSection
+from cji_core.format.configuration.fleet import FleetSection, PoolLedgerSection
 from cji_worker.fleet.settings import load
 
 FLEET = """
@@ -62,11 +62,11 @@ def test_an_address_names_an_account_and_nothing_else(url: str) -> None:
     for kind, found in (
         (FleetSection, {"blob_url": url, "queue_url": "https://q.example"}),
         (FleetSection, {"blob_url": "https://b.example", "queue_url": url}),
-        (LedgerSection, {"kind": "pool", "blob_url": url}),
+        (PoolLedgerSection, {"kind": "pool", "blob_url": url}),
     ):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(found, kind)
-    msgspec.convert({"kind": "pool", "blob_url": "https://127.0.0.1:10000/devstoreaccount1"}, LedgerSection)
+    msgspec.convert({"kind": "pool", "blob_url": "https://127.0.0.1:10000/devstoreaccount1"}, PoolLedgerSection)
 
 
 def test_the_help_teaches() -> None:

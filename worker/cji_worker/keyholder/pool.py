@@ -28,7 +28,7 @@ from msgspec import Meta
 
 from cji_attestation import AttestationError, Trust
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage, StartupError
-from cji_core.format.configuration.fleet import LedgerSection
+from cji_core.format.configuration.fleet import PoolLedgerSection
 from cji_core.log import log
 from cji_core.pool.errors import BlobAbsentError, StoreError
 from cji_worker.keyholder.pool_days import Allowance, PoolDays
@@ -170,7 +170,7 @@ class PoolLedger:
         return None if reason is None else Refusal(reason, stage=Stage.ADMIT)
 
 
-def open_ledger(section: LedgerSection, trust: Trust) -> LedgerBlobs:
+def open_ledger(section: PoolLedgerSection, trust: Trust) -> LedgerBlobs:
     """The container of a configuration, with the machine's identity. Raises StartupError, AttestationError."""
     from cji_attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
     from cji_core.pool.exchange import AUDIENCE  # noqa: PLC0415

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from cji_attestation import AttestationError, Trust
 from cji_core.command.findings import Finding, NotOk, State, run_check
-from cji_core.format.configuration.fleet import FleetSection, LedgerSection
+from cji_core.format.configuration.fleet import FleetSection, PoolLedgerSection
 from cji_core.format.configuration.worker import Config
 from cji_core.pool.errors import BlobAbsentError, StoreError
 from cji_worker.keyholder.pool import PROBE, open_ledger
@@ -56,7 +56,7 @@ def _fleet(section: FleetSection | None, trust: Trust) -> str:
     return f"containers {', '.join((section.jobs, *written))}; {waiting.length} ticket(s), {aside.length} put aside"
 
 
-def _ledger(section: LedgerSection | None, trust: Trust) -> str:
+def _ledger(section: PoolLedgerSection | None, trust: Trust) -> str:
     if section is None:
         return "not needed: there is no [ledger], so each worker uses a job id once"
     with _explained("[ledger]", f"container {section.container} of {section.blob_url}"):

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.errors import StartupError
-from cji_core.format.configuration.fleet import ClientId, FleetSection, LedgerSection
+from cji_core.format.configuration.fleet import ClientId, FleetSection, PoolLedgerSection
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
@@ -233,7 +233,7 @@ class Config(_Section, frozen=True, kw_only=True):
     """Unix socket for `cji status` and `cji reload`. Without it there is none, and SIGHUP reloads."""
     fleet: FleetSection | None = None
     """Without this section, no job is taken by reference."""
-    ledger: LedgerSection | None = None
+    ledger: PoolLedgerSection | None = None
     """Without this section, a job id is used once on this worker; with it, once in the pool."""
     status_socket: NonEmpty | None = None
     """Unix socket that answers `status` to the group of its folder, for `cji console`. Without it there is none."""
