@@ -25,7 +25,9 @@ class Rows:
 
     def positions(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The positions of rows in their own table."""
-        return rows if self.first_of_second is None else rows - self.first_of_second * self.of_second(rows)
+        if self.first_of_second is None:
+            return rows
+        return np.where(self.of_second(rows), rows - self.first_of_second, rows)
 
     def of_second(self, rows: npt.NDArray[Any]) -> Bools:
         """bool[k]: the rows are the second table's."""

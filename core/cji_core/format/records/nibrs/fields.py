@@ -71,7 +71,10 @@ def dates(values: Bytes) -> Whole:
     day = of_year - month * 100
     leap = (year & 3 == 0) & (year != _CENTURIES[0])  # 2000 is a leap year, 1900 is none
     good = digits & (year >= _CENTURIES[0]) & (year <= _CENTURIES[1]) & (month >= 1) & (month <= 12)
-    good &= (day >= 1) & (day <= _LAST_DAY[month * good] + (leap & (month == 2)))
+    month[~good] = 0
+    last_day = _LAST_DAY[month]
+    last_day[leap & (month == 2)] = 29
+    good &= (day >= 1) & (day <= last_day)
     number[~good] = BAD_VALUE
     number[blank] = BLANK_VALUE
     return number
