@@ -71,7 +71,7 @@ class Errors:
     date       a wrong digit in the date of birth, and in the Social Security number
     month_day  month and day swapped
     new_year   persons with only the year of birth known, recorded as 1 January
-    elsewhere  another place of birth
+    birthplace another place of birth
     moved      another postcode
     missing    no value: this share of given names, sexes and dates, half of it for surnames, twice for places and
                postcodes, ten times for Social Security numbers
@@ -86,7 +86,7 @@ class Errors:
     missing: float
     one_name: float = 0.0
     new_year: float = 0.0
-    elsewhere: float = 0.0
+    birthplace: float = 0.0
 
 
 USUAL: Final = Errors(slip=0.12, short=0.08, swap=0.01, date=0.08, month_day=0.01, moved=0.25, missing=0.04)
@@ -100,7 +100,7 @@ HEAVY: Final = Errors(
     missing=0.15,
     one_name=0.2,
     new_year=0.3,
-    elsewhere=0.3,
+    birthplace=0.3,
 )
 
 
@@ -143,7 +143,7 @@ def population(rows: int, *, per_person: float = 2.0, errors: Errors = USUAL, se
     wrong_digit(dates, np.flatnonzero(errs(errors.date)), (3, 5, 7), rng)
     number = decimal(social[person], 9)
     wrong_digit(number, np.flatnonzero(errs(errors.date)), tuple(range(9)), rng)
-    town = np.where(errs(errors.elsewhere), rng.integers(0, _PLACES, rows), place[person])
+    town = np.where(errs(errors.birthplace), rng.integers(0, _PLACES, rows), place[person])
     sex = np.where(woman[person], ord("F"), ord("M")).astype(np.uint8)[:, None]
     columns = {
         "first": (given, errors.missing),

@@ -121,7 +121,7 @@ class _World:
         return Outcome(None, None, "NO_RULE")
 
     def _all(self, one: _Conviction, when: When) -> tuple[bool | None, str | None]:
-        results = [(TESTS[name][0], TESTS[name][1](self, one, value)) for name, value in when.given()]
+        results = [(TESTS[name][0], TESTS[name][1](self, one, value)) for name, value in when.conditions()]
         if any(result is False for _, result in results):
             return False, None
         unknown = [cause for cause, result in results if result is None]

@@ -33,8 +33,8 @@ def verify_chip(report: SnpReport, vcek: x509.Certificate, *, product: Product) 
     certified = Tcb(**{name: _level(vcek, suffix) for name, suffix in names.items()})
     if reported != certified:
         raise invalid("E07", found=f"reported TCB {reported}", expected=f"the VCEK's, {certified}")
-    held = _extensions(vcek).keys()
-    if held - _KNOWN - set(names.values()) or any(_level(vcek, spare) for spare in held & set(_SPARE)):
+    present = _extensions(vcek).keys()
+    if present - _KNOWN - set(names.values()) or any(_level(vcek, spare) for spare in present & set(_SPARE)):
         raise invalid("E07", found="extensions that no VCEK of this product has")
     if _level(vcek, "1") != _STRUCTURE[product]:
         raise invalid("E07", found="a VCEK of another structure version")

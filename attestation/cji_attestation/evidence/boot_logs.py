@@ -35,7 +35,7 @@ class BootLogs:
     command_line: str = ""
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keep systemd from measuring meanwhile: it extends a PCR and writes its record under this lock."""
         if self.userspace < 0:
             yield

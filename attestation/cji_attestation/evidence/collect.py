@@ -62,12 +62,12 @@ def collect(
     AK's certificate, as far as they lead from it to a root: the vTPM has the certificate alone.
     Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS, Intel's service), EVIDENCE_INVALID.
     """
-    given = contextlib.closing(open_logs(trust)) if logs is None else contextlib.nullcontext(logs)
-    with given as read, Tpm(trust.tcti) as tpm:
+    opened = contextlib.closing(open_logs(trust)) if logs is None else contextlib.nullcontext(logs)
+    with opened as read, Tpm(trust.tcti) as tpm:
         tpm.write_user_data(report_user_data(qualifying_data))
         report = _report(tpm, report_user_data(qualifying_data), REPORT_PAUSES if known is None else ())
         ak_public, ak_cert = tpm.ak_public(), _der(tpm.nv_read(AK_CERT_INDEX))
-        with read.held():
+        with read.locked():
             pcrs, quote, signature = _quote(tpm, qualifying_data, PCRS)
             boot = _boot(tpm, qualifying_data, read, started)
         key = tpm.ephemeral_key(salt=ephemeral_salt(qualifying_data), pcrs=pcrs)

@@ -42,37 +42,37 @@ def import_(out: Path, *, as_json: bool, **files: Path | None) -> None:
       cji evidence import --hcl-report hcl --quote msg --signature sig --pcrs pcrs --thim thim.json --out b.json
       cji evidence import --trustee evidence.json --amd-chain ask_ark.pem --out b.json
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    given = {name: path.read_bytes() for name, path in files.items() if path is not None}
-    evidence = _bundle(given)
+    contents = {name: path.read_bytes() for name, path in files.items() if path is not None}
+    evidence = _bundle(contents)
     written(out, evidence.to_json())
     print_written(out, evidence, parse_attest(evidence.quote).extra_data, as_json=as_json)
 
 
-def _bundle(given: dict[str, bytes]) -> Evidence:
+def _bundle(contents: dict[str, bytes]) -> Evidence:
     """The bundle of these files; Failure 2 for files that do not go together."""
-    missing = [name for name in _RAW if name not in given]
-    if ("trustee" in given) == (not missing) or ("trustee" in given and len(missing) < len(_RAW)):
+    missing = [name for name in _RAW if name not in contents]
+    if ("trustee" in contents) == (not missing) or ("trustee" in contents and len(missing) < len(_RAW)):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in _RAW)
         raise Failure("the parts are incomplete", remedy=f"Give --trustee, or all of {names}.", status=2)
     parts: dict[str, Any] = {}
-    if "collateral" in given:
-        parts["collateral"] = read_collateral(given["collateral"])
-    if "trustee" in given:
-        found = read_trustee(given["trustee"])
+    if "collateral" in contents:
+        parts["collateral"] = read_collateral(contents["collateral"])
+    if "trustee" in contents:
+        found = read_trustee(contents["trustee"])
         if found.vcek:
-            parts["certs"] = chain_of(found.vcek, _issuers(given))
+            parts["certs"] = chain_of(found.vcek, _issuers(contents))
         return bundle_of(found.hcl_report, found.quote, td_quote=found.td_quote, **parts)
-    if "thim" in given:
-        parts["certs"] = read_thim(given["thim"], fault=Fault.EVIDENCE_INVALID).pem
-    quote = read_quote(given["quote"], given["signature"], given["pcrs"])
-    return bundle_of(given["hcl_report"], quote, td_quote=given.get("td_quote", b""), **parts)
+    if "thim" in contents:
+        parts["certs"] = read_thim(contents["thim"], fault=Fault.EVIDENCE_INVALID).pem
+    quote = read_quote(contents["quote"], contents["signature"], contents["pcrs"])
+    return bundle_of(contents["hcl_report"], quote, td_quote=contents.get("td_quote", b""), **parts)
 
 
-def _issuers(given: dict[str, bytes]) -> bytes:
+def _issuers(contents: dict[str, bytes]) -> bytes:
     """ASK and ARK, which trustee's evidence does not have."""
-    if "amd_chain" in given:
-        return given["amd_chain"]
-    if "thim" in given:
-        return read_thim(given["thim"], fault=Fault.EVIDENCE_INVALID).chain
+    if "amd_chain" in contents:
+        return contents["amd_chain"]
+    if "thim" in contents:
+        return read_thim(contents["thim"], fault=Fault.EVIDENCE_INVALID).chain
     remedy = "Give --amd-chain, AMD's /vcek/v1/PRODUCT/cert_chain, or --thim of a machine with the same product."
     raise Failure("AMD's certificates above the VCEK are missing", remedy=remedy, status=2)

@@ -57,17 +57,17 @@ def compare(deployed: Deployed, requirements: Expected | None = None) -> list[Re
 def _subjects(deployed: Deployed, wanted: Expected) -> Iterator[Result]:
     for kind, group in groupby(sorted(wanted.subjects, key=lambda each: each.type.lower()), lambda each: each.type):
         subjects = list(group)
-        held: set[str] = set()
+        matched: set[str] = set()
         for resource in deployed.of(kind):
             # of the roles that the resource can have, its own is the one that it fails least, then the strictest
             own_name = [each for each in subjects if each.named and each.named == _last(resource.name)]
             roles = own_name or [each for each in subjects if not each.named]
             results = [(subject, [_rule(rule, kind, resource) for rule in subject.rules]) for subject in roles]
             subject, own = min(results, key=lambda each: (_failures(each[1]), -len(each[1])))
-            held.add(subject.name)
+            matched.add(subject.name)
             yield from own
         for subject in subjects:
-            if subject.name not in held and not subject.optional:
+            if subject.name not in matched and not subject.optional:
                 yield Result(
                     id=f"{_short(kind)} exists",
                     resource=subject.name,

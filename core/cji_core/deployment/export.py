@@ -114,9 +114,9 @@ def _resource(file: str, item: Any, parameters: Mapping[str, Any]) -> Resource:
         raise ExportError(f"{file}: an item is not a resource, it has no type and name")
     body = _resolved(item, parameters)
     kind, name = str(item["type"]).lower(), str(body["name"])
-    given = body.get("id")
+    stated = body.get("id")
     scope = str(body.get("scope") or "")
-    identifier = given if isinstance(given, str) else f"{scope}/providers/{kind}/{name}"
+    identifier = stated if isinstance(stated, str) else f"{scope}/providers/{kind}/{name}"
     if max(map(len, (kind, name, identifier))) > _MAX_NAME:
         raise ExportError(f"{file}: a resource has a name of more than {_MAX_NAME} characters")
     return Resource(type=kind, name=name, id=identifier.lower(), body=body)

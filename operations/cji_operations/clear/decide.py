@@ -63,7 +63,7 @@ def _hold(facts: Facts, when: When, seen: dict[Any, Truth]) -> tuple[Truth, Ints
     `seen` has the conditions that a rule before had too.
     """
     truth, missing = np.full(len(facts.row), YES), np.full(len(facts.row), -1)
-    for name, value in when.given():
+    for name, value in when.conditions():
         if (name, value) not in seen:
             seen[name, value] = CONDITIONS[name].holds(facts, value)
         one = seen[name, value]

@@ -125,7 +125,7 @@ def _facts_used(facts: Facts, rule: Ints, at: Ints) -> pa.Array:
 
 def _joined(rule: Rule, facts: Facts, at: Ints) -> pa.Array:
     """utf8: the facts of a rule's conditions, each fact once, separated by semicolons."""
-    names = (*_ALWAYS, *(name for name, _ in rule.when.given()))
+    names = (*_ALWAYS, *(name for name, _ in rule.when.conditions()))
     found = dict.fromkeys(CONDITIONS[name].found for name in names)
     parts, words = list[Any](), ""
     for piece in [piece for one in found for piece in ("; ", *one(facts, at))][1:]:

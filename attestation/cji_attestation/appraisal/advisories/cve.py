@@ -110,9 +110,9 @@ def read_cve(data: bytes) -> CveRecord:
 def differences(rows: Sequence[Advisory], records: Iterable[CveRecord]) -> tuple[Difference, ...]:
     """Facts that only the records have, in the order of the records; then the rows without a record."""
     by_cve = {cve: row for row in rows for cve in row.cves}
-    given = {record.cve: record for record in records}
-    found = [one for record in given.values() for one in _differences(by_cve.get(record.cve), record)]
-    absent = [Difference("no record", cve, row.id, "") for cve, row in by_cve.items() if cve not in given]
+    published = {record.cve: record for record in records}
+    found = [one for record in published.values() for one in _differences(by_cve.get(record.cve), record)]
+    absent = [Difference("no record", cve, row.id, "") for cve, row in by_cve.items() if cve not in published]
     return (*found, *absent)
 
 

@@ -58,13 +58,13 @@ def read_review(table: bytes | None, acceptances: tuple[bytes, ...], signers: tu
             own = read_table(table, keys)
         except ValueError as error:
             defects.append(f"table: {error}")
-    given: dict[str, Acceptance] = {}
+    by_id: dict[str, Acceptance] = {}
     for number, data in enumerate(acceptances, 1):
         try:
             one = read_acceptance(data, keys)
-            if one.id in given:
+            if one.id in by_id:
                 raise ValueError(f"a second acceptance {one.id}")
-            given[one.id] = one
+            by_id[one.id] = one
         except ValueError as error:
             defects.append(f"acceptance {number}: {error}")
     in_force = own or SHIPPED
@@ -73,7 +73,7 @@ def read_review(table: bytes | None, acceptances: tuple[bytes, ...], signers: tu
         reviewed=in_force.reviewed,
         expires=in_force.expires,
         own=own is not None,
-        acceptances=tuple(given.values()),
+        acceptances=tuple(by_id.values()),
         defects=tuple(defects),
     )
 

@@ -92,12 +92,12 @@ def _level(value: Any, *, bits: int) -> int:
 
 def _processor(found: Mapping[int, Any]) -> tuple[Cpuid, Product] | None:
     """Family, model and stepping, and their product; None for none, and for a product that is not known."""
-    given = [found[one][0] for one in _CPUID if one in found]
-    if not given:
+    stated = [found[one][0] for one in _CPUID if one in found]
+    if not stated:
         return None
-    if len(given) != len(_CPUID):
+    if len(stated) != len(_CPUID):
         raise refused("a processor without family, model and stepping (measurement keys 648 to 650)")
-    family, model, stepping = given
+    family, model, stepping = stated
     product = product_of_cpuid(family, model)
     return None if product is None else ((family, model, stepping), product)
 

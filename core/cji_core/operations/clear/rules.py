@@ -65,7 +65,7 @@ class When(_Table, frozen=True, kw_only=True):
     without_events: _Texts | None = None
     deceased: bool | None = None
 
-    def given(self) -> tuple[tuple[str, Any], ...]:
+    def conditions(self) -> tuple[tuple[str, Any], ...]:
         """(name, value) of each condition, in the order in which they are evaluated.
 
         The value of `years_crime_free` has the events that count beside the number of years.
@@ -229,7 +229,7 @@ def _of_rules(rules: Rules) -> Iterator[Problem]:
         if rule.id in seen:
             yield Problem(where, "two rules have this id", "Give each rule an id of its own.")
         seen.add(rule.id)
-        if not rule.when.given() and position < len(rules.rules) - 1:
+        if not rule.when.conditions() and position < len(rules.rules) - 1:
             yield Problem(where, "without a condition it leaves nothing to later rules", "Move it to the end.")
         key = repr(rule.when)
         if key in by_conditions:
@@ -252,6 +252,6 @@ def _of(where: str, when: When) -> Iterator[Problem]:
             yield Problem(where, f"{low} and {high} never hold together", f"Make {low} less than {high}.")
     if when.counting is not None and when.years_crime_free is None:
         yield Problem(where, "counting without years_crime_free", "Add years_crime_free, or remove counting.")
-    for name, value in when.given():
+    for name, value in when.conditions():
         if isinstance(value, tuple) and len(set(value)) != len(value) and name not in OF_SECTIONS:
             yield Problem(where, f"{name} has a value twice", "Remove one of the two.")

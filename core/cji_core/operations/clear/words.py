@@ -64,9 +64,9 @@ def in_words(rules: Rules) -> Iterator[str]:
     yield ""
     yield "The first rule whose conditions all hold decides. A fact that is missing leaves a conviction undecided."
     for number, rule in enumerate(rules.rules, 1):
-        given = "not eligible" if rule.relief == "none" else rule.relief
+        effect = "not eligible" if rule.relief == "none" else rule.relief
         yield ""
-        yield f"{number}. {rule.id}: {given}. {rule.reason}"
+        yield f"{number}. {rule.id}: {effect}. {rule.reason}"
         yield from _conditions(rule.when)
         yield f"   Source: {rule.source}"
     for name, sections in rules.lists.items():
@@ -80,7 +80,7 @@ def reason_of(rule_id: str, cause: str) -> str:
 
 
 def _conditions(when: When) -> Iterator[str]:
-    given = when.given()
-    if not given:
+    conditions = when.conditions()
+    if not conditions:
         yield "   - always"
-    yield from (f"   - {REQUIRES[name](value)}" for name, value in given)
+    yield from (f"   - {REQUIRES[name](value)}" for name, value in conditions)

@@ -36,7 +36,7 @@ def test_a_log_that_cannot_be_locked_is_refused_without_waiting(
     monkeypatch.setattr(time, "sleep", sleep)
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
-        with rejected("event-log", fault=Fault.EVIDENCE_UNAVAILABLE), BootLogs(userspace=fd).held():
+        with rejected("event-log", fault=Fault.EVIDENCE_UNAVAILABLE), BootLogs(userspace=fd).locked():
             pass
     finally:
         os.close(fd)

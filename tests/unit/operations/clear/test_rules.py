@@ -166,6 +166,6 @@ def test_every_condition_of_a_table_can_be_evaluated() -> None:
 
 
 def test_years_free_of_crime_count_convictions_by_default() -> None:
-    assert When(years_crime_free=5).given() == (("years_crime_free", (5, ("conviction",))),)
-    assert When(years_crime_free=5, counting=("arrest",)).given() == (("years_crime_free", (5, ("arrest",))),)
+    assert When(years_crime_free=5).conditions() == (("years_crime_free", (5, ("conviction",))),)
+    assert When(years_crime_free=5, counting=("arrest",)).conditions() == (("years_crime_free", (5, ("arrest",))),)
     assert isinstance(read_rules(SMALL.encode()), Rules)
