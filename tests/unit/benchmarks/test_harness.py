@@ -12,8 +12,7 @@ from click.testing import CliRunner
 
 from benchmarks import __main__ as command
 from benchmarks.corpus import people, rows_of
-from benchmarks.crypto import crypto_cpu, segments
-from benchmarks.floor import Costs
+from benchmarks.floor import Costs, crypto_cpu, segments
 from benchmarks.harness import Result, Spread, paired, percentile
 from benchmarks.load import fairness
 from benchmarks.machine import at_most_cores, facts
