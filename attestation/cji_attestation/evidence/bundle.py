@@ -21,7 +21,7 @@ MAX_EVIDENCE_BYTES: Final = 512 * 1024  # a real bundle has about 100 KiB, most 
 
 
 class TdCollateral(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What Intel publishes about a processor, as it was when the quote was made (`cji_attestation.evidence.pcs`).
+    """Intel's documents on a processor, as they were when the quote was made (`cji_attestation.evidence.pcs`).
 
     Each text is kept exactly as it was served, because the signatures are over those bytes. Chains are PEM, leaf first,
     root last; CRLs are DER; signatures are 64 bytes, r and s.
