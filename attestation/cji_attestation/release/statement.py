@@ -13,6 +13,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record
+from cji_attestation.fetch import system_roots
 from cji_attestation.release.keyspec import KeySpec, VaultKey
 from cji_attestation.strict import (
     ec_from_jwk,
@@ -25,7 +26,6 @@ from cji_attestation.strict import (
     text_member,
     verify_rs256,
 )
-from cji_attestation.system_roots import system_roots
 from cji_attestation.trust import Trust
 from cji_core.jose import PublicKey, UnverifiedJws, jwk_thumbprint
 from cji_core.strict import JsonObject, b64_decode, b64url, b64url_decode

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cji_attestation import AttestationError, Fault, system_roots
+from cji_attestation import AttestationError, Fault, fetch
 from cji_attestation.fetch import exchange, tls_context
 from cji_attestation.strict import load_der, load_pem_chain
 from cji_attestation.trust import endpoint
@@ -45,10 +45,10 @@ def test_the_systems_roots_are_a_file_of_the_system(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(https, "_PLACES", (str(tmp_path / "absent"), str(bundle)))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: ssl.DefaultVerifyPaths("", "", "", "/absent", "", ""))
     with rejected("system-roots", fault=Fault.CONFIG_INVALID):
-        system_roots.system_roots_file()
+        fetch.system_roots_file()
     bundle.write_bytes(pem(ROOT))
-    assert system_roots.system_roots_file() == str(bundle)
-    assert system_roots.system_roots() == [ROOT]
+    assert fetch.system_roots_file() == str(bundle)
+    assert fetch.system_roots() == [ROOT]
 
 
 def test_given_roots_are_the_only_ones() -> None:
@@ -64,8 +64,8 @@ def test_roots_that_cannot_be_read_are_none(tmp_path: Path, monkeypatch: pytest.
     def unreadable(*_: object, **__: object) -> object:
         raise AttestationError(Fault.CONFIG_INVALID, check="system-roots")
 
-    monkeypatch.setattr(system_roots, "load_der", unreadable)
-    assert system_roots.system_roots() == []
+    monkeypatch.setattr(fetch, "load_der", unreadable)
+    assert fetch.system_roots() == []
 
 
 @pytest.mark.parametrize("roots", ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])

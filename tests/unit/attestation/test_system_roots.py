@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from cji_attestation.errors import AttestationError
-from cji_attestation.fetch import tls_context
-from cji_attestation.system_roots import system_roots, system_roots_file
+from cji_attestation.fetch import system_roots, system_roots_file, tls_context
 
 SERVER_AUTH, CODE_SIGNING = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.3"
 

@@ -60,7 +60,7 @@ def test_the_keyholder_looks_names_up(name: str) -> None:
 def test_the_keyholder_reads_roots_and_maps() -> None:
     act = """
 from cji_attestation.fetch import tls_context
-from cji_attestation.system_roots import system_roots
+from cji_attestation.fetch import system_roots
 print(len(system_roots()) > 0, len(open("/proc/self/maps").read()) > 0)
 print(len(tls_context(None, check="tls").get_ca_certs()) > 0)
 """

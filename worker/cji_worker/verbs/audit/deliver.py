@@ -46,7 +46,7 @@ def deliver(config: Path, *, once: bool) -> None:
       cji audit deliver --config /etc/cji/audit.toml
       cji audit deliver --config /etc/cji/audit.toml --once
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from cji_attestation.system_roots import system_roots_file  # noqa: PLC0415 - for this verb alone
+    from cji_attestation.fetch import system_roots_file  # noqa: PLC0415 - for this verb alone
 
     roots = system_roots_file()
     try:
