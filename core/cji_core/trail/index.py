@@ -25,23 +25,86 @@ from cji_core.errors import CoreError
 from cji_core.trail.chain import ChainError, Record, read
 from cji_core.trail.index_search import SCHEMA as SEARCH_SCHEMA
 from cji_core.trail.index_search import Row, Rows
-from cji_core.trail.index_tree import BLOCK_LEAVES, BLOCK_LEVEL, Nodes, Tree, peaks
-from cji_core.trail.index_tree import SCHEMA as TREE_SCHEMA
-from cji_core.trail.merkle import HASH_BYTES, leaf_hash
+from cji_core.trail.merkle import HASH_BYTES, Frontier, leaf_hash, node_hash, root_of
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.rules import Watcher
 from cji_core.trail.segments import PrunedError
 from cji_core.trail.trail import line_at, lines, opened, pruned_of
 from cji_core.trail.worker_events import HoldPlaced, TrailCheckpoint, TrailPruned
 
+_BLOCK_LEVEL: Final = 8
+"""Of a block's root."""
+_BLOCK_LEAVES: Final = 1 << _BLOCK_LEVEL
+_Nodes = list[tuple[int, int, bytes]]
+"""Level, number in its level, and hash."""
+
 _IDENTITY: Final = {"application_id": 0x636A6941, "user_version": 2}
 _GROUP: Final = 50_000  # lines in a transaction
 _SCHEMA: Final = f"""
 {SEARCH_SCHEMA}
-{TREE_SCHEMA}
+CREATE TABLE block (number INTEGER PRIMARY KEY, leaves BLOB NOT NULL) STRICT;
+CREATE TABLE node (
+    level INTEGER NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, number)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL, receipt_key TEXT NOT NULL) STRICT;
 CREATE TABLE mark (line INTEGER NOT NULL, size INTEGER NOT NULL, state BLOB NOT NULL) STRICT;
 """
+
+
+class _Tree:
+    """The tree of all lines; of those before `first()`, only the peaks."""
+
+    def __init__(self, database: sqlite3.Connection, *, first: Callable[[], int]) -> None:
+        """`first` gives the number of the first line that is indexed."""
+        self._database, self._first = database, first
+
+    def block(self, number: int) -> bytes:
+        """The leaf hashes of a block, as far as there are any."""
+        found = self._database.execute("SELECT leaves FROM block WHERE number = ?", (number,)).fetchone()
+        return bytes(found[0]) if found else b""
+
+    def add(self, blocks: list[tuple[int, bytes]], nodes: _Nodes) -> None:
+        """Write blocks, which may be there in part, and new nodes."""
+        self._database.executemany("INSERT OR REPLACE INTO block VALUES (?, ?)", blocks)
+        self._database.executemany("INSERT INTO node VALUES (?, ?, ?)", nodes)
+
+    def subtree(self, start: int, level: int) -> bytes:
+        """The root of the complete subtree over the leaves `start` to `start + 2**level`: `merkle.Subtree`."""
+        if level >= _BLOCK_LEVEL or start + 1 < self._first():
+            query, key = "SELECT hash FROM node WHERE level = ? AND number = ?", (level, start >> level)
+            found: tuple[bytes] | None = self._database.execute(query, key).fetchone()
+            if found is not None:
+                return found[0]
+            if level == 0 or not start + 1 < self._first() <= start + (1 << level):
+                raise ValueError("no such subtree")
+            half = 1 << (level - 1)
+            return node_hash(self.subtree(start, level - 1), self.subtree(start + half, level - 1))
+        leaves = self.block(start >> _BLOCK_LEVEL)
+        at = start % _BLOCK_LEAVES * HASH_BYTES
+        part = leaves[at : at + (HASH_BYTES << level)]
+        if len(part) != HASH_BYTES << level:
+            raise ValueError("no such subtree")
+        return _folded(part)
+
+    def root(self, size: int) -> bytes:
+        """The root of the tree of the first `size` lines, at least one."""
+        return root_of(0, size, self.subtree)
+
+
+def _peaks_of(tree: Frontier) -> Iterator[tuple[int, int, bytes]]:
+    """Level, number and hash of each peak."""
+    start = 0
+    for level, peak in zip(tree.levels(), tree.peaks, strict=True):
+        yield level, start >> level, peak
+        start += 1 << level
+
+
+def _folded(leaves: bytes) -> bytes:
+    """The root over a few leaf hashes."""
+    tree = Frontier()
+    for start in range(0, len(leaves), HASH_BYTES):
+        tree.append(leaves[start : start + HASH_BYTES])
+    return tree.root()
 
 
 class IndexUnusableError(CoreError):
@@ -68,10 +131,10 @@ class TrailIndex:
 
     watcher: Watcher
     rows: Rows
-    tree: Tree
+    tree: _Tree
     size: int
     _line: int
-    _peaks: Nodes
+    _peaks: _Nodes
     """Of the tree before the first line, until they are written."""
 
     def __init__(self, trail: Path, path: Path) -> None:
@@ -185,7 +248,7 @@ class TrailIndex:
         elif identity != tuple(_IDENTITY.values()):
             raise IndexUnusableError("The file is not an index of this version")
         self.rows = Rows(self._database)
-        self.tree = Tree(self._database, first=lambda: self.first)
+        self.tree = _Tree(self._database, first=lambda: self.first)
         self._read_mark()
 
     def _read_mark(self) -> None:
@@ -208,7 +271,7 @@ class TrailIndex:
         self.watcher = Watcher.after(pruned)
         if pruned is not None:
             self._line = self.size = pruned.offset
-            self._peaks = list(peaks(self.watcher.tree))
+            self._peaks = list(_peaks_of(self.watcher.tree))
 
     def _require_same_trail(self) -> None:
         head = self.watcher.state.head
@@ -239,9 +302,9 @@ class TrailIndex:
     def _take(self) -> int:
         """Write the rows of the next lines; return how many there were."""
         watcher, start = self.watcher, self.watcher.state.head
-        leaves = bytearray(self.tree.block(start.seq >> BLOCK_LEVEL)) if start.seq % BLOCK_LEAVES else bytearray()
+        leaves = bytearray(self.tree.block(start.seq >> _BLOCK_LEVEL)) if start.seq % _BLOCK_LEAVES else bytearray()
         if self._peaks:  # the first lines after those that were pruned, whose leaves nothing asks for
-            leaves = bytearray(start.seq % BLOCK_LEAVES * HASH_BYTES)
+            leaves = bytearray(start.seq % _BLOCK_LEAVES * HASH_BYTES)
         rows: list[Row] = []
         blocks: list[tuple[int, bytes]] = []
         nodes = [*self._peaks]
@@ -250,10 +313,10 @@ class TrailIndex:
             completed = watcher.nodes
             at = record.seq - 1
             leaves += completed[0]
-            if len(completed) > BLOCK_LEVEL:
-                blocks.append((at >> BLOCK_LEVEL, bytes(leaves)))
+            if len(completed) > _BLOCK_LEVEL:
+                blocks.append((at >> _BLOCK_LEVEL, bytes(leaves)))
                 leaves.clear()
-                nodes += [(level, at >> level, completed[level]) for level in range(BLOCK_LEVEL, len(completed))]
+                nodes += [(level, at >> level, completed[level]) for level in range(_BLOCK_LEVEL, len(completed))]
             rows.append(self.rows.row(record, offset=self.size, operator=watcher.operator))
             if isinstance(record.event, TrailCheckpoint):
                 self._keep_checkpoint(at, record.event)
@@ -261,7 +324,7 @@ class TrailIndex:
         if not rows:
             return 0
         if leaves:
-            blocks.append(((start.seq + len(rows) - 1) >> BLOCK_LEVEL, bytes(leaves)))
+            blocks.append(((start.seq + len(rows) - 1) >> _BLOCK_LEVEL, bytes(leaves)))
         self.rows.add(rows)
         self.tree.add(blocks, nodes)
         self._peaks = []
