@@ -33,8 +33,7 @@ from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.pruned import Pruned
 from cji_worker.trail.job_lookups import JobLookups, unavailable
-from cji_worker.trail.ledger import Ledger, LedgerDamagedError
-from cji_worker.trail.ledger_file import is_damage, remove_ledger
+from cji_worker.trail.ledger import Ledger, LedgerDamagedError, is_damage, remove_ledger
 from cji_worker.trail.opening import (
     RolledBackError,
     cause_of,

@@ -26,8 +26,7 @@ from cji_core.trail.merkle import Frontier
 from cji_core.trail.task_events import TaskAdmitted
 from cji_core.trail.worker_events import TailRecovered, TrailCheckpoint, TrailRefused
 from cji_worker.errors import WorkerError
-from cji_worker.trail.ledger import JobState, Ledger, LedgerDamagedError
-from cji_worker.trail.ledger_file import is_full, remove_ledger
+from cji_worker.trail.ledger import JobState, Ledger, LedgerDamagedError, is_full, remove_ledger
 from cji_worker.trail.storage import TrailChangedError, TrailStorage
 
 _GROUP: Final = 50_000
