@@ -21,19 +21,19 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
-from cji_core.errors import Refusal, Stage
+from cji_core.errors import Reason, Refusal, Stage
 from cji_core.log import log
 from cji_core.trail.chain import GENESIS, ChainError, Head, Record, append_record, read
-from cji_core.trail.events import Event
+from cji_core.trail.events import Event, JobAdmitted, JobCompleted
 from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.pruned import Pruned
-from cji_worker.trail.job_lookups import JobLookups, unavailable
-from cji_worker.trail.ledger import Ledger, LedgerDamagedError, is_damage, remove_ledger
+from cji_core.trail.worker_events import TrailAnchored
+from cji_worker.trail.ledger import JobEntry, JobState, Ledger, LedgerDamagedError, is_damage, remove_ledger
 from cji_worker.trail.opening import (
     RolledBackError,
     cause_of,
@@ -55,9 +55,11 @@ ATTEMPTS: Final = 5
 MAX_OWED: Final = 1024
 
 _FAULTS: Final = (OSError, sqlite3.Error, ChainError, LedgerDamagedError, RolledBackError, TrailChangedError)
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 
 
-class AuditFile(JobLookups):
+class AuditFile:
     """An open audit trail. Close it with `close`, or use it as a context manager."""
 
     def __init__(
@@ -131,6 +133,37 @@ class AuditFile(JobLookups):
         """Whether lines other than anchors follow the last checkpoint."""
         return self._ledger.mark.uncovered
 
+    def unfinished(self) -> tuple[JobAdmitted, ...]:
+        """Admissions without an end. After a start, a crash cut these jobs short: append a `JobEnded` for each."""
+        lines = self._looked_up(self._ledger.unfinished, Stage.START)
+        return tuple(self._event_at(line, JobAdmitted) for line in lines)
+
+    def entry(self, job_id: bytes) -> JobEntry | None:
+        """The ledger's entry of one admitted job. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        return self._looked_up(lambda: self._ledger.entry(job_id), Stage.ADMIT)
+
+    def admitted(self, *, day: date, submitter: str, ori: str) -> int:
+        """Admissions of this submitter and requesting agency on a UTC day. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        time = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+        return self._looked_up(lambda: self._ledger.admitted(time=time, submitter=submitter, ori=ori), Stage.ADMIT)
+
+    def completion(self, job_id: bytes) -> JobCompleted | None:
+        """The event with the job's receipt, if the job completed. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        entry = self._looked_up(lambda: self._ledger.entry(job_id), Stage.RECEIPT)
+        if entry is None or entry.state is not JobState.COMPLETED:
+            return None
+        return self._event_at(entry.line, JobCompleted)
+
+    def last_completion(self) -> JobCompleted | None:
+        """The event with the latest receipt; the next receipt names its digest. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        line = self._ledger.mark.receipt
+        return None if line is None else self._event_at(line, JobCompleted)
+
+    def last_anchor(self) -> int | None:
+        """The latest anchor's counter. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        line = self._ledger.mark.anchor
+        return None if line is None else self._event_at(line, TrailAnchored).counter
+
     def append(self, event: Event) -> Record:
         """Append `event` durably and return its record.
 
@@ -138,7 +171,7 @@ class AuditFile(JobLookups):
         does not fit its type, or the event the job's state or the lines so far; then nothing was written.
         """
         if self._closed or self._fault is not None:
-            raise unavailable(Stage.COMMIT)
+            raise _unavailable(Stage.COMMIT)
         if not self._looked_up(lambda: in_order(event, self._ledger), Stage.COMMIT):
             raise ValueError("event out of order")
         head, line = append_record(event, head=self._head, time=utc_hundredths(self._clock()), worker=self._worker)
@@ -147,7 +180,7 @@ class AuditFile(JobLookups):
             self._storage.append(line)
         except OSError as error:
             self._fail(error)
-            raise unavailable(Stage.COMMIT) from error
+            raise _unavailable(Stage.COMMIT) from error
         self._head, self._line = head, offset
         record = read(line)
         try:
@@ -277,3 +310,24 @@ class AuditFile(JobLookups):
     def _fail(self, error: Exception) -> None:
         log("audit unavailable", error=type(error).__name__)
         self._fault = error
+
+    def _looked_up(self, look: Callable[[], T], stage: Stage) -> T:
+        try:
+            return look()
+        except sqlite3.Error as error:
+            self._fail(error)
+            raise _unavailable(stage) from error
+
+    def _event_at(self, line: int, kind: type[E]) -> E:
+        try:
+            event = read(self._storage.read(line)).event
+        except (OSError, ChainError) as error:
+            raise _unavailable(Stage.RECEIPT) from error
+        if not isinstance(event, kind):
+            raise _unavailable(Stage.RECEIPT)
+        return event
+
+
+def _unavailable(stage: Stage) -> Refusal:
+    """The refusal of whatever needs the trail."""
+    return Refusal(Reason.AUDIT_UNAVAILABLE, stage=stage)
