@@ -19,19 +19,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from cji_attestation import AttestationError, Fault, Trust
 from cji_attestation.appraisal import review_of
 from cji_attestation.checks import NAMED
 from cji_attestation.evidence.boot_logs import BootLogs
 from cji_attestation.release import Attestation, Attester, KeySpec, ReleasedKey
-from cji_core.errors import Reason, RebootError, StartupError
-from cji_core.format.configuration.worker import Config
-from cji_core.format.envelope import UnwrappingKey
+from cji_core.errors import Reason, RebootError, Refusal, StartupError
+from cji_core.format.configuration.worker import Config, KeySection
+from cji_core.format.envelope import UnwrappingKey, unwrap_seed
+from cji_core.jose import key_id
 from cji_core.log import log
 from cji_core.manifest import Code
+from cji_core.strict import b64url_decode
 from cji_core.trail import DropCause
 from cji_worker.host import TpmClockWatch
 from cji_worker.keyholder.appraisal import ak_issuers, reference_values
@@ -49,7 +52,6 @@ from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdin
 from cji_worker.keyholder.key_specs import key_specs
 from cji_worker.keyholder.quotes import Quotes
 from cji_worker.keyholder.schedule import Schedule
-from cji_worker.keyholder.seeds import open_seed, wrapped_seed
 from cji_worker.memory import SecretHeap
 
 _KEY_BUFFER_BYTES: Final = 16 << 10
@@ -85,7 +87,7 @@ class Custody:
             logs=logs,
         )
         self._specs = key_specs(config)
-        self._seeds = {k.kek_id: wrapped_seed(k) for k in config.keys}
+        self._seeds = {k.kek_id: _wrapped_seed(k) for k in config.keys}
         self.review = review_of(reference)
         """The table of advisories and the risk acceptances of the configuration."""
         self._lifetime = section.key_lifetime_s
@@ -235,7 +237,7 @@ class Custody:
             buffer[:] = bytes(len(buffer))
         if not isinstance(private, rsa.RSAPrivateKey):
             raise AttestationError(Fault.RELEASE_INVALID, check="custody")
-        return released, UnwrappingKey(private, open_seed(private, spec.kek_id, *self._seeds[spec.kek_id]))
+        return released, UnwrappingKey(private, _open_seed(private, spec.kek_id, *self._seeds[spec.kek_id]))
 
     def _not_released(self, kek_id: str, error: AttestationError) -> None:
         reason, denied, retry_after = reason_of(error), error.fault in KEY_REFUSED, error.retry_after or 0.0
@@ -288,3 +290,30 @@ class Custody:
         wait = max(0.0, self._schedule.next().at - time.monotonic())
         reason = reason_of(error).value
         log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
+
+
+def _wrapped_seed(key: KeySection) -> tuple[bytes, str]:
+    """The wrapped seed of the key's ML-KEM half and the thumbprint of its public part; both empty if it has none."""
+    if key.ml_kem_seed is None or key.ml_kem_thumbprint is None:
+        return b"", ""
+    try:
+        return b64url_decode(key.ml_kem_seed), key.ml_kem_thumbprint
+    except ValueError as error:
+        raise StartupError(
+            f"ml_kem_seed of {key.kek_id} is not base64url", "Copy both lines that `cji key new-ml-kem-seed` printed."
+        ) from error
+
+
+def _open_seed(
+    private: rsa.RSAPrivateKey, kek_id: str, wrapped: bytes, thumbprint: str
+) -> mlkem.MLKEM1024PrivateKey | None:
+    """The ML-KEM half, which exists only from here on. One fault for a seed that does not open or is another key's."""
+    if not wrapped:
+        return None
+    try:
+        key = mlkem.MLKEM1024PrivateKey.from_seed_bytes(unwrap_seed(private, kek_id, wrapped))
+    except (Refusal, UnsupportedAlgorithm) as error:
+        raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed") from error
+    if key_id(key.public_key()) != thumbprint:
+        raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed")
+    return key
