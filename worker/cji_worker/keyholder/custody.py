@@ -17,19 +17,21 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from cji_attestation import AttestationError, Fault, Trust
-from cji_attestation.appraisal import review_of
+from cji_attestation.appraisal import ReferenceValues, review_of
 from cji_attestation.checks import NAMED
 from cji_attestation.evidence.boot_logs import BootLogs
 from cji_attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from cji_core.errors import Reason, RebootError, Refusal, StartupError
-from cji_core.format.configuration.worker import Config, KeySection
+from cji_core.format.configuration.worker import AttestationSection, Config, KeySection
 from cji_core.format.envelope import UnwrappingKey, unwrap_seed
 from cji_core.jose import key_id
 from cji_core.log import log
@@ -37,7 +39,6 @@ from cji_core.manifest import Code
 from cji_core.strict import b64url_decode
 from cji_core.trail import DropCause
 from cji_worker.host import TpmClockWatch
-from cji_worker.keyholder.appraisal import ak_issuers, reference_values
 from cji_worker.keyholder.faults import (
     ANOTHER_START,
     ATTEST_AGAIN,
@@ -76,12 +77,12 @@ class Custody:
         `logs` are inherited event logs, see `Attester`.
         """
         section = config.attestation
-        reference = reference_values(section)
+        reference = _reference_values(section)
         self._attester = Attester(
             trust=trust,
             maa_url=section.maa_url,
             reference=reference,
-            ak_issuers=ak_issuers(section),
+            ak_issuers=_ak_issuers(section),
             client_id=section.client_id,
             region=config.worker.region,
             logs=logs,
@@ -317,3 +318,25 @@ def _open_seed(
     if key_id(key.public_key()) != thumbprint:
         raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed")
     return key
+
+
+def _reference_values(section: AttestationSection) -> ReferenceValues:
+    """The reference values of `[attestation]`. Raises StartupError."""
+    try:
+        return msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
+    except msgspec.ValidationError as error:
+        what = f"attestation.reference_values: {error}"
+        raise StartupError(what, "docs/configuration.md lists their keys.") from error
+
+
+def _ak_issuers(section: AttestationSection) -> bytes:
+    """Certificates of vTPM authorities in PEM, none if none are named. Raises StartupError."""
+    if section.ak_issuers is None:
+        return b""
+    try:
+        return Path(section.ak_issuers).read_bytes()
+    except OSError as error:
+        what = f"attestation.ak_issuers: {section.ak_issuers} cannot be read"
+        raise StartupError(
+            what, "Name a readable PEM file with the certificates of Azure's vTPM authorities."
+        ) from error
