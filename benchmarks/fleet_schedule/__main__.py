@@ -20,7 +20,6 @@ PAGE: Final = ROOT / "docs" / "fleet.md"
 _SOURCES: Final = (
     "worker/cji_worker/keyholder/schedule.py",
     "worker/cji_worker/keyholder/pacing.py",
-    "worker/cji_worker/keyholder/faults.py",
     "benchmarks/fleet_schedule/services.py",
     "benchmarks/fleet_schedule/fleet.py",
     "benchmarks/fleet_schedule/scenarios.py",

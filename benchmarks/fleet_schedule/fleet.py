@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from benchmarks.fleet_schedule.services import Service
-from cji_worker.keyholder.faults import failure_of
-from cji_worker.keyholder.schedule import Schedule
+from cji_worker.keyholder.schedule import Schedule, failure_of
 
 __all__ = ["ATTEST", "TOKEN_AGE", "Fleet", "Worker"]
 

@@ -39,20 +39,20 @@ from cji_core.manifest import Code
 from cji_core.strict import b64url_decode
 from cji_core.trail import DropCause
 from cji_worker.host import TpmClockWatch
-from cji_worker.keyholder.faults import (
+from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
+from cji_worker.keyholder.key_specs import key_specs
+from cji_worker.keyholder.quotes import Quotes
+from cji_worker.keyholder.schedule import (
     ANOTHER_START,
     ATTEST_AGAIN,
     KEY_REFUSED,
     MACHINE_REFUSED,
     NOT_ATTESTED,
+    Schedule,
     cause_of,
     failure_of,
     reason_of,
 )
-from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
-from cji_worker.keyholder.key_specs import key_specs
-from cji_worker.keyholder.quotes import Quotes
-from cji_worker.keyholder.schedule import Schedule
 from cji_worker.memory import SecretHeap
 
 _KEY_BUFFER_BYTES: Final = 16 << 10

@@ -8,13 +8,18 @@
 * A vault that throttles is left alone, for all its keys; `pacing` has the waits. Among keys of one vault, the one with
   the least life left comes first.
 * "Attest again" is granted once per key. The second time in a row is a failure like any other, so nothing spins.
+
+Below are the consequences of a fault of attestation: which keys are dropped, what is tried again, the Reason for callers.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from cji_attestation import AttestationError, Fault
+from cji_core.errors import Reason
+from cji_core.trail import DropCause
 from cji_worker.keyholder.pacing import VAULT_SECONDS, Backoff, Pace, Uniform
 
 _RENEW: Final = (0.25, 0.45)  # of the lifetime
@@ -26,6 +31,28 @@ _APART: Final = 10.0
 """Least time from one attestation to another that an operator asked for."""
 
 Failure = Literal["failed", "throttled", "denied"]
+
+MACHINE_REFUSED: Final = frozenset(
+    {Fault.NOT_CONFIDENTIAL, Fault.EVIDENCE_INVALID, Fault.UNTRUSTED_ROOT, Fault.POLICY_MISMATCH}
+)
+NOT_ATTESTED: Final = MACHINE_REFUSED | {Fault.TOKEN_INVALID, Fault.MAA_REFUSED, Fault.CONFIG_INVALID}
+KEY_REFUSED: Final = frozenset({Fault.RELEASE_DENIED, Fault.RELEASE_INVALID, Fault.CONFIG_INVALID})
+_NOT_STARTED: Final = "not-started"
+_PCR_DRIFT: Final = (Fault.EVIDENCE_INVALID, "pcr-changed")
+ANOTHER_START: Final = (Fault.EVIDENCE_INVALID, "E48")
+"""PCR 15 shows another worker's start: no worker can attest before the next boot."""
+ATTEST_AGAIN: Final = frozenset(
+    {(Fault.TOKEN_INVALID, "age"), (Fault.TOKEN_INVALID, "used"), (Fault.RELEASE_DENIED, "vault-403-unverified")}
+)
+_REASONS: Final[Mapping[Fault, Reason]] = {
+    Fault.RELEASE_DENIED: Reason.KEY_RELEASE_DENIED,
+    Fault.RELEASE_INVALID: Reason.KEY_RELEASE_DENIED,
+    Fault.RELEASE_THROTTLED: Reason.KEY_THROTTLED,
+    Fault.RELEASE_UNAVAILABLE: Reason.NOT_READY,
+    Fault.MAA_UNAVAILABLE: Reason.NOT_READY,
+    Fault.IDENTITY_UNAVAILABLE: Reason.NOT_READY,
+    Fault.KEYS_UNAVAILABLE: Reason.NOT_READY,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,3 +225,22 @@ def vault_load(*, workers: int, versions: int, lifetime: float) -> float:
 def _vault(kek_id: str) -> str:
     """The address of the vault or HSM that has this key."""
     return kek_id.partition("/keys/")[0]
+
+
+def reason_of(error: AttestationError) -> Reason:
+    """The Reason that callers of the worker get."""
+    if error.check == _NOT_STARTED:
+        return Reason.NOT_READY
+    return _REASONS.get(error.fault, Reason.ATTESTATION_REJECTED)
+
+
+def cause_of(error: AttestationError) -> DropCause:
+    """The cause of a drop, for the audit trail."""
+    return "pcr-drift" if (error.fault, error.check) == _PCR_DRIFT else "evidence"
+
+
+def failure_of(fault: Fault) -> Failure:
+    """How a key that was not released is scheduled."""
+    if fault in KEY_REFUSED:
+        return "denied"
+    return "throttled" if fault is Fault.RELEASE_THROTTLED else "failed"
