@@ -9,8 +9,7 @@ import pytest
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import Header, JobId, parse
 from cji_worker.ipc.messages import Admit
-from cji_worker.keyholder.pool import Answer, PoolLedger
-from cji_worker.keyholder.pool_claims import PoolClaims
+from cji_worker.keyholder.pool import Answer, PoolClaims, PoolLedger
 from cji_worker.keyholder.pool_days import Allowance
 from tests.support.connections import TRANSPORT
 from tests.support.job_headers import make

@@ -16,6 +16,7 @@ A pool ledger that is away, slow, or has something else in place of an entry mea
 fallback. While it is away the worker is not ready, and it is asked for a blob until it answers.
 """
 
+import asyncio
 import queue
 import threading
 import time
@@ -29,8 +30,10 @@ from msgspec import Meta
 from cji_attestation import AttestationError, Trust
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage, StartupError
 from cji_core.format.configuration.fleet import PoolLedgerSection
+from cji_core.format.job import Header
 from cji_core.log import log
 from cji_core.pool.errors import BlobAbsentError, StoreError
+from cji_worker.ipc.messages import Admit
 from cji_worker.keyholder.pool_days import Allowance, PoolDays
 
 CAPACITY: Final = 128
@@ -198,3 +201,40 @@ def decide(found: Entry, claim: Entry) -> Reason | None:
     if claim.attempt is None and found.worker != claim.worker:
         return Reason.ALREADY_EXISTS
     return None
+
+
+class PoolClaims:
+    """By call number. `answered` is called once for each job that was not removed before, in the main thread.
+
+    An answer counts for the claim that asked for it, and for no later one of the same number.
+    """
+
+    def __init__(self, pool: PoolLedger, answered: Callable[[Admit, Header, Refusal | None], None]) -> None:
+        self._pool, self._answered = pool, answered
+        self._waiting: dict[int, tuple[Admit, Header]] = {}
+
+    def __contains__(self, call: int) -> bool:
+        return call in self._waiting
+
+    def claim(self, request: Admit, header: Header, allowance: Allowance) -> None:
+        """Ask the ledger, without waiting."""
+        loop, claimed = asyncio.get_running_loop(), (request, header)
+        self._waiting[request.call] = claimed
+
+        def answer(refusal: Refusal | None) -> None:
+            loop.call_soon_threadsafe(self._answer, claimed, refusal)
+
+        self._pool.claim(
+            header.job_id, header_sha384=header.sha384, attempt=request.attempt, allowance=allowance, answer=answer
+        )
+
+    def remove(self, call: int) -> tuple[Admit, Header] | None:
+        """Forget a job whose caller left; None if it does not wait here."""
+        return self._waiting.pop(call, None)
+
+    def _answer(self, claimed: tuple[Admit, Header], refusal: Refusal | None) -> None:
+        """Pass on the answer to this very claim: a call that was aborted may have come again with another job."""
+        request, header = claimed
+        if self._waiting.get(request.call) is claimed:
+            del self._waiting[request.call]
+            self._answered(request, header, refusal)
