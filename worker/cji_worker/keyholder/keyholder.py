@@ -62,11 +62,10 @@ from cji_worker.keyholder.jobs import Jobs
 from cji_worker.keyholder.lifecycle import Done
 from cji_worker.keyholder.policy import PolicyInForce, PolicyReload
 from cji_worker.keyholder.pool import PoolLedger
-from cji_worker.keyholder.readiness import Readiness
+from cji_worker.keyholder.readiness import Readiness, report
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.references import References
 from cji_worker.keyholder.refusals import Refusals
-from cji_worker.keyholder.report import report
 from cji_worker.keyholder.stored_receipts import StoredReceipts
 from cji_worker.trail.file import AuditFile
 
