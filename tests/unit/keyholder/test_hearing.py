@@ -11,7 +11,7 @@ from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import CellFromKeyholder, CountedPart, CountedStreams, KeyholderFromCell, Summary
 from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
 from cji_worker.keyholder.cells import Cell
-from cji_worker.keyholder.hearing import extend, hear
+from cji_worker.keyholder.jobs import extend, hear
 from cji_worker.keyholder.lifecycle import Failed
 from cji_worker.keyholder.references import NO_SLOT
 from cji_worker.keyholder.tasks import AdmittedTask

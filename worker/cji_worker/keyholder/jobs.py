@@ -5,16 +5,31 @@ For the main thread.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
 from cji_core.errors import Denied, Reason, Refusal, RetryLater, Stage
 from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Header, check_parts
+from cji_core.log import log
 from cji_core.operations.registry import Plan
-from cji_worker.ipc.messages import Admit, Presented, Witnessed, WitnessedStreams
+from cji_worker.ipc import ChannelClosed
+from cji_worker.ipc.messages import (
+    Admit,
+    CellFailed,
+    CellFaulted,
+    CountedPart,
+    CountedStreams,
+    Presented,
+    SealedPart,
+    Summary,
+    Witnessed,
+    WitnessedStreams,
+)
 from cji_worker.keyholder.admission import AdmissionControl
 from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
 from cji_worker.keyholder.cells import Cells
@@ -24,7 +39,6 @@ from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.entra import VerifiedToken
 from cji_worker.keyholder.fair_queue import FairQueue
 from cji_worker.keyholder.finishing import Finishes
-from cji_worker.keyholder.hearing import completed, extend, hear
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
 from cji_worker.keyholder.policy import PolicyInForce
@@ -33,6 +47,9 @@ from cji_worker.keyholder.pool_days import Allowance
 from cji_worker.keyholder.references import References
 from cji_worker.keyholder.refusals import Refusals
 from cji_worker.trail.file import AuditFile
+
+Part = TypeVar("Part", CountedPart, SealedPart)
+Statement = TypeVar("Statement", Summary, Witnessed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,3 +311,48 @@ def _hang_up(job: AdmittedJob) -> None:
     """Close the channel to a job's cell once the job is over and nobody reads: an exception may keep the job alive."""
     if job.phase is Phase.OVER and not job.awaited:
         job.cell.control.close()
+
+
+async def hear(job: AdmittedJob) -> Failed | Summary:
+    """The whole statement of a job's cell, or why there is none."""
+    try:
+        message, _ = await job.cell.control.receive_async()
+        while isinstance(message, CountedStreams):
+            if not extend(job, job.cell_streams, message.inputs, message.outputs):
+                raise ChannelClosed
+            message, _ = await job.cell.control.receive_async()
+    except ChannelClosed:
+        return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
+    match message:
+        case CellFaulted(fault=fault):
+            log("cell fault", correlation_id=job.correlation_id, cell=job.cell.number, error=fault.value)
+            return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
+        case CellFailed(reason=reason, stage=stage, denied_by=limit):
+            return Failed(Denied(limit, stage=stage) if limit else Refusal(reason, stage=stage))
+        case Summary():
+            return completed(message, job.cell_streams)
+    return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
+
+
+def extend(
+    job: AdmittedJob, streams: tuple[list[Part], list[Part]], inputs: Sequence[Part], outputs: Sequence[Part]
+) -> bool:
+    """Add the next streams of a statement; whether the task has so many. A whole job has none, and no piece is empty.
+
+    So a peer can send no more pieces than the task has streams.
+    """
+    task = job.admission.task
+    if task is None or not (inputs or outputs):
+        return False
+    for known, more, most in zip(streams, (inputs, outputs), (task.inputs, task.outputs), strict=True):
+        if len(known) + len(more) > len(most):
+            return False
+        known.extend(more)
+    return True
+
+
+def completed(statement: Statement, streams: tuple[Sequence[object], Sequence[object]]) -> Statement:
+    """The statement with the streams that came before it."""
+    return msgspec.structs.replace(
+        statement, inputs=(*streams[0], *statement.inputs), outputs=(*streams[1], *statement.outputs)
+    )
