@@ -68,9 +68,9 @@ def begin(desk: Bench, finishes: Finishes, honest: Honest = HONEST) -> None:
 def tell(finishes: Finishes, *statements: str, call: int = 1) -> None:
     """All statements, each in two pieces."""
     for statement in statements:
-        finishes.hear(StatementData(call=call, data=statement[:100].encode(), last=False))
-        finishes.hear(StatementData(call=call, data=statement[100:].encode(), last=True))
-    finishes.hear(StatementsDone(call=call))
+        finishes.take(StatementData(call=call, data=statement[:100].encode(), last=False))
+        finishes.take(StatementData(call=call, data=statement[100:].encode(), last=True))
+    finishes.take(StatementsDone(call=call))
 
 
 def ended(desk: Bench, reason: Reason, stage: Stage = Stage.COMMIT) -> None:
@@ -196,7 +196,7 @@ def test_statements_that_do_not_make_the_job(
 def test_a_statement_without_an_end(desk: Bench, finishes: Finishes) -> None:
     begin(desk, finishes)
     for _ in range(33):
-        finishes.hear(StatementData(call=1, data=bytes(1 << 16), last=False))
+        finishes.take(StatementData(call=1, data=bytes(1 << 16), last=False))
     ended(desk, Reason.LIMIT_EXCEEDED)
 
 

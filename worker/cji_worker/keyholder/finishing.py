@@ -99,7 +99,7 @@ class Finishes:
         self._effects.send(StatementsWanted(call=self._job.call))
         return None
 
-    def hear(self, message: StatementData | StatementsDone) -> None:
+    def take(self, message: StatementData | StatementsDone) -> None:
         """More of a statement, or the end of all statements."""
         if isinstance(message, StatementData):
             self._data(message)

@@ -281,13 +281,13 @@ class Jobs:
 
     async def _await_cell(self, job: AdmittedJob) -> None:
         try:
-            await self._hear_cell(job)
+            await self._follow_cell(job)
         finally:
             job.awaited = False
             _hang_up(job)
 
-    async def _hear_cell(self, job: AdmittedJob) -> None:
-        found = await hear(job)
+    async def _follow_cell(self, job: AdmittedJob) -> None:
+        found = await receive_statement(job)
         if isinstance(found, Failed):
             self._feed(job, found)
             return
@@ -313,7 +313,7 @@ def _hang_up(job: AdmittedJob) -> None:
         job.cell.control.close()
 
 
-async def hear(job: AdmittedJob) -> Failed | Summary:
+async def receive_statement(job: AdmittedJob) -> Failed | Summary:
     """The whole statement of a job's cell, or why there is none."""
     try:
         message, _ = await job.cell.control.receive_async()

@@ -226,7 +226,7 @@ class Keyholder:
                 case WitnessedStreams() | Witnessed():
                     self._jobs.witnessed(message)
                 case StatementData() | StatementsDone():
-                    self._finishes.hear(message)
+                    self._finishes.take(message)
                 case Abort(call=call, reason=reason, stage=stage):
                     self._jobs.abort(call, Refusal(reason, stage=stage))
                 case FetchReceipt():

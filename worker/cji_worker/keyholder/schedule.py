@@ -9,7 +9,7 @@
   the least life left comes first.
 * "Attest again" is granted once per key. The second time in a row is a failure like any other, so nothing spins.
 
-Below are the consequences of a fault of attestation: which keys are dropped, what is tried again, the Reason for callers.
+The consequences of a fault of attestation are below: keys to drop, steps to repeat, the Reason for callers.
 """
 
 import random

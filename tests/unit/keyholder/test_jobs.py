@@ -11,7 +11,7 @@ from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import CellFromKeyholder, CountedPart, CountedStreams, KeyholderFromCell, Summary
 from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
 from cji_worker.keyholder.cells import Cell
-from cji_worker.keyholder.jobs import extend, hear
+from cji_worker.keyholder.jobs import extend, receive_statement
 from cji_worker.keyholder.lifecycle import Failed
 from cji_worker.keyholder.references import NO_SLOT
 from cji_worker.keyholder.tasks import AdmittedTask
@@ -54,16 +54,16 @@ def ends(tmp_path: Path) -> Iterator[tuple[AdmittedJob, Channel[Any, Any]]]:
         yield job, Channel(theirs, CellFromKeyholder)
 
 
-async def heard(ends: tuple[AdmittedJob, Channel[Any, Any]], *pieces: CountedStreams) -> Summary | Reason:
+async def received(ends: tuple[AdmittedJob, Channel[Any, Any]], *pieces: CountedStreams) -> Summary | Reason:
     job, peer = ends
     for message in (*pieces, END):
         peer.send(message)
-    found = await hear(job)
+    found = await receive_statement(job)
     return found.refusal.reason if isinstance(found, Failed) else found
 
 
 async def test_pieces_make_the_statement(ends: Any) -> None:
-    found = await heard(ends, CountedStreams(inputs=(ONE,)), CountedStreams(inputs=(ONE,), outputs=(ONE,)))
+    found = await received(ends, CountedStreams(inputs=(ONE,)), CountedStreams(inputs=(ONE,), outputs=(ONE,)))
     assert isinstance(found, Summary)
     assert (found.inputs, found.outputs) == ((ONE, ONE), (ONE,))
 
@@ -79,7 +79,7 @@ async def test_pieces_make_the_statement(ends: Any) -> None:
     ids=["empty", "empty at the end", "an input too many", "an output too many"],
 )
 async def test_other_pieces_end_the_task(ends: Any, pieces: list[CountedStreams]) -> None:
-    assert await heard(ends, *pieces) is Reason.CELL_FAILED
+    assert await received(ends, *pieces) is Reason.CELL_FAILED
 
 
 def test_a_whole_job_has_no_pieces(ends: Any) -> None:
