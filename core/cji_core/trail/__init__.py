@@ -1,6 +1,6 @@
 """The worker's accountability: typed events, the hash chain of the trail, and signed receipts.
 
-What writes the trail's files needs Unix and is not imported here: `cji_worker.trail.file`, `cji_worker.trail.ledger`.
+The writers of its files need Unix and are not imported here: `cji_worker.trail.file`, `cji_worker.trail.replay_ledger`.
 """
 
 from cji_core.trail.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next

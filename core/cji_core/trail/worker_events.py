@@ -160,7 +160,7 @@ class TrailRefused(EventBase, frozen=True, kw_only=True, tag="trail_refused"):
     """A worker did not start on this trail, because lines are missing or another trail took its place.
 
     counter  `expected` is the last anchor of the trail, `found` the vTPM's counter
-    ledger   `expected` is the number of the last line that the ledger recorded, `found` that of the trail
+    ledger   `expected` is the number of the last line that the replay ledger recorded, `found` that of the trail
     """
 
     meaning = finding(Severity.CRITICAL, "Audit trail was rolled back or replaced", **TRAIL)

@@ -13,7 +13,7 @@ from cji_core.trail import Attributed, JobAdmitted, JobEnded, utc_hundredths
 from cji_worker.keyholder.events import job_cut_short
 from cji_worker.keyholder.ledger import AuditLedger
 from cji_worker.trail.file import AuditFile
-from cji_worker.trail.ledger import JobState
+from cji_worker.trail.replay_ledger import JobState
 from tests.support.job_headers import make
 from tests.support.refusals import refused
 

@@ -9,7 +9,7 @@ import pytest
 from cji_core.errors import StartupError
 from cji_core.trail import GENESIS, Event, TaskAdmitted, append_record
 from cji_worker.trail.file import AuditFile
-from cji_worker.trail.ledger import JobState
+from cji_worker.trail.replay_ledger import JobState
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
 

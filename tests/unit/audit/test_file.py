@@ -26,7 +26,7 @@ from cji_core.trail import (
     utc_hundredths,
     verify_chain,
 )
-from cji_worker.trail.ledger import JobState
+from cji_worker.trail.replay_ledger import JobState
 from tests.support import audit_events
 from tests.support.audit_events import TIME, ledger_of, opened
 from tests.support.refusals import refused

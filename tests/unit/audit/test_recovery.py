@@ -12,7 +12,7 @@ import pytest
 from cji_core.errors import Reason, Refusal, StartupError
 from cji_core.trail import TailRecovered, read, verify_chain
 from cji_worker.trail.file import ATTEMPTS, AuditFile
-from cji_worker.trail.ledger import JobState
+from cji_worker.trail.replay_ledger import JobState
 from tests.support.audit_events import admitted, completed, ended, ledger_of, opened
 from tests.support.refusals import refused
 

@@ -21,7 +21,7 @@ from cji_core.trail.trail import lines, verified
 from cji_worker.deliverer.sinks.batch import Outgoing
 from cji_worker.deliverer.sinks.sink import Sink
 from cji_worker.trail.file import AuditFile
-from cji_worker.trail.ledger import JobState
+from cji_worker.trail.replay_ledger import JobState
 from tests.support.audit_events import TIME, admitted, completed, ledger_of
 from tests.support.rotated import split
 

@@ -2,7 +2,7 @@ import pytest
 
 from cji_core.errors import Reason
 from cji_worker.keyholder.ledger import decide
-from cji_worker.trail.ledger import JobEntry, JobState
+from cji_worker.trail.replay_ledger import JobEntry, JobState
 from tests.support.refusals import refused
 
 ONE, TWO = b"1" * 48, b"2" * 48

@@ -22,7 +22,7 @@ from cji_core.format.job import LIMITS, Grant, Header
 from cji_core.trail import TrailResumed
 from cji_worker.keyholder.events import job_cut_short
 from cji_worker.trail.file import AuditFile
-from cji_worker.trail.ledger import JobEntry, JobState
+from cji_worker.trail.replay_ledger import JobEntry, JobState
 
 
 def open_trail(config: Config, *, rebuild: bool = False) -> AuditFile:

@@ -1,4 +1,4 @@
-"""The durable audit trail of one worker: an append-only file of chained lines, with a replay ledger of its jobs.
+"""The durable audit trail of one worker: an append-only file of chained lines, with a replay ledger that indexes its jobs.
 
 Contract and invariants
 * `append` returns after the line is on disk. Until then its content must not be disclosed.
@@ -33,7 +33,6 @@ from cji_core.trail.fields import utc_hundredths
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.worker_events import TrailAnchored
-from cji_worker.trail.ledger import JobEntry, JobState, Ledger, LedgerDamagedError, is_damage, remove_ledger
 from cji_worker.trail.opening import (
     RolledBackError,
     cause_of,
@@ -41,9 +40,17 @@ from cji_worker.trail.opening import (
     follow,
     in_order,
     lacks_room,
-    open_ledger,
+    open_replay_ledger,
     record_rollback,
     recovered,
+)
+from cji_worker.trail.replay_ledger import (
+    JobEntry,
+    JobState,
+    ReplayLedger,
+    ReplayLedgerDamagedError,
+    is_damage,
+    remove_replay_ledger,
 )
 from cji_worker.trail.storage import MIB, TrailChangedError, TrailStorage, has_room
 
@@ -54,7 +61,7 @@ ATTEMPTS: Final = 5
 """Recoveries in a row that may fail for another reason than a full disk."""
 MAX_OWED: Final = 1024
 
-_FAULTS: Final = (OSError, sqlite3.Error, ChainError, LedgerDamagedError, RolledBackError, TrailChangedError)
+_FAULTS: Final = (OSError, sqlite3.Error, ChainError, ReplayLedgerDamagedError, RolledBackError, TrailChangedError)
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
@@ -92,7 +99,7 @@ class AuditFile:
             raise explained(error, self._ledger_path) from error
         try:
             if rebuild:
-                remove_ledger(self._ledger_path)
+                remove_replay_ledger(self._ledger_path)
             self._ledger = self._open_ledger()
             torn = self._follow()
             if torn:
@@ -250,7 +257,7 @@ class AuditFile:
             except sqlite3.Error as error:
                 self._fail(error)
         elif isinstance(self._fault, sqlite3.Error) and is_damage(self._fault):
-            raise explained(LedgerDamagedError(), self._ledger_path) from self._fault
+            raise explained(ReplayLedgerDamagedError(), self._ledger_path) from self._fault
         elif has_room(self._path.parent, RESERVE_BYTES):
             self._recover()
 
@@ -264,9 +271,9 @@ class AuditFile:
         self._ledger.close()
         self._storage.close()
 
-    def _open_ledger(self) -> Ledger:
+    def _open_ledger(self) -> ReplayLedger:
         try:
-            return open_ledger(self._ledger_path, self._storage)
+            return open_replay_ledger(self._ledger_path, self._storage)
         except RolledBackError as error:
             record_rollback(self._storage, error, time=utc_hundredths(self._clock()), worker=self._worker)
             raise
@@ -287,7 +294,7 @@ class AuditFile:
             if self._attempts == ATTEMPTS:
                 raise explained(cause, self._ledger_path) from cause
             return
-        except (ChainError, LedgerDamagedError, RolledBackError, TrailChangedError) as error:
+        except (ChainError, ReplayLedgerDamagedError, RolledBackError, TrailChangedError) as error:
             raise explained(error, self._ledger_path) from error
         self._attempts = 0
         log("audit recovered", bytes=len(tail))
@@ -301,7 +308,7 @@ class AuditFile:
         tail = self._storage.recover(line)
         self._storage.cut()
         self._ledger.close()
-        self._ledger = open_ledger(self._ledger_path, self._storage)
+        self._ledger = open_replay_ledger(self._ledger_path, self._storage)
         if self._follow() or (self._head, self._line) != (head, line):
             raise TrailChangedError
         self._fault = None

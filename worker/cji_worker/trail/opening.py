@@ -26,7 +26,13 @@ from cji_core.trail.merkle import Frontier
 from cji_core.trail.task_events import TaskAdmitted
 from cji_core.trail.worker_events import TailRecovered, TrailCheckpoint, TrailRefused
 from cji_worker.errors import WorkerError
-from cji_worker.trail.ledger import JobState, Ledger, LedgerDamagedError, is_full, remove_ledger
+from cji_worker.trail.replay_ledger import (
+    JobState,
+    ReplayLedger,
+    ReplayLedgerDamagedError,
+    is_full,
+    remove_replay_ledger,
+)
 from cji_worker.trail.storage import TrailChangedError, TrailStorage
 
 _GROUP: Final = 50_000
@@ -46,12 +52,12 @@ class RolledBackError(WorkerError):
         self.expected = expected
 
 
-def open_ledger(path: Path, storage: TrailStorage) -> Ledger:
-    """The ledger of this trail, new if there is none or if it is of another file with the same line.
+def open_replay_ledger(path: Path, storage: TrailStorage) -> ReplayLedger:
+    """The replay ledger of this trail, new if there is none or if it is of another file with the same line.
 
-    Raises RolledBackError, OSError, sqlite3.Error or LedgerDamagedError.
+    Raises RolledBackError, OSError, sqlite3.Error or ReplayLedgerDamagedError.
     """
-    ledger, before = Ledger(path), storage.before
+    ledger, before = ReplayLedger(path), storage.before
     mark = ledger.mark
     if mark.head != GENESIS and not (before.pruned and mark.size <= before.begin):
         if not _is_recorded(storage, mark.head, line=mark.line, size=mark.size):
@@ -62,14 +68,14 @@ def open_ledger(path: Path, storage: TrailStorage) -> Ledger:
         log("audit file moved")
     if mark.head != GENESIS:
         ledger.close()
-        remove_ledger(path)
-        ledger = Ledger(path)
+        remove_replay_ledger(path)
+        ledger = ReplayLedger(path)
     if before.pruned is not None:
         ledger.begin_after(before.pruned)
     return ledger
 
 
-def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
+def follow(storage: TrailStorage, ledger: ReplayLedger) -> bytes:
     """Verify and apply the lines after the mark; return what follows the last line feed. Sets `storage.size`.
 
     Raises ChainError with the number of the line, OSError or sqlite3.Error.
@@ -120,7 +126,7 @@ def _require_end(storage: TrailStorage, head: Head) -> None:
         raise ChainError(line=before.last, field="segment", detail=detail)
 
 
-def in_order(event: Event, ledger: Ledger) -> bool:
+def in_order(event: Event, ledger: ReplayLedger) -> bool:
     """Whether the event fits the state of its job, and a checkpoint the lines before it."""
     if isinstance(event, TrailCheckpoint):
         return _is_of(event, ledger.mark.tree)
@@ -132,7 +138,7 @@ def in_order(event: Event, ledger: Ledger) -> bool:
     return known.state in _BEFORE[type(event)] and known.header_sha384 == header_sha384
 
 
-def _is_of_pruned(event: Event, ledger: Ledger) -> bool:
+def _is_of_pruned(event: Event, ledger: ReplayLedger) -> bool:
     """Whether it is about a job of which the ledger has no line, because they were pruned."""
     return isinstance(event, AttemptSuperseded) and ledger.entry(bytes.fromhex(event.job_id)) is None
 
@@ -174,8 +180,8 @@ def explained(error: Exception, ledger: Path) -> StartupError:
         case TrailChangedError():
             what = "The audit trail was replaced or changed while the worker was running"
             remedy = "Investigate who changed the trail, and restore it. Then start the worker again."
-        case LedgerDamagedError():
-            what = f"The replay ledger {ledger.name} of the audit trail is damaged"
+        case ReplayLedgerDamagedError():
+            what = f"The ledger {ledger.name} of the audit trail is damaged"
             remedy = f"Move {ledger.name} and {ledger.name}-wal away: the worker builds it again from the trail."
         case sqlite3.Error():
             what = f"The replay ledger {ledger.name} cannot be opened or written: {error.sqlite_errorname}"

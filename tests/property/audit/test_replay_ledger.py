@@ -15,7 +15,7 @@ from cji_core.trail.checkpoint import sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.trail import lines
 from cji_worker.trail.file import AuditFile
-from cji_worker.trail.ledger import DAYS, RETENTION_S, JobState
+from cji_worker.trail.replay_ledger import DAYS, RETENTION_S, JobState
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
 

@@ -117,7 +117,7 @@ class Mark:
     """Whether lines other than anchors follow the last `TrailCheckpoint`."""
 
 
-class LedgerDamagedError(WorkerError):
+class ReplayLedgerDamagedError(WorkerError):
     """The file is not a ledger, or SQLite finds it damaged."""
 
     code = "ledger-damaged"
@@ -125,7 +125,7 @@ class LedgerDamagedError(WorkerError):
 
 
 @dataclass(slots=True)
-class Ledger:
+class ReplayLedger:
     """An open ledger. Every method raises sqlite3.Error; the caller then closes it and opens it again."""
 
     path: Path
@@ -134,7 +134,7 @@ class Ledger:
     _pending: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        """Open the file, or create it with mode 0600. Raises OSError, sqlite3.Error or LedgerDamagedError."""
+        """Open the file, or create it with mode 0600. Raises OSError, sqlite3.Error or ReplayLedgerDamagedError."""
         require_own_file(self.path)
         self._database = sqlite3.connect(self.path, timeout=1, isolation_level=None)
         try:
@@ -143,13 +143,13 @@ class Ledger:
             for pragma in ("cache_size = -8192", "mmap_size = 0", "temp_store = MEMORY"):
                 self._database.execute(f"PRAGMA {pragma}")
             self.mark = self._read_mark()
-        except LedgerDamagedError:
+        except ReplayLedgerDamagedError:
             self.close()
             raise
         except sqlite3.DatabaseError as error:
             self.close()
             if is_damage(error):
-                raise LedgerDamagedError from error
+                raise ReplayLedgerDamagedError from error
             raise
 
     def entry(self, job_id: bytes) -> JobEntry | None:
@@ -234,7 +234,7 @@ class Ledger:
         if version == 0 and objects == 0:
             self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         elif version != _VERSION:
-            raise LedgerDamagedError
+            raise ReplayLedgerDamagedError
         row = self._database.execute("SELECT * FROM mark").fetchone()
         if row is None:
             return Mark()
@@ -310,13 +310,13 @@ def _frontier(data: bytes, size: int) -> Frontier:
     try:
         tree = Frontier.decode(data)
     except ValueError as error:
-        raise LedgerDamagedError from error
+        raise ReplayLedgerDamagedError from error
     if tree.size != size:
-        raise LedgerDamagedError
+        raise ReplayLedgerDamagedError
     return tree
 
 
-def remove_ledger(path: Path) -> None:
+def remove_replay_ledger(path: Path) -> None:
     """Remove a ledger that will be built again."""
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         path.with_name(name).unlink(missing_ok=True)
