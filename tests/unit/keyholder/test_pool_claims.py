@@ -1,4 +1,4 @@
-"""Jobs that wait for the pool's ledger: each goes on with the answer to its own claim, or not at all."""
+"""Jobs that wait for the pool ledger: each goes on with the answer to its own claim, or not at all."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import pytest
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import Header, JobId, parse
 from cji_worker.ipc.messages import Admit
-from cji_worker.keyholder.pool import Answer, PoolClaims, PoolLedger
 from cji_worker.keyholder.pool_days import Allowance
+from cji_worker.keyholder.pool_ledger import Answer, PoolClaims, PoolLedger
 from tests.support.connections import TRANSPORT
 from tests.support.job_headers import make
 

@@ -37,7 +37,7 @@ from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.keyholder import Keyholder
 from cji_worker.keyholder.ledger import open_trail
 from cji_worker.keyholder.policy import PolicyInForce
-from cji_worker.keyholder.pool import PoolLedger, open_ledger
+from cji_worker.keyholder.pool_ledger import PoolLedger, open_pool_ledger
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.rights import confine
 from cji_worker.memory import Region, SecretHeap
@@ -120,7 +120,7 @@ def _pool(config: Config, trust: Trust) -> PoolLedger | None:
     section = config.ledger
     if section is None:
         return None
-    return PoolLedger(partial(open_ledger, section, trust), worker=config.worker.id, seconds=section.seconds)
+    return PoolLedger(partial(open_pool_ledger, section, trust), worker=config.worker.id, seconds=section.seconds)
 
 
 def _signer(

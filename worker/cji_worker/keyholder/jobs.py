@@ -42,8 +42,8 @@ from cji_worker.keyholder.finishing import Finishes
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
 from cji_worker.keyholder.policy import PolicyInForce
-from cji_worker.keyholder.pool import PoolClaims, PoolLedger
 from cji_worker.keyholder.pool_days import Allowance
+from cji_worker.keyholder.pool_ledger import PoolClaims, PoolLedger
 from cji_worker.keyholder.references import References
 from cji_worker.keyholder.refusals import Refusals
 from cji_worker.trail.file import AuditFile

@@ -61,7 +61,7 @@ from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.jobs import Jobs
 from cji_worker.keyholder.lifecycle import Done
 from cji_worker.keyholder.policy import PolicyInForce, PolicyReload
-from cji_worker.keyholder.pool import PoolLedger
+from cji_worker.keyholder.pool_ledger import PoolLedger
 from cji_worker.keyholder.readiness import Readiness, report
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.references import References

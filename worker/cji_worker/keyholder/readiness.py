@@ -37,7 +37,7 @@ from cji_worker.keyholder.events import custody_event
 from cji_worker.keyholder.holdings import CustodyEvent, HeldKey
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.jobs import Jobs
-from cji_worker.keyholder.pool import PoolLedger
+from cji_worker.keyholder.pool_ledger import PoolLedger
 from cji_worker.trail.file import AuditFile
 
 

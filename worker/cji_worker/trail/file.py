@@ -1,4 +1,4 @@
-"""The durable audit trail of one worker: an append-only file of chained lines, with a replay ledger that indexes its jobs.
+"""The durable audit trail of one worker: a file of chained lines, and the replay ledger that indexes its jobs.
 
 Contract and invariants
 * `append` returns after the line is on disk. Until then its content must not be disclosed.

@@ -1,8 +1,8 @@
 """The checks of `cji doctor` on the storage of a pool, [fleet] and [ledger], with the identity of this machine.
 
 Each right that the worker or its fleet process needs is used, where that leaves nothing that counts: a blob that is not
-there is read, a block is added to a blob that is never made, the tickets are counted, and the pool ledger gets an empty
-blob of no job. No ticket is taken or sent. Immutability is a setting of the account, which this identity cannot read.
+there is read, a block is added to a blob that is never made, the tickets are counted, and the pool ledger gets an empty blob
+of no job. No ticket is taken or sent. Immutability is a setting of the account, which this identity cannot read.
 """
 
 import secrets
@@ -15,7 +15,7 @@ from cji_core.command.findings import Finding, NotOk, State, run_check
 from cji_core.format.configuration.fleet import FleetSection, PoolLedgerSection
 from cji_core.format.configuration.worker import Config
 from cji_core.pool.errors import BlobAbsentError, StoreError
-from cji_worker.keyholder.pool import PROBE, open_ledger
+from cji_worker.keyholder.pool_ledger import PROBE, open_pool_ledger
 
 _MOST: Final = 1024
 _UNMADE: Final = "doctor"
@@ -27,7 +27,7 @@ def storage_checks(config: Config, trust: Trust) -> list[Finding]:
     """The findings on both sections."""
     return [
         run_check("fleet storage", lambda: _fleet(config.fleet, trust)),
-        run_check("pool ledger", lambda: _ledger(config.ledger, trust)),
+        run_check("pool ledger", lambda: _pool_ledger(config.ledger, trust)),
     ]
 
 
@@ -56,11 +56,11 @@ def _fleet(section: FleetSection | None, trust: Trust) -> str:
     return f"containers {', '.join((section.jobs, *written))}; {waiting.length} ticket(s), {aside.length} put aside"
 
 
-def _ledger(section: PoolLedgerSection | None, trust: Trust) -> str:
+def _pool_ledger(section: PoolLedgerSection | None, trust: Trust) -> str:
     if section is None:
         return "not needed: there is no [ledger], so each worker uses a job id once"
     with _explained("[ledger]", f"container {section.container} of {section.blob_url}"):
-        blobs = open_ledger(section, trust)
+        blobs = open_pool_ledger(section, trust)
         _read(blobs.read)
         blobs.create(f"doctor-{secrets.token_hex(8)}", b"")
     return f"container {section.container}: entries can be created and read; its owner knows if they can be deleted"

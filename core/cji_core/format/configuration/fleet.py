@@ -62,7 +62,7 @@ class FleetSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class PoolLedgerSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The pool ledger, a container of Blob Storage: a job id is used once in the whole pool. Read by the keyholder."""
+    """The replay ledger of a whole pool, in a container of Blob Storage. Read by the keyholder."""
 
     kind: Literal["pool"]
     blob_url: StorageUrl

@@ -1,4 +1,4 @@
-"""The ledger of a pool: whatever blobs do, a claim has one answer, and no answer but "yes" lets a job begin."""
+"""The pool ledger: whatever blobs do, a claim has one answer, and no answer but "yes" lets a job begin."""
 
 import itertools
 import threading
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from cji_attestation import AttestationError, Fault
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, StartupError
 from cji_core.pool.errors import BlobAbsentError, BlobTooLargeError, StoreAwayError
-from cji_worker.keyholder.pool import CAPACITY, PROBE, Entry, PoolLedger, decide
 from cji_worker.keyholder.pool_days import Allowance
+from cji_worker.keyholder.pool_ledger import CAPACITY, PROBE, Entry, PoolLedger, decide
 
 ALLOWED = Allowance(day=date(2026, 1, 1), submitter="s", ori="WI0130000", most=1000)
 JOB, HEADER, OTHER, ATTEMPT = bytes(15) + b"\1", bytes(48), bytes(47) + b"\1", b"a" * 16
@@ -236,7 +236,7 @@ def test_the_probe_is_no_job_id() -> None:
 
 
 def test_the_thread_probes_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cji_worker.keyholder.pool.PROBE_S", 0.01)
+    monkeypatch.setattr("cji_worker.keyholder.pool_ledger.PROBE_S", 0.01)
     blobs, away, back = Sometimes(), threading.Event(), threading.Event()
     blobs.fault = StoreAwayError()
 

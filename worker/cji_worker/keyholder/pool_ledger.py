@@ -54,8 +54,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """None for a job by a connection of its submitter's."""
 
 
-class LedgerBlobs(Protocol):
-    """The part of `cji_core.pool.store.Blobs` that the pool ledger needs."""
+class PoolLedgerBlobs(Protocol):
+    """The part of `cji_core.pool.store.Blobs` that a ledger needs."""
 
     def create(self, name: str, data: bytes) -> bool:
         """Create if absent; whether it was."""
@@ -81,7 +81,7 @@ class PoolLedger:
 
     def __init__(
         self,
-        open_blobs: Callable[[], LedgerBlobs],
+        open_blobs: Callable[[], PoolLedgerBlobs],
         *,
         worker: str,
         seconds: float,
@@ -89,7 +89,7 @@ class PoolLedger:
     ) -> None:
         """`open_blobs` is called in the ledger's thread. `seconds` is the longest time that a claim waits its turn."""
         self._open, self._worker, self._seconds, self._clock = open_blobs, worker, seconds, clock
-        self._blobs: LedgerBlobs | None = None
+        self._blobs: PoolLedgerBlobs | None = None
         self._days = PoolDays()
         self._waiting: queue.Queue[_Claim] = queue.Queue(CAPACITY)
         self.away = False
@@ -173,7 +173,7 @@ class PoolLedger:
         return None if reason is None else Refusal(reason, stage=Stage.ADMIT)
 
 
-def open_ledger(section: PoolLedgerSection, trust: Trust) -> LedgerBlobs:
+def open_pool_ledger(section: PoolLedgerSection, trust: Trust) -> PoolLedgerBlobs:
     """The container of a configuration, with the machine's identity. Raises StartupError, AttestationError."""
     from cji_attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
     from cji_core.pool.exchange import AUDIENCE  # noqa: PLC0415
@@ -185,7 +185,7 @@ def open_ledger(section: PoolLedgerSection, trust: Trust) -> LedgerBlobs:
     )
 
 
-def _entry(blobs: LedgerBlobs, name: str) -> Entry | None:
+def _entry(blobs: PoolLedgerBlobs, name: str) -> Entry | None:
     try:
         return msgspec.json.decode(blobs.read(name, most=_ENTRY_BYTES), type=Entry)
     except BlobAbsentError:
