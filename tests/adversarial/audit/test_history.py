@@ -11,7 +11,7 @@ from cji_core.format.job import Header, parse
 from cji_core.suites import Suite
 from cji_core.trail import Attributed, JobAdmitted, JobEnded, utc_hundredths
 from cji_worker.keyholder.events import job_cut_short
-from cji_worker.keyholder.ledger import AuditLedger
+from cji_worker.keyholder.replay import ReplayProtection
 from cji_worker.trail.file import AuditFile
 from cji_worker.trail.replay_ledger import JobState
 from tests.support.job_headers import make
@@ -68,7 +68,7 @@ def test_x02_entries_leave_a_day_after_not_after(tmp_path: Path) -> None:
     header = parse(make())
     moment = header.created
     with AuditFile(tmp_path / "a", worker="w", clock=lambda: moment) as trail:
-        ledger = AuditLedger(trail)
+        ledger = ReplayProtection(trail)
         trail.append(admission(header))
         with refused(Reason.ALREADY_EXISTS):
             ledger.check(header)
@@ -90,7 +90,7 @@ def test_x02_a_clock_set_back_makes_no_job_new(tmp_path: Path) -> None:
     moment = header.created
     path = tmp_path / "a"
     with AuditFile(path, worker="w", clock=lambda: moment) as trail:
-        ledger = AuditLedger(trail)
+        ledger = ReplayProtection(trail)
         trail.append(admission(header))
         trail.append(_ended(admission(header)))
         moment = header.not_after + timedelta(days=3)
@@ -101,9 +101,9 @@ def test_x02_a_clock_set_back_makes_no_job_new(tmp_path: Path) -> None:
     path.with_name("a.ledger").unlink()
     with AuditFile(path, worker="w", clock=lambda: moment) as trail:
         with refused(Reason.EXPIRED):
-            AuditLedger(trail).check(header)
+            ReplayProtection(trail).check(header)
         created, not_after = header.not_after + timedelta(minutes=5), header.not_after + timedelta(hours=1)
-        AuditLedger(trail).check(parse(make(job_id=b"4" * 16, created=created, not_after=not_after)))
+        ReplayProtection(trail).check(parse(make(job_id=b"4" * 16, created=created, not_after=not_after)))
 
 
 def _ended(admitted: JobAdmitted) -> JobEnded:

@@ -9,7 +9,7 @@ import pytest
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import Header, parse
 from cji_core.trail import Attributed, ChainError, Event, JobRefused, WorkerStarted
-from cji_worker.keyholder.ledger import AuditLedger
+from cji_worker.keyholder.replay import ReplayProtection
 from tests.support.audit_events import admitted, completed, ended, opened
 from tests.support.job_headers import make
 from tests.support.refusals import refused
@@ -21,7 +21,7 @@ JOB, ONE, TWO = HEADER.job_id, HEADER.sha384, ALTERED.sha384
 def restarted(path: Path, header: Header) -> Reason | None:
     """Why a worker that starts anew on this trail does not let the job begin; None where it does."""
     with opened(path) as trail:
-        ledger = AuditLedger(trail)
+        ledger = ReplayProtection(trail)
         try:
             ledger.check(header)
         except Refusal as refusal:

@@ -29,7 +29,7 @@ from cji_core.format.job import (
 from cji_core.format.job import HalfClose as Close
 from cji_core.format.records import data_classes
 from cji_core.wire.v1 import worker_pb2
-from cji_worker.keyholder.ledger import decide
+from cji_worker.keyholder.replay import decide
 from cji_worker.trail.replay_ledger import JobEntry, JobState
 from tests.support.job_headers import (
     NOW,

@@ -2,7 +2,8 @@
 
 * `custody` attests this machine and keeps `holdings`: evidence and keys, while they are fresh; `schedule` times it,
   `quotes` makes evidence for callers' nonces in between.
-* `admission` decides whether a job may run; `ledger` refuses a job id that was used.
+* `admission` decides whether a job may run; `replay` refuses a job id that was used, `pool_ledger` one
+  that another worker of the pool used.
 * `lifecycle` is the life of an admitted job as a pure machine; `jobs` feeds it with events, `effects` performs what
   follows, `witnesses` compares what front and cell say of it, `events` builds the audit events, `receipts` signs.
 * `anchor` and `checkpoints` bind the audit trail to the vTPM's counter and to the receipt key.

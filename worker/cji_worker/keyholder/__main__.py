@@ -35,10 +35,10 @@ from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.entra import KeySets, SecondIdentity
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.keyholder import Keyholder
-from cji_worker.keyholder.ledger import open_trail
 from cji_worker.keyholder.policy import PolicyInForce
 from cji_worker.keyholder.pool_ledger import PoolLedger, open_pool_ledger
 from cji_worker.keyholder.receipts import ReceiptSigner
+from cji_worker.keyholder.replay import open_trail
 from cji_worker.keyholder.rights import confine
 from cji_worker.memory import Region, SecretHeap
 from cji_worker.trail.file import AuditFile

@@ -35,8 +35,8 @@ from cji_worker.ipc.messages import Admit, Presented
 from cji_worker.keyholder.admitted_job import Admission, Opened
 from cji_worker.keyholder.entra import SecondIdentity, VerifiedToken, require_rule
 from cji_worker.keyholder.holdings import Holdings
-from cji_worker.keyholder.ledger import AuditLedger
 from cji_worker.keyholder.policy import PolicyInForce
+from cji_worker.keyholder.replay import ReplayProtection
 from cji_worker.keyholder.tasks import check_plan, plan_of, task_of
 from cji_worker.keyholder.token_buckets import TokenBuckets
 from cji_worker.trail.file import AuditFile
@@ -61,7 +61,7 @@ class AdmissionControl:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._audience, self._policy, self._audit, self._tables = audience, policy, audit, tables
-        self._second, self._ledger = second, AuditLedger(audit)
+        self._second, self._replay = second, ReplayProtection(audit)
         self._unwraps = TokenBuckets(burst=_UNWRAP_BURST, seconds=_UNWRAP_SECONDS, clock=clock)
 
     def parse(self, request: Admit) -> Header:
@@ -85,9 +85,9 @@ class AdmissionControl:
             raise Refusal(Reason.SUITE_NOT_ACCEPTED, stage=Stage.ADMIT)
         if not self._audit.writable():  # 8
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
-        self._ledger.check(header)  # 9
-        if not ((task or finish) and self._ledger.is_counted(header, task=task is not None)):
-            self._ledger.check_jobs_left(grant, day=now.date())  # 10
+        self._replay.check(header)  # 9
+        if not ((task or finish) and self._replay.is_counted(header, task=task is not None)):
+            self._replay.check_jobs_left(grant, day=now.date())  # 10
         return Admission(header=header, grant=grant, plan=planned, key=key, token=token, task=task, finish=finish)
 
     def authenticate(self, san: str, presented: Presented, *, now: datetime) -> VerifiedToken | None:

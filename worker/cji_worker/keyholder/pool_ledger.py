@@ -1,19 +1,19 @@
-"""The pool ledger: a blob for each job id, created by the worker that first admits it.
+"""The pool ledger: a blob for each job id, created by the worker of a pool that first admits it.
 
     the pool has the job as                        by reference     by a connection of the submitter's
     unknown                                        may begin        may begin
     another header                                 REPLAYED         REPLAYED
     this header, by reference                      may begin        ALREADY_EXISTS
-    this header, by a connection to this worker    ALREADY_EXISTS   this worker's replay ledger decides
+    this header, by a connection to this worker    ALREADY_EXISTS   its replay ledger decides
     this header, by a connection to another one    ALREADY_EXISTS   ALREADY_EXISTS
 
 A job by reference may have several attempts on several workers: whichever publishes its receipt first has done it. Each
-worker's replay ledger is checked as well, before and after. A job that is unknown counts among those of its day, see
+worker's replay ledger is asked as well, before and after. A job that is unknown counts among those of its day, see
 `pool_days`; if its submitter and agency have none left it is denied, and stays unknown.
 
 One thread asks, the main thread never waits. It allocates outside the secret heap, and handles names and digests alone.
-A pool ledger that is away, slow, or has something else in place of an entry means LEDGER_UNAVAILABLE: there is no
-fallback. While it is away the worker is not ready, and it is asked for a blob until it answers.
+A pool ledger that is away, slow, or has something else in place of an entry means LEDGER_UNAVAILABLE: there is no fallback.
+While it is away the worker is not ready, and it is asked for a blob until it answers.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ from cji_attestation.verbs.trusts import trust_named
 from cji_core.command.common import FILE, configuration, explained
 from cji_core.command.json_output import answers, member, print_answer
 from cji_worker.keyholder.anchor import anchor_again
-from cji_worker.keyholder.ledger import resume_trail
+from cji_worker.keyholder.replay import resume_trail
 
 
 class Resumed(msgspec.Struct, frozen=True, kw_only=True):

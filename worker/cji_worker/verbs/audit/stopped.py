@@ -15,7 +15,7 @@ from cji_core.format.configuration.worker import Config
 from cji_core.trail import Event
 from cji_core.trail.trail import size_of
 from cji_worker.keyholder.anchor import OpenCounter, anchor_again, establish
-from cji_worker.keyholder.ledger import open_trail
+from cji_worker.keyholder.replay import open_trail
 from cji_worker.trail.file import AuditFile
 from cji_worker.trail.retention import Survey, survey
 

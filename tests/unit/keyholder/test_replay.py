@@ -1,7 +1,7 @@
 import pytest
 
 from cji_core.errors import Reason
-from cji_worker.keyholder.ledger import decide
+from cji_worker.keyholder.replay import decide
 from cji_worker.trail.replay_ledger import JobEntry, JobState
 from tests.support.refusals import refused
 

@@ -1,6 +1,6 @@
-"""The replay ledger: a job id is used once, and the audit trail records every use.
+"""Replay protection: a job id is used once, and the audit trail records every use.
 
-    it has the job as              same header digest    other header digest
+    replay ledger has the job as   same header digest    other header digest
     unknown                        may begin             may begin
     ended without a receipt        may begin again       REPLAYED
     tasks of it ran here           may begin             REPLAYED
@@ -52,8 +52,8 @@ def resume_trail(config: Config, *, operator_id: str, explanation: str) -> Audit
     return audit
 
 
-class AuditLedger:
-    """The replay ledger on an audit trail that this process alone writes.
+class ReplayProtection:
+    """Decides by the replay ledger of an audit trail that this process alone writes.
 
     The constructor closes the attempts that a crash cut short.
     """
