@@ -40,7 +40,7 @@ from cji_operations.link import link
 from cji_operations.link.stages import stage_functions
 from cji_operations.operation import Context, JobContext
 from cji_operations.stages.task import StageFunction, Task
-from cji_worker.cell.bucket_hash import bucket_hash
+from cji_worker.cell.task_keys import bucket_hash
 from tests.support.contexts import planned
 from tests.support.letter_jobs import sealed as sealed_job
 from tests.support.stage_runner import run_stages

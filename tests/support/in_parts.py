@@ -15,7 +15,7 @@ from cji_core.operations.tables import load
 from cji_operations.link import link
 from cji_operations.link.stages import stage_functions
 from cji_operations.operation import Context, JobContext
-from cji_worker.cell.bucket_hash import bucket_hash
+from cji_worker.cell.task_keys import bucket_hash
 from tests.reference.link import ignore
 from tests.support.stage_runner import Ran, run_stages
 

@@ -11,8 +11,8 @@ from cji_core.operations.registry import Planned
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.operation import Context
 from cji_operations.registry import prepare, stage_functions
-from cji_worker.cell.bucket_hash import bucket_hash
 from cji_worker.cell.pipeline import Pipeline
+from cji_worker.cell.task_keys import bucket_hash
 from tests.support.contexts import context, planned
 from tests.support.stage_runner import run_stages
 

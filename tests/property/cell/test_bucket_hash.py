@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_core.format.envelope import bucket_key, sha384
-from cji_worker.cell.bucket_hash import bucket_hash
+from cji_worker.cell.task_keys import bucket_hash
 
 KEYS = st.binary(min_size=32, max_size=32)
 

@@ -20,7 +20,7 @@ from cji_operations.kernels.hashing import BucketHash
 from cji_operations.link.stages import stage_functions as link_functions
 from cji_operations.registry import stage_functions
 from cji_operations.stages.task import StageFunction, StageFunctions, Task
-from cji_worker.cell.bucket_hash import bucket_hash
+from cji_worker.cell.task_keys import bucket_hash
 from tests.reference.link import people
 from tests.support.clear_tools import AS_OF, batch, conviction, table
 from tests.support.contexts import context, planned

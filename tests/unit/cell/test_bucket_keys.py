@@ -11,8 +11,8 @@ from cji_core.operations.registry import plan
 from cji_core.operations.stages.streams import EdgeStream
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.kernels.buckets import buckets
-from cji_worker.cell.bucket_hash import bucket_hash
 from cji_worker.cell.parts_loop import PartsLoop
+from cji_worker.cell.task_keys import bucket_hash
 from tests.support.letter_jobs import PERSON, sealed
 
 SHARDS = 8

@@ -1,12 +1,19 @@
 """The keys that the cell of a task derives from the data key of its job."""
 
 from functools import cached_property
+from typing import Final
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from cji_core.format.envelope import NO_PLAN, bucket_key, open_result_key, sha384, shuffle_aad, shuffle_key
 from cji_core.format.job import JobPlan
 from cji_core.operations.stages.streams import EdgeStream
-from cji_operations.kernels.hashing import BucketHash
-from cji_worker.cell.bucket_hash import bucket_hash
+from cji_operations.kernels.hashing import BucketHash, Hashes
+
+_BLOCK_BYTES: Final = 16
+_AT_ONCE: Final = 1 << 16
+"""Hashes; their blocks take 2 MiB."""
 
 
 class TaskKeys:
@@ -48,3 +55,21 @@ class TaskKeys:
     @cached_property
     def _unplanned(self) -> tuple[bytes, bytes]:
         return NO_PLAN, shuffle_key(self.dek, self._header_sha384, NO_PLAN)
+
+
+def bucket_hash(key: bytes) -> BucketHash:
+    """The hash under this key of 32 bytes: uint64[n] to uint64[n]."""
+    encryptor = Cipher(algorithms.AES256(key), modes.ECB()).encryptor()  # noqa: S305 - a permutation of single blocks
+
+    def hashed(hashes: Hashes) -> Hashes:
+        found = np.empty(len(hashes), np.uint64)
+        for start in range(0, len(hashes), _AT_ONCE):
+            some = hashes[start : start + _AT_ONCE]
+            blocks = np.zeros((len(some), 2), "<u8")
+            blocks[:, 0] = some
+            encrypted = np.empty((len(some) + 1, 2), "<u8")  # update_into wants room for one block more
+            encryptor.update_into(blocks.view(np.uint8).reshape(-1).data, encrypted.view(np.uint8).reshape(-1).data)
+            found[start : start + _AT_ONCE] = encrypted[:-1, 0]
+        return found
+
+    return hashed

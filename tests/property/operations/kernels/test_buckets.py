@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cji_operations.kernels.buckets import buckets
 from cji_operations.kernels.hashing import Hashes, mixed
-from cji_worker.cell.bucket_hash import bucket_hash
+from cji_worker.cell.task_keys import bucket_hash
 
 
 def twin(value: bytes | None) -> int:
