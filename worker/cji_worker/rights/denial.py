@@ -8,7 +8,9 @@ io_uring is denied because its operations pass no filter. Source: seccomp(2), io
 """
 
 import errno
+import mmap
 import os
+import signal
 from collections.abc import Iterable
 from typing import Final
 
@@ -48,6 +50,21 @@ _OWNER_COMMANDS: Final = (8, 10, 15)
 """F_SETOWN, F_SETSIG, F_SETOWN_EX: a descriptor that signals a process (fcntl(2))."""
 _OWNER_REQUESTS: Final = (0x8901, 0x8902)
 """FIOSETOWN, SIOCSPGRP: the same for sockets."""
+
+_ALLOWED: Final = (
+    # descriptors that are open: channels, log, files of the host's conditions, the service manager
+    *("recvmsg", "sendto", "sendmsg", "poll", "ppoll", "read", "pread64", "write"),
+    # children, and signals to this process
+    *("wait4", "waitid", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack"),
+    # memory
+    *("munmap", "mremap", "madvise", "brk"),
+    # time, randomness, bookkeeping
+    *("clock_gettime", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "getrandom", "futex", "sched_yield"),
+    *("restart_syscall", "getpid", "gettid", "exit", "exit_group"),
+)
+_PROTECTION_ARGUMENT: Final = 2
+PIDFDS: Final = 512
+"""The first number of a pidfd; a process has at most as many other descriptors."""
 
 
 def deny_powers() -> None:
@@ -93,3 +110,20 @@ def _rules(calls: Iterable[str]) -> seccomp.SyscallFilter:
     for name in calls:
         rules.add_rule(seccomp.ERRNO(errno.EPERM), name)
     return rules
+
+
+def watch_only(pidfds: Iterable[int]) -> None:
+    """Deny every other call; the processes of these descriptors, each from `PIDFDS` on, can be killed.
+
+    Needs no_new_privs. Raises StartupError.
+    """
+    killed = seccomp.Arg(1, seccomp.EQ, signal.SIGKILL)
+    not_executable = seccomp.Arg(_PROTECTION_ARGUMENT, seccomp.MASKED_EQ, mmap.PROT_EXEC, 0)
+    deny_all_but(
+        (
+            *_ALLOWED,
+            *((name, not_executable) for name in ("mmap", "mprotect")),
+            ("close", seccomp.Arg(0, seccomp.LT, PIDFDS)),
+            *(("pidfd_send_signal", seccomp.Arg(0, seccomp.EQ, pidfd), killed) for pidfd in pidfds),
+        )
+    )
