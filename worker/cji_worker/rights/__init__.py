@@ -13,10 +13,9 @@ Each either takes effect or raises a StartupError that names what the machine ca
 """
 
 from cji_worker.rights.denial import LISTENING, PIDFDS, SOCKETS, deny, deny_all_but, deny_powers, watch_only
-from cji_worker.rights.landlock import forbid_files_and_network
+from cji_worker.rights.landlock import DNS_PORT, FIPS_VARIABLES, NETWORK_FILES, forbid_files_and_network
 from cji_worker.rights.limits import address_space, bound_resources, drop_capabilities
 from cji_worker.rights.namespaces import enter_namespaces, fork
-from cji_worker.rights.network_files import DNS_PORT, FIPS_VARIABLES, NETWORK_FILES
 from cji_worker.rights.syscalls import SyscallFilter, reported_call
 from cji_worker.rights.users import CAP_KILL, FRONT, SUPERVISOR, become, can_become_users, require_users
 

@@ -35,6 +35,21 @@ _REMEDY: Final = (
     "Use a kernel from 6.7 on with `landlock` in its lsm= list, and allow landlock_* in the unit (@sandbox)."
 )
 
+LIBRARIES: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+"""Of name lookup, and for the keyholder of the TPM's interface."""
+NAMES: Final = (
+    *("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services"),
+    "/run/systemd/resolve",
+)
+ROOTS: Final = ("/etc/ssl", "/usr/share/ca-certificates", "/etc/pki")
+"""Roots of trust of the system, and OpenSSL's own configuration."""
+KERNEL: Final = ("/dev/urandom", "/proc/self")
+"""Seeds; the files that this process has mapped."""
+FIPS_VARIABLES: Final = ("OPENSSL_CONF", "OPENSSL_MODULES")
+DNS_PORT: Final = 53
+"""TCP; UDP is not limited by Landlock."""
+NETWORK_FILES: Final = (*LIBRARIES, *NAMES, *ROOTS, *KERNEL)
+
 
 class _Ruleset(ctypes.Structure):
     """struct landlock_ruleset_attr."""
