@@ -8,8 +8,7 @@
 
 from cji_worker.memory.hardening import forbid_new_privileges, harden, return_free_memory
 from cji_worker.memory.heap import SecretHeap, heap_environment, load_allocator
-from cji_worker.memory.region import ALIGNMENT, Region, RegionFactory, secret_fd
-from cji_worker.memory.registers import overwrite_registers
+from cji_worker.memory.region import ALIGNMENT, Region, RegionFactory, overwrite_registers, secret_fd
 
 __all__ = [
     "ALIGNMENT",

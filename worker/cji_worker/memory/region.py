@@ -29,6 +29,10 @@ _SYS_MEMFD_SECRET: Final = 447
 _FD_CLOEXEC: Final = 1
 _PROT_NONE, _MAP_FIXED, _MAP_NORESERVE = 0, 0x10, 0x4000
 
+_SIZES: Final = (128, 256, 512, 1024, 2048, 4096)
+_zeros: Final = memoryview(bytes(max(_SIZES)))
+_target: Final = memoryview(bytearray(max(_SIZES)))
+
 
 def secret_fd(size: int) -> int:
     """A `memfd_secret` file of `size` bytes, close-on-exec."""
@@ -107,3 +111,9 @@ class Region:
     def holds(self, address: int) -> bool:
         """Whether an address lies in this region."""
         return self.address <= address < self.address + self.size
+
+
+def overwrite_registers() -> None:
+    """Leave zeros in the registers that memmove uses; for a thread that is about to wait."""
+    for size in _SIZES:
+        _target[:size] = _zeros[:size]
