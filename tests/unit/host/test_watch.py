@@ -14,7 +14,7 @@ SWAPPING = "Filename\n/dev/sda2 partition 1 0 -2\n"
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cji_worker.host.watch.EVERY_S", 0.0)
+    monkeypatch.setattr("cji_worker.host.readings.EVERY_S", 0.0)
 
 
 def test_a_change_is_reported_and_logged_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,7 +45,7 @@ def test_a_profile_that_is_not_held_has_no_name(tmp_path: Path) -> None:
 
 
 def test_readings_are_not_made_more_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cji_worker.host.watch.EVERY_S", 60.0)
+    monkeypatch.setattr("cji_worker.host.readings.EVERY_S", 60.0)
     host = Host(root=host_folder(tmp_path), answers=GOOD)
     watch = HostWatch(host)
     (tmp_path / "proc/swaps").write_text(SWAPPING)

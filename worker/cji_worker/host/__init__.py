@@ -8,8 +8,7 @@
 from cji_worker.host.catalogue import CATALOGUE, Condition, ConditionId, require, unmet
 from cji_worker.host.clock import TpmClockWatch
 from cji_worker.host.profile import DENIED_CALLS, PROFILE, ProfileName, permitted_calls, profile_gaps
-from cji_worker.host.readings import Answers, Finding, Host, secret_mib
-from cji_worker.host.watch import NOTHING_HELD, HostReport, HostWatch
+from cji_worker.host.readings import NOTHING_HELD, Answers, Finding, Host, HostReport, HostWatch, secret_mib
 
 __all__ = [
     "CATALOGUE",
