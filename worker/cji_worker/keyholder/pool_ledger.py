@@ -12,7 +12,7 @@ worker's replay ledger is asked as well, before and after. A job that is unknown
 `pool_days`; if its submitter and agency have none left it is denied, and stays unknown.
 
 One thread asks, the main thread never waits. It allocates outside the secret heap, and handles names and digests alone.
-A pool ledger that is away, slow, or has something else in place of an entry means LEDGER_UNAVAILABLE: there is no fallback.
+If it is away, slow, or has something else in place of an entry, the answer is LEDGER_UNAVAILABLE: there is no fallback.
 While it is away the worker is not ready, and it is asked for a blob until it answers.
 """
 
