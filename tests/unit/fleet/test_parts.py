@@ -10,7 +10,7 @@ from cji_core.format.job import LIMITS
 from cji_core.pool.errors import BlobAbsentError, BlobTooLargeError
 from cji_core.pool.store import Version
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_worker.fleet.parts import number_of_parts, requests
+from cji_worker.fleet.attempt import number_of_parts, requests
 
 FLOE, SEGMENT = LIMITS.floe_header_bytes, LIMITS.segment_bytes
 

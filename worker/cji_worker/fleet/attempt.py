@@ -21,8 +21,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from cji_core.errors import Reason, Refusal, Stage
+from cji_core.format.job import LIMITS
 from cji_core.pool import names
 from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, Progress, Published, decode, encode, evidence_nonce
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
@@ -34,10 +36,11 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.errors import WorkerError
 from cji_worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
 from cji_worker.fleet.outputs import Outputs
-from cji_worker.fleet.parts import requests
 from cji_worker.fleet.records import Attempted, Records
 
 _PROGRESS_S: Final = 2.0
+
+_MAX_PARTS: Final = LIMITS.parts + LIMITS.shards
 
 
 class Publication(enum.Enum):
@@ -266,3 +269,37 @@ def _is_whole(attempted: Attempted, receipt: str, *, front: Front, results: Blob
 def new_attempt(ticket: Ticket, name: str) -> Attempted:
     """An attempt of this name."""
     return Attempted(job=ticket.job, header_sha384=ticket.header_sha384, attempt=name)
+
+
+def number_of_parts(header: bytes) -> int:
+    """Input parts of the job with this header; 0 for what is not a header, which the worker refuses by itself."""
+    try:
+        inputs = pb.JobHeader.FromString(header).inputs
+    except DecodeError:
+        return 0
+    return min(_MAX_PARTS, sum(max(1, part.shards) for part in inputs))
+
+
+def requests(jobs: Blobs, job: str, *, opening: pb.Open) -> Iterator[pb.RunRequest]:
+    """Every message of the job. Raises BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreAwayError."""
+    yield pb.RunRequest(open=opening)
+    left = LIMITS.job_bytes
+    for part in range(number_of_parts(opening.header)):
+        name = names.part(job, part)
+        version = jobs.version(name)
+        left -= version.size
+        if left < 0:
+            raise BlobTooLargeError("the parts are larger than any job")
+        for index, (offset, length) in enumerate(_ranges(version.size)):
+            data = jobs.read_range(name, version, offset=offset, length=length)
+            yield pb.RunRequest(segment=pb.Segment(part=part, index=index, data=data))
+    yield pb.RunRequest(finish=pb.Finish())
+
+
+def _ranges(size: int) -> Iterator[tuple[int, int]]:
+    """Offset and length of each message; at least one, for an empty blob too."""
+    at, first = 0, LIMITS.floe_header_bytes
+    while at < size or first:
+        length = min(first + LIMITS.segment_bytes, size - at)
+        yield at, length
+        at, first = at + length, 0
