@@ -7,10 +7,9 @@ from unittest.mock import Mock
 
 from cji_core.pool import names
 from cji_core.pool.errors import StoreAwayError
-from cji_worker.fleet.attempt import new_attempt
+from cji_worker.fleet.attempt import new_attempt, settle
 from cji_worker.fleet.metrics import Outcome
 from cji_worker.fleet.records import Records
-from cji_worker.fleet.settle import settle
 from tests.support.fleet_fakes import (
     JOB,
     TICKET,

@@ -25,6 +25,7 @@ from google.protobuf.message import DecodeError
 
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import LIMITS
+from cji_core.log import log
 from cji_core.pool import names
 from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, Progress, Published, decode, encode, evidence_nonce
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
@@ -303,3 +304,23 @@ def _ranges(size: int) -> Iterator[tuple[int, int]]:
         length = min(first + LIMITS.segment_bytes, size - at)
         yield at, length
         at, first = at + length, 0
+
+
+def settle(records: Records, *, running: Records, front: Front, results: Blobs) -> None:
+    """Recover each attempt of `records` whose job is not held in `running`, and end its record.
+
+    One that storage or front cannot settle now keeps its record.
+    """
+    for each in list(records.unfinished()):
+        with running.hold(each.job) as mine:
+            # again: whoever held the job until now may have ended this record, or begun another
+            attempted = records.of(each.job) if mine else None
+            if attempted is None:
+                continue
+            try:
+                found = recover(attempted, front=front, results=results)
+            except (StoreError, FrontAwayError, FrontRefusedError) as error:
+                log("recovery waits", job_id=attempted.job, error=type(error).__name__)
+                continue
+            log("recovered", job_id=attempted.job, what=found.name.lower() if found else "runs again")
+            records.end(attempted.job)

@@ -21,12 +21,11 @@ from cji_core.log import log
 from cji_core.pool.errors import StoreError
 from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs
-from cji_worker.fleet.attempt import Containers
+from cji_worker.fleet.attempt import Containers, settle
 from cji_worker.fleet.front import Front
 from cji_worker.fleet.metrics import EVERY_S, Metrics, Outcome, write
 from cji_worker.fleet.records import Records, unwritable
 from cji_worker.fleet.settings import Settings
-from cji_worker.fleet.settle import settle
 from cji_worker.fleet.slot import Slot
 from cji_worker.fleet.tasks.server import TaskServer, listen
 

@@ -8,9 +8,9 @@ from cji_core.errors import Reason, RetryLater
 from cji_core.errors import Stage as Where
 from cji_core.pool.documents import Published
 from cji_core.pool.store import Blobs
+from cji_worker.fleet.attempt import settle
 from cji_worker.fleet.front import Front
 from cji_worker.fleet.records import Attempted, Records
-from cji_worker.fleet.settle import settle
 from cji_worker.fleet.tasks import finish
 from cji_worker.fleet.tasks.attempt import ATTEMPT_BYTES, Stores
 from cji_worker.fleet.tasks.front import FrontCall
