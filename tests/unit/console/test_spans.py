@@ -14,8 +14,8 @@ from cji_core.errors import Reason, Stage
 from cji_core.suites import Suite
 from cji_core.trail import ChainError, Event, Head, JobAdmitted, Record, append_record
 from cji_core.trail.chain import read
+from cji_worker.console.process import Tail
 from cji_worker.console.spans import MAX_OPEN, Spans
-from cji_worker.console.tail import Tail
 from cji_worker.console.telemetry import span_of
 from cji_worker.trail.file import AuditFile
 from tests.support import audit_events

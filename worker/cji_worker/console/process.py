@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -11,19 +11,50 @@ from typing import Final
 from cji_core.errors import StartupError
 from cji_core.format.configuration.console import ConsoleConfig, OtlpSection, UnixAddress, address
 from cji_core.log import log
-from cji_core.trail import ChainError
+from cji_core.trail import ChainError, Record
+from cji_core.trail.trail import Position, after, last
 from cji_worker.console.exposition import CONTENT_TYPE, exposition
 from cji_worker.console.http import MAX_HEAD_BYTES, Document, Server
 from cji_worker.console.observer import EVERY_S, Observer
 from cji_worker.console.page import document
 from cji_worker.console.spans import JobSpan, Spans
-from cji_worker.console.tail import Tail
 from cji_worker.console.telemetry import Telemetry
 from cji_worker.console.view import Own, View
 
 MAX_SPANS: Final = 4096
 """That wait for the collector; then the oldest are dropped."""
 _BACKLOG: Final = 64
+
+MOST_LINES: Final = 4096
+"""Read in one step; a line has 80 KiB at most, and usually one or two."""
+
+
+class Tail:
+    """Begins after the last whole line that is there when it first reads. Not thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position: Position | None = None
+
+    def read(self) -> list[Record]:
+        """The lines that are new, at most `MOST_LINES` of them.
+
+        Raises ChainError for lines that do not continue the trail, or OSError. After both it begins again at the end.
+        """
+        found: list[Record] = []
+        try:
+            if self._position is None:
+                self._position = last(self._path)
+            with closing(after(self._path, self._position)) as lines:
+                for position, record in lines:
+                    found.append(record)
+                    self._position = position
+                    if len(found) == MOST_LINES:
+                        break
+        except (ChainError, OSError):
+            self._position = None
+            raise
+        return found
 
 
 class Console:
