@@ -18,9 +18,9 @@ from cji_simulator.certificates import authority, leaf
 from cji_worker.front.guard import Call, Guard, Relayed
 from cji_worker.front.keyholder_client import KeyholderClient
 from cji_worker.front.refused import RefusedCounter
+from cji_worker.front.server import UnknownMethods
 from cji_worker.front.status import CODES, DETAILS_KEY, DOMAIN, code_and_details
 from cji_worker.front.submitters import Kind, Submitters
-from cji_worker.front.unknown import UnknownMethods
 from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import Attest, Ended, FrontFromKeyholder, Identities, KeyholderFromFront, NotReady
 from tests.support.connections import reported

@@ -5,6 +5,7 @@ processes and new connections for good; see `cji_worker.rights`.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import stat
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import grpc
 
-from cji_core.errors import StartupError
+from cji_core.errors import Reason, Refusal, Stage, StartupError
 from cji_core.format.configuration.operator_files import read_client_files
 from cji_core.format.job import LIMITS
 from cji_core.log import events_only, log
@@ -24,16 +25,15 @@ from cji_worker.door.config import MAX_CALLS
 from cji_worker.front import health as health_service
 from cji_worker.front.client_certificates import AcceptedClients, ClientCertificates
 from cji_worker.front.fleet_door import FleetDoor
-from cji_worker.front.guard import Guard
+from cji_worker.front.guard import Call, Context, Guard
 from cji_worker.front.health import Health
 from cji_worker.front.keyholder_client import KeyholderClient
-from cji_worker.front.peer import FLEET
+from cji_worker.front.peer import FLEET, Peer
 from cji_worker.front.readiness import Readiness
 from cji_worker.front.refused import RefusedCounter
 from cji_worker.front.reload import Reload
 from cji_worker.front.service import Service
 from cji_worker.front.submitters import Submitters
-from cji_worker.front.unknown import UnknownMethods
 from cji_worker.front.upkeep import report, upkeep
 from cji_worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from cji_worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
@@ -57,6 +57,30 @@ OPTIONS: Final = (
     ("grpc.max_concurrent_streams", 256),
 )
 """Options of the gRPC server; connections, their time and their number for each address are the door's."""
+
+
+class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
+    """A handler of every method, for those that no other handler has: counted, then UNIMPLEMENTED."""
+
+    def __init__(self, refused: RefusedCounter, *, only: Peer | None = None) -> None:
+        """`only` as in `Guard`."""
+        self._refused, self._only = refused, only
+        self._handler = grpc.stream_stream_rpc_method_handler(self._refuse)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ARG002 - all are alike
+        """The handler of one call."""
+        return self._handler
+
+    async def _refuse(self, _: object, context: Context) -> None:
+        call = Call(context)
+        if self._only is not None:
+            call.peer = self._only
+        else:
+            with contextlib.suppress(Refusal):  # then it is a call of nobody
+                call.identify()
+        if self._refused.count(Reason.BAD_PARAMETERS, source=call.peer.source, identity=call.peer.identity):
+            log("refused", correlation_id=call.correlation_id, reason=Reason.BAD_PARAMETERS, stage=Stage.OPEN)
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED)
 
 
 def listening_folder(socket: str) -> str:
