@@ -34,10 +34,9 @@ from cji_worker.front.refused import RefusedCounter
 from cji_worker.front.reload import Reload
 from cji_worker.front.service import Service
 from cji_worker.front.submitters import Submitters
-from cji_worker.front.upkeep import report, upkeep
 from cji_worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from cji_worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
-from cji_worker.memory import harden
+from cji_worker.memory import harden, return_free_memory
 from cji_worker.rights import FRONT, SOCKETS, become, deny, deny_powers, drop_capabilities, forbid_files_and_network
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
@@ -57,6 +56,26 @@ OPTIONS: Final = (
     ("grpc.max_concurrent_streams", 256),
 )
 """Options of the gRPC server; connections, their time and their number for each address are the door's."""
+
+_TRIM_S: Final = 5
+_REPORT_S: Final = 10
+"""A stranger adds one line in this time to the audit trail, however often it calls."""
+
+
+async def upkeep(*, refused: RefusedCounter, keyholder: KeyholderClient, service: Service) -> None:
+    """Trim the heap while no job runs; report what was refused."""
+    for second in itertools.count(1):
+        await asyncio.sleep(1)
+        if second % _TRIM_S == 0 and not service.running:
+            return_free_memory()
+        if second % _REPORT_S == 0:
+            report(refused, keyholder)
+
+
+def report(refused: RefusedCounter, keyholder: KeyholderClient) -> None:
+    """Send the counts of this period to the keyholder."""
+    for each in refused.take():
+        keyholder.send(each)
 
 
 class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
