@@ -26,10 +26,9 @@ from cji_worker.front import health as health_service
 from cji_worker.front.client_certificates import AcceptedClients, ClientCertificates
 from cji_worker.front.fleet_door import FleetDoor
 from cji_worker.front.guard import Call, Context, Guard
-from cji_worker.front.health import Health
+from cji_worker.front.health import Health, Readiness
 from cji_worker.front.keyholder_client import KeyholderClient
 from cji_worker.front.peer import FLEET, Peer
-from cji_worker.front.readiness import Readiness
 from cji_worker.front.refused import RefusedCounter
 from cji_worker.front.reload import Reload
 from cji_worker.front.service import Service
