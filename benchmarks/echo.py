@@ -24,7 +24,7 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1 import worker_pb2_grpc
 from cji_simulator.door import Door, socket_folder
 from cji_worker.front.server import OPTIONS
-from cji_worker.ipc.limits import SLOTS
+from cji_worker.ipc.ring import SLOTS
 
 __all__ = ["EchoServer"]
 

@@ -40,7 +40,6 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from cji_simulator.worker import working_tree
 from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, send_boot
-from cji_worker.ipc.limits import SLOTS
 from cji_worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
@@ -62,6 +61,7 @@ from cji_worker.ipc.messages import (
     Up,
     ZygoteFromKeyholder,
 )
+from cji_worker.ipc.ring import SLOTS
 from cji_worker.launch import command
 from cji_worker.memory import heap_environment, secret_fd
 from cji_worker.rights import can_become_users

@@ -17,7 +17,7 @@ from cji_simulator.raw import settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
-from cji_worker.ipc.limits import SLOT_BYTES, SLOTS
+from cji_worker.ipc.ring import SLOT_BYTES, SLOTS
 
 MIB = 1 << 20
 RING_BYTES = SLOTS * SLOT_BYTES

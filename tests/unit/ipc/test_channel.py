@@ -15,7 +15,6 @@ from cji_core.errors import Reason, Stage
 from cji_core.trail import utc_hundredths
 from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from cji_worker.ipc.channel import MAX_MESSAGE_BYTES
-from cji_worker.ipc.limits import SLOT_BYTES, SLOTS
 from cji_worker.ipc.messages import (
     Abort,
     Admit,
@@ -30,6 +29,7 @@ from cji_worker.ipc.messages import (
     KeyholderFromFront,
     Ready,
 )
+from cji_worker.ipc.ring import SLOT_BYTES, SLOTS
 from cji_worker.memory import Region, secret_fd
 from tests.support.connections import TRANSPORT
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from cji_worker.ipc import Channel, ChannelClosed, Ring
-from cji_worker.ipc.limits import SLOTS
 from cji_worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
@@ -22,6 +21,7 @@ from cji_worker.ipc.messages import (
     OpenJob,
     OutputFreed,
 )
+from cji_worker.ipc.ring import SLOTS
 from cji_worker.memory import overwrite_registers
 
 Control = Channel[CellFromKeyholder, KeyholderFromCell]

@@ -18,7 +18,6 @@ from cji_operations.stages.task import StageFunctions
 from cji_worker.cell.channels import CellChannels, Control, Data
 from cji_worker.cell.task import CellTask
 from cji_worker.ipc import Ring
-from cji_worker.ipc.limits import SLOT_BYTES, SLOTS
 from cji_worker.ipc.messages import (
     CountedStreams,
     Finish,
@@ -30,6 +29,7 @@ from cji_worker.ipc.messages import (
     Summary,
     TaskOrder,
 )
+from cji_worker.ipc.ring import SLOT_BYTES, SLOTS
 
 Segments = list[bytes]
 

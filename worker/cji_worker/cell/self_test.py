@@ -39,7 +39,6 @@ from cji_worker.cell.channels import CellChannels
 from cji_worker.cell.job import job_context, run_job
 from cji_worker.cell.parts_loop import PartsLoop, PlainRing
 from cji_worker.ipc import Channel, KeySlot
-from cji_worker.ipc.limits import SLOTS
 from cji_worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
@@ -52,6 +51,7 @@ from cji_worker.ipc.messages import (
     OutputFreed,
     Summary,
 )
+from cji_worker.ipc.ring import SLOTS
 from cji_worker.memory import ALIGNMENT, Region
 
 _ATTRIBUTION: Final = Attribution(operator_id="self-test", requestor="self-test", reason="self-test")

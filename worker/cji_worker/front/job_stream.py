@@ -24,7 +24,6 @@ from cji_worker.front.keyholder_client import Answer, KeyholderClient, PendingCa
 from cji_worker.front.patience import TimeLimit
 from cji_worker.front.witness import Witness
 from cji_worker.ipc import Channel, ChannelClosed, Ring, take_over
-from cji_worker.ipc.limits import SLOTS
 from cji_worker.ipc.messages import (
     Admitted,
     CellFromFront,
@@ -40,6 +39,7 @@ from cji_worker.ipc.messages import (
     ProgressMade,
     Stated,
 )
+from cji_worker.ipc.ring import SLOTS
 
 MAX_STATED: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 """Bytes of the answer to a task, which is one message."""

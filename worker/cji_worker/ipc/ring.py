@@ -9,7 +9,11 @@ import mmap
 import os
 from typing import Final
 
-from cji_worker.ipc.limits import SLOT_BYTES, SLOTS
+SLOTS: Final = 4
+"""Slots per direction: the whole window of a job."""
+
+SLOT_BYTES: Final = (1 << 20) + 4096
+"""One segment with the header of its stream, rounded up to a page."""
 
 _SIZE: Final = 2 * SLOTS * SLOT_BYTES
 

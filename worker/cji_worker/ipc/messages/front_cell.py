@@ -4,9 +4,9 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
-from cji_worker.ipc.limits import SLOT_BYTES, SLOTS
 from cji_worker.ipc.messages.base import Message
 from cji_worker.ipc.messages.parts import Count
+from cji_worker.ipc.ring import SLOT_BYTES, SLOTS
 
 Slot: TypeAlias = Annotated[int, Meta(ge=0, lt=SLOTS)]
 Length: TypeAlias = Annotated[int, Meta(ge=0, le=SLOT_BYTES)]
