@@ -7,7 +7,7 @@ import pytest
 
 from cji_core.command.findings import NotOk
 from cji_core.format.configuration.worker import Config, KeySection, load
-from cji_worker.verbs.vault_load import check_vault_load
+from cji_worker.verbs.configured_checks import check_vault_load
 from tests.support.paths import ROOT
 
 

@@ -7,10 +7,12 @@ Storage for what [fleet] and [ledger] name.
 
 import os
 import tempfile
+from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from cji_attestation import AttestationError, Fault, Trust, is_production
 from cji_attestation.appraisal.policy import levels_above
@@ -37,14 +39,16 @@ from cji_core.trail.rules import Watcher
 from cji_core.trail.trail import opened
 from cji_worker.front.client_certificates import ClientCertificates
 from cji_worker.keyholder.entra import KeySets
+from cji_worker.keyholder.schedule import MOST_LOAD, vault_load
 from cji_worker.verbs.attested_values import check_endpoints, reference_values
 from cji_worker.verbs.door_checks import check_door
 from cji_worker.verbs.machine_checks import fips_module
 from cji_worker.verbs.placeholders import check_placeholders
 from cji_worker.verbs.storage_checks import storage_checks
-from cji_worker.verbs.vault_load import check_vault_load
 
 _HCL_INDEX: Final = 0x01400001
+
+_HSM = ".managedhsm."  # in the name of every Managed HSM; it does not throttle
 
 
 def configured_checks(config: Config, trust: Trust) -> list[Finding]:
@@ -284,3 +288,24 @@ def _clients(config: Config) -> str:
     clients = ClientCertificates.load(files, now=datetime.now(UTC))
     until = clients.current_until
     return f"{clients.revoked} revoked, lists until {until:%Y-%m-%d %H:%M} UTC" if until else "no revocation lists"
+
+
+def check_vault_load(config: Config) -> str:
+    """The load of each vault, from the configuration alone. Raises NotOk where renewals wait, or keys can run out."""
+    workers, lifetime = config.attestation.workers_per_vault, config.attestation.key_lifetime_s
+    hosts = Counter(urlsplit(key.kek_id).netloc for key in config.keys)
+    vaults = {host: versions for host, versions in hosts.items() if _HSM not in host}
+    found, most = [f"{host}: no limit known" for host in hosts if host not in vaults], 0.0
+    for host, versions in vaults.items():
+        load = vault_load(workers=workers, versions=versions, lifetime=lifetime)
+        found.append(f"{host}: {100 * load:.0f} % for {workers} workers × {versions} key version(s) × {lifetime} s")
+        most = max(most, load)
+    if most <= 1:
+        return "; ".join(found)
+    what = "keys can run out" if most > MOST_LOAD else "renewals wait, and revocations take up to the whole lifetime"
+    raise NotOk(
+        f"{'; '.join(found)}: {what}",
+        "Set attestation.workers_per_vault to the number of workers. If it is right, use more vaults, a Managed HSM, "
+        "fewer and larger VMs, fewer key versions or a longer key_lifetime_s: docs/fleet.md, Sizing.",
+        state="warning",
+    )
