@@ -11,7 +11,7 @@ from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.command.findings import Finding, NotOk
 from cji_core.format.configuration.worker import load
-from cji_worker.verbs.placeholders import check_placeholders
+from cji_worker.verbs.configured_checks import check_placeholders
 from tests.support.paths import ROOT
 from tests.support.worker_configs import WORKER_CONFIG
 

@@ -6,13 +6,17 @@ Storage for what [fleet] and [ledger] name.
 """
 
 import os
+import re
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 from cji_attestation import AttestationError, Fault, Trust, is_production
 from cji_attestation.appraisal.policy import levels_above
@@ -43,12 +47,16 @@ from cji_worker.keyholder.schedule import MOST_LOAD, vault_load
 from cji_worker.verbs.attested_values import check_endpoints, reference_values
 from cji_worker.verbs.door_checks import check_door
 from cji_worker.verbs.machine_checks import fips_module
-from cji_worker.verbs.placeholders import check_placeholders
 from cji_worker.verbs.storage_checks import storage_checks
 
 _HCL_INDEX: Final = 0x01400001
 
 _HSM = ".managedhsm."  # in the name of every Managed HSM; it does not throttle
+
+_WORDS: Final = ("NAME", "POOL", "PROVIDER", "THUMBPRINT", "VAULT", "VERSION", "WORKER-1")
+_PLACEHOLDER: Final = re.compile(
+    rf"(?<![\w-])(?:{'|'.join(_WORDS)})(?![\w-])|\A00000000-0000-0000-0000-000000000000\Z|\A\.\.\.\Z|\"\.\.\.\""
+)
 
 
 def configured_checks(config: Config, trust: Trust) -> list[Finding]:
@@ -309,3 +317,27 @@ def check_vault_load(config: Config) -> str:
         "fewer and larger VMs, fewer key versions or a longer key_lifetime_s: docs/fleet.md, Sizing.",
         state="warning",
     )
+
+
+def check_placeholders(config: Config) -> str:
+    """Raises NotOk that names each key whose value is a placeholder."""
+    found = sorted(_found("", msgspec.to_builtins(config)))
+    if found:
+        raise NotOk(
+            f"still the example's value: {', '.join(found)}",
+            "Replace them with the deployment's outputs, which the comments in deploy/worker.example.toml name.",
+        )
+    return "no placeholder of the example is left"
+
+
+def _found(key: str, value: Any) -> Iterator[str]:
+    """The keys, as in TOML, of texts that are placeholders. The name of an environment is not read."""
+    match value:
+        case dict():
+            for name, one in value.items():
+                yield from _found(f"{key}.{name}" if key else name, one)
+        case list() | tuple():
+            for at, one in enumerate(value):
+                yield from _found(f"{key}[{at}]", one)
+        case str() if _PLACEHOLDER.search(value):
+            yield key
