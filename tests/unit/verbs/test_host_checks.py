@@ -7,7 +7,7 @@ from pathlib import Path
 from cji_attestation import AZURE_US
 from cji_core.format.configuration.worker import load
 from cji_worker.host import CATALOGUE
-from cji_worker.verbs.host_checks import host_checks
+from cji_worker.verbs.machine_checks import host_checks
 from tests.support.paths import ROOT
 from tests.support.privileges import locks_memory
 from tests.support.worker_configs import WORKER_CONFIG
@@ -15,9 +15,6 @@ from tests.support.worker_configs import WORKER_CONFIG
 _LOCKED: str = """
 import resource, sys
 from pathlib import Path
-from cji_attestation import AZURE_US
-from cji_worker.verbs.host_checks import host_checks
-from cji_core.format.configuration.worker import load
 from cji_worker.host import readings
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (8 << 20, 8 << 20))
 readings._CAP_IPC_LOCK = 63  # nobody holds it

@@ -10,8 +10,7 @@ from cji_core.command.findings import Finding
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import load
 from cji_worker.verbs.configured_checks import configured_checks
-from cji_worker.verbs.host_checks import host_checks
-from cji_worker.verbs.machine_checks import machine_checks
+from cji_worker.verbs.machine_checks import host_checks, machine_checks
 
 
 def checked(context: click.Context, config: Path | None) -> list[Finding]:
