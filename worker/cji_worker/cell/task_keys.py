@@ -58,7 +58,16 @@ class TaskKeys:
 
 
 def bucket_hash(key: bytes) -> BucketHash:
-    """The hash under this key of 32 bytes: uint64[n] to uint64[n]."""
+    """The keyed hash by which the values of one job are divided among its tasks: uint64[n] to uint64[n].
+
+        bucket_hash(h) = the first 8 bytes of AES-256(bucket key, u64le(h) ‖ 8 zero bytes), as u64le
+
+    AES is a pseudorandom permutation of blocks, and half of each output block is as good as a random function: n hashes
+    give an attacker an advantage of about n / 2^96 (S. Gilboa, S. Gueron, "How many queries are needed to distinguish a
+    truncated random permutation from a random function?", Journal of Cryptology 31, 2018). So without the key nobody
+    can compute the bucket of a value, even from the buckets of all others. Mixing as in `kernels.hashing` has no such
+    property, nor would it with secret multipliers.
+    """
     encryptor = Cipher(algorithms.AES256(key), modes.ECB()).encryptor()  # noqa: S305 - a permutation of single blocks
 
     def hashed(hashes: Hashes) -> Hashes:

@@ -30,7 +30,10 @@ MOST_LINES: Final = 4096
 
 
 class Tail:
-    """Begins after the last whole line that is there when it first reads. Not thread-safe."""
+    """Follows the end of a growing trail across its segments: new lines, each verified to continue the one before.
+
+    It begins after the last whole line that is there when it first reads. Not thread-safe.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -282,7 +282,12 @@ def number_of_parts(header: bytes) -> int:
 
 
 def requests(jobs: Blobs, job: str, *, opening: pb.Open) -> Iterator[pb.RunRequest]:
-    """Every message of the job. Raises BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreAwayError."""
+    """Every message of the job: its input parts are read in ranges of a segment each, of the version found first.
+
+    A stream is cut by arithmetic alone: its segments all have one length but for the last (docs/format.md §3). Whether
+    it is whole and in order is for the cell to find out.
+    BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreAwayError.
+    """
     yield pb.RunRequest(open=opening)
     left = LIMITS.job_bytes
     for part in range(number_of_parts(opening.header)):

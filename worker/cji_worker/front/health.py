@@ -61,7 +61,10 @@ class Health:
 
 
 class Readiness:
-    """Follows the keyholder's reports and the beats of both neighbours, and beats itself."""
+    """The answer of the health service: SERVING while keyholder and revocation lists allow it and nothing is stopped.
+
+    Follows the keyholder's reports and the beats of both neighbours, and beats itself.
+    """
 
     def __init__(
         self,

@@ -61,24 +61,11 @@ _REPORT_S: Final = 10
 """A stranger adds one line in this time to the audit trail, however often it calls."""
 
 
-async def upkeep(*, refused: RefusedCounter, keyholder: KeyholderClient, service: Service) -> None:
-    """Trim the heap while no job runs; report what was refused."""
-    for second in itertools.count(1):
-        await asyncio.sleep(1)
-        if second % _TRIM_S == 0 and not service.running:
-            return_free_memory()
-        if second % _REPORT_S == 0:
-            report(refused, keyholder)
-
-
-def report(refused: RefusedCounter, keyholder: KeyholderClient) -> None:
-    """Send the counts of this period to the keyholder."""
-    for each in refused.take():
-        keyholder.send(each)
-
-
 class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
-    """A handler of every method, for those that no other handler has: counted, then UNIMPLEMENTED."""
+    """A handler of every method, for those that no other handler has: counted, then UNIMPLEMENTED.
+
+    gRPC would answer such calls by itself, and no trail would show who probes.
+    """
 
     def __init__(self, refused: RefusedCounter, *, only: Peer | None = None) -> None:
         """`only` as in `Guard`."""
@@ -183,10 +170,10 @@ async def _serve(boot: Boot, clients: AcceptedClients) -> None:
         while service.running:
             await asyncio.sleep(0.05)
         await _stop(servers, grace=5)
-        report(refused, keyholder)
+        _report_refused(refused, keyholder)
         keyholder.send(Drained())
 
-    own_clock = upkeep(refused=refused, keyholder=keyholder, service=service)
+    own_clock = _upkeep(refused=refused, keyholder=keyholder, service=service)
     ending = asyncio.create_task(drain())
     tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness.follow(), own_clock))}
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -222,6 +209,22 @@ async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
     for outcome in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(outcome, Exception) and not isinstance(outcome, ChannelClosed):
             log("fault", error=type(outcome).__name__)
+
+
+async def _upkeep(*, refused: RefusedCounter, keyholder: KeyholderClient, service: Service) -> None:
+    """The front's own clock: trim the heap while no job runs; report what was refused."""
+    for second in itertools.count(1):
+        await asyncio.sleep(1)
+        if second % _TRIM_S == 0 and not service.running:
+            return_free_memory()
+        if second % _REPORT_S == 0:
+            _report_refused(refused, keyholder)
+
+
+def _report_refused(refused: RefusedCounter, keyholder: KeyholderClient) -> None:
+    """Send the counts of this period to the keyholder."""
+    for each in refused.take():
+        keyholder.send(each)
 
 
 def main(boot: Boot) -> None:

@@ -1,4 +1,4 @@
-"""Reads the conditions of this machine.
+"""Reads the conditions of this machine, again and again, and reports a change once.
 
 What cannot change while a process lives is asked once, at its start; the rest is read again each time. Files are opened
 once and stay open: a process that later may open nothing can still read them, and nothing mounted over them is read

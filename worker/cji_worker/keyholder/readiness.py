@@ -2,8 +2,10 @@
 
 Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
 at least once, a zygote that is not stopped, a writable trail that is anchored and reaches the destinations that must
-get it, a machine that meets its conditions, and the replay ledger of the pool, if there is one.
+get it, a machine that meets its conditions, and the pool ledger, if there is one.
 Keys expire and disks fill up without notice, so all of it is checked at every heartbeat.
+
+`report` is the state for the operator: readiness, keys, cells, jobs, the head of the trail.
 """
 
 import time

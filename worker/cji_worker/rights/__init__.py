@@ -1,12 +1,11 @@
 """The means by which a process of the worker gives rights away, for good.
 
 * `syscalls` compiles an allow-list of system calls; the kernel reports every other call to the parent.
-* `denial` takes system calls from a process: single ones where no allow-list can name the rest, or all but those named.
-* `watching` leaves a process what it needs to watch and end its children.
-* `landlock` takes away every file, TCP port, and signal to other processes.
+* `denial` takes system calls from a process: single ones where no allow-list can name the rest, or all but those
+  that the supervisor needs to watch and end its children.
+* `landlock` takes away every file, TCP port, and signal to other processes, but those of name lookup and TLS.
 * `users` makes a process a user of its own.
 * `namespaces` gives a process users, processes, network and IPC of its own.
-* `network_files` lists the files that name lookup and TLS need.
 * `limits` bounds what is left.
 
 Each either takes effect or raises a StartupError that names what the machine cannot give.

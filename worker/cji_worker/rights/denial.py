@@ -113,7 +113,10 @@ def _rules(calls: Iterable[str]) -> seccomp.SyscallFilter:
 
 
 def watch_only(pidfds: Iterable[int]) -> None:
-    """Deny every other call; the processes of these descriptors, each from `PIDFDS` on, can be killed.
+    """Deny every call but those of a process that watches its children: messages, their end, SIGKILL, reports, exit.
+
+    No file, socket, program or process can be had with them. The processes of these descriptors can be killed; their
+    numbers begin at `PIDFDS`, which nothing that is received or closed can take. Source: pidfd_send_signal(2).
 
     Needs no_new_privs. Raises StartupError.
     """
