@@ -1,17 +1,35 @@
 """Every message between the processes of a worker, one module per pair of processes."""
 
 from cji_worker.ipc.messages.base import Beat, Message
-from cji_worker.ipc.messages.front_cell import (
+from cji_worker.ipc.messages.cell import (
+    CellFailed,
+    CellFaulted,
     CellFromFront,
+    CellFromKeyholder,
+    CellGone,
+    CellReady,
+    Confined,
+    CountedStreams,
+    FaultClass,
     Finish,
     FrontFromCell,
     InputFreed,
     InputReady,
+    KeyholderFromCell,
+    KeyholderFromZygote,
+    KeysReady,
+    Kill,
     Opened,
+    OpenJob,
     OutputFreed,
     OutputReady,
     OutputsDone,
     ProgressMade,
+    ReferenceWiped,
+    Summary,
+    Touch,
+    WipeReference,
+    ZygoteFromKeyholder,
 )
 from cji_worker.ipc.messages.front_keyholder import (
     MAX_TRIES,
@@ -44,27 +62,6 @@ from cji_worker.ipc.messages.front_keyholder import (
     Superseded,
     Witnessed,
     WitnessedStreams,
-)
-from cji_worker.ipc.messages.keyholder_cell import (
-    CellFailed,
-    CellFaulted,
-    CellFromKeyholder,
-    CountedStreams,
-    FaultClass,
-    KeyholderFromCell,
-    KeysReady,
-    OpenJob,
-    Summary,
-)
-from cji_worker.ipc.messages.keyholder_zygote import (
-    CellGone,
-    CellReady,
-    KeyholderFromZygote,
-    Kill,
-    ReferenceWiped,
-    Touch,
-    WipeReference,
-    ZygoteFromKeyholder,
 )
 from cji_worker.ipc.messages.parts import (
     BY_REFERENCE,
@@ -131,7 +128,6 @@ from cji_worker.ipc.messages.supervisor import (
     SupervisorFromZygote,
     Up,
 )
-from cji_worker.ipc.messages.zygote_cell import Confined
 
 __all__ = [
     "BY_REFERENCE",
