@@ -23,7 +23,7 @@ from cji_worker.ipc.messages import (
     ProcessName,
     ReloadFault,
 )
-from cji_worker.ipc.messages.parts import Count
+from cji_worker.ipc.messages.base import Count
 
 UNKNOWN: Final = b'{"state":"unknown"}\n'
 """The document while the supervisor is silent: no state is older than it looks."""

@@ -1,6 +1,21 @@
 """Every message between the processes of a worker, one module per pair of processes."""
 
-from cji_worker.ipc.messages.base import Beat, Message
+from cji_worker.ipc.messages.base import (
+    BY_REFERENCE,
+    CHUNK,
+    MAX_AUTHORIZATION,
+    MAX_PLAN,
+    MAX_PRESENTED,
+    MAX_STREAMS,
+    Beat,
+    CountedPart,
+    FinishOrder,
+    Message,
+    Presented,
+    SealedPart,
+    TaskOrder,
+    Transport,
+)
 from cji_worker.ipc.messages.cell import (
     CellFailed,
     CellFaulted,
@@ -62,20 +77,6 @@ from cji_worker.ipc.messages.front_keyholder import (
     Superseded,
     Witnessed,
     WitnessedStreams,
-)
-from cji_worker.ipc.messages.parts import (
-    BY_REFERENCE,
-    CHUNK,
-    MAX_AUTHORIZATION,
-    MAX_PLAN,
-    MAX_PRESENTED,
-    MAX_STREAMS,
-    CountedPart,
-    FinishOrder,
-    Presented,
-    SealedPart,
-    TaskOrder,
-    Transport,
 )
 from cji_worker.ipc.messages.reload import (
     AbandonReload,

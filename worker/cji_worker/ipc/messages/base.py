@@ -1,8 +1,19 @@
 """The base of all messages."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Final, TypeAlias
 
 import msgspec
+from msgspec import Meta
+
+_MAX_PARTS: Final = 16
+CHUNK: Final = 256
+"""Streams of a task in one message: a task has more than fit."""
+MAX_STREAMS: Final = 1 << 12
+"""Of a task, either way."""
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+Sha256: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Sha384: TypeAlias = Annotated[bytes, Meta(min_length=48, max_length=48)]
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -14,3 +25,98 @@ class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
 
 class Beat(Message, frozen=True):
     """The sender's main loop runs. Sent every `cji_worker.ipc.beats.BEAT_S` seconds."""
+
+
+class CountedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Segments and bytes of one part as ciphertext, and SHA-256 over the AEAD tags of its segments, in order."""
+
+    segments: Count
+    bytes: Count
+    tags_sha256: Sha256
+
+
+class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """SHA-256 of a whole part as ciphertext, from the process that all of it passed through."""
+
+    sha256: Sha256
+    counted: CountedPart
+
+
+MAX_PLAN: Final = 48 << 10
+
+
+MAX_CERTIFICATE: Final = 16 << 10
+
+
+MAX_AUTHORIZATION: Final = (16 << 10) + 64
+
+
+"""Characters: an access token of 16 KiB, a scheme before it, and one more."""
+
+
+MAX_PRESENTED: Final = 2
+
+
+"""Values: one more than a caller may send."""
+
+
+class Presented(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Proof of a caller's identity: its certificate in PEM, and the values of its `authorization`, a secret.
+
+    The front reports the certificate, as the door does to it: neither proves that the caller has its private key.
+    """
+
+    certificate: Annotated[bytes, Meta(max_length=MAX_CERTIFICATE)] = b""
+    authorization: Annotated[
+        tuple[Annotated[str, Meta(max_length=MAX_AUTHORIZATION)], ...], Meta(max_length=MAX_PRESENTED)
+    ] = ()
+
+    def __repr__(self) -> str:
+        return "Presented(...)"
+
+
+class Transport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The TLS connection of a caller, as the door reports it: protocol, cipher suite, bits of its key."""
+
+    protocol: Name
+    cipher: Name
+    bits: Count
+
+
+class TaskOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One task of a job in parts, as its caller names it; `streams` is the number of its input streams.
+
+    Plan and stage may be one longer than allowed, which is enough to refuse them.
+    """
+
+    plan: Annotated[bytes, Meta(max_length=MAX_PLAN + 1)]
+    stage: Annotated[str, Meta(max_length=33)]
+    task: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+    streams: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+
+
+class FinishOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The end of a job in parts, under this plan."""
+
+    plan: Annotated[bytes, Meta(max_length=MAX_PLAN + 1)]
+
+
+CountedChunk: TypeAlias = Annotated[tuple[CountedPart, ...], Meta(max_length=CHUNK)]
+
+
+SealedChunk: TypeAlias = Annotated[tuple[SealedPart, ...], Meta(max_length=CHUNK)]
+
+
+BY_REFERENCE: Final = Transport(protocol="reference", cipher="none", bits=0)
+
+
+"""A job that came by no connection of its submitter's: sealed, in Blob Storage."""
+
+
+CountedParts: TypeAlias = Annotated[tuple[CountedPart, ...], Meta(max_length=_MAX_PARTS)]
+
+
+SealedParts: TypeAlias = Annotated[tuple[SealedPart, ...], Meta(max_length=_MAX_PARTS)]
+
+
+RowCounts: TypeAlias = Annotated[tuple[Count, ...], Meta(max_length=_MAX_PARTS)]

@@ -1,9 +1,9 @@
 """Messages on cells, by pair of processes.
 
-    front, cell            which slot of the ring is whose
-    keyholder, cell        a job, and what the cell vouches for
-    cell to zygote         that it is confined
-    keyholder, zygote      the life of cells and of resident references
+front, cell            which slot of the ring is whose
+keyholder, cell        a job, and what the cell vouches for
+cell to zygote         that it is confined
+keyholder, zygote      the life of cells and of resident references
 """
 
 import enum
@@ -12,8 +12,16 @@ from typing import Annotated, ClassVar, TypeAlias
 from msgspec import Meta
 
 from cji_core.errors import DeniedBy, Reason, Stage
-from cji_worker.ipc.messages.base import Beat, Message
-from cji_worker.ipc.messages.parts import MAX_PLAN, Count, CountedChunk, CountedParts, RowCounts, TaskOrder
+from cji_worker.ipc.messages.base import (
+    MAX_PLAN,
+    Beat,
+    Count,
+    CountedChunk,
+    CountedParts,
+    Message,
+    RowCounts,
+    TaskOrder,
+)
 from cji_worker.ipc.ring import SLOT_BYTES, SLOTS
 
 Slot: TypeAlias = Annotated[int, Meta(ge=0, lt=SLOTS)]

@@ -6,8 +6,17 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.errors import Reason, Stage
-from cji_worker.ipc.messages.base import Beat, Message
-from cji_worker.ipc.messages.parts import FinishOrder, Presented, SealedChunk, SealedParts, Sha384, TaskOrder, Transport
+from cji_worker.ipc.messages.base import (
+    Beat,
+    FinishOrder,
+    Message,
+    Presented,
+    SealedChunk,
+    SealedParts,
+    Sha384,
+    TaskOrder,
+    Transport,
+)
 
 STATEMENT_CHUNK: Final = 64 << 10
 

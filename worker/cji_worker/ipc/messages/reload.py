@@ -18,8 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.format.configuration.operator_files import FileKey
-from cji_worker.ipc.messages.base import Message
-from cji_worker.ipc.messages.parts import Count, Sha384
+from cji_worker.ipc.messages.base import Count, Message, Sha384
 
 Subject = FileKey | Literal["reload"]
 """The subject of a fault: one of the files, or the reload as a whole."""

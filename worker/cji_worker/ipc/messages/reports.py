@@ -7,8 +7,7 @@ from msgspec import Meta
 
 from cji_core.errors import Reason
 from cji_worker.host import ConditionId
-from cji_worker.ipc.messages.base import Message
-from cji_worker.ipc.messages.parts import Count, Name, Sha384
+from cji_worker.ipc.messages.base import Count, Message, Name, Sha384
 
 MAX_DELIVERIES: Final = 16
 MAX_KEYS: Final = 64
