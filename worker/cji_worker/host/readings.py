@@ -175,8 +175,6 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 NOTHING_HELD: Final = HostReport(not_held=tuple(CATALOGUE), profile="none")
-
-
 """The report of a machine that nobody has read."""
 
 

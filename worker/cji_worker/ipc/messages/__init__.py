@@ -1,4 +1,4 @@
-"""Every message between the processes of a worker, one module per pair of processes."""
+"""Every message between the processes of a worker, by channel."""
 
 from cji_worker.ipc.messages.base import (
     BY_REFERENCE,

@@ -1,4 +1,4 @@
-"""The base of all messages."""
+"""The base of all messages, and what messages of several channels carry: counts of sealed parts, callers, tasks."""
 
 from typing import Annotated, ClassVar, Final, TypeAlias
 
@@ -43,20 +43,10 @@ class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 MAX_PLAN: Final = 48 << 10
-
-
 MAX_CERTIFICATE: Final = 16 << 10
-
-
 MAX_AUTHORIZATION: Final = (16 << 10) + 64
-
-
 """Characters: an access token of 16 KiB, a scheme before it, and one more."""
-
-
 MAX_PRESENTED: Final = 2
-
-
 """Values: one more than a caller may send."""
 
 
@@ -102,21 +92,11 @@ class FinishOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 CountedChunk: TypeAlias = Annotated[tuple[CountedPart, ...], Meta(max_length=CHUNK)]
-
-
 SealedChunk: TypeAlias = Annotated[tuple[SealedPart, ...], Meta(max_length=CHUNK)]
 
-
 BY_REFERENCE: Final = Transport(protocol="reference", cipher="none", bits=0)
-
-
 """A job that came by no connection of its submitter's: sealed, in Blob Storage."""
 
-
 CountedParts: TypeAlias = Annotated[tuple[CountedPart, ...], Meta(max_length=_MAX_PARTS)]
-
-
 SealedParts: TypeAlias = Annotated[tuple[SealedPart, ...], Meta(max_length=_MAX_PARTS)]
-
-
 RowCounts: TypeAlias = Annotated[tuple[Count, ...], Meta(max_length=_MAX_PARTS)]
