@@ -19,8 +19,8 @@ from benchmarks.harness import Paired, Result, paired, rate
 from benchmarks.machine import facts
 from benchmarks.quiet import Measured, quietest
 from benchmarks.report import Report
+from cji_core.trail.auditor_checkpoints import Comparison
 from cji_core.trail.checkpoint import parse_checkpoint
-from cji_core.trail.held import Comparison
 from cji_core.trail.index import TrailIndex
 from cji_core.trail.index_search import Query
 from cji_core.trail.merkle import Frontier, leaf_hash

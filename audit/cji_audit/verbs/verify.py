@@ -14,8 +14,8 @@ import msgspec
 from cji_attestation.verbs.trails import checkpoint_in, trail_faults, with_keys
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_document
+from cji_core.trail.auditor_checkpoints import AuditorCheckpoint, Comparison
 from cji_core.trail.checkpoint import CheckpointError
-from cji_core.trail.held import Comparison, Held
 from cji_core.trail.rules import RULES, CheckpointKeys, Finding, Watcher, require
 from cji_core.trail.trail import opened
 
@@ -108,9 +108,9 @@ def verify(keys: CheckpointKeys, *, file: Path, checkpoints: tuple[Path, ...], a
         click.echo(_as_text(trail, held))
 
 
-def _held(file: Path, keys: CheckpointKeys) -> Held:
+def _held(file: Path, keys: CheckpointKeys) -> AuditorCheckpoint:
     try:
-        return Held.of(file.name, checkpoint_in(file), keys)
+        return AuditorCheckpoint.of(file.name, checkpoint_in(file), keys)
     except CheckpointError as error:
         raise Failure(
             f"{file} is forged: {error}", remedy="Find out where it comes from. Do not use it.", status=3
@@ -159,7 +159,7 @@ def _pruned(watcher: Watcher) -> int:
     return 0 if watcher.pruned is None else watcher.pruned.last
 
 
-def _require_evidence(watcher: Watcher, held: list[Held]) -> None:
+def _require_evidence(watcher: Watcher, held: list[AuditorCheckpoint]) -> None:
     """Failure 3 if nothing that was given is of the lines that are left."""
     compared = [each for each in held if each.checkpoint.size >= _pruned(watcher)]
     unused = [key for key, count in watcher.verified.items() if not count]
@@ -177,7 +177,7 @@ def _require_evidence(watcher: Watcher, held: list[Held]) -> None:
         )
 
 
-def _as_json(trail: _Trail, held: list[Held]) -> dict[str, object]:
+def _as_json(trail: _Trail, held: list[AuditorCheckpoint]) -> dict[str, object]:
     watcher = trail.watcher
     state, gone = watcher.state, _pruned(watcher)
     return {
@@ -205,7 +205,7 @@ def _as_json(trail: _Trail, held: list[Held]) -> dict[str, object]:
     }
 
 
-def _as_text(trail: _Trail, held: list[Held]) -> str:
+def _as_text(trail: _Trail, held: list[AuditorCheckpoint]) -> str:
     watcher, state = trail.watcher, trail.watcher.state
     anchored = "never anchored" if state.anchor is None else f"last anchor {state.anchor}"
     checked = sum(watcher.verified.values())

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from cji_core.trail import GENESIS, ChainError, Event, TrailAnchored, TrailCheckpoint, append_record, read
+from cji_core.trail.auditor_checkpoints import AuditorCheckpoint, Comparison
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint, sign_checkpoint
-from cji_core.trail.held import Comparison, Held
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.rules import CheckpointKeys, Watcher
 from cji_core.trail.trail import verified
@@ -28,7 +28,7 @@ def audit(
 ) -> Watcher:
     path.write_bytes(b"".join(lines))
     watcher = Watcher(keys=keys)
-    comparison = Comparison([Held.of(f"{each.size}.checkpoint", each, keys or {}) for each in held])
+    comparison = Comparison([AuditorCheckpoint.of(f"{each.size}.checkpoint", each, keys or {}) for each in held])
     for line, record in verified(path):
         watcher.take(line, record)
         comparison.take(watcher, record)
@@ -337,8 +337,8 @@ def test_a_forged_checkpoint_is_refused_by_its_signature() -> None:
     note = WEEK.note()
     forged = parse_checkpoint(note.replace(str(LAST.size).encode(), b"77"))
     with pytest.raises(CheckpointError, match="signature"):
-        Held.of("forged", forged, WEEK.keys)
-    assert not Held.of("unknown", forged, {}).verified
+        AuditorCheckpoint.of("forged", forged, WEEK.keys)
+    assert not AuditorCheckpoint.of("unknown", forged, {}).verified
 
 
 def test_an_inspection_continues_where_it_was_saved(tmp_path: Path) -> None:

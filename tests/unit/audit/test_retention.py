@@ -18,11 +18,11 @@ from cji_audit.review import Context, Report, Settings, Week, heads_of_review, r
 from cji_audit.review.model import KnownHead
 from cji_core.errors import Reason, Stage, StartupError
 from cji_core.trail import ChainError, Event, HoldReleased, TrailPruned, read
+from cji_core.trail.auditor_checkpoints import AuditorCheckpoint, Comparison
 from cji_core.trail.checkpoint import parse_checkpoint
 from cji_core.trail.delivered import line_at_of, standing, write_position
 from cji_core.trail.exports import LINES as EXPORT_LINES
 from cji_core.trail.exports import read_export, write_export
-from cji_core.trail.held import Comparison, Held
 from cji_core.trail.index import IndexUnusableError, TrailIndex
 from cji_core.trail.index_search import Query
 from cji_core.trail.merkle import ProofError, leaf_hash, verify_inclusion
@@ -176,7 +176,7 @@ def test_a_year_begins_after_the_last_pruned_line(path: Path, last: date, *, kep
 def test_a_checkpoint_of_lines_that_are_gone_is_not_compared(gone: Path) -> None:
     events = [read(line).event for line in TRAIL.lines]
     notes = [parse_checkpoint(event.note.encode()) for event in events if event.kind == "trail_checkpoint"]  # type: ignore[attr-defined]
-    comparison = Comparison([Held.of(str(note.size), note, TRAIL.keys) for note in notes])
+    comparison = Comparison([AuditorCheckpoint.of(str(note.size), note, TRAIL.keys) for note in notes])
     with opened(gone) as trail:
         watcher = Watcher.after(trail.pruned, keys=TRAIL.keys)
         comparison.begin(watcher)

@@ -23,7 +23,7 @@ MAX_HELD: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class AuditorCheckpoint:
     """A checkpoint and where it is from. `verified` is whether one of the auditor's keys signed it."""
 
     name: str
@@ -31,7 +31,7 @@ class Held:
     verified: bool
 
     @classmethod
-    def of(cls, name: str, checkpoint: Checkpoint, keys: CheckpointKeys) -> "Held":
+    def of(cls, name: str, checkpoint: Checkpoint, keys: CheckpointKeys) -> "AuditorCheckpoint":
         """Verify it under the key that it names, if that is among `keys`. Raises CheckpointError for a forged one."""
         ids = {each.key_id for each in checkpoint.signatures if each.name == checkpoint.origin}
         signers = [key for key in keys.values() if note_key_id(key) in ids]
@@ -42,16 +42,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Difference:
-    held: Held
+    held: AuditorCheckpoint
     after: int
 
 
 class Comparison:
     """Compares held checkpoints with the lines of a trail while they are examined."""
 
-    def __init__(self, held: Iterable[Held]) -> None:
+    def __init__(self, held: Iterable[AuditorCheckpoint]) -> None:
         """Raises ValueError for more than 10 000 checkpoints, or for one of no lines."""
-        self._by_size: dict[int, list[Held]] = defaultdict(list)
+        self._by_size: dict[int, list[AuditorCheckpoint]] = defaultdict(list)
         for each in held:
             if not each.checkpoint.size:
                 raise ValueError("a checkpoint of no lines")
@@ -108,7 +108,7 @@ def _differs(*, line: int, field: str, detail: str) -> BrokenRuleError:
     return BrokenRuleError(finding, field=field)
 
 
-def _require_origin(held: Held, worker: str, line: int) -> None:
+def _require_origin(held: AuditorCheckpoint, worker: str, line: int) -> None:
     try:
         expected = origin_of(worker)
     except ValueError:
