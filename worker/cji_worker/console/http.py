@@ -153,7 +153,7 @@ def _check_fields(fields: Mapping[str, list[str]]) -> None:
 def _response(status: HTTPStatus, document: Document | None = None) -> bytes:
     if document is None:
         document = Document(content_type="text/plain; charset=utf-8", body=f"{status.phrase}\n".encode())
-    allow = "Allow: GET\r\n" * (status is HTTPStatus.METHOD_NOT_ALLOWED)
+    allow = "Allow: GET\r\n" if status is HTTPStatus.METHOD_NOT_ALLOWED else ""
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {document.content_type}\r\n"
         f"Content-Length: {len(document.body)}\r\n{allow}{_HEADERS}\r\n"

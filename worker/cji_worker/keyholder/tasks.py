@@ -41,12 +41,12 @@ class AdmittedTask:
     @property
     def small_inputs(self) -> int:
         """The number of the first input that is a shuffle stream."""
-        return sum(isinstance(stream, PartStream) for stream in self.inputs)
+        return len([stream for stream in self.inputs if isinstance(stream, PartStream)])
 
     @property
     def small_outputs(self) -> int:
         """The number of outputs that are shuffle streams: the first ones."""
-        return sum(isinstance(stream, EdgeStream) for stream in self.outputs)
+        return len([stream for stream in self.outputs if isinstance(stream, EdgeStream)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

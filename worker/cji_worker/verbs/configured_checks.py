@@ -100,7 +100,7 @@ def _reviews(config: Config, section: ReviewSection) -> str:
 
 
 def _suites(config: Config) -> str:
-    halves = sum(key.ml_kem_seed is not None for key in config.keys)
+    halves = len([key for key in config.keys if key.ml_kem_seed is not None])
     if halves and not supported():
         raise NotOk(
             "[[keys]] has an ml_kem_seed, but OpenSSL has neither ML-KEM nor ML-DSA",

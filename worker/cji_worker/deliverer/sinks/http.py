@@ -4,8 +4,8 @@ Bounded exchanges (`cji_core.https`), no retries of the client's own, TLS agains
 only the status counts, once it is whole. A token goes to hosts of the configured cloud and to no other.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -87,10 +87,12 @@ def base_url(url: str, *, host_ends: str, key: str) -> str:
     return f"https://{parts.netloc}"
 
 
-class answered(AbstractContextManager[None]):  # noqa: N801 - a `with` block reads as a sentence
+@contextmanager
+def answered() -> Iterator[None]:
     """Turn the errors of Microsoft's clients into DeliveryErrors without any text of a peer."""
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+    try:
+        yield
+    except (AzureError, OSError) as error:
         match error:
             case HttpResponseError(response=response, status_code=int(status)) if response is not None:
                 kind = TooLargeError if status == _TOO_LARGE else DeliveryError
@@ -100,7 +102,5 @@ class answered(AbstractContextManager[None]):  # noqa: N801 - a `with` block rea
                 raise DeliveryError("no token for this identity") from error
             case ServiceResponseError():
                 raise DeliveryError("no answer") from error
-            case AzureError():
-                raise DeliveryError("no connection") from error
-            case OSError():
+            case _:
                 raise DeliveryError("no connection") from error

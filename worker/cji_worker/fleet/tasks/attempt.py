@@ -88,7 +88,7 @@ def run(
     sources = _sources(job, stage, number, reading)
     folder = job.folder(stage)
     streams = job.streams.written_by(stage, number)
-    edges = sum(not isinstance(one, PartStream) for one in streams)
+    edges = len([one for one in streams if not isinstance(one, PartStream)])
     blob = names.streams(job.name, folder, stage.name, number, attempt)
     writer = ShuffleBlobWriter(stores.shuffle, blob, edges) if edges else None
     outputs = _Outputs(streams, Outputs(stores.results, job=job.name, attempt=attempt), writer)
