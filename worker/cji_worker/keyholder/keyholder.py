@@ -47,6 +47,7 @@ from cji_worker.ipc.messages import (
 )
 from cji_worker.keyholder.admission import AdmissionControl
 from cji_worker.keyholder.anchor import Anchor
+from cji_worker.keyholder.answers import EvidenceAnswers, StoredReceipts
 from cji_worker.keyholder.by_reference import ByReference
 from cji_worker.keyholder.cells import Cells
 from cji_worker.keyholder.checkpoints import Checkpoints
@@ -54,7 +55,6 @@ from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.entra import SecondIdentity
-from cji_worker.keyholder.evidence import Evidence
 from cji_worker.keyholder.finishing import Finishes
 from cji_worker.keyholder.holdings import Dropped
 from cji_worker.keyholder.host import HostState
@@ -66,7 +66,6 @@ from cji_worker.keyholder.readiness import Readiness, report
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.references import References
 from cji_worker.keyholder.refusals import Refusals
-from cji_worker.keyholder.stored_receipts import StoredReceipts
 from cji_worker.trail.file import AuditFile
 
 
@@ -111,7 +110,7 @@ class Keyholder:
         )
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
         self._by_reference = self._make_by_reference(config.worker.audience)
-        self._evidence = Evidence(custody=custody, signer=signer, effects=self._effects, front=front)
+        self._evidence = EvidenceAnswers(custody=custody, signer=signer, effects=self._effects, front=front)
         self._receipts = StoredReceipts(
             policy=policy, second=second, audit=audit, effects=self._effects, refusals=self._refusals
         )
