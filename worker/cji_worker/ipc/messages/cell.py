@@ -4,6 +4,8 @@ front, cell            which slot of the ring is whose
 keyholder, cell        a job, and what the cell vouches for
 cell to zygote         that it is confined
 keyholder, zygote      the life of cells and of resident references
+
+A union has all messages from one process to another.
 """
 
 import enum
