@@ -130,7 +130,7 @@ def main() -> int:
     notes = Notes(folder, "supervisor")
     notes.imports()
     simulated: Any = importlib.import_module("cji_simulator.worker")
-    children: Any = importlib.import_module("cji_worker.children")
+    supervisor: Any = importlib.import_module("cji_worker.supervisor")
     notes.note("imported")
     notes.calls("supervisor")
     own = __spec__.name if __spec__ else ""
@@ -148,7 +148,7 @@ def main() -> int:
 
         def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
             names = {_FOLDER: folder, _MODULE: module, _NAME: name}
-            children.ENVIRONMENT = {**children.ENVIRONMENT, **names}
+            supervisor.ENVIRONMENT = {**supervisor.ENVIRONMENT, **names}
             super()._spawn(name, own, *args, **options)
             notes.note("spawned", name=name)
 

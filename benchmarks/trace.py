@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from cji_worker import children, supervisor
+from cji_worker import supervisor
 from cji_worker.ipc import Channel, receive_boot
 from tests.support.with_tests import import_tests
 
@@ -155,7 +155,7 @@ def main() -> int:
     class Traced(supervisor.Supervisor):
         def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
             names = {_FILE: path, _MODULE: module, _NAME: name, "PYTHONPATH": str(_ROOT)}
-            children.ENVIRONMENT = {**children.ENVIRONMENT, **names}  # type: ignore[misc]
+            supervisor.ENVIRONMENT = {**supervisor.ENVIRONMENT, **names}  # type: ignore[misc]
             super()._spawn(name, __spec__.name if __spec__ else module, *args, **options)
 
     import_tests()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cji_simulator import worker as simulated
-from cji_worker import children, supervisor
+from cji_worker import supervisor
 from cji_worker.memory import heap_environment
 from tests.support.halted_process import PAGE, PART
 from tests.support.shifted_clock import SHIFT
@@ -27,8 +27,8 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 class _Supervisor(supervisor.Supervisor):
     def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
         inherited = {name: os.environ[name] for name in (PAGE, SHIFT) if name in os.environ}
-        children.ENVIRONMENT = {  # type: ignore[misc]
-            **children.ENVIRONMENT,
+        supervisor.ENVIRONMENT = {  # type: ignore[misc]
+            **supervisor.ENVIRONMENT,
             **inherited,
             "PYTHONPATH": str(_ROOT),
             PART: f"{name} {module}",
@@ -49,8 +49,8 @@ def main() -> int:
     import_tests()
     simulated.Supervisor = _Supervisor  # type: ignore[attr-defined]
     if library := os.environ.get("LD_PRELOAD"):
-        children.ENVIRONMENT = {**children.ENVIRONMENT, "LD_PRELOAD": library}  # type: ignore[misc]
-        children.heap_environment = _with(library, heap_environment)  # type: ignore[attr-defined]
+        supervisor.ENVIRONMENT = {**supervisor.ENVIRONMENT, "LD_PRELOAD": library}  # type: ignore[misc]
+        supervisor.heap_environment = _with(library, heap_environment)  # type: ignore[attr-defined]
     return simulated.main()
 
 

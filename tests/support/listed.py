@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cji_simulator import worker as simulated
-from cji_worker import children, supervisor
+from cji_worker import supervisor
 from tests.support.listed_process import FOLDER, PART
 from tests.support.with_tests import import_tests
 
@@ -22,8 +22,8 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 
 class _Supervisor(supervisor.Supervisor):
     def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
-        children.ENVIRONMENT = {  # type: ignore[misc]
-            **children.ENVIRONMENT,
+        supervisor.ENVIRONMENT = {  # type: ignore[misc]
+            **supervisor.ENVIRONMENT,
             FOLDER: os.environ[FOLDER],
             "PYTHONPATH": str(_ROOT),
             PART: f"{name} {module}",

@@ -12,9 +12,12 @@ SIGHUP reloads (`cji_worker.control`).
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fcntl import F_DUPFD_CLOEXEC, fcntl
 from typing import Final
 
 import msgspec
@@ -24,18 +27,27 @@ from cji_core.format.configuration.table_files import read_table_files
 from cji_core.format.configuration.worker import Config
 from cji_core.log import events_only, log
 from cji_core.manifest import UNVERIFIED, Code, verified_code
-from cji_worker.children import Child, start_child
 from cji_worker.control.operations import Operations, WorkerMustEnd
 from cji_worker.control.signals import take_signals
 from cji_worker.control.status import ProcessStatus
 from cji_worker.host import Host, HostWatch, require, secret_mib
-from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed
-from cji_worker.ipc.beats import BEAT_S, STALE_S
-from cji_worker.ipc.messages import Beat, Drain, HostConditions, Up
-from cji_worker.memory import RegionFactory, forbid_new_privileges, harden, secret_fd
+from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
+from cji_worker.ipc.beats import BEAT_S, STALE_S, Pulse
+from cji_worker.ipc.messages import (
+    SUPERVISOR_FROM,
+    Beat,
+    ChildFromSupervisor,
+    Drain,
+    HostConditions,
+    SupervisorFromChild,
+    Up,
+)
+from cji_worker.launch import command
+from cji_worker.memory import RegionFactory, forbid_new_privileges, harden, heap_environment, secret_fd
 from cji_worker.notify import ServiceManager, opened_files
 from cji_worker.rights import (
     CAP_KILL,
+    PIDFDS,
     SUPERVISOR,
     become,
     drop_capabilities,
@@ -49,6 +61,66 @@ _STOP_S: Final = 5.0
 _SILENCE_S: Final[Mapping[str, float]] = {"front": 2.5, "keyholder": 10.0, "zygote": 10.0, "control": 10.0}
 """Silence after which a process counts as ended. A stopped front can tell nobody that it does not serve; a stopped
 keyholder or zygote may continue, and the worker serves again."""
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "TSS2_LOG": "all+none",
+}
+"""The variables that children inherit in addition to `_FIPS`; proxies, CA overrides and PYTHON* do not reach them."""
+
+_ORDINARY_HEAP: Final[Mapping[str, str]] = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+}
+"""Heap settings of the front. glibc would return each megabyte message to the kernel and fault the next one in.
+
+By default each of gRPC's threads has an arena, and a freed message stays in the arena of the thread that received it.
+One arena, which the front trims when no job runs, is what returns to the kernel (docs/configuration.md has figures).
+"""
+
+_FIPS: Final = ("OPENSSL_CONF", "OPENSSL_MODULES")
+"""Passed on if the unit sets them: they select the validated provider."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Child:
+    """One process, its channel and its last beat. `pidfd` is the one means to signal it."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    pidfd: int
+    channel: Channel[SupervisorFromChild, ChildFromSupervisor]
+    pulse: Pulse = field(default_factory=Pulse)
+
+    def kill(self) -> None:
+        """Kill it, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+
+def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Child:
+    """Start `module` with this boot message, a channel to this process, and the descriptors that the message names."""
+    ours, theirs = Channel.pair()
+    boot = msgspec.structs.replace(boot, supervisor=theirs.fileno())
+    boot_fd = send_boot(boot)
+    channels = {boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote} - {-1}
+    environment = {**ENVIRONMENT, **{k: os.environ[k] for k in _FIPS if k in os.environ}}
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        command(module, str(boot_fd)),
+        pass_fds=(*channels, *boot.logs.values(), *boot.regions, *boot.slots, *boot.reference_regions),
+        env={**environment, **(heap_environment() if secret_heap else _ORDINARY_HEAP)},
+        stdin=subprocess.DEVNULL,
+    )
+    theirs.close()
+    os.close(boot_fd)
+    channel: Channel[SupervisorFromChild, ChildFromSupervisor] = Channel(ours, SUPERVISOR_FROM[name])
+    found = os.pidfd_open(process.pid)
+    pidfd = fcntl(found, F_DUPFD_CLOEXEC, PIDFDS)
+    os.close(found)
+    return Child(name=name, process=process, pidfd=pidfd, channel=channel)
 
 
 class Supervisor:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from cji_simulator import worker as simulated
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
-from cji_worker import children, supervisor
+from cji_worker import supervisor
 from tests.adversarial.peers.nosy import ORDERS, Orders
 from tests.support.with_tests import import_tests
 
@@ -47,7 +47,7 @@ def main() -> int:
 
     orders = Orders("supervisor") if ORDERS in os.environ else None
     given = {ORDERS: os.environ[ORDERS]} if orders else {}
-    children.ENVIRONMENT = {**children.ENVIRONMENT, **given, "PYTHONPATH": str(_ROOT)}  # type: ignore[misc]
+    supervisor.ENVIRONMENT = {**supervisor.ENVIRONMENT, **given, "PYTHONPATH": str(_ROOT)}  # type: ignore[misc]
     import_tests()
     simulated.Supervisor = Hostile  # type: ignore[attr-defined]
     sys.argv[1:] = [config]
