@@ -54,7 +54,7 @@ _HCL_INDEX: Final = 0x01400001
 _HSM: Final = ".managedhsm."  # in the name of every Managed HSM; it does not throttle
 
 _WORDS: Final = ("NAME", "POOL", "PROVIDER", "THUMBPRINT", "VAULT", "VERSION", "WORKER-1")
-"""What an operator must replace in deploy/worker.example.toml, each a word of its own: https://VAULT.vault.azure.net.
+"""An operator must replace them in deploy/worker.example.toml, each a word of its own: https://VAULT.vault.azure.net.
 
 No address, id or thumbprint of Azure has such a word, except these identifiers by chance: a letter in front of them or
 behind them makes another word of it."""
