@@ -27,8 +27,7 @@ from cji_core.format.configuration.table_files import read_table_files
 from cji_core.format.configuration.worker import Config
 from cji_core.log import events_only, log
 from cji_core.manifest import UNVERIFIED, Code, verified_code
-from cji_worker.control.operations import Operations, WorkerMustEnd
-from cji_worker.control.signals import take_signals
+from cji_worker.control.operations import Operations, WorkerMustEnd, take_signals
 from cji_worker.control.status import ProcessStatus
 from cji_worker.host import Host, HostWatch, require, secret_mib
 from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot

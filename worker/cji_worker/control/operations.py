@@ -5,10 +5,11 @@ It reads none of the files: their descriptors pass through.
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from cji_core.format.configuration.worker import Config
 from cji_core.log import log
@@ -27,7 +28,6 @@ from cji_worker.control.reload import (
     Unread,
     advance,
 )
-from cji_worker.control.signals import hangup
 from cji_worker.control.status import LastReload, ProcessStatus, Reports, snapshot
 from cji_worker.errors import WorkerError
 from cji_worker.host import HostReport
@@ -48,6 +48,8 @@ from cji_worker.ipc.messages import (
     Reread,
     Snapshot,
 )
+
+_HANGUP: Final = {signal.SIGHUP}
 
 
 class WorkerMustEnd(WorkerError):  # noqa: N818 - a state, not a fault of this program
@@ -147,3 +149,19 @@ class Operations:
         else:
             log("not reloaded", check=fault.file, what=fault.what, remedy=fault.remedy)
         self._reports.reload = LastReload(ended=datetime.now(UTC), fault=fault)
+
+
+def take_signals() -> int:
+    """A descriptor that becomes readable on SIGTERM and SIGINT. SIGHUP is blocked, in children too, who get none."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HANGUP)
+    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return read
+
+
+def hangup() -> int | None:
+    """The user id of whoever sent SIGHUP since the last call; None if nobody did."""
+    found = signal.sigtimedwait(_HANGUP, 0)
+    return None if found is None else found.si_uid
