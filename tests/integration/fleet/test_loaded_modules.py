@@ -112,7 +112,7 @@ def test_every_process_has_been_watched(loaded: Loaded) -> None:
         ("keyholder", "cji_worker.keyholder.admission"),
         ("front", "cji_worker.front.service"),
         ("control", "cji_worker.control.__main__"),
-        ("fleet", "cji_worker.fleet.tasks.finish"),
+        ("fleet", "cji_worker.fleet.tasks.finishes"),
         ("client", "cji_client.verify"),
         ("zygote", "cji_operations.link.stages.buckets"),
     ):
