@@ -1,6 +1,7 @@
 """The supervisor's part in operation: carries a reload through, and keeps the latest reports for the operator.
 
-It reads none of the files: their descriptors pass through.
+It reads none of the files: their descriptors pass through. SIGTERM and SIGINT wake the supervisor; SIGHUP
+waits until it is collected, with its sender.
 """
 
 import contextlib
