@@ -1,4 +1,4 @@
-"""Reading a trail, by an auditor: no replay ledger, no lock, and the worker may be running.
+"""Reading a trail, for an audit: no replay ledger, no lock, and the worker may be running.
 
 A trail is named by the path of its current file. Closed segments and the file of pruned lines are found beside it
 (`cji_core.trail.segments`), and all of it is read as one sequence of lines. A reader that began before a rotation reads

@@ -163,6 +163,6 @@ def take_signals() -> int:
 
 
 def hangup() -> int | None:
-    """The user id of whoever sent SIGHUP since the last call; None if nobody did."""
+    """The user id of the sender of SIGHUP since the last call; None if nobody did."""
     found = signal.sigtimedwait(_HANGUP, 0)
     return None if found is None else found.si_uid

@@ -318,7 +318,7 @@ def settle(records: Records, *, running: Records, front: Front, results: Blobs) 
     """
     for each in list(records.unfinished()):
         with running.hold(each.job) as mine:
-            # again: whoever held the job until now may have ended this record, or begun another
+            # again: the process that held the job until now may have ended this record, or begun another
             attempted = records.of(each.job) if mine else None
             if attempted is None:
                 continue

@@ -6,9 +6,10 @@
 A worker that creates a number has seen that the one before it is taken, so numbers have no gaps, and the first free one
 is found in about 2 log2(n) steps, with n the numbers that were taken since the last time.
 
-A job takes its number before its entry in the pool ledger is made, so every job with an entry counts. If its worker
-dies in between, or two workers begin it at the same moment, the job finds its own number as long as it is the last one
-that was taken. If others came after it, it takes a second one: a day may have fewer jobs than are allowed, never more.
+A job takes its number before its entry in the pool ledger is created, so every job with an entry has counted. If its
+worker dies in between, or two workers begin it at the same moment, the job finds its own number as long as it is the
+last one that was taken. If others came after it, it takes a second one: a day may have fewer jobs than are
+allowed, never more.
 """
 
 import hashlib

@@ -1,19 +1,19 @@
-"""The pool ledger: a blob for each job id, created by the worker of a pool that first admits it.
+"""The pool ledger: a blob for each job id, created by the worker that first admits it.
 
     the pool has the job as                        by reference     by a connection of the submitter's
     unknown                                        may begin        may begin
     another header                                 REPLAYED         REPLAYED
     this header, by reference                      may begin        ALREADY_EXISTS
-    this header, by a connection to this worker    ALREADY_EXISTS   its replay ledger decides
+    this header, by a connection to this worker    ALREADY_EXISTS   this worker's replay ledger decides
     this header, by a connection to another one    ALREADY_EXISTS   ALREADY_EXISTS
 
 A job by reference may have several attempts on several workers: whichever publishes its receipt first has done it. Each
-worker's replay ledger is asked as well, before and after. A job that is unknown counts among those of its day, see
+worker's replay ledger is checked as well, before and after. A job that is unknown counts among those of its day, see
 `pool_days`; if its submitter and agency have none left it is denied, and stays unknown.
 
 One thread asks, the main thread never waits. It allocates outside the secret heap, and handles names and digests alone.
-If it is away, slow, or has something else in place of an entry, the answer is LEDGER_UNAVAILABLE: there is no fallback.
-While it is away the worker is not ready, and it is asked for a blob until it answers.
+A pool ledger that is away, slow, or has something else in place of an entry means LEDGER_UNAVAILABLE: there is no
+fallback. While it is away the worker is not ready, and it is asked for a blob until it answers.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PoolLedgerBlobs(Protocol):
-    """The part of `cji_core.pool.store.Blobs` that a ledger needs."""
+    """The part of `cji_core.pool.store.Blobs` that the pool ledger needs."""
 
     def create(self, name: str, data: bytes) -> bool:
         """Create if absent; whether it was."""
@@ -217,7 +217,7 @@ class PoolClaims:
         return call in self._waiting
 
     def claim(self, request: Admit, header: Header, allowance: Allowance) -> None:
-        """Ask the ledger, without waiting."""
+        """Ask the pool ledger, without waiting."""
         loop, claimed = asyncio.get_running_loop(), (request, header)
         self._waiting[request.call] = claimed
 

@@ -181,7 +181,7 @@ def explained(error: Exception, ledger: Path) -> StartupError:
             what = "The audit trail was replaced or changed while the worker was running"
             remedy = "Investigate who changed the trail, and restore it. Then start the worker again."
         case ReplayLedgerDamagedError():
-            what = f"The ledger {ledger.name} of the audit trail is damaged"
+            what = f"The replay ledger {ledger.name} of the audit trail is damaged"
             remedy = f"Move {ledger.name} and {ledger.name}-wal away: the worker builds it again from the trail."
         case sqlite3.Error():
             what = f"The replay ledger {ledger.name} cannot be opened or written: {error.sqlite_errorname}"

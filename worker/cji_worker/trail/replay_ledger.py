@@ -339,6 +339,6 @@ def require_own_file(path: Path) -> None:
     try:
         mode = os.fstat(fd).st_mode
         if not stat.S_ISREG(mode) or mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermissionError("the ledger must be a regular file that only its owner can write")
+            raise PermissionError("the replay ledger must be a regular file that only its owner can write")
     finally:
         os.close(fd)

@@ -1,9 +1,8 @@
 """The checks of `cji doctor` on the storage of a pool, [fleet] and [ledger], with the identity of this machine.
 
 Each right that the worker or its fleet process needs is used, where that leaves nothing that counts: a blob that is not
-there is read, a block is added to a blob that is never made, the tickets are counted, and the pool ledger gets an
-empty blob of no job. No ticket is taken or sent. Immutability is a setting of the account, which this identity cannot
-read.
+there is read, a block is added to a blob that is never made, the tickets are counted, and the pool ledger gets an empty
+blob of no job. No ticket is taken or sent. Immutability is a setting of the account, which this identity cannot read.
 """
 
 import secrets
