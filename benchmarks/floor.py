@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.stand import Usage
 from cji_core.format.envelope import OVERHEAD_BYTES, SEGMENT_BYTES
-from cji_worker.ipc.limits import SLOTS
+from cji_worker.ipc.ring import SLOTS
 
 __all__ = ["Costs", "crypto_cpu"]
 

@@ -10,8 +10,6 @@ from azure.storage.blob import BlobServiceClient
 from cji_core.command.findings import Finding
 from cji_core.format.configuration.fleet import FleetSection, PoolLedgerSection
 from cji_core.format.configuration.worker import Config
-from cji_core.format.configuration.worker import Config
-from cji_core.format.configuration.fleet import FleetSection, PoolLedgerSection
 from cji_core.pool.errors import StoreAwayError
 from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs

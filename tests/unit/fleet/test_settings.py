@@ -10,7 +10,6 @@ from cji_attestation import AZURE_US
 from cji_core.command import build
 from cji_core.errors import StartupError
 from cji_core.format.configuration.fleet import FleetSection, PoolLedgerSection
-from cji_core.format.configuration.fleet import FleetSection, PoolLedgerSection
 from cji_worker.fleet.settings import load
 
 FLEET = """

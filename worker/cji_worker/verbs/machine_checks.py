@@ -16,7 +16,7 @@ from cji_attestation import AttestationError, Trust, is_production
 from cji_core.command.findings import Finding, NotOk, run_check
 from cji_core.errors import StartupError
 from cji_core.fips import NOT_VALIDATED, CryptoModule, Mode, require_usable
-from cji_core.format.config import Config
+from cji_core.format.configuration.worker import Config
 from cji_core.manifest import verified_code
 from cji_worker.host import CATALOGUE, Host, TpmClockWatch, secret_mib, unmet
 from cji_worker.launch import command

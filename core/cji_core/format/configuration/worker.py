@@ -13,7 +13,6 @@ from msgspec import Meta
 
 from cji_core.errors import StartupError
 from cji_core.format.configuration.fleet import ClientId, FleetSection, PoolLedgerSection
-from cji_core.format.configuration.worker import ListenSection
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
