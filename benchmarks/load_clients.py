@@ -29,7 +29,7 @@ from cji_attestation import Trust
 from cji_attestation.attested import AttestedWorker
 from cji_client.errors import ClientError, WorkerRefused, from_rpc
 from cji_client.profile import ClientProfile, ClientTls
-from cji_client.result import Collector
+from cji_client.received import Collector
 from cji_client.seal import INPUT_NAME, SealedJob, seal
 from cji_client.spec import JobSpec
 from cji_client.transport import SyncClient

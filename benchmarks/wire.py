@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from cji_attestation.attested import AttestedWorker
 from cji_client.profile import ClientTls
-from cji_client.result import Collector
+from cji_client.received import Collector
+from cji_client.result import Result
 from cji_client.seal import INPUT_NAME, SealedJob
-from cji_client.sealed_result import SealedResult
 from cji_client.spec import JobSpec
 from cji_client.verify import verify_result
 from cji_core.trail import PartDigest
@@ -100,7 +100,7 @@ class Connection:
             yield pb.RunResponse.FromString(bytes(self._room[start:end]))
 
 
-def verify(connection: Connection, prepared: Prepared, attested: AttestedWorker) -> SealedResult:
+def verify(connection: Connection, prepared: Prepared, attested: AttestedWorker) -> Result:
     """The result of the last call if its receipt vouches for exactly the bytes sent and received; else an error."""
     collector = Collector(prepared.job.header)
     for message in connection.answer():
@@ -109,7 +109,7 @@ def verify(connection: Connection, prepared: Prepared, attested: AttestedWorker)
     verified = verify_result(
         receipt, job=prepared.job.header, attested=attested, sent=[prepared.sent], header=header, outputs=outputs
     )
-    return SealedResult(job=prepared.job.header, header=header, outputs=outputs, receipt=verified, attested=attested)
+    return Result(job=prepared.job.header, header=header, outputs=outputs, receipt=verified, attested=attested)
 
 
 def verify_echo(connection: Connection, prepared: Prepared) -> None:

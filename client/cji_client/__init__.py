@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from cji_client.cancellation import Cancellation
     from cji_client.connection import Connection, connect
     from cji_client.errors import ClientError, SpecError, Unverified, WorkerRefused
-    from cji_client.opened import Result
+    from cji_client.job_folder import JobFolder, load_job, save_job
     from cji_client.profile import ClientProfile, load_profile
     from cji_client.progress import Phase, Progress, ProgressCallback
-    from cji_client.saved import SavedJob, load_job, save_job
-    from cji_client.saved_result import open_saved
-    from cji_client.sealed_result import SealedResult
+    from cji_client.result import OpenedResult, Result
+    from cji_client.result_folder import load_result
     from cji_client.signers import Decrypter, Signer
     from cji_client.spec import JobSpec, load_spec
     from cji_core.operations.deidentify import Transform
@@ -39,13 +38,13 @@ __all__ = [
     "ClientProfile",
     "Connection",
     "Decrypter",
+    "JobFolder",
     "JobSpec",
+    "OpenedResult",
     "Phase",
     "Progress",
     "ProgressCallback",
     "Result",
-    "SavedJob",
-    "SealedResult",
     "Signer",
     "SpecError",
     "Transform",
@@ -55,7 +54,7 @@ __all__ = [
     "connect_async",
     "load_job",
     "load_profile",
+    "load_result",
     "load_spec",
-    "open_saved",
     "save_job",
 ]

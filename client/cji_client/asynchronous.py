@@ -8,8 +8,8 @@ from cji_attestation.attested import AttestedWorker
 from cji_client.in_threads import InThreads, cancellable
 from cji_client.profile import ClientTls
 from cji_client.progress import ProgressCallback
+from cji_client.result import Result
 from cji_client.seal import SealedJob
-from cji_client.sealed_result import SealedResult
 from cji_client.sources import Source
 from cji_client.tokens import TokenSource
 from cji_client.transport import SyncClient
@@ -43,6 +43,6 @@ class Client(InThreads[SyncClient]):
         attested: AttestedWorker,
         deadline: float,
         progress: ProgressCallback | None = None,
-    ) -> SealedResult:
+    ) -> Result:
         """As `SyncClient.run`; cancelling the coroutine ends the call."""
         return await cancellable(self.sync.run, job, inputs, attested=attested, deadline=deadline, progress=progress)

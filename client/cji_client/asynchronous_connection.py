@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from cji_attestation import AZURE_US, AZURE_USGOV, Trust
 from cji_client.connection import Connection, Spec, connect
 from cji_client.in_threads import InThreads, cancellable
-from cji_client.opened import Result
+from cji_client.job_folder import JobFolder
 from cji_client.prepared import Records
 from cji_client.profile import ClientProfile
 from cji_client.progress import ProgressCallback
-from cji_client.saved import SavedJob
+from cji_client.result import OpenedResult
 from cji_client.signers import Decrypter, Signer
 from cji_client.tokens import TokenSource
 from cji_core.format.keys import ProjectKey
@@ -29,7 +29,7 @@ class AsyncConnection(InThreads[Connection]):
         project_key: ProjectKey | None = None,
         deadline: float | None = None,
         progress: ProgressCallback | None = None,
-    ) -> Result:
+    ) -> OpenedResult:
         """As `Connection.run`; cancelling the coroutine ends the call."""
         return await cancellable(
             self.sync.run,
@@ -41,7 +41,7 @@ class AsyncConnection(InThreads[Connection]):
             progress=progress,
         )
 
-    async def send(self, job: SavedJob, *, deadline: float, progress: ProgressCallback | None = None) -> Result:
+    async def send(self, job: JobFolder, *, deadline: float, progress: ProgressCallback | None = None) -> OpenedResult:
         """As `Connection.send`; cancelling the coroutine ends the call."""
         return await cancellable(self.sync.send, job, deadline=deadline, progress=progress)
 

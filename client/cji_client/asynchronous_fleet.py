@@ -9,11 +9,11 @@ from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_client.by_reference import FIRST_WAIT, LONGEST_WAIT, SyncFleetClient
 from cji_client.errors import NotFinished
+from cji_client.job_folder import JobFolder
 from cji_client.job_state import JobStatus
 from cji_client.profile import ClientStorage
 from cji_client.progress import Phase, Progress, ProgressCallback
-from cji_client.saved import SavedJob
-from cji_client.sealed_result import SealedResult
+from cji_client.result import Result
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -35,7 +35,7 @@ class FleetClient:
             storage, trust=trust, reference=reference, maa_url=maa_url, credential=credential
         )
 
-    async def submit(self, job: SavedJob, *, in_parts: bool = False, progress: ProgressCallback | None = None) -> None:
+    async def submit(self, job: JobFolder, *, in_parts: bool = False, progress: ProgressCallback | None = None) -> None:
         """As `SyncFleetClient.submit`."""
         await asyncio.to_thread(self._client.submit, job, in_parts=in_parts, progress=progress)
 
@@ -60,6 +60,6 @@ class FleetClient:
         """As `SyncFleetClient.cancel`."""
         await asyncio.to_thread(self._client.cancel, job_id)
 
-    async def fetch(self, job: SavedJob, *, progress: ProgressCallback | None = None) -> SealedResult:
+    async def fetch(self, job: JobFolder, *, progress: ProgressCallback | None = None) -> Result:
         """As `SyncFleetClient.fetch`."""
         return await asyncio.to_thread(self._client.fetch, job, progress=progress)

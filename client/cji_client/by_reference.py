@@ -2,7 +2,7 @@
 
     save_job -> submit -> wait -> fetch -> (open_result)
 
-* A job is sealed into a folder first (`saved`), so a submission that was cut off continues where it stopped, with the
+* A job is sealed into a folder first (`job_folder`), so a submission that was cut off continues where it stopped, with the
   same header and the same parts. The ticket is the last thing that is sent.
 * Parts are uploaded in blocks and results are read in ranges: memory use is a few segments.
 * `fetch` returns what `SyncClient.run` returns, after the same checks. The worker's evidence lies beside the results
@@ -25,13 +25,13 @@ from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import AttestedWorker, verify_attestation
 from cji_client.errors import ClientError, JobCancelled, JobExpired, JobFailed, NotFinished, SpecError, Unverified
+from cji_client.job_folder import JobFolder
 from cji_client.job_state import JobStatus, State, look
 from cji_client.profile import ClientStorage
 from cji_client.progress import Phase, Progress, ProgressCallback
+from cji_client.received import Output, parse_result_header
 from cji_client.receiving import received
-from cji_client.result import Output, parse_result_header
-from cji_client.saved import SavedJob
-from cji_client.sealed_result import SealedResult
+from cji_client.result import Result
 from cji_client.storage_identity import default_credential
 from cji_client.transfer import document, explained, read_blob, upload
 from cji_client.verify import verify_failed, verify_result, verify_stored
@@ -78,7 +78,7 @@ class SyncFleetClient:
         self._maa_url = maa_url
         self._credential = credential or default_credential()
 
-    def submit(self, job: SavedJob, *, in_parts: bool = False, progress: ProgressCallback | None = None) -> None:
+    def submit(self, job: JobFolder, *, in_parts: bool = False, progress: ProgressCallback | None = None) -> None:
         """Upload the job's parts and header, then send its ticket. Again after a failure, it continues.
 
         `in_parts`: without a ticket, which one worker would take; the operator of an engine runs the job.
@@ -137,7 +137,7 @@ class SyncFleetClient:
         with self._blobs(self._storage.jobs) as jobs:
             jobs.create(names.cancel(job_id.hex()), b"")
 
-    def fetch(self, job: SavedJob, *, progress: ProgressCallback | None = None) -> SealedResult:
+    def fetch(self, job: JobFolder, *, progress: ProgressCallback | None = None) -> Result:
         """The result of the attempt that counts: receipt and evidence verified, outputs still sealed.
 
         `progress` is called with bytes received. JobFailed has the verified failure receipt of a job that was
@@ -155,8 +155,8 @@ class SyncFleetClient:
         raise _without_result(status)
 
     def _result(
-        self, results: Blobs, job: SavedJob, published: Published, progress: ProgressCallback | None
-    ) -> SealedResult:
+        self, results: Blobs, job: JobFolder, published: Published, progress: ProgressCallback | None
+    ) -> Result:
         header, name = job.header, job.header.job_id.hex()
         try:
             claims = claims_unverified(published.receipt)
@@ -182,7 +182,7 @@ class SyncFleetClient:
             for output in outputs:
                 output.file.close()
             raise
-        return SealedResult(
+        return Result(
             job=header,
             header=result_header,
             outputs=tuple(outputs),
@@ -192,7 +192,7 @@ class SyncFleetClient:
             columns=job.columns,
         )
 
-    def _failed(self, results: Blobs, job: SavedJob, failure: str) -> JobFailed:
+    def _failed(self, results: Blobs, job: JobFolder, failure: str) -> JobFailed:
         try:
             claims = failure_unverified(failure)
         except ReceiptError as error:
@@ -201,7 +201,7 @@ class SyncFleetClient:
         verified = verify_failed(failure, attested=attested, header=job.header)
         return JobFailed(verified, evidence=attested.to_file())
 
-    def _attested(self, results: Blobs, job: SavedJob, token: str, *, ended: str) -> AttestedWorker:
+    def _attested(self, results: Blobs, job: JobFolder, token: str, *, ended: str) -> AttestedWorker:
         """The worker whose token the receipt names, by its evidence for this job, appraised at the end of the job."""
         try:
             at = datetime.fromisoformat(ended)

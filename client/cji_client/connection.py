@@ -18,12 +18,12 @@ from cji_attestation.attested import AttestedWorker
 from cji_client.cancellation import Cancellation
 from cji_client.description import Description
 from cji_client.errors import JobCancelled, SpecError
-from cji_client.opened import Result
+from cji_client.job_folder import JobFolder
 from cji_client.prepared import Prepared, Records, prepare
 from cji_client.profile import ClientProfile, load_profile
 from cji_client.profile_keys import decrypter_named, signer_named
 from cji_client.progress import ProgressCallback
-from cji_client.saved import SavedJob
+from cji_client.result import OpenedResult
 from cji_client.seal import SealedJob
 from cji_client.signers import Decrypter, Signer
 from cji_client.spec import JobSpec, load_spec
@@ -132,7 +132,7 @@ class Connection:
         deadline: float | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
-    ) -> Result:
+    ) -> OpenedResult:
         """Run one job and return its verified result.
 
         `records` is a data frame of pandas or polars, a table or batches of Arrow, anything else with
@@ -161,7 +161,7 @@ class Connection:
         deadline: float | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
-    ) -> Result:
+    ) -> OpenedResult:
         """Run a job that `seal` made of these records, on the worker that was attested. As `run`."""
         sealed = self._client.run(
             job,
@@ -171,22 +171,22 @@ class Connection:
             progress=progress,
             cancellation=cancellation,
         )
-        return Result(sealed=sealed, decrypter=self._opener)
+        return OpenedResult(sealed=sealed, decrypter=self._opener)
 
     def send(
         self,
-        job: SavedJob,
+        job: JobFolder,
         *,
         deadline: float,
         attested: AttestedWorker | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
-    ) -> Result:
+    ) -> OpenedResult:
         """Run a job that was sealed into a folder, perhaps on another machine; `deadline` in seconds."""
         sealed = self._client.send(
             job, attested=attested or self.attest(), deadline=deadline, progress=progress, cancellation=cancellation
         )
-        return Result(sealed=sealed, decrypter=self._opener)
+        return OpenedResult(sealed=sealed, decrypter=self._opener)
 
     def _opener(self) -> Decrypter | None:
         return self.decrypter

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from cji_client.errors import Unverified
+from cji_client.job_folder import JobFolder
 from cji_client.progress import Phase, Progress, ProgressCallback
-from cji_client.result import Output, ResultHeader, new_output
-from cji_client.saved import SavedJob
+from cji_client.received import Output, ResultHeader, new_output
 from cji_client.spool import Spool
 from cji_client.transfer import document, segments
 from cji_core.pool import names
@@ -17,7 +17,7 @@ from cji_core.trail import Claims
 
 def received(
     results: Blobs,
-    job: SavedJob,
+    job: JobFolder,
     published: Published,
     *,
     header: ResultHeader,

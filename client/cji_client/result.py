@@ -1,174 +1,203 @@
-"""Results: collected sealed until the receipt can be verified.
+"""Results with a verified receipt: `Result`, still sealed, and `OpenedResult`, with the key that opens it.
 
-`Collector` accepts the messages of one Run stream in the order of the contract only: accepted, then progress and
-segments, then done. Output parts may interleave; indexes within a part may not skip or repeat. The ciphertext stays
-in unlinked temporary files until the receipt has been verified; no plaintext touches a disk.
+Opening needs the recipient's private key and no network.
 """
 
-import hashlib
-import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final, cast
+from types import TracebackType
+from typing import Any, Self
 
-from google.protobuf.message import DecodeError
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from cji_client.errors import Unverified
-from cji_client.progress import Phase, Progress, ProgressCallback
-from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
-from cji_core.format.job import LIMITS, Header, OutputPart
-from cji_core.wire.v1 import worker_pb2 as pb
-
-RESULT: Final = "result"
-ROW_STATUS: Final = "row_status"
-
-_NOT_LAST: Final = b"\xff\xff\xff\xff"
-_IN_MEMORY: Final = 16 << 20
-"""Bytes of one part kept in memory before it moves to a file."""
+from cji_attestation.attested import AttestedWorker
+from cji_client.errors import SpecError, Unverified
+from cji_client.parts import open_part
+from cji_client.received import RESULT, ROW_STATUS, Output, ResultHeader
+from cji_client.signers import Decrypter, decrypter_of
+from cji_core.errors import Refusal
+from cji_core.format.envelope import output_aad
+from cji_core.format.job import Header
+from cji_core.format.keys import RecipientPrivateKey
+from cji_core.format.paths import FileName
+from cji_core.format.records import ROW_STATUS as ROW_STATUS_SCHEMA
+from cji_core.jose import key_id
+from cji_core.trail import PartDigest, VerifiedReceipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultHeader:
-    """A result header that matches its job. The AAD of every output contains the digest of `data`."""
+class Result:
+    """Outputs as received, part by part, and the receipt that vouches for their digests.
 
-    data: bytes
-    sha384: bytes
-    job_header_sha384: bytes
-    worker_id: str
-    outputs: tuple[OutputPart, ...]
-    wrapped: dict[str, bytes]
+    Close it to release the ciphertext.
+    """
 
-    @property
-    def parts(self) -> tuple[OutputPart, ...]:
-        """The output of each part, by the number of the part."""
-        return tuple(output for output in self.outputs for _ in range(output.shards))
-
-    def parts_of(self, name: str) -> range:
-        """The numbers of the parts of an output."""
-        numbers = [number for number, output in enumerate(self.parts) if output.name == name]
-        return range(numbers[0], numbers[-1] + 1)
-
-
-def parse_result_header(data: bytes, job: Header) -> ResultHeader:
-    """The parsed result header of this job, or Unverified(`result_header`)."""
-    message = pb.ResultHeader()
-    try:
-        _require(0 < len(data) <= LIMITS.header_bytes, "length")
-        message.ParseFromString(data)
-    except DecodeError:
-        raise Unverified("result_header", "not protobuf") from None
-    message.DiscardUnknownFields()
-    _require(message.SerializeToString(deterministic=True) == data, "not canonical, or with unknown fields")
-    _require(message.version == 1 and message.job_id == job.job_id, "wrong version or job")
-    _require(message.job_header_sha384 == job.sha384, "wrong job header")
-    names = [part.name for part in message.outputs]
-    _require(len(set(names)) == len(names) <= LIMITS.parts and {RESULT, ROW_STATUS} <= set(names), "outputs")
-    _require(all(part.shards != 1 and part.shards <= LIMITS.shards for part in message.outputs), "shards")
-    wrapped = {each.key_id: each.wrapped_dek for each in message.recipients}
-    asked = {recipient.key_id for recipient in job.recipients}
-    _require(len(message.recipients) == len(wrapped) and set(wrapped) == asked, "wrong recipients")
-    return ResultHeader(
-        data=data,
-        sha384=hashlib.sha384(data).digest(),
-        job_header_sha384=job.sha384,
-        worker_id=message.worker_id,
-        outputs=tuple(
-            OutputPart(name=part.name, schema=part.schema, shards=part.shards or 1) for part in message.outputs
-        ),
-        wrapped=wrapped,
-    )
-
-
-@dataclass(slots=True, kw_only=True)
-class Output:
-    """The sealed bytes of one output part; `length` is the number received so far."""
-
-    name: str
-    schema: str
-    file: BinaryIO = field(repr=False)
-    length: int = 0
-    segments: int = 0
-    ended: bool = False
-    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256, repr=False)
-
-    def add(self, index: int, data: bytes) -> None:
-        """Accept the next segment; Unverified(`segment`) if it is out of order or has a wrong length."""
-        prefix = 0 if self.segments else FLOE_HEADER_BYTES
-        sealed = len(data) - prefix
-        last = data[prefix : prefix + 4] != _NOT_LAST
-        if self.ended or index != self.segments:
-            raise Unverified("segment", f"segment {index} of {self.name} is not the next one")
-        if not OVERHEAD_BYTES <= sealed <= SEGMENT_BYTES or not (last or sealed == SEGMENT_BYTES):
-            raise Unverified("segment", f"segment {index} of {self.name} has a wrong length")
-        self.file.write(data)
-        self._digest.update(data)
-        self.length += len(data)
-        self.segments += 1
-        self.ended = last
+    job: Header
+    header: ResultHeader
+    outputs: tuple[Output, ...]
+    receipt: VerifiedReceipt
+    attested: AttestedWorker
+    sent: tuple[PartDigest, ...] = ()
+    """The input parts, which the receipt was compared with."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names of each input's columns."""
 
     @property
-    def sha256(self) -> bytes:
-        """SHA-256 of all bytes so far, FLOE header included."""
-        return self._digest.digest()
+    def job_id(self) -> bytes:
+        """16 bytes."""
+        return self.job.job_id
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the outputs; always `result` and `row_status`, in the order of the result header."""
+        return tuple(output.name for output in self.header.outputs)
 
-class Collector:
-    """The state of one Run stream on the submitter's side."""
+    def save(self, folder: FileName) -> None:
+        """Write it into a new folder, still sealed: `cji_client.result_folder` opens it, anywhere."""
+        from cji_client.result_folder import save_result  # noqa: PLC0415 - it makes results itself
 
-    def __init__(self, job: Header, *, progress: ProgressCallback | None = None) -> None:
-        self._job = job
-        self._progress = progress
-        self.header: ResultHeader | None = None
-        self.outputs: list[Output] = []
-        self.receipt: str | None = None
+        save_result(self, folder)
 
-    def take(self, message: pb.RunResponse) -> None:
-        """Accept the next message; Unverified(`stream`) or (`segment`) if it is out of order."""
-        kind = message.WhichOneof("message")
-        if self.receipt is not None or kind is None or (kind == "accepted") is not (self.header is None):
-            raise Unverified("stream", f"unexpected message {kind}")
-        match kind:
-            case "accepted":
-                self.header = parse_result_header(message.accepted.result_header, self._job)
-                parts = self.header.parts
-                if len(parts) > LIMITS.parts:
-                    raise Unverified("result_header", "too many parts")
-                self.outputs = [new_output(part) for part in parts]
-            case "progress":
-                self._report(message.progress)
-            case "segment":
-                part = message.segment.part
-                if part >= len(self.outputs):
-                    raise Unverified("segment", "the result header does not list this part")
-                self.outputs[part].add(message.segment.index, message.segment.data)
-            case "done":
-                self.receipt = message.done.receipt
+    def opened_by(self, key: RecipientPrivateKey | Decrypter) -> "OpenedResult":
+        """The same result with the key that opens it; closing it closes this one."""
+        decrypter = decrypter_of(key)
+        return OpenedResult(sealed=self, decrypter=lambda: decrypter)
 
-    def finish(self) -> tuple[ResultHeader, tuple[Output, ...], str]:
-        """Header, outputs and receipt of an ended stream; Unverified(`stream`) if it is incomplete."""
-        if self.header is None or not self.receipt or not all(output.ended for output in self.outputs):
-            raise Unverified("stream", "the answer is incomplete")
-        return self.header, tuple(self.outputs), self.receipt
-
-    def discard(self) -> None:
-        """Release the collected outputs."""
+    def close(self) -> None:
+        """Release the sealed bytes."""
         for output in self.outputs:
             output.file.close()
 
-    def _report(self, progress: pb.Progress) -> None:
-        if self._progress is not None:
-            stage = progress.stage if progress.stage.isascii() and progress.stage.isidentifier() else "work"
-            self._progress(Progress(phase=Phase.WORKING, stage=stage[:32], per_cent=min(progress.per_cent, 100)))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
-def new_output(part: OutputPart, file: BinaryIO | None = None) -> Output:
-    """A part that has not come yet. Without a file it gets one of its own, in memory while it is small."""
-    return Output(name=part.name, schema=part.schema, file=file or _spool())
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class OpenedResult:
+    """The result of a job, its receipt verified. Outputs are opened when they are read.
+
+    Whatever takes an Arrow stream, such as `polars.DataFrame(result)`, gets the output `result`. Close it, or use it as
+    a context manager, to release the ciphertext.
+    """
+
+    sealed: Result
+    decrypter: Callable[[], Decrypter | None]
+    """Called when the first output is opened."""
+
+    def __repr__(self) -> str:
+        return f"<OpenedResult of job {self.sealed.job_id.hex()}: {', '.join(self.names)}>"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return self.sealed.names
+
+    @property
+    def receipt(self) -> VerifiedReceipt:
+        """The verified receipt."""
+        return self.sealed.receipt
+
+    @property
+    def attested(self) -> AttestedWorker:
+        """The worker that signed it."""
+        return self.sealed.attested
+
+    def batches(self, name: str = RESULT) -> Iterator[pa.RecordBatch]:
+        """The batches of one output; the first is empty and carries the schema.
+
+        SpecError without a key that opens them, Unverified if the bytes do not open.
+        """
+        decrypter = self.decrypter()
+        if decrypter is None:
+            raise SpecError(
+                "no key opens this result",
+                remedy="Name recipient_key in the profile, pass a decrypter, or save the result and open it elsewhere.",
+            )
+        return read_output(self.sealed, decrypter, name)
+
+    def table(self, name: str = RESULT) -> pa.Table:
+        """One output as a table of Arrow."""
+        return pa.Table.from_batches(self.batches(name))
+
+    def pandas(self, name: str = RESULT) -> Any:
+        """One output as a data frame of pandas, which must be installed."""
+        return self.table(name).to_pandas()
+
+    def polars(self, name: str = RESULT) -> Any:
+        """One output as a data frame of polars, which must be installed."""
+        import polars  # noqa: PLC0415 - not a dependency
+
+        return polars.from_arrow(self.table(name))
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table().__arrow_c_stream__(requested_schema)
+
+    def save(self, folder: FileName) -> None:
+        """As `Result.save`."""
+        self.sealed.save(folder)
+
+    def close(self) -> None:
+        """Release the sealed bytes."""
+        self.sealed.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
-def _spool() -> BinaryIO:
-    return cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str) -> Iterator[pa.RecordBatch]:
+    """The batches of one output, starting with an empty batch that carries the schema. One reader at a time per output.
+
+    SpecError if there is no such output or the key is not a recipient's. Unverified if the bytes do not open, or if
+    `row_status` does not have one row for each input row in the receipt.
+    """
+    if name not in result.names:
+        raise SpecError(f"the result has no output {name}", remedy=f"Choose one of {', '.join(result.names)}.")
+    result_key, rows, schema = _result_key(result, key), 0, None
+    for part in result.header.parts_of(name):
+        output = result.outputs[part]
+        output.file.seek(0)
+        before = rows
+        for batch in open_part(result_key, output_aad(result.header.sha384, part), output.file, name=name):
+            if schema is None:
+                yield batch
+            elif not batch.schema.equals(schema, check_metadata=True):
+                raise Unverified(name, "its shards have different schemas")
+            schema = batch.schema
+            if batch.num_rows:
+                yield _renumbered(batch, before) if output.schema == ROW_STATUS_SCHEMA and before else batch
+            rows += batch.num_rows
+    if name == ROW_STATUS and rows != result.receipt.claims.volumes.rows_in:
+        raise Unverified(ROW_STATUS, "not exactly one row for each input row")
 
 
-def _require(holds: bool, rule: str) -> None:
-    if not holds:
-        raise Unverified("result_header", rule)
+def _renumbered(status: pa.RecordBatch, first: int) -> pa.RecordBatch:
+    """The status of rows of a shard, which numbers its own from 0; `first` rows are in the shards before it."""
+    rows = pc.add(status.column("row"), pa.scalar(first, pa.uint64()))
+    return status.set_column(status.schema.get_field_index("row"), status.schema.field("row"), rows)
+
+
+def open_result(result: Result, key: RecipientPrivateKey | Decrypter) -> dict[str, pa.Table]:
+    """All outputs as tables, by name; an error if any one does not open."""
+    return {name: pa.Table.from_batches(read_output(result, key, name)) for name in result.names}
+
+
+def _result_key(result: Result, key: RecipientPrivateKey | Decrypter) -> bytes:
+    decrypter = decrypter_of(key)
+    wrapped = result.header.wrapped.get(key_id(decrypter.public_key()))
+    if wrapped is None:
+        raise SpecError("this key is not one of the result's recipients", remedy="Use the key that the job named.")
+    try:
+        return decrypter.unwrap(wrapped, result.header.job_header_sha384)
+    except Refusal:
+        raise Unverified("wrapped_dek", "the recipient's key does not unwrap the result's key") from None

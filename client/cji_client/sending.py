@@ -12,8 +12,8 @@ from typing import Final, NamedTuple, TypeAlias
 import grpc
 
 from cji_client.errors import ClientError, LimitExceeded, SpecError
+from cji_client.job_folder import JobFolder
 from cji_client.progress import Phase, Progress, ProgressCallback
-from cji_client.saved import SavedJob
 from cji_client.seal import SealedJob
 from cji_client.sources import FittedSource
 from cji_core.format.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
@@ -84,7 +84,7 @@ def parts_of(job: SealedJob, sources: Sequence[FittedSource]) -> Parts:
     return parts
 
 
-def saved_parts(job: SavedJob) -> Parts:
+def saved_parts(job: JobFolder) -> Parts:
     """The parts of a job that was sealed into a folder."""
 
     def parts(_: Gate) -> Iterator[SealedPart]:
@@ -94,7 +94,7 @@ def saved_parts(job: SavedJob) -> Parts:
     return parts
 
 
-def _segments(job: SavedJob, number: int) -> Iterator[bytes]:
+def _segments(job: JobFolder, number: int) -> Iterator[bytes]:
     with job.part(number).open("rb") as file:
         data = file.read(FLOE_HEADER_BYTES + SEGMENT_BYTES)
         while data:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final, TypeVar
 
 from cji_client.errors import SpecError, StorageRefused, Unreachable, Unverified
+from cji_client.job_folder import JobFolder
 from cji_client.progress import Phase, Progress, ProgressCallback
-from cji_client.saved import SavedJob
 from cji_core.format.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
 from cji_core.pool import names
 from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, decode
@@ -18,7 +18,7 @@ _MAX_BLOCKS: Final = 50_000
 T = TypeVar("T")
 
 
-def upload(blobs: Blobs, job: SavedJob, number: int, *, progress: ProgressCallback | None, before: int) -> None:
+def upload(blobs: Blobs, job: JobFolder, number: int, *, progress: ProgressCallback | None, before: int) -> None:
     """Upload one part unless it is there; blocks of an earlier attempt are kept. Raises StoreError, SpecError.
 
     `before` bytes of the job were sent before this part.

@@ -32,12 +32,12 @@ from cji_attestation.evidence import NONCE_BYTES
 from cji_client.cancellation import Cancellation
 from cji_client.description import Description
 from cji_client.errors import ClientError, JobCancelled, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
+from cji_client.job_folder import JobFolder
 from cji_client.profile import ClientTls
 from cji_client.progress import ProgressCallback
-from cji_client.result import Collector
-from cji_client.saved import SavedJob
+from cji_client.received import Collector
+from cji_client.result import Result
 from cji_client.seal import SealedJob
-from cji_client.sealed_result import SealedResult
 from cji_client.sending import Parts, Sender, check_parts, parts_of, saved_parts
 from cji_client.sources import Source
 from cji_client.tokens import TokenSource, authorization
@@ -140,7 +140,7 @@ class SyncClient:
         deadline: float,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
-    ) -> SealedResult:
+    ) -> Result:
         """Run a sealed job within `deadline` seconds and return its result: receipt verified, outputs still sealed.
 
         `inputs` maps each input part's name to its records, which are read to their end before anything is sent.
@@ -166,13 +166,13 @@ class SyncClient:
 
     def send(
         self,
-        job: SavedJob,
+        job: JobFolder,
         *,
         attested: AttestedWorker,
         deadline: float,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
-    ) -> SealedResult:
+    ) -> Result:
         """As `run`, for a job that was sealed into a folder, perhaps on another machine."""
         job.check_parts()
         check_parts(job.header)
@@ -189,7 +189,7 @@ class SyncClient:
         until: float,
         progress: ProgressCallback | None,
         stop: Cancellation,
-    ) -> SealedResult:
+    ) -> Result:
         """The result of the first attempt that is not refused for a while, as long as the inputs are `whole`."""
         wait = _FIRST_WAIT
         while True:
@@ -215,7 +215,7 @@ class SyncClient:
         seconds: float,
         progress: ProgressCallback | None,
         stop: Cancellation,
-    ) -> SealedResult:
+    ) -> Result:
         metadata = authorization(self._token)
         sender = Sender(pb.Open(header=job.header.data, signature=job.signature), job.parts, progress=progress)
         collector = Collector(job.header, progress=progress)
@@ -242,7 +242,7 @@ class SyncClient:
         finally:
             call.cancel()
             sender.gate.end()
-        return SealedResult(
+        return Result(
             job=job.header,
             header=header,
             outputs=outputs,

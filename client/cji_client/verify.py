@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from cji_attestation.attested import AttestedWorker
 from cji_client.errors import Unverified
-from cji_client.result import Output, ResultHeader
+from cji_client.received import Output, ResultHeader
 from cji_client.statements import by_name
 from cji_core.format.job import Header
 from cji_core.trail import (

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cji_client import connect, load_job, load_profile, open_saved, save_job
+from cji_client import connect, load_job, load_profile, load_result, save_job
 from cji_client.keys import load_recipient_key
 from cji_client.trusts import AZURE_US
 
@@ -23,5 +23,5 @@ def send(profile: Path, folder: Path, result: Path) -> None:
 def read(folder: Path, profile: Path, key: Path) -> None:
     """With the recipient's key, and no network."""
     reference = load_profile(profile).reference
-    with open_saved(folder, trust=AZURE_US, reference=reference) as sealed:
+    with load_result(folder, trust=AZURE_US, reference=reference) as sealed:
         print(sealed.opened_by(load_recipient_key(key)).table())

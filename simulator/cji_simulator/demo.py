@@ -25,8 +25,8 @@ from cji_attestation.attested import AttestedWorker, verify_attestation
 from cji_client.errors import Unverified
 from cji_client.files import read_file
 from cji_client.progress import Phase, Progress
+from cji_client.result import Result
 from cji_client.seal import INPUT_NAME, seal
-from cji_client.sealed_result import SealedResult
 from cji_client.sources import fit
 from cji_client.spec import load_spec
 from cji_core.format.keys import ProjectKey, load_project_key, load_signing_key, new_project_key, save_project_key
@@ -207,7 +207,7 @@ def _show_rows(console: Console, before: Iterable[pa.RecordBatch], after: pa.Tab
         console.print(table)
 
 
-def _show_receipt(result: SealedResult, console: Console) -> None:
+def _show_receipt(result: Result, console: Console) -> None:
     claims = result.receipt.claims
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 3))
     table.add_row("job", claims.job_id)
@@ -222,7 +222,7 @@ def _show_receipt(result: SealedResult, console: Console) -> None:
     console.print(table)
 
 
-def _show_refusals(result: SealedResult, attested: AttestedWorker, site: Site, console: Console) -> None:
+def _show_refusals(result: Result, attested: AttestedWorker, site: Site, console: Console) -> None:
     try:
         verify_receipt(result.receipt.compact, key=attested.receipt_key, expected=Expected(simulated=False))
     except ReceiptError as error:

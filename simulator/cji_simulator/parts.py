@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 
 from cji_client.parts import open_part
-from cji_client.result import parse_result_header
+from cji_client.received import parse_result_header
 from cji_client.seal import SealedJob
 from cji_client.spec import InputSpec
 from cji_core.format.envelope import output_aad, unwrap_result_key

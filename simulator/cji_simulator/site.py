@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_client.asynchronous import Client
 from cji_client.profile import ClientProfile, load_profile
+from cji_client.result import Result, open_result
 from cji_client.seal import INPUT_NAME, SealedJob, seal
-from cji_client.sealed_result import SealedResult, open_result
 from cji_client.spec import InputSpec, JobSpec
 from cji_client.transport import SyncClient
 from cji_core.format.keys import PinnedKey, load_recipient_key, load_signing_key, new_project_key
@@ -177,14 +177,14 @@ class Site:
         *,
         sides: Mapping[str, pa.Table] | None = None,
         deadline: float = 60,
-    ) -> SealedResult:
+    ) -> Result:
         """Seal a table, and its side tables by name, as one job and run it; the receipt has verified."""
         with self.client() as client:
             job = self.seal(spec, rows=table.num_rows)
             inputs = {**(sides or {}), INPUT_NAME: table}
             return client.run(job, inputs, attested=client.attest(), deadline=deadline)
 
-    def open(self, result: SealedResult) -> dict[str, pa.Table]:
+    def open(self, result: Result) -> dict[str, pa.Table]:
         """All outputs, as the recipient reads them."""
         hybrid = result.receipt.claims.suite is Suite.HYBRID_1
         return open_result(result, self.hybrid_recipient if hybrid else self.recipient)

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from cji_client.description import Description
 from cji_client.errors import Unverified
-from cji_client.result import Collector
+from cji_client.received import Collector
 from cji_core.errors import Refusal
 from cji_core.format.job import LIMITS, Empty, HalfClose, InputPart, Open, RunState, Segment, advance, parse
 from cji_core.format.job import Finish as Finished

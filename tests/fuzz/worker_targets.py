@@ -27,7 +27,7 @@ from cji_client import ca_doj
 from cji_client.errors import SpecError, Unverified, from_details
 from cji_client.parts import open_part
 from cji_client.profile import load_profile
-from cji_client.result import parse_result_header
+from cji_client.received import parse_result_header
 from cji_client.spec import decode_spec
 from cji_core.command.common import Failure
 from cji_core.errors import REASONS, Refusal, StartupError

@@ -33,9 +33,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cji_attestation.attested import AttestedWorker
 from cji_client.errors import WorkerRefused
 from cji_client.profile import load_profile
-from cji_client.result import Collector
+from cji_client.received import Collector
+from cji_client.result import Result
 from cji_client.seal import INPUT_NAME, SealedJob
-from cji_client.sealed_result import SealedResult
 from cji_client.verify import verify_result
 from cji_core.command import build
 from cji_core.errors import Reason
@@ -411,5 +411,5 @@ def _opened(site: Site, run: Run) -> pa.Table:
     sent = [PartDigest(name=INPUT_NAME, sha256=hashlib.sha256(whole).hexdigest(), bytes=len(whole))]
     job = run.job.header
     verified = verify_result(receipt, job=job, attested=run.attested, sent=sent, header=header, outputs=outputs)
-    result = SealedResult(job=job, header=header, outputs=outputs, receipt=verified, attested=run.attested)
+    result = Result(job=job, header=header, outputs=outputs, receipt=verified, attested=run.attested)
     return site.open(result)["result"]

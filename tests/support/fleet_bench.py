@@ -30,7 +30,7 @@ from click.testing import CliRunner
 
 from cji_client.parts import open_part
 from cji_client.profile import load_profile
-from cji_client.result import parse_result_header
+from cji_client.received import parse_result_header
 from cji_client.seal import INPUT_NAME, SealedJob
 from cji_core.command import build
 from cji_core.format.envelope import output_aad, unwrap_result_key

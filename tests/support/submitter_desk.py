@@ -9,8 +9,8 @@ import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_client.by_reference import SyncFleetClient
+from cji_client.job_folder import JobFolder, save_job
 from cji_client.profile import ClientStorage
-from cji_client.saved import SavedJob, save_job
 from cji_client.seal import seal
 from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.keys import PinnedKey, new_project_key
@@ -51,7 +51,7 @@ class Desk:
         found = self.simulation
         return {"trust": found.trust, "reference": found.reference, "maa_url": found.maa_url}
 
-    def save(self, name: str = "job", table: pa.Table = PEOPLE, *, shards: int = 1, **changes: Any) -> SavedJob:
+    def save(self, name: str = "job", table: pa.Table = PEOPLE, *, shards: int = 1, **changes: Any) -> JobFolder:
         cmk = self.pool.worker.cmk.public_key()
         spec = JobSpec(
             audience="pool",
@@ -77,7 +77,7 @@ class Desk:
         job = seal(spec, kek=kek, signing_key=self.signing, project_key=PROJECT, **changes)
         return save_job(job, {"records": table}, self.folder / name, submitter=SUBMITTER)
 
-    def submit(self, **changes: Any) -> tuple[SavedJob, Ticket]:
+    def submit(self, **changes: Any) -> tuple[JobFolder, Ticket]:
         job = self.save(**changes)
         self.client().submit(job)
         ticket = self.pool.ticket()

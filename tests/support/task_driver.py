@@ -25,9 +25,9 @@ import pyarrow as pa
 
 from cji_client.errors import WorkerRefused, from_rpc
 from cji_client.profile import load_profile
-from cji_client.result import Output, parse_result_header
+from cji_client.received import Output, parse_result_header
+from cji_client.result import Result
 from cji_client.seal import INPUT_NAME, SealedJob
-from cji_client.sealed_result import SealedResult
 from cji_client.verify import verify_result
 from cji_core.errors import Reason
 from cji_core.format.job import JobPlan, parse_plan
@@ -286,7 +286,7 @@ class PartsJob:
         answers = patiently(lambda: list(node.stub.FinishTasks(iter(messages), timeout=60)))
         return str(answers[-1].receipt)
 
-    def result(self, node: Node, receipt: str) -> SealedResult:
+    def result(self, node: Node, receipt: str) -> Result:
         """The result as its submitter has it, once the receipt has verified against the node that signed it."""
         header = parse_result_header(self.parsed_plan.result_header, self.job.header)
         outputs = list[Output]()
@@ -298,9 +298,7 @@ class PartsJob:
         with node.site.client() as client:
             attested = client.attest()
         verified = self.verified(receipt, attested, header, outputs)
-        return SealedResult(
-            job=self.job.header, header=header, outputs=tuple(outputs), receipt=verified, attested=attested
-        )
+        return Result(job=self.job.header, header=header, outputs=tuple(outputs), receipt=verified, attested=attested)
 
     def verified(self, receipt: str, attested: Any, header: Any, outputs: Sequence[Output]) -> VerifiedReceipt:
         """The receipt, verified as a client does."""

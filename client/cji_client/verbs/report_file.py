@@ -9,15 +9,15 @@ from rich.console import Console
 
 from cji_client.errors import SpecError
 from cji_client.report import Job, report
+from cji_client.result import Result, read_output
 from cji_client.seal import INPUT_NAME
-from cji_client.sealed_result import SealedResult, read_output
 from cji_client.signers import Decrypter
 from cji_client.sources import FittedSource
 from cji_core.command.output import write_text
 from cji_core.operations.registry import Plan
 
 
-def opened_job(result: SealedResult, recipient: Decrypter, plan: Plan, inputs: Mapping[str, FittedSource]) -> Job:
+def opened_job(result: Result, recipient: Decrypter, plan: Plan, inputs: Mapping[str, FittedSource]) -> Job:
     """The opened job, for its page; `inputs` by name."""
     claims = result.receipt.claims
 

@@ -8,7 +8,7 @@ from cji_attestation.attested import evidence_cloud
 from cji_attestation.verbs.evidence_options import AT
 from cji_attestation.verbs.reference_values import PROFILE
 from cji_attestation.verbs.trusts import trust_named
-from cji_client.saved_result import read_saved
+from cji_client.result_folder import read_result_folder
 from cji_client.verbs.answers import Claimed, ProvenReceipt, SealedOutput
 from cji_client.verbs.job.open_result import FOLDER, open_, verified
 from cji_client.verbs.receipt_rows import print_receipt
@@ -32,7 +32,7 @@ def info(folder: Path, *, as_json: bool) -> None:
     Example:
       cji result info people.result
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    found = read_saved(folder)
+    found = read_result_folder(folder)
     about = Claimed(
         verified=False,
         job=found.job.job_id.hex(),

@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-from cji_client.result import ROW_STATUS
+from cji_client.received import ROW_STATUS
 from cji_client.row_summary import RowSummary
 from cji_core.format.records import Status
 

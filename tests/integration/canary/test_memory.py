@@ -19,7 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
-from cji_client.result import parse_result_header
+from cji_client.received import parse_result_header
 from cji_client.seal import SealedJob
 from cji_core.format.configuration.worker import load
 from cji_core.format.envelope import Unsealer, output_aad, unwrap_dek, unwrap_result_key, unwrap_seed

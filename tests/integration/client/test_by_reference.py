@@ -21,12 +21,12 @@ from cji_client.errors import (
     Unreachable,
     Unverified,
 )
+from cji_client.job_folder import load_job
 from cji_client.job_state import State
 from cji_client.progress import Phase, Progress
+from cji_client.received import parse_result_header
 from cji_client.receiving import received
-from cji_client.result import parse_result_header
-from cji_client.saved import load_job
-from cji_client.sealed_result import SealedResult, open_result
+from cji_client.result import Result, open_result
 from cji_core.errors import Reason, Stage
 from cji_core.format.keys import new_signing_key
 from cji_core.pool import names
@@ -38,7 +38,7 @@ from tests.support.azurite import StorageCredential
 from tests.support.submitter_desk import PEOPLE, Desk
 
 
-def opened(desk: Desk, result: SealedResult) -> dict[str, pa.Table]:
+def opened(desk: Desk, result: Result) -> dict[str, pa.Table]:
     with result:
         return open_result(result, desk.recipient)
 
@@ -158,7 +158,7 @@ def test_a_submission_that_is_cut_off_anywhere_continues(desk: Desk, at: int, mo
             ("commit", "cji_core.pool.store.Blobs", "commit"),
             ("create", "cji_core.pool.store.Blobs", "create"),
             ("send", "cji_core.pool.queue.Queue", "send"),
-            ("note", "cji_client.saved.SavedJob", "note_ticket"),
+            ("note", "cji_client.job_folder.JobFolder", "note_ticket"),
         ):
             module, _, cls = owner.rpartition(".")
             target = getattr(__import__(module, fromlist=[cls]), cls)

@@ -29,9 +29,9 @@ from cji_client.errors import (
     SpecError,
     Unverified,
 )
+from cji_client.job_folder import load_job, save_job
 from cji_client.progress import Phase, Progress
-from cji_client.saved import load_job, save_job
-from cji_client.saved_result import open_saved, read_saved
+from cji_client.result_folder import load_result, read_result_folder
 from cji_client.signers import KeyDecrypter, KeySigner
 from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key
 from cji_core.jose import key_id, public_jwk
@@ -248,11 +248,11 @@ def test_sealed_here_sent_there_opened_elsewhere(desk: Desk, tmp_path: Path) -> 
             with pytest.raises(SpecError, match="no key opens this result"):
                 result.table()
             result.save(str(tmp_path / "result"))
-            assert repr(result) == f"<Result of job {job.header.job_id.hex()}: result, row_status>"
+            assert repr(result) == f"<OpenedResult of job {job.header.job_id.hex()}: result, row_status>"
             with pytest.raises(SpecError, match="exists"):
                 result.save(tmp_path / "result")
     arguments = {"trust": desk.simulation.trust, "reference": profile.reference}
-    with open_saved(str(tmp_path / "result"), **arguments) as sealed:  # type: ignore[arg-type]
+    with load_result(str(tmp_path / "result"), **arguments) as sealed:  # type: ignore[arg-type]
         assert sealed.opened_by(desk.recipient).table()["last"].to_pylist() == ["n******", "p******", "n******"]
         with pytest.raises(SpecError, match="not one of"):
             sealed.opened_by(new_recipient_key()).table()
@@ -261,21 +261,21 @@ def test_sealed_here_sent_there_opened_elsewhere(desk: Desk, tmp_path: Path) -> 
     assert b"neumann" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
     folder = tmp_path / "result"
-    assert read_saved(folder).job.job_id == job.header.job_id
+    assert read_result_folder(folder).job.job_id == job.header.job_id
     for name, check in (("parts/00000", "outputs"), ("receipt.jws", "payload"), ("header.bin", None)):
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
         with pytest.raises((Unverified, SpecError)) as caught:
-            open_saved(folder, **arguments)  # type: ignore[arg-type]
+            load_result(folder, **arguments)  # type: ignore[arg-type]
         assert check is None or (isinstance(caught.value, Unverified) and caught.value.check.startswith(check)), name
         (folder / name).write_bytes(whole)
     last = folder / "parts" / "00001"
     last.write_bytes(last.read_bytes()[:-1])
     with pytest.raises(Unverified):
-        open_saved(folder, **arguments)  # type: ignore[arg-type]
+        load_result(folder, **arguments)  # type: ignore[arg-type]
     (folder / "result.json").unlink()
     with pytest.raises(SpecError, match="cannot be read"):
-        open_saved(folder, **arguments)  # type: ignore[arg-type]
+        load_result(folder, **arguments)  # type: ignore[arg-type]
 
 
 def example(name: str, desk: Desk, **changes: object) -> Any:

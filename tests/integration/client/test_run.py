@@ -16,8 +16,8 @@ from cji_attestation import AZURE_US
 from cji_client.asynchronous import Client
 from cji_client.errors import SpecError, Unreachable, Unverified, WorkerRefused
 from cji_client.progress import Phase, Progress
+from cji_client.result import Result, open_result, read_output
 from cji_client.seal import SealedJob, seal
-from cji_client.sealed_result import SealedResult, open_result, read_output
 from cji_client.sources import Batches
 from cji_client.spec import InputSpec, JobSpec
 from cji_client.transport import SyncClient
@@ -95,7 +95,7 @@ class Scene:
     def job(self) -> SealedJob:
         return seal(self.spec(), kek=self.pinned(), signing_key=self.signing, project_key=PROJECT)
 
-    async def run(self, source: object = None, *, deadline: float = 20.0) -> SealedResult:
+    async def run(self, source: object = None, *, deadline: float = 20.0) -> Result:
         async with self.client() as client:
             records = people(3) if source is None else source
             return await client.run(

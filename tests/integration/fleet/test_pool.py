@@ -15,11 +15,11 @@ from click.testing import CliRunner
 
 from cji_client.by_reference import SyncFleetClient
 from cji_client.errors import JobCancelled, JobFailed
+from cji_client.job_folder import JobFolder, save_job
 from cji_client.job_state import State
 from cji_client.profile import ClientStorage
-from cji_client.saved import SavedJob, save_job
+from cji_client.result import open_result
 from cji_client.seal import INPUT_NAME
-from cji_client.sealed_result import open_result
 from cji_core.command import build
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_core.pool import names
@@ -402,7 +402,7 @@ def refused_without_ledger(member: Member) -> set[str | None]:
     return {e.job_id for e in member.events if isinstance(e, JobRefused) and e.reason is Reason.LEDGER_UNAVAILABLE}
 
 
-def _saved(pool: Pool, folder: Path, *, declared: int) -> SavedJob:
+def _saved(pool: Pool, folder: Path, *, declared: int) -> JobFolder:
     """A job of 30 rows in a folder; its header declares another number if that is given."""
     sealed = pool.site.seal(None, rows=declared)
     return save_job(sealed, {INPUT_NAME: people(30, tag="sdk")}, folder, submitter=pool.members[0].files.agency.san)

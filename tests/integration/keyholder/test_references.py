@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from cji_client.errors import SpecError, WorkerRefused
-from cji_client.sealed_result import SealedResult
+from cji_client.result import Result
 from cji_client.spec import InputSpec, JobSpec, SideSpec
 from cji_core.operations.screen import Screen
 from cji_core.trail import ReferenceDropped, ReferenceRetained, read
@@ -58,7 +58,7 @@ def asking(site: Site, **changes: Any) -> JobSpec:
     return site.spec(screen, input=InputSpec(schema="person/1"), sides=sides)
 
 
-def held_by(site: Site, *, tag: str = "", rows: int = 1000, seconds: int = 600) -> tuple[str, SealedResult]:
+def held_by(site: Site, *, tag: str = "", rows: int = 1000, seconds: int = 600) -> tuple[str, Result]:
     """(digest of a reference that is held from now on, the result of the job that brought it)."""
     result = site.run(
         inquiries(300), asking(site, retain_seconds=seconds), sides={"reference": reference(rows, tag=tag)}

@@ -15,7 +15,7 @@ from cji_client.errors import ClientError, SpecError, Unverified, from_details
 from cji_client.parts import arrow_messages, open_part, seal_stream
 from cji_client.profile import load_profile
 from cji_client.progress import Progress
-from cji_client.result import Collector, parse_result_header
+from cji_client.received import Collector, parse_result_header
 from cji_client.sources import Batches
 from cji_client.spec import decode_spec
 from cji_core.errors import REASONS, Reason, Stage

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from cji_attestation.attested import AttestedWorker
 from cji_client.errors import SpecError, Unverified
 from cji_client.parts import arrow_messages, open_part, seal_stream
-from cji_client.result import Collector, Output, parse_result_header
+from cji_client.received import Collector, Output, parse_result_header
+from cji_client.result import Result, open_result
 from cji_client.seal import seal
-from cji_client.sealed_result import SealedResult, open_result
 from cji_client.shards import number_of_shards, split
 from cji_client.sources import Batches
 from cji_client.spec import JobSpec, decode_spec
@@ -118,7 +118,7 @@ def test_every_shard_is_sealed_as_a_part_of_its_own() -> None:
         list(job.seal_part(1, iter(table.to_batches())))
 
 
-def sealed_result(outputs: dict[OutputPart, list[pa.Table]], *, rows: int) -> SealedResult:
+def sealed_result(outputs: dict[OutputPart, list[pa.Table]], *, rows: int) -> Result:
     """A result with a verified receipt; each output has a table for each of its shards."""
     key = bytes(range(32))
     wrapped = wrap_result_key(KEY.public_key(), key, JOB.sha384)
@@ -132,9 +132,7 @@ def sealed_result(outputs: dict[OutputPart, list[pa.Table]], *, rows: int) -> Se
     volumes = msgspec.structs.replace(CLAIMS.volumes, rows_in=rows)
     compact = sign(msgspec.structs.replace(CLAIMS, volumes=volumes), RECEIPT_KEY)
     receipt = verify_receipt(compact, key=RECEIPT_KEY.public_key(), expected=Expected(simulated=False))
-    return SealedResult(
-        job=JOB, header=header, outputs=tuple(files), receipt=receipt, attested=cast("AttestedWorker", None)
-    )
+    return Result(job=JOB, header=header, outputs=tuple(files), receipt=receipt, attested=cast("AttestedWorker", None))
 
 
 def status_of(rows: int, bad: int) -> pa.Table:

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from cji_attestation.verbs.trusts import trust_named
 from cji_client.errors import JobFailed
+from cji_client.job_folder import JobFolder, load_job
 from cji_client.job_state import JobStatus
 from cji_client.profile import load_profile
-from cji_client.saved import SavedJob, load_job
 from cji_client.verbs.answers import Asked, Received
 from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.job_id import job_id_of
@@ -159,6 +159,6 @@ def _line(found: JobStatus) -> str:
     return f"{found.job_id.hex()} {found.state.value}{step}"
 
 
-def _keep(job: SavedJob, error: JobFailed) -> None:
+def _keep(job: JobFolder, error: JobFailed) -> None:
     (job.folder / "failure.jws").write_text(error.failure.compact + "\n")
     (job.folder / "evidence.json").write_bytes(error.evidence)

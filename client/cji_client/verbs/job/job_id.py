@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from cji_client.saved import load_job
+from cji_client.job_folder import load_job
 from cji_core.command.common import Failure
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")

@@ -11,8 +11,8 @@ from cji_attestation.verbs.reference_values import PROFILE, reference_values
 from cji_attestation.verbs.trusts import trust_named
 from cji_client.profile import load_profile
 from cji_client.profile_keys import decrypter_named
-from cji_client.saved_result import read_saved
-from cji_client.sealed_result import SealedResult
+from cji_client.result import Result
+from cji_client.result_folder import read_result_folder
 from cji_client.signers import Decrypter, KeyDecrypter
 from cji_client.verbs.answers import Received
 from cji_client.verbs.job.outputs import Destination, introduce
@@ -69,9 +69,9 @@ def open_(
     destination.conclude(sealed, opened, quiet=quiet, as_json=as_json)
 
 
-def verified(context: click.Context, folder: Path, profile: Path | None, at: str | None) -> SealedResult:
+def verified(context: click.Context, folder: Path, profile: Path | None, at: str | None) -> Result:
     """The verified result in a folder; the reference values are those of `profile`, or the built-in ones."""
-    found = read_saved(folder)
+    found = read_result_folder(folder)
     trust = trust_named(context, evidence_cloud(found.evidence))
     return found.verified(trust=trust, reference=reference_values(profile, None), at=time_of(at))
 

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from cji_attestation.attested import AttestedWorker
 from cji_client.errors import SpecError
+from cji_client.result import Result, read_output
 from cji_client.row_summary import RowSummary
 from cji_client.seal import INPUT_NAME
-from cji_client.sealed_result import SealedResult, read_output
 from cji_client.signers import Decrypter
 from cji_client.sources import FittedSource
 from cji_client.verbs.answers import Received
@@ -60,7 +60,7 @@ class Destination:
     def receive(
         self,
         console: Console,
-        result: SealedResult,
+        result: Result,
         recipient: Decrypter | None,
         *,
         inputs: Mapping[str, FittedSource] | None = None,
@@ -76,7 +76,7 @@ class Destination:
         write_report(console, job, self._folder / "report.html")
         return Opened(plan=planned, summaries=summaries, notes=_notes(result, recipient, planned))
 
-    def conclude(self, result: SealedResult, opened: Opened | None, *, quiet: bool, as_json: bool) -> None:
+    def conclude(self, result: Result, opened: Opened | None, *, quiet: bool, as_json: bool) -> None:
         """Print what the job did."""
         if as_json:
             print_json(_answer(result, out=self.out, sealed=self.sealed))
@@ -93,7 +93,7 @@ def introduce(console: Console, attested: AttestedWorker) -> None:
     )
 
 
-def write_result(result: SealedResult, recipient: Decrypter, folder: Path, *, suffix: str) -> dict[str, RowSummary]:
+def write_result(result: Result, recipient: Decrypter, folder: Path, *, suffix: str) -> dict[str, RowSummary]:
     """Write all files; the summary of each row status."""
     summaries, columns = dict[str, RowSummary](), result.columns
     for output in result.header.outputs:
@@ -113,7 +113,7 @@ def write_result(result: SealedResult, recipient: Decrypter, folder: Path, *, su
     return summaries
 
 
-def _answer(result: SealedResult, *, out: Path | None, sealed: Path | None) -> Received:
+def _answer(result: Result, *, out: Path | None, sealed: Path | None) -> Received:
     claims = result.receipt.claims
     return Received(
         job=claims.job_id,
@@ -126,7 +126,7 @@ def _answer(result: SealedResult, *, out: Path | None, sealed: Path | None) -> R
     )
 
 
-def _conclude(result: SealedResult, opened: Opened | None, *, out: Path | None, sealed: Path | None) -> None:
+def _conclude(result: Result, opened: Opened | None, *, out: Path | None, sealed: Path | None) -> None:
     claims = result.receipt.claims
     if out is not None:
         click.echo(f"{RESULT:8} {out}")
@@ -145,7 +145,7 @@ def _conclude(result: SealedResult, opened: Opened | None, *, out: Path | None, 
         click.echo(f'retained for {reference.seconds} s: resident_reference = "{digest}"')
 
 
-def _notes(result: SealedResult, recipient: Decrypter, planned: Plan) -> list[str]:
+def _notes(result: Result, recipient: Decrypter, planned: Plan) -> list[str]:
     return [
         line
         for step in planned.operations

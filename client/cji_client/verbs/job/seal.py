@@ -7,8 +7,8 @@ from rich.console import Console
 
 from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
+from cji_client.job_folder import JobFolder, load_job, save_job
 from cji_client.profile import load_profile
-from cji_client.saved import SavedJob, load_job, save_job
 from cji_client.verbs.answers import Received, Sealed
 from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import (
@@ -123,7 +123,7 @@ def send(
     destination.conclude(result, opened, quiet=quiet, as_json=as_json)
 
 
-def describe(job: SavedJob, *, quiet: bool, as_json: bool, with_header: bool = False) -> None:
+def describe(job: JobFolder, *, quiet: bool, as_json: bool, with_header: bool = False) -> None:
     """Print which job is in a folder."""
     header = job.header
     if as_json:

@@ -8,9 +8,9 @@ from rich.console import Console
 from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
 from cji_client.errors import SpecError
+from cji_client.job_folder import load_job, save_job
 from cji_client.profile import load_profile
 from cji_client.profile_keys import signer_named
-from cji_client.saved import load_job, save_job
 from cji_client.verbs.answers import Sealed
 from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.prepare import OPERATION, PROFILE, QUIET, SPEC, job_spec, prepare

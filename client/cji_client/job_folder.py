@@ -45,7 +45,7 @@ class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SavedJob:
+class JobFolder:
     """A sealed job in a folder.
 
     `sent` are the digests of its parts, which the receipt must have, `columns` the names of each input's columns.
@@ -94,7 +94,7 @@ def save_job(
     *,
     submitter: str,
     progress: ProgressCallback | None = None,
-) -> SavedJob:
+) -> JobFolder:
     """Seal the records of a job into a new folder. `submitter` is the URI under which the worker's policy knows it.
 
     `progress` is called with bytes sealed. Raises SpecError; what was written then stays, without its last file.
@@ -133,7 +133,7 @@ def save_job(
     return load_job(folder)
 
 
-def load_job(folder: FileName) -> SavedJob:
+def load_job(folder: FileName) -> JobFolder:
     """The job in this folder. Raises SpecError if it is incomplete; the parts are looked at by `check_parts`."""
     folder = Path(folder)
     try:
@@ -148,7 +148,7 @@ def load_job(folder: FileName) -> SavedJob:
         raise SpecError(f"{error.filename} cannot be read ({error.strerror})", remedy=_REMEDY) from None
     except (msgspec.MsgspecError, RecursionError, Refusal):
         raise SpecError(f"{folder} contains no sealed job", remedy=_REMEDY) from None
-    return SavedJob(
+    return JobFolder(
         folder=folder,
         header=header,
         signature=signature,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cji_client.errors import SpecError
-from cji_client.saved import load_job
+from cji_client.job_folder import load_job
 from cji_client.spool import Spool
 from cji_client.transfer import block_bytes
 from tests.support.job_headers import make

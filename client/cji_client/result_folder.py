@@ -7,7 +7,7 @@
     parts/00000        the outputs, each a whole FLOE stream
     result.json        names of columns, digests of the inputs; written last: a folder with it is complete
 
-Nothing in it is trusted. `open_saved` verifies evidence, receipt and the digest of every part before anything is
+Nothing in it is trusted. `load_result` verifies evidence, receipt and the digest of every part before anything is
 opened; what the sender compared with the inputs is a claim of the receipt to the person who opens it.
 """
 
@@ -27,9 +27,9 @@ from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import read_evidence
 from cji_attestation.evidence_file import MAX_FILE_BYTES
 from cji_client.errors import SpecError, Unverified
-from cji_client.result import Output, ResultHeader, new_output, parse_result_header
-from cji_client.saved import HEADER, part_file, read_bounded, settle, write_new
-from cji_client.sealed_result import SealedResult
+from cji_client.job_folder import HEADER, part_file, read_bounded, settle, write_new
+from cji_client.received import Output, ResultHeader, new_output, parse_result_header
+from cji_client.result import Result
 from cji_client.verify import verify_result, verify_stored
 from cji_core.errors import Refusal
 from cji_core.format.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
@@ -52,7 +52,7 @@ class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     columns: dict[str, tuple[str, ...]]
 
 
-def save_result(result: SealedResult, folder: FileName) -> None:
+def save_result(result: Result, folder: FileName) -> None:
     """Write a result into a new folder, still sealed. SpecError if it exists or cannot be written."""
     folder = Path(folder)
     try:
@@ -76,7 +76,7 @@ def save_result(result: SealedResult, folder: FileName) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SavedResult:
+class ResultFolder:
     """A folder that was read, and not verified: what it says of itself."""
 
     folder: Path
@@ -87,7 +87,7 @@ class SavedResult:
     sent: tuple[PartDigest, ...]
     columns: Mapping[str, tuple[str, ...]]
 
-    def verified(self, *, trust: Trust, reference: ReferenceValues, at: datetime | None = None) -> SealedResult:
+    def verified(self, *, trust: Trust, reference: ReferenceValues, at: datetime | None = None) -> Result:
         """The result, once its evidence, its receipt and every part have been verified. Uses no network.
 
         The evidence is appraised at the latest time that it proves, or at `at`, which the caller vouches for.
@@ -106,7 +106,7 @@ class SavedResult:
             for output in outputs:
                 output.file.close()
             raise
-        return SealedResult(
+        return Result(
             job=self.job,
             header=self.header,
             outputs=tuple(outputs),
@@ -117,12 +117,12 @@ class SavedResult:
         )
 
 
-def read_saved(folder: Path) -> SavedResult:
+def read_result_folder(folder: Path) -> ResultFolder:
     """The claims of a folder; SpecError if it is incomplete, Unverified if its headers contradict each other."""
     try:
         about = msgspec.json.decode(read_bounded(folder / _ABOUT, _ABOUT_BYTES), type=_About)
         job = parse(read_bounded(folder / HEADER, LIMITS.header_bytes))
-        return SavedResult(
+        return ResultFolder(
             folder=folder,
             job=job,
             header=parse_result_header(read_bounded(folder / _RESULT_HEADER, LIMITS.header_bytes), job),
@@ -137,11 +137,11 @@ def read_saved(folder: Path) -> SavedResult:
         raise SpecError(f"{folder} contains no sealed result", remedy=_REMEDY) from None
 
 
-def open_saved(
+def load_result(
     folder: FileName, *, trust: Trust, reference: ReferenceValues | None = None, at: datetime | None = None
-) -> SealedResult:
-    """The verified result in a folder that `SealedResult.save` wrote, as `SavedResult.verified`."""
-    return read_saved(Path(folder)).verified(trust=trust, reference=reference or ReferenceValues(), at=at)
+) -> Result:
+    """The verified result in a folder that `Result.save` wrote, as `ResultFolder.verified`."""
+    return read_result_folder(Path(folder)).verified(trust=trust, reference=reference or ReferenceValues(), at=at)
 
 
 def _read_output(part: OutputPart, path: Path) -> Output:

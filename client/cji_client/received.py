@@ -1,0 +1,174 @@
+"""Results: collected sealed until the receipt can be verified.
+
+`Collector` accepts the messages of one Run stream in the order of the contract only: accepted, then progress and
+segments, then done. Output parts may interleave; indexes within a part may not skip or repeat. The ciphertext stays
+in unlinked temporary files until the receipt has been verified; no plaintext touches a disk.
+"""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final, cast
+
+from google.protobuf.message import DecodeError
+
+from cji_client.errors import Unverified
+from cji_client.progress import Phase, Progress, ProgressCallback
+from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
+from cji_core.format.job import LIMITS, Header, OutputPart
+from cji_core.wire.v1 import worker_pb2 as pb
+
+RESULT: Final = "result"
+ROW_STATUS: Final = "row_status"
+
+_NOT_LAST: Final = b"\xff\xff\xff\xff"
+_IN_MEMORY: Final = 16 << 20
+"""Bytes of one part kept in memory before it moves to a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultHeader:
+    """A result header that matches its job. The AAD of every output contains the digest of `data`."""
+
+    data: bytes
+    sha384: bytes
+    job_header_sha384: bytes
+    worker_id: str
+    outputs: tuple[OutputPart, ...]
+    wrapped: dict[str, bytes]
+
+    @property
+    def parts(self) -> tuple[OutputPart, ...]:
+        """The output of each part, by the number of the part."""
+        return tuple(output for output in self.outputs for _ in range(output.shards))
+
+    def parts_of(self, name: str) -> range:
+        """The numbers of the parts of an output."""
+        numbers = [number for number, output in enumerate(self.parts) if output.name == name]
+        return range(numbers[0], numbers[-1] + 1)
+
+
+def parse_result_header(data: bytes, job: Header) -> ResultHeader:
+    """The parsed result header of this job, or Unverified(`result_header`)."""
+    message = pb.ResultHeader()
+    try:
+        _require(0 < len(data) <= LIMITS.header_bytes, "length")
+        message.ParseFromString(data)
+    except DecodeError:
+        raise Unverified("result_header", "not protobuf") from None
+    message.DiscardUnknownFields()
+    _require(message.SerializeToString(deterministic=True) == data, "not canonical, or with unknown fields")
+    _require(message.version == 1 and message.job_id == job.job_id, "wrong version or job")
+    _require(message.job_header_sha384 == job.sha384, "wrong job header")
+    names = [part.name for part in message.outputs]
+    _require(len(set(names)) == len(names) <= LIMITS.parts and {RESULT, ROW_STATUS} <= set(names), "outputs")
+    _require(all(part.shards != 1 and part.shards <= LIMITS.shards for part in message.outputs), "shards")
+    wrapped = {each.key_id: each.wrapped_dek for each in message.recipients}
+    asked = {recipient.key_id for recipient in job.recipients}
+    _require(len(message.recipients) == len(wrapped) and set(wrapped) == asked, "wrong recipients")
+    return ResultHeader(
+        data=data,
+        sha384=hashlib.sha384(data).digest(),
+        job_header_sha384=job.sha384,
+        worker_id=message.worker_id,
+        outputs=tuple(
+            OutputPart(name=part.name, schema=part.schema, shards=part.shards or 1) for part in message.outputs
+        ),
+        wrapped=wrapped,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Output:
+    """The sealed bytes of one output part; `length` is the number received so far."""
+
+    name: str
+    schema: str
+    file: BinaryIO = field(repr=False)
+    length: int = 0
+    segments: int = 0
+    ended: bool = False
+    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256, repr=False)
+
+    def add(self, index: int, data: bytes) -> None:
+        """Accept the next segment; Unverified(`segment`) if it is out of order or has a wrong length."""
+        prefix = 0 if self.segments else FLOE_HEADER_BYTES
+        sealed = len(data) - prefix
+        last = data[prefix : prefix + 4] != _NOT_LAST
+        if self.ended or index != self.segments:
+            raise Unverified("segment", f"segment {index} of {self.name} is not the next one")
+        if not OVERHEAD_BYTES <= sealed <= SEGMENT_BYTES or not (last or sealed == SEGMENT_BYTES):
+            raise Unverified("segment", f"segment {index} of {self.name} has a wrong length")
+        self.file.write(data)
+        self._digest.update(data)
+        self.length += len(data)
+        self.segments += 1
+        self.ended = last
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of all bytes so far, FLOE header included."""
+        return self._digest.digest()
+
+
+class Collector:
+    """The state of one Run stream on the submitter's side."""
+
+    def __init__(self, job: Header, *, progress: ProgressCallback | None = None) -> None:
+        self._job = job
+        self._progress = progress
+        self.header: ResultHeader | None = None
+        self.outputs: list[Output] = []
+        self.receipt: str | None = None
+
+    def take(self, message: pb.RunResponse) -> None:
+        """Accept the next message; Unverified(`stream`) or (`segment`) if it is out of order."""
+        kind = message.WhichOneof("message")
+        if self.receipt is not None or kind is None or (kind == "accepted") is not (self.header is None):
+            raise Unverified("stream", f"unexpected message {kind}")
+        match kind:
+            case "accepted":
+                self.header = parse_result_header(message.accepted.result_header, self._job)
+                parts = self.header.parts
+                if len(parts) > LIMITS.parts:
+                    raise Unverified("result_header", "too many parts")
+                self.outputs = [new_output(part) for part in parts]
+            case "progress":
+                self._report(message.progress)
+            case "segment":
+                part = message.segment.part
+                if part >= len(self.outputs):
+                    raise Unverified("segment", "the result header does not list this part")
+                self.outputs[part].add(message.segment.index, message.segment.data)
+            case "done":
+                self.receipt = message.done.receipt
+
+    def finish(self) -> tuple[ResultHeader, tuple[Output, ...], str]:
+        """Header, outputs and receipt of an ended stream; Unverified(`stream`) if it is incomplete."""
+        if self.header is None or not self.receipt or not all(output.ended for output in self.outputs):
+            raise Unverified("stream", "the answer is incomplete")
+        return self.header, tuple(self.outputs), self.receipt
+
+    def discard(self) -> None:
+        """Release the collected outputs."""
+        for output in self.outputs:
+            output.file.close()
+
+    def _report(self, progress: pb.Progress) -> None:
+        if self._progress is not None:
+            stage = progress.stage if progress.stage.isascii() and progress.stage.isidentifier() else "work"
+            self._progress(Progress(phase=Phase.WORKING, stage=stage[:32], per_cent=min(progress.per_cent, 100)))
+
+
+def new_output(part: OutputPart, file: BinaryIO | None = None) -> Output:
+    """A part that has not come yet. Without a file it gets one of its own, in memory while it is small."""
+    return Output(name=part.name, schema=part.schema, file=file or _spool())
+
+
+def _spool() -> BinaryIO:
+    return cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+
+
+def _require(holds: bool, rule: str) -> None:
+    if not holds:
+        raise Unverified("result_header", rule)
