@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cji_attestation import AZURE_US
 from cji_attestation.provider_policy import build as build_maa_policy
 from cji_attestation.release.policy import build as build_release_policy
+from cji_audit.packet.attachments import Attachments, Kind, Tools
 from cji_audit.packet.controls import controls
 from cji_audit.packet.folder import Content
-from cji_audit.packet.given import Given, Kind, Tools
 from cji_audit.packet.make import make
 from cji_audit.packet.material import File, Machine, Period
 from cji_audit.verbs.packet_tools import tools_for
@@ -67,7 +67,7 @@ from cji_core.trail.merkle import Frontier, leaf_hash
 from tests.support.deployed import as_file, good
 from tests.support.worker_configs import WORKER_CONFIG
 
-__all__ = ["PERIOD", "Job", "Scene", "catalog", "content", "given", "real_tools", "sound", "tools"]
+__all__ = ["PERIOD", "Job", "Scene", "attachments", "catalog", "content", "real_tools", "sound", "tools"]
 
 PERIOD: Final = Period(first=date(2026, 10, 5), last=date(2026, 10, 25))
 KEY: Final = ec.derive_private_key(0xA0D17, ec.SECP384R1())
@@ -376,7 +376,7 @@ def junit(outcomes: dict[str, str]) -> bytes:
     return f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>".encode()
 
 
-def given(scene: Scene, lines: Sequence[bytes], receipts: Sequence[str]) -> Given:
+def attachments(scene: Scene, lines: Sequence[bytes], receipts: Sequence[str]) -> Attachments:
     """The files that the packet passes on."""
     frontier = Frontier()
     for line in lines[: scene.checkpoint_at]:
@@ -396,7 +396,7 @@ def given(scene: Scene, lines: Sequence[bytes], receipts: Sequence[str]) -> Give
     }
     if scene.stray is not None:
         files["receipts"]["stray.jws"] = receipt(99, 99, "ee" * 48, digest(POLICIES[0]), scene.stray).encode()
-    return Given(files=files)
+    return Attachments(files=files)
 
 
 def tools() -> Tools:
@@ -456,12 +456,12 @@ def catalog() -> bytes:
     return json.dumps({"version": controls().version, "published": "2026-06-25", "units": units}).encode()
 
 
-def write_trail(scene: Scene, folder: Path) -> tuple[Path, Given]:
+def write_trail(scene: Scene, folder: Path) -> tuple[Path, Attachments]:
     """The trail in the folder, and what is given with it."""
     lines, receipts = lines_of(scene)
     trail = folder / "audit.log"
     trail.write_bytes(b"".join(lines))
-    return trail, given(scene, lines, receipts)
+    return trail, attachments(scene, lines, receipts)
 
 
 def content(scene: Scene, folder: Path) -> Content:
@@ -473,7 +473,7 @@ def content(scene: Scene, folder: Path) -> Content:
         period=PERIOD,
         trails=[trail],
         catalog=("catalog.json", catalog()),
-        given=files,
+        attachments=files,
         tools=tools(),
         configuration=("worker.toml", scene.files["worker.toml"], load(config)),
         policy=("policy.toml", scene.files["policy.toml"]),

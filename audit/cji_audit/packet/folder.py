@@ -24,10 +24,10 @@ import msgspec
 from msgspec import Meta
 
 from cji_audit.packet.archive import MAX_BYTES, MAX_FILES, packed, unpacked
+from cji_audit.packet.attachments import FOLDERS, KINDS, Attachments, Files, Kind
 from cji_audit.packet.catalog import Catalog
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
-from cji_audit.packet.given import FOLDERS, KINDS, Files, Given, Kind
 from cji_audit.packet.html import html
 from cji_audit.packet.material import Deployment, Material
 from cji_audit.packet.oscal import oscal
@@ -70,7 +70,7 @@ class Content:
     material: Material
     catalog: Catalog
     lines: Sequence[Mapping[int, bytes]]
-    given: Given
+    attachments: Attachments
 
 
 def files_of(content: Content, *, with_docx: bool) -> dict[str, bytes]:
@@ -80,7 +80,7 @@ def files_of(content: Content, *, with_docx: bool) -> dict[str, bytes]:
     for number, (trail, of) in enumerate(zip(content.material.trails, content.lines, strict=True), 1):
         files[lines_name(number, trail.file)] = b"".join(line for _, line in sorted(of.items()))
     for kind in KINDS:
-        for name, data in content.given.of(kind).items():
+        for name, data in content.attachments.of(kind).items():
             at = f"given/{kind}/{safe(name)}"
             if at in files:
                 raise PacketError(f"Two files of {kind} have the name {safe(name)}", "Rename one of them.")
@@ -115,7 +115,7 @@ def safe(name: str) -> str:
     return _UNSAFE.sub("_", name)[:200] or "_"
 
 
-def given_of(files: Mapping[str, bytes], material: Material) -> Given:
+def attachments_of(files: Mapping[str, bytes], material: Material) -> Attachments:
     """The files of a packet that were given, by kind, under the names that the material has."""
     found: dict[Kind, dict[str, bytes]] = {}
     for name, data in files.items():
@@ -126,7 +126,7 @@ def given_of(files: Mapping[str, bytes], material: Material) -> Given:
     for folder in FOLDERS:
         if getattr(material, folder) is not None:
             found.setdefault(folder, {})
-    return Given(files={kind: _renamed(of, material, kind) for kind, of in found.items()})
+    return Attachments(files={kind: _renamed(of, material, kind) for kind, of in found.items()})
 
 
 def _renamed(of: Mapping[str, bytes], material: Material, kind: Kind) -> Files:

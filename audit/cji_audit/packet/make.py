@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
+from cji_audit.packet.attachments import Attachments, Tools
 from cji_audit.packet.catalog import read_catalog
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import Content, encoded
-from cji_audit.packet.given import Given, Tools
 from cji_audit.packet.inputs import read_configuration
 from cji_audit.packet.material import File, Material, Period, Trail
 from cji_audit.packet.survey import Surveyed, survey
@@ -25,7 +25,7 @@ def make(
     period: Period,
     trails: Sequence[Path],
     catalog: tuple[str, bytes],
-    given: Given,
+    attachments: Attachments,
     tools: Tools,
     configuration: tuple[str, bytes, Config] | None = None,
     policy: tuple[str, bytes] | None = None,
@@ -33,7 +33,7 @@ def make(
 ) -> Content:
     """The content of a packet. Raises PacketError, and OSError for a trail that cannot be read."""
     texts = read_catalog(catalog[1], controls())
-    facts = given.facts(tools)
+    facts = attachments.facts(tools)
     if len({path.name for path in trails}) != len(trails):
         raise PacketError("Two trails have the same name", _REMEDY)
     ordered = sorted(trails, key=lambda path: path.name)
@@ -49,7 +49,7 @@ def make(
         **_placed(facts, surveyed),
     )
     material = msgspec.json.decode(encoded(material), type=Material)  # as its reader will have it
-    return Content(material=material, catalog=texts, lines=[each.lines for each in surveyed], given=given)
+    return Content(material=material, catalog=texts, lines=[each.lines for each in surveyed], attachments=attachments)
 
 
 def survey_again(trails: Sequence[Path], material: Material) -> list[Trail]:

@@ -20,12 +20,23 @@ from typing import Any, Final
 
 import msgspec
 
+from cji_audit.packet.attachments import Tools
 from cji_audit.packet.catalog import Catalog, read_catalog
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.fields import values
-from cji_audit.packet.folder import CATALOG, DOCX, INDEX, MATERIAL, ROWS, Index, computed, encoded, given_of, lines_name
-from cji_audit.packet.given import Tools
+from cji_audit.packet.folder import (
+    CATALOG,
+    DOCX,
+    INDEX,
+    MATERIAL,
+    ROWS,
+    Index,
+    attachments_of,
+    computed,
+    encoded,
+    lines_name,
+)
 from cji_audit.packet.material import Fact, Material, Trail
 from cji_audit.packet.survey import IN_FORCE
 from cji_core.trail.chain import ChainError
@@ -169,7 +180,7 @@ def _claims(trail: Trail, material: Material, shown: Mapping[int, _Shown]) -> It
 def _given(files: Mapping[str, bytes], material: Material, tools: Tools) -> Iterator[Difference]:
     """The facts of the files that were given, read again."""
     try:
-        again = given_of(files, material).facts(tools)
+        again = attachments_of(files, material).facts(tools)
     except PacketError as error:
         yield Difference(file="given/", what=error.what)
         return

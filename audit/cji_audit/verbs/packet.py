@@ -12,11 +12,11 @@ import click
 import msgspec
 
 from cji_attestation.verbs.reference_values import PROFILE
+from cji_audit.packet.attachments import MAX_FILES, Attachments, Kind
 from cji_audit.packet.catalog import MAX_BYTES as MAX_CATALOG
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import INDEX, files_of, read, write
-from cji_audit.packet.given import MAX_FILES, Given, Kind
 from cji_audit.packet.inputs import MAX_BYTES
 from cji_audit.packet.make import make, survey_again
 from cji_audit.packet.material import Material, Period, Trail
@@ -129,7 +129,7 @@ def packet(context: click.Context, /, **options: Any) -> None:
         period=_period(options["first"], options["last"]),
         trails=options["trails"],
         catalog=(catalog.name, _bytes(catalog, MAX_CATALOG)),
-        given=_given(options),
+        attachments=_attachments(options),
         tools=tools_for(context, cloud=options["cloud"], profile=options["profile"]),
         configuration=None if config is None else (config.name, _bytes(config, _MAX_CONFIG), configuration(config)),
         policy=_named(options["policy"], _MAX_CONFIG),
@@ -183,7 +183,7 @@ def verify_command(
         context.exit(3)
 
 
-def _given(options: Mapping[str, Any]) -> Given:
+def _attachments(options: Mapping[str, Any]) -> Attachments:
     """The files that the packet passes on, by kind. A folder that was not named has no kind."""
     files: dict[Kind, dict[str, bytes]] = {
         "keys": _contents(options["keys"]),
@@ -201,7 +201,7 @@ def _given(options: Mapping[str, Any]) -> Given:
         files["reviews"] = _reviews(options["reviews"])
     if options["checkpoints"] is not None:
         files["checkpoints"] = _contents(sorted(each for each in options["checkpoints"].iterdir() if each.is_file()))
-    return Given(files=files)
+    return Attachments(files=files)
 
 
 def _period(first: datetime, last: datetime) -> Period:

@@ -10,7 +10,7 @@ from cji_attestation.attested import evidence_cloud, read_evidence
 from cji_attestation.findings import Finding, Rule
 from cji_attestation.verbs.reference_values import reference_values
 from cji_attestation.verbs.trusts import trust_named
-from cji_audit.packet.given import Tools
+from cji_audit.packet.attachments import Tools
 from cji_audit.packet.material import File, Machine
 from cji_core.errors import ClientError, SpecError, Unverified
 from cji_core.jose import VerifyingKey, key_id

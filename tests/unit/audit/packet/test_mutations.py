@@ -33,10 +33,10 @@ from tests.support.packet_period import (
     Job,
     Scene,
     admitted,
+    attachments,
     catalog,
     content,
     digest,
-    given,
     lines_of,
     sound,
 )
@@ -74,7 +74,7 @@ def checkpoint_of_another_trail(scene: Scene) -> None:
     other = sound()
     other.change(TrailAnchored, 0, counter=0)
     lines, receipts = lines_of(other)
-    scene.files["note"] = given(other, lines, receipts).of("checkpoints")["note"]
+    scene.files["note"] = attachments(other, lines, receipts).of("checkpoints")["note"]
 
 
 @fault("AU-7/344 AU-8/346-347", "time-stamps")

@@ -1,4 +1,4 @@
-"""The files that a packet's maker gives and that the packet passes on, by kind, and the facts that they hold.
+"""Attachments of a packet: files that its maker gives and the packet passes on, by kind, and the facts that they hold.
 
 worker.toml, the policy file and the manifest are not passed on: the packet has their digests. Everything here can be
 read again by anyone who has the packet.
@@ -53,7 +53,7 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class Attachments:
     """The files by kind; a kind that is left out was not given."""
 
     files: Mapping[Kind, Files] = field(default_factory=lambda: MappingProxyType({}))
