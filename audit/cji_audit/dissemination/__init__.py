@@ -7,24 +7,24 @@ tools for the opened results on the agency's disk; no worker sees them.
 from cji_audit.dissemination.ledgers import (
     Disclosure,
     Disclosures,
-    LedgerError,
+    DisseminationLedgerError,
     Subject,
+    dissemination_ledgers,
     find_disclosures,
-    ledgers_below,
 )
 from cji_audit.dissemination.retention import Due, Rules, RulesError, delete, load_rules, review
 
 __all__ = [
     "Disclosure",
     "Disclosures",
+    "DisseminationLedgerError",
     "Due",
-    "LedgerError",
     "Rules",
     "RulesError",
     "Subject",
     "delete",
+    "dissemination_ledgers",
     "find_disclosures",
-    "ledgers_below",
     "load_rules",
     "review",
 ]

@@ -28,7 +28,7 @@ _BLOCK_BYTES: Final = 8 << 20
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
-class LedgerError(AuditError):
+class DisseminationLedgerError(AuditError):
     """A ledger cannot be read. The text names the file, and nothing in it."""
 
     code = "dissemination-ledger-invalid"
@@ -55,7 +55,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Disclosure:
-    """One row of a ledger: to whom records about a subject went. Texts are as in the ledger; None is missing."""
+    """One row of a dissemination ledger: to whom records about a subject went. Texts are its own; None is missing."""
 
     time: str
     subject: str
@@ -83,35 +83,38 @@ class Disclosures:
     rows: int
 
 
-def ledgers_below(places: Iterable[Path]) -> list[Path]:
+def dissemination_ledgers(places: Iterable[Path]) -> list[Path]:
     """The ledgers among and below `places`, sorted, each file once, by whatever paths it is reached.
 
-    Raises LedgerError for one that is missing or not readable, and for a link to a folder, which may lead anywhere.
+    Raises DisseminationLedgerError for one that is missing or not readable, and for a link to a folder, which may lead
+    anywhere.
     """
     found: set[Path] = set()
     for place in places:
         if not place.exists():
-            raise LedgerError(f"{place} does not exist")
+            raise DisseminationLedgerError(f"{place} does not exist")
         if place.is_file():
             found.add(place)
             continue
         for folder, folders, names in os.walk(place, onerror=_unreadable):
             for link in (Path(folder, name) for name in sorted(folders)):
                 if link.is_symlink():
-                    raise LedgerError(f"{link} is a link to a folder: name the folder itself, and move the link away")
+                    raise DisseminationLedgerError(
+                        f"{link} is a link to a folder: name the folder itself, and move the link away"
+                    )
             found |= {Path(folder, name) for name in names if _FILE.fullmatch(name)}
     return sorted({path.resolve(): path for path in sorted(found, reverse=True)}.values())
 
 
 def _unreadable(error: OSError) -> None:
-    raise LedgerError(f"{error.filename} cannot be read ({error.strerror})") from error
+    raise DisseminationLedgerError(f"{error.filename} cannot be read ({error.strerror})") from error
 
 
 def find_disclosures(ledgers: Sequence[Path], who: Subject, *, since: str = "", until: str = "~") -> Disclosures:
     """Every disclosure about a subject in these ledgers, from `since` on and before `until` (texts as in the ledger).
 
-    An identifier must be equal: `123` is not `0123`. Raises LedgerError; then nothing is returned, because an answer
-    from some of the ledgers would look like one from all.
+    An identifier must be equal: `123` is not `0123`. Raises DisseminationLedgerError; then nothing is returned, because
+    an answer from some of the ledgers would look like one from all.
     """
     found: list[Disclosure] = []
     rows = 0
@@ -120,7 +123,7 @@ def find_disclosures(ledgers: Sequence[Path], who: Subject, *, since: str = "", 
             rows += batch.num_rows
             found += _rows_of(batch, who, path, since, until)
             if len(found) > MAX_DISCLOSURES:
-                raise LedgerError(f"more than {MAX_DISCLOSURES} disclosures: ask for a shorter time")
+                raise DisseminationLedgerError(f"more than {MAX_DISCLOSURES} disclosures: ask for a shorter time")
     return Disclosures(found=sorted(found, key=_by_time), ledgers=len(ledgers), rows=rows)
 
 
@@ -136,12 +139,12 @@ def _rows_of(batch: pa.RecordBatch, who: Subject, path: Path, since: str, until:
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The rows of a ledger with its columns as text, `rows` as numbers. Raises LedgerError."""
+    """The rows of a ledger with its columns as text, `rows` as numbers. Raises DisseminationLedgerError."""
     try:
         for batch in _read(path):
             yield _checked(batch, path)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise LedgerError(f"{path} cannot be read as a dissemination ledger ({type(error).__name__})") from error
+        raise DisseminationLedgerError(f"{path} cannot be read as a dissemination ledger ({type(error).__name__})") from error
 
 
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
@@ -165,16 +168,16 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _checked(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
     if tuple(sorted(batch.schema.names)) != tuple(sorted(_COLUMNS)):
-        raise LedgerError(f"{path} does not have the columns of ledger/1")
+        raise DisseminationLedgerError(f"{path} does not have the columns of ledger/1")
     columns = {name: batch.column(name) for name in _COLUMNS}
     columns = {name: each.cast(pa.uint64() if name == "rows" else pa.string()) for name, each in columns.items()}
     checked = pa.RecordBatch.from_pydict(columns)
     for name in ("time", "subject", "purpose", "requesting_ori", "rows"):
         if checked.column(name).null_count:
-            raise LedgerError(f"{path} has a row without {name}")
+            raise DisseminationLedgerError(f"{path} has a row without {name}")
     times = pc.match_substring_regex(checked.column("time"), f"^(?:{_TIME.pattern})$")
     if not pc.all(times, min_count=0).as_py():
-        raise LedgerError(f"{path} has a time that is not one of ledger/1")
+        raise DisseminationLedgerError(f"{path} has a time that is not one of ledger/1")
     return checked
 
 

@@ -2,7 +2,7 @@
 
     [keep]
     ledger_days = 1095          # at least 365: CJISSECPOL AU-11 and state rules on dissemination logs
-    result_days = 30            # everything else in a result's folder; a ledger is never deleted with it
+    result_days = 30            # everything else in a result's folder; a dissemination ledger is never deleted with it
 
     [[holds]]                   # nothing that a hold names is deleted
     folder = "2026-03-*"        # a pattern of the name of a result's folder, or of one that it is in
@@ -25,7 +25,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from cji_audit.dissemination.ledgers import ledgers_below
+from cji_audit.dissemination.ledgers import dissemination_ledgers
 from cji_audit.errors import AuditError
 from cji_core.trail import ReceiptError, claims_unverified
 
@@ -34,7 +34,7 @@ MAX_BYTES: Final = 256 * 1024
 RECEIPT: Final = "receipt.jws"
 RECORD: Final = "deleted.jsonl"
 _PROOF: Final = frozenset({RECEIPT, "evidence.json", "header.bin"})
-"""Kept as long as the ledger: they prove the job that it is about."""
+"""Kept as long as the dissemination ledger: they prove the job that it is about."""
 
 State = Literal["due", "kept", "on hold", "age unknown"]
 
@@ -86,11 +86,11 @@ def load_rules(path: Path) -> Rules:
 def review(folders: Iterable[Path], rules: Rules, *, now: datetime) -> Iterator[Due]:
     """Every file of every result among and below `folders`, in the order of names."""
     results = {path.parent for place in folders for path in place.rglob(RECEIPT)}
-    results |= {path.parent for path in ledgers_below(folders)}
+    results |= {path.parent for path in dissemination_ledgers(folders)}
     for folder in sorted(results):
         hold = next((one for one in rules.holds if _holds(one, folder)), None)
         ended = _ended(folder)
-        ledgers = set(ledgers_below([folder]))
+        ledgers = set(dissemination_ledgers([folder]))
         for path in sorted(each for each in folder.iterdir() if each.is_file() and each.name != RECORD):
             yield _judged(path, rules, hold, ended, now, keep_long=path in ledgers or path.name in _PROOF)
 

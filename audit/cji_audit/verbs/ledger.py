@@ -13,12 +13,12 @@ import msgspec
 
 from cji_audit.dissemination import (
     Disclosures,
-    LedgerError,
+    DisseminationLedgerError,
     RulesError,
     Subject,
     delete,
+    dissemination_ledgers,
     find_disclosures,
-    ledgers_below,
     load_rules,
     review,
 )
@@ -214,7 +214,7 @@ def retention(places: Sequence[Path], rules: Path, *, deletes: bool, as_json: bo
     try:
         found = list(review(places, load_rules(rules), now=now))
         deleted = delete(found, now=now) if deletes else 0
-    except (RulesError, LedgerError) as error:
+    except (RulesError, DisseminationLedgerError) as error:
         raise Failure(str(error), remedy="Compare the rules with docs/job.md.", status=2) from error
     except OSError as error:
         what = f"{error.filename} cannot be deleted or recorded ({error.strerror})"
@@ -239,11 +239,11 @@ def _searched(search: _Search) -> tuple[Subject, Disclosures]:
     since = "" if search.since is None else f"{search.since:%Y-%m-%d}"
     until = "~" if search.until is None else f"{search.until:%Y-%m-%d}"
     try:
-        ledgers = ledgers_below(search.places)
+        ledgers = dissemination_ledgers(search.places)
         if not ledgers:
-            raise LedgerError("no dissemination ledger among these files and folders")
+            raise DisseminationLedgerError("no dissemination ledger among these files and folders")
         return who, find_disclosures(ledgers, who, since=since, until=until)
-    except LedgerError as error:
+    except DisseminationLedgerError as error:
         remedy = "Name folders of results with disseminate. An answer from some ledgers would look like one from all."
         raise Failure(str(error), remedy=remedy, status=2) from error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cji_audit.dissemination import Subject, find_disclosures, ledgers_below
+from cji_audit.dissemination import Subject, dissemination_ledgers, find_disclosures
 from cji_client.verbs.link_sample import read_sample
 from cji_core.command import build
 from cji_simulator.site import Site
@@ -188,7 +188,7 @@ def test_disseminate(outputs: Path) -> None:
     assert [(row["subject"], row["charge"]) for row in result] == [("GA00000001", "burglary"), ("GA00000006", "fraud")]
     assert [(row["subject"], row["rows"]) for row in ledger] == [("GA00000001", "1"), ("GA00000006", "1")]
     assert {row["secondary_recipient"] for row in ledger} == {"Board of Private Security"}
-    found = find_disclosures(ledgers_below([outputs]), Subject(subject="GA00000006"))
+    found = find_disclosures(dissemination_ledgers([outputs]), Subject(subject="GA00000006"))
     assert [(each.purpose, each.secondary_recipient, each.rows) for each in found.found] == [
         ("I", "Board of Private Security", 1)
     ]

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_audit.dissemination import LedgerError, Subject, find_disclosures, ledgers_below
+from cji_audit.dissemination import DisseminationLedgerError, Subject, dissemination_ledgers, find_disclosures
 from cji_audit.verbs.ledger import Inspected
 from cji_core.command import build
 from cji_core.command.output import write_batches
@@ -76,15 +76,17 @@ def test_ledgers_are_found_below_folders_and_by_name(tmp_path: Path) -> None:
     one = written(tmp_path / "a" / "ledger.csv", row("a"))
     two = written(tmp_path / "b" / "c" / "night.ledger.parquet", row("a"))
     other = written(tmp_path / "b" / "result.csv", row("a"))
-    assert ledgers_below([tmp_path]) == [one, two]
-    assert ledgers_below([other, tmp_path / "a"]) == [one, other]
-    with pytest.raises(LedgerError, match="does not exist"):
-        ledgers_below([tmp_path / "none"])
+    assert dissemination_ledgers([tmp_path]) == [one, two]
+    assert dissemination_ledgers([other, tmp_path / "a"]) == [one, other]
+    with pytest.raises(DisseminationLedgerError, match="does not exist"):
+        dissemination_ledgers([tmp_path / "none"])
     again = tmp_path / "a" / ".." / "a"
-    assert len(ledgers_below([tmp_path, again, one])) == 2  # a row that counts twice is a disclosure that was none
+    assert (
+        len(dissemination_ledgers([tmp_path, again, one])) == 2
+    )  # a row that counts twice is a disclosure that was none
     (tmp_path / "link").symlink_to(other.parent)
-    with pytest.raises(LedgerError, match="link is a link to a folder"):
-        ledgers_below([tmp_path])
+    with pytest.raises(DisseminationLedgerError, match="link is a link to a folder"):
+        dissemination_ledgers([tmp_path])
 
 
 def test_a_folder_that_cannot_be_read_refuses_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,8 +100,8 @@ def test_a_folder_that_cannot_be_read_refuses_the_search(tmp_path: Path, monkeyp
 
     (tmp_path / "closed").mkdir()
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(LedgerError, match="closed cannot be read"):
-        ledgers_below([tmp_path])
+    with pytest.raises(DisseminationLedgerError, match="closed cannot be read"):
+        dissemination_ledgers([tmp_path])
 
 
 IDS = st.sampled_from(["a", "b", "0", "00", "é"])
@@ -156,7 +158,7 @@ def test_one_bad_ledger_refuses_the_whole_search(tmp_path: Path, damage: Any, wh
     data = bad.read_bytes()
     bad.write_bytes(damage(data))
     assert bad.read_bytes() != data
-    with pytest.raises(LedgerError, match=why) as caught:
+    with pytest.raises(DisseminationLedgerError, match=why) as caught:
         find_disclosures([good, bad], Subject(subject="a"))
     assert str(bad) in str(caught.value)
     assert "Muñoz" not in str(caught.value)
