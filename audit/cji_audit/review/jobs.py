@@ -11,7 +11,7 @@ from cji_audit.review.groups import MOST_NAMES, FirstUse, Groups, Key, name_of
 from cji_audit.review.hours import LocalClock, OpeningHours, zone_named
 from cji_audit.review.model import Place, Refusals, Slot, Volume
 from cji_audit.review.settings import Settings
-from cji_audit.review.window import BEFORE, Window
+from cji_audit.review.week import BEFORE, Window
 from cji_core.trail.chain import Record
 from cji_core.trail.events import CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
 from cji_core.trail.rules.jobs import FOUND_ALWAYS

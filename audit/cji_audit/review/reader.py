@@ -20,8 +20,7 @@ from cji_audit.review.model import VERSION, HeadState, KnownHead, Place, Report,
 from cji_audit.review.receipt_folder import ReceiptFolder
 from cji_audit.review.settings import Settings
 from cji_audit.review.trail import TrailReview
-from cji_audit.review.week import Week
-from cji_audit.review.window import Window
+from cji_audit.review.week import Week, Window
 from cji_core.trail.chain import ChainError, Record
 from cji_core.trail.events import Attested, CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
 from cji_core.trail.rules import Watcher, has_rule

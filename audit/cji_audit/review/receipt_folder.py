@@ -9,7 +9,7 @@ from typing import Final
 
 from cji_audit.review.findings import Findings
 from cji_audit.review.model import Place, ReceiptState
-from cji_audit.review.window import Window
+from cji_audit.review.week import Window
 from cji_core.trail.chain import Record
 from cji_core.trail.compact import MAX_BYTES, ReceiptError
 from cji_core.trail.events import JobCompleted

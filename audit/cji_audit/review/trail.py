@@ -4,7 +4,7 @@ from collections import Counter
 
 from cji_audit.review.findings import Findings
 from cji_audit.review.model import Anchors, Checkpoints, Place, TrailState
-from cji_audit.review.window import Window
+from cji_audit.review.week import Window
 from cji_core.trail.chain import GENESIS, Record
 from cji_core.trail.events import JobCompleted
 from cji_core.trail.rules import Finding, Watcher

@@ -1,12 +1,17 @@
 """Weeks of ISO 8601 in the time zone of those who review them."""
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
+from cji_audit.review.hours import zone_named
 from cji_core.trail.fields import Utc, utc_hundredths
+
+BEFORE: Final = -1
+"""Earlier than all weeks of comparison."""
 
 _FORM: Final = re.compile(r"([0-9]{4})-W([0-9]{2})")
 
@@ -53,3 +58,23 @@ class Week:
     def until(self, last: "Week") -> list["Week"]:
         """The weeks from this one to `last`, both included; none if `last` is before it."""
         return [self.shifted(i) for i in range((last.monday() - self.monday()).days // 7 + 1)]
+
+
+class Window:
+    """Times are compared as texts: all have one form, in UTC."""
+
+    def __init__(self, week: Week, time_zone: str, baseline_weeks: int) -> None:
+        """Raises ValueError or OverflowError for a zone or week that does not exist."""
+        zone = zone_named(time_zone)
+        self.begins: Utc = week.begins(zone)
+        self.ends: Utc = week.shifted(1).begins(zone)
+        self.baseline_weeks = baseline_weeks
+        self._starts = [week.shifted(-i).begins(zone) for i in range(baseline_weeks, 0, -1)]
+
+    def has(self, time: Utc) -> bool:
+        """Whether the time is in the week."""
+        return self.begins <= time < self.ends
+
+    def baseline_week(self, time: Utc) -> int:
+        """The number of the earlier week, from 0, or BEFORE; for a time before the week."""
+        return bisect_right(self._starts, time) - 1

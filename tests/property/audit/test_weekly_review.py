@@ -32,7 +32,7 @@ from cji_audit.review.hours import DAYS, LocalClock, OpeningHours, open_minutes
 from cji_audit.review.model import Volume
 from cji_audit.review.settings import Thresholds
 from cji_audit.review.signed import FIRST_PREVIOUS, sign, verify
-from cji_audit.review.window import BEFORE, Window
+from cji_audit.review.week import BEFORE, Window
 from cji_core.errors import Reason, Stage
 from cji_core.page.plots import columns, short, week_of_hours
 from cji_core.trail import Attributed, CallsRefused, JobAdmitted, JobRefused, Volumes, WorkerStopped

@@ -13,7 +13,7 @@ from cji_audit.review.groups import total
 from cji_audit.review.model import ReceiptState
 from cji_audit.review.settings import Thresholds
 from cji_audit.review.trail import TrailReview
-from cji_audit.review.window import Window
+from cji_audit.review.week import Window
 from cji_core.trail import GENESIS, Attributed, Event, HostChanged, TrailCheckpoint, append_record, read
 from cji_core.trail.checkpoint import sign_checkpoint
 from cji_core.trail.merkle import Frontier, leaf_hash
