@@ -25,7 +25,7 @@ from cji_audit.packet.controls import controls
 from cji_audit.packet.folder import Content
 from cji_audit.packet.make import make
 from cji_audit.packet.material import File, Machine, Period
-from cji_audit.verbs.packet_tools import tools_for
+from cji_audit.verbs.packet import tools_for
 from cji_core.errors import Reason, Stage
 from cji_core.format.configuration.worker import load
 from cji_core.jose import VerifyingKey, es384_sign, key_id, public_jwk

@@ -1,7 +1,8 @@
 """`cji audit packet`: make the packet for an auditor, and verify one."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from hashlib import sha256
@@ -11,21 +12,25 @@ from typing import Annotated, Any, Final, ParamSpec
 import click
 import msgspec
 
-from cji_attestation.verbs.reference_values import PROFILE
-from cji_audit.packet.attachments import MAX_FILES, Attachments, Kind
+from cji_attestation.attested import evidence_cloud, read_evidence
+from cji_attestation.findings import Finding, Rule
+from cji_attestation.verbs.reference_values import PROFILE, reference_values
+from cji_attestation.verbs.trusts import trust_named
+from cji_audit.packet.attachments import MAX_FILES, Attachments, Kind, Tools
 from cji_audit.packet.catalog import MAX_BYTES as MAX_CATALOG
 from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.folder import INDEX, files_of, read, write
 from cji_audit.packet.inputs import MAX_BYTES
 from cji_audit.packet.make import make, survey_again
-from cji_audit.packet.material import Material, Period, Trail
+from cji_audit.packet.material import File, Machine, Material, Period, Trail
 from cji_audit.packet.report import checks_of
 from cji_audit.packet.rows import STATUSES, Row, rows
 from cji_audit.packet.verify import verify as verify_packet
-from cji_audit.verbs.packet_tools import tools_for
+from cji_core.client_errors import ClientError, SpecError, Unverified
 from cji_core.command.common import FILE, Failure, configuration, explained
 from cji_core.command.json_output import answers, member, print_document
+from cji_core.jose import VerifyingKey, key_id
 
 P = ParamSpec("P")
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -256,3 +261,83 @@ def _show(found: Sequence[Row], out: Path, archive: Path, index: bytes, *, as_js
         if names:
             click.echo(f"checks {word}: {', '.join(names)}")
     click.echo(f"SHA-256 of {INDEX}: {digest}\nKeep this digest where the packet's maker cannot change it.")
+
+
+def tools_for(context: click.Context, *, cloud: str, profile: Path | None) -> Tools:
+    """The tools, with the trusts that the command was built with; the imports need the TPM's libraries."""
+    from cji_attestation.provider_policy import RULES as MAA_RULES  # noqa: PLC0415
+    from cji_attestation.provider_policy import MaaPolicyError, policy_hash  # noqa: PLC0415
+    from cji_attestation.provider_policy import lint as lint_maa  # noqa: PLC0415
+    from cji_attestation.provider_policy import parse_policy as parse_maa  # noqa: PLC0415
+    from cji_attestation.release.policy import RULES, PolicyError, lint, parse_policy  # noqa: PLC0415
+
+    trust = trust_named(context, cloud)
+    reference = reference_values(profile, None)
+
+    def release(data: bytes) -> list[str]:
+        try:
+            return _lines(lint(parse_policy(data), trust=trust))
+        except PolicyError as error:
+            return [_line(RULES[error.check])]
+
+    def provider(data: bytes) -> list[str]:
+        try:
+            return _lines(lint_maa(parse_maa(data)))
+        except MaaPolicyError as error:
+            return [_line(MAA_RULES[error.check])]
+
+    def appraise(name: str, data: bytes) -> tuple[Machine, VerifyingKey | None]:
+        file = File.of(name, data)
+        try:
+            found = read_evidence(data, trust=trust_named(context, evidence_cloud(data)), reference=reference)
+        except (Unverified, SpecError) as error:
+            return _refused_machine(file, error), None
+        verdict = found.verdict
+        machine = Machine(
+            file=file,
+            refused="",
+            cloud=found.cloud,
+            simulated=found.simulated,
+            tee=str(verdict.tee),
+            product=verdict.product,
+            measurement=verdict.measurement.hex(),
+            pcrs=tuple(each.hex() for each in verdict.pcrs),
+            evidence_sha384=hashlib.sha384(found.shown.token_evidence).hexdigest(),
+            line=0,
+            receipt_key=key_id(found.receipt_key),
+            appraised_at=found.time.at.isoformat(timespec="seconds"),
+            time_by=found.time.by,
+            checks=len(found.checks) - len(found.unchecked),
+            unchecked=tuple(sorted({check.id for check in found.unchecked})),
+        )
+        return machine, found.receipt_key
+
+    return Tools(lint_release_policy=release, lint_maa_policy=provider, maa_policy_hash=policy_hash, appraise=appraise)
+
+
+def _refused_machine(file: File, error: ClientError) -> Machine:
+    return Machine(
+        file=file,
+        refused=str(error),
+        cloud="",
+        simulated=False,
+        tee="",
+        product="",
+        measurement="",
+        pcrs=(),
+        evidence_sha384="",
+        line=0,
+        receipt_key="",
+        appraised_at="",
+        time_by="",
+        checks=0,
+        unchecked=(),
+    )
+
+
+def _lines(found: Iterable[Finding]) -> list[str]:
+    return [_line(each.rule, each.detail) for each in found]
+
+
+def _line(rule: Rule, detail: str = "") -> str:
+    return f"{rule.severity} {rule.id} {rule.title}" + (f": {detail}" if detail else "")
