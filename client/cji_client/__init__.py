@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cji_core.lazy import lazy
 
 if TYPE_CHECKING:
-    from cji_client.asynchronous_connection import AsyncConnection, connect_async
+    from cji_client.asynchronous import AsyncConnection, connect_async
     from cji_client.cancellation import Cancellation
     from cji_client.connection import Connection, connect
     from cji_client.errors import ClientError, SpecError, Unverified, WorkerRefused

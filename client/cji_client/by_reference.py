@@ -2,8 +2,8 @@
 
     save_job -> submit -> wait -> fetch -> (open_result)
 
-* A job is sealed into a folder first (`job_folder`), so a submission that was cut off continues where it stopped, with the
-  same header and the same parts. The ticket is the last thing that is sent.
+* A job is sealed into a folder first (`job_folder`), so a submission that was cut off continues where it stopped, with
+  the same header and the same parts. The ticket is the last thing that is sent.
 * Parts are uploaded in blocks and results are read in ranges: memory use is a few segments.
 * `fetch` returns what `SyncClient.run` returns, after the same checks. The worker's evidence lies beside the results
   and answers a nonce of this job, so it was made after the job was sealed; it is appraised at the end of the job.
@@ -12,6 +12,7 @@
 The client keeps no connection between calls, so several threads may use it.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Iterator
@@ -25,12 +26,12 @@ from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import AttestedWorker, verify_attestation
 from cji_client.errors import ClientError, JobCancelled, JobExpired, JobFailed, NotFinished, SpecError, Unverified
+from cji_client.in_threads import in_thread
 from cji_client.job_folder import JobFolder
 from cji_client.job_state import JobStatus, State, look
 from cji_client.profile import ClientStorage
 from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.received import Output, parse_result_header
-from cji_client.receiving import received
 from cji_client.result import Result
 from cji_client.storage_identity import default_credential
 from cji_client.transfer import document, explained, read_blob, upload
@@ -49,10 +50,17 @@ from cji_core.wire.v1 import worker_pb2 as pb
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
+from collections import Counter
+
+from cji_client.received import ResultHeader, new_output
+from cji_client.spool import Spool
+from cji_client.transfer import segments
+from cji_core.pool.documents import SOURCES_BYTES, Sources
+from cji_core.trail import Claims
 
 _EXCHANGE_SECONDS: Final = 120.0
-FIRST_WAIT: Final = 1.0
-LONGEST_WAIT: Final = 15.0
+_FIRST_WAIT: Final = 1.0
+_LONGEST_WAIT: Final = 15.0
 """Seconds between two looks at a job."""
 
 
@@ -118,19 +126,11 @@ class SyncFleetClient:
 
         `progress` is called with the stage and percentage of the latest attempt.
         """
-        until, pause = time.monotonic() + deadline, FIRST_WAIT
+        wait = _Wait(deadline, progress)
         with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
-            while True:
-                status = look(job_id, jobs=jobs, results=results)
-                if status.state.final:
-                    return status
-                if progress is not None and status.stage is not None and status.per_cent is not None:
-                    progress(Progress(phase=Phase.WORKING, stage=status.stage, per_cent=status.per_cent))
-                left = until - time.monotonic()
-                if left <= 0:
-                    raise NotFinished(status.state)
-                time.sleep(min(left, random.uniform(pause / 2, pause)))  # noqa: S311 - jitter
-                pause = min(1.5 * pause, LONGEST_WAIT)
+            while not (status := look(job_id, jobs=jobs, results=results)).state.final:
+                time.sleep(wait.pause(status))
+        return status
 
     def cancel(self, job_id: bytes) -> None:
         """Ask for the end of a job. A worker that has begun it ends it; a receipt that was signed stays."""
@@ -257,6 +257,42 @@ class SyncFleetClient:
             raise explained(error) from error
 
 
+class FleetClient:
+    """`SyncFleetClient` with coroutines; calls may run concurrently. A wait takes a thread only while it looks."""
+
+    def __init__(self, sync: SyncFleetClient) -> None:
+        self.sync = sync
+
+    submit = in_thread(SyncFleetClient.submit)
+    status = in_thread(SyncFleetClient.status)
+    cancel = in_thread(SyncFleetClient.cancel)
+    fetch = in_thread(SyncFleetClient.fetch)
+
+    async def wait(self, job_id: bytes, *, deadline: float, progress: ProgressCallback | None = None) -> JobStatus:
+        """As `SyncFleetClient.wait`; cancelling the coroutine ends the wait, not the job."""
+        wait = _Wait(deadline, progress)
+        while not (status := await self.status(job_id)).state.final:
+            await asyncio.sleep(wait.pause(status))
+        return status
+
+
+class _Wait:
+    """The pauses between looks at a job that is not final, for `deadline` seconds."""
+
+    def __init__(self, deadline: float, progress: ProgressCallback | None) -> None:
+        self._until, self._pause, self._progress = time.monotonic() + deadline, _FIRST_WAIT, progress
+
+    def pause(self, status: JobStatus) -> float:
+        """Report progress; the seconds until the next look. NotFinished after the deadline."""
+        if self._progress is not None and status.stage is not None and status.per_cent is not None:
+            self._progress(Progress(phase=Phase.WORKING, stage=status.stage, per_cent=status.per_cent))
+        left, pause = self._until - time.monotonic(), self._pause
+        if left <= 0:
+            raise NotFinished(status.state)
+        self._pause = min(1.5 * pause, _LONGEST_WAIT)
+        return min(left, random.uniform(pause / 2, pause))  # noqa: S311 - jitter
+
+
 def _without_result(status: JobStatus) -> ClientError:
     match status.state:
         case State.CANCELLED:
@@ -269,3 +305,46 @@ def _without_result(status: JobStatus) -> ClientError:
             )
         case _:
             return NotFinished(status.state)
+
+
+def received(
+    results: Blobs,
+    job: JobFolder,
+    published: Published,
+    *,
+    header: ResultHeader,
+    claims: Claims,
+    progress: ProgressCallback | None,
+) -> Iterator[Output]:
+    """The parts in order, each complete. `claims` are those of a receipt with a good signature: they bound the lengths.
+
+    Digests are not compared here. The caller closes the files. Raises StoreError, Unverified.
+    """
+    name, left, total, spool = job.header.job_id.hex(), Counter[str](), 0, Spool()
+    for digest in claims.outputs:
+        left[digest.name] += digest.bytes
+    attempts = _attempts(results, name, published, parts=len(header.parts))
+    for number, (part, attempt) in enumerate(zip(header.parts, attempts, strict=True)):
+        output = new_output(part, spool.part())
+        try:
+            for data in segments(results, names.output(name, attempt, number), left[part.name]):
+                output.add(output.segments, data)
+                total += len(data)
+                if progress is not None:
+                    progress(Progress(phase=Phase.RECEIVED, bytes=total))
+            if not output.ended:
+                raise Unverified("outputs", "a part has no last segment")
+        except BaseException:
+            output.file.close()
+            raise
+        left[part.name] -= output.length
+        yield output
+
+
+def _attempts(results: Blobs, job: str, published: Published, *, parts: int) -> tuple[str, ...]:
+    """The attempt under whose name each part is: of a job in parts, that of the task which wrote it."""
+    sources = document(results, names.sources(job, published.attempt), Sources, most=SOURCES_BYTES)
+    attempts = (published.attempt,) * parts if sources is None else sources.attempts
+    if len(attempts) != parts:
+        raise Unverified("sources", "they are not those of the parts in the result header")
+    return attempts

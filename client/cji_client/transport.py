@@ -11,8 +11,8 @@
 * A result is returned only after its receipt has been verified against the attested receipt key and against the bytes
   sent and received.
 
-`Client` uses the blocking gRPC API too: when the server ends a call while the client is still writing, grpc.aio
-replaces the status (grpc/grpc#36066) and with it the reason of every early refusal.
+`asynchronous.Client` uses the blocking gRPC API too: when the server ends a call while the client is still writing,
+grpc.aio replaces the status (grpc/grpc#36066) and with it the reason of every early refusal.
 """
 
 import os

@@ -86,7 +86,7 @@ class Site:
 
     def async_client(self) -> Client:
         """A new connection, for asyncio."""
-        return Client(self.profile.target, **self._connection)
+        return Client(self.client())
 
     @property
     def _connection(self) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from cji_client.asynchronous_fleet import FleetClient
-from cji_client.by_reference import SyncFleetClient
+from cji_client.by_reference import FleetClient, SyncFleetClient, received
 from cji_client.errors import (
     JobCancelled,
     JobExpired,
@@ -25,7 +24,6 @@ from cji_client.job_folder import load_job
 from cji_client.job_state import State
 from cji_client.progress import Phase, Progress
 from cji_client.received import parse_result_header
-from cji_client.receiving import received
 from cji_client.result import Result, open_result
 from cji_core.errors import Reason, Stage
 from cji_core.format.keys import new_signing_key
@@ -109,7 +107,7 @@ def test_a_job_in_shards_goes_part_by_part(desk: Desk) -> None:
 
 def test_async_client_does_the_same(desk: Desk) -> None:
     async def whole() -> dict[str, pa.Table]:
-        client = FleetClient(desk.settings(), credential=StorageCredential(), **desk.trust())
+        client = FleetClient(desk.client())
         job = desk.save()
         await client.submit(job)
         waiting = asyncio.create_task(client.wait(job.header.job_id, deadline=20))
@@ -237,7 +235,7 @@ def test_many_waits_leave_room_for_others_and_can_be_cancelled(desk: Desk) -> No
 
     async def waits() -> list[State | BaseException]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
-        client = FleetClient(desk.settings(), credential=StorageCredential(), **desk.trust())
+        client = FleetClient(desk.client())
         tasks = [asyncio.create_task(client.wait(job.header.job_id, deadline=60)) for _ in range(4)]
         found = [(await client.status(job.header.job_id)).state for _ in range(8)]
         for task in tasks:

@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from cji_client.asynchronous_connection import connect_async
+from cji_client.asynchronous import connect_async
 from cji_client.cancellation import Cancellation
 from cji_client.connection import Connection, connect
 from cji_client.errors import (

@@ -57,7 +57,7 @@ class Scene:
         }
 
     def client(self) -> Client:
-        return Client(self.target, **self.arguments)  # type: ignore[arg-type]
+        return Client(SyncClient(self.target, **self.arguments))  # type: ignore[arg-type]
 
     def spec(self, **changes: object) -> JobSpec:
         fields: dict[str, object] = {
@@ -288,11 +288,11 @@ async def test_c04_other_roots_and_names_are_refused(scene: Scene) -> None:
     with pytest.raises(Unreachable):
         await scene.run(deadline=5)
     scene.tls = own
-    client = Client(scene.target, server_name="elsewhere.example", **scene.arguments)  # type: ignore[arg-type]
+    client = Client(SyncClient(scene.target, server_name="elsewhere.example", **scene.arguments))  # type: ignore[arg-type]
     async with client:
         with pytest.raises(Unreachable):
             await client.describe()
-    client = Client(scene.target, server_name="worker.example", **scene.arguments)  # type: ignore[arg-type]
+    client = Client(SyncClient(scene.target, server_name="worker.example", **scene.arguments))  # type: ignore[arg-type]
     async with client:
         assert (await client.describe()).audience == "pool"
 
