@@ -4,22 +4,38 @@ The spec names the suite. A key that cannot serve it is a SpecError; no other su
 
 A `SealedJob` holds no records. Its parts are sealed while they are sent (`SealedJob.seal_part`), so memory use is one
 segment for an input of any size. The data key is used for this job's inputs only and never shown in a repr.
+
+An input may be in shards, so that many machines can work on one job. Batches stay whole, and the split depends on
+nothing but the numbers of rows: batches whose first row lies in the k-th of n equal shares of the rows are shard k.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
+from typing import Final
 
-from cji_client.errors import SpecError
+import pyarrow as pa
+
+from cji_client.errors import LimitExceeded, SpecError
 from cji_client.parts import arrow_messages, seal_stream
-from cji_client.shards import number_of_shards, split
 from cji_client.signers import Signer, header_signature, signer_of
 from cji_client.sources import Batches, FittedSource, Source, fit
 from cji_client.spec import InputSpec, JobSpec, read_file_bytes
 from cji_core.errors import Reason, Refusal
 from cji_core.format.envelope import ATTRIBUTION, input_aad, new_dek, seal_box
-from cji_core.format.job import Attribution, Header, InputPart, Recipient, SizeClass, new_header, new_job_id, parse
+from cji_core.format.job import (
+    LIMITS,
+    Attribution,
+    Header,
+    InputPart,
+    Recipient,
+    SizeClass,
+    new_header,
+    new_job_id,
+    parse,
+)
 from cji_core.format.keys import PinnedKey, ProjectKey, load_project_key, recipient_thumbprints
 from cji_core.jose import SigningKey
 from cji_core.operations.parameters import Parameters, ParametersError, Sealing
@@ -27,6 +43,8 @@ from cji_core.operations.registry import Plan, operation_of, plan
 from cji_core.pairs import VerifyingPair
 from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2 as pb
+
+_NEEDS_ROWS: Final = "an input in shards must be readable more than once, so that its rows can be counted"
 
 INPUT_NAME = "records"
 """Name of the last input part of a job made from a JobSpec; side tables precede it under their own names."""
@@ -184,3 +202,50 @@ def _plan(spec: JobSpec, operations: list[pb.Operation], inputs: dict[str, str])
 def _recipients(spec: JobSpec) -> list[Recipient]:
     ids = recipient_thumbprints(spec.recipients, spec.suite)
     return [Recipient(key_id=key_id, jwk=jwk) for key_id, jwk in zip(ids, spec.recipients, strict=True)]
+
+
+def number_of_shards(spec: JobSpec, rows: int | None) -> int:
+    """The shards of a job on `rows` records. SpecError where they are not known, or make too many shards."""
+    if spec.shard_rows is None:
+        shards = spec.shards
+    elif rows is None:
+        raise SpecError(_NEEDS_ROWS, remedy="Pass a table or a file, and its number of rows to `seal`.")
+    else:
+        shards = max(-(-rows // spec.shard_rows), 1)
+    if shards > LIMITS.shards:
+        raise LimitExceeded(
+            f"shard_rows = {spec.shard_rows} makes {shards} shards of {rows} rows; {LIMITS.shards} are possible",
+            limit="shards",
+            found=shards,
+            most=LIMITS.shards,
+            remedy="Choose a larger shard_rows.",
+        )
+    return shards
+
+
+def split(batches: Iterator[pa.RecordBatch], *, rows: int | None, shards: int) -> Iterator[Iterator[pa.RecordBatch]]:
+    """The batches of every shard, in order; each shard must be used up before the next. A shard may have no batch.
+
+    `rows` are those of all batches together. SpecError where several shards are wanted of an unknown number of rows.
+    """
+    if shards == 1:
+        yield batches
+        return
+    if rows is None:
+        raise SpecError(_NEEDS_ROWS, remedy="Pass a table or a file, not an iterator.")
+    ahead: pa.RecordBatch | None = None
+    first = 0
+
+    def shard(number: int) -> Iterator[pa.RecordBatch]:
+        nonlocal ahead, first
+        for batch in chain(() if ahead is None else (ahead,), batches):
+            if min(first * shards // max(rows, 1), shards - 1) > number:
+                ahead = batch
+                return
+            ahead = None
+            first += batch.num_rows
+            yield batch
+        ahead = None
+
+    for number in range(shards):
+        yield shard(number)

@@ -16,8 +16,7 @@ from cji_client.errors import SpecError, Unverified
 from cji_client.parts import arrow_messages, open_part, seal_stream
 from cji_client.received import Collector, Output, parse_result_header
 from cji_client.result import Result, open_result
-from cji_client.seal import seal
-from cji_client.shards import number_of_shards, split
+from cji_client.seal import number_of_shards, seal, split
 from cji_client.sources import Batches
 from cji_client.spec import JobSpec, decode_spec
 from cji_core.format.envelope import input_aad, output_aad, unwrap_dek, wrap_result_key
