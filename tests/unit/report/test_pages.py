@@ -8,7 +8,7 @@ import pytest
 
 from cji_client.report import Job, report
 from cji_client.report.clusters import MOST_POINTS, drawings
-from cji_client.report.weights import Weights
+from cji_client.report.link_page import Weights
 from cji_core.operations.aggregate import Aggregate
 from cji_core.operations.deidentify import Deidentify
 from cji_core.operations.link import Link
