@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_client.row_summary import RowSummary
-from cji_client.verbs.row_table import print_summary
+from cji_client.verbs.job.outputs import print_summary
 from cji_core.format.records import RowStatus, Status
 from cji_core.operations.registry import CODES, meaning_of
 

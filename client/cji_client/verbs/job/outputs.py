@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.console import Console
 
 from cji_attestation.attested import AttestedWorker
 from cji_client.errors import SpecError
+from cji_client.received import ROW_STATUS as STATUS_OUTPUT
 from cji_client.result import Result, read_output
 from cji_client.row_summary import RowSummary
 from cji_client.seal import INPUT_NAME
@@ -19,11 +21,18 @@ from cji_client.signers import Decrypter
 from cji_client.sources import FittedSource
 from cji_client.verbs.answers import Received
 from cji_client.verbs.report_file import opened_job, write_report
-from cji_client.verbs.row_table import print_summary
 from cji_core.command.json_output import print_json
 from cji_core.command.output import RESULT, Target, write_batches, write_lines
-from cji_core.format.records import ROW_STATUS
+from cji_core.format.records import ROW_STATUS, Status
 from cji_core.operations.registry import SCHEMAS, Plan, plan
+
+_WORDS: Final = {
+    Status.OK: "ok",
+    Status.WARNED: "warned",
+    Status.PARTLY_USED: "partly used",
+    Status.NOT_USABLE: "not usable",
+}
+_LISTED: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,3 +160,14 @@ def _notes(result: Result, recipient: Decrypter, planned: Plan) -> list[str]:
         for step in planned.operations
         for line in step.operation.summary(step.parameters, partial(read_output, result, recipient))
     ]
+
+
+def print_summary(name: str, summary: RowSummary) -> None:
+    """Print the number of rows by status, and the codes that most rows have, each with its column and first row."""
+    label = "status" if name == STATUS_OUTPUT else name
+    click.echo(f"{label:8} {', '.join(f'{n} {_WORDS[status]}' for status, n in summary.counts.items())}")
+    for one in summary.commonest(_LISTED):
+        where = "whole row" if one.column is None else one.column
+        click.echo(f"  {one.code:5} {where:16} {one.rows:>9} rows, first {one.first_row:>8}  {one.meaning}")
+    if summary.kinds > _LISTED:
+        click.echo(f"  and {summary.kinds - _LISTED} others, in {name}")
