@@ -2,21 +2,66 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import pyarrow as pa
+import pyarrow.parquet
 
 from cji_client import ca_doj
 from cji_client.errors import SpecError
-from cji_client.files.columnar import read_arrow, read_parquet
 from cji_client.files.delimited import read_delimited
 from cji_client.files.excel import read_excel
 from cji_client.files.fixed_width import read_fixed_width
 from cji_client.files.kinds import Kind, kind_of
-from cji_client.files.lines import read_lines
 from cji_client.sources import Batches
 from cji_client.spec import InputSpec
 from cji_core.format.records import SCHEMAS
+
+_BATCH_ROWS: Final = 16_384
+_LINES: Final = pa.schema([pa.field("segment", pa.binary())])
+_LINE_BYTES: Final = 8 << 20
+_LONGEST_LINE: Final = 65_536
+"""Bytes of a line; the longest segment of NIBRS has 307."""
+
+
+def read_lines(path: Path, spec: InputSpec) -> Batches:  # noqa: ARG001 - every reader gets both
+    """One `binary` column `segment`: the lines of the file, each without its LF. The worker decodes the bytes."""
+    return Batches(schema=_LINES, batches=_line_batches(path))
+
+
+def _line_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    row = 0
+    with path.open("rb") as file:
+        while lines := _lines(file, path, row):
+            row += len(lines)
+            yield pa.RecordBatch.from_arrays([pa.array(lines, pa.binary())], schema=_LINES)
+
+
+def _lines(file: BinaryIO, path: Path, row: int) -> list[bytes]:
+    lines, end = list[bytes](), file.tell() + _LINE_BYTES
+    while len(lines) < _BATCH_ROWS and file.tell() < end and (line := file.readline(_LONGEST_LINE)):
+        if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+            raise SpecError(f"{path.name}: row {row + len(lines)} is longer than {_LONGEST_LINE} bytes")
+        lines.append(line.removesuffix(b"\n"))
+    return lines
+
+
+def read_parquet(path: Path, spec: InputSpec) -> Batches:  # noqa: ARG001 - every reader gets both
+    """The row groups of a Parquet file."""
+    file = pyarrow.parquet.ParquetFile(path)
+    return Batches(schema=file.schema_arrow, batches=file.iter_batches(batch_size=_BATCH_ROWS))
+
+
+def read_arrow(path: Path, spec: InputSpec) -> Batches:  # noqa: ARG001
+    """The batches of an Arrow IPC file or stream."""
+    source = pa.memory_map(str(path))
+    try:
+        file = pa.ipc.open_file(source)
+    except pa.ArrowInvalid:
+        stream = pa.ipc.open_stream(source)
+        return Batches(schema=stream.schema, batches=iter(stream))
+    return Batches(schema=file.schema, batches=(file.get_batch(i) for i in range(file.num_record_batches)))
+
 
 _Reader = Callable[[Path, InputSpec], Batches]
 
