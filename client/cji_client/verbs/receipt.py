@@ -1,14 +1,16 @@
 """`cji receipt`: fetch a worker's receipts, verify them, even years later and without a network, or show one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import click
 import msgspec
 
 from cji_attestation.attested import AttestedWorker, evidence_cloud, read_evidence
+from cji_attestation.checks import Check, Skipped
 from cji_attestation.verbs.evidence_options import AT, NEW_FILE, time_of, written
-from cji_attestation.verbs.proof_page import proof_page, proof_text
+from cji_attestation.verbs.proof_page import Proof, Rows, proof_page, proof_text
 from cji_attestation.verbs.reference_values import PROFILE, reference_values
 from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
@@ -18,7 +20,6 @@ from cji_client.statements import verify_statements
 from cji_client.verbs.answers import ProvenReceipt, ShownReceipt, StoredReceipt
 from cji_client.verbs.job.job_id import job_id_of
 from cji_client.verbs.job.prepare import PROFILE as SUBMITTER
-from cji_client.verbs.receipt_proof import claims_of, unverified_proof, verified_proof
 from cji_client.verbs.receipt_rows import Either, print_receipt, rows_of, unchecked_of
 from cji_client.verify import verify_failed, verify_stored
 from cji_core.command.common import FILE, explained
@@ -27,7 +28,11 @@ from cji_core.errors import Refusal
 from cji_core.format.job import Header, parse
 from cji_core.trail import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt
 from cji_core.trail.compact import typ_unverified
+from cji_core.trail.receipts import claims_unverified
 from cji_core.trail.rules import SequenceError, verify_sequence
+
+_SIGNATURE: Final = Check("signature", "made by the key that the quote of the appraised machine binds")
+_HEADER: Final = Check("job", "the receipt is for exactly the header that was given, and states its claims")
 
 
 @click.group()
@@ -251,3 +256,66 @@ def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], stateme
     if others or not isinstance(one, VerifiedReceipt):
         raise SpecError("--statements needs exactly one receipt", remedy="Verify the receipt of that job alone.")
     verify_statements(one, _lines(statements))
+
+
+def verified_proof(
+    one: Either, attested: AttestedWorker, rows: Mapping[str, str], unchecked: Mapping[str, str]
+) -> Proof:
+    """`rows` are what the receipt states in words; the job was compared with a header unless it is in `unchecked`."""
+    failure = isinstance(one, VerifiedFailure)
+    passed = [check for check in attested.checks if not isinstance(check, Skipped) and check.id not in unchecked]
+    return Proof(
+        title="Failure receipt of a job" if failure else "Receipt of a job",
+        outcome=f"Verified, except {len(unchecked)} points" if unchecked else "Verified",
+        accepted=True,
+        simulated=attested.simulated,
+        about=rows,
+        passed=[_SIGNATURE, *([] if "job" in unchecked else [_HEADER]), *passed],
+        unchecked=unchecked,
+        contents={"claims of the receipt": _rows(msgspec.to_builtins(one.claims))},
+    )
+
+
+def claims_of(text: str) -> Claims:
+    """A receipt's own claims. Unverified for any other text, a failure receipt included."""
+    try:
+        return claims_unverified(text)
+    except ReceiptError as error:
+        raise Unverified("receipt", str(error)) from None
+
+
+def unverified_proof(claims: Claims) -> Proof:
+    """`claims` are a receipt's own."""
+    return Proof(
+        title="Receipt of a job",
+        outcome="Not verified: these are the receipt's own claims",
+        accepted=None,
+        simulated=claims.simulated,
+        about={
+            "job": claims.job_id,
+            "worker": claims.worker,
+            "for": f"{claims.requesting_ori}, purpose {claims.purpose_code}",
+            "did": ", ".join(claims.operations),
+            "time": f"{claims.started} to {claims.ended}",
+        },
+        unchecked={"everything": "nothing was compared: give --evidence, and --expect-header"},
+        contents={"claims of the receipt": _rows(msgspec.to_builtins(claims))},
+    )
+
+
+def _rows(claims: Mapping[str, Any]) -> Rows:
+    return [row for name, claim in claims.items() for row in _flat(name, claim)]
+
+
+def _flat(name: str, claim: object) -> Iterator[tuple[str, str]]:
+    """A claim as rows; members of objects have dotted names."""
+    if isinstance(claim, dict):
+        for key, each in claim.items():
+            yield from _flat(f"{name}.{key}", each)
+    elif isinstance(claim, list | tuple) and any(isinstance(each, dict) for each in claim):
+        for number, each in enumerate(claim):
+            yield from _flat(f"{name}[{number}]", each)
+    elif isinstance(claim, list | tuple):
+        yield name, ", ".join(map(str, claim))
+    else:
+        yield name, str(claim)
