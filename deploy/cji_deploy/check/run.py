@@ -7,8 +7,9 @@ half a deployment would give half a result.
 from collections.abc import Iterator
 from pathlib import Path
 
+from cji_attestation.provider_policy import RULES, MaaPolicyError, build, lint
+from cji_attestation.provider_policy import parse_policy as parse_provider_policy
 from cji_attestation.release.policy import Hardware
-from cji_deploy.check.attestation_policy import problems as attestation_policy_problems
 from cji_deploy.check.azd import azd_problems
 from cji_deploy.check.aztypes import Catalogue
 from cji_deploy.check.bicep import Template, parse
@@ -149,3 +150,14 @@ def _together(folder: Path, templates: dict[str, Template]) -> Iterator[Outcome]
         yield judged("bicep: parameters file", path.name, problems)
     yield from deployment_outcomes(folder, templates)
     yield judged("bicep: hardening", folder.name, hardening_problems(list(templates.values())))
+
+
+def attestation_policy_problems(source: bytes) -> Iterator[str]:
+    """Weaknesses of the file, including warnings, and differences from the output of `cji policy build --for maa`."""
+    try:
+        for finding in lint(parse_provider_policy(source)):
+            yield f"{finding.rule.id} {finding.rule.title}: {finding.detail}, in {', '.join(finding.where)}"
+    except MaaPolicyError as error:
+        yield f"{error.check} {RULES[error.check].title} at {error.where or 'the text'}"
+    if source != build():
+        yield "is not what `cji policy build --for maa` writes"
