@@ -7,7 +7,7 @@ line are those of the image; only the digest of the initrd differs, and the pred
 
 from typing import Final
 
-from cji_deploy.image.cpio import Entry, newc
+from cji_deploy.image.stub_initrd import Entry, newc
 
 __all__ = ["extra_initrd"]
 

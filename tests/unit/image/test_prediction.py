@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from cji_attestation.appraisal.boot_image import sound_image
 from cji_deploy.image.boot_events import PHASES, predict
-from cji_deploy.image.cpio import Entry, newc
 from cji_deploy.image.pcrs import main, pins
 from cji_deploy.image.pe import PeError, PeImage
 from cji_deploy.image.secure_boot import SecureBoot, SecureBootError, signature_list
-from cji_deploy.image.stub_initrd import passed_initrd
+from cji_deploy.image.stub_initrd import Entry, newc, passed_initrd
 from tests.unit.image.conftest import LINE, MEASURE, SmallImage
 
 OWNER = uuid.UUID("77fa9abd-0359-4d32-bd60-28f4e78f784b")
