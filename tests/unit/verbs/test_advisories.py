@@ -12,7 +12,7 @@ from cji_attestation.appraisal.advisories import SHIPPED, SHIPPED_FILE, read_acc
 from cji_core.command import build
 from cji_core.format.keys import load_signing_key
 from cji_core.jose import key_id, parse_p384
-from cji_deploy.verbs.advisory_answers import Differences, SignedAcceptance, SignedTable
+from cji_deploy.verbs.advisories import Differences, SignedAcceptance, SignedTable
 from cji_deploy.verbs.public_half import PublicHalf
 from cji_simulator.operator import operator
 from tests.support.forge import decided, machine, patched
