@@ -8,5 +8,5 @@ Dask unpickles what its peers send, by design, before a role can be checked: any
 engine runs code as the engine's users, and as the user of the conductor. Those users must have no access to records and
 keys; the units in deploy/systemd see to that for scheduler and workers. `roles` limits mistakes, not attackers.
 
-`messages`, `estimate` and `conductor` need no Dask; `roles`, `nodes`, `task` and `cluster` are what Dask runs.
+`messages`, `estimate` and `conductor` need no Dask; `roles`, `nodes` and `cluster` are what Dask runs.
 """

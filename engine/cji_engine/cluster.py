@@ -4,20 +4,26 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import os
 import secrets
+import socket
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from distributed import Client, get_worker
 from distributed.scheduler import KilledWorker
 
 from cji_engine.conductor import ClusterLostError
-from cji_engine.messages import Answer, Request
-from cji_engine.task import run_task
+from cji_engine.messages import Answer, MessageError, Refused, Request, framed, read_answer
 from cji_engine.tls import MutualTls
 
 __all__ = ["DaskCluster"]
+
+SOCKET: Final = "/run/cji-tasks/tasks.sock"
+SOCKET_VARIABLE: Final = "CJI_TASKS_SOCKET"
+"""Names the socket, in the environment of the engine's worker; no request names it."""
+_RETRY_MS: Final = 1000
 
 _log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 10.0
@@ -100,3 +106,17 @@ class DaskCluster:
 
 def _on_node(request: Request) -> tuple[str, Answer]:
     return str(get_worker().name), run_task(request)
+
+
+def run_task(request: Request) -> Answer:
+    """The answer of this node's fleet process. A socket that does not answer is a refusal: another node may run it.
+
+    There is no timeout: a task takes as long as its cell, and the fleet process ends what takes too long.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(os.environ.get(SOCKET_VARIABLE, SOCKET))
+            connection.sendall(framed(request))
+            return read_answer(connection.recv)
+    except (OSError, MessageError):
+        return Refused(reason="NODE_UNAVAILABLE", stage=request.stage, retry_after_ms=_RETRY_MS)
