@@ -12,7 +12,7 @@ from cji_client.seal import SealedJob
 from cji_core.operations.parameters import Parameters
 from cji_engine.conductor import ClusterLostError, Conductor
 from cji_engine.messages import Answer, Job, MessageError, Request, framed, read_answer
-from cji_simulator.parts import open_parts, submit_parts
+from cji_simulator.cluster_demo import open_parts, submit_parts
 from cji_simulator.raw import until
 from tests.support.fleet_bench import Pool
 
