@@ -30,13 +30,12 @@ from tpm2_pytss.types import TPM2B_PUBLIC, TPMS_ATTEST
 from cji_simulator import measured_boot
 from cji_simulator.encoding import rsa_jwk, unb64
 from cji_simulator.errors import SimulatorError
-from cji_simulator.guest_messages import Evidence, GuestRequest, Isolation, SnpProof, TpmInfo
 from cji_simulator.intel import Intel
 from cji_simulator.roots import Roots
 from cji_simulator.snp import Report
 from cji_simulator.tdx import TdReport, verify_quote
 
-__all__ = ["AttestRefused", "GuestEvidence", "verify"]
+__all__ = ["AttestRefused", "GuestEvidence", "GuestRequest", "verify"]
 
 _ATTRIBUTES: Final = 0x20432  # fixedTPM, fixedParent, sensitiveDataOrigin, noDA, decrypt
 _GENERATED: Final = 0xFF544347
@@ -45,6 +44,63 @@ _PSS: Final = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
 _AMD: Final = "1.3.6.1.4.1.3704.1."
 
 T = TypeVar("T")
+
+
+class Pcr(msgspec.Struct, frozen=True, rename="pascal"):
+    """One PCR value."""
+
+    index: int
+    digest: str
+
+
+class TpmInfo(msgspec.Struct, frozen=True, rename="pascal"):
+    """Evidence from the TPM, in base64."""
+
+    aik_cert: str
+    aik_pub: str
+    pcr_quote: str
+    pcr_signature: str
+    enc_key_pub: str
+    enc_key_certify_info: str
+    enc_key_certify_info_signature: str
+    pcr_set: list[int]
+    pcrs: list[Pcr] = msgspec.field(name="PCRs")
+
+
+class Evidence(msgspec.Struct, frozen=True, rename="pascal"):
+    """Evidence from the hardware, in base64."""
+
+    proof: str
+    run_time_data: str
+
+
+class Isolation(msgspec.Struct, frozen=True, rename="pascal"):
+    """SevSnp with evidence, or TrustedLaunch without."""
+
+    type: str
+    evidence: Evidence | None = None
+
+
+class SnpProof(msgspec.Struct, frozen=True, rename="pascal"):
+    """The content of `Proof`."""
+
+    snp_report: str
+    vcek_cert_chain: str
+
+
+class GuestRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """The content of AttestationInfo."""
+
+    attestation_protocol_version: str
+    tpm_info: TpmInfo
+    isolation_info: Isolation
+    client_payload: dict[str, str] = {}
+    os_type: str = msgspec.field(name="OSType", default="")
+    os_distro: str = msgspec.field(name="OSDistro", default="")
+    os_build: str = msgspec.field(name="OSBuild", default="")
+    os_version_major: int | str = msgspec.field(name="OSVersionMajor", default=0)
+    os_version_minor: int | str = msgspec.field(name="OSVersionMinor", default=0)
+    tcg_logs: str = ""
 
 
 class AttestRefused(SimulatorError):  # noqa: N818 - the service's answer, not a fault of this program

@@ -14,8 +14,7 @@ from cji_attestation.evidence import parse_hcl, parse_td_quote, parse_td_report
 from cji_core.strict import b64url_decode
 from cji_simulator import claims as token
 from cji_simulator import hcl
-from cji_simulator.guest import GuestEvidence
-from cji_simulator.guest_messages import GuestRequest, Isolation, TpmInfo
+from cji_simulator.guest import GuestEvidence, GuestRequest, Isolation, TpmInfo
 from cji_simulator.intel import Certifier, Intel
 from cji_simulator.tdx import REPORT_LENGTH, TdReport, TdxHost, quote, quoted_body, verify_quote
 from tests.support.rsa_keys import rsa_key
