@@ -62,7 +62,7 @@ def _options(words: Sequence[str]) -> dict[str, str]:
     while at < len(words):
         value = words[at + 1] if at + 1 < len(words) and not words[at + 1].startswith("-") else ""
         found[words[at]] = value
-        at += 1 + bool(value)
+        at += 2 if value else 1
     return found
 
 

@@ -19,7 +19,7 @@ import msgspec
 from cji_audit.packet.catalog import Catalog
 from cji_audit.packet.checks import Result
 from cji_audit.packet.material import Material
-from cji_audit.packet.report import checks_of
+from cji_audit.packet.report import checks_of, where_and_limits
 from cji_audit.packet.rows import Row
 
 _OBJECTIVES: Final = ("confidentiality", "integrity", "availability")
@@ -164,7 +164,7 @@ def _implemented(frame: Frame, unit: str, rows: Sequence[Row]) -> Json:
     first = rows[0]
     covered = sum(row.by == "product" for row in rows)
     words = [f"{covered} of {len(rows)} fragments are this product's."]
-    words += [f"Where: {first.how}."] * bool(first.how) + [f"Not covered: {first.limits}"] * bool(first.limits)
+    words += where_and_limits(first)
     return {
         "uuid": frame.id("implemented", unit),
         "control-id": control_id(unit),

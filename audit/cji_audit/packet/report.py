@@ -132,16 +132,23 @@ def _family(name: str, rows: Sequence[Row]) -> Section:
     return Section(name.partition(":")[0].lower(), name, (Table(heads, cells, "family"),))
 
 
+def where_and_limits(row: Row) -> list[str]:
+    """Places where the product acts on a fragment, and its limits there, as far as either is stated."""
+    where = [f"Where: {row.how}."] if row.how else []
+    return [*where, f"Not covered: {row.limits}"] if row.limits else where
+
+
 def _cells(rows: Sequence[Row]) -> tuple[Cell, ...]:
     first = rows[0]
     who = dict.fromkeys(row.responsibility for row in rows)
     done = [first.does]
     if first.by == "product":
-        done += [f"Where: {first.how}."] * bool(first.how) + [f"Not covered: {first.limits}"] * bool(first.limits)
+        done += where_and_limits(first)
         done.append(f"Checks: {', '.join(first.checks)}.")
     why = [f"Found: {first.why}"] if first.status in {"not met", "gap"} else []
     shown = rows if first.by == "product" or len(rows) <= MOST_OUTSIDE else rows[:MOST_OUTSIDE]
-    more = [f"{len(rows) - len(shown)} more fragments; their texts are in catalog.json."] * (len(shown) < len(rows))
+    hidden = len(rows) - len(shown)
+    more = [f"{hidden} more fragments; their texts are in catalog.json."] if hidden else []
     return (
         (first.unit, ", ".join(each.partition("/")[2] for each in ranges([row.id for row in rows]))),
         (first.title, *(f"{row.row}  {' '.join(row.text.split())}" for row in shown), *more),

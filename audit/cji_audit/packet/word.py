@@ -140,7 +140,7 @@ class _Writer:
                 self._made.add_paragraph().paragraph_format.space_after = 0
 
     def _table(self, heads: Sequence[str], rows: Sequence[Sequence[Cell]], shares: Sequence[float]) -> None:
-        table = self._made.add_table(rows=len(rows) + bool(heads), cols=len(shares), style="Table Grid")
+        table = self._made.add_table(rows=len(rows) + (1 if heads else 0), cols=len(shares), style="Table Grid")
         made = iter(table.rows)
         if heads:
             first = next(made)

@@ -80,7 +80,7 @@ class Jobs:
         off_hours = self._is_off_hours(ori, time)
         for volume in self._volumes(event):
             volume.jobs += 1
-            volume.off_hours += off_hours
+            volume.off_hours += 1 if off_hours else 0
         if off_hours:
             _gather(self._off_hours, ori, "").at(place, time)
 

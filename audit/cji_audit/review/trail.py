@@ -26,7 +26,7 @@ class TrailReview:
         self._events: Counter[str] = Counter()
         self._versions: dict[str, None] = {}
         self._anchor: int | None = None
-        self._anchor_line = self._silence = self._receipts = 0
+        self._anchor_line = self._silence = 0
 
     def line(self, line: bytes, record: Record, *, in_week: bool) -> Place:
         """Examine a line; those of the week have findings. Returns its place."""
@@ -44,7 +44,6 @@ class TrailReview:
             self._anchor, self._anchor_line = event.counter, record.seq
         if in_week:
             self._events[event.kind] += 1
-            self._receipts += isinstance(event, JobCompleted)
             if isinstance(event, WorkerStarted) and len(self._versions) < 100:
                 self._versions[event.version] = None
         self._last, self._hash, self._place = time, record.hash, place
@@ -87,7 +86,7 @@ class TrailReview:
             versions=tuple(self._versions),
             anchors=Anchors(in_week=self._events[_ANCHOR], last=self._anchor, lines_after=after),
             checkpoints=Checkpoints(in_week=checkpoints_in_week, compared=watcher.compared, size=state.checkpoint_size),
-            receipts=self._receipts,
+            receipts=self._events[_COMPLETED],
             silence_minutes=self._silence,
         )
 
@@ -109,4 +108,6 @@ class TrailReview:
             self._findings.see("silence", self.worker, self._place, start, detail=f"{minutes} minutes from {start}")
 
 
-_ANCHOR, _CHECKPOINT = (str(kind.__struct_config__.tag) for kind in (TrailAnchored, TrailCheckpoint))
+_ANCHOR, _CHECKPOINT, _COMPLETED = (
+    str(kind.__struct_config__.tag) for kind in (TrailAnchored, TrailCheckpoint, JobCompleted)
+)

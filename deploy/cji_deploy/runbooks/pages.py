@@ -59,10 +59,8 @@ def _lines(book: Runbook) -> Iterator[str]:
 
 
 def _step(number: int, step: Step) -> Iterator[str]:
-    notes = [f"with `--with {step.option}`"] * bool(step.option) + [f"without `--with {step.unless}`"] * bool(
-        step.unless
-    )
-    notes += [f"for each of `{step.each}`"] * bool(step.each)
+    stated = (("with `--with {}`", step.option), ("without `--with {}`", step.unless), ("for each of `{}`", step.each))
+    notes = [text.format(name) for text, name in stated if name]
     noted = f" ({', '.join(notes)})" if notes else ""
     yield f"\n### {number}. {step.title}{noted}"
     yield f"\nReason: {step.why}."
