@@ -6,6 +6,7 @@ Merkle tree, and what is included.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +15,7 @@ from typing import Final
 
 from cji_audit.packet.fields import text, values
 from cji_audit.packet.material import Incident, Line, Period, Seen, Trail
-from cji_core.trail.chain import GENESIS, ChainError, Head, Record
+from cji_core.trail.chain import GENESIS, ChainError, Record
 from cji_core.trail.claims import Claims
 from cji_core.trail.compact import ReceiptError
 from cji_core.trail.events import Attested, JobCompleted
@@ -120,25 +121,65 @@ class Tree:
         return bytes(self._levels[level][at : at + HASH_BYTES])
 
 
+class _Listed:
+    """Values of fields and incidents of topics, each with its lines; those beyond a number are counted."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, dict[str, Seen]] = {}
+        self.unlisted: Counter[str] = Counter()
+        self.incidents: list[Incident] = []
+        self.unlisted_incidents: Counter[str] = Counter()
+
+    def count(self, name: str, value: str, line: int) -> None:
+        """A value of a field in a line."""
+        of = self.seen.setdefault(name, {})
+        before = of.get(value)
+        if before is None and len(of) == MAX_VALUES:
+            self.unlisted[name] += 1
+        elif before is None:
+            of[value] = Seen(count=1, first=line, last=line)
+        else:
+            of[value] = Seen(count=before.count + 1, first=before.first, last=line)
+
+    def note(self, finding: Finding, line: int) -> None:
+        """An incident, if the rule is of a check."""
+        topic = RULES[finding.rule].topic
+        if topic is None:
+            return
+        if sum(each.topic == topic for each in self.incidents) == MAX_INCIDENTS:
+            self.unlisted_incidents[topic] += 1
+        else:
+            self.incidents.append(Incident(topic=topic, rule=finding.rule, line=line, what=finding.what))
+
+    def lines(self) -> set[int]:
+        """The first line with each value, and those of incidents."""
+        firsts = {seen.first for of in self.seen.values() for seen in of.values()}
+        return firsts | {each.line for each in self.incidents}
+
+
 class _Pass:
     """The state of a pass."""
 
     def __init__(self, period: Period, sizes: AbstractSet[int], digests: AbstractSet[str]) -> None:
         self._period, self._sizes, self._digests = period, sizes, digests
         self._watcher = Watcher()
-        self._head, self._digest, self._bytes = GENESIS, hashlib.sha256(), 0
-        self._pruned_until = self._first_time = self._last_time = self._latest = self._worker = ""
+        self._digest, self._bytes = hashlib.sha256(), 0
+        self._first: Record | None = None
+        self._last: Record | None = None
+        self._pruned_until = self._latest = ""
         self._in_period = 0
         self._in_force: dict[str, str] = {}
         self._force_line = 0
         self._roots: dict[str, str] = {}
-        self._seen: dict[str, dict[str, Seen]] = {}
-        self._unlisted: dict[str, int] = {}
-        self._incidents: list[Incident] = []
-        self._unlisted_incidents: dict[str, int] = {}
-        self.first_line = self.pruned = 0
+        self._listed = _Listed()
+        self.pruned = 0
         self.tree = Tree()
         self.found: dict[str, int] = {}
+
+    @property
+    def first_line(self) -> int:
+        """The number of the first line that is there, 0 for none."""
+        return self._first.seq if self._first else 0
 
     def begin(self, pruned: Pruned | None) -> None:
         """Before the first line that is there. Raises ChainError for a state that is not of the pruned lines."""
@@ -149,10 +190,7 @@ class _Pass:
 
     def see(self, line: bytes, record: Record) -> None:
         """Take the next line, which is verified."""
-        number = record.seq
-        if not self.first_line:
-            self.first_line, self._first_time, self._worker = number, record.time, record.worker
-        self._head, self._last_time = Head(seq=number, hash=record.hash), record.time
+        self._first, self._last = self._first or record, record
         self._bytes += len(line)
         self._digest.update(line)
         self.tree.append(leaf_hash(line))
@@ -169,42 +207,41 @@ class _Pass:
         if inside:
             self._in_period += 1
             for name, value in values(record.event, self._claims(record)):
-                self._count(name, value, number)
+                self._listed.count(name, value, record.seq)
 
     def end(self) -> None:
         """Add what only the end reveals."""
-        if self._last_time and self._latest >= self._period.start:
+        if self._last and self._latest >= self._period.start:
             for finding in self._watcher.end():
                 self._note(finding)
 
     def wanted(self) -> set[int]:
         """The lines that show something: the first with each value, those of incidents, and those looked for."""
-        values_of = (seen for of in self._seen.values() for seen in of.values())
-        firsts = {seen.first for seen in values_of}
-        return firsts | {each.line for each in self._incidents} | set(self.found.values())
+        return self._listed.lines() | set(self.found.values())
 
     def trail(self, name: str, broken: str, included: tuple[Line, ...]) -> Trail:
         """The facts."""
+        first, last, listed = self._first, self._last, self._listed
         return Trail(
             file=name,
-            worker=self._worker,
+            worker=first.worker if first else "",
             first_line=self.first_line,
             lines=self.tree.size - self.pruned,
             size=self._bytes,
             sha256=self._digest.hexdigest(),
             pruned_until=self._pruned_until,
-            first_time=self._first_time,
-            last_time=self._last_time,
-            head=self._head.hash,
+            first_time=first.time if first else "",
+            last_time=last.time if last else "",
+            head=last.hash if last else GENESIS.hash,
             root=self.tree.root(),
             roots=self._roots,
             in_period=self._in_period,
             broken=broken,
             in_force=self._in_force,
-            seen={name: dict(sorted(of.items())) for name, of in sorted(self._seen.items())},
-            unlisted=dict(sorted(self._unlisted.items())),
-            incidents=tuple(sorted(self._incidents, key=lambda each: (each.topic, each.line))),
-            unlisted_incidents=dict(sorted(self._unlisted_incidents.items())),
+            seen={name: dict(sorted(of.items())) for name, of in sorted(listed.seen.items())},
+            unlisted=dict(sorted(listed.unlisted.items())),
+            incidents=tuple(sorted(listed.incidents, key=lambda each: (each.topic, each.line))),
+            unlisted_incidents=dict(sorted(listed.unlisted_incidents.items())),
             included=included,
         )
 
@@ -237,28 +274,10 @@ class _Pass:
             self._force_line, changed = record.seq, True
         if inside and self._force_line and (changed or not self._in_period):
             for name, value in self._in_force.items():
-                self._count(f"{IN_FORCE}.{name}", value, self._force_line)
-
-    def _count(self, name: str, value: str, line: int) -> None:
-        of = self._seen.setdefault(name, {})
-        before = of.get(value)
-        if before is None and len(of) == MAX_VALUES:
-            self._unlisted[name] = self._unlisted.get(name, 0) + 1
-        elif before is None:
-            of[value] = Seen(count=1, first=line, last=line)
-        else:
-            of[value] = Seen(count=before.count + 1, first=before.first, last=line)
+                self._listed.count(f"{IN_FORCE}.{name}", value, self._force_line)
 
     def _note(self, finding: Finding) -> None:
-        """An incident, if the rule is of a check."""
-        topic = RULES[finding.rule].topic
-        if topic is None:
-            return
-        if sum(each.topic == topic for each in self._incidents) == MAX_INCIDENTS:
-            self._unlisted_incidents[topic] = self._unlisted_incidents.get(topic, 0) + 1
-        else:
-            line = max(finding.line, self.first_line)  # a line that was pruned is in no packet
-            self._incidents.append(Incident(topic=topic, rule=finding.rule, line=line, what=finding.what))
+        self._listed.note(finding, max(finding.line, self.first_line))  # a line that was pruned is in no packet
 
 
 def _lines(file: Path, run: _Pass) -> dict[int, bytes]:
