@@ -1,18 +1,258 @@
 """Requirements on our deployment that no type system expresses: confidential, private, not purgeable, releasable.
 
-A rule of `hardening_rules` fails if its resource type does not occur at all: an empty folder is not a hardened one.
+A rule fails if its resource type does not occur at all: an empty folder is not a hardened one.
 Values must be literal; an expression could become anything at deployment. The exceptions are days of retention, which
 may be a parameter that cannot be less than a year.
 """
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from cji_deploy.check.bicep import Resource, Template
-from cji_deploy.check.hardening_rules import RULES, Rule
 from cji_deploy.check.roles import role_problems
 from cji_deploy.check.values import Expression, Value, at
+
+_SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
+_DISK_SET: Final = "Microsoft.Compute/diskEncryptionSets"
+_VAULT: Final = "Microsoft.KeyVault/vaults"
+_KEY: Final = "Microsoft.KeyVault/vaults/keys"
+_HSM: Final = "Microsoft.KeyVault/managedHSMs"
+_HSM_KEY: Final = "Microsoft.KeyVault/managedHSMs/keys"
+_WORKSPACE: Final = "Microsoft.OperationalInsights/workspaces"
+_BALANCER: Final = "Microsoft.Network/loadBalancers"
+_VM: Final = "properties.virtualMachineProfile"
+# operations of the public key alone; the private ones would work inside the vault without attestation
+_PUBLIC_KEY_OPERATIONS: Final = ("wrapKey", "encrypt", "verify")
+_STORAGE: Final = "Microsoft.Storage/storageAccounts"
+_BLOBS: Final = f"{_STORAGE}/blobServices"
+_LEDGER_POLICY: Final = f"{_BLOBS}/containers/immutabilityPolicies"
+_MASTER_VAULT: Final = ("vault.bicep",)
+_MASTER_KEY: Final = ("key.bicep",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """In every resource of `type_name`, each value at `path` is one of `allowed`; `why` is shown on failure."""
+
+    type_name: str
+    path: str
+    allowed: Sequence[str | int | bool]
+    why: str
+    files: Sequence[str] = ()
+    symbols: Sequence[str] = ()
+
+
+def _rule(
+    type_name: str,
+    path: str,
+    allowed: str | int | bool,
+    why: str,
+    *,
+    files: Sequence[str] = (),
+    symbols: Sequence[str] = (),
+) -> Rule:
+    return Rule(type_name=type_name, path=path, allowed=(allowed,), why=why, files=files, symbols=symbols)
+
+
+def _present(type_name: str, path: str, why: str) -> Rule:
+    return Rule(type_name=type_name, path=path, allowed=(), why=why)
+
+
+_MACHINES: Final = (
+    _rule(_SCALE_SET, f"{_VM}.securityProfile.securityType", "ConfidentialVM", "memory must be encrypted"),
+    _rule(_SCALE_SET, f"{_VM}.securityProfile.uefiSettings.vTpmEnabled", True, "no evidence without the vTPM"),
+    _rule(_SCALE_SET, f"{_VM}.securityProfile.uefiSettings.secureBootEnabled", True, "the release policy requires it"),
+    _rule(
+        _SCALE_SET,
+        f"{_VM}.securityProfile.encryptionAtHost",
+        False,
+        "Azure refuses encryption at host together with DiskWithVMGuestState",
+    ),
+    _rule(
+        _SCALE_SET,
+        f"{_VM}.storageProfile.osDisk.managedDisk.securityProfile.securityEncryptionType",
+        "DiskWithVMGuestState",
+        "the OS disk must be encrypted under a key bound to the vTPM",
+    ),
+    _present(
+        _SCALE_SET,
+        f"{_VM}.storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet.id",
+        "without it the OS disk has a key of the platform's",
+    ),
+    _present(
+        _SCALE_SET,
+        f"{_VM}.storageProfile.dataDisks.managedDisk.diskEncryptionSet.id",
+        "without it the data disk has a key of the platform's",
+    ),
+    _present(_SCALE_SET, f"{_VM}.storageProfile.imageReference.id", "the image must be the worker's own"),
+    _rule(_SCALE_SET, f"{_VM}.osProfile.allowExtensionOperations", False, "extensions run code beside the records"),
+    _rule(
+        _SCALE_SET,
+        f"{_VM}.osProfile.linuxConfiguration.disablePasswordAuthentication",
+        True,
+        "no password opens a worker",
+    ),
+    _rule(_SCALE_SET, f"{_VM}.diagnosticsProfile.bootDiagnostics.enabled", False, "screenshots leave unencrypted"),
+    _rule(
+        _SCALE_SET,
+        f"{_VM}.scheduledEventsProfile.terminateNotificationProfile.enable",
+        True,
+        "an instance that gets no notice ends with its jobs",
+    ),
+    _rule(
+        _SCALE_SET,
+        f"{_VM}.scheduledEventsProfile.terminateNotificationProfile.notBeforeTimeout",
+        "PT15M",
+        "the drain takes up to 15 minutes, and Azure gives no more",
+    ),
+    _rule(_SCALE_SET, "identity.type", "UserAssigned", "the right to release must outlive an instance"),
+    _rule(_SCALE_SET, "properties.upgradePolicy.mode", "Rolling", "an upgrade stops at the first bad batch"),
+    _rule(
+        _SCALE_SET,
+        "properties.upgradePolicy.automaticOSUpgradePolicy.enableAutomaticOSUpgrade",
+        False,
+        "a new image changes measurements: the operator deploys it",
+    ),
+    _rule(
+        _SCALE_SET,
+        "properties.upgradePolicy.rollingUpgradePolicy.maxSurge",
+        True,
+        "an instance that is reimaged in place gets no notice to drain",
+    ),
+    _rule(
+        _SCALE_SET,
+        "properties.automaticRepairsPolicy.enabled",
+        False,
+        "a repair deletes a trail that was not delivered",
+    ),
+    _present(_SCALE_SET, f"{_VM}.networkProfile.healthProbe.id", "without it an upgrade goes on over bad instances"),
+    Rule(
+        type_name=_DISK_SET,
+        path="properties.encryptionType",
+        allowed=("ConfidentialVmEncryptedWithCustomerKey", "EncryptionAtRestWithCustomerKey"),
+        why="the agency holds the key",
+    ),
+    _rule(
+        _DISK_SET,
+        "properties.encryptionType",
+        "ConfidentialVmEncryptedWithCustomerKey",
+        "the OS disk's key is released to the attested platform only",
+        symbols=("osSet",),
+    ),
+    _rule(_BALANCER, "sku.name", "Standard", "a basic one is open to every network"),
+    _rule(_BALANCER, "properties.probes.properties.protocol", "Http", "an open port is not a worker that admits jobs"),
+    _rule(_BALANCER, "properties.probes.properties.requestPath", "/ready", "the path at which the worker answers"),
+)
+
+
+_KEYS: Final = (
+    _rule(_VAULT, "properties.sku.name", "premium", "exportable keys exist in premium vaults only"),
+    _rule(_VAULT, "properties.enableRbacAuthorization", True, "access policies know no least privilege per key"),
+    _rule(_VAULT, "properties.enablePurgeProtection", True, "a purged key is every sealed record lost"),
+    _rule(_VAULT, "properties.enableSoftDelete", True, "a deleted key is every sealed record lost"),
+    _rule(_VAULT, "properties.publicNetworkAccess", "Disabled", "private access only"),
+    _rule(_VAULT, "properties.networkAcls.defaultAction", "Deny", "private access only"),
+    _rule(_VAULT, "properties.networkAcls.bypass", "None", "private access only", files=_MASTER_VAULT),
+    _rule(_HSM, "properties.enablePurgeProtection", True, "a purged key is every sealed record lost"),
+    _rule(_HSM, "properties.enableSoftDelete", True, "a deleted key is every sealed record lost"),
+    _rule(_HSM, "properties.publicNetworkAccess", "Disabled", "private access only"),
+    _rule(_HSM, "properties.networkAcls.defaultAction", "Deny", "private access only"),
+    _rule(_HSM, "properties.networkAcls.bypass", "None", "private access only"),
+    _rule(_KEY, "properties.kty", "RSA-HSM", "release needs an HSM-backed key; the envelope needs RSA"),
+    Rule(type_name=_KEY, path="properties.keySize", allowed=(3072, 4096), why="RSA below 3072 bits is refused"),
+    _rule(
+        _KEY,
+        "properties.attributes.exportable",
+        True,
+        "a key that is not exportable cannot be released",
+        files=_MASTER_KEY,
+    ),
+    Rule(
+        type_name=_KEY,
+        path="properties.keyOps",
+        allowed=_PUBLIC_KEY_OPERATIONS,
+        why="a private operation in the vault would go round attestation",
+        files=_MASTER_KEY,
+    ),
+    _rule(
+        _KEY,
+        "properties.attributes.exportable",
+        False,
+        "the key of the storage never leaves",
+        files=("storageKey.bicep",),
+    ),
+    _rule(
+        _KEY,
+        "properties.attributes.exportable",
+        True,
+        "Azure's orchestrator gets the key of the OS disks by release",
+        files=("diskKeys.bicep",),
+        symbols=("osKey",),
+    ),
+    _rule(
+        _KEY,
+        "properties.attributes.exportable",
+        False,
+        "the key of the data disks never leaves",
+        files=("diskKeys.bicep",),
+        symbols=("dataKey",),
+    ),
+    _rule(_HSM_KEY, "properties.kty", "RSA-HSM", "release needs an HSM-backed key; the envelope needs RSA"),
+    Rule(type_name=_HSM_KEY, path="properties.keySize", allowed=(3072, 4096), why="RSA below 3072 bits is refused"),
+    _rule(_HSM_KEY, "properties.attributes.exportable", True, "a key that is not exportable cannot be released"),
+    Rule(
+        type_name=_HSM_KEY,
+        path="properties.keyOps",
+        allowed=_PUBLIC_KEY_OPERATIONS,
+        why="a private operation in the pool would go round attestation",
+    ),
+)
+
+
+_DATA: Final = (
+    _rule(_STORAGE, "properties.allowSharedKeyAccess", False, "an account key has every right and no owner"),
+    _rule(_STORAGE, "properties.allowBlobPublicAccess", False, "private access only"),
+    _rule(_STORAGE, "properties.publicNetworkAccess", "Disabled", "private access only"),
+    _rule(_STORAGE, "properties.networkAcls.defaultAction", "Deny", "private access only"),
+    _rule(_STORAGE, "properties.networkAcls.bypass", "None", "private access only"),
+    _rule(_STORAGE, "properties.supportsHttpsTrafficOnly", True, "TLS only"),
+    Rule(type_name=_STORAGE, path="properties.minimumTlsVersion", allowed=("TLS1_2", "TLS1_3"), why="TLS 1.2 or later"),
+    _rule(_STORAGE, "properties.allowCrossTenantReplication", False, "sealed records stay in the tenant"),
+    _rule(_STORAGE, "properties.allowedCopyScope", "PrivateLink", "no copies to accounts outside the network"),
+    _rule(_STORAGE, "properties.isLocalUserEnabled", False, "Microsoft Entra's identities only"),
+    _rule(_STORAGE, "properties.isSftpEnabled", False, "Microsoft Entra's identities only"),
+    _rule(_STORAGE, "properties.encryption.keySource", "Microsoft.Keyvault", "the agency holds the key"),
+    _rule(_STORAGE, "properties.encryption.requireInfrastructureEncryption", True, "encrypted twice at rest"),
+    _rule(_STORAGE, "properties.encryption.services.queue.keyType", "Account", "tickets under the agency's key"),
+    _rule(_BLOBS, "properties.isVersioningEnabled", True, "a receipt that is replaced must stay readable"),
+    _rule(_BLOBS, "properties.deleteRetentionPolicy.enabled", True, "a deleted result can be restored"),
+    _rule(_BLOBS, "properties.containerDeleteRetentionPolicy.enabled", True, "a deleted container can be restored"),
+    _rule(f"{_BLOBS}/containers", "properties.publicAccess", "None", "private access only"),
+    _rule(_LEDGER_POLICY, "parent", "ledger", "an entry that can be deleted lets a job run again"),
+    _rule(_LEDGER_POLICY, "properties.allowProtectedAppendWrites", False, "an entry is written once"),
+    _rule(_LEDGER_POLICY, "properties.allowProtectedAppendWritesAll", False, "an entry is written once"),
+    _rule(_WORKSPACE, "properties.publicNetworkAccessForIngestion", "Disabled", "private access only"),
+    _rule(_WORKSPACE, "properties.publicNetworkAccessForQuery", "Disabled", "private access only"),
+    _rule(_WORKSPACE, "properties.features.disableLocalAuth", True, "a workspace key writes events without a name"),
+    _rule(
+        "Microsoft.Insights/dataCollectionEndpoints",
+        "properties.networkAcls.publicNetworkAccess",
+        "Disabled",
+        "private access only",
+    ),
+    _rule(
+        "Microsoft.Insights/autoscalesettings",
+        "properties.profiles.rules.metricTrigger.metricName",
+        "ApproximateMessageCount",
+        "the number of workers follows the waiting tickets",
+    ),
+)
+
+
+RULES: Final = (*_MACHINES, *_KEYS, *_DATA)
+
 
 __all__ = ["LOGGED", "RULES", "Rule", "hardening_problems"]
 
