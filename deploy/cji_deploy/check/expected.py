@@ -32,7 +32,7 @@ _KEY: Final = "Microsoft.KeyVault/vaults/keys"
 _SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
 _DISK: Final = "properties.virtualMachineProfile.storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet.id"
 _WORKSPACE: Final = "Microsoft.OperationalInsights/workspaces"
-_LEDGER: Final = "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies"
+_POOL_LEDGER: Final = "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies"
 _YEAR: Final = 365
 _AUTHORITY: Final = "__ATTESTATION_AUTHORITY__"
 _MANY: Final = 64
@@ -41,7 +41,7 @@ _MANY: Final = 64
 _ONLY_DEPLOYED: Final[Mapping[str, tuple[Rule, ...]]] = {
     _SCALE_SET: (Rule(path=_DISK, why="the OS disk must be under the agency's key, not the platform's"),),
     _WORKSPACE: (Rule(path="properties.retentionInDays", least=_YEAR, why="CJISSECPOL AU-11: at least one year"),),
-    _LEDGER: (
+    _POOL_LEDGER: (
         Rule(
             path="properties.immutabilityPeriodSinceCreationInDays",
             least=1,

@@ -27,7 +27,7 @@ _VM: Final = "properties.virtualMachineProfile"
 _PUBLIC_KEY_OPERATIONS: Final = ("wrapKey", "encrypt", "verify")
 _STORAGE: Final = "Microsoft.Storage/storageAccounts"
 _BLOBS: Final = f"{_STORAGE}/blobServices"
-_LEDGER_POLICY: Final = f"{_BLOBS}/containers/immutabilityPolicies"
+_POOL_LEDGER_POLICY: Final = f"{_BLOBS}/containers/immutabilityPolicies"
 _MASTER_VAULT: Final = ("vault.bicep",)
 _MASTER_KEY: Final = ("key.bicep",)
 
@@ -230,9 +230,9 @@ _DATA: Final = (
     _rule(_BLOBS, "properties.deleteRetentionPolicy.enabled", True, "a deleted result can be restored"),
     _rule(_BLOBS, "properties.containerDeleteRetentionPolicy.enabled", True, "a deleted container can be restored"),
     _rule(f"{_BLOBS}/containers", "properties.publicAccess", "None", "private access only"),
-    _rule(_LEDGER_POLICY, "parent", "ledger", "an entry that can be deleted lets a job run again"),
-    _rule(_LEDGER_POLICY, "properties.allowProtectedAppendWrites", False, "an entry is written once"),
-    _rule(_LEDGER_POLICY, "properties.allowProtectedAppendWritesAll", False, "an entry is written once"),
+    _rule(_POOL_LEDGER_POLICY, "parent", "ledger", "an entry that can be deleted lets a job run again"),
+    _rule(_POOL_LEDGER_POLICY, "properties.allowProtectedAppendWrites", False, "an entry is written once"),
+    _rule(_POOL_LEDGER_POLICY, "properties.allowProtectedAppendWritesAll", False, "an entry is written once"),
     _rule(_WORKSPACE, "properties.publicNetworkAccessForIngestion", "Disabled", "private access only"),
     _rule(_WORKSPACE, "properties.publicNetworkAccessForQuery", "Disabled", "private access only"),
     _rule(_WORKSPACE, "properties.features.disableLocalAuth", True, "a workspace key writes events without a name"),
