@@ -144,7 +144,9 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         for batch in _read(path):
             yield _checked(batch, path)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DisseminationLedgerError(f"{path} cannot be read as a dissemination ledger ({type(error).__name__})") from error
+        raise DisseminationLedgerError(
+            f"{path} cannot be read as a dissemination ledger ({type(error).__name__})"
+        ) from error
 
 
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
