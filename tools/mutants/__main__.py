@@ -1,0 +1,50 @@
+"""`python -m tools.mutants [MODULE]...`: exits with 1 if a mutant survives that EQUIVALENT does not have."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from tools import mutants
+from tools.mutants.rooms import ROOMS, ROOT, Room
+from tools.mutants.run import Runner, name_of
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the mutants of the modules asked for, each room in a process of its own, and print what survived."""
+    parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=(mutants.__doc__ or "").split("\n")[0])
+    parser.add_argument("modules", nargs="*", help="parts of paths, such as maa/token or trail/rules; all if none")
+    options = parser.parse_args(arguments)
+    asked = {room: _modules(room, options.modules) for room in ROOMS}
+    wanted = [room for room in ROOMS if asked[room]]
+    if not wanted:
+        parser.error(f"no module of a room is named so; rooms: {', '.join(room.name for room in ROOMS)}")
+    if len(wanted) == 1:
+        return _run(wanted[0], asked[wanted[0]])
+    statuses = [subprocess.call([sys.executable, "-m", "tools.mutants", *asked[room]], cwd=ROOT) for room in wanted]
+    return max(statuses)
+
+
+def _modules(room: Room, parts: Sequence[str]) -> list[str]:
+    names = [name_of(path, room) for path in room.paths]
+    names += ["cji_core/trail/rules/rules.toml"] if room.rules else []
+    return [name for name in names if not parts or any(part in (room.name, name) or part in name for part in parts)]
+
+
+def _run(room: Room, modules: Sequence[str]) -> int:
+    os.environ["TSS2_LOG"] = "all+NONE"  # refusals by the TPM are expected in tests
+    runner = Runner(room, modules)
+    patterns = room.tests if room.served.isdisjoint(modules) else (*room.tests, *room.served_tests)
+    tests = [str(path) for pattern in patterns for path in sorted((ROOT / "tests").glob(pattern))]
+    settings = ["-q", "--no-header", "-s", "-m", "not slow"]
+    settings += ["-k", f"not ({room.leaves_out})"] if room.leaves_out else []
+    settings += [option for plugin in ("cacheprovider", "faulthandler") for option in ("-p", f"no:{plugin}")]
+    pytest.main([*settings, f"--rootdir={ROOT}", *tests], plugins=[runner])
+    return int(runner.total["survived"] > 0 or not runner.total["killed"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

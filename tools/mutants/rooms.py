@@ -1,0 +1,199 @@
+"""The rooms whose checks are removed: their modules, the tests that must see it, and what is a check in each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Modules of a distribution that are tested together. Patterns are those of `Path.glob`.
+
+    In all of them what is removed is each `raise`, each result (`yield`), each operand of `and` and `or`, and each
+    element of a `Final` set or tuple. `calls` is a pattern of the functions whose calls are checks.
+    """
+
+    name: str
+    folder: str
+    """Of the distribution."""
+    modules: tuple[str, ...]
+    """Below the package of the distribution."""
+    tests: tuple[str, ...]
+    calls: str
+    tables: tuple[str, ...] = ()
+    """Modules whose dictionaries are tables of checks."""
+    ranges: bool = False
+    """Also each end of a range."""
+    members: bool = False
+    """Also each member of joined bytes, of a digest, of an intersection, and of `min` and `max`."""
+    branches: bool = False
+    """Also each branch that is taken, and each event that a rule is registered for."""
+    declarations: bool = False
+    """Also each keyword of a declaration or a message that may be left out."""
+    rules: bool = False
+    """Also each rule of `RULES`, its field and its topic."""
+    served: frozenset[str] = frozenset()
+    """Modules that call a service: they are also tested against the simulation, which costs seconds per mutant."""
+    served_tests: tuple[str, ...] = ()
+    leaves_out: str = ""
+    """Names of tests that would only repeat what others find."""
+
+    @property
+    def package(self) -> Path:
+        """The folder of its distribution's package."""
+        return ROOT / self.folder / f"cji_{self.folder}"
+
+    @property
+    def paths(self) -> list[Path]:
+        """Its modules."""
+        return sorted({path for pattern in self.modules for path in self.package.glob(pattern)})
+
+    def has_tables(self, module: str) -> bool:
+        """Whether the dictionaries of this module are tables."""
+        return any(Path(module).match(f"cji_{self.folder}/{pattern}") for pattern in self.tables)
+
+
+ATTESTATION: Final = Room(
+    name="attestation",
+    folder="attestation",
+    modules=("**/*.py",),
+    tests=(
+        *(f"{kind}/attestation/**/test_*.py" for kind in ("unit", "adversarial", "conformance", "property")),
+        "fuzz/test_fuzz_found.py",
+    ),
+    calls=r"_require|_distinct|record\.add",
+    tables=("maa/agreement.py", "maa/claims.py", "appraisal/reference.py", "appraisal/advisories/products.py"),
+    served=frozenset(
+        {
+            *(f"cji_attestation/evidence/{one}.py" for one in ("boot_logs", "collect", "imds", "kds", "service")),
+            *(f"cji_attestation/evidence/tpm{one}.py" for one in ("", "_counter", "_response", "_templates")),
+            *(f"cji_attestation/{one}.py" for one in ("fetch", "maa/jwks", "release/flow", "release/vault")),
+            *(f"cji_attestation/provider_policy/{one}.py" for one in ("administration", "provider")),
+        }
+    ),
+    served_tests=tuple(
+        f"integration/attestation/test_{one}.py" for one in ("flow", "jwks", "kds", "provider", "tpm", "tpm_counter")
+    ),
+    leaves_out="every_changed_byte or evidence_mutation",
+)
+CORE: Final = Room(
+    name="core",
+    folder="core",
+    modules=("certs.py", "cose.py", "hosts.py", "https.py", "jose.py", "pairs.py", "strict.py", "verified.py"),
+    tests=(
+        "unit/test_*.py",
+        "property/attestation/test_parsers.py",
+        "property/job/test_parsers.py",
+        "adversarial/attestation/test_mutants_checks.py",
+        "unit/attestation/**/test_*.py",
+        "unit/audit/test_sinks.py",
+        "unit/audit/test_receipts.py",
+        "unit/envelope/test_*.py",
+        "property/envelope/test_*.py",
+        "fuzz/test_fuzz_found.py",
+    ),
+    calls=r"(.*\.)?_?(require|check|distinct|verify|es384_verify)\w*",
+    ranges=True,
+)
+RULES: Final = Room(
+    name="rules",
+    folder="core",
+    modules=("trail/rules/*.py",),
+    tests=("unit/audit/**/test_*.py", "adversarial/audit/test_*.py", "unit/verbs/test_audit.py"),
+    calls=r"(watcher|self)\.(note|require_key|_step_back|_other_worker)|receipts\.examine"
+    r"|_order|_compare|_follow|_raise_gap|_outage|unexplained|found\.verify",
+    tables=("trail/rules/*.py",),
+    ranges=True,
+    branches=True,
+    rules=True,
+)
+ENVELOPE: Final = Room(
+    name="envelope",
+    folder="core",
+    modules=("format/envelope/*.py",),
+    tests=(
+        *(f"{kind}/envelope/**/test_*.py" for kind in ("unit", "conformance", "property")),
+        *(f"{kind}/job/**/test_*.py" for kind in ("unit", "adversarial")),
+    ),
+    calls=r"verify|_open_into|self\.seal_into",
+    ranges=True,
+    members=True,
+)
+ADMISSION: Final = Room(
+    name="admission",
+    folder="worker",
+    modules=(
+        *(f"keyholder/{one}.py" for one in ("admission", "holdings", "ledger", "tasks", "token_buckets")),
+        "keyholder/entra/*.py",
+    ),
+    tests=("unit/keyholder/**/test_*.py", "property/keyholder/**/test_*.py"),
+    calls=r"(.*\.)?_?(require|check|accept|verify|take|decide)\w*",
+    ranges=True,
+)
+POLICY: Final = Room(
+    name="policy",
+    folder="core",
+    modules=("format/job/policy/*.py",),
+    tests=(
+        *(f"{kind}/job/**/test_*.py" for kind in ("unit", "adversarial", "property")),
+        "unit/verbs/test_worker_policy.py",
+    ),
+    calls=r"(.*\.)?_?(require|check|distinct|es384_verify)\w*",
+    tables=("format/job/policy/*.py",),
+    ranges=True,
+    members=True,
+)
+OPERATIONS: Final = Room(
+    name="operations",
+    folder="core",
+    modules=("operations/**/*.py",),
+    tests=(
+        *(f"{kind}/operations/**/test_*.py" for kind in ("unit", "property")),
+        "property/job/test_job_plans.py",
+        "property/cell/test_tasks.py",
+        "adversarial/compute/test_*.py",
+        "unit/keyholder/test_tasks.py",
+        "unit/client/test_job*.py",
+    ),
+    calls=r"(.*\.)?_?(require|check|distinct)\w*",
+    tables=("operations/*.py", "operations/*/*.py"),
+    ranges=True,
+    declarations=True,
+)
+ROOMS: Final = (ATTESTATION, CORE, RULES, ENVELOPE, ADMISSION, POLICY, OPERATIONS)
+
+_FOR_THE_TYPE_CHECKER: Final = "this is for the type checker"
+EQUIVALENT: Final[dict[tuple[str, str], str]] = {
+    (
+        "cji_attestation/trust.py",
+        "''   of   parts.hostname or ''",
+    ): "no host is as empty as an empty one; this is for the type checker",
+    (
+        "cji_attestation/appraisal/vcek.py",
+        "not 0 <= value <= 255   of   not content or not 0 <= value <= 255",
+    ): "no level that it is compared with is another number",
+    (
+        "cji_attestation/appraisal/vcek.py",
+        "isinstance(extension.value, x509.UnrecognizedExtension)   of   isinstance(extension.value, "
+        "x509.UnrecognizedExtension) and extension.oid.dotted_string.startswith(_AMD)",
+    ): "none of AMD's extensions is recognized; this is for the type checker",
+    (
+        "cji_attestation/release/hsm.py",
+        "not isinstance(key, rsa.RSAPublicKey)   of   not isinstance(key, rsa.RSAPublicKey) or "
+        "key.key_size != 8 * SIGNATURE_BYTES",
+    ): "no key of another kind has 2048 bits; this is for the type checker",
+    (
+        "cji_attestation/appraisal/vtpm.py",
+        "attest.kind != 'certify'   of   attest.kind != 'certify' or attest.name != key.name",
+    ): "a quote has no name, and every key has one",
+    **{
+        (
+            "cji_attestation/maa/agreement.py",
+            f"entry '{name}'",
+        ): "T10 demands the value that the appraisal demands of the report"
+        for name in ("migration-allowed", "is-debuggable", "debug", "migratable", "vmpl")
+    },
+}
+"""(module, what was taken out): why nothing can tell."""
