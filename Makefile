@@ -103,7 +103,7 @@ fleet-faults: setup ## 4 workers, 120 jobs, deaths at every named step and at ra
 parts-faults: setup engine ## deaths in every stage of a job in parts on Dask, as root, half an hour; SEED=1 repeats a run
 	@$(PY) -m tests.support.parts_faults $(if $(SEED),--seed $(SEED))
 
-mutants: setup ## remove each check of attestation, one at a time: a test must fail
+mutants: setup ## remove each check of attestation, core, admission, policy, rules and declarations: a test must fail
 	@$(PY) -m tools.mutants
 
 coverage: setup ## branch coverage of attestation: at least 98 %, its verifiers 100 %

@@ -16,7 +16,7 @@ from tools.mutants.run import Runner, name_of
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the mutants of the modules asked for, each room in a process of its own, and print what survived."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=(mutants.__doc__ or "").split("\n")[0])
-    parser.add_argument("modules", nargs="*", help="parts of paths, such as maa/token or trail/rules; all if none")
+    parser.add_argument("modules", nargs="*", help="rooms, or parts of paths such as trail/rules; all if none")
     options = parser.parse_args(arguments)
     asked = {room: _modules(room, options.modules) for room in ROOMS}
     wanted = [room for room in ROOMS if asked[room]]
@@ -28,10 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return max(statuses)
 
 
-def _modules(room: Room, parts: Sequence[str]) -> list[str]:
+def _modules(room: Room, asked: Sequence[str]) -> list[str]:
+    """Those of the room that are asked for: by the name of the room, or by a part of their path."""
     names = [name_of(path, room) for path in room.paths]
     names += ["cji_core/trail/rules/rules.toml"] if room.rules else []
-    return [name for name in names if not parts or any(part in (room.name, name) or part in name for part in parts)]
+    parts = [part for part in asked if part not in {other.name for other in ROOMS}]
+    return names if not asked or room.name in asked else [name for name in names if any(part in name for part in parts)]
 
 
 def _run(room: Room, modules: Sequence[str]) -> int:

@@ -104,10 +104,8 @@ def _changes(node: ast.AST, room: Room, *, tables: bool) -> Iterator[tuple[str, 
         yield from _members(node)
     if room.branches:
         yield from _branches(node, room)
-    if room.declarations and isinstance(node, ast.Call) and _is_constructor(node.func):
-        for at, keyword in enumerate(node.keywords):
-            if keyword.arg is not None and keyword.arg not in _REQUIRED:
-                yield f"{keyword.arg} of {ast.unparse(node.func)}", _without_keyword(at), node
+    if room.declarations:
+        yield from _keywords(node)
 
 
 def _entries(node: ast.AST, *, tables: bool) -> Iterator[tuple[str, Change, ast.AST]]:
@@ -121,6 +119,14 @@ def _entries(node: ast.AST, *, tables: bool) -> Iterator[tuple[str, Change, ast.
         for at, element in enumerate(elements if len(elements) > 1 else ()):
             if not (isinstance(element, ast.Constant) and isinstance(element.value, float)):
                 yield f"element {ast.unparse(element)} of {ast.unparse(node.target)}", _without_element(at), node
+
+
+def _keywords(node: ast.AST) -> Iterator[tuple[str, Change, ast.AST]]:
+    """Those of a declaration or a message that may be left out."""
+    if isinstance(node, ast.Call) and _is_constructor(node.func):
+        for at, keyword in enumerate(node.keywords):
+            if keyword.arg is not None and keyword.arg not in _REQUIRED:
+                yield f"{keyword.arg} of {ast.unparse(node.func)}", _without_keyword(at), node
 
 
 def _is_check(statement: ast.stmt, room: Room) -> bool:

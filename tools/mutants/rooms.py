@@ -164,7 +164,6 @@ OPERATIONS: Final = Room(
 )
 ROOMS: Final = (ATTESTATION, CORE, RULES, ENVELOPE, ADMISSION, POLICY, OPERATIONS)
 
-_FOR_THE_TYPE_CHECKER: Final = "this is for the type checker"
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     (
         "cji_attestation/trust.py",
@@ -194,6 +193,17 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
             f"entry '{name}'",
         ): "T10 demands the value that the appraisal demands of the report"
         for name in ("migration-allowed", "is-debuggable", "debug", "migratable", "vmpl")
+    },
+    (
+        "cji_core/format/envelope/floe.py",
+        "self._cipher is None   of   self._cipher is None or epoch != self._epoch",
+    ): "the first epoch is another one than -1; this is for the type checker",
+    **{
+        (
+            "cji_core/format/envelope/keywrap.py",
+            f"{operand}   of   len(wrapped) == size and int.from_bytes(wrapped, 'big') < modulus",
+        ): "OpenSSL refuses such a ciphertext too: only the time that it takes is another one"
+        for operand in ("len(wrapped) == size", "int.from_bytes(wrapped, 'big') < modulus")
     },
 }
 """(module, what was taken out): why nothing can tell."""

@@ -214,11 +214,23 @@ def test_e02_indexes_beyond_32_bits_are_not_cut(index: int) -> None:
 
 
 def test_stream_ends_at_its_longest() -> None:
-    header, _ = seal(b"")
-    stream = Unsealer(KEY, AAD, header, segment=SEGMENT)
+    sealer = Sealer(KEY, AAD, segment=SEGMENT)
+    sealer._index = 1 << 40
+    true = sealer.seal(FULL[0], last=False)  # of the right key, so that only its number is refused
+    stream = Unsealer(KEY, AAD, sealer.header, segment=SEGMENT)
     stream._index = 1 << 40
     with refused(Reason.SEGMENT_INVALID):
-        stream.unseal_into(memoryview(bytearray(SEGMENT)), memoryview(bytes(SEGMENT)))
+        stream.unseal_into(memoryview(bytearray(SEGMENT)), memoryview(true))
+
+
+def test_e10_a_last_segment_longer_than_a_segment_is_refused_though_its_tag_is_true() -> None:
+    sealer = Sealer(KEY, AAD, segment=SEGMENT)
+    iv, plain, aad = bytes(12), bytes(PAYLOAD + 1), struct.pack(">QB", 0, True)
+    longer = struct.pack(">I", SEGMENT + 1) + iv + sealer._keys.cipher(0).encrypt(iv, plain, aad)
+    with refused(Reason.SEGMENT_INVALID):
+        Unsealer(KEY, AAD, sealer.header, segment=SEGMENT).unseal_into(
+            memoryview(bytearray(2 * SEGMENT)), memoryview(longer)
+        )
 
 
 def test_sealer_takes_full_segments_and_one_last() -> None:

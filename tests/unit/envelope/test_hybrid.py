@@ -5,6 +5,8 @@ import os
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM
+from cryptography.hazmat.primitives.hpke import Suite as HpkeSuite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cji_core.errors import Reason
@@ -167,8 +169,22 @@ def test_a_result_key_opens_for_the_pair_and_its_job() -> None:
             unwrap_result_key(key, data, header)
 
 
+def test_a_result_key_is_wrapped_as_the_document_says() -> None:
+    pair, result_key = DecryptionPair.generate(), os.urandom(32)
+    suite = HpkeSuite(KEM.MLKEM1024_P384, KDF.HKDF_SHA384, AEAD.AES_256_GCM)
+    wrapped = wrap_result_key(pair.public_key(), result_key, HEADER)
+    assert suite.decrypt(wrapped, pair.hpke, b"cji-result-key/1\0" + HEADER) == result_key
+
+
 def test_a_classical_recipient_gets_rsa_oaep(cmk: rsa.RSAPrivateKey) -> None:
     result_key = os.urandom(32)
     wrapped = wrap_result_key(cmk.public_key(), result_key, HEADER)
     assert len(wrapped) == wrapped_result_key_bytes(cmk.public_key()) == 384
     assert unwrap_result_key(cmk, wrapped, HEADER) == unwrap_dek(cmk, wrapped) == result_key
+
+
+def test_the_length_of_an_rsa_key_need_not_be_whole_bytes() -> None:
+    key, result_key = rsa.generate_private_key(public_exponent=65537, key_size=3076), os.urandom(32)
+    wrapped = wrap_result_key(key.public_key(), result_key, HEADER)
+    assert len(wrapped) == wrapped_result_key_bytes(key.public_key()) == 385
+    assert unwrap_result_key(key, wrapped, HEADER) == result_key

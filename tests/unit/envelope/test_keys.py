@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from cji_core.errors import Reason
 from cji_core.format.envelope import (
+    keywrap,
     open_box,
     seal_box,
     sha384,
@@ -47,6 +48,12 @@ def test_project_key_returns_for_its_own_project_and_job_only() -> None:
             unwrap_project_key(dek, project, wrapped)
 
 
+def test_a_project_key_of_another_length_is_refused() -> None:
+    for key in (KEY[1:], KEY + b"\0", b""):
+        with refused(Reason.DEK_UNWRAP_FAILED):
+            unwrap_project_key(DEK, "study-17", seal_box(DEK, keywrap._project("study-17"), key))
+
+
 def test_a_box_opens_for_its_purpose_and_whole() -> None:
     box = seal_box(DEK, b"purpose", b"secret")
     assert open_box(DEK, b"purpose", box) == b"secret"
@@ -69,6 +76,10 @@ def test_a_seed_opens_for_its_own_key_only(rsa_key: rsa.RSAPrivateKey) -> None:
         unwrap_seed(rsa_key, "https://v/keys/a/1", wrap_dek(public, DEK))
     with pytest.raises(ValueError, match="64 bytes"):
         wrap_seed(public, "https://v/keys/a/1", seed[1:])
+    prefix = keywrap._seed_prefix("https://v/keys/a/1")
+    for other in (seed[1:], seed + b"\0", b""):
+        with refused(Reason.DEK_UNWRAP_FAILED):
+            unwrap_seed(rsa_key, "https://v/keys/a/1", public.encrypt(prefix + other, keywrap._OAEP))
 
 
 def test_k07_every_unwrap_failure_looks_the_same(rsa_key: rsa.RSAPrivateKey) -> None:

@@ -16,6 +16,7 @@ from cji_core.format.envelope import (
     Sealer,
     Unsealer,
     bucket_key,
+    open_box,
     open_result_key,
     padding,
     seal_result_key,
@@ -108,6 +109,7 @@ def test_a_result_key_opens_with_its_plan_only(facts: bytes, others: bytes) -> N
     sealed = seal_result_key(DEK, facts, b"r" * 32)
     assert len(sealed) == 60
     assert open_result_key(DEK, facts, sealed) == b"r" * 32
+    assert open_box(DEK, b"plan\0" + hashlib.sha384(facts).digest(), sealed) == b"r" * 32
     if facts != others:
         with pytest.raises(Refusal):
             open_result_key(DEK, others, sealed)
