@@ -19,6 +19,12 @@ KEYS = [ec.derive_private_key(n, ec.SECP384R1()).public_key() for n in (3, 5)]
 PAIR = SigningPair.generate().public_key()
 RULE = rule(["A" * 43], data_classes=["case"], limits={"rows": 5, "bytes": 6})
 
+ENTRA = {
+    "tenant": "8b0c5d0e-7a55-4c52-9df4-0c0d6f9a1b2c",
+    "client": "1c2d3e4f-5a6b-4c7d-8e9f-0a1b2c3d4e5f",
+    "roles": ["Jobs.Run"],
+}
+
 
 def loaded(rules: dict[str, Any] | None = None, changed: dict[str, Any] | None = None, **of_agency: Any) -> Policy:
     ours = agency("WI0130000", purpose("C", {**RULE, **(rules or {})}), **of_agency)
@@ -75,6 +81,20 @@ def test_added_is_granted_and_removed_is_withdrawn() -> None:
     (granted, withdrawn) = sorted(changes(BASE, later))
     assert (granted.fact.subject, withdrawn.fact.subject) == (Subject.AGREEMENT, Subject.AGREEMENT)
     assert granted.fact.value.endswith("until 2099-01-01")
+
+
+def test_a_submitter_and_an_agency_are_facts_by_themselves() -> None:
+    second = submitter("city-pd", KEYS[1], agency("WI0140000", purpose("C", RULE)), entra=ENTRA)
+    ours = submitter("metro-pd", KEYS[0], agency("WI0130000", purpose("C", RULE)))
+    found = {change.fact: change.direction for change in changes(BASE, Policy.load(policy_file(ours, second)))}
+    entra = f"application {ENTRA['client']} of tenant {ENTRA['tenant']} with a role of Jobs.Run"
+    for fact in (
+        Fact("city-pd", "", "", "", Subject.SUBMITTER, "city-pd"),
+        Fact("city-pd", "", "", "", Subject.ENTRA, entra),
+        Fact("city-pd", "WI0140000", "", "", Subject.AGENCY, "WI0140000"),
+        Fact("city-pd", "WI0140000", "C", "deidentify", Subject.OPERATION, "deidentify"),
+    ):
+        assert found[fact] == "granted"
 
 
 def test_no_key_of_the_file_is_left_out() -> None:
