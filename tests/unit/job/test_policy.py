@@ -191,6 +191,15 @@ def test_a_job_gets_what_all_its_operations_allow() -> None:
     both.require_secondary_recipient("")  # none
     assert both.rule.data_classes == PERSON
     assert both.rule.recipients == {RECIPIENT_A}
+    small, large = {"rows": 5, "bytes": 70}, {"rows": 6, "bytes": 60}
+    for limits in ((small, large), (large, small)):
+        rules = [
+            rule([RECIPIENT_A], name, limits=each) for name, each in zip(("link", "validate"), limits, strict=True)
+        ]
+        policy = Policy.load(policy_file(_with_purpose(rules=rules)))
+        asked = header(operation_names=("link", "validate"))
+        given = authorised(asked, policy.submitter(METRO.san), policy=policy).rule
+        assert (given.rows, given.bytes) == (5, 60)
 
 
 def test_outside_its_dates_an_agreement_grants_nothing() -> None:
@@ -201,8 +210,21 @@ def test_outside_its_dates_an_agreement_grants_nothing() -> None:
     metro, job = policy.submitter(METRO.san), header(originating_ori="WI0140000")  # the other one counts as well
     for day in (first, DAY, last):
         assert authorised(job, metro, policy=policy, day=day)
+    requested = header(requesting_ori="WI0140000", purpose_code="J")
     for day in (first - timedelta(days=1), last + timedelta(days=1)):
         assert denied_by(job, metro, policy=policy, day=day) is DeniedBy.AGREEMENT
+        assert denied_by(requested, metro, policy=policy, day=day) is DeniedBy.AGREEMENT
+    assert policy.agreed_until == datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
+
+
+def test_a_submitter_is_removed_with_its_san_or_its_name() -> None:
+    for second, removed in (
+        ([submitter("county-so", KEY_B)], set()),
+        ([], {"county-so"}),
+        ([submitter("county-so", KEY_B, san="spiffe://cji.example/moved")], {"county-so"}),
+        ([submitter("sheriff", KEY_B, san="spiffe://cji.example/agency/county-so")], {"county-so"}),
+    ):
+        assert POLICY.removed_in(Policy.load(policy_file(submitter(), *second))) == removed
 
 
 def test_the_jobs_of_a_day_are_counted_down() -> None:
@@ -329,7 +351,7 @@ INVALID: list[tuple[str, bytes]] = [
     ("an agreement without a name", policy_file(_agreed(id=""))),
     ("an agreement's name with a line end", policy_file(_agreed(id="MOU\n17"))),
     ("empty purpose table", policy_file(submitter(), tables={"purpose_codes": []})),
-    ("purpose table with a code twice", policy_file(submitter(), tables={"purpose_codes": ["C", "C"]})),
+    ("purpose table with a code twice", policy_file(submitter(), tables={"purpose_codes": ["C", "J", "C"]})),
     ("prefix table with a prefix twice", policy_file(submitter(), tables={"ori_prefixes": ["WI", "WI"]})),
     ("empty prefix table", policy_file(submitter(), tables={"ori_prefixes": []})),
     ("unknown purpose", policy_file(_with_purpose(code="Q"))),
