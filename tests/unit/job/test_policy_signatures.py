@@ -130,6 +130,13 @@ def test_bytes_that_are_no_signatures(text: bytes) -> None:
         list(read_signatures(text))
 
 
+def test_a_file_has_sixteen_signatures_at_most() -> None:
+    each = [signed(KEYS[0]), signed(KEYS[1])] * (MAX_SIGNATURES // 2)
+    assert verified(lines(*each))
+    with pytest.raises(SignaturesInvalid, match=f"more than {MAX_SIGNATURES} signatures"):
+        verified(lines(*each, each[0]))
+
+
 def test_the_listed_keys_are_canonical_and_different() -> None:
     numbers = parse_p384(JWKS[0]).public_numbers()
     assert numbers
