@@ -101,7 +101,13 @@ RULES: Final = Room(
     name="rules",
     folder="core",
     modules=("trail/rules/*.py",),
-    tests=("unit/audit/**/test_*.py", "adversarial/audit/test_*.py", "unit/verbs/test_audit.py"),
+    tests=(
+        "unit/audit/test_one_verdict.py",
+        *(f"unit/audit/test_{one}.py" for one in ("attacks", "checkpoint", "receipts", "retention", "review")),
+        *(f"unit/audit/test_{one}.py" for one in ("admissions", "rule_*", "trail_after")),
+        "unit/audit/packet/test_*.py",
+        "adversarial/audit/test_*.py",
+    ),
     calls=r"(watcher|self)\.(note|require_key|_step_back|_other_worker)|receipts\.examine"
     r"|_order|_compare|_follow|_raise_gap|_outage|unexplained|found\.verify",
     tables=("trail/rules/*.py",),

@@ -1,6 +1,7 @@
 """The tests of one room: run once as they are, and then for each mutant, in forked children."""
 
 import ast
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -43,6 +44,7 @@ class Runner:
         self.total = Counter[str]()
         self._known = {name_of(path, room): path for path in room.paths}
         self._seconds: dict[str, float] = {}  # by test, of those that pass
+        self._left_out: list[str] = []
         self._items: dict[str, pytest.Item] = {}
         self._whole: dict[tuple[str, bool], bool] = {}  # by test and `forget`: whether it passes in a child
         self._ids: dict[str, frozenset[str]] = {}  # of checks, by the test that names them
@@ -57,7 +59,10 @@ class Runner:
         began = time.monotonic()
         self._items = {item.nodeid: item for item in session.items}
         self._ids = {name: ids(_text(item)) for name, item in self._items.items()}
-        self._as_they_are(session.items)
+        with _silence():
+            self._as_they_are(session.items)
+        for name in self._left_out:
+            print(f"    fails as it is, and is left out: {name}", flush=True)
         print(f"{self.room.name}: {len(self._seconds)} tests pass, {time.monotonic() - began:.0f} s", flush=True)
         for name in self.modules:
             self._module(name)
@@ -71,7 +76,7 @@ class Runner:
             self._coverage.switch_context(item.nodeid)
             began = time.perf_counter()
             if not _passes(item):
-                print(f"    fails as it is, and is left out: {item.nodeid}", flush=True)
+                self._left_out.append(item.nodeid)
             else:
                 self._seconds[item.nodeid] = time.perf_counter() - began
         self._coverage.stop()
@@ -256,16 +261,15 @@ def _failed(mutant: Mutant | None, tests: Sequence[pytest.Item], *, forget: bool
                 _put(mutant)
             if forget:
                 _forget()
-            null = os.open(os.devnull, os.O_RDWR)
-            for fd in (0, 1, 2):
-                os.dup2(null, fd)
             status = 1
-            failed = next((at for at, item in enumerate(tests) if not _passes(item)), None)
+            with _silence():
+                failed = next((at for at, item in enumerate(tests) if not _passes(item)), None)
             if failed is not None:
                 os.write(writer, str(failed).encode())
             status = int(failed is not None)
         except BaseException:  # noqa: BLE001 - nothing of this child may go on behind the fork
-            traceback.print_exc()
+            if mutant is None or not mutant.names:
+                traceback.print_exc()
         finally:
             os._exit(status)
     os.close(writer)
@@ -285,6 +289,22 @@ def _passes(item: pytest.Item) -> bool:
     """All but the session is torn down behind the test: the session's servers are the parent's, for every child."""
     session: Any = item.session
     return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=session))
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Discard what tests print, and give them nothing to read."""
+    null, kept = os.open(os.devnull, os.O_RDWR), [os.dup(fd) for fd in (0, 1, 2)]
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        for fd, before in zip((0, 1, 2), kept, strict=True):
+            os.dup2(before, fd)
+        for fd in (null, *kept):
+            os.close(fd)
 
 
 def _forget() -> None:
