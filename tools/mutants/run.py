@@ -312,5 +312,5 @@ def _silence() -> Iterator[None]:
 def _forget() -> None:
     for module in [one for name, one in sys.modules.items() if name.startswith("tests.")]:
         for value in list(vars(module).values()):
-            if callable(clear := getattr(value, "cache_clear", None)):
+            if not isinstance(value, type) and callable(clear := getattr(value, "cache_clear", None)):
                 clear()
