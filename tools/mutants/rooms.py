@@ -102,10 +102,10 @@ RULES: Final = Room(
     folder="core",
     modules=("trail/rules/*.py",),
     tests=(
-        "unit/audit/test_one_verdict.py",
-        *(f"unit/audit/test_{one}.py" for one in ("attacks", "checkpoint", "receipts", "retention", "review")),
-        *(f"unit/audit/test_{one}.py" for one in ("admissions", "rule_*", "trail_after")),
-        "unit/audit/packet/test_*.py",
+        *(
+            f"unit/audit/test_{one}.py"
+            for one in ("checkpoint", "one_verdict", "receipts", "retention", "review", "rule*")
+        ),
         "adversarial/audit/test_*.py",
     ),
     calls=r"(watcher|self)\.(note|require_key|_step_back|_other_worker)|receipts\.examine"
