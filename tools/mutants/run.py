@@ -168,21 +168,18 @@ def _functions(path: Path) -> tuple[ast.FunctionDef, ...]:
 def rules_left_out(name: str, room: Room) -> Iterator[Mutant]:
     """Each rule of `rules.toml` left out, or without what a reader of a trail stops or sorts by."""
     lines = (room.package / _RULES).read_text().splitlines()
-    rule, at = "", 0
+    rule = ""
     for number, line in enumerate(lines, 1):
         if line.startswith("["):
-            rule, at = line.strip("[]"), number
+            rule = line.strip("[]")
             taken, text = f"rule {rule}", f"RULES.pop({rule!r})"
-        elif line.partition(" = ")[0] in {"field", "topic", "severity"}:
-            key = line.partition(" = ")[0]
-            value = "None" if key != "severity" else "'notice' if RULES[{0!r}].severity != 'notice' else 'alert'"
-            taken = f"{key} of {rule}"
-            text = f"RULES[{rule!r}] = msgspec.structs.replace(RULES[{rule!r}], {key}={value.format(rule)})"
+        elif (key := line.partition(" = ")[0]) in {"field", "topic"}:
+            taken, text = f"{key} of {rule}", f"RULES[{rule!r}] = msgspec.structs.replace(RULES[{rule!r}], {key}=None)"
         else:
             continue
         tree = ast.parse(text)
         yield Mutant(
-            module=name, lines=range(number, at + 1 if number == at else number + 1), taken=taken,
+            module=name, lines=range(number, number + 1), taken=taken,
             ids=frozenset({rule}), names=("RULES",), statements=tuple(tree.body), tree=tree,
         )  # fmt: skip
 

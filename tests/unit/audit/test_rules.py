@@ -1,7 +1,7 @@
 """Every rule of a trail by itself: the fewest lines that break it, and what it reports about them."""
 
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 import pytest
@@ -42,7 +42,7 @@ from cji_core.trail import (
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.fleet_events import TicketPoisoned, TicketRefused
 from cji_core.trail.merkle import Frontier
-from cji_core.trail.rules import Finding, State, Watcher
+from cji_core.trail.rules import RULES, SEVERITIES, Finding, Severity, State, Watcher
 from cji_core.trail.rules.state import (
     MAX_COMPLETED,
     MAX_EVIDENCE,
@@ -112,6 +112,11 @@ def job(**claims: Any) -> tuple[Event, Event]:
 def test_a_true_job_has_no_finding() -> None:
     assert after_start(TrailAnchored(counter=0), *job()) == []
     assert after_start(ADMITTED, ENDED) == []
+
+
+def test_every_severity_has_its_place() -> None:
+    assert get_args(Severity) == SEVERITIES
+    assert {rule.severity for rule in RULES.values()} == set(SEVERITIES)
 
 
 # ---------------------------------------------------------------- the machine
