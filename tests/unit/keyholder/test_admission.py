@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cji_attestation import AZURE_US
@@ -21,22 +22,24 @@ from cji_core.format.envelope import (
     ATTRIBUTION,
     UnwrappingKey,
     keywrap,
+    new_dek,
     seal_box,
     sign_header,
     wrap_dek,
     wrap_project_key,
 )
-from cji_core.format.job import Attribution, InputPart, Policy, Recipient, new_header, new_job_id
+from cji_core.format.job import Attribution, InputPart, Policy, Recipient, new_header, new_job_id, parse
 from cji_core.jose import key_id, public_jwk
 from cji_core.operations.registry import OPERATIONS
 from cji_core.operations.screen import Screen
+from cji_core.pairs import DecryptionPair, SigningPair
 from cji_core.suites import Suite
 from cji_core.trail import Attributed, Event, JobAdmitted
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.ipc.messages import Admit
 from cji_worker.keyholder.admission import AdmissionControl, check_opened, open_keys
 from cji_worker.keyholder.admitted_job import Admission, Opened
-from cji_worker.keyholder.entra import KeySets, SecondIdentity
+from cji_worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused
 from cji_worker.keyholder.events import job_cut_short
 from cji_worker.keyholder.holdings import HeldKey, Holdings
 from cji_worker.keyholder.policy import PolicyInForce
@@ -334,6 +337,81 @@ def test_failed_unwraps_of_a_submitter_are_limited() -> None:
         assert isinstance(caught.value, RetryLater)
         now += caught.value.after_ms / 1000
         control.check(request, control.parse(request), holdings=holdings, now=NOW)
+
+
+def test_a_project_key_that_does_not_open_is_refused() -> None:
+    token = pb.ColumnRule(column="SOC", hmac_token=pb.HmacToken(domain="soc", bits=128))
+    for wrapped in (wrap_project_key(PROJECT_KEY, "p1", PROJECT_KEY), wrap_project_key(DEK, "p2", PROJECT_KEY)):
+        rules = pb.Deidentify(project="p1", wrapped_project_key=wrapped, columns=[token])
+        with refused(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT):
+            open_keys(admit(header(operations=[pb.Operation(deidentify=rules)])))
+
+
+def test_no_job_is_admitted_while_the_trail_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cji_worker.trail.file.RESERVE_BYTES", 1 << 62)
+    assert refusal(header()) is Reason.AUDIT_UNAVAILABLE
+
+
+HYBRID = Suite.HYBRID_1
+PAIR = SigningPair.generate()
+
+
+def hybrid_job(key: UnwrappingKey) -> tuple[bytes, bytes]:
+    """A job in hybrid-1 for this key, and its signature."""
+    dek, wrapped = new_dek(key.public_key(), HYBRID)
+    pair = DecryptionPair.generate().public_key()
+    data = header(
+        suite=HYBRID,
+        wrapped_dek=wrapped,
+        dek=dek,
+        recipients=[Recipient(key_id=key_id(pair), jwk=public_jwk(pair))],
+    )
+    return data, sign_header(PAIR, data, HYBRID)
+
+
+@pytest.mark.parametrize(
+    ("suites", "has_half", "reason"),
+    [
+        (["classical-1"], True, Reason.SUITE_NOT_ACCEPTED),
+        (["hybrid-1"], False, Reason.SUITE_NOT_ACCEPTED),
+        (["hybrid-1"], True, Reason.POLICY_DENIED),  # for its recipient: the check after the suite
+    ],
+)
+def test_a_suite_is_that_of_the_submitter_and_of_the_key(
+    suites: list[str], has_half: bool, reason: Reason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = UnwrappingKey(CMK, mlkem.MLKEM1024PrivateKey.generate())
+    data, signature = hybrid_job(full)
+    named = {"signing_key": public_jwk(PAIR.public_key()), "suites": suites}
+    rules = {**RULE, "recipients": [parse(data).recipients[0].key_id]} if not has_half else RULE
+    theirs = submitter("agency", SIGNING.public_key(), agency("GA0600000", purpose("C", rules)), san=SAN, **named)
+    monkeypatch.setitem(globals(), "POLICY", Policy.load(policy_file(theirs)))
+    holdings = Holdings(keys={KEK: replace(HELD, private=full if has_half else UnwrappingKey(CMK))})
+    assert refusal(data, signature=signature, holdings=holdings) is reason
+
+
+def test_a_job_needs_the_token_of_the_policy_now_in_force() -> None:
+    """It passed the checks while its submitter needed none."""
+    entra = {"tenant": "a" * 8 + "-aaaa-4aaa-8aaa-" + "a" * 12, "client": "b" * 8 + "-bbbb-4bbb-8bbb-" + "b" * 12}
+    theirs = submitter("agency", SIGNING.public_key(), AGENCY, san=SAN, entra={**entra, "roles": ["Run"]})
+    data = header()
+    admission, in_force = admit(data), PolicyInForce(POLICY)
+    request = Admit(
+        call=1,
+        submitter=SAN,
+        source="s",
+        transport=TRANSPORT,
+        correlation_id="c",
+        header=data,
+        signature=sign_header(SIGNING, data),
+    )
+    with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
+        control = AdmissionControl(audience="pool", policy=in_force, audit=audit, tables=TABLES, second=SECOND)
+        control.authorise_again(request, admission.header, admission.plan, None, now=NOW)
+        in_force.now = Policy.load(policy_file(theirs))
+        with pytest.raises(TokenRefused) as caught:
+            control.authorise_again(request, admission.header, admission.plan, None, now=NOW)
+    assert caught.value.check == "missing"
 
 
 def test_e12_a_project_key_that_is_the_data_key_is_refused() -> None:
