@@ -31,12 +31,14 @@ from cji_core.format.envelope import (
 from cji_core.format.job import Attribution, InputPart, Policy, Recipient, new_header, new_job_id, parse
 from cji_core.jose import key_id, public_jwk
 from cji_core.operations.registry import OPERATIONS
+from cji_core.operations.registry import plan as planned
 from cji_core.operations.screen import Screen
+from cji_core.operations.stages.streams import TaskStreams
 from cji_core.pairs import DecryptionPair, SigningPair
 from cji_core.suites import Suite
-from cji_core.trail import Attributed, Event, JobAdmitted
+from cji_core.trail import Attributed, Event, JobAdmitted, TrailResumed
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_worker.ipc.messages import Admit
+from cji_worker.ipc.messages import Admit, FinishOrder, TaskOrder
 from cji_worker.keyholder.admission import AdmissionControl, check_opened, open_keys
 from cji_worker.keyholder.admitted_job import Admission, Opened
 from cji_worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused
@@ -44,11 +46,13 @@ from cji_worker.keyholder.events import job_cut_short
 from cji_worker.keyholder.holdings import HeldKey, Holdings
 from cji_worker.keyholder.policy import PolicyInForce
 from cji_worker.trail.file import AuditFile
+from tests.support.audit_events import task_admitted
 from tests.support.connections import TRANSPORT
 from tests.support.contexts import TABLES
 from tests.support.policies import AGREEMENT, ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.refusals import refused
 from tests.support.rsa_keys import rsa_key
+from tests.support.task_statements import plan_of
 
 CMK = rsa_key(0, 3072)
 RECIPIENT = rsa_key(1, 3072).public_key()
@@ -127,6 +131,8 @@ def admit(
     holdings: Holdings | None = None,
     earlier: Sequence[Event] = (),
     disk_fails: bool = False,
+    task: TaskOrder | None = None,
+    finish: FinishOrder | None = None,
 ) -> Admission:
     """The checks; `earlier` is in the audit trail."""
     request = Admit(
@@ -137,6 +143,8 @@ def admit(
         correlation_id="c",
         header=data,
         signature=sign_header(SIGNING, data) if signature is None else signature,
+        task=task,
+        finish=finish,
     )
     with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
         for event in earlier:
@@ -243,6 +251,18 @@ def test_f05_freshness_is_looked_at_when_the_key_is_used() -> None:
     assert refusal(header(), holdings=Holdings(keys=other)) is Reason.NOT_READY
 
 
+def test_nothing_is_usable_until_the_machine_is_confirmed() -> None:
+    attestation: Any = SimpleNamespace()
+    facts: dict[str, Any] = {"attestation": attestation, "keys": {KEK: HELD}, "reason": Reason.ATTESTATION_REJECTED}
+    now = time.monotonic()
+    for confirmed, until, fresh in ((True, now + 60, True), (True, now - 1, False), (False, now + 60, False)):
+        holdings = Holdings(**facts, confirmed=confirmed, until=until)
+        assert holdings.evidence() is (attestation if fresh else None)
+        assert holdings.why() is (Reason.NOT_READY if fresh else Reason.ATTESTATION_REJECTED)
+        assert dict(holdings.usable()) == ({KEK: HELD} if confirmed else {})
+    assert refusal(header(), holdings=Holdings(**facts, confirmed=False)) is Reason.ATTESTATION_REJECTED
+
+
 def test_only_the_key_that_is_not_held_is_refused() -> None:
     denied = {KEK: Reason.KEY_RELEASE_DENIED}
     holdings = Holdings(keys={OTHER: HELD}, missing=denied)
@@ -347,6 +367,11 @@ def test_a_project_key_that_does_not_open_is_refused() -> None:
             open_keys(admit(header(operations=[pb.Operation(deidentify=rules)])))
 
 
+def test_a_header_from_before_a_resumption_is_refused() -> None:
+    """Ids of jobs in the lines that are missing are not known."""
+    assert refusal(header(), earlier=[TrailResumed(operator_id="jdoe", explanation="VM replaced")]) is Reason.EXPIRED
+
+
 def test_no_job_is_admitted_while_the_trail_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cji_worker.trail.file.RESERVE_BYTES", 1 << 62)
     assert refusal(header()) is Reason.AUDIT_UNAVAILABLE
@@ -374,20 +399,47 @@ def hybrid_job(key: UnwrappingKey) -> tuple[bytes, bytes]:
     [
         (["classical-1"], True, Reason.SUITE_NOT_ACCEPTED),
         (["hybrid-1"], False, Reason.SUITE_NOT_ACCEPTED),
-        (["hybrid-1"], True, Reason.POLICY_DENIED),  # for its recipient: the check after the suite
+        (["hybrid-1"], True, None),
     ],
 )
 def test_a_suite_is_that_of_the_submitter_and_of_the_key(
-    suites: list[str], has_half: bool, reason: Reason, monkeypatch: pytest.MonkeyPatch
+    suites: list[str], has_half: bool, reason: Reason | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = UnwrappingKey(CMK, mlkem.MLKEM1024PrivateKey.generate())
     data, signature = hybrid_job(full)
     named = {"signing_key": public_jwk(PAIR.public_key()), "suites": suites}
-    rules = {**RULE, "recipients": [parse(data).recipients[0].key_id]} if not has_half else RULE
+    rules = {**RULE, "recipients": [each.key_id for each in parse(data).recipients]}
     theirs = submitter("agency", SIGNING.public_key(), agency("GA0600000", purpose("C", rules)), san=SAN, **named)
     monkeypatch.setitem(globals(), "POLICY", Policy.load(policy_file(theirs)))
     holdings = Holdings(keys={KEK: replace(HELD, private=full if has_half else UnwrappingKey(CMK))})
-    assert refusal(data, signature=signature, holdings=holdings) is reason
+    if reason is None:
+        assert admit(data, signature=signature, holdings=holdings).header.suite is HYBRID
+    else:
+        assert refusal(data, signature=signature, holdings=holdings) is reason
+
+
+def test_the_first_task_of_a_job_counts_and_no_other() -> None:
+    first = TaskOrder(plan=b"", stage="plan", task=0, streams=0)
+    data, others = header(), [admitted_before(new_job_id()) for _ in range(2)]
+    this = parse(data)
+    task = msgspec.structs.replace(
+        task_admitted(this.job_id, this.sha384, not_after=f"{NOW + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}.00Z"),
+        submitter="agency",
+        requesting_ori="GA0600000",
+    )
+    assert admit(data, earlier=[*others, task], task=first).task is not None
+    streams = TaskStreams.of(planned(this.operations, this.input_schemas, TABLES), ["records"], shards=1)
+    end = FinishOrder(plan=plan_of(this, streams.under({})).data)
+    assert admit(data, earlier=[*others, task], finish=end).finish is not None
+    whole = msgspec.structs.replace(
+        admitted_before(this.job_id), header_sha384=this.sha384.hex(), not_after=task.not_after
+    )
+    failed = [whole, job_cut_short(whole)]
+    assert admit(data, earlier=[*others, *failed], task=first).task is not None
+    assert denied_by(data, earlier=[*others, *failed], finish=end) is DeniedBy.JOBS_PER_DAY
+    for job, order in ((header(), first), (header(), None), (data, None)):
+        assert denied_by(job, earlier=[*others, task], task=order) is DeniedBy.JOBS_PER_DAY
+    assert denied_by(data, earlier=[*others, admitted_before(new_job_id())], task=first) is DeniedBy.JOBS_PER_DAY
 
 
 def test_a_job_needs_the_token_of_the_policy_now_in_force() -> None:

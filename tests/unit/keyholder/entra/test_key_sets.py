@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 import warnings
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cji_attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from cji_core.errors import Reason
+from cji_core.jose import MAX_RSA_BITS
 from cji_simulator.encoding import public_jwk
 from cji_simulator.entra import TokenOrder
 from cji_simulator.faults import Kind, Service
@@ -98,6 +100,28 @@ def test_a_thousand_unknown_kids_are_one_fetch_a_minute(at: Authority) -> None:
     spent = at.now - start
     assert len(at.fetched) - 1 <= spent / COOL_DOWN + 1
     assert len(at.fetched) > 3  # and there is such a fetch
+
+
+def test_the_thread_waits_for_tenants_and_between_fetches() -> None:
+    at = Authority()
+    looks: list[float] = []
+
+    def clock() -> float:
+        looks.append(at.now)
+        return at.now
+
+    at.sets = KeySets(AZURE_US, monotonic=clock, fetch=at._fetch)
+    at.sets.start()
+    time.sleep(0.1)
+    at.sets.follow(frozenset({TENANT}))
+    until = time.monotonic() + 20
+    while at.found("a") is not None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert at.found("a") is None
+    looks.clear()
+    time.sleep(0.2)
+    assert len(looks) < 20
+    assert len(at.fetched) == 1
 
 
 def test_a_new_set_replaces_the_old_one(at: Authority) -> None:
@@ -245,6 +269,11 @@ def test_keys_that_are_no_signature_keys_are_left_out() -> None:
                 entry("no e", e=None),
                 entry("e=3", e="Aw"),
                 entry("long", n="A" * 3000),
+                entry("zeros", n="A" * 2000 + public_jwk(KEYS[0])["n"]),
+                entry("long e", e="AAAAAAAAAQAB"),
+                entry("large", rsa.RSAPublicNumbers(65537, (1 << MAX_RSA_BITS) + 1).public_key()),
+                entry("kind", kty="oct"),
+                {**entry("number"), "kid": 7},
                 entry("bad", n="!"),
                 {"kid": "empty"},
                 "text",

@@ -131,6 +131,7 @@ def test_times_have_a_minute_of_skew(name: str, after: int, last: int, first: in
         ({"alg": ["RS256"]}, "algorithm"),
         ({"kid": 7}, "kid"),
         ({"kid": ""}, "kid"),
+        ({"kid": ["a"]}, "kid"),
         ({"typ": "at+jwt"}, "form"),
         ({"typ": None}, "form"),
         ({"crit": ["exp"]}, "form"),
@@ -141,6 +142,20 @@ def test_times_have_a_minute_of_skew(name: str, after: int, last: int, first: in
 )
 def test_headers(header: dict[str, Any], expected: str) -> None:
     assert refused(mint(header=header)) == expected
+
+
+@pytest.mark.parametrize("name", ["x5t", "x5t#S256"])
+def test_a_header_may_have_the_thumbprint_of_its_key(name: str) -> None:
+    assert check(mint(header={name: "y" * 43}), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [({"appid": OTHER}, "client"), ({"azp": OTHER, "appid": CLIENT}, "client"), ({"scp": "user.read"}, "app-only")],
+)
+def test_a_token_of_a_user_or_of_two_applications_is_refused(claims: dict[str, str], expected: str) -> None:
+    assert check(mint(claims={"appid": CLIENT}), now=NOW)
+    assert refused(mint(claims=claims)) == expected
 
 
 def test_a_header_member_twice_is_refused() -> None:
@@ -253,6 +268,12 @@ def test_without_an_audience_no_token_is_accepted() -> None:
             Presented(certificate=PEM, authorization=(f"Bearer {GOOD}",)), submitter(RULE), now=datetime.now(UTC)
         )
     assert (caught.value.check, caught.value.reason) == ("keys", Reason.NOT_READY)
+    held = SimpleNamespace(key=key_of, authority=SimpleNamespace(base="https://login.microsoftonline.com"))
+    with pytest.raises(TokenRefused) as caught:
+        SecondIdentity(audience=None, keys=cast("KeySets", held)).authenticate(
+            Presented(certificate=PEM, authorization=(f"Bearer {GOOD}",)), submitter(RULE), now=datetime.now(UTC)
+        )
+    assert caught.value.check == "keys"
 
     needs: Any = SimpleNamespace(tenants=frozenset({TENANT}))
     with pytest.raises(FileRefused):
