@@ -7,13 +7,16 @@ import pytest
 from msgspec.structs import replace
 
 from cji_core.errors import Reason, Refusal
-from cji_core.operations.stages.streams import EdgeStream, PartStream
+from cji_core.format.envelope import seal_result_key
+from cji_core.format.job import encode_plan, plan_facts, result_header
+from cji_core.operations.stages.streams import EdgeStream, PartStream, TaskStreams
 from cji_core.strict import b64url
 from cji_core.trail import DisagreementAbout
 from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
 from cji_worker.keyholder import tasks
 from cji_worker.keyholder.tasks import AdmittedTask, agree_task
 from cji_worker.keyholder.witnesses import Disagreement
+from tests.support.refusals import refused
 from tests.support.task_statements import ROWS, Honest
 
 HONEST = Honest()
@@ -107,7 +110,17 @@ def test_neither_states_anything_alone(lie: str) -> None:
     assert changed != cell
     with pytest.raises(Disagreement) as caught:
         agree_task(HONEST.header, HONEST.planned, own, cell=changed, front=front)
-    assert about in caught.value.about
+    assert caught.value.about == (about,)
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs"])
+def test_both_witnesses_may_leave_out_the_same_stream(name: DisagreementAbout) -> None:
+    own = task("split")
+    cell, front = statements(own)
+    less = {name: getattr(cell, name)[1:]}, {name: getattr(front, name)[1:]}
+    with pytest.raises(Disagreement) as caught:
+        agree_task(HONEST.header, HONEST.planned, own, cell=replace(cell, **less[0]), front=replace(front, **less[1]))
+    assert caught.value.about == (name,)
 
 
 def order(**changes: Any) -> TaskOrder:
@@ -147,3 +160,23 @@ def test_a_plan_opens_with_its_data_key_only() -> None:
     tasks.check_plan(HONEST.plan, bytes(range(32)))
     with pytest.raises(Refusal):
         tasks.check_plan(HONEST.plan, bytes(32))
+
+
+@pytest.mark.parametrize("wrong", ["header", "tasks", "result header"])
+def test_a_plan_of_something_else_is_refused(wrong: str) -> None:
+    before = TaskStreams.of(HONEST.planned, ["records"], shards=HONEST.shards)
+    other = result_header(
+        HONEST.header,
+        worker_id="another",
+        outputs=tasks.outputs_of(HONEST.job),
+        wrapped_keys=[bytes(384) for _ in HONEST.header.recipients],
+    )
+    facts = plan_facts(
+        bytes(48) if wrong == "header" else HONEST.header.sha384,
+        before.tasks if wrong == "tasks" else HONEST.job.tasks,
+        other if wrong == "result header" else HONEST.plan.result_header,
+    )
+    data = encode_plan(facts, seal_result_key(bytes(range(32)), facts, bytes(32)))
+    with refused(Reason.BAD_PARAMETERS):
+        tasks.plan_of(HONEST.header, HONEST.planned, data)
+    assert tasks.plan_of(HONEST.header, HONEST.planned, HONEST.plan.data)[0] == HONEST.job
