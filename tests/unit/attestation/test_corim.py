@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cji_attestation import Fault
 from cji_attestation.appraisal import IdKey, Mrtd, ReferenceValues, TcbFloor, check_reference
 from cji_attestation.appraisal.corim import MAX_CORIM_BYTES, CorimValues, read_corim
-from cji_attestation.appraisal.corim.document import MOST_TRIPLES
+from cji_attestation.appraisal.corim.document import MOST_TRIPLES, _decoded
 from tests.support.corim_forge import (
     AMD,
     GENOA_TCB,
@@ -91,6 +91,7 @@ def test_values_of_a_trust_domain() -> None:
 def test_forms_of_an_mrtd(values: dict[int, Any], mrtds: list[bytes]) -> None:
     found = read(corim(intel_triple(values), profile=INTEL_PROFILE))
     assert [one.digest for one in found.mrtds] == [one.hex() for one in mrtds]
+    assert found.left_out == ()
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,13 @@ def test_only_parts_may_be_stated() -> None:
     nothing = dict.fromkeys((1, 2, 3, 4, 641, 643, 647, 648, 649, 650))
     found = read(corim(snp_triple(nothing | {641: measurement(641, digests=[["sha-384", MEASUREMENT]])})))
     assert (found.measurements, found.id_keys, found.floors) == ((MEASUREMENT.hex(),), (), {})
+
+
+@pytest.mark.parametrize("tag", [1, 18, 32, 37, 111, 501, 505, 506, 508, 550, 564, 60010, 60020, 60021])
+def test_tags_of_the_standard_can_be_decoded(tag: int) -> None:
+    assert _decoded(cbor2.dumps(CBORTag(tag, 0))) == CBORTag(tag, 0)
+    with rejected("corim", fault=Fault.CONFIG_INVALID):
+        _decoded(cbor2.dumps(CBORTag(tag + 1000, 0)))
 
 
 def test_what_no_reference_value_holds_is_named() -> None:

@@ -16,6 +16,7 @@ from cji_core.trail import (
     CallsRefused,
     DeliveryOverdue,
     Event,
+    Expected,
     FileDigests,
     FilesReloaded,
     HoldPlaced,
@@ -38,11 +39,21 @@ from cji_core.trail import (
     receipt_sha384,
     sign,
     utc_hundredths,
+    verify_receipt,
 )
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.fleet_events import TicketPoisoned, TicketRefused
 from cji_core.trail.merkle import Frontier
-from cji_core.trail.rules import RULES, SEVERITIES, Finding, Severity, State, Watcher
+from cji_core.trail.rules import (
+    RULES,
+    SEVERITIES,
+    Finding,
+    SequenceError,
+    Severity,
+    State,
+    Watcher,
+    verify_sequence,
+)
 from cji_core.trail.rules.state import (
     MAX_COMPLETED,
     MAX_EVIDENCE,
@@ -231,6 +242,11 @@ def test_reloads() -> None:
     assert after_start(but(reload, after=before)) == []
     *_, found = seen(*BEGUN, but(reload, before=but(before, policy_file=OTHER), after=before))  # type: ignore[arg-type]
     assert (found.rule, found.found, found.expected) == ("policy_not_in_force", OTHER, STARTED.policy_sha384)
+    details = [each.detail for each in seen(*BEGUN, reload)][1:]
+    assert details == [f"now {digest}; user 7, by command" for digest in ("0f" * 48, "13" * 48, "14" * 48)]
+    cleared = FilesReloaded(by="signal", uid=0, before=after, after=but(after, client_crl=None))  # type: ignore[arg-type]
+    assert seen(*BEGUN, reload, cleared)[-1].detail == "now none; user 0, by signal"
+    assert {each.rule for each in seen(reload, state=State(policy=None))} == {"files_changed"}
     refused = ReloadRefused(by="command", uid=7, file="policy_file")
     assert after_start(refused) == [("reload_refused", 4, "policy_file", "user 7, by command")]
 
@@ -426,6 +442,29 @@ def test_what_a_receipt_is_compared_with_may_not_be_known() -> None:
     assert named(seen(*job(), state=unknown)) == []
     short = State(running={JOB.hex(): Admission(HEADER.hex(), None)})
     assert named(seen(job(policy_sha384=OTHER, operations=("link",))[1], state=short)) == []
+
+
+def test_a_broken_sequence_is_explained() -> None:
+    other = "receipt 2: previous_sha384 names another receipt than the one before it"
+    assert str(SequenceError("previous", 2, 2)) == other
+    assert str(SequenceError("anchor", 2, 2)) == "receipt 2: audit_anchor is below that of the one before it"
+    assert str(SequenceError("missing", 2, 4)) == "receipt 2 to 4: missing"
+    fields = [SequenceError(kind, 2, 2).field for kind in ("previous", "anchor", "missing", "repeated", "reordered")]
+    assert fields == ["previous_sha384", "audit_anchor", "sequence", "sequence", "sequence"]
+
+
+def test_lines_that_a_hold_covers() -> None:
+    some = Hold(first=2, last=3, line=9, time="", operator_id="jdoe")
+    assert [some.covers(*lines) for lines in ((1, 1), (1, 2), (3, 9), (4, 9))] == [False, True, True, False]
+    assert msgspec.structs.replace(some, last=None).covers(4, 9)
+
+
+def test_a_receipt_from_before_the_one_that_is_known() -> None:
+    public, expected = KEY.public_key(), Expected(simulated=False)
+    first, fifth = (verify_receipt(receipt(sequence=n), key=public, expected=expected) for n in (1, 5))
+    with pytest.raises(SequenceError) as caught:
+        verify_sequence([first], after=fifth)
+    assert (caught.value.kind, caught.value.first, caught.value.last) == ("reordered", 1, 1)
 
 
 def test_receipts_follow_each_other() -> None:
