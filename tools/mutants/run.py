@@ -5,6 +5,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import importlib
 import inspect
 import os
 import resource
@@ -192,7 +193,7 @@ def _put(mutant: Mutant) -> None:
     name = ".".join(Path(mutant.module).with_suffix("").parts).removesuffix(".__init__").removesuffix(".rules.rules")
     if mutant.module.endswith(".toml"):
         name = f"{name}.rules.catalogue"
-    module = sys.modules[name]
+    module = importlib.import_module(name)
     if mutant.module.endswith(".toml"):
         exec(compile(mutant.tree, mutant.module, "exec"), vars(module))
         return
