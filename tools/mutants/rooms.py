@@ -59,7 +59,21 @@ ATTESTATION: Final = Room(
     name="attestation",
     folder="attestation",
     modules=(
-        *(f"{one}.py" for one in ("certs", "errors", "fetch", "jose", "strict_json", "system_roots", "times", "trust")),
+        *(
+            f"{one}.py"
+            for one in (
+                "certs",
+                "errors",
+                "fetch",
+                "findings",
+                "jose",
+                "strict_json",
+                "system_roots",
+                "times",
+                "trust",
+                "verified",
+            )
+        ),
         *(f"{one}/**/*.py" for one in ("appraisal", "checks", "evidence", "maa", "provider_policy", "release")),
     ),
     tests=(
@@ -221,6 +235,10 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
         ): "OpenSSL refuses such a ciphertext too: only the time that it takes is another one"
         for operand in ("len(wrapped) == size", "int.from_bytes(wrapped, 'big') < modulus")
     },
+    (
+        "cji_core/operations/aggregate.py",
+        "''   of   parameters.preset or ''",
+    ): "a message takes None for an empty text",
     (
         "cji_worker/keyholder/entra/key_sets.py",
         "now   of   found.tried or now",

@@ -44,6 +44,7 @@ from cji_core.trail import (
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.fleet_events import TicketPoisoned, TicketRefused
 from cji_core.trail.merkle import Frontier
+from cji_core.trail.pruned import Pruned
 from cji_core.trail.rules import (
     RULES,
     SEVERITIES,
@@ -601,6 +602,23 @@ def test_removed_lines(first: int, last: int, wrong: bool) -> None:
     assert found[1:] == ([("pruned_wrongly", 4, "worker-1", "lines that are not there")] if wrong else [])
 
 
+def test_lines_are_removed_after_a_year() -> None:
+    """Only the line that records the removal of what was kept is compared with the time of the kept state."""
+    before = Watcher()
+    head, line = append_record(STARTED, head=GENESIS, time=utc_hundredths(START), worker="worker-1")
+    before.see(line, read(line))
+    kept = Pruned(
+        first_hash=head.hash, last=1, hash=head.hash, offset=len(line), floor=0, running={},
+        peaks=tuple(peak.hex() for peak in before.tree.peaks), state=msgspec.Raw(before.save()),
+    )  # fmt: skip
+    own = msgspec.structs.replace(pruned(1, 1), root=kept.tree().root().hex(), kept_sha384=kept.sha384())
+    for event, days, wrong in ((own, 366, False), (own, 365, True), (pruned(1, 1), 365, False)):
+        watcher = Watcher.after(kept)
+        _, line = append_record(event, head=head, time=utc_hundredths(START + timedelta(days=days)), worker="worker-1")
+        rules = [each.rule for each in watcher.see(line, read(line))]
+        assert rules == ["trail_pruned", *(["pruned_wrongly"] if wrong else [])]
+
+
 def hold(**changes: Any) -> HoldPlaced:
     return HoldPlaced(**{"name": "case-7", "first": 2, "operator_id": "jdoe", "explanation": "order", **changes})
 
@@ -609,6 +627,8 @@ def test_holds() -> None:
     placed = ("hold_placed", 4, "case-7, jdoe", "case-7 was placed")
     lifted = HoldReleased(name="case-7", operator_id="jdoe", explanation="closed")
     assert after_start(hold()) == after_start(hold(last=3)) == [placed]
+    details = [seen(*BEGUN, each)[-1].detail for each in (hold(), hold(last=3))]
+    assert details == ["lines 2 to the last: order", "lines 2 to 3: order"]
     for wrong in (hold(first=4), hold(last=4), hold(first=3, last=2)):
         what = "case-7 is on lines that are not there"
         assert after_start(wrong) == [placed, ("hold_order", 4, "worker-1", what)]

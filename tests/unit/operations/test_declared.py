@@ -1,10 +1,18 @@
-"""What declarations refuse before anything is sealed or opened, each for one reason."""
+"""Declarations: what they refuse before anything is sealed, and the inputs, outputs and stages that they state."""
+
+from datetime import date
 
 import pytest
 
-from cji_core.operations.aggregate import AGGREGATE, Aggregate
-from cji_core.operations.parameters import ParametersError
-from cji_core.operations.registry import OPERATIONS, STEPS
+from cji_core.operations.aggregate import AGGREGATE, Aggregate, Dominance
+from cji_core.operations.deidentify import Deidentify, HmacToken
+from cji_core.operations.disseminate import Disseminate
+from cji_core.operations.link import Link
+from cji_core.operations.parameters import Parameters, ParametersError
+from cji_core.operations.registry import OPERATIONS, STEPS, operation_of
+from cji_core.operations.screen import Screen
+from cji_core.operations.stages.stage import Stage
+from cji_core.operations.validate import Validate
 
 
 def test_columns_that_an_aggregate_reads_must_be_there() -> None:
@@ -33,3 +41,191 @@ def test_steps_of_progress() -> None:
 
 def test_operations_whose_result_no_other_one_takes() -> None:
     assert {name for name, operation in OPERATIONS.items() if operation.terminal} == {"validate", "screen", "aggregate"}
+
+
+def written(parameters: Parameters) -> list[str]:
+    """The inputs and outputs of an operation, and its stages, a line each."""
+    operation = operation_of(parameters)
+    signature, stages = operation.signature(parameters), operation.stages(parameters)
+    parts = [
+        f"{part.name} {part.schema.schema_id}{' of subjects' if part.of_subjects else ''}" for part in signature.parts
+    ]
+    sides = [f"{side.name} {side.schema}{' required' if side.required else ''}" for side in signature.sides]
+    lines = [f"{', '.join(sorted(signature.accepts))} -> {signature.result or 'the same'}"]
+    lines += [f"also {', '.join(parts)}"] if parts else []
+    lines += [f"with {', '.join(sides)}"] if sides else []
+    return lines + [_stage(stage) for stage in (stages.in_order if stages else ())]
+
+
+def _stage(stage: Stage) -> str:
+    edges = [f"{edge.name}{' each' if edge.each else ''}{' aligned' if edge.aligned else ''}" for edge in stage.writes]
+    facts = {
+        "records": "records" if stage.records else "",
+        "sides": " ".join(stage.sides),
+        "reads": " ".join(stage.reads),
+        "writes": ", ".join(edges),
+        "plans": "plans" if stage.plans else "",
+        "outputs": " ".join(stage.outputs),
+    }
+    return "; ".join(
+        [f"{stage.name} of {stage.width.value}", *(f"{name} {text}" for name, text in facts.items() if text)]
+    )
+
+
+DAY = date(2026, 2, 1)
+DECLARED: list[tuple[Parameters, list[str]]] = [
+    (
+        Validate(rule_set="nibrs/3.1", as_of=DAY),
+        [
+            "nibrs.flat/3.1, nibrs.xml/2019.1 -> nibrs_findings/1",
+            "also incidents nibrs_incidents/1, rates nibrs_rates/1, eds nibrs_eds/3.1",
+            "with ori_table nibrs_ori/1, on_file nibrs_on_file/1",
+            "survey of shards; records records; writes surveys, standards, heads",
+            "cut of shards; records records; reads surveys standards heads; writes reports each",
+            "relate of shards; sides on_file; reads reports; writes related each",
+            "check of shards; records records; sides ori_table on_file; reads surveys standards heads "
+            "related; writes statuses each, rates; outputs result incidents eds",
+            "status of shards; reads statuses; outputs row_status",
+            "merge of one; reads rates; outputs rates",
+        ],
+    ),
+    (
+        Validate(rule_set="ncic/1", as_of=DAY),
+        [
+            "chri_event/1, chri_event/2, hotfile/1, person/1 -> findings/1",
+            "also counts finding_counts/1",
+            "count of shards; records records; writes rows",
+            "apply of shards; records records; reads rows; writes columns, counts; outputs result",
+            "merge of one; reads columns counts; outputs counts",
+        ],
+    ),
+    (
+        Link(),
+        [
+            "hotfile/1, person/1 -> the same",
+            "also pairs pairs/1, patterns patterns/1, levels levels/1, clusters clusters/1, bridges "
+            "bridges/1, blocks blocks/1",
+            "with link_to None",
+            "count of shards; records records; sides link_to; writes shards, tallies, slots, values "
+            "each, columns aligned, ids",
+            "plan of one; reads shards tallies slots; writes plan; plans plans",
+            "frequencies of shards; reads values; writes frequencies each, squares",
+            "split of shards; reads columns plan frequencies; writes rows each, random each; outputs row_status",
+            "observe of planned; reads plan rows random; writes bound aligned, counted, patterns",
+            "train of one; reads plan squares counted patterns; writes model",
+            "pairs of planned; reads model bound; writes weighed, new_pairs",
+            "cluster of one; reads plan ids model weighed new_pairs; writes labels each; outputs pairs "
+            "patterns levels clusters bridges blocks",
+            "label of shards; records records; reads labels; outputs result",
+        ],
+    ),
+    (
+        Screen(),
+        [
+            "hotfile/1, person/1 -> outcomes/1",
+            "also hits hits/1, reference_status row_status/1",
+            "with reference hotfile/1 required",
+            "count of shards; records records; writes rows",
+            "apply of shards; records records; sides reference; reads rows; outputs result hits reference_status",
+        ],
+    ),
+    (
+        Screen(retain_seconds=5),
+        [
+            "hotfile/1, person/1 -> outcomes/1",
+            "also hits hits/1, reference_status row_status/1",
+            "with reference hotfile/1 required",
+        ],
+    ),
+    (
+        Screen(resident_reference="0" * 64),
+        [
+            "hotfile/1, person/1 -> outcomes/1",
+            "also hits hits/1",
+        ],
+    ),
+    (
+        Aggregate(preset="srs_return_a", reports="accepted"),
+        [
+            "nibrs.flat/3.1 -> return_a/1",
+            "also accounting return_a_accounting/1",
+            "with incidents nibrs_verdicts/1 required",
+        ],
+    ),
+    (
+        Aggregate(preset="srs_return_a", reports="all"),
+        [
+            "nibrs.flat/3.1 -> return_a/1",
+            "also accounting return_a_accounting/1",
+        ],
+    ),
+    (
+        Aggregate(keys={"SEX": ()}),
+        [
+            "chri_event/1, chri_event/2, hotfile/1, person/1 -> aggregate_cells/1",
+            "group of shards; records records; writes cells",
+            "merge of one; reads cells; outputs result",
+        ],
+    ),
+    (
+        Aggregate(keys={"SEX": ()}, person="SID"),
+        [
+            "chri_event/1, chri_event/2, hotfile/1, person/1 -> aggregate_cells/1",
+            "group of shards; records records; writes cells, persons each",
+            "values of one; reads cells; writes values",
+            "count of shards; reads values persons; writes counted",
+            "merge of one; reads cells counted; outputs result",
+        ],
+    ),
+    (
+        Aggregate(keys={"SEX": ()}, sums=("AGE",), dominance=Dominance(percent=80)),
+        [
+            "chri_event/1, chri_event/2, hotfile/1, person/1 -> aggregate_cells/1",
+            "group of shards; records records; writes cells, persons each",
+            "values of one; reads cells; writes values",
+            "count of shards; reads values persons; writes leaders",
+            "merge of one; reads cells leaders; outputs result",
+        ],
+    ),
+    (
+        Aggregate(keys={"SEX": ()}, person="SID", sums=("AGE",), dominance=Dominance(percent=80)),
+        [
+            "chri_event/1, chri_event/2, hotfile/1, person/1 -> aggregate_cells/1",
+            "group of shards; records records; writes cells, persons each",
+            "values of one; reads cells; writes values",
+            "count of shards; reads values persons; writes counted, leaders",
+            "merge of one; reads cells counted leaders; outputs result",
+        ],
+    ),
+    (
+        Disseminate(recipient_class="a", as_of=DAY),
+        [
+            "chri_event/1, chri_event/2, hotfile/1 -> the same",
+            "also ledger ledger/1 of subjects, withheld withheld/1",
+            "apply of shards; records records; writes columns, ledger, withheld; outputs result",
+            "merge of one; reads columns ledger withheld; outputs ledger withheld",
+        ],
+    ),
+    (
+        Deidentify(columns={"SEX": "keep"}),
+        [
+            "chri_event/1, chri_event/2, hotfile/1, person/1 -> the same",
+            "apply of shards; records records; outputs result",
+        ],
+    ),
+    (
+        Deidentify(project="p", wrapped_project_key=bytes(60), columns={"NIC": HmacToken(domain="d")}, token_map=True),
+        [
+            "chri_event/1, chri_event/2, hotfile/1, person/1 -> the same",
+            "also token_map token_map/1",
+            "apply of shards; records records; writes columns, token_map; outputs result",
+            "merge of one; reads columns token_map; outputs token_map",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("parameters", "lines"), DECLARED)
+def test_inputs_outputs_and_stages_are_as_declared(parameters: Parameters, lines: list[str]) -> None:
+    """Submitters, auditors and the fleet know an operation by these: they change with a format only."""
+    assert written(parameters) == lines
