@@ -236,6 +236,10 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
         for operand in ("len(wrapped) == size", "int.from_bytes(wrapped, 'big') < modulus")
     },
     (
+        "cji_core/trail/rules/watcher.py",
+        "if not self._findings",
+    ): "an empty list is as empty as an empty tuple; most lines need none",
+    (
         "cji_core/operations/aggregate.py",
         "''   of   parameters.preset or ''",
     ): "a message takes None for an empty text",

@@ -131,6 +131,12 @@ def test_every_severity_has_its_place() -> None:
     assert {rule.severity for rule in RULES.values()} == set(SEVERITIES)
 
 
+def test_a_finding_is_of_a_line() -> None:
+    assert Watcher().end() == []
+    with pytest.raises(ValueError, match="no line was seen"):
+        Watcher().note("simulated", "x")
+
+
 # ---------------------------------------------------------------- the machine
 
 

@@ -82,6 +82,7 @@ def _first(parts: tuple[CountedPart, ...], **changes: Any) -> tuple[CountedPart,
 LIES: dict[str, tuple[str, DisagreementAbout, Callable[[Summary], Summary]]] = {
     "tags of an input": ("split", "inputs", lambda s: replace(s, inputs=_first(s.inputs, tags_sha256=b"x" * 32))),
     "an input less": ("split", "inputs", lambda s: replace(s, inputs=s.inputs[1:])),
+    "no input": ("count", "inputs", lambda s: replace(s, inputs=())),
     "tags of an output": ("split", "outputs", lambda s: replace(s, outputs=_first(s.outputs, tags_sha256=bytes(32)))),
     "bytes of an output": ("split", "outputs", lambda s: replace(s, outputs=_first(s.outputs, bytes=8192))),
     "an output more": ("split", "outputs", lambda s: replace(s, outputs=(*s.outputs, s.outputs[0]))),

@@ -162,6 +162,15 @@ def test_retry_after_is_honoured(at: Authority) -> None:
     assert len(at.fetched) == 2
 
 
+def test_an_unknown_kid_is_looked_for_a_minute_after_the_last_fetch(at: Authority) -> None:
+    at.sets.step()
+    at.now += COOL_DOWN - 1
+    assert at.found("new") == "kid"
+    at.now += 1
+    at.sets.step()
+    assert len(at.fetched) == 2
+
+
 def test_an_unknown_kid_does_not_shorten_the_wait(at: Authority) -> None:
     at.sets.step()
     at.now, at.fault = at.now + REFRESH, AttestationError(Fault.KEYS_UNAVAILABLE, check="x", retry_after=300.0)
@@ -337,6 +346,10 @@ def test_a_rotation_at_the_authority_and_its_outages(simulation: Simulation) -> 
         sets.step()
         assert has("any") == "keys"
         now += COOL_DOWN
+    simulation.fault(Service.ENTRA, Kind.STATUS, status=503, seconds=7, times=1)
+    with pytest.raises(AttestationError) as caught:
+        sets.fetch(TENANT)
+    assert caught.value.retry_after == 7
     sets.step()
     old = _kid(simulation)
     assert has(old) is None
