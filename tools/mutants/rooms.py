@@ -105,6 +105,7 @@ CORE: Final = Room(
         "property/job/test_parsers.py",
         "adversarial/attestation/test_mutants_checks.py",
         "unit/attestation/**/test_*.py",
+        "unit/job/test_*.py",
         "unit/audit/test_sinks.py",
         "unit/audit/test_receipts.py",
         "unit/envelope/test_*.py",

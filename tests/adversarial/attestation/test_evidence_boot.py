@@ -314,6 +314,16 @@ def _event(pcr: int, contents: bytes) -> Measurement:
     return Measurement(pcr=pcr, kind=0xD, data=b"as pinned", digest=hashlib.sha256(contents).digest())
 
 
+PHASES = ("os-separator", "enter-initrd", "leave-initrd", "sysinit", "ready", "shutdown", "final")
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_phase_of_systemd_is_no_part_of_the_image(phase: str) -> None:
+    later = with_boot(events=(*firmware(), _event(11, phase.encode())), userspace=())
+    machine().appraise(later, reference=pinning(image()))
+    assert image_of(state(later)) == image()
+
+
 EVIL = LINE.replace(VERITY, "cd" * 32)
 NAME, CONTENTS = _event(11, b".dtb\0"), _event(11, b"a device tree")
 

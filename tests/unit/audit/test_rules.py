@@ -41,6 +41,7 @@ from cji_core.trail import (
     utc_hundredths,
     verify_receipt,
 )
+from cji_core.trail.chain import ChainError
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
 from cji_core.trail.fleet_events import TicketPoisoned, TicketRefused
 from cji_core.trail.merkle import Frontier
@@ -623,6 +624,9 @@ def test_lines_are_removed_after_a_year() -> None:
         _, line = append_record(event, head=head, time=utc_hundredths(START + timedelta(days=days)), worker="worker-1")
         rules = [each.rule for each in watcher.see(line, read(line))]
         assert rules == ["trail_pruned", *(["pruned_wrongly"] if wrong else [])]
+    for changes in ({"hash": OTHER}, {"peaks": ("ab" * 32,)}, {"state": msgspec.Raw(b"{")}):
+        with pytest.raises(ChainError, match="not of the pruned lines"):
+            Watcher.after(msgspec.structs.replace(kept, **changes))
 
 
 def hold(**changes: Any) -> HoldPlaced:

@@ -1,9 +1,15 @@
+from pathlib import Path
+
+import msgspec
 import pytest
 
-from cji_core.errors import Reason
+from cji_core.errors import Reason, StartupError
+from cji_core.format.configuration.worker import load
+from cji_core.trail import read
 from cji_worker.keyholder.replay import decide
 from cji_worker.trail.replay_ledger import JobEntry, JobState
 from tests.support.refusals import refused
+from tests.support.worker_configs import WORKER_CONFIG
 
 ONE, TWO = b"1" * 48, b"2" * 48
 
@@ -26,3 +32,18 @@ def test_the_table_of_decisions(state: JobState | None, digest: bytes, reason: R
         return
     with refused(reason):
         decide(known, digest)
+
+
+@pytest.mark.parametrize(
+    ("operator", "explanation"), [("", "VM replaced"), ("jdoe", "two\nlines"), ("jdoe", "x" * 257)]
+)
+def test_a_resumption_needs_texts_that_an_event_can_hold(tmp_path: Path, operator: str, explanation: str) -> None:
+    (tmp_path / "worker.toml").write_text(WORKER_CONFIG)
+    config = load(tmp_path / "worker.toml")
+    config = msgspec.structs.replace(config, audit_file=str(tmp_path / "audit.log"))
+    with pytest.raises(StartupError) as caught:
+        resume_trail(config, operator_id=operator, explanation=explanation)
+    assert "1 to 256 printable characters" in str(caught.value)
+    with resume_trail(config, operator_id="jdoe", explanation="VM replaced"):
+        lines = (tmp_path / "audit.log").read_bytes().splitlines(keepends=True)
+    assert [read(line).event.explanation for line in lines] == ["VM replaced"]  # type: ignore[attr-defined]
