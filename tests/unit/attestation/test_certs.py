@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_attestation import AttestationError, Fault, fetch
 from cji_attestation.fetch import exchange, tls_context
 from cji_attestation.strict import load_der, load_pem_chain
 from cji_attestation.trust import endpoint
 from cji_core import https
-from cji_core.certs import MAX_CHAIN_BYTES
+from cji_core.certs import MAX_CHAIN_BYTES, CertificateRefused, WrongKey, load_ec_public_key
 from cji_simulator.certificates import authority, leaf, pem
 from tests.support.refusals import rejected
 from tests.support.rsa_keys import rsa_key
@@ -118,3 +118,17 @@ def test_a_signature_has_one_form() -> None:
         load_der(bytes(der), fault=Fault.EVIDENCE_INVALID, check="E05")
     with rejected("E05", fault=Fault.EVIDENCE_INVALID):
         load_pem_chain(other.public_bytes(Encoding.PEM), fault=Fault.EVIDENCE_INVALID, check="E05")
+
+
+def test_a_public_key_is_on_one_of_the_curves() -> None:
+    p256, p384 = (ec.generate_private_key(curve).public_key() for curve in (ec.SECP256R1(), ec.SECP384R1()))
+    other = rsa.generate_private_key(65537, 2048).public_key()
+    texts = [key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for key in (p256, p384, other)]
+    assert load_ec_public_key(texts[0]) == load_ec_public_key(texts[0], ec.SECP384R1, ec.SECP256R1) == p256
+    assert load_ec_public_key(texts[1], ec.SECP384R1) == p384
+    for text, curves in ((texts[0], (ec.SECP384R1,)), (texts[2], ()), (texts[2], (ec.SECP384R1,))):
+        with pytest.raises(WrongKey):
+            load_ec_public_key(text, *curves)
+    for text in (b"", b"x", texts[0][:-40]):
+        with pytest.raises(CertificateRefused, match="not a public key in PEM"):
+            load_ec_public_key(text)
