@@ -114,6 +114,8 @@ CORE: Final = Room(
     ),
     calls=r"(.*\.)?_?(require|check|distinct|verify|es384_verify)\w*",
     ranges=True,
+    served=frozenset({"cji_core/https.py"}),
+    served_tests=("integration/test_hostile_http.py",),
 )
 RULES: Final = Room(
     name="rules",

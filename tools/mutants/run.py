@@ -43,6 +43,7 @@ class Runner:
     def __init__(self, room: Room, modules: Sequence[str]) -> None:
         self.room, self.modules = room, modules
         self.total = Counter[str]()
+        self.finished = False
         self._known = {name_of(path, room): path for path in room.paths}
         self._seconds: dict[str, float] = {}  # by test, of those that pass
         self._left_out: list[str] = []
@@ -69,6 +70,7 @@ class Runner:
             self._module(name)
         figures = ", ".join(f"{self.total[what]} {what}" for what in ("killed", "survived", "equivalent"))
         print(f"{self.room.name}: {figures}, {time.monotonic() - began:.0f} s\n", flush=True)
+        self.finished = True
         return True
 
     def _as_they_are(self, items: Sequence[pytest.Item]) -> None:
@@ -89,16 +91,20 @@ class Runner:
 
     def _module(self, name: str) -> None:
         began, counts = time.monotonic(), dict.fromkeys(("killed", "survived", "equivalent"), 0)
+        stale = {taken for module, taken in EQUIVALENT if module == name}
         for mutant in self._mutants(name):
             if (name, mutant.taken) in EQUIVALENT:
                 what = "equivalent"
+                stale.discard(mutant.taken)
             elif self._is_killed(mutant):
                 what = "killed"
             else:
                 what = "survived"
                 print(f"    SURVIVED {name}:{mutant.lines.start} without {mutant.taken}", flush=True)
             counts[what] += 1
-        self.total.update(counts)
+        for taken in stale:
+            print(f"    EQUIVALENT names what {name} does not have: {taken}", flush=True)
+        self.total.update(counts, stale=len(stale))
         said = "".join(f"{count:>6} {what}" for what, count in counts.items())
         print(f"{name:<48}{said} {time.monotonic() - began:>7.0f} s", flush=True)
 

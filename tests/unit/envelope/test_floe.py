@@ -223,7 +223,7 @@ def test_stream_ends_at_its_longest() -> None:
         stream.unseal_into(memoryview(bytearray(SEGMENT)), memoryview(true))
 
 
-def test_e10_a_last_segment_longer_than_a_segment_is_refused_though_its_tag_is_true() -> None:
+def test_e10_a_true_last_segment_that_is_too_long_is_refused() -> None:
     sealer = Sealer(KEY, AAD, segment=SEGMENT)
     iv, plain, aad = bytes(12), bytes(PAYLOAD + 1), struct.pack(">QB", 0, True)
     longer = struct.pack(">I", SEGMENT + 1) + iv + sealer._keys.cipher(0).encrypt(iv, plain, aad)

@@ -162,7 +162,7 @@ def test_retry_after_is_honoured(at: Authority) -> None:
     assert len(at.fetched) == 2
 
 
-def test_an_unknown_kid_is_looked_for_a_minute_after_the_last_fetch(at: Authority) -> None:
+def test_an_unknown_kid_is_looked_for_after_a_minute(at: Authority) -> None:
     at.sets.step()
     at.now += COOL_DOWN - 1
     assert at.found("new") == "kid"
