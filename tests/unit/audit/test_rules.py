@@ -706,3 +706,8 @@ def test_lines_of_other_workers() -> None:
     (found,) = [each for each in seen(("worker-2", STARTED), STARTED) if each.rule == "worker_renamed"]
     assert (found.line, found.found, found.expected) == (2, "worker-1", "worker-2")
     assert [each.rule for each in seen(("worker-2", HostChanged(unmet=())), STARTED)] == ["worker_renamed", "restarted"]
+
+
+def test_a_renamed_worker_is_reported_with_every_line() -> None:
+    found = seen(*BEGUN, ("worker-2", STARTED), ("worker-2", HostChanged(unmet=())))
+    assert [each.line for each in found if each.rule == "worker_renamed"] == [4, 5]
