@@ -260,3 +260,37 @@ def test_a_broken_rule_has_its_field() -> None:
     assert BrokenRuleError(found).field == RULES["job_order"].field
     assert BrokenRuleError(found, field="x").field == "x"
     assert BrokenRuleError(seen(STARTED)[0]).field == ""
+
+
+READERS = {
+    "mixed_workers": ("worker", "chain"),
+    "receipt_key": ("receipt_key", "receipt-chain"),
+    "checkpoint_differs": ("checkpoint", "chain"),
+    "anchor_went_back": ("event", "anchors"),
+    "job_order": ("event", "outcomes"),
+    "completed_again": ("event", "replays"),
+    "receipt_contradicts": ("receipt", "receipt-chain"),
+    "receipt_admission": ("receipt", "receipt-chain"),
+    "receipt_sequence": ("receipt", "receipt-chain"),
+    "receipt_anchor": ("receipt", "receipt-chain"),
+    "receipt_evidence": ("receipt", "attested-machines"),
+    "receipt_configuration": ("receipt", "changes-recorded"),
+    "policy_not_in_force": ("event", "policy-in-force"),
+    "key_not_held": ("event", "released-keys"),
+    "release_evidence": ("event", "attested-machines"),
+    "hold_order": ("hold", "chain"),
+    "hold_broken": ("hold", "chain"),
+    "pruned_wrongly": ("pruned", "chain"),
+    "worker_renamed": (None, "chain"),
+    "refusal_unexplained": (None, "trail-incidents"),
+    "admitted_while_unmet": (None, "host-profile"),
+    "clock_went_back": (None, "time-stamps"),
+    "audit_outage": (None, "audit-failures"),
+    "unattributed": (None, "attribution"),
+    "no_outcome": (None, "outcomes"),
+}
+"""By rule: the field that `cji audit verify` stops with, and the check of a packet that it fails."""
+
+
+def test_what_each_reader_does_with_a_rule() -> None:
+    assert {name: (rule.field, rule.topic) for name, rule in RULES.items() if rule.field or rule.topic} == READERS
