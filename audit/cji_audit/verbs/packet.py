@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final, ParamSpec
 
 import click
 import msgspec
-from cji_core.client_errors import ClientError, SpecError, Unverified
 
 from cji_attestation.attested import evidence_cloud, read_evidence
 from cji_attestation.findings import Finding, Rule
@@ -30,6 +29,7 @@ from cji_audit.packet.rows import STATUSES, Row, rows
 from cji_audit.packet.verify import verify as verify_packet
 from cji_core.command.common import FILE, Failure, configuration, explained
 from cji_core.command.json_output import answers, member, print_document
+from cji_core.errors import ClientError, SpecError, Unverified
 from cji_core.jose import VerifyingKey, key_id
 
 P = ParamSpec("P")

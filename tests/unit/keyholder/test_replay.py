@@ -6,7 +6,7 @@ import pytest
 from cji_core.errors import Reason, StartupError
 from cji_core.format.configuration.worker import load
 from cji_core.trail import read
-from cji_worker.keyholder.replay import decide
+from cji_worker.keyholder.replay import decide, resume_trail
 from cji_worker.trail.replay_ledger import JobEntry, JobState
 from tests.support.refusals import refused
 from tests.support.worker_configs import WORKER_CONFIG

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from cji_core.errors import Reason, Refusal
 from cji_core.format.envelope import seal_result_key
-from cji_core.format.job import encode_plan, plan_facts, result_header
+from cji_core.format.job import encode_plan, plan_facts
+from cji_core.format.job.result_header import result_header
 from cji_core.operations.stages.streams import EdgeStream, PartStream, TaskStreams
 from cji_core.strict import b64url
 from cji_core.trail import DisagreementAbout
