@@ -56,7 +56,7 @@ types: setup ## mypy, strict, tests and tools included
 	@$(PY) -m mypy
 
 contracts: setup ## import contracts between the rooms, and the other rules of the house
-	@.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
+	@PYTHONPATH=engine .venv/bin/lint-imports --no-logo >/dev/null || PYTHONPATH=engine .venv/bin/lint-imports --no-logo
 	@found=$$($(PY) -m pytest --no-header -q tests/unit/test_house.py) || { echo "$$found"; exit 1; }
 
 generated: setup ## stubs, descriptor snapshot and the tables of docs/ are what their sources generate
