@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.integration.worker.test_toy_operation import digests, interpreter
-from tests.support.paths import ROOT
+from tests.support.paths import DISTRIBUTIONS, ROOT
 
-COPIED = ("worker", "attestation", "tests/simulator")
 EVENTS, RULES, WORDS = (
-    f"audit/cji_audit/{name}" for name in ("worker_events.py", "rules/machine.py", "rules/rules.toml")
+    f"core/cji_core/trail/{name}" for name in ("worker_events.py", "rules/machine.py", "rules/rules.toml")
 )
 
 EVENT = '''
@@ -94,7 +93,7 @@ def add_by_the_recipe(copy: Path) -> None:
 @pytest.mark.timeout(120)
 def test_an_event_is_a_class_a_rule_and_its_words(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    for top in COPIED:
+    for top in DISTRIBUTIONS:
         shutil.copytree(ROOT / top, copy / top, ignore=shutil.ignore_patterns("__pycache__", ".demo", "*.egg-info"))
     python, before = interpreter(copy), digests(copy)
     add_by_the_recipe(copy)
