@@ -44,7 +44,7 @@ def test_every_name_is_there_and_no_module_has_it_too(package: ModuleType) -> No
         assert importlib.util.find_spec(f"{package.__name__}.{name}") is None, name
 
 
-def test_names_are_found_where_the_source_has_them_and_modules_by_their_names() -> None:
+def test_names_are_found_where_the_source_has_them() -> None:
     found = lazy("cji_client")
     assert found("connect").__module__ == "cji_client.connection"
     assert found("errors").__name__ == "cji_client.errors"

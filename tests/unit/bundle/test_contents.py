@@ -27,7 +27,7 @@ def refused(given: dict[str, bytes]) -> str:
 def test_the_files_of_a_worker_are_accepted() -> None:
     found = check_contents(files(), clouds=CLOUDS)
     assert found.config.worker.audience == "pool-7"
-    assert found.notes == ("the policy needs no signatures of its own: whoever signs the bundle decides it alone",)
+    assert found.notes == ("the policy needs no signatures of its own: anyone who signs the bundle decides it alone",)
 
 
 def test_the_doors_configuration_names_files_where_they_will_be(tmp_path: object) -> None:

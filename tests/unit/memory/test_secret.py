@@ -295,7 +295,7 @@ for _ in range(200):
     assert done.stdout.strip() == b"ended", done.stderr
 
 
-def test_a_process_with_a_secret_heap_has_no_huge_pages_elsewhere() -> None:
+def test_a_secret_heap_has_no_huge_pages_elsewhere() -> None:
     """Each that ordinary memory takes again would be zeroed as a whole."""
     script = "print(*(line for line in open('/proc/self/status') if line.startswith('THP_enabled')))"
     done = run(script, secret_heap=True)

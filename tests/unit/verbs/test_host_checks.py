@@ -15,7 +15,10 @@ from tests.support.worker_configs import WORKER_CONFIG
 _LOCKED: str = """
 import resource, sys
 from pathlib import Path
+from cji_attestation import AZURE_US
+from cji_core.format.configuration.worker import load
 from cji_worker.host import readings
+from cji_worker.verbs.machine_checks import host_checks
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (8 << 20, 8 << 20))
 readings._CAP_IPC_LOCK = 63  # nobody holds it
 found = {each.name: each for each in host_checks(load(Path(sys.argv[1])), AZURE_US)}

@@ -92,12 +92,17 @@ class Region:
             yield
 
     def fault_in(self) -> Iterator[None]:
-        """Fault every page in by reading it, a few MiB at a time; its contents stay.
+        """Fault every page in by reading a byte of it, a few MiB at a time; its contents stay.
 
+        A job may be in the region by then, so the bytes go nowhere: as an integer a byte is an object that exists
+        already, while bytes of consecutive pages, copied together, can spell a column's value.
         (MADV_POPULATE_WRITE and MAP_POPULATE do nothing here: they pin pages, which secret memory forbids.)
         """
+        byte = ctypes.c_ubyte
         for start in range(0, self.size, _TURN_BYTES):
-            self.view(start, min(_TURN_BYTES, self.size - start))[:: mmap.PAGESIZE].tobytes()
+            end = self.address + min(start + _TURN_BYTES, self.size)
+            for page in range(self.address + start, end, mmap.PAGESIZE):
+                _ = byte.from_address(page).value
             yield
 
     def protect(self) -> None:
