@@ -6,6 +6,7 @@ import sys
 from typing import Any, Final
 
 from cji_simulator.worker import main
+from tests.support.with_tests import import_tests
 
 PROGRAM: Final = ("-m", "tests.adversarial.peers.evil_worker")
 _ZYGOTE, _EVIL = "cji_worker.cell.zygote", "tests.adversarial.peers.evil_zygote"
@@ -24,6 +25,7 @@ if __name__ == "__main__":
         assert journal.stdin is not None
         os.dup2(journal.stdin.fileno(), sys.stderr.fileno())
         journal.stdin.close()
+        import_tests()
         subprocess.Popen = _Popen  # type: ignore[assignment,misc]
         status = main()
         os.close(sys.stderr.fileno())

@@ -534,6 +534,7 @@ def test_l06_no_process_leaves_a_core_or_can_be_looked_into(town: Town) -> None:
 @sees_processes
 def test_r01_r02_s07_no_process_inherits_the_callers_environment(town: Town) -> None:
     allowed = {"PATH", "LANG", "LC_CTYPE", "PYTHONDONTWRITEBYTECODE", "TSS2_LOG", "LD_PRELOAD", "PYTHONMALLOC"}
+    allowed |= {"MIMALLOC_ALLOW_THP"}  # of secret heaps
     allowed |= {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_ARENA_MAX"}  # of the front
     allowed |= {"ARROW_DEFAULT_MEMORY_POOL", "JE_ARROW_MALLOC_CONF", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
     allowed |= {"OPENSSL_CONF", "OPENSSL_MODULES"}  # of the unit: the validated provider
