@@ -24,9 +24,11 @@ from typing import Final, NoReturn
 
 import atheris
 
+from tests.support.paths import PACKAGES
+
 with (
     contextlib.redirect_stderr(io.StringIO()),  # a line for each module
-    atheris.instrument_imports(include=["worker", "attestation"], exclude=["cji_core.wire"]),
+    atheris.instrument_imports(include=[path.name for path in PACKAGES.values()], exclude=["cji_core.wire"]),
 ):
     from tests.fuzz import corpus
     from tests.fuzz.engine import STUCK_SECONDS, Target, outcome
