@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import selectors
 import sys
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,7 @@ from cji_worker.keyholder.pool_ledger import PoolLedger, open_pool_ledger
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.replay import open_trail
 from cji_worker.keyholder.rights import confine
-from cji_worker.memory import Region, SecretHeap
+from cji_worker.memory import Region, SecretHeap, overwrite_registers
 from cji_worker.trail.file import AuditFile
 
 
@@ -62,6 +63,15 @@ def _record_start(audit: AuditFile, boot: Boot, signer: ReceiptSigner, policy: P
             host_profile=host.profile,
         )
     )
+
+
+class _Selector(selectors.EpollSelector):
+    """Leaves nothing in registers while the process waits: names of persons pass through it, and a core shows them."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """As the base."""
+        overwrite_registers()
+        return super().select(timeout)
 
 
 async def _serve(
@@ -149,7 +159,8 @@ def main(boot: Boot) -> int:
         logs = open_logs(trust, boot.logs)
         confine(boot.config, trust)
         heap = SecretHeap(region, size=region.size)
-        asyncio.run(_serve(boot, trust, logs, heap, key_slots=key_slots, memory=region.kind, crypto=crypto))
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_Selector())) as runner:
+            runner.run(_serve(boot, trust, logs, heap, key_slots=key_slots, memory=region.kind, crypto=crypto))
     except StartupError as error:
         log("error", what=error.what, remedy=error.remedy)
         return 1
