@@ -62,6 +62,7 @@ BEHAVIOURS: Final[dict[str, Callable[[_Send, threading.Event], object]]] = {
     "endless trailer": lambda send, stop: _pour(send, stop, _CHUNKED + b"0\r\n", b"X: y\r\n" * 100),
     "silence": lambda send, stop: stop.wait(),
     "redirect": lambda send, _: send(b"HTTP/1.1 307 T\r\nLocation: https://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
+    "refusal that is no JSON": lambda send, _: send(b"HTTP/1.1 403 F\r\nContent-Length: 6\r\n\r\n<html>"),
     "too large": lambda send, _: send(_OK + b"Content-Length: 999999999999\r\n\r\n"),
     "cut": lambda send, _: send(_OK + b"Content-Length: 9\r\n\r\n{}"),
     "chunk that lies": lambda send, _: send(_CHUNKED + b"ffffff\r\n{}\r\n0\r\n\r\n"),
@@ -94,6 +95,9 @@ def hostile(folder: Path, behaviour: str, *, tls: bool) -> Iterator[Hostile]:
             with sock:
                 sock.recv(65_536)
                 BEHAVIOURS[behaviour](sock.sendall, stop)
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(65_536):  # a request half read would end the connection before its answer is read
+                    pass
 
     def accept() -> None:
         with contextlib.suppress(OSError):

@@ -48,17 +48,17 @@ class Workspace:
             from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - only where it is installed
             from azure.monitor.query import LogsQueryClient  # noqa: PLC0415
 
-            from cji_core.azure_client import bounded_transport  # noqa: PLC0415
+            from cji_core.azure_client import bounded_transport, client_options  # noqa: PLC0415
         except ImportError as error:
             raise WorkspaceError("Queries need azure-monitor-query: pip install azure-monitor-query") from error
-        options = {} if endpoint is None else {"endpoint": endpoint}
+        at = {} if endpoint is None else {"endpoint": endpoint}
         try:
-            transport = bounded_transport(ca_file, seconds=_EXCHANGE_S, limit=_MOST_BYTES)
+            options = client_options(ca_file, seconds=_EXCHANGE_S, limit=_MOST_BYTES)
             of_identity = bounded_transport(ca_file, seconds=_IDENTITY_S, plain=True)
         except OSError as error:
             raise WorkspaceError(f"{ca_file} cannot be read") from error
         identity = credential or DefaultAzureCredential(transport=of_identity)
-        self._client = LogsQueryClient(identity, transport=transport, **options)
+        self._client = LogsQueryClient(identity, **options, **at)
         self._workspace, self._from = workspace, datetime.now(UTC) - past
 
     def entries(self) -> Iterator[Entry]:
@@ -68,7 +68,11 @@ class Workspace:
         now = datetime.now(UTC)
         try:
             answer = self._client.query_workspace(self._workspace, _QUERY, timespan=(self._from, now))
-        except (AzureError, OSError) as error:
+        except (
+            AzureError,
+            OSError,
+            ValueError,
+        ) as error:  # the client reads JSON from any refusal, a ValueError if it is none
             raise WorkspaceError(f"The workspace cannot be queried: {type(error).__name__}") from error
         tables = getattr(answer, "tables", None)
         if not tables:
