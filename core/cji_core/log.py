@@ -20,6 +20,7 @@ FIELDS: Final[dict[str, type]] = {
     "call": int,
     "cell": int,
     "check": str,
+    "condition": str,
     "correlation_id": str,
     "error": str,  # the name of an exception's class
     "fault": str,

@@ -42,7 +42,7 @@ CONFIG: Final = msgspec.convert(msgspec.toml.decode(WORKER_CONFIG), Config)
 KEK: Final = CONFIG.keys[0].kek_id
 HOST: Final = HostReport(not_held=(), profile=PROFILE)
 _NAMES: Final[tuple[ProcessName, ...]] = ("front", "keyholder", "zygote", "control")
-PROCESSES: Final = [ProcessStatus(name=name, pid=pid, silence=0.2) for pid, name in enumerate(_NAMES, 4711)]
+PROCESSES: Final = [ProcessStatus(name=name, pid=pid, age=0.2, silent=False) for pid, name in enumerate(_NAMES, 4711)]
 _DAY: Final = timedelta(days=1)
 
 
@@ -73,6 +73,7 @@ JOBS: Final = JobCounts(
 )
 KEYHOLDER: Final = KeyholderReport(
     reason=None,
+    condition=None,
     unmet=(),
     tpm_clock=True,
     keys=(KeyReport(kek_id=KEK, until=seconds(NOW + timedelta(minutes=47))),),
@@ -99,6 +100,7 @@ KEYHOLDER: Final = KeyholderReport(
 )
 FRONT: Final = FrontReport(
     serving=True,
+    condition=None,
     jobs=1,
     crl_until=seconds(NOW + 6 * _DAY),
     authorities_until=seconds(NOW + 400 * _DAY),

@@ -254,7 +254,10 @@ def _sound() -> Scene:
     items: list[tuple[datetime, Event | Job]] = [(begin + timedelta(seconds=n), each) for n, each in enumerate(first)]
     old, new = (FileDigests(policy_file=digest(policy), **_FILES) for policy in POLICIES)
     extra: dict[int, Sequence[Event]] = {
-        8: [WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE), TailRecovered(cut_bytes=3, cut_sha384="00" * 48)],
+        8: [
+            WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE, condition="trail"),
+            TailRecovered(cut_bytes=3, cut_sha384="00" * 48),
+        ],
         9: [WorkerReady(kek_ids=(KEK,))],
         10: [HostChanged(unmet=("bpf",)), HostChanged(unmet=())],
         12: [FilesReloaded(by="command", uid=0, before=old, after=new)],

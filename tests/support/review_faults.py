@@ -85,7 +85,7 @@ def _dropped(cause: DropCause) -> Fault:
 
 
 def _not_ready(reason: Reason, *rules: str) -> Fault:
-    return _fault(lambda t: t.add(WorkerNotReady(reason=reason)), *rules, text=reason)
+    return _fault(lambda t: t.add(WorkerNotReady(reason=reason, condition="trail")), *rules, text=reason)
 
 
 def _fault(put: Callable[[Trail], Any], *rules: str, text: str, at: datetime = NOON) -> Fault:

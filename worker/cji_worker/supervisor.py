@@ -16,7 +16,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 from typing import Final
 
@@ -31,13 +31,15 @@ from cji_worker.control.operations import Operations, WorkerMustEnd, take_signal
 from cji_worker.control.status import ProcessStatus
 from cji_worker.host import Host, HostWatch, require, secret_mib
 from cji_worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
-from cji_worker.ipc.beats import BEAT_S, STALE_S, Pulse
+from cji_worker.ipc.beats import BEAT_S, STALE_S, CpuClock, Pulse
 from cji_worker.ipc.messages import (
     SUPERVISOR_FROM,
     Beat,
     ChildFromSupervisor,
     Drain,
     HostConditions,
+    ProcessName,
+    Silent,
     SupervisorFromChild,
     Up,
 )
@@ -88,11 +90,11 @@ _FIPS: Final = ("OPENSSL_CONF", "OPENSSL_MODULES")
 class Child:
     """One process, its channel and its last beat. `pidfd` is the one means to signal it."""
 
-    name: str
+    name: ProcessName
     process: subprocess.Popen[bytes]
     pidfd: int
     channel: Channel[SupervisorFromChild, ChildFromSupervisor]
-    pulse: Pulse = field(default_factory=Pulse)
+    pulse: Pulse
 
     def kill(self) -> None:
         """Kill it, if it still runs."""
@@ -119,7 +121,13 @@ def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Chi
     found = os.pidfd_open(process.pid)
     pidfd = fcntl(found, F_DUPFD_CLOEXEC, PIDFDS)
     os.close(found)
-    return Child(name=name, process=process, pidfd=pidfd, channel=channel)
+    return Child(
+        name=msgspec.convert(name, ProcessName),
+        process=process,
+        pidfd=pidfd,
+        channel=channel,
+        pulse=Pulse(CpuClock(process.pid)),
+    )
 
 
 class Supervisor:
@@ -154,6 +162,7 @@ class Supervisor:
         self._host = HostWatch(host or Host(secret_mib=secret_mib(config)))
         self._children: list[Child] = []
         self._serves = self._draining = False
+        self._silent: tuple[ProcessName, ...] = ()
 
     def run(self) -> int:
         """Start, watch, stop; returns the exit status."""
@@ -293,16 +302,17 @@ class Supervisor:
                 operations.take(child.name, message, fds)
 
     def _beat(self, children: Iterable[Child], operations: Operations) -> bool:
-        """One beat: to the front, and to systemd unless a process is silent. Whether the worker must end."""
+        """One beat: to front and keyholder, and to systemd unless a process is silent. Whether the worker must end."""
+        self._say_who_is_silent(children)
         silences = {child: child.pulse.silence() for child in children}
         for child, silence in silences.items():
             if silence > _SILENCE_S[child.name]:
                 log("silent", what=child.name, seconds=int(silence))
                 return True
-            if child.name == "front":
-                with contextlib.suppress(ChannelClosed):
-                    child.channel.offer(Beat())
-        processes = [ProcessStatus(name=c.name, pid=c.process.pid, silence=s) for c, s in silences.items()]
+        processes = [
+            ProcessStatus(name=c.name, pid=c.process.pid, age=c.pulse.age(), silent=c.name in self._silent)
+            for c in silences
+        ]
         try:
             operations.beat(self._host.report, processes, draining=self._draining)
         except WorkerMustEnd:
@@ -312,6 +322,17 @@ class Supervisor:
             state = {"STOPPING": "1", "STATUS": "draining"} if self._draining else operations.service_state()
             self._manager.notify(**state, WATCHDOG="1")
         return False
+
+    def _say_who_is_silent(self, children: Iterable[Child]) -> None:
+        """At every beat, so that a lost message is repeated."""
+        silent = tuple(child.name for child in children if child.pulse.stale())
+        if silent != self._silent:
+            self._silent = silent
+            log("silent processes", what=", ".join(silent) or "none")
+        for child in children:
+            if child.name in ("front", "keyholder"):
+                with contextlib.suppress(ChannelClosed):  # its end is noticed by `_watch`
+                    child.channel.offer(Silent(processes=silent))
 
     def _follow_host(self) -> None:
         report = self._host.changed()

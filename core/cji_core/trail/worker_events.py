@@ -49,12 +49,13 @@ class WorkerReady(EventBase, frozen=True, kw_only=True, tag="worker_ready"):
 
 
 class WorkerNotReady(EventBase, frozen=True, kw_only=True, tag="worker_not_ready"):
-    """No job is admitted from now on."""
+    """No job is admitted from now on, because of this condition (docs/operation.md lists them)."""
 
     meaning = lifecycle(Activity.DISABLE, Severity.MEDIUM, "Worker admits no jobs", "Failure")
-    counted = ("reason",)
+    counted = ("reason", "condition")
 
     reason: Reason
+    condition: Token
 
 
 class HostChanged(EventBase, frozen=True, kw_only=True, tag="host_changed"):

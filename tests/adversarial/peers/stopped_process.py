@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -15,3 +17,16 @@ def stopped(pid: int) -> Iterator[None]:
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def hogs(core: int, number: int) -> Iterator[None]:
+    """As many processes that never leave a core."""
+    program = f"import os; os.sched_setaffinity(0, [{core}])\nwhile True: pass"
+    running = [subprocess.Popen([sys.executable, "-S", "-c", program]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()

@@ -16,11 +16,12 @@ from cji_simulator.raw import RawWorker, cells, forge, settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_worker.front.server import SERVICE
-from tests.adversarial.peers.stopped_process import stopped
+from tests.adversarial.peers.stopped_process import hogs, stopped
 from tests.support.simulations import simulated
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 WITHDRAWN_S = 3.0
+STARVED_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,31 @@ def test_x08_a_stopped_cell_costs_its_job_only(standing: Site) -> None:
         os.kill(pid, signal.SIGCONT)
     until(lambda: len(settled(standing)) == 2)
     assert serving(standing)
+
+
+def test_x08_a_worker_without_a_processor_stays_ready(standing: Site) -> None:
+    """A tenth of one core is left to all its processes: none counts as stopped, and nothing ends."""
+    (core, *_), tasks = os.sched_getaffinity(0), list(_tasks(standing))
+    cores = {task: os.sched_getaffinity(task) for task in tasks}
+    begin = len(standing.files.audit.read_bytes())
+    with hogs(core, 2):
+        for task in tasks:
+            os.sched_setaffinity(task, [core])
+            os.setpriority(os.PRIO_PROCESS, task, 8)  # a weight of 172 of 2220: sched(7), kernel/sched/core.c
+        try:
+            time.sleep(STARVED_S)
+        finally:
+            for task in tasks:
+                os.sched_setaffinity(task, cores[task])
+                os.setpriority(os.PRIO_PROCESS, task, 0)
+    assert b"worker_not_ready" not in standing.files.audit.read_bytes()[begin:]
+    until(lambda: serving(standing), seconds=10)
+
+
+def _tasks(site: Site) -> Iterator[int]:
+    """Threads of the worker's processes but cells, which have no beat."""
+    for pid in site.worker.pids.values():
+        yield from map(int, os.listdir(f"/proc/{pid}/task"))
 
 
 def test_x08_systemd_is_told(azure: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,9 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(attested, region=st.sampled_from(("eastus", "usgovtexas"))),
     st.just(released()),
     st.just(WorkerReady(kek_ids=(KEK,))),
-    st.builds(WorkerNotReady, reason=st.sampled_from((Reason.AUDIT_UNAVAILABLE, Reason.NOT_READY))),
+    st.builds(
+        WorkerNotReady, reason=st.sampled_from((Reason.AUDIT_UNAVAILABLE, Reason.NOT_READY)), condition=st.just("trail")
+    ),
     st.builds(HostChanged, unmet=st.sampled_from(((), ("bpf",)))),
     st.builds(TrailAnchored, counter=st.integers(0, 4)),
     st.builds(admitted, st.integers(0, 1), st.sampled_from(POLICIES)),

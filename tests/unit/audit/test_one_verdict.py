@@ -238,7 +238,7 @@ def refusal_that_nobody_explained(writer: Writer) -> None:
 
 @attack("audit_outage")
 def outage_of_three_hours(writer: Writer) -> None:
-    writer.add(WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE))
+    writer.add(WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE, condition="trail"))
     writer.add(TrailAnchored(counter=writer.anchor + 1), seconds=3 * 3600)
 
 

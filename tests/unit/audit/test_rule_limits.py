@@ -40,7 +40,7 @@ COMPLETED = JobCompleted(
     volumes=VOLUMES,
     receipt="a.b.c",
 )
-UNWRITABLE = WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE)
+UNWRITABLE = WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE, condition="trail")
 READY = WorkerReady(kek_ids=(KEK,))
 REFUSED = TrailRefused(compared_with="counter", expected=1, found=2)
 RESUMED = TrailResumed(operator_id="jdoe", explanation="VM replaced")

@@ -214,7 +214,7 @@ def test_dropped_keys(cause: Any, rule: str | None) -> None:
 )
 def test_reasons_for_admitting_no_jobs(reason: Reason, rule: str | None) -> None:
     expected = [(rule, 4, str(reason), f"not ready: {reason}")] if rule else []
-    assert after_start(WorkerNotReady(reason=reason)) == expected
+    assert after_start(WorkerNotReady(reason=reason, condition="trail")) == expected
 
 
 def test_conditions_of_the_machine() -> None:

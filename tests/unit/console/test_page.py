@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
+from typing import get_args
 from xml.etree.ElementTree import Element, tostring
 
 import msgspec
@@ -16,7 +17,7 @@ from cji_worker.console.expiry import EXPIRING, SUBJECTS, left
 from cji_worker.console.page import document, period, size
 from cji_worker.console.view import Destination, View
 from cji_worker.host import CATALOGUE, PROFILE, HostReport
-from cji_worker.ipc.messages import FrontReport, JobCounts, KeyholderReport
+from cji_worker.ipc.messages import Condition, FrontReport, JobCounts, KeyholderReport
 from tests.support.console_tools import KEYHOLDER, NO_KEY, NOT_SERVING, NOW, SICK, SILENT, VIEW, status
 
 
@@ -88,14 +89,13 @@ def test_a_serving_worker_has_no_cause() -> None:
     assert "Jobs are admitted" in text_of(VIEW)
 
 
-def test_a_process_without_a_beat_is_a_cause() -> None:
-    base = status(front=NOT_SERVING)
-    silent = tuple(
-        msgspec.structs.replace(each, beat_age_s=3.5 if each.name == "zygote" else each.beat_age_s)
-        for each in base.processes
-    )
-    found = causes(replace(VIEW, status=msgspec.structs.replace(base, processes=silent)))
-    assert [cause.what for cause in found] == ["The process zygote does not report."]
+@pytest.mark.parametrize("condition", get_args(Condition))
+def test_every_condition_has_a_cause_and_a_remedy(condition: Condition) -> None:
+    view = replace(VIEW, status=msgspec.structs.replace(status(front=NOT_SERVING), condition=condition))
+    named = {"trail": "trail", "anchor": "vTPM", "delivery": "destination", "cells": "cell", "ledger": "ledger"}
+    (found,) = causes(view)[:1]
+    assert named.get(condition, condition.removesuffix("-silent") if "-silent" in condition else "") in found.what
+    assert found.remedy
 
 
 # ------------------------------------------------------------------ expiry

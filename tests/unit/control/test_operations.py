@@ -38,7 +38,7 @@ from tests.support.worker_configs import WORKER_CONFIG
 CONFIG = msgspec.convert(msgspec.toml.decode(WORKER_CONFIG), Config)
 DIGESTS = ClientDigests(client_roots=bytes(48), client_crl=None)
 CLIENTS = ClientsChange(before=DIGESTS, after=DIGESTS)
-PROCESSES = [ProcessStatus(name="front", pid=7, silence=0.1)]
+PROCESSES = [ProcessStatus(name="front", pid=7, age=0.1, silent=False)]
 HEARD = {"front": FrontFromSupervisor, "keyholder": KeyholderFromSupervisor, "control": ControlFromSupervisor}
 
 

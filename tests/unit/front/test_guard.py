@@ -182,7 +182,7 @@ async def client() -> Any:
 async def test_the_list_of_submitters_comes_from_the_keyholder(client: Any) -> None:
     client, keyholder, _ = client
     keyholder.send(Identities(sha256=(identity_sha256(NAME),)))
-    keyholder.send(NotReady(reason=Reason.NOT_READY))
+    keyholder.send(NotReady(reason=Reason.NOT_READY, condition="starting"))
     await client.changed.wait()
     with client._submitters.call(NAME, Kind.RUN):
         pass
@@ -192,7 +192,7 @@ async def test_nothing_is_offered_before_the_keyholder_says_so(client: Any) -> N
     client, keyholder, _ = client
     with refused(Reason.NOT_READY):
         client.offer()
-    keyholder.send(NotReady(reason=Reason.KEY_RELEASE_DENIED))
+    keyholder.send(NotReady(reason=Reason.KEY_RELEASE_DENIED, condition="keys"))
     await client.changed.wait()
     with refused(Reason.KEY_RELEASE_DENIED):
         client.offer()

@@ -19,7 +19,6 @@ from cji_worker.ipc.messages import (
     Abort,
     Admit,
     Admitted,
-    Beat,
     CellFromFront,
     Completed,
     Finish,
@@ -27,12 +26,14 @@ from cji_worker.ipc.messages import (
     GiveUp,
     InputReady,
     KeyholderFromFront,
+    NotReady,
     Ready,
 )
 from cji_worker.ipc.ring import SLOT_BYTES, SLOTS
 from cji_worker.memory import Region, secret_fd
 from tests.support.connections import TRANSPORT
 
+NOT_READY = NotReady(reason=Reason.NOT_READY, condition="cells")
 ADMITTED = Admitted(call=1, inputs=1, outputs=2, steps=("rows",))
 COMPLETED = Completed(call=1, receipt="receipt")
 
@@ -120,7 +121,7 @@ def test_more_descriptors_than_any_message_has_are_refused(ends: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "count"), [(COMPLETED, 1), (ADMITTED, 0), (ADMITTED, 1), (ADMITTED, 3), (Beat(), 2)]
+    ("message", "count"), [(COMPLETED, 1), (ADMITTED, 0), (ADMITTED, 1), (ADMITTED, 3), (NOT_READY, 2)]
 )
 def test_x07_descriptors_come_only_where_the_class_says(ends: Any, message: Any, count: int) -> None:
     sender, receiver = ends
@@ -137,7 +138,7 @@ def test_x07_descriptors_come_only_where_the_class_says(ends: Any, message: Any,
 def test_x07_an_offer_to_a_peer_that_does_not_read_returns(ends: Any) -> None:
     sender, receiver = ends
     for _ in range(10_000):
-        sender.offer(Beat())
+        sender.offer(NOT_READY)
     sender.close()
     waiting = 0
     with contextlib.suppress(ChannelClosed):

@@ -132,7 +132,6 @@ class Zygote:
     def _beat(self) -> None:
         if (now := time.monotonic()) >= self._beat_at:
             self._beat_at = now + BEAT_S
-            self._keyholder.offer(Beat())
             self._supervisor.offer(Beat())
 
     def _do_some_work(self) -> None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from cji_core.errors import REASONS, Reason
 from cji_worker.console.view import Silence, View, moment
 from cji_worker.host import CATALOGUE
-from cji_worker.ipc.beats import STALE_S
+from cji_worker.ipc.messages import Condition
 from cji_worker.ipc.status import Status
 
 
@@ -33,6 +33,22 @@ SILENT: Final[dict[Silence, Cause]] = {
         remedy="Run the console of the same installation as the worker, and restart it after an update.",
     ),
 }
+
+_LOG: Final = "Look at the worker's log. A process that stays silent ends the worker."
+_TRAIL: Final = REASONS[Reason.AUDIT_UNAVAILABLE].remedy
+_CONDITIONS: Final[dict[Condition | None, Cause]] = {
+    "trail": Cause(what="The audit trail cannot be written.", remedy=_TRAIL),
+    "anchor": Cause(what="The head of the audit trail has not reached the vTPM or a witness in time.", remedy=_TRAIL),
+    "delivery": Cause(what="A required destination of the audit trail is overdue.", remedy=_TRAIL),
+    "cells": Cause(what="No cell has been ready since the start.", remedy="Look at the worker's log."),
+    "ledger": Cause(what="The pool ledger does not answer.", remedy=REASONS[Reason.LEDGER_UNAVAILABLE].remedy),
+    **{
+        condition: Cause(what=f"The process {condition.removesuffix('-silent')} does not report.", remedy=_LOG)
+        for condition in get_args(Condition)
+        if condition.endswith("-silent")
+    },
+}
+"""For the conditions that nothing else in the state shows."""
 
 
 def headline(view: View) -> str:
@@ -64,15 +80,10 @@ def _specific(view: View, status: Status) -> Iterator[Cause]:
         if each.withdraws_readiness:
             condition = CATALOGUE[each.condition]
             yield Cause(what=f"{each.condition}: this machine must {condition.requires}.", remedy=condition.remedy)
-    for process in status.processes:
-        if process.beat_age_s is None or process.beat_age_s > STALE_S:
-            yield Cause(
-                what=f"The process {process.name} does not report.",
-                remedy="Look at the worker's log. A process that stays silent ends the worker.",
-            )
-    if status.audit is not None and not status.audit.writable:
-        reason = Reason.AUDIT_UNAVAILABLE
-        yield Cause(what="The audit trail cannot be written.", remedy=REASONS[reason].remedy)
+    if status.condition in _CONDITIONS:
+        yield _CONDITIONS[status.condition]
+    if status.audit is not None and not status.audit.writable and status.condition != "trail":
+        yield _CONDITIONS["trail"]
     crl_until = status.clients.crl_until if status.clients else None
     if crl_until is not None and moment(crl_until) <= view.at:
         yield Cause(what="A revocation list has expired.", remedy=REASONS[Reason.REVOCATION_UNKNOWN].remedy)

@@ -7,10 +7,11 @@ from typing import Final, Literal, TypeAlias, get_args
 from cji_core.errors import Reason
 from cji_worker.console.view import OPERATIONS, SILENCES, DestinationKind, View
 from cji_worker.fleet.metrics import Metrics
-from cji_worker.ipc.messages import JobCounts
+from cji_worker.ipc.messages import Condition, JobCounts
 from cji_worker.ipc.status import Status
 
 REASONS: Final = tuple(each.value for each in Reason)
+CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 KINDS: Final[tuple[DestinationKind, ...]] = get_args(DestinationKind)
 
 
@@ -76,6 +77,11 @@ def by_reason(name: Literal["refused", "ended"]) -> Callable[[JobCounts], Iterat
 def not_ready(status: Status) -> Iterator[Sample]:
     """1 for the Reason that is stated now."""
     return (((reason,), float(status.reason == reason)) for reason in REASONS)
+
+
+def unmet(status: Status) -> Iterator[Sample]:
+    """1 for the condition that is stated now."""
+    return (((condition,), float(status.condition == condition)) for condition in CONDITIONS)
 
 
 def silence(view: View) -> Iterator[Sample]:

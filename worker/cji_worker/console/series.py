@@ -90,6 +90,13 @@ SERIES: Final = (
         samples=read.of_status(read.not_ready),
     ),
     Series(
+        name="cji_not_ready_condition",
+        kind="gauge",
+        help="1 for the condition because of which no job is admitted",
+        labels={"condition": read.CONDITIONS},
+        samples=read.of_status(read.unmet),
+    ),
+    Series(
         name="cji_host_condition_held",
         kind="gauge",
         help="1 if the condition of the machine holds",

@@ -23,11 +23,12 @@ _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessStatus:
-    """One process: its id, and seconds since its last beat, negative before the first."""
+    """One process: its id, seconds since its last beat, negative before the first, and whether it counts as stopped."""
 
     name: str
     pid: int
-    silence: float
+    age: float
+    silent: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,8 @@ def snapshot(
 ) -> bytes:
     """The document."""
     front, keyholder = reports.front, reports.keyholder
-    serving = front is not None and front.serving
+    front_silent = any(p.name == "front" and p.silent for p in processes)
+    serving = front is not None and front.serving and not front_silent
     status = Status(
         version=VERSION,
         worker=config.worker.id,
@@ -62,6 +64,7 @@ def snapshot(
         started=_utc(reports.started.timestamp()),
         state="draining" if reports.draining else "serving" if serving else "not serving",
         reason=keyholder.reason if keyholder else None,
+        condition="front-silent" if front_silent else front.condition if front else "starting",
         host=_host(host, keyholder),
         keys=tuple(UsableKey(kek_id=key.kek_id, until=_utc(key.until)) for key in keyholder.keys)
         if keyholder
@@ -79,7 +82,7 @@ def snapshot(
             Process(
                 name=msgspec.convert(p.name, ProcessName),
                 pid=p.pid,
-                beat_age_s=round(p.silence, 2) if p.silence >= 0 else None,
+                beat_age_s=round(p.age, 2) if p.age >= 0 else None,
             )
             for p in processes
         ),

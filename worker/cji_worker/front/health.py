@@ -5,11 +5,13 @@ The library's servicer would read requests before the guard and keep watchers wi
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2 as pb
 
+from cji_core.log import log
 from cji_worker.front.client_certificates import AcceptedClients
 from cji_worker.front.guard import Call, Guard
 from cji_worker.front.keyholder_client import KeyholderClient
@@ -17,7 +19,16 @@ from cji_worker.front.service import Service
 from cji_worker.front.submitters import Kind
 from cji_worker.ipc import Channel
 from cji_worker.ipc.beats import BEAT_S, Pulse
-from cji_worker.ipc.messages import Beat, FrontFromSupervisor, FrontReport, NotReady, SupervisorFromFront, Up
+from cji_worker.ipc.messages import (
+    Beat,
+    Condition,
+    FrontFromSupervisor,
+    FrontReport,
+    NotReady,
+    ProcessName,
+    SupervisorFromFront,
+    Up,
+)
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["Health"].full_name
 
@@ -63,7 +74,7 @@ class Health:
 class Readiness:
     """The answer of the health service: SERVING while keyholder and revocation lists allow it and nothing is stopped.
 
-    Follows the keyholder's reports and the beats of both neighbours, and beats itself.
+    Follows the keyholder's reports, the supervisor's beats and its word on other processes, and beats itself.
     """
 
     def __init__(
@@ -74,24 +85,37 @@ class Readiness:
         keyholder: KeyholderClient,
         service: Service,
         supervisor: Channel[FrontFromSupervisor, SupervisorFromFront],
+        pulse: Pulse,
         clients: AcceptedClients,
     ) -> None:
-        """`name` is the service whose health is answered."""
+        """`name` is the service whose health is answered, `pulse` the supervisor's."""
         self._health, self._name = health, name
         self._keyholder, self._service, self._supervisor, self._clients = keyholder, service, supervisor, clients
-        self.pulse = Pulse()
-        """Of the supervisor."""
+        self._pulse = pulse
+        self._silent: Collection[ProcessName] = ()
+
+    def hear(self, silent: Collection[ProcessName]) -> None:
+        """A beat of the supervisor: the processes that it finds silent."""
+        self._pulse.beat()
+        if silent != self._silent:
+            self._silent = silent
+            self._keyholder.changed.set()
 
     async def follow(self) -> None:
         """Follow for ever; tell the supervisor when jobs are served for the first time."""
         reported, announced = False, False
+        told: Condition | None = "starting"
         while True:
             self._supervisor.offer(Beat())
-            serving = self._serving()
-            self._supervisor.offer(self._report(serving=serving))
+            condition = self._condition()
+            serving = condition is None and not self._service.draining
+            self._supervisor.offer(self._report(condition, serving=serving))
             if serving != reported:
                 reported = serving
                 self._health.set(self._name, serving=serving)
+            if condition != told:
+                told = condition
+                log("front serves" if condition is None else "front does not serve", condition=condition or "none")
             if serving and not announced:
                 announced = True
                 self._supervisor.send(Up())
@@ -99,16 +123,22 @@ class Readiness:
                 await asyncio.wait_for(self._keyholder.changed.wait(), BEAT_S)
             self._keyholder.changed.clear()
 
-    def _serving(self) -> bool:
-        stopped = [pulse.stale() for pulse in (self.pulse, self._keyholder.pulse)]
-        ready = not isinstance(self._keyholder.ready, NotReady) and self._clients.current()
-        return ready and not (any(stopped) or self._service.draining)
+    def _condition(self) -> Condition | None:
+        ready = self._keyholder.ready
+        if self._pulse.stale():
+            return "supervisor-silent"
+        if "keyholder" in self._silent:
+            return "keyholder-silent"
+        if isinstance(ready, NotReady):
+            return ready.condition
+        return None if self._clients.current() else "revocation-lists"
 
-    def _report(self, *, serving: bool) -> FrontReport:
+    def _report(self, condition: Condition | None, *, serving: bool) -> FrontReport:
         clients = self._clients.now
         crl_until = clients.current_until
         return FrontReport(
             serving=serving,
+            condition=condition,
             jobs=self._service.running,
             crl_until=None if crl_until is None else int(crl_until.timestamp()),
             authorities_until=int(clients.authorities_until.timestamp()),

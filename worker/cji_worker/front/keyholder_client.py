@@ -12,11 +12,9 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_worker.front.guard import Relayed
 from cji_worker.front.submitters import Submitters
 from cji_worker.ipc import Channel, ChannelClosed
-from cji_worker.ipc.beats import Pulse
 from cji_worker.ipc.messages import (
     Admitted,
     Attested,
-    Beat,
     Completed,
     Ended,
     FetchedReceipt,
@@ -81,9 +79,8 @@ class KeyholderClient:
         self._channel, self._submitters = channel, submitters
         self._numbers = itertools.count(1)
         self._pending: dict[int, PendingCall] = {}
-        self.ready: Ready | NotReady = NotReady(reason=Reason.NOT_READY)
+        self.ready: Ready | NotReady = NotReady(reason=Reason.NOT_READY, condition="starting")
         self.changed = asyncio.Event()
-        self.pulse = Pulse()
 
     def offer(self) -> Ready:
         """The worker's current capabilities; a refusal if it is not ready."""
@@ -117,8 +114,6 @@ class KeyholderClient:
                         self.changed.set()
                     case Identities(sha256=identities):
                         self._submitters.replace(identities)
-                    case Beat():
-                        self.pulse.beat()
                     case _:
                         self._deliver(message, fds)
         except ChannelClosed:

@@ -7,11 +7,10 @@ import msgspec
 from cji_core.format.configuration.operator_files import MAX_BYTES, ClientFiles, FileRefused
 from cji_worker.front.client_certificates import AcceptedClients, ClientCertificates
 from cji_worker.front.guard import Guard
+from cji_worker.front.health import Readiness
 from cji_worker.ipc import Channel, ChannelClosed, take_over
-from cji_worker.ipc.beats import Pulse
 from cji_worker.ipc.messages import (
     AbandonReload,
-    Beat,
     ClientsChange,
     CommitClients,
     Committed,
@@ -20,6 +19,7 @@ from cji_worker.ipc.messages import (
     PrepareClients,
     Prepared,
     ReloadFault,
+    Silent,
     SupervisorFromFront,
     reload_fault,
 )
@@ -36,13 +36,13 @@ class Reload:
         self._clients, self._guard, self._supervisor = clients, guard, supervisor
         self._prepared: tuple[int, ClientCertificates] | None = None
 
-    async def follow(self, pulse: Pulse) -> None:
-        """Follow the supervisor until it says to drain; `pulse` gets its beats."""
+    async def follow(self, readiness: Readiness) -> None:
+        """Follow the supervisor until it says to drain; `readiness` gets its beats, and which processes are silent."""
         while True:
             message, fds = await self._supervisor.receive_async()
             match message:
-                case Beat():
-                    pulse.beat()
+                case Silent(processes=processes):
+                    readiness.hear(processes)
                 case PrepareClients(number=number):
                     self._supervisor.send(self.prepare(number, fds[0]))
                 case CommitClients(number=number):

@@ -34,6 +34,7 @@ from cji_worker.front.reload import Reload
 from cji_worker.front.service import Service
 from cji_worker.front.submitters import Submitters
 from cji_worker.ipc import Boot, Channel, ChannelClosed, receive_boot
+from cji_worker.ipc.beats import CpuClock, Pulse
 from cji_worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
 from cji_worker.memory import harden, return_free_memory
 from cji_worker.rights import FRONT, SOCKETS, become, deny, deny_powers, drop_capabilities, forbid_files_and_network
@@ -138,7 +139,7 @@ def _confine(folders: Sequence[str], *, own_user: bool) -> None:
     os.umask(0o007)  # the socket's own mode: the folder's group is the door's
 
 
-async def _serve(boot: Boot, clients: AcceptedClients) -> None:
+async def _serve(boot: Boot, clients: AcceptedClients, pulse: Pulse) -> None:
     config = boot.config
     submitters, refused = Submitters(), RefusedCounter()
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
@@ -158,12 +159,12 @@ async def _serve(boot: Boot, clients: AcceptedClients) -> None:
     log("listening")
 
     readiness = Readiness(
-        health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor, clients=clients
+        health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor, pulse=pulse, clients=clients
     )
     reload = Reload(clients, guard, supervisor)
 
     async def drain() -> None:
-        await reload.follow(readiness.pulse)
+        await reload.follow(readiness)
         service.draining = True
         keyholder.changed.set()
         log("draining")
@@ -238,8 +239,9 @@ def main(boot: Boot) -> None:
         clients = AcceptedClients(ClientCertificates.load(files, now=datetime.now(UTC)))
         fleet = boot.config.fleet
         sockets = [listen.socket, *([fleet.socket] if fleet else [])]
+        supervisor = Pulse(CpuClock(os.getppid()))
         _confine(listening_folders(sockets), own_user=boot.users)
-        asyncio.run(_serve(boot, clients))
+        asyncio.run(_serve(boot, clients, supervisor))
     except ChannelClosed:
         raise SystemExit(1) from None
     except StartupError as error:

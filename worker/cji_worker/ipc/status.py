@@ -17,6 +17,7 @@ from cji_worker.host import ConditionId
 from cji_worker.ipc.messages import (
     MAX_DELIVERIES,
     MAX_KEYS,
+    Condition,
     DeliveryReport,
     JobCounts,
     MissingKey,
@@ -115,6 +116,7 @@ class Status(_Part, frozen=True, kw_only=True):
     started: Utc
     state: Literal["serving", "not serving", "draining"]
     reason: Reason | None
+    condition: Condition | None
     host: Annotated[tuple[HostCondition, ...], Meta(max_length=_CONDITIONS)]
     keys: Annotated[tuple[UsableKey, ...], Meta(max_length=MAX_KEYS)] | None
     keys_missing: Annotated[tuple[MissingKey, ...], Meta(max_length=MAX_KEYS)] | None

@@ -36,6 +36,7 @@ from cji_worker.ipc.messages import (
     ReferenceWiped,
     RefusedCalls,
     Renew,
+    Silent,
     StatementData,
     StatementsDone,
     Supersede,
@@ -190,7 +191,6 @@ class Keyholder:
             self._checkpoints.follow()
             self._anchor.follow()
             self._delivery.follow()
-            self._front.offer(Beat())
             self._supervisor.offer(Beat())
             self._supervisor.offer(self._report())
             await asyncio.sleep(BEAT_S)
@@ -255,8 +255,6 @@ class Keyholder:
                     log("cell gone", cell=number, status=status)
                 case ReferenceWiped(slot=slot):
                     self._references.wiped(slot)
-                case Beat():
-                    self._readiness.zygote.beat()
             self._report_readiness()
 
     async def _serve_supervisor(self) -> None:
@@ -265,6 +263,9 @@ class Keyholder:
             match message:
                 case HostConditions(report=report):
                     self._host.take(report)
+                    self._report_readiness()
+                case Silent(processes=processes):
+                    self._readiness.zygote_silent = "zygote" in processes
                     self._report_readiness()
                 case PreparePolicy():
                     self._supervisor.send(self._reload.prepare(message, fds[0]))

@@ -17,9 +17,9 @@ from cji_core.log import log
 from cji_core.operations.registry import OPERATIONS, SCHEMAS
 from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady
 from cji_worker.ipc import Channel
-from cji_worker.ipc.beats import Pulse
 from cji_worker.ipc.messages import (
     MAX_KEYS,
+    Condition,
     Ends,
     FrontFromKeyholder,
     JobCounts,
@@ -62,7 +62,7 @@ class Readiness:
         self._custody, self._cells, self._front = custody, cells, front
         self._host, self._unmet = host, host.unmet
         self._delivery, self._pool = delivery, pool
-        self.zygote = Pulse()
+        self.zygote_silent = False
         self._reported: Ready | NotReady | None = None
 
     def note(self, event: CustodyEvent) -> None:
@@ -81,9 +81,9 @@ class Readiness:
             match state:
                 case Ready(keys=keys):
                     self._audit.append(WorkerReady(kek_ids=tuple(k.kek_id for k in keys)))
-                case NotReady(reason=reason):
-                    log("not ready", reason=reason.value)
-                    self._audit.append(WorkerNotReady(reason=reason))
+                case NotReady(reason=reason, condition=condition):
+                    log("not ready", reason=reason.value, condition=condition)
+                    self._audit.append(WorkerNotReady(reason=reason, condition=condition))
         except Refusal:
             log("audit unavailable")
         self._front.send(state)
@@ -104,16 +104,20 @@ class Readiness:
         """The readiness now."""
         holdings = self._custody.holdings
         usable = holdings.usable()
-        if self._anchor.overdue or not self._audit.writable() or self._delivery.stops:
-            return NotReady(reason=Reason.AUDIT_UNAVAILABLE)
-        if self._host.unmet:
-            return NotReady(reason=Reason.NOT_READY)
-        if not usable:
-            return NotReady(reason=holdings.why())
-        if not self._cells.populated or self.zygote.stale():
-            return NotReady(reason=Reason.NOT_READY)
-        if self._pool is not None and self._pool.away:
-            return NotReady(reason=Reason.LEDGER_UNAVAILABLE)
+        pool_away = self._pool is not None and self._pool.away
+        conditions: tuple[tuple[bool, Reason, Condition], ...] = (
+            (not self._audit.writable(), Reason.AUDIT_UNAVAILABLE, "trail"),
+            (self._anchor.overdue, Reason.AUDIT_UNAVAILABLE, "anchor"),
+            (self._delivery.stops, Reason.AUDIT_UNAVAILABLE, "delivery"),
+            (bool(self._host.unmet), Reason.NOT_READY, "host"),
+            (not usable, holdings.why(), "evidence" if holdings.evidence() is None else "keys"),
+            (not self._cells.populated, Reason.NOT_READY, "cells"),
+            (self.zygote_silent, Reason.NOT_READY, "zygote-silent"),
+            (pool_away, Reason.LEDGER_UNAVAILABLE, "ledger"),
+        )
+        for unmet, reason, condition in conditions:
+            if unmet:
+                return NotReady(reason=reason, condition=condition)
         keys = tuple(_published(kek_id, key) for kek_id, key in usable.items())
         return Ready(keys=keys, operations=tuple(sorted(OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))
 
@@ -147,6 +151,7 @@ def report(
     missing = [MissingKey(kek_id=kek_id, reason=reason) for kek_id, reason in holdings.missing.items()]
     return KeyholderReport(
         reason=state.reason if isinstance(state, NotReady) else None,
+        condition=state.condition if isinstance(state, NotReady) else None,
         unmet=host.unmet,
         tpm_clock=host.tpm_clock.held,
         keys=tuple(keys[:MAX_KEYS]),

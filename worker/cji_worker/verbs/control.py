@@ -124,7 +124,8 @@ def _asked(config: Path, request: Literal["status", "reload", "renew"]) -> dict[
 
 def _table(document: dict[str, Any]) -> list[tuple[str, str]]:
     """The rows of the readable form. Parts that a worker has not reported yet are left out."""
-    reason = f" ({document['reason']})" if document.get("reason") else ""
+    why = ", ".join(document[name] for name in ("reason", "condition") if document.get(name))
+    reason = f" ({why})" if why else ""
     rows = [("state", f"{document.get('state')}{reason}")]
     if "worker" in document:
         rows.append(("worker", f"{document['worker']}, version {document['version']}, since {document['started']}"))

@@ -1,6 +1,6 @@
 """The base of all messages, and what messages of several channels carry: counts of sealed parts, callers, tasks."""
 
-from typing import Annotated, ClassVar, Final, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +21,25 @@ class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
 
     descriptors: ClassVar[int] = 0
     """How many descriptors come with each message of this class; with any other number it is not a message."""
+
+
+Condition: TypeAlias = Literal[
+    "starting",
+    "trail",
+    "anchor",
+    "delivery",
+    "host",
+    "evidence",
+    "keys",
+    "cells",
+    "ledger",
+    "revocation-lists",
+    "zygote-silent",
+    "keyholder-silent",
+    "front-silent",
+    "supervisor-silent",
+]
+"""Why no job is admitted, more closely than a Reason; docs/operation.md has each in words."""
 
 
 class Beat(Message, frozen=True):

@@ -16,7 +16,6 @@ from msgspec import Meta
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_worker.ipc.messages.base import (
     MAX_PLAN,
-    Beat,
     Count,
     CountedChunk,
     CountedParts,
@@ -204,5 +203,5 @@ class ReferenceWiped(Message, frozen=True, kw_only=True):
     slot: int
 
 
-KeyholderFromZygote = CellReady | CellGone | ReferenceWiped | Beat
+KeyholderFromZygote = CellReady | CellGone | ReferenceWiped
 ZygoteFromKeyholder = Kill | WipeReference | Touch

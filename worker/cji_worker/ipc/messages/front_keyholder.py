@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from cji_core.errors import Reason, Stage
 from cji_worker.ipc.messages.base import (
-    Beat,
+    Condition,
     FinishOrder,
     Message,
     Presented,
@@ -232,6 +232,7 @@ class NotReady(Message, frozen=True, kw_only=True):
     """No job is admitted."""
 
     reason: Reason
+    condition: Condition
 
 
 class Identities(Message, frozen=True, kw_only=True):
@@ -280,5 +281,4 @@ FrontFromKeyholder = (
     | Identities
     | Ready
     | NotReady
-    | Beat
 )

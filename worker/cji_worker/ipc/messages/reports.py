@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from cji_core.errors import Reason
 from cji_worker.host import ConditionId
-from cji_worker.ipc.messages.base import Count, Message, Name, Sha384
+from cji_worker.ipc.messages.base import Condition, Count, Message, Name, Sha384
 
 MAX_DELIVERIES: Final = 16
 MAX_KEYS: Final = 64
@@ -99,6 +99,7 @@ class KeyholderReport(Message, frozen=True, kw_only=True):
     """The keyholder's view: `reason` if no job is admitted; required conditions that do not hold; the trail's head."""
 
     reason: Reason | None
+    condition: Condition | None
     unmet: tuple[ConditionId, ...]
     tpm_clock: bool
     keys: Annotated[tuple[KeyReport, ...], Meta(max_length=MAX_KEYS)]
@@ -120,9 +121,13 @@ class KeyholderReport(Message, frozen=True, kw_only=True):
 
 
 class FrontReport(Message, frozen=True, kw_only=True):
-    """The front's view: whether health is serving, running jobs, the ends of revocation lists and authorities."""
+    """The front's view: whether health is serving and if not, why; jobs; the ends of revocation lists and authorities.
+
+    A worker that drains does not serve, and has no `condition`.
+    """
 
     serving: bool
+    condition: Condition | None
     jobs: Count
     crl_until: Count | None
     authorities_until: Count

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
+
+from msgspec import Meta
 
 from cji_worker.host import HostReport
 from cji_worker.ipc.messages.base import Beat, Message
@@ -20,6 +22,8 @@ from cji_worker.ipc.messages.reload import (
     Reread,
 )
 from cji_worker.ipc.messages.reports import FrontReport, KeyholderReport, Snapshot
+
+ProcessName: TypeAlias = Literal["front", "keyholder", "zygote", "control"]
 
 
 class Up(Message, frozen=True, kw_only=True):
@@ -40,16 +44,21 @@ class HostConditions(Message, frozen=True, kw_only=True):
     report: HostReport
 
 
+class Silent(Message, frozen=True, kw_only=True):
+    """The supervisor's beat for front and keyholder: the processes that count as stopped (`cji_worker.ipc.beats`)."""
+
+    processes: Annotated[tuple[ProcessName, ...], Meta(max_length=8)]
+
+
 SupervisorFromFront = Up | Beat | FrontReport | Prepared | Committed
 SupervisorFromKeyholder = Up | Beat | KeyholderReport | Prepared | Committed
 SupervisorFromControl = Up | Beat | NewFiles | NotRead | Renew
 SupervisorFromZygote = Up | Beat
 SupervisorFromChild = SupervisorFromFront | SupervisorFromKeyholder | SupervisorFromControl
-FrontFromSupervisor = Drain | Beat | PrepareClients | CommitClients | AbandonReload
-KeyholderFromSupervisor = HostConditions | PreparePolicy | CommitPolicy | AbandonReload | Renew
+FrontFromSupervisor = Drain | Silent | PrepareClients | CommitClients | AbandonReload
+KeyholderFromSupervisor = HostConditions | Silent | PreparePolicy | CommitPolicy | AbandonReload | Renew
 ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot
 ChildFromSupervisor = FrontFromSupervisor | KeyholderFromSupervisor | ControlFromSupervisor
-ProcessName: TypeAlias = Literal["front", "keyholder", "zygote", "control"]
 SUPERVISOR_FROM: Final[Mapping[str, object]] = MappingProxyType(
     {
         "front": SupervisorFromFront,
