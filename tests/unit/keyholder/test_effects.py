@@ -21,7 +21,6 @@ from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
 from cji_worker.keyholder.cells import Cell
 from cji_worker.keyholder.events import job_admitted
 from cji_worker.keyholder.lifecycle import Done, Failed, WriteReceipt
-from cji_worker.keyholder.references import NO_SLOT
 from cji_worker.keyholder.task_events import task_admitted
 from cji_worker.keyholder.tasks import AdmittedTask
 from tests.support.contexts import TABLES
@@ -53,7 +52,7 @@ def running(cell: Cell, admission: Admission, **changes: Any) -> AdmittedJob:
         request=replace(finish_order(HONEST.header, HONEST.plan), finish=None, **changes),
         admission=admission,
         cell=cell,
-        reference_slot=NO_SLOT,
+        reference=None,
         started=time.monotonic(),
         admitted_at=NOW,
         statement_key=HONEST.key,

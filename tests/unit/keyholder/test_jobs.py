@@ -13,7 +13,6 @@ from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
 from cji_worker.keyholder.cells import Cell
 from cji_worker.keyholder.jobs import extend, receive_statement
 from cji_worker.keyholder.lifecycle import Failed
-from cji_worker.keyholder.references import NO_SLOT
 from cji_worker.keyholder.tasks import AdmittedTask
 from tests.support.job_headers import NOW
 from tests.support.keyholder_bench import bench, finish_order, held
@@ -47,7 +46,7 @@ def ends(tmp_path: Path) -> Iterator[tuple[AdmittedJob, Channel[Any, Any]]]:
             request=finish_order(HONEST.header, HONEST.plan),
             admission=Admission(header=HONEST.header, grant=grant, plan=HONEST.planned, key=held(), task=task),
             cell=cell,
-            reference_slot=NO_SLOT,
+            reference=None,
             started=0.0,
             admitted_at=NOW,
         )

@@ -12,7 +12,7 @@ from cji_worker.keyholder.cells import Cell
 from cji_worker.keyholder.entra import VerifiedToken
 from cji_worker.keyholder.holdings import HeldKey
 from cji_worker.keyholder.lifecycle import Phase
-from cji_worker.keyholder.references import Owner
+from cji_worker.keyholder.references import Owner, Tenancy
 from cji_worker.keyholder.tasks import AdmittedTask
 from cji_worker.keyholder.witnesses import Agreed
 
@@ -79,8 +79,8 @@ class AdmittedJob(Attempt):
     """A job, or a task of one, with a cell of its own. Only `cji_worker.keyholder.jobs` changes it."""
 
     cell: Cell
-    reference_slot: int
-    """`references.NO_SLOT` for a job without a resident reference."""
+    reference: Tenancy | None
+    """Of a slot for its resident reference, if it uses one."""
     phase: Phase = Phase.ADMITTING
     awaited: bool = False
     """Whether a task waits for its cell."""

@@ -108,8 +108,8 @@ class Effects:
             self._front.send(message)
 
     def _send_header(self, job: AdmittedJob) -> None:
-        cell, header, slot = job.cell, job.admission.header, job.reference_slot
-        self._references.assign(slot, cell.number)
+        cell, header = job.cell, job.admission.header
+        slot = self._references.assign(job.reference, cell.number)
         with contextlib.suppress(ChannelClosed):  # noticed when the cell is opened
             cell.control.send(
                 OpenJob(
@@ -223,7 +223,7 @@ class Effects:
             return
         part = [part.name for part in header.parts].index(reference.side)
         self._references.retain(
-            job.reference_slot,
+            job.reference,
             owner=job.admission.owner,
             job_id=header.job_id.hex(),
             sha256=bytes.fromhex(job.agreed.inputs[part].sha256),

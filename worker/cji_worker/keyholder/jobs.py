@@ -238,12 +238,12 @@ class Jobs:
             self._refuse(waiting.request, waiting.header, refusal)
 
     def _start(self, request: Admit, admission: Admission) -> None:
-        reference_slot = self._references.find(admission.plan.reference, admission.owner)
+        reference = self._references.find(admission.plan.reference, admission.owner)
         job = self._jobs[request.call] = AdmittedJob(
             request=msgspec.structs.replace(request, presented=Presented()),  # a token is not kept for longer
             admission=admission,
             cell=self._cells.take(),
-            reference_slot=reference_slot,
+            reference=reference,
             started=time.monotonic(),
             admitted_at=datetime.now(UTC),
         )
@@ -261,7 +261,6 @@ class Jobs:
         job.phase, effects = step
         if job.phase is Phase.OVER and self._jobs.pop(job.call, None) is not None:
             self._queue.ended(job.admission.grant.submitter, started=job.started, now=time.monotonic())
-            self._references.abandon(job.reference_slot)
         for effect in effects:
             if effect is Action.AWAIT_CELL:
                 job.awaited = True
@@ -272,6 +271,8 @@ class Jobs:
                 if isinstance(outcome, Failed):
                     self._count_unwrap(job.admission, outcome.refusal)
                 self._feed(job, outcome)
+        if job.phase is Phase.OVER:
+            self._references.abandon(job.reference)  # unless its receipt let it be retained
         _hang_up(job)
 
     def _count_unwrap(self, admission: Admission, refusal: Refusal | None) -> None:

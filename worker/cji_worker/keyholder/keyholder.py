@@ -99,7 +99,9 @@ class Keyholder:
         self._policy, self._second, self._delivery = policy, second, delivery
         self._touching = False
         self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
-        self._references = References(config.references, audit=audit, zygote=zygote)
+        self._references = References(
+            config.references, audit=audit, zygote=zygote, is_held=lambda kek_id: kek_id in custody.holdings.usable()
+        )
         self._effects = Effects(
             worker_id=config.worker.id,
             audit=audit,
