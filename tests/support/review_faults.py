@@ -22,6 +22,8 @@ from cji_core.trail import (
     HostChanged,
     JobRefused,
     KeyDropped,
+    KeyNotReleased,
+    ReleaseFailure,
     ReloadRefused,
     TailRecovered,
     TicketPoisoned,
@@ -82,6 +84,11 @@ def _calls(reason: Reason, count: int) -> CallsRefused:
 def _dropped(cause: DropCause) -> Fault:
     rule = {"revoked": "release_failed", "expired": "key_expired"}.get(cause, "attestation_failed")
     return _fault(lambda t: t.add(KeyDropped(kek_id=KEK, cause=cause)), rule, text=cause)
+
+
+def _not_released(cause: ReleaseFailure) -> Fault:
+    rule = "release_failed" if cause == "denied" else "key_expired"
+    return _fault(lambda t: t.add(KeyNotReleased(kek_id=KEK, cause=cause)), rule, text=cause)
 
 
 def _not_ready(reason: Reason, *rules: str) -> Fault:
@@ -228,6 +235,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "drift": _dropped("pcr-drift"),
     "evidence": _dropped("evidence"),
     "expired": _dropped("expired"),
+    "denied": _not_released("denied"),
+    "vault away": _not_released("unavailable"),
     "denied release": _not_ready(Reason.KEY_RELEASE_DENIED, "release_failed"),
     "rejected evidence": _not_ready(Reason.ATTESTATION_REJECTED, "attestation_failed"),
     "busy vault": _not_ready(Reason.KEY_THROTTLED, "key_expired"),

@@ -32,6 +32,7 @@ from cji_core.trail.fields import (
     KeyId,
     Ori,
     ReferenceCause,
+    ReleaseFailure,
     RuleId,
     Token,
     TokenCheck,
@@ -104,6 +105,20 @@ class KeyDropped(EventBase, frozen=True, kw_only=True, tag="key_dropped"):
 
     kek_id: Url
     cause: DropCause
+
+
+class KeyNotReleased(EventBase, frozen=True, kw_only=True, tag="key_not_released"):
+    """A request for a key did not lead to its release, whether the key was held or not; once until that changes.
+
+    denied       the vault denied it, or released another key: jobs under the key end
+    unavailable  the vault, or the machine's identity for it, did not answer; a key that is held stays until it expires
+    """
+
+    meaning = entity(Activity.CREATE, Severity.MEDIUM, "Key not released", asim="Create", outcome="Failure", **KEY)
+    counted = ("cause",)
+
+    kek_id: Url
+    cause: ReleaseFailure
 
 
 class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):

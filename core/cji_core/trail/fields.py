@@ -28,6 +28,7 @@ _UNPRINTABLE = "\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e
 Text = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]+\\Z", max_length=256)]
 OptionalText = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]*\\Z", max_length=256)]
 DropCause = Literal["expired", "revoked", "pcr-drift", "evidence", "stopped"]
+ReleaseFailure = Literal["denied", "unavailable"]
 ReferenceCause = Literal["expired", "replaced", "key", "policy"]
 ReloadSubject = Literal["policy_file", "policy_signatures", "client_roots", "client_crl", "reload"]
 ReloadRequester = Literal["signal", "command"]

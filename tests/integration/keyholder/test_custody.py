@@ -23,7 +23,7 @@ from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.worker import working_tree
 from cji_worker.host import TpmClockWatch
 from cji_worker.keyholder.custody import Custody
-from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
+from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, NotReleased
 from cji_worker.keyholder.quotes import Quoted
 from tests.support.refusals import refused
 from tests.support.simulations import simulated
@@ -333,6 +333,26 @@ def test_an_unverified_token_leads_to_one_more_attestation(
     azure.fault(Service.MAA, Kind.STATUS, path="/.well-known/openid-configuration", times=1)  # the vault asks for it
     found.until(lambda: found.held)
     assert (found.count(Attestation), found.count(HeldKey), found.dropped()) == (2, 1, [])
+
+
+def test_a_denial_after_an_outage_is_an_event_without_a_key(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    """The vault is away until the key has expired, and denies it once it is back: jobs that still run under it end."""
+    (kek_id, found) = keys[0].kek_id, Stepped(tmp_path, azure, keys[0], lifetime=6)
+    found.until(lambda: found.held)
+    azure.fault(Service.VAULT, Kind.DOWN)
+    found.until(lambda: found.dropped() and not found.held)
+    azure.clear_faults()
+    azure.fault(Service.VAULT, Kind.FORBIDDEN)
+    found.until(lambda: NotReleased(kek_id=kek_id, cause="denied", reason=Reason.KEY_RELEASE_DENIED) in found.look())
+    told = [each for each in found.look() if isinstance(each, Dropped | NotReleased)]
+    assert [each.cause for each in told] == ["unavailable", "expired", "denied"]
+    assert [each.ends_jobs for each in told] == [False, False, True]
+    azure.clear_faults()
+    found.until(lambda: found.held)
+    azure.fault(Service.VAULT, Kind.DOWN)  # after a release it is news again
+    found.until(lambda: found.count(NotReleased) == 3)
 
 
 def test_cannot_be_verified_twice_in_a_row_is_a_denial(

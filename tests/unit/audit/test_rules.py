@@ -21,6 +21,7 @@ from cji_core.trail import (
     HostChanged,
     JobRefused,
     KeyDropped,
+    KeyNotReleased,
     ReloadRefused,
     TrailAnchored,
     WitnessesDisagreed,
@@ -183,6 +184,12 @@ def test_releases_of_a_key() -> None:
     ]
     unknown = State(evidence=None, keys=None, policy=None)
     assert named(seen(released(), state=unknown)) == []
+
+
+def test_keys_that_are_not_released() -> None:
+    for cause, rule in (("denied", "release_failed"), ("unavailable", "key_expired")):
+        expected = [(rule, 4, f"{KEK}, {cause}", f"a key was not released: {cause}")]
+        assert after_start(KeyNotReleased(kek_id=KEK, cause=cause)) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ latest `Holdings` and never waits. Consequences of a step that fails:
 
 * A verdict against the machine (evidence refused, PCRs changed) drops every key at once. If another worker has started
   in this boot, the process ends with a status of its own, on which the unit reboots the machine.
-* A verdict against one key (release denied, wrong statement) drops that key at once; the others stay.
+* A verdict against one key (release denied, wrong statement) drops that key at once; the others stay. It is an event,
+  and ends jobs under the key, also if the key expired before: a vault that was away may deny once it is back.
 * "Cannot be verified" is Key Vault's answer both when it denies and when it fails to reach the issuer: one more
   attestation decides (azure-sdk-for-net issue 27957).
-* Anything else is a failure to renew: a key stays until it expires, and no longer.
+* Anything else is a failure to renew: a key stays until it expires, and no longer. It is an event, once until the key
+  is released again; a vault that throttles is not.
 """
 
 import os
@@ -37,9 +39,9 @@ from cji_core.jose import key_id
 from cji_core.log import log
 from cji_core.manifest import Code
 from cji_core.strict import b64url_decode
-from cji_core.trail import DropCause
+from cji_core.trail import DropCause, ReleaseFailure
 from cji_worker.host import TpmClockWatch
-from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
+from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings, NotReleased
 from cji_worker.keyholder.key_specs import key_specs
 from cji_worker.keyholder.quotes import Quotes
 from cji_worker.keyholder.schedule import (
@@ -102,6 +104,8 @@ class Custody:
         self._code, self._receipt_key, self._tpm = code, receipt_key, tpm
         self._attestation: Attestation | None = None
         self._unread = 0
+        self._failures: dict[str, ReleaseFailure] = {}
+        """By key: why it was last not released, until it is."""
         self.quotes = Quotes(
             lambda root: self._attester.quote(receipt_key=self._receipt_key, root=root), reason_of=reason_of
         )
@@ -216,6 +220,7 @@ class Custody:
             self._not_released(spec.kek_id, error)
             return
         until = self._schedule.released(spec.kek_id)
+        self._failures.pop(spec.kek_id, None)
         key = HeldKey(released=released, private=private, attestation=attestation, until=until)
         with self._lock:
             keys = {**self.holdings.keys, spec.kek_id: key}
@@ -251,10 +256,20 @@ class Custody:
             self._drop_all(cause_of(error), reason)
             return
         with self._lock:
+            self._fail(kek_id, error)
             if denied:
                 self._drop([kek_id], cause="revoked", reason=reason)
             elif kek_id not in self.holdings.keys:
                 self.holdings = replace(self.holdings, missing={**self.holdings.missing, kek_id: reason})
+
+    def _fail(self, kek_id: str, error: AttestationError) -> None:
+        """With the lock held: report why a key is not released, if that changed."""
+        if error.fault is Fault.RELEASE_THROTTLED:
+            return
+        cause: ReleaseFailure = "denied" if error.fault in KEY_REFUSED else "unavailable"
+        if self._failures.get(kek_id) != cause:
+            self._failures[kek_id] = cause
+            self._events.append(NotReleased(kek_id=kek_id, cause=cause, reason=reason_of(error)))
 
     def _check(self) -> None:
         self._schedule.checked(time.monotonic())

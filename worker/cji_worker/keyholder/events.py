@@ -18,6 +18,7 @@ from cji_core.trail import (
     JobEnded,
     JobRefused,
     KeyDropped,
+    KeyNotReleased,
     KeyReleased,
     TicketPoisoned,
     TokenCheck,
@@ -32,7 +33,7 @@ from cji_core.trail.failures import FailureClaims
 from cji_worker.ipc.messages import Admit
 from cji_worker.keyholder.admitted_job import Attempt, Opened
 from cji_worker.keyholder.entra import TokenRefused
-from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
+from cji_worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, NotReleased
 
 
 def job_refused(request: Admit, header: Header | None, refusal: Refusal, *, submitter: str | None) -> JobRefused:
@@ -202,9 +203,11 @@ def ticket_poisoned(claims: FailureClaims, failure: str, *, purpose_code: str) -
     )
 
 
-def custody_event(event: CustodyEvent) -> Attested | KeyReleased | KeyDropped:
-    """Fresh evidence, a released key, or a dropped one."""
+def custody_event(event: CustodyEvent) -> Attested | KeyReleased | KeyNotReleased | KeyDropped:
+    """Fresh evidence, a key that was released or not, or a dropped one."""
     match event:
+        case NotReleased(kek_id=kek_id, cause=failure):
+            return KeyNotReleased(kek_id=kek_id, cause=failure)
         case Dropped(kek_id=kek_id, cause=cause):
             return KeyDropped(kek_id=kek_id, cause=cause)
         case HeldKey(released=released, attestation=attestation):

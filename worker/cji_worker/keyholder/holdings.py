@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from cji_attestation.release import Attestation, ReleasedKey
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.envelope import UnwrappingKey
-from cji_core.trail import DropCause
+from cji_core.trail import DropCause, ReleaseFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,27 @@ class Dropped:
     cause: DropCause
     reason: Reason
 
+    @property
+    def ends_jobs(self) -> bool:
+        """Whether jobs under the key end. Those of an expired key may finish, if their receipts find fresh evidence."""
+        return self.cause != "expired"
 
-CustodyEvent = Attestation | HeldKey | Dropped
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotReleased:
+    """A key that was requested and not released, held or not. `reason` is the Reason for jobs that end with it."""
+
+    kek_id: str
+    cause: ReleaseFailure
+    reason: Reason
+
+    @property
+    def ends_jobs(self) -> bool:
+        """Whether jobs under the key end, also those that began before it expired."""
+        return self.cause == "denied"
+
+
+CustodyEvent = Attestation | HeldKey | Dropped | NotReleased
 """One change of the holdings, for the audit trail."""
 
 

@@ -57,7 +57,7 @@ from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.entra import SecondIdentity
 from cji_worker.keyholder.finishing import Finishes
-from cji_worker.keyholder.holdings import Dropped
+from cji_worker.keyholder.holdings import Dropped, NotReleased
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.jobs import Jobs
 from cji_worker.keyholder.lifecycle import Done
@@ -204,16 +204,16 @@ class Keyholder:
             self._by_reference.flush()
 
     def _follow_holdings(self) -> None:
-        """End the jobs whose key was revoked. One whose key expired may finish, if its receipt finds fresh evidence."""
+        """End the jobs whose key was revoked or denied, and what was retained under a key that is gone."""
         with contextlib.suppress(ChannelClosed):  # as a callback it has no caller; `serve` notices the end of a peer
             for event in self._custody.events():
                 self._readiness.note(event)
                 if isinstance(event, Attestation) and not self._touching:
                     self._touching = True
                     self._zygote.send(Touch())
+                if isinstance(event, Dropped | NotReleased) and event.ends_jobs:
+                    self._jobs.end_of_key(event.kek_id, event.reason)
                 if isinstance(event, Dropped):
-                    if event.cause != "expired":
-                        self._jobs.end_of_key(event.kek_id, event.reason)
                     self._references.end_of_key(event.kek_id)
             self._references.sweep()
             self._report_readiness()

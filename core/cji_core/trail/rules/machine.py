@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from cji_core.trail.chain import Record
-from cji_core.trail.events import Attested, KeyDropped, KeyReleased, WitnessesDisagreed
+from cji_core.trail.events import Attested, KeyDropped, KeyNotReleased, KeyReleased, WitnessesDisagreed
 from cji_core.trail.fleet_events import TicketPoisoned, TicketRefused
 from cji_core.trail.rules.state import MAX_EVIDENCE
 from cji_core.trail.rules.watcher import ANOTHER_KEY, Watcher, on
@@ -101,6 +101,13 @@ def key_dropped(watcher: Watcher, record: Record, event: KeyDropped) -> None:  #
         watcher.state.keys.pop(event.kek_id, None)
     if rule := _DROPPED.get(event.cause):
         watcher.note(rule, f"a key was dropped: {event.cause}", detail="", about=f"{event.kek_id}, {event.cause}")
+
+
+@on(KeyNotReleased)
+def key_not_released(watcher: Watcher, record: Record, event: KeyNotReleased) -> None:  # noqa: ARG001 - a rule's form
+    """A denial, or a vault that is away."""
+    rule = "release_failed" if event.cause == "denied" else "key_expired"
+    watcher.note(rule, f"a key was not released: {event.cause}", detail="", about=f"{event.kek_id}, {event.cause}")
 
 
 @on(WorkerNotReady)
