@@ -84,6 +84,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     intel_root_crl: str = INTEL_ROOT_CRL  # URL of the CRL of Intel's root, DER
     imds: str  # base URL of the instance metadata service
     tcti: str  # TPM command transmission interface
+    tpm_is_shared: bool = False  # whether several machines use this TPM, as simulated ones do; never a true machine
     firmware_log: str = FIRMWARE_LOG  # path of the event log that the kernel keeps for this TPM
     userspace_log: str = USERSPACE_LOG  # path of systemd's
     blob: str = BLOB  # address of Blob Storage, with {account} where the name of the account stands

@@ -246,6 +246,7 @@ class Simulation:
             entra=at.entra_url,
             imds=at.imds_url,
             tcti=self.machine.tcti,
+            tpm_is_shared=True,
             firmware_log=self.machine.firmware_log,
             userspace_log=self.machine.userspace_log,
         )

@@ -48,6 +48,8 @@ class Pruned(Strict, frozen=True, kw_only=True):
     offset: Annotated[int, Meta(ge=1, le=MAX_SIZE)]
     peaks: Annotated[tuple[Hex64, ...], Meta(max_length=63)]
     floor: Count
+    resumed: bool
+    """Whether the floor waits for the first attestation after a resumption."""
     running: Annotated[dict[Hex32, UnfinishedJob], Meta(max_length=MAX_RUNNING)]
     state: msgspec.Raw
     """Of the rules, as `Watcher.save` returns it."""

@@ -137,6 +137,17 @@ class TailRecovered(EventBase, frozen=True, kw_only=True, tag="tail_recovered"):
     cut_sha384: Hex96
 
 
+class TrailStarted(EventBase, frozen=True, kw_only=True, tag="trail_started"):
+    """The first line of a trail, and never another one: its `hash` is the identity of the trail.
+
+    `nonce` is 32 random bytes, so no two trails have one identity, whatever their workers are called.
+    """
+
+    meaning = entity(Activity.CREATE, Severity.MEDIUM, "Audit trail began", asim="Create", **TRAIL)
+
+    nonce: Hex64
+
+
 class TrailAnchored(EventBase, frozen=True, kw_only=True, tag="trail_anchored"):
     """All lines before this one belong to this value of the vTPM's counter, which is incremented to it afterwards."""
 
@@ -162,12 +173,13 @@ class TrailRefused(EventBase, frozen=True, kw_only=True, tag="trail_refused"):
 
     counter  `expected` is the last anchor of the trail, `found` the vTPM's counter
     ledger   `expected` is the number of the last line that the replay ledger recorded, `found` that of the trail
+    tpm      the trail is new, but the vTPM had a counter before: `found` is its highest value, `expected` that of none
     """
 
     meaning = finding(Severity.CRITICAL, "Audit trail was rolled back or replaced", **TRAIL)
     counted = ("compared_with",)
 
-    compared_with: Literal["counter", "ledger"]
+    compared_with: Literal["counter", "ledger", "tpm"]
     expected: Count | None
     found: Count | None
 
@@ -175,7 +187,7 @@ class TrailRefused(EventBase, frozen=True, kw_only=True, tag="trail_refused"):
 class TrailResumed(EventBase, frozen=True, kw_only=True, tag="trail_resumed"):
     """An operator investigated a refusal and decided to continue this trail: `cji audit resume`.
 
-    Job ids of the missing lines are unknown, so headers created before this line are refused.
+    Job ids of the missing lines are unknown, so headers created before the next attestation are refused.
     """
 
     meaning = entity(Activity.UPDATE, Severity.HIGH, "Operator continued the audit trail", asim="Set", **TRAIL)

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cji_core.command import build
-from cji_core.trail import Event, TrailAnchored, TrailResumed, read
+from cji_core.trail import Event, TrailAnchored, TrailResumed, TrailStarted, read
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from cji_worker.verbs.audit.resume import Resumed
@@ -76,7 +76,8 @@ def test_an_explanation_that_no_line_can_hold(tmp_path: Path, azure: Simulation,
     shown = cji(azure, "resume", "--config", files.config, "--operator", "a", "--explanation", explanation)
     assert shown.exit_code == 1
     assert "1 to 256 printable characters" in shown.output
-    assert files.audit.read_bytes() == b""
+    (line,) = files.audit.read_bytes().splitlines(keepends=True)
+    assert isinstance(read(line).event, TrailStarted)
 
 
 def test_a_broken_trail_is_not_resumed(tmp_path: Path, azure: Simulation) -> None:
@@ -96,7 +97,8 @@ def test_a_resumed_trail_says_who_and_why(tmp_path: Path, azure: Simulation) -> 
         azure, "resume", "--config", files.config, "--operator", "jdoe", "--explanation", "VM replaced", "--json"
     )
     told = answered(shown, Resumed)
-    resumed, anchored = (read(line).event for line in files.audit.read_bytes().splitlines(keepends=True))
+    began, resumed, anchored = (read(line).event for line in files.audit.read_bytes().splitlines(keepends=True))
     assert resumed == TrailResumed(operator_id="jdoe", explanation="VM replaced")
     assert isinstance(anchored, TrailAnchored)
-    assert told == Resumed(line=2, anchor=anchored.counter)
+    assert isinstance(began, TrailStarted)
+    assert told == Resumed(line=3, anchor=anchored.counter)

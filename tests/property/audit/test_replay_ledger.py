@@ -18,6 +18,7 @@ from cji_worker.trail.file import AuditFile
 from cji_worker.trail.replay_ledger import DAYS, RETENTION_S, JobState
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
+from tests.support.trails import attested
 
 START = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -25,12 +26,13 @@ KEY = ec.generate_private_key(ec.SECP384R1())
 WHO = {"submitter": "metro-pd", "ori": "WI0130000"}
 IDS = [bytes([number]) * 16 for number in range(6)]
 HEADERS = [bytes([number]) * 48 for number in range(2)]
+OTHERS = ["anchor", "checkpoint", "resume", "attest", "crash", "restart"]
 
 steps = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["admit", "complete", "end"]), st.sampled_from(IDS), st.sampled_from(HEADERS)),
         st.tuples(st.just("clock"), st.integers(-50, 100) | st.sampled_from([-800, 800]), st.none()),
-        st.tuples(st.sampled_from(["anchor", "checkpoint", "resume", "crash", "restart"]), st.none(), st.none()),
+        st.tuples(st.sampled_from(OTHERS), st.none(), st.none()),
     ),
     max_size=40,
 )
@@ -43,7 +45,7 @@ class Twin:
         self.jobs: dict[bytes, tuple[JobState, bytes, datetime]] = {}
         self.floor = 0
         self.anchor: int | None = None
-        self.uncovered = False
+        self.uncovered = self.resumed = False
         self.admitted: dict[date, int] = {}
 
     def accepts(self, kind: str, job: bytes, header: bytes) -> bool:
@@ -90,8 +92,12 @@ class Run:
                 self.trail.rotate()
             case "resume", _:
                 self.trail.append(TrailResumed(operator_id="op", explanation="why"))
-                self.twin.floor = max(self.twin.floor, int(self.now.timestamp()))
-                self.twin.uncovered = True
+                self.twin.resumed = self.twin.uncovered = True
+            case "attest", _:
+                self.trail.append(attested(key_id(KEY.public_key())))
+                if self.twin.resumed:
+                    self.twin.floor = max(self.twin.floor, int(self.now.timestamp()))
+                self.twin.resumed, self.twin.uncovered = False, True
             case "crash", _:
                 self.trail._ledger.close()  # what was not committed is lost
                 self.trail._storage.close()
@@ -127,7 +133,7 @@ class Run:
         entries = {job: self.trail.entry(job) for job in IDS}
         found = {job: (entry.state, entry.header_sha384) for job, entry in entries.items() if entry}
         assert found == {job: entry[:2] for job, entry in self.twin.jobs.items()}
-        assert self.trail.floor == self.twin.floor
+        assert (self.trail.floor, self.trail.resumed) == (self.twin.floor, self.twin.resumed)
         counts = {day: self.trail.admitted(day=day, **WHO) for day in self.days}
         assert {day: count for day, count in counts.items() if count} == self.twin.admitted
         assert not self.trail.admitted(day=START.date(), submitter="metro-pd", ori="WI0140000")

@@ -21,11 +21,15 @@ from cji_core.trail import (
     JobEnded,
     JobRefused,
     TailRecovered,
+    TrailRefused,
+    TrailStarted,
     WorkerStopped,
     append_record,
+    read,
     utc_hundredths,
     verify_chain,
 )
+from cji_worker.trail.opening import RolledBackError
 from cji_worker.trail.replay_ledger import JobState
 from tests.support import audit_events
 from tests.support.audit_events import TIME, ledger_of, opened
@@ -81,6 +85,55 @@ def _unavailable(path: Path) -> BaseException | None:
     with refused(Reason.AUDIT_UNAVAILABLE) as caught:
         opened(path)
     return caught.value.__cause__
+
+
+def test_a_trail_begins_once_and_keeps_its_identity(path: Path, tmp_path: Path) -> None:
+    with opened(path) as trail:
+        trail.begin()
+        assert trail.began
+        identity = trail.identity
+        trail.append(admitted(1))
+        trail.begin()
+        with pytest.raises(ValueError, match="out of order"):
+            trail.append(TrailStarted(nonce="00" * 32))
+    with opened(path) as again:
+        again.begin()
+        assert not again.began
+        assert again.identity == identity
+    with opened(tmp_path / "other.jsonl") as other:
+        other.begin()
+        assert other.identity != identity
+    first = read(path.read_bytes().splitlines(keepends=True)[0])
+    assert (first.hash, first.event.kind) == (identity, "trail_started")
+
+
+def test_a_first_line_that_begins_no_trail_is_refused(path: Path) -> None:
+    _filled(path, admitted(1))
+    with opened(path) as trail, refused(Reason.AUDIT_UNAVAILABLE):
+        trail.begin()
+
+
+def test_a_first_line_that_was_not_written_whole_is_written_again(path: Path) -> None:
+    path.write_bytes(b'{"seq":1,"ti')
+    with opened(path) as trail:
+        trail.begin()
+        assert trail.began
+    (line,) = path.read_bytes().splitlines(keepends=True)
+    assert isinstance(read(line).event, TrailStarted)
+
+
+def test_an_emptied_trail_gets_another_first_line(path: Path) -> None:
+    """Its ledger has the lines, so it is refused; whoever resumes it gets another identity."""
+    with opened(path) as trail:
+        trail.begin()
+        trail.append(admitted(1))
+        identity = trail.identity
+    path.write_bytes(b"")
+    assert isinstance(_unavailable(path), RolledBackError)
+    first, second = (read(line) for line in path.read_bytes().splitlines(keepends=True))
+    assert isinstance(first.event, TrailStarted)
+    assert isinstance(second.event, TrailRefused)
+    assert first.hash != identity
 
 
 def test_what_is_appended_is_a_chain_on_disk(path: Path) -> None:

@@ -38,6 +38,7 @@ from cji_core.trail import (
     TrailPruned,
     TrailRefused,
     TrailResumed,
+    TrailStarted,
     WorkerNotReady,
     read,
     verify_receipt,
@@ -252,6 +253,11 @@ def job_that_never_ends(writer: Writer) -> None:
 def worker_with_another_name(writer: Writer) -> None:
     writer.worker = "worker-2"
     writer.add(started())
+
+
+@attack("trail_started_within")
+def trail_within_a_trail(writer: Writer) -> None:
+    writer.add(TrailStarted(nonce="0e" * 32))
 
 
 @attack("anchor_after_resumption")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -53,6 +54,7 @@ from tests.support.policies import AGREEMENT, ALL_CLASSES, agency, policy_file, 
 from tests.support.refusals import refused
 from tests.support.rsa_keys import rsa_key
 from tests.support.task_statements import plan_of
+from tests.support.trails import attested
 
 CMK = rsa_key(0, 3072)
 RECIPIENT = rsa_key(1, 3072).public_key()
@@ -130,11 +132,12 @@ def admit(
     san: str = SAN,
     holdings: Holdings | None = None,
     earlier: Sequence[Event] = (),
+    clocks: Sequence[datetime] = (),
     disk_fails: bool = False,
     task: TaskOrder | None = None,
     finish: FinishOrder | None = None,
 ) -> Admission:
-    """The checks; `earlier` is in the audit trail."""
+    """The checks; `earlier` is in the audit trail, at the times of `clocks` as far as there are any."""
     request = Admit(
         call=1,
         submitter=san,
@@ -146,7 +149,9 @@ def admit(
         task=task,
         finish=finish,
     )
-    with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
+    times = iter((*clocks, *[NOW] * len(earlier)))
+    clock = partial(next, times, NOW)
+    with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=clock) as audit:
         for event in earlier:
             audit.append(event)
         control = AdmissionControl(
@@ -369,7 +374,15 @@ def test_a_project_key_that_does_not_open_is_refused() -> None:
 
 def test_a_header_from_before_a_resumption_is_refused() -> None:
     """Ids of jobs in the lines that are missing are not known."""
-    assert refusal(header(), earlier=[TrailResumed(operator_id="jdoe", explanation="VM replaced")]) is Reason.EXPIRED
+    resumed = TrailResumed(operator_id="jdoe", explanation="VM replaced")
+    assert refusal(header(), earlier=[resumed, attested("A" * 43)]) is Reason.EXPIRED
+
+
+def test_a_resumption_counts_from_the_next_attestation() -> None:
+    """The operator's clock was an hour slow, so a header that was used before could be taken for a new one."""
+    resumed, slow = TrailResumed(operator_id="jdoe", explanation="VM replaced"), NOW - timedelta(hours=1)
+    assert refusal(header(), earlier=[resumed], clocks=[slow]) is Reason.NOT_READY
+    assert refusal(header(), earlier=[resumed, attested("A" * 43)], clocks=[slow, NOW]) is Reason.EXPIRED
 
 
 def test_no_job_is_admitted_while_the_trail_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:

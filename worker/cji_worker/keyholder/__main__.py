@@ -29,7 +29,7 @@ from cji_worker.ipc.messages import (
     SupervisorFromKeyholder,
     Up,
 )
-from cji_worker.keyholder.anchor import Anchor, establish
+from cji_worker.keyholder.anchor import Anchor, establish, is_alone
 from cji_worker.keyholder.checkpoints import Checkpoints
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.delivery import DeliveryWatch
@@ -89,7 +89,8 @@ async def _serve(
     host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
     with open_trail(config) as audit:
-        anchor = Anchor(audit, open_counter, value=establish(audit, open_counter))
+        value = establish(audit, open_counter, alone=is_alone(config, trust))
+        anchor = Anchor(audit, open_counter, value=value)
         simulated = not is_production(trust) or memory != "memfd_secret"
         signer = _signer(boot, audit, anchor, host, crypto, simulated=simulated)
         _record_start(audit, boot, signer, policy, host)

@@ -8,6 +8,10 @@ and 2 is done now. Anything else means that lines are missing, that another trai
 counter is another TPM's: the trail is refused, and a line records that. The first anchor of a trail needs a counter
 that does not exist yet; a counter that was removed and defined again begins above its last value.
 
+Only the start that begins a trail makes its first anchor. A worker without a pool ledger makes it on a TPM that never
+had a counter: else the trail of an earlier worker may be gone, and with it the job ids that it knows. Where another
+trail is right, as on a machine that was set up again, `cji audit resume` records the decision, with its time.
+
 Lines are anchored at start and stop, and every second that there are new ones, so a rollback that no anchor reveals
 loses a second of lines at most, or what was written while the TPM was busy: after `OVERDUE_S` no job is admitted.
 """
@@ -19,8 +23,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-from cji_attestation import AttestationError
+from cji_attestation import AttestationError, Trust
 from cji_core.errors import Reason, Refusal, StartupError
+from cji_core.format.configuration.worker import Config
 from cji_core.log import log
 from cji_core.trail import TrailAnchored, TrailRefused
 from cji_worker.trail.file import AuditFile
@@ -32,6 +37,12 @@ _STOP_S: Final = 3.0
 _REMEDY: Final = (
     "Restore the newest trail of this machine. If it is lost, or the machine is a new one, investigate, then run "
     "`cji audit resume`."
+)
+_UNUSED: Final = 1
+"""`highest` of a TPM that never had a counter."""
+_NEW_REMEDY: Final = (
+    "Put the trail of this machine back. If there is none, because the machine was set up again, run "
+    "`cji audit resume`, which records your decision and refuses headers from before it."
 )
 
 
@@ -51,8 +62,15 @@ class Counter(Protocol):
 OpenCounter = Callable[[], AbstractContextManager[Counter]]
 
 
-def establish(audit: AuditFile, open_counter: OpenCounter) -> int:
+def is_alone(config: Config, trust: Trust) -> bool:
+    """Whether nothing but this machine's own trail knows the job ids that it used, and its TPM is its own."""
+    return config.ledger is None and not trust.tpm_is_shared
+
+
+def establish(audit: AuditFile, open_counter: OpenCounter, *, alone: bool) -> int:
     """Compare the trail with the counter, finish an anchor that a crash cut short; return the counter's value.
+
+    `alone` is as `is_alone` returns it.
 
     Raises StartupError with the Reason AUDIT_UNAVAILABLE if they do not belong together or the TPM cannot be used.
     """
@@ -61,7 +79,7 @@ def establish(audit: AuditFile, open_counter: OpenCounter) -> int:
         with open_counter() as counter:
             found = counter.value()
             if expected is None and found is None:
-                return _first(audit, counter)
+                return _begin(audit, counter, alone=alone)
             if expected is not None and (found is None or found == expected - 1):
                 found = counter.increment()
     except AttestationError as error:
@@ -150,8 +168,21 @@ class Anchor:
             return None
 
 
-def _first(audit: AuditFile, counter: Counter) -> int:
-    target = counter.highest() + 1
+def _begin(audit: AuditFile, counter: Counter, *, alone: bool) -> int:
+    """The first anchor of a trail that this process began. Raises StartupError where a person must decide."""
+    if not audit.began:
+        raise _startup_error("The audit trail has lines of an earlier start, but no anchor", _REMEDY)
+    highest = counter.highest()
+    if alone and highest > _UNUSED:
+        audit.append(TrailRefused(compared_with="tpm", expected=_UNUSED, found=highest))
+        raise _startup_error(
+            "The audit trail is new, but the vTPM had a counter before: a trail is missing", _NEW_REMEDY
+        )
+    return _first(audit, counter, highest=highest)
+
+
+def _first(audit: AuditFile, counter: Counter, *, highest: int | None = None) -> int:
+    target = (counter.highest() if highest is None else highest) + 1
     found = _advance(audit, counter, target)
     # another worker's counter may have been removed in between
     return found if found == target else _advance(audit, counter, found + 1)

@@ -10,7 +10,7 @@
 The digest decides first, so an altered job learns nothing about the progress of the genuine one. An admission is on
 disk before a data key is opened, so the trail has every attempt on this machine. Entries outlive their header by a day.
 The host sets the wall clock, and a clock set back must not make an old job new: a header created before the ledger's
-floor is EXPIRED, because its entry may have left.
+floor is EXPIRED, because its entry may have left. After a resumption the floor is the time of the next attestation.
 """
 
 from datetime import UTC, date, datetime
@@ -26,8 +26,11 @@ from cji_worker.trail.replay_ledger import JobEntry, JobState
 
 
 def open_trail(config: Config, *, rebuild: bool = False) -> AuditFile:
-    """The audit trail of this worker; `rebuild` discards its replay ledger first. Raises StartupError."""
-    return AuditFile(
+    """The audit trail of this worker, begun if it is new; `rebuild` discards its replay ledger first.
+
+    Raises StartupError.
+    """
+    audit = AuditFile(
         Path(config.audit_file),
         worker=config.worker.id,
         clock=lambda: datetime.now(UTC),
@@ -35,6 +38,12 @@ def open_trail(config: Config, *, rebuild: bool = False) -> AuditFile:
         rebuild=rebuild,
         segment_bytes=config.audit_segment_bytes,
     )
+    try:
+        audit.begin()
+    except StartupError:
+        audit.close()
+        raise
+    return audit
 
 
 def resume_trail(config: Config, *, operator_id: str, explanation: str) -> AuditFile:
@@ -64,7 +73,12 @@ class ReplayProtection:
             audit.append(job_cut_short(admitted))
 
     def check(self, header: Header) -> None:
-        """Return if an attempt may begin, else raise EXPIRED, REPLAYED, ALREADY_EXISTS or AUDIT_UNAVAILABLE."""
+        """Return if an attempt may begin, else raise EXPIRED, REPLAYED, ALREADY_EXISTS or AUDIT_UNAVAILABLE.
+
+        Raises NOT_READY between a resumption and the first attestation, whose time becomes the floor.
+        """
+        if self._audit.resumed:
+            raise Refusal(Reason.NOT_READY, stage=Stage.ADMIT)
         if (header.created - LIMITS.skew).timestamp() <= self._audit.floor:
             raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
         decide(self._audit.entry(header.job_id), header.sha384)

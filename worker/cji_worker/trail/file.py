@@ -10,6 +10,7 @@ Contract and invariants
   ledger is built from the whole trail.
 * A last line without its line feed was never acknowledged; it is cut off, and the cut is recorded. Any other fault is
   AUDIT_UNAVAILABLE: somebody changed the file, and a person must investigate.
+* `begin` makes `TrailStarted` the first line of a new trail; its hash is the trail's identity. It stands nowhere else.
 * A job is admitted, then completed or ended, and completed only once. An event that breaks this order is not written.
 * After a checkpoint, a file that is large enough is closed as a segment, and a new one continues it (`rotate`).
 * Memory does not grow with the trail.
@@ -40,6 +41,7 @@ from cji_worker.trail.opening import (
     follow,
     in_order,
     lacks_room,
+    new_trail,
     open_replay_ledger,
     record_rollback,
     recovered,
@@ -93,6 +95,8 @@ class AuditFile:
         self._rotates = True
         self._owed: deque[Event] = deque()
         self._head, self._line = GENESIS, 0
+        self.began = False
+        """Whether this process wrote the first line."""
         try:
             self._storage = TrailStorage(path)
         except (OSError, ChainError) as error:
@@ -104,7 +108,8 @@ class AuditFile:
             torn = self._follow()
             if torn:
                 self._storage.cut()
-                self.append(recovered(torn))
+                if self._head != GENESIS:  # else there is nothing that it could follow
+                    self.append(recovered(torn))
         except (*_FAULTS, Refusal) as error:
             self._storage.close()
             raise explained(cause_of(error), self._ledger_path) from cause_of(error)
@@ -115,6 +120,24 @@ class AuditFile:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def begin(self) -> None:
+        """Write the first line of a trail that has none.
+
+        Raises StartupError with the Reason AUDIT_UNAVAILABLE, also for a trail whose first line is another event.
+        """
+        try:
+            if self._head == GENESIS:
+                self.append(new_trail())
+                self.began = True
+            self._storage.identity_of_trail()
+        except (*_FAULTS, Refusal) as error:
+            raise explained(cause_of(error), self._ledger_path) from cause_of(error)
+
+    @property
+    def identity(self) -> str:
+        """The hash of the first line, pruned or not. No other trail has it. Raises OSError or ChainError."""
+        return self._storage.identity_of_trail()
+
     @property
     def head(self) -> Head:
         """The last line's number and hash."""
@@ -124,6 +147,11 @@ class AuditFile:
     def floor(self) -> int:
         """Unix seconds: job ids of headers created until then may be unknown, so they are not accepted."""
         return self._ledger.mark.floor
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an operator resumed the trail and no attestation followed, so that the floor is not known yet."""
+        return self._ledger.mark.resumed
 
     @property
     def anchored(self) -> bool:

@@ -10,6 +10,7 @@ The checks, in this order:
 
 import errno
 import hashlib
+import secrets
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from cji_core.trail.events import Event, JobAdmitted, JobCompleted, JobEnded
 from cji_core.trail.fleet_events import AttemptSuperseded
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.task_events import TaskAdmitted
-from cji_core.trail.worker_events import TailRecovered, TrailCheckpoint, TrailRefused
+from cji_core.trail.worker_events import TailRecovered, TrailCheckpoint, TrailRefused, TrailStarted
 from cji_worker.errors import WorkerError
 from cji_worker.trail.replay_ledger import (
     JobState,
@@ -127,7 +128,9 @@ def _require_end(storage: TrailStorage, head: Head) -> None:
 
 
 def in_order(event: Event, ledger: ReplayLedger) -> bool:
-    """Whether the event fits the state of its job, and a checkpoint the lines before it."""
+    """Whether the event fits the state of its job, a checkpoint the lines before it, and a trail's start no line."""
+    if isinstance(event, TrailStarted):
+        return ledger.mark.head == GENESIS
     if isinstance(event, TrailCheckpoint):
         return _is_of(event, ledger.mark.tree)
     if not isinstance(event, JobAdmitted | TaskAdmitted | JobCompleted | JobEnded | AttemptSuperseded):
@@ -157,8 +160,15 @@ def record_rollback(storage: TrailStorage, error: RolledBackError, *, time: str,
     for _, line in storage.lines(storage.size):
         head, _ = verify_next(line, head=head, number=head.seq + 1)
         storage.size += len(line)
-    event = TrailRefused(compared_with="ledger", expected=error.expected, found=head.seq)
-    storage.append(append_record(event, head=head, time=time, worker=worker)[1])
+    refused = TrailRefused(compared_with="ledger", expected=error.expected, found=head.seq)
+    for event in [new_trail(), refused] if head == GENESIS else [refused]:
+        head, line = append_record(event, head=head, time=time, worker=worker)
+        storage.append(line)
+
+
+def new_trail() -> TrailStarted:
+    """The first line of a trail that is like no other."""
+    return TrailStarted(nonce=secrets.token_hex(32))
 
 
 def recovered(cut: bytes) -> TailRecovered:

@@ -10,7 +10,8 @@ Contract and invariants
   not_after of the entries that left: a header created no later than that is not accepted, because its job id might have
   been used. So a clock that is set forward and back again does not make an old job new.
 * It keeps the right edge of the trail's Merkle tree, so a checkpoint reads no line again.
-* After `TrailResumed` job ids may be missing, so the floor rises to that moment.
+* After `TrailResumed` job ids may be missing, so the floor rises to the time of the next `Attested`, and until then no
+  header is accepted. The operator's clock may be slow; that of an attestation is compared with the token's times.
 * Offsets are in bytes since the first line ever written. If lines were pruned, it begins after them, with the floor
   that they leave; the entries of jobs whose lines were pruned leave with them.
 
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from cji_core.trail.chain import GENESIS, Head, Record
-from cji_core.trail.events import Event, JobAdmitted, JobCompleted, JobEnded
+from cji_core.trail.events import Attested, Event, JobAdmitted, JobCompleted, JobEnded
 from cji_core.trail.fields import unix_seconds
 from cji_core.trail.fleet_events import AttemptSuperseded
 from cji_core.trail.merkle import Frontier, leaf_hash
@@ -36,7 +37,7 @@ from cji_core.trail.task_events import TaskAdmitted
 from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
 from cji_worker.errors import WorkerError
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _SCHEMA: Final = """
 CREATE TABLE job (
     id BLOB PRIMARY KEY,
@@ -62,6 +63,7 @@ CREATE TABLE mark (
     receipt INTEGER,
     anchor INTEGER,
     floor INTEGER NOT NULL,
+    resumed INTEGER NOT NULL,
     tree BLOB NOT NULL,
     uncovered INTEGER NOT NULL
 ) STRICT;
@@ -111,6 +113,8 @@ class Mark:
     anchor: int | None = None
     """Offset of the last `TrailAnchored`."""
     floor: int = 0
+    resumed: bool = False
+    """Whether the floor waits for the first `Attested` after a `TrailResumed`."""
     tree: Frontier = field(default_factory=Frontier)
     """Of all lines until this one."""
     uncovered: bool = False
@@ -183,7 +187,12 @@ class ReplayLedger:
             ],
         )
         self.mark = Mark(
-            head=pruned.head, line=pruned.offset, size=pruned.offset, floor=pruned.floor, tree=pruned.tree()
+            head=pruned.head,
+            line=pruned.offset,
+            size=pruned.offset,
+            floor=pruned.floor,
+            resumed=pruned.resumed,
+            tree=pruned.tree(),
         )
         self.commit()
 
@@ -213,9 +222,9 @@ class ReplayLedger:
             return
         mark = self.mark
         place = (mark.head.seq, mark.head.hash, mark.line, mark.size, *mark.file)
-        found = (mark.receipt, mark.anchor, mark.floor, mark.tree.encode(), mark.uncovered)
+        found = (mark.receipt, mark.anchor, mark.floor, mark.resumed, mark.tree.encode(), mark.uncovered)
         self._database.execute("DELETE FROM mark")
-        self._database.execute("INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*place, *found))
+        self._database.execute("INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*place, *found))
         self._database.execute("COMMIT")
         self._pending = 0
 
@@ -238,7 +247,7 @@ class ReplayLedger:
         row = self._database.execute("SELECT * FROM mark").fetchone()
         if row is None:
             return Mark()
-        seq, digest, line, size, device, inode, receipt, anchor, floor, tree, uncovered = row
+        seq, digest, line, size, device, inode, receipt, anchor, floor, resumed, tree, uncovered = row
         frontier = _frontier(tree, seq)
         return Mark(
             head=Head(seq=seq, hash=digest),
@@ -248,6 +257,7 @@ class ReplayLedger:
             receipt=receipt,
             anchor=anchor,
             floor=floor,
+            resumed=bool(resumed),
             tree=frontier,
             uncovered=bool(uncovered),
         )
@@ -278,7 +288,9 @@ class ReplayLedger:
                 self.mark.uncovered = False
                 return
             case TrailResumed():
-                self.mark.floor = max(self.mark.floor, time)
+                self.mark.resumed = True
+            case Attested() if self.mark.resumed:
+                self.mark.floor, self.mark.resumed = max(self.mark.floor, time), False
             case _:
                 pass
         self.mark.uncovered = True

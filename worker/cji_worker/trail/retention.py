@@ -66,6 +66,7 @@ class _Pass:
 
     watcher: Watcher
     floor: int
+    resumed: bool
     first_hash: str
     not_after: dict[str, int]
 
@@ -81,7 +82,9 @@ class _Pass:
         elif isinstance(event, JobCompleted | JobEnded):
             self.not_after.pop(event.job_id, None)
         elif isinstance(event, TrailResumed):
-            self.floor = max(self.floor, unix_seconds(record.time))
+            self.resumed = True
+        elif isinstance(event, Attested) and self.resumed:
+            self.floor, self.resumed = max(self.floor, unix_seconds(record.time)), False
 
     def pruned(self, offset: int) -> Pruned:
         """The file that stays if all lines so far are removed."""
@@ -97,6 +100,7 @@ class _Pass:
             offset=offset,
             peaks=tuple(peak.hex() for peak in self.watcher.tree.peaks),
             floor=self.floor,
+            resumed=self.resumed,
             running=running,
             state=msgspec.Raw(self.watcher.save()),
         )
@@ -109,6 +113,7 @@ def survey(trail: Path, progress: Callable[[int], None] = lambda _: None) -> Sur
         run = _Pass(
             watcher=Watcher.after(before),
             floor=before.floor if before else 0,
+            resumed=before.resumed if before else False,
             first_hash=before.first_hash if before else "",
             not_after={job_id: job.not_after for job_id, job in before.running.items()} if before else {},
         )

@@ -18,9 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from cji_core.trail.chain import MAX_LINE_BYTES
+from cji_core.trail.chain import MAX_LINE_BYTES, ChainError, read
 from cji_core.trail.pruned import SUFFIX, Pruned
 from cji_core.trail.segments import Closed, Identity, closed, has_room_for_another, left_behind, segment_path
+from cji_core.trail.worker_events import TrailStarted
 from cji_worker.errors import WorkerError
 
 MIB: Final = 1024 * 1024
@@ -99,6 +100,15 @@ class TrailStorage:
             return segment.line_at(offset)
         line, end, _ = os.pread(self._fd, length, offset - self.before.end).partition(b"\n")
         return line + end
+
+    def identity_of_trail(self) -> str:
+        """The hash of the first line, pruned or not. Raises OSError, and ChainError unless it begins a trail."""
+        if self.before.pruned is not None:
+            return self.before.pruned.first_hash
+        first = read(self.read(0), number=1)
+        if not isinstance(first.event, TrailStarted) or first.seq != 1:
+            raise ChainError(line=1, field="event", detail="it does not begin a trail")
+        return first.hash
 
     def lines(self, offset: int) -> Iterator[tuple[Identity, bytes]]:
         """Every line from `offset` on, with its file; the last one of all may lack its line feed.

@@ -97,6 +97,8 @@ class State(msgspec.Struct, kw_only=True):
     latest: str = ""
     first_worker: str | None = None
     """Of the first line."""
+    trail: str | None = None
+    """The identity of the trail, if its first line is there and began it."""
     worker: str | None = None
     """Of the last start."""
     running: dict[str, Admission] = {}

@@ -22,6 +22,7 @@ from cji_core.trail.worker_events import (
     TrailPruned,
     TrailRefused,
     TrailResumed,
+    TrailStarted,
     WorkerNotReady,
     WorkerReady,
     WorkerStarted,
@@ -33,6 +34,16 @@ HOUR: Final = 3600.0
 def a_year_between(time: str, later: str) -> bool:
     """Whether a year lies between two times of lines, so that the first may be removed at the second."""
     return datetime.fromisoformat(later) - datetime.fromisoformat(time) >= RETENTION
+
+
+@on(TrailStarted)
+def began(watcher: Watcher, record: Record, event: TrailStarted) -> None:  # noqa: ARG001 - a rule's form
+    """The first line, and no other."""
+    if record.seq != 1:
+        watcher.note("trail_started_within", "a trail begins within another one", expected="line 1")
+    else:
+        watcher.state.trail = record.hash
+        watcher.note("trail_started", "a new trail began", detail="")
 
 
 @on(TrailAnchored)

@@ -29,6 +29,7 @@ from cji_core.trail.worker_events import (
     TrailPruned,
     TrailRefused,
     TrailResumed,
+    TrailStarted,
     WorkerStarted,
 )
 
@@ -43,6 +44,7 @@ _BETWEEN_STARTS: Final = (
     TrailPruned,
     TrailRefused,
     TrailResumed,
+    TrailStarted,
     WorkerStarted,
 )
 ANOTHER_KEY: Final = "another one than before in this start of the worker"

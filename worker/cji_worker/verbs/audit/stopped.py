@@ -14,7 +14,7 @@ from cji_core.command.common import Failure, configuration
 from cji_core.format.configuration.worker import Config
 from cji_core.trail import Event
 from cji_core.trail.trail import size_of
-from cji_worker.keyholder.anchor import OpenCounter, anchor_again, establish
+from cji_worker.keyholder.anchor import OpenCounter, anchor_again, establish, is_alone
 from cji_worker.keyholder.replay import open_trail
 from cji_worker.trail.file import AuditFile
 from cji_worker.trail.retention import Survey, survey
@@ -54,7 +54,7 @@ def stopped_trail(context: click.Context, config: Path) -> Iterator[StoppedTrail
     with open_trail(loaded) as audit:
         for name in audit.remove_pruned():
             click.echo(f"{name} is removed: a pruning before had not come so far", err=True)
-        establish(audit, counter)
+        establish(audit, counter, alone=is_alone(loaded, trust))
         trail = Path(loaded.audit_file)
         length = size_of(trail)
         with click.progressbar(length=length, label="verifying", hidden=length < 1 << 20, file=sys.stderr) as bar:
