@@ -258,11 +258,13 @@ class Year:
             policy_sha384=_DIGEST,
             config_sha384=_DIGEST,
             code_sha384=_DIGEST,
+            tables_sha256=_DIGEST[:64],
             fips=CryptoModule(name="OpenSSL", version="4.0.3", certificate="none", mode="not_approved"),
             transport=Transport(protocol="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", bits=256),
             host_profile="none",
             simulated=True,
             tpm=TpmClock(clock=1, reset_count=1, restart_count=0),
+            trail="0d" * 48,
             audit_anchor=self._anchor - 1,
             **who,
         )

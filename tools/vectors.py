@@ -187,11 +187,13 @@ def _claims(job: SealedJob, sent: list[bytes], result: bytes, outputs: list[list
         policy_sha384="0" * 96,
         config_sha384="0" * 96,
         code_sha384="0" * 96,
+        tables_sha256="0" * 64,
         fips=CryptoModule(name="OpenSSL", version="4.0.3", certificate="none", mode="not_approved"),
         transport=Transport(protocol="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", bits=256),
         host_profile="none",
         simulated=True,
         tpm=TpmClock(clock=1, reset_count=1, restart_count=1),
+        trail="0d" * 48,
         audit_anchor=1,
     )
 

@@ -39,6 +39,7 @@ def verify_statements(
     machine = Machine(
         simulated=claims.simulated,
         code_sha384=claims.code_sha384,
+        tables_sha256=claims.tables_sha256,
         host_profile=claims.host_profile,
         fips=claims.fips.mode,
     )
@@ -50,7 +51,8 @@ def verify_statements(
             raise Unverified("statements", "one is of another job, or of a worker that the receipt does not name")
         if said.machine != machine:
             raise Unverified(
-                "statements", f"task {said.task} of {said.stage}: not by the code or machine of the receipt"
+                "statements",
+                f"task {said.task} of {said.stage}: by other code, tables or machine than the receipt",
             )
         if key is not None and not hmac.compare_digest(statement_proof(key, said.encoded()), b64url_decode(said.proof)):
             raise Unverified("proof", f"task {said.task} of {said.stage}: not made with the data key of this job")

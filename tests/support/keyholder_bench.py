@@ -179,10 +179,12 @@ def bench(folder: Path) -> Iterator[Bench]:
             signer=ReceiptSigner(
                 config=config,
                 code_sha384=bytes.fromhex(MACHINE.code_sha384),
+                tables_sha256=bytes.fromhex(MACHINE.tables_sha256),
                 simulated=MACHINE.simulated,
                 anchor=anchor,
                 crypto=CryptoModule(name="OpenSSL", version="3", certificate="none", mode=Mode.NOT_APPROVED),
                 host=host,
+                trail="0d" * 48,
                 last=None,
             ),
             host=host,

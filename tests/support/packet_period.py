@@ -236,11 +236,13 @@ def receipt(number: int, sequence: int, previous: str, policy: str, changes: dic
         "policy_sha384": policy,
         "config_sha384": digest(CONFIG),
         "code_sha384": digest(MANIFEST),
+        "tables_sha256": "0e" * 32,
         "fips": CryptoModule(name="OpenSSL FIPS Provider", version="3.1.2", certificate="4985", mode="approved"),
         "transport": Transport(protocol="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", bits=256),
         "host_profile": "cji-host-1",
         "simulated": False,
         "tpm": _TPM,
+        "trail": "0d" * 48,
         "audit_anchor": 0,
     }
     return sign(Claims(**values | changes), KEY)

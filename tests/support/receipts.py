@@ -54,11 +54,13 @@ CLAIMS = Claims(
     policy_sha384="09" * 48,
     config_sha384="0a" * 48,
     code_sha384="0b" * 48,
+    tables_sha256="0c" * 32,
     fips=CryptoModule(name="OpenSSL", version="4.0.3", certificate="none", mode="not_approved"),
     transport=Transport(protocol="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", bits=256),
     host_profile="none",
     simulated=False,
     tpm=TpmClock(clock=123456, reset_count=7, restart_count=0),
+    trail="0d" * 48,
     audit_anchor=41,
 )
 

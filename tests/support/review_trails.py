@@ -244,7 +244,8 @@ def receipt(admitted: JobAdmitted, volumes: Volumes, ended: str, stated: Mapping
         "volumes": volumes, "started": ended, "ended": ended, "region": "eastus2", "tee": "snp",
         "tcb": {"bootloader": 3}, "accepted_advisories": (), "evidence_sha384": "01" * 48,
         "maa_token_sha384": "02" * 48, "policy_sha384": "0c" * 48, "config_sha384": "0b" * 48,
-        "code_sha384": "0a" * 48, "host_profile": "cji-1", "simulated": False, "tpm": CLOCK, "audit_anchor": 1,
+        "code_sha384": "0a" * 48, "tables_sha256": "0e" * 32, "host_profile": "cji-1", "simulated": False, "tpm": CLOCK,
+        "trail": "0d" * 48, "audit_anchor": 1,
         "fips": CryptoModule(name="OpenSSL", version="3.5.0", certificate="none", mode="not_approved"),
         "transport": Transport(protocol="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", bits=256),
     }  # fmt: skip

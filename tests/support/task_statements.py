@@ -31,7 +31,9 @@ from tests.support.job_headers import OURS, make
 from tests.support.letters import Letters, planned
 
 DEK = bytes(range(32))
-MACHINE = Machine(simulated=True, code_sha384="23" * 48, host_profile="none", fips="not_approved")
+MACHINE = Machine(
+    simulated=True, code_sha384="23" * 48, tables_sha256="24" * 32, host_profile="none", fips="not_approved"
+)
 ROWS = 10
 KEYS = [ec.generate_private_key(ec.SECP384R1()) for _ in range(2)]
 Place = tuple[Stage, int]

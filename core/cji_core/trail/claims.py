@@ -86,6 +86,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers.
     `host_profile` names the host profile that held from the start of the worker until this receipt, or is "none".
     `accepted_advisories` lists the machine's open advisories, each accepted by name by its operator.
+    `tables_sha256` covers the decision tables in force, all of them, for every job.
+    `trail` is the identity of the worker's audit trail, the hash of its first line, which has 32 random bytes.
     `audit_anchor` is the vTPM's counter to which the audit trail was anchored; on one machine it never decreases.
     """
 
@@ -119,11 +121,13 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     policy_sha384: Hex96
     config_sha384: Hex96
     code_sha384: Hex96
+    tables_sha256: Hex64
     fips: CryptoModule
     transport: Transport
     host_profile: Token
     simulated: bool
     tpm: TpmClock
+    trail: Hex96
     audit_anchor: Count
     tasks: TasksClaim | UnsetType = UNSET
 
@@ -158,9 +162,11 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     policy_sha384: str | UnsetType = UNSET
     config_sha384: str | UnsetType = UNSET
     code_sha384: str | UnsetType = UNSET
+    tables_sha256: str | UnsetType = UNSET
     fips: CryptoModule | UnsetType = UNSET
     transport: Transport | UnsetType = UNSET
     host_profile: str | UnsetType = UNSET
+    trail: str | UnsetType = UNSET
 
     def differences(self, claims: Claims) -> tuple[str, ...]:
         """Names of the claims that differ, in the order of this class, e.g. `outputs[1].sha256`."""

@@ -23,7 +23,7 @@ from cji_core.jose import sign as sign_message
 from cji_core.jose import verify as verify_message
 from cji_core.strict import b64url
 from cji_core.suites import Suite
-from cji_core.trail.fields import Count, Hex32, Hex96, KeyId, Token, Utc
+from cji_core.trail.fields import Count, Hex32, Hex64, Hex96, KeyId, Token, Utc
 
 MAX_BYTES: Final = 1 << 20
 StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
@@ -56,6 +56,7 @@ class Machine(NamedTuple):
 
     simulated: bool
     code_sha384: str
+    tables_sha256: str
     host_profile: str
     fips: str
 
@@ -95,6 +96,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     policy_sha384: Hex96
     config_sha384: Hex96
     code_sha384: Hex96
+    tables_sha256: Hex64
     host_profile: Token
     fips: Literal["approved", "not_approved"]
     simulated: bool
@@ -103,7 +105,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def machine(self) -> Machine:
         """The claims that all workers of the job must share."""
         return Machine(
-            simulated=self.simulated, code_sha384=self.code_sha384, host_profile=self.host_profile, fips=self.fips
+            simulated=self.simulated,
+            code_sha384=self.code_sha384,
+            tables_sha256=self.tables_sha256,
+            host_profile=self.host_profile,
+            fips=self.fips,
         )
 
     def encoded(self) -> bytes:

@@ -67,7 +67,7 @@ def followed(running: Anchor) -> Anchor:
 
 def events(trail: AuditFile) -> list[object]:
     """After the one that begins it."""
-    return [read(line).event for line in trail._path.read_bytes().splitlines(keepends=True)][1:]
+    return [read(line).event for line in trail._path.read_bytes().splitlines(keepends=True)[1:]]
 
 
 def refusal(trail: AuditFile, counter: Open) -> tuple[str, TrailRefused]:

@@ -132,6 +132,7 @@ FALSE: dict[str, tuple[StatementFault, Callable[[], list[str]]]] = {
     "no such stage": ("job", lambda: changed("split", stage="other")),
     "on a real machine": ("machine", lambda: changed("split", simulated=False)),
     "by another release": ("machine", lambda: changed("split", code_sha384="00" * 48)),
+    "by other decision tables": ("machine", lambda: changed("split", tables_sha256="00" * 32)),
     "without the host profile": ("machine", lambda: changed("split", host_profile="another")),
     "without a validated module": ("machine", lambda: changed("split", fips="approved")),
     "a stream that nobody wrote": (

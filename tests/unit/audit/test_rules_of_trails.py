@@ -19,6 +19,7 @@ from cji_core.trail import (
     TrailPruned,
     TrailRefused,
     TrailResumed,
+    TrailStarted,
     append_record,
     read,
     receipt_sha384,
@@ -81,6 +82,19 @@ def test_a_resumption_forgets_the_anchor_of_the_last_receipt() -> None:
     later = but(ADMITTED, job_id="ab" * 16), but(COMPLETED, job_id="ab" * 16, receipt=second)
     found = after_start(TrailAnchored(counter=9), *job(audit_anchor=8), resumed, TrailAnchored(counter=10), *later)
     assert found == [("trail_resumed", 7, "jdoe", "an operator continued the trail")]
+
+
+def test_a_trail_begins_in_its_first_line_alone() -> None:
+    began = TrailStarted(nonce="0e" * 32)
+    _, line = append_record(began, head=GENESIS, time=utc_hundredths(START), worker="worker-1")
+    identity = read(line).hash
+    found = seen(began, *BEGUN, *job(trail=identity), began)
+    assert [(each.rule, each.line) for each in found if "trail" in each.rule] == [
+        ("trail_started", 1),
+        ("trail_started_within", 7),
+    ]
+    (other,) = [each for each in seen(began, *BEGUN, *job(trail="ab" * 48)) if each.rule == "receipt_contradicts"]
+    assert (other.found, other.expected) == ("ab" * 48, identity)
 
 
 def test_refusals_of_a_trail() -> None:
@@ -157,7 +171,7 @@ def test_lines_are_removed_after_a_year() -> None:
     head, line = append_record(STARTED, head=GENESIS, time=utc_hundredths(START), worker="worker-1")
     before.see(line, read(line))
     kept = Pruned(
-        first_hash=head.hash, last=1, hash=head.hash, offset=len(line), floor=0, running={},
+        first_hash=head.hash, last=1, hash=head.hash, offset=len(line), floor=0, resumed=False, running={},
         peaks=tuple(peak.hex() for peak in before.tree.peaks), state=msgspec.Raw(before.save()),
     )  # fmt: skip
     own = msgspec.structs.replace(pruned(1, 1), root=kept.tree().root().hex(), kept_sha384=kept.sha384())
@@ -281,6 +295,7 @@ READERS = {
     "hold_order": ("hold", "chain"),
     "hold_broken": ("hold", "chain"),
     "pruned_wrongly": ("pruned", "chain"),
+    "trail_started_within": ("event", "chain"),
     "worker_renamed": (None, "chain"),
     "refusal_unexplained": (None, "trail-incidents"),
     "admitted_while_unmet": (None, "host-profile"),

@@ -19,6 +19,7 @@ from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Policy
 from cji_core.log import events_only, log
 from cji_core.manifest import VERSION
+from cji_core.operations.tables import Tables
 from cji_core.operations.tables import decode as decode_tables
 from cji_core.trail import WorkerStarted
 from cji_worker.ipc import Boot, Channel, KeySlot, receive_boot
@@ -92,7 +93,7 @@ async def _serve(
         value = establish(audit, open_counter, alone=is_alone(config, trust))
         anchor = Anchor(audit, open_counter, value=value)
         simulated = not is_production(trust) or memory != "memfd_secret"
-        signer = _signer(boot, audit, anchor, host, crypto, simulated=simulated)
+        signer = _signer(boot, audit, anchor, host, crypto, tables=tables, simulated=simulated)
         _record_start(audit, boot, signer, policy, host)
         checkpoints = Checkpoints(audit, signer)
         custody = _custody(boot, trust, logs, signer.thumbprint, host)
@@ -135,15 +136,24 @@ def _pool(config: Config, trust: Trust) -> PoolLedger | None:
 
 
 def _signer(
-    boot: Boot, audit: AuditFile, anchor: Anchor, host: HostState, crypto: CryptoModule, *, simulated: bool
+    boot: Boot,
+    audit: AuditFile,
+    anchor: Anchor,
+    host: HostState,
+    crypto: CryptoModule,
+    *,
+    tables: Tables,
+    simulated: bool,
 ) -> ReceiptSigner:
     return ReceiptSigner(
         config=boot.config,
         code_sha384=boot.code.sha384,
+        tables_sha256=tables.sha256,
         simulated=simulated,
         anchor=anchor,
         crypto=crypto,
         host=host,
+        trail=audit.identity,
         last=audit.last_completion(),
     )
 

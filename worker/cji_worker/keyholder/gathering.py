@@ -8,7 +8,7 @@ tasks are deterministic, so any mix of attempts makes the same records. What is 
     proof    made with the job's data key                             is one that its producer wrote
     job      this header, this plan, a task of it            parts    the same bytes of a part for all who read it
     order    in order, no attempt twice                      rows     the same rows of a shard for all who read it
-    machine  the release, host profile and module of the one that finishes the job
+    machine  the release, decision tables, host profile and module of the one that finishes the job
 
 and in the end: every task has a statement, the plan was made by the task that plans, every row has a status. Memory is
 bounded by the streams of a job (`cji_core.operations.stages.streams`), 32 bytes each, times MAX_ATTEMPTS.

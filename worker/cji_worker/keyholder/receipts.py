@@ -82,12 +82,15 @@ class ReceiptSigner:
         *,
         config: Config,
         code_sha384: bytes,
+        tables_sha256: bytes,
         simulated: bool,
         anchor: Anchor,
         crypto: LoadedModule,
         host: HostState,
+        trail: str,
         last: JobCompleted | None,
     ) -> None:
+        """`trail` is the identity of the audit trail, `last` its last receipt."""
         self._anchor = anchor
         hybrid = any(key.ml_kem_seed is not None for key in config.keys)
         self._private = _new_key(hybrid=hybrid)
@@ -108,9 +111,10 @@ class ReceiptSigner:
             certificate=crypto.certificate,
             mode="approved" if crypto.mode is Mode.APPROVED else "not_approved",
         )
-        self._claims = partial(Claims, region=config.worker.region, fips=fips, **machine)
-        self._facts = partial(Facts, region=config.worker.region, fips=fips.mode, **machine)
-        self._machine = partial(Machine, simulated=simulated, code_sha384=code_sha384.hex(), fips=fips.mode)
+        tables: dict[str, Any] = {"tables_sha256": tables_sha256.hex()}
+        self._claims = partial(Claims, region=config.worker.region, fips=fips, trail=trail, **machine, **tables)
+        self._facts = partial(Facts, region=config.worker.region, fips=fips.mode, **machine, **tables)
+        self._machine = partial(Machine, simulated=simulated, code_sha384=code_sha384.hex(), fips=fips.mode, **tables)
         self._failures = partial(FailureClaims, **machine)
         self._origin = _origin(config.worker.id)
         self._sequence = claims_unverified(last.receipt).sequence if last else 0

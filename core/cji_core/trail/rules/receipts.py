@@ -125,15 +125,16 @@ def _compare(
 ) -> None:
     """With its event, its admission, and the start of its worker."""
     number, started = claims.sequence, watcher.state.started
-    if _event_of(claims) != _event_of(event) or claims.worker != record.worker:
-        names = [name for name in _OF_EVENT if getattr(claims, name) != getattr(event, name)]
-        names += ["worker"] if claims.worker != record.worker else []
+    here = {"worker": record.worker, "trail": watcher.state.trail or claims.trail}
+    if _event_of(claims) != _event_of(event) or (claims.worker, claims.trail) != tuple(here.values()):
+        wanted = {name: getattr(event, name) for name in _OF_EVENT} | here
+        names = [name for name, value in wanted.items() if getattr(claims, name) != value]
         watcher.note(
             "receipt_contradicts",
             f"receipt {number} is of another event: {', '.join(names)}",
             detail=f"differs in {', '.join(names)}",
             found=_values(claims, names),
-            expected=_values(event, names) if "worker" not in names else record.worker,
+            expected=", ".join(str(wanted[name]) for name in names),
         )
     policy = None
     if admission is not None and admission.line:
@@ -142,9 +143,9 @@ def _compare(
             names = [name for name in _OF_ADMISSION if getattr(claims, name) != getattr(admission, name)]
             what = f"receipt {number} contradicts the trail: another {', '.join(names)} than in line {admission.line}"
             watcher.note("receipt_admission", what, found=_values(claims, names), expected=_values(admission, names))
-    wanted = (started.get("code_sha384"), started.get("config_sha384"), policy)
-    if wanted != (stated := _configuration_of(claims)):
-        pairs = zip(_CONFIGURATION, wanted, stated, strict=True)
+    configured = (started.get("code_sha384"), started.get("config_sha384"), policy)
+    if configured != (stated := _configuration_of(claims)):
+        pairs = zip(_CONFIGURATION, configured, stated, strict=True)
         different = [(name, value, found) for name, value, found in pairs if value is not None and value != found]
         if different:
             others, values, found = (", ".join(each) for each in zip(*different, strict=True))
