@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_core.data_classes import DataClass
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage
+from cji_core.format.envelope import sign_header, verify_header_by
 from cji_core.format.job import (
     LIMITS,
     OPERATIONS,
@@ -30,7 +31,7 @@ from cji_core.format.job import (
 from cji_core.format.job import SizeClass as Size
 from cji_core.format.job.identity import MAX_TENANTS
 from cji_core.format.records import data_classes
-from cji_core.jose import public_jwk
+from cji_core.jose import key_id, public_jwk
 from cji_core.pairs import SigningPair
 from cji_core.suites import Suite
 from tests.support import policies
@@ -40,6 +41,7 @@ from tests.support.refusals import refused
 
 KEY_A = ec.generate_private_key(ec.SECP384R1()).public_key()
 KEY_B = ec.generate_private_key(ec.SECP384R1()).public_key()
+NEW_KEY = ec.generate_private_key(ec.SECP384R1())
 RECIPIENT_A, RECIPIENT_B = "A" * 43, "B" * 43
 DAY = datetime.now(UTC).date()
 PERSON = frozenset({DataClass.BIOGRAPHIC, DataClass.CONTROL_NUMBER})
@@ -279,6 +281,40 @@ def test_pem_and_jwk_name_the_same_key() -> None:
     assert loaded.signing_key == METRO.signing_key
     with pytest.raises(PolicyInvalid, match="signing_key used twice"):
         Policy.load(policy_file(submitter(), submitter("other", signing_key=jwk)))
+
+
+def test_two_keys_for_the_days_of_a_change() -> None:
+    """So a submitter can change its key while the workers of a pool reload one after another."""
+    first, last = DAY, DAY + timedelta(days=91)
+    other = {"key": public_jwk(NEW_KEY.public_key()), "from": first, "until": last}
+    who = Policy.load(policy_file(submitter(other_key=other))).submitter(METRO.san)
+    old, new = who.signing_keys(DAY)
+    assert (key_id(old), key_id(new)) == (key_id(METRO.signing_key), key_id(NEW_KEY.public_key()))
+    assert who.signing_keys(last) == (old, new)
+    assert who.signing_keys(first - timedelta(days=1)) == who.signing_keys(last + timedelta(days=1)) == (old,)
+    data = b"header"
+    by_new = sign_header(NEW_KEY, data)
+    assert verify_header_by((old, new), data, by_new) == new
+    with refused(Reason.HEADER_SIGNATURE_INVALID):
+        verify_header_by((old,), data, by_new)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"until": DAY + timedelta(days=92)}, "other_key"),
+        ({"until": DAY - timedelta(days=1)}, "other_key"),
+        ({"key": "x"}, "other_key.key"),
+        ({"key": None}, "used twice"),
+    ],
+)
+def test_a_second_key_is_another_and_for_a_time(changes: dict[str, Any], says: str) -> None:
+    table = submitter()
+    other = {"key": public_jwk(NEW_KEY.public_key()), "from": DAY, "until": DAY} | changes
+    if other["key"] is None:
+        other["key"] = table["signing_key"]
+    with pytest.raises(PolicyInvalid, match=says):
+        Policy.load(policy_file(table | {"other_key": other}))
 
 
 def _with_agency(**changes: Any) -> dict[str, Any]:

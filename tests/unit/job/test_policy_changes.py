@@ -10,7 +10,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cji_core.format.job import Policy
 from cji_core.format.job.policy import Change, Fact, Subject
 from cji_core.format.job.policy.changes import changes
-from cji_core.format.job.policy.file import AgencyTable, Agreement, LimitsTable, PurposeTable, RuleTable, SubmitterTable
+from cji_core.format.job.policy.file import (
+    AgencyTable,
+    Agreement,
+    LimitsTable,
+    OtherKey,
+    PurposeTable,
+    RuleTable,
+    SubmitterTable,
+)
 from cji_core.jose import key_id, public_jwk
 from cji_core.pairs import SigningPair
 from tests.support.policies import AGREEMENT, agency, policy_file, purpose, rule, submitter
@@ -77,6 +85,10 @@ def test_added_is_granted_and_removed_is_withdrawn() -> None:
     assert changes(more, BASE) == (Change("withdrawn", fact),)
     suites = loaded(changed={"signing_key": public_jwk(PAIR), "suites": ["classical-1", "hybrid-1"]})
     assert Change("granted", Fact(*HERE, Subject.SUITE, "hybrid-1")) in changes(BASE, suites)
+    dated = {"key": public_jwk(KEYS[1]), "from": date(2026, 12, 1), "until": date(2026, 12, 31)}
+    (key,) = changes(BASE, loaded(changed={"other_key": dated}))
+    assert (key.direction, key.fact.subject) == ("granted", Subject.OTHER_KEY)
+    assert key.fact.value.endswith("from 2026-12-01 until 2026-12-31")
     later = loaded(agreement={**AGREEMENT, "until": date(2099, 1, 1)})
     (granted, withdrawn) = sorted(changes(BASE, later))
     assert (granted.fact.subject, withdrawn.fact.subject) == (Subject.AGREEMENT, Subject.AGREEMENT)
@@ -101,10 +113,11 @@ def test_no_key_of_the_file_is_left_out() -> None:
     """A key that is added to a table needs a fact, or `cji policy diff` would not show it."""
     keys = [
         {field.encode_name for field in msgspec.structs.fields(table)}
-        for table in (SubmitterTable, AgencyTable, Agreement, PurposeTable, RuleTable, LimitsTable)
+        for table in (SubmitterTable, OtherKey, AgencyTable, Agreement, PurposeTable, RuleTable, LimitsTable)
     ]
     assert keys == [
-        {"name", "san", "signing_key", "suites", "entra", "agencies"},
+        {"name", "san", "signing_key", "other_key", "suites", "entra", "agencies"},
+        {"key", "from", "until"},
         {"ori", "agreement", "jobs_per_day", "purposes"},
         {"id", "from", "until"},
         {"code", "rules"},

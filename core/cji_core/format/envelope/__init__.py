@@ -43,7 +43,7 @@ from cji_core.format.envelope.shuffle import (
     statement_key,
     statement_proof,
 )
-from cji_core.format.envelope.signature import sha384, sign_header, to_be_signed, verify_header
+from cji_core.format.envelope.signature import sha384, sign_header, to_be_signed, verify_header, verify_header_by
 
 __all__ = [
     "ATTRIBUTION",
@@ -83,6 +83,7 @@ __all__ = [
     "unwrap_result_key",
     "unwrap_seed",
     "verify_header",
+    "verify_header_by",
     "wrap_dek",
     "wrap_project_key",
     "wrap_result_key",

@@ -5,6 +5,7 @@ ML-DSA-87 and ES384, of which both halves must verify (`cji_core.jose`).
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -37,3 +38,16 @@ def verify_header(public_key: VerifyingKey, header: bytes, signature: bytes, sui
         verify(public_key, signature, to_be_signed(header), suite)
     except InvalidSignature:
         raise Refusal(Reason.HEADER_SIGNATURE_INVALID, stage=Stage.ADMIT) from None
+
+
+def verify_header_by(
+    keys: Sequence[VerifyingKey], header: bytes, signature: bytes, suite: Suite = Suite.CLASSICAL_1
+) -> VerifyingKey:
+    """The first of these keys that made the signature; otherwise raise Refusal(HEADER_SIGNATURE_INVALID)."""
+    for key in keys:
+        try:
+            verify_header(key, header, signature, suite)
+        except Refusal:
+            continue
+        return key
+    raise Refusal(Reason.HEADER_SIGNATURE_INVALID, stage=Stage.ADMIT)

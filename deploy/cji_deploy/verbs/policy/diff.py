@@ -19,6 +19,7 @@ _WORDS: Final = {
     Subject.SUBMITTER: "as a submitter",
     Subject.SAN: "certificate {}",
     Subject.SIGNING_KEY: "signing key {}",
+    Subject.OTHER_KEY: "second signing key {}",
     Subject.SUITE: "suite {}",
     Subject.ENTRA: "tokens of {}",
     Subject.AGENCY: "acting for {}",

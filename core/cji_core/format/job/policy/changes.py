@@ -19,6 +19,7 @@ class Subject(enum.StrEnum):
     SUBMITTER = "submitter"
     SAN = "san"
     SIGNING_KEY = "signing_key"
+    OTHER_KEY = "other_key"
     SUITE = "suite"
     ENTRA = "entra"
     AGENCY = "agency"
@@ -76,6 +77,9 @@ def _of_submitter(submitter: Submitter) -> Iterator[Fact]:
     yield Fact(*where, Subject.SUBMITTER, submitter.name)
     yield Fact(*where, Subject.SAN, submitter.san)
     yield Fact(*where, Subject.SIGNING_KEY, key_id(submitter.signing_key))
+    if submitter.other_key is not None:
+        key, days = submitter.other_key
+        yield Fact(*where, Subject.OTHER_KEY, f"{key_id(key)} from {days.starts} until {days.until}")
     yield from (Fact(*where, Subject.SUITE, suite.value) for suite in submitter.suites)
     if (entra := submitter.entra) is not None:
         roles = ", ".join(sorted(entra.roles))

@@ -8,7 +8,7 @@ Contract and invariants
 * A job with several operations needs a rule for each, and gets only what all of them allow.
 * A submitter's suites are those that it lists, classical-1 if it lists none; hybrid-1 needs a pair of signing keys.
 * mTLS identity and header signature must belong to the same submitter: `submitter(san)` selects it by the exact SAN,
-  and the signature is verified with that submitter's key alone.
+  and the signature is verified with that submitter's key alone, or on the days that its policy names, its other one.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ from cji_core.format.job.identity import EntraRule, identity_sha256
 from cji_core.format.job.policy.file import (
     AgencyTable,
     Agreement,
+    OtherKey,
     PolicyFile,
     PolicyInvalid,
     SubmitterTable,
@@ -53,15 +54,24 @@ class Agency:
 class Submitter:
     """One upstream app: the exact URI SAN of its certificate, the key that signs its headers, and its suites.
 
+    `other_key` is a second one on some days, for the time in which a submitter changes its key.
+
     With `entra`, each of its calls about a job needs a token of that application too.
     """
 
     name: str
     san: str
     signing_key: VerifyingKey
+    other_key: tuple[VerifyingKey, OtherKey] | None
     suites: frozenset[Suite]
     entra: EntraRule | None
     agencies: Mapping[str, Agency]
+
+    def signing_keys(self, day: date) -> tuple[VerifyingKey, ...]:
+        """The keys that may have signed a header that comes on this day, in UTC."""
+        if self.other_key is None or not self.other_key[1].in_force(day):
+            return (self.signing_key,)
+        return self.signing_key, self.other_key[0]
 
     def accept(self, suite: Suite) -> None:
         """Raise SUITE_NOT_ACCEPTED unless this submitter may send jobs of this suite."""
@@ -83,7 +93,9 @@ class Policy:
         self.purpose_codes: Final = frozenset(file.tables.purpose_codes)
         self.ori_prefixes: Final = frozenset(file.tables.ori_prefixes)
         submitters = [_submitter(each, f"submitters[{i}]") for i, each in enumerate(file.submitters)]
-        distinct([key_id(each.signing_key) for each in submitters], "submitters: signing_key used twice")
+        others = [each.other_key[0] for each in submitters if each.other_key is not None]
+        named = [key_id(key) for key in (*(each.signing_key for each in submitters), *others)]
+        distinct(named, "submitters: signing_key used twice")
         self._submitters: Final = {each.san: each for each in submitters}
 
     @classmethod
@@ -173,14 +185,18 @@ class Policy:
 
 
 def _submitter(given: SubmitterTable, where: str) -> Submitter:
-    key = _signing_key(given.signing_key, where)
-    if Suite.HYBRID_1 in given.suites and not isinstance(key, VerifyingPair):
+    key, other = _signing_key(given.signing_key, f"{where}.signing_key"), None
+    if given.other_key is not None:
+        other = _signing_key(given.other_key.key, f"{where}.other_key.key"), given.other_key
+    keys = [key] if other is None else [key, other[0]]
+    if Suite.HYBRID_1 in given.suites and not all(isinstance(each, VerifyingPair) for each in keys):
         raise PolicyInvalid(f"{where}.suites: hybrid-1 needs a signing_key of `cji key new-signing --hybrid`")
     agencies = {each.ori: _agency(each) for each in given.agencies}
     return Submitter(
         name=given.name,
         san=given.san,
         signing_key=key,
+        other_key=other,
         suites=frozenset(given.suites),
         entra=given.entra,
         agencies=agencies,
@@ -216,8 +232,6 @@ def _signing_key(text: str, where: str) -> VerifyingKey:
             raise ValueError("not one PEM")
         return load_ec_public_key(text.encode(), ec.SECP384R1)
     except WrongKey as error:
-        raise PolicyInvalid(f"{where}.signing_key: not a P-384 key") from error
+        raise PolicyInvalid(f"{where}: not a P-384 key") from error
     except ValueError as error:
-        raise PolicyInvalid(
-            f"{where}.signing_key: neither PEM nor JWK of a P-384 public key, nor JWK of a pair"
-        ) from error
+        raise PolicyInvalid(f"{where}: neither PEM nor JWK of a P-384 public key, nor JWK of a pair") from error

@@ -5,7 +5,7 @@ before they begin are `PolicyInvalid`: a file is read whole or not at all.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Final
 
 import msgspec
@@ -21,6 +21,8 @@ from cji_core.suites import Suite
 from cji_core.wire.v1 import worker_pb2
 
 VERSION: Final = 2
+OTHER_KEY: Final = timedelta(days=92)
+"""The longest time for which a submitter may have two signing keys."""
 
 # NIEM `j:RapSheetPurposeCode`: administrative file maintenance, criminal justice, domestic violence and stalking,
 # firearms checks, public housing, interstate-approved licensing, criminal justice employment, FBI, national security,
@@ -87,12 +89,25 @@ class AgencyTable(_Table, frozen=True, kw_only=True):
     purposes: Annotated[tuple[PurposeTable, ...], Meta(min_length=1)]
 
 
+class OtherKey(_Table, frozen=True, kw_only=True):
+    """A second signing key while one replaces the other, and its first and last day, in UTC."""
+
+    key: Annotated[str, Meta(max_length=4096)]
+    starts: date = msgspec.field(name="from")
+    until: date
+
+    def in_force(self, day: date) -> bool:
+        """Whether it is accepted on this day."""
+        return self.starts <= day <= self.until
+
+
 class SubmitterTable(_Table, frozen=True, kw_only=True):
     """One upstream app; with `entra`, each of its calls about a job needs a token of that application too."""
 
     name: _Name
     san: _San
     signing_key: Annotated[str, Meta(max_length=4096)]
+    other_key: OtherKey | None = None
     suites: Annotated[tuple[Suite, ...], Meta(min_length=1)] = (Suite.CLASSICAL_1,)
     entra: EntraRule | None = None
     agencies: Annotated[tuple[AgencyTable, ...], Meta(min_length=1)]
@@ -140,6 +155,7 @@ def read(data: bytes) -> PolicyFile:
     for i, submitter in enumerate(file.submitters):
         here = f"submitters[{i}]"
         distinct(submitter.suites, f"{here}.suites: suite named twice")
+        _check_other_key(submitter.other_key, f"{here}.other_key")
         distinct([each.ori for each in submitter.agencies], f"{here}.agencies: ori used twice")
         for j, agency in enumerate(submitter.agencies):
             _check_agency(agency, file.tables, f"{here}.agencies[{j}]")
@@ -156,6 +172,11 @@ def _check_applications(rules: Sequence[EntraRule]) -> None:
     distinct([(each.tenant, each.client) for each in rules], "submitters: entra application used twice")
     if len({each.tenant for each in rules}) > MAX_TENANTS:
         raise PolicyInvalid(f"submitters: more than {MAX_TENANTS} entra tenants")
+
+
+def _check_other_key(key: OtherKey | None, where: str) -> None:
+    if key is not None and not timedelta(0) <= key.until - key.starts < OTHER_KEY:
+        raise PolicyInvalid(f"{where}: until is before from, or they are more than {OTHER_KEY.days} days")
 
 
 def _check_agency(agency: AgencyTable, tables: CodeTables, where: str) -> None:
