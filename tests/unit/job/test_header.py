@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from cji_core.errors import Reason, Refusal
+from cji_core.errors import Reason, Refusal, RetryLater
 from cji_core.format.job import (
     LIMITS,
     Attribution,
@@ -321,12 +321,22 @@ def _expired(header: Header, now: datetime) -> bool:
 def test_times_are_checked_to_the_second() -> None:
     header = parse(made(not_after=NOW + timedelta(hours=1)))
     second = timedelta(seconds=1)
-    assert _expired(header, NOW - 61 * second)
+    assert _expired(header, NOW - timedelta(hours=1, seconds=60, milliseconds=1))
     assert not _expired(header, NOW - 60 * second)
     assert not _expired(header, NOW + timedelta(hours=1))
     assert _expired(header, NOW + timedelta(hours=1, milliseconds=1))
     with pytest.raises(TypeError):
         check_times(header, NOW.replace(tzinfo=None))
+
+
+def test_a_header_ahead_of_a_slow_clock_is_for_later() -> None:
+    """A minute mends it, so nobody may refuse it for good."""
+    header = parse(made(not_after=NOW + timedelta(hours=1)))
+    for ahead in (timedelta(milliseconds=1), timedelta(minutes=5), timedelta(hours=1)):
+        with refused(Reason.NOT_READY) as caught:
+            check_times(header, NOW - timedelta(seconds=60) - ahead)
+        assert isinstance(caught.value, RetryLater)
+        assert 0 <= caught.value.after_ms - ahead.total_seconds() * 1000 <= 1
 
 
 @pytest.mark.parametrize("life", [timedelta(0), timedelta(seconds=-1), timedelta(hours=24, microseconds=1)])

@@ -23,7 +23,7 @@ from typing import Final, NewType, cast
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cji_core.errors import Reason, Refusal, Stage
+from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.job.limits import LIMITS
 from cji_core.format.job.ori import ORI_PREFIXES, is_ori
 from cji_core.format.job.texts import BadTextError, require_text
@@ -133,13 +133,19 @@ def parse(data: bytes, *, ori_prefixes: AbstractSet[str] = ORI_PREFIXES) -> Head
 def check_times(header: Header, now: datetime) -> None:
     """Raise Refusal(EXPIRED) unless created <= now + 60 s, now <= not_after, and both lie within 24 hours.
 
+    A header that will be valid within an hour is NOT_READY, with the time until then: this clock may be slow.
+
     `now` is aware. The skew applies to `created` only: the submitter chose `not_after` with a margin, and a captured
     header must not outlive it.
     """
     lifetime = header.not_after - header.created
     if not timedelta(0) < lifetime <= LIMITS.lifetime:
         raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
-    if not header.created - LIMITS.skew <= now <= header.not_after:
+    early = header.created - LIMITS.skew - now
+    if timedelta(0) < early <= LIMITS.early:
+        after_ms = int(early.total_seconds() * 1000) + 1
+        raise RetryLater(Reason.NOT_READY, stage=Stage.ADMIT, after_ms=after_ms)
+    if early > LIMITS.early or now > header.not_after:
         raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
 
 

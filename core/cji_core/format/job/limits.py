@@ -50,6 +50,8 @@ class Limits:
     # A job is sealed for a day at most, so a captured header is worth a day at most.
     lifetime: timedelta = timedelta(hours=24)
     skew: timedelta = timedelta(seconds=60)
+    # A header that is further ahead than the skew may become valid: a worker's clock may be slow.
+    early: timedelta = timedelta(hours=1)
     policy_bytes: int = MIB
     # An access token of Microsoft Entra, without its scheme; a usual one has 2 KiB.
     token_bytes: int = 16 * KIB
