@@ -22,6 +22,7 @@ from cji_simulator.made_up import made_up_people
 from cji_simulator.raw import until as eventually
 from cji_simulator.scan import Canaries, ProcessScan, scan_process
 from cji_simulator.site import people
+from cji_worker.fleet.tasks.published import read_plan
 from tests.support.attacked_job import Attacked, alter_inputs, alter_statements, alter_streams, ask_again
 from tests.support.azurite import StorageCredential
 from tests.support.engine_tools import engine, until, wait
@@ -107,6 +108,22 @@ def test_a_job_completes_under_an_owner_of_its_blobs(pool: Pool) -> None:
     assert isinstance(own.ask("finish"), Done)
     wanted = of_one_machine(pool, records, operation)
     assert {name: plain(table) for name, table in opened(pool, own.sealed).items()} == wanted
+
+
+def test_a_job_that_runs_again_gets_a_plan_of_its_own(pool: Pool) -> None:
+    """The first one is of workers that may be of another release: nothing under it is asked for any more."""
+    records, operation = made_up_people(30), Link(random_pairs=1_000)
+    job = Attacked(pool, submit(pool, records, operation, shards=1))
+    job.run("count", "plan", "frequencies", "split")
+    shuffle = pool.storage.blobs("shuffle")
+    first = read_plan(shuffle, job.job)
+    conduct(pool, job.sealed, again=True)
+    second = read_plan(shuffle, job.job)
+    assert first is not None
+    assert second is not None
+    assert first.plan != second.plan
+    wanted = of_one_machine(pool, records, operation)
+    assert {name: plain(table) for name, table in opened(pool, job.sealed).items()} == wanted
 
 
 def test_a_cancelled_job_runs_no_further_task(pool: Pool) -> None:

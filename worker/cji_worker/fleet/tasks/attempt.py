@@ -112,7 +112,7 @@ def run(
         seconds=round(time.monotonic() - started, 3),
     )
     if stage.plans:
-        return _publish_plan(job, done, ended, stores.shuffle)
+        return _publish_plan(job, done, ended, stores.shuffle, again=again)
     stores.shuffle.create(
         names.statement(job.name, folder, stage.name, number, attempt), done.statement.encode("ascii")
     )
@@ -120,12 +120,17 @@ def run(
 
 
 def _publish_plan(
-    job: TaskJob, done: pb.TaskDone, ended: PublishedAttempt, shuffle: Blobs
+    job: TaskJob, done: pb.TaskDone, ended: PublishedAttempt, shuffle: Blobs, *, again: bool
 ) -> tuple[PublishedAttempt, TaskJob]:
-    """The first plan stays: streams of other tasks are bound to it."""
+    """The first plan stays, because streams of other tasks are bound to it, unless the task was run `again`.
+
+    Another plan has other names for all that follows, so nothing of both is ever mixed.
+    """
     parse_plan(done.plan)
-    made = PublishedPlan(plan=done.plan, by=ended, statement=done.statement)
-    shuffle.create(names.plan(job.name), msgspec.json.encode(made))
+    made = msgspec.json.encode(PublishedPlan(plan=done.plan, by=ended, statement=done.statement))
+    name = names.plan(job.name)
+    if not shuffle.create(name, made) and again:
+        shuffle.replace(name, shuffle.version(name), made)  # else another node has just published one
     published = read_plan(shuffle, job.name)
     if published is None:
         raise DocumentError

@@ -25,10 +25,9 @@ from cji_worker.fleet.tasks.attempt import ATTEMPT_BYTES, Stores
 from cji_worker.fleet.tasks.front import FrontCall
 from cji_worker.fleet.tasks.job import TaskJob
 from cji_worker.fleet.tasks.messages import RETRY_MS
+from cji_worker.fleet.tasks.needed import Attempts, needed
 from cji_worker.fleet.tasks.published import STATEMENT_BYTES, PublishedAttempt, read_long
 from cji_worker.fleet.tasks.sources import published_attempts
-
-_Attempts = dict[tuple[str, int], tuple[PublishedAttempt, ...]]
 
 
 class Finishes:
@@ -88,14 +87,15 @@ def publish_receipt(
 
     Raises Refusal: INCOMPLETE if a task has not run. Raises StoreError, DocumentError.
     """
-    attempted: _Attempts = {
+    attempted: Attempts = {
         (stage.name, number): published_attempts(job, stage, number, stores.shuffle)
         for stage in job.streams.stages.in_order
         for number in range(job.streams.tasks[stage.name])
     }
+    sent = needed(job.streams, attempted, lambda stage, task, one: _statement(job, stage, task, one, stores))
     ticket = Ticket(job=job.name, header_sha384=job.header.sha384.hex())
     front.publish_evidence(ticket, stores.results)
-    receipt = _signed(_messages(job, attempted, reading), front)
+    receipt = _signed(_messages(job, sent, reading), front)
     if not front.has_evidence(ticket, claims_unverified(receipt).maa_token_sha384, stores.results):
         # nobody could verify it; its record has it superseded
         raise RetryLater(Reason.NOT_READY, stage=Where.COMMIT, after_ms=RETRY_MS)
@@ -120,7 +120,7 @@ def _signed(messages: Iterator[pb.FinishTasksRequest], front: FrontCall) -> str:
         raise RetryLater(Reason.ALREADY_EXISTS, stage=Where.COMMIT, after_ms=RETRY_MS) from None
 
 
-def _sources(job: TaskJob, attempted: _Attempts) -> tuple[str, ...]:
+def _sources(job: TaskJob, attempted: Attempts) -> tuple[str, ...]:
     """The newest attempt of the task that wrote each output part."""
     found: dict[int, str] = {}
     for stage in job.streams.stages.in_order:
@@ -131,7 +131,7 @@ def _sources(job: TaskJob, attempted: _Attempts) -> tuple[str, ...]:
     return tuple(found[part] for part in sorted(found))
 
 
-def _messages(job: TaskJob, attempted: _Attempts, reading: Stores) -> Iterator[pb.FinishTasksRequest]:
+def _messages(job: TaskJob, attempted: Attempts, reading: Stores) -> Iterator[pb.FinishTasksRequest]:
     yield pb.FinishTasksRequest(
         open=pb.OpenFinish(
             header=job.submission.header,
