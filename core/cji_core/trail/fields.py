@@ -51,6 +51,7 @@ TokenCheck = Literal[
     "app-only",
     "not-yet-valid",
     "expired",
+    "lifetime",
     "certificate",
     "binding",
     "role",

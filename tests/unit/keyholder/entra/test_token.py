@@ -103,7 +103,10 @@ def test_a_claim_twice_is_refused_even_if_nobody_reads_it(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(DECIDES))
 @pytest.mark.parametrize("value", [True, 0, 1.5, "x", [], {}, ["app"], {"x5t#S256": 1}, 1 << 62])
 def test_a_claim_of_another_kind_is_refused(name: str, value: object) -> None:
-    if [name, value] in [["iat", 0], ["nbf", 0], ["exp", 1 << 62]] and value is not False:
+    if [name, value] in [["iat", 0], ["exp", 1 << 62]] and value is not False:
+        assert refused(mint(claims={name: value})) == "lifetime"
+        return
+    if [name, value] == ["nbf", 0] and value is not False:
         check(mint(claims={name: value}), now=NOW)  # these are times
         return
     assert refused(mint(claims={name: value})) in {DECIDES[name], "not-yet-valid", "expired"}
@@ -120,6 +123,12 @@ def test_times_have_a_minute_of_skew(name: str, after: int, last: int, first: in
         assert refused(raw, now=last + 1) == "expired"
     else:
         assert refused(raw, now=first - 1) == "not-yet-valid"
+
+
+def test_a_token_lives_for_little_more_than_a_day() -> None:
+    times = {"iat": NOW, "nbf": NOW}
+    check(mint(claims={**times, "exp": NOW + 25 * 3600}), now=NOW)
+    assert refused(mint(claims={**times, "exp": NOW + 25 * 3600 + 1})) == "lifetime"
 
 
 @pytest.mark.parametrize(

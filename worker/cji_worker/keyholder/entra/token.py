@@ -20,6 +20,7 @@ The checks, in this order, each the only one that its fault fails:
     client         `azp` (in version 1.0 `appid`) is the client
     app-only       `idtyp` is app, and there is no `scp`: no user is behind it
     times          not-yet-valid, expired; 60 seconds of skew
+    lifetime       from `iat` to `exp` 25 hours at most: a day, as managed identities get, and what Entra adds
     binding        `cnf` has SHA-256 of the certificate as its `x5t#S256`
     role           one of the rule's roles is in `roles`
 
@@ -46,6 +47,7 @@ _HEADER: Final = frozenset({"alg", "kid", "typ", "x5t", "x5t#S256"})
 _ALGORITHM: Final = "RS256"
 _MAX_HEADER: Final = 512
 _SKEW: Final = LIMITS.skew.total_seconds()
+_LIFETIME: Final = 25 * 3600
 
 
 class TokenRefused(Refusal):
@@ -145,6 +147,7 @@ def _check_times(claims: JsonObject, now: float) -> None:
         raise TokenRefused("form")
     _require("not-yet-valid", max(begin, issued) <= now + _SKEW)
     _require("expired", now < end + _SKEW)
+    _require("lifetime", end - issued <= _LIFETIME)
 
 
 def _check_binding(confirmation: object, certificate_sha256: bytes) -> None:
