@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import pytest
+
+from cji_core.errors import Reason, Stage
 from cji_core.pool import names
 from cji_core.pool.errors import StoreAwayError
 from cji_worker.fleet.attempt import new_attempt, settle
+from cji_worker.fleet.front import FrontRefusedError
 from cji_worker.fleet.metrics import Outcome
 from cji_worker.fleet.records import Records
 from tests.support.fleet_fakes import (
@@ -91,3 +95,28 @@ def test_a_receipt_of_another_header_blocks_no_start(tmp_path: Path) -> None:
     settle(records, running=records, front=front, results=results)  # type: ignore[arg-type]
     assert list(records.unfinished()) == []
     assert front.superseded == []
+
+
+class Refusing(MemoryFront):
+    """A worker whose policy does not accept the job."""
+
+    reason = Reason.POLICY_DENIED
+
+    def attest(self, nonce: bytes) -> tuple[str, bytes]:
+        raise FrontRefusedError(self.reason, Stage.ADMIT)
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.POLICY_DENIED, Reason.HEADER_SIGNATURE_INVALID, Reason.SUITE_NOT_ACCEPTED], ids=str
+)
+def test_a_refusal_by_policy_is_of_this_worker(tmp_path: Path, reason: Reason) -> None:
+    """A pool reloads worker by worker: the next one may have the submitter's new key, or still its old one."""
+    jobs, results, queue = MemoryBlobs(), MemoryBlobs(), MemoryQueue([TICKET.encode()])
+    front, outcomes = Refusing(), Counter[Outcome]()
+    front.reason = reason
+    assert memory_slot(front, jobs, results, queue, Records(tmp_path), outcomes).step()
+    ((text, delay),) = queue.sent
+    assert text == TICKET.encode()
+    assert 60 <= delay <= 120
+    assert outcomes == {"not_begun": 1}
+    assert not results.exists(names.failure(JOB))

@@ -6,6 +6,7 @@
     the worker refuses for good      given up
     the job is held here already     a new ticket after a lease: it is a second one for the same job
     the job did not begin            a new ticket after a delay: such a refusal does not count
+    the policy here refuses it       the same after a minute or two, until the header expires: it may be of this worker
     an attempt failed                visible again after a delay that doubles; given up after `tries`
     lease lost                       nothing: another worker has the ticket
     this process ends                a new ticket at once, which does not count either
@@ -62,6 +63,9 @@ _NOT_BEGUN: Final = frozenset(
 """Refusals before admission that say nothing about the job. Every other one counts as a try."""
 _ELSEWHERE: Final = frozenset({Reason.ALREADY_EXISTS, Reason.UNKNOWN_KEY, Reason.UNKNOWN_REFERENCE})
 """Refusals of one worker, or of one moment, that another one may not share."""
+_BY_POLICY: Final = frozenset({Reason.POLICY_DENIED, Reason.HEADER_SIGNATURE_INVALID, Reason.SUITE_NOT_ACCEPTED})
+"""Refusals by this worker's policy, which may be older or newer than another's: final once the header has expired."""
+_POLICY_PAUSE_S: Final = 60.0
 _NO_JOB: Final = ""
 
 
@@ -230,6 +234,8 @@ class Slot:
             self._again(lease, 0.0, "given_back")
         elif not failed.began and failed.reason in _NOT_BEGUN:
             self._again(lease, max(failed.after, 1 + 4 * self._chance()), "not_begun")
+        elif not failed.began and failed.reason in _BY_POLICY:
+            self._again(lease, _POLICY_PAUSE_S * (1 + self._chance()), "not_begun")
         elif _is_final(failed.reason) or tries >= self._tries:
             self._give_up(ticket, submission, lease, failed)
         else:
