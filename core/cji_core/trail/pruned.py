@@ -50,6 +50,8 @@ class Pruned(Strict, frozen=True, kw_only=True):
     floor: Count
     resumed: bool
     """Whether the floor waits for the first attestation after a resumption."""
+    policy_serial: Count
+    """The highest of the policies that were in force."""
     running: Annotated[dict[Hex32, UnfinishedJob], Meta(max_length=MAX_RUNNING)]
     state: msgspec.Raw
     """Of the rules, as `Watcher.save` returns it."""

@@ -25,7 +25,10 @@ from cji_core.trail.meaning import DELIVERY, HOLD, HOST, POLICY, TRAIL, Activity
 
 
 class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
-    """The keyholder started with this code, configuration and policy; `policy_signers` are keys that signed it."""
+    """The keyholder started with this code, configuration and policy; `policy_signers` are keys that signed it.
+
+    `policy_serial` is never lower than in an earlier line.
+    """
 
     meaning = lifecycle(Activity.START, Severity.INFORMATIONAL, "Worker started")
     counted = ("version", "code_sha384", "config_sha384", "policy_sha384", "simulated", "host_profile")
@@ -35,6 +38,7 @@ class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
     config_sha384: Hex96
     policy_sha384: Hex96
     policy_signers: tuple[KeyId, ...] = ()
+    policy_serial: Count = 0
     simulated: bool
     host_profile: Token
 
@@ -70,7 +74,7 @@ class FilesReloaded(EventBase, frozen=True, kw_only=True, tag="files_reloaded"):
     """Policy, client authorities and revocation lists were read again. They come into force once this line is durable.
 
     `uid` is the user whose process asked for it, by SIGHUP or by `cji reload`, as the kernel reports it;
-    `policy_signers` are the listed keys that signed the new policy.
+    `policy_signers` are the listed keys that signed the new policy, and `policy_serial` is never lower than before.
     """
 
     meaning = entity(Activity.UPDATE, Severity.LOW, "Policy and authorities reloaded", object="policy_file", **POLICY)
@@ -81,6 +85,7 @@ class FilesReloaded(EventBase, frozen=True, kw_only=True, tag="files_reloaded"):
     before: FileDigests
     after: FileDigests
     policy_signers: tuple[KeyId, ...] = ()
+    policy_serial: Count = 0
 
 
 class ReloadRefused(EventBase, frozen=True, kw_only=True, tag="reload_refused"):

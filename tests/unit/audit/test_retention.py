@@ -577,7 +577,15 @@ def test_a_sink_that_was_behind_is_named_and_a_new_one_begins(gone: Path, tmp_pa
 
 
 def test_the_file_that_stays_has_one_form() -> None:
-    candidate_fields = {"first_hash": "0" * 96, "last": 3, "hash": "1" * 96, "offset": 9, "floor": 0, "resumed": False}
+    candidate_fields = {
+        "first_hash": "0" * 96,
+        "last": 3,
+        "hash": "1" * 96,
+        "offset": 9,
+        "floor": 0,
+        "resumed": False,
+        "policy_serial": 0,
+    }
     whole = Pruned(**candidate_fields, peaks=("2" * 64, "3" * 64), running={}, state=msgspec.Raw(b"{}"))  # type: ignore[arg-type]
     data = whole.encode()
     assert decode_pruned(data) == whole

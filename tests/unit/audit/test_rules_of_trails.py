@@ -171,8 +171,8 @@ def test_lines_are_removed_after_a_year() -> None:
     head, line = append_record(STARTED, head=GENESIS, time=utc_hundredths(START), worker="worker-1")
     before.see(line, read(line))
     kept = Pruned(
-        first_hash=head.hash, last=1, hash=head.hash, offset=len(line), floor=0, resumed=False, running={},
-        peaks=tuple(peak.hex() for peak in before.tree.peaks), state=msgspec.Raw(before.save()),
+        first_hash=head.hash, last=1, hash=head.hash, offset=len(line), floor=0, resumed=False, policy_serial=0,
+        running={}, peaks=tuple(peak.hex() for peak in before.tree.peaks), state=msgspec.Raw(before.save()),
     )  # fmt: skip
     own = msgspec.structs.replace(pruned(1, 1), root=kept.tree().root().hex(), kept_sha384=kept.sha384())
     for event, days, wrong in ((own, 366, False), (own, 365, True), (pruned(1, 1), 365, False)):

@@ -37,7 +37,7 @@ from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.entra import KeySets, SecondIdentity
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.keyholder import Keyholder
-from cji_worker.keyholder.policy import PolicyInForce
+from cji_worker.keyholder.policy import PolicyInForce, require_serial
 from cji_worker.keyholder.pool_ledger import PoolLedger, open_pool_ledger
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.replay import open_trail
@@ -60,6 +60,7 @@ def _record_start(audit: AuditFile, boot: Boot, signer: ReceiptSigner, policy: P
             config_sha384=boot.config.sha384,
             policy_sha384=policy.sha384.hex(),
             policy_signers=policy.signers,
+            policy_serial=policy.serial,
             simulated=signer.simulated,
             host_profile=host.profile,
         )
@@ -90,6 +91,7 @@ async def _serve(
     host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
     with open_trail(config) as audit:
+        require_serial(policy, audit)
         value = establish(audit, open_counter, alone=is_alone(config, trust))
         anchor = Anchor(audit, open_counter, value=value)
         simulated = not is_production(trust) or memory != "memfd_secret"

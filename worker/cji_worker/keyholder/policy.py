@@ -36,6 +36,16 @@ class PolicyInForce:
         self.now = policy
 
 
+def require_serial(policy: Policy, audit: AuditFile) -> None:
+    """Raise FileRefused for a policy that is older than one that was in force: somebody put it back."""
+    if policy.serial < audit.policy_serial:
+        raise FileRefused(
+            "policy_file",
+            f"its serial is {policy.serial}, but a policy with serial {audit.policy_serial} was in force here",
+            "Use the newest policy; to return to earlier rules, give them a higher serial and have them signed again.",
+        )
+
+
 class PolicyReload:
     """The keyholder's part in a reload (`cji_worker.ipc.messages.reload`): checks, records, then changes the policy."""
 
@@ -53,6 +63,7 @@ class PolicyReload:
         try:
             files = msgspec.msgpack.decode(take_over(fd, most=_MOST_BYTES), type=PolicyFiles)
             policy = checked(files, self._config)
+            require_serial(policy, self._audit)
         except FileRefused as error:
             return Prepared(number=message.number, fault=reload_fault(error.file, error.what, error.remedy))
         except ValueError as error:  # msgspec's errors are ValueErrors; no control process of ours sends this
@@ -75,6 +86,7 @@ class PolicyReload:
                     before=_digests(before, message.clients.before),
                     after=_digests(after, message.clients.after),
                     policy_signers=after.signers,
+                    policy_serial=after.serial,
                 )
             )
         except Refusal:

@@ -154,6 +154,11 @@ class AuditFile:
         return self._ledger.mark.resumed
 
     @property
+    def policy_serial(self) -> int:
+        """The highest serial of a policy that was in force: no lower one may follow."""
+        return self._ledger.mark.policy_serial
+
+    @property
     def anchored(self) -> bool:
         """Whether the last line is an anchor."""
         return self._ledger.mark.anchor == self._line

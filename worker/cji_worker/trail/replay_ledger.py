@@ -9,6 +9,7 @@ Contract and invariants
 * An entry leaves a day after its header's not_after; until then its receipt can be fetched. `floor` is the latest
   not_after of the entries that left: a header created no later than that is not accepted, because its job id might have
   been used. So a clock that is set forward and back again does not make an old job new.
+* It keeps the highest serial of a policy that was in force.
 * It keeps the right edge of the trail's Merkle tree, so a checkpoint reads no line again.
 * After `TrailResumed` job ids may be missing, so the floor rises to the time of the next `Attested`, and until then no
   header is accepted. The operator's clock may be slow; that of an attestation is compared with the token's times.
@@ -34,7 +35,7 @@ from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.segments import Identity
 from cji_core.trail.task_events import TaskAdmitted
-from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
+from cji_core.trail.worker_events import FilesReloaded, TrailAnchored, TrailCheckpoint, TrailResumed, WorkerStarted
 from cji_worker.errors import WorkerError
 
 _VERSION: Final = 3
@@ -64,6 +65,7 @@ CREATE TABLE mark (
     anchor INTEGER,
     floor INTEGER NOT NULL,
     resumed INTEGER NOT NULL,
+    policy_serial INTEGER NOT NULL,
     tree BLOB NOT NULL,
     uncovered INTEGER NOT NULL
 ) STRICT;
@@ -115,6 +117,8 @@ class Mark:
     floor: int = 0
     resumed: bool = False
     """Whether the floor waits for the first `Attested` after a `TrailResumed`."""
+    policy_serial: int = 0
+    """The highest of the policies that were in force."""
     tree: Frontier = field(default_factory=Frontier)
     """Of all lines until this one."""
     uncovered: bool = False
@@ -192,6 +196,7 @@ class ReplayLedger:
             size=pruned.offset,
             floor=pruned.floor,
             resumed=pruned.resumed,
+            policy_serial=pruned.policy_serial,
             tree=pruned.tree(),
         )
         self.commit()
@@ -222,9 +227,17 @@ class ReplayLedger:
             return
         mark = self.mark
         place = (mark.head.seq, mark.head.hash, mark.line, mark.size, *mark.file)
-        found = (mark.receipt, mark.anchor, mark.floor, mark.resumed, mark.tree.encode(), mark.uncovered)
+        found = (
+            mark.receipt,
+            mark.anchor,
+            mark.floor,
+            mark.resumed,
+            mark.policy_serial,
+            mark.tree.encode(),
+            mark.uncovered,
+        )
         self._database.execute("DELETE FROM mark")
-        self._database.execute("INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*place, *found))
+        self._database.execute("INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*place, *found))
         self._database.execute("COMMIT")
         self._pending = 0
 
@@ -247,7 +260,7 @@ class ReplayLedger:
         row = self._database.execute("SELECT * FROM mark").fetchone()
         if row is None:
             return Mark()
-        seq, digest, line, size, device, inode, receipt, anchor, floor, resumed, tree, uncovered = row
+        seq, digest, line, size, device, inode, receipt, anchor, floor, resumed, policy_serial, tree, uncovered = row
         frontier = _frontier(tree, seq)
         return Mark(
             head=Head(seq=seq, hash=digest),
@@ -258,6 +271,7 @@ class ReplayLedger:
             anchor=anchor,
             floor=floor,
             resumed=bool(resumed),
+            policy_serial=policy_serial,
             tree=frontier,
             uncovered=bool(uncovered),
         )
@@ -291,6 +305,8 @@ class ReplayLedger:
                 self.mark.resumed = True
             case Attested() if self.mark.resumed:
                 self.mark.floor, self.mark.resumed = max(self.mark.floor, time), False
+            case WorkerStarted() | FilesReloaded():
+                self.mark.policy_serial = max(self.mark.policy_serial, event.policy_serial)
             case _:
                 pass
         self.mark.uncovered = True

@@ -28,7 +28,7 @@ from cji_core.trail.rules import CheckpointKeys, Watcher, a_year_between
 from cji_core.trail.segments import Segment
 from cji_core.trail.task_events import TaskAdmitted
 from cji_core.trail.trail import opened
-from cji_core.trail.worker_events import TrailAnchored, TrailResumed
+from cji_core.trail.worker_events import FilesReloaded, TrailAnchored, TrailResumed, WorkerStarted
 
 _STEP: Final = 20_000
 
@@ -67,6 +67,7 @@ class _Pass:
     watcher: Watcher
     floor: int
     resumed: bool
+    policy_serial: int
     first_hash: str
     not_after: dict[str, int]
 
@@ -81,6 +82,8 @@ class _Pass:
                 self.not_after[event.job_id] = not_after
         elif isinstance(event, JobCompleted | JobEnded):
             self.not_after.pop(event.job_id, None)
+        elif isinstance(event, WorkerStarted | FilesReloaded):
+            self.policy_serial = max(self.policy_serial, event.policy_serial)
         elif isinstance(event, TrailResumed):
             self.resumed = True
         elif isinstance(event, Attested) and self.resumed:
@@ -101,6 +104,7 @@ class _Pass:
             peaks=tuple(peak.hex() for peak in self.watcher.tree.peaks),
             floor=self.floor,
             resumed=self.resumed,
+            policy_serial=self.policy_serial,
             running=running,
             state=msgspec.Raw(self.watcher.save()),
         )
@@ -114,6 +118,7 @@ def survey(trail: Path, progress: Callable[[int], None] = lambda _: None) -> Sur
             watcher=Watcher.after(before),
             floor=before.floor if before else 0,
             resumed=before.resumed if before else False,
+            policy_serial=before.policy_serial if before else 0,
             first_hash=before.first_hash if before else "",
             not_after={job_id: job.not_after for job_id, job in before.running.items()} if before else {},
         )

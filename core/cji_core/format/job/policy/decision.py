@@ -1,7 +1,7 @@
 """The loaded policy, and its decision on one job.
 
 Contract and invariants
-* A loaded policy does not change; its digest is that of the file's bytes.
+* A loaded policy does not change; its digest is that of the file's bytes. Its serial orders the policies of a worker.
 * `authorise` returns a `Grant`, which nothing else can construct, or raises `Denied`: POLICY_DENIED for the caller, the
   rule for the audit trail. Both ORIs in the header must be agencies of this submitter, each with an
   agreement in force; the *requesting* agency's rules apply.
@@ -85,11 +85,12 @@ class Submitter:
 class Policy:
     """A loaded policy. Make one with `Policy.load`."""
 
-    __slots__ = ("_submitters", "ori_prefixes", "purpose_codes", "sha384", "signers")
+    __slots__ = ("_submitters", "ori_prefixes", "purpose_codes", "serial", "sha384", "signers")
 
     def __init__(self, *, file: PolicyFile, sha384: bytes, signers: tuple[str, ...]) -> None:
         self.sha384: Final = sha384
         self.signers: Final = signers
+        self.serial: Final = file.serial
         self.purpose_codes: Final = frozenset(file.tables.purpose_codes)
         self.ori_prefixes: Final = frozenset(file.tables.ori_prefixes)
         submitters = [_submitter(each, f"submitters[{i}]") for i, each in enumerate(file.submitters)]

@@ -124,6 +124,7 @@ class PolicyFile(_Table, frozen=True, kw_only=True):
     """The whole file."""
 
     version: Annotated[int, Meta(ge=VERSION, le=VERSION)]
+    serial: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)] = 0
     submitters: Annotated[tuple[SubmitterTable, ...], Meta(min_length=1)]
     tables: CodeTables = CodeTables()
 
