@@ -6,14 +6,13 @@ from typing import Annotated, Self
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Meta
 
 from cji_attestation.appraisal import ReferenceValues
 from cji_client.errors import SpecError
 from cji_client.tokens import TokenSource, token_file
+from cji_core.certs import CertificateRefused, load_pem_chain, load_private_key, require_in_force
 from cji_core.format.configuration.fleet import Container, StorageUrl
 from cji_core.format.configuration.worker import with_files
 from cji_core.format.job import UNREADABLE, certificate_uri
@@ -156,9 +155,15 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         own = _first_certificate(self.certificate, cert)
         if own.public_key() != _private_key(self.private_key, key).public_key():
             raise SpecError(f"{self.private_key} does not belong to {self.certificate}")
-        if own.not_valid_after_utc < datetime.now(UTC):
-            expired = f"{self.certificate} expired on {own.not_valid_after_utc:%Y-%m-%d}"
-            raise SpecError(expired, remedy="Have it renewed. Nothing was sent.")
+        try:
+            require_in_force(own, now := datetime.now(UTC))
+        except CertificateRefused:
+            begins, ends = own.not_valid_before_utc, own.not_valid_after_utc
+            if ends < now:
+                expired = f"{self.certificate} expired on {ends:%Y-%m-%d}"
+                raise SpecError(expired, remedy="Have it renewed. Nothing was sent.") from None
+            early = f"{self.certificate} is not valid before {begins:%Y-%m-%d %H:%M} UTC"
+            raise SpecError(early, remedy="Set this machine's clock, or wait. Nothing was sent.") from None
         return ClientTls(ca_pem=ca, cert_pem=cert, key_pem=key)
 
 
@@ -201,15 +206,15 @@ def _text(name: str) -> str:
 
 def _first_certificate(name: str, pem: bytes) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificates(pem)[0]
-    except ValueError:
+        return load_pem_chain(pem, limit=1 << 20)[0]
+    except CertificateRefused:
         raise SpecError(f"{name} contains no PEM certificate") from None
 
 
 def _private_key(name: str, pem: bytes) -> PrivateKeyTypes:
     try:
-        return load_pem_private_key(pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return load_private_key(pem)
+    except CertificateRefused:
         raise SpecError(f"{name} contains no PEM private key, or one with a passphrase, which TLS cannot use") from None
 
 

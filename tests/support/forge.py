@@ -352,9 +352,14 @@ def evidence_of(m: Machine, product: str, *, tcb: bytes) -> Evidence:
 
 
 def forged(
-    common: str, public: CertificatePublicKeyTypes, issuer: Credential | None, values: dict[str, bytes]
+    common: str,
+    public: CertificatePublicKeyTypes,
+    issuer: Credential | None,
+    values: dict[str, bytes],
+    *,
+    authority: bool | None = None,
 ) -> x509.CertificateBuilder:
-    """A certificate with AMD's extensions by suffix, to be signed."""
+    """A certificate with AMD's extensions by suffix, to be signed; ASK and ARK are authorities if nothing is said."""
     true = machine().chip.vcek.certificate
     builder = (
         x509.CertificateBuilder()
@@ -365,6 +370,8 @@ def forged(
         .not_valid_before(true.not_valid_before_utc)
         .not_valid_after(true.not_valid_after_utc)
     )
+    if authority or (authority is None and common != "SEV-VCEK"):
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     for suffix, value in values.items():
         extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(AMD + suffix), value)
         builder = builder.add_extension(extension, critical=False)

@@ -7,19 +7,18 @@ so. A certificate that leads nowhere is refused.
 """
 
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from cji_attestation.appraisal.azure import VtpmRoot, knows_root
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence import ak_chain
 from cji_attestation.strict import load_der
-from cji_core.certs import spki_sha256
+from cji_core.certs import CertificateRefused, require_end_entity, spki_sha256
+from cji_core.chains import verify_chain
 
-T = TypeVar("T", bound=x509.ExtensionType)
 AIK_CERTIFICATE: Final = x509.ObjectIdentifier("2.23.133.8.3")
 
 
@@ -37,38 +36,9 @@ def check_ak_issuer(data: bytes, *, added: tuple[VtpmRoot, ...], now: datetime) 
     if not knows_root(pin, added):
         issuer = chain[-1].issuer.rfc4514_string()
         raise AttestationError(Fault.UNTRUSTED_ROOT, check="E44", found=f"a chain that ends below {issuer}, key {pin}")
-    usages = _extension(chain[0], x509.ExtendedKeyUsage)
-    if usages is None or AIK_CERTIFICATE not in usages:
-        raise invalid("E44", found="a certificate for another purpose")
-    for one in chain:
-        begins, ends = one.not_valid_before_utc, one.not_valid_after_utc
-        if not begins <= now <= ends:
-            raise invalid("E44", found=f"a certificate valid from {begins} to {ends}", expected=f"valid at {now}")
-    if len(set(chain)) != len(chain):
-        raise invalid("E44", found="a certificate twice")
-    for below, (certificate, above) in enumerate(zip(chain, (*chain[1:], chain[-1]), strict=True)):
-        _check_issued(certificate, above, below=min(below, len(chain) - 2))
+    try:
+        require_end_entity(chain[0], AIK_CERTIFICATE)
+        verify_chain(chain, at=now)
+    except CertificateRefused as error:
+        raise invalid("E44", found=str(error), expected=f"a chain valid at {now}") from error
     return Check("E44", f"AK certified below root key {pin}")
-
-
-def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate, *, below: int) -> None:
-    """`below` counts the authorities between `issuer` and the AK."""
-    constraints = _extension(issuer, x509.BasicConstraints)
-    authority = (
-        constraints is not None
-        and constraints.ca
-        and (constraints.path_length is None or constraints.path_length >= below)
-    )
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, TypeError, ValueError) as error:
-        raise invalid("E44", found="a certificate that the next one did not sign") from error
-    if not authority:
-        raise invalid("E44", found="an issuer that is not a certificate authority")
-
-
-def _extension(certificate: x509.Certificate, kind: type[T]) -> T | None:
-    try:
-        return certificate.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None

@@ -20,7 +20,8 @@ from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence import TdCollateral
 from cji_attestation.strict import load_pem_chain
-from cji_core.certs import spki_sha256
+from cji_core.certs import CertificateRefused, spki_sha256
+from cji_core.chains import verify_chain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +60,10 @@ def _chain(pem: bytes, length: int, pins: _Pins) -> tuple[x509.Certificate, ...]
     # two readers of PEM must not find different certificates
     if len(chain) != length or b"".join(text.split()) != b"".join(pem.split()):
         raise invalid("E28")
-    for certificate, issuer in zip(chain, (*chain[1:], chain[-1]), strict=True):
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (InvalidSignature, TypeError, ValueError) as error:
-            raise invalid("E28") from error
-        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        if not begins <= pins.now <= ends:
-            raise invalid("E28", found=f"a certificate valid from {begins} to {ends}", expected=f"valid at {pins.now}")
+    try:
+        verify_chain(chain, at=pins.now)
+    except CertificateRefused as error:
+        raise invalid("E28", found=str(error), expected=f"a chain valid at {pins.now}") from error
     return chain
 
 

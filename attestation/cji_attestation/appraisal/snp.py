@@ -23,7 +23,8 @@ from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record, invalid
 from cji_attestation.evidence import SnpReport, Tcb, parse_snp_report
 from cji_attestation.strict import load_pem_chain
-from cji_core.certs import common_name, spki_sha256
+from cji_core.certs import CertificateRefused, common_name, require_in_force, spki_sha256
+from cji_core.chains import require_chain
 
 _SIGNING_KEYS: Final = {0: "VCEK", 1: "VLEK", 7: "no key"}
 _ROLES: Final = ("VCEK", "ASK", "ARK")
@@ -125,12 +126,11 @@ def _check_root(certificates: tuple[x509.Certificate, ...], roots: tuple[str, ..
 
 
 def _verify_issuers(vcek: x509.Certificate, ask: x509.Certificate, ark: x509.Certificate) -> tuple[Endorsement, Check]:
+    try:
+        require_chain((vcek, ask, ark))
+    except CertificateRefused as error:
+        raise invalid("E05", found=str(error)) from error
     for certificate, issuer in ((ark, ark), (ask, ark), (vcek, ask)):
-        try:
-            # this as well, because it compares the signed and the unsigned name of the algorithm (RFC 5280 §4.1.1.2)
-            certificate.verify_directly_issued_by(issuer)
-        except (InvalidSignature, TypeError, ValueError) as error:
-            raise invalid("E05", found=f"{common_name(certificate)} is not signed by the next") from error
         _signed_by(issuer, certificate.signature, certificate.tbs_certificate_bytes, "E05")
     product = product_of(vcek)
     names = (common_name(ask), common_name(ark))
@@ -141,9 +141,10 @@ def _verify_issuers(vcek: x509.Certificate, ask: x509.Certificate, ark: x509.Cer
 
 def _check_validity(endorsement: Endorsement, now: datetime) -> Check:
     for role, certificate in zip(_ROLES, (endorsement.vcek, endorsement.ask, endorsement.ark), strict=True):
-        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        if not begins <= now <= ends:
-            raise invalid("E38", found=f"{role} valid from {begins} to {ends}", expected=f"valid at {now}")
+        try:
+            require_in_force(certificate, now)
+        except CertificateRefused as error:
+            raise invalid("E38", found=f"{role}: {error}", expected=f"valid at {now}") from error
     return Check("E38", f"VCEK, ASK, ARK valid at {now}")
 
 

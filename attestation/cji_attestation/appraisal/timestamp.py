@@ -12,19 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
-from cryptography.x509.verification import (
-    Criticality,
-    ExtensionPolicy,
-    Policy,
-    PolicyBuilder,
-    Store,
-)
 
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.strict import load_der, load_pem_chain
 from cji_core.certs import common_name
+from cji_core.chains import verify_stamping
 
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
@@ -32,7 +25,6 @@ if TYPE_CHECKING:
 MAX_TIMESTAMP_BYTES: Final = 64 * 1024  # real ones have 5 to 8 KiB
 MOST_CERTIFICATES: Final = 8
 MOST_ROOTS: Final = 16
-_DEPTH: Final = 4  # authorities between a root and the signer
 
 
 class TimestampRoot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,7 +71,7 @@ def check_timestamp(data: bytes, message: bytes, roots: Sequence[TimestampRoot])
         at = response.tst_info.gen_time
         signer, others = _certificates(response)
     with _refused(f"a signer that no named root certifies to stamp at {at}"):
-        _chain(signer, others, anchors, at)
+        verify_stamping(signer, others, roots=anchors, at=at)
     with _refused("a response that was not granted, not by that signer, or over something else"):
         verifier = rfc3161.VerifierBuilder(roots=anchors, tsa_certificate=signer).build()
         verifier.verify_message(response, message)
@@ -110,23 +102,3 @@ def _certificates(response: "TimeStampResponse") -> tuple[x509.Certificate, list
     if len(signers) != 1:
         raise invalid("E51", found=f"{len(signers)} certificates of the signer")
     return signers[0], [one for one in found if one is not signers[0]]
-
-
-def _chain(
-    signer: x509.Certificate, others: list[x509.Certificate], anchors: list[x509.Certificate], at: datetime
-) -> None:
-    """RFC 3161 §2.3: the signer's one purpose is to stamp, and is critical."""
-    purpose = ExtensionPolicy.permit_all().require_present(x509.ExtendedKeyUsage, Criticality.CRITICAL, _stamps)
-    policy = (
-        PolicyBuilder()
-        .store(Store(anchors))
-        .time(at)
-        .max_chain_depth(_DEPTH)
-        .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=purpose)
-    )
-    policy.build_client_verifier().verify(signer, others)
-
-
-def _stamps(_: Policy, __: x509.Certificate, usages: x509.ExtendedKeyUsage) -> None:
-    if list(usages) != [ExtendedKeyUsageOID.TIME_STAMPING]:
-        raise ValueError("a certificate for another purpose")

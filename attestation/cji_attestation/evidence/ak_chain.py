@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation.errors import Fault, invalid
 from cji_attestation.strict import load_der
+from cji_core.certs import self_issued
 
 MAX_CERTIFICATES: Final = 5
 MAX_CHAIN_BYTES: Final = 5 * 4096
@@ -29,7 +30,7 @@ def ak_chain(data: bytes) -> tuple[bytes, ...]:
 def with_issuers(certificate: bytes, known: tuple[x509.Certificate, ...]) -> bytes:
     """The certificate, and behind it those among `known` that lead to a root, found by their names."""
     chain = [load_der(certificate, fault=Fault.EVIDENCE_INVALID, check="E22")]
-    while chain[-1].issuer != chain[-1].subject and len(chain) < MAX_CERTIFICATES:
+    while not self_issued(chain[-1]) and len(chain) < MAX_CERTIFICATES:
         above = next((one for one in known if one.subject == chain[-1].issuer), None)
         if above is None:
             break

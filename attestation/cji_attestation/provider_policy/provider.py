@@ -16,7 +16,7 @@ from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.release.vault import sdk_transport
 from cji_attestation.strict import load_pem_chain
 from cji_attestation.trust import Trust, provider_endpoint
-from cji_core.certs import spki_sha256
+from cji_core.certs import self_issued, spki_sha256
 
 EXCHANGE_SECONDS: Final = 15.0
 
@@ -76,6 +76,6 @@ def _key(signer: Any) -> ProviderKey:
         kid=str(signer.key_id),
         spki_sha256=spki_sha256(certificate.public_key()),
         subject=certificate.subject.rfc4514_string(),
-        self_signed=certificate.subject == certificate.issuer,
+        self_signed=self_issued(certificate),
         until=certificate.not_valid_after_utc,
     )

@@ -28,7 +28,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, Record
 from cji_attestation.strict import load_pem_chain, parse_object, rsa_from_jwk, text_member
-from cji_core.certs import spki_sha256
+from cji_core.certs import CertificateRefused, require_in_force, spki_sha256
+from cji_core.chains import require_issued
 from cji_core.jose import jwk_thumbprint
 from cji_core.strict import JsonObject, b64url, b64url_decode
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
@@ -115,23 +116,25 @@ def _partition(
     certificates: tuple[x509.Certificate, ...], roots: tuple[x509.Certificate, ...], now: datetime
 ) -> tuple[rsa.RSAPublicKey, Check]:
     """H02: root → adapter → partition, each in force."""
-    adapters = [one for one in certificates if any(_issued(one, root) for root in roots)]
+    adapters = [one for one in certificates if any(_issued(one, root, below=1) for root in roots)]
     partitions = [one for one in certificates if any(_issued(one, adapter) for adapter in adapters)]
     if len(adapters) != 1 or len(partitions) != 1:
         raise _refused("H02", found=f"{len(adapters)} adapters and {len(partitions)} partitions", expected="one each")
     for one in (*adapters, *partitions):
-        if not one.not_valid_before_utc <= now <= one.not_valid_after_utc:
-            raise _refused("H02", found=f"a certificate until {one.not_valid_after_utc}", expected=f"valid at {now}")
+        try:
+            require_in_force(one, now)
+        except CertificateRefused as error:
+            raise _refused("H02", found=str(error), expected=f"valid at {now}") from error
     key = partitions[0].public_key()
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size != 8 * SIGNATURE_BYTES:
         raise _refused("H02", found="a partition without an RSA key of 2048 bits")
     return key, Check("H02", f"partition {partitions[0].subject.rfc4514_string()}")
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate, *, below: int = 0) -> bool:
     try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, TypeError, ValueError):
+        require_issued(certificate, issuer, below=below)
+    except CertificateRefused:
         return False
     return certificate != issuer
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record
@@ -27,6 +26,7 @@ from cji_attestation.strict import (
     verify_rs256,
 )
 from cji_attestation.trust import Trust
+from cji_core.chains import verify_server
 from cji_core.jose import PublicKey, UnverifiedJws, jwk_thumbprint
 from cji_core.strict import JsonObject, b64_decode, b64url, b64url_decode
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
@@ -112,14 +112,9 @@ def _read_chain(jws: UnverifiedJws) -> tuple[list[x509.Certificate], Check]:
 
 def _check_chain(chain: list[x509.Certificate], *, host: str, trust: Trust, now: float) -> Check:
     try:
-        verifier = (
-            PolicyBuilder()
-            .store(Store(_roots(trust)))
-            .time(datetime.fromtimestamp(now, UTC))
-            .build_server_verifier(_subject(host))
-        )
-        verifier.verify(chain[0], chain[1:])
-    except (VerificationError, ValueError) as error:
+        at = datetime.fromtimestamp(now, UTC)
+        verify_server(chain[0], chain[1:], roots=_roots(trust), at=at, names=[_subject(host)])
+    except ValueError as error:  # CertificateRefused is a ValueError, and a name may be none
         raise _refused("S02", expected=f"a chain for {host}") from error
     return Check("S02", f"certificate of {host}")
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
+from cji_core.certs import CertificateRefused, load_private_key
 from cji_deploy.errors import DeploymentError
 
 __all__ = ["ByokError", "load_kek", "load_target", "transfer_blob"]
@@ -54,8 +55,8 @@ def load_kek(pem: bytes) -> rsa.RSAPublicKey:
 def load_target(pem: bytes, passphrase: bytes | None) -> rsa.RSAPrivateKey:
     """The key to transfer: a private RSA key in PEM, which may be encrypted. Raises ByokError."""
     try:
-        key = serialization.load_pem_private_key(_bounded(pem), passphrase)
-    except (ValueError, TypeError) as error:
+        key = load_private_key(pem, passphrase)
+    except CertificateRefused as error:
         raise ByokError("the key is not a private key in PEM, or the passphrase is wrong or missing") from error
     if not isinstance(key, rsa.RSAPrivateKey) or key.key_size not in _TARGET_BITS:
         raise ByokError("the key must be an RSA key of 3072 or 4096 bits")

@@ -18,10 +18,10 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from cji_attestation.release.policy import AUTHORITY_PLACEHOLDER, build
+from cji_core.certs import load_pem, load_private_key
 from cji_deploy.image.pcrs import pins, prediction, reference_lines
 from cji_deploy.image.provenance import provenance
 from cji_deploy.image.sbom import sbom
@@ -98,7 +98,7 @@ def _predict(folder: Path, uki: Path, keys: Path) -> None:
 
 
 def _sign(folder: Path, key_file: Path) -> None:
-    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    key = load_private_key(key_file.read_bytes())
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (folder / "cosign.pub").write_bytes(public)
     for name in _SIGNED:
@@ -108,7 +108,7 @@ def _sign(folder: Path, key_file: Path) -> None:
 
 
 def _certificate(path: Path) -> str:
-    return x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(hashes.SHA256()).hex()
+    return load_pem(path.read_bytes()).fingerprint(hashes.SHA256()).hex()
 
 
 def _setting(name: str) -> str:

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation.evidence.tpm_structures import PCRS
 from cji_attestation.verbs.evidence_pcrs import value_lines
+from cji_core.certs import load_pem
 from cji_deploy.image.boot_events import BootPrediction, predict
 from cji_deploy.image.pe import PeError
 from cji_deploy.image.secure_boot import SecureBoot, SecureBootError
@@ -30,7 +30,7 @@ def prediction(uki: Path, secure_boot: Path | None, certificate: Path | None) ->
     if secure_boot is not None:
         if certificate is None:
             raise SecureBootError("the certificate that signed the image is needed to find its entry in db")
-        signer = x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(Encoding.DER)
+        signer = load_pem(certificate.read_bytes()).public_bytes(Encoding.DER)
         machine = SecureBoot.read(secure_boot, signer)
     return predict(uki.read_bytes(), machine)
 

@@ -122,6 +122,20 @@ def test_a22_vcek_under_another_algorithm() -> None:
         refused(machine().evidence(certs=b"".join(map(pem, (vcek, *machine().chip.vcek.above)))), "E05")
 
 
+@pytest.mark.parametrize(("authority", "check"), [(True, None), (False, "E05")])
+def test_a22_ask_that_is_no_authority(authority: bool, check: str | None) -> None:
+    """Signed by the pinned root, as everything is that AMD's root signs: also what is not to sign others."""
+    chip = machine().chip
+    middle = forged("SEV-Genoa", chip.ask.certificate.public_key(), chip.ark, {}, authority=authority)
+    issuer = middle.sign(chip.ark.rsa(), hashes.SHA384(), rsa_padding=PSS)
+    vcek = x509.load_pem_x509_certificate(forge_vcek(issuer=issuer.subject))
+    found = machine().evidence(certs=b"".join(map(pem, (vcek, issuer, chip.ark.certificate))))
+    if check is None:
+        machine().appraise(found)
+    else:
+        refused(found, check)
+
+
 def test_a22_ask_that_is_no_rsa_key() -> None:
     ark = machine().chip.ark
     key = ec.generate_private_key(ec.SECP384R1())

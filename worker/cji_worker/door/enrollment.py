@@ -15,6 +15,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from cji_core.certs import CertificateRefused, load_pem_chain
+from cji_core.chains import dns_names
 from cji_core.errors import StartupError
 from cji_core.format.configuration.door_files import check_server_files
 from cji_core.format.configuration.worker import ListenSection
@@ -76,11 +78,10 @@ def _current(listen: ListenSection, now: datetime) -> Current | None:
     """The files in force; None if there are none, or if they do not belong together or are not valid now."""
     try:
         check_server_files(listen, now=now)
-        found = x509.load_pem_x509_certificates(Path(listen.certificate).read_bytes())[0]
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (StartupError, OSError, ValueError, x509.ExtensionNotFound):
+        found = load_pem_chain(Path(listen.certificate).read_bytes())[0]
+    except (StartupError, OSError, CertificateRefused):
         return None
-    if listen.enrollment is None or sorted(names.get_values_for_type(x509.DNSName)) != sorted(listen.enrollment.names):
+    if listen.enrollment is None or dns_names(found) != tuple(sorted(listen.enrollment.names)):
         return None
     return Current(found, Path(listen.certificate), Path(listen.private_key))
 

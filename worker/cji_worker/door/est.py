@@ -25,17 +25,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import NameOID
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
+from cji_core.certs import CertificateRefused, load_der, load_pem_chain, self_issued
+from cji_core.chains import dns_names, verify_server
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import EnrollmentSection
 from cji_core.https import Client, ExchangeError, Response, retry_after, tls_context
+from cji_core.strict import b64_decode
 
 TOTAL_SECONDS: Final = 300.0
 RETRY: Final = 4
 """Exit status of a request that may succeed later."""
 _MAX_ANSWER: Final = 256 << 10
 _MAX_CERTIFICATES: Final = 64
+_MAX_ROOTS: Final = 1 << 20
 _LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _LEAST_PAUSE_S: Final = 1.0
 _MAX_PAUSE_S: Final = 86_400.0
@@ -170,14 +173,12 @@ def _body(reply: Response) -> bytes:
 def read_certificates(body: bytes) -> list[x509.Certificate]:
     """The certificates of a base64 "certs-only" message (§4.1.3, §4.2.3). ValueError for anything else."""
     try:
-        found = pkcs7.load_der_pkcs7_certificates(base64.b64decode(b"".join(body.split()), validate=True))
-        for one in found:
-            one.public_key()
+        found = pkcs7.load_der_pkcs7_certificates(b64_decode(b"".join(body.split()).decode("ascii")))
     except (UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise ValueError("not a list of certificates") from error
     if not 0 < len(found) <= _MAX_CERTIFICATES:
         raise ValueError("no certificate, or too many")
-    return found
+    return [load_der(one.public_bytes(Encoding.DER)) for one in found]
 
 
 def _certificates(body: bytes, what: str) -> list[x509.Certificate]:
@@ -187,36 +188,32 @@ def _certificates(body: bytes, what: str) -> list[x509.Certificate]:
         raise EnrollmentRefused(what, "Investigate the service.") from error
 
 
-def _roots(path: str) -> Store:
+def _roots(path: str) -> tuple[x509.Certificate, ...]:
     try:
-        data = Path(path).read_bytes()
-        return Store(x509.load_pem_x509_certificates(data))
+        return load_pem_chain(Path(path).read_bytes(), limit=_MAX_ROOTS)
     except OSError as error:
         raise EnrollmentRefused("enrollment.roots cannot be read", f"Let this user read {path!a}.") from error
-    except _UNREADABLE as error:
+    except CertificateRefused as error:
         raise EnrollmentRefused("enrollment.roots is not PEM certificates", "Put the roots into it.") from error
 
 
 def _verified(
-    leaf: x509.Certificate, others: list[x509.Certificate], section: EnrollmentSection, roots: Store, now: datetime
+    leaf: x509.Certificate,
+    others: list[x509.Certificate],
+    section: EnrollmentSection,
+    roots: tuple[x509.Certificate, ...],
+    now: datetime,
 ) -> tuple[x509.Certificate, ...]:
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        found = sorted(names.get_values_for_type(x509.DNSName))
-        only = len(found) == len(list(names))
-    except (x509.ExtensionNotFound, *_UNREADABLE):
-        found, only = [], False
-    if found != sorted(section.names) or not only:
+    if dns_names(leaf) != tuple(sorted(section.names)):
         raise EnrollmentRefused(
             "The EST service issued a certificate for other names", "Let it issue exactly enrollment.names."
         )
-    policy = PolicyBuilder().store(roots).time(now)
-    above = [one for one in others if one != leaf]
+    above, names = [one for one in others if one != leaf], [x509.DNSName(name) for name in section.names]
     try:
-        chains = [policy.build_server_verifier(x509.DNSName(name)).verify(leaf, above) for name in section.names]
-    except (VerificationError, *_UNREADABLE) as error:
+        path = verify_server(leaf, above, roots=roots, at=now, names=names)
+    except CertificateRefused as error:
         raise EnrollmentRefused(
             "The certificate does not lead to enrollment.roots, or is not one of a server, valid now",
             "Compare enrollment.roots with the authority, and its profile with RFC 5280.",
         ) from error
-    return tuple(one for one in chains[0] if one == leaf or one.subject != one.issuer)
+    return tuple(one for one in path if one == leaf or not self_issued(one))

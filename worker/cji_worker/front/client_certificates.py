@@ -22,9 +22,18 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from cji_core.certs import (
+    CertificateRefused,
+    load_pem,
+    load_pem_chain,
+    require_authority,
+    require_end_entity,
+    require_in_force,
+    signed_by,
+)
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.configuration.operator_files import ClientFiles, FileRefused
 from cji_core.format.job import UNREADABLE
@@ -32,17 +41,17 @@ from cji_worker.ipc.messages import ClientDigests
 
 _LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----\s.*?\s-----END X509 CRL-----", re.DOTALL)
 _MARK: Final = b"-----BEGIN"
+_MAX_ROOTS: Final = 1 << 20
 _MAX_AUTHORITIES: Final = 64
 _MAX_KNOWN: Final = 1024
 _NEW_LIST: Final = "Have the authority issue a new one, complete and in PEM, and put it into client_crl."
 
 
 class _Known(NamedTuple):
-    """A certificate that an authority signed: the authority's position, the serial number, the last second."""
+    """A certificate that an authority signed, with the authority's position."""
 
     authority: int
-    serial: int
-    until: datetime
+    certificate: x509.Certificate
 
 
 class ClientCertificates:
@@ -103,16 +112,19 @@ class ClientCertificates:
         if not self.current(now):
             raise Refusal(Reason.REVOCATION_UNKNOWN, stage=Stage.OPEN)
         known = self._known.get(certificate) or self._examine(certificate)
-        revoked = self._revoked is not None and known.serial in self._revoked[known.authority]
-        if revoked or now > known.until:
+        try:
+            require_in_force(known.certificate, now)
+        except CertificateRefused as error:
+            raise Refusal(Reason.CERTIFICATE_REFUSED, stage=Stage.OPEN) from error
+        if self._revoked is not None and known.certificate.serial_number in self._revoked[known.authority]:
             raise Refusal(Reason.CERTIFICATE_REFUSED, stage=Stage.OPEN)
 
     def _examine(self, certificate: bytes) -> _Known:
         try:
-            leaf = x509.load_pem_x509_certificate(certificate)
-            position = _issuer(leaf, self._authorities)
-            known = _Known(position, leaf.serial_number, leaf.not_valid_after_utc)
-        except UNREADABLE as error:
+            leaf = load_pem(certificate)
+            require_end_entity(leaf, ExtendedKeyUsageOID.CLIENT_AUTH, stated=False)
+            known = _Known(_issuer(leaf, self._authorities), leaf)
+        except CertificateRefused as error:
             raise Refusal(Reason.CERTIFICATE_REFUSED, stage=Stage.OPEN) from error
         if len(self._known) >= _MAX_KNOWN:
             del self._known[next(iter(self._known))]
@@ -138,28 +150,27 @@ class AcceptedClients:
 
 
 def _issuer(leaf: x509.Certificate, authorities: Iterable[x509.Certificate]) -> int:
-    """The position of the authority that signed the certificate. Raises ValueError if none did."""
+    """The position of the authority that signed the certificate. Raises CertificateRefused if none did."""
     for position, authority in enumerate(authorities):
-        try:
-            leaf.verify_directly_issued_by(authority)
-        except (InvalidSignature, TypeError, ValueError):
-            continue
-        return position
-    raise ValueError("no authority signed it")
+        if signed_by(leaf, authority):
+            return position
+    raise CertificateRefused("no authority signed it")
 
 
 def _authorities(roots: bytes) -> tuple[x509.Certificate, ...]:
     remedy = "Put the PEM certificates of the authorities that issue client certificates into client_roots."
     try:
-        found = x509.load_pem_x509_certificates(roots)
+        found = load_pem_chain(roots, limit=_MAX_ROOTS)
         # an authority that renewed its certificate under the same name and key is one
         authorities = {(each.subject.public_bytes(), _public(each)): each for each in reversed(found)}
-        others = [each for each in found if not _is_authority(each)]
-    except UNREADABLE as error:
+    except CertificateRefused as error:
         raise FileRefused("client_roots", "it is not PEM certificates", remedy) from error
-    if others:
-        subject = others[0].subject.rfc4514_string()
-        raise FileRefused("client_roots", f"the certificate {subject!a} is not an authority's", remedy)
+    for each in found:
+        try:
+            require_authority(each)
+        except CertificateRefused as error:
+            subject = each.subject.rfc4514_string()
+            raise FileRefused("client_roots", f"the certificate {subject!a} is {error}", remedy) from error
     if len(authorities) > _MAX_AUTHORITIES:
         raise FileRefused("client_roots", f"it has more than {_MAX_AUTHORITIES} authorities", remedy)
     return tuple(reversed(authorities.values()))
@@ -167,13 +178,6 @@ def _authorities(roots: bytes) -> tuple[x509.Certificate, ...]:
 
 def _public(certificate: x509.Certificate) -> bytes:
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
 
 
 def _lists(crl: bytes) -> list[x509.CertificateRevocationList]:

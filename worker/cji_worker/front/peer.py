@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from cryptography import x509
-
+from cji_core.certs import load_pem
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import UNREADABLE, certificate_uri
 from cji_worker.door.report import CERTIFICATE_HEADER, CIPHER, PREFIX, PROTOCOL, SOURCE_HEADER, TLS_HEADER, VERIFIED
@@ -61,7 +60,7 @@ def read_peer(metadata: Metadata | None) -> Peer:
             raise ValueError("not from the door")
         pem = _pem(found[CERTIFICATE_HEADER])
         return Peer(
-            certificate_uri(x509.load_pem_x509_certificate(pem)),
+            certificate_uri(load_pem(pem)),
             _source(found[SOURCE_HEADER]),
             _transport(found[TLS_HEADER]),
             Presented(certificate=pem, authorization=tuple(authorization[:MAX_PRESENTED])),

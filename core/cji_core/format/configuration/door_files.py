@@ -5,10 +5,16 @@ from ipaddress import ip_address
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from cji_core.certs import (
+    CertificateRefused,
+    load_pem_chain,
+    load_private_key,
+    require_in_force,
+    self_issued,
+    signed_by,
+)
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import ListenSection
 
@@ -18,7 +24,6 @@ _MAX_BYTES: Final = 1 << 20
 _KEYS: Final = "Use an unencrypted PEM key: RSA with at least 2048 bits, P-256 or P-384."
 _PAIR: Final = "Install certificate and private_key together, as they were issued."
 _ROOTS: Final = "Put each authority and the authorities above it, up to the root, into client_roots."
-_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
 def check_server_files(listen: ListenSection, *, now: datetime) -> datetime:
@@ -26,26 +31,26 @@ def check_server_files(listen: ListenSection, *, now: datetime) -> datetime:
     certificate, key = _certificate(_read("certificate", listen.certificate)), _key(listen.private_key)
     if certificate.public_key() != key.public_key():
         raise StartupError("private_key: it does not belong to the certificate", _PAIR)
-    begin, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if not begin <= now <= until:
-        raise StartupError(f"certificate: it is valid from {begin:%Y-%m-%d} to {until:%Y-%m-%d}, not now", "Renew it.")
-    return until
+    try:
+        require_in_force(certificate, now)
+    except CertificateRefused as error:
+        raise StartupError(f"certificate: it is {error}, not now", "Renew it.") from error
+    return certificate.not_valid_after_utc
 
 
 def check_client_roots(listen: ListenSection) -> None:
     """Raise StartupError unless every authority leads to a root in the file: OpenSSL verifies up to one."""
     try:
-        found = x509.load_pem_x509_certificates(_read("client_roots", listen.client_roots))
-        names = {each.subject.public_bytes() for each in found if each.subject == each.issuer}
-        below = {each.subject.public_bytes(): each for each in found if each.subject != each.issuer}
-    except _UNREADABLE as error:
+        found = load_pem_chain(_read("client_roots", listen.client_roots), limit=_MAX_BYTES)
+    except CertificateRefused as error:
         raise StartupError("client_roots: it is not PEM certificates", _ROOTS) from error
-    while reached := [name for name, each in below.items() if each.issuer.public_bytes() in names]:
-        names.update(reached)
-        for name in reached:
-            del below[name]
+    known = {each for each in found if self_issued(each) and signed_by(each, each)}
+    below = set(found) - known
+    while reached := {each for each in below if any(signed_by(each, issuer) for issuer in known)}:
+        known |= reached
+        below -= reached
     if below:
-        subject = next(iter(below.values())).subject.rfc4514_string()
+        subject = min(each.subject.rfc4514_string() for each in below)
         raise StartupError(f"client_roots: the root of {subject!a} is not in it", _ROOTS)
 
 
@@ -80,17 +85,15 @@ def _read(key: str, path: str) -> bytes:
 
 def _certificate(data: bytes) -> x509.Certificate:
     try:
-        found = x509.load_pem_x509_certificates(data)[0]
-        found.public_key()
-        return found
-    except _UNREADABLE as error:
+        return load_pem_chain(data, limit=_MAX_BYTES)[0]
+    except CertificateRefused as error:
         raise StartupError("certificate: it is not a certificate chain in PEM", _PAIR) from error
 
 
 def _key(path: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
     try:
-        key = load_pem_private_key(_read("private_key", path), None)
-    except _UNREADABLE as error:
+        key = load_private_key(_read("private_key", path))
+    except CertificateRefused as error:
         raise StartupError("private_key: it is not an unencrypted PEM key", _KEYS) from error
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _MIN_RSA_BITS:
         return key

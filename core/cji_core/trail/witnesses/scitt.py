@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from cji_core.certs import WrongKey, load_ec_public_key
+from cji_core.certs import CertificateRefused, WrongKey, load_ec_public_key, load_private_key
 from cji_core.cose import CoseError
 from cji_core.https import EXCHANGE_SECONDS, Client, ExchangeError, Response, retry_after, tls_context
 from cji_core.trail.delivery import DeliveryError
@@ -146,8 +145,8 @@ class ScittWitness:
 def read_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """An issuer's key: PEM without a passphrase, on P-384 or P-256. Raises DeliveryError."""
     try:
-        key = load_pem_private_key(_read(path), password=None)
-    except (OSError, ValueError, TypeError) as error:
+        key = load_private_key(_read(path))
+    except (OSError, CertificateRefused) as error:
         raise DeliveryError(f"{path.name} has no private key in PEM without a passphrase") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1 | ec.SECP256R1):
         raise DeliveryError(f"{path.name} has a key that is not on P-384 or P-256")

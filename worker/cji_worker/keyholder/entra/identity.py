@@ -10,9 +10,9 @@ import re
 from datetime import datetime
 from typing import Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from cji_core.certs import load_pem
 from cji_core.format.job import UNREADABLE, Policy, Submitter, certificate_uri
 from cji_worker.ipc.messages import MAX_AUTHORIZATION, Presented
 from cji_worker.keyholder.entra.key_sets import KeySets
@@ -76,7 +76,7 @@ def _bearer(presented: Presented) -> str:
 def _certificate_sha256(presented: Presented, submitter: Submitter) -> bytes:
     """SHA-256 of the DER, as `x5t#S256` has it (RFC 8705 §3.1)."""
     try:
-        certificate = x509.load_pem_x509_certificate(presented.certificate)
+        certificate = load_pem(presented.certificate)
         same = certificate_uri(certificate) == submitter.san
     except UNREADABLE as error:
         raise TokenRefused("certificate") from error
