@@ -19,6 +19,7 @@ from cji_core.trail.chain import GENESIS, ChainError, Record
 from cji_core.trail.claims import Claims
 from cji_core.trail.compact import ReceiptError
 from cji_core.trail.events import Attested, JobCompleted
+from cji_core.trail.known_lines import KnownLines
 from cji_core.trail.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.receipts import claims_unverified, receipt_sha384
@@ -161,7 +162,7 @@ class _Pass:
     """The state of a pass."""
 
     def __init__(self, period: Period, sizes: AbstractSet[int], digests: AbstractSet[str]) -> None:
-        self._period, self._sizes, self._digests = period, sizes, digests
+        self._period, self._digests = period, digests
         self._watcher = Watcher()
         self._digest, self._bytes = hashlib.sha256(), 0
         self._first: Record | None = None
@@ -170,7 +171,7 @@ class _Pass:
         self._in_period = 0
         self._in_force: dict[str, str] = {}
         self._force_line = 0
-        self._roots: dict[str, str] = {}
+        self._known = KnownLines(sizes)
         self._listed = _Listed()
         self.pruned = 0
         self.tree = Tree()
@@ -187,6 +188,8 @@ class _Pass:
             self._watcher = Watcher.after(pruned)
             self._pruned_until = self._watcher.state.time
             self.tree, self.pruned = Tree(pruned.tree()), pruned.last
+            if self._known.wants(self.pruned):
+                self._known.take(self.pruned, line_hash=pruned.head.hash, root=self.tree.root())
 
     def see(self, line: bytes, record: Record) -> None:
         """Take the next line, which is verified."""
@@ -194,8 +197,8 @@ class _Pass:
         self._bytes += len(line)
         self._digest.update(line)
         self.tree.append(leaf_hash(line))
-        if self.tree.size in self._sizes:
-            self._roots[str(self.tree.size)] = self.tree.root()
+        if self._known.wants(self.tree.size):
+            self._known.take(self.tree.size, line_hash=record.hash, root=self.tree.root())
         self._find(record)
         self._latest = max(self._latest, record.time)  # a clock that is set back moves no line out of the period
         inside = self._period.contains(self._latest)
@@ -234,7 +237,7 @@ class _Pass:
             last_time=last.time if last else "",
             head=last.hash if last else GENESIS.hash,
             root=self.tree.root(),
-            roots=self._roots,
+            roots={str(size): root for size, root in self._known.roots.items()},
             in_period=self._in_period,
             broken=broken,
             in_force=self._in_force,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from cji_audit.errors import AuditError
 from cji_audit.review.findings import Findings
@@ -23,6 +23,7 @@ from cji_audit.review.trail import TrailReview
 from cji_audit.review.week import Week, Window
 from cji_core.trail.chain import ChainError, Record
 from cji_core.trail.events import Attested, CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
+from cji_core.trail.known_lines import KnownLines
 from cji_core.trail.rules import Watcher, has_rule
 from cji_core.trail.rules.state import Admission
 from cji_core.trail.trail import opened, pruned_of, verified
@@ -90,27 +91,27 @@ class _Run:
         self._jobs = Jobs(self._window, context.settings, self._findings)
         self._risks, self._attested_earlier = FirstUse(), False
         self._trails: list[TrailState] = []
-        self._pruned: list[int] = []
-        self._seen: list[dict[int, tuple[str, str]]] = []
-        self._lines = frozenset(head.line for head in context.heads)
+        self._known: list[KnownLines] = []
 
     def read(self, number: int, path: Path, progress: Callable[[int], None], *, lines: int | None) -> None:
         """Read one trail, or its first lines."""
-        seen = dict[int, tuple[str, str]]()
+        known = KnownLines(head.line for head in self._context.heads)
         begins, ends, done = self._window.begins, self._window.ends, 0
         stack = ExitStack()
         try:
             files = stack.enter_context(opened(path))
             trail = TrailReview(number, self._window, self._findings, Watcher.after(files.pruned))
             running, tree = trail.watcher.state.running, trail.watcher.tree
-            self._pruned.append(tree.size)
+            known.begin(tree.size)
+            if files.pruned is not None and known.wants(tree.size):
+                known.take(tree.size, line_hash=files.pruned.head.hash, root=tree.root().hex())
             for line, record in files.verified():
                 event, in_week = record.event, begins <= record.time < ends
                 admission = running.get(event.job_id) if isinstance(event, JobCompleted | JobEnded) else None
                 place = trail.line(line, record, in_week=in_week)
                 self._event(record, admission, place, in_week=in_week)
-                if record.seq in self._lines:
-                    seen[record.seq] = record.hash, tree.root().hex()
+                if known.wants(record.seq):
+                    known.take(record.seq, line_hash=record.hash, root=tree.root().hex())
                 done += len(line)
                 if record.seq % _STEP == 0:
                     progress(done)
@@ -125,7 +126,7 @@ class _Run:
             raise ReviewError(f"{path} has {tree.size} lines; the report is about {lines}")
         progress(done)
         self._trails.append(trail.finish(complete=self._context.complete))
-        self._seen.append(seen)
+        self._known.append(known)
 
     def report(self) -> Report:
         """The report, after the last trail."""
@@ -203,19 +204,19 @@ class _Run:
     def _head(self, head: KnownHead) -> HeadState:
         """Compare a known head with the trails of its worker, or with all of them if it names none."""
         asked = [i for i, trail in enumerate(self._trails) if head.worker in (None, trail.worker)]
-        found = [(i, *self._seen[i][head.line]) for i in asked if head.line in self._seen[i]]
+        answers = {i: self._known[i].compare(head.line, line_hash=head.hash, root=head.root) for i in asked}
         if head.line == 0:
             return HeadState(head=head, state="same", lines_behind=None)
-        same = [i for i, line_hash, root in found if head.hash in (None, line_hash) and head.root in (None, root)]
-        if same:
-            return HeadState(head=head, state="same", lines_behind=self._trails[same[0]].lines - head.line)
-        if not found and any(head.line <= self._pruned[i] for i in asked):
+        for i, answer in answers.items():
+            if answer == "same":
+                return HeadState(head=head, state="same", lines_behind=self._trails[i].lines - head.line)
+        if "pruned" in answers.values() and "differs" not in answers.values():
             return HeadState(head=head, state="pruned", lines_behind=None)
-        subject = f"{head.kind} {head.source}"
-        what = "another line" if found else "no line"
+        state: Literal["differs", "missing"] = "differs" if "differs" in answers.values() else "missing"
+        what = "another line" if state == "differs" else "no line"
         detail = f"it has line {head.line} of {head.worker or 'a worker'}; the trail has {what} of this number"
-        self._findings.state("head_differs", subject, detail=detail)
-        return HeadState(head=head, state="differs" if found else "missing", lines_behind=None)
+        self._findings.state("head_differs", f"{head.kind} {head.source}", detail=detail)
+        return HeadState(head=head, state=state, lines_behind=None)
 
     def _not_checked(self) -> None:
         if not self._receipts:

@@ -17,6 +17,7 @@ from typing import Final
 
 from cji_core.trail.chain import Record
 from cji_core.trail.checkpoint import Checkpoint, note_key_id, origin_of
+from cji_core.trail.known_lines import KnownLines
 from cji_core.trail.rules import BrokenRuleError, CheckpointKeys, Finding, Watcher
 
 MAX_HELD: Final = 10_000
@@ -40,12 +41,6 @@ class AuditorCheckpoint:
         return cls(name=name, checkpoint=checkpoint, verified=bool(signers))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Difference:
-    held: AuditorCheckpoint
-    after: int
-
-
 class Comparison:
     """Compares held checkpoints with the lines of a trail while they are examined."""
 
@@ -58,43 +53,45 @@ class Comparison:
             self._by_size[each.checkpoint.size].append(each)
         if sum(map(len, self._by_size.values())) > MAX_HELD:
             raise ValueError("too many checkpoints")
-        self._agreed, self._worker, self._pruned = 0, "", 0
-        self._differences: list[_Difference] = []
+        self._known, self._worker = KnownLines(self._by_size), ""
 
     def begin(self, watcher: Watcher) -> None:
         """Before the first line that is there: what a checkpoint of fewer lines says, the trail no longer shows."""
-        self._pruned = watcher.tree.size
-        for size in [size for size in self._by_size if size <= self._pruned]:
-            for held in self._by_size.pop(size):
-                if size == self._pruned and held.checkpoint.root != watcher.tree.root():
-                    self._differences.append(_Difference(held=held, after=0))
+        self._known.begin(watcher.tree.size)
+        if self._known.wants(watcher.tree.size):
+            self._take(watcher)
 
     def take(self, watcher: Watcher, record: Record) -> None:
-        """Compare those of the lines so far, after `watcher` took this one. Raises ChainError(`origin`)."""
+        """Keep what held checkpoints are compared with, after `watcher` took this line. Raises ChainError(`origin`)."""
         self._worker = record.worker
-        for held in self._by_size.pop(record.seq, ()):
-            _require_origin(held, record.worker, record.seq)
-            if held.checkpoint.root == watcher.tree.root():
-                self._agreed = max(self._agreed, record.seq)
-            else:
-                self._differences.append(_Difference(held=held, after=self._agreed))
+        if self._known.wants(record.seq):
+            for held in self._by_size[record.seq]:
+                _require_origin(held, record.worker, record.seq)
+            self._take(watcher)
+
+    def _take(self, watcher: Watcher) -> None:
+        head, tree = watcher.state.head, watcher.tree
+        self._known.take(tree.size, line_hash=head.hash, root=tree.root().hex())
 
     def finish(self, watcher: Watcher) -> None:
         """After the last line: raise ChainError for the first checkpoint that differs from the trail."""
-        lines = watcher.tree.size
-        for difference in self._differences:
-            raise _explained(difference, signed=watcher.signed)
-        for size in sorted(self._by_size):
-            for held in self._by_size[size]:
-                if self._worker:
-                    _require_origin(held, self._worker, lines)
-                detail = f"{held.name} is of {size} lines: the tail was cut off, or this is an older copy"
-                raise _differs(line=lines + 1, field="cut", detail=detail)
+        agreed, lines = 0, watcher.tree.size
+        for held in (each for size in sorted(self._by_size) for each in self._by_size[size]):
+            size = held.checkpoint.size
+            match self._known.compare(size, root=held.checkpoint.root.hex()):
+                case "same":
+                    agreed = size
+                case "differs":
+                    raise _explained(held, after=agreed, signed=watcher.signed)
+                case "missing":
+                    if self._worker:
+                        _require_origin(held, self._worker, lines)
+                    detail = f"{held.name} is of {size} lines: the tail was cut off, or this is an older copy"
+                    raise _differs(line=lines + 1, field="cut", detail=detail)
 
 
-def _explained(difference: _Difference, *, signed: int) -> BrokenRuleError:
-    held, first = difference.held, difference.after + 1
-    size = held.checkpoint.size
+def _explained(held: AuditorCheckpoint, *, after: int, signed: int) -> BrokenRuleError:
+    first, size = after + 1, held.checkpoint.size
     where = f"the first line that differs is one of {first} to {size}"
     if held.verified and signed >= size:
         detail = f"{held.name} and a later checkpoint in this trail are both the worker's: {where}"

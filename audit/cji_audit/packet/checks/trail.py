@@ -18,6 +18,7 @@ from cji_audit.packet.checks.result import (
 )
 from cji_audit.packet.material import Checkpoint, Incident, Material, Trail
 from cji_audit.packet.signed import NO_KEY
+from cji_core.trail.known_lines import KnownLines
 
 YEAR: Final = timedelta(days=365)
 REQUIRED: Final = ("worker_started", "attested", "key_released", "worker_ready")
@@ -108,7 +109,8 @@ def _wrong(checkpoint: Checkpoint, trail: Trail | None) -> str:
         return f": {checkpoint.fault}"
     if trail is None:
         return f" is of {checkpoint.origin}, whose trail was not given"
-    if trail.roots.get(str(checkpoint.size)) != checkpoint.root:
+    known = KnownLines.of_roots({int(size): root for size, root in trail.roots.items()}, pruned=trail.first_line - 1)
+    if known.compare(checkpoint.size, root=checkpoint.root) != "same":
         return f": the first {checkpoint.size} lines of {trail.file} are not those that it was made for"
     return ""
 
