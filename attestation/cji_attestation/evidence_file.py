@@ -8,7 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from cji_attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES
+from cji_core.documents import decode
 from cji_core.errors import SpecError
+from cji_core.strict import StrictError, b64_decode, parse_object
 
 MAX_FILE_BYTES: Final = 3 << 20  # two bundles and a JWKS, each of at most 512 KiB, as base64
 _STAMPED: Final = b"cji-evidence-stamp/1\0"
@@ -50,8 +52,10 @@ def stamped(text: bytes) -> bytes:
 def decode_evidence(data: bytes) -> EvidenceFile:
     """Read such a file; SpecError for any other."""
     try:
-        if len(data) > MAX_FILE_BYTES:
-            raise ValueError
-        return msgspec.json.decode(data, type=EvidenceFile)
-    except (ValueError, RecursionError):
+        found = decode(data, EvidenceFile, limit=MAX_FILE_BYTES)
+        for name, value in parse_object(data, limit=MAX_FILE_BYTES).items():
+            if isinstance(getattr(found, name), bytes):
+                b64_decode(value)  # msgspec reads base64 with bits behind its end
+        return found
+    except StrictError:
         raise SpecError("the evidence file is not one that `cji job run` wrote") from None

@@ -23,10 +23,12 @@ from cji_client.errors import SpecError
 from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.seal import SealedJob
 from cji_client.sources import Source
+from cji_core.documents import decode
 from cji_core.errors import Refusal
 from cji_core.format.job import LIMITS, Header, parse
 from cji_core.format.paths import FileName
 from cji_core.pool.documents import SUBMITTER_CHARACTERS
+from cji_core.strict import StrictError
 from cji_core.trail import PartDigest
 
 HEADER: Final = "header.bin"
@@ -137,7 +139,7 @@ def load_job(folder: FileName) -> JobFolder:
     """The job in this folder. Raises SpecError if it is incomplete; the parts are looked at by `check_parts`."""
     folder = Path(folder)
     try:
-        about = msgspec.json.decode(read_bounded(folder / _ABOUT, _ABOUT_BYTES), type=_About)
+        about = decode(read_bounded(folder / _ABOUT, _ABOUT_BYTES), _About, limit=_ABOUT_BYTES)
         header = parse(read_bounded(folder / HEADER, LIMITS.header_bytes))
         signature = read_bounded(folder / _SIGNATURE, LIMITS.signature_bytes)
         if [each.name for each in header.parts] != [each.name for each in about.parts] or (
@@ -146,7 +148,7 @@ def load_job(folder: FileName) -> JobFolder:
             raise SpecError(f"{folder} has other parts than its header", remedy=_REMEDY)
     except OSError as error:
         raise SpecError(f"{error.filename} cannot be read ({error.strerror})", remedy=_REMEDY) from None
-    except (msgspec.MsgspecError, RecursionError, Refusal):
+    except (StrictError, Refusal):
         raise SpecError(f"{folder} contains no sealed job", remedy=_REMEDY) from None
     return JobFolder(
         folder=folder,

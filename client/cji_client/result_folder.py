@@ -31,10 +31,12 @@ from cji_client.job_folder import HEADER, part_file, read_bounded, settle, write
 from cji_client.received import Output, ResultHeader, new_output, parse_result_header
 from cji_client.result import Result
 from cji_client.verify import verify_result, verify_stored
+from cji_core.documents import decode
 from cji_core.errors import Refusal
 from cji_core.format.envelope import FLOE_HEADER_BYTES, SEGMENT_BYTES
 from cji_core.format.job import LIMITS, Header, OutputPart, parse
 from cji_core.format.paths import FileName
+from cji_core.strict import StrictError
 from cji_core.trail import PartDigest
 
 RECEIPT: Final = "receipt.jws"
@@ -120,7 +122,7 @@ class ResultFolder:
 def read_result_folder(folder: Path) -> ResultFolder:
     """The claims of a folder; SpecError if it is incomplete, Unverified if its headers contradict each other."""
     try:
-        about = msgspec.json.decode(read_bounded(folder / _ABOUT, _ABOUT_BYTES), type=_About)
+        about = decode(read_bounded(folder / _ABOUT, _ABOUT_BYTES), _About, limit=_ABOUT_BYTES)
         job = parse(read_bounded(folder / HEADER, LIMITS.header_bytes))
         return ResultFolder(
             folder=folder,
@@ -133,7 +135,7 @@ def read_result_folder(folder: Path) -> ResultFolder:
         )
     except OSError as error:
         raise SpecError(f"{error.filename} cannot be read ({error.strerror})", remedy=_REMEDY) from None
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, Refusal):
+    except (StrictError, UnicodeDecodeError, Refusal):
         raise SpecError(f"{folder} contains no sealed result", remedy=_REMEDY) from None
 
 

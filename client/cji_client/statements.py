@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from cji_client.errors import Unverified
 from cji_core.format.envelope import statement_key, statement_proof
 from cji_core.jose import key_id, parse_canonical_verifying
-from cji_core.strict import b64url_decode
+from cji_core.strict import b64url_decode, hex_decode
 from cji_core.trail import Machine, PartDigest, Statement, StatementError, TasksClaim, VerifiedReceipt, read_statement
 from cji_core.trail.merkle import Frontier, leaf_hash
 
@@ -43,7 +43,7 @@ def verify_statements(
         host_profile=claims.host_profile,
         fips=claims.fips.mode,
     )
-    key = None if dek is None else statement_key(dek, bytes.fromhex(claims.header_sha384))
+    key = None if dek is None else statement_key(dek, hex_decode(claims.header_sha384))
     for compact in statements:
         said = _read(compact)
         node = key_id(parse_canonical_verifying(said.receipt_jwk)), said.evidence_sha384
@@ -73,5 +73,5 @@ def _read(compact: str) -> Statement:
 def _joined(shards: Sequence[PartDigest]) -> PartDigest:
     if len(shards) == 1:
         return shards[0]
-    digest = hashlib.sha256(b"".join(bytes.fromhex(shard.sha256) for shard in shards))
+    digest = hashlib.sha256(b"".join(hex_decode(shard.sha256) for shard in shards))
     return PartDigest(name=shards[0].name, sha256=digest.hexdigest(), bytes=sum(shard.bytes for shard in shards))

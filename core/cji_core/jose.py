@@ -61,9 +61,29 @@ class HeaderError(StrictError):
     code = "jose-header-refused"
 
 
+class CompactError(StrictError):
+    """A text that is not a compact JWS. `part` is the part that is not base64url; "jws" for another form."""
+
+    code = "jose-compact-refused"
+
+    def __init__(self, part: Literal["jws", "header", "payload", "signature"]) -> None:
+        super().__init__("not a compact JWS" if part == "jws" else f"not a compact JWS: its {part} is not base64url")
+        self.part = part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnverifiedCompact:
+    """The decoded parts of a compact JWS, and the bytes under its signature. Nothing is parsed or verified yet."""
+
+    header: bytes
+    payload: bytes
+    signature: bytes
+    signing_input: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnverifiedJws:
-    """The parts of a compact JWS, nothing verified yet."""
+    """The parts of a compact JWS with a header that was read, nothing verified yet."""
 
     header: JsonObject
     payload: bytes
@@ -97,13 +117,40 @@ class _AkpJwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     kid: str | None = None
 
 
-def split_compact(text: str, *, limit: int) -> tuple[bytes, bytes, bytes]:
-    """Header, payload and signature of a compact JWS of at most `limit` characters, decoded. Raises StrictError."""
+def split_compact(text: str, *, limit: int, unsigned: bool = False) -> UnverifiedCompact:
+    """Take apart a compact JWS of at most `limit` characters. Raises CompactError.
+
+    Its signature may be empty if `unsigned`; nobody can verify that one.
+    """
     parts = text.split(".") if len(text) <= limit and text.isascii() else []
-    if len(parts) != 3 or not all(parts):
-        raise StrictError("not a compact JWS")
-    header, payload, signature = map(b64url_decode, parts)
-    return header, payload, signature
+    if len(parts) != 3:
+        raise CompactError("jws")
+    return UnverifiedCompact(
+        header=_part("header", parts[0]),
+        payload=_part("payload", parts[1]),
+        signature=b"" if unsigned and not parts[2] else _part("signature", parts[2]),
+        signing_input=signing_input(text),
+    )
+
+
+def _part(name: Literal["header", "payload", "signature"], text: str) -> bytes:
+    try:
+        if not text:
+            raise StrictError("empty")
+        return b64url_decode(text)
+    except StrictError as error:
+        raise CompactError(name) from error
+
+
+def signing_input(compact: str) -> bytes:
+    """The bytes under the signature of a compact JWS: header, dot and payload, as they stand (RFC 7515 §5.1)."""
+    return compact.rpartition(".")[0].encode("ascii")
+
+
+def join_compact(header: bytes, payload: bytes, make_signature: Callable[[bytes], bytes]) -> str:
+    """The compact JWS of these bytes; `make_signature` is given the signing input."""
+    signed = f"{b64url(header)}.{b64url(payload)}"
+    return f"{signed}.{b64url(make_signature(signed.encode('ascii')))}"
 
 
 def split_jws(text: str, *, limit: int) -> UnverifiedJws:
@@ -112,15 +159,16 @@ def split_jws(text: str, *, limit: int) -> UnverifiedJws:
     HeaderError is for the header: `crit` (RFC 7515 §4.1.11) and `b64` (RFC 7797) are refused, as no extension is read.
     Members that carry or point to keys (`jwk`, `jku`, `x5c`, `x5u`) are returned, and nobody follows them.
     """
-    first, payload, signature = split_compact(text, limit=limit)
+    found = split_compact(text, limit=limit)
     try:
-        header = parse_object(first, limit=limit)
+        header = parse_object(found.header, limit=limit)
     except StrictError as error:
         raise HeaderError(str(error)) from error
     if header.get("alg") != "RS256" or "crit" in header or "b64" in header:
         raise HeaderError("another algorithm, or an extension")
-    signing_input = text.rpartition(".")[0].encode("ascii")
-    return UnverifiedJws(header=header, payload=payload, signing_input=signing_input, signature=signature)
+    return UnverifiedJws(
+        header=header, payload=found.payload, signing_input=found.signing_input, signature=found.signature
+    )
 
 
 def verify_rs256(jws: UnverifiedJws, key: rsa.RSAPublicKey) -> bytes:

@@ -1,13 +1,18 @@
 """Encodings from strangers: text or bytes in, one value out, or StrictError. Each reader is written once, here.
 
-* JSON: an object of at most `limit` bytes. Refused: nesting deeper than MAX_DEPTH, duplicate keys, NaN and Infinity
-  (1e999 too), integers that no claim can hold, half of a surrogate pair, and bytes after the value.
+The standard library alone: runbooks run on machines that have nothing else.
+
+* JSON: one value of at most `limit` bytes. Refused: nesting deeper than `depth`, duplicate keys, NaN and Infinity
+  (1e999 too), integers that no claim can hold, bytes that are not UTF-8, half of a surrogate pair, and bytes after
+  the value. `cji_core.documents` reads it as a type.
 * base64url without padding and base64 with it (RFC 4648 §4 and §5): only the one text that encodes the bytes.
+* Hexadecimal: digits in lower case, two for each byte; `cji_core.digests` has the types of members that are such.
 """
 
 import base64
 import json
 import math
+import re
 from typing import Any, Final, TypeAlias, cast
 
 from cji_core.errors import CoreError
@@ -22,6 +27,12 @@ class StrictError(CoreError, ValueError):
 
     code = "encoding-refused"
     remedy = "Write the value again in the one form that its document describes."
+
+
+class RepeatedMember(StrictError):  # noqa: N818 - what was found
+    """Two members of one object have the same name."""
+
+    code = "json-member-repeated"
 
 
 def b64url(data: bytes) -> str:
@@ -51,29 +62,48 @@ def b64_decode(text: str) -> bytes:
     return data
 
 
-def parse_object(data: bytes, *, limit: int) -> JsonObject:
-    """One JSON object of at most `limit` bytes. Raises StrictError."""
+def hex_decode(text: str, *, size: int | None = None) -> bytes:
+    """The bytes that `bytes.hex` writes as this text, `size` of them where it is given. StrictError otherwise."""
     try:
-        if len(data) > limit:
-            raise StrictError("too long")
-        _check_depth(data)
+        data = bytes.fromhex(text)
+    except ValueError as error:
+        raise StrictError("not hexadecimal") from error
+    if data.hex() != text:
+        raise StrictError("not hexadecimal in lower case, two digits for each byte")
+    if size not in (None, len(data)):
+        raise StrictError(f"{len(text)} hexadecimal digits, not {2 * (size or 0)}")
+    return data
+
+
+def parse(data: bytes, *, limit: int, depth: int = MAX_DEPTH) -> Any:
+    """One JSON value of at most `limit` bytes. Raises StrictError."""
+    if len(data) > limit:
+        raise StrictError("too long")
+    _check_depth(data, depth)
+    try:
         value = _DECODER.decode(data.decode("utf-8", "strict"))
-        if not isinstance(value, dict):
-            raise StrictError("not an object")
         if b"\\u" in data:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is not text
     except StrictError:
         raise
     except (ValueError, RecursionError) as error:
         raise StrictError("not JSON") from error
+    return value
+
+
+def parse_object(data: bytes, *, limit: int, depth: int = MAX_DEPTH) -> JsonObject:
+    """One JSON object of at most `limit` bytes. Raises StrictError."""
+    value = parse(data, limit=limit, depth=depth)
+    if not isinstance(value, dict):
+        raise StrictError("not an object")
     return cast("JsonObject", value)
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> JsonObject:
-    """The members of an object, for a decoder's `object_pairs_hook`. StrictError for one that is repeated."""
+    """The members of an object, for a decoder's `object_pairs_hook`. RepeatedMember for one that is repeated."""
     out = dict(pairs)
     if len(out) != len(pairs):
-        raise StrictError("a repeated member")
+        raise RepeatedMember("a repeated member")
     return out
 
 
@@ -94,22 +124,20 @@ def _constant(_: str) -> Any:
     raise StrictError("not a number of JSON")
 
 
-def _check_depth(data: bytes) -> None:
+_STRINGS_AND_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def _check_depth(data: bytes, most: int) -> None:
     """Count brackets outside strings before the recursive decoder sees them."""
-    depth, inside, skip = 0, False, False
-    for byte in data:
-        if skip:
-            skip = False
-        elif inside:
-            skip = byte == 0x5C
-            inside = byte != 0x22
-        elif byte == 0x22:
-            inside = True
-        elif byte in b"[{":
+    if data.count(b"{") + data.count(b"[") <= most:
+        return
+    depth = 0
+    for found in _STRINGS_AND_BRACKETS.finditer(data):
+        if found[0] in (b"{", b"["):
             depth += 1
-            if depth > MAX_DEPTH:
+            if depth > most:
                 raise StrictError("nested too deep")
-        elif byte in b"]}":
+        elif found[0] in (b"}", b"]"):
             depth -= 1
 
 

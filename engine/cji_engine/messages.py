@@ -101,7 +101,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     retry_after_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)] = 0
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     progress: tuple[Name, PerCent] | None = None
     done: Done | None = None
     refused: Refused | None = None
@@ -128,9 +128,12 @@ def read_answer(read: Callable[[int], bytes], *, progress: ProgressCallback = la
         if not 0 < length <= MAX_BYTES:
             raise MessageError(f"a message of {length} bytes")
         try:
-            message = _MESSAGE.decode(_exactly(read, length))
+            data = _exactly(read, length)
+            message = _MESSAGE.decode(data)
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             raise MessageError("a message that is not of this protocol") from error
+        if msgspec.json.encode(message) != data:  # a member twice, or in another form than the node's
+            raise MessageError("a message that is not in its one form")
         match [one for one in (message.progress, message.done, message.refused) if one is not None]:
             case [(str(step), int(per_cent))]:
                 progress(step, per_cent)

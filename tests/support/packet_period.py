@@ -25,10 +25,11 @@ from cji_audit.packet.controls import controls
 from cji_audit.packet.folder import Content
 from cji_audit.packet.make import make
 from cji_audit.packet.material import File, Machine, Period
+from cji_audit.review.signed import FIRST_PREVIOUS, Statement
 from cji_audit.verbs.packet import tools_for
 from cji_core.errors import Reason, Stage
 from cji_core.format.configuration.worker import load
-from cji_core.jose import VerifyingKey, es384_sign, key_id, public_jwk
+from cji_core.jose import VerifyingKey, es384_sign, join_compact, key_id, public_jwk
 from cji_core.manifest import VERSION
 from cji_core.strict import b64url
 from cji_core.suites import Suite
@@ -364,10 +365,21 @@ def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
 def review(week: str, key: ec.EllipticCurvePrivateKey) -> bytes:
     """A signed review as `cji audit review sign` writes it."""
     header = {"alg": "ES384", "kid": key_id(REVIEWER.public_key()), "typ": "cji-review+jws"}
-    payload = {"version": 1, "week": week, "reviewer": "A. Auditor", "time": "2026-10-27T09:00:00.00Z"}
-    first, second = (b64url(json.dumps(each, separators=(",", ":")).encode()) for each in (header, payload))
-    signature = b64url(es384_sign(key, f"{first}.{second}".encode()))
-    return json.dumps({"payload": second, "protected": first, "signature": signature}).encode()
+    statement = Statement(
+        version=1,
+        week=week,
+        report_sha384="0" * 96,
+        page_sha384="1" * 96,
+        reviewer="A. Auditor",
+        time="2026-10-27T09:00:00.00Z",
+        comment="Nothing to add.",
+        findings={},
+        previous_sha384=FIRST_PREVIOUS,
+    )
+    encode = msgspec.json.encode
+    compact = join_compact(encode(header), encode(statement), lambda signed: es384_sign(key, signed))
+    protected, payload, signature = compact.split(".")
+    return encode({"payload": payload, "protected": protected, "signature": signature}) + b"\n"
 
 
 def junit(outcomes: dict[str, str]) -> bytes:

@@ -31,7 +31,6 @@ BASES: Final = {
 STRAIGHT: Final = {ROOT_OF_ALL, ("cji_engine.errors", "EngineError")}
 # raised and caught in one module, and nobody sees them
 CONTROL_FLOW: Final = {
-    ("cji_attestation.release.policy.grammar", "_RepeatedError"),
     ("cji_client.casts", "_Unfit"),
     ("cji_client.files.workbook", "_Refused"),
     ("cji_client.nibrs_xml", "_NotPlain"),

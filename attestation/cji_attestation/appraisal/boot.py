@@ -25,6 +25,7 @@ from cji_attestation.evidence.event_log import (
     read_bundle_event,
 )
 from cji_attestation.evidence.tpm_structures import PCRS, SYSTEM_PCRS, SYSTEM_SELECTION, pcr_digest
+from cji_core.strict import hex_decode
 
 
 def authenticate_boot(
@@ -121,11 +122,9 @@ def _starts(events: tuple[Event, ...]) -> Iterator[bytes]:
     for event in events:
         if _is_start(event):
             try:
-                key = bytes.fromhex(event.data.removeprefix(START).decode())
-            except ValueError:
-                key = b""
-            if len(key) != RECEIPT_KEY_BYTES:
-                raise invalid("E48", found="a start without a receipt key")
+                key = hex_decode(event.data.removeprefix(START).decode(), size=RECEIPT_KEY_BYTES)
+            except ValueError as error:
+                raise invalid("E48", found="a start without a receipt key") from error
             yield key
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from cji_attestation.appraisal.boot_state import BootState
 from cji_attestation.evidence import Event
+from cji_core.strict import hex_decode
 
 SECTIONS: Final = (
     *(".linux", ".osrel", ".cmdline", ".initrd", ".efifw", ".ucode", ".splash", ".dtb", ".dtbauto", ".hwids"),
@@ -83,7 +84,7 @@ def _differences(boot: BootState, image: BootImage) -> Iterator[tuple[str, str]]
             yield f"{name} {found}", f"{name} {expected}"
     lines = _command_lines(image.command_line)
     allowed = {
-        _KERNEL: lines | {bytes.fromhex(one) for one in (*image.initrds, image.parts.get(".initrd", ""))},
+        _KERNEL: lines | {hex_decode(one) for one in (*image.initrds, image.parts.get(".initrd", ""))},
         _OVERRIDES: lines,
     }
     events = [(event.pcr, event) for event in boot.events if event.pcr in _BESIDE]
@@ -93,7 +94,7 @@ def _differences(boot: BootState, image: BootImage) -> Iterator[tuple[str, str]]
         if not ours and not index:
             yield f"PCR {pcr} extended by {event.digest.hex()}", f"nothing else in PCR {pcr}"
     overrides = {event.digest for event in boot.events if event.pcr == _OVERRIDES} - _PHASES
-    if not overrides & lines and bytes.fromhex(parts.get(".cmdline", "")) not in _embedded(image.command_line):
+    if not overrides & lines and hex_decode(parts.get(".cmdline", "")) not in _embedded(image.command_line):
         yield "another command line", f"command line {image.command_line}"
 
 

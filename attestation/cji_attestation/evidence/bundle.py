@@ -15,6 +15,8 @@ import msgspec
 from cji_attestation.errors import invalid
 from cji_attestation.evidence.hcl import Tee
 from cji_attestation.evidence.tpm_structures import TpmClock, parse_attest
+from cji_core.documents import OneForm
+from cji_core.strict import StrictError
 
 IMPORTED: Final = 4
 MAX_EVIDENCE_BYTES: Final = 512 * 1024  # a real bundle has about 100 KiB, most of it the event log
@@ -95,12 +97,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Imported evidence is refused unless `imported` is true.
         """
         try:
-            if len(data) > MAX_EVIDENCE_BYTES:
-                raise ValueError
-            evidence = msgspec.json.decode(data, type=cls)
-            if evidence.to_json() != data or (evidence.version == IMPORTED and not imported):
-                raise ValueError
-        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            evidence = OneForm(cls, limit=MAX_EVIDENCE_BYTES).decode(data)
+            if evidence.version == IMPORTED and not imported:
+                raise StrictError("imported evidence")
+        except StrictError as error:
             raise invalid("evidence-json") from error
         return evidence
 

@@ -20,6 +20,7 @@ import msgspec
 
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.strict import parse_object
+from cji_core.strict import hex_decode
 
 MAX_FIRMWARE_LOG: Final = 128 * 1024  # bytes; virtual machines have 20 to 60 KiB, most of it the keys of secure boot
 MAX_USERSPACE_LOG: Final = 64 * 1024  # bytes; a boot has some ten records of 0.7 KiB
@@ -173,13 +174,13 @@ def _userspace(log: bytes) -> Iterator[Event]:
         found = parse_object(text, limit=MAX_USERSPACE_LOG, fault=Fault.EVIDENCE_INVALID, check=_CHECK)
         try:
             record = msgspec.convert(found, _Record)
-            digests = [bytes.fromhex(one.digest) for one in record.digests if one.algorithm == "sha256"]
+            digests = [hex_decode(one.digest, size=32) for one in record.digests if one.algorithm == "sha256"]
             data = record.content.string.encode()
         except ValueError as error:  # msgspec's errors are ValueErrors, and so are those of a lone surrogate
             raise invalid(_CHECK) from error
         if record.pcr is None:
             continue
-        if not 0 <= record.pcr < _PCRS or len(digests) != 1 or len(digests[0]) != 32:
+        if not 0 <= record.pcr < _PCRS or len(digests) != 1:
             raise invalid(_CHECK, found=f"a record of PCR {record.pcr} with {len(digests)} digests of SHA-256")
         yield Event(record.pcr, _USERSPACE, digests[0], data, "userspace")
 
@@ -228,7 +229,7 @@ def read_bundle_event(text: bytes) -> AppliedBundle:
     found = _BUNDLE_TEXT.fullmatch(text.removeprefix(BUNDLE))
     if found is None or not text.startswith(BUNDLE) or int(found[1]) > MAX_SERIAL:
         raise ValueError("not the event of a bundle")
-    return AppliedBundle(int(found[1]), bytes.fromhex(found[2].decode()))
+    return AppliedBundle(int(found[1]), hex_decode(found[2].decode()))
 
 
 def bundle_record(bundle: AppliedBundle) -> bytes:

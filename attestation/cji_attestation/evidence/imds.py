@@ -4,7 +4,6 @@ Every request carries `Metadata: true`, bypasses proxies and is bounded in size 
 learn.microsoft.com, "Azure Instance Metadata Service"; THIM is its Trusted Hardware Identity Management branch.
 """
 
-import base64
 import json
 import re
 import time
@@ -15,11 +14,12 @@ from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, request_until
 from cji_attestation.strict import parse_object, text_member
 from cji_attestation.trust import Endpoint, Trust, endpoint
-from cji_core.strict import JsonObject, b64url, b64url_decode
+from cji_core.strict import JsonObject, b64_decode, b64url, b64url_decode, hex_decode
 
 NOT_READY: Final = frozenset({404, 410})  # 404 is usual in the first minutes after boot
 MAX_USER_DATA: Final = 64 * 1024  # bytes, before base64; Azure's limit
 _MAX_USER_DATA_TEXT: Final = MAX_USER_DATA * 4 // 3 + 4
+TCB_BYTES: Final = 8
 _THIM: Final = "imds-thim"
 _REGION: Final = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
 
@@ -68,7 +68,8 @@ def read_thim(data: bytes, *, fault: Fault) -> AmdCertificates:
         text_member(reply, name, fault=fault, check=_THIM) for name in ("vcekCert", "certificateChain", "tcbm")
     )
     try:
-        tcb = bytes.fromhex(tcbm)[::-1]  # tcbm is the number's hexadecimal; the report has it little-endian
+        # tcbm is the number's hexadecimal, in capitals; the report has it little-endian
+        tcb = hex_decode(tcbm.lower(), size=TCB_BYTES)[::-1]
         issuers = chain.encode("ascii").rstrip() + b"\n"
         pem = vcek.encode("ascii").rstrip() + b"\n" + issuers
     except ValueError as error:
@@ -106,7 +107,7 @@ def user_data(trust: Trust) -> bytes:
     path = "/metadata/instance/compute/userData?api-version=2021-01-01&format=text"
     text = _request(trust, check=check, path=path, limit=_MAX_USER_DATA_TEXT).strip()
     try:
-        found = base64.b64decode(text, validate=True)
+        found = b64_decode(text.decode("ascii"))
     except ValueError as error:
         raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check) from error
     if not 0 < len(found) <= MAX_USER_DATA:

@@ -8,7 +8,6 @@ Nothing is verified here. The public area of the AK is not among the parts: it i
 Azure's AK (openvmm, `ak_pub_template`). A quote names its signer by the digest of that area, so E22 compares it.
 """
 
-import re
 import struct
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,7 +22,7 @@ from cji_attestation.evidence.hcl import parse_hcl
 from cji_attestation.evidence.td_quote import MAX_QUOTE_BYTES
 from cji_attestation.evidence.tpm_structures import NULL, RSA, RSASSA, SHA256, parse_attest, selected_pcrs
 from cji_attestation.strict import load_der, load_pem_chain, parse_object
-from cji_core.strict import JsonObject, b64url_decode
+from cji_core.strict import JsonObject, b64url_decode, hex_decode
 
 MAX_TEXT_BYTES: Final = 256 * 1024  # of JSON; real ones of version 0, with arrays of numbers, have 36 KiB
 _CHECK: Final = "import"
@@ -34,7 +33,6 @@ _TPMT_SIGNATURE: Final = struct.pack(">HHH", RSASSA, SHA256, _SIGNATURE_BYTES)
 _SELECTIONS: Final = 132  # bytes of a TPML_PCR_SELECTION as tpm2_quote writes it: the structure in memory
 _DIGESTS: Final = 8  # places of a TPML_DIGEST there
 _AK_ATTRIBUTES: Final = 0x50472  # noDA, userWithAuth and those that E22 requires
-_HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})*", re.ASCII)
 _VERSIONS: Final = (1, 2)
 
 
@@ -211,9 +209,12 @@ def _quote(value: Any, read: Any) -> Quote:
 
 
 def _hex(value: Any, most: int, name: str) -> bytes:
-    if not isinstance(value, str) or len(value) > 2 * most or not _HEX.fullmatch(value):
+    if not isinstance(value, str) or len(value) > 2 * most:
         raise _refused(f"{name} that is not hexadecimal")
-    return bytes.fromhex(value)
+    try:
+        return hex_decode(value)
+    except ValueError as error:
+        raise _refused(f"{name} that is not hexadecimal in lower case") from error
 
 
 def _array(value: Any, most: int, name: str) -> bytes:

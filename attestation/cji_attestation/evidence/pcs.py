@@ -24,6 +24,7 @@ from cji_attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, req
 from cji_attestation.strict import parse_object, text_member
 from cji_attestation.trust import Endpoint, Trust, endpoint
 from cji_core.https import Response
+from cji_core.strict import hex_decode
 
 KEPT_SECONDS: Final = 6 * 3600
 """How long collateral is reused without a request; Intel renews it daily and signs it for 30 days."""
@@ -123,7 +124,7 @@ def _signed(body: bytes, name: str, check: str) -> tuple[str, bytes]:
         raise _unavailable(check)
     _, end = json.JSONDecoder().raw_decode(text, start.end())
     try:
-        return text[start.end() : end], bytes.fromhex(signature)
+        return text[start.end() : end], hex_decode(signature)
     except ValueError as error:
         raise _unavailable(check, error) from error
 

@@ -7,7 +7,6 @@ unknown kids arrive; a fetch that failed is not repeated before RETRY. Callers w
 Old providers publish only `kid`, `kty` and `x5c`: the key is then the first certificate's.
 """
 
-import json
 import math
 import threading
 import time
@@ -69,6 +68,11 @@ def _entry(entry: Any) -> tuple[str, SigningKey] | None:
     return kid, SigningKey(key=found[0], certificate=certificate)
 
 
+def _numbers(public: rsa.RSAPublicKey) -> JsonObject:
+    text = canonical_jwk(public).encode()
+    return parse_object(text, limit=len(text), fault=Fault.TOKEN_INVALID, check=_CHECK)
+
+
 def _verifies(entry: JsonObject) -> bool:
     """RFC 7517 §4.3: where a key lists its operations, one that verifies signatures is among them, each listed once."""
     operations = entry.get("key_ops", ["verify"])
@@ -80,7 +84,7 @@ def _sound(certificate: x509.Certificate) -> rsa.RSAPublicKey:
     public = certificate.public_key()
     if not isinstance(public, rsa.RSAPublicKey):
         raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK)
-    return rsa_from_jwk(json.loads(canonical_jwk(public)), fault=Fault.TOKEN_INVALID, check=_CHECK)
+    return rsa_from_jwk(_numbers(public), fault=Fault.TOKEN_INVALID, check=_CHECK)
 
 
 def parse_jwks(data: bytes) -> Mapping[str, SigningKey]:

@@ -17,10 +17,9 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.identity import AzureCliCredential
 from azure.security.attestation import AttestationAdministrationClient
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation.errors import AttestationError, Fault, Record
 from cji_attestation.fetch import exchange
@@ -31,7 +30,8 @@ from cji_attestation.provider_policy.provider import EXCHANGE_SECONDS
 from cji_attestation.release.vault import sdk_transport
 from cji_attestation.strict import load_pem_chain, parse_object, text_member
 from cji_attestation.trust import Endpoint, Trust, provider_endpoint
-from cji_core.jose import MIN_RSA_BITS
+from cji_core.certs import CertificateRefused, load_private_key
+from cji_core.jose import MIN_RSA_BITS, split_compact
 from cji_core.strict import JsonObject, b64url, b64url_decode
 
 Kind: TypeAlias = Literal["AzureGuest", "SevSnpVm", "TdxVm"]
@@ -65,8 +65,8 @@ class PolicySigner:
         """From two PEM files; CONFIG_INVALID "policy-signer" where they are not an RSA pair of 2048 bits or more."""
         chain = load_pem_chain(certificate, fault=Fault.CONFIG_INVALID, check="policy-signer")
         try:
-            private = load_pem_private_key(key, passphrase)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            private = load_private_key(key, passphrase)
+        except CertificateRefused as error:
             raise AttestationError(Fault.CONFIG_INVALID, check="policy-signer") from error
         if not isinstance(private, rsa.RSAPrivateKey) or private.key_size < MIN_RSA_BITS:
             raise AttestationError(Fault.CONFIG_INVALID, check="policy-signer")
@@ -174,18 +174,18 @@ def _verified(token: str, *, at: Endpoint, trust: Trust, now: float) -> JsonObje
 def _stored(statement: str) -> StoredPolicy | None:
     """The policy in the provider's statement of it; a signature in there was the provider's to check."""
     try:
-        head, body, signature = statement.split(".")
-        if not body:
+        if statement.split(".")[1:2] == [""]:
             return None
+        jws = split_compact(statement, limit=MAX_TOKEN_BYTES, unsigned=True)
         header, payload = (
-            parse_object(b64url_decode(part), limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check=_CHECK)
-            for part in (head, body)
+            parse_object(part, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check=_CHECK)
+            for part in (jws.header, jws.payload)
         )
         encoded = text_member(payload, "AttestationPolicy", fault=Fault.TOKEN_INVALID, check=_CHECK)
         text = b64url_decode(encoded.rstrip("="))
     except ValueError as error:
         raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK) from error
-    signed = header.get("alg") != "none" and bool(signature)
+    signed = header.get("alg") != "none" and bool(jws.signature)
     return StoredPolicy(text=text, hash=policy_hash(text), signed=signed) if text else None
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from cji_core.command.common import Failure
+from cji_core.strict import hex_decode
 
 QUALIFYING_BYTES: Final = 32
 CLOUD: Final = click.option(
@@ -45,9 +46,11 @@ def time_of(text: str | None) -> datetime | None:
 
 def qualifying_of(text: str | None, *, imported: bool = False) -> bytes:
     """32 bytes from hexadecimal digits, or 1 to 64 for imported evidence; Failure 2 for anything else."""
-    remedy = "Give --qualifying: 64 hexadecimal digits, the qualifying data that docs/format.md §8 defines."
+    remedy = (
+        "Give --qualifying: 64 hexadecimal digits in lower case, the qualifying data that docs/format.md §8 defines."
+    )
     try:
-        value = bytes.fromhex(text or "")
+        value = hex_decode(text or "")
     except ValueError:
         value = b""
     if len(value) != QUALIFYING_BYTES and not (imported and 0 < len(value) <= _MOST_QUALIFYING):

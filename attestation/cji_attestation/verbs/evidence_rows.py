@@ -1,6 +1,5 @@
 """The unverified contents of a bundle, section by section, as (label, text)."""
 
-import base64
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
@@ -29,6 +28,7 @@ from cji_attestation.strict import load_pem_chain, parse_object
 from cji_attestation.verbs.advisory_rows import machine_findings
 from cji_core.certs import spki_sha256
 from cji_core.command.common import Failure
+from cji_core.strict import b64_decode
 
 Rows: TypeAlias = Iterator[tuple[str, str]]
 _MAX_STATEMENT_BYTES: Final = 1 << 20
@@ -68,7 +68,7 @@ def _wrapper(wrapper: dict[str, Any] | None) -> Rows:
     for name in ("cloud", "attested_at", "nonce", "maa_url"):
         yield name, str(wrapper.get(name))
     yield "carries", ", ".join(name for name in ("amd_crl", "timestamp") if wrapper.get(name)) or "no CRL, no timestamp"
-    for kid, found in parse_jwks(base64.b64decode(str(wrapper.get("jwks")))).items():
+    for kid, found in parse_jwks(b64_decode(str(wrapper.get("jwks")))).items():
         yield "signing key", f"{kid}, SHA-256 {spki_sha256(found.key)}"
 
 

@@ -16,6 +16,8 @@ from msgspec import Meta
 
 from cji_audit.packet.controls import Control, Controls, Part
 from cji_audit.packet.errors import PacketError
+from cji_core.documents import decode
+from cji_core.strict import StrictError
 
 MAX_BYTES: Final = 8 << 20
 _Text = Annotated[str, Meta(max_length=16_384)]
@@ -67,8 +69,8 @@ def read_catalog(data: bytes, of: Controls) -> Catalog:
     if len(data) > MAX_BYTES:
         raise PacketError("The catalog is larger than 8 MiB", remedy)
     try:
-        found = msgspec.json.decode(data, type=Catalog)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        found = decode(data, Catalog, limit=MAX_BYTES)
+    except StrictError as error:
         raise PacketError(f"The catalog cannot be read: {error}", remedy) from error
     if found.version != of.version:
         raise PacketError(f"The catalog is of version {found.version!r}, the statements of {of.version}", remedy)

@@ -34,6 +34,7 @@ from cji_audit.packet.oscal import oscal
 from cji_audit.packet.report import report
 from cji_audit.packet.rows import rows
 from cji_audit.packet.word import docx
+from cji_core.digests import Hex64
 
 INDEX: Final = "packet.json"
 MATERIAL: Final = "material.json"
@@ -53,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A file of a packet."""
 
     size: int
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    sha256: Hex64
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

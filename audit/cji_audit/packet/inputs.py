@@ -14,9 +14,10 @@ from msgspec import Meta
 
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.material import Configuration, Deployment, Deviation, File, Key, Linted, Sbom, Tests
+from cji_core import documents
 from cji_core.deployment import ExportError, compare, read_export
 from cji_core.format.configuration.worker import Config
-from cji_core.strict import b64url_decode
+from cji_core.strict import StrictError, b64url_decode
 
 MAX_BYTES: Final = 64 << 20
 MAX_SHOWN: Final = 32 << 10
@@ -252,6 +253,6 @@ def _bounded(name: str, data: bytes) -> None:
 def _json(name: str, data: bytes, kind: type[Any], remedy: str) -> Any:
     _bounded(name, data)
     try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return documents.decode(data, kind, limit=MAX_BYTES)
+    except StrictError as error:
         raise PacketError(f"{name} cannot be read: {error}", remedy) from error

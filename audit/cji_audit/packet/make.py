@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cji_audit.packet.archive import MAX_BYTES
 from cji_audit.packet.attachments import Attachments, Tools
 from cji_audit.packet.catalog import read_catalog
 from cji_audit.packet.controls import controls
@@ -14,6 +15,7 @@ from cji_audit.packet.folder import Content, encoded
 from cji_audit.packet.inputs import read_configuration
 from cji_audit.packet.material import File, Material, Period, Trail
 from cji_audit.packet.survey import Surveyed, survey
+from cji_core.documents import decode
 from cji_core.format.configuration.worker import Config
 from cji_core.manifest import VERSION
 
@@ -48,7 +50,7 @@ def make(
         manifest=None if manifest is None else File.of(*manifest),
         **_placed(facts, surveyed),
     )
-    material = msgspec.json.decode(encoded(material), type=Material)  # as its reader will have it
+    material = decode(encoded(material), Material, limit=MAX_BYTES)  # as its reader will have it
     return Content(material=material, catalog=texts, lines=[each.lines for each in surveyed], attachments=attachments)
 
 

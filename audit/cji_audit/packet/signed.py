@@ -7,47 +7,23 @@ reviewers' keys from files. A document that names no known key has the fault `no
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-import msgspec
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.material import Checkpoint, File, HeldReceipt, Review
-from cji_core.jose import VerifyingKey, es384_verify
+from cji_audit.review.signed import SignedReviewError, UnverifiedReview
+from cji_audit.review.signed import read as read_signed_review
+from cji_core.jose import VerifyingKey
 from cji_core.pairs import VerifyingPair
-from cji_core.strict import b64url_decode
 from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
 from cji_core.trail.claims import Expected
-from cji_core.trail.compact import ReceiptError
+from cji_core.trail.compact import ReceiptError, key_id_unverified
 from cji_core.trail.receipts import claims_unverified, receipt_sha384
 from cji_core.trail.receipts import verify as verify_receipt
 
 Keys: TypeAlias = Mapping[str, VerifyingKey]
 NO_KEY: Final = "no key for it was given"
 MAX_BYTES: Final = 4 << 20
-REVIEW_TYPE: Final = "cji-review+jws"
-
-
-class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    payload: str
-    protected: str
-    signature: str
-
-
-class _Header(msgspec.Struct, frozen=True):
-    alg: str
-    kid: str
-    typ: str
-
-
-class _ReceiptHeader(msgspec.Struct, frozen=True):
-    kid: str
-
-
-class _Reviewed(msgspec.Struct, frozen=True):
-    week: str
-    reviewer: str
-    time: str
 
 
 def read_receipts(name: str, data: bytes, keys: Keys) -> tuple[HeldReceipt, ...]:
@@ -68,8 +44,8 @@ def _receipt(name: str, text: str, keys: Keys) -> HeldReceipt:
     file = File.of(name, text.encode())
     try:
         claims = claims_unverified(text)
-        kid = msgspec.json.decode(b64url_decode(text.split(".", maxsplit=1)[0]), type=_ReceiptHeader).kid
-    except (ReceiptError, ValueError) as error:
+        kid = key_id_unverified(text)
+    except ReceiptError as error:
         raise PacketError(f"{name} contains no receipt: {error}", "Give a folder of receipt.jws files.") from error
     fault = NO_KEY
     if kid in keys:
@@ -118,34 +94,29 @@ def read_checkpoint(name: str, data: bytes, keys: Keys) -> Checkpoint:
 
 
 def read_review(name: str, data: bytes, keys: Keys) -> Review:
-    """A signed review: a flattened JWS (RFC 7515 §7.2.2), ES384, whose payload names week, reviewer and time."""
-    remedy = "Give a folder of reviews that `cji audit review sign` wrote."
-    if len(data) > MAX_BYTES:
-        raise PacketError(f"{name} is larger than 4 MiB", remedy)
+    """A signed review, as `cji_audit.review.signed` reads it."""
     try:
-        file = msgspec.json.decode(data, type=_Signed)
-        header = msgspec.json.decode(b64url_decode(file.protected), type=_Header)
-        review = msgspec.json.decode(b64url_decode(file.payload), type=_Reviewed)
-        signature = b64url_decode(file.signature)
-    except (ValueError, RecursionError) as error:  # msgspec's and base64's errors are ValueErrors
-        raise PacketError(f"{name} is not a signed review", remedy) from error
-    key = keys.get(header.kid)
-    signed = f"{file.protected}.{file.payload}".encode()
+        found = read_signed_review(data)
+    except SignedReviewError as error:
+        remedy = "Give a folder of reviews that `cji audit review sign` wrote."
+        raise PacketError(f"{name} cannot be read: {error}", remedy) from error
     return Review(
         file=File.of(name, data),
-        week=review.week,
-        reviewer=review.reviewer,
-        signed=review.time,
-        fault=NO_KEY if key is None else _fault(header, key, signature, signed),
-        key_id=header.kid,
+        week=found.statement.week,
+        reviewer=found.statement.reviewer,
+        signed=found.statement.time,
+        fault=_fault(found, keys.get(found.key_id)),
+        key_id=found.key_id,
     )
 
 
-def _fault(header: _Header, key: VerifyingKey, signature: bytes, message: bytes) -> str:
-    if (header.alg, header.typ) != ("ES384", REVIEW_TYPE) or not isinstance(key, ec.EllipticCurvePublicKey):
-        return "it is not an ES384 signature of a review"
+def _fault(review: UnverifiedReview, key: VerifyingKey | None) -> str:
+    if key is None:
+        return NO_KEY
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        return "its key is not one of ES384"
     try:
-        es384_verify(key, signature, message)
-    except InvalidSignature:
-        return "the signature is wrong"
+        review.verify(key)
+    except SignedReviewError as error:
+        return str(error)
     return ""

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cji_audit.packet.archive import MAX_BYTES
 from cji_audit.packet.attachments import Tools
 from cji_audit.packet.catalog import Catalog, read_catalog
 from cji_audit.packet.controls import controls
@@ -39,6 +40,8 @@ from cji_audit.packet.folder import (
 )
 from cji_audit.packet.material import Fact, Material, Trail
 from cji_audit.packet.survey import IN_FORCE
+from cji_core.documents import decode
+from cji_core.strict import StrictError, hex_decode, parse
 from cji_core.trail.chain import ChainError
 from cji_core.trail.chain import read as read_line
 from cji_core.trail.claims import Claims
@@ -88,8 +91,8 @@ def verify(files: Mapping[str, bytes], tools: Tools, *, resurvey: Resurvey | Non
 def _differences(files: Mapping[str, bytes], tools: Tools, resurvey: Resurvey | None) -> Iterator[Difference]:
     yield from digest_differences(files)
     try:
-        material = msgspec.json.decode(files.get(MATERIAL, b""), type=Material)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        material = decode(files.get(MATERIAL, b""), Material, limit=MAX_BYTES)
+    except StrictError as error:
         yield Difference(file=MATERIAL, what=f"cannot be read: {error}")
         return
     if encoded(material) != files[MATERIAL]:
@@ -113,8 +116,8 @@ def _differences(files: Mapping[str, bytes], tools: Tools, resurvey: Resurvey | 
 def digest_differences(files: Mapping[str, bytes]) -> Iterator[Difference]:
     """The files that packet.json does not list as they are."""
     try:
-        index = msgspec.json.decode(files.get(INDEX, b""), type=Index)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        index = decode(files.get(INDEX, b""), Index, limit=MAX_BYTES)
+    except StrictError as error:
         yield Difference(file=INDEX, what=f"cannot be read: {error}")
         return
     for name in sorted(index.files.keys() | files.keys() - {INDEX}):
@@ -146,8 +149,8 @@ def _lines(files: Mapping[str, bytes], name: str, trail: Trail, material: Materi
                 leaf_hash(line),
                 index=listed.number - 1,
                 size=trail.first_line - 1 + trail.lines,
-                proof=[bytes.fromhex(each) for each in listed.proof],
-                root=bytes.fromhex(trail.root),
+                proof=[hex_decode(each) for each in listed.proof],
+                root=hex_decode(trail.root),
             )
             shown[record.seq] = _Shown.of(record.event)
         except (ChainError, ProofError, ValueError) as error:
@@ -236,11 +239,11 @@ def computed_names(material: Material) -> set[str]:
 def _rows(stated: bytes, again: bytes) -> Iterator[Difference]:
     """The rows whose status is another one; or that the rest differs."""
     try:
-        before = {(each["unit"], each["row"]): each["status"] for each in msgspec.json.decode(stated)}
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError, KeyError):
+        before = {(each["unit"], each["row"]): each["status"] for each in parse(stated, limit=MAX_BYTES)}
+    except (StrictError, TypeError, KeyError):
         yield Difference(file=ROWS, what="cannot be read")
         return
-    now = {(each["unit"], each["row"]): each["status"] for each in msgspec.json.decode(again)}
+    now = {(each["unit"], each["row"]): each["status"] for each in parse(again, limit=MAX_BYTES)}
     others = [(row, now.get(row), before.get(row)) for row in sorted(now.keys() | before.keys())]
     changed = [(row, computed_, found) for row, computed_, found in others if computed_ != found]
     for (unit, number), computed_, found in changed:

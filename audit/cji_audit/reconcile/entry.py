@@ -21,6 +21,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cji_audit.errors import AuditError
+from cji_core.strict import parse
 
 _CATEGORY: Final = "auditevent"
 _RELEASE: Final = "keyrelease"
@@ -138,8 +139,8 @@ def _caller(members: Mapping[str, Any], found: Mapping[str, str]) -> frozenset[s
     identity = members.get("identity", members.get("Identity"))
     if isinstance(identity, str):
         try:
-            identity = json.loads(identity)
-        except (ValueError, RecursionError):
+            identity = parse(identity.encode(), limit=len(identity) * 4)
+        except ValueError:
             identity = None
     claim = identity.get("claim") if isinstance(identity, dict) else None
     ids = {found["object_id"], found["app_id"]}

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from cji_audit.reconcile.entry import Entry, LogError, entry_of
+from cji_core.strict import StrictError, parse, parse_object
 
 MAX_LINE_BYTES: Final = 1 << 20
 MAX_DOCUMENT_BYTES: Final = 64 << 20
 MAX_FILE_BYTES: Final = 8 << 30
+_DEPTH: Final = 32  # levels
 """Of one file, after decompression."""
 
 _GZIP: Final = b"\x1f\x8b"
@@ -80,10 +82,10 @@ class LogFile:
             raise LogError(name, "a JSON document of more than 64 MiB: write one record in each line")
         self._offset, self._line = file.tell(), 1
         try:
-            whole = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-            raise LogError(f"{name}{line}", "not JSON") from error
+            whole = parse(data, limit=MAX_DOCUMENT_BYTES, depth=_DEPTH)
+        except StrictError as error:
+            line = f":{error.__cause__.lineno}" if isinstance(error.__cause__, json.JSONDecodeError) else ""
+            raise LogError(f"{name}{line}", str(error)) from error
         records = whole.get("records") if isinstance(whole, dict) else whole
         if not isinstance(records, list):
             raise LogError(name, "neither an array nor an object with records")
@@ -111,18 +113,15 @@ def _entry(record: dict[str, Any], place: str) -> Iterator[Entry]:
 
 def _object(line: bytes, place: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise LogError(place, "not JSON") from error
-    if not isinstance(found, dict):
-        raise LogError(place, "not an object")
-    return found
+        return parse_object(line, limit=MAX_DOCUMENT_BYTES, depth=_DEPTH)
+    except StrictError as error:
+        raise LogError(place, str(error)) from error
 
 
 def _complete(line: bytes) -> bool:
     try:
-        json.loads(line)
-    except (ValueError, RecursionError):
+        parse(line, limit=MAX_DOCUMENT_BYTES, depth=_DEPTH)
+    except StrictError:
         return False
     return True
 

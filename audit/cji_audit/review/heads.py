@@ -12,9 +12,12 @@ import msgspec
 
 from cji_audit.errors import AuditError
 from cji_audit.review.model import KnownHead, Report
+from cji_core.digests import Hex96
+from cji_core.documents import decode
+from cji_core.strict import StrictError
 from cji_core.trail.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
 from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
-from cji_core.trail.fields import Count, Hex96
+from cji_core.trail.fields import Count
 
 _CURSORS: Final = "*.delivered"
 _WITNESSES: Final = "witnesses"
@@ -73,16 +76,16 @@ def heads_of_review(report: Report) -> Iterator[KnownHead]:
 
 def _of_cursor(path: Path) -> KnownHead:
     try:
-        cursor = msgspec.json.decode(_bytes(path, _MAX_BYTES), type=_Cursor)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        cursor = decode(_bytes(path, _MAX_BYTES), _Cursor, limit=_MAX_BYTES)
+    except StrictError as error:
         raise HeadError(f"{path}: not the state of a destination") from error
     return KnownHead(source=cursor.destination, kind="destination", worker=None, line=cursor.seq, hash=cursor.hash)
 
 
 def _of_witness(path: Path) -> KnownHead:
     try:
-        record = msgspec.json.decode(_bytes(path, _MAX_BYTES), type=_Witnessed)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        record = decode(_bytes(path, _MAX_BYTES), _Witnessed, limit=_MAX_BYTES)
+    except StrictError as error:
         raise HeadError(f"{path}: not the record of a witness") from error
     return _of_note(record.offer.note.encode(), source=record.witness, path=path)
 

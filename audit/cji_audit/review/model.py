@@ -12,7 +12,10 @@ from msgspec import Meta
 
 from cji_audit.errors import AuditError
 from cji_audit.review.settings import Settings
-from cji_core.trail.fields import Count, Hex64, Hex96, Utc
+from cji_core.digests import Hex64, Hex96
+from cji_core.documents import OneForm
+from cji_core.strict import StrictError
+from cji_core.trail.fields import Count, Utc
 from cji_core.trail.rules import Severity
 
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -218,23 +221,17 @@ class ReportError(AuditError):
     remedy = "Make the report again from the trail."
 
 
-_encoder: Final = msgspec.json.Encoder(order="deterministic")
-_decoder: Final = msgspec.json.Decoder(Report)
+_FORM: Final = OneForm(Report, limit=MAX_BYTES, order="deterministic", end=b"\n")
 
 
 def encode(report: Report) -> bytes:
     """The one encoding of a report: compact JSON and a line feed."""
-    return _encoder.encode(report) + b"\n"
+    return _FORM.encode(report)
 
 
 def decode(data: bytes) -> Report:
     """The report in these bytes, of at most 64 MiB. Raises ReportError unless they are its one encoding."""
-    if len(data) > MAX_BYTES:
-        raise ReportError("larger than 64 MiB")
     try:
-        report = _decoder.decode(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return _FORM.decode(data)
+    except StrictError as error:
         raise ReportError(f"not a report: {str(error)[:200]}") from error
-    if encode(report) != data:
-        raise ReportError("not in its one encoding")
-    return report

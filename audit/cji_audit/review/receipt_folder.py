@@ -10,6 +10,7 @@ from typing import Final
 from cji_audit.review.findings import Findings
 from cji_audit.review.model import Place, ReceiptState
 from cji_audit.review.week import Window
+from cji_core.strict import hex_decode
 from cji_core.trail.chain import Record
 from cji_core.trail.compact import MAX_BYTES, ReceiptError
 from cji_core.trail.events import JobCompleted
@@ -47,7 +48,7 @@ class ReceiptFolder:
         self, record: Record, event: JobCompleted, place: Place, findings: Findings, *, in_week: bool
     ) -> None:
         """A completion in any week."""
-        stored = self._by_digest.get(bytes.fromhex(receipt_sha384(event.receipt)))
+        stored = self._by_digest.get(hex_decode(receipt_sha384(event.receipt)))
         if stored is not None:
             stored.matched = True
             if in_week and stored.compact != _short(event.receipt):
@@ -89,7 +90,7 @@ class ReceiptFolder:
             return
         if len(self._by_digest) >= MOST_RECEIPTS:
             raise ValueError(f"more than {MOST_RECEIPTS} receipts")
-        digest = bytes.fromhex(receipt_sha384(text))
+        digest = hex_decode(receipt_sha384(text))
         known = self._by_digest.get(digest)
         if known is not None:
             if known.compact != _short(text):

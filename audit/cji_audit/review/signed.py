@@ -23,9 +23,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Meta
 
 from cji_audit.errors import AuditError
-from cji_core.jose import es384_sign, es384_verify, key_id
-from cji_core.strict import b64url, b64url_decode
-from cji_core.trail.fields import Hex96, KeyId, Text, Utc
+from cji_core.digests import Hex96
+from cji_core.documents import OneForm
+from cji_core.jose import UnverifiedCompact, es384_sign, es384_verify, join_compact, key_id, split_compact
+from cji_core.strict import StrictError
+from cji_core.trail.fields import KeyId, Text, Utc
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 
 MAX_BYTES: Final = 1024 * 1024
@@ -59,10 +61,9 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     signature: str
 
 
-_encoder: Final = msgspec.json.Encoder(order="deterministic")
-_files: Final = msgspec.json.Decoder(_File)
-_headers: Final = msgspec.json.Decoder(_Header)
-_statements: Final = msgspec.json.Decoder(Statement)
+_files: Final = OneForm(_File, limit=MAX_BYTES, end=b"\n")
+_headers: Final = OneForm(_Header, limit=MAX_BYTES)
+_statements: Final = OneForm(Statement, limit=MAX_BYTES, order="deterministic")
 
 
 class SignedReviewError(AuditError):
@@ -90,41 +91,51 @@ def sign(statement: Statement, key: ec.EllipticCurvePrivateKey) -> bytes:
     """The file of a signed review. Raises ValueError for a member out of shape, or a key that is not P-384."""
     header = _Header(alg="ES384", kid=key_id(key.public_key()), typ="cji-review+jws")
     try:
-        payload = _encoder.encode(statement)
-        _statements.decode(payload)
-    except (msgspec.MsgspecError, UnicodeError) as error:
+        payload = _statements.encode(statement)
+        compact = join_compact(_headers.encode(header), payload, lambda signed: es384_sign(key, signed))
+        protected, body, signature = compact.split(".")
+        return _files.encode(_File(payload=body, protected=protected, signature=signature))
+    except StrictError as error:
         raise ValueError(f"a comment or the reviewer's name does not fit: {error}") from error
-    protected = b64url(_encoder.encode(header))
-    body = b64url(payload)
-    signature = b64url(es384_sign(key, f"{protected}.{body}".encode("ascii")))
-    data = _encoder.encode(_File(payload=body, protected=protected, signature=signature)) + b"\n"
-    if len(data) > MAX_BYTES:
-        raise ValueError("the comments are longer than 1 MiB")
-    return data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnverifiedReview:
+    """A review in its one encoding, whose signature nobody has verified yet."""
+
+    statement: Statement
+    key_id: str
+    jws: UnverifiedCompact
+
+    def verify(self, key: ec.EllipticCurvePublicKey) -> SignedReview:
+        """The review, if this key, which it names, signed it. Raises SignedReviewError."""
+        try:
+            es384_verify(key, self.jws.signature, self.jws.signing_input)
+        except InvalidSignature:
+            raise SignedReviewError("the signature is wrong") from None
+        return SignedReview(
+            statement=self.statement,
+            key_id=self.key_id,
+            digest=sha384(self.jws.signing_input),
+            constructor_key=_CONSTRUCTOR_KEY,
+        )
+
+
+def read(data: bytes) -> UnverifiedReview:
+    """The review in a file of at most 1 MiB, which names its key. Raises SignedReviewError."""
+    try:
+        file = _files.decode(data)
+        jws = split_compact(f"{file.protected}.{file.payload}.{file.signature}", limit=MAX_BYTES)
+        header, statement = _headers.decode(jws.header), _statements.decode(jws.payload)
+    except StrictError as error:
+        raise SignedReviewError(f"not a signed review: {error}") from error
+    return UnverifiedReview(statement=statement, key_id=header.kid, jws=jws)
 
 
 def verify(data: bytes, keys: Sequence[ec.EllipticCurvePublicKey]) -> SignedReview:
     """The review, if one of these keys signed it. Raises SignedReviewError."""
-    if len(data) > MAX_BYTES:
-        raise SignedReviewError("larger than 1 MiB")
-    try:
-        file = _files.decode(data)
-        protected, payload, signature = (b64url_decode(text) for text in (file.protected, file.payload, file.signature))
-        header, statement = _headers.decode(protected), _statements.decode(payload)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise SignedReviewError("not a signed review") from error
-    if (_encoder.encode(file) + b"\n", _encoder.encode(header), _encoder.encode(statement)) != (
-        data,
-        protected,
-        payload,
-    ):
-        raise SignedReviewError("not in its one encoding")
+    found = read(data)
     known: Mapping[str, ec.EllipticCurvePublicKey] = {key_id(key): key for key in keys}
-    if header.kid not in known:
-        raise SignedReviewError(f"signed with the key {header.kid}, which is not a known reviewer's")
-    signed = f"{file.protected}.{file.payload}".encode("ascii")
-    try:
-        es384_verify(known[header.kid], signature, signed)
-    except InvalidSignature:
-        raise SignedReviewError("the signature is wrong") from None
-    return SignedReview(statement=statement, key_id=header.kid, digest=sha384(signed), constructor_key=_CONSTRUCTOR_KEY)
+    if found.key_id not in known:
+        raise SignedReviewError(f"signed with the key {found.key_id}, which is not a known reviewer's")
+    return found.verify(known[found.key_id])

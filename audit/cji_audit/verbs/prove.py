@@ -10,6 +10,7 @@ from cji_attestation.verbs.evidence_options import written
 from cji_attestation.verbs.trails import INDEX, checkpoint_in, indexed, require_keys, trail_faults, with_keys
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, member, print_answer, print_document
+from cji_core.strict import hex_decode
 from cji_core.trail.chain import read
 from cji_core.trail.checkpoint import Checkpoint, parse_checkpoint
 from cji_core.trail.index import TrailIndex
@@ -188,7 +189,7 @@ def checkpoint(trail: Path, *, out: Path | None, index_file: Path | None, as_jso
 
 def _line_of(index: TrailIndex, job: str) -> int:
     try:
-        lines = index.rows.lines_of(bytes.fromhex(job))
+        lines = index.rows.lines_of(hex_decode(job))
     except ValueError:
         lines = []
     if not lines:

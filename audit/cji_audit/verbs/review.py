@@ -205,7 +205,7 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _object(report: Report, target: Path) -> dict[str, object]:
-    findings = json.loads(encode(report))["findings"]
+    findings = msgspec.to_builtins(report.findings)
     counts = Counter(finding.severity for finding in report.findings)
     return {
         "week": report.week,

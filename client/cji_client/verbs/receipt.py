@@ -26,6 +26,7 @@ from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, print_answer, print_json
 from cji_core.errors import Refusal
 from cji_core.format.job import Header, parse
+from cji_core.strict import hex_decode
 from cji_core.trail import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt
 from cji_core.trail.compact import typ_unverified
 from cji_core.trail.receipts import claims_unverified
@@ -104,7 +105,7 @@ def verify(
 
         require_in_trail(verified, trail, attested.receipt_key)
     for one in verified:
-        known = bytes.fromhex(one.claims.job_id) in expected
+        known = hex_decode(one.claims.job_id) in expected
         print_receipt(
             one, attested, trust, header=known, as_json=as_json, sequence=sequence, statements=statements is not None
         )
@@ -232,7 +233,7 @@ def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Heade
     ):  # so that a wrong job id is reported as a wrong claim, not as a missing receipt
         return [_verified(texts[0], attested, next(iter(expected.values())))]
     verified = [_verified(text, attested) for text in texts]
-    by_job = {bytes.fromhex(one.claims.job_id): one for one in verified}
+    by_job = {hex_decode(one.claims.job_id): one for one in verified}
     for job_id, header in expected.items():
         if job_id not in by_job:
             raise Unverified("job_id", f"no receipt for job {job_id.hex()}")

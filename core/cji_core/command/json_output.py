@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from cji_core import documents, strict
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -82,9 +84,9 @@ def _other_members(text: str, declared: JsonOption) -> str | None:
     """How a document differs from what is declared; None if it does not."""
     kind: Any = list[declared.answer] if declared.listed else declared.answer  # type: ignore[name-defined]
     try:
-        found = msgspec.json.decode(text, type=kind)
-    except msgspec.ValidationError as error:
+        found = documents.decode(text.encode(), kind, limit=len(text))
+    except strict.StrictError as error:
         return f"not what this verb declares: {error}"
-    if json.loads(json.dumps(msgspec.to_builtins(found))) != json.loads(text):
+    if json.loads(json.dumps(msgspec.to_builtins(found))) != strict.parse(text.encode(), limit=len(text)):
         return f"not what this verb declares: {declared.answer.__name__} lacks a member"
     return None

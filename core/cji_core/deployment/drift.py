@@ -5,8 +5,6 @@ failed    the export shows the contrary, or lacks what must be there
 not run   the export does not cover it: nothing is known
 """
 
-import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -15,7 +13,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from cji_core.deployment.expected import Expected, Grant, Rule, expected
-from cji_core.deployment.export import Deployed, Resource
+from cji_core.deployment.export import MAX_BYTES, Deployed, Resource
+from cji_core.strict import StrictError, b64url_decode, parse
 
 _SETTINGS: Final = "microsoft.insights/diagnosticsettings"
 _ASSIGNMENTS: Final = "microsoft.authorization/roleassignments"
@@ -324,9 +323,8 @@ def _deployed_policy(resource: Resource) -> Any:
     if len(data) != 1 or not isinstance(data[0], str):
         return None
     try:
-        text = base64.urlsafe_b64decode(data[0].rstrip("=") + "=" * (-len(data[0].rstrip("=")) % 4))
-        return msgspec.json.decode(text)
-    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
+        return parse(b64url_decode(data[0].rstrip("=")), limit=MAX_BYTES)
+    except StrictError:
         return None
 
 

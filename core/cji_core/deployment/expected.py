@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from cji_core import documents
+
 NAME: Final = "expected.json"
 
 
@@ -72,8 +74,8 @@ class Expected(_Part, frozen=True, kw_only=True):
 
 
 def decode(data: bytes) -> Expected:
-    """The requirements in a file. Raises msgspec.MsgspecError."""
-    return msgspec.json.decode(data, type=Expected)
+    """The requirements in a file. Raises StrictError."""
+    return documents.decode(data, Expected, limit=len(data))
 
 
 @functools.cache

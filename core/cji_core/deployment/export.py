@@ -15,13 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from cji_core.errors import CoreError
+from cji_core.strict import StrictError, parse
 
 FORMAT: Final = "cji-deployment/1"
 MAX_BYTES: Final = 64 << 20
 MAX_RESOURCES: Final = 20_000
+_DEPTH: Final = 64  # levels; a template of Azure has 20 and more
 _MAX_NAME: Final = 2048
 _EXPRESSION: Final = re.compile(r"\[(.*)\]", re.DOTALL)
 _PARAMETER: Final = re.compile(r"parameters\('([A-Za-z0-9_]{1,128})'\)")
@@ -83,9 +83,9 @@ def _decoded(name: str, data: bytes) -> Any:
     if len(data) > MAX_BYTES:
         raise ExportError(f"{name} is larger than {MAX_BYTES >> 20} MiB")
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise ExportError(f"{name} is not JSON") from error
+        return parse(data, limit=MAX_BYTES, depth=_DEPTH)
+    except StrictError as error:
+        raise ExportError(f"{name} is not JSON: {error}") from error
 
 
 def _items(name: str, document: Any) -> tuple[list[Any], Mapping[str, Any]]:

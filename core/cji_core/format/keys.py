@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, mlkem, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from cji_core.documents import decode
 from cji_core.errors import SpecError, Unverified
 from cji_core.format.envelope import PROJECT_KEY_BYTES, SEED_BYTES, WrappingKey, wrap_project_key, wrap_seed
 from cji_core.format.paths import FileName
@@ -192,7 +193,7 @@ def load_project_key(file: FileName) -> ProjectKey:
     """The project key in a file that `save_project_key` wrote."""
     path = Path(file)
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=_ProjectFile)
+        stored = decode(path.read_bytes(), _ProjectFile, limit=1 << 12)
         key = b64url_decode(stored.key)
     except (OSError, ValueError):
         raise SpecError(f"{path.name} is not a project key file", remedy="Make one with `cji key project`.") from None

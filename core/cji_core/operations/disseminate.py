@@ -14,6 +14,7 @@ from cji_core.operations.parameters import Parameters, Sealing, Sha256, bad_para
 from cji_core.operations.stages.by_shard import ByShard
 from cji_core.operations.status_codes import RowCode
 from cji_core.operations.tables import Tables
+from cji_core.strict import hex_decode
 from cji_core.wire.v1 import worker_pb2 as pb
 
 # ------------------------------------------------------------------ row status codes
@@ -64,7 +65,7 @@ def encode(parameters: Disseminate) -> pb.Disseminate:
     return pb.Disseminate(
         recipient_class=parameters.recipient_class,
         as_of=known(parameters.as_of).isoformat(),
-        tables_sha256=bytes.fromhex(parameters.tables_sha256 or ""),
+        tables_sha256=hex_decode(parameters.tables_sha256 or ""),
     )
 
 

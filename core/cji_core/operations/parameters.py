@@ -15,6 +15,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
+from cji_core.digests import Hex64
 from cji_core.errors import OperationsError, Reason, Refusal, Stage
 from cji_core.operations.tables import Tables
 
@@ -22,7 +23,7 @@ PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 """Names of projects and of their token domains: without NUL, which separates the two where keys are derived."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Sha256 = Hex64
 T = TypeVar("T")
 
 

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from cji_core import documents, strict
 from cji_core.errors import Stage
 from cji_core.format.records import ROW_STATUS, SCHEMAS, DataClass, RecordSchema, columns
 from cji_core.format.records.declared import BINARY, BOOL, FLOAT64, UINT32, UINT64, UTF8
@@ -17,6 +18,7 @@ from cji_core.operations.stages.stage import RESULT_OUTPUT
 from cji_core.operations.status_codes import RowCode
 from cji_core.operations.tables import Tables
 from cji_core.operations.tables.screening import Rules
+from cji_core.strict import hex_decode
 from cji_core.wire.v1 import worker_pb2 as pb
 
 # ------------------------------------------------------------------ row status codes
@@ -74,8 +76,8 @@ def decode(message: pb.Screen) -> Screen:
     if bool(message.preset) == bool(message.rules) or len(message.rules) > _MAX_RULES_BYTES:
         raise bad_parameters(Stage.ADMIT)
     try:
-        rules = msgspec.json.decode(message.rules, type=Rules) if message.rules else None
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        rules = documents.decode(message.rules, Rules, limit=_MAX_RULES_BYTES) if message.rules else None
+    except strict.StrictError as error:
         raise bad_parameters(Stage.ADMIT) from error
     return decoded(
         Screen,
@@ -103,8 +105,8 @@ def encode(parameters: Screen) -> pb.Screen:
         include_restricted=parameters.include_restricted,
         status_only=parameters.status_only,
         retain_seconds=parameters.retain_seconds,
-        resident_reference=bytes.fromhex(parameters.resident_reference or ""),
-        tables_sha256=bytes.fromhex(parameters.tables_sha256 or ""),
+        resident_reference=hex_decode(parameters.resident_reference or ""),
+        tables_sha256=hex_decode(parameters.tables_sha256 or ""),
     )
 
 
@@ -177,7 +179,7 @@ def is_by_shard(parameters: Screen) -> bool:
 def _signature(parameters: Screen) -> Signature:
     accepts, digest = frozenset(("person/1", "hotfile/1")), parameters.resident_reference
     if digest is not None:
-        reference = Reference(side=SIDE, schema=_SIDE_SCHEMA, sha256=bytes.fromhex(digest))
+        reference = Reference(side=SIDE, schema=_SIDE_SCHEMA, sha256=hex_decode(digest))
         return Signature(accepts=accepts, result=OUTCOMES.schema_id, parts=(HITS,), reference=reference)
     seconds = parameters.retain_seconds
     return Signature(

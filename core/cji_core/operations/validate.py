@@ -16,6 +16,7 @@ from cji_core.operations.parameters import Name, Parameters, Sealing, Sha256, ch
 from cji_core.operations.stages.by_shard import ByShard
 from cji_core.operations.stages.stage import RESULT_OUTPUT, ROW_STATUS_OUTPUT, Edge, Stage, Stages, Width
 from cji_core.operations.status_codes import RowCode, ValueCode
+from cji_core.strict import hex_decode
 from cji_core.wire.v1 import worker_pb2 as pb
 
 # ------------------------------------------------------------------ row status codes
@@ -118,7 +119,7 @@ def encode(parameters: Validate) -> pb.Validate:
         as_of=known(parameters.as_of).isoformat(),
         without=parameters.without,
         also=parameters.also,
-        tables_sha256=bytes.fromhex(parameters.tables_sha256 or ""),
+        tables_sha256=hex_decode(parameters.tables_sha256 or ""),
     )
 
 

@@ -11,8 +11,11 @@ import msgspec
 from google.protobuf.message import DecodeError
 from msgspec import Meta
 
+from cji_core import documents
+from cji_core.digests import Hex32
 from cji_core.errors import CoreError
 from cji_core.format.job import LIMITS
+from cji_core.strict import StrictError
 from cji_core.wire.v1 import worker_pb2 as pb
 
 SUBMITTER_CHARACTERS: Final = 512
@@ -23,7 +26,7 @@ SOURCES_BYTES: Final = 1 << 20
 EVIDENCE_BYTES: Final = 1 << 20
 _EVIDENCE: Final = b"cji-reference/1\0"
 
-Attempt = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Attempt = Hex32
 _Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 << 10)]
 T = TypeVar("T")
 
@@ -69,10 +72,10 @@ def encode(document: Progress | Published | Failure | Sources) -> bytes:
 
 
 def decode(data: bytes, kind: type[T]) -> T:
-    """The document of this kind. Raises DocumentError."""
+    """The document of this kind in `data`, which its reader has bounded. Raises DocumentError."""
     try:
-        return msgspec.json.decode(data, type=kind)
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        return documents.decode(data, kind, limit=len(data))
+    except StrictError as error:
         raise DocumentError from error
 
 

@@ -22,6 +22,7 @@ from azure.storage.blob import BlobBlock, ContainerClient
 from cji_core.azure_client import AudienceCredential
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreAwayError
 from cji_core.pool.exchange import AUDIENCE, EXCHANGE_SECONDS, bounded, tried
+from cji_core.strict import b64_decode
 
 MAX_BLOCKS: Final = 50_000
 """Of one blob: Put Block List."""
@@ -135,7 +136,7 @@ class Blobs:
             found = tried("blob", lambda: self._container.get_blob_client(name).get_block_list("uncommitted")[1])
         except BlobAbsentError:
             return {}
-        return {int(base64.b64decode(block.id)): int(block.size) for block in found}
+        return {int(b64_decode(block.id)): int(block.size) for block in found}
 
     def commit(self, name: str, count: int, *, size: int) -> None:
         """Create a blob of the blocks 0 to `count` - 1, as `commit_in_order`."""

@@ -19,9 +19,12 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from cji_core.digests import Hex96
+from cji_core.documents import OneForm
 from cji_core.errors import CoreError
+from cji_core.strict import StrictError
 from cji_core.trail.events import Event
-from cji_core.trail.fields import Hex96, Token, Utc
+from cji_core.trail.fields import Token, Utc
 
 # The largest event carries a receipt of at most 64 KiB.
 MAX_LINE_BYTES: Final = 80 * 1024
@@ -67,8 +70,8 @@ class ChainError(CoreError):
         return f"audit line {self.line}: {self.field}" + (f": {self.detail}" if self.detail else "")
 
 
-_decoder: Final = msgspec.json.Decoder(Record)
 _encoder: Final = msgspec.json.Encoder()
+_FORM: Final = OneForm(Record, limit=MAX_LINE_BYTES, end=b"\n")
 
 
 def append_record(event: Event, *, head: Head, time: str, worker: str) -> tuple[Head, bytes]:
@@ -81,8 +84,9 @@ def append_record(event: Event, *, head: Head, time: str, worker: str) -> tuple[
         body = _encoder.encode(draft)[:-_HASH_TAIL_BYTES]
         digest = _digest(body)
         line = body + b',"hash":"' + digest.encode("ascii") + b'"}\n'
-        _decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeError) as error:
+        if len(line) <= MAX_LINE_BYTES:
+            _FORM.decode(line)
+    except ValueError as error:  # msgspec's, UnicodeError and StrictError
         raise ValueError("event field out of shape") from error
     if len(line) > MAX_LINE_BYTES:
         raise ValueError("event too long")
@@ -115,11 +119,10 @@ def read(line: bytes, *, number: int = 0) -> Record:
     if not line.endswith(b"\n"):
         raise ChainError(line=number, field="line", detail="no line feed at its end")
     try:
-        record = _decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise ChainError(line=number, field="line", detail="not a record") from error
-    if _encoder.encode(record) + b"\n" != line:
-        raise ChainError(line=number, field="line", detail="not in canonical form")
+        record = _FORM.decode(line)
+    except StrictError as error:
+        detail = "not a record" if error.__cause__ else "not in canonical form"
+        raise ChainError(line=number, field="line", detail=detail) from error
     if record.hash != _digest(line[: -_HASH_TAIL_BYTES - 1]):
         raise ChainError(line=number, field="hash", detail="the line was changed")
     return record

@@ -10,8 +10,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cji_core.digests import Hex32, Hex64, Hex96
 from cji_core.suites import Suite
-from cji_core.trail.fields import Code, Count, Hex32, Hex64, Hex96, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
+from cji_core.trail.fields import Code, Count, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
 
 Witnesses: TypeAlias = tuple[Literal["front"], Literal["cell"]]
 WITNESSES: Final[Witnesses] = ("front", "cell")

@@ -25,11 +25,12 @@ from typing import Final, Generic, Literal, Protocol, TypeVar
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
+from cji_core.documents import OneForm
 from cji_core.errors import CoreError
-from cji_core.jose import SigningKey, VerifyingKey, key_id
+from cji_core.jose import CompactError, SigningKey, UnverifiedCompact, VerifyingKey, join_compact, key_id, split_compact
 from cji_core.jose import sign as sign_message
 from cji_core.jose import verify as verify_message
-from cji_core.strict import b64url, b64url_decode
+from cji_core.strict import StrictError
 from cji_core.suites import Suite
 from cji_core.trail.fields import KeyId
 
@@ -37,7 +38,6 @@ MAX_BYTES: Final = 64 * 1024
 
 Alg = Literal["ES384", "ML-DSA-87-ES384"]
 _ALGS: Final[dict[Suite, Alg]] = {Suite.CLASSICAL_1: "ES384", Suite.HYBRID_1: "ML-DSA-87-ES384"}
-_encoder: Final = msgspec.json.Encoder(order="deterministic")
 
 
 class ReceiptError(CoreError):
@@ -67,7 +67,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     typ: Literal["cji-receipt+jws", "cji-failure+jws"]
 
 
-_headers: Final = msgspec.json.Decoder(_Header)
+_headers: Final = OneForm(_Header, limit=MAX_BYTES)
 _C = TypeVar("_C", bound=_Claims)
 
 
@@ -76,40 +76,40 @@ class SignedClaims(Generic[_C]):
 
     def __init__(self, typ: Literal["cji-receipt+jws", "cji-failure+jws"], claims: type[_C]) -> None:
         self._typ: Final = typ
-        self._decoder = msgspec.json.Decoder(claims)
+        self._claims = OneForm(claims, limit=MAX_BYTES, order="deterministic")
 
     def sign(self, claims: _C, private_key: SigningKey) -> str:
         """Return the compact JWS. Raises ValueError if a claim does not fit its type or the key its suite."""
         header = _Header(alg=_ALGS[claims.suite], kid=key_id(private_key.public_key()), typ=self._typ)
         try:
-            payload = _encoder.encode(claims)
-            self._decoder.decode(payload)
-        except (msgspec.MsgspecError, UnicodeError) as error:
+            payload = self._claims.encode(claims)
+        except StrictError as error:
             raise ValueError("claim out of shape") from error
-        signed = f"{b64url(_encoder.encode(header))}.{b64url(payload)}"
-        document = f"{signed}.{b64url(sign_message(private_key, signed.encode('ascii'), claims.suite))}"
+        document = join_compact(
+            _headers.encode(header), payload, lambda signed: sign_message(private_key, signed, claims.suite)
+        )
         if len(document) > MAX_BYTES:
             raise ValueError("receipt too long")
         return document
 
     def unverified(self, document: str) -> _C:
         """The claims of a document that is trusted because of its origin. Raises ReceiptError at R1 or R3."""
-        return self._payload(_parts(document)[1])
+        return self._payload(_split(document).payload)
 
     def verify(self, document: str, *, key: VerifyingKey, differences: Callable[[_C], tuple[str, ...]]) -> _C:
         """The claims, if `key` signed them and `differences` finds none. Raises ReceiptError."""
-        header, payload, signature = _parts(document)  # R1
-        found = _header(header)
+        parts = _split(document)  # R1
+        found = _header(parts.header)
         if found.typ != self._typ:
             raise ReceiptError("typ")
         if found.kid != key_id(key):
             raise ReceiptError("kid")
-        claims = self._payload(payload)  # R3
+        claims = self._payload(parts.payload)  # R3
         if found.alg != _ALGS[claims.suite]:  # R2
             raise ReceiptError("alg")
         differing = differences(claims)
         try:  # R4
-            verify_message(key, signature, document.rpartition(".")[0].encode("ascii"), claims.suite)
+            verify_message(key, parts.signature, parts.signing_input, claims.suite)
         except InvalidSignature as error:
             raise ReceiptError("signature", differing=differing) from error
         if differing:  # R5
@@ -118,58 +118,35 @@ class SignedClaims(Generic[_C]):
 
     def _payload(self, payload: bytes) -> _C:
         try:
-            claims = self._decoder.decode(payload)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            return self._claims.decode(payload)
+        except StrictError as error:
             raise ReceiptError(_named(error, "payload")) from error
-        if _encoder.encode(claims) != payload:
-            raise ReceiptError("payload")
-        return claims
 
 
 def key_id_unverified(document: str) -> str:
     """The thumbprint of the key that a document names as its own. Raises ReceiptError if its header is malformed."""
-    return _header_of(document.partition(".")[0]).kid
+    return _header(_split(document).header).kid
 
 
 def typ_unverified(document: str) -> str:
     """The type that a document names as its own. Raises ReceiptError if its header is malformed."""
-    return _header_of(document.partition(".")[0]).typ
+    return _header(_split(document).header).typ
 
 
-def _parts(document: str) -> tuple[bytes, bytes, bytes]:
-    if len(document) > MAX_BYTES or not document.isascii() or document.count(".") != 2:
-        raise ReceiptError("receipt")
-    decoded: list[bytes] = []
-    for name, text in zip(("header", "payload", "signature"), document.split("."), strict=True):
-        try:
-            decoded.append(_decoded(text) if name == "header" else b64url_decode(text))
-        except ValueError as error:
-            raise ReceiptError(name) from error
-    return decoded[0], decoded[1], decoded[2]
-
-
-_decoded: Final = functools.lru_cache(maxsize=64)(b64url_decode)
-"""For headers: the documents of one start of a worker have the same."""
+def _split(document: str) -> UnverifiedCompact:
+    try:
+        return split_compact(document, limit=MAX_BYTES)
+    except CompactError as error:
+        raise ReceiptError("receipt" if error.part == "jws" else error.part) from error
 
 
 @functools.lru_cache(maxsize=64)
-def _header_of(text: str) -> _Header:
-    """The documents of one start of a worker have the same headers."""
-    try:
-        return _header(b64url_decode(text))
-    except ValueError as error:
-        raise ReceiptError("header") from error
-
-
 def _header(header: bytes) -> _Header:
-    """The header, in its one encoding. Raises ReceiptError with the wrong member."""
+    """The header, in its one encoding: the same for the documents of one start. ReceiptError with the wrong member."""
     try:
-        parsed = _headers.decode(header)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return _headers.decode(header)
+    except StrictError as error:
         raise ReceiptError(_named(error, "header")) from error
-    if _encoder.encode(parsed) != header:
-        raise ReceiptError("header")
-    return parsed
 
 
 def _named(error: Exception, otherwise: str) -> str:

@@ -21,10 +21,13 @@ from typing import Final, Literal
 
 import msgspec
 
+from cji_core.digests import Hex96
+from cji_core.documents import decode
 from cji_core.errors import CoreError
 from cji_core.format.configuration.worker import DestinationName
+from cji_core.strict import StrictError
 from cji_core.trail.chain import ChainError, read
-from cji_core.trail.fields import Count, Hex96, OverdueCause, unix_seconds
+from cji_core.trail.fields import Count, OverdueCause, unix_seconds
 from cji_core.trail.trail import START, Position, line_at, require_line
 from cji_core.trail.worker_events import TrailAnchored, TrailCheckpoint
 
@@ -112,8 +115,8 @@ def read_position(folder: Path, destination: str) -> Position | None:
         data = os.read(fd, MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise CursorError
-        cursor = msgspec.json.decode(data, type=_Cursor)
-    except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        cursor = decode(data, _Cursor, limit=MAX_BYTES)
+    except (OSError, StrictError) as error:
         raise CursorError from error
     finally:
         os.close(fd)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, Union
 
 from msgspec import Meta
 
+from cji_core.digests import Hex32, Hex64, Hex96
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_core.suites import Suite
 from cji_core.trail import fleet_events, task_events, worker_events  # noqa: F401 - their events are of the union
@@ -25,9 +26,6 @@ from cji_core.trail.fields import (
     DropCause,
     EntraApplication,
     EventBase,
-    Hex32,
-    Hex64,
-    Hex96,
     Jws,
     KeyId,
     Ori,

@@ -11,12 +11,13 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cji_core.digests import Hex32, Hex96
 from cji_core.errors import Reason, Stage
 from cji_core.jose import SigningKey, VerifyingKey, key_id
 from cji_core.suites import Suite
 from cji_core.trail.claims import differing
 from cji_core.trail.compact import SignedClaims
-from cji_core.trail.fields import Hex32, Hex96, Ori, Token, Utc
+from cji_core.trail.fields import Ori, Token, Utc
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 
 MAX_ATTEMPTS: Final = 1000

@@ -10,11 +10,9 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.digests import Hex96
 from cji_core.trail.meaning import Meaning
 
-Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]  # job id
-Hex64 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256
-Hex96 = Annotated[str, Meta(pattern=r"^[0-9a-f]{96}\Z")]  # SHA-384
 Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{2}Z\Z")]
 Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}\Z")]
 Code = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,3}\Z")]

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from cji_core.digests import Hex32, Hex96
 from cji_core.errors import Reason, Stage
-from cji_core.trail.fields import Code, Count, EventBase, Hex32, Hex96, Jws, Ori, TicketFault, Token
+from cji_core.trail.fields import Code, Count, EventBase, Jws, Ori, TicketFault, Token
 from cji_core.trail.meaning import SERVICE, Activity, Severity, entity, job
 
 Tries = Annotated[int, Meta(ge=1, le=1000)]

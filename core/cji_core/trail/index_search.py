@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from cji_core.strict import hex_decode
 from cji_core.trail.chain import Record
 
 COLUMNS: Final = ("kind", "submitter", "ori", "operator", "purpose", "reason")
@@ -84,7 +85,7 @@ class Rows:
             for name, value in zip(COLUMNS, (*values, reason), strict=True)
         ]
         job = getattr(event, "job_id", None)
-        return record.seq, offset, record.time, *terms, None if job is None else bytes.fromhex(job)
+        return record.seq, offset, record.time, *terms, None if job is None else hex_decode(job)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add them, in the caller's transaction."""
@@ -170,6 +171,6 @@ def _job_range(text: str) -> tuple[bytes, bytes]:
     if len(digits) > 32 or (len(digits) < 32 and not text.endswith("*")):
         raise ValueError("a job id has 32 hexadecimal digits; write * after its beginning")
     try:
-        return bytes.fromhex(digits.ljust(32, "0")), bytes.fromhex(digits.ljust(32, "f"))
+        return hex_decode(digits.ljust(32, "0")), hex_decode(digits.ljust(32, "f"))
     except ValueError:
-        raise ValueError("a job id has hexadecimal digits only") from None
+        raise ValueError("a job id has hexadecimal digits in lower case only") from None

@@ -15,8 +15,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.digests import Hex32, Hex64, Hex96
+from cji_core.documents import OneForm
+from cji_core.strict import hex_decode
 from cji_core.trail.chain import ChainError, Head, Record
-from cji_core.trail.fields import Count, Hex32, Hex64, Hex96, Strict
+from cji_core.trail.fields import Count, Strict
 from cji_core.trail.merkle import MAX_SIZE, Frontier
 from cji_core.trail.worker_events import HoldPlaced, TrailPruned
 
@@ -67,7 +70,7 @@ class Pruned(Strict, frozen=True, kw_only=True):
 
     def tree(self) -> Frontier:
         """The right edge of the tree over the lines that were removed."""
-        return Frontier(self.last, [bytes.fromhex(each) for each in self.peaks])
+        return Frontier(self.last, [hex_decode(each) for each in self.peaks])
 
     def encode(self) -> bytes:
         """As a file."""
@@ -98,11 +101,9 @@ class Pruned(Strict, frozen=True, kw_only=True):
         return ChainError(line=1, field="pruned", detail=detail)
 
 
+_FORM: Final = OneForm(Pruned, limit=MAX_BYTES, end=b"\n")
+
+
 def decode_pruned(data: bytes) -> Pruned:
-    """Read the content of a file of at most 16 MiB. Raises ValueError unless it is one, in its only form."""
-    if len(data) > MAX_BYTES:
-        raise ValueError("too long")
-    found = msgspec.json.decode(data, type=Pruned)
-    if found.encode() != data:
-        raise ValueError("not in canonical form")
-    return found
+    """Read the content of a file of at most 16 MiB. Raises StrictError unless it is one, in its only form."""
+    return _FORM.decode(data)

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
-from cji_core.jose import SigningKey, VerifyingKey, key_id
+from cji_core.jose import SigningKey, VerifyingKey, key_id, signing_input
 from cji_core.trail.claims import Claims, Expected
 from cji_core.trail.compact import SignedClaims
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
@@ -35,7 +35,7 @@ def sign(claims: Claims, private_key: SigningKey) -> str:
 
 def receipt_sha384(receipt: str) -> str:
     """Hexadecimal SHA-384 of header and payload in compact form, which the next receipt names."""
-    return hashlib.sha384(receipt.rpartition(".")[0].encode("ascii")).hexdigest()
+    return hashlib.sha384(signing_input(receipt)).hexdigest()
 
 
 def claims_unverified(receipt: str) -> Claims:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from cji_core.errors import CoreError
+from cji_core.strict import StrictError
 from cji_core.trail.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, read
 from cji_core.trail.pruned import MAX_BYTES, SUFFIX, Pruned, decode_pruned
 
@@ -197,5 +198,5 @@ def _read_pruned(trail: Path) -> Pruned | None:
         data = file.read(MAX_BYTES + 1)
     try:
         return decode_pruned(data)
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+    except StrictError as error:
         raise ChainError(line=1, field="pruned", detail=f"{path.name} cannot be read") from error

@@ -17,13 +17,15 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from msgspec import UNSET, Meta, UnsetType
 
+from cji_core.digests import Hex32, Hex64, Hex96
+from cji_core.documents import OneForm
 from cji_core.errors import CoreError
-from cji_core.jose import SigningKey, key_id, parse_canonical_verifying, split_compact
+from cji_core.jose import SigningKey, join_compact, key_id, parse_canonical_verifying, split_compact
 from cji_core.jose import sign as sign_message
 from cji_core.jose import verify as verify_message
 from cji_core.strict import b64url
 from cji_core.suites import Suite
-from cji_core.trail.fields import Count, Hex32, Hex64, Hex96, KeyId, Token, Utc
+from cji_core.trail.fields import Count, KeyId, Token, Utc
 
 MAX_BYTES: Final = 1 << 20
 StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
@@ -114,7 +116,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def encoded(self) -> bytes:
         """The bytes that the proof covers."""
-        return _encoder.encode(Facts(**{name: getattr(self, name) for name in Facts.__struct_fields__}))
+        return msgspec.json.encode(Facts(**{name: getattr(self, name) for name in Facts.__struct_fields__}))
 
 
 class Statement(Facts, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,9 +131,8 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     typ: Literal["cji-task+jws"]
 
 
-_encoder: Final = msgspec.json.Encoder()
-_headers: Final = msgspec.json.Decoder(_Header)
-_statements: Final = msgspec.json.Decoder(Statement)
+_headers: Final = OneForm(_Header, limit=MAX_BYTES)
+_statements: Final = OneForm(Statement, limit=MAX_BYTES)
 
 
 class StatementError(CoreError):
@@ -144,10 +145,10 @@ class StatementError(CoreError):
 def sign_statement(facts: Facts, proof: bytes, key: SigningKey) -> str:
     """The compact JWS, signed with the P-384 half of a pair. Raises ValueError if a claim does not fit its type."""
     header = _Header(alg="ES384", kid=key_id(key.public_key()), typ="cji-task+jws")
-    payload = _encoder.encode(Statement(**msgspec.structs.asdict(facts), proof=b64url(proof)))
-    _statements.decode(payload)  # msgspec's errors are ValueErrors
-    signed = f"{b64url(_encoder.encode(header))}.{b64url(payload)}"
-    statement = f"{signed}.{b64url(sign_message(key, signed.encode('ascii'), Suite.CLASSICAL_1))}"
+    payload = _statements.encode(Statement(**msgspec.structs.asdict(facts), proof=b64url(proof)))
+    statement = join_compact(
+        _headers.encode(header), payload, lambda signed: sign_message(key, signed, Suite.CLASSICAL_1)
+    )
     if len(statement) > MAX_BYTES:
         raise ValueError("statement too long")
     return statement
@@ -159,12 +160,12 @@ def read_statement(statement: str) -> Statement:
     Raises StatementError.
     """
     try:
-        header, payload, signature = split_compact(statement, limit=MAX_BYTES)
-        found, said = _headers.decode(header), _statements.decode(payload)
+        parts = split_compact(statement, limit=MAX_BYTES)
+        said = _statements.decode(parts.payload)
         key = parse_canonical_verifying(said.receipt_jwk)
-        if _encoder.encode(found) != header or _encoder.encode(said) != payload or found.kid != key_id(key):
+        if _headers.decode(parts.header).kid != key_id(key):
             raise StatementError
-        verify_message(key, signature, statement.rpartition(".")[0].encode("ascii"), Suite.CLASSICAL_1)
-    except (ValueError, RecursionError, InvalidSignature) as error:  # msgspec's errors are ValueErrors
+        verify_message(key, parts.signature, parts.signing_input, Suite.CLASSICAL_1)
+    except (ValueError, InvalidSignature) as error:  # StrictError is a ValueError
         raise StatementError from error
     return said

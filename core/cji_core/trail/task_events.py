@@ -8,22 +8,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from cji_core.digests import Hex32, Hex96
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_core.suites import Suite
-from cji_core.trail.fields import (
-    Attributed,
-    Code,
-    Count,
-    EventBase,
-    Hex32,
-    Hex96,
-    KeyId,
-    Ori,
-    StatementFault,
-    Token,
-    Url,
-    Utc,
-)
+from cji_core.trail.fields import Attributed, Code, Count, EventBase, KeyId, Ori, StatementFault, Token, Url, Utc
 from cji_core.trail.meaning import Activity, Severity, finding, job
 
 StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]

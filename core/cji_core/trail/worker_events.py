@@ -4,13 +4,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from cji_core.digests import Hex64, Hex96
 from cji_core.errors import Reason
 from cji_core.trail.fields import (
     Count,
     EventBase,
     FileDigests,
-    Hex64,
-    Hex96,
     KeyId,
     LineNumber,
     Note,

@@ -15,7 +15,8 @@ from typing import Any
 from azure.core.exceptions import AzureError
 from azure.identity import AzureCliCredential, DefaultAzureCredential
 
-from cji_deploy.identity.files import FOLDER, IdentityError, items
+from cji_core.strict import parse_object
+from cji_deploy.identity.files import FOLDER, MAX_FILE_BYTES, IdentityError, items
 from cji_deploy.identity.graph import CLOUDS, Credential, Graph
 from cji_deploy.identity.kinds import KINDS
 from cji_deploy.identity.plan import Applier
@@ -79,12 +80,9 @@ def _credential(authority: str) -> Credential:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        return parse_object(path.read_bytes(), limit=MAX_FILE_BYTES)
     except (OSError, ValueError) as error:
         raise IdentityError(f"{path} cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise IdentityError(f"{path} is not an object")
-    return found
 
 
 def _write(path: Path, state: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from cji_core.strict import parse_object
 from cji_deploy.errors import DeploymentError
 from cji_deploy.identity.kinds import ELIGIBILITY, KINDS, PREFIX, TYPE
 
@@ -20,6 +21,8 @@ PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")
 FOLDER: Final = Path(__file__).parents[2] / "identity"
 _EACH: Final = "each "
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+MAX_FILE_BYTES: Final = 1 << 20
 
 
 class IdentityError(DeploymentError):
@@ -55,7 +58,7 @@ def items(folder: Path, parameters: Mapping[str, Any]) -> list[Item]:
     for kind in KINDS:
         for path in sorted((folder / kind).glob("*.json")):
             try:
-                body = json.loads(path.read_bytes())
+                body = parse_object(path.read_bytes(), limit=MAX_FILE_BYTES)
             except (OSError, ValueError) as error:
                 raise IdentityError(f"{kind}/{path.name} cannot be read: {error}") from error
             item = Item(name=f"{kind}/{path.stem}", kind=kind, body=body)

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from cji_core.https import Client, ExchangeError, Response, retry_after, tls_context
+from cji_core.strict import StrictError, parse_object
 from cji_deploy.identity.files import IdentityError
 
 CLOUDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -103,12 +104,14 @@ class Graph:
             raise IdentityError(f"{method} {url}: {answer.status} {_message(answer)}")
         if not answer.body:
             return {}
-        found: dict[str, Any] = json.loads(answer.body)
-        return found
+        try:
+            return parse_object(answer.body, limit=_MOST)
+        except StrictError as error:
+            raise IdentityError(f"{method} {url}: the answer is {error}") from error
 
 
 def _message(answer: Response) -> str:
     try:
-        return str(json.loads(answer.body)["error"]["message"])[:500]
+        return str(parse_object(answer.body, limit=_MOST)["error"]["message"])[:500]
     except (ValueError, KeyError, TypeError):
         return ""

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
+from cji_core.strict import parse_object
+
 __all__ = ["locked", "sbom"]
 
 _NAMESPACE: Final = uuid.UUID("5f3f1a0e-8a0f-4f3b-9d55-2a5a6f0b9c1d")
@@ -36,7 +38,7 @@ def locked(lock: str) -> list[tuple[str, str, tuple[str, ...]]]:
 
 def sbom(manifest: bytes, lock: str, *, version: str, image_digest: str, files: dict[str, str], created: int) -> bytes:
     """JSON; `files` has the digest of each wheel that was installed, by its file name."""
-    components = [*_debian(json.loads(manifest)), *_python(locked(lock), files)]
+    components = [*_debian(parse_object(manifest, limit=len(manifest))), *_python(locked(lock), files)]
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",

@@ -11,6 +11,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
+from cji_core.certs import load_private_key
+from cji_core.strict import b64_decode
 from cji_deploy.errors import DeploymentError
 
 __all__ = ["SignatureError", "file_digest", "sign", "verify"]
@@ -31,7 +33,7 @@ def file_digest(path: Path) -> bytes:
 
 def sign(path: Path, key_file: Path) -> str:
     """Base64 of the signature, by an unencrypted PEM private key."""
-    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    key = load_private_key(key_file.read_bytes())
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise SignatureError(f"{key_file} has no ECDSA key on P-256")
     algorithm = ec.ECDSA(utils.Prehashed(hashes.SHA256()), deterministic_signing=True)
@@ -44,7 +46,7 @@ def verify(path: Path, signature: str, public_key: bytes) -> None:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise SignatureError("the public key is not an ECDSA key on P-256")
     try:
-        raw = base64.b64decode(signature.strip(), validate=True)
+        raw = b64_decode(signature.strip())
         key.verify(raw, file_digest(path), ec.ECDSA(utils.Prehashed(hashes.SHA256())))
     except (ValueError, InvalidSignature) as error:
         raise SignatureError(f"the signature is not of {path.name}") from error

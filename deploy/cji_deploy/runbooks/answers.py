@@ -1,12 +1,12 @@
 """`python -m cji_deploy.runbooks.answers URL`: whether a service answers with JSON; needs no sign-in."""
 
-import json
 import ssl
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from cji_core.https import Client, ExchangeError
+from cji_core.strict import parse
 
 __all__ = ["main"]
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
             found = client.exchange("GET", arguments[0])
         if found.status != _OK:
             raise ValueError(f"HTTP {found.status}")
-        json.loads(found.body)
+        parse(found.body, limit=_MOST)
     except (ExchangeError, OSError, ValueError) as error:
         print(f"{arguments[0]}: {error}", file=sys.stderr)
         return 4

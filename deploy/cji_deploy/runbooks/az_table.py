@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from cji_core.strict import parse_object
 from cji_deploy.runbooks.books import BOOKS
 from cji_deploy.runbooks.export import COMMANDS
 from cji_deploy.runbooks.steps import Command
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m cji_deploy.runbooks.az_table")
     parser.add_argument("--az", default="az", help="the Azure CLI")
     az: str = parser.parse_args(arguments).az
-    version = json.loads(subprocess.run([az, "version"], capture_output=True, text=True, check=True).stdout)
+    version = parse_object(subprocess.run([az, "version"], capture_output=True, check=True).stdout, limit=1 << 20)
     names = sorted({name_of(command) for _, command in az_commands()})
     table = {"azure-cli": version["azure-cli"], "commands": {name: _help(az, name) for name in names}}
     TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")

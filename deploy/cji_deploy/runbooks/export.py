@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from cji_core.strict import StrictError, parse
 from cji_deploy.runbooks.steps import Command
 from cji_deploy.runbooks.values import RunbookError, words
 
@@ -59,6 +60,7 @@ _WITH_LOGS: Final = (
     "microsoft.storage/storageaccounts",
 )
 _MAX_ASKED: Final = 5_000
+_DEPTH: Final = 64  # levels
 _SECONDS: Final = 300
 
 
@@ -87,8 +89,8 @@ class Azure:
                 f"{shlex.join(arguments)}: {' '.join(done.stderr.split())[-300:]}", "The role Reader is needed."
             )
         try:
-            return json.loads(done.stdout)
-        except ValueError:
+            return parse(done.stdout.encode(), limit=len(done.stdout) * 4, depth=_DEPTH)
+        except StrictError:
             raise RunbookError(f"{shlex.join(arguments)} did not print JSON", "Run it by itself.") from None
 
 

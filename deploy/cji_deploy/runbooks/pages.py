@@ -4,11 +4,11 @@
 printed; `CJI_DRILL_TIMES=deploy/cji_deploy/runbooks/drill.json make drills` writes it.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from cji_core.strict import parse_object
 from cji_deploy.runbooks.books import BOOKS
 from cji_deploy.runbooks.steps import Check, Runbook, Step
 from cji_deploy.runbooks.values import plain, shown
@@ -53,7 +53,7 @@ def _lines(book: Runbook) -> Iterator[str]:
         yield from _step(number, step)
     yield f"\n## Verification\n\n{book.verification}\n\n## Undo\n\n{book.undo}"
     yield f"\n## Tested\n\nAgainst the simulator: {book.simulated}.\n\n| step | in the last drill |\n|---|---|"
-    times = json.loads(_TIMES.read_text()).get(book.name, {})
+    times = parse_object(_TIMES.read_bytes(), limit=1 << 20).get(book.name, {})
     for number, step in enumerate(book.steps, 1):
         yield f"| {number}. {step.title} | {_drilled(step, times)} |"
 

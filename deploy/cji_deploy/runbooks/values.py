@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from cji_core.strict import parse
 from cji_deploy.errors import DeploymentError
 from cji_deploy.runbooks.steps import NAME, PROGRAMS, Command
 
@@ -15,6 +16,8 @@ __all__ = ["RunbookError", "Site", "plain", "read_site", "select", "shown", "wor
 
 _VALUE: Final = re.compile(r"[A-Za-z0-9_/.~][A-Za-z0-9 ._:/@+,=~{}$-]{0,1023}")
 _MAX_SITE: Final = 1 << 16
+_MAX_OUTPUT: Final = 16 << 20
+_DEPTH: Final = 64  # levels; a template of Azure has 20 and more
 
 
 class RunbookError(DeploymentError):
@@ -99,8 +102,8 @@ def select(output: str, path: str) -> str | list[str]:
     if not path:
         return output.strip()
     try:
-        document = json.loads(output)
-    except (ValueError, RecursionError):
+        document = parse(output.encode(), limit=_MAX_OUTPUT, depth=_DEPTH)
+    except ValueError:
         raise RunbookError("the command did not print JSON", "Run it by itself and read its answer.") from None
     found = _at(document, path.split("."))
     return [_text(each) for each in found] if "*" in path.split(".") else _text(found[0])

@@ -188,7 +188,7 @@ def test_a01_a_signature_has_one_form_and_one_algorithm() -> None:
             read_statement("cji-acceptance", other.encode(), keys)
     raw = b64url_decode(signature)
     longer = f"{header}.{payload}.{b64url(raw[:48] + bytes(1) + raw[48:])}"  # the same two numbers
-    with pytest.raises(ValueError, match="another length"):
+    with pytest.raises(ValueError, match="no pinned key"):
         read_statement("cji-acceptance", longer.encode(), keys)
     with pytest.raises(ValueError, match="no pinned key"):
         read_statement("cji-acceptance", good, ())

@@ -7,10 +7,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cji_core.command import build
+from cji_core.documents import OneForm
 from cji_core.format.configuration.worker import load
 from cji_core.jose import public_jwk
 from cji_core.trail import TrailCheckpoint
 from cji_core.trail.checkpoint import origin_of, sign_checkpoint
+from cji_core.trail.pruned import Pruned
 from cji_core.trail.segments import segment_path
 from cji_core.trail.trail import verified
 from cji_simulator.launch import Deployment, worker_config
@@ -100,7 +102,7 @@ def test_a_year_of_a_trail_is_exported_held_released_and_pruned(
     assert shown.exit_code == 3
     assert "is less than 366 days old, by the clock" in shown.output
     with monkeypatch.context() as patched:
-        patched.setattr("cji_core.trail.pruned.MAX_BYTES", 100)
+        patched.setattr("cji_core.trail.pruned._FORM", OneForm(Pruned, limit=100))
         shown = stopped.cji(*prune)
     assert (shown.exit_code, "could not be read: too long" in shown.output) == (3, True), shown.output
     assert segment_path(stopped.trail, 1, 6).exists()

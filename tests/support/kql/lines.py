@@ -12,6 +12,7 @@ from typing import Any, Final, get_args
 import msgspec
 from msgspec import inspect
 
+from cji_core import digests
 from cji_core.trail import fields
 from cji_core.trail.chain import Record
 from cji_core.trail.event_id import event_id
@@ -27,9 +28,9 @@ from tests.support.kql.tables import Node, Row, Table
 _KINDS: Final = {str(kind.__struct_config__.tag): kind for kind in KINDS}
 KEK: Final = "https://vault-1.vault.azure.net/keys/cji-cmk/" + "ab" * 16
 _SAMPLES: Final[Mapping[Any, str]] = {
-    fields.Hex32: "0a" * 16,
-    fields.Hex64: "0b" * 32,
-    fields.Hex96: "0c" * 48,
+    digests.Hex32: "0a" * 16,
+    digests.Hex64: "0b" * 32,
+    digests.Hex96: "0c" * 48,
     fields.Utc: "2026-11-25T20:00:00.00Z",
     fields.Ori: "WI0130000",
     fields.Code: "C",

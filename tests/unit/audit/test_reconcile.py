@@ -198,9 +198,19 @@ def test_a_log_in_lines_as_a_document_and_compressed(tmp_path: Path) -> None:
         (b'{"operationName":"KeyRelease"}\n', "log:3", "no time"),
         (b'{"operationName":"KeyRelease","time":"yesterday"}\n', "log:3", "a time that cannot be read"),
         (b'"' + b"x" * MAX_LINE_BYTES + b'"\n', "log:3", "the line is longer than 1 MiB"),
-        (b"[" * 100_000 + b"\n", "log:3", "not JSON"),
+        (b"[" * 100_000 + b"\n", "log:3", "nested too deep"),
+        (b'{"time":"2026-11-24T12:00:00Z","time":"2026-11-24T13:00:00Z"}\n', "log:3", "a repeated member"),
     ],
-    ids=["no JSON", "no object", "no operation", "no time", "a bad time", "a long line", "a deep line"],
+    ids=[
+        "no JSON",
+        "no object",
+        "no operation",
+        "no time",
+        "a bad time",
+        "a long line",
+        "a deep line",
+        "a member twice",
+    ],
 )
 def test_a_bad_record_is_refused_at_its_line(tmp_path: Path, damage: bytes, place: str, why: str) -> None:
     path = written(tmp_path / "log", [record(0), record(1)])

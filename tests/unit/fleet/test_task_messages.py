@@ -127,3 +127,15 @@ def test_only_what_may_succeed_later_has_a_time(reason: Reason) -> None:
     answer = fleet.Refused.of(Refusal(reason, stage=Stage.ADMIT))
     assert (answer.retry_after_ms > 0) == REASONS[reason].retryable
     assert fleet.Refused.of(RetryLater(reason, stage=Stage.ADMIT, after_ms=77)).retry_after_ms == 77
+
+
+def test_a_member_twice_is_refused_at_both_ends() -> None:
+    """A decoder that keeps the last one would let two programs read two messages in the same bytes."""
+    request = engine.framed(engine.Request(job=JOB, header_sha384=DIGEST, plan="none", stage="plan", task=0))[4:]
+    twice = request[:-1] + b',"task":1}'
+    with pytest.raises(fleet.RequestError):
+        fleet.read_request(io.BytesIO(len(twice).to_bytes(4, "big") + twice).read)
+    answer = fleet.answer_bytes(fleet.Refused.of(Refusal(Reason.EXPIRED, stage=Stage.ADMIT)))[4:]
+    twice = answer[:-1] + b"," + answer[1:]
+    with pytest.raises(engine.MessageError, match="one form"):
+        engine.read_answer(io.BytesIO(len(twice).to_bytes(4, "big") + twice).read)

@@ -29,6 +29,7 @@ from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import DOOR, DOOR_ACCESS, MANIFEST, PUBLIC, Access, access_of
 from cji_attestation.evidence.event_log import AppliedBundle
 from cji_attestation.evidence.measured_bundle import measure_bundle
+from cji_core.documents import decode
 from cji_worker.door.config import Build, door_config
 
 FOLDER: Final = Path("/run/cji/config")
@@ -84,7 +85,7 @@ def least_serial(state: Path, pool: str) -> int:
     path = state / _STATE_FILE
     try:
         with path.open("rb") as file:
-            found = msgspec.json.decode(file.read(_MAX_STATE), type=_State)
+            found = decode(file.read(_MAX_STATE), _State, limit=_MAX_STATE)
     except FileNotFoundError:
         return 1
     except (OSError, ValueError) as error:

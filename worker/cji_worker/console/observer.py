@@ -5,20 +5,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
+from cji_core.documents import decode
 from cji_core.format.configuration.console import ConsoleConfig
+from cji_core.strict import StrictError
 from cji_worker.console.history import History
 from cji_worker.console.states import Deliveries, certificate_until, reviews_in
 from cji_worker.console.view import OPERATIONS, Destination, Own, Reviews, Silence, View
 from cji_worker.fleet.metrics import read as read_fleet
 from cji_worker.ipc.messages import JobCounts
-from cji_worker.ipc.status import UNKNOWN, Status, ask
+from cji_worker.ipc.status import MOST_BYTES, UNKNOWN, Status, ask
 
 EVERY_S: Final = 2.0
 FILES_EVERY: Final = timedelta(seconds=30)
 _ANSWER_S: Final = 2.0
-_DECODER: Final = msgspec.json.Decoder(Status)
 
 
 class Observer:
@@ -85,8 +84,8 @@ def read_status(data: bytes) -> tuple[Status | None, Silence | None]:
     if data == UNKNOWN:
         return None, "supervisor silent"
     try:
-        found = _DECODER.decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        found = decode(data, Status, limit=MOST_BYTES)
+    except StrictError:
         return None, "not understood"
     jobs = found.jobs or JobCounts()
     operations = [each.operation for each in jobs.operations]

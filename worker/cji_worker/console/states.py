@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-from cryptography import x509
 from msgspec import Meta
 
+from cji_core.certs import load_pem_chain
+from cji_core.documents import decode
 from cji_worker.console.view import Destination, DestinationKind, Reviews
 
 MAX_DESTINATIONS: Final = 32
@@ -81,8 +82,8 @@ class Deliveries:
 
 def _cursor(path: Path, name: str) -> int:
     try:
-        found = msgspec.json.decode(_small_file(path, _MAX_CURSOR_BYTES), type=_Cursor)
-    except (OSError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        found = decode(_small_file(path, _MAX_CURSOR_BYTES), _Cursor, limit=_MAX_CURSOR_BYTES)
+    except (OSError, ValueError):
         return -1
     return found.seq if found.destination == name else -1
 
@@ -133,7 +134,7 @@ def reviews_in(folder: Path, *, days: int, now: datetime) -> Reviews:
 def certificate_until(path: Path) -> datetime:
     """The end of the first certificate in a PEM file. Raises OSError or ValueError."""
     data = _small_file(path, _MAX_CERTIFICATE_BYTES)
-    return x509.load_pem_x509_certificates(data)[0].not_valid_after_utc
+    return load_pem_chain(data, limit=_MAX_CERTIFICATE_BYTES)[0].not_valid_after_utc
 
 
 def _small_file(path: Path, most: int) -> bytes:

@@ -31,6 +31,7 @@ from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, Progress, Publ
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
 from cji_core.pool.store import Blobs
 from cji_core.pool.ticket import Ticket
+from cji_core.strict import hex_decode
 from cji_core.trail import ReceiptError, claims_unverified
 from cji_core.trail.fields import utc_hundredths
 from cji_core.wire.v1 import worker_pb2 as pb
@@ -116,7 +117,7 @@ class Attempt:
             header=self._submission.header,
             signature=self._submission.signature,
             submitter=self._submission.submitter,
-            attempt=bytes.fromhex(self._attempted.attempt),
+            attempt=hex_decode(self._attempted.attempt),
         )
         with self._lock:
             if self._cancelled:
@@ -186,7 +187,7 @@ class Attempt:
 
 def publish_evidence(ticket: Ticket, *, front: Front, results: Blobs) -> None:
     """Put the worker's evidence for this job beside its results. Raises FrontRefused-, FrontAway-, StoreError."""
-    token_sha384, evidence = front.attest(evidence_nonce(bytes.fromhex(ticket.header_sha384)))
+    token_sha384, evidence = front.attest(evidence_nonce(hex_decode(ticket.header_sha384)))
     results.create(names.evidence(ticket.job, token_sha384), evidence)
 
 

@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cji_core.errors import Reason, Stage
 from cji_core.format.job import LIMITS
 from cji_core.pool.ticket import Ticket
+from cji_core.strict import hex_decode
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_worker.errors import WorkerError
@@ -91,7 +92,7 @@ class Front:
     def receipt(self, job: str) -> str | None:
         """The receipt of a job by reference that completed on this worker; None without one. Raises FrontAwayError."""
         try:
-            answer = self._stub.GetReceipt(pb.GetReceiptRequest(job_id=bytes.fromhex(job)), timeout=_CALL_SECONDS)
+            answer = self._stub.GetReceipt(pb.GetReceiptRequest(job_id=hex_decode(job)), timeout=_CALL_SECONDS)
         except grpc.RpcError as error:
             found = explained(error)
             if isinstance(found, FrontRefusedError) and found.reason is Reason.INCOMPLETE:
@@ -101,9 +102,7 @@ class Front:
 
     def supersede(self, ticket: Ticket) -> None:
         """Have it recorded that the receipt of this worker is not the job's. Raises FrontRefused-, FrontAwayError."""
-        request = pb.SupersedeRequest(
-            job_id=bytes.fromhex(ticket.job), header_sha384=bytes.fromhex(ticket.header_sha384)
-        )
+        request = pb.SupersedeRequest(job_id=hex_decode(ticket.job), header_sha384=hex_decode(ticket.header_sha384))
         try:
             self._stub.Supersede(request, timeout=_CALL_SECONDS)
         except grpc.RpcError as error:
@@ -127,7 +126,7 @@ class Front:
         return self._failure(
             pb.GetFailureRequest(
                 submission=submission,
-                job_id=bytes.fromhex(job),
+                job_id=hex_decode(job),
                 tries=tries,
                 queued=sent,
                 reason=reason.value,
@@ -137,7 +136,7 @@ class Front:
 
     def refused_ticket(self, fault: str, *, job: str) -> None:
         """Have it recorded that a ticket has no submission. Raises FrontRefusedError, FrontAwayError."""
-        self._failure(pb.GetFailureRequest(fault=fault, tries=1, job_id=bytes.fromhex(job)))
+        self._failure(pb.GetFailureRequest(fault=fault, tries=1, job_id=hex_decode(job)))
 
     def _failure(self, request: pb.GetFailureRequest) -> str:
         try:

@@ -6,6 +6,9 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from cji_core.documents import decode
+from cji_core.strict import StrictError
+
 NAME: Final = "metrics.json"
 EVERY_S: Final = 10.0
 MAX_AGE_S: Final = 60
@@ -55,7 +58,7 @@ def read(folder: Path, *, now: float) -> Metrics | None:
     """The contents of the file, if it is current at `now` (Unix seconds)."""
     try:
         with (folder / NAME).open("rb") as file:
-            found = msgspec.json.decode(file.read(_MAX_BYTES), type=Metrics)
-    except (OSError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            found = decode(file.read(_MAX_BYTES), Metrics, limit=_MAX_BYTES)
+    except (OSError, StrictError):
         return None
     return found if abs(now - found.at) <= MAX_AGE_S else None

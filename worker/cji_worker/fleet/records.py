@@ -9,11 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-from msgspec import Meta
 
+from cji_core.digests import Hex32
+from cji_core.documents import decode
 from cji_core.errors import StartupError
 from cji_core.pool.ticket import HeaderDigest, JobName, Ticket
 
@@ -26,7 +27,7 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     job: JobName
     header_sha384: HeaderDigest
-    attempt: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+    attempt: Hex32
 
     @property
     def ticket(self) -> Ticket:
@@ -105,7 +106,7 @@ def unwritable(state: Path) -> StartupError:
 def _read(path: Path) -> Attempted | None:
     try:
         with path.open("rb") as file:
-            found = msgspec.json.decode(file.read(_MAX_BYTES), type=Attempted)
+            found = decode(file.read(_MAX_BYTES), Attempted, limit=_MAX_BYTES)
     except (OSError, ValueError):
         return None
     return found if found.job == path.name else None

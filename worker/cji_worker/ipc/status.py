@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.digests import Hex96
 from cji_core.errors import Reason
 from cji_worker.host import ConditionId
 from cji_worker.ipc.messages import (
@@ -33,7 +34,6 @@ _CONDITIONS: Final = 16
 
 Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")]
 Text = Annotated[str, Meta(max_length=1024)]
-Hex96 = Annotated[str, Meta(pattern=r"^[0-9a-f]{96}\Z")]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

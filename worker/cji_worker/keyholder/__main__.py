@@ -7,11 +7,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from cji_attestation import AttestationError, Trust, is_production
 from cji_attestation.evidence.boot_logs import BootLogs, open_logs
 from cji_attestation.evidence.tpm_counter import NvCounter
+from cji_core.documents import decode
 from cji_core.errors import Refusal, StartupError
 from cji_core.fips import CryptoModule, module_in_force, require_usable
 from cji_core.format.configuration.policy_files import entra_audience, read_policy
@@ -166,7 +165,7 @@ def main(boot: Boot) -> int:
     try:
         region = Region(boot.regions[0])
         key_slots = [KeySlot(fd) for fd in boot.slots]
-        trust = msgspec.json.decode(boot.trust, type=Trust)
+        trust = decode(boot.trust, Trust, limit=len(boot.trust))
         crypto = module_in_force()  # it reads the map of this process, which the confined process cannot
         require_usable(crypto, require_fips=boot.config.require_fips)
         logs = open_logs(trust, boot.logs)

@@ -10,6 +10,7 @@ from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.envelope import statement_key
 from cji_core.log import log
 from cji_core.operations.registry import STEPS
+from cji_core.strict import hex_decode
 from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused, TaskEnded
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.ipc import Channel, ChannelClosed, hand_over
@@ -226,7 +227,7 @@ class Effects:
             job.reference,
             owner=job.admission.owner,
             job_id=header.job_id.hex(),
-            sha256=bytes.fromhex(job.agreed.inputs[part].sha256),
+            sha256=hex_decode(job.agreed.inputs[part].sha256),
             seconds=reference.seconds,
         )
 

@@ -28,6 +28,8 @@ import msgspec
 from msgspec import Meta
 
 from cji_attestation import AttestationError, Trust
+from cji_core.digests import Hex32, Hex96
+from cji_core.documents import decode
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage, StartupError
 from cji_core.format.configuration.fleet import PoolLedgerSection
 from cji_core.format.job import Header
@@ -48,9 +50,9 @@ _ENTRY_BYTES: Final = 1024
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job id: the header that uses it, the worker that admitted it first, and the name of that attempt."""
 
-    header_sha384: Annotated[str, Meta(pattern=r"^[0-9a-f]{96}\Z")]
+    header_sha384: Hex96
     worker: Annotated[str, Meta(min_length=1, max_length=256)]
-    attempt: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")] | None
+    attempt: Hex32 | None
     """None for a job by a connection of its submitter's."""
 
 
@@ -160,13 +162,7 @@ class PoolLedger:
             if found is None and blobs.create(name, msgspec.json.encode(claim.entry)):
                 return None
             found = found or _entry(blobs, name)
-        except (
-            StoreError,
-            AttestationError,
-            StartupError,
-            ValueError,
-            RecursionError,
-        ) as error:  # msgspec's errors are ValueErrors
+        except (StoreError, AttestationError, StartupError, ValueError) as error:  # StrictError is a ValueError
             log("ledger unavailable", error=type(error).__name__)
             return Refusal(Reason.LEDGER_UNAVAILABLE, stage=Stage.ADMIT)
         reason = Reason.LEDGER_UNAVAILABLE if found is None else decide(found, claim.entry)
@@ -187,7 +183,7 @@ def open_pool_ledger(section: PoolLedgerSection, trust: Trust) -> PoolLedgerBlob
 
 def _entry(blobs: PoolLedgerBlobs, name: str) -> Entry | None:
     try:
-        return msgspec.json.decode(blobs.read(name, most=_ENTRY_BYTES), type=Entry)
+        return decode(blobs.read(name, most=_ENTRY_BYTES), Entry, limit=_ENTRY_BYTES)
     except BlobAbsentError:
         return None
 

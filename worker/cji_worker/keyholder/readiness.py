@@ -15,6 +15,7 @@ from cji_core.format.job import Policy
 from cji_core.jose import public_jwk
 from cji_core.log import log
 from cji_core.operations.registry import OPERATIONS, SCHEMAS
+from cji_core.strict import hex_decode
 from cji_core.trail import HostChanged, WorkerNotReady, WorkerReady
 from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import (
@@ -166,7 +167,7 @@ def report(
         keys_opened=keys_opened,
         audit_writable=audit.writable(),
         audit_line=audit.head.seq,
-        audit_hash=bytes.fromhex(audit.head.hash),
+        audit_hash=hex_decode(audit.head.hash),
         audit_anchor=anchor,
         deliveries=delivery.report(),
     )

@@ -10,8 +10,10 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
+from cji_core.documents import decode
 from cji_core.hosts import IMDS
 from cji_core.https import Client, ExchangeError
+from cji_core.strict import StrictError
 from cji_worker.errors import WorkerError
 
 _EVENTS: Final = "/metadata/scheduledevents?api-version=2020-07-01"
@@ -81,6 +83,6 @@ class Metadata:
 
 def _decoded(data: bytes, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return decode(data, kind, limit=_MAX_BYTES)
+    except StrictError as error:
         raise NoticeError("not understood") from error

@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
+from cji_core.documents import decode
 from cji_core.errors import StartupError
 from cji_core.log import log
-from cji_worker.ipc.status import Status, ask
+from cji_core.strict import StrictError
+from cji_worker.ipc.status import MOST_BYTES, Status, ask
 from cji_worker.probe.notice import Metadata, NoticeError
 from cji_worker.probe.server import MAX_HEAD_BYTES, Server
 
@@ -27,7 +27,6 @@ NOTICE: Final = "terminate"
 """File in the state folder: its existence starts the drain."""
 _ANSWER_S: Final = 2.0
 _BACKLOG: Final = 16
-_DECODER: Final = msgspec.json.Decoder(Status)
 
 
 class Probe:
@@ -101,8 +100,8 @@ class Probe:
 
 def _serving(path: str) -> bool:
     try:
-        return _DECODER.decode(ask(path, "status", timeout=_ANSWER_S)).state == "serving"
-    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError):
+        return decode(ask(path, "status", timeout=_ANSWER_S), Status, limit=MOST_BYTES).state == "serving"
+    except (OSError, StrictError):
         return False
 
 

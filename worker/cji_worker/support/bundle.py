@@ -17,16 +17,17 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.deployment import Result, expected
+from cji_core.digests import Hex96
+from cji_core.documents import OneForm, decode
 from cji_core.errors import Reason
 from cji_core.manifest import VERSION
 from cji_core.trail.chain import ChainError
 from cji_core.trail.events import Event
 from cji_core.trail.trail import verified
 from cji_worker.host import ConditionId
-from cji_worker.ipc.status import Status
+from cji_worker.ipc.status import MOST_BYTES, Status
 
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-Hex96 = Annotated[str, Meta(pattern=r"^[0-9a-f]{96}\Z")]
 Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{2})?Z\Z")]
 Hour = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}Z\Z")]
 Version = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(\.[0-9]{1,6}){0,3}\Z")]
@@ -138,7 +139,7 @@ def made(
 def encoded(bundle: Bundle) -> bytes:
     """The file. Every value is checked against its type once more; raises ValueError for one that does not fit."""
     data = msgspec.json.encode(bundle)
-    again = msgspec.json.decode(data, type=Bundle)
+    again = OneForm(Bundle, limit=len(data)).decode(data)
     words = closed_words()
     kinds = {each.kind for trail in again.trails for each in trail.events}
     requirements = {each.requirement for each in again.deployment or ()}
@@ -192,8 +193,8 @@ def trail_facts(trail: Path) -> TrailFacts:
 
 
 def status_facts(data: bytes) -> StatusFacts:
-    """The facts of `cji status --json`. Raises msgspec.MsgspecError for another document."""
-    status = msgspec.json.decode(data, type=Status)
+    """The facts of `cji status --json`. Raises StrictError for another document."""
+    status = decode(data, Status, limit=MOST_BYTES)
     jobs, cells = status.jobs, status.cells
     return StatusFacts(
         state=status.state,

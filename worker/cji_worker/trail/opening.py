@@ -19,6 +19,7 @@ from typing import Final
 
 from cji_core.errors import Reason, Refusal, StartupError
 from cji_core.log import log
+from cji_core.strict import hex_decode
 from cji_core.trail.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, append_record, read, verify_next
 from cji_core.trail.checkpoint import CheckpointError, parse_checkpoint
 from cji_core.trail.events import Event, JobAdmitted, JobCompleted, JobEnded
@@ -135,7 +136,7 @@ def in_order(event: Event, ledger: ReplayLedger) -> bool:
         return _is_of(event, ledger.mark.tree)
     if not isinstance(event, JobAdmitted | TaskAdmitted | JobCompleted | JobEnded | AttemptSuperseded):
         return True
-    known, header_sha384 = ledger.entry(bytes.fromhex(event.job_id)), bytes.fromhex(event.header_sha384)
+    known, header_sha384 = ledger.entry(hex_decode(event.job_id)), hex_decode(event.header_sha384)
     if known is None:
         return isinstance(event, JobAdmitted | TaskAdmitted)
     return known.state in _BEFORE[type(event)] and known.header_sha384 == header_sha384
@@ -143,7 +144,7 @@ def in_order(event: Event, ledger: ReplayLedger) -> bool:
 
 def _is_of_pruned(event: Event, ledger: ReplayLedger) -> bool:
     """Whether it is about a job of which the ledger has no line, because they were pruned."""
-    return isinstance(event, AttemptSuperseded) and ledger.entry(bytes.fromhex(event.job_id)) is None
+    return isinstance(event, AttemptSuperseded) and ledger.entry(hex_decode(event.job_id)) is None
 
 
 def _is_of(event: TrailCheckpoint, tree: Frontier) -> bool:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from cji_core.strict import hex_decode
 from cji_core.trail.chain import GENESIS, Head, Record
 from cji_core.trail.events import Attested, Event, JobAdmitted, JobCompleted, JobEnded
 from cji_core.trail.fields import unix_seconds
@@ -186,7 +187,7 @@ class ReplayLedger:
         self._database.executemany(
             "INSERT INTO job VALUES (?, ?, ?, ?, ?)",
             [
-                (bytes.fromhex(job_id), bytes.fromhex(job.header_sha384), JobState.ADMITTED, 0, job.not_after)
+                (hex_decode(job_id), hex_decode(job.header_sha384), JobState.ADMITTED, 0, job.not_after)
                 for job_id, job in pruned.running.items()
             ],
         )
@@ -279,19 +280,19 @@ class ReplayLedger:
     def _apply(self, event: Event, line: int, time: int) -> None:
         match event:
             case JobAdmitted():
-                known = self.entry(bytes.fromhex(event.job_id))
+                known = self.entry(hex_decode(event.job_id))
                 self._put(event, JobState.ADMITTED, line)
                 if known is None or known.state is not JobState.IN_PARTS:  # it counted with its first task
                     self._count(time // _DAY_S, event)
                 self._leave(time - RETENTION_S)
-            case TaskAdmitted() if self.entry(bytes.fromhex(event.job_id)) is None:
+            case TaskAdmitted() if self.entry(hex_decode(event.job_id)) is None:
                 self._put(event, JobState.IN_PARTS, line)
                 self._count(time // _DAY_S, event)
                 self._leave(time - RETENTION_S)
             case JobCompleted() | JobEnded() | AttemptSuperseded():
                 state = JobState.COMPLETED if isinstance(event, JobCompleted) else JobState.ENDED
                 self._database.execute(
-                    "UPDATE job SET state = ?, line = ? WHERE id = ?", (state, line, bytes.fromhex(event.job_id))
+                    "UPDATE job SET state = ?, line = ? WHERE id = ?", (state, line, hex_decode(event.job_id))
                 )
                 if state is JobState.COMPLETED:
                     self.mark.receipt = line
@@ -312,7 +313,7 @@ class ReplayLedger:
         self.mark.uncovered = True
 
     def _put(self, event: JobAdmitted | TaskAdmitted, state: JobState, line: int) -> None:
-        job_id, header_sha384 = bytes.fromhex(event.job_id), bytes.fromhex(event.header_sha384)
+        job_id, header_sha384 = hex_decode(event.job_id), hex_decode(event.header_sha384)
         self._database.execute(
             "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?)",
             (job_id, header_sha384, state, line, unix_seconds(event.not_after)),

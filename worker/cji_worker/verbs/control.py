@@ -10,6 +10,7 @@ import msgspec
 
 from cji_core.command.common import FILE, Failure, configuration, explained
 from cji_core.command.json_output import answers, member, print_answer
+from cji_core.strict import parse
 from cji_worker.ipc.status import ask
 
 _ANSWER_S: Final = 45.0
@@ -109,7 +110,7 @@ def _asked(config: Path, request: Literal["status", "reload", "renew"]) -> dict[
     try:
         while not (data := ask(path, request, timeout=_ANSWER_S)) and time.monotonic() < end:
             time.sleep(_PAUSE_S)
-        document = json.loads(data)
+        document = parse(data, limit=len(data))
     except PermissionError as error:
         remedy = "Run this as the worker's user, or as root."
         raise Failure(f"{path} may not be used", remedy=remedy, status=1) from error

@@ -10,10 +10,9 @@ import sys
 import time
 from typing import Final
 
-import msgspec
-
 from cji_attestation import AttestationError, Trust, is_production
 from cji_core.command.findings import Finding, NotOk, run_check
+from cji_core.documents import decode
 from cji_core.errors import StartupError
 from cji_core.fips import NOT_VALIDATED, CryptoModule, Mode, require_usable
 from cji_core.format.configuration.worker import Config
@@ -143,7 +142,7 @@ def fips_module() -> CryptoModule:
         timeout=_PROBE_SECONDS,
         check=True,
     )
-    return msgspec.json.decode(done.stdout, type=CryptoModule)
+    return decode(done.stdout, CryptoModule, limit=len(done.stdout))
 
 
 def _fips() -> str:

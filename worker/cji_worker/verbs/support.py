@@ -57,7 +57,7 @@ def bundle(
         )
     except ExportError as error:
         raise Failure(str(error), remedy=error.remedy, status=2) from error
-    except (msgspec.MsgspecError, ValueError) as error:
+    except ValueError as error:  # msgspec's errors are ValueErrors
         remedy = "Give the output of `cji status --json` of this version."
         raise Failure("a status is not one of a worker", remedy=remedy, status=2) from error
     except OSError as error:

@@ -13,6 +13,7 @@ from cji_attestation.appraisal.advisories.acceptance import Acceptance, sound_ac
 from cji_attestation.appraisal.advisories.evaluate import AdvisoryFinding
 from cji_attestation.appraisal.advisories.signed import Kind, read_statement, sign_statement, signer_key
 from cji_attestation.appraisal.advisories.table import SHIPPED, Advisory, AdvisoryTable, day_of, sound_table
+from cji_core.documents import OneForm
 
 T = TypeVar("T")
 MOST_ACCEPTANCES: Final = 64
@@ -114,7 +115,4 @@ def _after(day: date) -> datetime:
 
 def _read(kind: Kind, data: bytes, keys: tuple[ec.EllipticCurvePublicKey, ...], of: type[T]) -> T:
     payload = read_statement(kind, data, keys)
-    found = msgspec.json.decode(payload, type=of)  # its errors are ValueErrors
-    if msgspec.json.encode(found) != payload:
-        raise ValueError("not in its one form")
-    return found
+    return OneForm(of, limit=len(payload)).decode(payload)

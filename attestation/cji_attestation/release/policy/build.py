@@ -7,7 +7,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.release.policy.claims import HARDWARE, PER_HARDWARE, REQUIRED, TEE
-from cji_attestation.release.policy.grammar import ReleasePolicy, Scalar, parse_policy
+from cji_attestation.release.policy.grammar import MAX_POLICY_BYTES, ReleasePolicy, Scalar, parse_policy
+from cji_core.strict import parse_object
 
 AUTHORITY_PLACEHOLDER: Final = "__ATTESTATION_AUTHORITY__"
 """Stands for the provider in a template; deploy/ puts the address in its place."""
@@ -49,7 +50,7 @@ def either(first: bytes, second: bytes) -> bytes:
     alternatives: list[_Json] = []
     for data in (first, second):
         parse_policy(data)
-        alternatives += [one for one in json.loads(data)["anyOf"] if one not in alternatives]
+        alternatives += [one for one in parse_object(data, limit=MAX_POLICY_BYTES)["anyOf"] if one not in alternatives]
     data = f"{_text({'version': '1.0.0', 'anyOf': alternatives}, 0)}\n".encode()
     parse_policy(data)
     return data

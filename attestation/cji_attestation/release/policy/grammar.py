@@ -9,17 +9,16 @@ Source: learn.microsoft.com, "Azure Key Vault secure key release policy grammar"
 claims that satisfy it, each on its own.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast
 
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.release.policy.rules import PolicyError
 from cji_attestation.strict import parse_object
-from cji_core.strict import JsonObject
+from cji_core.strict import JsonObject, RepeatedMember
 
 MAX_POLICY_BYTES: Final = 16 << 10
 MAX_CONJUNCTIONS: Final = 256  # of one authority
@@ -84,7 +83,7 @@ def parse_policy(data: bytes) -> ReleasePolicy:
     try:
         document = parse_object(data, limit=MAX_POLICY_BYTES, fault=Fault.RELEASE_INVALID, check="RP40")
     except AttestationError as error:
-        raise PolicyError("RP41" if _repeats(data) else "RP40") from error
+        raise PolicyError("RP41" if isinstance(error.__cause__, RepeatedMember) else "RP40") from error
     _members(document, {"version", "anyOf"}, "policy")
     version = document["version"]
     if not isinstance(version, str) or version not in _VERSIONS:
@@ -94,26 +93,6 @@ def parse_policy(data: bytes) -> ReleasePolicy:
         version=version,
         authorities=tuple(_authority(item, f"anyOf[{index}]") for index, item in enumerate(items)),
     )
-
-
-class _RepeatedError(Exception):
-    """Raised inside the decoder only."""
-
-
-def _repeats(data: bytes) -> bool:
-    """Whether a member written twice is why `data` was refused."""
-
-    def pairs(members: list[tuple[str, Any]]) -> None:
-        if len({name for name, _ in members}) != len(members):
-            raise _RepeatedError
-
-    try:
-        json.loads(data[: MAX_POLICY_BYTES + 1], object_pairs_hook=pairs)
-    except _RepeatedError:
-        return True
-    except (ValueError, RecursionError):
-        return False
-    return False
 
 
 def _members(value: object, names: set[str], where: str) -> JsonObject:

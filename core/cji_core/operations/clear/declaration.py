@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from cji_core import documents, strict
 from cji_core.errors import Stage as Where
 from cji_core.format.records import ROW_STATUS, SCHEMAS, DataClass, RecordSchema, columns
 from cji_core.format.records.declared import BINARY, BOOL, INT64, UINT64, UTF8, Fields
@@ -63,8 +64,8 @@ def decode(message: pb.Clear) -> Clear:
     if not 0 < len(message.rules) <= MAX_ENCODED_BYTES:
         raise bad_parameters(Where.ADMIT)
     try:
-        table = msgspec.json.decode(message.rules, type=Rules)
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        table = documents.decode(message.rules, Rules, limit=MAX_ENCODED_BYTES)
+    except strict.StrictError as error:
         raise bad_parameters(Where.ADMIT) from error
     return decoded(Clear, {"table": table, "as_of": message.as_of, "county": message.county})
 

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from cji_core import documents, strict
 from cji_core.errors import Stage
 from cji_core.operations.declaration import Operation, Side, Signature
 from cji_core.operations.link.model import Model, is_model
@@ -83,8 +84,8 @@ def decode(message: pb.Link) -> Link:
     if len(message.model) > _MAX_MODEL_BYTES:
         raise bad_parameters(Stage.ADMIT)
     try:
-        model = msgspec.json.decode(message.model, type=Model) if message.model else None
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        model = documents.decode(message.model, Model, limit=_MAX_MODEL_BYTES) if message.model else None
+    except strict.StrictError as error:
         raise bad_parameters(Stage.ADMIT) from error
     return decoded(
         Link,

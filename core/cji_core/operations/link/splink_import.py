@@ -10,7 +10,6 @@ was read in part would be another model.
 Format: moj-analytical-services/splink, settings schema of versions 4 and 5, SQL as for DuckDB.
 """
 
-import json
 import re
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from msgspec.structs import replace
 
 from cji_core.errors import OperationsError
 from cji_core.operations.link.model import Comparison, Condition, Key, Level, Missing, Model, Rule, is_model
+from cji_core.strict import StrictError, parse
 
 _MAX_BYTES: Final = 1 << 20
 _COLUMN: Final = r'(?:"(\w+)"|(\w+))'
@@ -67,9 +67,9 @@ def from_splink(data: bytes) -> Model:
     if len(data) > _MAX_BYTES:
         raise UnsupportedModelError("more than 1 MiB")
     try:
-        settings = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UnsupportedModelError("what is not JSON") from error
+        settings = parse(data, limit=_MAX_BYTES)
+    except StrictError as error:
+        raise UnsupportedModelError(f"what is not JSON: {error}") from error
     _known(settings, _READ | _OF_NO_EFFECT, "settings")
     if settings.get("link_type") not in ("dedupe_only", "link_only"):
         raise UnsupportedModelError(f"link_type {settings.get('link_type')!r}")

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from cji_core.documents import decode
 from cji_core.suites import Suite
 from cji_core.trail.chain import GENESIS, Head
 from cji_core.trail.events import JobAdmitted
@@ -18,6 +19,7 @@ MAX_HOLDS: Final = 1_000
 MAX_STEPS_BACK: Final = 100
 MAX_COMPLETED: Final = 50_000
 """Completed jobs that are remembered, at most two days."""
+MAX_STATE_BYTES: Final = 16 << 20
 MAX_EVIDENCE: Final = 16_384
 """Attestations that are remembered: a worker makes some 10 000 a year."""
 
@@ -142,3 +144,8 @@ class State(msgspec.Struct, kw_only=True):
     def begin(cls) -> "State":
         """Before the first line, when nothing was stated yet."""
         return cls(policy="", keys={}, evidence={})
+
+
+def decode_state(data: bytes) -> State:
+    """The state that a watcher saved. Raises StrictError."""
+    return decode(data, State, limit=MAX_STATE_BYTES)

@@ -3,14 +3,12 @@
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from cji_core.errors import Reason
 from cji_core.trail.chain import Record
 from cji_core.trail.checkpoint import CheckpointError, origin_of, parse_checkpoint
 from cji_core.trail.pruned import RETENTION
 from cji_core.trail.rules.jobs import seconds_between
-from cji_core.trail.rules.state import MAX_HOLDS, Hold, Mark, State
+from cji_core.trail.rules.state import MAX_HOLDS, Hold, Mark, decode_state
 from cji_core.trail.rules.watcher import ANOTHER_KEY, Watcher, at_end, on
 from cji_core.trail.worker_events import (
     DeliveryOverdue,
@@ -116,7 +114,7 @@ def pruned(watcher: Watcher, record: Record, event: TrailPruned) -> None:
         if hold.covers(1, event.last):
             watcher.note("hold_broken", f"lines 1 to {event.last} are under {name}, and were removed")
     if watcher.pruned is not None and watcher.pruned.recorded_by(record):
-        state = msgspec.json.decode(watcher.pruned.state, type=State)
+        state = decode_state(bytes(watcher.pruned.state))
         if not a_year_between(state.time, record.time):
             what = f"line {event.last} was not a year old when it was removed"
             watcher.note(

@@ -20,7 +20,7 @@ from cji_core.trail.events import Event
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_core.trail.pruned import Pruned
 from cji_core.trail.rules.catalogue import RULES, Finding
-from cji_core.trail.rules.state import MAX_STEPS_BACK, State, StepBack
+from cji_core.trail.rules.state import MAX_STEPS_BACK, State, StepBack, decode_state
 from cji_core.trail.worker_events import (
     HoldPlaced,
     HoldReleased,
@@ -120,8 +120,8 @@ class Watcher:
 
     @classmethod
     def load(cls, data: bytes) -> Self:
-        """Continue after what `save` returned. Raises ValueError."""
-        return cls(state=msgspec.json.decode(data, type=State))
+        """Continue after what `save` returned. Raises StrictError."""
+        return cls(state=decode_state(data))
 
     @classmethod
     def after(cls, pruned: Pruned | None, *, keys: CheckpointKeys | None = None) -> Self:
@@ -129,7 +129,7 @@ class Watcher:
         if pruned is None:
             return cls(keys=keys)
         try:
-            found = cls(keys=keys, state=msgspec.json.decode(pruned.state, type=State))
+            found = cls(keys=keys, state=decode_state(bytes(pruned.state)))
         except ValueError:
             found = cls()
         if found.state.head != pruned.head or found.tree.encode() != pruned.tree().encode():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cji_core.strict import hex_decode
 from cji_core.trail.chain import GENESIS, ChainError, Head, Record, read, verify_next
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, origin_of, parse_checkpoint
 from cji_core.trail.merkle import HASH_BYTES, Frontier, Subtree, consistency_proof, leaf_hash, node_hash
@@ -177,6 +178,6 @@ class Follower:
 def frontier_of(at: Position) -> Frontier:
     """The tree at a position. Raises RecordError for peaks of another size."""
     try:
-        return Frontier(at.seq, [bytes.fromhex(each) for each in at.peaks])
+        return Frontier(at.seq, [hex_decode(each) for each in at.peaks])
     except ValueError as error:
         raise RecordError("the kept position has peaks of another size") from error

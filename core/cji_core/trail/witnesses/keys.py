@@ -11,9 +11,11 @@ from typing import Final, Literal
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.documents import decode
 from cji_core.errors import StartupError
 from cji_core.jose import parse_verifying
 from cji_core.pairs import VerifyingPair
+from cji_core.strict import StrictError
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, note_key_id
 
 MAX_FILE_BYTES: Final = 3 << 20
@@ -57,8 +59,8 @@ def read_key(path: Path) -> ec.EllipticCurvePublicKey:
         if len(data) > MAX_FILE_BYTES:
             raise ValueError("too long")
         try:
-            jwk = msgspec.json.decode(data, type=_Evidence).receipt_jwk
-        except msgspec.ValidationError:
+            jwk = decode(data, _Evidence, limit=MAX_FILE_BYTES).receipt_jwk
+        except StrictError:
             jwk = data.decode()
         key = parse_verifying(jwk)
     except (OSError, ValueError, RecursionError) as error:  # msgspec's errors and UnicodeError are ValueErrors

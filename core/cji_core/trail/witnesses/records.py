@@ -14,10 +14,13 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.digests import Hex64, Hex96
+from cji_core.documents import OneForm
 from cji_core.errors import CoreError
+from cji_core.strict import StrictError, hex_decode
 from cji_core.trail.checkpoint import MAX_BYTES as MAX_NOTE_BYTES
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint
-from cji_core.trail.fields import Count, Hex64, Hex96, Token, Utc
+from cji_core.trail.fields import Count, Token, Utc
 from cji_core.trail.merkle import MAX_SIZE, ProofError, verify_consistency
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -71,7 +74,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 earlier_root=before.root,
                 size=after.size,
                 root=after.root,
-                proof=[bytes.fromhex(each) for each in self.consistency],
+                proof=[hex_decode(each) for each in self.consistency],
             )
         except ProofError as error:
             raise RecordError(str(error)) from None
@@ -254,15 +257,10 @@ class Records:
 
 
 def _decode(data: bytes, kind: Any) -> Any:
-    if len(data) > MAX_FILE_BYTES:
-        raise RecordError("too long")
     try:
-        found = msgspec.json.decode(data, type=kind)
-        if msgspec.json.encode(found) + b"\n" != data:
-            raise RecordError("not in canonical form")
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
-        raise RecordError("not a record") from error
-    return found
+        return OneForm(kind, limit=MAX_FILE_BYTES, end=b"\n").decode(data)
+    except StrictError as error:
+        raise RecordError(f"not a record: {error}") from error
 
 
 def _whole(file: Any, limit: int) -> bytes:

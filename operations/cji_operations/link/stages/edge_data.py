@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.documents import decode
 from cji_core.format.records import arrow
 from cji_core.operations.link.edges import DOCUMENT
 from cji_core.operations.stages.stage import Edge
@@ -31,7 +32,11 @@ def write_document(task: Task, edge: Edge, document: Any) -> None:
 
 def read_documents(task: Task, edge: Edge, kind: type[T]) -> list[T]:
     """One of each producer, in order. Raises: ValueError where one is none of this kind."""
-    return [msgspec.json.decode(batch.column(0)[0].as_py(), type=kind) for _, batch in task.read(edge.name)]
+    return [_decoded(batch.column(0)[0].as_py(), kind) for _, batch in task.read(edge.name)]
+
+
+def _decoded(data: bytes, kind: type[T]) -> T:
+    return decode(data, kind, limit=len(data))
 
 
 def write_arrays(task: Task, edge: Edge, head: Any, arrays: Sequence[npt.NDArray[Any]]) -> None:
@@ -55,7 +60,7 @@ def read_arrays(task: Task, edge: Edge, kind: type[T]) -> Iterator[tuple[T, list
     texts = (arrow.text(batch.column(0)) for _, batch in task.read(edge.name))
     pieces = (data[offsets[0] : offsets[-1]] for offsets, data in texts)
     for document in pieces:
-        head, layout = msgspec.json.decode(document.tobytes(), type=of)
+        head, layout = _decoded(document.tobytes(), of)
         arrays = list[npt.NDArray[Any]]()
         for code, shape in layout:
             array = np.empty(shape, np.dtype(code))

@@ -88,7 +88,7 @@ def test_addresses_of_production() -> None:
 def test_texts_are_kept_with_their_own_spaces(served: Answers, space: str) -> None:
     given = intel().collateral()
     text = given.tcb_info.replace(",", f",{space}")
-    signed = f'{{{space}"signature"{space}:{space}"{"AB" * 64}",{space}"tcbInfo"{space}:{space}{text}{space}}}'
+    signed = f'{{{space}"signature"{space}:{space}"{"ab" * 64}",{space}"tcbInfo"{space}:{space}{text}{space}}}'
     served.answers[TCB] = (served.answers[TCB][0], signed.encode())
     found = pcs_at(served).collateral(CHAIN)
     assert (found.tcb_info, found.tcb_info_signature) == (text, b"\xab" * 64)

@@ -20,6 +20,7 @@ from cji_core.operations.stages.streams import PartStream, Stream
 from cji_core.pool import names
 from cji_core.pool.documents import DocumentError
 from cji_core.pool.store import Blobs
+from cji_core.strict import hex_decode
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.fleet.outputs import Outputs
 from cji_worker.fleet.tasks.front import FrontCall
@@ -99,7 +100,7 @@ def run(
         plan=job.plan_bytes,
         stage=stage.name,
         task=number,
-        attempt=bytes.fromhex(attempt),
+        attempt=hex_decode(attempt),
         streams=len(sources),
     )
     done = front.run_task(_messages(opened, sources), segment=outputs.add, progress=progress)

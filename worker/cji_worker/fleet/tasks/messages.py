@@ -15,9 +15,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.documents import decode
 from cji_core.errors import REASONS, Reason, Refusal, RetryLater
 from cji_core.errors import Stage as Where
 from cji_core.pool.ticket import HeaderDigest, JobName
+from cji_core.strict import StrictError
 from cji_worker.errors import WorkerError
 
 MAX_BYTES: Final = 4096
@@ -90,7 +92,6 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 Answer = Done | Refused
-_decoder: Final = msgspec.json.Decoder(Request)
 
 
 def read_request(read: Callable[[int], bytes]) -> Request:
@@ -99,8 +100,8 @@ def read_request(read: Callable[[int], bytes]) -> Request:
     if not 0 < length <= MAX_BYTES:
         raise RequestError
     try:
-        return _decoder.decode(_exactly(read, length))
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        return decode(_exactly(read, length), Request, limit=MAX_BYTES)
+    except StrictError as error:
         raise RequestError from error
 
 

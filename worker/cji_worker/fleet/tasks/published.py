@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from cji_core.digests import Hex64
 from cji_core.format.job import LIMITS
 from cji_core.pool import names
 from cji_core.pool.documents import Attempt, DocumentError, decode
@@ -24,7 +25,7 @@ STATEMENT_BYTES: Final = LIMITS.segment_bytes
 PLAN_BYTES: Final = STATEMENT_BYTES + (LIMITS.header_bytes << 2)
 _READ_BYTES: Final = LIMITS.segment_bytes
 
-_Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_Digest = Hex64
 _Count = Annotated[int, Meta(ge=0, le=2**62)]
 
 

@@ -36,7 +36,8 @@ from cji_attestation import AttestationError, Fault
 from cji_attestation.strict import parse_object
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import LIMITS, EntraRule
-from cji_core.strict import JsonObject, b64url, b64url_decode
+from cji_core.jose import CompactError, split_compact
+from cji_core.strict import JsonObject, b64url
 from cji_core.trail import EntraApplication, TokenCheck, token_or_none
 from cji_core.verified import _CONSTRUCTOR_KEY, Verified
 
@@ -116,11 +117,11 @@ def _authentic(raw: str, tenant: str, key_of: "Callable[[str, str], RSAKey]") ->
     from joserfc.errors import JoseError  # noqa: PLC0415
 
     _require("size", len(raw) <= LIMITS.token_bytes)
-    _require("form", raw.isascii() and raw.count(".") == 2)
     try:
-        header = _strict(b64url_decode(raw.partition(".")[0]), limit=_MAX_HEADER)
-    except ValueError as error:
+        parts = split_compact(raw, limit=LIMITS.token_bytes)
+    except CompactError as error:
         raise TokenRefused("form") from error
+    header = _strict(parts.header, limit=_MAX_HEADER)
     _require("form", header.keys() <= _HEADER and header.get("typ") == "JWT")
     _require("algorithm", header.get("alg") == _ALGORITHM)
     kid = header.get("kid")
