@@ -2,7 +2,9 @@
 
 import ast
 import copy
+import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,37 +27,48 @@ _HASHES: Final = frozenset({"sha256", "sha384"})
 class Mutant:
     """A module without one piece. `lines` are those of the statement around it.
 
-    `names` are the tables of the module that change with it, and `statements` those that make them.
+    `names` are the tables of the module that change with it.
     """
 
     module: str
     lines: range
     taken: str
+    nth: int
+    """Of the pieces of this module that read the same."""
     ids: frozenset[str]
     """Of checks, reasons and rules, in what was taken or else in the function around it."""
     names: tuple[str, ...]
-    statements: tuple[ast.stmt, ...]
-    tree: ast.Module
+    make: Callable[[], tuple[ast.Module, list[ast.stmt]]]
+    """The module without the piece, and in it the statements that make the tables."""
 
 
 def mutants(module: str, source: str, room: Room) -> Iterator[Mutant]:
     """Every mutant of one module, in the order of its lines."""
     tree = ast.parse(source)
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    seen = Counter[str]()
     for number, node in enumerate(ast.walk(tree)):
         for taken, change, at in _changes(node, room, tables=room.has_tables(module)):
-            other = copy.deepcopy(tree)
-            _apply(change, other, number)
-            around = _statement(tree, at)
+            around = _statement(tree, at, parents)
             names, positions = _tables(tree, around)
             yield Mutant(
                 module=module,
                 lines=_lines(around),
                 taken=taken,
-                ids=ids(taken) or ids(ast.unparse(_function_around(tree, at))),
+                nth=seen[taken],
+                ids=ids(taken) or ids(ast.unparse(_function_around(at, parents))),
                 names=names,
-                statements=tuple(other.body[position] for position in positions),
-                tree=ast.fix_missing_locations(other),
+                make=functools.partial(_made, tree, change, number, positions),
             )
+            seen[taken] += 1
+
+
+def _made(
+    tree: ast.Module, change: Change, number: int, positions: tuple[int, ...]
+) -> tuple[ast.Module, list[ast.stmt]]:
+    other = copy.deepcopy(tree)
+    _apply(change, other, number)
+    return ast.fix_missing_locations(other), [other.body[position] for position in positions]
 
 
 def _apply(change: Change, tree: ast.Module, number: int) -> None:
@@ -290,18 +303,20 @@ def _tables(tree: ast.Module, around: ast.stmt) -> tuple[tuple[str, ...], tuple[
     return tuple(names), tuple(positions)
 
 
-def _statement(tree: ast.Module, node: ast.AST) -> ast.stmt:
+def _statement(tree: ast.Module, node: ast.AST, parents: dict[ast.AST, ast.AST]) -> ast.stmt:
     """The smallest statement around a node, or the module's first."""
-    around = [
-        one for one in ast.walk(tree) if isinstance(one, ast.stmt) and any(part is node for part in ast.walk(one))
-    ]
-    return min(around, key=lambda one: (one.end_lineno or 0) - one.lineno, default=tree.body[0])
+    around: ast.AST | None = node
+    while around is not None and not isinstance(around, ast.stmt):
+        around = parents.get(around)
+    return around or tree.body[0]
 
 
-def _function_around(tree: ast.Module, node: ast.AST) -> ast.AST:
+def _function_around(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> ast.AST:
     """The outermost function around a node, or the node itself."""
-    found = (one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef) and node in ast.walk(one))
-    return next(found, node)
+    found, around = node, parents.get(node)
+    while around is not None:
+        found, around = around if isinstance(around, ast.FunctionDef) else found, parents.get(around)
+    return found
 
 
 def _lines(statement: ast.stmt) -> range:

@@ -1,0 +1,79 @@
+"""The mutants of a module, and what a run of them keeps for the next one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tools.mutants.changes import Mutant, mutants
+from tools.mutants.kept import Kept
+from tools.mutants.rooms import POLICY
+
+SOURCE = """
+def first(value):
+    if value is None or value < 0:
+        raise ValueError("no value")
+    return value
+
+def second(value):
+    if value is None or value < 0:
+        raise ValueError("no value")
+    return value
+"""
+TEST = "tests/unit/tools/test_mutants.py::test_of_a_mutant"
+
+
+def _mutants() -> list[Mutant]:
+    return list(mutants("cji_core/format/job/policy/made.py", SOURCE, POLICY))
+
+
+def test_each_check_and_each_operand_is_taken_out_once() -> None:
+    of = "value is None or value < 0"
+    taken = ["raise ValueError('no value')", f"value < 0   of   {of}", f"value is None   of   {of}"]
+    found = sorted((one.lines.start, one.nth, one.taken) for one in _mutants())
+    assert found == [*((3, 0, each) for each in taken), *((8, 1, each) for each in taken)]
+
+
+def test_a_kill_counts_until_the_module_changes(tmp_path: Path) -> None:
+    source, file = tmp_path / "made.py", tmp_path / "room.json"
+    source.write_text(SOURCE)
+    first, *_, last = _mutants()
+    kept = Kept(file)
+    kept.killed(first, source, TEST)
+    kept.save()
+
+    assert Kept(file).kill(first, source) == TEST
+    assert Kept(file).kill(last, source) is None
+    assert Kept(file).kill(replace(first, nth=1), source) is None
+    assert Kept(file, afresh=True).kill(first, source) is None
+
+    source.write_text(f"{SOURCE}\n")
+    assert Kept(file).kill(first, source) is None
+    assert Kept(file).last_kill(first) == TEST
+
+
+def test_a_kill_counts_until_the_file_of_its_test_changes(tmp_path: Path) -> None:
+    source, file, tests = tmp_path / "made.py", tmp_path / "room.json", tmp_path / "test_made.py"
+    source.write_text(SOURCE)
+    tests.write_text("def test_one() -> None: ...\n")
+    mutant = _mutants()[0]
+    kept = Kept(file)
+    kept.killed(mutant, source, f"{tests}::test_one")
+    kept.save()
+
+    assert Kept(file).kill(mutant, source) == f"{tests}::test_one"
+    tests.write_text("def test_one() -> None: pass\n")
+    assert Kept(file).kill(mutant, source) is None
+
+
+def test_what_tests_reach_is_kept_until_a_source_changes(tmp_path: Path) -> None:
+    source, file = tmp_path / "made.py", tmp_path / "room.json"
+    source.write_text(SOURCE)
+    tests = Path(__file__)
+    kept = Kept(file)
+    kept.reached(tests, (source,), {TEST: (0.5, {"made.py": [3, 4]})})
+    kept.save()
+
+    assert Kept(file).reach(tests, (source,), [TEST]) == {TEST: {"made.py": [3, 4]}}
+    assert Kept(file).reach(tests, (source,), [TEST, f"{TEST}[new]"]) == {}
+    assert Kept(file).seconds() == {TEST: 0.5}
+    source.write_text(f"{SOURCE}\n")
+    assert Kept(file).reach(tests, (source,), [TEST]) == {}
