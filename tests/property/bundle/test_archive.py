@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_attestation.bundle.archive import MAX_BYTES, Bundle, make, read
+from cji_attestation.bundle.archive import MAX_BYTES, MAX_MANIFEST, Bundle, make, read
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import access_of
+from cji_attestation.bundle.private_keys import private_key_in
 from cji_attestation.bundle.signatures import FileSigner, sign
 from tests.support.bundles import KEY, NOW, files, made
 
@@ -53,7 +54,7 @@ def with_manifest(change: Any, *, space: bool = False) -> bytes:
 
 
 @given(
-    contents=st.dictionaries(NAMES, st.binary(max_size=40)),
+    contents=st.dictionaries(NAMES, st.binary(max_size=40).filter(lambda data: private_key_in(data) is None)),
     pool=st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable()),
     serial=st.integers(1, 2**53 - 1),
     days=st.integers(1, 366),
@@ -121,6 +122,7 @@ def _swap(manifest: dict[str, Any]) -> None:
         (bytes(MAX_BYTES + 1), "more than 4 MiB"),
         (b"cji-bundle/1\n" + struct.pack(">I", 1 << 31), "cut off"),
         (b"cji-bundle/1\n" + struct.pack(">I", 0) + b"\x09", "too long"),
+        (b"cji-bundle/1\n" + struct.pack(">I", MAX_MANIFEST + 1) + bytes(MAX_MANIFEST + 2), "too long"),
         (replace(SOUND, signatures=SOUND.signatures * 2).to_bytes(), "one key signed twice"),
     ],
 )

@@ -2,11 +2,13 @@
 
 import pytest
 
-from cji_attestation.bundle.contents import check_contents
+from cji_attestation.bundle.contents import check_contents, check_pool
 from cji_attestation.bundle.errors import BundleRefused
+from cji_core.format.configuration.table_files import read_table_files
+from cji_core.jose import key_id
 from cji_worker.bundle.apply import door_of
 from cji_worker.door.config import Build
-from tests.support.bundles import files, worker_toml
+from tests.support.bundles import KEY, files, made, worker_toml
 
 CLOUDS = ("azure-us", "azure-usgov")
 ENROLL = """[listen.enrollment]
@@ -14,6 +16,18 @@ url = "https://est.agency.example/.well-known/est"
 roots = "tls/est-roots.pem"
 names = ["cji.agency.example"]
 """
+SIGNED = f'policy_signers = ["{key_id(KEY.public_key())}"]\npolicy_signatures = 1'
+FLEET = """[fleet]
+blob_url = "https://x.blob.core.windows.net"
+queue_url = "https://x.queue.core.windows.net"
+ca_file = "tls/fleet-roots.pem"
+"""
+LEDGER = """[ledger]
+kind = "pool"
+blob_url = "https://x.blob.core.windows.net"
+ca_file = "tls/ledger-roots.pem"
+"""
+ISSUERS = b'ak_issuers = "tls/azure-vtpm-issuers.pem"'
 SEED = 'ml_kem_seed = "c2VlZA"\nml_kem_thumbprint = "' + "A" * 43 + '"'
 
 
@@ -59,6 +73,10 @@ def test_an_enrollment_needs_its_roots() -> None:
         (files(changed={"tls/client-roots.pem": None}), "client_roots: 'tls/client-roots.pem' is not in the bundle"),
         (files(changed={"tls/client-roots.pem": b"none"}), "client_roots: it is not PEM certificates"),
         (files(listen='client_crl = "tls/client-crl.pem"'), "client_crl: 'tls/client-crl.pem' is not in the bundle"),
+        (
+            files(listen='client_crl = "/run/cji-tls/crl.pem"'),
+            "client_crl: '/run/cji-tls/crl.pem' is not in the bundle",
+        ),
         (files(listen='client_crl = "/etc/crl.pem"'), "client_crl: '/etc/crl.pem' is not in the bundle"),
         (files(listen="port = 9443"), "[listen] names another address"),
         (files(listen='socket = "/run/x/front.sock"'), "[listen] names another address"),
@@ -66,7 +84,17 @@ def test_an_enrollment_needs_its_roots() -> None:
         (files(changed={"audit.toml": files()["audit.toml"].replace(b"journald", b"pigeon")}), "unknown kind"),
         (files(changed={"console.toml": b"x = 1"}), "console.toml is not valid"),
         (files(top='tables = "other"'), "tables: not the folder of the bundle"),
-        (files(top='policy_signers = ["x"]\npolicy_signatures = 1'), "policy_signatures: "),
+        (files(top=SIGNED), "policy_signatures: 'policy.toml.signatures' is not in the bundle"),
+        (files(key=FLEET), "fleet.ca_file: 'tls/fleet-roots.pem' is not in the bundle"),
+        (files(key=LEDGER), "ledger.ca_file: 'tls/ledger-roots.pem' is not in the bundle"),
+        (
+            files(changed={"worker.toml": worker_toml().replace(b"/run/cji-tls/server.pem", b"tls/server.pem")}),
+            "certificate: 'tls/server.pem' is not in the bundle",
+        ),
+        (
+            files(changed={"worker.toml": worker_toml().replace(b"[attestation]", b"[attestation]\n" + ISSUERS)}),
+            "ak_issuers: 'tls/azure-vtpm-issuers.pem' is not in the bundle",
+        ),
         (
             files(changed={"worker.toml": worker_toml().replace(b'products = ["Genoa"]', b"products = []")}),
             "attestation.reference_values",
@@ -90,3 +118,19 @@ def test_files_that_nothing_names_are_noted() -> None:
     notes = " ".join(check_contents(given, clouds=CLOUDS).notes)
     assert "worker.toml does not name reference/old.jws, tables/ncic.toml" in notes
     assert "deploy this bundle as a blob" in notes
+
+
+def test_a_named_reference_and_the_tables_folder_are_not_noted() -> None:
+    crl = 'reference_values = { products = ["Genoa"], amd_crls = { Genoa = { file = "reference/Genoa.crl" } } }'
+    named = worker_toml(top='tables = "tables"').replace(b'reference_values = { products = ["Genoa"] }', crl.encode())
+    given = {f"tables/{name}": data for name, data in read_table_files().items()}
+    found = check_contents(files(changed={"worker.toml": named, "reference/Genoa.crl": b"x", **given}), clouds=CLOUDS)
+    assert found.config.tables is not None
+    assert len(found.notes) == 1
+
+
+def test_a_bundle_is_of_the_pool_that_its_worker_names() -> None:
+    config = check_contents(files(), clouds=CLOUDS).config
+    check_pool(made(pool="pool-7"), config)
+    with pytest.raises(BundleRefused, match=r"of pool 'pool-8', its worker\.toml of 'pool-7'"):
+        check_pool(made(pool="pool-8"), config)

@@ -69,6 +69,7 @@ def test_a_private_key_is_found(data: bytes) -> None:
         EC.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
         public_jwk(EC.public_key()).encode(),
         b64url(b"header").encode() + b"." + b64url(bytes(2000)).encode() + b"." + b64url(bytes(96)).encode(),
+        b'{"d":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ"}',  # of no kind of key
         *files().values(),
     ],
 )

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cji_attestation.bundle.archive import MAX_SIGNATURES, Bundle, Signature, read
+from cji_attestation.bundle.archive import MAX_SERIAL, MAX_SIGNATURES, Bundle, Signature, read
 from cji_attestation.bundle.errors import BundleRefused
-from cji_attestation.bundle.signatures import FileSigner, accepted_in, sign, verify
+from cji_attestation.bundle.signatures import MAX_KEYS, FileSigner, accepted_in, sign, verify
 from cji_core.jose import key_id, thumbprint
 from tests.support.bundles import KEY, NOW, accepted, keys_folder, made, public_pem
 
@@ -110,7 +110,24 @@ def test_a_folder_that_would_accept_anything_is_refused(tmp_path: Path) -> None:
         (folder / name).write_text(text)
         refused(lambda: accepted_in(folder), status=2)
         (folder / name).unlink()
+    for name, most in (("signatures", MAX_SIGNATURES), ("minimum-serial", MAX_SERIAL)):
+        (folder / name).write_text(str(most + 1))
+        assert f"not a number from 1 to {most}" in refused(lambda: accepted_in(folder), status=2)
+        (folder / name).unlink()
     (folder / "0.pem").write_bytes(public_pem(ec.generate_private_key(ec.SECP256R1())))
     assert "not a key of P-384" in refused(lambda: accepted_in(folder), status=2)
     (folder / "0.pem").write_text("-----BEGIN PUBLIC KEY-----")
     assert "not a public key" in refused(lambda: accepted_in(folder), status=2)
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    folder = keys_folder(tmp_path / "keys")
+    (folder / "1.pem").mkdir()
+    assert "cannot be read: Is a directory" in refused(lambda: accepted_in(folder), status=2)
+
+
+def test_a_folder_has_a_bounded_number_of_keys(tmp_path: Path) -> None:
+    folder = keys_folder(tmp_path / "keys", *[KEY] * MAX_KEYS)
+    assert accepted_in(folder)
+    (folder / "one-more.pem").write_bytes(public_pem(OTHER))
+    assert f"has {MAX_KEYS + 1} keys" in refused(lambda: accepted_in(folder), status=2)
