@@ -15,7 +15,7 @@ _AMD: Final = "1.3.6.1.4.1.3704.1."
 _PRODUCTS: Final[dict[str, Product]] = {"Milan": "Milan", "Genoa": "Genoa", "Turin": "Turin"}
 _LEVELS: Final = {"bootloader": "3.1", "tee": "3.2", "snp": "3.3", "microcode": "3.8"}
 _SPARE: Final = ("3.4", "3.5", "3.6", "3.7")  # levels without a meaning yet; Turin has no 3.4
-_KNOWN: Final = frozenset({"1", "2", "4", *_LEVELS.values(), *_SPARE})  # 5, cspID, makes it a VLEK
+_KNOWN: Final = frozenset({"1", "2", "4", *_SPARE})  # 5, cspID, makes it a VLEK
 _STRUCTURE: Final[dict[Product, int]] = {"Milan": 0, "Genoa": 0, "Turin": 1}  # structVersion
 
 
@@ -72,9 +72,8 @@ def _der_value(data: bytes, *, tag: int) -> bytes:
 
 
 def _level(vcek: x509.Certificate, suffix: str) -> int:
-    """A patch level: a DER INTEGER, so 128 and more have a leading zero byte."""
+    """A DER INTEGER, so 128 and more have a leading zero byte; no patch level is equal to one outside 0 to 255."""
     content = _der_value(_extension(vcek, suffix), tag=0x02)
-    value = int.from_bytes(content, "big", signed=True)
-    if not content or not 0 <= value <= 255:
+    if not content:
         raise invalid("E07")
-    return value
+    return int.from_bytes(content, "big", signed=True)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from cji_attestation import Fault
 from cji_attestation.release import hsm as module
@@ -73,7 +73,13 @@ def test_certificates_out_of_their_time(days: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [lambda: rsa.generate_private_key(65537, 3072), lambda: ec.generate_private_key(ec.SECP256R1())]
+    "key",
+    [
+        lambda: rsa.generate_private_key(65537, 3072),
+        lambda: ec.generate_private_key(ec.SECP256R1()),
+        ed25519.Ed25519PrivateKey.generate,
+    ],
+    ids=["rsa3072", "p256", "ed25519"],
 )
 def test_a_partition_with_another_kind_of_key(key: Callable[[], Any]) -> None:
     adapter = authority("Adapter", rsa.generate_private_key(65537, 2048), hsm().root)
