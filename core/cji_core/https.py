@@ -176,7 +176,7 @@ class Client:
             sock = self._taken(target) or self._connected(target, until, connect_seconds)
             wire, sent = _Wire(sock, until), True
             reply = self._asked(wire, target, method, headers or {}, body)
-            data = self._body(reply, wire, method)
+            data = self._body(reply, wire)
             kept = self._keep and not reply.will_close and self._give_back(target, sock)
             return Response(status=reply.status, reason=reply.reason, headers=_headers(reply), body=data)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -201,7 +201,7 @@ class Client:
             )
         return connection.getresponse()
 
-    def _body(self, reply: http.client.HTTPResponse, wire: _Wire, method: str) -> bytes:
+    def _body(self, reply: http.client.HTTPResponse, wire: _Wire) -> bytes:
         if reply.getheader("Content-Encoding") not in {None, "", "identity"}:
             raise ValueError("the reply is compressed")
         lengths = reply.headers.get_all("Content-Length", [])
@@ -209,7 +209,7 @@ class Client:
         plain = all(each.isascii() and each.isdigit() for each in lengths)
         if framings > 1 or not plain or ("Transfer-Encoding" in reply.headers and not reply.chunked):
             raise ValueError("the reply has no one length")
-        if method != "HEAD" and reply.length is not None and reply.length > self._limit:
+        if reply.length is not None and reply.length > self._limit:
             raise ValueError("the reply has too many bytes")
         wire.allowance = 2 * self._limit + MAX_HEADER_BYTES  # chunks have a frame
         data = reply.read(self._limit + 1)
