@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_core.format.job.limits import LIMITS
 from cji_core.format.job.policy.signatures import (
     DOMAIN,
     MAX_SIGNATURES,
@@ -42,6 +43,7 @@ def verified(text: bytes, *, needed: int = 2, data: bytes = POLICY, jwks: list[s
 def test_the_signers_are_named() -> None:
     assert verified(lines(signed(KEYS[2]), signed(KEYS[0]))) == tuple(sorted((IDS[0], IDS[2])))
     assert verified(lines(*map(signed, KEYS)), needed=3) == tuple(sorted(IDS))
+    assert verified(lines(*(signed(key, now=NOW + LIMITS.skew) for key in KEYS[:2])))  # another clock's
     assert verified(b"", needed=0, jwks=[]) == ()
 
 
