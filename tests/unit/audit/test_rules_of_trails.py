@@ -269,6 +269,12 @@ def test_a_renamed_worker_is_reported_with_every_line() -> None:
     assert [each.line for each in found if each.rule == "worker_renamed"] == [4, 5]
 
 
+def test_a_state_without_the_first_worker_begins_at_the_last() -> None:
+    found = seen(("worker-2", STARTED), state=State(worker="worker-1"))
+    (renamed,) = [each for each in found if each.rule == "worker_renamed"]
+    assert (renamed.found, renamed.expected) == ("worker-2", "worker-1")
+
+
 def test_a_broken_rule_has_its_field() -> None:
     (found,) = seen(*BEGUN, ENDED)[1:]
     assert BrokenRuleError(found).field == RULES["job_order"].field
