@@ -138,7 +138,7 @@ def encode(parameters: Aggregate) -> pb.Aggregate:
     """The parameters as they stand in a header."""
     dominance, reports = parameters.dominance, parameters.reports
     return pb.Aggregate(
-        preset=parameters.preset or "",
+        preset=parameters.preset,
         keys=[pb.GroupKey(column=column, categories=values) for column, values in parameters.keys.items()],
         person=parameters.person,
         sums=parameters.sums,

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from cji_core.operations.aggregate import AGGREGATE, Aggregate, Dominance
+from cji_core.operations.clear import Clear
 from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.operations.disseminate import Disseminate
 from cji_core.operations.link import Link
@@ -13,6 +14,7 @@ from cji_core.operations.registry import OPERATIONS, STEPS, operation_of
 from cji_core.operations.screen import Screen
 from cji_core.operations.stages.stage import Stage
 from cji_core.operations.validate import Validate
+from tests.support.clear_tools import table
 
 
 def test_columns_that_an_aggregate_reads_must_be_there() -> None:
@@ -41,6 +43,42 @@ def test_steps_of_progress() -> None:
 
 def test_operations_whose_result_no_other_one_takes() -> None:
     assert {name for name, operation in OPERATIONS.items() if operation.terminal} == {"validate", "screen", "aggregate"}
+
+
+def test_codes_of_rows() -> None:
+    """The first, the last and the number of each operation's."""
+    codes = {
+        "validate": (301, 311, 6),
+        "link": (401, 401, 1),
+        "screen": (501, 504, 4),
+        "deidentify": (102, 113, 12),
+        "aggregate": (601, 614, 7),
+        "disseminate": (201, 208, 8),
+        "clear": (701, 706, 6),
+    }
+    found = {name: sorted(operation.codes) for name, operation in OPERATIONS.items()}
+    assert {name: (each[0].value, each[-1].value, len(each)) for name, each in found.items()} == codes
+
+
+def test_records_that_only_one_operation_makes() -> None:
+    schemas = {
+        "validate": [
+            "findings/1",
+            "finding_counts/1",
+            "nibrs_eds/3.1",
+            "nibrs_findings/1",
+            "nibrs_incidents/1",
+            "nibrs_rates/1",
+        ],
+        "link": ["blocks/1", "bridges/1", "clusters/1", "levels/1", "pairs/1", "patterns/1"],
+        "screen": ["hits/1", "outcomes/1"],
+        "deidentify": ["disclosure_risk/1", "k_anonymity/1", "token_map/1"],
+        "aggregate": ["aggregate_cells/1", "return_a/1", "return_a_accounting/1"],
+        "disseminate": ["ledger/1", "withheld/1"],
+        "clear": ["determinations/1", "not_decided/1"],
+    }
+    found = {name: {one.schema_id for one in operation.schemas} for name, operation in OPERATIONS.items()}
+    assert found == {name: set(each) for name, each in schemas.items()}
 
 
 def written(parameters: Parameters) -> list[str]:
@@ -204,6 +242,19 @@ DECLARED: list[tuple[Parameters, list[str]]] = [
             "also ledger ledger/1 of subjects, withheld withheld/1",
             "apply of shards; records records; writes columns, ledger, withheld; outputs result",
             "merge of one; reads columns ledger withheld; outputs ledger withheld",
+        ],
+    ),
+    (
+        Clear(table=table({})),
+        [
+            "chri_event/2 -> the same",
+            "also determinations determinations/1, not_decided not_decided/1",
+            "count of shards; records records; writes rows",
+            "deal of shards; records records; writes histories each",
+            "decide of shards; reads histories; writes reliefs each, statuses each, determinations each, "
+            "not_decided each",
+            "relieve of shards; records records; reads rows reliefs statuses determinations not_decided; "
+            "outputs result determinations not_decided",
         ],
     ),
     (

@@ -323,7 +323,11 @@ def test_records_that_cannot_be_cleared_are_refused() -> None:
             prepare_table(message, CHRI, schema, context())
         with pytest.raises(ParametersError):
             CLEAR.columns(Clear(table=table({}), as_of=AS_OF), frozenset(names))
-    assert "relief" in CLEAR.columns(Clear(table=table({})), frozenset(("subject", "date", "disposition")))
+    needed = frozenset(("subject", "date", "disposition"))
+    assert "relief" in CLEAR.columns(Clear(table=table({})), needed)
+    for name in needed:
+        with pytest.raises(ParametersError, match=f"^no column {name}$"):
+            CLEAR.columns(Clear(table=table({})), needed - {name})
 
 
 @pytest.mark.parametrize(
@@ -366,6 +370,7 @@ def test_the_file_of_the_rules_is_read_when_a_job_is_sealed() -> None:
     text = (files("cji_core.operations.clear") / "california.toml").read_bytes()
     completed = CLEAR.complete(Clear(rules=Path("rules.toml")), sealing(text))
     assert completed == Clear(table=CALIFORNIA, as_of=AS_OF)
+    assert CLEAR.complete(Clear(table=CALIFORNIA, as_of=date(2026, 1, 1)), sealing(text)).as_of == date(2026, 1, 1)
     with pytest.raises(ParametersError, match="no list is called nothing") as error:
         CLEAR.complete(Clear(rules=Path("r")), sealing(text.replace(b'["never_dismissed"]', b'["nothing"]')))
     assert "cji clear check" in error.value.remedy

@@ -1,5 +1,6 @@
 """A table of rules: every mistake is named with its place and a remedy, the shipped example has none."""
 
+from datetime import date
 from importlib.resources import files
 from typing import Any
 
@@ -123,6 +124,26 @@ def test_all_mistakes_are_listed_at_once() -> None:
     assert [place for place, _, _ in mistakes(text)] == ["list old", "scope, sections"]
 
 
+@pytest.mark.parametrize("field", ["sections", "not_sections", "only_sections", "ever_sections", "never_sections"])
+def test_every_condition_on_sections_is_read(field: str) -> None:
+    (problem,) = problems(table({field: ("1 HS", "1 HS")}))
+    assert (problem.where, problem.what) == (f"rule r1, {field}", "a section twice")
+    (problem,) = problems(table({field: ("old",)}))
+    assert problem.what == "no list is called old"
+
+
+@pytest.mark.parametrize("value", ["age", "age_at_conviction"])
+def test_ages_that_never_hold_together_are_a_mistake(value: str) -> None:
+    least, limit = f"{value}_from", f"{value}_below"
+    assert problems(table({least: 29, limit: 30})) == ()
+    (problem,) = problems(table({least: 30, limit: 30}))
+    assert problem.what == f"{least} and {limit} never hold together"
+
+
+def test_sections_of_a_state_without_codes_name_no_law() -> None:
+    assert problems(table({"sections": ("11357(b)",)}, laws=())) == ()
+
+
 @pytest.mark.parametrize(
     ("rules", "what"),
     [
@@ -169,3 +190,58 @@ def test_years_free_of_crime_count_convictions_by_default() -> None:
     assert When(years_crime_free=5).conditions() == (("years_crime_free", (5, ("conviction",))),)
     assert When(years_crime_free=5, counting=("arrest",)).conditions() == (("years_crime_free", (5, ("arrest",))),)
     assert isinstance(read_rules(SMALL.encode()), Rules)
+
+
+def test_a_table_in_words() -> None:
+    rules = table({"not_sections": ("old", "2 HS"), "years_since_conviction": 1}, lists={"old": ("1 HS",)})
+    assert list(in_words(rules)) == [
+        "Nowhere: a test",
+        "",
+        "Sources",
+        "  A law.",
+        "",
+        "A conviction is an event whose disposition begins with CONVICTED.",
+        "The table decides on a conviction where",
+        "   - always",
+        "",
+        "The first rule whose conditions all hold decides. A fact that is missing leaves a conviction undecided.",
+        "",
+        "1. r1: dismiss. Reason 1.",
+        "   - the section is not among old or 2 HS",
+        "   - the conviction was at least 1 year ago",
+        "   Source: A law.",
+        "",
+        "old: 1 HS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ({"level": ("felony", "misdemeanor")}, "the level is felony or misdemeanor"),
+        ({"sections": ("1 HS",)}, "the section is among 1 HS"),
+        ({"convicted_from": date(2020, 1, 2)}, "the conviction is of 2020-01-02 or later"),
+        ({"convicted_before": date(2020, 1, 2)}, "the conviction is before 2020-01-02"),
+        ({"age_at_conviction_from": 18}, "the subject was 18 or older at conviction"),
+        ({"age_at_conviction_below": 18}, "the subject was younger than 18 at conviction"),
+        ({"age_from": 18}, "the subject is 18 or older"),
+        ({"age_below": 18}, "the subject is younger than 18"),
+        ({"years_since_conviction": 2}, "the conviction was at least 2 years ago"),
+        ({"sentence": ("JAIL",)}, "the sentence has a part of JAIL"),
+        ({"not_sentence": ("JAIL",)}, "the sentence has no part of JAIL"),
+        ({"years_since_sentence": 2}, "the end of the sentence was at least 2 years ago"),
+        ({"all_sentences_ended": True}, "all sentences of the subject have ended"),
+        (
+            {"years_crime_free": 5, "counting": ("felony_conviction", "arrest")},
+            "the subject has no felony conviction or arrest within 5 years",
+        ),
+        ({"only_sections": ("1 HS",)}, "all convictions of the subject are among 1 HS"),
+        ({"ever_sections": ("1 HS",)}, "the subject has a conviction among 1 HS"),
+        ({"never_sections": ("1 HS",)}, "the subject has no conviction among 1 HS"),
+        ({"without_events": ("arrest",)}, "the subject has no event of arrest"),
+        ({"deceased": True}, "the subject is deceased"),
+        ({"deceased": False}, "the subject is not deceased"),
+    ],
+)
+def test_conditions_in_words(condition: dict[str, Any], words: str) -> None:
+    assert f"   - {words}" in list(in_words(table(condition)))
