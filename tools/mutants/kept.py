@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from tools.mutants.changes import Mutant
 from tools.mutants.rooms import ROOT
 
 FOLDER: Final = ROOT / "build" / "mutants"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 def file_of(test: str) -> Path:
@@ -67,19 +67,24 @@ class Kept:
         """By test, when it was measured last."""
         return {test: one["seconds"] for known in self._known["files"].values() for test, one in known["tests"].items()}
 
-    def reach(self, file: Path, sources: tuple[Path, ...], tests: Iterable[str]) -> dict[str, dict[str, list[int]]]:
-        """The lines of each module by the tests of a file; nothing if a source or the file has changed."""
+    def reach(self, file: Path, sources: Mapping[str, Path], tests: Iterable[str]) -> dict[str, dict[str, list[int]]]:
+        """The lines of each module by the tests of a file; nothing if the file has changed, or a module they reach."""
         known = self._known["files"].get(str(file.relative_to(ROOT)), {})
-        if known.get("digest") != self.digest(*sources, file) or not known["tests"].keys() >= set(tests):
+        if known.get("digest") != self.digest(file) or not known["tests"].keys() >= set(tests):
+            return {}
+        if any(name not in sources or self.digest(sources[name]) != was for name, was in known["sources"].items()):
             return {}
         return {test: known["tests"][test]["lines"] for test in tests}
 
     def reached(
-        self, file: Path, sources: tuple[Path, ...], found: dict[str, tuple[float, dict[str, list[int]]]]
+        self, file: Path, sources: Mapping[str, Path], found: dict[str, tuple[float, dict[str, list[int]]]]
     ) -> None:
         """Keep the seconds and the lines of every test of a file."""
-        tests = {test: {"seconds": round(seconds, 4), "lines": lines} for test, (seconds, lines) in found.items()}
-        self._known["files"][str(file.relative_to(ROOT))] = {"digest": self.digest(*sources, file), "tests": tests}
+        self._known["files"][str(file.relative_to(ROOT))] = {
+            "digest": self.digest(file),
+            "sources": {name: self.digest(sources[name]) for _, lines in found.values() for name in lines},
+            "tests": {test: {"seconds": round(seconds, 4), "lines": lines} for test, (seconds, lines) in found.items()},
+        }
 
     def _of_test(self, test: str) -> str:
         return self.digest(file_of(test)) if test else ""

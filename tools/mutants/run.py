@@ -24,6 +24,7 @@ from tools.mutants.rooms import EQUIVALENT, ROOT, Room
 MOST_SECONDS: Final = 6.0  # of tests for one mutant, in the time that they took as they are
 FIRST_SECONDS: Final = 1.0  # of these, in a first child: most mutants need no other
 STUCK_SECONDS: Final = 10.0  # of processor time, and five times what the tests took as they are
+SAVE_SECONDS: Final = 30.0
 _RECENT: Final = 5  # tests of a module's last kills that come first
 _RULES: Final = "trail/rules/rules.toml"
 _KINDS: Final = ("killed", "survived", "equivalent")
@@ -126,6 +127,7 @@ class Runner:
 
     def _module(self, name: str) -> None:
         began, counts = time.monotonic(), Counter[str]()
+        saved = began
         self._recent = []
         for mutant in self._open[name]:
             killer = self._all_killers(mutant) if self.alone else self._killer(mutant)
@@ -135,6 +137,9 @@ class Runner:
                 self._kept.killed(mutant, self._source(name), killer)
                 self._recent = [killer, *(one for one in self._recent if one != killer)][:_RECENT]
             counts["survived" if killer is None else "killed"] += 1
+            if time.monotonic() - saved > SAVE_SECONDS:
+                self._kept.save()
+                saved = time.monotonic()
         self._kept.save()
         self.total.update(counts)
         seconds = time.monotonic() - began
@@ -274,12 +279,11 @@ class Runner:
         began, by_file = time.monotonic(), dict[Path, list[str]]()
         for test in self._tests:
             by_file.setdefault(file_of(test), []).append(test)
-        sources = tuple(self._readers.values())
         lines: dict[str, dict[str, list[int]]] = {}
         new = 0
         for file, tests in by_file.items():
-            if not (known := self._kept.reach(file, sources, tests)):
-                known = self._measure(file, sources, tests)
+            if not (known := self._kept.reach(file, self._readers, tests)):
+                known = self._measure(file, tests)
                 new += len(known)
                 self._kept.save()
             lines.update(known)
@@ -295,9 +299,10 @@ class Runner:
         gc.freeze()
         return self._reach
 
-    def _measure(self, file: Path, sources: tuple[Path, ...], tests: Sequence[str]) -> dict[str, dict[str, list[int]]]:
+    def _measure(self, file: Path, tests: Sequence[str]) -> dict[str, dict[str, list[int]]]:
         found: dict[str, tuple[float, dict[str, list[int]]]] = {}
-        measure = coverage.Coverage(include=[str(path) for path in sources], config_file=False, data_file=None)
+        included = [str(path) for path in self._readers.values()]
+        measure = coverage.Coverage(include=included, config_file=False, data_file=None)
         measure.set_option("run:disable_warnings", ["no-data-collected"])
         with silence():
             measure.start()
@@ -318,7 +323,7 @@ class Runner:
                     found[test][1].setdefault(name, []).append(line)
         for test in (test for test in tests if test not in found):
             self._leave_out(test)
-        self._kept.reached(file, sources, found)
+        self._kept.reached(file, self._readers, found)
         return {test: reached for test, (_, reached) in found.items()}
 
     def _print_alone(self) -> None:

@@ -64,16 +64,18 @@ def test_a_kill_counts_until_the_file_of_its_test_changes(tmp_path: Path) -> Non
     assert Kept(file).kill(mutant, source) is None
 
 
-def test_what_tests_reach_is_kept_until_a_source_changes(tmp_path: Path) -> None:
-    source, file = tmp_path / "made.py", tmp_path / "room.json"
-    source.write_text(SOURCE)
+def test_reach_is_kept_until_a_module_that_is_reached_changes(tmp_path: Path) -> None:
+    sources, file = {name: tmp_path / name for name in ("made.py", "other.py")}, tmp_path / "room.json"
+    for path in sources.values():
+        path.write_text(SOURCE)
     tests = Path(__file__)
     kept = Kept(file)
-    kept.reached(tests, (source,), {TEST: (0.5, {"made.py": [3, 4]})})
+    kept.reached(tests, sources, {TEST: (0.5, {"made.py": [3, 4]})})
     kept.save()
 
-    assert Kept(file).reach(tests, (source,), [TEST]) == {TEST: {"made.py": [3, 4]}}
-    assert Kept(file).reach(tests, (source,), [TEST, f"{TEST}[new]"]) == {}
+    sources["other.py"].write_text("")
+    assert Kept(file).reach(tests, sources, [TEST]) == {TEST: {"made.py": [3, 4]}}
+    assert Kept(file).reach(tests, sources, [TEST, f"{TEST}[new]"]) == {}
     assert Kept(file).seconds() == {TEST: 0.5}
-    source.write_text(f"{SOURCE}\n")
-    assert Kept(file).reach(tests, (source,), [TEST]) == {}
+    sources["made.py"].write_text(f"{SOURCE}\n")
+    assert Kept(file).reach(tests, sources, [TEST]) == {}
