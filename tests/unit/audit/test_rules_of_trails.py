@@ -315,3 +315,35 @@ READERS = {
 
 def test_what_each_reader_does_with_a_rule() -> None:
     assert {name: (rule.field, rule.topic) for name, rule in RULES.items() if rule.field or rule.topic} == READERS
+
+
+OF_SEVERITY = {
+    "alert": """
+        head_differs mixed_workers receipt_key checkpoint_differs anchor_went_back job_order completed_again
+        receipt_contradicts receipt_admission receipt_sequence receipt_anchor receipt_evidence
+        receipt_configuration receipt_without_event receipt_copy policy_not_in_force key_not_held
+        release_evidence hold_order hold_broken pruned_wrongly worker_renamed anchor_after_resumption
+        trail_refused refusal_unexplained trail_resumed trail_pruned hold_released witnesses_disagreed
+        simulated admitted_while_unmet release_policy_changed delivery_overdue statements_refused
+        ticket_refused
+    """,
+    "warning": """
+        ticket_poisoned clock_went_back suspect_refusals replayed release_failed attestation_failed
+        host_conditions audit_unavailable audit_outage mass_release_rows mass_release_chri
+        mass_release_subjects mass_release_operator growth off_hours unattributed no_outcome
+        new_secondary_recipient new_recipient reload_refused crashed tail_recovered silence no_lines
+        not_anchored no_checkpoint event_without_receipt unreadable_receipt too_many_names
+    """,
+    "notice": """
+        refusals failures new_submitter new_operator new_purpose new_operation new_risk hold_placed
+        files_changed start_changed restarted down key_expired release_policy_open no_host_profile unfinished
+        other_workers unknown_kind
+    """,
+}
+
+
+def test_rules_by_severity() -> None:
+    """In the order of a report."""
+    found = {severity: [name for name, rule in RULES.items() if rule.severity == severity] for severity in OF_SEVERITY}
+    assert found == {severity: names.split() for severity, names in OF_SEVERITY.items()}
+    assert sum(map(len, found.values())) == len(RULES)
