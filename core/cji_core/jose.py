@@ -320,13 +320,8 @@ def verify(key: VerifyingKey, signature: bytes, message: bytes, suite: Suite) ->
         return
     if not isinstance(key, VerifyingPair) or len(signature) > COMPOSITE_MAX_BYTES:
         raise InvalidSignature
-    prepared, tail = _representative(message), signature[ML_DSA_SIGNATURE_BYTES:]
-    try:
-        if encode_dss_signature(*decode_dss_signature(tail)) != tail:
-            raise InvalidSignature
-    except ValueError:
-        raise InvalidSignature from None
-    key.p384.verify(tail, prepared, ec.ECDSA(SHA384()))
+    prepared = _representative(message)
+    key.p384.verify(signature[ML_DSA_SIGNATURE_BYTES:], prepared, ec.ECDSA(SHA384()))  # and refuses all but DER
     key.ml_dsa.verify(signature[:ML_DSA_SIGNATURE_BYTES], prepared, _LABEL)
 
 

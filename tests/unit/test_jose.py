@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from cji_core.jose import (
     ES384_BYTES,
+    HeaderError,
     es384_sign,
     es384_verify,
     key_id,
@@ -17,9 +20,12 @@ from cji_core.jose import (
     parse_p384,
     parse_rsa,
     public_jwk,
+    split_compact,
+    split_jws,
     thumbprint,
+    verify_rs256,
 )
-from cji_core.strict import b64url, b64url_decode
+from cji_core.strict import StrictError, b64url, b64url_decode
 from tests.support.rsa_keys import rsa_key
 
 RSA = rsa_key(bits=3072).public_key()
@@ -107,6 +113,7 @@ def test_p384_keys_that_are_refused() -> None:
     for text in (
         changed(P384, x=b64url((numbers.x ^ 1).to_bytes(48, "big"))),  # off the curve
         changed(P384, x=padded(b64url(numbers.x.to_bytes(48, "big")))),
+        changed(P384, y=padded(b64url(numbers.y.to_bytes(48, "big")))),
         changed(P384, y=b64url(b"\x01")),
         changed(P384, crv="P-256"),
         public_jwk(RSA),
@@ -115,6 +122,12 @@ def test_p384_keys_that_are_refused() -> None:
             parse_p384(text)
     with pytest.raises(ValueError, match="P-384"):
         public_jwk(OTHER_CURVE.public_key())
+
+
+def raw(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
+    """A signature by a key of another curve, in the form of P-384."""
+    numbers = decode_dss_signature(key.sign(message, ec.ECDSA(SHA384())))
+    return b"".join(number.to_bytes(48, "big") for number in numbers)
 
 
 def test_es384_is_raw_and_fits_one_message_and_key() -> None:
@@ -127,7 +140,9 @@ def test_es384_is_raw_and_fits_one_message_and_key() -> None:
         (other, signature, b"message"),
         (P384, signature[:-1], b"message"),
         (P384, signature + b"\0", b"message"),
+        (P384, signature[:48] + b"\0" + signature[48:], b"message"),  # the same numbers in another form
         (P384, bytes(96), b"message"),
+        (OTHER_CURVE.public_key(), raw(OTHER_CURVE, b"message"), b"message"),
         (OTHER_CURVE.public_key(), signature, b"message"),
         (P384, base64.b64encode(signature)[:96], b"message"),
     ):
@@ -135,3 +150,50 @@ def test_es384_is_raw_and_fits_one_message_and_key() -> None:
             es384_verify(key, wrong, message)
     with pytest.raises(ValueError, match="P-384"):
         es384_sign(OTHER_CURVE, b"message")
+
+
+def compact(header: Any, payload: bytes = b"{}", signature: bytes = b"s") -> str:
+    first = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return ".".join(map(b64url, (first, payload, signature)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "YQ", "YQ.YQ", "YQ.YQ.YQ.YQ", "YQ..YQ", ".YQ.YQ", "YQ.YQ.", "YQ.YQ.Y\u00e9", "YQ.YQ.YQ=", "YQ.YQ.YQYQYQYQ"],
+)
+def test_a_compact_jws_has_three_parts(text: str) -> None:
+    assert split_compact("YQ.Yg.Yw", limit=8) == (b"a", b"b", b"c")
+    with pytest.raises(StrictError):
+        split_compact(text, limit=13)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none"},
+        {"alg": "HS256"},
+        {"alg": "ES384"},
+        {},
+        {"alg": "RS256", "crit": ["exp"]},
+        {"alg": "RS256", "crit": []},
+        {"alg": "RS256", "b64": True},
+        [],
+        b"{",
+        b'{"alg":"RS256","alg":"RS256"}',
+    ],
+)
+def test_the_header_of_a_jws_says_rs256_and_no_extension(header: Any) -> None:
+    assert split_jws(compact({"alg": "RS256", "kid": "k"}), limit=100).header == {"alg": "RS256", "kid": "k"}
+    with pytest.raises(HeaderError):
+        split_jws(compact(header), limit=100)
+
+
+def test_rs256_fits_one_text_and_key() -> None:
+    key, text = rsa_key(0), compact({"alg": "RS256"}, b"payload").rpartition(".")[0]
+    signature = key.sign(text.encode(), padding.PKCS1v15(), SHA256())
+    jws = split_jws(f"{text}.{b64url(signature)}", limit=1000)
+    assert verify_rs256(jws, key.public_key()) == b"payload"
+    other = split_jws(compact({"alg": "RS256"}, b"another", signature), limit=1000)
+    for wrong, by in ((jws, rsa_key(1).public_key()), (other, key.public_key())):
+        with pytest.raises(StrictError, match="another key"):
+            verify_rs256(wrong, by)

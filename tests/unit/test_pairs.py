@@ -4,11 +4,12 @@ import hashlib
 import json
 
 import pytest
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
+from cji_core import jose
 from cji_core.jose import (
     COMPOSITE_MAX_BYTES,
     ML_DSA_SIGNATURE_BYTES,
@@ -124,7 +125,9 @@ def test_other_texts_are_no_pair() -> None:
         with pytest.raises(ValueError):  # noqa: PT011 - every text but one is refused, in whatever words
             parse_verifying(text)
     bad_kem = bytes([255] * 1568) + recipient.pub[1568:]  # coefficients above the modulus (FIPS 203 §7.2)
-    for text in (_jwk(recipient, pub=b64url(bad_kem)), _jwk(recipient, pub=b64url(pub)), public_jwk(PUBLIC)):
+    point = recipient.pub[1568:]
+    short_point = recipient.pub[:1568] + bytes([2 + (point[-1] & 1)]) + point[1:49]
+    for text in (*(_jwk(recipient, pub=b64url(data)) for data in (bad_kem, short_point, pub)), public_jwk(PUBLIC)):
         with pytest.raises(ValueError):  # noqa: PT011
             parse_encryption_pair(text)
     with pytest.raises(ValueError, match="canonical"):
@@ -144,3 +147,11 @@ def test_another_curve_is_no_half_of_a_pair() -> None:
     with pytest.raises(ValueError, match="P-384"):
         _ = VerifyingPair(PUBLIC.ml_dsa, p256.public_key()).pub
     assert es384_sign(PAIR.p384, MESSAGE)
+
+
+def test_a_pair_that_this_openssl_cannot_read_is_no_key() -> None:
+    def of(_: bytes) -> VerifyingPair:
+        raise UnsupportedAlgorithm("ML-DSA-87")
+
+    with pytest.raises(ValueError, match="neither ML-KEM nor ML-DSA"):
+        jose._akp(public_jwk(PUBLIC), VerifyingPair.alg, of)

@@ -246,6 +246,11 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
         for operand in ("len(wrapped) == size", "int.from_bytes(wrapped, 'big') < modulus")
     },
     (
+        "cji_core/jose.py",
+        "len(signature) > COMPOSITE_MAX_BYTES   of   not isinstance(key, VerifyingPair) or "
+        "len(signature) > COMPOSITE_MAX_BYTES",
+    ): "no longer signature in DER fits a key: only the time to find out is another one",
+    (
         "cji_core/trail/rules/watcher.py",
         "if not self._findings",
     ): "an empty list is as empty as an empty tuple; most lines need none",
