@@ -21,8 +21,9 @@ from tools.mutants.kept import FOLDER, Kept, file_of
 from tools.mutants.place import Outcome, passes, run_with, silence
 from tools.mutants.rooms import EQUIVALENT, ROOT, Room
 
-MOST_SECONDS: Final = 6.0  # of tests for one mutant, in the time that they took as they are
+MOST_SECONDS: Final = 40.0  # of tests for one mutant, in the time that they took as they are
 FIRST_SECONDS: Final = 1.0  # of these, in a first child: most mutants need no other
+FORGET_SECONDS: Final = 6.0  # of these, in a last child
 STUCK_SECONDS: Final = 10.0  # of processor time, and five times what the tests took as they are
 SAVE_SECONDS: Final = 30.0
 _RECENT: Final = 5  # tests of a module's last kills that come first
@@ -166,8 +167,9 @@ class Runner:
             if (killer := self._fails(mutant, [last], forget=False)) is not None:
                 return killer
         chosen = self._chosen(mutant)
-        first = _first(chosen, [self._tests[test].seconds for test in chosen])
-        for some, forget in ((chosen[:first], False), (chosen[first:], False), (chosen, True)):
+        seconds = [self._tests[test].seconds for test in chosen]
+        first, again = (_first(seconds, most) for most in (FIRST_SECONDS, FORGET_SECONDS))
+        for some, forget in ((chosen[:first], False), (chosen[first:], False), (chosen[:again], True)):
             if some and (killer := self._fails(mutant, some, forget=forget)) is not None:
                 return killer
         return None
@@ -333,14 +335,14 @@ class Runner:
             print(f"{one.seconds:7.2f}{one.kills:7}{one.alone:7}  {test}")
 
 
-def _first(tests: Sequence[str], seconds: Sequence[float]) -> int:
-    """How many of the tests a first child runs: at least one."""
+def _first(seconds: Sequence[float], most: float) -> int:
+    """How many of the tests take this time: at least one."""
     total = 0.0
     for at, each in enumerate(seconds):
         total += each
-        if total > FIRST_SECONDS:
+        if total > most:
             return max(at, 1)
-    return len(tests)
+    return len(seconds)
 
 
 def _text(item: pytest.Item) -> str:
