@@ -98,7 +98,7 @@ def decode(message: pb.Screen) -> Screen:
 def encode(parameters: Screen) -> pb.Screen:
     """The parameters as they stand in a header."""
     return pb.Screen(
-        preset=parameters.preset or "",
+        preset=parameters.preset,
         rules=b"" if parameters.rules is None else msgspec.json.encode(parameters.rules),
         max_hits=parameters.max_hits,
         min_score=parameters.min_score,

@@ -148,7 +148,7 @@ def encode(parameters: Deidentify) -> pb.Deidentify:
     """The parameters as they stand in a header; columns keep their order."""
     small = parameters.small_classes
     return pb.Deidentify(
-        project=parameters.project or "",
+        project=parameters.project,
         wrapped_project_key=parameters.wrapped_project_key,
         columns=[_rule(name, transform) for name, transform in parameters.columns.items()],
         small_classes=None if small is None else pb.SmallClasses(**msgspec.to_builtins(small)),
@@ -202,9 +202,9 @@ def _rule(column: str, transform: Transform) -> pb.ColumnRule:
 
 def complete(parameters: Deidentify, sealing: Sealing) -> Deidentify:
     """With the project key wrapped, where a column needs it."""
-    if not parameters.is_keyed or parameters.project is None:
+    if not parameters.is_keyed:
         return parameters
-    key = sealing.wrap_project_key(parameters.project, parameters.project_key)
+    key = sealing.wrap_project_key(known(parameters.project), parameters.project_key)
     return replace(parameters, wrapped_project_key=key)
 
 
@@ -322,7 +322,7 @@ def _signature(parameters: Deidentify) -> Signature:
         (parameters.small_classes is not None, DISCLOSURE_RISK),
     )
     parts: tuple[OutputSpec, ...] = tuple(part for is_wanted, part in wanted if is_wanted)
-    project = Project(parameters.project or "", parameters.wrapped_project_key) if parameters.is_keyed else None
+    project = Project(known(parameters.project), parameters.wrapped_project_key) if parameters.is_keyed else None
     # a NIBRS line mixes data elements: no rule could fit it
     return Signature(accepts=PERSONAL, parts=parts, project=project)
 
