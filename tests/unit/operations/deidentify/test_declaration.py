@@ -2,10 +2,13 @@
 
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from cji_core.operations.deidentify import DEIDENTIFY, Deidentify, HmacToken
+from cji_core.operations.deidentify.declaration import SmallClasses
+from cji_core.operations.deidentify.rules import PATTERNS, Group, Hierarchy, Mask, Pattern, Redact
 from cji_core.operations.parameters import ParametersError, Sealing
 
 KEEP = Deidentify(columns={"SEX": "keep", "NAM": "drop"})
@@ -36,3 +39,19 @@ def test_the_key_of_a_project_is_wrapped_where_a_column_needs_it() -> None:
     assert asked == []
     assert DEIDENTIFY.complete(KEYED, sealing).wrapped_project_key == b"wrapped"
     assert asked == [("p", Path("p.key"))]
+
+
+def test_free_text_may_be_redacted_or_generalised_but_not_kept() -> None:
+    small = SmallClasses(quasi_identifiers=("comment",), k=5)
+    group = Group(groups={"all": ("a",)})
+    assert Deidentify(columns={"comment": Hierarchy(steps=(group, "null"))}, small_classes=small)
+    for rule in ("keep", Mask(), Hierarchy(steps=("keep", "null"))):
+        with pytest.raises(ValueError, match="comment is free text"):
+            Deidentify(columns={"comment": rule}, small_classes=small)
+
+
+def test_patterns_of_redaction() -> None:
+    assert tuple(PATTERNS) == get_args(Pattern) == Redact().patterns
+    assert Redact(patterns=(), also=("x",)).also == ("x",)
+    with pytest.raises(ValueError, match="at least one"):
+        Redact(patterns=())
