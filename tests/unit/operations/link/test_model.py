@@ -127,6 +127,7 @@ SOUND: Final = {
     "two columns exchanged": _condition("exchanged", other="first"),
     "two columns crossed": _condition("crossed", other="first"),
     "needs": _with(needs=("last",)),
+    "initial m": _with(initial_m=(0.9, 0.1)),
     "key": replace(MODEL, split=(_key(form="prefix", length=64), _key(form="year"))),
 }
 WRONG: Final = {
@@ -159,6 +160,8 @@ WRONG: Final = {
     "blocking rules": replace(MODEL, blocking=(BY_LAST,) * (MAX_RULES + 1)),
     "deterministic rules": replace(ESTIMATED, deterministic_rules=(BY_LAST,) * (MAX_RULES + 1)),
     "recall above all": replace(ESTIMATED, recall=1.1),
+    "prior of none": replace(MODEL, prior=0.0),
+    "initial m of none": _with(initial_m=(0.0, 1.0)),
     "form": replace(MODEL, split=(_key(form=cast("Any", "half")),)),
     "key of a rule": replace(MODEL, blocking=(Rule(keys=(_key(form="prefix"),)),)),
     "prefix of a key": replace(MODEL, split=(_key(form="prefix", length=65),)),

@@ -1,0 +1,63 @@
+"""The default model of persons: what is compared, and by which columns, follows from the columns that are there."""
+
+import pytest
+
+from cji_core.operations.link.person_model import model_for
+
+COMPARED = {
+    "first": "given name",
+    "middle": "middle name",
+    "last": "surname",
+    "DOB": "date of birth",
+    "SOC": "Social Security number",
+    "OLN": "driver's licence number",
+    "FBI": "FBI number",
+    "SID": "state identification number",
+    "SEX": "sex",
+    "RAC": "race",
+    "POB": "place of birth",
+    "postcode": "postcode",
+    "street_number": "street number",
+    "address_1": "first address line",
+    "address_2": "second address line",
+    "suburb": "suburb",
+    "city": "city",
+}
+"""By column. Names in each other's place are compared where both are there."""
+
+
+def compared(*names: str) -> list[str]:
+    return [one.name for one in model_for(names).comparisons]
+
+
+@pytest.mark.parametrize(("column", "name"), COMPARED.items())
+def test_a_column_is_compared_where_it_is_there(column: str, name: str) -> None:
+    assert compared(column) == [name]
+    assert name not in compared(*(COMPARED.keys() - {column}))
+
+
+def test_names_in_each_others_place_need_both() -> None:
+    assert compared("first", "last") == ["given name", "surname", "names in each other's place"]
+    assert set(compared("NAM")) == set(compared("first", "last"))
+
+
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        (("last", "address_1", "street_number"), "last + address_1 + street_number"),
+        (("last", "address_1"), "last + address_1"),
+        (("last", "street_number"), None),
+    ],
+)
+def test_relatives_share_a_surname_and_an_address(names: tuple[str, ...], label: str | None) -> None:
+    found = model_for(names).relatives
+    assert (None if found is None else found.label) == label
+
+
+def test_names_estimate_how_many_records_match_where_nothing_else_does() -> None:
+    def deterministic(*names: str) -> list[str]:
+        return [rule.label for rule in model_for(names).deterministic_rules]
+
+    assert deterministic("first", "last") == ["first + last"]
+    assert deterministic("first", "last", "SID") == ["SID"]
+    assert deterministic("first") == []
