@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -141,8 +141,21 @@ def test_c01_evidence_for_another_nonce_or_key_is_refused(answer: Answer) -> Non
             answer.verify(nonce=bytes(length))
     with pytest.raises(Unverified, match="E16"):
         answer.verify(changes={"receipt_jwk": public_jwk(new_signing_key().public_key())})
+    for jwk in ("", "{}", f" {answer.response.receipt_jwk}"):
+        with pytest.raises(Unverified, match="receipt_jwk"):
+            answer.verify(changes={"receipt_jwk": jwk})
+    for length in (0, 31, 33):
+        with pytest.raises(Unverified, match="token_nonce"):
+            answer.verify(changes={"token_nonce": bytes(length)})
     with pytest.raises(Unverified, match="E08"):
         answer.verify(reference=answer.azure.reference_with(products=("Turin",)))
+
+
+def test_the_file_of_an_answer_has_the_time_of_its_appraisal(answer: Answer) -> None:
+    vouched = datetime.now(UTC) - timedelta(seconds=1)
+    assert answer.verify(at=vouched).shown.attested_at == vouched
+    before = datetime.now(UTC)
+    assert before <= answer.verify().shown.attested_at <= datetime.now(UTC)
 
 
 def test_x16_what_identifies_azure_is_required_by_default(answer: Answer, azure: Simulation) -> None:

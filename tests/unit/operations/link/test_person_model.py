@@ -61,3 +61,19 @@ def test_names_estimate_how_many_records_match_where_nothing_else_does() -> None
     assert deterministic("first", "last") == ["first + last"]
     assert deterministic("first", "last", "SID") == ["SID"]
     assert deterministic("first") == []
+
+
+def test_a_frequent_value_weighs_less() -> None:
+    """By columns; a date is known in part only, and of a number that one person has nothing is frequent."""
+    found = {one.name: one.levels[0] for one in model_for(("last", "DOB", "SOC")).comparisons}
+    weights = {name: (level.tf_adjustment_column, level.tf_adjustment_weight) for name, level in found.items()}
+    assert weights == {
+        "surname": ("last", 1.0), "date of birth": ("DOB", 0.5), "Social Security number": ("", 1.0),
+    }  # fmt: skip
+
+
+def test_blocking_rules_are_those_of_the_columns() -> None:
+    assert [rule.label for rule in model_for(("SOC", "DOB")).blocking] == [
+        "SOC", "DOB", "DOB year and month", "DOB month and day",
+    ]  # fmt: skip
+    assert [rule.label for rule in model_for(("first",)).blocking] == ["first"]
