@@ -50,7 +50,7 @@ def mutants(module: str, source: str, room: Room) -> Iterator[Mutant]:
     for number, node in enumerate(ast.walk(tree)):
         for taken, change, at in _changes(node, room, tables=room.has_tables(module)):
             around = _statement(tree, at, parents)
-            names, positions = _tables(tree, around)
+            names, positions = _tables(tree, around, parents)
             yield Mutant(
                 module=module,
                 lines=_lines(around),
@@ -291,16 +291,38 @@ def _returns_for(kind: str | None) -> Change:
 # ---------------------------------------------------------------- where it stands
 
 
-def _tables(tree: ast.Module, around: ast.stmt) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The names that a statement of the module assigns, and all that are made from them; and these statements."""
-    if around not in tree.body or not (names := _names(around)):
-        return (), ()
-    positions = [tree.body.index(around)]
-    for position, statement in enumerate(tree.body[positions[0] + 1 :], positions[0] + 1):
-        if isinstance(statement, ast.Assign | ast.AnnAssign) and reads(statement, names):
+def _tables(
+    tree: ast.Module, around: ast.stmt, parents: dict[ast.AST, ast.AST]
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The names of the tables that a statement makes, and all that are made from them; and the statements of these.
+
+    The tables of a statement in a function are those that are made by calls of it, when the module is imported.
+    """
+    names, positions, functions = list[str](), list[int](), list[str]()
+    if around in tree.body:
+        if not (names := _names(around)):
+            return (), ()
+        positions, begin = [tree.body.index(around)], tree.body.index(around) + 1
+    else:
+        function = _function_around(around, parents)
+        if function not in tree.body or not isinstance(function, ast.FunctionDef):
+            return (), ()
+        functions, begin = [function.name], 0
+    for position, statement in enumerate(tree.body[begin:], begin):
+        if not reads(statement, names) and not _calls(statement, functions):
+            continue
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
             names += _names(statement)
             positions.append(position)
+        elif functions and isinstance(statement, ast.FunctionDef):
+            functions.append(statement.name)
     return tuple(names), tuple(positions)
+
+
+def _calls(node: ast.AST, functions: Sequence[str]) -> bool:
+    """Whether the node calls one of these functions, or has one called by `map` or the like."""
+    calls = (part for part in ast.walk(node) if isinstance(part, ast.Call))
+    return any(isinstance(one, ast.Name) and one.id in functions for call in calls for one in (call.func, *call.args))
 
 
 def _statement(tree: ast.Module, node: ast.AST, parents: dict[ast.AST, ast.AST]) -> ast.stmt:

@@ -122,7 +122,7 @@ def _comparison(value: Any) -> Comparison:
         raise UnsupportedModelError(f"{name} with {len(missing)} levels for missing values")
     when, needs = missing[0] if missing else ("never", ())
     found = Comparison(name=name, levels=tuple(levels), missing=when)
-    if needs and set(needs) != set(found.columns):
+    if set(needs) != set(found.columns):
         found = replace(found, needs=needs)
     _check_levels(found)
     return found
@@ -151,7 +151,7 @@ def _missing(sql: str) -> tuple[Missing, tuple[str, ...]]:
     form = re.sub(r"\(#\)", "#", _MISSING.sub("#", sql))
     if columns and form in {"#", " OR ".join("#" * len(columns))}:
         return "any", tuple(columns)
-    if columns and form == " AND ".join("#" * len(columns)):
+    if form == " AND ".join("#" * len(columns)):
         return "every", tuple(columns)
     day = _NO_DAY.fullmatch(sql)
     if day and (name := _of_one(day)):
@@ -229,7 +229,7 @@ def _key(sql: str) -> Key:
     if found and _side(found, 1) == _side(found, 3):
         return Key(column=_side(found, 1))
     found = _PREFIX.fullmatch(sql)
-    if found and _side(found, 1) == _side(found, 4) and found[3] == found[6] and 1 <= len(found[3]) <= 2:
+    if found and _side(found, 1) == _side(found, 4) and found[3] == found[6] and len(found[3]) <= 2:
         return Key(column=_side(found, 1), form="prefix", length=int(found[3]))
     raise UnsupportedModelError(f"blocking_rule {sql}")
 

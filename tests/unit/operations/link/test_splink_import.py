@@ -173,3 +173,55 @@ def test_edits_and_days_are_read() -> None:
 def test_what_is_no_model_is_refused(data: bytes) -> None:
     with pytest.raises(UnsupportedModelError):
         from_splink(data)
+
+
+def _setting(name: str, value: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda settings: settings.update({name: value})
+
+
+def _comparison(**changes: object) -> Callable[[dict[str, Any]], object]:
+    return lambda settings: settings["comparisons"][0].update(changes)
+
+
+def _blocked(*rules: object) -> Callable[[dict[str, Any]], object]:
+    return _setting("blocking_rules_to_generate_predictions", list(rules))
+
+
+PRIOR = "probability_two_random_records_match"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        *((_setting(PRIOR, value), PRIOR) for value in (0.0, 1.0, 1, "0.1", None)),
+        (_setting("comparisons", []), "comparisons"),
+        (_setting("comparisons", {"x": 1}), "comparisons"),
+        (_setting("comparisons", None), "comparisons"),
+        *((_comparison(output_column_name=value), "output_column_name") for value in ("", 1, None)),
+        *((_level(2, tf_adjustment_weight=value), "tf_adjustment_weight") for value in (-0.1, 1.1, "1", None)),
+        *((_level(1, m_probability=value), "m_probability") for value in (0.0, 1, "0.5")),
+        (_level(1, u_probability=None), "u_probability of some"),
+        (_level(0, sql_condition="#"), "#"),
+        (_level(0, sql_condition=f"({_FIRST}) AND ({_LAST}) OR ({_LAST})"), "IS NULL"),
+        (_level(1, sql_condition='"last" = "last"'), '"last" = "last"'),
+        (_level(1, sql_condition='"last_l" = "last_l"'), '"last_l" = "last_l"'),
+        (_blocked("SUBSTR(l.a, 1, 3) = SUBSTR(r.b, 1, 3)"), "SUBSTR"),
+        (_blocked("SUBSTR(l.a, 1, 100) = SUBSTR(r.a, 1, 100)"), "SUBSTR"),
+        (_blocked({"blocking_rule": ""}), "blocking_rule"),
+        (_blocked(), "blocking_rules_to_generate_predictions"),
+        (lambda settings: settings.update(linker_uid="x" * (1 << 20)), "more than 1 MiB"),
+    ],
+)
+def test_what_a_model_of_splink_says_wrongly_is_refused_by_name(
+    change: Callable[[dict[str, Any]], object], named: str
+) -> None:
+    with pytest.raises(UnsupportedModelError) as refused:
+        from_splink(_splink(change))
+    assert named in str(refused.value)
+
+
+def test_what_has_no_effect_on_a_blocking_rule_is_left() -> None:
+    rule = {"blocking_rule": 'l."DOB" = r."DOB"', "sql_dialect": "duckdb", "arrays_to_explode": []}
+    assert [one.label for one in from_splink(_splink(_blocked(rule))).blocking] == ["DOB"]
+    ten = "SUBSTR(l.a, 1, 10) = SUBSTR(r.a, 1, 10)"
+    assert [one.label for one in from_splink(_splink(_blocked(ten))).blocking] == ["a first 10"]
