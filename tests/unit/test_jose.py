@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from cji_core.jose import (
     ES384_BYTES,
+    CompactError,
     HeaderError,
     es384_sign,
     es384_verify,
@@ -162,8 +163,9 @@ def compact(header: Any, payload: bytes = b"{}", signature: bytes = b"s") -> str
     ["", "YQ", "YQ.YQ", "YQ.YQ.YQ.YQ", "YQ..YQ", ".YQ.YQ", "YQ.YQ.", "YQ.YQ.Y\u00e9", "YQ.YQ.YQ=", "YQ.YQ.YQYQYQYQ"],
 )
 def test_a_compact_jws_has_three_parts(text: str) -> None:
-    assert split_compact("YQ.Yg.Yw", limit=8) == (b"a", b"b", b"c")
-    with pytest.raises(StrictError):
+    found = split_compact("YQ.Yg.Yw", limit=8)
+    assert (found.header, found.payload, found.signature, found.signing_input) == (b"a", b"b", b"c", b"YQ.Yg")
+    with pytest.raises(CompactError):
         split_compact(text, limit=13)
 
 

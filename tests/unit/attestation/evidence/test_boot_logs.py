@@ -59,7 +59,7 @@ def test_nothing_is_written_behind_a_measurement_without_record(tmp_path: Path) 
     with writing(str(path)) as log:
         append_measured(log, lambda: None, b"first")
         with pytest.raises(LookupError):
-            append_measured(log, lambda: {}["tpm"], b"second")
+            append_measured(log, lambda: dict[str, object]()["tpm"], b"second")
     with rejected("event-log", fault=Fault.EVIDENCE_UNAVAILABLE), writing(str(path)):
         pass
     assert path.read_bytes() == b"first"
