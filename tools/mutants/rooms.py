@@ -197,7 +197,7 @@ OPERATIONS: Final = Room(
         *(f"unit/operations/{one}/test_*.py" for one in ("aggregate", "clear", "deidentify", "disseminate", "tables")),
         *(f"unit/operations/link/test_{one}.py" for one in ("columns", "model", "person_model", "report")),
         "unit/operations/link/test_splink_import.py",
-        *(f"unit/operations/screen/test_{one}.py" for one in ("reader", "search")),
+        *(f"unit/operations/screen/test_{one}.py" for one in ("declaration", "reader", "search")),
         *(f"unit/client/test_{one}.py" for one in ("link", "spec")),
         *(f"unit/cell/test_{one}.py" for one in ("aligned_streams", "tasks")),
         *(f"unit/verbs/test_{one}.py" for one in ("clear", "link")),

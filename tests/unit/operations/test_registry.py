@@ -16,7 +16,7 @@ from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.operations.disseminate import Disseminate
 from cji_core.operations.link import Link
 from cji_core.operations.parameters import Parameters, Sealing, decoded
-from cji_core.operations.registry import CODES, OPERATIONS, SCHEMAS, AnyParameters, operation_of, plan
+from cji_core.operations.registry import CODES, OPERATIONS, SCHEMAS, AnyParameters, meaning_of, operation_of, plan
 from cji_core.operations.screen import Screen
 from cji_core.operations.status_codes import ValueCode
 from cji_core.operations.validate import Validate
@@ -137,6 +137,8 @@ def test_a_plan_has_outputs_projects_and_reference_in_order() -> None:
     assert [project.name for project in planned.projects] == ["one", "two"]
     assert [part.name for part in planned.outputs] == ["result", "row_status", "ledger", "withheld"]
     assert planned.outputs[0].schema is SCHEMAS["hotfile/1"]
+    counted = plan(messages(Aggregate(keys={"SEX": ()})), {"records": "person/1"})
+    assert counted.outputs[0].schema is SCHEMAS["aggregate_cells/1"]
     assert planned.reference is None
     (screen,) = messages(Screen(retain_seconds=5))
     kept = plan([screen], {"reference": "hotfile/1", "records": "person/1"}).reference
@@ -185,3 +187,19 @@ def test_what_is_declared_is_computed() -> None:
             stages = operation.stages(parameters)
             declared = [] if stages is None else [stage.name for stage in stages.in_order]
             assert list(implementation.stages(parameters)) == declared
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (20_000, "A code of a later version."),
+        (20_404, "NIBRS rule 404"),
+        (20_999, "NIBRS rule 999"),
+        (21_000, "The report is rejected as a whole."),
+        (21_001, "The row has only blanks."),
+        (21_002, "A code of a later version."),
+        (701, "The row names no subject, so it is in nobody's history."),
+    ],
+)
+def test_a_code_in_words(code: int, words: str) -> None:
+    assert meaning_of(code) == words
