@@ -177,6 +177,7 @@ class Runner:
     def _fails(self, mutant: Mutant, tests: Sequence[str], *, forget: bool) -> str | None:
         """The first of these tests that fails with the mutant, and passes without it."""
         left = [test for test in tests if self._is_ready(test)]
+        left = [test for test in left if self._tests[test].passes_in_child.get(forget, True)]
         while left:
             outcome = self._run(mutant, left, forget=forget)
             if not outcome.failed:
@@ -227,7 +228,7 @@ class Runner:
         if forget not in known:
             outcome = self._run(None, [test], forget=forget)
             known[forget] = not outcome.failed and not outcome.died
-            if not known[forget]:
+            if not known[forget] and not forget:
                 self._leave_out(test)
         return known[forget]
 
