@@ -244,7 +244,7 @@ def _is_condition(condition: Condition) -> bool:
         and (condition.test != "jaro_winkler" or 0 < number <= 1)
         and (condition.test != "prefix" or (1 <= number <= _MAX_PREFIX and number == int(number)))
         and (condition.test not in EDITS or number == 1)
-        and (condition.test != "days" or 0 <= number <= _MOST_DAYS)
+        and 0 <= number <= _MOST_DAYS
     )
 
 

@@ -187,6 +187,17 @@ def _blocked(*rules: object) -> Callable[[dict[str, Any]], object]:
     return _setting("blocking_rules_to_generate_predictions", list(rules))
 
 
+def _exchanged_behind(sql: str) -> Callable[[dict[str, Any]], object]:
+    """A level of exchanged columns behind another one than that of their equality."""
+
+    def change(settings: dict[str, Any]) -> None:
+        null, same, _, other = settings["comparisons"][0]["comparison_levels"]
+        turned = {**same, "sql_condition": '"first_l" = "last_r" AND "first_r" = "last_l"'}
+        settings["comparisons"][0]["comparison_levels"] = [null, {**same, "sql_condition": sql}, turned, other]
+
+    return change
+
+
 PRIOR = "probability_two_random_records_match"
 
 
@@ -207,6 +218,9 @@ PRIOR = "probability_two_random_records_match"
         (_level(1, sql_condition='"last_l" = "last_l"'), '"last_l" = "last_l"'),
         (_blocked("SUBSTR(l.a, 1, 3) = SUBSTR(r.b, 1, 3)"), "SUBSTR"),
         (_blocked("SUBSTR(l.a, 1, 100) = SUBSTR(r.a, 1, 100)"), "SUBSTR"),
+        (_blocked("(l.a = r.ab"), "(l.a = r.ab"),
+        (_exchanged_behind("ELSE"), "exchanged columns before"),
+        (_exchanged_behind('"DOB_l" = "DOB_r"'), "exchanged columns before"),
         (_blocked({"blocking_rule": ""}), "blocking_rule"),
         (_blocked(), "blocking_rules_to_generate_predictions"),
         (lambda settings: settings.update(linker_uid="x" * (1 << 20)), "more than 1 MiB"),
