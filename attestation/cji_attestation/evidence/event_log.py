@@ -216,7 +216,7 @@ class AppliedBundle:
         return f"serial {self.serial}, SHA-384 {self.sha384.hex()}"
 
 
-_BUNDLE_TEXT: Final = re.compile(rb"(0|[1-9][0-9]{0,15}):([0-9a-f]{96})")
+_BUNDLE_TEXT: Final = re.compile(re.escape(BUNDLE) + rb"(0|[1-9][0-9]{0,15}):([0-9a-f]{96})")
 
 
 def bundle_event(bundle: AppliedBundle) -> bytes:
@@ -226,8 +226,8 @@ def bundle_event(bundle: AppliedBundle) -> bytes:
 
 def read_bundle_event(text: bytes) -> AppliedBundle:
     """The bundle that such a text names; ValueError for any other text."""
-    found = _BUNDLE_TEXT.fullmatch(text.removeprefix(BUNDLE))
-    if found is None or not text.startswith(BUNDLE) or int(found[1]) > MAX_SERIAL:
+    found = _BUNDLE_TEXT.fullmatch(text)
+    if found is None or int(found[1]) > MAX_SERIAL:
         raise ValueError("not the event of a bundle")
     return AppliedBundle(int(found[1]), hex_decode(found[2].decode()))
 

@@ -126,6 +126,9 @@ def test_a_text_that_was_not_measured_names_no_bundle() -> None:
 def test_events_and_records_are_read_back(serial: int, digest: bytes) -> None:
     bundle = AppliedBundle(serial, digest)
     assert read_bundle_event(bundle_event(bundle)) == bundle
+    for text in (bundle_event(bundle).removeprefix(b"cji-bundle:"), bundle_event(bundle)[:-1], b"cji-bundle:" * 2):
+        with pytest.raises(ValueError, match="not the event"):
+            read_bundle_event(text)
     (found,) = read_logs(b"", bundle_record(bundle))
     assert (found.pcr, found.measured) == (15, bundle_event(bundle))
 

@@ -144,6 +144,9 @@ def test_a_plan_has_outputs_projects_and_reference_in_order() -> None:
     kept = plan([screen], {"reference": "hotfile/1", "records": "person/1"}).reference
     assert kept is not None
     assert (kept.side, kept.seconds, kept.sha256) == ("reference", 5, b"")
+    used = plan(messages(Screen(resident_reference="ab" * 32)), {"records": "person/1"}).reference
+    assert used is not None
+    assert (used.side, used.seconds, used.sha256) == ("reference", 0, b"\xab" * 32)
 
 
 def test_two_operations_cannot_make_a_part_of_one_name() -> None:
