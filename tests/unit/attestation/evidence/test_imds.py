@@ -42,6 +42,16 @@ def refused(served: Answers, path: str, body: bytes, check: str) -> None:
         readers[path](trust(served))
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_machine_that_has_just_booted_is_asked_again(
+    served: Answers, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cji_attestation.evidence.service.PAUSE_SECONDS", 0.01)
+    served.first = [status]
+    assert region(trust(served)) == "eastus"
+    assert len(served.asked) == 2
+
+
 def test_certificates(served: Answers) -> None:
     found = amd_certificates(trust(served))
     assert (found.pem, found.tcb) == (b"V\nA\nB\n", bytes.fromhex("04000000000018db"))
