@@ -131,3 +131,10 @@ def test_a_comparison_expects_what_its_check_requires() -> None:
     assert compared("E16", "seen", holds=False, found="other") == Failure("E16", "other", requirement("E16"))
     assert requirement("E16")
     assert compared("E16", "seen", holds=False, found="other", expected="this") == Failure("E16", "other", "this")
+
+
+def test_an_error_has_every_failure_that_it_is_given() -> None:
+    several = (Failure("E08", "a", "b"), Failure("E09", "c", "d"))
+    assert AttestationError(Fault.POLICY_MISMATCH, check="E08", failures=several).failures == several
+    assert invalid("E16", found="x").failures == (Failure("E16", "x", requirement("E16")),)
+    assert invalid("E16", found="x", expected="y").failures == (Failure("E16", "x", "y"),)

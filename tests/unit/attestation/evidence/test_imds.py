@@ -1,5 +1,6 @@
 """What the metadata service may answer, from a real server on loopback that answers what a test tells it."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 
@@ -7,12 +8,13 @@ import msgspec
 import pytest
 
 from cji_attestation import AZURE_US, Fault, Trust
-from cji_attestation.evidence.imds import amd_certificates, region, td_quote
+from cji_attestation.evidence.imds import MAX_USER_DATA, amd_certificates, region, td_quote, user_data
 from tests.support.answers import Answers, serving
 from tests.support.refusals import rejected
 
 THIM, QUOTE = "/metadata/THIM/amd/certification", "/acc/tdquote"
 PLACE = "/metadata/instance/compute/location"
+DATA = "/metadata/instance/compute/userData"
 CERTIFICATES = {"vcekCert": "V\n", "certificateChain": "A\nB\n", "tcbm": "DB18000000000004"}
 
 
@@ -22,6 +24,7 @@ def served() -> Iterator[Answers]:
         THIM: json.dumps(CERTIFICATES).encode(),
         QUOTE: b'{"quote":"cXVvdGU"}',
         PLACE: b"eastus\n",
+        DATA: b"ZGF0YQ==\n",
     }
     with serving(Answers({path: ({}, body) for path, body in answers.items()})) as state:
         yield state
@@ -36,6 +39,7 @@ def refused(served: Answers, path: str, body: bytes, check: str) -> None:
     readers: dict[str, Callable[[Trust], object]] = {
         THIM: amd_certificates,
         PLACE: region,
+        DATA: user_data,
         QUOTE: lambda trust: td_quote(trust, bytes(1024)),
     }
     with rejected(check, fault=Fault.EVIDENCE_UNAVAILABLE):
@@ -84,3 +88,11 @@ def test_region(served: Answers) -> None:
     assert region(trust(served)) == "eastus"
     for body in (b"", b"East US", b"\xff", b"a" * 41):
         refused(served, PLACE, body, "imds-location")
+
+
+def test_user_data(served: Answers) -> None:
+    assert user_data(trust(served)) == b"data"
+    served.answers[DATA] = ({}, base64.b64encode(bytes(MAX_USER_DATA)))
+    assert user_data(trust(served)) == bytes(MAX_USER_DATA)
+    for body in (b"", b"*", b"ZGF0YQ", b"ZGF0YQ==x", base64.b64encode(bytes(MAX_USER_DATA + 1))):
+        refused(served, DATA, body, "user-data")
