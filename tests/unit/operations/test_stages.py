@@ -201,3 +201,14 @@ def test_jobs_that_can_run_in_parts() -> None:
             streams(counting, shards)
     with refused(Reason.BAD_PARAMETERS, stage=Where.ADMIT):
         streams(Screen(preset="ncic_name", resident_reference="ab" * 32))
+
+
+def test_an_operation_whose_stages_need_a_plan_before_there_is_one() -> None:
+    given = plan(
+        [operation_of(Aggregate(keys={"SEX": ()})).message(Aggregate(keys={"SEX": ()}))], {"records": "person/1"}
+    )
+    unsound = of(with_outputs("one", SHARDS, "result"), PLAN)
+    (counting,) = given.operations
+    changed = replace(counting, operation=replace(counting.operation, stages=lambda _: unsound))
+    with pytest.raises(ValueError, match="one comes before the plan"):
+        TaskStreams.of(replace(given, operations=(changed,)), ("records",), shards=1)
