@@ -314,7 +314,7 @@ def _tables(
         if isinstance(statement, ast.Assign | ast.AnnAssign):
             names += _names(statement)
             positions.append(position)
-        elif functions and isinstance(statement, ast.FunctionDef):
+        elif isinstance(statement, ast.FunctionDef):
             functions.append(statement.name)
     return tuple(names), tuple(positions)
 
