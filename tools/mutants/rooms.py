@@ -198,6 +198,7 @@ OPERATIONS: Final = Room(
         *(f"unit/operations/link/test_{one}.py" for one in ("columns", "model", "person_model", "report")),
         "unit/operations/link/test_splink_import.py",
         *(f"unit/operations/screen/test_{one}.py" for one in ("declaration", "reader", "search")),
+        "unit/operations/validate/test_declaration.py",
         *(f"unit/client/test_{one}.py" for one in ("link", "spec")),
         *(f"unit/cell/test_{one}.py" for one in ("aligned_streams", "tasks")),
         *(f"unit/verbs/test_{one}.py" for one in ("clear", "link")),

@@ -161,6 +161,8 @@ class Runner:
 
         A last child forgets what tests have cached, for what the others let live.
         """
+        if mutant.names and self._run(mutant, [], forget=False).died:
+            return ""
         last = self._kept.last_kill(mutant)
         if last in self._tests:
             assert last is not None
