@@ -6,7 +6,6 @@ expected question. The first failure ends it. Policy is about the reference valu
 """
 
 import hashlib
-from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -22,19 +21,15 @@ from cji_attestation.appraisal.verdict import Verdict
 from cji_attestation.appraisal.vtpm import AuthenticVtpm, authenticate_vtpm
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.errors import AttestationError, Fault, Record, invalid
-from cji_attestation.evidence import Evidence, HclReport, parse_hcl, parse_snp_report, parse_td_quote, parse_td_report
+from cji_attestation.evidence import Evidence, HclReport, parse_hcl
 from cji_attestation.evidence.binding import report_user_data
+from cji_attestation.evidence.foreign import bare_report, looks_like
 from cji_attestation.evidence.tpm_structures import PCRS
 from cji_attestation.trust import Trust
 from cji_core.verified import _CONSTRUCTOR_KEY
 
 _ID_KEY_DIGEST: Final = slice(0xE0, 0x110)  # AMD 56860, ATTESTATION_REPORT
 _MRTD: Final = slice(528, 576)  # Intel TDX Module ABI, TDREPORT_STRUCT
-_BARE: Final[dict[str, Callable[[bytes], object]]] = {
-    "an SNP report": parse_snp_report,
-    "a TDREPORT": parse_td_report,
-    "a TD quote": parse_td_quote,
-}
 
 
 def appraise(
@@ -136,7 +131,7 @@ def _read_hcl(evidence: Evidence) -> tuple[HclReport, Check]:
     try:
         report = parse_hcl(evidence.hcl_report)
     except AttestationError as error:
-        raise _foreign(evidence.hcl_report) or invalid("E03" if error.check == "hcl-ak" else "E01") from error
+        raise _unreadable(evidence.hcl_report, "E03" if error.check == "hcl-ak" else "E01") from error
     if report.tee != evidence.tee or report.raw != evidence.hcl_report:
         raise invalid("E01", found=f"{len(report.raw)} bytes of kind {report.tee}", expected=f"kind {evidence.tee}")
     return report, Check("E01", f"HCL report of kind {report.tee}")
@@ -151,15 +146,14 @@ def _check_binding(report: HclReport, qualifying_data: bytes) -> Check:
     return Check("E02", f"report data = {report.hash_name} of runtime claims, {made}")
 
 
-def _foreign(data: bytes) -> AttestationError | None:
-    """E40 for a hardware report without Azure's HCL report around it, as machines of other clouds have it."""
-    for kind, parse in _BARE.items():
-        try:
-            parse(data)
-        except AttestationError:
-            continue
-        return _not_azure(f"{kind} without an HCL report")
-    return None
+def _unreadable(data: bytes, check: str) -> AttestationError:
+    """E40 for a hardware report without Azure's HCL report around it, as machines of other clouds have it.
+
+    E01 for anything else, with the name of what it looks like.
+    """
+    if bare := bare_report(data):
+        return _not_azure(f"{bare} without an HCL report")
+    return invalid(check, found=looks_like(data) if check == "E01" else "")
 
 
 def check_origin(report: HclReport, reference: ReferenceValues) -> tuple[IdKey | None, Check]:

@@ -12,16 +12,20 @@ from typing import Any, Final
 import dcap_qvl
 
 from cji_attestation.appraisal.hardware import Hardware
-from cji_attestation.appraisal.intel import authentic_root
+from cji_attestation.appraisal.intel import authentic_root, read_statement
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, Record, invalid
 from cji_attestation.evidence import Evidence, TdCollateral, TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
-from cji_attestation.strict import parse_object
 
 # TD attributes that do not weaken the domain: LASS, SEPT_VE_DISABLE, PKS, KL (TDX Module ABI, ATTRIBUTES). Refused are
 # debugging (0), profiling (4 to 6), migration (29), performance monitoring (63) and every bit without a meaning yet.
 ALLOWED_ATTRIBUTES: Final = 1 << 27 | 1 << 28 | 1 << 30 | 1 << 31
-MAX_STATEMENT_BYTES: Final = 64 * 1024  # real ones have 6 KiB
+_REASONS: Final = {
+    "No matching TCB level": "a TCB below every level that Intel lists for this FMSPC",
+    "TCB status is invalid: Revoked": "TCB status Revoked",
+}
+"""Refusals of Intel's algorithm that need other words."""
+_MOST_REASON: Final = 160  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,16 +115,24 @@ def verify_quote(
             report=report,
             evaluation=min(_evaluation(one) for one in (collateral.tcb_info, collateral.qe_identity)),
         )
+    except AttestationError:
+        raise
     except Exception as error:  # the library has no closed set of errors
-        raise invalid("E28") from error
+        raise invalid("E28", found=_reason(error)) from error
     return domain, Check("E28", f"quote of FMSPC {fmspc} signed up to the root")
 
 
 def _evaluation(statement: str) -> int:
     """Its tcbEvaluationDataNumber, which `dcap_qvl` has read as an unsigned number."""
-    parsed = parse_object(statement.encode(), limit=MAX_STATEMENT_BYTES, fault=Fault.EVIDENCE_INVALID, check="E28")
-    number: int = parsed["tcbEvaluationDataNumber"]
+    number: int = read_statement(statement)["tcbEvaluationDataNumber"]
     return number
+
+
+def _reason(error: Exception) -> str:
+    """What Intel's algorithm found, on one line."""
+    text = " ".join(str(error).split())
+    said = next((words for pattern, words in _REASONS.items() if pattern in text), text)
+    return "".join(one if one.isprintable() else "." for one in said[:_MOST_REASON])
 
 
 def _dcap(quote: bytes, collateral: TdCollateral, *, root: bytes, now: int) -> tuple[Any, Any, str]:

@@ -177,15 +177,12 @@ def _userspace(log: bytes) -> Iterator[Event]:
             digests = [hex_decode(one.digest, size=32) for one in record.digests if one.algorithm == "sha256"]
             data = record.content.string.encode()
         except ValueError as error:  # msgspec's errors are ValueErrors, and so are those of a lone surrogate
-            raise invalid(_CHECK) from error
+            raise invalid(_CHECK, found=f"a record that is not systemd's: {error}") from error
         if record.pcr is None:
             continue
         if not 0 <= record.pcr < _PCRS or len(digests) != 1:
             raise invalid(_CHECK, found=f"a record of PCR {record.pcr} with {len(digests)} digests of SHA-256")
         yield Event(record.pcr, _USERSPACE, digests[0], data, "userspace")
-
-
-# ---- the worker's own events ----
 
 
 def start_event(receipt_key: bytes) -> bytes:

@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence.bundle import IMPORTED, Evidence, TdCollateral
 from cji_attestation.evidence.hcl import parse_hcl
-from cji_attestation.evidence.td_quote import MAX_QUOTE_BYTES
+from cji_attestation.evidence.pck import pck_subject
+from cji_attestation.evidence.td_quote import MAX_QUOTE_BYTES, parse_td_quote
 from cji_attestation.evidence.tpm_structures import NULL, RSA, RSASSA, SHA256, parse_attest, selected_pcrs
-from cji_attestation.strict import load_der, load_pem_chain, parse_object
+from cji_attestation.strict import load_der, load_pem_chain, parse_object, text_member
 from cji_core.strict import JsonObject, b64url_decode, hex_decode
 
 MAX_TEXT_BYTES: Final = 256 * 1024  # of JSON; real ones of version 0, with arrays of numbers, have 36 KiB
@@ -73,6 +74,8 @@ def bundle_of(
         raise _refused(f"an HCL report of kind {report.tee} with other parts")
     if collateral is not None and report.tee != "tdx":
         raise _refused("Intel's collateral with a machine of AMD")
+    if collateral is not None:
+        _require_one_processor(td_quote, collateral.tcb_info)
     return Evidence(
         version=IMPORTED,
         tee=report.tee,
@@ -89,6 +92,14 @@ def bundle_of(
         certify_signature=b"",
         collateral=msgspec.UNSET if collateral is None else collateral,
     )
+
+
+def _require_one_processor(td_quote: bytes, tcb_info: str) -> None:
+    quoted = pck_subject(parse_td_quote(td_quote).pck_chain).fmspc
+    statement = parse_object(tcb_info.encode(), limit=MAX_TEXT_BYTES, fault=Fault.EVIDENCE_INVALID, check=_CHECK)
+    listed = text_member(statement, "fmspc", fault=Fault.EVIDENCE_INVALID, check=_CHECK).upper()
+    if listed != quoted:
+        raise _refused(f"collateral of FMSPC {listed} with a quote of FMSPC {quoted}")
 
 
 def _ak_public(key: rsa.RSAPublicKey) -> bytes:

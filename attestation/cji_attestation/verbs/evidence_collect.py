@@ -25,7 +25,7 @@ from cji_core.command.json_output import answers
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write; not overwritten."
 )
-@click.option("--qualifying", metavar="HEX", help="32 bytes that the quotes carry, from the verifier; else random.")
+@click.option("--qualifying", metavar="HEX", help="64 digits that the quotes carry, from the verifier; else random.")
 @click.option(
     "--ak-issuers", type=FILE, help="PEM file: `ak_issuers` of worker.toml. Without it, expect E44 to refuse."
 )

@@ -10,32 +10,32 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from cji_attestation import AttestationError, Fault, Trust
 from cji_attestation.appraisal import BootImage, BootState, ReferenceValues, Verdict, appraise, image_of
 from cji_attestation.attested import read_evidence
 from cji_attestation.checks import Check, remedy, requirement
 from cji_attestation.checks import Failure as FailedCheck
 from cji_attestation.evidence import Evidence, parse_attest
-from cji_attestation.evidence_file import MAX_FILE_BYTES
+from cji_attestation.evidence.foreign import looks_like
+from cji_attestation.evidence_file import MAX_FILE_BYTES, decode_evidence
+from cji_attestation.evidence_file import EvidenceFile as Answer
 from cji_attestation.strict import parse_object
 from cji_attestation.times import bundle_time, stated_time, this_moment
 from cji_core.command.common import Failure
-from cji_core.errors import Unverified
+from cji_core.errors import SpecError, Unverified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceFile:
     """A bundle and, where `cji job run` wrote it, what stands around it. `data` is the whole file."""
 
-    wrapper: dict[str, Any] | None
+    wrapper: Answer | None
     bundle: Evidence
     data: bytes
 
     def cloud(self, default: str) -> str:
         """Whose roots it was accepted under, as it says itself."""
-        return default if self.wrapper is None else str(self.wrapper.get("cloud"))
+        return default if self.wrapper is None else self.wrapper.cloud
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +95,20 @@ def _rows(failure: FailedCheck, error: AttestationError) -> Iterator[str]:
 
 
 def read_file(file: Path) -> EvidenceFile:
-    """Read a file of either kind; Failure 2 for any other."""
+    """Read a file of either kind; Failure 2 for any other, with the name of what it looks like."""
     data = file.read_bytes()
     try:
         found = parse_object(data, limit=MAX_FILE_BYTES, fault=Fault.EVIDENCE_INVALID, check="evidence-json")
         if "hcl_report" in found:
             bundle = Evidence.from_json(data.rstrip(b"\n"), imported=True)
             return EvidenceFile(wrapper=None, bundle=bundle, data=data)
-        return EvidenceFile(wrapper=found, bundle=Evidence.from_json(_base64(found.get("evidence"))), data=data)
-    except AttestationError as error:
+        wrapper = decode_evidence(data)
+        return EvidenceFile(wrapper=wrapper, bundle=Evidence.from_json(wrapper.evidence), data=data)
+    except (AttestationError, SpecError) as error:
         remedy = "Give the evidence.json of `cji job run`, or a bundle of `cji evidence collect` or `import`."
-        raise Failure(f"{file.name} holds no evidence", remedy=remedy, status=2) from error
+        looks = looks_like(data)
+        message = f"{file.name} holds no evidence" + (f": it looks like {looks}" if looks else "")
+        raise Failure(message, remedy=remedy, status=2) from error
 
 
 def appraise_file(
@@ -195,10 +198,3 @@ def golden(
 
 def _carried(bundle: Evidence) -> bytes:
     return parse_attest(bundle.quote).extra_data
-
-
-def _base64(text: object) -> bytes:
-    try:
-        return msgspec.convert(text, bytes) if isinstance(text, str) else b""
-    except msgspec.ValidationError as error:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="evidence-json") from error

@@ -1,12 +1,16 @@
 """`cji evidence import`: evidence that another program collected on an Azure machine, as a bundle in a file."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cji_attestation import Fault
+from cji_attestation import AttestationError, Fault
+from cji_attestation.appraisal.shortcomings import shortcomings
 from cji_attestation.evidence import Evidence, parse_attest
+from cji_attestation.evidence.foreign import looks_like
 from cji_attestation.evidence.imds import read_thim
 from cji_attestation.evidence.imported import bundle_of, chain_of, read_collateral, read_quote, read_trustee
 from cji_attestation.verbs.evidence_options import written
@@ -43,9 +47,24 @@ def import_(out: Path, *, as_json: bool, **files: Path | None) -> None:
       cji evidence import --trustee evidence.json --amd-chain ask_ark.pem --out b.json
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     contents = {name: path.read_bytes() for name, path in files.items() if path is not None}
-    evidence = _bundle(contents)
+    try:
+        evidence = _bundle(contents)
+    except AttestationError as error:
+        raise _refused(contents, error) from error
     written(out, evidence.to_json())
+    for note in shortcomings(evidence, datetime.now(UTC)):
+        click.echo(f"note: {note}", err=True)
     print_written(out, evidence, parse_attest(evidence.quote).extra_data, as_json=as_json)
+
+
+def _refused(contents: dict[str, bytes], error: AttestationError) -> Failure:
+    """The refusal with what was found: a part that cannot be read, or evidence of another cloud."""
+    found = [one.found for one in error.failures if one.found]
+    named = "hcl_report" if "hcl_report" in contents else "trustee"
+    if not found and error.check in {"hcl", "import"} and (looks := looks_like(contents.get(named, b""))):
+        found = [f"{looks} where Azure's HCL report belongs"]
+    said = json.dumps("; ".join(found))[1:-1]  # what a stranger wrote must not move the cursor
+    return Failure(f"refused at {error.check}" + (f": {said}" if said else ""), remedy=error.remedy, status=1)
 
 
 def _bundle(contents: dict[str, bytes]) -> Evidence:

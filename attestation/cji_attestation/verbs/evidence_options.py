@@ -1,5 +1,6 @@
 """The cloud, a time, and the data that a quote carries, as options of several verbs."""
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ AT: Final = click.option(
 )
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+_HEX: Final = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _MOST_QUALIFYING: Final = 64  # a quote of another collector may carry fewer than 32, or more
 
 
@@ -46,13 +48,14 @@ def time_of(text: str | None) -> datetime | None:
 
 def qualifying_of(text: str | None, *, imported: bool = False) -> bytes:
     """32 bytes from hexadecimal digits, or 1 to 64 for imported evidence; Failure 2 for anything else."""
-    remedy = (
-        "Give --qualifying: 64 hexadecimal digits in lower case, the qualifying data that docs/format.md §8 defines."
-    )
-    try:
-        value = hex_decode(text or "")
-    except ValueError:
-        value = b""
-    if len(value) != QUALIFYING_BYTES and not (imported and 0 < len(value) <= _MOST_QUALIFYING):
+    digits = f"{f'2 to {2 * _MOST_QUALIFYING}' if imported else 2 * QUALIFYING_BYTES} hexadecimal digits"
+    remedy = f"Give --qualifying: {digits}, the qualifying data that docs/format.md §8 defines."
+    if text is None:
         raise Failure("a bare bundle does not state its qualifying data", remedy=remedy, status=2)
-    return value
+    if not _HEX.fullmatch(text):
+        found = f"{len(text)} characters, not all of them hexadecimal digits"
+    elif len(text) == 2 * QUALIFYING_BYTES or (imported and len(text) in range(2, 2 * _MOST_QUALIFYING + 1, 2)):
+        return bytes.fromhex(text)
+    else:
+        found = f"{len(text)} hexadecimal digits"
+    raise Failure(f"--qualifying has {found}; it takes {digits}", remedy=remedy, status=2)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from cryptography import x509
 
@@ -23,6 +23,7 @@ from cji_attestation.evidence import (
 )
 from cji_attestation.evidence.event_log import BUNDLE, NO_ACTION, START_PCR, read_bundle_event
 from cji_attestation.evidence.tpm_structures import SYSTEM_PCRS, selected_pcrs
+from cji_attestation.evidence_file import EvidenceFile
 from cji_attestation.maa import parse_jwks
 from cji_attestation.strict import load_pem_chain, parse_object
 from cji_attestation.verbs.advisory_rows import machine_findings
@@ -35,7 +36,7 @@ _MAX_STATEMENT_BYTES: Final = 1 << 20
 _MOST_TEXT: Final = 100  # characters of an event
 
 
-def sections(wrapper: dict[str, Any] | None, bundle: Evidence) -> dict[str, list[tuple[str, str]]]:
+def sections(wrapper: EvidenceFile | None, bundle: Evidence) -> dict[str, list[tuple[str, str]]]:
     """Rows by section, empty ones left out. A section that cannot be read has the one row ("unreadable", check)."""
     parts: dict[str, Callable[[], Rows]] = {
         "file": lambda: _wrapper(wrapper),
@@ -56,19 +57,19 @@ def _rows(part: Callable[[], Rows]) -> list[tuple[str, str]]:
         return list(part())
     except AttestationError as error:
         return [("unreadable", error.check)]
-    except ValueError:  # base64
-        return [("unreadable", "the file's own members")]
     except Failure as error:
         return [("unreadable", error.message.partition("\n")[0])]
 
 
-def _wrapper(wrapper: dict[str, Any] | None) -> Rows:
+def _wrapper(wrapper: EvidenceFile | None) -> Rows:
     if wrapper is None:
         return
     for name in ("cloud", "attested_at", "nonce", "maa_url"):
-        yield name, str(wrapper.get(name))
-    yield "carries", ", ".join(name for name in ("amd_crl", "timestamp") if wrapper.get(name)) or "no CRL, no timestamp"
-    for kid, found in parse_jwks(b64_decode(str(wrapper.get("jwks")))).items():
+        value = getattr(wrapper, name)
+        yield name, value.hex() if isinstance(value, bytes) else str(value)
+    carried = [name for name in ("amd_crl", "timestamp") if getattr(wrapper, name)]
+    yield "carries", ", ".join(carried) or "no CRL, no timestamp"
+    for kid, found in parse_jwks(wrapper.jwks).items():
         yield "signing key", f"{kid}, SHA-256 {spki_sha256(found.key)}"
 
 

@@ -33,7 +33,7 @@ class ShownEvidence(msgspec.Struct, frozen=True, kw_only=True):
 )
 @PROFILE
 @CONFIG
-@click.option("--qualifying", metavar="HEX", help="With --html: 32 bytes that the quote of a bare bundle must carry.")
+@click.option("--qualifying", metavar="HEX", help="With --html: 64 digits that the quote of a bare bundle must carry.")
 @AT
 @CLOUD
 @answers(ShownEvidence)

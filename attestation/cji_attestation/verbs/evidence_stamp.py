@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from cji_attestation.appraisal import timestamp_request
-from cji_attestation.evidence_file import decode_evidence, stamped
+from cji_attestation.evidence_file import stamped
 from cji_attestation.verbs.evidence_file import EvidenceFile, read_file
 from cji_attestation.verbs.evidence_options import NEW_FILE, written
 from cji_core.command.common import FILE, Failure, explained
@@ -51,11 +51,10 @@ def stamp(file: Path, *, request: Path | None, response: Path | None, out: Path 
         if read.wrapper is None:
             remedy = "Keep the response beside it, and give it to `cji evidence verify --timestamp`."
             raise Failure("a bare bundle carries no timestamp", remedy=remedy, status=2)
-        found = decode_evidence(read.data)
-        written(out, msgspec.structs.replace(found, timestamp=response.read_bytes()).encode())
+        written(out, msgspec.structs.replace(read.wrapper, timestamp=response.read_bytes()).encode())
         text = f"{out}: not verified yet; `cji evidence verify` does that"
         print_answer(Stamping(file=str(out), has="evidence"), text, as_json=as_json)
 
 
 def _message(read: EvidenceFile) -> bytes:
-    return stamped(read.bundle.to_json()) if read.wrapper is None else decode_evidence(read.data).stamped
+    return stamped(read.bundle.to_json()) if read.wrapper is None else read.wrapper.stamped

@@ -67,7 +67,7 @@ class Appraised(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 @click.option("--timestamp", type=FILE, help="RFC 3161 response over a bare bundle, as `cji evidence stamp` asks for.")
 @PROFILE
 @CONFIG
-@click.option("--qualifying", metavar="HEX", help="32 bytes that the quote of a bare bundle must carry.")
+@click.option("--qualifying", metavar="HEX", help="64 digits that the quote of a bare bundle must carry.")
 @CLOUD
 @answers(Appraised)
 @click.option("--ear", "as_ear", is_flag=True, help="Print an attestation result of the IETF (EAR), unsigned.")

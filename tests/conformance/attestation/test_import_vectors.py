@@ -1,6 +1,7 @@
 """Evidence that others collected on real Azure machines, imported and appraised at its own time."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cji_attestation.checks import Skipped
 from cji_attestation.evidence import Evidence, parse_attest
 from cji_attestation.evidence.imported import bundle_of, chain_of, read_collateral, read_quote, read_trustee
 from cji_core.strict import b64url_decode
+from cji_simulator.operator import operator
 from tests.conformance.attestation.test_tdx_vectors import MARCH, march
 from tests.support.refusals import rejected
 
@@ -66,13 +68,20 @@ def test_authentic_evidence_of_snp_machines(vectors: Path, name: str) -> None:
 def test_authentic_evidence_of_a_trust_domain(vectors: Path) -> None:
     name = "attestation-rs/az_tdx/live-evidence.json"
     quote = b64url_decode(json.loads((vectors / "azure" / name).read_bytes())["td_quote"].rstrip("="))
-    verdict = appraised(trustee(vectors, name, collateral=march(vectors, quote)))
+    evidence = trustee(vectors, name, collateral=march(vectors, quote))
+    with rejected("E32", fault=Fault.POLICY_MISMATCH):
+        appraised(evidence)
+    signed = operator().acceptance(machines=("TDX",), since=MARCH.date(), until=MARCH.date() + timedelta(days=30))
+    verdict = appraised(
+        evidence, reference=ReferenceValues(advisory_signers=(operator().signer,), acceptances=(signed,))
+    )
     assert (verdict.tee, verdict.tcb_status, verdict.ephemeral) == ("tdx", "UpToDate", None)
     assert len(verdict.pcrs) == 8
     with rejected("E13"):
         appraised(trustee(vectors, name))
-    with rejected("E28"):
-        appraised(trustee(vectors, "trustee/az-tdx-vtpm/evidence-v0.json", collateral=march(vectors, quote)))
+    with rejected("import") as caught:
+        trustee(vectors, "trustee/az-tdx-vtpm/evidence-v0.json", collateral=march(vectors, quote))
+    assert caught.value.failures[0].found == "collateral of FMSPC 90C06F000000 with a quote of FMSPC 00806F050000"
 
 
 def test_collateral_of_dcap_qvl(vectors: Path) -> None:
