@@ -234,11 +234,25 @@ def update_host(state: Path) -> None:
 @click.option("--evaluation", type=click.IntRange(1), default=18, show_default=True, help="tcbEvaluationDataNumber.")
 @click.option("--days", type=float, default=30.0, show_default=True, help="Days until nextUpdate; negative: expired.")
 @click.option("--pck-revoked", is_flag=True, help="Revoke the processor's certificate.")
+@click.option("--early", multiple=True, help="Advisory that is not standard yet; can be repeated.")
 def publish(
-    state: Path, status: str, advisories: tuple[str, ...], evaluation: int, days: float, pck_revoked: bool
+    state: Path,
+    status: str,
+    advisories: tuple[str, ...],
+    evaluation: int,
+    days: float,
+    pck_revoked: bool,
+    early: tuple[str, ...],
 ) -> None:
-    """Set Intel's statement on a TDX machine; without options, everything is up to date."""
-    said = Publication(status=status, advisories=advisories, evaluation=evaluation, days=days, pck_revoked=pck_revoked)
+    """Set Intel's statements on a TDX machine; without options, everything is up to date."""
+    said = Publication(
+        status=status,
+        advisories=advisories,
+        evaluation=evaluation,
+        days=days,
+        pck_revoked=pck_revoked,
+        early_advisories=early,
+    )
     with opened(state) as simulation:
         simulation.publish(said)
 

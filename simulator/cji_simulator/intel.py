@@ -8,7 +8,7 @@ import datetime
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -30,6 +30,7 @@ __all__ = [
     "Collateral",
     "Intel",
     "Publication",
+    "Statements",
     "der",
     "raw_signature",
     "sgx_extension",
@@ -43,6 +44,7 @@ PCE_SVN: Final = 13
 _SGX: Final = "1.2.840.113741.1.13.1"
 _NAMES: Final = ("root", "ca", "pck", "signer")
 _DAY: Final = datetime.timedelta(days=1)
+_Members = Iterator[tuple[str, Any]]
 
 
 def raw_signature(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
@@ -101,21 +103,29 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     evaluation: int = 18  # tcbEvaluationDataNumber
     days: float = 30.0  # until nextUpdate; statements of no or negative time are out of it
     pck_revoked: bool = False
+    early_advisories: tuple[str, ...] = ()  # disclosed, and the standard only later: a newer level closes them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collateral:
-    """The collateral that the service serves. Chains are PEM, leaf first; CRLs DER; statements exactly as signed."""
+class Statements:
+    """TCB info and QE identity of one update channel, exactly as signed. Chains are PEM, leaf first."""
 
-    pck_crl_issuer_chain: str
-    root_ca_crl: bytes
-    pck_crl: bytes
     tcb_info_issuer_chain: str
     tcb_info: str
     tcb_info_signature: bytes
     qe_identity_issuer_chain: str
     qe_identity: str
     qe_identity_signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collateral(Statements):
+    """The collateral that the service serves: lists, and the statements of the channels "standard" and "early"."""
+
+    pck_crl_issuer_chain: str
+    root_ca_crl: bytes
+    pck_crl: bytes
+    early: Statements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,16 +278,22 @@ class Intel:
         """Return what is published at `now`, signed now."""
         said, certifier = self.publication, Certifier(now=now)
         until = now + datetime.timedelta(days=said.days)
-        info, identity = (
-            json.dumps(dict(content), separators=(",", ":"))
-            for content in (_tcb_info(said, now, until, fmspc), _qe_identity(said, now, until))
-        )
         revoked = (self.pck.certificate,) if said.pck_revoked else ()
-        signing = "".join(pem(one).decode() for one in self.signer.chain)
+        standard = self._statements(_tcb_info(said, now, until, fmspc), _qe_identity(said, now, until))
+        later = msgspec.structs.replace(said, evaluation=said.evaluation + bool(said.early_advisories))
+        early = self._statements(_early_tcb_info(later, now, until, fmspc), _qe_identity(later, now, until))
         return Collateral(
+            **asdict(standard),
+            early=early,
             pck_crl_issuer_chain="".join(pem(one).decode() for one in self.ca.chain),
             root_ca_crl=certifier.crl(self.root.certificate.subject, ec_key(self.root), until=until),
             pck_crl=certifier.crl(self.ca.certificate.subject, ec_key(self.ca), revoked, until=until),
+        )
+
+    def _statements(self, tcb_info: _Members, qe_identity: _Members) -> Statements:
+        info, identity = (json.dumps(dict(one), separators=(",", ":")) for one in (tcb_info, qe_identity))
+        signing = "".join(pem(one).decode() for one in self.signer.chain)
+        return Statements(
             tcb_info_issuer_chain=signing,
             tcb_info=info,
             tcb_info_signature=raw_signature(ec_key(self.signer), info.encode()),
@@ -285,9 +301,6 @@ class Intel:
             qe_identity=identity,
             qe_identity_signature=raw_signature(ec_key(self.signer), identity.encode()),
         )
-
-
-_Members = Iterator[tuple[str, Any]]
 
 
 def _times(said: Publication, now: datetime.datetime, until: datetime.datetime) -> _Members:
@@ -317,6 +330,21 @@ def _tcb_info(said: Publication, now: datetime.datetime, until: datetime.datetim
     yield "tdxModule", module
     yield "tdxModuleIdentities", [{"id": "TDX_01", **module, "tcbLevels": [newest]}]
     yield "tcbLevels", [{"tcb": components, **level}]
+
+
+def _early_tcb_info(said: Publication, now: datetime.datetime, until: datetime.datetime, fmspc: bytes) -> _Members:
+    """The same with a newer level before it, if something was disclosed that this processor does not have yet."""
+    found = dict(_tcb_info(said, now, until, fmspc))
+    if said.early_advisories:
+        (level,) = found["tcbLevels"]
+        tcb = level["tcb"]
+        sgx = [{"svn": 5}, *tcb["sgxtcbcomponents"][1:]]
+        tdx = [*tcb["tdxtcbcomponents"][:2], {"svn": 5}, *tcb["tdxtcbcomponents"][3:]]
+        newest: _Members = {"tcb": {**tcb, "sgxtcbcomponents": sgx, "tdxtcbcomponents": tdx}}
+        newest = {**newest, "tcbDate": "2026-02-11T00:00:00Z", "tcbStatus": "UpToDate"}
+        ids = [*level.get("advisoryIDs", ()), *said.early_advisories]
+        found["tcbLevels"] = [newest, {**level, "tcbStatus": "OutOfDate", "advisoryIDs": ids}]
+    yield from found.items()
 
 
 def _qe_identity(said: Publication, now: datetime.datetime, until: datetime.datetime) -> _Members:

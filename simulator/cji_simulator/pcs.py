@@ -1,6 +1,7 @@
 """Intel's Provisioning Certification Service, API v4, and the distribution point of the root's CRL.
 
 GET /tdx/certification/v4/tcb, /tdx/certification/v4/qe/identity, /sgx/certification/v4/pckcrl, /IntelSGXRootCA.der.
+The first two have two update channels, "standard" by default and "early".
 The service signs each answer again; issuer chains are in headers, URL-encoded.
 """
 
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from cji_simulator.faults import Faults, Service, middleware
-from cji_simulator.intel import FMSPC, Collateral, Intel
+from cji_simulator.intel import FMSPC, Collateral, Intel, Statements
 
 __all__ = ["CertificationService"]
 
@@ -42,17 +43,26 @@ class CertificationService:
     def _published(self) -> Collateral:
         return self._intel.collateral(datetime.datetime.now(datetime.UTC).replace(microsecond=0))
 
+    def _channel(self, request: web.Request) -> Statements | None:
+        """The statements of the update channel that is asked for; None for another one."""
+        published = self._published()
+        return {"standard": published, "early": published.early}.get(request.query.get("update", "standard"))
+
     async def _tcb(self, request: web.Request) -> web.Response:
         fmspc = request.query.get("fmspc", "")
         if not _FMSPC.fullmatch(fmspc):
             return web.Response(status=400)
         if fmspc.lower() != FMSPC.hex():
             return web.Response(status=404)
-        found = self._published()
+        found = self._channel(request)
+        if found is None:
+            return web.Response(status=400)
         return _statement("tcbInfo", found.tcb_info, found.tcb_info_signature, "TCB-Info", found.tcb_info_issuer_chain)
 
     async def _identity(self, request: web.Request) -> web.Response:
-        found = self._published()
+        found = self._channel(request)
+        if found is None:
+            return web.Response(status=400)
         signed = found.qe_identity, found.qe_identity_signature
         return _statement("enclaveIdentity", *signed, "SGX-Enclave-Identity", found.qe_identity_issuer_chain)
 

@@ -40,6 +40,7 @@ from cji_attestation.evidence import (
     Evidence,
     MeasuredBoot,
     TdCollateral,
+    TdStatements,
     ak_chain,
     gather,
     parse_attest,
@@ -632,6 +633,8 @@ def _damaged_fields(rng: random.Random, fields: Any, others: Any) -> bytes:
     inner, foreign = (
         (fields["collateral"], others.get("collateral") or fields["collateral"]) if nested else (fields, others)
     )
+    if nested and isinstance(inner.get("early"), dict) and rng.random() < 0.4:
+        inner, foreign = inner["early"], foreign.get("early") or inner["early"]
     name = rng.choice([name for name, value in inner.items() if isinstance(value, str | list) and value])
     if name == "pcrs":
         raw, more = (b"".join(map(_unb64, one[name])) for one in (inner, foreign))
@@ -683,9 +686,7 @@ def meaning(evidence: Evidence) -> object:
         hcl[32 + 224 : 32 + 256], hcl[32 + 2] = bytes(32), 0
         chain = parse_td_quote(evidence.td_quote).pck_chain
         pcks, quote = _signed_parts(chain), quote.replace(chain, b"")
-        texts = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain")
-        fields = msgspec.structs.asdict(evidence.collateral)
-        collateral = fields | {name: _signed_parts(fields[name].encode()) for name in texts}
+        collateral = _collateral_meaning(evidence.collateral)
     return (
         msgspec.structs.asdict(evidence)
         | {
@@ -698,6 +699,14 @@ def meaning(evidence: Evidence) -> object:
         },
         pcks,
     )
+
+
+def _collateral_meaning(statements: TdCollateral | TdStatements) -> dict[str, object]:
+    fields: dict[str, Any] = msgspec.structs.asdict(statements)
+    early = fields.get("early")
+    shown = {"early": _collateral_meaning(early)} if isinstance(early, TdStatements) else {}
+    chains = {name: _signed_parts(text.encode()) for name, text in fields.items() if name.endswith("chain")}
+    return fields | chains | shown
 
 
 def _signed_parts(chain: bytes) -> list[object]:

@@ -91,6 +91,7 @@ def issuers() -> bytes:
 def collateral(of: object = None, **changes: Any) -> bytes:
     """Intel's collateral in the JSON of dcap-qvl: that of new evidence, or `of`."""
     found = msgspec.structs.asdict(of or intel().evidence(machine()).collateral)  # type: ignore[arg-type]
+    found.pop("early")  # dcap-qvl has one channel
     content = {name: value.hex() if isinstance(value, bytes) else value for name, value in found.items()} | changes
     return json.dumps({name: value for name, value in content.items() if value is not None}).encode()
 

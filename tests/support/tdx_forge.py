@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from cji_attestation import AZURE_US, Trust
-from cji_attestation.evidence import Evidence, TdCollateral
+from cji_attestation.evidence import Evidence, TdCollateral, TdStatements
 from cji_core.certs import spki_sha256
 from cji_simulator import hcl, tdx
 from cji_simulator import intel as simulated
@@ -93,6 +93,7 @@ class Intel:
         ):
             if revoked:
                 values[member] = self.crl(issuer.subject, key, revoked)
+        values["early"] = TdStatements(**values["early"])
         return TdCollateral(**(values | (replaced or {})))
 
     def evidence(self, m: Machine, *, report: dict[str, Any] | None = None, **fields: Any) -> Evidence:

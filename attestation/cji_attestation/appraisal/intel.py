@@ -3,7 +3,7 @@
 `dcap_qvl` ends the whole process on some certificates and CRLs that do not belong together, so it sees only bytes that
 a pinned root vouches for. Intel PCS API v4 defines the chain for each signature:
 PCK ← PCK CA ← root, in the quote · PCK CRL by that CA · root CRL by the root ·
-TCB info and QE identity ← TCB signing ← root.
+TCB info and QE identity, of the channel "standard" and where it is there of "early" ← TCB signing ← root.
 A refusal names the part and what is wrong with it: expired, not yet issued, of another FMSPC, revoked.
 """
 
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, invalid
-from cji_attestation.evidence import TdCollateral
+from cji_attestation.evidence import TdCollateral, TdStatements
 from cji_attestation.evidence.pck import pck_subject
 from cji_attestation.strict import load_pem_chain, parse_object, text_member
 from cji_core.certs import common_name, spki_sha256
@@ -46,19 +46,47 @@ def authentic_root(
     crl_ca, crl_root = _chain("PCK CRL", collateral.pck_crl_issuer_chain.encode(), 2, pins)
     if (crl_ca, crl_root) != (ca, root):
         raise invalid("E28", found=f"a PCK CRL of {common_name(crl_ca)}, and a PCK certificate of another authority")
+    lists = _crl("PCK CRL", collateral.pck_crl, ca, now), _crl("root CRL", collateral.root_ca_crl, root, now)
+    signers = _authentic_statements("", collateral, pins)
+    _same_processor(pck_chain, collateral.tcb_info)
+    if isinstance(collateral.early, TdStatements):
+        signers += _authentic_statements("early ", collateral.early, pins)
+        _same_processor(pck_chain, collateral.early.tcb_info)
+        _later(collateral.early, collateral)
+    _not_revoked(lists[0], (pck,))
+    _not_revoked(lists[1], (ca, crl_ca, *signers))
+    return root.public_bytes(Encoding.DER), Check("E23", "Intel root pinned")
+
+
+def _authentic_statements(
+    channel: str, statements: TdStatements | TdCollateral, pins: _Pins
+) -> tuple[x509.Certificate, ...]:
+    """Both statements of an update channel are signed and in force; the certificates of their signers."""
     signers = []
     for name, chain, text, signature in (
-        ("TCB info", collateral.tcb_info_issuer_chain, collateral.tcb_info, collateral.tcb_info_signature),
-        ("QE identity", collateral.qe_identity_issuer_chain, collateral.qe_identity, collateral.qe_identity_signature),
+        ("TCB info", statements.tcb_info_issuer_chain, statements.tcb_info, statements.tcb_info_signature),
+        ("QE identity", statements.qe_identity_issuer_chain, statements.qe_identity, statements.qe_identity_signature),
     ):
-        signer, _ = _chain(name, chain.encode(), 2, pins)
-        _signed(name, text.encode(), signature, signer)
-        _current_statement(name, text, now=now)
+        signer, _ = _chain(channel + name, chain.encode(), 2, pins)
+        _signed(channel + name, text.encode(), signature, signer)
+        _require_in_force(channel + name, *statement_times(channel + name, text), pins.now)
         signers.append(signer)
-    _not_revoked(_crl("PCK CRL", collateral.pck_crl, ca, now), (pck,))
-    _not_revoked(_crl("root CRL", collateral.root_ca_crl, root, now), (ca, crl_ca, *signers))
-    _same_processor(pck_chain, collateral.tcb_info)
-    return root.public_bytes(Encoding.DER), Check("E23", "Intel root pinned")
+    return tuple(signers)
+
+
+def evaluation_of(statement: str) -> int:
+    """The tcbEvaluationDataNumber of a statement; EVIDENCE_INVALID "E28"."""
+    number = read_statement(statement).get("tcbEvaluationDataNumber")
+    if type(number) is not int or number < 0:
+        raise invalid("E28", found="a statement without an evaluation number")
+    return number
+
+
+def _later(early: TdStatements, standard: TdCollateral) -> None:
+    """What is early cannot be older than the standard: then another statement was put in its place."""
+    for name in ("tcb_info", "qe_identity"):
+        if evaluation_of(getattr(early, name)) < evaluation_of(getattr(standard, name)):
+            raise invalid("E28", found=f"an early {name} that is older than the standard one")
 
 
 def read_statement(text: str) -> JsonObject:
@@ -157,10 +185,6 @@ def _signed(name: str, text: bytes, signature: bytes, signer: x509.Certificate) 
         _p256(signer).verify(encoded, text, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
         raise invalid("E28", found=f"{name} that {common_name(signer)} did not sign") from error
-
-
-def _current_statement(name: str, text: str, *, now: datetime) -> None:
-    _require_in_force(name, *statement_times(name, text), now)
 
 
 def _same_processor(pck_chain: bytes, tcb_info: str) -> None:

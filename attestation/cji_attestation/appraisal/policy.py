@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
@@ -18,8 +18,10 @@ from cji_attestation.appraisal.advisories import (
     Review,
     Scope,
     Shown,
+    State,
     accepted,
     evaluate,
+    evaluate_domain,
     kind_of,
     product_of_cpuid,
     why_not,
@@ -29,11 +31,13 @@ from cji_attestation.appraisal.boot_policy import boot_results
 from cji_attestation.appraisal.boot_state import BootState
 from cji_attestation.appraisal.reference import ReferenceValues, TcbFloor, review_of
 from cji_attestation.appraisal.snp import AuthenticReport
-from cji_attestation.appraisal.tdx import AuthenticDomain
+from cji_attestation.appraisal.tdx import AuthenticDomain, EarlyView
 from cji_attestation.checks import Failure, Result, Skipped, compared, requirement
 from cji_attestation.errors import AttestationError, Fault, Record
 from cji_attestation.evidence import HclReport, SnpReport, Tcb
 from cji_attestation.evidence.snp_report import parse_tcb
+
+_SECURITY_ADVISORY: Final = "INTEL-SA-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,7 @@ def check_policy(
     """
     failures = []
     review, machine = review_of(reference), _machine(hardware)
-    findings = accepted(_findings(hardware, review), review.acceptances, machine, now)
+    findings = accepted(_findings(hardware, review, reference), review.acceptances, machine, now)
     advised = _Advised(review=review, machine=machine, findings=findings, now=now)
     started = boot_results(report, pcrs, boot, reference)
     for result in (*_results(hardware, signer, reference, advised), *started):
@@ -118,6 +122,7 @@ def _results(
             expected=" or ".join(reference.tcb_statuses),
         )
         yield _evaluation(hardware.evaluation, reference)
+        yield _early(hardware, reference)
         yield _measured(hardware.report.mrtd, reference)
         yield _all_accepted("E32", advised, advised.findings)
 
@@ -236,18 +241,62 @@ def _evaluation(number: int, reference: ReferenceValues) -> Result:
     return compared("E30", f"{found}, {pinned}", holds=number >= least, found=found, expected=pinned)
 
 
+def _early(domain: AuthenticDomain, reference: ReferenceValues) -> Result:
+    """E55: shown always, and required where the reference values require it."""
+    required, early = reference.tcb == "early", domain.early
+    if early is None:
+        left_out = "the evidence has no early statements of Intel's"
+        return Failure("E55", left_out, requirement("E55")) if required else Skipped("E55", left_out)
+    found = early_text(early)
+    return compared(
+        "E55",
+        found,
+        holds=not required or early.status in reference.tcb_statuses,
+        found=found,
+        expected=" or ".join(reference.tcb_statuses),
+    )
+
+
+def early_text(early: EarlyView) -> str:
+    """What Intel's early statements say of a machine, and the SVNs that are short of them."""
+    status = " ".join((early.status or "below every level", *early.advisories))
+    short = f"; short: {', '.join(early.short)}" if early.short else ""
+    return f"early TCB status {status} at evaluation {early.evaluation}{short}"
+
+
 def _machine(hardware: AuthenticReport | AuthenticDomain) -> Scope | None:
     """Whom an acceptance must be for."""
     return kind_of(hardware.report.cpuid, hardware.product) if isinstance(hardware, AuthenticReport) else "TDX"
 
 
-def _findings(hardware: AuthenticReport | AuthenticDomain, review: Review) -> tuple[AdvisoryFinding, ...]:
-    """AMD's advisories by the table. Intel names its own, which are open unless all is up to date."""
+def _findings(
+    hardware: AuthenticReport | AuthenticDomain, review: Review, reference: ReferenceValues
+) -> tuple[AdvisoryFinding, ...]:
+    """Advisories by the table; those of trust domains that have a level are named by Intel's signed statements."""
     if isinstance(hardware, AuthenticReport):
         return evaluate(review.rows, Shown.of(hardware.report, hardware.product))
-    state = f"TCB status {hardware.tcb_status}"
-    ids = () if hardware.tcb_status == "UpToDate" else hardware.advisories
-    return tuple(AdvisoryFinding(one, "open", state) for one in ids)
+    named = tuple(AdvisoryFinding(one, *_named_by_intel(one, hardware.tcb_status)) for one in hardware.advisories)
+    known = {one.id for one in named}
+    early = tuple(one for one in _early_findings(hardware, reference) if one.id not in known)
+    listed = known | {one.id for one in early}
+    return (*named, *early, *(one for one in evaluate_domain(review.rows) if one.id not in listed))
+
+
+def _named_by_intel(advisory: str, status: str) -> tuple[State, str]:
+    """An advisory in Intel's standard statements. Beside UpToDate, only a security advisory is a finding."""
+    if status == "UpToDate" and not advisory.startswith(_SECURITY_ADVISORY):
+        return "informational", "a notice of Intel's beside TCB status UpToDate"
+    return "open", f"named by Intel beside TCB status {status}"
+
+
+def _early_findings(domain: AuthenticDomain, reference: ReferenceValues) -> Iterator[AdvisoryFinding]:
+    """What is open only by Intel's early statements: a warning, unless the reference values require them."""
+    early = domain.early
+    if early is None or early.status == "UpToDate":
+        return
+    state: State = "open" if reference.tcb == "early" else "early"
+    for one in early.advisories or (f"INTEL-TCB-{early.evaluation}",):
+        yield AdvisoryFinding(one, state, early_text(early))
 
 
 def _all_accepted(check: str, advised: _Advised, findings: Sequence[AdvisoryFinding]) -> Result:

@@ -92,6 +92,7 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     crl_max_age_days: int = MAX_AGE_DAYS
     amd_crls: dict[Product, bytes] | None = None  # DER, as kdsintf.amd.com serves at /vcek/v1/{product}/crl
     tcb_statuses: tuple[TcbStatus, ...] = ("UpToDate",)  # of TDX; add others one by one
+    tcb: Literal["standard", "early"] = "standard"  # of TDX: which of Intel's statements decide; both are shown
     tcb_evaluation: int | None = None  # of TDX: the least tcbEvaluationDataNumber of Intel's TCB info and QE identity
     measurements: tuple[str, ...] | None = None  # launch measurements, hex; Microsoft advises not to pin them
     pcrs: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)  # allowed values, hex, of the PCRs named
@@ -143,6 +144,7 @@ def check_reference(reference: ReferenceValues) -> None:
         "crl_max_age_days": not 1 <= reference.crl_max_age_days <= MAX_AGE_DAYS,
         "amd_crls": reference.amd_crls is not None and not set(reference.products) <= set(reference.amd_crls),
         "tcb_statuses": not reference.tcb_statuses or bool(set(reference.tcb_statuses) - set(get_args(TcbStatus))),
+        "tcb": reference.tcb not in {"standard", "early"},
         "tcb_evaluation": reference.tcb_evaluation is not None and reference.tcb_evaluation < 1,
         "measurements": reference.measurements is not None and not _hex(reference.measurements, 96),
         "pcrs": any(not 0 <= pcr <= 15 or not _hex(values, 64) for pcr, values in reference.pcrs.items()),

@@ -12,10 +12,20 @@ from typing import Any, Final
 import dcap_qvl
 
 from cji_attestation.appraisal.hardware import Hardware
-from cji_attestation.appraisal.intel import authentic_root, read_statement
+from cji_attestation.appraisal.intel import authentic_root, evaluation_of
+from cji_attestation.appraisal.levels import levels_short
 from cji_attestation.checks import Check
 from cji_attestation.errors import AttestationError, Fault, Record, invalid
-from cji_attestation.evidence import Evidence, TdCollateral, TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
+from cji_attestation.evidence import (
+    Evidence,
+    TdCollateral,
+    TdQuote,
+    TdReport,
+    TdStatements,
+    TdxTcb,
+    parse_td_quote,
+    parse_td_report,
+)
 
 # TD attributes that do not weaken the domain: LASS, SEPT_VE_DISABLE, PKS, KL (TDX Module ABI, ATTRIBUTES). Refused are
 # debugging (0), profiling (4 to 6), migration (29), performance monitoring (63) and every bit without a meaning yet.
@@ -29,6 +39,19 @@ _MOST_REASON: Final = 160  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyView:
+    """The same processor by Intel's statements of the channel "early". `short` names the SVNs below the newest level.
+
+    `status` is empty for a processor below every level that they list.
+    """
+
+    status: str
+    advisories: tuple[str, ...]
+    evaluation: int
+    short: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticDomain(Hardware):
     """A trust domain whose quote Intel's certificates vouch for, and Intel's view of its processor.
 
@@ -39,22 +62,30 @@ class AuthenticDomain(Hardware):
     tcb: TdxTcb
     report: TdReport
     evaluation: int  # the lower tcbEvaluationDataNumber of TCB info and QE identity
+    early: EarlyView | None = None  # None where the evidence has no statements of the channel "early"
 
 
 def authenticate_domain(
     evidence: Evidence, raw: bytes, *, roots: tuple[str, ...], now: datetime, record: Record
 ) -> AuthenticDomain:
-    """The TDREPORT in `raw`, verified by the quote and the collateral of the evidence under a pinned root.
+    """The TDREPORT in `raw`, verified by the quote and the collateral of the evidence under a pinned root."""
+    collateral = record.take(_read_collateral(evidence))
+    return authenticate_quote(evidence.td_quote, collateral, raw, roots=roots, now=now, record=record)
+
+
+def authenticate_quote(
+    data: bytes, collateral: TdCollateral, raw: bytes, *, roots: tuple[str, ...], now: datetime, record: Record
+) -> AuthenticDomain:
+    """The TDREPORT in `raw`, verified by a quote and its collateral.
 
     E26 and E27 come before the signatures, because Intel's algorithm refuses such a quote without a reason of its own.
     """
-    collateral = record.take(_read_collateral(evidence))
     report = record.take(read_report(raw))
-    quote = record.take(read_quote(report, evidence.td_quote))
+    quote = record.take(read_quote(report, data))
     record.add(check_attributes(report))
     record.add(check_module(report))
     root = record.take(authentic_root(collateral, quote.pck_chain, roots=roots, now=now))
-    return record.take(verify_quote(report, evidence.td_quote, collateral, root=root, now=now))
+    return record.take(verify_quote(report, data, collateral, root=root, now=now))
 
 
 def _read_collateral(evidence: Evidence) -> tuple[TdCollateral, Check]:
@@ -101,7 +132,9 @@ def verify_quote(
 ) -> tuple[AuthenticDomain, Check]:
     """E28. `root` is what `authentic_root` returned for this collateral and this quote's own chain; see there why."""
     try:
-        verified, pck, fmspc = _dcap(quote, collateral, root=root, now=int(now.timestamp()))
+        verified = _verified(quote, collateral, collateral, root=root, now=now)
+        parsed = dcap_qvl.parse_quote(quote)
+        pck, fmspc = parsed.pck_extension(), str(parsed.fmspc()).upper()
         svn = parse_td_quote(quote).body
         domain = AuthenticDomain(
             product=fmspc,
@@ -113,7 +146,8 @@ def verify_quote(
             vmpl=None,
             chip_id=bytes(verified.ppid),
             report=report,
-            evaluation=min(_evaluation(one) for one in (collateral.tcb_info, collateral.qe_identity)),
+            evaluation=min(evaluation_of(one) for one in (collateral.tcb_info, collateral.qe_identity)),
+            early=_early(quote, collateral, root=root, now=now),
         )
     except AttestationError:
         raise
@@ -122,10 +156,21 @@ def verify_quote(
     return domain, Check("E28", f"quote of FMSPC {fmspc} signed up to the root")
 
 
-def _evaluation(statement: str) -> int:
-    """Its tcbEvaluationDataNumber, which `dcap_qvl` has read as an unsigned number."""
-    number: int = read_statement(statement)["tcbEvaluationDataNumber"]
-    return number
+def _early(quote: bytes, collateral: TdCollateral, *, root: bytes, now: datetime) -> EarlyView | None:
+    """The view of the channel "early"; any refusal but that no level matches is one of the evidence."""
+    early = collateral.early
+    if not isinstance(early, TdStatements):
+        return None
+    evaluation = min(evaluation_of(one) for one in (early.tcb_info, early.qe_identity))
+    short = levels_short(quote, early)
+    try:
+        verified = _verified(quote, collateral, early, root=root, now=now)
+    except Exception as error:  # the library has no closed set of errors
+        if not any(pattern in str(error) for pattern in _REASONS):
+            raise
+        return EarlyView(status="", advisories=(), evaluation=evaluation, short=short)
+    ids = tuple(str(one) for one in verified.advisory_ids)
+    return EarlyView(status=str(verified.status), advisories=ids, evaluation=evaluation, short=short)
 
 
 def _reason(error: Exception) -> str:
@@ -135,18 +180,19 @@ def _reason(error: Exception) -> str:
     return "".join(one if one.isprintable() else "." for one in said[:_MOST_REASON])
 
 
-def _dcap(quote: bytes, collateral: TdCollateral, *, root: bytes, now: int) -> tuple[Any, Any, str]:
+def _verified(
+    quote: bytes, collateral: TdCollateral, statements: TdCollateral | TdStatements, *, root: bytes, now: datetime
+) -> Any:
+    """Intel's algorithm, with the CRLs of the collateral and the statements of one update channel."""
     published = dcap_qvl.QuoteCollateralV3(
         collateral.pck_crl_issuer_chain,
         collateral.root_ca_crl,
         collateral.pck_crl,
-        collateral.tcb_info_issuer_chain,
-        collateral.tcb_info,
-        collateral.tcb_info_signature,
-        collateral.qe_identity_issuer_chain,
-        collateral.qe_identity,
-        collateral.qe_identity_signature,
+        statements.tcb_info_issuer_chain,
+        statements.tcb_info,
+        statements.tcb_info_signature,
+        statements.qe_identity_issuer_chain,
+        statements.qe_identity,
+        statements.qe_identity_signature,
     )
-    verified = dcap_qvl.verify_with_root_ca(quote, published, root, now)
-    parsed = dcap_qvl.parse_quote(quote)
-    return verified, parsed.pck_extension(), str(parsed.fmspc()).upper()
+    return dcap_qvl.verify_with_root_ca(quote, published, root, int(now.timestamp()))

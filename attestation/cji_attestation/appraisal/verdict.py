@@ -51,6 +51,11 @@ class Verdict(Verified):
         return tuple(one.id for one in self.findings if one.accepted_by)
 
     @property
+    def early(self) -> tuple[AdvisoryFinding, ...]:
+        """Advisories that are open only by Intel's early statements: they will be open once those are the standard."""
+        return tuple(one for one in self.findings if one.state == "early")
+
+    @property
     def skipped(self) -> tuple[Check, ...]:
         """The checks that had nothing to compare with: the verdict does not show these."""
         return tuple(check for check in self.checks if isinstance(check, Skipped))

@@ -6,7 +6,14 @@ not import it.
 
 from cji_attestation.evidence.ak_chain import ak_chain
 from cji_attestation.evidence.binding import bind, maa_nonce, qualifying_data
-from cji_attestation.evidence.bundle import IMPORTED, MAX_EVIDENCE_BYTES, Evidence, MeasuredBoot, TdCollateral
+from cji_attestation.evidence.bundle import (
+    IMPORTED,
+    MAX_EVIDENCE_BYTES,
+    Evidence,
+    MeasuredBoot,
+    TdCollateral,
+    TdStatements,
+)
 from cji_attestation.evidence.event_log import Event, read_logs, replay
 from cji_attestation.evidence.hcl import HclReport, Tee, parse_hcl
 from cji_attestation.evidence.nonces import MAX_NONCES, MAX_PATH_BYTES, NONCE_BYTES, gather, root_of
@@ -29,6 +36,7 @@ __all__ = [
     "TdCollateral",
     "TdQuote",
     "TdReport",
+    "TdStatements",
     "TdxTcb",
     "Tee",
     "TpmAttest",

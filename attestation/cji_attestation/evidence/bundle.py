@@ -22,11 +22,23 @@ IMPORTED: Final = 4
 MAX_EVIDENCE_BYTES: Final = 512 * 1024  # a real bundle has about 100 KiB, most of it the event log
 
 
+class TdStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Intel's two statements on a processor's TCB, as one update channel has them."""
+
+    tcb_info_issuer_chain: str
+    tcb_info: str  # the value of "tcbInfo", without the object around it
+    tcb_info_signature: bytes
+    qe_identity_issuer_chain: str
+    qe_identity: str  # the value of "enclaveIdentity"
+    qe_identity_signature: bytes
+
+
 class TdCollateral(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Intel's documents on a processor, as they were when the quote was made (`cji_attestation.evidence.pcs`).
 
     Each text is kept exactly as it was served, because the signatures are over those bytes. Chains are PEM, leaf first,
-    root last; CRLs are DER; signatures are 64 bytes, r and s.
+    root last; CRLs are DER; signatures are 64 bytes, r and s. The statements are those of the update channel
+    "standard"; `early` has those of the channel "early", which are the standard some months later.
     """
 
     pck_crl_issuer_chain: str
@@ -38,6 +50,7 @@ class TdCollateral(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     qe_identity_issuer_chain: str
     qe_identity: str  # the value of "enclaveIdentity"
     qe_identity_signature: bytes
+    early: TdStatements | msgspec.UnsetType = msgspec.UNSET  # absent where another collector had none
 
 
 class MeasuredBoot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

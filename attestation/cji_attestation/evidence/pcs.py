@@ -1,9 +1,11 @@
 """Intel's collateral for one processor, from Intel's Provisioning Certification Service (PCS API v4).
 
-Four requests: TCB info by FMSPC, QE identity of TDX, the CRL of the CA of the PCK, the CRL of the root; the chains of
-their issuers are in headers, URL-encoded PEM. The service is not trusted: all of it is signed, and
-`cji_attestation.appraisal` verifies it under the pinned root. https://api.portal.trustedservices.intel.com, "Get TDX
-TCB Info V4", "Get TDX Enclave Identity V4", "Get Revocation List V4".
+Six requests: TCB info by FMSPC and QE identity of TDX, each of both update channels; the CRL of the CA of the PCK and
+that of the root; the chains of their issuers are in headers, URL-encoded PEM. Intel publishes a new level on the
+channel "early" on the day that it discloses why, and on "standard" about a year later. The service is not trusted: all
+of it is signed, and `cji_attestation.appraisal` verifies it under the pinned root.
+https://api.portal.trustedservices.intel.com, "Get TDX TCB Info V4", "Get TDX Enclave Identity V4", "Get Revocation
+List V4".
 """
 
 import json
@@ -15,10 +17,11 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import unquote
 
+import msgspec
 from cryptography import x509
 
 from cji_attestation.errors import AttestationError, Fault
-from cji_attestation.evidence.bundle import TdCollateral
+from cji_attestation.evidence.bundle import TdCollateral, TdStatements
 from cji_attestation.evidence.pck import PckSubject, pck_subject
 from cji_attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, request_until
 from cji_attestation.strict import parse_object, text_member
@@ -82,23 +85,32 @@ class IntelPcs:
         def get(path: str, check: str, base: Endpoint = self._service) -> Response:
             return request_until(base, path=path, headers={}, roots=self._trust.tls_roots, until=until, check=check)
 
-        tcb = get(f"/tdx/certification/v4/tcb?fmspc={subject.fmspc}", "pcs-tcb")
-        qe = get("/tdx/certification/v4/qe/identity", "pcs-qe")
+        standard, early = (_statements(get, subject, channel) for channel in ("standard", "early"))
         crl = get(f"/sgx/certification/v4/pckcrl?ca={subject.ca}&encoding=der", "pcs-crl")
         root_crl = get(self._root_crl.path, "pcs-root-crl", self._root_crl)
-        tcb_info, tcb_signature = _signed(tcb.body, "tcbInfo", "pcs-tcb")
-        identity, identity_signature = _signed(qe.body, "enclaveIdentity", "pcs-qe")
         return TdCollateral(
             pck_crl_issuer_chain=_chain(crl, "SGX-PCK-CRL-Issuer-Chain", "pcs-crl"),
             root_ca_crl=root_crl.body,
             pck_crl=crl.body,
-            tcb_info_issuer_chain=_chain(tcb, "TCB-Info-Issuer-Chain", "pcs-tcb"),
-            tcb_info=tcb_info,
-            tcb_info_signature=tcb_signature,
-            qe_identity_issuer_chain=_chain(qe, "SGX-Enclave-Identity-Issuer-Chain", "pcs-qe"),
-            qe_identity=identity,
-            qe_identity_signature=identity_signature,
+            early=early,
+            **msgspec.structs.asdict(standard),
         )
+
+
+def _statements(get: Callable[[str, str], Response], subject: PckSubject, channel: str) -> TdStatements:
+    """TCB info and QE identity of one update channel."""
+    tcb = get(f"/tdx/certification/v4/tcb?fmspc={subject.fmspc}&update={channel}", "pcs-tcb")
+    qe = get(f"/tdx/certification/v4/qe/identity?update={channel}", "pcs-qe")
+    tcb_info, tcb_signature = _signed(tcb.body, "tcbInfo", "pcs-tcb")
+    identity, identity_signature = _signed(qe.body, "enclaveIdentity", "pcs-qe")
+    return TdStatements(
+        tcb_info_issuer_chain=_chain(tcb, "TCB-Info-Issuer-Chain", "pcs-tcb"),
+        tcb_info=tcb_info,
+        tcb_info_signature=tcb_signature,
+        qe_identity_issuer_chain=_chain(qe, "SGX-Enclave-Identity-Issuer-Chain", "pcs-qe"),
+        qe_identity=identity,
+        qe_identity_signature=identity_signature,
+    )
 
 
 def _unavailable(check: str, error: Exception | None = None) -> AttestationError:
@@ -131,9 +143,12 @@ def _signed(body: bytes, name: str, check: str) -> tuple[str, bytes]:
 
 def _ends(collateral: TdCollateral) -> float:
     """The earliest nextUpdate of CRLs and statements, in seconds since 1970."""
+    statements = [collateral.tcb_info, collateral.qe_identity]
+    if isinstance(collateral.early, TdStatements):
+        statements += [collateral.early.tcb_info, collateral.early.qe_identity]
     return min(
         *(_crl_ends(one) for one in (collateral.pck_crl, collateral.root_ca_crl)),
-        *(_statement_ends(one) for one in (collateral.tcb_info, collateral.qe_identity)),
+        *map(_statement_ends, statements),
     ).timestamp()
 
 

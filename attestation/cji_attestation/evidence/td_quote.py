@@ -64,6 +64,7 @@ class TdQuote:
     version: int
     body: bytes  # 584 or 648 bytes
     qe_cpu_svn: bytes  # of the quoting enclave, which runs on the processor of the TD
+    qe_svn: int  # ISVSVN of the quoting enclave
     pck_chain: bytes  # PEM
 
 
@@ -125,5 +126,6 @@ def parse_td_quote(data: bytes) -> TdQuote:
         version=version,
         body=data[at : at + size],
         qe_cpu_svn=signature[report_at : report_at + 16],
+        qe_svn=int.from_bytes(signature[report_at + 258 : report_at + 260], "little"),  # Intel SDM, REPORT.ISVSVN
         pck_chain=signature[chain_at + 6 :].rstrip(b"\0"),
     )

@@ -12,7 +12,7 @@ from cji_attestation import Fault
 from cji_attestation.appraisal import Verdict
 from cji_attestation.attested import read_evidence
 from cji_attestation.checks import Skipped
-from cji_attestation.evidence import Evidence, parse_rsa_public
+from cji_attestation.evidence import Evidence, TdCollateral, parse_rsa_public
 from cji_attestation.evidence.imds import read_thim
 from cji_attestation.evidence.imported import Quote, bundle_of, chain_of, read_collateral, read_quote, read_trustee
 from cji_attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, selected_pcrs
@@ -285,7 +285,8 @@ def test_evidence_of_trustee_that_is_refused(data: bytes) -> None:
 
 def test_collateral_in_a_file() -> None:
     domain = intel().evidence(machine()).collateral
-    assert read_collateral(collateral(domain)) == domain
+    assert isinstance(domain, TdCollateral)
+    assert read_collateral(collateral(domain)) == msgspec.structs.replace(domain, early=msgspec.UNSET)
     for name in json.loads(collateral()):
         for value in (None, 7):
             with rejected("import"):

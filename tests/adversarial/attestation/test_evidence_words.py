@@ -40,7 +40,10 @@ def found_at(check: str, maker: Intel, **changes: object) -> str:
 
 def test_e28_names_what_expired_or_is_not_yet_issued() -> None:
     maker, sound = intel(), intel().evidence(machine())
-    assert found_at("E28", maker, until=maker.now - timedelta(hours=1)).startswith("TCB info expired: in force until")
+    assert found_at("E28", maker, until=maker.now - timedelta(hours=1)).startswith("PCK CRL expired: in force until")
+    old = maker.collateral(until=maker.now - timedelta(hours=1))
+    mixed = {name: getattr(old, name) for name in ("tcb_info", "tcb_info_signature")}
+    assert found_at("E28", maker, replaced=mixed).startswith("TCB info expired: in force until")
     with rejected("E28") as caught:
         machine().appraise(sound, trust=maker.trust, now=maker.now - timedelta(days=2))
     assert caught.value.failures[0].found.startswith("TCB info not yet issued: in force from ")

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from cji_attestation import AZURE_US, AZURE_USGOV, Fault, Trust
 from cji_attestation.appraisal import ReferenceValues, Verdict, appraise
+from cji_attestation.appraisal.advisories import SHIPPED
 from cji_attestation.evidence import (
     Evidence,
     TdCollateral,
@@ -46,6 +47,8 @@ from tests.support.simulations import simulated
 
 RECEIPT_KEY, NONCE = b"r" * 32, b"n" * 32
 ADVISORY = "INTEL-SA-01036"
+TABLE = tuple(row.id for row in SHIPPED.rows if "TDX" in row.affects)
+UP_TO_DATE = "Intel's TCB status UpToDate for FMSPC 90C06F000000"
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +125,7 @@ def test_a_job_on_a_tdx_machine(tdx: Simulation, tmp_path: Path) -> None:
             file.write_bytes(client.attest().to_file())
         profile = ["--profile", str(site.files.profile)]
     claims = result.receipt.claims
-    assert (claims.tee, claims.tcb["tdx_module"], claims.accepted_advisories) == ("tdx", 13, ())
+    assert (claims.tee, claims.tcb["tdx_module"], claims.accepted_advisories) == ("tdx", 13, TABLE)
     runner = CliRunner()
     shown = runner.invoke(build(AZURE_US, tdx.trust), ["evidence", "show", str(file)], catch_exceptions=False)
     assert shown.exit_code == 0
@@ -146,7 +149,7 @@ def test_doctor_asks_intel(tdx: Simulation, simulation: Simulation, tmp_path: Pa
         finding: dict[str, str] = next(one for one in told if one["name"] == "TDX collateral")
         return finding
 
-    assert (found(tdx)["state"], found(tdx)["found"]) == ("ok", "Intel answers for FMSPC 90C06F000000")
+    assert (found(tdx)["state"], found(tdx)["found"]) == ("ok", UP_TO_DATE)
     assert (found(simulation)["state"], "not needed" in found(simulation)["found"]) == ("ok", True)
     tdx.fault(Service.INTEL, Kind.DOWN)
     failed = found(tdx)
@@ -184,7 +187,7 @@ def test_outdated_tcb_is_refused_unless_accepted_by_name(tdx: Simulation) -> Non
     tdx.publish(Publication(status="OutOfDate", advisories=(ADVISORY,)))
     with rejected("E29", fault=Fault.POLICY_MISMATCH):
         attester(tdx).attest(receipt_key=RECEIPT_KEY)
-    accepted = operator().acceptance(ADVISORY, machines=("TDX",))
+    accepted = operator().acceptance(ADVISORY, *TABLE, machines=("TDX",))
     worker = attester(tdx, tcb_statuses=("UpToDate", "OutOfDate"), acceptances=(accepted,))
     verdict = worker.attest(receipt_key=RECEIPT_KEY).verdict  # the token's attester_tcb_status agrees
     assert (verdict.tcb_status, verdict.advisories) == ("OutOfDate", (ADVISORY,))

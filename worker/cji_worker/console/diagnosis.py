@@ -75,6 +75,16 @@ def causes(view: View) -> list[Cause]:
     ]
 
 
+def warnings(view: View) -> Iterator[Cause]:
+    """What does not stop the worker yet, and will."""
+    if view.status is not None and view.status.early_advisories:
+        named = ", ".join(view.status.early_advisories)
+        yield Cause(
+            what=f"Intel has disclosed {named}, and this machine's firmware is older than the fix.",
+            remedy="Plan the update: Intel requires the newer level about a year after its disclosure.",
+        )
+
+
 def _specific(view: View, status: Status) -> Iterator[Cause]:
     for each in status.host:
         if each.withdraws_readiness:

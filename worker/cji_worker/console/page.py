@@ -10,7 +10,7 @@ from cji_core.errors import REASONS
 from cji_core.page.charts import share
 from cji_core.page.markup import Part, element, facts, number, page, section, table, value
 from cji_core.page.timeline import columns
-from cji_worker.console.diagnosis import causes, headline
+from cji_worker.console.diagnosis import causes, headline, warnings
 from cji_worker.console.expiry import Left, left
 from cji_worker.console.history import MINUTES
 from cji_worker.console.view import Destination, Minute, View
@@ -49,7 +49,7 @@ def _state(view: View) -> Element:
     parts: list[Part] = [element("h2", "The state is not known" if view.status is None else known)]
     parts += [
         element("div", element("p", element("strong", each.what)), element("p", each.remedy), class_="cause")
-        for each in found
+        for each in (*found, *warnings(view))
     ]
     return element("section", *parts, class_=f"state {'good' if serving else 'bad'}", role="status")
 

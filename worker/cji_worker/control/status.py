@@ -72,6 +72,7 @@ def snapshot(
         keys_missing=keyholder.keys_missing if keyholder else None,
         keys_configured=len(config.keys),
         until=_until(keyholder),
+        early_advisories=keyholder.early if keyholder else None,
         cells=CellCounts(warm=keyholder.cells_warm, busy=keyholder.cells_busy, configured=config.worker.cells)
         if keyholder
         else None,

@@ -122,6 +122,7 @@ class Status(_Part, frozen=True, kw_only=True):
     keys_missing: Annotated[tuple[MissingKey, ...], Meta(max_length=MAX_KEYS)] | None
     keys_configured: Count
     until: Until | None
+    early_advisories: Annotated[tuple[Text, ...], Meta(max_length=64)] | None = None
     cells: CellCounts | None
     keys_opened: Count | None
     jobs_waiting: Count | None

@@ -208,6 +208,8 @@ class Custody:
         log("attested", ms=int((time.monotonic() - started) * 1000))
         if above := attestation.verdict.above_floor:
             log("floors-trail", what=", ".join(above), remedy=NAMED["floors-trail"])
+        if early := attestation.verdict.early:
+            log("tcb-early", what="; ".join(f"{one.id}: {one.detail}" for one in early), remedy=NAMED["tcb-early"])
 
     def _release(self, spec: KeySpec) -> None:
         attestation = self._attestation

@@ -159,6 +159,7 @@ def report(
         keys_missing=tuple(missing[: MAX_KEYS - len(keys[:MAX_KEYS])]),
         keys_held=len(keys),
         ends=_ends(custody, policy, offset),
+        early=_early(custody),
         jobs=counts,
         cells_warm=cells.count,
         cells_busy=jobs.running,
@@ -171,6 +172,11 @@ def report(
         audit_anchor=anchor,
         deliveries=delivery.report(),
     )
+
+
+def _early(custody: Custody) -> tuple[str, ...]:
+    evidence = custody.holdings.evidence()
+    return () if evidence is None else tuple(one.id for one in evidence.verdict.early)
 
 
 def _ends(custody: Custody, policy: Policy, offset: float) -> Ends:

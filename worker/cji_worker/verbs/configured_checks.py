@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cji_attestation import AttestationError, Fault, Trust, is_production
-from cji_attestation.appraisal.policy import levels_above
+from cji_attestation.appraisal.policy import early_text, levels_above
 from cji_attestation.appraisal.reference import review_of
+from cji_attestation.appraisal.tdx import authenticate_quote
 from cji_attestation.checks import CATALOGUE, NAMED
+from cji_attestation.errors import Record
 from cji_attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
 from cji_attestation.evidence.imds import td_quote
-from cji_attestation.evidence.pck import pck_subject
 from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.provider_policy.provider import describe_provider
 from cji_attestation.strict import load_pem_chain
@@ -75,7 +76,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("attestation provider", lambda: _provider(config, trust)),
         run_check("vTPM", lambda: _vtpm(trust)),
         run_check("floors", lambda: _floors(config, trust)),
-        run_check("TDX collateral", lambda: _collateral(trust)),
+        run_check("TDX collateral", lambda: _collateral(config, trust)),
         run_check("policy", lambda: _policy(config)),
         run_check("Microsoft Entra", lambda: _entra(config, trust)),
         run_check("suites", lambda: _suites(config)),
@@ -197,7 +198,8 @@ def _vtpm(trust: Trust) -> str:
     return f"{trust.tcti}, hardware report of kind {_hardware_report(trust).tee}"
 
 
-def _collateral(trust: Trust) -> str:
+def _collateral(config: Config, trust: Trust) -> str:
+    """Intel's statements on this machine, verified; a warning for what they require only on the channel "early"."""
     try:
         report = _hardware_report(trust)
     except NotOk as error:
@@ -205,12 +207,23 @@ def _collateral(trust: Trust) -> str:
     if report.tee != "tdx":
         return "not needed: this is not a TDX machine"
     try:
-        chain = parse_td_quote(td_quote(trust, report.hardware)).pck_chain
-        IntelPcs(trust).collateral(chain)
+        quote = td_quote(trust, report.hardware)
+        collateral = IntelPcs(trust).collateral(parse_td_quote(quote).pck_chain)
     except AttestationError as error:
         remedy = f"Allow HTTPS to {trust.intel_pcs} and {trust.intel_root_crl}. {error.remedy}"
         raise NotOk(f"{error.fault.value} at {error.check}", remedy) from error
-    return f"Intel answers for FMSPC {pck_subject(chain).fmspc}"
+    try:
+        domain = authenticate_quote(
+            quote, collateral, report.hardware, roots=trust.intel_roots, now=datetime.now(UTC), record=Record()
+        )
+    except AttestationError as error:
+        found = "; ".join(one.found for one in error.failures if one.found)
+        raise NotOk(f"{error.fault.value} at {error.check}" + (f": {found}" if found else ""), error.remedy) from error
+    shown = f"Intel's TCB status {domain.tcb_status} for FMSPC {domain.product}"
+    if domain.early is not None and domain.early.status != domain.tcb_status:
+        state = "warning" if reference_values(config).tcb == "standard" else "failed"
+        raise NotOk(f"{shown}; {early_text(domain.early)}", NAMED["tcb-early"], state=state)
+    return shown
 
 
 def _policy(config: Config) -> str:

@@ -5,13 +5,21 @@ anyway, `review` reads what an operator signed, `cve` compares the rows with CVE
 """
 
 from cji_attestation.appraisal.advisories.acceptance import Acceptance, Scope, accepted, why_not
-from cji_attestation.appraisal.advisories.evaluate import SETTLED, AdvisoryFinding, Shown, State, evaluate
+from cji_attestation.appraisal.advisories.evaluate import (
+    SETTLED,
+    AdvisoryFinding,
+    Shown,
+    State,
+    evaluate,
+    evaluate_domain,
+)
 from cji_attestation.appraisal.advisories.products import (
     PRODUCT_OF,
     Component,
     Cpuid,
     Product,
     Stepping,
+    Target,
     kind_of,
     product_of_cpuid,
 )
@@ -55,8 +63,10 @@ __all__ = [
     "Shown",
     "State",
     "Stepping",
+    "Target",
     "accepted",
     "evaluate",
+    "evaluate_domain",
     "kind_of",
     "product_of_cpuid",
     "read_acceptance",

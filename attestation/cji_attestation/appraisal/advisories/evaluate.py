@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, NamedTuple
 
-from cji_attestation.appraisal.advisories.products import Product, Stepping, stepping_of
+from cji_attestation.appraisal.advisories.products import Product, Stepping, Target, stepping_of
 from cji_attestation.appraisal.advisories.table import Advisory, Fix
 from cji_attestation.evidence import SnpReport, Tcb
 from cji_attestation.evidence.snp_report import parse_tcb
 
-State = Literal["fixed", "not affected", "open", "cannot be shown"]
-SETTLED: Final[frozenset[State]] = frozenset({"fixed", "not affected"})
-"""The states that need no decision of anybody."""
+State = Literal["fixed", "not affected", "informational", "early", "open", "cannot be shown"]
+SETTLED: Final[frozenset[State]] = frozenset({"fixed", "not affected", "informational", "early"})
+"""The states that need no decision of anybody. "early" and "informational" are Intel's: a level that will be required
+once it is standard, and a notice beside a machine that is up to date."""
 
 _VERSION_OF_ALIAS_CHECK: Final = 3
 _VERSION_OF_MITIGATIONS: Final = 5
@@ -68,20 +69,34 @@ def evaluate(rows: Iterable[Advisory], shown: Shown) -> tuple[AdvisoryFinding, .
     return tuple(AdvisoryFinding(row.id, *_row(row, shown)) for row in rows)
 
 
+def evaluate_domain(rows: Iterable[Advisory]) -> tuple[AdvisoryFinding, ...]:
+    """A finding for each row that is about trust domains: what Intel's statements do not have."""
+    return tuple(
+        AdvisoryFinding(row.id, *(_general(row, "TDX") or ("cannot be shown", "no level is known for TDX")))
+        for row in rows
+        if "TDX" in row.affects
+    )
+
+
 def _row(row: Advisory, shown: Shown) -> tuple[State, str]:
     if shown.product not in row.affects:
         return "not affected", f"{shown.product} is not affected"
     if row.smt_only and not shown.smt:
         return "not affected", "SMT is off"
+    return _general(row, shown.product) or _fixed(row, shown)
+
+
+def _general(row: Advisory, target: Target) -> tuple[State, str] | None:
+    """The state that no machine changes; None for a row whose fix a report can show."""
     match row.visibility:
         case "physical":
             return "open", "a physical attack, which no firmware stops"
         case "not fixed":
             return "open", "nothing fixes it"
         case "not visible in a report":
-            pi = row.pi.get(shown.product)
+            pi = None if target == "TDX" else row.pi.get(target)
             return "cannot be shown", f"fixed by firmware {pi}, which no report states" if pi else "no report states it"
-    return _fixed(row, shown)
+    return None
 
 
 def _fixed(row: Advisory, shown: Shown) -> tuple[State, str]:

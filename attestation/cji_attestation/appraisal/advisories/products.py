@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 Product = Literal["Milan", "Genoa", "Turin"]
+Target = Literal[Product, "TDX"]
+"""Whom an advisory can affect: a product of AMD's, or Intel's trust domains."""
 Stepping = Literal["Milan", "Milan-X", "Genoa", "Genoa-X", "Bergamo-A1", "Bergamo-Siena", "Turin", "Turin-Dense"]
 Component = Literal["bootloader", "tee", "snp", "microcode", "fmc"]
 Cpuid = tuple[int, int, int]  # family, model, stepping; zeros in a report of version 2

@@ -1,8 +1,9 @@
-"""The table of advisories, version 2: what AMD's bulletins require, as far as a report can show it.
+"""The table of advisories, version 2: what bulletins require, as far as evidence can show it.
 
 AMD publishes its bulletins as text, so each row states where it comes from, when it was read there and how good the
 source is. `advisories.toml` is the table as shipped. An operator's own is a signed file (`signed`) with the same rows:
 of two rows with one id the table with the later review has the one in force, and no row goes away by being left out.
+For TDX the table has only what Intel's signed statements do not: physical attacks, and the vTPM.
 A table expires: after its last day all evidence is refused, because nobody has read the bulletins since.
 """
 
@@ -14,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from cji_attestation.appraisal.advisories.products import PRODUCT_OF, Component, Product, Stepping
+from cji_attestation.appraisal.advisories.products import PRODUCT_OF, Component, Product, Stepping, Target
 
 Visibility = Literal["fixed", "not fixed", "not visible in a report", "physical"]
 Confidence = Literal["primary", "second hand", "disputed"]
@@ -47,7 +48,7 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     title: str
     visibility: Visibility = msgspec.field(name="class")
     cves: tuple[str, ...] = ()
-    affects: tuple[Product, ...]
+    affects: tuple[Target, ...]
     fixes: dict[Stepping, Fix] = msgspec.field(default_factory=dict)
     smt_only: bool = False  # it needs simultaneous multithreading, which a report states
     pi: dict[Product, str] = msgspec.field(default_factory=dict)  # fixed by this Platform Initialization firmware

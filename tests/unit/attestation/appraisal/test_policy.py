@@ -69,7 +69,10 @@ def test_tdx_reports_status_evaluation_and_advisories_together() -> None:
         "E29": ("TCB status OutOfDate INTEL-SA-01036", "UpToDate"),
         "E30": ("TCB evaluation 18", "at least 99"),
     }
-    assert error.failures[-1].found == "INTEL-SA-01036 open (TCB status OutOfDate): no acceptance names it"
+    assert (
+        error.failures[-1].found
+        == "INTEL-SA-01036 open (named by Intel beside TCB status OutOfDate): no acceptance names it"
+    )
 
 
 def test_a_product_without_a_floor_is_no_pass() -> None:

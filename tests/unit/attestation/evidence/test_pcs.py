@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation import AZURE_US, Fault
-from cji_attestation.evidence import TdCollateral
+from cji_attestation.evidence import TdCollateral, TdStatements
 from cji_attestation.evidence.pck import PckSubject, _elements, pck_subject
 from cji_attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
 from cji_attestation.trust import INTEL_PCS, INTEL_ROOT_CRL, Trust
@@ -66,10 +66,18 @@ def refused(served: Answers, check: str) -> None:
         pcs_at(served).collateral(CHAIN)
 
 
-def test_four_questions_and_the_exact_texts(served: Answers) -> None:
+def test_six_questions_and_the_exact_texts(served: Answers) -> None:
+    """Both update channels are asked by name: what Intel makes the default is not for it to change."""
     found = pcs_at(served).collateral(CHAIN)
     assert sound(found) == served.answers
-    assert served.paths == [f"{TCB}?fmspc=90C06F000000", QE, f"{CRL}?ca=platform&encoding=der", ROOT]
+    assert isinstance(found.early, TdStatements)
+    assert msgspec.structs.asdict(found.early).items() <= msgspec.structs.asdict(found).items()
+    asked = [
+        f"{path}{update}"
+        for update in ("update=standard", "update=early")
+        for path in (f"{TCB}?fmspc=90C06F000000&", f"{QE}?")
+    ]
+    assert served.paths == [*asked, f"{CRL}?ca=platform&encoding=der", ROOT]
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 401, 404, 410])
@@ -231,7 +239,7 @@ def test_collateral_is_asked_for_again_after_some_hours(served: Answers) -> None
     for _ in range(4):
         assert sound(pcs.collateral(CHAIN)) == served.answers
         asked.append(len(served.asked))
-    assert asked == [4, 4, 8, 8]
+    assert asked == [6, 6, 12, 12]
 
 
 def test_subjects_name_one_kept_collateral(served: Answers) -> None:
@@ -239,7 +247,7 @@ def test_subjects_name_one_kept_collateral(served: Answers) -> None:
     pcs = pcs_at(served)
     pcs.collateral(CHAIN)
     pcs.collateral(CHAIN)
-    assert len(served.asked) == 4
+    assert len(served.asked) == 6
     pcs.collateral(pck(common_name("Intel SGX PCK Processor CA"), TRUE))
-    assert served.paths[6] == f"{CRL}?ca=processor&encoding=der"
+    assert served.paths[10] == f"{CRL}?ca=processor&encoding=der"
     assert dataclasses.asdict(PckSubject("A", "b")) == {"fmspc": "A", "ca": "b"}

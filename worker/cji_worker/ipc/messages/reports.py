@@ -106,6 +106,8 @@ class KeyholderReport(Message, frozen=True, kw_only=True):
     keys_missing: Annotated[tuple[MissingKey, ...], Meta(max_length=MAX_KEYS)]
     keys_held: Count
     ends: Ends
+    early: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=64)] = ()
+    """Advisories that are open on this machine only by Intel's early statements."""
     jobs: JobCounts
     cells_warm: Count
     cells_busy: Count
