@@ -155,6 +155,7 @@ class Year:
             issuer="https://sharedeus.eus.attest.azure.net",
             tee="snp",
             accepted_advisories=("AMD-SB-3019",),
+            chip="0f" * 64,
             region="eastus",
             expires=utc_hundredths(self._now + timedelta(hours=8)),
             tpm=TpmClock(clock=1, reset_count=1, restart_count=0),

@@ -164,6 +164,7 @@ def attested(**changes: Any) -> Attested:
         "issuer": AUTHORITY,
         "tee": "snp",
         "accepted_advisories": ("AMD-SB-3024",),
+        "chip": "0f" * 64,
         "region": "eastus",
         "expires": "2026-10-05T01:00:00.00Z",
         "tpm": _TPM,

@@ -193,7 +193,7 @@ def attested(**other: Any) -> Attested:
     fields: dict[str, Any] = {
         "evidence_sha384": "01" * 48, "maa_token_sha384": "02" * 48, "issuer": "https://p.eus2.attest.azure.net",
         "tee": "snp", "accepted_advisories": (), "region": "eastus2", "expires": "2027-01-01T00:00:00.00Z",
-        "tpm": CLOCK,
+        "tpm": CLOCK, "chip": "0f" * 64,
     }  # fmt: skip
     known = set(Attested.__struct_fields__)
     if "receipt_key" in known:

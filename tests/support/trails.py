@@ -158,6 +158,7 @@ def attested(receipt_key: str) -> Attested:
         issuer="https://sharedeus.eus.attest.azure.net",
         tee="snp",
         accepted_advisories=(),
+        chip="0f" * 64,
         region="eastus",
         expires="2026-11-24T16:00:00.00Z",
         tpm=TpmClock(clock=1, reset_count=1, restart_count=0),

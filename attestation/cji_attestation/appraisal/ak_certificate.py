@@ -27,9 +27,12 @@ def certificates_in(data: bytes) -> tuple[x509.Certificate, ...]:
     return tuple(load_der(one, fault=Fault.EVIDENCE_INVALID, check="E22") for one in ak_chain(data))
 
 
-def check_ak_issuer(data: bytes, *, added: tuple[VtpmRoot, ...], now: datetime) -> Check:
+def check_ak_issuer(data: bytes, *, added: tuple[VtpmRoot, ...], now: datetime, required: bool = False) -> Check:
     """E44: each certificate is in force and issued by the next one, the last one by itself, and it is a pinned root."""
     chain = certificates_in(data)
+    if not chain and required:
+        found, expected = "an attestation key without a certificate", "one, as `ak_certificate` requires"
+        raise AttestationError(Fault.POLICY_MISMATCH, check="E44", found=found, expected=expected)
     if not chain:
         return Skipped("E44", "no certificate: the hardware report alone vouches for the AK")
     pin = spki_sha256(chain[-1].public_key())

@@ -61,9 +61,10 @@ def appraise(
         vtpm = authenticate_vtpm(  # E14 to E18, E20 to E22, E35
             evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record
         )
-        record.add(check_ak_issuer(evidence.ak_cert, added=reference.vtpm_roots, now=now))  # E44
+        required = reference.ak_certificate == "required"
+        record.add(check_ak_issuer(evidence.ak_cert, added=reference.vtpm_roots, now=now, required=required))  # E44
         boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)  # E46, E47, E50, E48
-        # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34 or E29, E30, E55, E11, E32; E43, E19, E49
+        # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34, E57 or E29, E30, E55, E11, E32; E56; E43, E19, E49
         decided = check_policy(
             hardware, report, evidence.pcrs[: len(PCRS)], boot, signer, reference=reference, now=now, record=record
         )

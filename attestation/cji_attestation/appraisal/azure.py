@@ -123,10 +123,15 @@ def is_hex(value: str, digits: int) -> bool:
     return len(value) == digits and not set(value) - _HEX_DIGITS
 
 
+def names_something(value: str, digits: int) -> bool:
+    """The same of a digest or an id. Zeros stand for "none" in reports: as a value they would allow what has none."""
+    return is_hex(value, digits) and bool(set(value) - {"0"})
+
+
 def sound_id_keys(keys: tuple[IdKey, ...]) -> bool:
     """Whether each entry is for another key, and lists what it allows."""
     return _distinct(one.digest for one in keys) and all(
-        is_hex(one.digest, 96)
+        names_something(one.digest, 96)
         and _names(one.source)
         and one.least_guest_svn
         and all(0 <= svn < 1 << 32 for svn in one.least_guest_svn.values())
@@ -142,14 +147,14 @@ def sound_id_keys(keys: tuple[IdKey, ...]) -> bool:
 def sound_mrtds(mrtds: tuple[Mrtd, ...]) -> bool:
     """Whether each entry is for another measurement."""
     return _distinct(one.digest for one in mrtds) and all(
-        is_hex(one.digest, 96) and _names(one.source) for one in mrtds
+        names_something(one.digest, 96) and _names(one.source) for one in mrtds
     )
 
 
 def sound_roots(roots: tuple[VtpmRoot, ...]) -> bool:
     """Whether each entry is for another root."""
     return _distinct(one.spki_sha256 for one in roots) and all(
-        is_hex(one.spki_sha256, 64) and _names(one.source) for one in roots
+        names_something(one.spki_sha256, 64) and _names(one.source) for one in roots
     )
 
 

@@ -29,6 +29,7 @@ from cji_attestation.appraisal.advisories import (
 from cji_attestation.appraisal.azure import IdKey
 from cji_attestation.appraisal.boot_policy import boot_results
 from cji_attestation.appraisal.boot_state import BootState
+from cji_attestation.appraisal.chips import check_chip
 from cji_attestation.appraisal.reference import ReferenceValues, TcbFloor, review_of
 from cji_attestation.appraisal.snp import AuthenticReport
 from cji_attestation.appraisal.tdx import AuthenticDomain, EarlyView
@@ -112,6 +113,7 @@ def _results(
         yield _floors(hardware, reference)
         yield _all_accepted("E32", advised, [one for one in advised.findings if one.id != ALIASES])
         yield _all_accepted("E34", advised, [one for one in advised.findings if one.id == ALIASES])
+        yield _platform(report, reference)
     else:
         status = " ".join((f"TCB status {hardware.tcb_status}", *hardware.advisories))
         yield compared(
@@ -125,6 +127,24 @@ def _results(
         yield _early(hardware, reference)
         yield _measured(hardware.report.mrtd, reference)
         yield _all_accepted("E32", advised, advised.findings)
+    yield check_chip(hardware.chip_id, reference.chips, reference.advisory_signers, now=advised.now)
+
+
+def _platform(report: SnpReport, reference: ReferenceValues) -> Result:
+    """E57. A bit without a known meaning was refused before, by E36."""
+    shown = set(report.platform_flags)
+    missing, present = set(reference.platform_required) - shown, set(reference.platform_forbidden) & shown
+    wrong = [f"{name} not set" for name in sorted(missing)] + [f"{name} set" for name in sorted(present)]
+    if not (reference.platform_required or reference.platform_forbidden):
+        return Skipped("E57", f"platform {' '.join(report.platform_flags) or 'without a bit'}, not compared")
+    wanted = [*reference.platform_required, *(f"not {name}" for name in reference.platform_forbidden)]
+    return compared(
+        "E57",
+        f"platform {' '.join(report.platform_flags) or 'without a bit'}",
+        holds=not wrong,
+        found="; ".join(wrong),
+        expected=" and ".join(wanted),
+    )
 
 
 def _signed(review: Review) -> Result:

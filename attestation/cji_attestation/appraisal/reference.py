@@ -19,12 +19,22 @@ from cji_attestation.appraisal.advisories import (
     read_review,
     signer_key,
 )
-from cji_attestation.appraisal.azure import IdKey, Mrtd, VtpmRoot, is_hex, sound_id_keys, sound_mrtds, sound_roots
+from cji_attestation.appraisal.azure import (
+    IdKey,
+    Mrtd,
+    VtpmRoot,
+    is_hex,
+    names_something,
+    sound_id_keys,
+    sound_mrtds,
+    sound_roots,
+)
 from cji_attestation.appraisal.boot_image import BootImage, sound_image
 from cji_attestation.appraisal.crl import MAX_AGE_DAYS
 from cji_attestation.appraisal.timestamp import TimestampRoot, sound_timestamp_roots
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.event_log import MAX_SERIAL
+from cji_attestation.evidence.snp_report import PLATFORM_FLAGS
 
 TcbStatus = Literal[
     "UpToDate",
@@ -85,6 +95,10 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     id_keys: tuple[IdKey, ...] = ()  # of SNP: keys that sign Azure's paravisor
     mrtds: tuple[Mrtd, ...] = ()  # of TDX: Azure's paravisors
     vtpm_roots: tuple[VtpmRoot, ...] = ()  # roots of the certificates of attestation keys
+    ak_certificate: Literal["accepted", "required"] = "accepted"  # whether an attestation key must have one
+    chips: bytes | None = None  # a signed list of processors, for dedicated hosts and Azure Local; None: any
+    platform_required: tuple[str, ...] = ()  # of SNP: names of PLATFORM_INFO bits that must be set
+    platform_forbidden: tuple[str, ...] = ()  # ... and that must not be
     floors: dict[Stepping, TcbFloor] = msgspec.field(default_factory=lambda: dict(FLOORS))
     advisory_signers: tuple[str, ...] = ()  # canonical JWKs, P-384, of those who sign the next two
     advisories: bytes | None = None  # a signed table, with its own expiry; None: the one shipped
@@ -106,6 +120,10 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     token_max_age: int = 600  # seconds since the token's iat
 
 
+def _digests(values: tuple[str, ...], size: int) -> bool:
+    return bool(values) and all(names_something(value, size) for value in values)
+
+
 def _hex(values: tuple[str, ...], size: int) -> bool:
     return bool(values) and all(is_hex(value, size) for value in values)
 
@@ -123,8 +141,13 @@ def _signers(reference: ReferenceValues) -> bool:
             signer_key(jwk)
     except ValueError:
         return False
-    signed = reference.advisories is not None or bool(reference.acceptances)
+    signed = reference.advisories is not None or bool(reference.acceptances) or reference.chips is not None
     return len(set(signers)) == len(signers) <= MOST_SIGNERS and (bool(signers) or not signed)
+
+
+def _sound_platform(required: tuple[str, ...], forbidden: tuple[str, ...]) -> bool:
+    named = (*required, *forbidden)
+    return len(set(named)) == len(named) and set(named) <= set(PLATFORM_FLAGS)
 
 
 def check_reference(reference: ReferenceValues) -> None:
@@ -139,6 +162,8 @@ def check_reference(reference: ReferenceValues) -> None:
         "id_keys": not sound_id_keys(reference.id_keys),
         "mrtds": not sound_mrtds(reference.mrtds),
         "vtpm_roots": not sound_roots(reference.vtpm_roots),
+        "ak_certificate": reference.ak_certificate not in {"accepted", "required"},
+        "platform": not _sound_platform(reference.platform_required, reference.platform_forbidden),
         "advisory_signers": not _signers(reference),
         "acceptances": len(reference.acceptances) > MOST_ACCEPTANCES,
         "crl_max_age_days": not 1 <= reference.crl_max_age_days <= MAX_AGE_DAYS,
@@ -146,7 +171,7 @@ def check_reference(reference: ReferenceValues) -> None:
         "tcb_statuses": not reference.tcb_statuses or bool(set(reference.tcb_statuses) - set(get_args(TcbStatus))),
         "tcb": reference.tcb not in {"standard", "early"},
         "tcb_evaluation": reference.tcb_evaluation is not None and reference.tcb_evaluation < 1,
-        "measurements": reference.measurements is not None and not _hex(reference.measurements, 96),
+        "measurements": reference.measurements is not None and not _digests(reference.measurements, 96),
         "pcrs": any(not 0 <= pcr <= 15 or not _hex(values, 64) for pcr, values in reference.pcrs.items()),
         "boot_images": reference.boot_images is not None
         and not (reference.boot_images and all(map(sound_image, reference.boot_images))),
@@ -155,8 +180,8 @@ def check_reference(reference: ReferenceValues) -> None:
         "maa_policy_hashes": reference.maa_policy_hashes is not None
         and not (reference.maa_policy_hashes and all(map(_POLICY_HASH.fullmatch, reference.maa_policy_hashes))),
         "maa_enclave": reference.maa_enclave is not None
-        and not (_hex(reference.maa_enclave.measurements, 96) and _hex(reference.maa_enclave.host_data, 64)),
-        "maa_keys": reference.maa_keys is not None and not _hex(reference.maa_keys, 64),
+        and not (_digests(reference.maa_enclave.measurements, 96) and _hex(reference.maa_enclave.host_data, 64)),
+        "maa_keys": reference.maa_keys is not None and not _digests(reference.maa_keys, 64),
         "timestamp_roots": reference.timestamp_roots is not None
         and not sound_timestamp_roots(reference.timestamp_roots),
         "token_max_age": not 0 < reference.token_max_age <= 3600,

@@ -16,7 +16,8 @@ SIGNED_BYTES: Final = 0x2A0
 VERSIONS: Final = frozenset({2, 3, 4, 5})
 _CHECK: Final = "snp-report"
 
-# Names of the bits of POLICY and PLATFORM_INFO (AMD 56860, "Guest Policy", "PLATFORM_INFO Field").
+# Names of the bits of POLICY and PLATFORM_INFO (AMD 56860, "Guest Policy", "PLATFORM_INFO Field"). Bit 6 of the latter
+# is of firmware 1.58, as other verifiers read it (AMD-SB-3016); the document was not at hand.
 _POLICY_BITS: Final = {
     16: "smt",
     18: "migrate-ma",
@@ -35,8 +36,11 @@ _PLATFORM_BITS: Final = {
     3: "rapl-disabled",
     4: "ciphertext-hiding",
     5: "alias-check-complete",
+    6: "iommu-write-safe",
     7: "tio",
 }
+PLATFORM_FLAGS: Final = tuple(_PLATFORM_BITS.values())
+_PLATFORM_ZERO: Final = ~sum(1 << bit for bit in _PLATFORM_BITS)  # no meaning is known
 _POLICY_ONE: Final = 1 << 17  # reserved, must be one
 _POLICY_ZERO: Final = ~((1 << 26) - 1)  # reserved, must be zero
 _RESERVED: Final = ((0x4C, 0x50), (0x18B, 0x1A0), (0x1EB, 0x1EC), (0x1EF, 0x1F0), (0x208, 0x2A0))
@@ -186,7 +190,7 @@ def parse_snp_report(data: bytes) -> SnpReport:
 def _check_reserved(data: bytes) -> None:
     (version,) = struct.unpack_from("<I", data, 0)
     (policy,) = struct.unpack_from("<Q", data, 8)
-    (key_information,) = struct.unpack_from("<I", data, 0x48)
+    platform_info, key_information = struct.unpack_from("<QI", data, 0x40)
     zero = (
         *_RESERVED,
         *_SIGNATURE_UNUSED,
@@ -197,6 +201,7 @@ def _check_reserved(data: bytes) -> None:
         not any(any(data[start:end]) for start, end in zero)
         and policy & _POLICY_ONE
         and not policy & _POLICY_ZERO
+        and not platform_info & _PLATFORM_ZERO
         and not key_information >> 5
         and bool(key_information & 1) == any(data[0x110:0x140])  # AUTHOR_KEY_EN
     )

@@ -119,11 +119,13 @@ def appraise_file(
     expected: Callable[[], bytes],
     at: datetime | None = None,
     timestamp: bytes = b"",
+    unknown_paravisor: bool = False,
 ) -> AppraisedFile:
     """Appraise at `at`, else at the latest time that the file proves; RefusedEvidence has the checks that failed.
 
     `expected` returns the qualifying data that the quote of a bare bundle must carry. It is a bundle's caller who knows
-    its time: by a `timestamp`, or because the bundle answers the caller now.
+    its time: by a `timestamp`, or because the bundle answers the caller now. A bare bundle has no token: if neither
+    MRTD nor a certificate of the AK shows whose paravisor it is, it is refused at E40 unless `unknown_paravisor`.
     """
     try:
         if file.wrapper is None:
@@ -139,6 +141,8 @@ def appraise_file(
                 start=None,
                 now=time.time.at,
             )
+            if not unknown_paravisor:
+                _require_paravisor(verdict)
             checks = (*time.checks, *verdict.checks)
             return AppraisedFile(
                 verdict=verdict, roots=trust.name, now=time.time.at, checks=checks, unchecked=verdict.skipped
@@ -155,20 +159,38 @@ def appraise_file(
         raise
 
 
+def _require_paravisor(verdict: Verdict) -> None:
+    if {"E40", "E44"} <= {check.id for check in verdict.skipped}:
+        refusal = AttestationError(
+            Fault.POLICY_MISMATCH,
+            check="E40",
+            found=f"MRTD {verdict.measurement.hex()}, which is not known, and neither token nor AK certificate",
+            expected="a known MRTD, a token or an AK certificate; --unknown-paravisor accepts it",
+        )
+        refusal.passed = verdict.checks
+        raise refusal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
     """The boots of machines that pass the appraisal: values of PCRs, each once, in the order of the files.
 
-    `images` are the unified kernel images among them, `boots` each machine's events.
+    `images` are the unified kernel images among them, `boots` each machine's events, `chips` their processors.
     """
 
     pcrs: dict[int, tuple[bytes, ...]]
     images: tuple[BootImage, ...]
     boots: tuple[BootState, ...]
+    chips: tuple[str, ...]
 
 
 def golden(
-    files: Iterable[Path], *, trust_of: Callable[[str], Trust], cloud: str, reference: ReferenceValues
+    files: Iterable[Path],
+    *,
+    trust_of: Callable[[str], Trust],
+    cloud: str,
+    reference: ReferenceValues,
+    unknown_paravisor: bool = False,
 ) -> Golden:
     """Appraise each file, and collect what it booted.
 
@@ -176,6 +198,7 @@ def golden(
     """
     found: dict[int, dict[bytes, None]] = {}
     boots: list[BootState] = []
+    chips: dict[str, None] = {}
     for path in files:
         file = read_file(path)
         verdict = appraise_file(
@@ -183,7 +206,9 @@ def golden(
             trust=trust_of(file.cloud(cloud)),
             reference=reference,
             expected=lambda: _carried(file.bundle),  # noqa: B023
+            unknown_paravisor=unknown_paravisor,
         ).verdict
+        chips[verdict.chip_id.hex()] = None
         if verdict.boot is not None:
             boots.append(verdict.boot)
         for pcr, value in enumerate(verdict.boot.pcrs if verdict.boot else verdict.pcrs):
@@ -193,6 +218,7 @@ def golden(
         pcrs={pcr: tuple(values) for pcr, values in found.items()},
         images=tuple(one for number, one in enumerate(images) if one not in images[:number]),
         boots=tuple(boots),
+        chips=tuple(chips),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Final
 import click
 
 from cji_core.command.common import Failure
-from cji_core.strict import hex_decode
 
 QUALIFYING_BYTES: Final = 32
 CLOUD: Final = click.option(
@@ -17,9 +16,14 @@ CLOUD: Final = click.option(
 AT: Final = click.option(
     "--at", metavar="TIME", help="Appraise at this time, which you vouch for; ISO 8601 with a zone."
 )
+UNKNOWN_PARAVISOR: Final = click.option(
+    "--unknown-paravisor",
+    is_flag=True,
+    help="Accept a bare bundle of TDX that nothing shows to be Azure's: no known MRTD, no AK certificate.",
+)
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
-_HEX: Final = re.compile(r"[0-9a-fA-F]+", re.ASCII)
+_HEX: Final = re.compile(r"[0-9a-f]+")
 _MOST_QUALIFYING: Final = 64  # a quote of another collector may carry fewer than 32, or more
 
 
@@ -49,11 +53,11 @@ def time_of(text: str | None) -> datetime | None:
 def qualifying_of(text: str | None, *, imported: bool = False) -> bytes:
     """32 bytes from hexadecimal digits, or 1 to 64 for imported evidence; Failure 2 for anything else."""
     digits = f"{f'2 to {2 * _MOST_QUALIFYING}' if imported else 2 * QUALIFYING_BYTES} hexadecimal digits"
-    remedy = f"Give --qualifying: {digits}, the qualifying data that docs/format.md §8 defines."
+    remedy = f"Give --qualifying: {digits} in lower case, the qualifying data that docs/format.md §8 defines."
     if text is None:
         raise Failure("a bare bundle does not state its qualifying data", remedy=remedy, status=2)
     if not _HEX.fullmatch(text):
-        found = f"{len(text)} characters, not all of them hexadecimal digits"
+        found = f"{len(text)} characters, not all of them hexadecimal digits in lower case"
     elif len(text) == 2 * QUALIFYING_BYTES or (imported and len(text) in range(2, 2 * _MOST_QUALIFYING + 1, 2)):
         return bytes.fromhex(text)
     else:

@@ -10,7 +10,7 @@ import msgspec
 from cji_attestation.appraisal import BootImage, verity_roots
 from cji_attestation.evidence.event_log import Event
 from cji_attestation.verbs.evidence_file import golden
-from cji_attestation.verbs.evidence_options import CLOUD
+from cji_attestation.verbs.evidence_options import CLOUD, UNKNOWN_PARAVISOR
 from cji_attestation.verbs.evidence_rows import event_rows
 from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_values
 from cji_attestation.verbs.trusts import trust_named
@@ -73,6 +73,7 @@ class GoldenValues(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 @click.option("--events", is_flag=True, help="Print the events of these PCRs instead, in the order of the logs.")
 @PROFILE
 @CONFIG
+@UNKNOWN_PARAVISOR
 @CLOUD
 @answers(GoldenValues)
 @click.pass_context
@@ -85,6 +86,7 @@ def pcrs(
     events: bool,
     profile: Path | None,
     config: Path | None,
+    unknown_paravisor: bool,
     cloud: str,
     as_json: bool,
 ) -> None:
@@ -104,6 +106,7 @@ def pcrs(
         trust_of=lambda name: trust_named(context, name),
         cloud=cloud,
         reference=reference_values(profile, config),
+        unknown_paravisor=unknown_paravisor,
     )
     shown = set(found.pcrs) & set(chosen) if chosen else set(found.pcrs) - set(_OWN)
     values, images = {pcr: found.pcrs[pcr] for pcr in sorted(shown)}, () if chosen else found.images

@@ -19,11 +19,14 @@ def evidence_proof(
     reference: ReferenceValues,
     expected: Callable[[], bytes],
     at: datetime | None,
+    unknown_paravisor: bool = False,
 ) -> Proof:
     """Appraise the file as `appraise_file` does; one that is refused is a `Proof` of that."""
     simulated = not is_production(trust)
     try:
-        found = appraise_file(read, trust=trust, reference=reference, expected=expected, at=at)
+        found = appraise_file(
+            read, trust=trust, reference=reference, expected=expected, at=at, unknown_paravisor=unknown_paravisor
+        )
     except RefusedEvidence as refused:
         return _refused(refused, contents, roots=trust.name, simulated=simulated)
     unchecked = {check.id: check.finding for check in found.unchecked}

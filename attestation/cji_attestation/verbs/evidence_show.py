@@ -9,7 +9,15 @@ import msgspec
 
 from cji_attestation.evidence import IMPORTED
 from cji_attestation.verbs.evidence_file import read_file
-from cji_attestation.verbs.evidence_options import AT, CLOUD, NEW_FILE, qualifying_of, time_of, written
+from cji_attestation.verbs.evidence_options import (
+    AT,
+    CLOUD,
+    NEW_FILE,
+    UNKNOWN_PARAVISOR,
+    qualifying_of,
+    time_of,
+    written,
+)
 from cji_attestation.verbs.evidence_proof import evidence_proof
 from cji_attestation.verbs.evidence_rows import sections
 from cji_attestation.verbs.proof_page import proof_page
@@ -35,6 +43,7 @@ class ShownEvidence(msgspec.Struct, frozen=True, kw_only=True):
 @CONFIG
 @click.option("--qualifying", metavar="HEX", help="With --html: 64 digits that the quote of a bare bundle must carry.")
 @AT
+@UNKNOWN_PARAVISOR
 @CLOUD
 @answers(ShownEvidence)
 @click.pass_context
@@ -48,6 +57,7 @@ def show(
     config: Path | None,
     qualifying: str | None,
     at: str | None,
+    unknown_paravisor: bool,
     cloud: str,
     as_json: bool,
 ) -> None:
@@ -72,6 +82,7 @@ def show(
             reference=reference,
             expected=lambda: qualifying_of(qualifying, imported=read.bundle.version == IMPORTED),
             at=time_of(at),
+            unknown_paravisor=unknown_paravisor,
         )
         written(html, "".join(proof_page(proof)).encode())
         click.echo(f"{html}: {proof.outcome}")

@@ -14,7 +14,7 @@ from cji_attestation.evidence import IMPORTED, parse_attest
 from cji_attestation.verbs.advisory_rows import finding_text
 from cji_attestation.verbs.evidence_ear import accepted_result, refused_result
 from cji_attestation.verbs.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
-from cji_attestation.verbs.evidence_options import AT, CLOUD, qualifying_of, time_of
+from cji_attestation.verbs.evidence_options import AT, CLOUD, UNKNOWN_PARAVISOR, qualifying_of, time_of
 from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_values
 from cji_attestation.verbs.trusts import trust_named
 from cji_core.command.common import FILE, Failure, explained
@@ -68,6 +68,7 @@ class Appraised(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 @PROFILE
 @CONFIG
 @click.option("--qualifying", metavar="HEX", help="64 digits that the quote of a bare bundle must carry.")
+@UNKNOWN_PARAVISOR
 @CLOUD
 @answers(Appraised)
 @click.option("--ear", "as_ear", is_flag=True, help="Print an attestation result of the IETF (EAR), unsigned.")
@@ -82,6 +83,7 @@ def verify(
     profile: Path | None,
     config: Path | None,
     qualifying: str | None,
+    unknown_paravisor: bool,
     cloud: str,
     as_json: bool,
     as_ear: bool,
@@ -111,6 +113,7 @@ def verify(
             expected=lambda: qualifying_of(qualifying, imported=read.bundle.version == IMPORTED),
             at=when,
             timestamp=b"" if timestamp is None else timestamp.read_bytes(),
+            unknown_paravisor=unknown_paravisor,
         )
     except RefusedEvidence as refused:
         if not (as_json or as_ear):

@@ -47,7 +47,8 @@ def doctor(
     check that could not run counts as failed if a configuration was given. The last line is the command to run next.
 
     With --azure it checks a deployment instead, on any machine and without a network: what was exported from the
-    resource manager is compared with what deploy/ describes. What an export does not cover counts as failed too.
+    resource manager is compared with what deploy/ describes. What an export does not cover counts as failed too. With
+    --config as well, a list of processors (`chips`) is refused where machines are added by autoscale.
 
     \b
     Examples:
@@ -56,7 +57,7 @@ def doctor(
       cji doctor --azure --export export.json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     if azure:
-        findings, bad = contributed("deployment")(exports), {"warning", "failed", "not run"}
+        findings, bad = contributed("deployment")(exports, config), {"warning", "failed", "not run"}
     elif exports or report_only:
         raise click.UsageError("--export and --report-only are for --azure")
     else:

@@ -20,6 +20,7 @@ from cji_core.trail import fleet_events, task_events, worker_events  # noqa: F40
 from cji_core.trail.fields import (
     Address,
     Attributed,
+    Chip,
     Code,
     Count,
     DisagreementAbout,
@@ -45,7 +46,8 @@ from cji_core.trail.meaning import KEY, REFERENCE, SERVICE, Activity, Severity, 
 class Attested(EventBase, frozen=True, kw_only=True, tag="attested"):
     """The machine passed our appraisal and Azure Attestation's.
 
-    `receipt_key` is the thumbprint of the key that signs receipts and checkpoints until the worker stops.
+    `receipt_key` is the thumbprint of the key that signs receipts and checkpoints until the worker stops. `chip` is the
+    processor: CHIP_ID of SEV-SNP, PPID of TDX.
     """
 
     meaning = entity(
@@ -63,6 +65,7 @@ class Attested(EventBase, frozen=True, kw_only=True, tag="attested"):
     issuer: Url
     tee: Token
     accepted_advisories: tuple[Token, ...]
+    chip: Chip
     region: Token
     expires: Utc
     tpm: TpmClock

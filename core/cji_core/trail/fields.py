@@ -13,6 +13,7 @@ from msgspec import Meta
 from cji_core.digests import Hex96
 from cji_core.trail.meaning import Meaning
 
+Chip = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}([0-9a-f]{96})?\Z")]  # CHIP_ID of SEV-SNP, PPID of TDX
 Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{2}Z\Z")]
 Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}\Z")]
 Code = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,3}\Z")]

@@ -1,27 +1,50 @@
 """`cji doctor --azure`: findings about a deployment, from exports of Azure's resource manager."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from cji_attestation.verbs.reference_values import reference_values
 from cji_core.command.common import Failure
 from cji_core.command.findings import Finding
 from cji_core.deployment import ExportError, Result, compare, read_export
-from cji_core.deployment.export import MAX_BYTES
+from cji_core.deployment.export import MAX_BYTES, Deployed
 
+_AUTOSCALE: Final = "Microsoft.Insights/autoscalesettings"
 _EXPORT: Final = "Export the deployment: `python -m cji_deploy.runbooks.export --group GROUP --out export.json`."
 
 
-def deployment_findings(exports: Sequence[Path]) -> list[Finding]:
-    """One finding for each deviation, one for each requirement that holds. Raises Failure for an unusable export."""
+def deployment_findings(exports: Sequence[Path], config: Path | None = None) -> list[Finding]:
+    """One finding for each deviation, one for each requirement that holds. Raises Failure for an unusable export.
+
+    With a worker's configuration, also whether its list of processors goes with the deployment.
+    """
     if not exports:
         raise Failure("--azure needs --export", remedy=_EXPORT, status=2)
     try:
         deployed = read_export([(path.name, _bytes(path)) for path in exports])
     except ExportError as error:
         raise Failure(str(error), remedy=error.remedy, status=2) from error
-    return of_results(compare(deployed))
+    return [*of_results(compare(deployed)), *([] if config is None else [_processors(deployed, config)])]
+
+
+def _processors(deployed: Deployed, config: Path) -> Finding:
+    """Autoscale adds machines on hosts that Azure chooses: a list of processors would refuse them all."""
+    name, listed = "processors", reference_values(None, config).chips is not None
+    scaled = [one.name for one in deployed.of(_AUTOSCALE) if _enabled(one.body)]
+    if not listed or not scaled:
+        found = "the configuration names no list" if not listed else "a list of processors, and no autoscale"
+        return Finding(name=name, state="ok", found=found, remedy="")
+    remedy = "Remove `chips` from the reference values, or run a fixed number of machines on dedicated hosts."
+    found = f"a list of processors, and autoscale by {', '.join(scaled)}"
+    return Finding(name=name, state="failed", found=found, remedy=remedy)
+
+
+def _enabled(body: Mapping[str, Any]) -> bool:
+    """A setting without the member is in force."""
+    properties = body.get("properties")
+    return not (isinstance(properties, Mapping) and properties.get("enabled") is False)
 
 
 def of_results(results: Sequence[Result]) -> list[Finding]:

@@ -13,6 +13,7 @@ import pytest
 
 from cji_attestation import AZURE_US, AttestationError, Fault
 from cji_attestation.appraisal import BootImage, ReferenceValues, Verdict, check_reference
+from cji_attestation.appraisal.advisories import SHIPPED
 from cji_attestation.checks import CATALOGUE
 from cji_attestation.evidence import Evidence, parse_td_quote, parse_td_report
 from cji_simulator.operator import operator
@@ -184,21 +185,21 @@ def test_time_and_revocation() -> None:
 
 
 def test_tcb_status_is_a_list_of_its_own() -> None:
-    maker = intel()
+    maker, physical = intel(), [row.id for row in SHIPPED.rows if "TDX" in row.affects]
     old = evidence(collateral=maker.collateral(status="OutOfDate", advisories=("INTEL-SA-01036",)))
     refused(old, "E29", Fault.POLICY_MISMATCH)
     refused(old, "E29", Fault.POLICY_MISMATCH, reference=decided(tcb_statuses=("UpToDate", "SWHardeningNeeded")))
     outdated = decided(tcb_statuses=("UpToDate", "OutOfDate"))
     refused(old, "E32", Fault.POLICY_MISMATCH, reference=outdated)
     for machines, until in ((("Genoa",), TODAY), (("TDX",), TODAY - timedelta(days=1))):
-        signed = operator().acceptance("INTEL-SA-01036", machines=machines, until=until)
+        signed = operator().acceptance(*physical, "INTEL-SA-01036", machines=machines, until=until)
         elsewhere = msgspec.structs.replace(outdated, acceptances=(signed,))
         refused(old, "E32", Fault.POLICY_MISMATCH, reference=elsewhere)
-    signed = operator().acceptance("INTEL-SA-01036", machines=("TDX",), until=TODAY)
+    signed = operator().acceptance(*physical, "INTEL-SA-01036", machines=("TDX",), until=TODAY)
     accepting = msgspec.structs.replace(outdated, acceptances=(signed,))
     verdict = appraise(old, reference=accepting)
     assert (verdict.tcb_status, verdict.advisories) == ("OutOfDate", ("INTEL-SA-01036",))
-    assert verdict.accepted == ("INTEL-SA-01036",)
+    assert set(verdict.accepted) == {"INTEL-SA-01036", *physical}
     two = evidence(collateral=maker.collateral(status="OutOfDate", advisories=("INTEL-SA-01036", "INTEL-SA-01111")))
     refused(two, "E32", Fault.POLICY_MISMATCH, reference=accepting)
     assert ("E29", "TCB status OutOfDate INTEL-SA-01036") in verdict.checks
@@ -212,7 +213,7 @@ def test_a09_mrtd() -> None:
     assert ("E11", "measurement among the reference values") in appraise(
         evidence(), reference=decided(measurements=(known,))
     ).checks
-    refused(evidence(), "E11", Fault.POLICY_MISMATCH, reference=decided(measurements=("00" * 48,)))
+    refused(evidence(), "E11", Fault.POLICY_MISMATCH, reference=decided(measurements=("01" * 48,)))
     refused(evidence(report={"mrtd": bytes(48)}), "E11", Fault.POLICY_MISMATCH)
 
 

@@ -33,7 +33,7 @@ from tests.support.refusals import rejected
 
 MEASUREMENT = hashlib.sha384(b"utility VM").digest()
 HOST_DATA = hashlib.sha256(b"container policy").digest()
-ENCLAVE = MaaEnclave(measurements=("00" * 48, MEASUREMENT.hex()), host_data=(HOST_DATA.hex(), "00" * 32))
+ENCLAVE = MaaEnclave(measurements=("01" * 48, MEASUREMENT.hex()), host_data=(HOST_DATA.hex(), "00" * 32))
 
 
 def commitment(key: rsa.RSAPublicKey) -> bytes:

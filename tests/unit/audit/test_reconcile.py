@@ -85,6 +85,7 @@ def attested(evidence: str = "01") -> Attested:
         issuer="https://maa.example",
         tee="snp",
         accepted_advisories=(),
+        chip="0f" * 64,
         region="usgovvirginia",
         expires="2026-11-24T20:00:00.00Z",
         tpm=TpmClock(clock=1, reset_count=1, restart_count=1),

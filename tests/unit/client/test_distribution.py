@@ -95,7 +95,7 @@ def test_the_command_has_the_verbs_of_submitters(installed: Path) -> None:
     assert "An auditor" not in shown
     assert not {"serve", "audit", "policy"} & verbs
     verbs = verbs_of(run(command("evidence", "--help"), installed, hidden=()))
-    assert verbs == {"collect", "import", "pcrs", "reference-values.", "show", "stamp", "verify"}
+    assert verbs == {"chips", "collect", "import", "pcrs", "reference-values.", "show", "stamp", "verify"}
     refused = run(command("evidence", "reference-values", "platform.corim"), installed, hidden=(), status=2)
     assert "pip install 'cji-attestation[corim]'" in refused
 

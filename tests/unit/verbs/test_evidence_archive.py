@@ -197,7 +197,11 @@ def test_a_trust_domain_that_others_collected(tmp_path: Path) -> None:
     given = [item for name, data in files.items() for item in (f"--{name}", written(tmp_path, name, data))]
     out = tmp_path / "bundle.json"
     assert cji("import", *given, "--out", out).exit_code == 0
-    options = ("--cloud", "test", "--profile", decided_profile(tmp_path), "--qualifying", QUALIFYING.hex())
+    options: tuple[object, ...] = ("--cloud", "test", "--profile", decided_profile(tmp_path))
+    options += ("--qualifying", QUALIFYING.hex())
+    stranger = cji("verify", out, *options)
+    assert (stranger.exit_code, "refused at E40" in stranger.output) == (3, True)
+    options += ("--unknown-paravisor",)
     found = cji("verify", out, *options)
     assert (found.exit_code, found.output.startswith("accepted: tdx")) == (0, True), found.output
     bare = tmp_path / "bare.json"

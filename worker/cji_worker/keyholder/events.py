@@ -228,6 +228,7 @@ def custody_event(event: CustodyEvent) -> Attested | KeyReleased | KeyNotRelease
                 issuer=token.issuer,
                 tee=verdict.tee,
                 accepted_advisories=verdict.accepted,
+                chip=verdict.chip_id.hex(),
                 region=event.region,
                 expires=utc_hundredths(datetime.fromtimestamp(token.expires, UTC)),
                 tpm=tpm_clock(event),

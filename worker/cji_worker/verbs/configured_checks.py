@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cji_attestation import AttestationError, Fault, Trust, is_production
+from cji_attestation.appraisal.chips import read_chips
 from cji_attestation.appraisal.policy import early_text, levels_above
 from cji_attestation.appraisal.reference import review_of
 from cji_attestation.appraisal.tdx import authenticate_quote
@@ -30,7 +31,7 @@ from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.provider_policy.provider import describe_provider
 from cji_attestation.strict import load_pem_chain
 from cji_core.command.common import Failure
-from cji_core.command.findings import Finding, NotOk, run_check
+from cji_core.command.findings import Finding, NotOk, State, run_check
 from cji_core.command.verbs import contributed
 from cji_core.fips import require_usable
 from cji_core.format.configuration.operator_files import FileRefused, read_client_files
@@ -76,6 +77,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("attestation provider", lambda: _provider(config, trust)),
         run_check("vTPM", lambda: _vtpm(trust)),
         run_check("floors", lambda: _floors(config, trust)),
+        run_check("processors", lambda: _processors(config)),
         run_check("TDX collateral", lambda: _collateral(config, trust)),
         run_check("policy", lambda: _policy(config)),
         run_check("Microsoft Entra", lambda: _entra(config, trust)),
@@ -153,6 +155,22 @@ def _floors(config: Config, trust: Trust) -> str:
     return "at the levels of this machine"
 
 
+def _processors(config: Config) -> str:
+    try:
+        reference, today = reference_values(config), datetime.now(UTC).date()
+    except (AttestationError, NotOk) as error:
+        raise NotOk("not compared", "Correct reference values first.", state="not run") from error
+    if reference.chips is None:
+        return "no list: the processor is recorded"
+    try:
+        found = read_chips(reference.chips, reference.advisory_signers)
+    except ValueError as error:
+        raise NotOk(f"the list of processors: {error}", CATALOGUE["E56"].remedy) from error
+    if not found.since <= today <= found.until:
+        raise NotOk(f"list {found.id} is in force from {found.since} to {found.until}", CATALOGUE["E56"].remedy)
+    return f"list {found.id}: {len(found.chips)} processors until {found.until}; without autoscale only"
+
+
 def _issuers(config: Config) -> str:
     name = config.attestation.ak_issuers
     if name is None:
@@ -221,7 +239,7 @@ def _collateral(config: Config, trust: Trust) -> str:
         raise NotOk(f"{error.fault.value} at {error.check}" + (f": {found}" if found else ""), error.remedy) from error
     shown = f"Intel's TCB status {domain.tcb_status} for FMSPC {domain.product}"
     if domain.early is not None and domain.early.status != domain.tcb_status:
-        state = "warning" if reference_values(config).tcb == "standard" else "failed"
+        state: State = "warning" if reference_values(config).tcb == "standard" else "failed"
         raise NotOk(f"{shown}; {early_text(domain.early)}", NAMED["tcb-early"], state=state)
     return shown
 

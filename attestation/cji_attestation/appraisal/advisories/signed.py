@@ -14,7 +14,7 @@ from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.strict import ec_from_jwk, parse_object
 from cji_core.jose import CompactError, canonical_jwk, es384_sign, es384_verify, join_compact, split_compact
 
-Kind = Literal["cji-advisories", "cji-acceptance"]
+Kind = Literal["cji-advisories", "cji-acceptance", "cji-chips"]
 MOST_SIGNED_BYTES: Final = 512 * 1024
 MOST_JWK_BYTES: Final = 512
 

@@ -81,4 +81,11 @@ def sha384_of(value: Any, name: str) -> str:
     """The hexadecimal of one digest, [algorithm, bytes]; no other algorithm measures these machines."""
     if not isinstance(value, list) or len(value) != 2 or value[0] not in SHA384:
         raise refused(f"a {name} that is not a SHA-384 digest")
-    return octets(value[1], 48, name).hex()
+    return digest(octets(value[1], 48, name), name).hex()
+
+
+def digest(value: bytes, name: str) -> bytes:
+    """The same bytes, unless all of them are zero: that stands for nothing, and would allow what has none."""
+    if not any(value):
+        raise refused(f"a {name} of zeros")
+    return value

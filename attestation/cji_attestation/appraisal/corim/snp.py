@@ -14,7 +14,7 @@ from cji_attestation.appraisal.advisories import PRODUCT_OF, Product, Stepping
 from cji_attestation.appraisal.advisories.products import Cpuid, kind_of, product_of_cpuid
 from cji_attestation.appraisal.azure import IdKey
 from cji_attestation.appraisal.corim.document import Measurement, Triple
-from cji_attestation.appraisal.corim.refusal import array, mapping, octets, refused, sha384_of, tagged, whole
+from cji_attestation.appraisal.corim.refusal import array, digest, mapping, octets, refused, sha384_of, tagged, whole
 from cji_attestation.appraisal.corim.values import Stated
 from cji_attestation.appraisal.reference import TcbFloor
 from cji_attestation.evidence.snp_report import parse_tcb
@@ -76,7 +76,7 @@ def _value(number: int, one: Measurement) -> Any:
     """The value of one field: digests in hexadecimal, a level, or bytes."""
     values = mapping(one.values, f"values of measurement key {number}", _VALUES)
     if number == _MEASURED and set(values) == {2}:
-        return [sha384_of(digest, "MEASUREMENT") for digest in array(values[2], "digests")]
+        return [sha384_of(one, "MEASUREMENT") for one in array(values[2], "digests")]
     if number in {_GUEST_SVN, _TCB} and set(values) == {1}:
         return _level(values[1], bits=32 if number == _GUEST_SVN else 64)
     if number in _SIZES and set(values) == {4}:
@@ -114,7 +114,7 @@ def _id_keys(found: Mapping[int, Any], product: Product | None, *, source: str, 
         )
     return (
         IdKey(
-            digest=found[_ID_KEY].hex(),
+            digest=digest(found[_ID_KEY], "ID_KEY_DIGEST").hex(),
             least_guest_svn={product: found[_GUEST_SVN]},
             family_ids=(found[_FAMILY].hex(),),
             image_ids=(found[_IMAGE].hex(),),

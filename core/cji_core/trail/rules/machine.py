@@ -6,7 +6,7 @@ from typing import Final
 from cji_core.trail.chain import Record
 from cji_core.trail.events import Attested, KeyDropped, KeyNotReleased, KeyReleased, WitnessesDisagreed
 from cji_core.trail.fleet_events import TicketPoisoned, TicketRefused
-from cji_core.trail.rules.state import MAX_EVIDENCE
+from cji_core.trail.rules.state import MAX_CHIPS, MAX_EVIDENCE
 from cji_core.trail.rules.watcher import ANOTHER_KEY, Watcher, on
 from cji_core.trail.task_events import StatementsRefused
 from cji_core.trail.worker_events import (
@@ -73,6 +73,13 @@ def attested(watcher: Watcher, record: Record, event: Attested) -> None:
     state.evidence[event.evidence_sha384] = record.seq
     if len(state.evidence) > MAX_EVIDENCE:
         state.evidence.pop(next(iter(state.evidence)))
+    if state.chips and event.chip not in state.chips:
+        watcher.note("new_chip", f"processor {event.chip[:16]}…", detail="", about=event.chip, found=event.chip)
+    chips = state.chips or {}
+    chips.pop(event.chip, None)
+    state.chips = chips | {event.chip: record.seq}
+    if len(state.chips) > MAX_CHIPS:
+        state.chips.pop(next(iter(state.chips)))
 
 
 @on(KeyReleased)

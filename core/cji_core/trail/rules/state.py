@@ -19,6 +19,8 @@ MAX_HOLDS: Final = 1_000
 MAX_STEPS_BACK: Final = 100
 MAX_COMPLETED: Final = 50_000
 """Completed jobs that are remembered, at most two days."""
+MAX_CHIPS: Final = 4_096
+"""Processors that are remembered: the latest."""
 MAX_STATE_BYTES: Final = 16 << 20
 MAX_EVIDENCE: Final = 16_384
 """Attestations that are remembered: a worker makes some 10 000 a year."""
@@ -129,6 +131,8 @@ class State(msgspec.Struct, kw_only=True):
     """Lines by released key that was not dropped."""
     evidence: dict[str, int] | None = None
     """Lines by digest of evidence that was attested."""
+    chips: dict[str, int] | None = None
+    """Last lines by processor that was attested."""
     outage: Mark | None = None
     """The line at which the trail became unwritable."""
     refusal: Mark | None = None
@@ -143,7 +147,7 @@ class State(msgspec.Struct, kw_only=True):
     @classmethod
     def begin(cls) -> "State":
         """Before the first line, when nothing was stated yet."""
-        return cls(policy="", keys={}, evidence={})
+        return cls(policy="", keys={}, evidence={}, chips={})
 
 
 def decode_state(data: bytes) -> State:
