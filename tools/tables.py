@@ -58,7 +58,7 @@ def _advisories() -> Iterator[str]:
         shown = "; ".join(f"{stepping}: {_shown_by(fix)}" for stepping, fix in row.fixes.items())
         firmware = "; ".join(f"firmware {product} {pi}" for product, pi in row.pi.items())
         title = f"{row.title}; {row.note}" if row.note else row.title
-        smt = ", with SMT" if row.smt_only else ""
+        smt = (", with SMT" if row.smt_only else "") + (", host update needed" if row.host_update else "")
         origin = f"{row.confidence}: {row.source}, {row.read}"
         cells = (
             row.id,

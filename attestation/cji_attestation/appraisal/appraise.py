@@ -64,9 +64,17 @@ def appraise(
         required = reference.ak_certificate == "required"
         record.add(check_ak_issuer(evidence.ak_cert, added=reference.vtpm_roots, now=now, required=required))  # E44
         boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)  # E46, E47, E50, E48
-        # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34, E57 or E29, E30, E55, E11, E32; E56; E43, E19, E49
+        # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34, E57 or E29, E30, E55, E11, E32; E56; E58, E43, E19, E49
         decided = check_policy(
-            hardware, report, evidence.pcrs[: len(PCRS)], boot, signer, reference=reference, now=now, record=record
+            hardware,
+            report,
+            evidence.pcrs[: len(PCRS)],
+            boot,
+            signer,
+            vtpm_firmware=vtpm.quote.firmware,
+            reference=reference,
+            now=now,
+            record=record,
         )
     return _verdict(evidence, report, hardware, vtpm, boot, decided=decided, checks=record.checks)
 
@@ -101,6 +109,7 @@ def _verdict(
         pcrs=evidence.pcrs[: len(PCRS)],
         boot=boot,
         clock=vtpm.quote.clock,
+        vtpm_firmware=vtpm.quote.firmware,
         evidence_sha384=evidence.sha384,
         checks=checks,
         constructor_key=_CONSTRUCTOR_KEY,

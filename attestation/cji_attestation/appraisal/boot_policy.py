@@ -1,4 +1,4 @@
-"""Policy about the boot: configuration, the PCRs of firmware and boot loader, the image that was started."""
+"""Policy about vTPM and boot: its firmware, configuration, the PCRs of firmware and boot loader, the image."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -20,6 +20,14 @@ def boot_results(
     yield _pcrs(boot.pcrs if boot else pcrs, reference)
     yield _boot_image(boot, reference)
     yield _bundle(boot, reference)
+
+
+def vtpm_result(firmware: int, reference: ReferenceValues) -> Result:
+    """E58. The number is of the maker's own form: it only grows, and no list says what it contains."""
+    shown, least = f"vTPM firmware {firmware:#018x}", reference.vtpm_firmware
+    if least is None:
+        return Skipped("E58", f"{shown}, no floor")
+    return compared("E58", shown, holds=firmware >= least, found=shown, expected=f"at least {least:#018x}")
 
 
 def _configuration(report: HclReport) -> Result:

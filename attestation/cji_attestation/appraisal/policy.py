@@ -27,7 +27,7 @@ from cji_attestation.appraisal.advisories import (
     why_not,
 )
 from cji_attestation.appraisal.azure import IdKey
-from cji_attestation.appraisal.boot_policy import boot_results
+from cji_attestation.appraisal.boot_policy import boot_results, vtpm_result
 from cji_attestation.appraisal.boot_state import BootState
 from cji_attestation.appraisal.chips import check_chip
 from cji_attestation.appraisal.reference import ReferenceValues, TcbFloor, review_of
@@ -56,6 +56,7 @@ def check_policy(
     boot: BootState | None,
     signer: IdKey | None,
     *,
+    vtpm_firmware: int,
     reference: ReferenceValues,
     now: datetime,
     record: Record,
@@ -70,7 +71,8 @@ def check_policy(
     findings = accepted(_findings(hardware, review, reference), review.acceptances, machine, now)
     advised = _Advised(review=review, machine=machine, findings=findings, now=now)
     started = boot_results(report, pcrs, boot, reference)
-    for result in (*_results(hardware, signer, reference, advised), *started):
+    vtpm = vtpm_result(vtpm_firmware, reference)
+    for result in (*_results(hardware, signer, reference, advised), vtpm, *started):
         if isinstance(result, Failure):
             failures.append(result)
         else:

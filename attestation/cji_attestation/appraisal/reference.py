@@ -97,6 +97,7 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     vtpm_roots: tuple[VtpmRoot, ...] = ()  # roots of the certificates of attestation keys
     ak_certificate: Literal["accepted", "required"] = "accepted"  # whether an attestation key must have one
     chips: bytes | None = None  # a signed list of processors, for dedicated hosts and Azure Local; None: any
+    vtpm_firmware: int | None = None  # the least firmwareVersion in quotes of the vTPM
     platform_required: tuple[str, ...] = ()  # of SNP: names of PLATFORM_INFO bits that must be set
     platform_forbidden: tuple[str, ...] = ()  # ... and that must not be
     floors: dict[Stepping, TcbFloor] = msgspec.field(default_factory=lambda: dict(FLOORS))
@@ -163,6 +164,7 @@ def check_reference(reference: ReferenceValues) -> None:
         "mrtds": not sound_mrtds(reference.mrtds),
         "vtpm_roots": not sound_roots(reference.vtpm_roots),
         "ak_certificate": reference.ak_certificate not in {"accepted", "required"},
+        "vtpm_firmware": reference.vtpm_firmware is not None and not 0 < reference.vtpm_firmware < 1 << 63,
         "platform": not _sound_platform(reference.platform_required, reference.platform_forbidden),
         "advisory_signers": not _signers(reference),
         "acceptances": len(reference.acceptances) > MOST_ACCEPTANCES,

@@ -42,6 +42,7 @@ class Verdict(Verified):
     pcrs: tuple[bytes, ...]  # 0 to 7
     boot: BootState | None  # None without a second quote
     clock: TpmClock
+    vtpm_firmware: int  # firmwareVersion of the quote
     evidence_sha384: bytes
     checks: tuple[Check, ...]
 

@@ -67,12 +67,17 @@ class TpmClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TpmAttest:
-    """A TPMS_ATTEST. For a quote `selection` and `digest` are set, for a certify `name`; the others are empty."""
+    """A TPMS_ATTEST. For a quote `selection` and `digest` are set, for a certify `name`; the others are empty.
+
+    `firmware` is the TPM's firmwareVersion, 64 bits of its maker's own form; a key of the endorsement hierarchy, as
+    Azure's AK, states it as it is (Part 1, "Obfuscation of TPMS_ATTEST").
+    """
 
     kind: Literal["quote", "certify"]
     signer: bytes
     extra_data: bytes
     clock: TpmClock
+    firmware: int
     selection: bytes
     digest: bytes
     name: bytes
@@ -86,7 +91,7 @@ def parse_attest(data: bytes) -> TpmAttest:
         raise invalid(_CHECK)
     signer, extra = reader.sized(), reader.sized()
     clock, resets, restarts, safe = struct.unpack(">QIIB", reader.take(17))
-    reader.take(8)  # firmware version
+    firmware = reader.number(8)
     selection = digest = name = b""
     if kind == "quote":
         count = reader.number(4)
@@ -104,6 +109,7 @@ def parse_attest(data: bytes) -> TpmAttest:
         signer=signer,
         extra_data=extra,
         clock=TpmClock(clock=clock, reset_count=resets, restart_count=restarts, safe=bool(safe)),
+        firmware=firmware,
         selection=selection,
         digest=digest,
         name=name,

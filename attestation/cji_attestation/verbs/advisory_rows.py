@@ -12,6 +12,7 @@ from cji_attestation.appraisal.advisories import (
     Shown,
     accepted,
     evaluate,
+    evaluate_domain,
     kind_of,
     product_of_cpuid,
 )
@@ -20,15 +21,20 @@ from cji_core.command.common import Failure
 
 
 def machine_findings(bundle: Evidence, review: Review, now: datetime) -> tuple[AdvisoryFinding, ...]:
-    """Findings on the report in a bundle, nothing of it verified; Failure 2 where it shows no AMD product."""
+    """Findings on the report in a bundle, nothing of it verified; Failure 2 where it shows no product.
+
+    On TDX the rows of the table alone: what Intel's statements name is for an appraisal, which verifies them.
+    """
     try:
         raw = parse_hcl(bundle.hcl_report)
         report = parse_snp_report(raw.hardware) if raw.tee == "snp" else None
     except AttestationError as error:
         raise Failure(f"the report cannot be read ({error.check})", remedy=error.remedy, status=2) from error
-    product = None if report is None else product_of_cpuid(*report.cpuid[:2])
-    if report is None or product is None:
-        remedy = "Use a report of version 3 or later of an AMD machine. Intel names the advisories of TDX machines."
+    if report is None:
+        return accepted(evaluate_domain(review.rows), review.acceptances, "TDX", now)
+    product = product_of_cpuid(*report.cpuid[:2])
+    if product is None:
+        remedy = "Use a report of version 3 or later of an AMD machine."
         raise Failure("the report names no AMD product", remedy=remedy, status=2)
     found = evaluate(review.rows, Shown.of(report, product))
     return accepted(found, review.acceptances, kind_of(report.cpuid, product), now)
@@ -60,6 +66,8 @@ def shown_rows(review: Review, findings: tuple[AdvisoryFinding, ...] | None) -> 
 def _row(row: Advisory) -> Iterator[str]:
     yield f"{row.id}  {plain(row.title)}"
     yield f"  {row.visibility}; {', '.join(row.affects)}{'; only with SMT' if row.smt_only else ''}"
+    if row.host_update:
+        yield "  the host's system needs an update too, which no report states"
     if row.cves:
         yield f"  {' '.join(row.cves)}"
     for stepping, fix in row.fixes.items():

@@ -29,7 +29,6 @@ from cji_attestation.strict import load_pem_chain, parse_object
 from cji_attestation.verbs.advisory_rows import machine_findings
 from cji_core.certs import spki_sha256
 from cji_core.command.common import Failure
-from cji_core.strict import b64_decode
 
 Rows: TypeAlias = Iterator[tuple[str, str]]
 _MAX_STATEMENT_BYTES: Final = 1 << 20
@@ -103,9 +102,8 @@ def _hardware(bundle: Evidence) -> Rows:
 
 def _advisories(bundle: Evidence) -> Rows:
     """The state of each by the shipped table, as the report claims; an acceptance is for `verify`."""
-    if bundle.tee == "snp":
-        for one in machine_findings(bundle, read_review(None, (), ()), datetime.now(UTC)):
-            yield one.id, f"{one.state}: {one.detail}"
+    for one in machine_findings(bundle, read_review(None, (), ()), datetime.now(UTC)):
+        yield one.id, f"{one.state}: {one.detail}"
 
 
 def _claims(bundle: Evidence) -> Rows:
@@ -138,6 +136,7 @@ def _certificates(bundle: Evidence) -> Rows:
 def _quote(bundle: Evidence) -> Rows:
     attest = parse_attest(bundle.quote)
     yield "carries", attest.extra_data.hex()
+    yield "vTPM firmware", f"{attest.firmware:#018x}"
     clock = attest.clock
     yield "clock", f"{clock.clock} ms, {clock.reset_count} resets, {clock.restart_count} restarts"
     for pcr, value in zip(selected_pcrs(attest.selection), bundle.pcrs, strict=False):

@@ -51,6 +51,7 @@ class Appraised(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     accepted_advisories: Annotated[tuple[str, ...] | None, member("ids of risks that were accepted")] = None
     advisories: Annotated[tuple[AdvisoryState, ...] | None, member("objects of the kind AdvisoryState")] = None
     above_floor: Annotated[tuple[str, ...] | None, member("parts whose level is above what is required")] = None
+    vtpm_firmware: Annotated[str | None, member("firmwareVersion in the vTPM's quote, hexadecimal")] = None
     evidence_sha384: Annotated[str | None, member("SHA-384 of the evidence, hexadecimal")] = None
     checks: Annotated[tuple[AppraisedCheck, ...] | None, member("checks that passed")] = None
     not_checked: Annotated[tuple[str, ...] | None, member("ids of checks that were not made")] = None
@@ -91,8 +92,7 @@ def verify(
     """Appraise FILE against the vendors' roots and print what each check found; exit status 3 if it is refused.
 
     The time is the latest that FILE proves, by its token or a timestamp; for a bare bundle without one it is now. A
-    refusal lists every check that failed, with what was found and expected; with --json or --ear it is an object as
-    well. docs/attestation.md explains the checks.
+    refusal lists every check that failed, with what was found and expected. docs/attestation.md explains the checks.
 
     \b
     Examples:
@@ -102,8 +102,7 @@ def verify(
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     read, when = read_file(file), time_of(at)
     if read.wrapper is not None and (qualifying is not None or timestamp is not None):
-        remedy = "This file states its own nonce, and carries its timestamp itself."
-        raise Failure("--qualifying and --timestamp are for a bare bundle", remedy=remedy, status=2)
+        raise _not_bare()
     trust, reference = trust_named(context, read.cloud(cloud)), reference_values(profile, config)
     try:
         found = appraise_file(
@@ -126,6 +125,11 @@ def verify(
         _print(accepted_result(found, reference, carried=carried) if as_ear else _object(found), as_ear=as_ear)
     else:
         click.echo("\n".join(_lines(found)))
+
+
+def _not_bare() -> Failure:
+    remedy = "This file states its own nonce, and carries its timestamp itself."
+    return Failure("--qualifying and --timestamp are for a bare bundle", remedy=remedy, status=2)
 
 
 def _print(value: dict[str, Any], *, as_ear: bool) -> None:
@@ -161,6 +165,7 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
         "accepted_advisories": verdict.accepted,
         "advisories": [one._asdict() for one in verdict.findings],
         "above_floor": verdict.above_floor,
+        "vtpm_firmware": f"{verdict.vtpm_firmware:#018x}",
         "evidence_sha384": verdict.evidence_sha384.hex(),
         "checks": [
             {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in found.checks

@@ -212,6 +212,9 @@ def update(table: Path, *, key: Path, out: Path, as_json: bool) -> None:
 @click.option("--by", "decided_by", required=True, help="Who decided.")
 @click.option("--id", "name", required=True, help="Name of the decision, for verdicts and receipts.")
 @click.option("--evidence", type=FILE, help="Refuse to sign unless all that is open on this machine is named.")
+@click.option("--unknown", is_flag=True, help="Accept ids that the table lacks, such as those that Intel names.")
+@PROFILE
+@CONFIG
 @_KEY
 @_OUT
 @answers(SignedAcceptance)
@@ -226,14 +229,17 @@ def accept(
     decided_by: str,
     name: str,
     evidence: Path | None,
+    unknown: bool,
+    profile: Path | None,
+    config: Path | None,
     key: Path,
     out: Path,
     as_json: bool,
 ) -> None:
     """Sign the decision to use machines on which each ADVISORY is open, until a day.
 
-    Name every advisory: there is no word for all of them. Give the file to operators and submitters, who name it under
-    `acceptances` and pin the signer under `advisory_signers`.
+    Name every advisory: there is no word for all of them, and an id that the table in force lacks is refused. Give the
+    file to operators and submitters, who name it under `acceptances` and pin the signer under `advisory_signers`.
 
     \b
     Example:
@@ -250,8 +256,8 @@ def accept(
         reason=reason,
         decided_by=decided_by,
     )
-    if evidence is not None:
-        _require_all_named(decision, evidence)
+    review = _review(reference_values(profile, config))
+    _require_sound(decision, review, evidence, unknown=unknown)
     try:
         signed = sign_acceptance(decision, signing_key(key))
     except ValueError as error:
@@ -261,7 +267,7 @@ def accept(
     answer = SignedAcceptance(
         file=str(out), id=name, advisories=ids, machines=machines, since=decision.since, until=decision.until
     )
-    text = f"signed {out}: {len(ids)} advisories on {', '.join(machines)}, until {decision.until}"
+    text = f"signed {out}: {len(ids)} advisories on {', '.join(machines)}, until {until.date()}"
     print_answer(answer, text, as_json=as_json)
 
 
@@ -292,9 +298,14 @@ def _record(path: Path) -> CveRecord:
         raise Failure(f"{path.name}: {error}", remedy="Give records of cvelistV5, one to a file.", status=2) from error
 
 
-def _require_all_named(decision: Acceptance, evidence: Path) -> None:
-    review = read_review(None, (), ())
-    found = machine_findings(read_file(evidence).bundle, review, datetime.now(UTC))
+def _require_sound(decision: Acceptance, review: Review, evidence: Path | None, *, unknown: bool) -> None:
+    """All that the machine in the evidence shows is named, and nothing that neither it nor the table has."""
+    found = () if evidence is None else machine_findings(read_file(evidence).bundle, review, datetime.now(UTC))
+    known = {row.id for row in review.rows} | {one.id for one in found}
+    strange = [one for one in decision.advisories if one not in known]
+    if strange and not unknown:
+        remedy = "Correct the ids (`cji advisories show`), or give --unknown for one that the table lacks."
+        raise Failure(f"the table has no {', '.join(map(plain, strange))}", remedy=remedy, status=2)
     missing = [one.id for one in found if one.state not in SETTLED and one.id not in decision.advisories]
     if missing:
         remedy = f"Decide about each, and add it: {' '.join(missing)}"

@@ -29,7 +29,8 @@ TEE_AV = "azure/tee-attestation-verification"
 PCRS = tuple(hashlib.sha256(bytes([pcr])).digest() for pcr in range(8))
 OPEN_IN_SEPTEMBER = (
     *("AMD-SB-3020", "AMD-SB-3016", "AMD-SB-3027", "AMD-SB-3030", "AMD-SB-3034", "AMD-SB-3036", "AMD-SB-3039"),
-    *("AMD-SB-3024", "AMD-SB-3040", "AMD-SB-3048"),
+    *("AMD-SB-3024", "AMD-SB-3040", "AMD-SB-3048", "AMD-SB-3007", "AMD-SB-3011", "AMD-SB-3021"),
+    *("CVE-2025-2884", "CVE-2026-6726", "CVE-2026-6727"),
 )
 
 
@@ -56,9 +57,9 @@ def policy(hardware: AuthenticReport, reference: ReferenceValues, *, now: dateti
         seen=now.date(),
     )
     runtime = parse_hcl(machine().evidence().hcl_report)
-    return check_policy(
-        replace(hardware, report=report), runtime, PCRS, None, signer, reference=reference, now=now, record=Record()
-    )
+    found = replace(hardware, report=report)
+    given: dict[str, Any] = {"reference": reference, "now": now, "record": Record()}
+    return check_policy(found, runtime, PCRS, None, signer, vtpm_firmware=1, **given)
 
 
 def states(found: Decided) -> dict[str, AdvisoryFinding]:

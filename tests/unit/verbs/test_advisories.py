@@ -24,7 +24,8 @@ TODAY = datetime.now(UTC).date()
 MONTH = str(TODAY + timedelta(days=30))
 OPEN = (
     *("AMD-SB-3016", "AMD-SB-3030", "AMD-SB-3034", "AMD-SB-3036", "AMD-SB-3039"),
-    *("AMD-SB-3024", "AMD-SB-3040", "AMD-SB-3048"),
+    *("AMD-SB-3024", "AMD-SB-3040", "AMD-SB-3048", "AMD-SB-3007", "AMD-SB-3011", "AMD-SB-3021"),
+    *("CVE-2025-2884", "CVE-2026-6726", "CVE-2026-6727"),
 )
 
 
@@ -78,11 +79,16 @@ def test_what_a_machine_shows_is_not_verified(tmp_path: Path, evidence: Path) ->
 def test_evidence_that_shows_no_product(tmp_path: Path, evidence: Path) -> None:
     m = machine()
     raw = patched(patched(m.report(m.claims()), 0, b"\2"), 0x188, bytes(3))
-    for bundle in (m.evidence(report=raw), intel().evidence(m)):
-        evidence.write_bytes(bundle.to_json())
+    for report in (raw, bytes(1184)):
+        evidence.write_bytes(m.evidence(report=report).to_json())
         assert cji("advisories", "show", "--evidence", evidence).exit_code == 2
-    evidence.write_bytes(m.evidence(report=bytes(1184)).to_json())
-    assert cji("advisories", "show", "--evidence", evidence).exit_code == 2
+
+
+def test_a_trust_domain_has_advisories_too(evidence: Path) -> None:
+    evidence.write_bytes(intel().evidence(machine()).to_json())
+    found = json.loads(cji("advisories", "show", "--evidence", evidence, "--json").output)["findings"]
+    assert {one["id"] for one in found} == {row.id for row in SHIPPED.rows if "TDX" in row.affects}
+    assert {one["state"] for one in found} == {"open", "cannot be shown"}
 
 
 def test_a_decision_is_signed_and_accepted(tmp_path: Path, key: Path, evidence: Path) -> None:

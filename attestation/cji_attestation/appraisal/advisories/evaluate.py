@@ -105,12 +105,14 @@ def _fixed(row: Advisory, shown: Shown) -> tuple[State, str]:
     fix = row.fixes.get(shown.stepping)
     if fix is None:
         return "cannot be shown", f"no level is known for {shown.stepping}"
-    return _worst(_conditions(fix, shown))
+    hosts: tuple[tuple[State, str], ...] = ()
+    if row.host_update:
+        hosts = (("cannot be shown", "an update of the host's system, which no report states"),)
+    return _worst((*_conditions(fix, shown), *hosts))
 
 
-def _worst(conditions: Iterator[tuple[State, str]]) -> tuple[State, str]:
+def _worst(found: tuple[tuple[State, str], ...]) -> tuple[State, str]:
     """The first open condition, else the first that cannot be shown, else all of them together."""
-    found = tuple(conditions)
     for state in ("open", "cannot be shown"):
         for one in found:
             if one[0] == state:

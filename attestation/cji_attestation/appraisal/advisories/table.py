@@ -50,6 +50,7 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cves: tuple[str, ...] = ()
     affects: tuple[Target, ...]
     fixes: dict[Stepping, Fix] = msgspec.field(default_factory=dict)
+    host_update: bool = False  # the fix needs an update of the host's system too, which no report states
     smt_only: bool = False  # it needs simultaneous multithreading, which a report states
     pi: dict[Product, str] = msgspec.field(default_factory=dict)  # fixed by this Platform Initialization firmware
     note: str = ""
