@@ -107,7 +107,7 @@ def verify_attestation(
     if len(response.token_nonce) != NONCE_BYTES:
         raise Unverified("token_nonce", f"the nonce of the token's evidence has {len(response.token_nonce)} bytes")
     shown = EvidenceFile(
-        version=5,
+        version=6,
         cloud=trust.name,
         attested_at=at or datetime.now(UTC),
         nonce=nonce,
@@ -119,6 +119,7 @@ def verify_attestation(
         token_evidence=response.token_evidence,
         maa_url=maa_url,
         jwks=b"",
+        reference=_encoded(reference),
     )
     keys = _keys(maa_url, trust)
 
@@ -148,6 +149,32 @@ def read_evidence(
         return proven_time(found, keys=keys, reference=reference)
 
     return _appraise(found, trust=trust, reference=reference, keys=keys, time=time)
+
+
+def read_as_made(data: bytes, *, trust: Trust) -> AttestedWorker:
+    """The attested worker in a file by its maker's word: the reference values, and the time if the file proves none.
+
+    The vendors' roots are the caller's, and every check runs. What is not shown is that the machine is one that anybody
+    but the maker accepts, and when. `AttestedWorker.time.by` states whose word the time is.
+    """
+    found = decode_evidence(data)
+    try:
+        reference = msgspec.json.decode(found.reference, type=ReferenceValues)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise Unverified("reference", "the file has no reference values of its maker") from error
+    try:
+        return read_evidence(data, trust=trust, reference=reference)
+    except Unverified as error:
+        cause = error.__cause__
+        if not isinstance(cause, AttestationError) or cause.check != "E52":
+            raise
+    attested = read_evidence(data, trust=trust, reference=reference, at=found.attested_at)
+    return replace(attested, time=ProvenTime(at=attested.time.at, by="its maker's word"))
+
+
+def _encoded(reference: ReferenceValues) -> bytes:
+    """The values as JSON; AMD's lists are left out, because the file has the one that counts."""
+    return msgspec.json.encode(msgspec.structs.replace(reference, amd_crls=None))
 
 
 def _keys(maa_url: str, trust: Trust, *, stored: bytes | None = None) -> SigningKeys:

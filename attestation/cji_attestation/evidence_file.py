@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Meta
 
 from cji_attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES
-from cji_core.documents import decode
 from cji_core.errors import SpecError
 from cji_core.strict import parse_object
 
@@ -17,9 +16,13 @@ _STAMPED: Final = b"cji-evidence-stamp/1\0"
 
 
 class EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A worker's answer to one nonce, with the nonce. `attested_at` is a claim, and never the time of an appraisal."""
+    """A worker's answer to one nonce, with the nonce.
 
-    version: Literal[5]
+    `attested_at` and `reference` are its maker's word. They count only for those who take it
+    (`cji_attestation.attested.read_as_made`), and that is said.
+    """
+
+    version: Literal[6]
     cloud: str
     attested_at: Annotated[datetime, Meta(tz=True)]
     nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
@@ -31,7 +34,8 @@ class EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     token_evidence: bytes
     maa_url: str
     jwks: bytes  # as the issuer at `maa_url` served it
-    amd_crl: bytes = b""  # DER; the list that it was appraised with, if any
+    reference: bytes  # JSON of the reference values that its maker appraised it with, without lists of AMD's
+    amd_crl: bytes = b""  # DER; the list that it was appraised with, or that its maker fetched
     timestamp: bytes = b""  # DER of an RFC 3161 response over `stamped`
 
     def encode(self) -> bytes:

@@ -75,6 +75,15 @@ class DeviceKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return msgspec.structs.replace(self, **found)
 
 
+class EvidenceSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The completion of evidence.json when it is written: what a verifier in ten years cannot fetch."""
+
+    timestamp: _Text | None = None
+    """URL of an RFC 3161 timestamp authority, below one of `timestamp_roots` of the reference values."""
+    amd_crl: bool = True
+    """Whether AMD's revocation list is fetched where the reference values have none."""
+
+
 class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A worker's address, the cloud whose roots its evidence must chain to, and the submitter's key files.
 
@@ -106,12 +115,15 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """File with the ML-KEM half of that key."""
     storage: ClientStorage | None = None
     """Without this section, no job is submitted by reference."""
+    evidence: EvidenceSection = EvidenceSection()
     job: dict[str, object] = {}
     """Default values for `JobSpec` fields that a spec leaves out."""
 
     def __post_init__(self) -> None:
         if self.signing_key and self.signer is not None:
             raise ValueError("signing_key and signer exclude each other")
+        if self.evidence.timestamp is not None and not self.reference.timestamp_roots:
+            raise ValueError("evidence.timestamp needs timestamp_roots in the reference values")
         if self.recipient_key is not None and self.decrypter is not None:
             raise ValueError("recipient_key and decrypter exclude each other")
 

@@ -9,7 +9,7 @@ from cji_attestation.evidence import maa_nonce, qualifying_data
 from cji_core.jose import public_jwk, thumbprint
 from cji_simulator.encoding import b64
 from tests.support.boot_forge import with_boot
-from tests.support.forge import ISSUER, NONCE, machine
+from tests.support.forge import ISSUER, NONCE, decided, machine
 
 __all__ = ["evidence_file"]
 
@@ -25,7 +25,8 @@ def evidence_file(**changes: Any) -> bytes:
     claims = machine().token_claims(earlier)
     claims["x-ms-runtime"]["client-payload"]["nonce"] = b64(maa_nonce(before).encode())
     content = {
-        "version": 5,
+        "version": 6,
+        "reference": msgspec.json.encode(decided()),
         "cloud": machine().trust.name,
         "attested_at": machine().now,
         "nonce": NONCE,

@@ -438,6 +438,7 @@ def tools() -> Tools:
             time_by="a timestamp",
             checks=58,
             unchecked=("E11",),
+            stamped=True,
         )
         changed = msgspec.structs.replace(machine, **json.loads(data))
         return changed, None if changed.refused else KEY.public_key()

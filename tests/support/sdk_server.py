@@ -282,6 +282,7 @@ class ReferenceWorker(CjiWorkerServicer):
             policy=0,
             vmpl=0,
             chip_id=bytes(64),
+            vtpm_firmware=1,
             hardware=parse_snp_report(struct.pack("<IIQ", 3, 0, 1 << 17).ljust(1184, b"\0")),
             vm_unique_id="vm",
             ak=ak,
@@ -312,7 +313,8 @@ class ReferenceWorker(CjiWorkerServicer):
             time_checks=(),
             receipt_key=key,
             shown=EvidenceFile(
-                version=5,
+                version=6,
+                reference=b"{}",
                 cloud="azure-us",
                 attested_at=datetime.datetime.now(datetime.UTC),
                 nonce=bytes(32),

@@ -23,7 +23,7 @@ def boot_results(
 
 
 def vtpm_result(firmware: int, reference: ReferenceValues) -> Result:
-    """E58. The number is of the maker's own form: it only grows, and no list says what it contains."""
+    """E58. The number is of the maker's own form: it only grows, and no list states its contents."""
     shown, least = f"vTPM firmware {firmware:#018x}", reference.vtpm_firmware
     if least is None:
         return Skipped("E58", f"{shown}, no floor")

@@ -24,7 +24,8 @@ from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.evidence import TdCollateral, TdStatements
 from cji_attestation.evidence.pck import pck_subject
 from cji_attestation.strict import load_pem_chain, parse_object, text_member
-from cji_core.certs import common_name, spki_sha256
+from cji_core.certs import CertificateRefused, common_name, spki_sha256
+from cji_core.chains import require_chain
 from cji_core.strict import JsonObject
 
 MAX_STATEMENT_BYTES: Final = 64 * 1024  # real ones have 6 KiB
@@ -83,7 +84,7 @@ def evaluation_of(statement: str) -> int:
 
 
 def _later(early: TdStatements, standard: TdCollateral) -> None:
-    """What is early cannot be older than the standard: then another statement was put in its place."""
+    """Early statements are never older than the standard: then another one was put in their place."""
     for name in ("tcb_info", "qe_identity"):
         if evaluation_of(getattr(early, name)) < evaluation_of(getattr(standard, name)):
             raise invalid("E28", found=f"an early {name} that is older than the standard one")
@@ -95,7 +96,7 @@ def read_statement(text: str) -> JsonObject:
 
 
 def not_in_force(name: str, begins: datetime, ends: datetime, now: datetime) -> str:
-    """What is wrong with a part that is in force from `begins` to `ends`; empty if that includes `now`."""
+    """The defect of a part that is in force from `begins` to `ends`; empty if that includes `now`."""
     if now < begins:
         return f"{name} not yet issued: in force from {begins}"
     return f"{name} expired: in force until {ends}" if now > ends else ""
@@ -133,14 +134,13 @@ def _chain(name: str, pem: bytes, length: int, pins: _Pins) -> tuple[x509.Certif
     # two readers of PEM must not find different certificates
     if len(chain) != length or b"".join(text.split()) != b"".join(pem.split()):
         raise invalid("E28", found=f"{len(chain)} certificates with the {name}, or other text between them")
-    for certificate, issuer in zip(chain, (*chain[1:], chain[-1]), strict=True):
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (InvalidSignature, TypeError, ValueError) as error:
-            found = f"{common_name(certificate)} that {common_name(issuer)} did not sign"
-            raise invalid("E28", found=found) from error
+    for certificate in chain:
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         _require_in_force(f"certificate {common_name(certificate)}", begins, ends, pins.now)
+    try:
+        require_chain(chain)
+    except CertificateRefused as error:
+        raise invalid("E28", found=f"{name}: {error}") from error
     return chain
 
 

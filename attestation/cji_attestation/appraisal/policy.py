@@ -280,7 +280,7 @@ def _early(domain: AuthenticDomain, reference: ReferenceValues) -> Result:
 
 
 def early_text(early: EarlyView) -> str:
-    """What Intel's early statements say of a machine, and the SVNs that are short of them."""
+    """A machine by Intel's early statements, and the SVNs that are short of them."""
     status = " ".join((early.status or "below every level", *early.advisories))
     short = f"; short: {', '.join(early.short)}" if early.short else ""
     return f"early TCB status {status} at evaluation {early.evaluation}{short}"
@@ -312,7 +312,7 @@ def _named_by_intel(advisory: str, status: str) -> tuple[State, str]:
 
 
 def _early_findings(domain: AuthenticDomain, reference: ReferenceValues) -> Iterator[AdvisoryFinding]:
-    """What is open only by Intel's early statements: a warning, unless the reference values require them."""
+    """Advisories that only Intel's early statements name: warnings, unless the reference values require them."""
     early = domain.early
     if early is None or early.status == "UpToDate":
         return

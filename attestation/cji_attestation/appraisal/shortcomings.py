@@ -1,6 +1,6 @@
-"""What a verifier would find at a time, before it is asked: parts of imported evidence that are not in force.
+"""Parts of imported evidence that are not in force at a time, named before a verifier refuses them.
 
-A note is no refusal: evidence from last year is appraised at last year's time (`cji evidence verify --at`).
+A note does not refuse: evidence from last year is appraised at last year's time (`cji evidence verify --at`).
 """
 
 from collections.abc import Iterator

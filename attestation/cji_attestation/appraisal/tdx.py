@@ -174,7 +174,7 @@ def _early(quote: bytes, collateral: TdCollateral, *, root: bytes, now: datetime
 
 
 def _reason(error: Exception) -> str:
-    """What Intel's algorithm found, on one line."""
+    """The finding of Intel's algorithm, on one line."""
     text = " ".join(str(error).split())
     said = next((words for pattern, words in _REASONS.items() if pattern in text), text)
     return "".join(one if one.isprintable() else "." for one in said[:_MOST_REASON])

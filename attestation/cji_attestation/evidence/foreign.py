@@ -1,4 +1,4 @@
-"""What evidence looks like that is not Azure's: a name for it, so that a refusal names the cloud or the format.
+"""Names for evidence that is not Azure's, so that a refusal names the cloud or the format.
 
 Nothing is verified here, and nothing is accepted because of it: a name is a guess from the first bytes.
 

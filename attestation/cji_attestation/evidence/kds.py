@@ -1,8 +1,8 @@
 """AMD's key distribution service: the revocation list of a product, and the certificates that it is checked with.
 
-For operators (`cji crl fetch`); no worker and no submitter uses it. The service is not trusted:
-`cji_attestation.appraisal.crl` verifies both answers under the pinned root. AMD 57230, "/vcek/v1/{product}/cert_chain"
-and "/vcek/v1/{product}/crl".
+For operators (`cji crl fetch`), and for submitters who keep evidence (`cji_attestation.archive`); no worker uses it.
+The service is not trusted: `cji_attestation.appraisal.crl` verifies both answers under the pinned root. AMD 57230,
+"/vcek/v1/{product}/cert_chain" and "/vcek/v1/{product}/crl".
 """
 
 import time
@@ -23,10 +23,10 @@ class PublishedCrl:
     crl: bytes
 
 
-def fetch_crl(trust: Trust, product: str) -> PublishedCrl:
-    """The answers of the service for a product; EVIDENCE_UNAVAILABLE "amd-kds" if it does not answer."""
+def fetch_crl(trust: Trust, product: str, *, seconds: float = TOTAL_SECONDS) -> PublishedCrl:
+    """The answers of the service for a product; EVIDENCE_UNAVAILABLE "amd-kds" if it does not answer in time."""
     service = endpoint(trust.amd_kds, (trust.amd_kds,), resource="", check=_CHECK)
-    until = time.monotonic() + TOTAL_SECONDS
+    until = time.monotonic() + seconds
 
     def get(name: str) -> bytes:
         path = f"/vcek/v1/{product}/{name}"

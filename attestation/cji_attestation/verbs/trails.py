@@ -11,7 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 
 import click
 
-from cji_attestation.attested import evidence_cloud, read_evidence
+from cji_attestation.attested import evidence_cloud, read_as_made, read_evidence
 from cji_attestation.verbs.evidence_options import AT, time_of
 from cji_attestation.verbs.reference_values import PROFILE, reference_values
 from cji_attestation.verbs.trusts import trust_named
@@ -89,9 +89,7 @@ def with_keys(
     ) -> T:
         keys = [_key(file) for file in key_files]
         for file in evidence:
-            data = file.read_bytes()
-            trust, values = trust_named(context, evidence_cloud(data)), reference_values(profile, None)
-            keys.append(read_evidence(data, trust=trust, reference=values, at=time_of(at)).receipt_key)
+            keys.append(_attested(context, file, profile, at))
         named = {key_id(key): key.p384 if isinstance(key, VerifyingPair) else key for key in keys}
         return command(named, **options)
 
@@ -100,7 +98,10 @@ def with_keys(
         AT,
         PROFILE,
         click.option(
-            "--evidence", type=FILE, multiple=True, help="evidence.json that names the receipt key. May be repeated."
+            "--evidence",
+            type=FILE,
+            multiple=True,
+            help="evidence.json of a job, which names the receipt key; by its maker's word without --profile.",
         ),
         click.option(
             "--key",
@@ -112,6 +113,23 @@ def with_keys(
     ):
         decorated = option(decorated)
     return decorated
+
+
+def _attested(context: click.Context, file: Path, profile: Path | None, at: str | None) -> VerifyingKey:
+    """The receipt key of evidence, by the auditor's reference values or else by its maker's word, which is said."""
+    data = file.read_bytes()
+    trust = trust_named(context, evidence_cloud(data))
+    if profile is not None or at is not None:
+        values = reference_values(profile, None)
+        return read_evidence(data, trust=trust, reference=values, at=time_of(at)).receipt_key
+    found = read_as_made(data, trust=trust)
+    when = found.time.at.isoformat(timespec="seconds")
+    click.echo(
+        f"{file.name}: appraised by the reference values in it, at {when}, by {found.time.by}; "
+        "give --profile to hold it to your own",
+        err=True,
+    )
+    return found.receipt_key
 
 
 def checked_time(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:

@@ -258,6 +258,8 @@ class Machine(Fact, frozen=True, kw_only=True):
     time_by: str
     checks: int
     unchecked: tuple[str, ...]
+    stamped: bool = False
+    """Whether a timestamp proves its time: without one nobody can appraise it in some years."""
 
 
 class Material(Fact, frozen=True, kw_only=True):

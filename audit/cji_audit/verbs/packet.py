@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from cji_attestation.attested import evidence_cloud, read_evidence
+from cji_attestation.checks import Skipped
 from cji_attestation.findings import Finding, Rule
 from cji_attestation.verbs.reference_values import PROFILE, reference_values
 from cji_attestation.verbs.trusts import trust_named
@@ -271,8 +272,7 @@ def tools_for(context: click.Context, *, cloud: str, profile: Path | None) -> To
     from cji_attestation.provider_policy import parse_policy as parse_maa  # noqa: PLC0415
     from cji_attestation.release.policy import RULES, PolicyError, lint, parse_policy  # noqa: PLC0415
 
-    trust = trust_named(context, cloud)
-    reference = reference_values(profile, None)
+    trust, reference = trust_named(context, cloud), reference_values(profile, None)
 
     def release(data: bytes) -> list[str]:
         try:
@@ -309,6 +309,7 @@ def tools_for(context: click.Context, *, cloud: str, profile: Path | None) -> To
             time_by=found.time.by,
             checks=len(found.checks) - len(found.unchecked),
             unchecked=tuple(sorted({check.id for check in found.unchecked})),
+            stamped=any(check.id == "E51" and not isinstance(check, Skipped) for check in found.checks),
         )
         return machine, found.receipt_key
 

@@ -76,7 +76,7 @@ def causes(view: View) -> list[Cause]:
 
 
 def warnings(view: View) -> Iterator[Cause]:
-    """What does not stop the worker yet, and will."""
+    """Conditions that do not stop the worker yet, and will."""
     if view.status is not None and view.status.early_advisories:
         named = ", ".join(view.status.early_advisories)
         yield Cause(

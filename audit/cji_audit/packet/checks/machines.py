@@ -124,7 +124,11 @@ def evidence(material: Material) -> Result:
             return fails(f"{each.file.name} is of a simulated machine.", of_file(each.file))
         if not each.line:
             return fails(f"{each.file.name} is of a machine that no trail attests.", of_file(each.file))
-    return holds("The evidence of each machine was appraised and accepted.", *map(_appraised, material.machines))
+    unstamped = [each.file.name for each in material.machines if not each.stamped]
+    if unstamped:
+        return missing(f"{', '.join(unstamped)}: no timestamp proves when it existed (`cji evidence stamp`).")
+    accepted = "The evidence of each machine was appraised and accepted, at a time that an authority signed."
+    return holds(accepted, *map(_appraised, material.machines))
 
 
 def _appraised(machine: Machine) -> Evidence:

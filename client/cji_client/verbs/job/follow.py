@@ -15,7 +15,7 @@ from cji_client.profile import load_profile
 from cji_client.verbs.answers import Asked, Received
 from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.job_id import job_id_of
-from cji_client.verbs.job.outputs import Destination, introduce
+from cji_client.verbs.job.outputs import Destination, archive_of, introduce
 from cji_client.verbs.job.prepare import OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
 from cji_client.verbs.progress import shown
 from cji_core.command.common import explained
@@ -102,8 +102,9 @@ def fetch(
       cji job fetch people.job --profile client.toml --out tokens.parquet --wait 3600
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     profile = load_profile(profile_file)
-    client = pool_client(profile, trust_named(context, profile.cloud))
-    destination = Destination(out, save_sealed)
+    trust = trust_named(context, profile.cloud)
+    client = pool_client(profile, trust)
+    destination = Destination(out, save_sealed, archive=archive_of(profile, trust))
     recipient = None if out is None else recipient_key(profile)
     job = load_job(folder)
     console = Console(stderr=True, quiet=quiet or as_json)

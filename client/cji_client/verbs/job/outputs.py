@@ -2,8 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,8 +11,11 @@ from typing import Final
 import click
 from rich.console import Console
 
+from cji_attestation import Trust
+from cji_attestation.archive import completed
 from cji_attestation.attested import AttestedWorker
 from cji_client.errors import SpecError
+from cji_client.profile import ClientProfile
 from cji_client.received import ROW_STATUS as STATUS_OUTPUT
 from cji_client.result import Result, read_output
 from cji_client.row_summary import RowSummary
@@ -44,16 +47,37 @@ class Opened:
     notes: Sequence[str]
 
 
+Archive = Callable[[AttestedWorker], tuple[AttestedWorker, tuple[str, ...]]]
+"""Completes evidence before it is written; the sentences are about what could not be had."""
+
+
+def archive_of(profile: ClientProfile, trust: Trust) -> Archive:
+    """As the section `evidence` of the profile states."""
+    section = profile.evidence
+    return partial(
+        completed,
+        trust=trust,
+        reference=profile.reference,
+        authority=section.timestamp,
+        amd_crl=section.amd_crl,
+    )
+
+
 class Destination:
     """The targets of one result, checked before anything is sent: the worker keeps no results."""
 
-    def __init__(self, out: Path | None, sealed: Path | None, *, suffix: str = ".csv") -> None:
-        """`suffix` is the format of tables in a folder. SpecError for no target, or one that exists."""
+    def __init__(
+        self, out: Path | None, sealed: Path | None, *, suffix: str = ".csv", archive: Archive | None = None
+    ) -> None:
+        """`suffix` is the format of tables in a folder; `archive` completes the evidence that is written.
+
+        SpecError for no target, or one that exists.
+        """
         if out is None and sealed is None:
             raise SpecError("the result would go nowhere", remedy="Give --out or --save-sealed. Nothing was sent.")
         if sealed is not None and sealed.exists():
             raise SpecError(f"{sealed} exists", remedy="Choose another --save-sealed. Nothing was sent.")
-        self.out, self.sealed = out, sealed
+        self.out, self.sealed, self._archive = out, sealed, archive
         self._target = None if out is None else Target(out, suffix=suffix)
         self._folder: Path | None = None
 
@@ -75,6 +99,11 @@ class Destination:
         inputs: Mapping[str, FittedSource] | None = None,
     ) -> Opened | None:
         """Write a verified result: sealed first, then opened. `inputs` are for the report, where they are at hand."""
+        if self._archive is not None:
+            attested, notes = self._archive(result.attested)
+            result = replace(result, attested=attested)
+            for note in notes:
+                console.print(f"note: {note}", highlight=False, markup=False)
         if self.sealed is not None:
             result.save(self.sealed)
         if self._target is None or self._folder is None or recipient is None:

@@ -9,7 +9,7 @@ from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
 from cji_client.profile import load_profile
 from cji_client.verbs.answers import Received
-from cji_client.verbs.job.outputs import Destination, introduce
+from cji_client.verbs.job.outputs import Destination, archive_of, introduce
 from cji_client.verbs.job.prepare import (
     OPERATION,
     OUT,
@@ -73,10 +73,10 @@ def run(
     with records_file(given, kind) as file:
         spec = job_spec(spec_file, profile, op=op, file=file)
         trust = trust_named(context, profile.cloud)
-        destination = Destination(out, save_sealed, suffix=file.suffix if file.suffix.lower() in FORMATS else ".csv")
-        recipient = None
-        if out is not None:
-            recipient = recipient_key(profile)
+        suffix = file.suffix if file.suffix.lower() in FORMATS else ".csv"
+        destination = Destination(out, save_sealed, suffix=suffix, archive=archive_of(profile, trust))
+        recipient = None if out is None else recipient_key(profile)
+        if recipient is not None:
             check_recipient(recipient, spec)
         console = Console(stderr=True, quiet=quiet or as_json)
         with connect(profile, trusts=[trust], passphrase=prompt) as worker:

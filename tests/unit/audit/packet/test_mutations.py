@@ -301,6 +301,11 @@ def refused_evidence(scene: Scene) -> None:
     scene.machine = {"refused": "attestation E04: UNTRUSTED_ROOT at E04"}
 
 
+@fault("SI-7/1427", "evidence")
+def unstamped_evidence(scene: Scene) -> None:
+    scene.machine = {"stamped": False}
+
+
 @fault("IA-5/643 IA-5(2)/821-823 SC-17/1363", "revocation")
 def no_revocation_list(scene: Scene) -> None:
     scene.runs = scene.files["worker.toml"] = CONFIG.replace(b'client_crl = "crl.pem"\n', b"")
