@@ -20,6 +20,7 @@ from cji_simulator.roots import Roots
 __all__ = ["KeyDistributionService"]
 
 _LIFE: Final = datetime.timedelta(days=365)
+_AGE: Final = datetime.timedelta(days=1)  # AMD publishes rarely: a list is older than the evidence beside it
 _OTHER_ASK: Final = 131073  # AMD's own list for Genoa revokes it; no chain here has it
 
 
@@ -43,7 +44,7 @@ class KeyDistributionService:
         return web.Response(body=chain, content_type="application/x-pem-file")
 
     async def _crl(self, _: web.Request) -> web.Response:
-        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0) - _AGE
         revoked = x509.RevokedCertificateBuilder().serial_number(_OTHER_ASK).revocation_date(now).build()
         builder = (
             x509.CertificateRevocationListBuilder()

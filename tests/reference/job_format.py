@@ -5,16 +5,17 @@ It shares no code with `worker`. Everything that does not fit raises an exceptio
 
 import base64
 import hashlib
+import hmac
 import json
 import struct
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes, hpke
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, mlkem, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
-from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 __all__ = ["box", "check_receipt", "check_signature", "data_key", "fields", "private", "result_key", "seed", "unseal"]
 
@@ -126,9 +127,33 @@ def result_key(suite: str, keys: list[Any], wrapped: bytes, header: bytes) -> by
     if suite == "classical-1":
         plain: bytes = keys[0].decrypt(wrapped, _OAEP)
         return plain
-    pair = hpke.MLKEM1024P384PrivateKey(*keys)
-    scheme = hpke.Suite(hpke.KEM.MLKEM1024_P384, hpke.KDF.HKDF_SHA384, hpke.AEAD.AES_256_GCM)
-    return scheme.decrypt(wrapped, pair, b"cji-result-key/1\0" + hashlib.sha384(header).digest())
+    info = b"cji-result-key/1\0" + hashlib.sha384(header).digest()
+    key, nonce = _key_schedule(_shared(keys, wrapped[:1665]), info)
+    return AESGCM(key).decrypt(nonce, wrapped[1665:], None)
+
+
+def _shared(keys: list[Any], enc: bytes) -> bytes:
+    """§4: ss of the KEM MLKEM1024-P384."""
+    ml_kem, point = keys
+    theirs = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), enc[1568:])
+    own: bytes = point.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    secrets: bytes = ml_kem.decapsulate(enc[:1568]) + point.exchange(ec.ECDH(), theirs)
+    return hashlib.sha3_256(secrets + enc[1568:] + own + b"MLKEM1024-P384").digest()
+
+
+def _key_schedule(shared: bytes, info: bytes) -> tuple[bytes, bytes]:
+    """§4: key and nonce of the one message."""
+    beginning = b"HPKE-v1" + b"HPKE" + bytes.fromhex("005100020002")
+
+    def extract(salt: bytes, label: bytes, ikm: bytes) -> bytes:
+        return hmac.digest(salt, beginning + label + ikm, "sha384")
+
+    def expand(prk: bytes, label: bytes, length: int) -> bytes:
+        return hmac.digest(prk, bytes([0, length]) + beginning + label + context + b"\x01", "sha384")[:length]
+
+    context = b"\0" + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", info)
+    secret = extract(shared, b"secret", b"")
+    return expand(secret, b"key", 32), expand(secret, b"base_nonce", 12)
 
 
 def unseal(key: bytes, aad: bytes, segments: list[bytes]) -> bytes:

@@ -68,6 +68,14 @@ def test_a_list_and_a_timestamp_are_put_into_the_file(served: Answers) -> None:
     assert completed(full, trust=trust_of(served), reference=values(), authority=None, amd_crl=False)[0] == full
 
 
+def test_a_list_newer_than_the_evidence_is_not_kept(served: Answers) -> None:
+    """The file proves the token's time alone: E33 would refuse a list that was not in force then."""
+    served.answers[LIST] = ({}, crl(updated=timedelta(hours=1)))
+    kept, notes = completed(live(), trust=trust_of(served), reference=values(), authority=None)
+    assert (kept.shown.amd_crl, len(notes)) == (b"", 1)
+    assert "in force from" in notes[0]
+
+
 def test_a_service_that_does_not_answer_loses_no_job(served: Answers) -> None:
     served.status = 503
     plain = live()
@@ -75,7 +83,8 @@ def test_a_service_that_does_not_answer_loses_no_job(served: Answers) -> None:
     assert kept.shown == plain.shown
     assert notes == (
         "evidence.json has no revocation list of AMD's (EVIDENCE_UNAVAILABLE at amd-kds)",
-        "evidence.json has no timestamp (EVIDENCE_UNAVAILABLE at timestamp-authority): get one with `cji evidence stamp`",
+        "evidence.json has no timestamp (EVIDENCE_UNAVAILABLE at timestamp-authority): "
+        "get one with `cji evidence stamp`",
     )
 
 

@@ -95,7 +95,7 @@ def test_any_value_in_a_corim(value: Any) -> None:
 
 
 @given(
-    digests=st.lists(st.binary(min_size=48, max_size=48), min_size=1, max_size=4),
+    digests=st.lists(st.binary(min_size=48, max_size=48).filter(any), min_size=1, max_size=4),
     svn=st.integers(0, (1 << 32) - 1),
     policy=st.integers(0, (1 << 64) - 1),
     levels=st.tuples(*[st.integers(0, 255)] * 4),
@@ -120,7 +120,7 @@ def test_what_amds_profile_states_is_what_is_read(
 
 
 @given(
-    digests=st.lists(st.binary(min_size=48, max_size=48), min_size=1, max_size=4),
+    digests=st.lists(st.binary(min_size=48, max_size=48).filter(any), min_size=1, max_size=4),
     number=st.integers(1, (1 << 32) - 1),
     member=st.booleans(),
 )
