@@ -37,8 +37,8 @@ class Fault(enum.StrEnum):
 
 REMEDIES: Final[dict[Fault, str]] = {
     Fault.NOT_CONFIDENTIAL: "Run on a confidential VM size (DCas/ECas v5 or v6, DCes/ECes v6) with vTPM enabled.",
-    Fault.EVIDENCE_UNAVAILABLE: "Check that the vTPM (/dev/tpmrm0, group tss) and the instance metadata service are "
-    "reachable, and on TDX Intel's certification service. Then try again.",
+    Fault.EVIDENCE_UNAVAILABLE: "Check that the vTPM (/dev/tpmrm0, group tss) and the metadata service, on a worker by "
+    "cji-broker.socket, are reachable, and on TDX Intel's certification service. Then try again.",
     Fault.EVIDENCE_INVALID: "Collect the evidence again; if it fails again, redeploy the VM.",
     Fault.UNTRUSTED_ROOT: "Check that the cloud named is the one the evidence comes from. Production pins AMD's and "
     "Intel's own roots only.",
@@ -46,7 +46,8 @@ REMEDIES: Final[dict[Fault, str]] = {
     Fault.MAA_UNAVAILABLE: "Check the URL of the attestation provider, DNS and outbound rules. Then try again.",
     Fault.MAA_REFUSED: "Check that secure boot is on, and what the attestation provider's policy requires.",
     Fault.TOKEN_INVALID: "Attest again. If it fails again, investigate which endpoint is responding.",
-    Fault.IDENTITY_UNAVAILABLE: "Assign the managed identity to this VM, and configure its client id.",
+    Fault.IDENTITY_UNAVAILABLE: "Assign the managed identity to this VM, and configure its client id; check that "
+    "cji-broker.socket is active.",
     Fault.RELEASE_DENIED: "Compare the key's release policy with this machine, and give the identity the role "
     "'Key Vault Crypto Service Release User'.",
     Fault.RELEASE_THROTTLED: "Wait for the time given: Key Vault allows 10 releases per 10 seconds and vault.",

@@ -38,7 +38,7 @@ def exchange(
     plain = target.scheme == "http"
     context = None if plain else tls_context(roots, check=check)
     try:
-        with Client(context, seconds=seconds, limit=limit, plain=plain) as client:
+        with Client(context, seconds=seconds, limit=limit, plain=plain, path=target.socket) as client:
             return client.exchange(method, f"{target.base}{path}", headers=headers, body=body)
     except ExchangeError as error:
         raise AttestationError(fault, check=check) from error

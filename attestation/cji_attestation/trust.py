@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cji_attestation.errors import AttestationError, Fault
-from cji_core.hosts import IMDS
+from cji_core.metadata import BROKER, base_of, socket_of
 
 # SHA-256 of the SubjectPublicKeyInfo of AMD's root keys, from the ARK certificates that AMD's key distribution
 # service publishes under /vcek/v1/{Milan,Genoa,Turin}/cert_chain (AMD 57230).
@@ -82,7 +82,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     intel_roots: tuple[str, ...] = ()  # the same of Intel's SGX root; none = no TDX machine is accepted
     intel_pcs: str = INTEL_PCS  # base URL of the service that has Intel's collateral for TDX
     intel_root_crl: str = INTEL_ROOT_CRL  # URL of the CRL of Intel's root, DER
-    imds: str  # base URL of the instance metadata service
+    imds: str  # address of the instance metadata service: unix:PATH of the broker, or a base URL (`cji_core.metadata`)
     tcti: str  # TPM command transmission interface
     tpm_is_shared: bool = False  # whether several machines use this TPM, as simulated ones do; never a true machine
     firmware_log: str = FIRMWARE_LOG  # path of the event log that the kernel keeps for this TPM
@@ -92,7 +92,6 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 _AMD_ROOTS: Final = (ARK_MILAN, ARK_GENOA, ARK_TURIN)
-_IMDS: Final = f"http://{IMDS}"
 _TCTI: Final = "device:/dev/tpmrm0"
 
 AZURE_US: Final = Trust(
@@ -106,7 +105,7 @@ AZURE_US: Final = Trust(
     release_roots=None,
     amd_roots=_AMD_ROOTS,
     intel_roots=(INTEL_SGX_ROOT,),
-    imds=_IMDS,
+    imds=BROKER,
     tcti=_TCTI,
 )
 AZURE_USGOV: Final = Trust(
@@ -120,7 +119,7 @@ AZURE_USGOV: Final = Trust(
     release_roots=None,
     amd_roots=_AMD_ROOTS,
     intel_roots=(INTEL_SGX_ROOT,),
-    imds=_IMDS,
+    imds=BROKER,
     tcti=_TCTI,
     blob=BLOB_USGOV,
     entra=ENTRA_USGOV,
@@ -151,6 +150,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     path: str
     resource: str
+    socket: str | None = None  # Unix socket that takes its requests
 
     @property
     def base(self) -> str:
@@ -198,6 +198,15 @@ def endpoint(url: str, patterns: tuple[str, ...], *, resource: str, check: str) 
     except ValueError as error:
         raise AttestationError(Fault.CONFIG_INVALID, check=check) from error
     raise AttestationError(Fault.CONFIG_INVALID, check=check)
+
+
+def metadata_endpoint(trust: Trust) -> Endpoint:
+    """The metadata service, or the broker in front of it; CONFIG_INVALID "imds" for an address that is neither."""
+    base, path = base_of(trust.imds), socket_of(trust.imds)
+    if path is not None and not path.startswith("/"):
+        raise AttestationError(Fault.CONFIG_INVALID, check="imds")
+    found = endpoint(base, (base,), resource="", check="imds")
+    return msgspec.structs.replace(found, socket=path)
 
 
 def provider_endpoint(trust: Trust, maa_url: str) -> Endpoint:

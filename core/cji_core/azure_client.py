@@ -1,26 +1,20 @@
 """The transport of Microsoft's clients with its limits, and an identity for one audience only."""
 
-import os
 from collections.abc import Callable
 from typing import Any, Final
 
-from azure.core.credentials import AccessToken, TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.credentials import AccessToken, AccessTokenInfo, TokenCredential
+from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import RequestsTransport
-from azure.identity import ManagedIdentityCredential
 
 from cji_core.errors import StartupError
 from cji_core.https import EXCHANGE_SECONDS, MAX_ANSWER_BYTES, Client, tls_context
+from cji_core.metadata import BROKER, IDENTITY_SECONDS, SERVICE, TokenError, token
 from cji_core.sessions import session
 
-IDENTITY_SECONDS: Final = 10.0
 Identity = Callable[[str | None], TokenCredential]
 """The credential of the managed identity with this client id, or of the machine's own for None."""
-
-# Variables that make the client ask another service than the instance metadata service for tokens.
-_ELSEWHERE: Final = (
-    "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE",
-)  # fmt: skip
+_SCOPE: Final = "/.default"
 
 
 class AudienceCredential:
@@ -36,30 +30,48 @@ class AudienceCredential:
         return self._inner.get_token(self._scope)
 
 
+class ManagedIdentity:
+    """A managed identity of this machine, as Microsoft's clients take one. The environment is not read.
+
+    `address` is where the metadata service is reached (`cji_core.metadata`). The broker keeps tokens, this object none.
+    """
+
+    def __init__(self, client_id: str | None, *, address: str, seconds: float = IDENTITY_SECONDS) -> None:
+        self._client_id, self._address, self._seconds = client_id, address, seconds
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        """As `get_token_info`, for clients of the older protocol."""
+        found = self.get_token_info(*scopes)
+        return AccessToken(found.token, found.expires_on)
+
+    def get_token_info(self, *scopes: str, **_: Any) -> AccessTokenInfo:
+        """A token for the audience of the only scope. Raises ClientAuthenticationError."""
+        if len(scopes) != 1 or not scopes[0].endswith(_SCOPE):
+            raise ClientAuthenticationError("not the scope of one audience")
+        audience = scopes[0].removesuffix(_SCOPE)
+        try:
+            found = token(self._address, audience, self._client_id, seconds=self._seconds)
+        except TokenError as error:
+            raise ClientAuthenticationError(str(error)) from error
+        return AccessTokenInfo(found.value, found.expires)
+
+
+def brokered_identity(client_id: str | None) -> TokenCredential:
+    """An identity by the broker of a worker's machine: for the processes of a worker."""
+    return ManagedIdentity(client_id, address=BROKER)
+
+
 def managed_identity(client_id: str | None) -> TokenCredential:
-    """The machine's managed identity. Raises StartupError if the environment names another source of tokens."""
-    if any(os.environ.get(name) for name in _ELSEWHERE):
-        raise StartupError(
-            "The environment names another source of tokens than the instance metadata service",
-            f"Remove {', '.join(_ELSEWHERE)} from the unit.",
-        )
-    return ManagedIdentityCredential(
-        client_id=client_id,
-        transport=_transport(Client(None, seconds=IDENTITY_SECONDS, plain=True)),
-        retry_total=0,
-        retry_status=0,
-    )
+    """An identity by the metadata service itself: for commands on machines that are not a worker's."""
+    return ManagedIdentity(client_id, address=SERVICE)
 
 
 def identity_token(client_id: str | None, audience: str) -> str:
-    """A token of the machine's managed identity for one audience. Raises StartupError."""
+    """A token of an identity by the broker, for one audience. Raises StartupError."""
     try:
-        return managed_identity(client_id).get_token(f"{audience}/.default").token
-    except AzureError as error:
-        raise StartupError(
-            "The metadata service gave no token of this machine's identity",
-            "Assign the identity to the machine, and configure its client id if it has several.",
-        ) from error
+        return token(BROKER, audience, client_id).value
+    except TokenError as error:
+        raise StartupError(f"There is no token of this machine's identity: {error}", TokenError.remedy) from error
 
 
 def client_options(

@@ -6,7 +6,7 @@ Contract and invariants
 * Header, body and the framing of chunks are bounded. A reply that is too large, cut off, compressed, or framed in two
   ways is an ExchangeError, and so is everything else that is not one whole reply.
 * TLS is 1.2 or later, checked against the given roots and the name of the host. `http` goes to this machine's loopback
-  and its metadata service, of a client made with `plain`, and nowhere else.
+  and its metadata service, of a client made with `plain`, and nowhere else; with `path`, to that Unix socket alone.
 * A redirect is a reply like any other: its status goes to the caller, and nobody follows it.
 
 Standard library only.
@@ -131,13 +131,14 @@ class Client:
         limit: int = MAX_ANSWER_BYTES,
         plain: bool = False,
         keep: bool = False,
+        path: str | None = None,
     ) -> None:
         """`plain` permits http to this machine, and without a `context` there is nothing else.
 
-        `keep` leaves connections open for further exchanges.
+        `keep` leaves connections open for further exchanges. `path` is a Unix socket that takes them all.
         """
         self._context, self._seconds, self._limit = context, seconds, limit
-        self.plain, self._keep = plain, keep
+        self.plain, self._keep, self._path = plain, keep, path
         self._idle: list[tuple[tuple[str, str, int], socket.socket]] = []
         self._lock = threading.Lock()
 
@@ -220,6 +221,8 @@ class Client:
         return data
 
     def _connected(self, target: _Target, until: float, connect_seconds: float) -> socket.socket:
+        if self._path is not None:
+            return _connected_to(self._path, until)
         sock = _dialled(target, until, min(connect_seconds, CONNECT_SECONDS))
         try:
             if target.scheme == "http":
@@ -327,6 +330,17 @@ def _dialled(target: _Target, until: float, each_seconds: float) -> socket.socke
         else:
             return sock
     raise failure
+
+
+def _connected_to(path: str, until: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(_remaining(until))
+        sock.connect(path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _remaining(until: float) -> float:

@@ -12,6 +12,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from cji_core.audiences import STORAGE
+from cji_simulator.broker import broker
 from cji_simulator.control import Control, EventOptions, Machine
 from cji_simulator.diagnostic_log import DiagnosticLog
 from cji_simulator.entra import Entra
@@ -34,6 +36,7 @@ __all__ = ["ENDPOINTS", "POOL", "USER_DATA", "VAULT_LOG", "Endpoints", "serve"]
 
 ENDPOINTS: Final = "endpoints.json"
 POOL: Final = "pool.json"  # address of the interface of a pool, while there is one
+BROKER: Final = "broker.sock"
 USER_DATA: Final = "user-data"  # of the VM, before base64
 VAULT_LOG: Final = "vault-audit.json"
 
@@ -47,7 +50,8 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     vault_resource: str
     second_vault_url: str  # of another region, where keys of the first can be restored
     hsm_url: str
-    imds_url: str
+    imds_url: str  # of the metadata service itself
+    broker: str  # Unix socket of the broker in front of it
     control_url: str
     machine: Machine  # the first
     region: str
@@ -148,6 +152,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     imds = MetadataService(
         roots=roots, host=host, vm_id=vm_id, identities=identities, faults=faults, user_data=state / USER_DATA
     )
+    audiences = vault.resource, second.resource, hsm.resource, STORAGE
     pcs = CertificationService(intel=intel, faults=faults)
     entra = Entra(faults=faults)
     entra.url = f"https://{HOST}:{entra_port}"
@@ -214,6 +219,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             second_vault_url=second.url,
             hsm_url=hsm.url,
             imds_url=f"http://{HOST}:{imds_port}",
+            broker=str(stack.enter_context(broker(state / BROKER, f"http://{HOST}:{imds_port}", audiences))),
             control_url=f"http://{HOST}:{control_port}",
             machine=first,
             region=LOCATION,

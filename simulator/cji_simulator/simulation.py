@@ -244,7 +244,7 @@ class Simulation:
             intel_pcs=at.intel_url,
             intel_root_crl=f"{at.intel_url}/IntelSGXRootCA.der",
             entra=at.entra_url,
-            imds=at.imds_url,
+            imds=f"unix:{at.broker}",
             tcti=self.machine.tcti,
             tpm_is_shared=True,
             firmware_log=self.machine.firmware_log,

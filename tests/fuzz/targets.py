@@ -5,6 +5,7 @@ from typing import Final
 from tests.fuzz.archive_targets import ARCHIVE
 from tests.fuzz.attestation_targets import ATTESTATION
 from tests.fuzz.boot_targets import BOOT_TARGETS
+from tests.fuzz.broker_targets import BROKER
 from tests.fuzz.bundle_targets import BUNDLES
 from tests.fuzz.door_targets import DOOR
 from tests.fuzz.engine_targets import ENGINE
@@ -25,6 +26,7 @@ TARGETS: Final = (
     *ATTESTATION,
     *ARCHIVE,
     *BOOT_TARGETS,
+    *BROKER,
     *BUNDLES,
     *WORKER,
     *SUITES,

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1800)]
 _UP = (
     *("cji-worker.service", "cji-door.service", "cji-door.socket", "cji-probe.service", "cji-drain.path"),
     *("cji-door-enroll.timer", "nftables.service", "systemd-pcrphase.service"),
+    *("cji-broker.service", "cji-broker.socket"),
 )
 
 
@@ -59,7 +60,7 @@ def served(built: Built, azure: Simulation, tmp_path_factory: pytest.TempPathFac
     (folder / "other.efi").write_bytes(changed)
     others = pins(built.predicted(folder / "other.efi"))
     other = simulation.create_cmk("cji-other", policy=_policy(simulation, others))
-    with MetadataService() as metadata:
+    with MetadataService(others=azure.endpoints.imds_url) as metadata:
         around = surroundings(folder, simulation=simulation, cmk=cmk, other=other, port=_free_port(), metadata=metadata)
         with Guest(
             disk,
@@ -149,12 +150,36 @@ def test_the_certificate_is_looked_at_again(served: Served) -> None:
 
 
 def test_the_kernel_has_the_rules_of_the_file(served: Served) -> None:
-    """But for two, by which the machine outside stands for the private network."""
+    """But for those by which the machine outside stands for the private network and the metadata service."""
     rules = served.report["rules"]
     assert isinstance(rules, dict), rules
     file = rules["file"].splitlines()
     assert "table inet cji {" in file, rules["error"]
-    assert [line for line in rules["loaded"].splitlines() if OUTSIDE not in line] == file
+    assert [line for line in rules["loaded"].splitlines() if OUTSIDE not in line and "sport 80" not in line] == file
+
+
+def test_the_metadata_service_answers_the_broker_alone(served: Served) -> None:
+    """Each user of the image tries, root and those that exist nowhere else included."""
+    found = served.report["metadata"]
+    assert isinstance(found, dict), found
+    assert found.pop("cji-broker") == "HTTP/1.0 200 OK"
+    assert {"root", "cji", "cji-door", "cji-audit", "cji-fleet", "cji-console", "cji-probe"} < set(found)
+    assert {name: answer for name, answer in found.items() if answer != "TimeoutError"} == {}
+
+
+def test_another_start_in_this_boot_is_known_to_be_in_vain(served: Served) -> None:
+    found = served.report["futile"]
+    assert isinstance(found, dict), found
+    assert found.pop("ms") < 200
+    assert found == {"status": 0, "without the value": 1, "without a TPM": 1}
+
+
+def test_the_broker_serves_each_user_its_own(served: Served) -> None:
+    """The keyholder's user gets a token of the vault, and no other user of the image does."""
+    found = served.report["brokered"]
+    assert isinstance(found, dict), found
+    assert {name for name, answer in found.items() if answer == "200"} == {"root", "cji"}, found
+    assert {answer for name, answer in found.items() if name not in {"root", "cji"}} == {"403"}, found
 
 
 def test_doctor_finds_nothing_but_the_simulation(served: Served) -> None:

@@ -97,7 +97,7 @@ def attested(at: Hostile) -> None:
 
 
 def metadata(at: Hostile) -> None:
-    notice.Metadata("127.0.0.1", at.port).look()
+    notice.Metadata(plain(at)).look()
 
 
 def location(at: Hostile) -> None:
@@ -247,8 +247,6 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(vault, "IDENTITY_ATTEMPTS", 1)
     monkeypatch.setattr("cji_core.pool.exchange._TRIES", 1)
     monkeypatch.setitem(client_options.__kwdefaults__ or {}, "seconds", LIMIT)
-    for name in ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "MSI_ENDPOINT"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def ended(

@@ -9,7 +9,12 @@ import threading
 from types import TracebackType
 from typing import Any, Final, Self
 
+from cji_core.https import Client
+
 __all__ = ["NAME", "MetadataService", "document", "event"]
+
+_PASSED: Final = ("Metadata", "Content-Type")
+_OWN: Final = ("/metadata/scheduledevents?", "/metadata/instance/compute?")
 
 NAME: Final = "cji-vmss_3"
 """Of the machine that asks."""
@@ -37,9 +42,12 @@ def document(*events: dict[str, Any]) -> bytes:
 
 
 class MetadataService:
-    """The service; a context manager that stops it. `events` is what it lists, None lets it fail."""
+    """The service; a context manager that stops it. `events` is what it lists, None lets it fail.
 
-    def __init__(self) -> None:
+    Requests for anything but its two documents go to the service at `others`.
+    """
+
+    def __init__(self, *, others: str = "") -> None:
         self.events: bytes | None = document()
         self.requests: list[str] = []
         service = self
@@ -47,6 +55,9 @@ class MetadataService:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 service.requests.append(self.path)
+                if others and not self.path.startswith(_OWN):
+                    self._pass_on()
+                    return
                 events = "/scheduledevents?" in self.path
                 body = service.events if events else json.dumps({"name": NAME, "location": "eastus2"}).encode()
                 good = body is not None and self.headers["Metadata"] == "true"
@@ -54,6 +65,20 @@ class MetadataService:
                 self.end_headers()
                 if good and body is not None:
                     self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                self._pass_on()
+
+            def _pass_on(self) -> None:
+                with Client(None, plain=True) as client:
+                    body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                    headers = {
+                        name: self.headers[name] for name in ("Metadata", "Content-Type") if name in self.headers
+                    }
+                    found = client.exchange(self.command, others + self.path, headers=headers, body=body or None)
+                self.send_response(found.status)
+                self.end_headers()
+                self.wfile.write(found.body)
 
             def log_message(self, *_: object) -> None:
                 return

@@ -22,7 +22,6 @@ from cji_worker.rights import (
     forbid_files_and_network,
 )
 
-_METADATA_SERVICE_PORT: Final = 80
 _HTTPS_PORT: Final = 443
 
 
@@ -46,6 +45,6 @@ def confine(*, read: Iterable[str], write: Iterable[str], urls: Iterable[str], a
 
 
 def ports(urls: Iterable[str]) -> set[int]:
-    """TCP ports of these services; with any, those of the metadata service and of name lookup too."""
+    """TCP ports of these services; with any, that of name lookup too. Tokens come from the broker's Unix socket."""
     found = {urlsplit(url).port or _HTTPS_PORT for url in urls}
-    return {*found, _METADATA_SERVICE_PORT, DNS_PORT} if found else set()
+    return {*found, DNS_PORT} if found else set()

@@ -1,7 +1,7 @@
 """The instance metadata service: AMD certificates, TD quotes, the region, user data. All are the host's word only.
 
-Every request carries `Metadata: true`, bypasses proxies and is bounded in size and time. Documented at
-learn.microsoft.com, "Azure Instance Metadata Service"; THIM is its Trusted Hardware Identity Management branch.
+Every request carries `Metadata: true`, bypasses proxies and is bounded in size and time; on a worker it goes to the
+broker's socket (`cji_core.metadata`). THIM is the service's Trusted Hardware Identity Management branch.
 """
 
 import json
@@ -13,7 +13,8 @@ from typing import Final
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, request_until
 from cji_attestation.strict import parse_object, text_member
-from cji_attestation.trust import Endpoint, Trust, endpoint
+from cji_attestation.trust import Endpoint, Trust, metadata_endpoint
+from cji_core.metadata import AMD_CERTIFICATES, HEADERS, LOCATION, TD_QUOTE, USER_DATA
 from cji_core.strict import JsonObject, b64_decode, b64url, b64url_decode, hex_decode
 
 NOT_READY: Final = frozenset({404, 410})  # 404 is usual in the first minutes after boot
@@ -34,15 +35,15 @@ class AmdCertificates:
 
 
 def imds_endpoint(trust: Trust) -> Endpoint:
-    """The pinned base URL."""
-    return endpoint(trust.imds, (trust.imds,), resource="", check="imds")
+    """The pinned address: of the broker's socket, or a base URL."""
+    return metadata_endpoint(trust)
 
 
 def _request(trust: Trust, *, check: str, path: str, body: bytes | None = None, limit: int = MAX_REPLY_BYTES) -> bytes:
     return request_until(
         imds_endpoint(trust),
         path=path,
-        headers={"Metadata": "true"} | ({} if body is None else {"Content-Type": "application/json"}),
+        headers=HEADERS | ({} if body is None else {"Content-Type": "application/json"}),
         body=body,
         until=time.monotonic() + TOTAL_SECONDS,
         also_retried=NOT_READY,
@@ -57,7 +58,7 @@ def _object(data: bytes, check: str) -> JsonObject:
 
 def amd_certificates(trust: Trust) -> AmdCertificates:
     """The chip's certificates from THIM; EVIDENCE_UNAVAILABLE "imds-thim" where it has none."""
-    reply = _request(trust, check=_THIM, path="/metadata/THIM/amd/certification")
+    reply = _request(trust, check=_THIM, path=AMD_CERTIFICATES)
     return read_thim(reply, fault=Fault.EVIDENCE_UNAVAILABLE)
 
 
@@ -81,7 +82,7 @@ def td_quote(trust: Trust, report: bytes) -> bytes:
     """The quote that the host makes of a TDREPORT of 1024 bytes."""
     check = "imds-tdquote"
     body = json.dumps({"report": b64url(report)}).encode("ascii")
-    reply = _object(_request(trust, check=check, path="/acc/tdquote", body=body), check)
+    reply = _object(_request(trust, check=check, path=TD_QUOTE, body=body), check)
     try:
         return b64url_decode(text_member(reply, "quote", fault=Fault.EVIDENCE_UNAVAILABLE, check=check).rstrip("="))
     except ValueError as error:
@@ -91,8 +92,7 @@ def td_quote(trust: Trust, report: bytes) -> bytes:
 def region(trust: Trust) -> str:
     """The Azure region's name, such as "eastus"; for receipts, for people, and to refuse a machine. It admits none."""
     check = "imds-location"
-    path = "/metadata/instance/compute/location?api-version=2021-01-01&format=text"
-    text = _request(trust, check=check, path=path).strip().decode("ascii", "replace")
+    text = _request(trust, check=check, path=LOCATION).strip().decode("ascii", "replace")
     if not _REGION.fullmatch(text):
         raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check)
     return text
@@ -104,8 +104,7 @@ def user_data(trust: Trust) -> bytes:
     EVIDENCE_UNAVAILABLE "user-data" for a machine that has none.
     """
     check = "user-data"
-    path = "/metadata/instance/compute/userData?api-version=2021-01-01&format=text"
-    text = _request(trust, check=check, path=path, limit=_MAX_USER_DATA_TEXT).strip()
+    text = _request(trust, check=check, path=USER_DATA, limit=_MAX_USER_DATA_TEXT).strip()
     try:
         found = b64_decode(text.decode("ascii"))
     except ValueError as error:

@@ -7,25 +7,20 @@ host must lie in the resource's domain) and `_PinnedCredential` (the resource mu
 a wrong answer from a wrong host never gets a token.
 """
 
-import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
-from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+from azure.core.credentials import AccessToken, AccessTokenInfo
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline.transport import RequestsTransport
-from azure.identity import ManagedIdentityCredential
 from azure.keyvault.keys import KeyClient
 
 from cji_attestation.errors import AttestationError, Fault
-from cji_attestation.evidence.imds import imds_endpoint
 from cji_attestation.fetch import tls_context
 from cji_attestation.release.keyspec import VaultKey
 from cji_attestation.release.statement import WRAP
-from cji_attestation.trust import AZURE_US, Trust
+from cji_attestation.trust import Trust
+from cji_core.azure_client import ManagedIdentity
 from cji_core.https import Client, retry_after
 from cji_core.sessions import session
 
@@ -33,11 +28,6 @@ IDENTITY_SECONDS: Final = 5.0
 EXCHANGE_SECONDS: Final = 25.0
 IDENTITY_ATTEMPTS: Final = 3
 IDENTITY_PAUSE: Final = 0.5  # seconds, doubled
-_ENVIRONMENT: Final = threading.Lock()
-_AUTHORITY: Final = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
-# Variables that make ManagedIdentityCredential call another service than the instance metadata service; others, such as
-# IMDS_ENDPOINT, only beside one of these.
-_ELSEWHERE: Final = (_AUTHORITY, "IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE")
 _INNER_CODES: Final = frozenset(
     {"AccessDenied", "ForbiddenByRbac", "ForbiddenByPolicy", "ForbiddenByConnection", "KeyDisabled"}
 )
@@ -51,27 +41,23 @@ _REFUSALS: Final = {
 class _PinnedCredential:
     """A managed identity that makes tokens for one resource only."""
 
-    def __init__(self, inner: ManagedIdentityCredential, resource: str, *, authority: str | None) -> None:
-        """`authority` is the metadata service's address if it is not the client's own default."""
+    def __init__(self, inner: ManagedIdentity, resource: str) -> None:
         self._inner = inner
         self._scope = f"{resource}/.default"
-        self._authority = authority
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
         """As `get_token_info`, for clients of the older protocol."""
         info = self.get_token_info(*scopes)
         return AccessToken(info.token, info.expires_on)
 
-    def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+    def get_token_info(self, *scopes: str, **_: Any) -> AccessTokenInfo:
         """Return a token for the pinned scope; IDENTITY_UNAVAILABLE for any other."""
         if scopes != (self._scope,):
             raise AttestationError(Fault.IDENTITY_UNAVAILABLE, check="resource")
         attempt, pause = 1, IDENTITY_PAUSE
         while True:
             try:
-                with _asking(self._authority):
-                    info: AccessTokenInfo = self._inner.get_token_info(self._scope, options=options)
-                return info
+                return self._inner.get_token_info(self._scope)
             except AzureError as error:
                 if attempt == IDENTITY_ATTEMPTS:
                     raise AttestationError(Fault.IDENTITY_UNAVAILABLE, check="imds-identity") from error
@@ -85,7 +71,6 @@ class Vault:
     def __init__(self, *, trust: Trust, client_id: str | None) -> None:
         self._trust = trust
         self._client_id = client_id
-        self._credential: ManagedIdentityCredential | None = None
 
     def release(self, key: VaultKey, *, token: str, nonce: str) -> str:
         """The release statement for one key version, not verified. Faults: IDENTITY_UNAVAILABLE, RELEASE_*."""
@@ -113,36 +98,9 @@ class Vault:
         return value
 
     def credential(self, resource: str) -> _PinnedCredential:
-        """The identity for this resource alone. Faults: CONFIG_INVALID, and IDENTITY_UNAVAILABLE at its use."""
-        authority = None if self._trust.imds == AZURE_US.imds else imds_endpoint(self._trust).base
-        return _PinnedCredential(self._identity(), resource, authority=authority)
-
-    def _identity(self) -> ManagedIdentityCredential:
-        """The identity, made at first use; its token stays in its own cache."""
-        if any(os.environ.get(name) for name in _ELSEWHERE):
-            raise AttestationError(Fault.CONFIG_INVALID, check="identity-environment")
-        if self._credential is None:
-            self._credential = ManagedIdentityCredential(
-                client_id=self._client_id,
-                transport=_transport(Client(None, seconds=IDENTITY_SECONDS, plain=True)),
-                retry_total=0,
-                retry_status=0,
-            )
-        return self._credential
-
-
-@contextmanager
-def _asking(authority: str | None) -> Iterator[None]:
-    """While a token is asked for, the environment names this address: the only way to tell the client another one."""
-    if authority is None:
-        yield
-        return
-    with _ENVIRONMENT:
-        os.environ[_AUTHORITY] = authority
-        try:
-            yield
-        finally:
-            del os.environ[_AUTHORITY]
+        """The identity for this resource alone. Fault: IDENTITY_UNAVAILABLE, at its use."""
+        inner = ManagedIdentity(self._client_id, address=self._trust.imds, seconds=IDENTITY_SECONDS)
+        return _PinnedCredential(inner, resource)
 
 
 def sdk_transport(trust: Trust, *, seconds: float) -> RequestsTransport:

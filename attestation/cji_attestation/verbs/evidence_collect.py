@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 import click
+import msgspec
 from cryptography import x509
 
 from cji_attestation import Fault
@@ -19,6 +20,7 @@ from cji_attestation.verbs.evidence_written import WrittenEvidence, print_writte
 from cji_attestation.verbs.trusts import trust_named
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers
+from cji_core.metadata import SERVICE, socket_of
 
 
 @click.command()
@@ -53,6 +55,9 @@ def _collected(context: click.Context, cloud: str, carried: bytes, issuers: Path
     from cji_attestation.evidence.collect import collect as from_machine  # noqa: PLC0415 - needs the TPM's libraries
 
     trust = trust_named(context, cloud)
+    broker = socket_of(trust.imds)
+    if broker is not None and not Path(broker).exists():  # a machine that is not a worker's yet
+        trust = msgspec.structs.replace(trust, imds=SERVICE)
     known: tuple[x509.Certificate, ...] = ()
     if issuers is not None:
         known = load_pem_chain(issuers.read_bytes(), fault=Fault.CONFIG_INVALID, check="ak-issuers")

@@ -19,7 +19,6 @@ from cji_core.errors import StartupError
 from cji_core.format.job import LIMITS
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, LeaseLostError, StoreAwayError, StoreError
 
-AUDIENCE: Final = "https://storage.azure.com"
 EXCHANGE_SECONDS: Final = 30.0
 MAX_ANSWER_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 _TRIES: Final = 3

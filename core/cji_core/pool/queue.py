@@ -10,8 +10,9 @@ from typing import Any
 from azure.core.credentials import TokenCredential
 from azure.storage.queue import QueueClient
 
+from cji_core.audiences import STORAGE
 from cji_core.azure_client import AudienceCredential
-from cji_core.pool.exchange import AUDIENCE, EXCHANGE_SECONDS, bounded, tried
+from cji_core.pool.exchange import EXCHANGE_SECONDS, bounded, tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Queue:
     ) -> None:
         """`credential` makes tokens for Azure Storage; no other audience is asked of it. Raises StartupError."""
         options = bounded(ca_file, seconds=seconds)
-        self._queue = QueueClient(account_url, name, credential=AudienceCredential(credential, AUDIENCE), **options)
+        self._queue = QueueClient(account_url, name, credential=AudienceCredential(credential, STORAGE), **options)
 
     def close(self) -> None:
         """Close the connections."""

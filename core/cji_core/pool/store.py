@@ -19,9 +19,10 @@ from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
 from azure.storage.blob import BlobBlock, ContainerClient
 
+from cji_core.audiences import STORAGE
 from cji_core.azure_client import AudienceCredential
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreAwayError
-from cji_core.pool.exchange import AUDIENCE, EXCHANGE_SECONDS, bounded, tried
+from cji_core.pool.exchange import EXCHANGE_SECONDS, bounded, tried
 from cji_core.strict import b64_decode
 
 MAX_BLOCKS: Final = 50_000
@@ -50,7 +51,7 @@ class Blobs:
     ) -> None:
         """`credential` makes tokens for Azure Storage; no other audience is asked of it. Raises StartupError."""
         options = bounded(ca_file, seconds=seconds)
-        pinned = AudienceCredential(credential, AUDIENCE)
+        pinned = AudienceCredential(credential, STORAGE)
         self._container = ContainerClient(account_url, container, credential=pinned, **options)
 
     def close(self) -> None:

@@ -74,6 +74,7 @@ _DOOR: Final = (
     (r"KillSignal=SIGQUIT", "calls end before the door stops"),
 )
 _AUDIT: Final = (
+    (r"SystemCallFilter=capset", "it gives capabilities up, and ends where it cannot"),
     (r"ExecStart=/\S+/cji audit deliver --config /etc/cji/audit\.toml", "the deliverer is the unit's only program"),
     (r"User=cji-audit", "the deliverer is a user of its own"),
     (r"Group=cji-audit", "the group of the trail is one of its others"),
@@ -89,6 +90,7 @@ _AUDIT: Final = (
     (r"MemoryMax=\S+", "what services make it hold is bounded"),
 )
 _FLEET: Final = (
+    (r"SystemCallFilter=capset", "it gives capabilities up, and ends where it cannot"),
     (r"LoadCredential=worker\.toml:/etc/cji/worker\.toml", "it needs no right to a file of the worker"),
     (
         r"ExecStart=/\S+/cji fleet run --config \$\{CREDENTIALS_DIRECTORY\}/worker\.toml",
@@ -128,8 +130,8 @@ _PROBE: Final = (
     (r"SupplementaryGroups=cji-console", "this group alone may enter the folder of the status socket"),
     (r"CapabilityBoundingSet=", "the probe needs no capability"),
     (r"NoNewPrivileges=yes", "nor ever gets one"),
-    (r"IPAddressDeny=any", "the probe reaches the metadata service, and nothing else"),
-    (r"IPAddressAllow=localhost 168\.63\.129\.16 169\.254\.169\.254", "Azure's own two addresses"),
+    (r"IPAddressDeny=any", "the probe answers the load balancer, and reaches nothing"),
+    (r"IPAddressAllow=localhost 168\.63\.129\.16", "the address of the load balancer's probe"),
     (r"SocketBindAllow=ipv4:tcp:9465", "the port of the load balancer's probe"),
     (r"RuntimeDirectoryPreserve=yes", "a notice outlives the process that wrote it"),
     (r"PrivateDevices=yes", "the probe has no TPM"),
@@ -188,6 +190,7 @@ _BUNDLE: Final = (
     (r"NoNewPrivileges=yes", "nor ever gets more"),
     (r"DeviceAllow=/dev/tpmrm0 rw", "the bundle is measured into the vTPM"),
     (r"SupplementaryGroups=tss", "without a capability root needs the group of the vTPM"),
+    (r"ExecStartPost=\+\S+ restart cji-broker\.service", "the broker reads the configuration that there is now"),
     (r"RuntimeDirectory=cji", "the configuration is in memory"),
     (r"RuntimeDirectoryPreserve=yes", "the configuration outlives a stop of this unit"),
     (r"StateDirectory=cji-bundle", "the last serial number outlives the boot"),
@@ -222,7 +225,38 @@ _ENROLL: Final = (
     (r"MemorySwapMax=0", "swapped memory has the TLS key"),
     (r"MemoryMax=\S+", "what services make it hold is bounded"),
 )
+_BROKER: Final = (
+    (r"SystemCallFilter=capset", "it gives capabilities up, and ends where it cannot"),
+    (r"ExecStart=/\S+/python -I -B -m cji_worker\.broker \$\{CREDENTIALS_DIRECTORY\}", "it is the unit's only program"),
+    (r"LoadCredential=worker\.toml:/etc/cji/worker\.toml", "identities and audiences are those of the configuration"),
+    (r"LoadCredential=audit\.toml:/etc/cji/audit\.toml", "those of the deliverer too"),
+    (r"SetCredential=worker\.toml:#", "before there is a bundle, there is no configuration"),
+    (r"PartOf=cji-worker\.service", "a restart of the worker takes a changed configuration"),
+    (r"User=cji-broker", "the broker is a user of its own, the only one that the rules of the image let through"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "it reaches the metadata service and nothing else"),
+    (r"IPAddressAllow=169\.254\.169\.254/32", "it reaches the metadata service and nothing else"),
+    (r"SocketBindDeny=any", "it listens nowhere"),
+    (r"InaccessiblePaths=.*-/var/lib/cji .*", "replay ledger and trail are the worker's"),
+    (r"PrivateDevices=yes", "it has no TPM"),
+    (r"LimitCORE=0", "a core file has tokens of all identities"),
+    (r"MemorySwapMax=0", "swapped memory has tokens of all identities"),
+    (r"MemoryMax=\S+", "what peers make it hold is bounded"),
+)
+_FUTILE: Final = (
+    (r"ExecCondition=/\S+/futile-start /dev/tpmrm0 /run/cji-start/pcr15", "what is not known reboots no machine"),
+    (r"ExecStart=\+\S+/systemctl --no-block reboot", "only a reboot helps"),
+    (r"DynamicUser=yes", "it is a user of its own"),
+    (r"DeviceAllow=/dev/tpmrm0 rw", "it reads one PCR"),
+    (r"PrivateNetwork=yes", "it reaches nothing"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"TimeoutStartSec=\d+", "a TPM that does not answer holds up no start"),
+)
 _NEEDED: Final = {
+    "cji-broker.service": _BROKER,
+    "cji-futile.service": _FUTILE,
     "cji-bundle.service": _BUNDLE,
     "cji-door-enroll.service": _ENROLL,
     "cji-engine-scheduler.service": (
@@ -253,6 +287,7 @@ def check_unit(path: Path) -> list[Outcome]:
         for pattern, why in _NEEDED[path.name]
         if not any(re.fullmatch(pattern, line) for line in lines)
     ]
+    missing += _reaching_metadata(path.name, lines)
     outcomes = [judged("unit: needed lines", path.name, missing)]
     analyze = shutil.which("systemd-analyze")
     version = systemd_version(analyze)
@@ -274,6 +309,12 @@ def check_unit(path: Path) -> list[Outcome]:
         exposure = _run([analyze, "security", "--offline=true", "--no-pager", limit, str(copy)])
         outcomes.append(judged("unit: exposure", path.name, exposure[-1:]))
     return outcomes
+
+
+def _reaching_metadata(name: str, lines: list[str]) -> list[str]:
+    """A line for each address list that has the metadata service, but for the broker's."""
+    reached = [line for line in lines if line.startswith("IPAddressAllow=") and re.search(r"link-local|169\.254", line)]
+    return [] if name == "cji-broker.service" else [f"{line}: the broker alone reaches the service" for line in reached]
 
 
 def systemd_version(analyze: str | None) -> int:

@@ -83,8 +83,9 @@ def test_x03_the_front_opens_no_file(site: Site) -> None:
 
 def test_x03_the_front_connects_to_no_service(site: Site) -> None:
     trust = site.simulation.trust
-    for url in (trust.imds, site.cmk.kek_id):
+    for url in (site.simulation.endpoints.imds_url, site.cmk.kek_id):
         assert outcomes(site, "connect", port(url)) == {"EPERM"}, url
+    assert outcomes(site, "connect_local", site.simulation.endpoints.broker) == {"EPERM"}
     assert outcomes(site, "connect", site.worker.port) == {"EPERM"}
     assert outcomes(site, "connect_local", trust.tcti.rpartition("path=")[2]) == {"EPERM"}  # the TPM
     assert outcomes(site, "listen") == {"EPERM"}

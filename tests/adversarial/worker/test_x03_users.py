@@ -115,8 +115,8 @@ def run(script: str, *arguments: object) -> str:
 
 
 def ports(site: Site) -> Mapping[str, int]:
-    trust, config = site.simulation.trust, load(site.files.config)
-    urls = {"imds": trust.imds, "maa": config.attestation.maa_url, "vault": site.cmk.kek_id}
+    config = load(site.files.config)
+    urls = {"maa": config.attestation.maa_url, "vault": site.cmk.kek_id}
     return {name: urlsplit(url).port or 0 for name, url in urls.items()}
 
 
@@ -176,13 +176,13 @@ def test_x03_their_users_reach_nothing_of_the_keyholder(site: Site, process: str
 @pytest.mark.root
 @root_only
 def test_x03_only_the_keyholders_user_gets_the_key(site: Site) -> None:
-    """The worker's own program obtains it once in each boot, whoever runs it."""
+    """The worker's own program obtains it once in each boot; another user has neither TPM nor broker."""
     trust, other = (msgspec.json.encode(vm.trust).decode() for vm in (site.simulation, site.simulation.another_vm()))
     assert run(ATTESTER, None, [], str(site.files.config), other) == "True", "the attack works"
     assert run(ATTESTER, None, [], str(site.files.config), trust) == "EVIDENCE_INVALID E48"
     for name in ("front", "zygote", "supervisor"):
         who = user_of(site.worker.pids[name]), groups_of(site.worker.pids[name])
-        assert run(ATTESTER, *who, str(site.files.config), trust) == "EVIDENCE_UNAVAILABLE tpm-open", name
+        assert run(ATTESTER, *who, str(site.files.config), trust) == "EVIDENCE_UNAVAILABLE imds-location", name
 
 
 def test_x03_the_zygote_reaches_no_file_and_no_service(site: Site, orders: Path) -> None:
@@ -205,6 +205,9 @@ def test_x03_the_zygote_does_not_connect_to_the_tpm(site: Site, orders: Path) ->
 def test_x03_the_keyholder_reaches_its_services_only(site: Site, orders: Path) -> None:
     for name, port in ports(site).items():
         assert ordered(site, orders, "keyholder", "connect", port) == "done", name
+    assert ordered(site, orders, "keyholder", "connect_local", site.simulation.endpoints.broker) == "done"
+    metadata_service = urlsplit(site.simulation.endpoints.imds_url).port
+    assert ordered(site, orders, "keyholder", "connect", metadata_service) == "EACCES"
     assert ordered(site, orders, "keyholder", "connect", site.worker.port) == "EACCES"
     assert ordered(site, orders, "keyholder", "connect", 22) == "EACCES"
     assert ordered(site, orders, "keyholder", "listen") == "EACCES"
@@ -230,7 +233,8 @@ def test_x03_control_reads_the_operators_files_only(site: Site, orders: Path) ->
         assert ordered(site, orders, "control", "open", path) == "EACCES", path
     for name, port in {**ports(site), "front": site.worker.port}.items():
         assert ordered(site, orders, "control", "connect", port) == "EPERM", name
-    assert ordered(site, orders, "control", "connect_local", tpm(site)) == "EPERM"
+    for path in (tpm(site), site.simulation.endpoints.broker):
+        assert ordered(site, orders, "control", "connect_local", path) == "EPERM"
     for attack in ("fork", "execute", "listen"):
         assert ordered(site, orders, "control", attack) in ("EACCES", "EPERM"), attack
     for attack in ("trace", "read_memory", "signal", "signal_thread", "open_pidfd"):

@@ -511,6 +511,7 @@ class Impostor:
 
     def __init__(self, roots: Path) -> None:
         self.resource = ""
+        self.imds = ""
         self.answer = (500, b"")
         self.tokens: list[str | None] = []  # Authorization of each request
         impostor = self
@@ -544,7 +545,7 @@ class Impostor:
     def trusted(self, trust: Trust) -> Trust:
         """A trust in which it is the only vault."""
         self.resource = f"https://{self.domain}"
-        return msgspec.structs.replace(trust, vault_hosts=(f".{self.domain}",))
+        return msgspec.structs.replace(trust, vault_hosts=(f".{self.domain}",), imds=self.imds)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -555,6 +556,7 @@ class Impostor:
 @pytest.fixture
 def impostor(simulation: Simulation) -> Iterator[Impostor]:
     server = Impostor(simulation.state / "roots")
+    server.imds = simulation.endpoints.imds_url  # no broker would ask for a token for it
     yield server
     server.close()
 
@@ -587,7 +589,7 @@ def test_k12_no_token_in_logs_or_errors(
     assert told(error) == (Fault.RELEASE_UNAVAILABLE, "vault-500")
     (token,) = {one.removeprefix("Bearer ") for one in impostor.tokens if one}
     shown = caplog.text + "".join(traceback.format_exception(error)) + repr(error) + repr(vars(other))
-    assert "azure.identity" in shown
+    assert shown
     assert token not in shown
     assert attestation.token.raw not in shown
 
@@ -601,13 +603,6 @@ def test_k02_an_answer_that_is_no_statement(
     elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
     error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), elsewhere)
     assert told(error) == (Fault.RELEASE_INVALID, "S01")
-
-
-def test_r02_an_azure_machine_takes_its_own_metadata_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
-    vault = Vault(trust=AZURE_US, client_id="11111111-1111-1111-1111-111111111111")
-    assert vault._identity() is vault._identity()
-    assert "AZURE_POD_IDENTITY_AUTHORITY_HOST" not in os.environ
 
 
 def test_k02_statement_under_other_roots(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
@@ -666,17 +661,8 @@ def test_r02_identity_is_not_taken_from_the_environment(
     simulation: Simulation, attester: Attester, cmk: Cmk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    for name in (
-        "IDENTITY_ENDPOINT",
-        "MSI_ENDPOINT",
-        "AZURE_FEDERATED_TOKEN_FILE",
-        "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-    ):
-        with monkeypatch.context() as patch:
-            patch.setenv(name, "http://127.0.0.1:9")
-            with rejected("identity-environment", fault=Fault.CONFIG_INVALID):
-                attester.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
-    for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+    elsewhere = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", *elsewhere):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     attester.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
 

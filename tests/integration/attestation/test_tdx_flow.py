@@ -384,7 +384,7 @@ def test_publications_that_are_none(tdx: Simulation, order: bytes) -> None:
 
 
 def posted(of: Simulation, body: bytes, **headers: str) -> int:
-    at = urlsplit(of.trust.imds)
+    at = urlsplit(of.endpoints.imds_url)
     connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=10)
     try:
         connection.request("POST", "/acc/tdquote", body, headers)
@@ -409,7 +409,7 @@ def test_quotes_are_of_this_machines_reports_only(tdx: Simulation, evidence: Evi
 
 
 def test_each_kind_of_host_has_its_own_evidence(tdx: Simulation, simulation: Simulation) -> None:
-    at = urlsplit(tdx.trust.imds)
+    at = urlsplit(tdx.endpoints.imds_url)
     connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=10)
     connection.request("GET", "/metadata/THIM/amd/certification", headers={"Metadata": "true"})
     assert connection.getresponse().status == 404

@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def prepare() -> None:
 _RULES = f"""
 insert rule inet cji output ip daddr {HOST} accept
 insert rule inet cji input ip saddr {HOST} accept
+insert rule inet cji output ip saddr 169.254.169.254 tcp sport 80 accept
 """
 
 
@@ -109,6 +111,9 @@ def report() -> None:
         ("doctor", doctor),
         ("attacks", attacks),
         ("root", guest_root),
+        ("metadata", metadata),
+        ("futile", futile),
+        ("brokered", brokered),
         ("mounts", lambda: Path("/proc/self/mounts").read_text()),
         ("modules", lambda: Path("/proc/modules").read_text()),
         ("swaps", lambda: Path("/proc/swaps").read_text()),
@@ -197,6 +202,70 @@ def _network_of_its_own() -> None:
 def rules_of_the_file() -> None:
     subprocess.run(["/usr/sbin/nft", "-f", "/etc/nftables.conf"], check=True)
     subprocess.run(_LIST_RULES, check=True)
+
+
+def _users() -> dict[str, int]:
+    """All of the image, and those that front, supervisor, zygote and cells become."""
+    lines = [line.split(":") for line in Path("/etc/passwd").read_text().splitlines()]
+    own = {"front": 0x7FFF0080, "supervisor": 0x7FFF0081, "zygote": 0x7FFF0000, "cell": 0x7FFF0001}
+    return {**{line[0]: int(line[2]) for line in lines}, **own}
+
+
+def _as_each(look: Callable[[], str]) -> dict[str, str]:
+    """What `look` returns as each user, in processes at the same time."""
+    found = {}
+    for name, uid in _users().items():
+        ours, theirs = os.pipe()
+        if not os.fork():
+            try:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+                answer = look()
+            except Exception as error:  # noqa: BLE001 - it is the answer
+                answer = type(error).__name__
+            os.write(theirs, answer.encode())
+            os._exit(0)
+        os.close(theirs)
+        found[name] = ours
+    return {name: os.read(fd, 200).decode() for name, fd in found.items()}
+
+
+def metadata() -> dict[str, str]:
+    """What the metadata service answers to each user."""
+
+    def look() -> str:
+        with socket.create_connection((socket.inet_ntoa(_IMDS), 80), timeout=3) as connection:
+            connection.sendall(b"GET /metadata/instance/compute?x HTTP/1.0\r\nMetadata: true\r\n\r\n")
+            return connection.makefile().readline().strip()
+
+    return _as_each(look)
+
+
+def futile() -> dict[str, Any]:
+    """Whether another start of the worker would be in vain, and how long that takes to find out."""
+    program, value = "/usr/lib/cji/futile-start", "/run/cji-start/pcr15"
+    start = time.monotonic()
+    done = _run(program, "/dev/tpmrm0", value)
+    return {
+        "status": done.returncode,
+        "ms": (time.monotonic() - start) * 1000,
+        "without the value": _run(program, "/dev/tpmrm0", "/run/cji-start/none").returncode,
+        "without a TPM": _run(program, "/dev/none", value).returncode,
+    }
+
+
+def brokered() -> dict[str, str]:
+    """The status of the broker's answer to each user's request for the vault's token."""
+    from cji_core.metadata import BROKER, HEADERS, base_of, client, token_target
+
+    target = token_target(FACTS["vault_resource"], None)
+
+    def look() -> str:
+        with client(BROKER, seconds=10, limit=1 << 20) as asked:
+            return str(asked.exchange("GET", base_of(BROKER) + target, headers=HEADERS).status)
+
+    return _as_each(look)
 
 
 def journal() -> str:

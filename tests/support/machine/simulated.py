@@ -62,7 +62,7 @@ def surroundings(
             shutil.copyfile(path, content / "config" / path.name)
     (content / "config" / "worker.toml").write_text(_as_installed(files.config.read_text()))
     inside = ROOT / "tests" / "support" / "machine"
-    for name in ("inside.py", "worker_inside.py", "refused_inside.py"):
+    for name in ("inside.py", "worker_inside.py", "refused_inside.py", "broker_inside.py"):
         shutil.copyfile(inside / name, content / name)
     shutil.copyfile(ROOT / "worker" / "cji_worker" / "launch.py", content / "launch.py")
     tree = content / "tree" / "tests" / "support"
@@ -74,6 +74,7 @@ def surroundings(
         "outside": OUTSIDE,
         "ports": _ports(simulation),
         "metadata_port": metadata.port,
+        "vault_resource": simulation.endpoints.vault_resource,
         "report_port": listener.getsockname()[1],
         "patience": _PATIENCE_S,
         "absent": ABSENT,
@@ -84,9 +85,10 @@ def surroundings(
         },
     }
     (content / "facts.json").write_text(json.dumps(facts))
-    # as in production, but for the roots: the machine's own vTPM device, and the logs of its own boot
+    # as in production, but for the roots: the machine's own broker and vTPM device, and the logs of its own boot
     trust = msgspec.structs.replace(
         simulation.trust,
+        imds=AZURE_US.imds,
         tcti=AZURE_US.tcti,
         firmware_log=AZURE_US.firmware_log,
         userspace_log=AZURE_US.userspace_log,

@@ -46,6 +46,7 @@ Before=cji-worker.service cji-door.service cji-console.service cji-audit.service
 Type=oneshot
 RemainAfterExit=yes
 ExecStart={_PYTHON} {_DISK}/inside.py prepare
+ExecStartPost=/usr/bin/systemctl restart cji-broker.service
 StandardError=journal+console
 """
 _NETWORK: Final = f"""\
@@ -94,6 +95,12 @@ ExecStart={_WORKER} {_DISK}/trust.json serve --config /etc/cji/worker.toml
 StandardError=journal+console
 Restart=no
 """
+_BROKER: Final = f"""\
+[Service]
+ExecStart=
+ExecStart={_PYTHON} -I -B {_DISK}/broker_inside.py {_DISK}/trust.json ${{CREDENTIALS_DIRECTORY}}
+StandardError=journal+console
+"""
 _DOOR: Final = """\
 [Unit]
 Requires=cji-bundle.service
@@ -113,6 +120,7 @@ def extra_initrd() -> bytes:
         # the key of the door comes with the configuration, too
         "cji-door-enroll.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/true\n",
         "cji-worker.service.d/test.conf": _DROP_IN,
+        "cji-broker.service.d/test.conf": _BROKER,
         "cji-door.service.d/test.conf": _DOOR,
     }
     initrd = {

@@ -98,7 +98,7 @@ def test_once_names_those_that_are_behind() -> None:
 
 def test_ports_are_those_of_the_services() -> None:
     assert ports([]) == set()
-    assert ports(["https://a.example", "https://b.example:8443"]) == {443, 8443, 80, 53}
+    assert ports(["https://a.example", "https://b.example:8443"]) == {443, 8443, 53}
 
 
 @pytest.fixture

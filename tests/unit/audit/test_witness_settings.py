@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cji_core.azure_client import managed_identity
+from cji_core.azure_client import brokered_identity
 from cji_core.errors import StartupError
 from cji_core.trail.delivery import load_delivery
 from cji_core.trail.witnesses.configured import needs, witnesses
@@ -70,7 +70,7 @@ def test_not_too_many() -> None:
 def test_from_the_file_to_destinations(tmp_path: Path) -> None:
     path = tmp_path / "audit.toml"
     path.write_text(TEXT)
-    made = witnesses(load_delivery(path), folder=tmp_path)
+    made = witnesses(load_delivery(path), folder=tmp_path, identity=brokered_identity)
     assert [each.name for each in made] == ["mount", "blob"]
     found = needs(load_delivery(path), folder=tmp_path)
     assert found.read == (str(tmp_path / "keys"), "/etc/ssl/certs/ca-certificates.crt")
@@ -94,10 +94,3 @@ def test_keys_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         read_keys(tmp_path / "absent")
     with pytest.raises(StartupError, match="has no receipt key"):
         read_key(tmp_path / "absent")
-
-
-def test_the_environment_names_no_other_source_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    managed_identity(None)
-    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:1/")
-    with pytest.raises(StartupError, match="another source of tokens"):
-        managed_identity(None)

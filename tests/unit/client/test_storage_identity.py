@@ -3,8 +3,8 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import DefaultAzureCredential, InteractiveBrowserCredential
 
 from cji_client.storage_identity import default_credential
+from cji_core.audiences import STORAGE
 from cji_core.azure_client import AudienceCredential
-from cji_core.pool.exchange import AUDIENCE
 
 
 def test_no_browser_is_opened_for_a_token() -> None:
@@ -15,6 +15,6 @@ def test_no_browser_is_opened_for_a_token() -> None:
 
 
 def test_any_credential_gives_tokens_for_storage_alone() -> None:
-    pinned = AudienceCredential(default_credential(), AUDIENCE)
+    pinned = AudienceCredential(default_credential(), STORAGE)
     with pytest.raises(ClientAuthenticationError):
         pinned.get_token("https://vault.azure.net/.default")

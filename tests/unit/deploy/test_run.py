@@ -115,7 +115,17 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
         ("systemd/cji-audit.service", "User=cji-audit", "User=cji", "unit: needed lines"),
         ("systemd/cji-audit.service", "IPAddressDeny=any\n", "", "unit: needed lines"),
         ("systemd/cji-probe.service", "SocketBindAllow=ipv4:tcp:9465\n", "", "unit: needed lines"),
-        ("systemd/cji-probe.service", " 169.254.169.254", " 0.0.0.0/0", "unit: needed lines"),
+        ("systemd/cji-probe.service", " 168.63.129.16\n", " 0.0.0.0/0\n", "unit: needed lines"),
+        ("systemd/cji-fleet.service", "10.0.0.0/8", "169.254.169.254 10.0.0.0/8", "unit: needed lines"),
+        ("systemd/cji-audit.service", "localhost 10.0.0.0/8", "localhost link-local 10.0.0.0/8", "unit: needed lines"),
+        ("systemd/cji-broker.service", "User=cji-broker", "User=cji", "unit: needed lines"),
+        ("systemd/cji-broker.service", "SystemCallFilter=capset\n", "", "unit: needed lines"),
+        ("systemd/cji-fleet.service", "SystemCallFilter=capset\n", "", "unit: needed lines"),
+        ("systemd/cji-audit.service", "SystemCallFilter=capset\n", "", "unit: needed lines"),
+        ("systemd/cji-broker.service", "169.254.169.254/32", "10.0.0.0/8", "unit: needed lines"),
+        ("systemd/cji-bundle.service", "restart cji-broker.service", "start cji-broker.service", "unit: needed lines"),
+        ("systemd/cji-worker.service", "Wants=cji-futile.service\n", "", "unit: needed lines"),
+        ("systemd/cji-futile.service", "ExecCondition=", "ExecStartPre=", "unit: needed lines"),
         (
             "systemd/cji-drain.service",
             "cji-fleet.service cji-worker.service\n",
@@ -368,6 +378,7 @@ def test_no_unit_starts_before_its_bundle(tmp_path: Path) -> None:
     unit = DEPLOY / "systemd" / "cji-bundle.service"
     lists = [line for line in unit.read_text().splitlines() if line.startswith(("Before=", "RequiredBy="))]
     readers = [path for path in unit.parent.glob("*.service") if "/etc/cji/" in path.read_text()]
+    readers.remove(unit.parent / "cji-broker.service")  # before the bundle too, which restarts it
     assert len(readers) == 6
     assert [path.name for path in readers for line in lists if path.name not in line.partition("=")[2].split()] == []
     (tmp_path / unit.name).write_text(unit.read_text().replace(" cji-fleet.service", ""))

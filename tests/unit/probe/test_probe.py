@@ -100,7 +100,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def probing(worker: StatusSocket, azure: MetadataService, state: Path) -> Iterator[Probe]:
     """A probe in a loop and a thread of its own."""
     state.mkdir(exist_ok=True)
-    metadata = Metadata("127.0.0.1", azure.port)
+    metadata = Metadata(f"http://127.0.0.1:{azure.port}")
     probe = Probe(status_socket=str(worker.path), host="127.0.0.1", port=0, state=state, metadata=metadata)
     loop, listening = asyncio.new_event_loop(), threading.Event()
     task = loop.create_task(probe.serve())
@@ -195,7 +195,7 @@ def test_a_metadata_service_that_fails_takes_no_worker_away(
 
 
 def test_the_metadata_service_is_asked_as_it_wants_to_be(azure: MetadataService) -> None:
-    metadata = Metadata("127.0.0.1", azure.port)
+    metadata = Metadata(f"http://127.0.0.1:{azure.port}")
     assert metadata.look() is None
     azure.events = document(event())
     assert metadata.look() is not None
@@ -222,7 +222,7 @@ def test_a_crowd_that_says_nothing_shuts_nobody_out(
 
 
 def test_an_address_or_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"status_socket": "s", "host": "127.0.0.1", "metadata": Metadata("127.0.0.1", 1)}
+    settings: dict[str, Any] = {"status_socket": "s", "host": "127.0.0.1", "metadata": Metadata("http://127.0.0.1:1")}
     with pytest.raises(StartupError, match="cannot be written"):
         Probe(port=0, state=tmp_path / "gone", **settings)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(StartupError, match="cannot be used"):

@@ -172,10 +172,10 @@ class PoolLedger:
 def open_pool_ledger(section: PoolLedgerSection, trust: Trust) -> PoolLedgerBlobs:
     """The container of a configuration, with the machine's identity. Raises StartupError, AttestationError."""
     from cji_attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
-    from cji_core.pool.exchange import AUDIENCE  # noqa: PLC0415
+    from cji_core.audiences import STORAGE  # noqa: PLC0415
     from cji_core.pool.store import Blobs  # noqa: PLC0415
 
-    credential = Vault(trust=trust, client_id=section.client_id).credential(AUDIENCE)
+    credential = Vault(trust=trust, client_id=section.client_id).credential(STORAGE)
     return Blobs(
         section.blob_url, section.container, credential=credential, ca_file=section.ca_file, seconds=section.seconds
     )

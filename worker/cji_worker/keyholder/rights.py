@@ -51,7 +51,7 @@ def confine(config: Config, trust: Trust) -> None:
 
 
 def _written(config: Config, trust: Trust) -> Iterator[str]:
-    """The TPM's device and the folders of trail and replay ledger."""
+    """The TPM's device, the folders of trail and replay ledger, and that of the value of PCR 15."""
     interface, _, device = trust.tcti.partition(":")
     if interface == "device":
         yield device
@@ -60,9 +60,11 @@ def _written(config: Config, trust: Trust) -> Iterator[str]:
 
 
 def ports(config: Config, trust: Trust) -> set[int]:
-    """TCP ports of the services that this worker uses."""
+    """TCP ports of the services that this worker uses; the broker of the metadata service has a Unix socket."""
     section = config.attestation
-    urls = [trust.imds, trust.intel_pcs, trust.intel_root_crl, section.maa_url, *(key.kek_id for key in config.keys)]
+    urls = [trust.intel_pcs, trust.intel_root_crl, section.maa_url, *(key.kek_id for key in config.keys)]
+    if socket_of(trust.imds) is None:
+        urls.append(trust.imds)
     if config.entra is not None:
         urls.append(trust.entra)
     if config.ledger is not None:

@@ -1,4 +1,4 @@
-"""Azure's scheduled events, as a machine reads them at its metadata service.
+"""Azure's scheduled events, as a machine reads them at its metadata service, by the broker.
 
 A scale set with a terminate notification lists an instance here, up to 15 minutes before it deletes it; an eviction is
 listed too. Every instance of the set sees the events of all, so a machine looks for its own name.
@@ -11,13 +11,11 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.documents import decode
-from cji_core.hosts import IMDS
-from cji_core.https import Client, ExchangeError
+from cji_core.https import ExchangeError
+from cji_core.metadata import BROKER, EVENTS, HEADERS, INSTANCE, base_of, client
 from cji_core.strict import StrictError
 from cji_worker.errors import WorkerError
 
-_EVENTS: Final = "/metadata/scheduledevents?api-version=2020-07-01"
-_INSTANCE: Final = "/metadata/instance/compute?api-version=2021-02-01"
 _EXCHANGE_S: Final = 10.0
 _OK: Final = 200
 _MAX_BYTES: Final = 256 << 10
@@ -29,7 +27,7 @@ class NoticeError(WorkerError):
     """The metadata service gave no usable answer; the argument is the reason."""
 
     code = "notice-failed"
-    remedy = "Check that the metadata service can be reached from this machine."
+    remedy = "Check that cji-broker.socket is active, and that cji-broker.service reaches the metadata service."
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -58,22 +56,22 @@ def ending(events: bytes, name: str) -> str | None:
 
 
 class Metadata:
-    """The metadata service of this machine. `host` and `port` are another one's in tests only."""
+    """The metadata service of this machine. `address` is another one in tests only."""
 
-    def __init__(self, host: str = IMDS, port: int = 80) -> None:
-        self._base = f"http://{host}:{port}"
-        self._client = Client(None, seconds=_EXCHANGE_S, limit=_MAX_BYTES, plain=True)
+    def __init__(self, address: str = BROKER) -> None:
+        self._base = base_of(address)
+        self._client = client(address, seconds=_EXCHANGE_S, limit=_MAX_BYTES)
         self._name: str | None = None
 
     def look(self) -> str | None:
         """Id of the event that ends this machine, None without one. Blocks up to 20 s. Raises NoticeError."""
         if self._name is None:
-            self._name = _decoded(self._get(_INSTANCE), _Compute).name
-        return ending(self._get(_EVENTS), self._name)
+            self._name = _decoded(self._get(INSTANCE), _Compute).name
+        return ending(self._get(EVENTS), self._name)
 
     def _get(self, path: str) -> bytes:
         try:
-            found = self._client.exchange("GET", self._base + path, headers={"Metadata": "true"})
+            found = self._client.exchange("GET", self._base + path, headers=HEADERS)
         except ExchangeError as error:
             raise NoticeError(str(error)) from error
         if found.status != _OK:

@@ -101,13 +101,13 @@ def apply(
 
 
 def _found(from_file: Path | None, trust: Trust, clouds: Mapping[str, Trust], *, until: float) -> Fetched:
-    from cji_core.azure_client import managed_identity  # noqa: PLC0415 - not for a file at hand
+    from cji_core.azure_client import brokered_identity  # noqa: PLC0415 - not for a file at hand
 
     if from_file is not None:
         return Fetched(bundle_at(from_file).to_bytes(), in_user_data=False)
     while True:
         try:
-            return fetch(trust, clouds, identity=managed_identity)
+            return fetch(trust, clouds, identity=brokered_identity)
         except (BundleRefused, AttestationError) as error:
             final = isinstance(error, BundleRefused) and error.status != _AWAY
             if final or time.monotonic() + _PAUSE_S > until:

@@ -1,12 +1,13 @@
 """The checks of `cji doctor` on the configuration of one worker, and on everything that it names.
 
-Some of them use a network: the attestation provider and, for each tenant of the policy, Microsoft Entra are asked for
-their keys, on a TDX machine the metadata service for a quote and Intel for the processor's collateral, and Azure
+Some of them use a network: the broker is asked for the region, on a TDX machine for a quote; the attestation provider
+and, for each tenant of the policy, Microsoft Entra for their keys; Intel for a TDX processor's collateral; Azure
 Storage for what [fleet] and [ledger] name.
 """
 
 import os
 import re
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from cji_attestation.appraisal.tdx import authenticate_quote
 from cji_attestation.checks import CATALOGUE, NAMED
 from cji_attestation.errors import Record
 from cji_attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
-from cji_attestation.evidence.imds import td_quote
+from cji_attestation.evidence.imds import region, td_quote
 from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.provider_policy.provider import describe_provider
 from cji_attestation.strict import load_pem_chain
@@ -37,6 +38,8 @@ from cji_core.fips import require_usable
 from cji_core.format.configuration.operator_files import FileRefused, read_client_files
 from cji_core.format.configuration.policy_files import read_policy
 from cji_core.format.configuration.worker import Config, ReviewSection
+from cji_core.hosts import IMDS
+from cji_core.metadata import socket_of
 from cji_core.operations.tables import load as load_tables
 from cji_core.pairs import supported
 from cji_core.trail import ChainError
@@ -52,6 +55,7 @@ from cji_worker.verbs.machine_checks import fips_module
 from cji_worker.verbs.storage_checks import storage_checks
 
 _HCL_INDEX: Final = 0x01400001
+_REACHED_S: Final = 1.0
 
 _HSM: Final = ".managedhsm."  # in the name of every Managed HSM; it does not throttle
 
@@ -73,6 +77,8 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("reference values", lambda: _reference(config)),
         run_check("vTPM authorities", lambda: _issuers(config)),
         run_check("endpoints", lambda: _endpoints(config, trust)),
+        run_check("broker", lambda: _broker(trust)),
+        run_check("metadata service", lambda: _metadata_service(trust)),
         run_check("vault load", lambda: check_vault_load(config)),
         run_check("attestation provider", lambda: _provider(config, trust)),
         run_check("vTPM", lambda: _vtpm(trust)),
@@ -198,6 +204,35 @@ def _provider(config: Config, trust: Trust) -> str:
             raise NotOk("not asked", "Correct the endpoints first.", state="not run") from error
         raise NotOk(f"{error.fault.value} at {error.check}", error.remedy) from error
     return f"{provider.issuer} answers, {provider.signing_keys} signing keys"
+
+
+def _broker(trust: Trust) -> str:
+    """It answers this user; whether it has a token for each identity is seen by the checks that need one."""
+    path = socket_of(trust.imds)
+    if path is None:
+        raise NotOk("this cloud has no broker", "Use the cloud that the worker uses.", state="not run")
+    try:
+        return f"{path} answers; the machine is in {region(trust)}"
+    except AttestationError as error:
+        raise NotOk(
+            f"{path}: {error.fault.value} at {error.check}",
+            "Start cji-broker.socket; restart cji-broker.service after a change of worker.toml; be cji or root.",
+        ) from error
+
+
+def _metadata_service(trust: Trust) -> str:
+    """Whether this process reaches it, past the broker. Another than production's is on loopback, for everybody."""
+    if not is_production(trust):
+        return "simulated"
+    try:
+        socket.create_connection((IMDS, 80), timeout=_REACHED_S).close()
+    except OSError:
+        return "the broker alone reaches it"
+    raise NotOk(
+        "every process of this machine can have a token of any of its identities",
+        "Let only cji-broker reach it, as deploy/image/extra/etc/nftables.conf does.",
+        state="warning",
+    )
 
 
 def _hardware_report(trust: Trust) -> HclReport:

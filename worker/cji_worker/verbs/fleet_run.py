@@ -27,7 +27,7 @@ def run(config: Path) -> None:
     Example:
       cji fleet run --config /etc/cji/worker.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from cji_core.azure_client import managed_identity  # noqa: PLC0415 - Microsoft's clients are for this verb alone
+    from cji_core.azure_client import brokered_identity  # noqa: PLC0415 - Microsoft's clients are for this verb alone
     from cji_core.https import SYSTEM_ROOTS  # noqa: PLC0415
     from cji_worker.fleet.run import Fleet  # noqa: PLC0415
     from cji_worker.fleet.settings import load  # noqa: PLC0415
@@ -36,7 +36,7 @@ def run(config: Path) -> None:
     try:
         settings = load(config)
         found = settings.fleet
-        fleet = Fleet(settings, identity=managed_identity)
+        fleet = Fleet(settings, identity=brokered_identity)
         confine(
             read=(found.ca_file or SYSTEM_ROOTS,),
             write=(found.state,),

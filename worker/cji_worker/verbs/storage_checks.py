@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from cji_attestation import AttestationError, Trust
+from cji_core.audiences import STORAGE
 from cji_core.command.findings import Finding, NotOk, State, run_check
 from cji_core.format.configuration.fleet import FleetSection, PoolLedgerSection
 from cji_core.format.configuration.worker import Config
@@ -35,12 +36,11 @@ def _fleet(section: FleetSection | None, trust: Trust) -> str:
     if section is None:
         return "not needed: there is no [fleet], so no job comes by reference"
     from cji_attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take long to import
-    from cji_core.pool.exchange import AUDIENCE  # noqa: PLC0415
     from cji_core.pool.queue import Queue  # noqa: PLC0415
     from cji_core.pool.store import Blobs  # noqa: PLC0415
 
     with _explained("[fleet]", section.blob_url):
-        credential = Vault(trust=trust, client_id=section.client_id).credential(AUDIENCE)
+        credential = Vault(trust=trust, client_id=section.client_id).credential(STORAGE)
     options: dict[str, Any] = {"credential": credential, "ca_file": section.ca_file}
     written = [section.results, *([] if section.tasks_socket is None else [section.shuffle])]
     for name in (section.jobs, *written):

@@ -12,6 +12,7 @@ from typing import Any, Final
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import ContainerClient, ContentSettings
 
+from cji_core.audiences import STORAGE
 from cji_core.azure_client import AudienceCredential, Identity, client_options
 from cji_core.https import EXCHANGE_SECONDS
 from cji_core.trail.delivery import DeliveryError
@@ -29,7 +30,6 @@ from cji_core.trail.witnesses.records import (
 from cji_core.trail.witnesses.refusals import ReceiptRefusedError, by_error
 from cji_core.trail.witnesses.settings import BlobTable
 
-AUDIENCE: Final = "https://storage.azure.com"
 _PAGE: Final = 5000
 
 
@@ -93,7 +93,7 @@ class BlobWitness:
         return ContainerClient(
             self._table.account_url,
             self._table.container,
-            credential=AudienceCredential(self._identity(self._table.client_id), AUDIENCE),
+            credential=AudienceCredential(self._identity(self._table.client_id), STORAGE),
             **options,
         )
 

@@ -81,9 +81,7 @@ def make_folders(delivery: DeliveryFile, *, folder: Path) -> None:
             ) from error
 
 
-def witnesses(
-    delivery: DeliveryFile, *, folder: Path, identity: Identity = managed_identity
-) -> tuple[WitnessDestination, ...]:
+def witnesses(delivery: DeliveryFile, *, folder: Path, identity: Identity) -> tuple[WitnessDestination, ...]:
     """A destination for each `[[witnesses]]` table; `folder` is that of `audit.toml`. Raises StartupError."""
     return tuple(
         WitnessDestination(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.audiences import CONFIDENTIAL_LEDGER
 from cji_core.errors import StartupError
 from cji_core.https import SYSTEM_ROOTS
 from cji_core.trail.fields import Url
@@ -51,7 +52,7 @@ class LedgerTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True,
     url: Url
     service_certificate: FilePath
     collection: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}\Z")] = "cji-checkpoints"
-    audience: Url = "https://confidential-ledger.azure.com"
+    audience: Url = CONFIDENTIAL_LEDGER
     client_id: ClientId | None = None
 
 

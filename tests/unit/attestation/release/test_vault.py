@@ -1,19 +1,21 @@
 """What is made of a vault's refusals and of waits that a service asks for, from a real server on loopback."""
 
 import json
-import os
 
 import pytest
 from azure.core import PipelineClient
 from azure.core.exceptions import HttpResponseError
 from azure.core.rest import HttpRequest, HttpResponse
-from azure.identity import ManagedIdentityCredential
+from msgspec.structs import replace
 
 from cji_attestation import AZURE_US, AttestationError, Fault
-from cji_attestation.release.vault import _ELSEWHERE, Vault, _asking, _PinnedCredential, _refused
+from cji_attestation.release.vault import Vault, _refused
 from cji_core.https import MAX_RETRY_AFTER, retry_after
+from cji_core.metadata import BROKER, TOKEN, token_target
 from tests.support.answers import Answers, serving
 from tests.support.refusals import rejected
+
+ELSEWHERE = ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE")
 
 
 def refusal(status: int, body: object, **headers: str) -> AttestationError:
@@ -88,39 +90,20 @@ def test_retry_after_is_a_number_of_seconds(said: str | None, wait: float | None
 
 
 def test_k04_a_token_is_asked_for_the_pinned_resource_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
+    for name in ELSEWHERE:  # where Microsoft's own client would go
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     pinned = "https://vault.azure.net"
-    token = {"access_token": "t", "expires_in": 3600, "resource": pinned, "token_type": "Bearer"}
-    path = "/metadata/identity/oauth2/token"
-    with serving(Answers({path: ({}, json.dumps(token).encode())})) as server:
-        credential = _PinnedCredential(ManagedIdentityCredential(), pinned, authority=server.base)
+    token = {"access_token": "t", "expires_on": "2000000000", "resource": pinned, "token_type": "Bearer"}
+    with serving(Answers({TOKEN: ({}, json.dumps(token).encode())})) as server:
+        credential = Vault(trust=replace(AZURE_US, imds=server.base), client_id="1234").credential(pinned)
         for scopes in ((), ("https://evil.example/.default",), (f"{pinned}/.default", "openid"), (pinned,)):
             with rejected("resource", fault=Fault.IDENTITY_UNAVAILABLE):
                 credential.get_token_info(*scopes)
         assert server.asked == []
         assert credential.get_token_info(f"{pinned}/.default").token == "t"
-        assert server.paths == [f"{path}?api-version=2018-02-01&resource={pinned}"]
+        assert server.paths == [token_target(pinned, "1234")]
 
 
-def test_r02_on_azure_the_client_finds_the_metadata_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
-    before = dict(os.environ)
-    with _asking(None):
-        assert dict(os.environ) == before
-    with _asking("http://127.0.0.1:9"):
-        assert os.environ["AZURE_POD_IDENTITY_AUTHORITY_HOST"] == "http://127.0.0.1:9"
-    assert dict(os.environ) == before
-
-
-@pytest.mark.parametrize("name", _ELSEWHERE)
-def test_r02_no_variable_names_another_service(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with rejected("identity-environment", fault=Fault.CONFIG_INVALID):
-        Vault(trust=AZURE_US, client_id=None)._identity()
-
-
-def test_r02_a_variable_that_needs_another_is_inert_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMDS_ENDPOINT", "http://127.0.0.1:9")
-    found = Vault(trust=AZURE_US, client_id=None)._identity()
-    assert isinstance(found, ManagedIdentityCredential)
-    assert type(found._credential).__name__ == "ImdsCredential"
+def test_r02_a_worker_asks_the_broker() -> None:
+    credential = Vault(trust=AZURE_US, client_id=None).credential("https://vault.azure.net")
+    assert credential._inner._address == BROKER == "unix:/run/cji-broker/socket"

@@ -14,6 +14,7 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
 
+from cji_core.audiences import EVENT_HUBS, MONITOR
 from cji_core.azure_client import bounded_transport
 from cji_core.errors import StartupError
 from cji_core.https import retry_after
@@ -37,15 +38,15 @@ class Cloud:
 CLOUDS: Final[Mapping[str, Cloud]] = {
     "azure-us": Cloud(
         monitor_host=".ingest.monitor.azure.com",
-        monitor_scope="https://monitor.azure.com//.default",
+        monitor_scope=f"{MONITOR['azure-us']}/.default",
         event_hubs_host=".servicebus.windows.net",
-        event_hubs_scope="https://eventhubs.azure.net//.default",
+        event_hubs_scope=f"{EVENT_HUBS}/.default",
     ),
     "azure-usgov": Cloud(
         monitor_host=".ingest.monitor.azure.us",
-        monitor_scope="https://monitor.azure.us//.default",
+        monitor_scope=f"{MONITOR['azure-usgov']}/.default",
         event_hubs_host=".servicebus.usgovcloudapi.net",
-        event_hubs_scope="https://eventhubs.azure.net//.default",  # one audience in all clouds
+        event_hubs_scope=f"{EVENT_HUBS}/.default",
     ),
 }
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from cji_core.azure_client import managed_identity
+from cji_core.azure_client import brokered_identity
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.errors import StartupError
 from cji_core.format.configuration.sinks import needs as needs_of_sinks
@@ -51,9 +51,12 @@ def deliver(config: Path, *, once: bool) -> None:
     roots = system_roots_file()
     try:
         found = load_delivery(config)
-        azure = Azure(clouds=CLOUDS, roots=roots, credential=managed_identity)
+        azure = Azure(clouds=CLOUDS, roots=roots, credential=brokered_identity)
         folder = config.resolve().parent
-        destinations: list[Destination] = [*sinks(found, azure), *witnesses(found, folder=folder)]
+        destinations: list[Destination] = [
+            *sinks(found, azure),
+            *witnesses(found, folder=folder, identity=brokered_identity),
+        ]
         with _alone(Path(found.state)):
             make_folders(found, folder=folder)
             of_sinks, of_witnesses = needs_of_sinks(found), needs_of_witnesses(found, folder=folder)
