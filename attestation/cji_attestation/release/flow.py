@@ -99,6 +99,7 @@ class Attester:
         client_id: str | None = None,
         region: str | None = None,
         logs: BootLogs | None = None,
+        announce: Callable[[bytes], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_reference(reference)
@@ -116,7 +117,7 @@ class Attester:
         self._ak_issuers = (
             load_pem_chain(ak_issuers, fault=Fault.CONFIG_INVALID, check="ak-issuers") if ak_issuers else ()
         )
-        self._logs = logs
+        self._logs, self._announce = logs, announce
         self._started = b""  # the receipt key, once it is measured
         self._known: Evidence | None = None
         self._earlier: Verdict | None = None
@@ -226,7 +227,7 @@ class Attester:
             decrypt=self._decrypter(attestation.evidence, bound, padding="oaep-sha256"),
             public_key=statement.public_key,
         )
-        self._measure_start(attestation.receipt_key)
+        self._measure_start(attestation)
         before = self._policies.get(key.kek_id)
         self._policies[key.kek_id] = policy.sha256
         return ReleasedKey(
@@ -249,8 +250,10 @@ class Attester:
             known=known,
         )
 
-    def _measure_start(self, receipt_key: bytes) -> None:
+    def _measure_start(self, attestation: Attestation) -> None:
+        receipt_key = attestation.receipt_key
         if not self._started:
+            self._announce(after_start(attestation.booted[START_PCR], receipt_key))
             with Tpm(self._trust.tcti) as tpm:
                 tpm.measure(START_PCR, start_event(receipt_key))
             self._started = receipt_key

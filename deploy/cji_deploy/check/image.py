@@ -135,9 +135,10 @@ def _presets(path: Path, systemd: Path) -> Iterator[str]:
     enabled = {line[1] for line in lines if line[0] == "enable"}
     if not lines or lines[-1] != ["disable", "*"]:
         yield f"{name}: must end with disable *; a package could bring a unit that starts"
+    wanted = (systemd / "cji-worker.service").read_text().splitlines()
     for unit in sorted(each for kind in _KINDS for each in systemd.glob(f"cji-*.{kind}")):
-        by_path = unit.suffix == ".service" and unit.with_suffix(".path").exists()
-        if unit.name not in enabled and not by_path and not unit.name.startswith(_ELSEWHERE):
+        started = (unit.suffix == ".service" and unit.with_suffix(".path").exists()) or f"Wants={unit.name}" in wanted
+        if unit.name not in enabled and not started and not unit.name.startswith(_ELSEWHERE):
             yield f"{name}: does not enable {unit.name}"
     for login in sorted(one for one in enabled if re.search(r"getty|ssh|debug-shell", one)):
         yield f"{name}: enables {login}"

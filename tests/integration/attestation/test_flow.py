@@ -147,7 +147,10 @@ def test_x03_a_start_that_cannot_be_measured_costs_the_key(
     attester: Attester, cmk: Cmk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    monkeypatch.setattr("cji_attestation.release.flow.START_PCR", 17)  # which this locality may not extend
+    measure = Tpm.measure
+    monkeypatch.setattr(
+        Tpm, "measure", lambda tpm, _, text: measure(tpm, 17, text)
+    )  # which this locality may not extend
     with rejected("pcr-extend", fault=Fault.EVIDENCE_UNAVAILABLE):
         attester.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
 

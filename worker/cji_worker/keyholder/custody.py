@@ -55,6 +55,7 @@ from cji_worker.keyholder.schedule import (
     failure_of,
     reason_of,
 )
+from cji_worker.keyholder.start_value import keep_start
 from cji_worker.memory import SecretHeap
 
 _KEY_BUFFER_BYTES: Final = 16 << 10
@@ -88,6 +89,7 @@ class Custody:
             client_id=section.client_id,
             region=config.worker.region,
             logs=logs,
+            announce=keep_start,
         )
         self._specs = key_specs(config)
         self._seeds = {k.kek_id: _wrapped_seed(k) for k in config.keys}

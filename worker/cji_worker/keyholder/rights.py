@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from cji_attestation import Trust
 from cji_core.format.configuration.operator_files import signatures_path
 from cji_core.format.configuration.worker import Config
+from cji_core.metadata import socket_of
+from cji_worker.keyholder.start_value import FOLDER as START_FOLDER
 from cji_worker.memory import harden
 from cji_worker.rights import (
     DNS_PORT,
@@ -57,6 +59,7 @@ def _written(config: Config, trust: Trust) -> Iterator[str]:
         yield device
     for name in {config.audit_file, config.audit_ledger or config.audit_file}:
         yield str(Path(name).parent)
+    yield str(START_FOLDER)
 
 
 def ports(config: Config, trust: Trust) -> set[int]:
