@@ -17,7 +17,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,14 +150,14 @@ def _policy(agency: Agency, signing: VerifyingPair, recipients: Sequence[str]) -
     return "\n".join(parts)
 
 
-def key_table(key: Cmk, seed: str = "", thumbprint: str = "") -> str:
-    """A `[[keys]]` table of worker.toml; with the wrapped seed of its ML-KEM half and the half's thumbprint, if any."""
+def key_table(key: Cmk, seed_file: str = "", thumbprint: str = "") -> str:
+    """A `[[keys]]` table of worker.toml; with the file of its ML-KEM half's seed and the half's thumbprint, if any."""
     values = {
         "kek_id": key.kek_id,
         "public_thumbprint": key.public_thumbprint,
         "policy_sha256": key.policy_sha256,
     }
-    half = {"ml_kem_seed": seed, "ml_kem_thumbprint": thumbprint} if seed else {}
+    half = {"ml_kem_seed_file": seed_file, "ml_kem_thumbprint": thumbprint} if seed_file else {}
     return _table("[keys]", **values, **half)
 
 
@@ -270,6 +270,16 @@ def _ml_kem_half(key: Cmk) -> tuple[str, str]:
     return seed, public_jwk(public)
 
 
+def _seed_files(folder: Path, halves: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Write the wrapped seeds; by kek_id the name of each file, and the thumbprint."""
+    (folder / "seeds").mkdir(mode=0o700, exist_ok=True)
+    for number, (kek_id, (seed, jwk)) in enumerate(halves.items()):
+        if seed:
+            name = f"seeds/key-{number}.seed"
+            write_private(folder / name, f"{seed}\n".encode())
+            yield kek_id, (name, key_id(parse_ml_kem(jwk)))
+
+
 def _chain(folder: Path, stem: str, credential: Credential) -> None:
     """Write the chain without its root, and the key."""
     (folder / f"{stem}.pem").write_bytes(b"".join(pem(one) for one in credential.chain[:-1]))
@@ -350,7 +360,7 @@ def worker_config(
             simulation,
             keys,
             reference=reference,
-            seeds={kek_id: (seed, key_id(parse_ml_kem(jwk))) for kek_id, (seed, jwk) in halves.items() if seed},
+            seeds=dict(_seed_files(folder, halves)),
             port=port,
             cells=cells,
             cell_mib=cell_mib,

@@ -180,7 +180,7 @@ def test_a_cell_logs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     log("x")
 
 
-@pytest.mark.parametrize("line", ['ml_kem_seed = "AAAA"', f'ml_kem_thumbprint = "{"A" * 43}"'])
+@pytest.mark.parametrize("line", ['ml_kem_seed_file = "x"', f'ml_kem_thumbprint = "{"A" * 43}"'])
 def test_a_seed_and_its_thumbprint_belong_together(tmp_path: Path, line: str) -> None:
     with pytest.raises(StartupError, match="belong together"):
         load(write(tmp_path, f"{WORKER_CONFIG}{line}\n"))

@@ -136,6 +136,7 @@ def _named(config: Config) -> Iterator[tuple[str, str]]:
         "enrollment.roots": None if listen.enrollment is None else listen.enrollment.roots,
     }
     yield from ((key, path) for key, path in optional.items() if path is not None)
+    yield from (("ml_kem_seed_file", key.ml_kem_seed_file) for key in config.keys if key.ml_kem_seed_file is not None)
     if config.policy_signatures:
         yield "policy_signatures", signatures_path(config.policy_file)
 
@@ -147,7 +148,7 @@ def _check_policy(config: Config, files: Mapping[str, bytes]) -> None:
 
 def _notes(config: Config, files: Mapping[str, bytes]) -> Iterator[str]:
     if has_wrapped_seed(config):
-        yield "worker.toml has an ml_kem_seed, which RSA alone protects: deploy this bundle as a blob, not as user data"
+        yield "it has the seed of an ML-KEM half, which RSA alone protects: deploy this bundle as a blob"
     if not config.policy_signatures:
         yield "the policy needs no signatures of its own: anyone who signs the bundle decides it alone"
     text = files[WORKER]
@@ -160,5 +161,5 @@ def _notes(config: Config, files: Mapping[str, bytes]) -> Iterator[str]:
 
 
 def has_wrapped_seed(config: Config) -> bool:
-    """Whether the configuration contains a secret, in the form that RSA alone protects."""
-    return any(key.ml_kem_seed is not None for key in config.keys)
+    """Whether the bundle contains a secret, in the form that RSA alone protects."""
+    return any(key.ml_kem_seed_file is not None for key in config.keys)

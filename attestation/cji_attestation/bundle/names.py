@@ -1,7 +1,7 @@
 """The names that a bundle can have, and who may read each file on the machine. Anything else is refused.
 
-All files are root's, in a folder in memory; a file is for one group or for everybody. What everybody reads are
-certificates and revocation lists, which are public.
+All files but one are root's, in a folder in memory; a file is for one group or for everybody. What everybody reads are
+certificates and revocation lists, which are public. A wrapped seed is the keyholder's own, and nobody else's.
 """
 
 import re
@@ -13,13 +13,16 @@ from cji_core.format.configuration.table_files import NAMES as TABLES
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The group of a file on the machine, or none for a file that everybody may read."""
+    """The group of a file on the machine, or none for a file that everybody may read; an `owner` reads it alone."""
 
     group: str | None
+    owner: str | None = None
 
     @property
     def mode(self) -> int:
         """Of the file."""
+        if self.owner is not None:
+            return 0o400
         return 0o644 if self.group is None else 0o640
 
 
@@ -41,6 +44,7 @@ _ALLOWED: Final[tuple[tuple[str, Access], ...]] = (
     (r"policy\.toml(\.signatures)?", _WORKER_ACCESS),
     (rf"tables/({'|'.join(map(re.escape, TABLES))})", _WORKER_ACCESS),
     (rf"reference/(?i:{_NAME}\.(jws|crl|pem|cbor))", _WORKER_ACCESS),
+    (rf"seeds/{_NAME}\.seed", Access("cji", owner="cji")),
     (r"audit\.toml", Access("cji-audit")),
     (rf"receipt-keys/{_NAME}\.json", Access("cji-audit")),
     (r"console\.toml", Access("cji-console")),
@@ -50,7 +54,7 @@ _ALLOWED: Final[tuple[tuple[str, Access], ...]] = (
 LISTED: Final = (
     "worker.toml, policy.toml, policy.toml.signatures, audit.toml, console.toml, tls/server.pem, tls/client-roots.pem, "
     "tls/client-crl.pem, tls/azure-vtpm-issuers.pem, tls/NAME-roots.pem, reference/NAME.{jws,crl,pem,cbor}, "
-    "receipt-keys/NAME.json, tables/{" + ",".join(TABLES) + "}"
+    "receipt-keys/NAME.json, seeds/NAME.seed, tables/{" + ",".join(TABLES) + "}"
 )
 """All of them, for people."""
 

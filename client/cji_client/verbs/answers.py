@@ -114,7 +114,7 @@ class NewProjectKey(msgspec.Struct, frozen=True, kw_only=True):
 class NewSeed(msgspec.Struct, frozen=True, kw_only=True):
     """`cji key new-ml-kem-seed`: the ML-KEM half of a worker's key, for `[[keys]]` in worker.toml."""
 
-    ml_kem_seed: Annotated[str, member("the seed, wrapped under the worker's key")]
+    ml_kem_seed_file: Annotated[str, member("file of the seed, wrapped under the worker's key")]
     ml_kem_thumbprint: Annotated[str, member("RFC 7638, SHA-256, for submitters to pin")]
 
 

@@ -20,6 +20,7 @@ from cji_core.format.keys import (
     new_signing_key,
     save_private_key,
     save_project_key,
+    write_private,
     write_public,
 )
 from cji_core.jose import key_id, public_jwk
@@ -94,19 +95,20 @@ def new_recipient(file: Path, *, hybrid: bool, passphrase: bool, as_json: bool) 
 @click.argument("cmk", type=FILE)
 @click.option("--kek-id", required=True, help="Id of the key with its version, as in worker.toml.")
 @click.option("--thumbprint", required=True, help="RFC 7638 thumbprint of the key, from its owner.")
+@click.option("--out", "file", type=_NEW, required=True, help="File for the wrapped seed; not overwritten.")
 @answers(NewSeed)
 @explained
-def new_seed(cmk: Path, *, kek_id: str, thumbprint: str, as_json: bool) -> None:
+def new_seed(cmk: Path, *, kek_id: str, thumbprint: str, file: Path, as_json: bool) -> None:
     """Make the ML-KEM half of a worker's key, for jobs of the suite hybrid-1.
 
     CMK is the public JWK of the worker's key. Prints two lines for [[keys]] in worker.toml. The seed is wrapped under
-    the CMK, so it exists again only where the CMK has been released; this command keeps no copy. RSA alone protects the
-    wrapped seed: keep worker.toml from everybody but the worker. Submitters pin the thumbprint.
+    the CMK, so it exists again only where the CMK has been released; this command keeps no other copy. RSA alone
+    protects the wrapped seed: keep its file from everybody but the worker's user. Submitters pin the thumbprint.
 
     \b
     Example:
       cji key new-ml-kem-seed cmk.jwk --kek-id https://kv.vault.azure.net/keys/cji/0123456789abcdef0123456789abcdef \\
-          --thumbprint NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs
+          --thumbprint NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs --out seeds/cmk.seed
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     _require_support(hybrid=True)
     try:
@@ -115,8 +117,9 @@ def new_seed(cmk: Path, *, kek_id: str, thumbprint: str, as_json: bool) -> None:
         raise SpecError(f"{cmk.name} is not a JWK") from None
     pinned = PinnedKey.check(kek_id, jwk, expected=thumbprint)
     wrapped, public = new_ml_kem_seed(pinned.public, kek_id)
-    answer = NewSeed(ml_kem_seed=wrapped, ml_kem_thumbprint=key_id(public))
-    print_answer(answer, f'ml_kem_seed = "{wrapped}"\nml_kem_thumbprint = "{key_id(public)}"', as_json=as_json)
+    write_private(file, f"{wrapped}\n".encode())
+    answer = NewSeed(ml_kem_seed_file=str(file), ml_kem_thumbprint=key_id(public))
+    print_answer(answer, f'ml_kem_seed_file = "{file}"\nml_kem_thumbprint = "{key_id(public)}"', as_json=as_json)
 
 
 @key.command()

@@ -38,7 +38,7 @@ from tests.support.refusals import rejected
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="apply gives files to groups, as root")
 BOUND = b"q" * 32
-SEED = 'ml_kem_seed = "c2VlZA"\nml_kem_thumbprint = "' + "A" * 43 + '"'
+SEED = 'ml_kem_seed_file = "seeds/a.seed"\nml_kem_thumbprint = "' + "A" * 43 + '"'
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +309,11 @@ def test_the_command_on_a_machine(vm: Simulation, run: Path, monkeypatch: pytest
     [
         (made(files(cloud="simulation"), by=None), 3, "0 of 1 signatures"),
         (made(files(cloud="simulation"), pool="pool-8"), 2, "The bundle is of pool 'pool-8'"),
-        (made(files(cloud="simulation", key=SEED)), 2, "ml_kem_seed"),
+        (
+            made(files(cloud="simulation", key=SEED, changed={"seeds/a.seed": b"c2VlZA"})),
+            2,
+            "the seed of an ML-KEM half",
+        ),
         (made(files(cloud="azure-us")), 2, 'cloud = "azure-us" is unknown'),
         (made(files(cloud="simulation", top="unknown = 1")), 2, "unknown field"),
     ],

@@ -79,9 +79,9 @@ def planted() -> Planted:
 @pytest.fixture(scope="module")
 def seed(site: Site, cmk: rsa.RSAPrivateKey) -> bytes:
     """The seed of the worker's ML-KEM half, which exists after a release only."""
-    wrapped = load(site.files.config).keys[0].ml_kem_seed
-    assert wrapped is not None
-    return unwrap_seed(cmk, site.cmk.kek_id, b64url_decode(wrapped))
+    file = load(site.files.config).keys[0].ml_kem_seed_file
+    assert file is not None
+    return unwrap_seed(cmk, site.cmk.kek_id, b64url_decode(Path(file).read_text().strip()))
 
 
 def _half_patterns(job: SealedJob, cmk: rsa.RSAPrivateKey, seed: bytes) -> dict[str, bytes]:

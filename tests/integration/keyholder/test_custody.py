@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -131,8 +132,15 @@ def test_the_ml_kem_half_exists_after_the_release(tmp_path: Path, azure: Simulat
 
 def other_seed(key: KeySection, cmk: Cmk, *, kek_id: str) -> KeySection:
     """A seed that somebody else made for this public key."""
-    seed, _ = new_ml_kem_seed(parse_rsa(json.dumps(cmk.public_jwk)), kek_id)
-    return msgspec.structs.replace(key, ml_kem_seed=seed)
+    return with_seed(key, new_ml_kem_seed(parse_rsa(json.dumps(cmk.public_jwk)), kek_id)[0])
+
+
+def with_seed(key: KeySection, seed: str, *, mode: int = 0o400) -> KeySection:
+    """The key with another file for its seed."""
+    file = Path(str(key.ml_kem_seed_file)).with_name("other.seed")
+    file.write_text(seed)
+    file.chmod(mode)
+    return msgspec.structs.replace(key, ml_kem_seed_file=str(file))
 
 
 @pytest.mark.parametrize("wrong", ["of another ML-KEM key", "of another key id", "noise", "a byte short"])
@@ -144,8 +152,8 @@ def test_x15_a_wrong_seed_releases_nothing(
     change: dict[str, Callable[[KeySection], KeySection]] = {
         "of another ML-KEM key": lambda key: other_seed(key, cmk, kek_id=cmk.kek_id),
         "of another key id": lambda key: other_seed(key, cmk, kek_id=other.kek_id),
-        "noise": lambda key: msgspec.structs.replace(key, ml_kem_seed=b64url(bytes(384))),
-        "a byte short": lambda key: msgspec.structs.replace(key, ml_kem_seed=b64url(bytes(383))),
+        "noise": lambda key: with_seed(key, b64url(bytes(384))),
+        "a byte short": lambda key: with_seed(key, b64url(bytes(383))),
     }
     mine = Stepped(tmp_path, azure, cmk, change_key=change[wrong])
     mine.until(lambda: mine.refusal(cmk) is not Reason.NOT_READY)
@@ -156,8 +164,20 @@ def test_x15_a_wrong_seed_releases_nothing(
 def test_a_seed_that_is_no_base64url_is_a_startup_error(
     tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
 ) -> None:
-    with pytest.raises(StartupError, match="ml_kem_seed"):
-        Stepped(tmp_path, azure, keys[0], change_key=lambda key: msgspec.structs.replace(key, ml_kem_seed="é"))
+    for seed in ("é", "AAAA" * 1000):
+        with pytest.raises(StartupError, match="is not a wrapped seed"):
+            Stepped(tmp_path, azure, keys[0], change_key=partial(with_seed, seed=seed))
+    absent = str(tmp_path / "none")
+    with pytest.raises(StartupError, match="cannot be read"):
+        Stepped(tmp_path, azure, keys[0], change_key=lambda key: msgspec.structs.replace(key, ml_kem_seed_file=absent))
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o404, 0o620])
+def test_a_seed_that_others_may_use_is_refused(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk], mode: int
+) -> None:
+    with pytest.raises(StartupError, match="others than its owner"):
+        Stepped(tmp_path, azure, keys[0], change_key=lambda key: with_seed(key, "AAAA", mode=mode))
 
 
 @pytest.mark.parametrize("length", [0, 31, 33, 64])

@@ -28,7 +28,7 @@ blob_url = "https://x.blob.core.windows.net"
 ca_file = "tls/ledger-roots.pem"
 """
 ISSUERS = b'ak_issuers = "tls/azure-vtpm-issuers.pem"'
-SEED = 'ml_kem_seed = "c2VlZA"\nml_kem_thumbprint = "' + "A" * 43 + '"'
+SEED = 'ml_kem_seed_file = "seeds/a.seed"\nml_kem_thumbprint = "' + "A" * 43 + '"'
 
 
 def refused(given: dict[str, bytes]) -> str:
@@ -114,7 +114,7 @@ def test_files_that_make_no_worker_are_refused(given: dict[str, bytes], reason: 
 
 
 def test_files_that_nothing_names_are_noted() -> None:
-    given = files(changed={"reference/old.jws": b"x", "tables/ncic.toml": b"x"}, key=SEED)
+    given = files(changed={"reference/old.jws": b"x", "tables/ncic.toml": b"x", "seeds/a.seed": b"c2VlZA"}, key=SEED)
     notes = " ".join(check_contents(given, clouds=CLOUDS).notes)
     assert "worker.toml does not name reference/old.jws, tables/ncic.toml" in notes
     assert "deploy this bundle as a blob" in notes

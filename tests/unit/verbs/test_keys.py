@@ -79,18 +79,25 @@ def test_a_seed_is_wrapped_and_never_shown(tmp_path: Path) -> None:
     public, kek_id = cmk.public_key(), "https://v.vault.azure.net/keys/cmk/" + "ab" * 16
     (tmp_path / "cmk.jwk").write_text(public_jwk(public) + "\n")
     options = ("--kek-id", kek_id, "--thumbprint")
-    made = cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", *options, key_id(public))
+    file = tmp_path / "cmk.seed"
+    made = cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", "--out", file, *options, key_id(public))
     assert made.exit_code == 0
     lines = tomllib.loads(made.stdout)
-    seed = unwrap_seed(cmk, kek_id, b64url_decode(lines["ml_kem_seed"]))
+    assert lines["ml_kem_seed_file"] == str(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    seed = unwrap_seed(cmk, kek_id, b64url_decode(file.read_text().strip()))
     key = mlkem.MLKEM1024PrivateKey.from_seed_bytes(seed)
     assert key_id(key.public_key()) == lines["ml_kem_thumbprint"]
     assert seed.hex() not in made.output
-    again = answered(cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", *options, key_id(public), "--json"), NewSeed)
-    assert len(unwrap_seed(cmk, kek_id, b64url_decode(again.ml_kem_seed))) == len(seed)
+    assert cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", "--out", file, *options, key_id(public)).exit_code != 0
+    other = ("--out", tmp_path / "other.seed")
+    made = cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", *other, *options, key_id(public), "--json")
+    again = answered(made, NewSeed)
+    assert len(unwrap_seed(cmk, kek_id, b64url_decode(other[1].read_text().strip()))) == len(seed)
     assert again.ml_kem_thumbprint != lines["ml_kem_thumbprint"]
-    assert list(tmp_path.iterdir()) == [tmp_path / "cmk.jwk"]
-    assert cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", *options, "A" * 43).exit_code == 3
+    none = ("--out", tmp_path / "none")
+    assert cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", *none, *options, "A" * 43).exit_code == 3
+    assert not none[1].exists()
 
 
 def test_passphrases_are_asked_for(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ bundle can be applied before the next boot. Files are written beside the folder,
 
 Contract and invariants
 * The folder is in memory (tmpfs): it is empty after each boot, and nobody can change it from outside.
-* Every file is root's, with the group and mode of `names`; folders are for everybody to enter.
+* Every file has the owner, group and mode of `names`, root's but for a seed; folders are for everybody to enter.
 * Applied again in the same boot, the same bundle changes nothing; another one is refused.
 * The serial number is kept in the state folder, which outlives the boot where the machine has a disk of its own.
 """
@@ -13,6 +13,7 @@ Contract and invariants
 import contextlib
 import grp
 import os
+import pwd
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -80,6 +81,15 @@ def group_id(name: str) -> int:
         raise BundleRefused(f"This machine has no group {name}", remedy) from error
 
 
+def user_id(name: str) -> int:
+    """The number of a user of this machine. Raises BundleRefused."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError as error:
+        remedy = "Create the users of cji-worker.sysusers.conf: systemd-sysusers."
+        raise BundleRefused(f"This machine has no user {name}", remedy) from error
+
+
 def least_serial(state: Path, pool: str) -> int:
     """The serial number below which a bundle of this pool was rolled back: 1 on a new machine. Raises BundleRefused."""
     path = state / _STATE_FILE
@@ -121,6 +131,7 @@ def apply(
     state: Path = STATE,
     door: bytes | None = None,
     gid: Callable[[str], int] = group_id,
+    uid: Callable[[str], int] = user_id,
 ) -> Applied:
     """Measure a bundle that `signatures.verify` and `contents.check_contents` passed, and write its files.
 
@@ -129,7 +140,7 @@ def apply(
     """
     require_memory(folder)
     files = _with_access(bundle, door)
-    stage = _staged(folder, files, gid)
+    stage = _staged(folder, files, gid, uid)
     try:
         measured = measure_bundle(trust, AppliedBundle(bundle.manifest.serial, bundle.sha384))
         _keep_state(state, bundle)
@@ -149,7 +160,12 @@ def _with_access(bundle: Bundle, door: bytes | None) -> Mapping[str, tuple[bytes
     return files
 
 
-def _staged(folder: Path, files: Mapping[str, tuple[bytes, Access]], gid: Callable[[str], int]) -> Path:
+def _staged(
+    folder: Path,
+    files: Mapping[str, tuple[bytes, Access]],
+    gid: Callable[[str], int],
+    uid: Callable[[str], int],
+) -> Path:
     """A new folder beside `folder`, with everything in it as it will be."""
     owners = {access.group: 0 if access.group is None else gid(access.group) for _, access in files.values()}
     try:
@@ -159,8 +175,8 @@ def _staged(folder: Path, files: Mapping[str, tuple[bytes, Access]], gid: Callab
             undo.callback(shutil.rmtree, stage, ignore_errors=True)
             write_files(stage, {name: data for name, (data, _) in files.items()})
             for name, (_, access) in files.items():
-                os.chown(stage / name, 0, owners[access.group])
                 os.chmod(stage / name, access.mode)
+                os.chown(stage / name, 0 if access.owner is None else uid(access.owner), owners[access.group])
             for each in (stage, *(path for path in stage.iterdir() if path.is_dir())):
                 os.chmod(each, 0o755)  # noqa: S103 - to enter; each file has its own readers
             undo.pop_all()

@@ -61,6 +61,9 @@ from cji_worker.memory import SecretHeap
 _KEY_BUFFER_BYTES: Final = 16 << 10
 _UNREAD: Final = 2  # checks of the PCRs in a row that cannot be made before they count as a refusal
 
+_MAX_SEED_BYTES: Final = 2 << 10
+"""Of the file of a wrapped seed, base64url."""
+
 
 class Custody:
     """Runs the custody thread; `holdings` is replaced as a whole, so the main thread may read it at any time."""
@@ -314,13 +317,23 @@ class Custody:
 
 def _wrapped_seed(key: KeySection) -> tuple[bytes, str]:
     """The wrapped seed of the key's ML-KEM half and the thumbprint of its public part; both empty if it has none."""
-    if key.ml_kem_seed is None or key.ml_kem_thumbprint is None:
+    name = key.ml_kem_seed_file
+    if name is None or key.ml_kem_thumbprint is None:
         return b"", ""
     try:
-        return b64url_decode(key.ml_kem_seed), key.ml_kem_thumbprint
+        with open(name, "rb") as file:
+            others, data = os.fstat(file.fileno()).st_mode & 0o077, file.read(_MAX_SEED_BYTES + 1)
+        if others:
+            raise StartupError(f"ml_kem_seed_file: others than its owner may use {name}", f"chmod 0400 {name}")
+        if len(data) > _MAX_SEED_BYTES:
+            raise ValueError
+        return b64url_decode(data.decode("ascii").strip()), key.ml_kem_thumbprint
+    except OSError as error:
+        what = f"ml_kem_seed_file: {name} cannot be read"
+        raise StartupError(what, "Give it to the worker's user, mode 0400.") from error
     except ValueError as error:
         raise StartupError(
-            f"ml_kem_seed of {key.kek_id} is not base64url", "Copy both lines that `cji key new-ml-kem-seed` printed."
+            f"ml_kem_seed_file: {name} is not a wrapped seed", "Use the file that `cji key new-ml-kem-seed` wrote."
         ) from error
 
 

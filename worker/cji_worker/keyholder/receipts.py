@@ -60,8 +60,8 @@ def _new_key(*, hybrid: bool) -> SigningKey:
         return SigningPair.generate()
     except UnsupportedAlgorithm as error:
         raise StartupError(
-            "[[keys]] has an ml_kem_seed, but the OpenSSL of this worker has neither ML-KEM nor ML-DSA",
-            "Use a build of cryptography with OpenSSL 3.5 or later, or remove ml_kem_seed and accept only classical-1.",
+            "[[keys]] has an ml_kem_seed_file, but the OpenSSL of this worker has neither ML-KEM nor ML-DSA",
+            "Use a build of cryptography with OpenSSL 3.5 or later, or remove ml_kem_seed_file: no hybrid-1 jobs.",
         ) from error
 
 
@@ -92,7 +92,7 @@ class ReceiptSigner:
     ) -> None:
         """`trail` is the identity of the audit trail, `last` its last receipt."""
         self._anchor = anchor
-        hybrid = any(key.ml_kem_seed is not None for key in config.keys)
+        hybrid = any(key.ml_kem_seed_file is not None for key in config.keys)
         self._private = _new_key(hybrid=hybrid)
         self.public_jwk = public_jwk(self._private.public_key())
         self.thumbprint = thumbprint(self._private.public_key())

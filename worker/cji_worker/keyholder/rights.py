@@ -42,7 +42,8 @@ def confine(config: Config, trust: Trust) -> None:
     delivery = config.audit_delivery.state if config.audit_delivery else None
     ledger = config.ledger.ca_file if config.ledger else None
     files = config.policy_file, signatures_path(config.policy_file), config.attestation.ak_issuers, delivery, ledger
-    read = (*sys.path, *NETWORK_FILES, *filter(None, files), *environment)
+    seeds = (key.ml_kem_seed_file for key in config.keys)
+    read = (*sys.path, *NETWORK_FILES, *filter(None, (*files, *seeds)), *environment)
     forbid_files_and_network(
         read=filter(os.path.exists, read),
         write=filter(os.path.exists, _written(config, trust)),

@@ -85,7 +85,7 @@ def apply(
     check_pool(bundle, contents.config)
     if found.in_user_data and has_wrapped_seed(contents.config):
         raise BundleRefused(
-            "worker.toml has an ml_kem_seed, and user data are readable for everybody who can read the VM",
+            "The bundle has the seed of an ML-KEM half, and user data are readable for everybody who can read the VM",
             "Deploy the bundle as a blob: set user data to its account, container and blob.",
         )
     from cji_worker.door.program import installed  # noqa: PLC0415 - only here is nginx asked for its build

@@ -109,11 +109,11 @@ def _reviews(config: Config, section: ReviewSection) -> str:
 
 
 def _suites(config: Config) -> str:
-    halves = len([key for key in config.keys if key.ml_kem_seed is not None])
+    halves = len([key for key in config.keys if key.ml_kem_seed_file is not None])
     if halves and not supported():
         raise NotOk(
-            "[[keys]] has an ml_kem_seed, but OpenSSL has neither ML-KEM nor ML-DSA",
-            "Use a build of cryptography with OpenSSL 3.5 or later, or remove ml_kem_seed.",
+            "[[keys]] has an ml_kem_seed_file, but OpenSSL has neither ML-KEM nor ML-DSA",
+            "Use a build of cryptography with OpenSSL 3.5 or later, or remove ml_kem_seed_file.",
         )
     return f"classical-1; hybrid-1 for {halves} of {len(config.keys)} key(s)"
 

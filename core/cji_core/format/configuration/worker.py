@@ -174,8 +174,8 @@ class KeySection(_Section, frozen=True, kw_only=True):
 
     kek_id: NonEmpty
     public_thumbprint: NonEmpty
-    ml_kem_seed: Annotated[str, Meta(min_length=1, max_length=1366)] | None = None
-    """Seed of the key's ML-KEM half, wrapped under the key by `cji key new-ml-kem-seed`; without it, no hybrid jobs."""
+    ml_kem_seed_file: NonEmpty | None = None
+    """File of the wrapped seed of its ML-KEM half, from `cji key new-ml-kem-seed`; without it, no hybrid jobs."""
     ml_kem_thumbprint: NonEmpty | None = None
     """Thumbprint of the public ML-KEM half, by which submitters pin it."""
     policy_sha256: NonEmpty | None = None
@@ -183,8 +183,14 @@ class KeySection(_Section, frozen=True, kw_only=True):
     """Accepted errors of the key's release policy, from `cji_attestation.release.policy.ACCEPTABLE`."""
 
     def __post_init__(self) -> None:
-        if (self.ml_kem_seed is None) is not (self.ml_kem_thumbprint is None):
-            raise ValueError("ml_kem_seed and ml_kem_thumbprint belong together")
+        if (self.ml_kem_seed_file is None) is not (self.ml_kem_thumbprint is None):
+            raise ValueError("ml_kem_seed_file and ml_kem_thumbprint belong together")
+
+    def below(self, folder: Path) -> Self:
+        """The section with an absolute path; a relative one is relative to `folder`."""
+        if self.ml_kem_seed_file is None:
+            return self
+        return msgspec.structs.replace(self, ml_kem_seed_file=str(folder / self.ml_kem_seed_file))
 
 
 class ReviewSection(_Section, frozen=True, kw_only=True):
@@ -284,6 +290,7 @@ def load(path: Path) -> Config:
         config,
         listen=config.listen.below(folder),
         attestation=attestation,
+        keys=tuple(key.below(folder) for key in config.keys),
         fleet=None if config.fleet is None else config.fleet.below(folder),
         ledger=None if config.ledger is None else config.ledger.below(folder),
         policy_file=absolute(config.policy_file),
