@@ -33,6 +33,7 @@ _LOCK: Final = "fleet.lock"
 _AWAY_S: Final = 2.0
 _END_S: Final = 30.0
 _SETTLE_S: Final = 30.0
+_RUNS_PER_CELL: Final = 2  # one has a cell, another reads or publishes
 
 
 class Fleet:
@@ -141,7 +142,9 @@ class Fleet:
 
         finishes = Finishes(front, self._finishes, running=self._records, results=lambda: self._blobs(fleet.results))
         self._keep_settled(finishes.settle)
-        self._tasks = TaskServer(listener, TaskService(front, finishes, stores=stores).answer)
+        self._tasks = TaskServer(
+            listener, TaskService(front, finishes, stores=stores).answer, runs=_RUNS_PER_CELL * self._settings.cells
+        )
         self._tasks.start()
 
     def _watch(self) -> None:

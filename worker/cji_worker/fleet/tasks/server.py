@@ -2,14 +2,19 @@
 
 The engine's user may connect, by the group of the socket's folder. It is hostile: it names tasks, and may send
 anything, nothing, or many requests. A connection that ends ends its task.
+
+* A process has at most WAITING connections whose request has not come. Of all such connections, the oldest is closed
+  when there would be more than half of MAX_CONNECTIONS: silence holds up nobody.
+* A task of a job runs once at a time, and at most `runs` tasks do; what exceeds that is refused, and may come again.
 """
 
 import contextlib
 import os
 import socket
+import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,9 +33,11 @@ from cji_worker.fleet.tasks.messages import (
 )
 
 MAX_CONNECTIONS: Final = 64
+WAITING: Final = 8
 _REQUEST_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 30.0
 _BACKLOG: Final = 64
+_CREDENTIALS: Final = struct.Struct("3i")
 
 Progressed = Callable[[str, int], None]
 Cancellation = threading.Event
@@ -39,11 +46,22 @@ Handler = Callable[[Request, Progressed, Cancellation], Answer]
 
 
 class TaskServer:
-    """Listens until `close`. `handler` is called by many threads."""
+    """Listens until `close`. `handler` is called by many threads, for at most `runs` requests at once."""
 
-    def __init__(self, listener: socket.socket, handler: Handler, *, connections: int = MAX_CONNECTIONS) -> None:
-        self._handler, self._connections = handler, connections
+    def __init__(
+        self,
+        listener: socket.socket,
+        handler: Handler,
+        *,
+        connections: int = MAX_CONNECTIONS,
+        runs: int = MAX_CONNECTIONS,
+    ) -> None:
+        self._handler, self._connections, self._runs = handler, connections, runs
         self._free = threading.BoundedSemaphore(connections)
+        self._lock = threading.Lock()
+        self._waiting: dict[socket.socket, int] = {}
+        """The process of each connection whose request has not come, the oldest first."""
+        self._running: set[tuple[str, str, int]] = set()
         self._ended = threading.Event()
         self._listener = listener
         self._thread = threading.Thread(target=self._accept, name="tasks", daemon=True)
@@ -72,12 +90,43 @@ class TaskServer:
                 if self._ended.wait(0.05):
                     return
                 continue
-            if not self._free.acquire(blocking=False):
+            if not self._enter(connection):
                 with connection:
-                    connection.settimeout(_REQUEST_SECONDS)
-                    _send(connection, _busy())
+                    connection.settimeout(0)
+                    _send(connection, answer_bytes(_busy()))
                 continue
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _enter(self, connection: socket.socket) -> bool:
+        """Take one of the connections, if there is one and its process has a share left."""
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        process = _CREDENTIALS.unpack(raw)[0]
+        with self._lock:
+            if list(self._waiting.values()).count(process) >= WAITING or not self._free.acquire(blocking=False):
+                return False
+            if len(self._waiting) >= max(1, self._connections // 2):
+                with contextlib.suppress(OSError):
+                    next(iter(self._waiting)).shutdown(socket.SHUT_RDWR)  # its thread ends
+            self._waiting[connection] = process
+        return True
+
+    def _has_come(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._waiting.pop(connection, None)
+
+    @contextlib.contextmanager
+    def _run(self, request: Request) -> Iterator[None]:
+        """The run of a task, the only one. Raises RetryLater."""
+        task = request.job, request.stage, request.task
+        with self._lock:
+            if task in self._running or len(self._running) >= self._runs:
+                raise RetryLater(Reason.OVERLOADED, stage=Where.ADMIT, after_ms=RETRY_MS)
+            self._running.add(task)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(task)
 
     def _serve(self, connection: socket.socket) -> None:
         gone = threading.Event()
@@ -85,6 +134,7 @@ class TaskServer:
             with connection:
                 connection.settimeout(_REQUEST_SECONDS)
                 request = read_request(connection.recv)
+                self._has_come(connection)
                 connection.settimeout(_ANSWER_SECONDS)
                 watcher = threading.Thread(target=_watch, args=(connection.dup(), gone), daemon=True)
                 watcher.start()
@@ -96,6 +146,7 @@ class TaskServer:
         except (OSError, RequestError):
             pass
         finally:
+            self._has_come(connection)
             self._free.release()
 
     def _answer(self, request: Request, connection: socket.socket, gone: threading.Event) -> Answer:
@@ -103,7 +154,8 @@ class TaskServer:
             _send(connection, progress_bytes(step, per_cent))
 
         try:
-            return self._handler(request, progress, gone)
+            with self._run(request):
+                return self._handler(request, progress, gone)
         except Refusal as refusal:
             return Refused.of(refusal)
         except Exception as fault:  # noqa: BLE001 - its text may have anything, and its caller waits
@@ -124,8 +176,8 @@ def _send(connection: socket.socket, data: bytes) -> None:
         connection.sendall(data)
 
 
-def _busy() -> bytes:
-    return answer_bytes(Refused.of(RetryLater(Reason.OVERLOADED, stage=Where.ADMIT, after_ms=RETRY_MS)))
+def _busy() -> Refused:
+    return Refused.of(RetryLater(Reason.OVERLOADED, stage=Where.ADMIT, after_ms=RETRY_MS))
 
 
 def listen(path: Path) -> socket.socket:
