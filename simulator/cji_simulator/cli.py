@@ -1,9 +1,11 @@
 """`cji-simulator`: the services with or without a worker, their faults, the demo, and `cji` for their roots."""
 
+import fcntl
 import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, get_args
 
@@ -35,6 +37,7 @@ from cji_simulator.worker import Worker, WorkerDied
 __all__ = ["main"]
 
 _TRUST: Final = "trust.json"
+_LOCK: Final = "up.lock"
 _LOOK_S: Final = 0.2
 
 
@@ -126,12 +129,31 @@ def up(state: Path, port: int, *, with_worker: bool, tee: Tee, key_lifetime_s: i
         signal.signal(number, lambda *_: stop.set())
     chosen = port or None
     try:
-        while not stop.is_set():  # once, and after each reset
-            chosen = _once(
-                state, stop, tee=tee, with_worker=with_worker, port=chosen, lifetime=key_lifetime_s, cell_mib=cell_mib
-            )
+        with _alone(state):
+            while not stop.is_set():  # once, and after each reset
+                chosen = _once(
+                    state,
+                    stop,
+                    tee=tee,
+                    with_worker=with_worker,
+                    port=chosen,
+                    lifetime=key_lifetime_s,
+                    cell_mib=cell_mib,
+                )
     except (SimulationError, WorkerDied) as error:
         raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the state folder, until this process ends however it does. SimulationError if another holds it."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (state / _LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SimulationError(f"a simulation runs in {state}: stop it, or use another --state") from error
+        yield
 
 
 def _once(

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -167,7 +168,12 @@ class Door:
 
 
 def _as_other_user() -> list[str]:
+    """The command in front of nginx. It ends with a simulator that was killed, whose port the next one takes.
+
+    The kernel sends the signal at the end of the thread that started it, so only a main thread's door gets it.
+    """
+    with_parent = ["--pdeathsig", "TERM"] if threading.current_thread() is threading.main_thread() else []
     if os.geteuid() != 0:
-        return []
+        return ["setpriv", *with_parent] if with_parent else []
     user = [f"--reuid={DOOR_USER}", f"--regid={DOOR_USER}", "--clear-groups", "--no-new-privs"]
-    return ["unshare", "--net", "setpriv", *user]
+    return ["unshare", "--net", "setpriv", *user, *with_parent]

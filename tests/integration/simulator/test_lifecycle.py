@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -148,3 +149,28 @@ def test_another_process_finds_the_simulation_and_leaves_it_up(tmp_path: Path) -
     (tmp_path / "endpoints.json").write_bytes(left)  # as after a crash of the machine
     with pytest.raises(SimulationError, match="has ended"):
         Simulation.running(tmp_path)
+
+
+def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with up(tmp_path, "--no-worker"):
+        before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+        refused = CliRunner().invoke(main, ["up", "--state", str(tmp_path), "--no-worker"])
+        assert refused.exit_code != 0
+        assert "a simulation runs in" in refused.output
+        assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before
+        assert Simulation.running(tmp_path).faults() == []
+
+
+def test_a_killed_simulator_takes_its_door_along(tmp_path: Path) -> None:
+    """The next one has the same port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with up(tmp_path, "--port", str(port)):
+        pass  # killed
+    until = time.monotonic() + 10
+    while True:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)):
+                return
+        assert time.monotonic() < until, "the door outlived the simulator"
+        time.sleep(0.05)
