@@ -242,6 +242,7 @@ class Year:
             inputs=(PartDigest(name="people", sha256="04" * 32, bytes=volumes.bytes_in),),
             outputs=(PartDigest(name="result", sha256="05" * 32, bytes=volumes.bytes_out),),
             witnesses=WITNESSES,
+            submitter_key="S" * 43,
             originating_ori="WI0130000",
             suite=Suite.CLASSICAL_1,
             operations=("deidentify",),

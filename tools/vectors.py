@@ -30,7 +30,7 @@ from cji_core.format.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed
 from cji_core.jose import SigningKey, key_id, parse_recipient, public_jwk
 from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.pairs import DecryptionPair, SigningPair
-from cji_core.strict import b64url_decode
+from cji_core.strict import b64url, b64url_decode
 from cji_core.suites import Suite
 from cji_core.trail import (
     FIRST_PREVIOUS,
@@ -168,6 +168,7 @@ def _claims(job: SealedJob, sent: list[bytes], result: bytes, outputs: list[list
         outputs=tuple(_digest(name, part) for name, part in zip(("result", "row_status"), outputs, strict=True)),
         witnesses=WITNESSES,
         submitter="vectors-pd",
+        submitter_key=b64url(header.submitter),
         originating_ori=header.originating_ori,
         requesting_ori=header.requesting_ori,
         suite=header.suite,

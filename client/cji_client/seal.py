@@ -24,7 +24,7 @@ from cji_client.signers import Signer, header_signature, signer_of
 from cji_client.sources import Batches, FittedSource, Source, fit
 from cji_client.spec import InputSpec, JobSpec, read_file_bytes
 from cji_core.errors import Reason, Refusal
-from cji_core.format.envelope import ATTRIBUTION, input_aad, new_dek, seal_box
+from cji_core.format.envelope import ATTRIBUTION, input_aad, new_dek, seal_box, signer_thumbprint
 from cji_core.format.job import (
     LIMITS,
     Attribution,
@@ -119,6 +119,7 @@ def seal(
             requesting_ori=spec.requesting_ori,
             sealed_attribution=seal_box(dek, ATTRIBUTION, _attribution(spec).encode()),
             suite=spec.suite,
+            submitter=signer_thumbprint(signer.public_key(), spec.suite),
             purpose_code=spec.purpose_code,
             inputs=inputs,
             operations=operations,

@@ -14,6 +14,7 @@ from cji_client.errors import Unverified
 from cji_client.received import Output, ResultHeader
 from cji_client.statements import by_name
 from cji_core.format.job import Header
+from cji_core.strict import b64url
 from cji_core.trail import (
     Expected,
     ExpectedFailure,
@@ -108,6 +109,7 @@ def _expected(attested: AttestedWorker, job: Header | None) -> Expected:
         suite=job.suite,
         purpose_code=job.purpose_code,
         operations=job.operation_names,
+        submitter_key=b64url(job.submitter),
         recipients=tuple(recipient.key_id for recipient in job.recipients),
         kek_id=job.kek_id,
     )

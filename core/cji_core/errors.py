@@ -113,6 +113,11 @@ class Reason(enum.StrEnum):
     SUITE_NOT_ACCEPTED = "SUITE_NOT_ACCEPTED"
     TOKEN_REFUSED = "TOKEN_REFUSED"  # noqa: S105 - a name, not a password
     LEDGER_UNAVAILABLE = "LEDGER_UNAVAILABLE"
+    SUBMITTER_MISMATCH = "SUBMITTER_MISMATCH"
+    ADMISSION_WORKER = "ADMISSION_WORKER"
+    ADMISSION_NONCE = "ADMISSION_NONCE"
+    ADMISSION_ATTEMPT = "ADMISSION_ATTEMPT"
+    ADMISSION_SIGNATURE = "ADMISSION_SIGNATURE"
 
 
 class Stage(enum.StrEnum):
@@ -276,6 +281,32 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "The pool's replay ledger in Azure Storage cannot be reached, so no job starts. Check [ledger] in worker.toml, "
         "the network, and the rights of the worker's identity.",
         retryable=True,
+    ),
+    Reason.SUBMITTER_MISMATCH: _info(
+        "caller",
+        "The header names another submitter than the one whose key signed it. Seal the job with the key that signs it.",
+    ),
+    Reason.ADMISSION_WORKER: _info(
+        "caller",
+        "The admission was signed for another worker, or for this one before it restarted. Attest again, then sign for "
+        "the receipt key of that answer.",
+        retryable=True,
+    ),
+    Reason.ADMISSION_NONCE: _info(
+        "caller",
+        "The admission's nonce was used, is too old, or is not this worker's. Attest again, then sign the new nonce.",
+        retryable=True,
+    ),
+    Reason.ADMISSION_ATTEMPT: _info(
+        "caller",
+        "The admission must be signed for the next attempt of this job on this worker; a job has three. After the "
+        "third, seal the job again with a new job_id.",
+        retryable=True,
+    ),
+    Reason.ADMISSION_SIGNATURE: _info(
+        "caller",
+        "Sign nonce, receipt key, header and attempt exactly as you send them, with the submitter's key, or with the "
+        "send key if the header names one; see docs/format.md, section 6.",
     ),
 }
 

@@ -86,6 +86,7 @@ public class Job {
         Message result = new Message(resultHeader);
         String claims = new String(Base64.getUrlDecoder().decode(receipt.split("\\.")[1]), StandardCharsets.UTF_8);
         require(claims, "header_sha384", hex(sha("SHA-384", header)));
+        require(claims, "submitter_key", thumbprint(given.getProperty("signing_jwk")));
         require(claims, "result_header_sha384", hex(sha("SHA-384", resultHeader)));
         requirePart(claims, "records", cat(sent.toArray(byte[][]::new)));
         byte[] resultKey = rsa(Cipher.DECRYPT_MODE, key(folder.resolve(given.getProperty("recipient_key")), "RSA"), new Message(result.all(6).get(0)).first(2));
@@ -111,7 +112,8 @@ public class Job {
         return new Writer()
             .number(1, 1).bytes(2, random(16)).text(3, given.getProperty("audience"))
             .text(4, given.getProperty("originating_ori")).text(5, given.getProperty("requesting_ori"))
-            .bytes(6, box(dataKey, "attribution", padded)).number(7, 1).text(11, given.getProperty("purpose_code"))
+            .bytes(6, box(dataKey, "attribution", padded)).number(7, 1).bytes(8, Base64.getUrlDecoder().decode(thumbprint(given.getProperty("signing_jwk"))))
+            .text(11, given.getProperty("purpose_code"))
             .bytes(12, new Writer().text(1, "records").text(2, "nibrs.flat/3.1").number(3, rows).done())
             .bytes(13, new Writer().bytes(1, validate).done())
             .text(14, given.getProperty("kek_id")).bytes(15, rsa(Cipher.ENCRYPT_MODE, publicKey(jwk), dataKey))
@@ -189,16 +191,23 @@ public class Job {
         return KeyFactory.getInstance("RSA").generatePublic(new RSAPublicKeySpec(new BigInteger(1, member(jwk, "n")), new BigInteger(1, member(jwk, "e"))));
     }
 
+    // RFC 7638: the required members in alphabetical order, and nothing else
     static String thumbprint(String jwk) throws Exception {
-        Base64.Encoder base64 = Base64.getUrlEncoder().withoutPadding();
-        String required = "{\"e\":\"" + base64.encodeToString(member(jwk, "e")) + "\",\"kty\":\"RSA\",\"n\":\"" + base64.encodeToString(member(jwk, "n")) + "\"}";
-        return base64.encodeToString(sha("SHA-256", ascii(required)));
+        StringJoiner required = new StringJoiner(",", "{", "}");
+        for (String name : jwk.contains("\"RSA\"") ? List.of("e", "kty", "n") : List.of("crv", "kty", "x", "y")) {
+            required.add("\"" + name + "\":\"" + text(jwk, name) + "\"");
+        }
+        return Base64.getUrlEncoder().withoutPadding().encodeToString(sha("SHA-256", ascii(required.toString())));
     }
 
-    static byte[] member(String json, String name) throws IOException {
+    static byte[] member(String jwk, String name) throws IOException {
+        return Base64.getUrlDecoder().decode(text(jwk, name));
+    }
+
+    static String text(String json, String name) throws IOException {
         Matcher found = Pattern.compile("\"" + name + "\"\\s*:\\s*\"([A-Za-z0-9_-]+)\"").matcher(json);
         if (!found.find()) throw new IOException("the key has no member " + name);
-        return Base64.getUrlDecoder().decode(found.group(1));
+        return found.group(1);
     }
 
     static void require(String claims, String name, String value) throws IOException {

@@ -64,10 +64,15 @@ export function signature(key, header) {
 }
 
 // [4] RFC 7638: the required members in alphabetical order, and nothing else.
+const MEMBERS = { RSA: ["e", "kty", "n"], EC: ["crv", "kty", "x", "y"], AKP: ["alg", "kty", "pub"] };
+
 export function thumbprint(jwk) {
-  const { e, kty, n } = jwk;
-  return createHash("sha256").update(JSON.stringify({ e, kty, n })).digest("base64url");
+  const required = Object.fromEntries(MEMBERS[jwk.kty].map((name) => [name, jwk[name]]));
+  return createHash("sha256").update(JSON.stringify(required)).digest("base64url");
 }
+
+// [2] What names the submitter in the header.
+export const submitter = (key) => Buffer.from(thumbprint(createPublicKey(key).export({ format: "jwk" })), "base64url");
 
 const oaep = (key) => ({ key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: "sha256" });
 export const wrapped = (jwk, dataKey) => publicEncrypt(oaep(createPublicKey({ key: jwk, format: "jwk" })), dataKey);

@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url";
 import grpc from "@grpc/grpc-js";
 import loader from "@grpc/proto-loader";
 import { Schema, Table, Utf8, tableFromIPC, tableToIPC, vectorFromArray } from "apache-arrow";
-import { box, inputAad, opened, outputAad, padded, sealed, sha384, signature, signingKey, thumbprint } from "./format.mjs";
+import { box, inputAad, opened, outputAad, padded, sealed, sha384, signature, signingKey, submitter, thumbprint } from "./format.mjs";
 import { unwrapped, wrapped } from "./format.mjs";
 
 const PROTOS = resolve(dirname(fileURLToPath(import.meta.url)), "../../protos");
@@ -44,7 +44,7 @@ function records(csv, schema) {
 }
 
 // [1] The header's bytes, serialized once. Fields with their default value are left out.
-function header(given, kek, dataKey, rows) {
+function header(given, kek, signing, dataKey, rows) {
   const { operator_id, requestor, reason, audience, originating_ori, requesting_ori, purpose_code, kek_id } = given;
   const attribution = message("Attribution").serialize({ operator_id, requestor, reason });
   const now = Math.floor(Date.now() / 1000);
@@ -56,6 +56,7 @@ function header(given, kek, dataKey, rows) {
     requesting_ori,
     sealed_attribution: box(dataKey, "attribution", padded(attribution)),
     suite: "CLASSICAL_1",
+    submitter: submitter(signing),
     purpose_code,
     inputs: [{ name: NAME, schema: "person/1", rows_declared: rows }],
     operations: [{ validate: { rule_set: "ncic/1", as_of: new Date().toISOString().slice(0, 10) } }],
@@ -116,11 +117,12 @@ async function run(client, bytes, signed, segments) {
 }
 
 // [8] Throws unless the receipt states what was sent and received here.
-function compare(receipt, job, sent, received, outputs) {
+function compare(receipt, job, signing, sent, received, outputs) {
   const claims = JSON.parse(Buffer.from(receipt.split(".")[1], "base64url").toString());
   const part = (name, data) => ({ name, sha256: createHash("sha256").update(data).digest("hex"), bytes: data.length });
   const expected = {
     header_sha384: sha384(job).toString("hex"),
+    submitter_key: submitter(signing).toString("base64url"),
     result_header_sha384: sha384(received.header).toString("hex"),
     inputs: [part(NAME, Buffer.concat(sent))],
     outputs: outputs.map(({ name }, n) => part(name, Buffer.concat(received.parts.get(n)))),
@@ -141,14 +143,15 @@ async function main(file, csv, out) {
     const shown = await evidence(client, given);
     const dataKey = randomBytes(32);
     const [plain, rows] = records(readFileSync(csv, "utf8"), "person/1");
-    const job = header(given, kek, dataKey, rows);
+    const signing = signingKey(given.read("signing_key"));
+    const job = header(given, kek, signing, dataKey, rows);
     const sent = [...sealed(dataKey, inputAad(job, 0), plain)];
-    const received = await run(client, job, signature(signingKey(given.read("signing_key")), job), sent);
+    const received = await run(client, job, signature(signing, job), sent);
 
     // [7] the result
     const { outputs, recipients, job_header_sha384 } = message("ResultHeader").deserialize(received.header);
     if (!job_header_sha384.equals(sha384(job))) throw new Error("the result is that of another job");
-    const claims = compare(received.receipt, job, sent, received, outputs);
+    const claims = compare(received.receipt, job, signing, sent, received, outputs);
     const resultKey = unwrapped(given.read("recipient_key"), recipients[0].wrapped_dek);
     mkdirSync(out, { recursive: true });
     const files = { "header.bin": job, "receipt.jws": received.receipt, "evidence.json": JSON.stringify(shown, null, 2) };

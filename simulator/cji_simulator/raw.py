@@ -36,6 +36,7 @@ from cji_core.format.envelope import (
     seal_box,
     sha384,
     sign_header,
+    signer_thumbprint,
     wrap_dek,
     wrap_project_key,
 )
@@ -126,11 +127,12 @@ def forge(
         if each.deidentify.wrapped_project_key:
             project_key = secrets.token_bytes(PROJECT_KEY_BYTES)
             each.deidentify.wrapped_project_key = wrap_project_key(dek, each.deidentify.project, project_key)
+    key = signing_key or load_signing_key(Path(site.profile.signing_key))
+    header.submitter = signer_thumbprint(key.public_key(), suite)
     for name, value in fields.items():
         setattr(header, name, value)
     change(header)
     data = header.SerializeToString(deterministic=True)
-    key = signing_key or load_signing_key(Path(site.profile.signing_key))
     return RawJob(header=data, signature=sign_header(key, data, suite), dek=dek)
 
 

@@ -37,6 +37,7 @@ def make(**changes: object) -> bytes:
         "originating_ori": "WI0130000",
         "requesting_ori": "WI0130000",
         "sealed_attribution": bytes(256 + BOX_OVERHEAD_BYTES),
+        "submitter": b"s" * 32,
         "purpose_code": "C",
         "inputs": [InputPart(name="people", schema="person/1")],
         "operations": [OPERATION],

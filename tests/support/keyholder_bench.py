@@ -19,6 +19,7 @@ from cji_core.fips import CryptoModule, Mode
 from cji_core.format.envelope import ATTRIBUTION, UnwrappingKey, seal_box, sign_header, wrap_dek
 from cji_core.format.job import Attribution, Grant, Header, JobPlan, Policy, access_request
 from cji_core.format.records import data_classes
+from cji_core.jose import thumbprint
 from cji_core.trail.chain import read
 from cji_worker.host import HostReport
 from cji_worker.ipc import Channel
@@ -57,6 +58,7 @@ def sealed_to(dek: bytes, *, attribution_under: bytes | None = None) -> dict[str
         "kek_id": KEK,
         "wrapped_dek": wrap_dek(CMK.public_key(), dek),
         "sealed_attribution": seal_box(under, ATTRIBUTION, _BY.encode()),
+        "submitter": thumbprint(SIGNING.public_key()),
     }
 
 

@@ -219,6 +219,7 @@ def receipt(number: int, sequence: int, previous: str, policy: str, changes: dic
         "outputs": (PartDigest(name="result", sha256="05" * 32, bytes=900),),
         "witnesses": WITNESSES,
         "submitter": "metro-pd",
+        "submitter_key": "S" * 43,
         "originating_ori": "WI0130000",
         "requesting_ori": "WI0130000",
         "suite": Suite.CLASSICAL_1,

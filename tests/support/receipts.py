@@ -35,6 +35,7 @@ CLAIMS = Claims(
     ),
     witnesses=WITNESSES,
     submitter="metro-pd",
+    submitter_key="S" * 43,
     originating_ori="WI0130000",
     requesting_ori="WI0130000",
     suite=Suite.CLASSICAL_1,

@@ -238,7 +238,7 @@ def receipt(admitted: JobAdmitted, volumes: Volumes, ended: str, stated: Mapping
         "job_id": admitted.job_id, "header_sha384": admitted.header_sha384, "result_header_sha384": "06" * 48,
         "inputs": (PartDigest(name="people", sha256="07" * 32, bytes=volumes.bytes_in),),
         "outputs": (PartDigest(name="result", sha256="08" * 32, bytes=volumes.bytes_out),), "witnesses": WITNESSES,
-        "submitter": admitted.submitter, "originating_ori": admitted.originating_ori,
+        "submitter": admitted.submitter, "submitter_key": "S" * 43, "originating_ori": admitted.originating_ori,
         "requesting_ori": admitted.requesting_ori, "suite": admitted.suite, "purpose_code": admitted.purpose_code,
         "operations": admitted.operations, "recipients": admitted.recipients, "kek_id": admitted.kek_id,
         "volumes": volumes, "started": ended, "ended": ended, "region": "eastus2", "tee": "snp",

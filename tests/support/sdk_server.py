@@ -49,6 +49,7 @@ from cji_core.format.job import Header, parse
 from cji_core.format.records import ROW_STATUS_SCHEMA
 from cji_core.jose import parse_rsa, public_jwk, thumbprint
 from cji_core.operations.registry import OPERATIONS, plan
+from cji_core.strict import b64url
 from cji_core.trail import (
     FIRST_PREVIOUS,
     WITNESSES,
@@ -228,6 +229,7 @@ class ReferenceWorker(CjiWorkerServicer):
             outputs=tuple(outputs),
             witnesses=WITNESSES,
             submitter="spiffe://cji.example/agency/test",
+            submitter_key=b64url(header.submitter),
             originating_ori=header.originating_ori,
             requesting_ori=header.requesting_ori,
             suite=header.suite,

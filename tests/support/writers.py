@@ -4,6 +4,9 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+from cji_core.format.keys import load_signing_key
+from cji_core.jose import public_jwk
+from cji_core.pairs import VerifyingPair
 from cji_simulator.site import Site
 
 _FILES: Final = ("ca", "certificate", "private_key", "signing_key", "recipient_key")
@@ -20,7 +23,10 @@ def settings(site: Site) -> Path:
     assert roots is not None
     (folder / "maa-ca.pem").write_text(roots)
     values = {name: profile[name] for name in (*_REST, *_FILES)} | job
-    values |= {"recipient_jwk": recipient, "maa_ca": "maa-ca.pem"}
+    # a file for both suites has an ML-DSA key too; a classical job is signed with the P-384 half
+    signing = load_signing_key(folder / profile["signing_key"]).public_key()
+    half = signing.p384 if isinstance(signing, VerifyingPair) else signing
+    values |= {"recipient_jwk": recipient, "signing_jwk": public_jwk(half), "maa_ca": "maa-ca.pem"}
     values["target"] = f"localhost:{profile['target'].rpartition(':')[2]}"
     path = folder / "client.properties"
     path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()))

@@ -84,6 +84,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `suite` is the one that ran: that of the header, and that of this receipt's own signature.
     `previous_sha384` is `receipt_sha384` of the receipt with the previous sequence number, 96 zeros in the first one.
     `witnesses` lists the processes whose statements agreed before the receipt was signed; both are required.
+    `submitter` is a name in the worker's policy, `submitter_key` the thumbprint of the key that signed the header.
     `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers.
     `host_profile` names the host profile that held from the start of the worker until this receipt, or is "none".
     `accepted_advisories` lists the machine's open advisories, each accepted by name by its operator.
@@ -103,6 +104,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     outputs: Annotated[tuple[PartDigest, ...], Meta(min_length=1)]
     witnesses: Witnesses
     submitter: Token
+    submitter_key: KeyId
     originating_ori: Ori
     requesting_ori: Ori
     suite: Suite
@@ -148,6 +150,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[PartDigest, ...] | UnsetType = UNSET
     outputs: tuple[PartDigest, ...] | UnsetType = UNSET
     submitter: str | UnsetType = UNSET
+    submitter_key: str | UnsetType = UNSET
     originating_ori: str | UnsetType = UNSET
     requesting_ori: str | UnsetType = UNSET
     suite: Suite | UnsetType = UNSET

@@ -23,7 +23,7 @@ from cji_core.format.envelope import (
     sha384,
     unwrap_project_key,
     unwrap_seed,
-    verify_header,
+    verify_submitter,
 )
 from cji_core.format.job import Attribution, parse
 from cji_core.jose import parse_ml_kem, parse_verifying, public_jwk
@@ -57,6 +57,8 @@ def test_the_page_alone_opens_the_job(vector: dict[str, Any]) -> None:
     job_format.check_signature(suite, vector["submitter"]["jwk"], raw(vector, "signature"), header)
     fields = job_format.fields(header)
     assert fields[7] == [1 if suite == "classical-1" else 2]
+    # the vector's keys are written canonically, as RFC 7638 hashes them
+    assert fields[8] == [hashlib.sha256(vector["submitter"]["jwk"].encode()).digest()]
     (wrapped,) = fields[15]
     assert isinstance(wrapped, bytes)
     assert wrapped == raw(vector, "wrapped_dek")
@@ -82,6 +84,9 @@ def test_the_page_alone_opens_the_result(vector: dict[str, Any]) -> None:
     claims = job_format.check_receipt(suite, vector["receipt"], vector["receipt_jwk"])
     assert claims["header_sha384"] == hashlib.sha384(header).hexdigest()
     assert claims["result_header_sha384"] == hashlib.sha384(result).hexdigest()
+    (submitter,) = job_format.fields(header)[8]
+    assert isinstance(submitter, bytes)
+    assert b64url_decode(claims["submitter_key"]) == submitter
     sent = b"".join(bytes.fromhex(data) for data in vector["input"])
     assert claims["inputs"] == [{"name": "records", "sha256": hashlib.sha256(sent).hexdigest(), "bytes": len(sent)}]
     (recipient,) = job_format.fields(result)[6]
@@ -99,7 +104,7 @@ def test_the_page_alone_opens_the_result(vector: dict[str, Any]) -> None:
 def test_the_worker_opens_the_job(vector: dict[str, Any]) -> None:
     header, key = parse(raw(vector, "header")), vector["worker_key"]
     assert header.suite == vector["suite"]
-    verify_header(parse_verifying(vector["submitter"]["jwk"]), header.data, raw(vector, "signature"), header.suite)
+    verify_submitter([parse_verifying(vector["submitter"]["jwk"])], header, raw(vector, "signature"))
     cmk = load_der_private_key(b64decode(key["cmk_private"]), None)
     assert isinstance(cmk, rsa.RSAPrivateKey)
     ml_kem = None

@@ -46,6 +46,7 @@ def make(audience: str = "pool-1", job_id: bytes = b"j" * 16, life: int = 60) ->
         originating_ori="WI0130000",
         requesting_ori="WI0130000",
         sealed_attribution=bytes(284),
+        submitter=b"s" * 32,
         purpose_code="C",
         inputs=[InputPart(name="people", schema="person/1")],
         operations=[

@@ -60,6 +60,8 @@ VALUES: dict[str, Any] = {
     "originating_ori": "WI0130000",
     "requesting_ori": "WI0140000",
     "sealed_attribution": bytes(512 + 28),
+    "submitter": bytes(range(32)),
+    "send_key": bytes(range(32, 64)),
     "purpose_code": "C",
     "inputs": [InputPart(name="people", schema="person/1", rows_declared=0)],
     "operations": [OPERATION],

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cji_core.data_classes import DataClass
 from cji_core.errors import Denied, DeniedBy, Reason, Refusal, Stage
-from cji_core.format.envelope import sign_header, verify_header_by
+from cji_core.format.envelope import sign_header, signer_thumbprint, verify_submitter
 from cji_core.format.job import (
     LIMITS,
     OPERATIONS,
@@ -77,6 +77,8 @@ def header(**changes: Any) -> Header:
         requesting_ori="WI0130000",
         sealed_attribution=b"",
         suite=Suite.CLASSICAL_1,
+        submitter=b"t" * 32,
+        send_key=None,
         purpose_code="C",
         inputs=(InputPart(name="p", schema="person/1"),),
         operations=(),
@@ -292,11 +294,13 @@ def test_two_keys_for_the_days_of_a_change() -> None:
     assert (key_id(old), key_id(new)) == (key_id(METRO.signing_key), key_id(NEW_KEY.public_key()))
     assert who.signing_keys(last) == (old, new)
     assert who.signing_keys(first - timedelta(days=1)) == who.signing_keys(last + timedelta(days=1)) == (old,)
-    data = b"header"
-    by_new = sign_header(NEW_KEY, data)
-    assert verify_header_by((old, new), data, by_new) == new
+    job = header(submitter=signer_thumbprint(new, Suite.CLASSICAL_1))
+    by_new = sign_header(NEW_KEY, job.data)
+    assert verify_submitter((old, new), job, by_new) == new
     with refused(Reason.HEADER_SIGNATURE_INVALID):
-        verify_header_by((old,), data, by_new)
+        verify_submitter((old,), job, by_new)
+    with refused(Reason.SUBMITTER_MISMATCH):
+        verify_submitter((old, new), header(submitter=signer_thumbprint(old, Suite.CLASSICAL_1)), by_new)
 
 
 @pytest.mark.parametrize(

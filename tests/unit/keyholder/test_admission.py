@@ -30,7 +30,7 @@ from cji_core.format.envelope import (
     wrap_project_key,
 )
 from cji_core.format.job import Attribution, InputPart, Policy, Recipient, new_header, new_job_id, parse
-from cji_core.jose import key_id, public_jwk
+from cji_core.jose import key_id, public_jwk, thumbprint
 from cji_core.operations.registry import OPERATIONS
 from cji_core.operations.registry import plan as planned
 from cji_core.operations.screen import Screen
@@ -106,6 +106,7 @@ def header(*, keyed: bool = True, dek: bytes = DEK, project_key: bytes = PROJECT
         "originating_ori": "GA0600000",
         "requesting_ori": "GA0600000",
         "sealed_attribution": seal_box(dek, ATTRIBUTION, BY.encode()),
+        "submitter": thumbprint(SIGNING.public_key()),
         "purpose_code": "C",
         "inputs": [InputPart(name="records", schema="person/1")],
         "operations": [
@@ -240,6 +241,13 @@ def test_the_first_check_that_fails_decides() -> None:
 def test_several_inputs_are_refused(count: int) -> None:
     parts = [InputPart(name=f"p{i}", schema="person/1") for i in range(count)]
     assert refusal(header(inputs=parts)) is Reason.BAD_PARAMETERS
+
+
+def test_a_header_of_another_submitter_is_refused() -> None:
+    """Captured bytes that another authorised submitter signs are no job of theirs."""
+    captured = header(submitter=thumbprint(PAIR.public_key()))
+    with refused(Reason.SUBMITTER_MISMATCH, stage=Stage.ADMIT):
+        admit(captured)
 
 
 def test_checking_touches_no_private_key() -> None:
@@ -400,6 +408,7 @@ def hybrid_job(key: UnwrappingKey) -> tuple[bytes, bytes]:
     pair = DecryptionPair.generate().public_key()
     data = header(
         suite=HYBRID,
+        submitter=thumbprint(PAIR.public_key()),
         wrapped_dek=wrapped,
         dek=dek,
         recipients=[Recipient(key_id=key_id(pair), jwk=public_jwk(pair))],

@@ -25,7 +25,7 @@ from datetime import datetime
 from typing import Final, ParamSpec
 
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
-from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_header_by
+from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_submitter
 from cji_core.format.job import Attribution, Grant, Header, access_request, check_audience, check_times, parse
 from cji_core.format.records import data_classes
 from cji_core.operations.registry import Plan, plan
@@ -105,7 +105,7 @@ class AdmissionControl:
         submitter = policy.submitter(request.submitter)
         require_rule(token, submitter.entra)
         submitter.accept(header.suite)
-        verify_header_by(submitter.signing_keys(now.date()), header.data, request.signature, header.suite)
+        verify_submitter(submitter.signing_keys(now.date()), header, request.signature)
         asked = access_request(header, data_classes(part.schema for part in header.inputs))
         return policy.authorise(asked, submitter, day=now.date())
 

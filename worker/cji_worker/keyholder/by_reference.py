@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cji_core.errors import Reason, Refusal, Stage
-from cji_core.format.envelope import verify_header_by
+from cji_core.format.envelope import verify_submitter
 from cji_core.format.job import Header, Submitter, check_audience, parse
 from cji_core.trail import JobCompleted, TicketFault, TicketRefused, claims_unverified
 from cji_worker.ipc.messages import BY_REFERENCE, FrontFromKeyholder, GivenUp, GiveUp, Supersede, Superseded
@@ -119,7 +119,7 @@ class ByReference:
         check_audience(header, self._audience)
         submitter = policy.submitter(request.submitter)
         submitter.accept(header.suite)
-        verify_header_by(submitter.signing_keys(datetime.now(UTC).date()), header.data, request.signature, header.suite)
+        verify_submitter(submitter.signing_keys(datetime.now(UTC).date()), header, request.signature)
         return header, submitter
 
     def _count(self, fault: TicketFault, reason: Reason | None, job_id: str | None) -> None:

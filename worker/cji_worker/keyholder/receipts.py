@@ -144,6 +144,7 @@ class ReceiptSigner:
             outputs=agreed.outputs,
             witnesses=WITNESSES,
             submitter=job.admission.grant.submitter,
+            submitter_key=b64url(header.submitter),
             policy_sha384=job.admission.grant.policy_sha384.hex(),
             originating_ori=header.originating_ori,
             requesting_ori=header.requesting_ori,

@@ -43,7 +43,14 @@ from cji_core.format.envelope.shuffle import (
     statement_key,
     statement_proof,
 )
-from cji_core.format.envelope.signature import sha384, sign_header, to_be_signed, verify_header, verify_header_by
+from cji_core.format.envelope.signature import (
+    sha384,
+    sign_header,
+    signer_thumbprint,
+    to_be_signed,
+    verify_header,
+    verify_submitter,
+)
 
 __all__ = [
     "ATTRIBUTION",
@@ -75,6 +82,7 @@ __all__ = [
     "shuffle_aad",
     "shuffle_key",
     "sign_header",
+    "signer_thumbprint",
     "statement_key",
     "statement_proof",
     "to_be_signed",
@@ -83,7 +91,7 @@ __all__ = [
     "unwrap_result_key",
     "unwrap_seed",
     "verify_header",
-    "verify_header_by",
+    "verify_submitter",
     "wrap_dek",
     "wrap_project_key",
     "wrap_result_key",

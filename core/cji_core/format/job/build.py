@@ -30,6 +30,7 @@ def new_header(
     originating_ori: str,
     requesting_ori: str,
     sealed_attribution: bytes,
+    submitter: bytes,
     purpose_code: str,
     inputs: Sequence[InputPart],
     operations: Sequence[worker_pb2.Operation],
@@ -40,6 +41,7 @@ def new_header(
     not_after: datetime,
     size_class: SizeClass = SizeClass.EXACT,
     suite: Suite = Suite.CLASSICAL_1,
+    send_key: bytes = b"",
 ) -> bytes:
     """Return the canonical bytes of a JobHeader. Raises MALFORMED_HEADER for values that break docs/format.md §1."""
     try:
@@ -51,6 +53,8 @@ def new_header(
             requesting_ori=requesting_ori,
             sealed_attribution=sealed_attribution,
             suite=_SUITES[suite],
+            submitter=submitter,
+            send_key=send_key,
             purpose_code=purpose_code,
             inputs=[_input(part) for part in inputs],
             operations=operations,

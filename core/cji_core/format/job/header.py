@@ -36,6 +36,7 @@ JobId = NewType("JobId", bytes)
 
 VERSION: Final = 1
 JOB_ID_BYTES: Final = 16
+THUMBPRINT_BYTES: Final = 32
 
 _PURPOSE: Final = re.compile(r"[A-Z0-9]{1,3}")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -89,6 +90,10 @@ class Header:
     requesting_ori: str
     sealed_attribution: bytes
     suite: Suite
+    submitter: bytes
+    """Thumbprint of the key that signs these bytes."""
+    send_key: bytes | None
+    """Thumbprint of the key that signs admissions, in place of the submitter's."""
     purpose_code: str
     inputs: tuple[InputPart, ...]
     operations: tuple[worker_pb2.Operation, ...]
@@ -120,7 +125,7 @@ class _MalformedError(Exception):
 
 
 def parse(data: bytes, *, ori_prefixes: AbstractSet[str] = ORI_PREFIXES) -> Header:
-    """Return the header that `data` (at most 16 KiB) encodes.
+    """Return the header that `data` (at most 32 KiB) encodes.
 
     Raises Refusal(MALFORMED_HEADER) for any other bytes; `__cause__` names the rule for developers.
     """
@@ -188,6 +193,8 @@ def _header(data: bytes, message: worker_pb2.JobHeader, prefixes: AbstractSet[st
     _require(LIMITS.wrapped_dek_min_bytes <= rsa_bytes <= LIMITS.wrapped_dek_max_bytes, "wrapped_dek")
     blocks, rest = divmod(len(message.sealed_attribution) - _BOX_BYTES, LIMITS.attribution_block_bytes)
     _require(rest == 0 and 1 <= blocks <= _MOST_BLOCKS, "sealed_attribution")
+    _require(len(message.submitter) == THUMBPRINT_BYTES, "submitter")
+    _require(len(message.send_key) in (0, THUMBPRINT_BYTES), "send_key")
     _require(int(message.size_class) in SizeClass.__members__.values(), "size_class")
     _require(message.HasField("created") and message.HasField("not_after"), "times")
     operations = tuple(message.operations)
@@ -200,6 +207,8 @@ def _header(data: bytes, message: worker_pb2.JobHeader, prefixes: AbstractSet[st
         requesting_ori=message.requesting_ori,
         sealed_attribution=message.sealed_attribution,
         suite=suite,
+        submitter=message.submitter,
+        send_key=message.send_key or None,
         purpose_code=message.purpose_code,
         inputs=_inputs(message),
         operations=operations,

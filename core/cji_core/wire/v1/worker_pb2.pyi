@@ -43,6 +43,11 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SUITE_NOT_ACCEPTED: _ClassVar[Reason]
     TOKEN_REFUSED: _ClassVar[Reason]
     LEDGER_UNAVAILABLE: _ClassVar[Reason]
+    SUBMITTER_MISMATCH: _ClassVar[Reason]
+    ADMISSION_WORKER: _ClassVar[Reason]
+    ADMISSION_NONCE: _ClassVar[Reason]
+    ADMISSION_ATTEMPT: _ClassVar[Reason]
+    ADMISSION_SIGNATURE: _ClassVar[Reason]
 
 class Suite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -86,6 +91,11 @@ REVOCATION_UNKNOWN: Reason
 SUITE_NOT_ACCEPTED: Reason
 TOKEN_REFUSED: Reason
 LEDGER_UNAVAILABLE: Reason
+SUBMITTER_MISMATCH: Reason
+ADMISSION_WORKER: Reason
+ADMISSION_NONCE: Reason
+ADMISSION_ATTEMPT: Reason
+ADMISSION_SIGNATURE: Reason
 SUITE_UNSPECIFIED: Suite
 CLASSICAL_1: Suite
 HYBRID_1: Suite
@@ -94,7 +104,7 @@ EXACT: SizeClass
 POWER_OF_TWO: SizeClass
 
 class JobHeader(_message.Message):
-    __slots__ = ("version", "job_id", "audience", "originating_ori", "requesting_ori", "sealed_attribution", "suite", "purpose_code", "inputs", "operations", "kek_id", "wrapped_dek", "recipients", "created", "not_after", "size_class")
+    __slots__ = ("version", "job_id", "audience", "originating_ori", "requesting_ori", "sealed_attribution", "suite", "submitter", "send_key", "purpose_code", "inputs", "operations", "kek_id", "wrapped_dek", "recipients", "created", "not_after", "size_class")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +112,8 @@ class JobHeader(_message.Message):
     REQUESTING_ORI_FIELD_NUMBER: _ClassVar[int]
     SEALED_ATTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     SUITE_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    SEND_KEY_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_CODE_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -118,6 +130,8 @@ class JobHeader(_message.Message):
     requesting_ori: str
     sealed_attribution: bytes
     suite: Suite
+    submitter: bytes
+    send_key: bytes
     purpose_code: str
     inputs: _containers.RepeatedCompositeFieldContainer[InputPart]
     operations: _containers.RepeatedCompositeFieldContainer[Operation]
@@ -127,7 +141,7 @@ class JobHeader(_message.Message):
     created: _timestamp_pb2.Timestamp
     not_after: _timestamp_pb2.Timestamp
     size_class: SizeClass
-    def __init__(self, version: _Optional[int] = ..., job_id: _Optional[bytes] = ..., audience: _Optional[str] = ..., originating_ori: _Optional[str] = ..., requesting_ori: _Optional[str] = ..., sealed_attribution: _Optional[bytes] = ..., suite: _Optional[_Union[Suite, str]] = ..., purpose_code: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[InputPart, _Mapping]]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., kek_id: _Optional[str] = ..., wrapped_dek: _Optional[bytes] = ..., recipients: _Optional[_Iterable[_Union[Recipient, _Mapping]]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., size_class: _Optional[_Union[SizeClass, str]] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., job_id: _Optional[bytes] = ..., audience: _Optional[str] = ..., originating_ori: _Optional[str] = ..., requesting_ori: _Optional[str] = ..., sealed_attribution: _Optional[bytes] = ..., suite: _Optional[_Union[Suite, str]] = ..., submitter: _Optional[bytes] = ..., send_key: _Optional[bytes] = ..., purpose_code: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[InputPart, _Mapping]]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., kek_id: _Optional[str] = ..., wrapped_dek: _Optional[bytes] = ..., recipients: _Optional[_Iterable[_Union[Recipient, _Mapping]]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., size_class: _Optional[_Union[SizeClass, str]] = ...) -> None: ...
 
 class Attribution(_message.Message):
     __slots__ = ("operator_id", "requestor", "secondary_recipient", "case_number", "reason")
@@ -537,16 +551,32 @@ class RunRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("header", "signature", "submitter", "attempt")
+    __slots__ = ("header", "signature", "submitter", "attempt", "admission")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     SUBMITTER_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    ADMISSION_FIELD_NUMBER: _ClassVar[int]
     header: bytes
     signature: bytes
     submitter: str
     attempt: bytes
-    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ..., attempt: _Optional[bytes] = ...) -> None: ...
+    admission: Admission
+    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ..., attempt: _Optional[bytes] = ..., admission: _Optional[_Union[Admission, _Mapping]] = ...) -> None: ...
+
+class Admission(_message.Message):
+    __slots__ = ("nonce", "receipt_key", "attempt", "signature", "send_jwk")
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_KEY_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SEND_JWK_FIELD_NUMBER: _ClassVar[int]
+    nonce: bytes
+    receipt_key: bytes
+    attempt: int
+    signature: bytes
+    send_jwk: str
+    def __init__(self, nonce: _Optional[bytes] = ..., receipt_key: _Optional[bytes] = ..., attempt: _Optional[int] = ..., signature: _Optional[bytes] = ..., send_jwk: _Optional[str] = ...) -> None: ...
 
 class Segment(_message.Message):
     __slots__ = ("part", "index", "data")
