@@ -130,6 +130,7 @@ class Connection:
         sides: Mapping[str, Records] | None = None,
         project_key: ProjectKey | None = None,
         deadline: float | None = None,
+        max_result_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
     ) -> OpenedResult:
@@ -137,7 +138,8 @@ class Connection:
 
         `records` is a data frame of pandas or polars, a table or batches of Arrow, anything else with
         `__arrow_c_stream__`, a generator of record batches, or the name of a file; `sides` has side tables by name.
-        `deadline`, in seconds, replaces the spec's. `progress` is called from several threads.
+        `deadline`, in seconds, replaces the spec's. `progress` is called from several threads. `max_result_bytes`
+        replaces the bound on the sealed result that is computed from the job.
         """
         stop = cancellation or Cancellation()
 
@@ -149,7 +151,13 @@ class Connection:
         attested = self.attest()
         job = self.seal(prepared, project_key=project_key)
         return self.run_sealed(
-            job, prepared, attested=attested, deadline=deadline, progress=progress, cancellation=stop
+            job,
+            prepared,
+            attested=attested,
+            deadline=deadline,
+            max_result_bytes=max_result_bytes,
+            progress=progress,
+            cancellation=stop,
         )
 
     def run_sealed(
@@ -159,6 +167,7 @@ class Connection:
         *,
         attested: AttestedWorker,
         deadline: float | None = None,
+        max_result_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
     ) -> OpenedResult:
@@ -168,6 +177,7 @@ class Connection:
             prepared.inputs,
             attested=attested,
             deadline=prepared.spec.deadline_seconds if deadline is None else deadline,
+            max_result_bytes=max_result_bytes,
             progress=progress,
             cancellation=cancellation,
         )
@@ -179,12 +189,18 @@ class Connection:
         *,
         deadline: float,
         attested: AttestedWorker | None = None,
+        max_result_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
     ) -> OpenedResult:
         """Run a job that was sealed into a folder, perhaps on another machine; `deadline` in seconds."""
         sealed = self._client.send(
-            job, attested=attested or self.attest(), deadline=deadline, progress=progress, cancellation=cancellation
+            job,
+            attested=attested or self.attest(),
+            deadline=deadline,
+            max_result_bytes=max_result_bytes,
+            progress=progress,
+            cancellation=cancellation,
         )
         return OpenedResult(sealed=sealed, decrypter=self._opener)
 

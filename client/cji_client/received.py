@@ -1,17 +1,22 @@
 """Results: collected sealed until the receipt can be verified.
 
 `Collector` accepts the messages of one Run stream in the order of the contract only: accepted, then progress and
-segments, then done. Output parts may interleave; indexes within a part may not skip or repeat. The ciphertext stays
-in unlinked temporary files until the receipt has been verified; no plaintext touches a disk.
+segments, then done, which has the receipt and the result header. Output parts may interleave; indexes within a part may
+not skip or repeat. Nothing opens before `done`: until then the names of the parts are not known, nor their key. The
+ciphertext stays in unlinked temporary files until the receipt has been verified; no plaintext touches a disk. More
+bytes than the job can make are refused before they reach a file.
 """
 
 import hashlib
+import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, cast
 
 from google.protobuf.message import DecodeError
 
+from cji_client.bounds import check_bytes
 from cji_client.errors import Unverified
 from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
@@ -24,6 +29,8 @@ ROW_STATUS: Final = "row_status"
 _NOT_LAST: Final = b"\xff\xff\xff\xff"
 _IN_MEMORY: Final = 16 << 20
 """Bytes of one part kept in memory before it moves to a file."""
+_MOST_REPORTS: Final = 1 << 16
+"""Of progress: a worker sends one for each per cent of each step at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +87,10 @@ def parse_result_header(data: bytes, job: Header) -> ResultHeader:
 
 @dataclass(slots=True, kw_only=True)
 class Output:
-    """The sealed bytes of one output part; `length` is the number received so far."""
+    """The sealed bytes of one output part; `length` is the number received so far. Named by the result header."""
 
-    name: str
-    schema: str
+    name: str = ""
+    schema: str = ""
     file: BinaryIO = field(repr=False)
     length: int = 0
     segments: int = 0
@@ -96,9 +103,9 @@ class Output:
         sealed = len(data) - prefix
         last = data[prefix : prefix + 4] != _NOT_LAST
         if self.ended or index != self.segments:
-            raise Unverified("segment", f"segment {index} of {self.name} is not the next one")
+            raise Unverified("segment", f"segment {index} of {self.name or 'a part'} is not the next one")
         if not OVERHEAD_BYTES <= sealed <= SEGMENT_BYTES or not (last or sealed == SEGMENT_BYTES):
-            raise Unverified("segment", f"segment {index} of {self.name} has a wrong length")
+            raise Unverified("segment", f"segment {index} of {self.name or 'a part'} has a wrong length")
         self.file.write(data)
         self._digest.update(data)
         self.length += len(data)
@@ -112,46 +119,68 @@ class Output:
 
 
 class Collector:
-    """The state of one Run stream on the submitter's side."""
+    """The state of one Run stream on the submitter's side. `bound` returns the most bytes that may have come by now."""
 
-    def __init__(self, job: Header, *, progress: ProgressCallback | None = None) -> None:
-        self._job = job
-        self._progress = progress
-        self.header: ResultHeader | None = None
-        self.outputs: list[Output] = []
-        self.receipt: str | None = None
+    def __init__(
+        self, job: Header, *, bound: Callable[[], int] = lambda: sys.maxsize, progress: ProgressCallback | None = None
+    ) -> None:
+        self._job, self._bound, self._progress = job, bound, progress
+        self._accepted, self._bytes, self._reports = False, 0, 0
+        self._parts: dict[int, Output] = {}
+        self._done: pb.Done | None = None
 
     def take(self, message: pb.RunResponse) -> None:
-        """Accept the next message; Unverified(`stream`) or (`segment`) if it is out of order."""
+        """Accept the next message; Unverified(`stream`), (`segment`) or (`result_bytes`) if it may not come now."""
         kind = message.WhichOneof("message")
-        if self.receipt is not None or kind is None or (kind == "accepted") is not (self.header is None):
+        if self._done is not None or kind is None or (kind == "accepted") is self._accepted:
             raise Unverified("stream", f"unexpected message {kind}")
         match kind:
             case "accepted":
-                self.header = parse_result_header(message.accepted.result_header, self._job)
-                parts = self.header.parts
-                if len(parts) > LIMITS.parts:
-                    raise Unverified("result_header", "too many parts")
-                self.outputs = [new_output(part) for part in parts]
+                self._accepted = True
             case "progress":
+                self._reports += 1
+                if self._reports > _MOST_REPORTS:
+                    raise Unverified("stream", "reports of progress without end")
                 self._report(message.progress)
             case "segment":
-                part = message.segment.part
-                if part >= len(self.outputs):
-                    raise Unverified("segment", "the result header does not list this part")
-                self.outputs[part].add(message.segment.index, message.segment.data)
+                self._segment(message.segment)
             case "done":
-                self.receipt = message.done.receipt
+                self._done = message.done
 
-    def finish(self) -> tuple[ResultHeader, tuple[Output, ...], str]:
-        """Header, outputs and receipt of an ended stream; Unverified(`stream`) if it is incomplete."""
-        if self.header is None or not self.receipt or not all(output.ended for output in self.outputs):
+    def _segment(self, segment: pb.Segment) -> None:
+        if segment.part >= LIMITS.parts:
+            raise Unverified("segment", "no job has so many parts")
+        self._bytes += len(segment.data)
+        check_bytes(self._bytes, self._bound())
+        if segment.part not in self._parts:
+            self._parts[segment.part] = Output(file=_spool())
+        self._parts[segment.part].add(segment.index, segment.data)
+
+    @property
+    def done(self) -> pb.Done:
+        """The last message; Unverified(`stream`) if the stream ended without it."""
+        if self._done is None or not self._done.receipt:
             raise Unverified("stream", "the answer is incomplete")
-        return self.header, tuple(self.outputs), self.receipt
+        return self._done
+
+    def finish(self) -> tuple[ResultHeader, tuple[Output, ...]]:
+        """Header and outputs of an ended stream; Unverified(`stream`) if they are not complete."""
+        header = parse_result_header(self.done.result_header, self._job)
+        if len(header.parts) > LIMITS.parts:
+            raise Unverified("result_header", "too many parts")
+        outputs = [self._parts.get(number) for number in range(len(header.parts))]
+        if len(self._parts) > len(outputs):
+            raise Unverified("segment", "the result header does not list this part")
+        found = tuple(output for output in outputs if output is not None and output.ended)
+        if len(found) != len(header.parts):
+            raise Unverified("stream", "the answer is incomplete")
+        for output, listed in zip(found, header.parts, strict=True):
+            output.name, output.schema = listed.name, listed.schema
+        return header, found
 
     def discard(self) -> None:
         """Release the collected outputs."""
-        for output in self.outputs:
+        for output in self._parts.values():
             output.file.close()
 
     def _report(self, progress: pb.Progress) -> None:

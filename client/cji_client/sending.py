@@ -103,10 +103,11 @@ def _segments(job: JobFolder, number: int) -> Iterator[bytes]:
 
 
 class Sender(Iterator[pb.RunRequest]):
-    """All messages of a job. `sent` lists the parts that were sent completely; set `call` once it exists."""
+    """All messages of a job. `sent` lists the parts that were sent completely, `total` counts bytes; set `call` once it exists."""
 
     def __init__(self, open_: pb.Open, parts: Parts, *, progress: ProgressCallback | None) -> None:
         self.sent: list[PartDigest] = []
+        self.total = 0
         self.fault: ClientError | None = None
         self.call: grpc.Call | None = None
         self.gate = Gate()
@@ -128,14 +129,13 @@ class Sender(Iterator[pb.RunRequest]):
 
     def _produce(self, open_: pb.Open, parts: Parts, progress: ProgressCallback | None) -> Iterator[pb.RunRequest]:
         yield pb.RunRequest(open=open_)
-        total = 0
         for part in parts(self.gate):
-            digest, start = hashlib.sha256(), total
+            digest, start = hashlib.sha256(), self.total
             for index, data in enumerate(part.segments):
                 digest.update(data)
+                self.total += len(data)  # before the worker can have them, and make anything of them
                 yield pb.RunRequest(segment=pb.Segment(part=part.number, index=index, data=data))
-                total += len(data)
                 if progress is not None:
-                    progress(Progress(phase=Phase.SENT, bytes=total))
-            self.sent.append(PartDigest(name=part.name, sha256=digest.hexdigest(), bytes=total - start))
+                    progress(Progress(phase=Phase.SENT, bytes=self.total))
+            self.sent.append(PartDigest(name=part.name, sha256=digest.hexdigest(), bytes=self.total - start))
         yield pb.RunRequest(finish=pb.Finish())

@@ -29,6 +29,7 @@ from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import AttestedWorker, verify_attestation
 from cji_attestation.evidence import NONCE_BYTES
+from cji_client.bounds import most_result_bytes
 from cji_client.cancellation import Cancellation
 from cji_client.description import Description
 from cji_client.errors import ClientError, JobCancelled, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
@@ -138,13 +139,15 @@ class SyncClient:
         *,
         attested: AttestedWorker,
         deadline: float,
+        max_result_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
     ) -> Result:
         """Run a sealed job within `deadline` seconds and return its result: receipt verified, outputs still sealed.
 
         `inputs` maps each input part's name to its records, which are read to their end before anything is sent.
-        `progress` is called from several threads.
+        `progress` is called from several threads. More sealed bytes of a result than `max_result_bytes`, or than the
+        job can make (`bounds`), are refused.
         """
         names = [part.name for part in job.header.inputs]
         if set(inputs) != set(names):
@@ -160,7 +163,13 @@ class SyncClient:
         check_parts(job.header)
         sources = [job.fit(number, inputs[name], before_batch=in_time) for number, name in enumerate(names)]
         columns = {name: tuple(source.schema.names) for name, source in zip(names, sources, strict=True)}
-        call = _Call(header=job.header, signature=job.signature, parts=parts_of(job, sources), columns=columns)
+        call = _Call(
+            header=job.header,
+            signature=job.signature,
+            parts=parts_of(job, sources),
+            columns=columns,
+            max_result_bytes=max_result_bytes,
+        )
         whole = lambda: all(source.can_open for source in sources)  # noqa: E731
         return self._until_answered(call, whole, attested, until=until, progress=progress, stop=stop)
 
@@ -170,13 +179,20 @@ class SyncClient:
         *,
         attested: AttestedWorker,
         deadline: float,
+        max_result_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
     ) -> Result:
         """As `run`, for a job that was sealed into a folder, perhaps on another machine."""
         job.check_parts()
         check_parts(job.header)
-        call = _Call(header=job.header, signature=job.signature, parts=saved_parts(job), columns=job.columns)
+        call = _Call(
+            header=job.header,
+            signature=job.signature,
+            parts=saved_parts(job),
+            columns=job.columns,
+            max_result_bytes=max_result_bytes,
+        )
         stop, until = cancellation or Cancellation(), time.monotonic() + deadline
         return self._until_answered(call, lambda: True, attested, until=until, progress=progress, stop=stop)
 
@@ -218,7 +234,7 @@ class SyncClient:
     ) -> Result:
         metadata = authorization(self._token)
         sender = Sender(pb.Open(header=job.header.data, signature=job.signature), job.parts, progress=progress)
-        collector = Collector(job.header, progress=progress)
+        collector = Collector(job.header, bound=lambda: job.most_result_bytes(sender.total), progress=progress)
         call = self._calls.Run(sender, timeout=max(seconds, 0.0), metadata=metadata)
         sender.call = call
         stop.watch(call)
@@ -230,9 +246,9 @@ class SyncClient:
             except grpc.RpcError as error:
                 # an input error ends the call from our side, so it is the cause
                 raise sender.fault or from_rpc(error) from None
-            header, outputs, receipt = collector.finish()
+            header, outputs = collector.finish()
             verified = verify_result(
-                receipt, job=job.header, attested=attested, sent=sender.sent, header=header, outputs=outputs
+                collector.done.receipt, job=job.header, attested=attested, sent=sender.sent, header=header, outputs=outputs
             )
             if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
                 attested = self._renewed(verified)
@@ -283,6 +299,11 @@ class _Call:
     signature: bytes
     parts: Parts
     columns: Mapping[str, tuple[str, ...]]
+    max_result_bytes: int | None
+
+    def most_result_bytes(self, sent: int) -> int:
+        """The most bytes that may have come, after so many were sent."""
+        return most_result_bytes(self.header, sent) if self.max_result_bytes is None else self.max_result_bytes
 
 
 def _ask(method: Callable[..., T], request: object, metadata: tuple[tuple[str, str], ...] = ()) -> T:

@@ -76,9 +76,11 @@ public class Job {
         SortedMap<Integer, List<byte[]>> parts = new TreeMap<>();
         for (byte[] response : call(http, worker + "Run", requests)) {
             Message message = new Message(response);
-            if (message.has(1)) resultHeader = message.sub(1).first(1);
             if (message.has(3)) parts.computeIfAbsent((int) message.sub(3).number(1), n -> new ArrayList<>()).add(message.sub(3).first(3));
-            if (message.has(4)) receipt = message.sub(4).text(1);
+            if (message.has(4)) {
+                receipt = message.sub(4).text(1);
+                resultHeader = message.sub(4).first(2);
+            }
         }
         if (receipt == null) throw new IOException("the run ended without a receipt; its reason is in a trailer, which java.net.http drops");
 

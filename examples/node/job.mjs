@@ -94,15 +94,14 @@ async function evidence(client, { maa_url, cloud, read, maa_ca }) {
   return { version: 5, cloud, attested_at: new Date().toISOString(), ...base64, receipt_jwk, maa_token, maa_url };
 }
 
-// [6] Sends open, segments, finish; returns the result header, the segments by output part, and the receipt.
+// [6] Sends open, segments, finish; returns the segments by output part, then the receipt and the result header.
 async function run(client, bytes, signed, segments) {
   const stream = client.Run({ deadline: Date.now() + 600_000 });
   const received = { parts: new Map() };
   const ended = new Promise((done, fail) => {
-    stream.on("data", ({ accepted, segment, done: end }) => {
-      if (accepted) received.header = accepted.result_header;
+    stream.on("data", ({ segment, done: end }) => {
       if (segment) received.parts.set(segment.part, [...(received.parts.get(segment.part) ?? []), segment.data]);
-      if (end) received.receipt = end.receipt;
+      if (end) [received.receipt, received.header] = [end.receipt, end.result_header];
     });
     stream.on("error", fail);
     stream.on("end", done);

@@ -144,9 +144,9 @@ class Stepwise:
                 self.read()
 
     @property
-    def accepted(self) -> bytes | None:
-        """The result header, if it came."""
-        return next((m.accepted.result_header for m in self.received if m.WhichOneof("message") == "accepted"), None)
+    def result_header(self) -> bytes | None:
+        """The result header, if it came: with the receipt."""
+        return next((m.done.result_header for m in self.received if m.WhichOneof("message") == "done"), None)
 
     @property
     def receipt(self) -> str | None:

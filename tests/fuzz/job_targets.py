@@ -235,10 +235,10 @@ def _answers() -> tuple[bytes, ...]:
         recipients=[pb.WrappedKey(key_id=OURS.key_id, wrapped_dek=bytes(384))],
     )
     messages = [
-        pb.RunResponse(accepted=pb.Accepted(result_header=header.SerializeToString(deterministic=True))),
+        pb.RunResponse(accepted=pb.Accepted()),
         pb.RunResponse(progress=pb.Progress(stage="rows", per_cent=7)),
         *(pb.RunResponse(segment=pb.Segment(part=part, index=0, data=bytes(200))) for part in (0, 1)),
-        pb.RunResponse(done=pb.Done(receipt="a.b.c")),
+        pb.RunResponse(done=pb.Done(receipt="a.b.c", result_header=header.SerializeToString(deterministic=True))),
     ]
     return (packets(*(message.SerializeToString() for message in messages)),)
 
@@ -248,8 +248,9 @@ def _collect(data: bytes) -> object:
     try:
         for raw in split(data):
             collector.take(pb.RunResponse.FromString(raw))
-        header, outputs, receipt = collector.finish()
-        return header, [(output.name, output.length, output.file.tell()) for output in outputs], receipt
+        header, outputs = collector.finish()
+        parts = [(output.name, output.length, output.file.tell()) for output in outputs]
+        return header, parts, collector.done.receipt
     finally:
         collector.discard()
 

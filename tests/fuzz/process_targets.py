@@ -353,8 +353,8 @@ PROCESSES: Final = (
     target(
         "front-from-cell",
         lambda: (
-            _conversation(m.Opened(result_header=b"r"), *_OUTPUTS, m.OutputsDone()),
-            _conversation(m.Opened(result_header=b"r"), m.ProgressMade(step=1, per_cent=5), *_OUTPUTS, m.OutputsDone()),
+            _conversation(m.Opened(result_header_sha384=bytes(48)), *_OUTPUTS, m.OutputsDone()),
+            _conversation(m.Opened(result_header_sha384=bytes(48)), m.ProgressMade(step=1, per_cent=5), *_OUTPUTS, m.OutputsDone()),
         ),
         _front_hears,
         refusals=(ChannelClosed, Refusal),

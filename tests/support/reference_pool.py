@@ -70,11 +70,10 @@ class ReferencePool:
         outputs = dict[int, bytearray]()
         for message in self.worker.twist(list(self.worker.answer(header, parts))):
             match message.WhichOneof("message"):
-                case "accepted":
-                    self._put(names.result_header(ticket.job, attempt), message.accepted.result_header)
                 case "segment":
                     outputs.setdefault(message.segment.part, bytearray()).extend(message.segment.data)
                 case "done":
+                    self._put(names.result_header(ticket.job, attempt), message.done.result_header)
                     receipt = self._receipt(message.done.receipt, claims)
         for number, data in outputs.items():
             self._put(names.output(ticket.job, attempt, number), bytes(data))

@@ -199,7 +199,7 @@ class ReferenceWorker(CjiWorkerServicer):
                 for r in header.recipients
             ],
         ).SerializeToString(deterministic=True)
-        yield pb.RunResponse(accepted=pb.Accepted(result_header=result_header))
+        yield pb.RunResponse(accepted=pb.Accepted())
         yield pb.RunResponse(progress=pb.Progress(stage="rows", per_cent=50))
         outputs = []
         for part, name in enumerate(each.name for each in planned.outputs):
@@ -212,7 +212,7 @@ class ReferenceWorker(CjiWorkerServicer):
         inputs = [digest(part.name, sent) for part, sent in zip(header.inputs, parts, strict=True)]
         receipt = sign(self.claims(header, result_header, inputs, outputs, row), self.receipt_key)
         self.receipts[header.job_id] = receipt
-        yield pb.RunResponse(done=pb.Done(receipt=receipt))
+        yield pb.RunResponse(done=pb.Done(receipt=receipt, result_header=result_header))
 
     def claims(
         self, header: Header, result_header: bytes, inputs: list[PartDigest], outputs: list[PartDigest], rows: int

@@ -6,6 +6,7 @@ region through a descriptor that only the simulation's launcher keeps. The same 
 key in an ordinary process, are found.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -19,7 +20,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
-from cji_client.received import parse_result_header
+from cji_client.errors import Unverified
+from cji_client.received import ResultHeader, parse_result_header
 from cji_client.seal import SealedJob
 from cji_core.format.configuration.worker import load
 from cji_core.format.envelope import Unsealer, output_aad, unwrap_dek, unwrap_result_key, unwrap_seed
@@ -29,7 +31,7 @@ from cji_simulator.canary import Planted, key_patterns, prime_patterns, seed_pat
 from cji_simulator.launch import AUDIENCE
 from cji_simulator.ordinary_cell import OrdinaryCell
 from cji_simulator.raw import settled
-from cji_simulator.scan import Canaries, ProcessScan, look_inside, scan_file, scan_process, worker_processes
+from cji_simulator.scan import Canaries, ProcessScan, copy_inside, look_inside, scan_file, scan_process, worker_processes
 from cji_simulator.site import Site
 from cji_simulator.stepwise import Stepwise
 
@@ -103,8 +105,8 @@ def seen(
     patterns |= planted.person_patterns() | seed_patterns(seed) | _half_patterns(job, cmk, seed)
     with Stepwise(site, job, segments) as run:
         run.send(6)
-        accepted = run.read_until("accepted").accepted.result_header
-        header = parse_result_header(accepted, job.header)
+        run.read_until("accepted")
+        header = _result_header(site, job)
         (wrapped,) = header.wrapped.values()
         result_key = unwrap_result_key(site.hybrid_recipient, wrapped, job.header.sha384)
         patterns["result key"] = result_key
@@ -128,6 +130,16 @@ def seen(
     settled(site)  # the cell of the job is gone, its region wiped and a new one forked into it
     _look(site, seen, "after the job")
     return seen
+
+
+def _result_header(site: Site, job: SealedJob) -> ResultHeader:
+    """That of the running job, out of its cell: nobody else has it before the receipt."""
+    beginning = b"\x08\x01\x12\x10" + job.header.job_id + b"\x1a\x30" + job.header.sha384
+    found = copy_inside(site.worker.pids["supervisor"], beginning, size=CELL_REGION, length=4096)
+    for length in range(len(beginning), len(found)):
+        with contextlib.suppress(Unverified):
+            return parse_result_header(found[:length], job.header)
+    raise AssertionError("no result header")
 
 
 def _look(site: Site, seen: Seen, moment: str) -> None:

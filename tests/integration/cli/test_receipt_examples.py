@@ -41,8 +41,8 @@ def made(site: Site, folder: Path, suite: Suite) -> Path:
     for message in answer.messages:
         if message.WhichOneof("message") == "segment":
             outputs[names[message.segment.part]] += message.segment.data
-        if message.WhichOneof("message") == "accepted":
-            (folder / "result_header_sha384").write_bytes(message.accepted.result_header)
+        if message.WhichOneof("message") == "done":
+            (folder / "result_header_sha384").write_bytes(message.done.result_header)
     (folder / "receipt.jws").write_text(answer.receipt + "\n")
     (folder / "key.jwk").write_text(json.loads(attested.to_file())["receipt_jwk"])
     (folder / "header_sha384").write_bytes(job.header)

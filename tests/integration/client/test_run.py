@@ -391,10 +391,10 @@ def _flip(messages: list[pb.RunResponse]) -> None:
 
 def _reheader(**changes: object) -> Callable[[list[pb.RunResponse]], None]:
     def change(messages: list[pb.RunResponse]) -> None:
-        header = pb.ResultHeader.FromString(messages[0].accepted.result_header)
+        header = pb.ResultHeader.FromString(messages[-1].done.result_header)
         for name, value in changes.items():
             setattr(header, name, value)
-        messages[0].accepted.result_header = header.SerializeToString(deterministic=True)
+        messages[-1].done.result_header = header.SerializeToString(deterministic=True)
 
     return change
 
@@ -404,15 +404,15 @@ def _exchange(messages: list[pb.RunResponse]) -> None:
 
 
 def _only_result(messages: list[pb.RunResponse]) -> None:
-    header = pb.ResultHeader.FromString(messages[0].accepted.result_header)
+    header = pb.ResultHeader.FromString(messages[-1].done.result_header)
     del header.outputs[1]
-    messages[0].accepted.result_header = header.SerializeToString(deterministic=True)
+    messages[-1].done.result_header = header.SerializeToString(deterministic=True)
 
 
 def _other_recipient(messages: list[pb.RunResponse]) -> None:
-    header = pb.ResultHeader.FromString(messages[0].accepted.result_header)
+    header = pb.ResultHeader.FromString(messages[-1].done.result_header)
     header.recipients[0].key_id = "A" * 43
-    messages[0].accepted.result_header = header.SerializeToString(deterministic=True)
+    messages[-1].done.result_header = header.SerializeToString(deterministic=True)
 
 
 BROKEN: dict[str, tuple[Callable[[list[pb.RunResponse]], object], str]] = {
@@ -430,13 +430,13 @@ BROKEN: dict[str, tuple[Callable[[list[pb.RunResponse]], object], str]] = {
     "segment too short": (lambda m: setattr(m[3].segment, "data", m[3].segment.data[:100]), "segment"),
     "segment too long": (lambda m: setattr(m[3].segment, "data", bytes(1 << 20) + m[3].segment.data), "segment"),
     "parts exchanged": (_exchange, "outputs[0].sha256"),
-    "header not protobuf": (lambda m: setattr(m[0].accepted, "result_header", b"\xff"), "result_header"),
+    "header not protobuf": (lambda m: setattr(m[-1].done, "result_header", b"\xff"), "result_header"),
     "header not canonical": (
-        lambda m: setattr(m[0].accepted, "result_header", m[0].accepted.result_header + b"\x08\x01"),
+        lambda m: setattr(m[-1].done, "result_header", m[-1].done.result_header + b"\x08\x01"),
         "result_header",
     ),
     "header unknown field": (
-        lambda m: setattr(m[0].accepted, "result_header", m[0].accepted.result_header + b"\xf8\x07\x01"),
+        lambda m: setattr(m[-1].done, "result_header", m[-1].done.result_header + b"\xf8\x07\x01"),
         "result_header",
     ),
     "other job id": (_reheader(job_id=bytes(16)), "result_header"),

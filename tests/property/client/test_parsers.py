@@ -59,7 +59,7 @@ RESULT = pb.ResultHeader(
 
 MESSAGES = st.one_of(
     st.just(pb.RunResponse()),
-    st.sampled_from([RESULT, RESULT + b"\0", b""]).map(lambda h: pb.RunResponse(accepted=pb.Accepted(result_header=h))),
+    st.just(pb.RunResponse(accepted=pb.Accepted())),
     st.builds(
         lambda s, n: pb.RunResponse(progress=pb.Progress(stage=s, per_cent=n)),
         st.text(max_size=40),
@@ -71,7 +71,11 @@ MESSAGES = st.one_of(
         st.integers(0, 2),
         st.one_of(st.binary(max_size=200), st.just(bytes(106)), st.just(bytes(32))),
     ),
-    st.text(max_size=20).map(lambda r: pb.RunResponse(done=pb.Done(receipt=r))),
+    st.builds(
+        lambda receipt, header: pb.RunResponse(done=pb.Done(receipt=receipt, result_header=header)),
+        st.text(max_size=20),
+        st.sampled_from([RESULT, RESULT + b"\0", b""]),
+    ),
 )
 
 
@@ -100,7 +104,7 @@ def test_streams_of_messages(messages: list[pb.RunResponse]) -> None:
     try:
         for message in messages:
             collector.take(message)
-        header, outputs, _ = collector.finish()
+        header, outputs = collector.finish()
         assert len(outputs) == len(header.parts)
         assert all(output.ended for output in outputs)
     except Unverified:

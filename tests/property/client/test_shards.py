@@ -176,5 +176,10 @@ def test_a_result_header_has_one_form_of_one_shard(shards: int) -> None:
 def test_a_run_answers_with_sixteen_parts_at_most() -> None:
     outputs = (OutputPart(name="result", schema="person/1", shards=16), OutputPart(name="row_status", schema="x/1"))
     header = result_header(JOB, worker_id="w", outputs=outputs, wrapped_keys=[bytes(384)])
+    collector = Collector(JOB)
+    collector.take(pb.RunResponse(accepted=pb.Accepted()))
+    collector.take(pb.RunResponse(done=pb.Done(receipt="r", result_header=header)))
     with pytest.raises(Unverified, match="result_header"):
-        Collector(JOB).take(pb.RunResponse(accepted=pb.Accepted(result_header=header)))
+        collector.finish()
+    with pytest.raises(Unverified, match="segment"):
+        Collector(JOB)._segment(pb.Segment(part=16, data=bytes(200)))

@@ -14,6 +14,7 @@ from tests.support.refusals import refused
 HEADER = bytes(LIMITS.floe_header_bytes)
 FULL = b"\xff\xff\xff\xff" + bytes(LIMITS.segment_bytes - 4)
 LAST = b"\x00\x00\x00\x20" + bytes(28)
+DIGEST = hashlib.sha384(b"header").digest()
 
 
 def view(*pieces: bytes) -> memoryview:
@@ -22,7 +23,7 @@ def view(*pieces: bytes) -> memoryview:
 
 def opened() -> Witness:
     witness = Witness(inputs=1, outputs=2)
-    witness.opened(b"header")
+    witness.opened(DIGEST)
     return witness
 
 
@@ -48,7 +49,7 @@ def test_a_statement_has_what_passed() -> None:
 
 
 WRONG: dict[str, Callable[[Witness], object]] = {
-    "a second header": lambda w: w.opened(b"header"),
+    "a second header": lambda w: w.opened(DIGEST),
     "another part": lambda w: w.sent(2, 0, view(HEADER, LAST)),
     "not from its start": lambda w: w.sent(0, 1, view(LAST)),
     "shorter than its header": lambda w: w.sent(0, 0, view(HEADER[:-1])),
@@ -65,10 +66,16 @@ def test_a_cell_out_of_order_ends_the_job(wrong: str) -> None:
         WRONG[wrong](opened())
 
 
-@pytest.mark.parametrize("header", [b"", bytes(LIMITS.header_bytes + 1)])
-def test_a_result_header_has_a_possible_length(header: bytes) -> None:
+@pytest.mark.parametrize("digest", [b"", bytes(47)])
+def test_a_result_header_has_a_whole_digest(digest: bytes) -> None:
     with refused(Reason.CELL_FAILED):
-        Witness(inputs=1, outputs=1).opened(header)
+        Witness(inputs=1, outputs=1).opened(digest)
+
+
+def test_only_the_result_header_that_was_named_is_sent() -> None:
+    assert opened().is_result_header(b"header")
+    assert not opened().is_result_header(b"another")
+    assert not Witness(inputs=1, outputs=1).is_result_header(b"header")
 
 
 def test_no_segment_comes_before_the_result_header() -> None:
@@ -115,7 +122,7 @@ def test_a_task_has_small_segments_and_no_header() -> None:
     with refused(Reason.CELL_FAILED):
         of_task().sent(2, 0, view(HEADER, SMALL))
     with refused(Reason.CELL_FAILED):
-        Witness(inputs=1, outputs=1, small_outputs=1).opened(b"header")
+        Witness(inputs=1, outputs=1, small_outputs=1).opened(DIGEST)
     with refused(Reason.CELL_FAILED):
         Witness(inputs=1, outputs=1, small_outputs=1).sent(0, 0, view(HEADER, LAST))
 

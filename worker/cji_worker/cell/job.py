@@ -154,7 +154,7 @@ class CellJob:
         self._dek, *self._project_keys = keys
         self._context = _opened(self._context, self._header, self._dek)
         self._input = self._next_input()
-        self._channels.data.send(Opened(result_header=self._result_header))
+        self._channels.data.send(Opened(result_header_sha384=sha384(self._result_header)))
         while not isinstance(message := self._channels.await_input(), Finish):
             if message.part == len(self._received) + 1:
                 self._end_input()

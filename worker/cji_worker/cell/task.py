@@ -86,7 +86,7 @@ class CellTask:
         """The way of the task; `context` is the operation's, with its keys and without side tables."""
         keys = TaskKeys(dek, header_sha384=self._header.sha384, plan=self._plan)
         self._dek, self._keys, self._context = dek, keys, context
-        self._channels.data.send(Opened(result_header=b""))
+        self._channels.data.send(Opened(result_header_sha384=b""))
         self._context = replace(context, sides=self._inputs.open(keys))
         self._outputs = TaskOutputs(
             job=self._job,

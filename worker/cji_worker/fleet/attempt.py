@@ -147,12 +147,12 @@ class Attempt:
         match response.WhichOneof("message"):
             case "accepted":
                 self._admitted = True
-                self._outputs.opened(response.accepted.result_header)
             case "segment":
                 self._outputs.take(response.segment.part, response.segment.data)
             case "progress":
                 self._report(response.progress)
             case "done":
+                self._outputs.put_header(response.done.result_header)
                 return str(response.done.receipt)
         return None
 

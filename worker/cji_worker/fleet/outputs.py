@@ -30,8 +30,8 @@ class Outputs:
         self._results, self._job, self._attempt = results, job, attempt
         self._found: dict[int, _Output] = {}
 
-    def opened(self, result_header: bytes) -> None:
-        """The result header. Raises BlobChangedError, StoreAwayError."""
+    def put_header(self, result_header: bytes) -> None:
+        """The result header, which comes with the receipt. Raises BlobChangedError, StoreAwayError."""
         name = names.result_header(self._job, self._attempt)
         header = result_header[: LIMITS.header_bytes]
         if not self._results.create(name, header) and self._results.read(name, most=LIMITS.header_bytes) != header:

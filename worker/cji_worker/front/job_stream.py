@@ -5,8 +5,9 @@
     keyholder     admitted, then completed or ended
 
 The front is a witness of all that passes (`witness`). It holds back the last segment of every output until the
-keyholder has the receipt on disk, whatever the cell does: until then no output is complete. Nothing else of a job is
-buffered outside the ring. The keyholder alone reads the header and decides whether the job may run.
+keyholder has the receipt on disk, whatever the cell does: until then no output is complete. The result header comes
+from the keyholder, with the receipt, and is sent last: who hangs up before it has nothing that opens what was sent.
+Nothing else of a job is buffered outside the ring. The keyholder alone reads the header and decides whether the job may run.
 """
 
 import asyncio
@@ -45,14 +46,6 @@ MAX_STATED: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 """Bytes of the answer to a task, which is one message."""
 
 Data = Channel[FrontFromCell, CellFromFront]
-
-
-def _last(message: Answer, fds: list[int]) -> bytes:
-    """The last message to the caller: the receipt, or what the keyholder made of a task."""
-    if isinstance(message, Stated):
-        return take_over(fds[0], most=MAX_STATED)
-    assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by `answer`
-    return pb.RunResponse(done=pb.Done(receipt=message.receipt)).SerializeToString()
 
 
 class JobStream:
@@ -107,12 +100,22 @@ class JobStream:
                     verdict.result()
                 for task in done:
                     task.result()
-            for frame in (*self._held, _last(*verdict.result())):
+            for frame in (*self._held, self._last(*verdict.result())):
                 await self._write(frame)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _last(self, message: Answer, fds: list[int]) -> bytes:
+        """The last message to the caller: receipt and result header, or what the keyholder made of a task."""
+        if isinstance(message, Stated):
+            return take_over(fds[0], most=MAX_STATED)
+        assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by `answer`
+        if not self._witness.is_result_header(message.result_header):
+            raise Refusal(Reason.INTERNAL, stage=Stage.COMMIT)
+        done = pb.Done(receipt=message.receipt, result_header=message.result_header)
+        return pb.RunResponse(done=done).SerializeToString()
 
     def _patience(self) -> TimeLimit:
         """The limit of one wait for the caller, either way."""
@@ -161,9 +164,9 @@ class JobStream:
                         self._held.append(frame)
                     else:
                         await write(frame)
-                case Opened(result_header=header):
-                    self._witness.opened(header)
-                    await write(pb.RunResponse(accepted=pb.Accepted(result_header=header)).SerializeToString())
+                case Opened(result_header_sha384=digest):
+                    self._witness.opened(digest)
+                    await write(pb.RunResponse(accepted=pb.Accepted()).SerializeToString())
                 case ProgressMade(step=step, per_cent=per_cent):
                     if step >= len(self._admitted.steps):
                         raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)

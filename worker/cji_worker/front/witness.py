@@ -1,8 +1,8 @@
 """The front as a witness of one job: everything that passes it is counted and digested, in both directions.
 
-The cell may be hostile. So the order of the outputs is checked here: the result header first and once, then the
+The cell may be hostile. So the order of the outputs is checked here: the digest of the result header first and once, then the
 segments of each part in order, each of a possible length, up to one last segment. Anything else is CELL_FAILED. A task
-has an empty result header, and streams instead of parts, the first of which have the segments of shuffle streams.
+has no result header, and streams instead of parts, the first of which have the segments of shuffle streams.
 The caller's order was checked before (`cji_core.format.job.state`).
 """
 
@@ -15,6 +15,7 @@ from cji_core.format.job import LIMITS
 from cji_worker.ipc import PartDigester
 from cji_worker.ipc.messages import CHUNK, SealedPart, Witnessed, WitnessedStreams
 
+_SHA384_BYTES: Final = 48
 _NOT_LAST: Final = b"\xff\xff\xff\xff"
 """The first bytes of a segment that others follow (docs/format.md §3)."""
 
@@ -41,12 +42,15 @@ class Witness:
         """A segment of the caller's."""
         self._inputs[part].add(data)
 
-    def opened(self, result_header: bytes) -> None:
-        """The cell's result header."""
-        is_job = self._small_outputs is None
-        _require(not self._opened and is_job <= len(result_header) <= is_job * LIMITS.header_bytes)
+    def opened(self, result_header_sha384: bytes) -> None:
+        """The digest of the cell's result header."""
+        _require(not self._opened and len(result_header_sha384) == (_SHA384_BYTES if self._small_outputs is None else 0))
         self._opened = True
-        self._result_header_sha384 = hashlib.sha384(result_header).digest()
+        self._result_header_sha384 = result_header_sha384 or self._result_header_sha384
+
+    def is_result_header(self, data: bytes) -> bool:
+        """Whether this is the result header that the cell named before its first output."""
+        return hashlib.sha384(data).digest() == self._result_header_sha384
 
     def sent(self, part: int, index: int, data: memoryview) -> bool:
         """A segment of the cell's, in memory that the cell cannot change. Whether it is the last of its part."""

@@ -94,5 +94,6 @@ class AdmittedJob(Attempt):
     agreed: Agreed | None = None
     """Once its receipt is on disk, as `receipt`."""
     receipt: str = ""
+    result_header: bytes = field(default=b"", repr=False)
     response: bytes = field(default=b"", repr=False)
     """Of a task: the answer to its caller, once its statement is signed and its event on disk."""

@@ -175,7 +175,7 @@ class Effects:
         if isinstance(outcome, Done):
             self._signer.issued(receipt)
             self.tally.completed(header.operation_names, event)
-            job.agreed, job.receipt = agreed, receipt
+            job.agreed, job.receipt, job.result_header = agreed, receipt, statements.cell.result_header
         return outcome
 
     def _state(self, job: AdmittedJob, statements: WriteReceipt) -> Done | Failed:
@@ -200,7 +200,7 @@ class Effects:
 
     def _send_receipt(self, job: AdmittedJob) -> None:
         if job.admission.task is None:
-            self.send(Completed(call=job.call, receipt=job.receipt))
+            self.send(Completed(call=job.call, receipt=job.receipt, result_header=job.result_header))
             return
         fd = hand_over(job.response)
         with contextlib.suppress(ChannelClosed):

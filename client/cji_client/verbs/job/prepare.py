@@ -43,6 +43,11 @@ SAVE_SEALED = click.option(
     type=click.Path(path_type=Path),
     help="A new folder for the result as it was received, which `cji result open` opens. Without --out, only this.",
 )
+MAX_RESULT_BYTES = click.option(
+    "--max-result-bytes",
+    type=click.IntRange(min=1),
+    help="Accept a sealed result of this size, in place of the bound computed from the records and the operation.",
+)
 QUIET = click.option("--quiet", is_flag=True, help="Print only errors.")
 
 

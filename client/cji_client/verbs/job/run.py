@@ -11,6 +11,7 @@ from cji_client.profile import load_profile
 from cji_client.verbs.answers import Received
 from cji_client.verbs.job.outputs import Destination, archive_of, introduce
 from cji_client.verbs.job.prepare import (
+    MAX_RESULT_BYTES,
     OPERATION,
     OUT,
     PROFILE,
@@ -37,6 +38,7 @@ from cji_core.command.output import FORMATS
 @OUT
 @SAVE_SEALED
 @FORMAT
+@MAX_RESULT_BYTES
 @QUIET
 @answers(Received)
 @click.pass_context
@@ -51,6 +53,7 @@ def run(
     out: Path | None,
     save_sealed: Path | None,
     kind: str | None,
+    max_result_bytes: int | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -87,7 +90,9 @@ def run(
                 introduce(console, attested)
                 sealed = worker.seal(prepared)
                 with shown(console) as steps:
-                    result = worker.run_sealed(sealed, prepared, attested=attested, progress=steps).sealed
+                    result = worker.run_sealed(
+                        sealed, prepared, attested=attested, max_result_bytes=max_result_bytes, progress=steps
+                    ).sealed
                 with result:
                     opened = destination.receive(console, result, recipient, inputs=prepared.inputs)
     destination.conclude(result, opened, quiet=quiet, as_json=as_json)

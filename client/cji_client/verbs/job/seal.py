@@ -12,6 +12,7 @@ from cji_client.profile import load_profile
 from cji_client.verbs.answers import Received, Sealed
 from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import (
+    MAX_RESULT_BYTES,
     OPERATION,
     OUT,
     PROFILE,
@@ -82,6 +83,7 @@ def seal(
 @click.option(
     "--deadline", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True, help="In seconds."
 )
+@MAX_RESULT_BYTES
 @QUIET
 @answers(Received)
 @click.pass_context
@@ -94,6 +96,7 @@ def send(
     out: Path | None,
     save_sealed: Path | None,
     deadline: float,
+    max_result_bytes: int | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -117,7 +120,9 @@ def send(
         attested = worker.attest()
         introduce(console, attested)
         with shown(console) as steps:
-            result = worker.send(job, attested=attested, deadline=deadline, progress=steps).sealed
+            result = worker.send(
+                job, attested=attested, deadline=deadline, max_result_bytes=max_result_bytes, progress=steps
+            ).sealed
         with result:
             opened = destination.receive(console, result, recipient)
     destination.conclude(result, opened, quiet=quiet, as_json=as_json)

@@ -60,6 +60,13 @@ class SizeClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SIZE_CLASS_UNSPECIFIED: _ClassVar[SizeClass]
     EXACT: _ClassVar[SizeClass]
     POWER_OF_TWO: _ClassVar[SizeClass]
+
+class Release(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RELEASE_UNSPECIFIED: _ClassVar[Release]
+    RELEASED: _ClassVar[Release]
+    NOT_RELEASED: _ClassVar[Release]
+    UNKNOWN: _ClassVar[Release]
 REASON_UNSPECIFIED: Reason
 MALFORMED_HEADER: Reason
 HEADER_SIGNATURE_INVALID: Reason
@@ -102,6 +109,10 @@ HYBRID_1: Suite
 SIZE_CLASS_UNSPECIFIED: SizeClass
 EXACT: SizeClass
 POWER_OF_TWO: SizeClass
+RELEASE_UNSPECIFIED: Release
+RELEASED: Release
+NOT_RELEASED: Release
+UNKNOWN: Release
 
 class JobHeader(_message.Message):
     __slots__ = ("version", "job_id", "audience", "originating_ori", "requesting_ori", "sealed_attribution", "suite", "submitter", "send_key", "purpose_code", "inputs", "operations", "kek_id", "wrapped_dek", "recipients", "created", "not_after", "size_class")
@@ -605,10 +616,8 @@ class RunResponse(_message.Message):
     def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
-    __slots__ = ("result_header",)
-    RESULT_HEADER_FIELD_NUMBER: _ClassVar[int]
-    result_header: bytes
-    def __init__(self, result_header: _Optional[bytes] = ...) -> None: ...
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("stage", "per_cent")
@@ -619,10 +628,14 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[str] = ..., per_cent: _Optional[int] = ...) -> None: ...
 
 class Done(_message.Message):
-    __slots__ = ("receipt",)
+    __slots__ = ("receipt", "result_header", "evidence")
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_HEADER_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     receipt: str
-    def __init__(self, receipt: _Optional[str] = ...) -> None: ...
+    result_header: bytes
+    evidence: AttestResponse
+    def __init__(self, receipt: _Optional[str] = ..., result_header: _Optional[bytes] = ..., evidence: _Optional[_Union[AttestResponse, _Mapping]] = ...) -> None: ...
 
 class JobPlan(_message.Message):
     __slots__ = ("version", "header_sha384", "stages", "result_header", "sealed_result_key")
@@ -831,20 +844,22 @@ class AttestRequest(_message.Message):
     def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
 
 class AttestResponse(_message.Message):
-    __slots__ = ("evidence", "maa_token", "receipt_jwk", "nonce_path", "token_evidence", "token_nonce")
+    __slots__ = ("evidence", "maa_token", "receipt_jwk", "nonce_path", "token_evidence", "token_nonce", "admission_nonce")
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     MAA_TOKEN_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_JWK_FIELD_NUMBER: _ClassVar[int]
     NONCE_PATH_FIELD_NUMBER: _ClassVar[int]
     TOKEN_EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     TOKEN_NONCE_FIELD_NUMBER: _ClassVar[int]
+    ADMISSION_NONCE_FIELD_NUMBER: _ClassVar[int]
     evidence: bytes
     maa_token: str
     receipt_jwk: str
     nonce_path: bytes
     token_evidence: bytes
     token_nonce: bytes
-    def __init__(self, evidence: _Optional[bytes] = ..., maa_token: _Optional[str] = ..., receipt_jwk: _Optional[str] = ..., nonce_path: _Optional[bytes] = ..., token_evidence: _Optional[bytes] = ..., token_nonce: _Optional[bytes] = ...) -> None: ...
+    admission_nonce: bytes
+    def __init__(self, evidence: _Optional[bytes] = ..., maa_token: _Optional[str] = ..., receipt_jwk: _Optional[str] = ..., nonce_path: _Optional[bytes] = ..., token_evidence: _Optional[bytes] = ..., token_nonce: _Optional[bytes] = ..., admission_nonce: _Optional[bytes] = ...) -> None: ...
 
 class GetReceiptRequest(_message.Message):
     __slots__ = ("job_id",)
@@ -853,7 +868,9 @@ class GetReceiptRequest(_message.Message):
     def __init__(self, job_id: _Optional[bytes] = ...) -> None: ...
 
 class GetReceiptResponse(_message.Message):
-    __slots__ = ("receipt",)
+    __slots__ = ("receipt", "release")
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
     receipt: str
-    def __init__(self, receipt: _Optional[str] = ...) -> None: ...
+    release: Release
+    def __init__(self, receipt: _Optional[str] = ..., release: _Optional[_Union[Release, str]] = ...) -> None: ...

@@ -30,9 +30,9 @@ Length: TypeAlias = Annotated[int, Meta(ge=0, le=SLOT_BYTES)]
 
 
 class Opened(Message, frozen=True, kw_only=True):
-    """The job is open. The bytes of the result header, as its digest covers them."""
+    """The job is open. SHA-384 of its result header, which goes to the keyholder alone; of a task, nothing."""
 
-    result_header: bytes
+    result_header_sha384: Annotated[bytes, Meta(max_length=48)]
 
 
 class InputReady(Message, frozen=True, kw_only=True):

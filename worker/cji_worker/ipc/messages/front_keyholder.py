@@ -99,10 +99,15 @@ class Ended(Message, frozen=True, kw_only=True):
 
 
 class Completed(Message, frozen=True, kw_only=True):
-    """The job completed: its receipt is signed and on disk, and the last segments may leave."""
+    """The job completed: its receipt is signed and on disk, and the last segments may leave.
+
+    `result_header` has the wrapped result keys, which no process before the front's last message had; a job in parts
+    has it in its plan.
+    """
 
     call: int
     receipt: str
+    result_header: bytes = b""
 
 
 class Stated(Message, frozen=True, kw_only=True):
