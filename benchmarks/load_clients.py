@@ -27,6 +27,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from benchmarks.corpus import people
 from cji_attestation import Trust
 from cji_attestation.attested import AttestedWorker
+from cji_client.admissions import admission
 from cji_client.errors import ClientError, WorkerRefused, from_rpc
 from cji_client.profile import ClientProfile, ClientTls
 from cji_client.received import Collector
@@ -173,14 +174,16 @@ async def _attempt(stub: Any, job: SealedJob, table: pa.Table, attested: Atteste
     collector, call = Collector(job.header), stub.Run(timeout=_JOB_S)
     sending: asyncio.Task[PartDigest] | None = None
     try:
-        await _open(call, job)
+        await _open(call, job, attested)
         while (message := await call.read()) is not _EOF:
             collector.take(message)
             sending = sending or asyncio.create_task(_send(call, job, table))
-        header, outputs, receipt = collector.finish()
+        header, outputs = collector.finish()
         assert sending is not None
         sent = await sending
-        verify_result(receipt, job=job.header, attested=attested, sent=[sent], header=header, outputs=outputs)
+        verify_result(
+            collector.done.receipt, job=job.header, attested=attested, sent=[sent], header=header, outputs=outputs
+        )
     except grpc.RpcError as error:
         raise from_rpc(error) from None
     finally:
@@ -192,9 +195,10 @@ async def _attempt(stub: Any, job: SealedJob, table: pa.Table, attested: Atteste
     return sent.bytes
 
 
-async def _open(call: Any, job: SealedJob) -> None:
+async def _open(call: Any, job: SealedJob, attested: AttestedWorker) -> None:
+    proof = admission(job.header, job.send_key, attested, attempt=1)
     try:
-        await call.write(pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature)))
+        await call.write(pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature, admission=proof)))
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.INTERNAL and not error.trailing_metadata():
             raise _RefusedUnread from None

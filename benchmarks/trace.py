@@ -32,7 +32,7 @@ _HEAD: Final = struct.Struct("<q16s")  # records, name of the process
 CALLS: Final = {
     "keyholder": (
         ("cji_worker.keyholder.admission", "AdmissionControl.parse"),
-        ("cji_worker.keyholder.admission", "verify_header"),
+        ("cji_worker.keyholder.admission", "verify_submitter"),
         ("cji_worker.keyholder.admission", "AdmissionControl.check"),
         ("cji_worker.keyholder.effects", "open_keys"),
         ("cji_worker.keyholder.effects", "agree"),

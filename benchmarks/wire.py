@@ -23,7 +23,10 @@ from cji_client.spec import JobSpec
 from cji_client.verify import verify_result
 from cji_core.trail import PartDigest
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_simulator.admissions import Admitter, remember
 from cji_simulator.site import Site
+from cji_simulator.stepwise import channel
 from cji_worker.front.server import OPTIONS
 
 __all__ = ["Connection", "Prepared", "prepare", "verify", "verify_echo"]
@@ -50,7 +53,9 @@ def prepare(site: Site, spec: JobSpec, table: pa.Table, *, batch: int) -> Prepar
     """Seal `table`, in batches of at most `batch` rows, as a new job for this site's submitter."""
     job = site.seal(spec, rows=table.num_rows)
     digest, length = hashlib.sha256(), 0
-    messages = [pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature)).SerializeToString()]
+    remember(job.header.data, job.send_key, job.header.suite)
+    opening = pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature))
+    messages = [_admitter(site).admitted(opening).SerializeToString()]
     for index, data in enumerate(job.seal_part(0, table.to_batches(max_chunksize=batch))):
         digest.update(data)
         length += len(data)
@@ -58,6 +63,14 @@ def prepare(site: Site, spec: JobSpec, table: pa.Table, *, batch: int) -> Prepar
     messages.append(pb.RunRequest(finish=pb.Finish()).SerializeToString())
     sent = PartDigest(name=INPUT_NAME, sha256=digest.hexdigest(), bytes=length)
     return Prepared(job=job, messages=tuple(messages), sent=sent)
+
+
+_ADMITTERS: dict[str, Admitter] = {}
+
+
+def _admitter(site: Site) -> Admitter:
+    """Signs the admissions of this site's jobs, as the SDK does before it calls."""
+    return _ADMITTERS.setdefault(site.profile.target, Admitter(CjiWorkerStub(channel(site))))
 
 
 class Connection:
@@ -105,9 +118,14 @@ def verify(connection: Connection, prepared: Prepared, attested: AttestedWorker)
     collector = Collector(prepared.job.header)
     for message in connection.answer():
         collector.take(message)
-    header, outputs, receipt = collector.finish()
+    header, outputs = collector.finish()
     verified = verify_result(
-        receipt, job=prepared.job.header, attested=attested, sent=[prepared.sent], header=header, outputs=outputs
+        collector.done.receipt,
+        job=prepared.job.header,
+        attested=attested,
+        sent=[prepared.sent],
+        header=header,
+        outputs=outputs,
     )
     return Result(job=prepared.job.header, header=header, outputs=outputs, receipt=verified, attested=attested)
 

@@ -24,10 +24,11 @@ from cji_client.seal import SealedJob, seal
 from cji_client.sources import fit
 from cji_client.spec import InputSpec, JobSpec
 from cji_core.format.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
+from cji_core.format.envelope.admission import sign_admission
 from cji_core.format.job import OutputPart
 from cji_core.format.job.result_header import result_header
 from cji_core.format.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
-from cji_core.jose import SigningKey, key_id, parse_recipient, public_jwk
+from cji_core.jose import SigningKey, key_id, parse_recipient, public_jwk, thumbprint
 from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.pairs import DecryptionPair, SigningPair
 from cji_core.strict import b64url, b64url_decode
@@ -95,6 +96,7 @@ def _vector(suite: Suite) -> dict[str, Any]:
         "recipient": {"private": _private(recipient), "jwk": public_jwk(recipient.public_key())},
         "header": job.header.data.hex(),
         "signature": job.signature.hex(),
+        "admission": _admission(job, receipts),
         "wrapped_dek": job.header.wrapped_dek.hex(),
         "dek": job._dek.hex(),
         "attribution": {name: getattr(spec, name) for name in _PERSONAL},
@@ -104,6 +106,26 @@ def _vector(suite: Suite) -> dict[str, Any]:
             bytes(each) for each in arrow_messages(fit(_table(), InputSpec(schema="person/1")).open())
         ).hex(),
         **_result(job, sealed, receipts),
+    }
+
+
+def _admission(job: SealedJob, receipts: SigningKey) -> dict[str, Any]:
+    """The proof of the second attempt at the worker with this receipt key."""
+    nonce, attempt = os.urandom(32), 2
+    signature = sign_admission(
+        job.send_key,
+        job.header.suite,
+        nonce=nonce,
+        receipt_key=thumbprint(receipts.public_key()),
+        header_sha384=job.header.sha384,
+        attempt=attempt,
+    )
+    return {
+        "send_private": _private(job.send_key),
+        "send_jwk": public_jwk(job.send_key.public_key()),
+        "nonce": nonce.hex(),
+        "attempt": attempt,
+        "signature": signature.hex(),
     }
 
 

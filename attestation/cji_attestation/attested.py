@@ -46,6 +46,8 @@ class AttestedWorker:
     time: ProvenTime
     time_checks: tuple[Check, ...]
     receipt_key: VerifyingKey = field(repr=False)
+    admission_nonce: bytes = field(default=b"", repr=False)
+    """For the admissions of jobs, from a worker that was asked; empty in evidence from a file."""
     shown: EvidenceFile = field(repr=False)
 
     @property
@@ -128,7 +130,8 @@ def verify_attestation(
 
     attested = _appraise(shown, trust=trust, reference=reference, keys=keys, time=time)
     crl = (reference.amd_crls or {}).get(attested.verdict.product, b"")  # type: ignore[call-overload]  # or an FMSPC
-    return replace(attested, shown=msgspec.structs.replace(shown, jwks=keys.document, amd_crl=crl))
+    shown = msgspec.structs.replace(shown, jwks=keys.document, amd_crl=crl)
+    return replace(attested, shown=shown, admission_nonce=response.admission_nonce)
 
 
 def read_evidence(

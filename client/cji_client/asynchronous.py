@@ -46,6 +46,7 @@ class Client(_Channel[SyncClient]):
     describe = in_thread(SyncClient.describe)
     attest = in_thread(SyncClient.attest)
     get_receipt = in_thread(SyncClient.get_receipt)
+    release = in_thread(SyncClient.release)
     run = cancellable(SyncClient.run)
 
 
@@ -56,6 +57,7 @@ class AsyncConnection(_Channel[Connection]):
     describe = in_thread(Connection.describe)
     attest = in_thread(Connection.attest)
     get_receipt = in_thread(Connection.get_receipt)
+    release = in_thread(Connection.release)
     run = cancellable(Connection.run)
     send = cancellable(Connection.send)
 

@@ -47,7 +47,7 @@ def check_bytes(received: int, most: int) -> None:
     if received > most:
         error = Unverified("result_bytes", f"more than {most} bytes arrived, which this job cannot make")
         error.remedy = (
-            "The sender is not an honest worker, or the job makes unusually much of its records: then seal it again and "
-            "allow more with max_result_bytes (`--max-result-bytes`). Nothing of it was opened."
+            "Nothing of it was opened. Either an honest worker did not send it, or the job makes unusually much of its "
+            "records: then seal it again, and allow more with max_result_bytes (`--max-result-bytes`)."
         )
         raise error

@@ -25,6 +25,7 @@ from google.protobuf.message import DecodeError
 from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import AttestedWorker, verify_attestation
+from cji_client.bounds import check_bytes, most_result_bytes
 from cji_client.errors import ClientError, JobCancelled, JobExpired, JobFailed, NotFinished, SpecError, Unverified
 from cji_client.in_threads import in_thread
 from cji_client.job_folder import JobFolder
@@ -35,7 +36,7 @@ from cji_client.received import Output, parse_result_header
 from cji_client.result import Result
 from cji_client.storage_identity import default_credential
 from cji_client.transfer import document, explained, read_blob, upload
-from cji_client.verify import verify_failed, verify_result, verify_stored
+from cji_client.verify import names_token, verify_failed, verify_result, verify_stored
 from cji_core.errors import StartupError
 from cji_core.format.job import LIMITS
 from cji_core.pool import names
@@ -137,17 +138,20 @@ class SyncFleetClient:
         with self._blobs(self._storage.jobs) as jobs:
             jobs.create(names.cancel(job_id.hex()), b"")
 
-    def fetch(self, job: JobFolder, *, progress: ProgressCallback | None = None) -> Result:
+    def fetch(
+        self, job: JobFolder, *, max_result_bytes: int | None = None, progress: ProgressCallback | None = None
+    ) -> Result:
         """The result of the attempt that counts: receipt and evidence verified, outputs still sealed.
 
-        `progress` is called with bytes received. JobFailed has the verified failure receipt of a job that was
-        given up; JobCancelled, JobExpired and NotFinished if there is neither; Unverified for any doubt.
+        `progress` is called with bytes received. A receipt of more bytes than `max_result_bytes`, or than the job can
+        make (`bounds`), is refused before anything is downloaded. JobFailed has the verified failure receipt of a job
+        that was given up; JobCancelled, JobExpired and NotFinished if there is neither; Unverified for any doubt.
         """
         name = job.header.job_id.hex()
         with self._blobs(self._storage.results) as results:
             published = document(results, names.receipt(name), Published)
             if published is not None:
-                return self._result(results, job, published, progress)
+                return self._result(results, job, published, max_result_bytes, progress)
             status = self.status(job.header.job_id)
             failure = document(results, names.failure(name), Failure) if status.state is State.FAILED else None
             if failure is not None:
@@ -155,7 +159,12 @@ class SyncFleetClient:
         raise _without_result(status)
 
     def _result(
-        self, results: Blobs, job: JobFolder, published: Published, progress: ProgressCallback | None
+        self,
+        results: Blobs,
+        job: JobFolder,
+        published: Published,
+        max_result_bytes: int | None,
+        progress: ProgressCallback | None,
     ) -> Result:
         header, name = job.header, job.header.job_id.hex()
         try:
@@ -163,7 +172,10 @@ class SyncFleetClient:
         except ReceiptError as error:
             raise Unverified(error.field, "the receipt is not valid") from None
         attested = self._attested(results, job, claims.maa_token_sha384, ended=claims.ended)
-        verify_stored(published.receipt, attested=attested, header=header)
+        if not names_token(verify_stored(published.receipt, attested=attested, header=header), attested):
+            raise Unverified("maa_token_sha384", "the receipt and its evidence name different attestation tokens")
+        most = most_result_bytes(header, sum(part.bytes for part in job.sent))
+        check_bytes(sum(part.bytes for part in claims.outputs), most if max_result_bytes is None else max_result_bytes)
         data = read_blob(results, names.result_header(name, published.attempt), LIMITS.header_bytes)
         result_header = parse_result_header(data, header)
         outputs = list[Output]()

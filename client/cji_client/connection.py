@@ -23,6 +23,7 @@ from cji_client.prepared import Prepared, Records, prepare
 from cji_client.profile import ClientProfile, load_profile
 from cji_client.profile_keys import decrypter_named, signer_named
 from cji_client.progress import ProgressCallback
+from cji_client.release import JobRelease
 from cji_client.result import OpenedResult
 from cji_client.seal import SealedJob
 from cji_client.signers import Decrypter, Signer
@@ -100,6 +101,10 @@ class Connection:
     def get_receipt(self, job_id: bytes) -> str:
         """The stored receipt of a finished job of this submitter; not verified here."""
         return self._client.get_receipt(job_id)
+
+    def release(self, job_id: bytes) -> JobRelease:
+        """Whether anything of this submitter's job was released, by the worker that answers; its word, no proof."""
+        return self._client.release(job_id)
 
     def spec(self, spec: Spec) -> JobSpec:
         """A job spec over the profile's defaults for all jobs; SpecError names an invalid field."""

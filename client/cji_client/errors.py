@@ -148,6 +148,14 @@ class JobExpired(ClientError):  # noqa: N818
         )
 
 
+class NoReceipt(ClientError):  # noqa: N818
+    """The worker has no receipt of the job; `state` is `not released`, `unknown`, or `released` by another worker."""
+
+    def __init__(self, state: str, *, remedy: str) -> None:
+        super().__init__(f"the worker has no receipt of this job: {state}", remedy=remedy, retryable=True)
+        self.state = state
+
+
 class NotFinished(ClientError):  # noqa: N818
     """The job has neither a receipt nor a failure receipt yet."""
 

@@ -2,11 +2,13 @@
 
     header.bin      JobHeader, exactly as signed
     signature.bin   its signature
+    send-key.pem    signs the admissions of this job, and nothing else
     parts/00000     the sealed parts, each a whole FLOE stream
     job.json        submitter, digests of the parts, names of columns; written last: a folder with it is complete
     ticket          empty; there once the job's ticket was sent
 
-The data key is gone once the parts are sealed, so any machine may hold and submit the folder.
+The data key is gone once the parts are sealed, so any machine may hold and submit the folder. Who has a copy of the
+folder can send the job once more, until it has run or expired.
 """
 
 import hashlib
@@ -25,14 +27,18 @@ from cji_client.seal import SealedJob
 from cji_client.sources import Source
 from cji_core.documents import decode
 from cji_core.errors import Refusal
+from cji_core.format.envelope import signer_thumbprint
 from cji_core.format.job import LIMITS, Header, parse
+from cji_core.format.keys import load_signing_key, save_private_key
 from cji_core.format.paths import FileName
+from cji_core.jose import SigningKey
 from cji_core.pool.documents import SUBMITTER_CHARACTERS
 from cji_core.strict import StrictError
 from cji_core.trail import PartDigest
 
 HEADER: Final = "header.bin"
 _SIGNATURE: Final = "signature.bin"
+_SEND_KEY: Final = "send-key.pem"
 _ABOUT: Final = "job.json"
 _TICKET: Final = "ticket"
 _ABOUT_BYTES: Final = 1 << 20
@@ -56,6 +62,7 @@ class JobFolder:
     folder: Path
     header: Header
     signature: bytes = field(repr=False)
+    send_key: SigningKey = field(repr=False)
     submitter: str
     sent: tuple[PartDigest, ...]
     columns: Mapping[str, tuple[str, ...]]
@@ -110,6 +117,7 @@ def save_job(
         (folder / "parts").mkdir(mode=0o700)
         write_new(folder / HEADER, job.header.data)
         write_new(folder / _SIGNATURE, job.signature)
+        save_private_key(job.send_key, folder / _SEND_KEY, passphrase=None)
         sent, total, columns = list[PartDigest](), 0, dict[str, tuple[str, ...]]()
         for number, name in enumerate(names):
             source = job.fit(number, inputs[name])
@@ -146,6 +154,9 @@ def load_job(folder: FileName) -> JobFolder:
             about.columns.keys() != header.input_schemas.keys()
         ):
             raise SpecError(f"{folder} has other parts than its header", remedy=_REMEDY)
+        send_key = load_signing_key(folder / _SEND_KEY)
+        if header.send_key != signer_thumbprint(send_key.public_key(), header.suite):
+            raise SpecError(f"{folder} has another send key than its header", remedy=_REMEDY)
     except OSError as error:
         raise SpecError(f"{error.filename} cannot be read ({error.strerror})", remedy=_REMEDY) from None
     except (StrictError, Refusal):
@@ -154,6 +165,7 @@ def load_job(folder: FileName) -> JobFolder:
         folder=folder,
         header=header,
         signature=signature,
+        send_key=send_key,
         submitter=about.submitter,
         sent=about.parts,
         columns=about.columns,

@@ -169,7 +169,7 @@ class Collector:
         if len(header.parts) > LIMITS.parts:
             raise Unverified("result_header", "too many parts")
         outputs = [self._parts.get(number) for number in range(len(header.parts))]
-        if len(self._parts) > len(outputs):
+        if any(number >= len(outputs) for number in self._parts):
             raise Unverified("segment", "the result header does not list this part")
         found = tuple(output for output in outputs if output is not None and output.ended)
         if len(found) != len(header.parts):

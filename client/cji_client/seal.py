@@ -18,6 +18,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from cji_client.admissions import new_send_key
 from cji_client.errors import LimitExceeded, SpecError
 from cji_client.parts import arrow_messages, seal_stream
 from cji_client.signers import Signer, header_signature, signer_of
@@ -57,6 +58,8 @@ class SealedJob:
     header: Header
     signature: bytes
     plan: Plan = field(repr=False)
+    send_key: SigningKey = field(repr=False)
+    """Signs admissions of this job, and nothing else."""
     _inputs: tuple[InputSpec, ...] = field(repr=False)
     _dek: bytes = field(repr=False)
 
@@ -102,13 +105,11 @@ def seal(
     in the header; a spec with `shard_rows` needs them. `now` is aware UTC. Raises SpecError before anything is signed
     if the spec violates a rule of the header or of an operation.
     """
-    signer = signer_of(signing_key)
-    _check_keys(spec, kek, signer)
+    signer = _signer(spec, kek, signing_key)
     created = (now or datetime.now(UTC)).replace(microsecond=0)
     dek, wrapped_dek = new_dek(kek.wrapping, spec.suite)
-    inputs = [InputPart(name=name, schema=side.schema) for name, side in spec.sides.items()]
-    shards = number_of_shards(spec, rows)
-    inputs.append(InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows, shards=shards))
+    send_key = new_send_key(spec.suite)
+    inputs = _parts(spec, rows)
     operations = _operations(spec, dek, project_key, today=created.date())
     planned = _plan(spec, operations, {part.name: part.schema for part in inputs})
     try:
@@ -120,6 +121,7 @@ def seal(
             sealed_attribution=seal_box(dek, ATTRIBUTION, _attribution(spec).encode()),
             suite=spec.suite,
             submitter=signer_thumbprint(signer.public_key(), spec.suite),
+            send_key=signer_thumbprint(send_key.public_key(), spec.suite),
             purpose_code=spec.purpose_code,
             inputs=inputs,
             operations=operations,
@@ -137,10 +139,19 @@ def seal(
         ) from None
     signature = header_signature(signer, data, spec.suite)
     specs = (*spec.sides.values(), spec.input)
-    return SealedJob(header=parse(data), signature=signature, plan=planned, _inputs=specs, _dek=dek)
+    return SealedJob(header=parse(data), signature=signature, plan=planned, send_key=send_key, _inputs=specs, _dek=dek)
 
 
-def _check_keys(spec: JobSpec, kek: PinnedKey, signer: Signer) -> None:
+def _parts(spec: JobSpec, rows: int | None) -> list[InputPart]:
+    """Side tables, then the records."""
+    sides = (InputPart(name=name, schema=side.schema) for name, side in spec.sides.items())
+    shards = number_of_shards(spec, rows)
+    return [*sides, InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows, shards=shards)]
+
+
+def _signer(spec: JobSpec, kek: PinnedKey, signing_key: SigningKey | Signer) -> Signer:
+    """The signer, if it and the pinned key serve the spec."""
+    signer = signer_of(signing_key)
     pinned = (kek.kek_id, kek.thumbprint, kek.ml_kem_thumbprint)
     if pinned != (spec.kek_id, spec.kek_thumbprint, spec.ml_kem_thumbprint):
         raise SpecError("the pinned key is not the one that the spec names")
@@ -148,6 +159,7 @@ def _check_keys(spec: JobSpec, kek: PinnedKey, signer: Signer) -> None:
         raise SpecError(
             "a hybrid-1 job is signed with a pair of keys", remedy="Make one with `cji key new-signing --hybrid`."
         )
+    return signer
 
 
 def _attribution(spec: JobSpec) -> Attribution:

@@ -103,7 +103,10 @@ def _segments(job: JobFolder, number: int) -> Iterator[bytes]:
 
 
 class Sender(Iterator[pb.RunRequest]):
-    """All messages of a job. `sent` lists the parts that were sent completely, `total` counts bytes; set `call` once it exists."""
+    """All messages of a job. `sent` lists the parts that were sent completely, `total` counts the bytes of all.
+
+    Set `call` once it exists.
+    """
 
     def __init__(self, open_: pb.Open, parts: Parts, *, progress: ProgressCallback | None) -> None:
         self.sent: list[PartDigest] = []

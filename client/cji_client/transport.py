@@ -5,11 +5,13 @@
 * `run` sends and receives at the same time. Parts are sealed segment by segment as gRPC takes them, so memory use is
   a few segments.
 * OVERLOADED, NOT_READY, DRAINING and KEY_THROTTLED are retried with jitter within the deadline; RetryInfo is honoured.
-  Every attempt sends the same header bytes. An input that can be read only once is kept back until the job is accepted,
-  and is an obstacle once it was begun.
-* After a call without an answer, GetReceipt is called once, so that the error states whether the job finished.
+  Every attempt sends the same header bytes and a signature of its own, over the nonce that came with the evidence; a
+  worker that does not accept the nonce is attested again. An input that can be read only once is kept back until the
+  job is accepted, and is an obstacle once it was begun.
+* After a call without an answer, GetReceipt is called once, so that the error states whether anything was released:
+  released, not released, or unknown (`release`).
 * A result is returned only after its receipt has been verified against the attested receipt key and against the bytes
-  sent and received.
+  sent and received. Nothing of it opens before: the wrapped result key comes with the receipt.
 
 `asynchronous.Client` uses the blocking gRPC API too: when the server ends a call while the client is still writing,
 grpc.aio replaces the status (grpc/grpc#36066) and with it the reason of every early refusal.
@@ -18,7 +20,7 @@ grpc.aio replaces the status (grpc/grpc#36066) and with it the reason of every e
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -29,6 +31,7 @@ from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import AttestedWorker, verify_attestation
 from cji_attestation.evidence import NONCE_BYTES
+from cji_client.admissions import Bid, admission
 from cji_client.bounds import most_result_bytes
 from cji_client.cancellation import Cancellation
 from cji_client.description import Description
@@ -37,16 +40,17 @@ from cji_client.job_folder import JobFolder
 from cji_client.profile import ClientTls
 from cji_client.progress import ProgressCallback
 from cji_client.received import Collector
+from cji_client.release import REMEDIES, JobRelease, Release
 from cji_client.result import Result
 from cji_client.seal import SealedJob
 from cji_client.sending import Parts, Sender, check_parts, parts_of, saved_parts
 from cji_client.sources import Source
 from cji_client.tokens import TokenSource, authorization
 from cji_client.verify import verify_result
-from cji_core.errors import Reason
 from cji_core.format.job import LIMITS, Header
-from cji_core.jose import key_id
-from cji_core.trail import VerifiedReceipt
+from cji_core.jose import SigningKey
+from cji_core.pool.documents import evidence_nonce
+from cji_core.trail import PartDigest, VerifiedReceipt
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
@@ -54,7 +58,11 @@ _CALL_SECONDS: Final = 30.0
 """Deadline of every call except Run."""
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
-_AGAIN: Final = frozenset({Reason.OVERLOADED, Reason.NOT_READY, Reason.DRAINING, Reason.KEY_THROTTLED})
+_KNOWN: Final = {
+    Release.RELEASED: "released: it finished and has a receipt, but the worker keeps no results",
+    Release.NOT_RELEASED: "not released: it has no receipt, and nothing of its result was released",
+    Release.UNKNOWN: "unknown: whether it has a receipt could not be found out",
+}
 
 T = TypeVar("T")
 
@@ -128,9 +136,13 @@ class SyncClient:
         )
 
     def get_receipt(self, job_id: bytes) -> str:
-        """The stored receipt of a finished job of this submitter; not verified here."""
+        """The stored receipt of a finished job of this submitter; not verified here. NoReceipt if there is none."""
+        return self.release(job_id).require_receipt()
+
+    def release(self, job_id: bytes) -> JobRelease:
+        """Whether anything of this submitter's job was released, by the worker that answers; its word, no proof."""
         request, metadata = pb.GetReceiptRequest(job_id=job_id), authorization(self._token)
-        return str(_ask(self._calls.GetReceipt, request, metadata).receipt)
+        return JobRelease.of(job_id, _ask(self._calls.GetReceipt, request, metadata))
 
     def run(
         self,
@@ -166,6 +178,7 @@ class SyncClient:
         call = _Call(
             header=job.header,
             signature=job.signature,
+            send_key=job.send_key,
             parts=parts_of(job, sources),
             columns=columns,
             max_result_bytes=max_result_bytes,
@@ -189,6 +202,7 @@ class SyncClient:
         call = _Call(
             header=job.header,
             signature=job.signature,
+            send_key=job.send_key,
             parts=saved_parts(job),
             columns=job.columns,
             max_result_bytes=max_result_bytes,
@@ -207,15 +221,19 @@ class SyncClient:
         stop: Cancellation,
     ) -> Result:
         """The result of the first attempt that is not refused for a while, as long as the inputs are `whole`."""
-        wait = _FIRST_WAIT
+        wait, bid = _FIRST_WAIT, Bid(attested)
         while True:
+            if not bid.attested.admission_nonce:
+                bid = bid.at(self.attest())
             try:
-                return self._attempt(job, attested, seconds=until - time.monotonic(), progress=progress, stop=stop)
+                return self._attempt(job, bid, seconds=until - time.monotonic(), progress=progress, stop=stop)
             except WorkerRefused as refused:
                 pause = max(refused.retry_after or 0.0, random.uniform(wait / 2, wait))  # noqa: S311 - jitter
-                again = refused.reason in _AGAIN and whole() and not stop.asked
-                if not again or time.monotonic() + pause >= until:
+                following = bid.after(refused)
+                again = following is not None and whole() and not stop.asked
+                if following is None or not again or time.monotonic() + pause >= until:
                     raise
+                bid = following
             except Unreachable as lost:
                 if stop.asked:
                     raise JobCancelled from lost
@@ -226,14 +244,16 @@ class SyncClient:
     def _attempt(
         self,
         job: "_Call",
-        attested: AttestedWorker,
+        bid: Bid,
         *,
         seconds: float,
         progress: ProgressCallback | None,
         stop: Cancellation,
     ) -> Result:
         metadata = authorization(self._token)
-        sender = Sender(pb.Open(header=job.header.data, signature=job.signature), job.parts, progress=progress)
+        proof = admission(job.header, job.send_key, bid.attested, attempt=bid.attempt)
+        opening = pb.Open(header=job.header.data, signature=job.signature, admission=proof)
+        sender = Sender(opening, job.parts, progress=progress)
         collector = Collector(job.header, bound=lambda: job.most_result_bytes(sender.total), progress=progress)
         call = self._calls.Run(sender, timeout=max(seconds, 0.0), metadata=metadata)
         sender.call = call
@@ -242,53 +262,66 @@ class SyncClient:
             try:
                 for message in call:
                     collector.take(message)
+                    bid.began = True
                     sender.gate.open()
             except grpc.RpcError as error:
                 # an input error ends the call from our side, so it is the cause
                 raise sender.fault or from_rpc(error) from None
-            header, outputs = collector.finish()
-            verified = verify_result(
-                collector.done.receipt, job=job.header, attested=attested, sent=sender.sent, header=header, outputs=outputs
-            )
-            if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
-                attested = self._renewed(verified)
+            result = self._verified(job, collector, sender.sent, bid.attested)
         except BaseException:
             collector.discard()
             raise
         finally:
             call.cancel()
             sender.gate.end()
+        return result
+
+    def _verified(
+        self, job: "_Call", collector: Collector, sent: Sequence[PartDigest], attested: AttestedWorker
+    ) -> Result:
+        header, outputs = collector.finish()
+        receipt = verify_result(
+            collector.done.receipt, job=job.header, attested=attested, sent=sent, header=header, outputs=outputs
+        )
         return Result(
             job=job.header,
             header=header,
             outputs=outputs,
-            receipt=verified,
-            attested=attested,
-            sent=tuple(sender.sent),
+            receipt=receipt,
+            attested=self._shown(job.header, collector.done, receipt, attested),
+            sent=tuple(sent),
             columns=job.columns,
         )
 
-    def _renewed(self, verified: VerifiedReceipt) -> AttestedWorker:
-        """Attest again and require the token that the receipt names: a worker renews its token while it runs."""
-        attested = self.attest()
-        if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
-            raise Unverified("maa_token_sha384", "the receipt names a token that the worker does not present")
-        if verified.key_id != key_id(attested.receipt_key):
-            raise Unverified("kid", "the receipt key changed")
-        return attested
+    def _shown(self, job: Header, done: pb.Done, verified: VerifiedReceipt, attested: AttestedWorker) -> AttestedWorker:
+        """The attestation to keep with the receipt: the one that it names, if that came with it.
+
+        The receipt is released under the attested `kid` in any case: a worker renews its token while it runs, and may
+        be gone when its evidence could be asked for.
+        """
+        if verified.claims.maa_token_sha384 == attested.maa_token_sha384 or not done.HasField("evidence"):
+            return attested
+        try:
+            renewed = verify_attestation(
+                done.evidence,
+                nonce=evidence_nonce(job.sha384),
+                trust=self._trust,
+                reference=self._reference,
+                maa_url=self._maa_url,
+            )
+        except Unreachable:  # the issuer's keys
+            return attested
+        if renewed.receipt_jwk != attested.receipt_jwk:
+            raise Unverified("kid", "the evidence beside the receipt is of another key")
+        return renewed if renewed.maa_token_sha384 == verified.claims.maa_token_sha384 else attested
 
     def _explain(self, job: Header, lost: Unreachable) -> ClientError:
+        """The same error with what is known of the job. No answer, whatever the cause, is "unknown"."""
         try:
-            self.get_receipt(job.job_id)
+            state = self.release(job.job_id).state
         except ClientError:
-            return Unreachable(
-                f"{lost}; no receipt was found, so no result was released",
-                remedy="Run the same sealed job again before it expires.",
-            )
-        return Unreachable(
-            f"{lost}; the job finished and has a receipt, but the worker keeps no results",
-            remedy="Seal the job again with a new job_id and run it. GetReceipt returns the receipt of this one.",
-        )
+            state = Release.UNKNOWN
+        return Unreachable(f"{lost}; job {job.job_id.hex()}: {_KNOWN[state]}", remedy=REMEDIES[state])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +330,7 @@ class _Call:
 
     header: Header
     signature: bytes
+    send_key: SigningKey
     parts: Parts
     columns: Mapping[str, tuple[str, ...]]
     max_result_bytes: int | None

@@ -67,12 +67,15 @@ def _has_tasks(receipt: str) -> bool:
 def verify_stored(receipt: str, *, attested: AttestedWorker, header: Header | None = None) -> VerifiedReceipt:
     """Verify a receipt from a file against stored evidence and, if given, the header of its job. No network.
 
-    The token in the evidence must be the one that the receipt names.
+    The evidence must bind the key that signed the receipt; its token may be an earlier or later one of the same boot
+    than the one that the receipt names (`names_token`).
     """
-    verified = _verify(receipt, attested, _expected(attested, header))
-    if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
-        raise Unverified("maa_token_sha384", "the receipt and the evidence name different attestation tokens")
-    return verified
+    return _verify(receipt, attested, _expected(attested, header))
+
+
+def names_token(verified: VerifiedReceipt, attested: AttestedWorker) -> bool:
+    """Whether the receipt names the token of this evidence; a job that outlived its token names a later one."""
+    return verified.claims.maa_token_sha384 == attested.maa_token_sha384
 
 
 def verify_failed(failure: str, *, attested: AttestedWorker, header: Header | None = None) -> VerifiedFailure:

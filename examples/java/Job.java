@@ -66,7 +66,9 @@ public class Job {
         // [6] open, segments, finish; then accepted, segments, done
         List<byte[]> requests = new ArrayList<>();
         PrivateKey signing = key(folder.resolve(given.getProperty("signing_key")), "EC");
-        requests.add(new Writer().bytes(1, new Writer().bytes(1, header).bytes(2, sign(signing, header)).done()).done());
+        byte[] signature = sign(signing, cat(ascii("cji-job-sig/1\0"), sha("SHA-384", header)));
+        byte[] admission = admission(signing, header, new Message(call(http, worker + "Attest", List.of(new Writer().bytes(1, random(32)).done())).get(0)));
+        requests.add(new Writer().bytes(1, new Writer().bytes(1, header).bytes(2, signature).bytes(5, admission).done()).done());
         for (int i = 0; i < sent.size(); i++) {
             requests.add(new Writer().bytes(2, new Writer().number(2, i).bytes(3, sent.get(i)).done()).done()); // part 0 is left out
         }
@@ -123,11 +125,18 @@ public class Job {
             .bytes(17, new Writer().number(1, now).done()).bytes(18, new Writer().number(1, now + 3600).done()).number(19, 1).done();
     }
 
+    // [6] the proof of the first attempt, for the worker that sent this nonce with its evidence
+    static byte[] admission(PrivateKey key, byte[] header, Message attested) throws Exception {
+        byte[] nonce = attested.first(7), receiptKey = Base64.getUrlDecoder().decode(thumbprint(attested.text(3)));
+        byte[] signature = sign(key, cat(ascii("cji-admit/1\0"), nonce, receiptKey, sha("SHA-384", header), u32(1)));
+        return new Writer().bytes(1, nonce).bytes(2, receiptKey).number(3, 1).bytes(4, signature).done();
+    }
+
     // [2] raw r ‖ s
-    static byte[] sign(PrivateKey key, byte[] header) throws Exception {
+    static byte[] sign(PrivateKey key, byte[] message) throws Exception {
         Signature signature = Signature.getInstance("SHA384withECDSAinP1363Format");
         signature.initSign(key);
-        signature.update(cat(ascii("cji-job-sig/1\0"), sha("SHA-384", header)));
+        signature.update(message);
         return signature.sign();
     }
 
@@ -196,7 +205,8 @@ public class Job {
     // RFC 7638: the required members in alphabetical order, and nothing else
     static String thumbprint(String jwk) throws Exception {
         StringJoiner required = new StringJoiner(",", "{", "}");
-        for (String name : jwk.contains("\"RSA\"") ? List.of("e", "kty", "n") : List.of("crv", "kty", "x", "y")) {
+        boolean rsa = jwk.contains("\"RSA\""), pair = jwk.contains("\"AKP\"");
+        for (String name : rsa ? List.of("e", "kty", "n") : pair ? List.of("alg", "kty", "pub") : List.of("crv", "kty", "x", "y")) {
             required.add("\"" + name + "\":\"" + text(jwk, name) + "\"");
         }
         return Base64.getUrlEncoder().withoutPadding().encodeToString(sha("SHA-256", ascii(required.toString())));

@@ -63,6 +63,14 @@ export function signature(key, header) {
   return sign("sha384", message, { key, dsaEncoding: "ieee-p1363" });
 }
 
+// [6] The proof of the first attempt at a job, for the worker that sent this nonce with its evidence.
+export function admission(key, header, { admission_nonce, receipt_jwk }) {
+  const receiptKey = Buffer.from(thumbprint(JSON.parse(receipt_jwk)), "base64url");
+  const message = Buffer.concat([ascii("cji-admit/1\0"), admission_nonce, receiptKey, sha384(header), u32be(1)]);
+  const signed = sign("sha384", message, { key, dsaEncoding: "ieee-p1363" });
+  return { nonce: admission_nonce, receipt_key: receiptKey, attempt: 1, signature: signed };
+}
+
 // [4] RFC 7638: the required members in alphabetical order, and nothing else.
 const MEMBERS = { RSA: ["e", "kty", "n"], EC: ["crv", "kty", "x", "y"], AKP: ["alg", "kty", "pub"] };
 

@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url";
 import grpc from "@grpc/grpc-js";
 import loader from "@grpc/proto-loader";
 import { Schema, Table, Utf8, tableFromIPC, tableToIPC, vectorFromArray } from "apache-arrow";
-import { box, inputAad, opened, outputAad, padded, sealed, sha384, signature, signingKey, submitter, thumbprint } from "./format.mjs";
+import { admission, box, inputAad, opened, outputAad, padded, sealed, sha384, signature, signingKey, submitter, thumbprint } from "./format.mjs";
 import { unwrapped, wrapped } from "./format.mjs";
 
 const PROTOS = resolve(dirname(fileURLToPath(import.meta.url)), "../../protos");
@@ -80,7 +80,7 @@ async function pinned(client, { kek_id, kek_thumbprint }) {
   return jwk;
 }
 
-// [8] The worker's answer to a new nonce, as the file that `cji evidence verify` reads.
+// [8] The worker's answer to a new nonce, as the file that `cji evidence verify` reads and as it was received.
 async function evidence(client, { maa_url, cloud, read, maa_ca }) {
   const nonce = randomBytes(32);
   const answer = await call(client, "Attest", { nonce });
@@ -89,13 +89,14 @@ async function evidence(client, { maa_url, cloud, read, maa_ca }) {
     const request = get(`${maa_url}/certs`, options, async (response) => done(Buffer.concat(await response.toArray())));
     request.on("error", fail);
   });
-  const { receipt_jwk, maa_token, ...bytes } = answer;
+  const { receipt_jwk, maa_token, admission_nonce, ...bytes } = answer;
   const base64 = Object.fromEntries(Object.entries({ ...bytes, nonce, jwks }).map(([k, v]) => [k, v.toString("base64")]));
-  return { version: 5, cloud, attested_at: new Date().toISOString(), ...base64, receipt_jwk, maa_token, maa_url };
+  const shown = { version: 5, cloud, attested_at: new Date().toISOString(), ...base64, receipt_jwk, maa_token, maa_url };
+  return [shown, answer];
 }
 
 // [6] Sends open, segments, finish; returns the segments by output part, then the receipt and the result header.
-async function run(client, bytes, signed, segments) {
+async function run(client, open, segments) {
   const stream = client.Run({ deadline: Date.now() + 600_000 });
   const received = { parts: new Map() };
   const ended = new Promise((done, fail) => {
@@ -107,7 +108,7 @@ async function run(client, bytes, signed, segments) {
     stream.on("end", done);
   });
   const send = async (request) => stream.write(request) || (await Promise.race([new Promise((go) => stream.once("drain", go)), ended]));
-  await send({ open: { header: bytes, signature: signed } });
+  await send({ open });
   for (const [index, data] of segments.entries()) await send({ segment: { part: 0, index, data } });
   await send({ finish: {} });
   stream.end();
@@ -139,13 +140,14 @@ async function main(file, csv, out) {
   const client = new CjiWorker(given.target, tls);
   try {
     const kek = await pinned(client, given);
-    const shown = await evidence(client, given);
+    const [shown, attested] = await evidence(client, given);
     const dataKey = randomBytes(32);
     const [plain, rows] = records(readFileSync(csv, "utf8"), "person/1");
     const signing = signingKey(given.read("signing_key"));
     const job = header(given, kek, signing, dataKey, rows);
     const sent = [...sealed(dataKey, inputAad(job, 0), plain)];
-    const received = await run(client, job, signature(signing, job), sent);
+    const open = { header: job, signature: signature(signing, job), admission: admission(signing, job, attested) };
+    const received = await run(client, open, sent);
 
     // [7] the result
     const { outputs, recipients, job_header_sha384 } = message("ResultHeader").deserialize(received.header);

@@ -48,6 +48,7 @@ from cji_core.trail import Event
 from cji_core.trail.chain import read
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_simulator.admissions import Admitter, remember
 from cji_simulator.patience import Patience
 from cji_simulator.site import Site
 
@@ -67,7 +68,7 @@ class RawJob:
     dek: bytes = field(repr=False)
 
     def open(self) -> pb.RunRequest:
-        """The first message."""
+        """The first message. It gets its admission when it is sent."""
         return pb.RunRequest(open=pb.Open(header=self.header, signature=self.signature))
 
     def stream(self, table: pa.Table, *, part: int = 0, schema: str = "person/1") -> list[bytes]:
@@ -110,7 +111,8 @@ def forge(
     classical-1.
     """
     spec = site.hybrid_spec() if suite is Suite.HYBRID_1 else site.spec()
-    header = pb.JobHeader.FromString(site.seal(spec, rows=rows).header.data)
+    sealed = site.seal(spec, rows=rows)
+    header = pb.JobHeader.FromString(sealed.header.data)
     if dek is None:
         dek, header.wrapped_dek = new_dek(site.hybrid_kek.wrapping, suite)
     else:
@@ -133,6 +135,7 @@ def forge(
         setattr(header, name, value)
     change(header)
     data = header.SerializeToString(deterministic=True)
+    remember(data, sealed.send_key, suite)
     return RawJob(header=data, signature=sign_header(key, data, suite), dek=dek)
 
 
@@ -162,15 +165,16 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Whether the worker sent the result header, which it does once keys have been opened."""
+        """Whether the worker accepted the job, which it does once keys have been opened."""
         return any(m.WhichOneof("message") == "accepted" for m in self.messages)
 
 
 class RawStream:
     """One Run call, message by message. Leaving the context without half-close cancels it: the client vanishes."""
 
-    def __init__(self, stub: CjiWorkerStub, timeout: float | None, metadata: Metadata = ()) -> None:
-        self._stub, self._timeout, self._metadata = stub, timeout, metadata
+    def __init__(self, stub: CjiWorkerStub, admitter: Admitter, timeout: float | None, metadata: Metadata = ()) -> None:
+        self._stub, self._admitter, self._timeout, self._metadata = stub, admitter, timeout, metadata
+        self._header = b""
         self._start()
 
     def _start(self) -> None:
@@ -190,7 +194,8 @@ class RawStream:
     def send(self, *messages: pb.RunRequest) -> None:
         """Queue messages; gRPC takes them as the worker does."""
         for message in messages:
-            self._queue.put(message)
+            self._header = message.open.header or self._header
+            self._queue.put(self._admitter.admitted(message))
 
     def begin(self, opening: pb.RunRequest) -> pb.RunResponse:
         """Send the first message and return the worker's; calls again while the worker is OVERLOADED."""
@@ -201,7 +206,7 @@ class RawStream:
                 return self.receive()
             except grpc.RpcError as error:
                 self._queue.put(None)
-                if not patience.waits(from_rpc(error)):
+                if not (self._admitter.corrects(self._header, from_rpc(error)) or patience.waits(from_rpc(error))):
                     raise
             self._start()
 
@@ -212,6 +217,8 @@ class RawStream:
     def receive(self) -> pb.RunResponse:
         """The worker's next message; StopIteration or RpcError when there is none."""
         message: pb.RunResponse = next(self.call)
+        if message.WhichOneof("message") == "accepted":
+            self._admitter.began(self._header)
         self._seen.append(message)
         return message
 
@@ -251,6 +258,7 @@ class RawWorker:
         ]
         self.channel = grpc.secure_channel(target, credentials, options=options)
         self.stub = CjiWorkerStub(self.channel)
+        self.admitter = Admitter(self.stub)
 
     @classmethod
     def of(cls, site: Site, *, metadata: Metadata = ()) -> Self:
@@ -268,14 +276,16 @@ class RawWorker:
 
     def stream(self, *, timeout: float | None = 30) -> RawStream:
         """A Run call to be filled by hand; `timeout=None` sets no deadline."""
-        return RawStream(self.stub, timeout, self._metadata)
+        return RawStream(self.stub, self.admitter, timeout, self._metadata)
 
     def run(self, messages: Iterable[pb.RunRequest], *, timeout: float | None = 30) -> Answer:
         """Send all of these, half-close, and read to the end; calls again while the worker is OVERLOADED."""
         messages, patience = list(messages), Patience()
-        while patience.waits((answer := self.run_once(messages, timeout=timeout)).refusal):
-            pass
-        return answer
+        header = messages[0].open.header if messages else b""
+        while True:
+            answer = self.run_once(messages, timeout=timeout)
+            if not (self.admitter.corrects(header, answer.refusal) or patience.waits(answer.refusal)):
+                return answer
 
     def run_once(self, messages: Iterable[pb.RunRequest], *, timeout: float | None = 30) -> Answer:
         """Send all of these, half-close, and read to the end, whatever the answer is."""

@@ -24,6 +24,7 @@ from cji_client.errors import WorkerRefused, from_rpc
 from cji_client.seal import SealedJob
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_simulator.admissions import Admitter, remember
 from cji_simulator.patience import Patience
 from cji_simulator.site import Site
 
@@ -74,6 +75,8 @@ class Stepwise:
         self.taken = 0
         self.received: list[pb.RunResponse] = []
         self._channel = channel(site, target=target)
+        self._admitter = Admitter(CjiWorkerStub(self._channel))
+        remember(job.header.data, job.send_key, job.header.suite)
         if hold:
             grpc.channel_ready_future(self._channel).result(10)
         else:
@@ -84,16 +87,20 @@ class Stepwise:
         patience = Patience()
         while True:
             orders = self._orders = queue.SimpleQueue[pb.RunRequest | None]()
-            orders.put(pb.RunRequest(open=pb.Open(header=self._job.header.data, signature=self._job.signature)))
+            header = self._job.header
+            opening = pb.RunRequest(open=pb.Open(header=header.data, signature=self._job.signature))
+            orders.put(self._admitter.admitted(opening))
             self.call = CjiWorkerStub(self._channel).Run(self._requests(orders), timeout=self._deadline)
             if not self._patient:
                 return
             try:
                 self._ahead = [next(self.call)]
+                self._admitter.began(header.data)
                 return
             except grpc.RpcError as error:
                 orders.put(None)
-                if not patience.waits(from_rpc(error)):
+                refused = from_rpc(error)
+                if not (self._admitter.corrects(header.data, refused) or patience.waits(refused)):
                     return  # every read raises it again
 
     def __enter__(self) -> Self:

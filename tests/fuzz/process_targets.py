@@ -188,7 +188,7 @@ def _front_hears(data: bytes) -> object:
     ring, caller, keyholder = Ring.create(), _Caller(), _Keyholder()
     admitted = m.Admitted(call=1, inputs=1, outputs=2, steps=("rows", "check"))
     fds = [ours.detach(), os.dup(ring.fd)]
-    job = JobStream(caller, keyholder, keyholder, admitted, fds, idle_seconds=5)  # type: ignore[arg-type]
+    job = JobStream(caller, keyholder, keyholder, admitted, fds, header_sha384=bytes(48), idle_seconds=5)  # type: ignore[arg-type]
     job._witness.finished = True
     try:
         _send_all(theirs, data)
@@ -318,6 +318,7 @@ def _policy_files() -> tuple[bytes, ...]:
     )
 
 
+_OPENED: Final = m.Opened(result_header_sha384=bytes(48))
 _OUTPUTS: Final = tuple(m.OutputReady(slot=1, part=part, index=0, length=200) for part in (0, 1))
 """The only segment of each output: the zeros of an empty ring do not say that others follow."""
 
@@ -353,8 +354,8 @@ PROCESSES: Final = (
     target(
         "front-from-cell",
         lambda: (
-            _conversation(m.Opened(result_header_sha384=bytes(48)), *_OUTPUTS, m.OutputsDone()),
-            _conversation(m.Opened(result_header_sha384=bytes(48)), m.ProgressMade(step=1, per_cent=5), *_OUTPUTS, m.OutputsDone()),
+            _conversation(_OPENED, *_OUTPUTS, m.OutputsDone()),
+            _conversation(_OPENED, m.ProgressMade(step=1, per_cent=5), *_OUTPUTS, m.OutputsDone()),
         ),
         _front_hears,
         refusals=(ChannelClosed, Refusal),

@@ -95,6 +95,14 @@ def check_signature(suite: str, jwk: str, signature: bytes, header: bytes) -> No
     _verify(suite, jwk, signature, b"cji-job-sig/1\0" + hashlib.sha384(header).digest())
 
 
+def check_admission(suite: str, given: dict[str, Any], receipt_jwk: str, header: bytes) -> None:
+    """§6: the proof of an attempt; the header names its key."""
+    assert fields(header)[9] == [thumbprint(given["send_jwk"])]
+    message = b"cji-admit/1\0" + bytes.fromhex(given["nonce"]) + thumbprint(receipt_jwk)
+    message += hashlib.sha384(header).digest() + struct.pack(">I", given["attempt"])
+    _verify(suite, given["send_jwk"], bytes.fromhex(given["signature"]), message)
+
+
 def seed(cmk: rsa.RSAPrivateKey, kek_id: str, wrapped: str) -> bytes:
     """§4: the seed of the worker's ML-KEM half."""
     plain = cmk.decrypt(b64url(wrapped), _OAEP)

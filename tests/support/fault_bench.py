@@ -406,7 +406,8 @@ def _opened(site: Site, run: Run) -> pa.Table:
     collector = Collector(run.job.header)
     for message in run.stream.received:
         collector.take(message)
-    header, outputs, receipt = collector.finish()
+    header, outputs = collector.finish()
+    receipt = collector.done.receipt
     whole = b"".join(run.segments)
     sent = [PartDigest(name=INPUT_NAME, sha256=hashlib.sha256(whole).hexdigest(), bytes=len(whole))]
     job = run.job.header

@@ -24,6 +24,7 @@ from cji_core.trail.chain import read
 from cji_worker.host import HostReport
 from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import Admit, FinishOrder, FrontFromKeyholder, KeyholderFromFront
+from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.admitted_job import Admission
 from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.holdings import HeldKey, Holdings
@@ -114,6 +115,7 @@ class Bench:
             references=nothing,
             front=self.front,
             zygote=self.zygote,
+            admissions=Admissions(self.signer.thumbprint),
         )
 
     @property

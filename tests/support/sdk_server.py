@@ -34,7 +34,7 @@ from cji_attestation.release import Attestation, Attester
 from cji_client.parts import arrow_messages, seal_stream
 from cji_client.profile import ClientTls
 from cji_client.sources import Batches
-from cji_core.errors import REASONS, Reason, Refusal
+from cji_core.errors import REASONS, Reason, Refusal, Stage
 from cji_core.format.envelope import (
     Unsealer,
     input_aad,
@@ -42,13 +42,15 @@ from cji_core.format.envelope import (
     sha384,
     unwrap_dek,
     unwrap_project_key,
-    verify_header,
+    verify_submitter,
     wrap_dek,
 )
+from cji_core.format.envelope.admission import admission_key, admission_message, verify_admission
 from cji_core.format.job import Header, parse
 from cji_core.format.records import ROW_STATUS_SCHEMA
 from cji_core.jose import parse_rsa, public_jwk, thumbprint
 from cji_core.operations.registry import OPERATIONS, plan
+from cji_core.pool.documents import evidence_nonce
 from cji_core.strict import b64url
 from cji_core.trail import (
     FIRST_PREVIOUS,
@@ -73,6 +75,7 @@ from tests.support.contexts import context
 
 KEK_ID = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
 RESULT_KEY = bytes(range(32))
+ADMISSION_NONCE = bytes(range(32, 64))
 Context = grpc.aio.ServicerContext[Any, Any]
 Twist = Callable[[list[pb.RunResponse]], list[pb.RunResponse]]
 
@@ -113,6 +116,14 @@ class ReferenceWorker(CjiWorkerServicer):
     attester: Attester | None = None
     attestation: Attestation | None = None
     vm: Simulation | None = None
+    release: pb.Release = pb.NOT_RELEASED
+    """Of a job without a receipt."""
+    shows_evidence: bool = False
+    """Whether evidence goes with each receipt, as after a renewal."""
+    silent: bool = False
+    """Nobody answers GetReceipt."""
+    begun: int = 0
+    """Attempts that it has counted of every job."""
 
     def attest(self, simulation: Simulation) -> None:
         """Attest as a worker on a VM of its own; again, as the same worker after a reboot."""
@@ -127,19 +138,36 @@ class ReferenceWorker(CjiWorkerServicer):
         self.simulated = True
 
     async def Attest(self, request: pb.AttestRequest, context: Context) -> pb.AttestResponse:  # noqa: N802
+        return await asyncio.to_thread(self.evidence, request.nonce)
+
+    def evidence(self, nonce: bytes) -> pb.AttestResponse:
+        """Over a caller's nonce, or beside a receipt."""
         assert self.attester is not None
         assert self.attestation is not None
         key = self.receipt_key.public_key()
-        evidence = await asyncio.to_thread(
-            self.attester.quote, receipt_key=thumbprint(key), root=root_of(request.nonce)
-        )
+        evidence = self.attester.quote(receipt_key=thumbprint(key), root=root_of(nonce))
         return pb.AttestResponse(
             evidence=evidence.to_json(),
             maa_token=self.attestation.token.raw,
             receipt_jwk=public_jwk(key),
             token_evidence=self.attestation.evidence.to_json(),
             token_nonce=self.attestation.nonce,
+            admission_nonce=ADMISSION_NONCE,
         )
+
+    def check_admission(self, given: pb.Admission, header: Header) -> None:
+        """The proof must be of the next attempt, for this worker."""
+        assert given.nonce == ADMISSION_NONCE
+        if given.attempt != self.begun + 1:
+            raise Refusal(Reason.ADMISSION_ATTEMPT, stage=Stage.ADMIT)
+        message = admission_message(
+            nonce=given.nonce,
+            receipt_key=thumbprint(self.receipt_key.public_key()),
+            header_sha384=header.sha384,
+            attempt=given.attempt,
+        )
+        key = admission_key(header, self.submitter, given.send_jwk)
+        verify_admission(key, header.suite, message, given.signature)
 
     async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:  # noqa: N802
         return pb.DescribeResponse(
@@ -153,9 +181,11 @@ class ReferenceWorker(CjiWorkerServicer):
     async def GetReceipt(  # noqa: N802
         self, request: pb.GetReceiptRequest, context: Context
     ) -> pb.GetReceiptResponse:
+        if self.silent:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset by peer")
         if request.job_id not in self.receipts:
-            await refuse(context, Reason.POLICY_DENIED)
-        return pb.GetReceiptResponse(receipt=self.receipts[request.job_id])
+            return pb.GetReceiptResponse(release=self.release)
+        return pb.GetReceiptResponse(receipt=self.receipts[request.job_id], release=pb.RELEASED)
 
     async def Run(  # noqa: N802
         self, requests: AsyncIterator[pb.RunRequest], context: Context
@@ -166,7 +196,8 @@ class ReferenceWorker(CjiWorkerServicer):
             await refuse(context, *self.refusals.pop(0))
         try:
             header = parse(first.open.header)
-            verify_header(self.submitter, header.data, first.open.signature)
+            verify_submitter([self.submitter], header, first.open.signature)
+            self.check_admission(first.open.admission, header)
             parts: list[list[bytes]] = [[] for _ in header.inputs]
             async for request in requests:
                 if request.WhichOneof("message") == "segment":
@@ -212,7 +243,8 @@ class ReferenceWorker(CjiWorkerServicer):
         inputs = [digest(part.name, sent) for part, sent in zip(header.inputs, parts, strict=True)]
         receipt = sign(self.claims(header, result_header, inputs, outputs, row), self.receipt_key)
         self.receipts[header.job_id] = receipt
-        yield pb.RunResponse(done=pb.Done(receipt=receipt, result_header=result_header))
+        evidence = self.evidence(evidence_nonce(header.sha384)) if self.shows_evidence else None
+        yield pb.RunResponse(done=pb.Done(receipt=receipt, result_header=result_header, evidence=evidence))
 
     def claims(
         self, header: Header, result_header: bytes, inputs: list[PartDigest], outputs: list[PartDigest], rows: int
@@ -311,6 +343,7 @@ class ReferenceWorker(CjiWorkerServicer):
             ),
             cloud="azure-us",
             simulated=False,
+            admission_nonce=ADMISSION_NONCE,
             time=ProvenTime(at=datetime.datetime.now(datetime.UTC), by="a test"),
             time_checks=(),
             receipt_key=key,

@@ -10,6 +10,7 @@ from msgspec import UnsetType
 from cji_attestation import Trust
 from cji_attestation.attested import AttestedWorker
 from cji_client.verbs.answers import ProvenReceipt
+from cji_client.verify import names_token
 from cji_core.command.json_output import print_json
 from cji_core.fips import NOT_VALIDATED
 from cji_core.trail import CryptoModule, TasksClaim, VerifiedFailure, VerifiedReceipt
@@ -45,6 +46,8 @@ def unchecked_of(
         found["job"] = "whether it is the job that was sealed: give --expect-header"
     if isinstance(one, VerifiedFailure):
         return found | {"attempts": "their number, the reason and the time of the ticket: they are a report"}
+    if not names_token(one, attested):
+        found["maa token"] = "the token that the receipt names: the evidence shows another one, of the same key"
     if not sequence:
         found["sequence"] = "whether receipts are missing: give all of a worker and --sequence"
     if isinstance(one.claims.tasks, TasksClaim):

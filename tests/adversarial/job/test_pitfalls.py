@@ -197,11 +197,18 @@ def test_e07_a_stream_cut_at_99_per_cent_is_incomplete() -> None:
         advance(state, Close())
 
 
+def entry_of(state: JobState, header_sha384: bytes) -> JobEntry:
+    return JobEntry(state=state, header_sha384=header_sha384, line=0, attempts=1, admitted=0)
+
+
 def test_f06_of_two_racing_attempts_one_is_refused() -> None:
     header = parse(make())
     decide(None, header.sha384)
     with refused(Reason.ALREADY_EXISTS):
-        decide(JobEntry(state=JobState.ADMITTED, header_sha384=header.sha384, line=0), header.sha384)
+        decide(
+            JobEntry(state=JobState.ADMITTED, header_sha384=header.sha384, line=0, attempts=1, admitted=0),
+            header.sha384,
+        )
 
 
 def test_f06_a_captured_header_is_worth_a_day_at_most() -> None:
@@ -215,7 +222,7 @@ def test_f07_a_job_id_with_another_body_is_a_replay_at_any_stage(state: JobState
     one, two = parse(make()), parse(make(audience="another"))
     assert one.job_id == two.job_id
     with refused(Reason.REPLAYED):
-        decide(JobEntry(state=state, header_sha384=one.sha384, line=0), two.sha384)
+        decide(entry_of(state, one.sha384), two.sha384)
 
 
 def test_f08_a_clock_that_jumps_back_makes_no_old_job_new() -> None:
@@ -225,7 +232,10 @@ def test_f08_a_clock_that_jumps_back_makes_no_old_job_new() -> None:
             check_times(header, now)
     check_times(header, NOW)
     with refused(Reason.ALREADY_EXISTS):
-        decide(JobEntry(state=JobState.COMPLETED, header_sha384=header.sha384, line=0), header.sha384)
+        decide(
+            JobEntry(state=JobState.COMPLETED, header_sha384=header.sha384, line=0, attempts=1, admitted=0),
+            header.sha384,
+        )
 
 
 @pytest.mark.parametrize(

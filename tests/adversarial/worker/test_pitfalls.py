@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -228,10 +228,8 @@ def test_c07_a_receipt_is_for_its_own_submitter(town: Town) -> None:
     told = []
     with town.raw([UniformResourceIdentifier(OTHER)]) as raw:
         for job_id in (pb.JobHeader.FromString(job.header).job_id, os.urandom(16)):
-            with pytest.raises(grpc.RpcError) as error:
-                raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=job_id), timeout=5)
-            told.append((error.value.code(), error.value.details()))
-    assert told[0] == told[1]
+            told.append(raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=job_id), timeout=5))
+    assert told[0] == told[1] == pb.GetReceiptResponse(release=pb.NOT_RELEASED)
 
 
 def test_c07_missing_and_foreign_certificates_get_no_answer(town: Town) -> None:
@@ -252,13 +250,18 @@ def test_c07_missing_and_foreign_certificates_get_no_answer(town: Town) -> None:
 def test_e01_a_spliced_stream_of_the_same_key_is_refused(town: Town) -> None:
     """Two jobs of one submitter under one data key: the AAD still ties every stream to its header."""
     dek = os.urandom(32)
-    first, second = forge(town.site, dek=dek), forge(town.site, dek=dek)
-    table = people(60_000)
-    ours, theirs = first.stream(table), second.stream(table)
-    for segments in (theirs, [ours[0], theirs[1], *ours[2:]], [*ours[:-1], theirs[-1]]):
-        job = forge(town.site) if segments is ours else first
-        assert town.run(job.messages(segments)).reason is Reason.SEGMENT_INVALID
-    assert town.run(first.messages(ours)).receipt
+    second, table = forge(town.site, dek=dek), people(60_000)
+    theirs = second.stream(table)
+    splices: list[Callable[[list[bytes]], list[bytes]]] = [
+        lambda _: theirs,
+        lambda ours: [ours[0], theirs[1], *ours[2:]],
+        lambda ours: [*ours[:-1], theirs[-1]],
+    ]
+    for splice in splices:
+        first = forge(town.site, dek=dek)
+        ours = first.stream(table)
+        assert town.run(first.messages(splice(ours))).reason is Reason.SEGMENT_INVALID
+        assert town.run(first.messages(ours)).receipt
 
 
 def test_e03_no_environment_variable_permits_a_misordered_stream(town: Town) -> None:
@@ -270,9 +273,9 @@ def test_e03_no_environment_variable_permits_a_misordered_stream(town: Town) -> 
 
 
 def test_e04_e06_there_is_no_other_suite(town: Town) -> None:
-    job = forge(town.site)
-    (sealed,) = job.stream(people(2))
     for at in range(10):  # AEAD, KDF, segment length, IV length
+        job = forge(town.site)
+        (sealed,) = job.stream(people(2))
         altered = sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :]
         assert town.run(job.messages([altered])).reason is Reason.SEGMENT_INVALID
 

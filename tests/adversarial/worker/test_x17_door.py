@@ -385,7 +385,8 @@ def test_the_trail_has_the_callers_address(town: Neighbours) -> None:
     job = forge(town.site, signing_key=town.signing[FIRST])
     digest = hashlib.sha384(job.header).hexdigest()
     with town.raw(FIRST) as raw:
-        call = raw.stub.Run(iter(job.messages(job.stream(people(2)))), metadata=forged(town.site), timeout=30)
+        messages = map(raw.admitter.admitted, job.messages(job.stream(people(2))))
+        call = raw.stub.Run(messages, metadata=forged(town.site), timeout=30)
         assert [message for message in call if message.WhichOneof("message") == "done"]
     (admitted,) = [e for e in events(town.site) if isinstance(e, JobAdmitted) and e.header_sha384 == digest]
     assert re.fullmatch(r"ipv4:127\.0\.0\.1:\d+", admitted.source)

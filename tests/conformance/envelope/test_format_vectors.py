@@ -25,8 +25,9 @@ from cji_core.format.envelope import (
     unwrap_seed,
     verify_submitter,
 )
+from cji_core.format.envelope.admission import admission_key, admission_message, verify_admission
 from cji_core.format.job import Attribution, parse
-from cji_core.jose import parse_ml_kem, parse_verifying, public_jwk
+from cji_core.jose import parse_ml_kem, parse_verifying, public_jwk, thumbprint
 from cji_core.strict import b64url_decode
 from cji_core.suites import Suite
 from cji_core.trail import Expected, verify_receipt
@@ -99,6 +100,22 @@ def test_the_page_alone_opens_the_result(vector: dict[str, Any]) -> None:
     aad = b"cji-result/1\0" + hashlib.sha384(result).digest() + struct.pack(">I", 0)
     plaintext = job_format.unseal(key, aad, [bytes.fromhex(data) for data in vector["output"]])
     assert plaintext == raw(vector, "plaintext")
+
+
+def test_the_page_alone_admits_an_attempt(vector: dict[str, Any]) -> None:
+    suite, given, header = vector["suite"], vector["admission"], raw(vector, "header")
+    job_format.check_admission(suite, given, vector["receipt_jwk"], header)
+    with pytest.raises((InvalidSignature, AssertionError, ValueError)):
+        job_format.check_admission(suite, given | {"attempt": given["attempt"] + 1}, vector["receipt_jwk"], header)
+    parsed = parse(header)
+    message = admission_message(
+        nonce=bytes.fromhex(given["nonce"]),
+        receipt_key=thumbprint(parse_verifying(vector["receipt_jwk"])),
+        header_sha384=parsed.sha384,
+        attempt=given["attempt"],
+    )
+    key = admission_key(parsed, parse_verifying(vector["submitter"]["jwk"]), given["send_jwk"])
+    verify_admission(key, parsed.suite, message, bytes.fromhex(given["signature"]))
 
 
 def test_the_worker_opens_the_job(vector: dict[str, Any]) -> None:

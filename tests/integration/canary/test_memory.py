@@ -31,7 +31,15 @@ from cji_simulator.canary import Planted, key_patterns, prime_patterns, seed_pat
 from cji_simulator.launch import AUDIENCE
 from cji_simulator.ordinary_cell import OrdinaryCell
 from cji_simulator.raw import settled
-from cji_simulator.scan import Canaries, ProcessScan, copy_inside, look_inside, scan_file, scan_process, worker_processes
+from cji_simulator.scan import (
+    Canaries,
+    ProcessScan,
+    copy_inside,
+    look_inside,
+    scan_file,
+    scan_process,
+    worker_processes,
+)
 from cji_simulator.site import Site
 from cji_simulator.stepwise import Stepwise
 

@@ -22,9 +22,12 @@ from cji_client.errors import SpecError, Unreachable, Unverified
 from cji_client.seal import SealedJob, seal
 from cji_client.spec import InputSpec, JobSpec
 from cji_client.transport import SyncClient
+from cji_client.verify import names_token, verify_stored
+from cji_core.errors import Reason
 from cji_core.format.keys import PinnedKey, new_recipient_key, new_signing_key
 from cji_core.jose import key_id, public_jwk, thumbprint
 from cji_core.operations.deidentify import Deidentify
+from cji_core.pool.documents import evidence_nonce
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_simulator import Kind, Service
 from cji_simulator.encoding import rsa_jwk
@@ -84,20 +87,64 @@ def bench(azure: Simulation) -> Iterator[Bench]:
         yield Bench(worker=worker, client=client, job=job)
 
 
-def test_a_worker_that_renewed_its_token_is_asked_once_more(bench: Bench, azure: Simulation) -> None:
+def test_evidence_of_a_renewed_token_comes_with_the_receipt(bench: Bench, azure: Simulation) -> None:
     before = bench.client.attest()
     bench.worker.attest(azure)
+    bench.worker.shows_evidence = True
     with bench.client.run(bench.job, RECORDS, attested=before, deadline=20) as result:
         assert result.attested.maa_token != before.maa_token
         assert result.receipt.claims.maa_token_sha384 == result.attested.maa_token_sha384
 
 
-def test_a_receipt_for_a_token_that_is_not_shown_is_not_accepted(bench: Bench) -> None:
-    attested = bench.client.attest()
-    claims = bench.worker.claims
-    bench.worker.claims = lambda *a: msgspec.structs.replace(claims(*a), maa_token_sha384="0" * 96)  # type: ignore[method-assign]
-    with pytest.raises(Unverified, match="maa_token_sha384"):
-        bench.client.run(bench.job, RECORDS, attested=attested, deadline=20)
+def test_a_receipt_is_released_under_the_attested_key(bench: Bench, azure: Simulation) -> None:
+    """Its token may be one that nobody can show any more."""
+    before = bench.client.attest()
+    bench.worker.attest(azure)
+    with bench.client.run(bench.job, RECORDS, attested=before, deadline=20) as result:
+        assert result.attested is before
+        assert not names_token(result.receipt, before)
+        assert verify_stored(result.receipt.compact, attested=before, header=bench.job.header)
+
+
+def test_false_evidence_beside_a_receipt_is_refused(bench: Bench, azure: Simulation) -> None:
+    before = bench.client.attest()
+    bench.worker.attest(azure)
+    bench.worker.shows_evidence = True
+    other = public_jwk(new_signing_key().public_key())
+
+    def twist(messages: list[pb.RunResponse]) -> list[pb.RunResponse]:
+        messages[-1].done.evidence.receipt_jwk = other
+        return messages
+
+    bench.worker.twist = twist
+    with pytest.raises(Unverified):
+        bench.client.run(bench.job, RECORDS, attested=before, deadline=20)
+
+
+@pytest.mark.parametrize("reason", [Reason.ADMISSION_NONCE, Reason.ADMISSION_WORKER])
+def test_a_worker_that_refuses_the_nonce_is_attested_again(bench: Bench, reason: Reason) -> None:
+    bench.worker.refusals = [(reason, 0.0)]
+    before = bench.client.attest()
+    with bench.client.run(bench.job, RECORDS, attested=before, deadline=20) as result:
+        assert result.attested.shown.nonce != before.shown.nonce
+    assert len(set(bench.worker.seen)) == 1
+
+
+def test_evidence_of_another_key_is_refused(bench: Bench, azure: Simulation) -> None:
+    """Although it is genuine: it would be kept with the receipt."""
+    before = bench.client.attest()
+    bench.worker.attest(azure)
+    bench.worker.shows_evidence = True
+    other = ReferenceWorker(cmk=bench.worker.cmk, submitter=bench.worker.submitter)
+    other.attest(azure)
+
+    def twist(messages: list[pb.RunResponse]) -> list[pb.RunResponse]:
+        messages[-1].done.evidence.CopyFrom(other.evidence(evidence_nonce(bench.job.header.sha384)))
+        return messages
+
+    bench.worker.twist = twist
+    with pytest.raises(Unverified, match="kid"):
+        bench.client.run(bench.job, RECORDS, attested=before, deadline=20)
 
 
 def test_f01_every_attestation_has_its_own_nonce(bench: Bench) -> None:

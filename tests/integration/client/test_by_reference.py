@@ -330,7 +330,8 @@ def test_every_blob_of_a_result_that_is_altered_is_refused(desk: Desk) -> None:
         ({"ended": "2026-01-01T00:00:00.00Z"}, "ended"),
         ({"ended": "2099-01-01T00:00:00.00Z"}, "ended"),
         ({"maa_token_sha384": "0" * 96}, "evidence"),
-        ({"outputs": (PartDigest(name="result", sha256="0" * 64, bytes=1 << 50),)}, "outputs"),
+        ({"outputs": (PartDigest(name="result", sha256="0" * 64, bytes=1),)}, "outputs"),
+        ({"outputs": (PartDigest(name="result", sha256="0" * 64, bytes=1 << 50),)}, "result_bytes"),
     ],
 )
 def test_a_receipt_of_something_else_is_refused(desk: Desk, claims: dict[str, Any], check: str) -> None:

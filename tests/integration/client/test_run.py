@@ -16,6 +16,8 @@ from cji_attestation import AZURE_US
 from cji_client.asynchronous import Client
 from cji_client.errors import SpecError, Unreachable, Unverified, WorkerRefused
 from cji_client.progress import Phase, Progress
+from cji_client.received import Output
+from cji_client.release import REMEDIES, Release
 from cji_client.result import Result, open_result, read_output
 from cji_client.seal import SealedJob, seal
 from cji_client.sources import Batches
@@ -264,7 +266,7 @@ async def test_deadline(scene: Scene) -> None:
 
 async def test_a_lost_answer_says_whether_the_job_was_done(scene: Scene) -> None:
     scene.worker.vanish = True
-    with pytest.raises(Unreachable, match="the job finished") as caught:
+    with pytest.raises(Unreachable, match=": released: it finished") as caught:
         await scene.run()
     assert "\x1b" not in str(caught.value)
 
@@ -272,8 +274,73 @@ async def test_a_lost_answer_says_whether_the_job_was_done(scene: Scene) -> None
 async def test_a_lost_answer_without_receipt_may_run_again(scene: Scene) -> None:
     scene.worker.vanish = True
     scene.worker.receipts = _Forgetful()
-    with pytest.raises(Unreachable, match="no receipt was found"):
+    with pytest.raises(Unreachable, match=": not released:") as caught:
         await scene.run()
+    assert caught.value.remedy == REMEDIES[Release.NOT_RELEASED]
+
+
+@pytest.mark.parametrize("silent", [True, False])
+async def test_without_an_answer_nothing_is_known(scene: Scene, silent: bool) -> None:
+    """Neither if nobody answers, nor if a worker answers that it cannot tell."""
+    scene.worker.vanish = True
+    scene.worker.receipts = _Forgetful()
+    scene.worker.silent, scene.worker.release = silent, pb.UNKNOWN
+    with pytest.raises(Unreachable, match=": unknown:") as caught:
+        await scene.run()
+    assert "cji job status" in caught.value.remedy
+
+
+async def test_an_attempt_that_began_unseen_is_skipped(scene: Scene) -> None:
+    scene.worker.begun = 1
+    assert (await scene.run()).receipt
+    assert len(scene.worker.seen) == 2
+    assert len(set(scene.worker.seen)) == 1
+
+
+async def test_a_receipt_of_another_submitter_is_refused(scene: Scene) -> None:
+    claims = scene.worker.claims
+    scene.worker.claims = lambda *a: msgspec.structs.replace(claims(*a), submitter_key="A" * 43)  # type: ignore[method-assign]
+    with pytest.raises(Unverified) as caught:
+        await scene.run()
+    assert caught.value.check == "submitter_key"
+
+
+async def test_a_job_has_three_attempts(scene: Scene) -> None:
+    scene.worker.begun = 3
+    with pytest.raises(WorkerRefused) as caught:
+        await scene.run()
+    assert caught.value.reason is Reason.ADMISSION_ATTEMPT
+    assert len(scene.worker.seen) == 3
+
+
+async def test_a_sender_without_end_is_refused(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its bytes reach a file."""
+    written = 0
+    add = Output.add
+
+    def counted(output: Output, index: int, data: bytes) -> None:
+        nonlocal written
+        written += len(data)
+        add(output, index, data)
+
+    monkeypatch.setattr(Output, "add", counted)
+
+    async def endless(_: object, __: object) -> AsyncIterator[pb.RunResponse]:
+        yield pb.RunResponse(accepted=pb.Accepted())
+        full = b"\xff\xff\xff\xff" + bytes((1 << 20) - 4)
+        for index in range(200):
+            data = full if index else bytes(74) + full
+            yield pb.RunResponse(segment=pb.Segment(part=0, index=index, data=data))
+
+    scene.worker.Run = endless  # type: ignore[method-assign, assignment]
+    server, target = scene.tls.listen(scene.worker)
+    await server.start()
+    scene.target = target
+    with pytest.raises(Unverified) as caught:
+        await scene.run()
+    await server.stop(None)
+    assert caught.value.check == "result_bytes"
+    assert 64 << 20 < written < 128 << 20  # 64 MiB, and 4 KiB a row
 
 
 async def test_no_worker_is_unreachable(scene: Scene) -> None:

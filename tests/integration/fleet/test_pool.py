@@ -19,7 +19,7 @@ from cji_client.job_folder import JobFolder, save_job
 from cji_client.job_state import State
 from cji_client.profile import ClientStorage
 from cji_client.result import open_result
-from cji_client.seal import INPUT_NAME
+from cji_client.seal import INPUT_NAME, SealedJob
 from cji_core.command import build
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_core.pool import names
@@ -29,6 +29,7 @@ from cji_core.pool.ticket import Ticket
 from cji_core.trail import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, WorkerNotReady, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
+from cji_simulator.admissions import remember
 from cji_simulator.raw import RawJob, RawWorker, until
 from cji_simulator.site import people
 from cji_worker.fleet.front import Front, FrontRefusedError, explained
@@ -272,6 +273,7 @@ def test_the_fleet_socket_serves_jobs_by_reference_alone(pool: Pool) -> None:
             pb.Open(**header, submitter="spiffe://a"),
             pb.Open(**header, attempt=bytes(16)),
             pb.Open(**header, submitter="a" * 513, attempt=bytes(16)),
+            pb.Open(**header, submitter="spiffe://a", attempt=bytes(16), admission=pb.Admission()),
         ):
             with pytest.raises(grpc.RpcError) as error:
                 list(front.run(iter([pb.RunRequest(open=opening)])))
@@ -315,10 +317,16 @@ def test_what_the_fleet_process_asks_for_is_checked(pool: Pool) -> None:
             assert refused.value.reason is Reason.INCOMPLETE
 
 
+def raw_of(job: SealedJob) -> RawJob:
+    """A job to be sent by hand."""
+    remember(job.header.data, job.send_key, job.header.suite)
+    return RawJob(header=job.header.data, signature=job.signature, dek=b"")
+
+
 def test_a_direct_job_is_used_once_in_the_pool(pool: Pool, storage: Storage, poison: Queue) -> None:
     job = pool.seal_aside()
     sealed, segments = pool.aside(job), pool.segments(job)
-    raw_job = RawJob(header=sealed.header.data, signature=sealed.signature, dek=b"")
+    raw_job = raw_of(sealed)
     first, second = (RawWorker.of(pool.site_of(member)) for member in pool.members)
     with first, second:
         assert first.run(raw_job.messages(segments)).receipt is not None
@@ -390,7 +398,7 @@ def state_of(pool: Pool) -> tuple[str, str | None]:
 def test_no_job_begins_while_the_ledger_is_away(pool: Pool) -> None:
     """Of neither kind. It is told to whoever asks, and jobs are admitted again by themselves when it is back."""
     job = pool.seal_aside()
-    raw_job = RawJob(header=pool.aside(job).header.data, signature=pool.aside(job).signature, dek=b"")
+    raw_job = raw_of(pool.aside(job))
     messages = raw_job.messages(pool.segments(job))
     first = pool.members[0]
     until(lambda: state_of(pool) == ("serving", None), seconds=30)

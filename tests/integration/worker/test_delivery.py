@@ -75,8 +75,10 @@ def test_a_contradicted_delivery_stops_jobs_and_is_shown(place: Site) -> None:
 def test_a_receipt_of_nobodys_job_is_refused_and_counted(place: Site) -> None:
     with RawWorker.of(place) as raw:
         with pytest.raises(grpc.RpcError):
-            raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=bytes(16)), timeout=10)
+            raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=bytes(3)), timeout=10)
         until(
-            lambda: any(isinstance(e, CallsRefused) and e.reason is Reason.INCOMPLETE for e in events(place)) or None,
+            lambda: (
+                any(isinstance(e, CallsRefused) and e.reason is Reason.BAD_PARAMETERS for e in events(place)) or None
+            ),
             seconds=40,
         )

@@ -57,6 +57,23 @@ def test_a_finished_job_exists_and_its_receipt_can_be_fetched(site: Site, raw: R
     assert raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=header.job_id), timeout=5).receipt == first.receipt
 
 
+def test_release_is_told_in_three_words(site: Site, raw: RawWorker) -> None:
+    job = forge(site)
+    request = pb.GetReceiptRequest(job_id=pb.JobHeader.FromString(job.header).job_id)
+
+    def release() -> int:
+        return int(raw.stub.GetReceipt(request, timeout=5).release)
+
+    assert release() == pb.NOT_RELEASED
+    with raw.stream() as stream:
+        begin(stream, job)
+        assert release() == pb.UNKNOWN  # it may end with a receipt at any moment
+    ended(site, job)
+    assert release() == pb.NOT_RELEASED
+    assert run(raw, job).receipt
+    assert release() == pb.RELEASED
+
+
 def test_another_header_under_a_used_job_id_is_a_replay(site: Site, raw: RawWorker) -> None:
     job = forge(site)
     job_id = pb.JobHeader.FromString(job.header).job_id
@@ -172,9 +189,9 @@ def test_busy_cells_refuse_with_a_time_to_come_back(site: Site, raw: RawWorker) 
 
 @pytest.mark.parametrize(
     ("job_id", "reason"),
-    [(bytes(16), Reason.INCOMPLETE), (b"", Reason.BAD_PARAMETERS), (bytes(300_000), Reason.BAD_PARAMETERS)],
+    [(b"", Reason.BAD_PARAMETERS), (bytes(300_000), Reason.BAD_PARAMETERS)],
 )
-def test_no_receipt_of_an_unknown_job(raw: RawWorker, job_id: bytes, reason: Reason) -> None:
+def test_no_receipt_of_what_is_no_job_id(raw: RawWorker, job_id: bytes, reason: Reason) -> None:
     with pytest.raises(grpc.RpcError) as error:
         raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=job_id), timeout=5)
     assert (error.value.details() or "").startswith(reason.value)

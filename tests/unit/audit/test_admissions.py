@@ -92,3 +92,29 @@ def test_a_trail_with_a_task_out_of_order_is_refused(tmp_path: Path, digest: byt
     (tmp_path / "audit").write_bytes(b"".join(lines))
     with pytest.raises(StartupError, match="out of order"):
         AuditFile(tmp_path / "audit", worker="w", clock=lambda: START)
+
+
+def test_attempts_are_counted_and_a_job_counts_once(tmp_path: Path) -> None:
+    """By a connection only; across restarts and a new ledger."""
+    first, second = bytes([1]) * 16, bytes([2]) * 16
+    path = tmp_path / "audit"
+
+    def counted(trail: AuditFile) -> tuple[int, int, int]:
+        entries = [trail.entry(job) for job in (first, second)]
+        attempts = [0 if entry is None else entry.attempts for entry in entries]
+        return attempts[0], attempts[1], trail.admitted(day=DAY, submitter="metro-pd", ori="WI0130000")
+
+    with AuditFile(path, worker="w", clock=lambda: START) as trail:
+        for _ in range(2):
+            trail.append(audit_events.admitted(first, bytes(48)))
+            trail.append(audit_events.ended(first, bytes(48)))
+            by_reference = msgspec.structs.replace(audit_events.admitted(second, bytes(48)), attempt="ab" * 16)
+            trail.append(by_reference)
+            trail.append(audit_events.ended(second, bytes(48)))
+        entry = trail.entry(first)
+        assert entry is not None
+        assert entry.admitted == int(START.timestamp())
+        assert counted(trail) == (2, 0, 2)
+    ledger_of(path).unlink()
+    with AuditFile(path, worker="w", clock=lambda: START) as trail:
+        assert counted(trail) == (2, 0, 2)

@@ -36,7 +36,7 @@ def passed_on(*messages: bytes) -> list[tuple[str, int]]:
     ring, caller, unused = Ring.create(), Caller(), Any
     admitted = Admitted(call=1, inputs=1, outputs=2, steps=("rows", "check"))
     fds = [ours.detach(), os.dup(ring.fd)]
-    job = JobStream(caller, unused, unused, admitted, fds, idle_seconds=5)  # type: ignore[arg-type]
+    job = JobStream(caller, unused, unused, admitted, fds, header_sha384=bytes(48), idle_seconds=5)  # type: ignore[arg-type]
     try:
         asyncio.run(job._downstream())
     except ChannelClosed:

@@ -41,12 +41,14 @@ from cji_core.trail import Attributed, Event, JobAdmitted, TrailResumed
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.ipc.messages import Admit, FinishOrder, TaskOrder
 from cji_worker.keyholder.admission import AdmissionControl, check_opened, open_keys
+from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.admitted_job import Admission, Opened
 from cji_worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused
 from cji_worker.keyholder.events import job_cut_short
 from cji_worker.keyholder.holdings import HeldKey, Holdings
 from cji_worker.keyholder.policy import PolicyInForce
 from cji_worker.trail.file import AuditFile
+from tests.support.admissions import RECEIPT_KEY, proof
 from tests.support.audit_events import task_admitted
 from tests.support.connections import TRANSPORT
 from tests.support.contexts import TABLES
@@ -63,6 +65,7 @@ KEK = "https://vault.example/keys/cji/" + "a" * 32
 OTHER = KEK[:-1] + "b"
 SAN = "spiffe://example/agency"
 SECOND = SecondIdentity(audience=None, keys=KeySets(AZURE_US))
+ADMISSIONS = Admissions(RECEIPT_KEY)
 BOX_CIPHER = keywrap._box_cipher
 DEK, PROJECT_KEY = os.urandom(32), os.urandom(32)
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -137,6 +140,9 @@ def admit(
     disk_fails: bool = False,
     task: TaskOrder | None = None,
     finish: FinishOrder | None = None,
+    key: SigningPair | None = None,
+    attempt: int = 1,
+    now: datetime = NOW,
 ) -> Admission:
     """The checks; `earlier` is in the audit trail, at the times of `clocks` as far as there are any."""
     request = Admit(
@@ -149,6 +155,14 @@ def admit(
         signature=sign_header(SIGNING, data) if signature is None else signature,
         task=task,
         finish=finish,
+        attempt=None if task is None and finish is None else bytes(16),
+        admission=proof(
+            ADMISSIONS,
+            data,
+            SIGNING if key is None else key,
+            suite=Suite.CLASSICAL_1 if key is None else HYBRID,
+            attempt=attempt,
+        ),
     )
     times = iter((*clocks, *[NOW] * len(earlier)))
     clock = partial(next, times, NOW)
@@ -156,11 +170,16 @@ def admit(
         for event in earlier:
             audit.append(event)
         control = AdmissionControl(
-            audience="pool", policy=PolicyInForce(POLICY), audit=audit, tables=TABLES, second=SECOND
+            audience="pool",
+            policy=PolicyInForce(POLICY),
+            audit=audit,
+            tables=TABLES,
+            second=SECOND,
+            admissions=ADMISSIONS,
         )
         if disk_fails:
             audit.close()
-        return control.check(request, control.parse(request), holdings=holdings or Holdings(keys={KEK: HELD}), now=NOW)
+        return control.check(request, control.parse(request), holdings=holdings or Holdings(keys={KEK: HELD}), now=now)
 
 
 def refusal(data: bytes, **options: Any) -> Reason:
@@ -195,6 +214,19 @@ def admitted_before(job_id: bytes) -> JobAdmitted:
         kek_id=KEK,
         policy_sha384="00" * 48,
     )
+
+
+def test_another_attempt_takes_no_job_of_the_day() -> None:
+    data = header()
+    mine = msgspec.structs.replace(admitted_before(parse(data).job_id), header_sha384=parse(data).sha384.hex())
+    earlier = [*(admitted_before(new_job_id()) for _ in range(2)), mine, job_cut_short(mine)]
+    assert refusal(header(), earlier=earlier) is Reason.POLICY_DENIED
+    assert admit(data, earlier=earlier, attempt=2, now=NOW + timedelta(seconds=1))
+    assert refusal(data, earlier=earlier, attempt=1) is Reason.ADMISSION_ATTEMPT
+
+
+def test_an_admission_is_required_of_a_connection() -> None:
+    assert refusal(header(), attempt=2) is Reason.ADMISSION_ATTEMPT
 
 
 def test_the_first_check_that_fails_decides() -> None:
@@ -351,6 +383,7 @@ def test_failed_unwraps_of_a_submitter_are_limited() -> None:
         correlation_id="c",
         header=(data := header()),
         signature=sign_header(SIGNING, data),
+        admission=proof(ADMISSIONS, data, SIGNING),
     )
     holdings = Holdings(keys={KEK: HELD})
     with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
@@ -360,6 +393,7 @@ def test_failed_unwraps_of_a_submitter_are_limited() -> None:
             audit=audit,
             tables=TABLES,
             second=SECOND,
+            admissions=ADMISSIONS,
             clock=lambda: now,
         )
         for _ in range(10):
@@ -435,9 +469,9 @@ def test_a_suite_is_that_of_the_submitter_and_of_the_key(
     monkeypatch.setitem(globals(), "POLICY", Policy.load(policy_file(theirs)))
     holdings = Holdings(keys={KEK: replace(HELD, private=full if has_half else UnwrappingKey(CMK))})
     if reason is None:
-        assert admit(data, signature=signature, holdings=holdings).header.suite is HYBRID
+        assert admit(data, signature=signature, holdings=holdings, key=PAIR).header.suite is HYBRID
     else:
-        assert refusal(data, signature=signature, holdings=holdings) is reason
+        assert refusal(data, signature=signature, holdings=holdings, key=PAIR) is reason
 
 
 def test_the_first_task_of_a_job_counts_and_no_other() -> None:
@@ -458,8 +492,9 @@ def test_the_first_task_of_a_job_counts_and_no_other() -> None:
     )
     failed = [whole, job_cut_short(whole)]
     assert admit(data, earlier=[*others, *failed], task=first).task is not None
-    assert denied_by(data, earlier=[*others, *failed], finish=end) is DeniedBy.JOBS_PER_DAY
-    for job, order in ((header(), first), (header(), None), (data, None)):
+    assert admit(data, earlier=[*others, *failed], finish=end).finish is not None
+    assert admit(data, earlier=[*others, task]).task is None
+    for job, order in ((header(), first), (header(), None)):
         assert denied_by(job, earlier=[*others, task], task=order) is DeniedBy.JOBS_PER_DAY
     assert denied_by(data, earlier=[*others, admitted_before(new_job_id())], task=first) is DeniedBy.JOBS_PER_DAY
 
@@ -480,7 +515,9 @@ def test_a_job_needs_the_token_of_the_policy_now_in_force() -> None:
         signature=sign_header(SIGNING, data),
     )
     with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
-        control = AdmissionControl(audience="pool", policy=in_force, audit=audit, tables=TABLES, second=SECOND)
+        control = AdmissionControl(
+            audience="pool", policy=in_force, audit=audit, tables=TABLES, second=SECOND, admissions=ADMISSIONS
+        )
         control.authorise_again(request, admission.header, admission.plan, None, now=NOW)
         in_force.now = Policy.load(policy_file(theirs))
         with pytest.raises(TokenRefused) as caught:

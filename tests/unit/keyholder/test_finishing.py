@@ -24,6 +24,7 @@ from cji_core.trail import (
 )
 from cji_worker.ipc.messages import Admit, Completed, Ended, Presented, StatementData, StatementsDone, StatementsWanted
 from cji_worker.keyholder.admission import AdmissionControl
+from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.cells import Cells
 from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.entra import KeySets, SecondIdentity
@@ -308,6 +309,7 @@ def jobs(desk: Bench, finishes: Finishes) -> Jobs:
             audit=desk.audit,
             tables=TABLES,
             second=SecondIdentity(audience=None, keys=KeySets(AZURE_US)),
+            admissions=Admissions(desk.signer.thumbprint),
             clock=lambda: 0.0,
         ),
         custody=desk.custody,

@@ -1,13 +1,18 @@
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from cji_core.errors import Reason, StartupError
+from cji_core.errors import Reason, RetryLater, Stage, StartupError
 from cji_core.format.configuration.worker import load
+from cji_core.format.job import new_job_id, parse
 from cji_core.trail import read
-from cji_worker.keyholder.replay import decide, resume_trail
+from cji_worker.keyholder.replay import ReplayProtection, decide, resume_trail
+from cji_worker.trail.file import AuditFile
 from cji_worker.trail.replay_ledger import JobEntry, JobState
+from tests.support import audit_events
+from tests.support.job_headers import NOW, make
 from tests.support.refusals import refused
 from tests.support.worker_configs import WORKER_CONFIG
 
@@ -26,7 +31,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("state", "digest", "reason"), TABLE)
 def test_the_table_of_decisions(state: JobState | None, digest: bytes, reason: Reason | None) -> None:
-    known = None if state is None else JobEntry(state=state, header_sha384=ONE, line=0)
+    known = None if state is None else JobEntry(state=state, header_sha384=ONE, line=0, attempts=1, admitted=0)
     if reason is None:
         decide(known, digest)
         return
@@ -47,3 +52,36 @@ def test_a_resumption_needs_texts_that_an_event_can_hold(tmp_path: Path, operato
     with resume_trail(config, operator_id="jdoe", explanation="VM replaced"):
         lines = (tmp_path / "audit.log").read_bytes().splitlines(keepends=True)
     assert [getattr(read(line).event, "explanation", "") for line in lines] == ["", "VM replaced"]
+
+
+def test_an_attempt_is_the_next_one_and_has_its_pause(tmp_path: Path) -> None:
+    header, now = parse(make(job_id=new_job_id())), NOW
+    with AuditFile(tmp_path / "audit", worker="w", clock=lambda: now) as audit:
+        replay = ReplayProtection(audit)
+        for begun, pause in ((0, 0), (1, 1), (2, 4)):
+            for wrong in (begun, begun + 2):
+                with refused(Reason.ADMISSION_ATTEMPT, stage=Stage.ADMIT):
+                    replay.check_attempt(header, wrong, now=now)
+            if pause:
+                with refused(Reason.OVERLOADED, stage=Stage.ADMIT) as caught:
+                    replay.check_attempt(header, begun + 1, now=now)
+                assert isinstance(caught.value, RetryLater)
+                assert 0 < caught.value.after_ms <= 1000 * pause + 1
+                now += timedelta(seconds=pause)
+            replay.check_attempt(header, begun + 1, now=now)
+            audit.append(audit_events.admitted(header.job_id, header.sha384))
+            audit.append(audit_events.ended(header.job_id, header.sha384))
+        for attempt in (1, 3, 4):
+            with refused(Reason.ADMISSION_ATTEMPT):
+                replay.check_attempt(header, attempt, now=now + timedelta(hours=1))
+
+
+def test_a_clock_that_was_set_back_makes_no_pause_longer(tmp_path: Path) -> None:
+    header = parse(make(job_id=new_job_id()))
+    with AuditFile(tmp_path / "audit", worker="w", clock=lambda: NOW) as audit:
+        audit.append(audit_events.admitted(header.job_id, header.sha384))
+        audit.append(audit_events.ended(header.job_id, header.sha384))
+        with refused(Reason.OVERLOADED) as caught:
+            ReplayProtection(audit).check_attempt(header, 2, now=NOW - timedelta(days=1))
+    assert isinstance(caught.value, RetryLater)
+    assert caught.value.after_ms <= 4000

@@ -7,7 +7,8 @@
 The front is a witness of all that passes (`witness`). It holds back the last segment of every output until the
 keyholder has the receipt on disk, whatever the cell does: until then no output is complete. The result header comes
 from the keyholder, with the receipt, and is sent last: who hangs up before it has nothing that opens what was sent.
-Nothing else of a job is buffered outside the ring. The keyholder alone reads the header and decides whether the job may run.
+Nothing else of a job is buffered outside the ring. The keyholder alone reads the header and decides whether the job may
+run.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import LIMITS, Empty, HalfClose, Open, RunState, Segment, advance
 from cji_core.format.job import Finish as Finished
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.front.evidence import evidence_of_job
 from cji_worker.front.frames import SegmentFrame, segment_response
 from cji_worker.front.guard import EOF, Context
 from cji_worker.front.keyholder_client import Answer, KeyholderClient, PendingCall
@@ -59,9 +61,11 @@ class JobStream:
         admitted: Admitted,
         fds: list[int],
         *,
+        header_sha384: bytes,
         idle_seconds: float,
     ) -> None:
         data, ring = fds
+        self._header_sha384 = header_sha384
         self._idle_seconds = idle_seconds
         self._context, self._keyholder, self._pending, self._admitted = context, keyholder, pending, admitted
         self._data: Data = Channel(socket.socket(fileno=data), FrontFromCell)
@@ -100,21 +104,27 @@ class JobStream:
                     verdict.result()
                 for task in done:
                     task.result()
-            for frame in (*self._held, self._last(*verdict.result())):
+            last = await self._last(*verdict.result())
+            for frame in (*self._held, last):
                 await self._write(frame)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _last(self, message: Answer, fds: list[int]) -> bytes:
-        """The last message to the caller: receipt and result header, or what the keyholder made of a task."""
+    async def _last(self, message: Answer, fds: list[int]) -> bytes:
+        """The last message to the caller: receipt and result header, or what the keyholder made of a task.
+
+        The evidence that the receipt names goes with it if the caller has seen an earlier one: when the caller could
+        ask for it, this worker may have renewed its token again, or be gone.
+        """
         if isinstance(message, Stated):
             return take_over(fds[0], most=MAX_STATED)
         assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by `answer`
         if not self._witness.is_result_header(message.result_header):
             raise Refusal(Reason.INTERNAL, stage=Stage.COMMIT)
-        done = pb.Done(receipt=message.receipt, result_header=message.result_header)
+        evidence = await evidence_of_job(self._keyholder, self._header_sha384) if message.renewed else None
+        done = pb.Done(receipt=message.receipt, result_header=message.result_header, evidence=evidence)
         return pb.RunResponse(done=done).SerializeToString()
 
     def _patience(self) -> TimeLimit:

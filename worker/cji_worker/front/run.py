@@ -6,6 +6,7 @@ job waits for and every one that the caller has to read (`job_stream`); and for 
 deadline or after `max_job_seconds`, whichever comes first.
 """
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -19,7 +20,7 @@ from cji_worker.front.job_stream import JobStream
 from cji_worker.front.keyholder_client import KeyholderClient, PendingCall
 from cji_worker.front.patience import TimeLimit
 from cji_worker.ipc import ChannelClosed
-from cji_worker.ipc.messages import MAX_PLAN, Abort, Admit, Admitted, FinishOrder, TaskOrder
+from cji_worker.ipc.messages import MAX_JWK, MAX_PLAN, Abort, AdmissionProof, Admit, Admitted, FinishOrder, TaskOrder
 
 _DEADLINE_SKEW_S: Final = 0.2
 """The caller's clock may cancel the call this much earlier than ours."""
@@ -27,6 +28,8 @@ _DEADLINE_SKEW_S: Final = 0.2
 MAX_SUBMITTER: Final = 512
 """Characters of the submitter's URI."""
 ATTEMPT_BYTES: Final = 16
+_SHORT_BYTES: Final = 32
+"""Of a nonce, and of a thumbprint."""
 MAX_STAGE_NAME: Final = 32
 
 
@@ -38,7 +41,9 @@ async def run(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> 
     if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     opening = first.open
-    if not fits_door(opening.submitter, opening.attempt, by_reference=call.by_reference):
+    if not fits_door(opening.submitter, opening.attempt, by_reference=call.by_reference) or (
+        call.by_reference and opening.HasField("admission")
+    ):
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     await _run(call, keyholder, limits, partial(order, call, opening, attempt=opening.attempt))
 
@@ -92,8 +97,22 @@ def order(
         header=opening.header[: LIMITS.header_bytes + 1],
         signature=opening.signature[: LIMITS.signature_bytes + 1],
         attempt=attempt if call.by_reference else None,
+        admission=_proof(opening) if isinstance(opening, pb.Open) else None,
         task=task,
         finish=finish,
+    )
+
+
+def _proof(opening: pb.Open) -> AdmissionProof | None:
+    if not opening.HasField("admission"):
+        return None
+    given = opening.admission
+    return AdmissionProof(
+        nonce=given.nonce[: _SHORT_BYTES + 1],
+        receipt_key=given.receipt_key[: _SHORT_BYTES + 1],
+        attempt=given.attempt,
+        signature=given.signature[: LIMITS.signature_bytes + 1],
+        send_jwk=given.send_jwk[: MAX_JWK + 1],
     )
 
 
@@ -116,7 +135,15 @@ async def _admitted(
         async with TimeLimit(limits.max_job_seconds, Reason.DEADLINE, Stage.COMPUTE):
             admitted, fds = await pending.answer()
             assert isinstance(admitted, Admitted)  # noqa: S101 - the first answer to Admit, where it is not a refusal
-            job = JobStream(call.context, keyholder, pending, admitted, fds, idle_seconds=limits.idle_seconds)
+            job = JobStream(
+                call.context,
+                keyholder,
+                pending,
+                admitted,
+                fds,
+                header_sha384=hashlib.sha384(admit.header).digest(),
+                idle_seconds=limits.idle_seconds,
+            )
             await job.serve()
             over = True
     except Refusal as refusal:

@@ -7,17 +7,16 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.configuration.worker import Config, LimitsSection
 from cji_core.format.job import LIMITS
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.front.evidence import evidence_for
 from cji_worker.front.finish import finish_tasks
 from cji_worker.front.frames import read_request
 from cji_worker.front.guard import Call, Guard
 from cji_worker.front.keyholder_client import KeyholderClient
 from cji_worker.front.run import run, run_task
 from cji_worker.front.submitters import Kind
-from cji_worker.ipc import take_over
-from cji_worker.ipc.messages import Attest, Attested, FetchedReceipt, FetchReceipt
+from cji_worker.ipc.messages import FetchedReceipt, FetchReceipt
 
 _JOB_ID_BYTES: Final = 16
-_MAX_EVIDENCE_BYTES: Final = 1 << 20
 
 
 class Service:
@@ -66,19 +65,7 @@ class Service:
         """Fresh evidence over the caller's nonce."""
         if len(request.nonce) != LIMITS.nonce_bytes:
             raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
-        with self._keyholder.pending_call() as pending:
-            self._keyholder.send(Attest(call=pending.number, nonce=request.nonce))
-            message, fds = await pending.answer()
-            assert isinstance(message, Attested)  # noqa: S101 - the only answer to Attest
-            evidence, token_evidence = (take_over(fd, most=_MAX_EVIDENCE_BYTES) for fd in fds)
-        return pb.AttestResponse(
-            evidence=evidence,
-            maa_token=message.maa_token,
-            receipt_jwk=message.receipt_jwk,
-            nonce_path=message.nonce_path,
-            token_evidence=token_evidence,
-            token_nonce=message.token_nonce,
-        )
+        return await evidence_for(self._keyholder, request.nonce)
 
     async def run(self, call: Call) -> None:
         """One sealed job. Reads and writes through the context, so nothing is read ahead."""
@@ -102,7 +89,7 @@ class Service:
             self.running -= 1
 
     async def _get_receipt(self, call: Call, request: pb.GetReceiptRequest) -> pb.GetReceiptResponse:
-        """The stored receipt of the caller's own job."""
+        """The stored receipt of the caller's own job, and whether anything of it was released."""
         if len(request.job_id) != _JOB_ID_BYTES:
             raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
         with self._keyholder.pending_call() as pending:
@@ -117,4 +104,4 @@ class Service:
             )
             message, _ = await pending.answer()
             assert isinstance(message, FetchedReceipt)  # noqa: S101 - the only answer to FetchReceipt
-        return pb.GetReceiptResponse(receipt=message.receipt)
+        return pb.GetReceiptResponse(receipt=message.receipt, release=message.release)

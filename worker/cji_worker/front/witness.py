@@ -1,8 +1,9 @@
 """The front as a witness of one job: everything that passes it is counted and digested, in both directions.
 
-The cell may be hostile. So the order of the outputs is checked here: the digest of the result header first and once, then the
-segments of each part in order, each of a possible length, up to one last segment. Anything else is CELL_FAILED. A task
-has no result header, and streams instead of parts, the first of which have the segments of shuffle streams.
+The cell may be hostile. So the order of the outputs is checked here: the digest of the result header first and once,
+then the segments of each part in order, each of a possible length, up to one last segment. Anything else is
+CELL_FAILED. A task has no result header, and streams instead of parts, the first of which have the segments of shuffle
+streams.
 The caller's order was checked before (`cji_core.format.job.state`).
 """
 
@@ -44,7 +45,9 @@ class Witness:
 
     def opened(self, result_header_sha384: bytes) -> None:
         """The digest of the cell's result header."""
-        _require(not self._opened and len(result_header_sha384) == (_SHA384_BYTES if self._small_outputs is None else 0))
+        _require(
+            not self._opened and len(result_header_sha384) == (_SHA384_BYTES if self._small_outputs is None else 0)
+        )
         self._opened = True
         self._result_header_sha384 = result_header_sha384 or self._result_header_sha384
 

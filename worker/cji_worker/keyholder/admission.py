@@ -1,14 +1,15 @@
-"""Decide whether a job may run: ten checks in a fixed order.
+"""Decide whether a job may run: eleven checks in a fixed order.
 
     1 header well-formed      6 submitter's failed unwraps few
     2 audience                7 key known and fresh
     3 times                   8 audit trail writable
     4 token, suite, signature 9 job id not used
-    5 policy, parameters,    10 jobs left for this submitter and agency on this day
-      input schemas
+    5 policy, parameters,    10 admission signed for this worker, now, and the next attempt
+      input schemas          11 jobs left for this submitter and agency on this day
 
 A task of a job in parts, and the end of such a job, pass the same checks; check 5 includes the task and the plan, and
-check 10 a job of which nothing has run here yet.
+check 11 a job of which nothing has run here yet. Jobs by reference have no admission signature: the fleet process holds
+no key, and the pool ledger counts their attempts.
 
 Every failed unwrap costs a cell and is a question about the key, so check 6 allows ten at once and one more every ten
 seconds. All of them are alike: in their Reason, and in the work done before it.
@@ -28,10 +29,12 @@ from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_submitter
 from cji_core.format.job import Attribution, Grant, Header, access_request, check_audience, check_times, parse
 from cji_core.format.records import data_classes
+from cji_core.jose import VerifyingKey
 from cji_core.operations.registry import Plan, plan
 from cji_core.operations.tables import Tables
 from cji_core.suites import Suite
 from cji_worker.ipc.messages import Admit, Presented
+from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.admitted_job import Admission, Opened
 from cji_worker.keyholder.entra import SecondIdentity, VerifiedToken, require_rule
 from cji_worker.keyholder.holdings import Holdings
@@ -58,10 +61,11 @@ class AdmissionControl:
         audit: AuditFile,
         tables: Tables,
         second: SecondIdentity,
+        admissions: Admissions,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._audience, self._policy, self._audit, self._tables = audience, policy, audit, tables
-        self._second, self._replay = second, ReplayProtection(audit)
+        self._second, self._replay, self._admissions = second, ReplayProtection(audit), admissions
         self._unwraps = TokenBuckets(burst=_UNWRAP_BURST, seconds=_UNWRAP_SECONDS, clock=clock)
 
     def parse(self, request: Admit) -> Header:
@@ -69,11 +73,11 @@ class AdmissionControl:
         return parse(request.header, ori_prefixes=self._policy.now.ori_prefixes)
 
     def check(self, request: Admit, header: Header, *, holdings: Holdings, now: datetime) -> Admission:
-        """Checks 2 to 10 on a header that `parse` returned. Raises the Refusal of the first that fails."""
+        """Checks 2 to 11 on a header that `parse` returned. Raises the Refusal of the first that fails."""
         check_audience(header, self._audience)  # 2
         check_times(header, now)  # 3
         token = self.authenticate(request.submitter, request.presented, now=now)  # 4
-        grant = self._authorise(request, header, token, now)  # 4, 5
+        grant, signing_key = self._authorise(request, header, token, now)  # 4, 5
         planned = plan(header.operations, header.input_schemas, self._tables)
         _require_reference(grant, planned)
         task = None if request.task is None else task_of(header, planned, request.task)
@@ -86,9 +90,15 @@ class AdmissionControl:
         if not self._audit.writable():  # 8
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
         self._replay.check(header)  # 9
-        if not ((task or finish) and self._replay.is_counted(header, task=task is not None)):
-            self._replay.check_jobs_left(grant, day=now.date())  # 10
+        if request.attempt is None:
+            self._require_admission(request, header, signing_key, now)  # 10
+        if not self._replay.is_counted(header):
+            self._replay.check_jobs_left(grant, day=now.date())  # 11
         return Admission(header=header, grant=grant, plan=planned, key=key, token=token, task=task, finish=finish)
+
+    def _require_admission(self, request: Admit, header: Header, signing_key: VerifyingKey, now: datetime) -> None:
+        self._admissions.check(request.admission, header, signing_key)
+        self._replay.check_attempt(header, 0 if request.admission is None else request.admission.attempt, now=now)
 
     def authenticate(self, san: str, presented: Presented, *, now: datetime) -> VerifiedToken | None:
         """The token of check 4; None for a submitter that needs none. Raises POLICY_DENIED, and TokenRefused."""
@@ -98,16 +108,20 @@ class AdmissionControl:
         self, request: Admit, header: Header, planned: Plan, token: VerifiedToken | None, *, now: datetime
     ) -> None:
         """Checks 4 and 5 on a job that passed them, under the policy now in force; its token stays verified."""
-        _require_reference(self._authorise(request, header, token, now), planned)
+        grant, _ = self._authorise(request, header, token, now)
+        _require_reference(grant, planned)
 
-    def _authorise(self, request: Admit, header: Header, token: VerifiedToken | None, now: datetime) -> Grant:
+    def _authorise(
+        self, request: Admit, header: Header, token: VerifiedToken | None, now: datetime
+    ) -> tuple[Grant, VerifyingKey]:
+        """The grant of the policy, and the submitter's key that signed the header."""
         policy = self._policy.now
         submitter = policy.submitter(request.submitter)
         require_rule(token, submitter.entra)
         submitter.accept(header.suite)
-        verify_submitter(submitter.signing_keys(now.date()), header, request.signature)
+        key = verify_submitter(submitter.signing_keys(now.date()), header, request.signature)
         asked = access_request(header, data_classes(part.schema for part in header.inputs))
-        return policy.authorise(asked, submitter, day=now.date())
+        return policy.authorise(asked, submitter, day=now.date()), key
 
     def unwrap_failed(self, submitter: str) -> None:
         """Count a job whose keys could not be opened."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cji_core.errors import Reason, Refusal, Stage
@@ -14,20 +15,29 @@ from cji_worker.ipc.messages import (
     FetchReceipt,
     FrontFromKeyholder,
     KeyholderFromFront,
+    ReleaseState,
 )
+from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.by_reference import came_by_reference
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.entra import SecondIdentity, TokenRefused
+from cji_worker.keyholder.jobs import Jobs
 from cji_worker.keyholder.policy import PolicyInForce
 from cji_worker.keyholder.quotes import Quoted
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.refusals import Refusals
 from cji_worker.trail.file import AuditFile
 
+AskEnd = Callable[[bytes, Callable[[bool | None], None]], None]
+"""Asks whether the job with this id has ended with a receipt anywhere: called back with None if there is no answer."""
+
 
 class StoredReceipts:
-    """Receipts of completed jobs."""
+    """Receipts of completed jobs, and what this worker knows of jobs without one.
+
+    An attempt that runs may release the result at any moment, so nothing is said of its job.
+    """
 
     def __init__(
         self,
@@ -37,21 +47,43 @@ class StoredReceipts:
         audit: AuditFile,
         effects: Effects,
         refusals: Refusals,
+        jobs: Jobs,
+        ends: AskEnd | None,
     ) -> None:
+        """`ends` asks the pool's ledger; None for the one machine there is, which knows by itself."""
         self._policy, self._second, self._audit = policy, second, audit
-        self._effects, self._refusals = effects, refusals
+        self._effects, self._refusals, self._jobs, self._ends = effects, refusals, jobs, ends
 
     def fetch(self, request: FetchReceipt) -> None:
-        """Send the receipt of the caller's own job. Another's job, an unknown and an unfinished one look the same."""
+        """Send the receipt of the caller's own job, or whether anything of it was released.
+
+        Another's job and an unknown one look the same. To the fleet process, a job without a receipt is INCOMPLETE.
+        """
         try:
-            done = self._by_reference(request) if request.by_reference else self._own(request)
-            if done is None:
-                raise Refusal(Reason.INCOMPLETE, stage=Stage.RECEIPT)
-            self._effects.send(FetchedReceipt(call=request.call, receipt=done.receipt))
+            if request.by_reference:
+                done = self._by_reference(request)
+                if done is None:
+                    raise Refusal(Reason.INCOMPLETE, stage=Stage.RECEIPT)
+            else:
+                done = self._own(request)
         except Refusal as refusal:
             if isinstance(refusal, TokenRefused):
                 self._refusals.receipt(request, refusal)
             self._effects.refuse(request.call, refusal)
+            return
+        if done is not None:
+            self._effects.send(FetchedReceipt(call=request.call, receipt=done.receipt, release="RELEASED"))
+        elif self._jobs.has(request.job_id, submitter=request.submitter):
+            self._answer(request.call, released=None)
+        elif self._ends is None:
+            self._answer(request.call, released=False)
+        else:
+            self._ends(request.job_id, lambda released: self._answer(request.call, released=released))
+
+    def _answer(self, call: int, *, released: bool | None) -> None:
+        """Without a receipt of this worker's; None if it cannot be known."""
+        state: ReleaseState = "UNKNOWN" if released is None else "RELEASED" if released else "NOT_RELEASED"
+        self._effects.send(FetchedReceipt(call=call, receipt="", release=state))
 
     def _by_reference(self, request: FetchReceipt) -> JobCompleted | None:
         done = self._audit.completion(request.job_id)
@@ -74,8 +106,10 @@ class EvidenceAnswers:
         signer: ReceiptSigner,
         effects: Effects,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
+        admissions: Admissions,
     ) -> None:
         self._custody, self._signer, self._effects, self._front = custody, signer, effects, front
+        self._admissions = admissions
 
     def attest(self, request: Attest) -> None:
         """Send evidence once there is a quote, or refuse."""
@@ -98,6 +132,7 @@ class EvidenceAnswers:
                 receipt_jwk=self._signer.public_jwk,
                 nonce_path=result.nonce_path,
                 token_nonce=attestation.nonce,
+                admission_nonce=self._admissions.nonce(attestation.token.sha384),
             )
             fds = [hand_over(result.evidence), hand_over(attestation.evidence.to_json())]
             self._front.send(message, fds)

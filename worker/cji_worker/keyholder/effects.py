@@ -11,7 +11,7 @@ from cji_core.format.envelope import statement_key
 from cji_core.log import log
 from cji_core.operations.registry import STEPS
 from cji_core.strict import hex_decode
-from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused, TaskEnded
+from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused, TaskEnded, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.ipc import Channel, ChannelClosed, hand_over
 from cji_worker.ipc.messages import (
@@ -28,6 +28,7 @@ from cji_worker.ipc.messages import (
     ZygoteFromKeyholder,
 )
 from cji_worker.keyholder.admission import check_opened, open_keys
+from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.admitted_job import AdmittedJob, Attempt, Opened
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.events import job_admitted, job_completed, job_ended, witnesses_disagreed
@@ -57,9 +58,11 @@ class Effects:
         references: References,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
+        admissions: Admissions,
     ) -> None:
         self._worker_id, self._audit, self._custody, self._signer = worker_id, audit, custody, signer
         self._references, self._front, self._zygote = references, front, zygote
+        self._admissions = admissions
         self.tally, self.keys_opened = Tally(), 0
 
     def perform(self, job: AdmittedJob, effect: Effect) -> Done | Failed | None:
@@ -200,12 +203,22 @@ class Effects:
 
     def _send_receipt(self, job: AdmittedJob) -> None:
         if job.admission.task is None:
-            self.send(Completed(call=job.call, receipt=job.receipt, result_header=job.result_header))
+            self.send(
+                Completed(
+                    call=job.call, receipt=job.receipt, result_header=job.result_header, renewed=self._renewed(job)
+                )
+            )
             return
         fd = hand_over(job.response)
         with contextlib.suppress(ChannelClosed):
             self._front.send(Stated(call=job.call), [fd])
         os.close(fd)
+
+    def _renewed(self, job: AdmittedJob) -> bool:
+        """Whether its caller has not seen the token that the receipt names; the fleet process looks for itself."""
+        proof = job.request.admission
+        token = hex_decode(claims_unverified(job.receipt).maa_token_sha384)
+        return proof is not None and not self._admissions.shows(proof.nonce, token)
 
     def _disagree(self, job: AdmittedJob, found: Disagreement) -> Failed:
         log(

@@ -189,6 +189,13 @@ class Jobs:
             return refusal
         return None
 
+    def has(self, job_id: bytes, *, submitter: str) -> bool:
+        """Whether an attempt at this job of this submitter's runs or waits."""
+        waiting = (each.request for each in self._queue.waiting() if each.header.job_id == job_id)
+        claimed = () if self._claims is None else self._claims.requests(job_id)
+        running = (each.request for each in self._jobs.values() if each.admission.header.job_id == job_id)
+        return any(request.submitter == submitter for request in (*waiting, *claimed, *running))
+
     @property
     def running(self) -> int:
         """Number of jobs with a cell."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 from cji_attestation.release import Attestation
 from cji_core.errors import Refusal
@@ -47,6 +48,7 @@ from cji_worker.ipc.messages import (
     ZygoteFromKeyholder,
 )
 from cji_worker.keyholder.admission import AdmissionControl
+from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.anchor import Anchor
 from cji_worker.keyholder.answers import EvidenceAnswers, StoredReceipts
 from cji_worker.keyholder.by_reference import ByReference
@@ -99,31 +101,47 @@ class Keyholder:
         self._policy, self._second, self._delivery = policy, second, delivery
         self._touching = False
         self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
+        self._admissions = Admissions(signer.thumbprint)
         self._references = References(
             config.references, audit=audit, zygote=zygote, is_held=lambda kek_id: kek_id in custody.holdings.usable()
         )
-        self._effects = Effects(
-            worker_id=config.worker.id,
-            audit=audit,
-            custody=custody,
-            signer=signer,
-            references=self._references,
-            front=front,
-            zygote=zygote,
-        )
+        self._effects = self._make_effects(config.worker.id)
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
         self._by_reference = self._make_by_reference(config.worker.audience)
-        self._evidence = EvidenceAnswers(custody=custody, signer=signer, effects=self._effects, front=front)
-        self._receipts = StoredReceipts(
-            policy=policy, second=second, audit=audit, effects=self._effects, refusals=self._refusals
+        self._evidence = EvidenceAnswers(
+            custody=custody, signer=signer, effects=self._effects, front=front, admissions=self._admissions
         )
         self._finishes = Finishes(effects=self._effects, signer=signer, custody=custody)
         self._jobs = self._make_jobs(config, tables, pool)
+        self._receipts = self._make_receipts(pool)
         self._reload = PolicyReload(config, policy, audit, self._policy_changed)
         second.follow(policy.now)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
             audit, anchor, custody=custody, cells=self._cells, host=host, delivery=delivery, front=front, pool=pool
+        )
+
+    def _make_effects(self, worker_id: str) -> Effects:
+        return Effects(
+            worker_id=worker_id,
+            audit=self._audit,
+            custody=self._custody,
+            signer=self._signer,
+            references=self._references,
+            front=self._front,
+            zygote=self._zygote,
+            admissions=self._admissions,
+        )
+
+    def _make_receipts(self, pool: PoolLedger | None) -> StoredReceipts:
+        return StoredReceipts(
+            policy=self._policy,
+            second=self._second,
+            audit=self._audit,
+            effects=self._effects,
+            refusals=self._refusals,
+            jobs=self._jobs,
+            ends=None if pool is None else _not_known,
         )
 
     def _make_jobs(self, config: Config, tables: Tables, pool: PoolLedger | None) -> Jobs:
@@ -137,6 +155,7 @@ class Keyholder:
                 audit=self._audit,
                 tables=tables,
                 second=self._second,
+                admissions=self._admissions,
             ),
             custody=self._custody,
             cells=self._cells,
@@ -305,3 +324,8 @@ class Keyholder:
             anchor=self._anchor.value,
             delivery=self._delivery,
         )
+
+
+def _not_known(_job_id: bytes, answer: Callable[[bool | None], None]) -> None:
+    """In a pool, another worker may have completed the job."""
+    answer(None)

@@ -212,6 +212,10 @@ class PoolClaims:
     def __contains__(self, call: int) -> bool:
         return call in self._waiting
 
+    def requests(self, job_id: bytes) -> list[Admit]:
+        """The requests for this job that wait."""
+        return [request for request, header in self._waiting.values() if header.job_id == job_id]
+
     def claim(self, request: Admit, header: Header, allowance: Allowance) -> None:
         """Ask the pool ledger, without waiting."""
         loop, claimed = asyncio.get_running_loop(), (request, header)

@@ -7,6 +7,10 @@
     admitted, no end yet           ALREADY_EXISTS        REPLAYED
     completed                      ALREADY_EXISTS        REPLAYED
 
+An attempt that comes by a connection is signed for its number, the next one (`admissions`): a job has three, each later
+one after a pause. Only an admission counts, so nobody without the signature uses them up. The ledger counts them,
+across restarts. A job counts once among those of a day, with its first attempt.
+
 The digest decides first, so an altered job learns nothing about the progress of the genuine one. An admission is on
 disk before a data key is opened, so the trail has every attempt on this machine. Entries outlive their header by a day.
 The host sets the wall clock, and a clock set back must not make an old job new: a header created before the ledger's
@@ -15,14 +19,21 @@ floor is EXPIRED, because its entry may have left. After a resumption the floor 
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Final
 
-from cji_core.errors import Reason, Refusal, Stage, StartupError
+from cji_core.errors import Reason, Refusal, RetryLater, Stage, StartupError
 from cji_core.format.configuration.worker import Config
+from cji_core.format.envelope.admission import MAX_ATTEMPTS
 from cji_core.format.job import LIMITS, Grant, Header
 from cji_core.trail import TrailResumed
 from cji_worker.keyholder.events import job_cut_short
 from cji_worker.trail.file import AuditFile
-from cji_worker.trail.replay_ledger import JobEntry, JobState
+from cji_worker.trail.replay_ledger import JobEntry
+
+_PAUSES_S: Final = (0, 1, 4)
+"""Before the next attempt, by the number of those that began; from the admission of the last one."""
+_LONGEST_MS: Final = 1000 * _PAUSES_S[-1]
+"""A clock that was set back makes no pause longer."""
 
 
 def open_trail(config: Config, *, rebuild: bool = False) -> AuditFile:
@@ -83,10 +94,21 @@ class ReplayProtection:
             raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
         decide(self._audit.entry(header.job_id), header.sha384)
 
-    def is_counted(self, header: Header, *, task: bool) -> bool:
-        """Whether a job in parts counts already among those of a day: its first task here, or its first end, counts."""
+    def check_attempt(self, header: Header, attempt: int, *, now: datetime) -> None:
+        """Return if this is the next attempt at a job, and its pause is over.
+
+        Else raise ADMISSION_ATTEMPT, or OVERLOADED with the rest of the pause.
+        """
         entry = self._audit.entry(header.job_id)
-        return entry is not None and (task or entry.state is JobState.IN_PARTS)
+        begun = 0 if entry is None else entry.attempts
+        if begun >= MAX_ATTEMPTS or attempt != begun + 1:
+            raise Refusal(Reason.ADMISSION_ATTEMPT, stage=Stage.ADMIT)
+        if entry is not None and (left := entry.admitted + _PAUSES_S[begun] - now.timestamp()) > 0:
+            raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=min(int(1000 * left) + 1, _LONGEST_MS))
+
+    def is_counted(self, header: Header) -> bool:
+        """Whether the job counts already among those of a day: its first attempt here, or its first task, counts."""
+        return self._audit.entry(header.job_id) is not None
 
     def check_jobs_left(self, grant: Grant, *, day: date) -> None:
         """Return if one more job of this submitter and agency may be admitted on this UTC day, else raise Denied."""

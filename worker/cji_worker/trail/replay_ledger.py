@@ -4,8 +4,9 @@ Contract and invariants
 * The trail is the truth, and the ledger is a function of its lines alone, their times included. It records the last
   line that it has applied (`Mark`) and is never ahead of the trail on disk, so a power failure costs a replay of the
   lines after the mark and nothing else. Therefore lines are committed in groups, each group with one fsync.
-* It has one entry per admitted job: header digest, state, the offset of its last line. Refusals are not indexed.
-* It counts the admissions of each submitter and requesting agency by the UTC day of their line, for `DAYS` days.
+* It has one entry per admitted job: header digest, state, the offset of its last line, the number of attempts that came
+  by a connection and the time of the last one. Refusals are not indexed.
+* It counts the jobs of each submitter and requesting agency by the UTC day of their first admission, for `DAYS` days.
 * An entry leaves a day after its header's not_after; until then its receipt can be fetched. `floor` is the latest
   not_after of the entries that left: a header created no later than that is not accepted, because its job id might have
   been used. So a clock that is set forward and back again does not make an old job new.
@@ -46,7 +47,9 @@ CREATE TABLE job (
     header_sha384 BLOB NOT NULL,
     state INTEGER NOT NULL,
     line INTEGER NOT NULL,
-    not_after INTEGER NOT NULL
+    not_after INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    admitted INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX job_unfinished ON job (line) WHERE state = 0;
 CREATE INDEX job_leaving ON job (not_after) WHERE state <> 0;
@@ -94,11 +97,16 @@ class JobState(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEntry:
-    """The entry of one admitted job; `line` is the offset of the line that records its state."""
+    """The entry of one admitted job; `line` is the offset of the line that records its state.
+
+    `attempts` came by a connection of the submitter's; the last one was admitted at `admitted`, in Unix seconds.
+    """
 
     state: JobState
     header_sha384: bytes
     line: int
+    attempts: int
+    admitted: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,15 +171,17 @@ class ReplayLedger:
 
     def entry(self, job_id: bytes) -> JobEntry | None:
         """The entry of one admitted job, None if it never was one or has left."""
-        query = "SELECT state, header_sha384, line FROM job WHERE id = ?"
+        query = "SELECT state, header_sha384, line, attempts, admitted FROM job WHERE id = ?"
         found = self._database.execute(query, (job_id,)).fetchone()
         if found is None:
             return None
-        state, header_sha384, line = found
-        return JobEntry(state=JobState(state), header_sha384=header_sha384, line=line)
+        state, header_sha384, line, attempts, admitted = found
+        return JobEntry(
+            state=JobState(state), header_sha384=header_sha384, line=line, attempts=attempts, admitted=admitted
+        )
 
     def admitted(self, *, time: int, submitter: str, ori: str) -> int:
-        """Admissions of this submitter for this requesting agency on the UTC day of `time` (Unix seconds)."""
+        """Jobs of this submitter for this requesting agency, first admitted on the UTC day of `time` (Unix seconds)."""
         query = "SELECT jobs FROM admission WHERE day = ? AND submitter = ? AND ori = ?"
         found = self._database.execute(query, (time // _DAY_S, submitter, ori)).fetchone()
         return 0 if found is None else int(found[0])
@@ -185,7 +195,7 @@ class ReplayLedger:
         """Begin a new ledger after lines that were pruned."""
         self._begin()
         self._database.executemany(
-            "INSERT INTO job VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO job VALUES (?, ?, ?, ?, ?, 1, 0)",
             [
                 (hex_decode(job_id), hex_decode(job.header_sha384), JobState.ADMITTED, 0, job.not_after)
                 for job_id, job in pruned.running.items()
@@ -281,12 +291,13 @@ class ReplayLedger:
         match event:
             case JobAdmitted():
                 known = self.entry(hex_decode(event.job_id))
-                self._put(event, JobState.ADMITTED, line)
-                if known is None or known.state is not JobState.IN_PARTS:  # it counted with its first task
+                attempts = (known.attempts if known else 0) + (event.attempt is None)
+                self._put(event, JobState.ADMITTED, line, attempts=attempts, admitted=time)
+                if known is None:  # else it counted with its first attempt, or its first task
                     self._count(time // _DAY_S, event)
                 self._leave(time - RETENTION_S)
             case TaskAdmitted() if self.entry(hex_decode(event.job_id)) is None:
-                self._put(event, JobState.IN_PARTS, line)
+                self._put(event, JobState.IN_PARTS, line, attempts=0, admitted=time)
                 self._count(time // _DAY_S, event)
                 self._leave(time - RETENTION_S)
             case JobCompleted() | JobEnded() | AttemptSuperseded():
@@ -312,11 +323,13 @@ class ReplayLedger:
                 pass
         self.mark.uncovered = True
 
-    def _put(self, event: JobAdmitted | TaskAdmitted, state: JobState, line: int) -> None:
+    def _put(
+        self, event: JobAdmitted | TaskAdmitted, state: JobState, line: int, *, attempts: int, admitted: int
+    ) -> None:
         job_id, header_sha384 = hex_decode(event.job_id), hex_decode(event.header_sha384)
         self._database.execute(
-            "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?)",
-            (job_id, header_sha384, state, line, unix_seconds(event.not_after)),
+            "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (job_id, header_sha384, state, line, unix_seconds(event.not_after), attempts, admitted),
         )
 
     def _count(self, day: int, event: JobAdmitted | TaskAdmitted) -> None:

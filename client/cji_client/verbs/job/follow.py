@@ -1,25 +1,30 @@
 """`cji job status`, `fetch` and `cancel`: a job that was submitted by reference."""
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import click
 import msgspec
 from rich.console import Console
 
 from cji_attestation.verbs.trusts import trust_named
-from cji_client.errors import JobFailed
+from cji_client.connection import Connection, connect
+from cji_client.errors import JobFailed, Unreachable
 from cji_client.job_folder import JobFolder, load_job
 from cji_client.job_state import JobStatus
 from cji_client.profile import load_profile
+from cji_client.release import Release
 from cji_client.verbs.answers import Asked, Received
 from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.job_id import job_id_of
 from cji_client.verbs.job.outputs import Destination, archive_of, introduce
-from cji_client.verbs.job.prepare import OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
+from cji_client.verbs.job.prepare import MAX_RESULT_BYTES, OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
 from cji_client.verbs.progress import shown
 from cji_core.command.common import explained
 from cji_core.command.json_output import answers, member, print_document, print_json
+
+_ASK_SECONDS: Final = 1.0
 
 _JOB = click.argument("job", metavar="JOB")
 _FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -29,10 +34,16 @@ _WAIT = click.option(
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`cji job status`: where a job by reference stands, which proves nothing."""
+    """`cji job status`: where a job stands, which proves nothing."""
 
     job: Annotated[str, member("job id, 32 hexadecimal digits")]
-    state: Annotated[str, member("`queued`, `running`, `done`, `failed`, `cancelled`, `expired` or `unknown`")]
+    state: Annotated[
+        str,
+        member(
+            "`queued`, `running`, `done`, `failed`, `cancelled`, `expired` or `unknown`; "
+            "without [storage] in the profile: `released`, `not released` or `unknown`"
+        ),
+    ]
     attempt: Annotated[str | None, member("id of the attempt; absent before the first")] = None
     stage: Annotated[str | None, member("what it is doing; absent if unknown")] = None
     per_cent: Annotated[int | None, member("how far the stage is; absent if unknown")] = None
@@ -47,10 +58,13 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 @click.pass_context
 @explained
 def status(context: click.Context, job: str, *, profile_file: Path, seconds: float | None, as_json: bool) -> None:
-    """Show where JOB stands: a folder of `cji job submit`, or a job id of 32 hexadecimal digits.
+    """Show where JOB stands: a folder of `cji job seal` or `submit`, or a job id of 32 hexadecimal digits.
 
     The states are queued, running, done, failed, cancelled, expired, and unknown. They are what the storage account
     shows, and prove nothing; `cji job fetch` verifies.
+
+    A profile without [storage] asks its worker whether anything of a job that was run or sent was released: released,
+    not released (until now), or unknown: ask again, or with --wait. `cji receipt get` fetches the receipt.
 
     \b
     Examples:
@@ -58,7 +72,16 @@ def status(context: click.Context, job: str, *, profile_file: Path, seconds: flo
       cji job status 6b1f0c1e2d3a4b5c6d7e8f9001122334 --profile client.toml --wait 3600 --json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     profile = load_profile(profile_file)
-    client, job_id = pool_client(profile, trust_named(context, profile.cloud)), job_id_of(job)
+    job_id, trust = job_id_of(job), trust_named(context, profile.cloud)
+    if profile.storage is None:
+        with connect(profile, trusts=[trust]) as worker:
+            state = released(worker, job_id, seconds=seconds or 0.0)
+        if as_json:
+            print_document({"job": job_id.hex(), "state": state.value})
+        else:
+            click.echo(f"{job_id.hex()} {state.value}")
+        return
+    client = pool_client(profile, trust)
     if seconds is None:
         found = client.status(job_id)
     else:
@@ -76,6 +99,7 @@ def status(context: click.Context, job: str, *, profile_file: Path, seconds: flo
 @OUT
 @SAVE_SEALED
 @_WAIT
+@MAX_RESULT_BYTES
 @QUIET
 @answers(Received)
 @click.pass_context
@@ -88,6 +112,7 @@ def fetch(
     out: Path | None,
     save_sealed: Path | None,
     seconds: float | None,
+    max_result_bytes: int | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -112,7 +137,11 @@ def fetch(
         with shown(console) as steps:
             client.wait(job.header.job_id, deadline=seconds, progress=steps)
     try:
-        with destination.ready(), shown(console) as steps, client.fetch(job, progress=steps) as result:
+        with (
+            destination.ready(),
+            shown(console) as steps,
+            client.fetch(job, max_result_bytes=max_result_bytes, progress=steps) as result,
+        ):
             introduce(console, result.attested)
             opened = destination.receive(console, result, recipient)
     except JobFailed as error:
@@ -141,6 +170,19 @@ def cancel(context: click.Context, job: str, *, profile_file: Path, as_json: boo
         print_json(Asked(job=job_id.hex()))
     else:
         click.echo(f"asked for the end of job {job_id.hex()}")
+
+
+def released(worker: Connection, job_id: bytes, *, seconds: float) -> Release:
+    """The worker's word about the job; asked again for `seconds` while it is unknown. No answer is unknown too."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            state = worker.release(job_id).state
+        except Unreachable:
+            state = Release.UNKNOWN
+        if state is not Release.UNKNOWN or time.monotonic() + _ASK_SECONDS > until:
+            return state
+        time.sleep(_ASK_SECONDS)
 
 
 def _facts(found: JobStatus) -> dict[str, object]:

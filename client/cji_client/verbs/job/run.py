@@ -62,7 +62,6 @@ def run(
     The worker must pass attestation first; records leave this machine sealed to a key that only such a worker receives.
     The outputs are the result, row_status (the status of each row), further outputs of the operations, report.html, and
     receipt.jws, evidence.json and header.bin for `cji receipt verify`. Either all of them are written or none.
-
     IN may be - with --format: the records then come from standard input, and stay in memory.
 
     \b
@@ -88,11 +87,10 @@ def run(
             with destination.ready():
                 attested = worker.attest()
                 introduce(console, attested)
-                sealed = worker.seal(prepared)
+                sealed, most = worker.seal(prepared), max_result_bytes
                 with shown(console) as steps:
-                    result = worker.run_sealed(
-                        sealed, prepared, attested=attested, max_result_bytes=max_result_bytes, progress=steps
-                    ).sealed
+                    run_ = worker.run_sealed(sealed, prepared, attested=attested, max_result_bytes=most, progress=steps)
+                    result = run_.sealed
                 with result:
                     opened = destination.receive(console, result, recipient, inputs=prepared.inputs)
     destination.conclude(result, opened, quiet=quiet, as_json=as_json)

@@ -65,6 +65,10 @@ MAX_PLAN: Final = 48 << 10
 MAX_CERTIFICATE: Final = 16 << 10
 MAX_AUTHORIZATION: Final = (16 << 10) + 64
 """Characters: an access token of 16 KiB, a scheme before it, and one more."""
+MAX_SIGNATURE: Final = 8192
+"""Bytes: more than any has."""
+MAX_JWK: Final = 4096
+"""Characters: a pair of public keys has 3640."""
 MAX_PRESENTED: Final = 2
 """Values: one more than a caller may send."""
 
@@ -82,6 +86,19 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __repr__(self) -> str:
         return "Presented(...)"
+
+
+class AdmissionProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A caller's signature for one attempt, and what it is over.
+
+    Members may be longer than allowed, which is enough to refuse them.
+    """
+
+    nonce: Annotated[bytes, Meta(max_length=33)]
+    receipt_key: Annotated[bytes, Meta(max_length=33)]
+    attempt: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+    signature: Annotated[bytes, Meta(max_length=MAX_SIGNATURE)]
+    send_jwk: Annotated[str, Meta(max_length=MAX_JWK + 1)]
 
 
 class Transport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

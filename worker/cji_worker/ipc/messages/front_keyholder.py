@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from cji_core.errors import Reason, Stage
 from cji_worker.ipc.messages.base import (
+    AdmissionProof,
     Condition,
     FinishOrder,
     Message,
@@ -22,6 +23,7 @@ STATEMENT_CHUNK: Final = 64 << 10
 
 MAX_TRIES: Final = 1000
 """Of a ticket."""
+ReleaseState = Literal["RELEASED", "NOT_RELEASED", "UNKNOWN"]
 NoHeader = Literal["malformed", "absent", "submission", "digest"]
 AttemptName = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
@@ -30,7 +32,8 @@ class Admit(Message, frozen=True, kw_only=True):
     """Run this job. `submitter` is the URI SAN of the client certificate, `source` the caller's address.
 
     With `task`, run that task of it; with `finish`, end it, of which all tasks have run.
-    By reference there was no certificate: `submitter` is a claim of the fleet process, and `attempt` is set.
+    By reference there was no certificate: `submitter` is a claim of the fleet process, and `attempt` is set. A job by a
+    connection has `admission` instead, unless its caller sent none.
     """
 
     call: int
@@ -44,6 +47,7 @@ class Admit(Message, frozen=True, kw_only=True):
     task: TaskOrder | None = None
     finish: FinishOrder | None = None
     attempt: AttemptName | None = None
+    admission: AdmissionProof | None = None
 
 
 class Admitted(Message, frozen=True, kw_only=True):
@@ -108,6 +112,8 @@ class Completed(Message, frozen=True, kw_only=True):
     call: int
     receipt: str
     result_header: bytes = b""
+    renewed: bool = False
+    """Whether the receipt names another token than the one that the admission's nonce was given with."""
 
 
 class Stated(Message, frozen=True, kw_only=True):
@@ -156,6 +162,7 @@ class Attested(Message, frozen=True, kw_only=True):
     receipt_jwk: str
     nonce_path: bytes
     token_nonce: bytes
+    admission_nonce: bytes
 
 
 class FetchReceipt(Message, frozen=True, kw_only=True):
@@ -170,10 +177,11 @@ class FetchReceipt(Message, frozen=True, kw_only=True):
 
 
 class FetchedReceipt(Message, frozen=True, kw_only=True):
-    """The stored receipt."""
+    """The stored receipt, if this worker has it, and whether anything of the job was released, as it knows."""
 
     call: int
     receipt: str
+    release: ReleaseState
 
 
 class Supersede(Message, frozen=True, kw_only=True):
