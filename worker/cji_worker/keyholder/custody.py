@@ -160,6 +160,10 @@ class Custody:
             events, self._events = list(self._events), deque()
             return events
 
+    def is_held(self, kek_id: str) -> bool:
+        """Whether the key with this id may be used now."""
+        return kek_id in self.holdings.usable()
+
     def stop(self) -> list[CustodyEvent]:
         """Drop every key; return what happened since the last call."""
         with self._lock:

@@ -102,9 +102,7 @@ class Keyholder:
         self._touching = False
         self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
         self._admissions = Admissions(signer.thumbprint)
-        self._references = References(
-            config.references, audit=audit, zygote=zygote, is_held=lambda kek_id: kek_id in custody.holdings.usable()
-        )
+        self._references = References(config.references, audit=audit, zygote=zygote, is_held=custody.is_held)
         self._effects = self._make_effects(config.worker.id)
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
         self._by_reference = self._make_by_reference(config.worker.audience)
