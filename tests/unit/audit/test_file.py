@@ -113,7 +113,7 @@ def test_a_first_line_that_begins_no_trail_is_refused(path: Path) -> None:
         trail.begin()
 
 
-def test_a_first_line_that_was_not_written_whole_is_written_again(path: Path) -> None:
+def test_a_torn_first_line_is_written_again(path: Path) -> None:
     path.write_bytes(b'{"seq":1,"ti')
     with opened(path) as trail:
         trail.begin()
