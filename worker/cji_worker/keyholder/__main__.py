@@ -52,6 +52,7 @@ def _custody(boot: Boot, trust: Trust, logs: BootLogs, receipt_key: bytes, host:
 
 
 def _record_start(audit: AuditFile, boot: Boot, signer: ReceiptSigner, policy: Policy, host: HostState) -> None:
+    require_serial(policy, audit)
     audit.append(
         WorkerStarted(
             version=VERSION,
@@ -90,9 +91,7 @@ async def _serve(
     host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
     with open_trail(config) as audit:
-        require_serial(policy, audit)
-        value = establish(audit, open_counter, alone=is_alone(config, trust))
-        anchor = Anchor(audit, open_counter, value=value)
+        anchor = Anchor(audit, open_counter, value=establish(audit, open_counter, alone=is_alone(config, trust)))
         simulated = not is_production(trust) or memory != "memfd_secret"
         signer = _signer(boot, audit, anchor, host, crypto, tables=tables, simulated=simulated)
         _record_start(audit, boot, signer, policy, host)
