@@ -340,8 +340,11 @@ def _early_tcb_info(said: Publication, now: datetime.datetime, until: datetime.d
         tcb = level["tcb"]
         sgx = [{"svn": 5}, *tcb["sgxtcbcomponents"][1:]]
         tdx = [*tcb["tdxtcbcomponents"][:2], {"svn": 5}, *tcb["tdxtcbcomponents"][3:]]
-        newest: _Members = {"tcb": {**tcb, "sgxtcbcomponents": sgx, "tdxtcbcomponents": tdx}}
-        newest = {**newest, "tcbDate": "2026-02-11T00:00:00Z", "tcbStatus": "UpToDate"}
+        newest = {
+            "tcb": {**tcb, "sgxtcbcomponents": sgx, "tdxtcbcomponents": tdx},
+            "tcbDate": "2026-02-11T00:00:00Z",
+            "tcbStatus": "UpToDate",
+        }
         ids = [*level.get("advisoryIDs", ()), *said.early_advisories]
         found["tcbLevels"] = [newest, {**level, "tcbStatus": "OutOfDate", "advisoryIDs": ids}]
     yield from found.items()

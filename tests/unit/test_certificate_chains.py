@@ -114,7 +114,7 @@ def _ak(chain: tuple[x509.Certificate, ...]) -> None:
 
 
 def _intel(chain: tuple[x509.Certificate, ...]) -> None:
-    pinned_chain(_pem(*chain), 3, Pins(roots=(spki_sha256(chain[-1].public_key()),), now=NOW))
+    pinned_chain("test", _pem(*chain), 3, Pins(roots=(spki_sha256(chain[-1].public_key()),), now=NOW))
 
 
 def _enrolled(chain: tuple[x509.Certificate, ...]) -> None:

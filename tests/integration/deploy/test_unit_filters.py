@@ -16,9 +16,17 @@ pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason=
 
 
 def confined(unit: Path, code: str) -> bool:
-    command = [sys.executable, "-m", "tests.support.unit_filter", unit, sys.executable, "-c", f"{code}; print('done')"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.unit_filter",
+        str(unit),
+        sys.executable,
+        "-c",
+        f"{code}; print('done')",
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
-    return done.stdout == "done\n"
+    return bool(done.stdout == "done\n")
 
 
 @pytest.mark.parametrize(
