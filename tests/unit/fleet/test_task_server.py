@@ -39,6 +39,7 @@ def served(path: Path, task: Callable[[], fleet.Answer], **limits: int) -> TaskS
 
 def asked(path: Path, request: Request = REQUEST) -> Done | Refused:
     with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
         connection.connect(str(path))
         connection.sendall(framed(request))
         return read_answer(connection.recv)
