@@ -335,7 +335,7 @@ OF_SEVERITY = {
         not_anchored no_checkpoint event_without_receipt unreadable_receipt too_many_names
     """,
     "notice": """
-        refusals failures new_submitter new_operator new_purpose new_operation new_risk hold_placed
+        refusals failures new_chip new_submitter new_operator new_purpose new_operation new_risk hold_placed
         files_changed start_changed restarted down key_expired release_policy_open no_host_profile unfinished
         other_workers unknown_kind
     """,
