@@ -6,7 +6,7 @@
     the worker refuses for good      given up
     the job is held here already     a new ticket after a lease: it is a second one for the same job
     the job did not begin            a new ticket after a delay: such a refusal does not count
-    the policy here refuses it       the same after a minute or two, until the header expires: it may be of this worker
+    the policy here refuses it       the same within a minute, until the header has expired: it may be of this worker
     an attempt failed                visible again after a delay that doubles; given up after `tries`
     lease lost                       nothing: another worker has the ticket
     this process ends                a new ticket at once, which does not count either
@@ -65,7 +65,7 @@ _ELSEWHERE: Final = frozenset({Reason.ALREADY_EXISTS, Reason.UNKNOWN_KEY, Reason
 """Refusals of one worker, or of one moment, that another one may not share."""
 _BY_POLICY: Final = frozenset({Reason.POLICY_DENIED, Reason.HEADER_SIGNATURE_INVALID, Reason.SUITE_NOT_ACCEPTED})
 """Refusals by this worker's policy, which may be older or newer than another's: final once the header has expired."""
-_POLICY_PAUSE_S: Final = 60.0
+_POLICY_PAUSE_S: Final = 30.0
 _NO_JOB: Final = ""
 
 
