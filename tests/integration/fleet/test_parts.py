@@ -22,7 +22,7 @@ from cji_simulator.made_up import made_up_people
 from cji_simulator.raw import until as eventually
 from cji_simulator.scan import Canaries, ProcessScan, scan_process
 from cji_simulator.site import people
-from cji_worker.fleet.tasks.published import read_plan
+from cji_worker.fleet.tasks.published import MAX_ATTEMPTS, read_plan
 from tests.support.attacked_job import Attacked, alter_inputs, alter_statements, alter_streams, ask_again
 from tests.support.azurite import StorageCredential
 from tests.support.engine_tools import engine, until, wait
@@ -117,6 +117,8 @@ def test_a_job_that_runs_again_gets_a_plan_of_its_own(pool: Pool) -> None:
     job.run("count", "plan", "frequencies", "split")
     shuffle = pool.storage.blobs("shuffle")
     first = read_plan(shuffle, job.job)
+    again = [job.ask("plan", again=True) for _ in range(2 * MAX_ATTEMPTS)]
+    assert len({each.plan for each in again if isinstance(each, Done)}) == MAX_ATTEMPTS - 1
     conduct(pool, job.sealed, again=True)
     second = read_plan(shuffle, job.job)
     assert first is not None

@@ -25,7 +25,7 @@ from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.fleet.outputs import Outputs
 from cji_worker.fleet.tasks.front import FrontCall
 from cji_worker.fleet.tasks.job import TaskJob, with_plan
-from cji_worker.fleet.tasks.published import PublishedAttempt, PublishedPlan, digest, publish, read_plan
+from cji_worker.fleet.tasks.published import MAX_ATTEMPTS, PublishedAttempt, PublishedPlan, digest, publish, read_plan
 from cji_worker.fleet.tasks.shuffle_blob import ShuffleBlobWriter
 from cji_worker.fleet.tasks.sources import Producers, Source, part_source
 
@@ -128,8 +128,9 @@ def _publish_plan(
     Another plan has other names for all that follows, so nothing of both is ever mixed.
     """
     parse_plan(done.plan)
-    made = msgspec.json.encode(PublishedPlan(plan=done.plan, by=ended, statement=done.statement))
-    name = names.plan(job.name)
+    name, before = names.plan(job.name), read_plan(shuffle, job.name)
+    number = 1 if before is None else min(before.number + 1, MAX_ATTEMPTS)
+    made = msgspec.json.encode(PublishedPlan(number=number, plan=done.plan, by=ended, statement=done.statement))
     if not shuffle.create(name, made) and again:
         shuffle.replace(name, shuffle.version(name), made)  # else another node has just published one
     published = read_plan(shuffle, job.name)

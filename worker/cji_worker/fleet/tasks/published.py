@@ -46,8 +46,9 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class PublishedPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The plan, and the attempt that made it."""
+    """The plan, the attempt that made it, and how many plans of the job there have been."""
 
+    number: Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
     plan: Annotated[bytes, Meta(max_length=LIMITS.header_bytes << 1)]
     by: PublishedAttempt
     statement: Annotated[str, Meta(max_length=STATEMENT_BYTES)]

@@ -104,12 +104,12 @@ class TaskService:
 def _published(job: TaskJob, stage: Stage, number: int, stores: Stores, *, again: bool) -> PublishedAttempt | None:
     """The attempt that readers take; None if there is none, or `again` and one more can be published.
 
-    The engine may ask again and again. An attempt beyond MAX_ATTEMPTS would be run for nothing. A plan that is made
-    again takes the place of the one before, with stages of its own: after a change of release nobody could end that.
+    The engine may ask again and again. An attempt or plan beyond MAX_ATTEMPTS would be run for nothing. A plan that is
+    made again takes the place of the one before, which nobody could end after a change of release.
     """
     if stage.plans:
         plan = read_plan(stores.shuffle, job.name)
-        return None if plan is None or again else plan.by
+        return None if plan is None or (again and plan.number < MAX_ATTEMPTS) else plan.by
     found = attempts(stores.shuffle, names.task(job.name, job.folder(stage), stage.name, number))
     return None if not found or (again and len(found) < MAX_ATTEMPTS) else found[0]
 
