@@ -1,11 +1,13 @@
 """`cji audit hold`, `release`, `export --lines` and `prune` on the trail of a stopped worker, with its vTPM."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_core.command import build
 from cji_core.documents import OneForm
 from cji_core.format.configuration.worker import load
@@ -17,6 +19,7 @@ from cji_core.trail.segments import segment_path
 from cji_core.trail.trail import verified
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.simulation import Simulation
+from cji_worker.keyholder.anchor import anchor_again
 from cji_worker.trail.file import AuditFile
 from cji_worker.verbs.audit.hold import Held, Released
 from cji_worker.verbs.audit.prune import Removed
@@ -36,8 +39,10 @@ class Stopped:
         self.azure = azure
         self.files: Deployment = worker_config(folder, simulation=azure, keys=[azure.create_cmk("cji-retention")])
         self.trail, self.now = self.files.audit, OLD
-        worker = load(self.files.config).worker.id
+        config = load(self.files.config)
+        worker = config.worker.id
         with AuditFile(self.trail, worker=worker, clock=lambda: self.now, segment_bytes=1) as audit:
+            audit.begin()
             audit.append(started())
             for number in range(3):
                 audit.append(attested(WRITER.key_id))
@@ -50,6 +55,7 @@ class Stopped:
                 if number < 2:
                     audit.rotate()
                 self.now = datetime.now(UTC)
+            anchor_again(audit, partial(NvCounter, azure.trust.tcti, config.audit_counter))
         self.key = folder / "receipt.jwk"
         self.key.write_text(public_jwk(WRITER.key.public_key()))
 
@@ -71,7 +77,7 @@ def test_a_year_of_a_trail_is_exported_held_released_and_pruned(
     stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export, index = tmp_path / "2024", tmp_path / "index"
-    shown = stopped.cji("export", stopped.trail, "--lines", "1-10", "-o", export, "--index", index, config=False)
+    shown = stopped.cji("export", stopped.trail, "--lines", "1-11", "-o", export, "--index", index, config=False)
     assert shown.exit_code == 0, shown.output
     assert stopped.cji("verify-export", export, "--key", stopped.key, config=False).exit_code == 0
 
@@ -86,7 +92,7 @@ def test_a_year_of_a_trail_is_exported_held_released_and_pruned(
     prune = ("prune", "--export", export, "--key", stopped.key)
     shown = stopped.cji(*prune)
     assert shown.exit_code == 3
-    assert "audit.jsonl.1-6: lines are under the legal hold case-7" in shown.output.replace(
+    assert "audit.jsonl.1-7: lines are under the legal hold case-7" in shown.output.replace(
         stopped.trail.name, "audit.jsonl"
     )
     assert stopped.cji("release", "case-8").exit_code == 2
@@ -94,41 +100,41 @@ def test_a_year_of_a_trail_is_exported_held_released_and_pruned(
     assert (done.hold, stopped.kinds()[done.line - 1]) == ("case-7", "hold_released")
 
     shown = stopped.cji(*prune, "--dry-run")
-    assert "lines 1 to 6 may be removed" in shown.output
+    assert "lines 1 to 7 may be removed" in shown.output
     may = answered(stopped.cji(*prune, "--dry-run", "--json"), Removed)
-    assert (may.first, may.last, may.line, "366 days" in str(may.next_stays)) == (1, 6, None, True)
-    assert segment_path(stopped.trail, 1, 6).exists()
-    shown = stopped.cji(*prune, "--through", "10")
+    assert (may.first, may.last, may.line, "366 days" in str(may.next_stays)) == (1, 7, None, True)
+    assert segment_path(stopped.trail, 1, 7).exists()
+    shown = stopped.cji(*prune, "--through", "11")
     assert shown.exit_code == 3
     assert "is less than 366 days old, by the clock" in shown.output
     with monkeypatch.context() as patched:
         patched.setattr("cji_core.trail.pruned._FORM", OneForm(Pruned, limit=100))
         shown = stopped.cji(*prune)
     assert (shown.exit_code, "could not be read: too long" in shown.output) == (3, True), shown.output
-    assert segment_path(stopped.trail, 1, 6).exists()
+    assert segment_path(stopped.trail, 1, 7).exists()
     assert "trail_pruned" not in stopped.kinds()
     shown = stopped.cji(*prune)
     assert shown.exit_code == 0, shown.output
-    assert "lines 1 to 6 are removed" in shown.output
+    assert "lines 1 to 7 are removed" in shown.output
     assert "the next segment stays:" in shown.output
-    assert not segment_path(stopped.trail, 1, 6).exists()
+    assert not segment_path(stopped.trail, 1, 7).exists()
     assert stopped.kinds()[-2:] == ["trail_pruned", "trail_anchored"]
 
     shown = stopped.cji("verify", stopped.trail, "--key", stopped.key, config=False)
     assert shown.exit_code == 0, shown.output
-    assert "lines 1 to 6 were pruned, and a line records that" in shown.output
+    assert "lines 1 to 7 were pruned, and a line records that" in shown.output
     job = "00" * 16
     fresh = tmp_path / "fresh"
     shown = stopped.cji("prove", stopped.trail, "--job", job, "-o", tmp_path / "p", "--index", fresh, config=False)
-    assert (shown.exit_code, f"no line about job {job}; lines 1 to 6 were pruned" in shown.output) == (2, True)
+    assert (shown.exit_code, f"no line about job {job}; lines 1 to 7 were pruned" in shown.output) == (2, True)
     shown = stopped.cji("prove", stopped.trail, "--line", 8, "-o", tmp_path / "p", "--index", fresh, config=False)
     assert shown.exit_code == 0, shown.output
     assert stopped.cji("verify-proof", tmp_path / "p", "--key", stopped.key, config=False).exit_code == 0
     shown = stopped.cji("search", stopped.trail, "--job", job, "--index", fresh, config=False)
-    assert "lines 1 to 6 were pruned" in shown.output
+    assert "lines 1 to 7 were pruned" in shown.output
     assert stopped.cji(*prune).exit_code == 3
     held = answered(stopped.cji("hold", "the-rest", "--json"), Held)
-    assert (held.hold, held.first, held.last) == ("the-rest", 7, None)
+    assert (held.hold, held.first, held.last) == ("the-rest", 8, None)
     assert stopped.cji("hold", "gone", "--first", "1").exit_code == 2
 
 
@@ -144,7 +150,7 @@ def test_refusals_that_write_nothing_but_anchors(stopped: Stopped, tmp_path: Pat
     ):
         shown = stopped.cji(*arguments)
         assert (shown.exit_code, text in shown.output) == (status, True), shown.output
-    assert set(stopped.kinds()[14:]) <= {"trail_anchored"}
+    assert set(stopped.kinds()[15:]) <= {"trail_anchored"}
     for named in (("--lines", "4-x"), ("--lines", "1-2", "--since", "2024"), (), ("--since", "2024")):
         shown = stopped.cji("export", stopped.trail, *named, "-o", tmp_path / "out", config=False)
         assert shown.exit_code == 2

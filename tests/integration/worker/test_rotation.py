@@ -1,8 +1,10 @@
 """A confined worker rotates its trail while it serves, and starts on the segments again."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from cji_attestation.evidence.tpm_counter import NvCounter
 from cji_client.profile import load_profile
 from cji_core.format.configuration.worker import load
 from cji_core.trail import FileDigests, FilesReloaded
@@ -13,6 +15,7 @@ from cji_simulator.raw import RawWorker, forge, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
+from cji_worker.keyholder.anchor import anchor_again
 from cji_worker.trail.file import AuditFile
 
 LEAST = 1 << 20
@@ -29,8 +32,10 @@ def test_a_worker_rotates_at_its_first_checkpoint_and_goes_on(azure: Simulation,
     cmk = azure.create_cmk("cji-rotation")
     files = worker_config(folder, simulation=azure, keys=[cmk])
     files.config.write_text(f"audit_segment_bytes = {LEAST}\n{files.config.read_text()}")
-    worker = load(files.config).worker.id
-    with AuditFile(files.audit, worker=worker, clock=lambda: datetime.now(UTC)) as audit:
+    config = load(files.config)
+    with AuditFile(files.audit, worker=config.worker.id, clock=lambda: datetime.now(UTC)) as audit:
+        audit.begin()
+        anchor_again(audit, partial(NvCounter, azure.trust.tcti, config.audit_counter))
         while audit.head.seq * len(LONG.policy_signers) * 46 < LEAST:
             audit.append(LONG)
         filled = audit.head.seq
