@@ -36,7 +36,8 @@ def test_a_worker_rotates_at_its_first_checkpoint_and_goes_on(azure: Simulation,
     with AuditFile(files.audit, worker=config.worker.id, clock=lambda: datetime.now(UTC)) as audit:
         audit.begin()
         anchor_again(audit, partial(NvCounter, azure.trust.tcti, config.audit_counter))
-        while audit.head.seq * len(LONG.policy_signers) * 46 < LEAST:
+        begun = audit.head.seq
+        while (audit.head.seq - begun) * len(LONG.policy_signers) * 46 < LEAST:
             audit.append(LONG)
         filled = audit.head.seq
     with Worker(files.config, trust=azure.trust, log=folder / "worker.log") as running:
