@@ -112,6 +112,12 @@ def test_early_statements_are_authentic_or_refused() -> None:
     assert caught.value.failures[0].found == "an early tcb_info that is older than the standard one"
 
 
+def test_statements_on_another_processor_are_named() -> None:
+    with rejected("E28") as caught:
+        appraise(evidence(fmspc=b"\x02" * 6))
+    assert caught.value.failures[0].found == "TCB info of FMSPC 020202020202"
+
+
 def test_a_processor_below_every_early_level() -> None:
     """The standard accepts it; the early statements list nothing so old."""
     collateral = intel().collateral(early_advisories=DISCLOSED)
