@@ -203,7 +203,7 @@ def test_jobs_that_can_run_in_parts() -> None:
         streams(Screen(preset="ncic_name", resident_reference="ab" * 32))
 
 
-def test_an_operation_whose_stages_need_a_plan_before_there_is_one() -> None:
+def test_stages_that_need_a_plan_before_there_is_one() -> None:
     given = plan(
         [operation_of(Aggregate(keys={"SEX": ()})).message(Aggregate(keys={"SEX": ()}))], {"records": "person/1"}
     )

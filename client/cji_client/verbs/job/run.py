@@ -90,7 +90,6 @@ def run(
                 sealed, most = worker.seal(prepared), max_result_bytes
                 with shown(console) as steps:
                     run_ = worker.run_sealed(sealed, prepared, attested=attested, max_result_bytes=most, progress=steps)
-                    result = run_.sealed
-                with result:
+                with run_.sealed as result:
                     opened = destination.receive(console, result, recipient, inputs=prepared.inputs)
     destination.conclude(result, opened, quiet=quiet, as_json=as_json)

@@ -54,7 +54,7 @@ def test_relatives_share_a_surname_and_an_address(names: tuple[str, ...], label:
     assert (None if found is None else found.label) == label
 
 
-def test_names_estimate_how_many_records_match_where_nothing_else_does() -> None:
+def test_names_alone_estimate_how_many_records_match() -> None:
     def deterministic(*names: str) -> list[str]:
         return [rule.label for rule in model_for(names).deterministic_rules]
 
