@@ -16,7 +16,7 @@ class Release(enum.StrEnum):
     NOT_RELEASED = "not released"
     """It has none until this answer, by a worker that can tell."""
     UNKNOWN = "unknown"
-    """Nobody answered, an attempt runs, or the worker could not ask the pool's ledger."""
+    """Nobody answered, an attempt runs, or another worker of the pool may know more."""
 
 
 _STATES: Final = {pb.RELEASED: Release.RELEASED, pb.NOT_RELEASED: Release.NOT_RELEASED}

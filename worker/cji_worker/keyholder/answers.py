@@ -50,7 +50,7 @@ class StoredReceipts:
         jobs: Jobs,
         ends: AskEnd | None,
     ) -> None:
-        """`ends` asks the pool's ledger; None for the one machine there is, which knows by itself."""
+        """`ends` answers for a pool; None for the one machine there is, which knows by itself."""
         self._policy, self._second, self._audit = policy, second, audit
         self._effects, self._refusals, self._jobs, self._ends = effects, refusals, jobs, ends
 
