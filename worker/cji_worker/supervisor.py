@@ -107,7 +107,7 @@ def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Chi
     ours, theirs = Channel.pair()
     boot = msgspec.structs.replace(boot, supervisor=theirs.fileno())
     boot_fd = send_boot(boot)
-    channels = {boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote} - {-1}
+    channels = {boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote, *boot.clock} - {-1}
     environment = {**ENVIRONMENT, **{k: os.environ[k] for k in _FIPS if k in os.environ}}
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command(module, str(boot_fd)),
@@ -126,7 +126,7 @@ def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Chi
         process=process,
         pidfd=pidfd,
         channel=channel,
-        pulse=Pulse(CpuClock(process.pid)),
+        pulse=Pulse(CpuClock(CpuClock.opened(process.pid))),
     )
 
 
@@ -227,12 +227,13 @@ class Supervisor:
             ),
             secret_heap=True,
         )
-        front = Boot(config=config, keyholder=front_channel_end.fileno())
+        clock = CpuClock.opened(os.getpid())
+        front = Boot(config=config, keyholder=front_channel_end.fileno(), clock=clock)
         self._spawn("front", "cji_worker.front.server", front, secret_heap=False)
         self._spawn("control", "cji_worker.control.__main__", Boot(config=config), secret_heap=False)
         for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
             end.close()
-        for fd in (*regions, *slots, *reference_regions, keyholder_region, *logs.values()):
+        for fd in (*regions, *slots, *reference_regions, keyholder_region, *clock, *logs.values()):
             os.close(fd)
 
     def _spawn(self, name: str, module: str, boot: Boot, *, secret_heap: bool) -> None:

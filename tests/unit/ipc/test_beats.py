@@ -40,14 +40,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_expected_before_the_first_beat() -> None:
     with running(SLEEPS) as pid:
-        pulse = Pulse(CpuClock(pid))
+        pulse = Pulse(CpuClock(CpuClock.opened(pid)))
         assert pulse.age() < 0
         assert not pulse.stale()
 
 
 def test_a_process_that_is_stopped_is_silent() -> None:
     with running(SLEEPS) as pid:
-        pulse = Pulse(CpuClock(pid))
+        pulse = Pulse(CpuClock(CpuClock.opened(pid)))
         pulse.beat()
         os.kill(pid, signal.SIGSTOP)
         looks = looked_for(1.0, pulse)
@@ -58,7 +58,7 @@ def test_a_process_that_is_stopped_is_silent() -> None:
 def test_a_process_that_waits_for_a_processor_is_not() -> None:
     core = min(os.sched_getaffinity(0))
     with running(STARVES.format(core)) as pid, running(HOGS.format(core)):
-        clock = CpuClock(pid)
+        clock = CpuClock(CpuClock.opened(pid))
         pulse = Pulse(clock)
         pulse.beat()
         ran = clock.read().ran
@@ -70,7 +70,7 @@ def test_a_process_that_waits_for_a_processor_is_not() -> None:
 
 def test_a_process_that_runs_without_a_beat_is_silent() -> None:
     with running(SPINS) as pid:
-        pulse = Pulse(CpuClock(pid))
+        pulse = Pulse(CpuClock(CpuClock.opened(pid)))
         pulse.beat()
         end = time.monotonic() + 30
         while not pulse.stale() and time.monotonic() < end:
@@ -94,7 +94,7 @@ def test_after_silence_it_must_beat_for_a_while() -> None:
 
 def test_a_process_that_is_gone_keeps_its_last_time() -> None:
     with running(SLEEPS) as pid:
-        clock = CpuClock(pid)
+        clock = CpuClock(CpuClock.opened(pid))
         before = clock.read()
     assert clock.read() == before
 

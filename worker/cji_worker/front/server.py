@@ -239,7 +239,7 @@ def main(boot: Boot) -> None:
         clients = AcceptedClients(ClientCertificates.load(files, now=datetime.now(UTC)))
         fleet = boot.config.fleet
         sockets = [listen.socket, *([fleet.socket] if fleet else [])]
-        supervisor = Pulse(CpuClock(os.getppid()))
+        supervisor = Pulse(CpuClock(boot.clock))
         _confine(listening_folders(sockets), own_user=boot.users)
         asyncio.run(_serve(boot, clients, supervisor))
     except ChannelClosed:

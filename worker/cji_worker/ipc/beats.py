@@ -44,10 +44,19 @@ class CpuClock:
 
     __slots__ = ("_last", "_stat", "_times")
 
-    def __init__(self, pid: int) -> None:
-        """Raises OSError if the process does not exist."""
-        self._times, self._stat = (os.open(f"/proc/{pid}/{name}", os.O_RDONLY) for name in ("schedstat", "stat"))
+    def __init__(self, descriptors: tuple[int, int]) -> None:
+        """Of `opened`, by this process or by one that passed them on."""
+        self._times, self._stat = descriptors
         self._last = CpuTime()
+
+    @staticmethod
+    def opened(pid: int) -> tuple[int, int]:
+        """Descriptors for a process, before it becomes another user: /proc can hide those of others.
+
+        Raises OSError.
+        """
+        times, stat = (os.open(f"/proc/{pid}/{name}", os.O_RDONLY) for name in ("schedstat", "stat"))
+        return times, stat
 
     def read(self) -> CpuTime:
         """The time until now; that of the last reading for a process that is gone."""
