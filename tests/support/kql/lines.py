@@ -31,6 +31,7 @@ _SAMPLES: Final[Mapping[Any, str]] = {
     digests.Hex32: "0a" * 16,
     digests.Hex64: "0b" * 32,
     digests.Hex96: "0c" * 48,
+    fields.Chip: "0d" * 16,
     fields.Utc: "2026-11-25T20:00:00.00Z",
     fields.Ori: "WI0130000",
     fields.Code: "C",
