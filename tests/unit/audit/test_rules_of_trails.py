@@ -322,10 +322,10 @@ OF_SEVERITY = {
         head_differs mixed_workers receipt_key checkpoint_differs anchor_went_back job_order completed_again
         receipt_contradicts receipt_admission receipt_sequence receipt_anchor receipt_evidence
         receipt_configuration receipt_without_event receipt_copy policy_not_in_force key_not_held
-        release_evidence hold_order hold_broken pruned_wrongly worker_renamed anchor_after_resumption
-        trail_refused refusal_unexplained trail_resumed trail_pruned hold_released witnesses_disagreed
-        simulated admitted_while_unmet release_policy_changed delivery_overdue statements_refused
-        ticket_refused
+        release_evidence hold_order hold_broken pruned_wrongly trail_started_within worker_renamed
+        anchor_after_resumption trail_refused refusal_unexplained trail_resumed trail_pruned hold_released
+        witnesses_disagreed simulated admitted_while_unmet release_policy_changed delivery_overdue
+        statements_refused ticket_refused
     """,
     "warning": """
         ticket_poisoned clock_went_back suspect_refusals replayed release_failed attestation_failed
@@ -335,9 +335,9 @@ OF_SEVERITY = {
         not_anchored no_checkpoint event_without_receipt unreadable_receipt too_many_names
     """,
     "notice": """
-        refusals failures new_chip new_submitter new_operator new_purpose new_operation new_risk hold_placed
-        files_changed start_changed restarted down key_expired release_policy_open no_host_profile unfinished
-        other_workers unknown_kind
+        refusals failures new_chip new_submitter new_operator new_purpose new_operation new_risk trail_started
+        hold_placed files_changed start_changed restarted down key_expired release_policy_open
+        no_host_profile unfinished other_workers unknown_kind
     """,
 }
 
