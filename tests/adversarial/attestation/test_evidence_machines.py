@@ -253,7 +253,7 @@ def test_a_bare_bundle_that_nothing_shows_to_be_azures(tmp_path: Path) -> None:
     assert (pcrs.exit_code, "E40" in pcrs.output) == (3, True)
 
 
-def test_e40_claims_whose_firmware_not_whose_machine() -> None:
+def test_check_e40_claims_whose_firmware_not_whose_machine() -> None:
     text = CATALOGUE["E40"].establishes
     assert text.startswith("Whose firmware runs")
     assert "Not whose machine it is: Azure Local" in text

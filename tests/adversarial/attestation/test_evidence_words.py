@@ -38,7 +38,7 @@ def found_at(check: str, maker: Intel, **changes: object) -> str:
 # ---------------------------------------------------------------- E28
 
 
-def test_e28_names_what_expired_or_is_not_yet_issued() -> None:
+def test_intel_check_names_what_expired_or_is_not_yet_issued() -> None:
     maker, sound = intel(), intel().evidence(machine())
     assert found_at("E28", maker, until=maker.now - timedelta(hours=1)).startswith("PCK CRL expired: in force until")
     old = maker.collateral(until=maker.now - timedelta(hours=1))
@@ -54,7 +54,7 @@ def test_e28_names_what_expired_or_is_not_yet_issued() -> None:
 
 
 @pytest.mark.parametrize(("name", "member"), [("PCK CRL", "pck_crl"), ("root CRL", "root_ca_crl")])
-def test_e28_names_a_list_that_is_not_in_force(name: str, member: str) -> None:
+def test_intel_check_names_a_list_that_is_not_in_force(name: str, member: str) -> None:
     maker = intel()
     issuer, key = (maker.ca, maker.ca_key) if member == "pck_crl" else (maker.root, maker.root_key)
     old = maker.certifier.crl(issuer.subject, key, until=maker.now - timedelta(hours=1))
@@ -67,7 +67,7 @@ def test_e28_names_a_list_that_is_not_in_force(name: str, member: str) -> None:
     assert "not yet issued" in caught.value.failures[0].found
 
 
-def test_e28_names_another_fmspc_and_what_is_revoked() -> None:
+def test_intel_check_names_another_fmspc_and_what_is_revoked() -> None:
     maker = intel()
     assert found_at("E28", maker, fmspc=b"\x01" * 6) == "TCB info of FMSPC 010101010101"
     revoked = found_at("E28", maker, ca_revokes=(maker.pck,))
@@ -79,7 +79,7 @@ def test_e28_names_another_fmspc_and_what_is_revoked() -> None:
     assert "by the root CRL: Intel SGX TCB Signing, serial" in signer
 
 
-def test_e28_names_a_level_that_intel_does_not_list() -> None:
+def test_intel_check_names_a_level_that_intel_does_not_list() -> None:
     maker = intel().with_processor((4,) * 15 + (3,))
     report = intel().evidence(machine()).hcl_report[32 : 32 + 1024]
     evidence = intel().evidence(machine(), td_quote=maker.quote(report))
@@ -111,7 +111,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_e01_names_the_cloud_that_evidence_looks_like(name: str) -> None:
+def test_origin_check_names_the_cloud_that_evidence_looks_like(name: str) -> None:
     assert looks_like(FOREIGN[name]) == name
     evidence = msgspec.structs.replace(machine().evidence(), hcl_report=FOREIGN[name])
     with rejected("E01", fault=Fault.EVIDENCE_INVALID) as caught:
@@ -119,7 +119,7 @@ def test_e01_names_the_cloud_that_evidence_looks_like(name: str) -> None:
     assert caught.value.failures[0].found == name
 
 
-def test_e01_names_reports_of_other_machines() -> None:
+def test_origin_check_names_reports_of_other_machines() -> None:
     bare = machine().evidence().hcl_report[32 : 32 + 1184]
     assert looks_like(bare + GCP_TABLE + bytes(99)) == (
         "an extended SNP report of Google Cloud, with its host's certificates"
