@@ -40,7 +40,15 @@ def prepare() -> None:
     """The files of worker and door, with the owners that a bundle would give them."""
     CONFIG.mkdir(parents=True)
     CONFIG.parent.chmod(0o711)
+    (CONFIG / "seeds").mkdir()
+    for path in (DISK / "config" / "seeds").iterdir():
+        copy = CONFIG / "seeds" / path.name
+        shutil.copyfile(path, copy)
+        shutil.chown(copy, "cji", "cji")
+        copy.chmod(0o400)
     for path in (DISK / "config").iterdir():
+        if path.is_dir():
+            continue
         copy = CONFIG / path.name
         shutil.copyfile(path, copy)
         shutil.chown(copy, "root", "cji-door" if path.name.startswith(("server", "client-roots")) else "cji")

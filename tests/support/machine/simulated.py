@@ -60,6 +60,7 @@ def surroundings(
     for path in files.folder.iterdir():
         if path.is_file():
             shutil.copyfile(path, content / "config" / path.name)
+    shutil.copytree(files.config.parent / "seeds", content / "config" / "seeds")
     (content / "config" / "worker.toml").write_text(_as_installed(files.config.read_text()))
     inside = ROOT / "tests" / "support" / "machine"
     for name in ("inside.py", "worker_inside.py", "refused_inside.py", "broker_inside.py"):
