@@ -9,22 +9,12 @@ from typing import Final
 
 from cji_client.errors import Unverified
 from cji_core.format.job import Header, SizeClass
-from cji_core.operations.registry import SCHEMAS
+from cji_core.operations.registry import OPERATIONS, SCHEMAS
 
 LEAST_BYTES: Final = 64 << 20
 """For what does not grow with the records: tables of totals, reports, statistics."""
 BYTES_PER_BYTE: Final = 8
 """Of an input byte that comes out again: as it is, in a further output, under a wider type."""
-ROW_BYTES: Final = {
-    "validate": 16 << 10,  # findings
-    "link": 16 << 10,  # pairs of a record with others
-    "screen": 4 << 10,  # for each hit that may be reported
-    "deidentify": 4 << 10,  # tokens
-    "aggregate": 4 << 10,
-    "disseminate": 4 << 10,
-    "clear": 4 << 10,
-}
-"""Bytes of output for one record, by operation."""
 
 
 def most_result_bytes(job: Header, sent: int) -> int:
@@ -35,7 +25,7 @@ def most_result_bytes(job: Header, sent: int) -> int:
         schema = SCHEMAS.get(records.schema)
         rows = 8 * sent // max(1, 1 if schema is None else schema.least_row_bits)
     per_row = sum(
-        ROW_BYTES[name] * (max(1, operation.screen.max_hits) if name == "screen" else 1)
+        OPERATIONS[name].row_bytes(getattr(operation, name))
         for name, operation in zip(job.operation_names, job.operations, strict=True)
     )
     most = LEAST_BYTES + len(job.operations) * BYTES_PER_BYTE * sent + per_row * rows

@@ -93,7 +93,7 @@ class Operation(Generic[P]):
     `schemas` are all records that only this operation makes, `steps` its steps of progress, `codes` its row status
     codes. `stages` gives the stages of the operation over many machines, None where it runs on one only.
     `summary` has lines about the opened outputs for the submitter's console. No other operation follows a
-    `terminal` one.
+    `terminal` one. `row_bytes`, given the member's message, is the most bytes of output for one record, generously.
     """
 
     parameters: type[P]
@@ -109,6 +109,7 @@ class Operation(Generic[P]):
     check_tables: Callable[[P, Tables], None] = lambda _parameters, _tables: None
     summary: Callable[[P, ReadOutput], Iterable[str]] = lambda _parameters, _read: ()
     stages: Callable[[P], Stages | None] = lambda _: None
+    row_bytes: Callable[[Any], int] = lambda _: 4 << 10
 
     @property
     def name(self) -> str:

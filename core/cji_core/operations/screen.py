@@ -202,4 +202,5 @@ SCREEN: Final = Operation(
     terminal=True,
     schemas=(OUTCOMES, HITS.schema),
     codes=Code,
+    row_bytes=lambda message: max(1, message.max_hits) * (4 << 10),
 )

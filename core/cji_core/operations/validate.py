@@ -302,4 +302,5 @@ VALIDATE: Final = Operation(
     steps=("check",),
     codes=Code,
     summary=_summary,
+    row_bytes=lambda _: 16 << 10,  # findings
 )

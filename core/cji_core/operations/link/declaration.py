@@ -167,4 +167,5 @@ LINK: Final = Operation(
     schemas=tuple(part.schema for part in PARTS),
     steps=("count", "train", "compare", "cluster"),
     codes=Code,
+    row_bytes=lambda _: 16 << 10,  # pairs of a record with others
 )
