@@ -238,7 +238,8 @@ AT_THE_DOOR: list[tuple[str, Build, Reason, Stage]] = [
     # for whom, when, by whom
     ("wrong audience", headed(lambda h: setattr(h, "audience", "another-pool")), R.AUDIENCE_MISMATCH, S.ADMIT),
     ("expired", headed(times(-3, -1)), R.EXPIRED, S.ADMIT),
-    ("not yet valid", headed(times(1, 3)), R.EXPIRED, S.ADMIT),
+    ("valid in half an hour", headed(times(0.5, 3)), R.NOT_READY, S.ADMIT),
+    ("valid in two hours", headed(times(2, 3)), R.EXPIRED, S.ADMIT),
     ("valid for 25 hours", headed(times(0, 25)), R.EXPIRED, S.ADMIT),
     ("ends before it begins", headed(times(0, -1)), R.EXPIRED, S.ADMIT),
     (
