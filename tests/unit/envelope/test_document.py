@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cji_attestation.evidence import NONCE_BYTES
 from cji_audit.dissemination import load_rules
-from cji_client.profile import ClientProfile, load_profile
+from cji_client.profile import ClientProfile, EvidenceSection, load_profile
 from cji_client.spec import decode_spec, load_spec
 from cji_core.errors import Reason
 from cji_core.format.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
@@ -91,7 +91,8 @@ def test_every_field_and_claim_is_in_the_document() -> None:
 
 
 def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
-    job, operations, client, retention = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
+    job, operations, client, evidence, retention = blocks
     (tmp_path / "retention.toml").write_text(retention)
     assert load_rules(tmp_path / "retention.toml").keep.result_days == 30
     own = decode_spec(job)
@@ -104,7 +105,9 @@ def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
     profile = load_profile(tmp_path / "client.toml")
     assert profile.reference.acceptances == (b"signed",)
     of_other_pages = {"signer", "decrypter"}  # docs/command.md
-    assert set(msgspec.toml.decode(client)) == set(ClientProfile.__struct_fields__) - of_other_pages
+    assert set(msgspec.toml.decode(f"{client}\n{evidence}")) == set(ClientProfile.__struct_fields__) - of_other_pages
+    section = msgspec.convert(msgspec.toml.decode(evidence)["evidence"], EvidenceSection)
+    assert section.timestamp == "http://tsa.example.gov/tsr"
     assert profile.reference.products == ("Genoa", "Turin")
     assert set(msgspec.toml.decode(f"{job}\n{operations}")) == set(type(spec).__struct_fields__)
     assert {"operations", "sides"} == set(msgspec.toml.decode(operations))
