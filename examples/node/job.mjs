@@ -91,7 +91,8 @@ async function evidence(client, { maa_url, cloud, read, maa_ca }) {
   });
   const { receipt_jwk, maa_token, admission_nonce, ...bytes } = answer;
   const base64 = Object.fromEntries(Object.entries({ ...bytes, nonce, jwks }).map(([k, v]) => [k, v.toString("base64")]));
-  const shown = { version: 5, cloud, attested_at: new Date().toISOString(), ...base64, receipt_jwk, maa_token, maa_url };
+  const attested_at = new Date().toISOString().replace(/\.\d+Z$/, "Z");
+  const shown = { version: 6, cloud, attested_at, ...base64, receipt_jwk, maa_token, maa_url, reference: "" };
   return [shown, answer];
 }
 
