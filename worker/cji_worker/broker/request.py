@@ -51,8 +51,10 @@ def read_request(read: Callable[[], bytes]) -> Request:
             raise MalformedError("the head is too long")
         data += _more(read)
     head, _, body = data.partition(_END)
+    if len(head) > MAX_HEAD_BYTES:
+        raise MalformedError("the head is too long")
     first, *lines = head.split(b"\r\n")
-    if len(head) > MAX_HEAD_BYTES or first.count(b" ") != 2 or not first.isascii():
+    if first.count(b" ") != 2 or not first.isascii():
         raise MalformedError("the first line is not one of a request")
     line, _, version = first.rpartition(b" ")
     if version != _VERSION:
