@@ -28,6 +28,7 @@ from cji_core.metadata import HEADERS, SERVICE, TOKEN, token_target
 from cji_worker.broker.grants import Grants, get
 from cji_worker.broker.request import MalformedError, Request, read_request, receiver
 from cji_worker.broker.tokens import RENEW_SECONDS, Tokens
+from cji_worker.errors import WorkerError
 
 REQUEST_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 4.0
@@ -68,11 +69,13 @@ _REFUSALS: Final[Mapping[Reason, tuple[int, str]]] = {
 }
 
 
-class RefusedError(Exception):
+class RefusedError(WorkerError):
     """A request that is not passed on."""
 
+    code = "broker-refused"
+
     def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
+        super().__init__(reason, remedy=_REFUSALS[reason][1])
         self.reason = reason
 
 
