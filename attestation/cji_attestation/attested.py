@@ -26,12 +26,14 @@ from cji_attestation import AttestationError, Fault, Trust, is_production
 from cji_attestation.appraisal import ProvenTime, ReferenceValues, Verdict, appraise, check_reference
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying_data
-from cji_attestation.evidence_file import EvidenceFile, decode_evidence
+from cji_attestation.evidence_file import MAX_FILE_BYTES, EvidenceFile, decode_evidence
 from cji_attestation.maa import SigningKeys, VerifiedToken, verify_token
 from cji_attestation.times import AppraisalTime, proven_time, stated_time, this_moment
 from cji_attestation.trust import provider_endpoint
+from cji_core.documents import decode
 from cji_core.errors import ClientError, SpecError, Unreachable, Unverified
 from cji_core.jose import VerifyingKey, parse_canonical_verifying, thumbprint
+from cji_core.strict import StrictError
 from cji_core.wire.v1 import worker_pb2 as pb
 
 
@@ -162,8 +164,8 @@ def read_as_made(data: bytes, *, trust: Trust) -> AttestedWorker:
     """
     found = decode_evidence(data)
     try:
-        reference = msgspec.json.decode(found.reference, type=ReferenceValues)
-    except (msgspec.MsgspecError, RecursionError) as error:
+        reference = decode(found.reference, ReferenceValues, limit=MAX_FILE_BYTES)
+    except StrictError as error:
         raise Unverified("reference", "the file has no reference values of its maker") from error
     try:
         return read_evidence(data, trust=trust, reference=reference)

@@ -13,9 +13,10 @@ from typing import Final, Literal
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cji_attestation.appraisal.advisories.signed import read_statement, sign_statement, signer_key
+from cji_attestation.appraisal.advisories.signed import MOST_SIGNED_BYTES, read_statement, sign_statement, signer_key
 from cji_attestation.appraisal.advisories.table import day_of, sound_ids
 from cji_attestation.checks import Failure, Result, Skipped, compared, requirement
+from cji_core.documents import OneForm
 
 LONGEST_LIST: Final = 366  # days
 MOST_CHIPS: Final = 4096
@@ -34,6 +35,9 @@ class ChipList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     decided_by: str
 
 
+_FORM: Final = OneForm(ChipList, limit=MOST_SIGNED_BYTES)
+
+
 def sound_chips(found: ChipList) -> bool:
     """Whether at least one processor is named, none twice, and none by zeros, for at most a year."""
     return (
@@ -50,15 +54,15 @@ def sign_chips(found: ChipList, key: ec.EllipticCurvePrivateKey) -> bytes:
     """The signed file of a list; ValueError for one that no reader would take."""
     if not sound_chips(found):
         raise ValueError("the list is not sound")
-    return sign_statement("cji-chips", msgspec.json.encode(found), key)
+    return sign_statement("cji-chips", _FORM.encode(found), key)
 
 
 @functools.lru_cache(maxsize=8)
 def read_chips(data: bytes, signers: tuple[str, ...]) -> ChipList:
     """A signed list under one of these canonical JWKs; ValueError with the reason for anything else."""
     payload = read_statement("cji-chips", data, tuple(map(signer_key, signers)))
-    found = msgspec.json.decode(payload, type=ChipList)  # its errors are ValueErrors
-    if msgspec.json.encode(found) != payload or not sound_chips(found):
+    found = _FORM.decode(payload)  # StrictError is a ValueError
+    if not sound_chips(found):
         raise ValueError("the list is not sound")
     return found
 

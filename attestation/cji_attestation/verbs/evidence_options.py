@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from cji_core.command.common import Failure
+from cji_core.strict import hex_decode
 
 QUALIFYING_BYTES: Final = 32
 CLOUD: Final = click.option(
@@ -59,7 +60,7 @@ def qualifying_of(text: str | None, *, imported: bool = False) -> bytes:
     if not _HEX.fullmatch(text):
         found = f"{len(text)} characters, not all of them hexadecimal digits in lower case"
     elif len(text) == 2 * QUALIFYING_BYTES or (imported and len(text) in range(2, 2 * _MOST_QUALIFYING + 1, 2)):
-        return bytes.fromhex(text)
+        return hex_decode(text)
     else:
         found = f"{len(text)} hexadecimal digits"
     raise Failure(f"--qualifying has {found}; it takes {digits}", remedy=remedy, status=2)
