@@ -41,13 +41,15 @@ def run(act: str, config: Config = CONFIG) -> str:
     return done.stdout.strip()
 
 
-def test_a_cloud_needs_two_ports_and_dns() -> None:
-    assert ports(CONFIG, AZURE_US) == {53, 80, 443}
+def test_a_cloud_needs_https_and_dns() -> None:
+    assert ports(CONFIG, AZURE_US) == {53, 443}
+    direct = msgspec.structs.replace(AZURE_US, imds="http://127.0.0.1")
+    assert ports(CONFIG, direct) == {53, 80, 443}, "without a broker"
 
 
 def test_a_port_in_a_url_is_added() -> None:
     key = KeySection(kek_id="https://hsm.example:8443/keys/a/b", public_thumbprint="x")
-    assert ports(msgspec.structs.replace(CONFIG, keys=(key,)), AZURE_US) == {53, 80, 443, 8443}
+    assert ports(msgspec.structs.replace(CONFIG, keys=(key,)), AZURE_US) == {53, 443, 8443}
 
 
 @pytest.mark.parametrize("name", ["localhost", "name.invalid"])
