@@ -103,7 +103,7 @@ def _swap(manifest: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (with_manifest(lambda one: None, space=True), "one encoding"),
+        (with_manifest(lambda one: None, space=True), "one form"),
         (with_manifest(lambda one: one.update(more=1)), "unknown field `more`"),
         (with_manifest(lambda one: one.pop("pool")), "missing required field `pool`"),
         (with_manifest(lambda one: one.update(version=2)), "Invalid enum value 2"),
@@ -117,7 +117,7 @@ def _swap(manifest: dict[str, Any]) -> None:
         (with_manifest(lambda one: one["files"].append(one["files"][-1])), "one name stands twice"),
         (with_manifest(lambda one: one["files"][0].update(bytes=9)), "cut off"),
         (with_manifest(lambda one: one["files"][0].update(sha384="0" * 96)), "policy.toml is not the file"),
-        (TWICE.to_bytes(), "one encoding"),
+        (TWICE.to_bytes(), "one form"),
         (b"", "not a bundle"),
         (bytes(MAX_BYTES + 1), "more than 4 MiB"),
         (b"cji-bundle/1\n" + struct.pack(">I", 1 << 31), "cut off"),
