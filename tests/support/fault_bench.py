@@ -14,6 +14,7 @@ memory of every process as they were at rest.
 
 import hashlib
 import os
+import re
 import signal
 import threading
 import time
@@ -372,14 +373,14 @@ def _usage(worker: Worker) -> dict[str, tuple[Counter[str], int]]:
 
 
 def _descriptors(pid: int, *, ignored: Collection[str]) -> Counter[str]:
-    """The kinds of files that a process has open, without numbers of sockets and pipes; only root sees them."""
+    """The kinds of files that a process has open, without numbers of sockets, pipes, processes; only root sees them."""
     found = Counter[str]()
     if not SEES_PROCESSES:
         return found
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
             if (target := os.readlink(entry)) not in ignored:
-                found[target.partition("[")[0]] += 1
+                found[re.sub(r"^/proc/[0-9]+/", "/proc/N/", target.partition("[")[0])] += 1
     return found
 
 
