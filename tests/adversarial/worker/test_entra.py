@@ -77,7 +77,7 @@ def test_a_job_with_its_token_runs_and_the_trail_names_it(site: Site, scheme: st
 
 NOW = int(time.time())
 WRONG: list[Wrong] = [
-    ("not signed", "algorithm", {"forgery": "unsigned"}),
+    ("not signed", "form", {"forgery": "unsigned"}),
     ("HMAC keyed with the public key", "algorithm", {"forgery": "hs256"}),
     ("signed by a stranger", "signature", {"forgery": "stranger"}),
     ("unknown kid", "kid", {"header": {"kid": "x" * 20}}),

@@ -270,7 +270,7 @@ def test_x13_a_tpm_that_does_not_count_withdraws_readiness(machine: Machine) -> 
         machine.azure.fault(Service.TPM, Kind.RETRY)
         with RawWorker.of(site) as raw:
             raw.run([forge(site, audience="another").open()])
-        until(lambda: last() == WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE, condition="trail"), seconds=30)
+        until(lambda: last() == WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE, condition="anchor"), seconds=30)
         machine.azure.clear_faults()
         until(lambda: isinstance(last(), WorkerReady), seconds=30)
 
