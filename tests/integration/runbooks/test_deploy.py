@@ -50,6 +50,7 @@ def configuration(agency: Agency, folder: Path) -> None:
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(home / source, folder / name)
+    shutil.copytree(home / "seeds", folder / "seeds", dirs_exist_ok=True)
     text = re.sub(r"(?s)\[listen\]\n.*?\n\n", f"{LISTEN}\n", (home / "worker.toml").read_text())
     for name in ("advisories.jws", "acceptance.jws"):
         text = text.replace(f'"{name}"', f'"reference/{name}"')
@@ -81,6 +82,7 @@ def test_a_bundle_becomes_a_worker_that_opens_the_first_job(agency: Agency, memo
             state=memory / "state",
             door=b"# nginx\n",
             gid=lambda _: 0,
+            uid=lambda _: os.getuid(),
         )
         home = agency.files.folder
         listen = re.search(r"(?s)\[listen\]\n.*?\n\n", (home / "worker.toml").read_text())
