@@ -143,8 +143,11 @@ def configure(agency: Agency, instance: Instance) -> None:
     jwk = agency.folder / "cmk.jwk"
     jwk.write_text(json.dumps(instance.cmk.public_jwk))
     pins = ("--kek-id", instance.cmk.kek_id, "--thumbprint", instance.cmk.public_thumbprint)
+    seed = ("--out", str(instance.files.config.parent / "second-region.seed"))
     half = subprocess.run(
-        [*agency.cji(instance.vm), "key", "new-ml-kem-seed", str(jwk), *pins, "--json"], check=True, capture_output=True
+        [*agency.cji(instance.vm), "key", "new-ml-kem-seed", str(jwk), *pins, *seed, "--json"],
+        check=True,
+        capture_output=True,
     )
     for name, value in json.loads(half.stdout).items():
         text = instance.files.config.read_text()
