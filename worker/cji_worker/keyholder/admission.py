@@ -9,7 +9,7 @@
 
 A task of a job in parts, and the end of such a job, pass the same checks; check 5 includes the task and the plan, and
 check 11 a job of which nothing has run here yet. Jobs by reference have no admission signature: the fleet process holds
-no key, and the pool ledger counts their attempts.
+no key. It may repeat a job until that has a receipt or expires.
 
 Every failed unwrap costs a cell and is a question about the key, so check 6 allows ten at once and one more every ten
 seconds. All of them are alike: in their Reason, and in the work done before it.
