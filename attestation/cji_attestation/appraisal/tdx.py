@@ -30,9 +30,10 @@ from cji_attestation.evidence import (
 # TD attributes that do not weaken the domain: LASS, SEPT_VE_DISABLE, PKS, KL (TDX Module ABI, ATTRIBUTES). Refused are
 # debugging (0), profiling (4 to 6), migration (29), performance monitoring (63) and every bit without a meaning yet.
 ALLOWED_ATTRIBUTES: Final = 1 << 27 | 1 << 28 | 1 << 30 | 1 << 31
+_REVOKED: Final = "TCB status is invalid: Revoked"
 _REASONS: Final = {
     "No matching TCB level": "a TCB below every level that Intel lists for this FMSPC",
-    "TCB status is invalid: Revoked": "TCB status Revoked",
+    _REVOKED: "TCB status Revoked",
 }
 """Refusals of Intel's algorithm that need other words."""
 _MOST_REASON: Final = 160  # characters
@@ -168,7 +169,8 @@ def _early(quote: bytes, collateral: TdCollateral, *, root: bytes, now: datetime
     except Exception as error:  # the library has no closed set of errors
         if not any(pattern in str(error) for pattern in _REASONS):
             raise
-        return EarlyView(status="", advisories=(), evaluation=evaluation, short=short)
+        status = "Revoked" if _REVOKED in str(error) else ""
+        return EarlyView(status=status, advisories=(), evaluation=evaluation, short=short)
     ids = tuple(str(one) for one in verified.advisory_ids)
     return EarlyView(status=str(verified.status), advisories=ids, evaluation=evaluation, short=short)
 

@@ -1,5 +1,6 @@
 """What Intel has disclosed and not yet made the standard, ids beside UpToDate, and physical attacks, on TDX."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -118,17 +119,28 @@ def test_statements_on_another_processor_are_named() -> None:
     assert caught.value.failures[0].found == "TCB info of FMSPC 020202020202"
 
 
-def test_a_processor_below_every_early_level() -> None:
-    """The standard accepts it; the early statements list nothing so old."""
+def without_its_level(tcb_info: dict[str, Any]) -> None:
+    del tcb_info["tcbLevels"][1:]
+
+
+def with_its_level_revoked(tcb_info: dict[str, Any]) -> None:
+    tcb_info["tcbLevels"][1]["tcbStatus"] = "Revoked"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [(without_its_level, "below every level"), (with_its_level_revoked, "Revoked")]
+)
+def test_a_processor_that_early_levels_refuse(change: Callable[[dict[str, Any]], None], words: str) -> None:
+    """The standard accepts it; the early statements list nothing so old, or have revoked its level."""
     collateral = intel().collateral(early_advisories=DISCLOSED)
     cut = msgspec.json.decode(early_of(collateral).tcb_info)
-    cut["tcbLevels"] = cut["tcbLevels"][:1]
+    change(cut)
     text = msgspec.json.encode(cut).decode()
     signed = raw_signature(intel().tcb_key, text.encode())
     early = msgspec.structs.replace(early_of(collateral), tcb_info=text, tcb_info_signature=signed)
     verdict = appraise(intel().evidence(machine(), collateral=msgspec.structs.replace(collateral, early=early)))
     assert states(verdict)["INTEL-TCB-19"] == "early"
-    assert "early TCB status below every level at evaluation 19; short: " in verdict.early[0].detail
+    assert f"early TCB status {words} at evaluation 19; short: " in verdict.early[0].detail
 
 
 def test_ids_beside_up_to_date_are_findings() -> None:
