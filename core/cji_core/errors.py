@@ -113,6 +113,8 @@ class Reason(enum.StrEnum):
     SUITE_NOT_ACCEPTED = "SUITE_NOT_ACCEPTED"
     TOKEN_REFUSED = "TOKEN_REFUSED"  # noqa: S105 - a name, not a password
     LEDGER_UNAVAILABLE = "LEDGER_UNAVAILABLE"
+    ATTEMPTS_EXHAUSTED = "ATTEMPTS_EXHAUSTED"
+    CANCELLED = "CANCELLED"
 
 
 class Stage(enum.StrEnum):
@@ -276,6 +278,14 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "The pool's replay ledger in Azure Storage cannot be reached, so no job starts. Check [ledger] in worker.toml, "
         "the network, and the rights of the worker's identity.",
         retryable=True,
+    ),
+    Reason.ATTEMPTS_EXHAUSTED: _info(
+        "caller",
+        "Every attempt that the pool allows for this job was used, and none completed. Find out why in the trails of "
+        "its workers, then seal the job again with a new job_id.",
+    ),
+    Reason.CANCELLED: _info(
+        "caller", "The submitter asked for the end of this job. Seal it again with a new job_id to run it."
     ),
 }
 

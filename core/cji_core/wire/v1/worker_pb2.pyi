@@ -43,6 +43,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SUITE_NOT_ACCEPTED: _ClassVar[Reason]
     TOKEN_REFUSED: _ClassVar[Reason]
     LEDGER_UNAVAILABLE: _ClassVar[Reason]
+    ATTEMPTS_EXHAUSTED: _ClassVar[Reason]
+    CANCELLED: _ClassVar[Reason]
 
 class Suite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -86,6 +88,8 @@ REVOCATION_UNKNOWN: Reason
 SUITE_NOT_ACCEPTED: Reason
 TOKEN_REFUSED: Reason
 LEDGER_UNAVAILABLE: Reason
+ATTEMPTS_EXHAUSTED: Reason
+CANCELLED: Reason
 SUITE_UNSPECIFIED: Suite
 CLASSICAL_1: Suite
 HYBRID_1: Suite
