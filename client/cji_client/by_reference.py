@@ -25,7 +25,7 @@ from google.protobuf.message import DecodeError
 from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import AttestedWorker, verify_attestation
-from cji_client.errors import ClientError, JobCancelled, JobExpired, JobFailed, NotFinished, SpecError, Unverified
+from cji_client.errors import ClientError, JobFailed, NotFinished, SpecError, Unverified
 from cji_client.in_threads import in_thread
 from cji_client.job_folder import JobFolder
 from cji_client.job_state import JobStatus, State, look
@@ -133,7 +133,7 @@ class SyncFleetClient:
         return status
 
     def cancel(self, job_id: bytes) -> None:
-        """Ask for the end of a job. A worker that has begun it ends it; a receipt that was signed stays."""
+        """Ask for the end of a job: a worker signs its failure, CANCELLED, unless it has an end. Wait for that."""
         with self._blobs(self._storage.jobs) as jobs:
             jobs.create(names.cancel(job_id.hex()), b"")
 
@@ -141,7 +141,7 @@ class SyncFleetClient:
         """The result of the attempt that counts: receipt and evidence verified, outputs still sealed.
 
         `progress` is called with bytes received. JobFailed has the verified failure receipt of a job that was
-        given up; JobCancelled, JobExpired and NotFinished if there is neither; Unverified for any doubt.
+        given up, cancelled or too late; NotFinished if there is neither; Unverified for any doubt.
         """
         name = job.header.job_id.hex()
         with self._blobs(self._storage.results) as results:
@@ -295,11 +295,7 @@ class _Wait:
 
 def _without_result(status: JobStatus) -> ClientError:
     match status.state:
-        case State.CANCELLED:
-            return JobCancelled()
-        case State.EXPIRED:
-            return JobExpired()
-        case State.UNKNOWN:
+        case State.ABSENT:
             return SpecError(
                 "the pool has no such job", remedy="Submit the folder, or compare [storage] with the pool."
             )
