@@ -17,12 +17,13 @@ from cji_worker.ipc.messages import (
 )
 from cji_worker.keyholder.by_reference import came_by_reference
 from cji_worker.keyholder.custody import Custody
-from cji_worker.keyholder.effects import Effects
+from cji_worker.keyholder.effects import Effects, unsigned
 from cji_worker.keyholder.entra import SecondIdentity, TokenRefused
 from cji_worker.keyholder.policy import PolicyInForce
 from cji_worker.keyholder.quotes import Quoted
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.refusals import Refusals
+from cji_worker.keyholder.settlement import Settlements
 from cji_worker.trail.file import AuditFile
 
 
@@ -37,9 +38,10 @@ class StoredReceipts:
         audit: AuditFile,
         effects: Effects,
         refusals: Refusals,
+        settlements: Settlements | None = None,
     ) -> None:
         self._policy, self._second, self._audit = policy, second, audit
-        self._effects, self._refusals = effects, refusals
+        self._effects, self._refusals, self._settlements = effects, refusals, settlements
 
     def fetch(self, request: FetchReceipt) -> None:
         """Send the receipt of the caller's own job. Another's job, an unknown and an unfinished one look the same."""
@@ -47,7 +49,8 @@ class StoredReceipts:
             done = self._by_reference(request) if request.by_reference else self._own(request)
             if done is None:
                 raise Refusal(Reason.INCOMPLETE, stage=Stage.RECEIPT)
-            self._effects.send(FetchedReceipt(call=request.call, receipt=done.receipt))
+            receipt = unsigned(done.receipt) if request.by_reference else done.receipt
+            self._effects.send(FetchedReceipt(call=request.call, receipt=receipt))
         except Refusal as refusal:
             if isinstance(refusal, TokenRefused):
                 self._refusals.receipt(request, refusal)
@@ -61,6 +64,8 @@ class StoredReceipts:
         submitter = self._policy.now.submitter(request.submitter)
         self._second.authenticate(request.presented, submitter, now=datetime.now(UTC))
         done = self._audit.completion(request.job_id)
+        if self._settlements is not None and self._settlements.waits(request.job_id.hex()):
+            raise Refusal(Reason.LEDGER_UNAVAILABLE, stage=Stage.RECEIPT)  # whether it is the job's end is not known
         return done if done is not None and done.submitter == submitter.name else None
 
 

@@ -20,8 +20,6 @@ from cji_worker.ipc.messages.base import (
 
 STATEMENT_CHUNK: Final = 64 << 10
 
-MAX_TRIES: Final = 1000
-"""Of a ticket."""
 NoHeader = Literal["malformed", "absent", "submission", "digest"]
 AttemptName = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
@@ -99,7 +97,10 @@ class Ended(Message, frozen=True, kw_only=True):
 
 
 class Completed(Message, frozen=True, kw_only=True):
-    """The job completed: its receipt is signed and on disk, and the last segments may leave."""
+    """The job completed: its receipt is signed and on disk, it is the job's end, and the last segments may leave.
+
+    By reference the receipt has no signature here: the job gets its end by `Settle`, once its outputs are stored.
+    """
 
     call: int
     receipt: str
@@ -165,24 +166,31 @@ class FetchReceipt(Message, frozen=True, kw_only=True):
 
 
 class FetchedReceipt(Message, frozen=True, kw_only=True):
-    """The stored receipt."""
+    """The stored receipt; for the fleet process without its signature."""
 
     call: int
     receipt: str
 
 
-class Supersede(Message, frozen=True, kw_only=True):
-    """The receipt of this completed job by reference is not the published one."""
+class Settle(Message, frozen=True, kw_only=True):
+    """Find out the end of a job by reference. `whole`: its outputs are stored under this name, so it may end."""
 
     call: int
     job_id: Annotated[bytes, Meta(min_length=16, max_length=16)]
     header_sha384: Sha384
+    whole: AttemptName | None
 
 
-class Superseded(Message, frozen=True, kw_only=True):
-    """It is in the audit trail, and the same header may run again."""
+class Settled(Message, frozen=True, kw_only=True):
+    """The end of the job: its receipt and the name of its outputs, or its failure receipt.
+
+    With neither it has no end, the receipt of this worker is superseded, and the same header may run again.
+    """
 
     call: int
+    receipt: str = ""
+    attempt: bytes = b""
+    failure: str = ""
 
 
 class GiveUp(Message, frozen=True, kw_only=True):
@@ -193,7 +201,6 @@ class GiveUp(Message, frozen=True, kw_only=True):
 
     call: int
     job_id: Annotated[bytes, Meta(max_length=16)]
-    tries: Annotated[int, Meta(ge=1, le=MAX_TRIES)]
     queued: Annotated[int, Meta(ge=0, le=1 << 36)]
     """When the ticket was sent, in Unix seconds. A failure receipt states it, and can state no year after 9999."""
     fault: NoHeader | None
@@ -263,7 +270,7 @@ KeyholderFromFront = (
     | Abort
     | Attest
     | FetchReceipt
-    | Supersede
+    | Settle
     | GiveUp
     | RefusedCalls
     | Drained
@@ -276,7 +283,7 @@ FrontFromKeyholder = (
     | StatementsWanted
     | Attested
     | FetchedReceipt
-    | Superseded
+    | Settled
     | GivenUp
     | Identities
     | Ready
