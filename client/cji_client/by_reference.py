@@ -26,7 +26,7 @@ from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import AttestedWorker, verify_attestation
 from cji_client.bounds import check_bytes, most_result_bytes
-from cji_client.errors import ClientError, JobCancelled, JobExpired, JobFailed, NotFinished, SpecError, Unverified
+from cji_client.errors import ClientError, JobFailed, NotFinished, SpecError, Unverified
 from cji_client.in_threads import in_thread
 from cji_client.job_folder import JobFolder
 from cji_client.job_state import JobStatus, State, look
@@ -134,7 +134,7 @@ class SyncFleetClient:
         return status
 
     def cancel(self, job_id: bytes) -> None:
-        """Ask for the end of a job. A worker that has begun it ends it; a receipt that was signed stays."""
+        """Ask for the end of a job: a worker signs its failure, CANCELLED, unless it has an end. Wait for that."""
         with self._blobs(self._storage.jobs) as jobs:
             jobs.create(names.cancel(job_id.hex()), b"")
 
@@ -145,7 +145,7 @@ class SyncFleetClient:
 
         `progress` is called with bytes received. A receipt of more bytes than `max_result_bytes`, or than the job can
         make (`bounds`), is refused before anything is downloaded. JobFailed has the verified failure receipt of a job
-        that was given up; JobCancelled, JobExpired and NotFinished if there is neither; Unverified for any doubt.
+        that was given up, cancelled or too late; NotFinished if there is neither; Unverified for any doubt.
         """
         name = job.header.job_id.hex()
         with self._blobs(self._storage.results) as results:
@@ -307,11 +307,7 @@ class _Wait:
 
 def _without_result(status: JobStatus) -> ClientError:
     match status.state:
-        case State.CANCELLED:
-            return JobCancelled()
-        case State.EXPIRED:
-            return JobExpired()
-        case State.UNKNOWN:
+        case State.ABSENT:
             return SpecError(
                 "the pool has no such job", remedy="Submit the folder, or compare [storage] with the pool."
             )

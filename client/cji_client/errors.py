@@ -9,8 +9,9 @@
 
 Of jobs by reference only:
 * `StorageRefused`: Azure Storage refuses this identity, or has no such container or queue.
-* `JobFailed`: the workers gave the job up; `failure` is the verified failure receipt.
-* `JobExpired`, `NotFinished`: there is no result, because of the time, or not yet.
+* `JobFailed`: the job has ended without a result: given up, cancelled, or too late; `failure` is the verified receipt
+  of that.
+* `NotFinished`: it has no end yet, so whether there will be a result is unknown.
 
 No error text is derived from keys. None shows more of a record than the shape of a value whose format its submitter has
 to correct, digits as 9 and letters as A. Text from the network is reduced to printable ASCII.
@@ -31,7 +32,6 @@ __all__ = [
     "ColumnError",
     "ColumnTypeError",
     "JobCancelled",
-    "JobExpired",
     "JobFailed",
     "LimitExceeded",
     "MissingRule",
@@ -116,7 +116,7 @@ class StorageRefused(ClientError):  # noqa: N818
 
 
 class JobFailed(ClientError):  # noqa: N818
-    """The workers gave the job up after several attempts.
+    """The job ended without a result, and will have none: `failure.claims.reason` is the reason.
 
     `failure` was verified as a receipt is; `evidence` is the file of the evidence, for `cji receipt verify`.
     """
@@ -124,7 +124,8 @@ class JobFailed(ClientError):  # noqa: N818
     def __init__(self, failure: VerifiedFailure, *, evidence: bytes) -> None:
         claims = failure.claims
         super().__init__(
-            f"the job was given up after {claims.attempts} attempts: {claims.reason.value} at {claims.stage.value}",
+            f"the job ended without a result after {claims.attempts} attempts: "
+            f"{claims.reason.value} at {claims.stage.value}",
             remedy=REASONS[claims.reason].remedy,
         )
         self.failure = failure
@@ -132,20 +133,10 @@ class JobFailed(ClientError):  # noqa: N818
 
 
 class JobCancelled(ClientError):  # noqa: N818
-    """The submitter asked for an end, by a `Cancellation` or of a job by reference, and has no result."""
+    """The submitter ended the run by a `Cancellation`."""
 
     def __init__(self) -> None:
         super().__init__("the job was cancelled", remedy="Seal the records again if you need the result.")
-
-
-class JobExpired(ClientError):  # noqa: N818
-    """The header's time is over, and no worker has begun the job."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "no worker began the job before it expired",
-            remedy="Ask the worker's operator whether workers are running, then seal the records again.",
-        )
 
 
 class NoReceipt(ClientError):  # noqa: N818
@@ -157,10 +148,14 @@ class NoReceipt(ClientError):  # noqa: N818
 
 
 class NotFinished(ClientError):  # noqa: N818
-    """The job has neither a receipt nor a failure receipt yet."""
+    """The job has no end yet: whether a result will be released is unknown."""
 
     def __init__(self, state: str) -> None:
-        super().__init__(f"the job has not finished: {state}", remedy="Wait, then fetch it again.", retryable=True)
+        super().__init__(
+            f"the job has no end yet ({state}), so whether there will be a result is unknown",
+            remedy="Wait, then ask again: `cji job status JOB --wait SECONDS`.",
+            retryable=True,
+        )
         self.state = state
 
 

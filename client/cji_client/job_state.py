@@ -1,10 +1,16 @@
-"""The status of a job by reference, as its blobs show it: hints for people, which no result depends on."""
+"""The status of a job by reference, as its blobs show it: hints for people, which no result depends on.
+
+A receipt or a failure receipt beside the results is the end of the job: neither leaves a worker before it is the end in
+the pool's ledger, and `fetch` verifies it. Nothing else is final. That the submitter asked for an end, or that the time
+of the header is over, says nothing about an attempt that may have finished meanwhile.
+"""
 
 import enum
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from cji_client.release import Release
 from cji_core.errors import Refusal
 from cji_core.format.job import parse
 from cji_core.pool import names
@@ -19,20 +25,29 @@ _GRACE: Final = timedelta(minutes=5)
 class State(enum.StrEnum):
     """The state of a job by reference."""
 
-    UNKNOWN = "unknown"
+    ABSENT = "absent"
     """No header: it was not submitted, or was deleted."""
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-    CANCELLED = "cancelled"
-    """The submitter asked for an end; a receipt may still come of an attempt that had finished."""
-    EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    """The submitter asked for an end; a failure receipt comes, or the receipt of an attempt that had finished."""
+    OVERDUE = "overdue"
+    """No attempt was seen before the header's time was over, and there is no end yet."""
 
     @property
     def final(self) -> bool:
-        """Whether waiting is over."""
-        return self in {State.DONE, State.FAILED, State.CANCELLED, State.EXPIRED}
+        """Whether the job has its end."""
+        return self in {State.DONE, State.FAILED}
+
+    @property
+    def outcome(self) -> Release:
+        """Whether a result was released."""
+        return _OUTCOMES.get(self, Release.UNKNOWN)
+
+
+_OUTCOMES: Final = {State.DONE: Release.RELEASED, State.FAILED: Release.NOT_RELEASED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +75,16 @@ def look(job_id: bytes, *, jobs: Blobs, results: Blobs) -> JobStatus:
 
     if results.exists(names.receipt(job)):
         return status(State.DONE)
-    if jobs.exists(names.cancel(job)):
-        return status(State.CANCELLED)
     if results.exists(names.failure(job)):
         return status(State.FAILED)
+    if jobs.exists(names.cancel(job)):
+        return status(State.CANCELLING)
     expires = _not_after(jobs, job)
     if expires is None:
-        return status(State.UNKNOWN)
+        return status(State.ABSENT)
     if progress is not None:
         return status(State.RUNNING)
-    return status(State.QUEUED if datetime.now(UTC) < expires + _GRACE else State.EXPIRED)
+    return status(State.QUEUED if datetime.now(UTC) < expires + _GRACE else State.OVERDUE)
 
 
 def _progress(results: Blobs, job: str) -> Progress | None:

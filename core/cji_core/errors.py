@@ -118,6 +118,8 @@ class Reason(enum.StrEnum):
     ADMISSION_NONCE = "ADMISSION_NONCE"
     ADMISSION_ATTEMPT = "ADMISSION_ATTEMPT"
     ADMISSION_SIGNATURE = "ADMISSION_SIGNATURE"
+    ATTEMPTS_EXHAUSTED = "ATTEMPTS_EXHAUSTED"
+    CANCELLED = "CANCELLED"
 
 
 class Stage(enum.StrEnum):
@@ -307,6 +309,14 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "caller",
         "Sign nonce, receipt key, header and attempt exactly as you send them, with the submitter's key, or with the "
         "send key if the header names one; see docs/format.md, section 6.",
+    ),
+    Reason.ATTEMPTS_EXHAUSTED: _info(
+        "caller",
+        "Every attempt that the pool allows for this job was used, and none completed. Find out why in the trails of "
+        "its workers, then seal the job again with a new job_id.",
+    ),
+    Reason.CANCELLED: _info(
+        "caller", "The submitter asked for the end of this job. Seal it again with a new job_id to run it."
     ),
 }
 

@@ -18,6 +18,7 @@ EFFECTS = {
     Action.WRITE_ADMISSION: "JobAdmitted",
     Action.OPEN_CELL: "Admitted",
     Action.AWAIT_CELL: "Summary",
+    Action.MAKE_END: "Completed",
     Action.RETAIN_REFERENCE: "Kill",
     Action.SEND_RECEIPT: "Completed",
     Action.KILL_CELL: "Kill",
@@ -49,7 +50,7 @@ def test_every_message_of_a_job_is_a_step() -> None:
 def test_every_line_about_a_job_is_a_step_on_both_sides() -> None:
     lines = {event.__name__ for event in get_args(Event) if "job_id" in event.__struct_fields__}
     other = {"WitnessesDisagreed", "ReferenceRetained", "ReferenceDropped"}
-    other |= {"AttemptSuperseded", "TicketPoisoned", "TicketRefused"}  # tests/integration/fleet/test_pool.py
+    other |= {"AttemptSuperseded", "FailureSuperseded", "TicketPoisoned", "TicketRefused"}  # tests/integration/fleet
     other |= {"TaskAdmitted", "TaskCompleted", "TaskEnded", "StatementsRefused"}  # tests/integration/tasks
     assert {"JobAdmitted", "JobRefused", "JobCompleted", "JobEnded"} == lines - other
     names = {step.name for step in STEPS}

@@ -49,6 +49,8 @@ from cji_simulator.worker import PROGRAM, Worker
 from tests.support.fault_bench import alive, audit_says
 from tests.support.fleet_process import HALTED, STEP
 from tests.support.fleet_storage import Storage
+from tests.support.pool_check import check as check_steps
+from tests.support.pool_check import seen
 from tests.support.silent_link import SilentLink
 
 _T = TypeVar("_T")
@@ -130,9 +132,14 @@ class Member:
             self.worker.stop()
 
     @property
+    def records(self) -> list[Any]:
+        """Every line of the trail."""
+        return list(audit_says(self.files.audit))
+
+    @property
     def events(self) -> list[Any]:
         """Everything in the trail."""
-        return [record.event for record in audit_says(self.files.audit)]
+        return [record.event for record in self.records]
 
 
 class Pool:
@@ -147,9 +154,13 @@ class Pool:
         workers: int = 1,
         cells: int = 1,
         program: Sequence[str] = PROGRAM,
+        one_id: bool = False,
         **fleet: Any,
     ) -> None:
-        """`program` is that of all workers, see `Worker`; `fleet` has further keys of [fleet]."""
+        """`program` is that of all workers, see `Worker`; `fleet` has more keys of [fleet], and `tries` of [ledger].
+
+        `one_id`: all have one bundle, so one `worker.id`.
+        """
         self.storage = storage
         self._program = program
         self.jobs: dict[str, tuple[SealedJob, pa.Table]] = {}
@@ -160,7 +171,12 @@ class Pool:
         self.ledger_link = self._cleanup.enter_context(SilentLink(blobs.netloc))
         """The ledger's way to the account, which no other client takes."""
         self._ledger_url = blobs._replace(netloc=self.ledger_link.target).geturl()
-        self._fleet = {"lease_seconds": 3, "poll_seconds": 0.1, "tries": 5, "drain_seconds": 20, **fleet}
+        self.fleet_link = self._cleanup.enter_context(SilentLink(blobs.netloc))
+        """The way of all fleet processes to Blob Storage; their queues have another one."""
+        self._fleet_url = blobs._replace(netloc=self.fleet_link.target).geturl()
+        self._one_id = one_id
+        self._tries = fleet.pop("tries", 5)
+        self._fleet = {"lease_seconds": 3, "poll_seconds": 0.1, "drain_seconds": 20, **fleet}
         self._blobs, self._results = storage.blobs("jobs"), storage.blobs("results")
         self._queue = storage.queue()
         cmk = azure.create_cmk(f"cji-{folder.name}")
@@ -268,6 +284,7 @@ class Pool:
         events = {member.number: member.events for member in self.members}
         for member in self.members:
             self._trail_is_sound(member)
+        self.check_protocol()
         counts = Counter[str]()
         superseded = {e.receipt_sha384 for each in events.values() for e in each if isinstance(e, AttemptSuperseded)}
         for job in self.jobs:
@@ -292,6 +309,23 @@ class Pool:
             else:
                 raise AssertionError(f"{job} is lost")
         return counts
+
+    def check_protocol(self, *, aside: bool = False) -> int:
+        """Run trails, ledger and results through the decisions again; the number of jobs with an end."""
+        trails = [list(audit_says(member.files.audit)) for member in self.members]
+        results = self.storage.all("results")
+        published: dict[str, tuple[str, ...]] = {}
+        for name, data in results.items():
+            job, _, rest = name.partition("/")
+            if rest == "receipt":
+                published[job] = (*published.get(job, ()), decode(data, Published).receipt)
+            elif rest == "failure":
+                published[job] = (*published.get(job, ()), decode(data, Failure).failure)
+        jobs = seen(self.storage.all("ledger"), trails, published)
+        mine = [jobs[job] for job in (*self.jobs, *(self._aside if aside else ())) if job in jobs]
+        for each in mine:
+            check_steps(each, tries=self._tries)
+        return sum(each.end is not None for each in mine)
 
     def claims_of_failure(self, job: str) -> FailureClaims:
         """The claims of a failure receipt, of which `check` found the line in a trail."""
@@ -355,7 +389,7 @@ class Pool:
         sockets = Path(tempfile.mkdtemp(prefix="cji-fleet-"))
         sockets.chmod(0o711)
         self._cleanup.callback(shutil.rmtree, sockets, ignore_errors=True)
-        text = self._text.replace('id = "worker-1"', f'id = "worker-{number}"')
+        text = self._text if self._one_id else self._text.replace('id = "worker-1"', f'id = "worker-{number}"')
         if number > 1:
             text = re.sub(r"(?m)^port = \d+", f"port = {files.target.rpartition(':')[2]}", text)
             text = re.sub(r'(?m)^socket = ".*"', f'socket = "{sockets}/door/front.sock"', text)
@@ -367,14 +401,14 @@ class Pool:
     def _sections(self, socket_path: Path, state: Path) -> str:
         at = self.storage.azurite
         fleet = {
-            "blob_url": at.blob_url,
+            "blob_url": self._fleet_url,
             "queue_url": at.queue_url,
             "ca_file": str(at.ca_file),
             "socket": str(socket_path),
             "state": str(state),
             **self._fleet,
         }
-        ledger = {"kind": "pool", "blob_url": self._ledger_url, "ca_file": str(at.ca_file)}
+        ledger = {"kind": "pool", "blob_url": self._ledger_url, "ca_file": str(at.ca_file), "tries": self._tries}
         return "\n".join(["[fleet]", *_lines(fleet), "[ledger]", *_lines(ledger), ""])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from cji_core.errors import Reason, Stage
+from cji_core.errors import Reason, Refusal, Stage
 from cji_core.pool import names
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError
 from cji_core.pool.queue import Message
@@ -19,10 +19,11 @@ from cji_core.pool.ticket import Ticket
 from cji_core.trail import claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.fleet.attempt import Containers
-from cji_worker.fleet.front import FrontRefusedError
+from cji_worker.fleet.front import FrontRefusedError, JobEnd
 from cji_worker.fleet.metrics import Outcome
 from cji_worker.fleet.records import Records
 from cji_worker.fleet.slot import Slot
+from cji_worker.front.status import DETAILS_KEY, code_and_details
 from tests.support.receipts import signed_receipt
 
 HEADER = b"a header"
@@ -89,6 +90,26 @@ class DeadlineError(grpc.RpcError):
         return grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+class RefusedCallError(grpc.RpcError):
+    """A call that the worker refused, before admission."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        refusal = Refusal(reason, stage=Stage.ADMIT)
+        self._details = code_and_details(refusal, correlation_id="c")[2]
+
+    def trailing_metadata(self) -> Any:
+        return ((DETAILS_KEY, self._details),)
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.ALREADY_EXISTS
+
+
+def refusal_of(reason: Reason) -> RefusedCallError:
+    """What a call raises."""
+    return RefusedCallError(reason)
+
+
 class MemoryCall:
     """The answers of a call."""
 
@@ -110,6 +131,9 @@ class MemoryFront:
     """Those of its evidence, one for each call; the last one for ever."""
     receipts: dict[str, str] = field(default_factory=dict)
     superseded: list[Ticket] = field(default_factory=list)
+    ends: dict[str, JobEnd] = field(default_factory=dict)
+    asked: list[Reason] = field(default_factory=list)
+    """Reasons of failures that were asked for; other attempts may follow."""
     signed: Callable[[], None] = lambda: None
 
     def serving(self) -> bool:
@@ -121,11 +145,22 @@ class MemoryFront:
     def receipt(self, job: str) -> str | None:
         return self.receipts.get(job)
 
-    def supersede(self, ticket: Ticket) -> None:
-        if claims_unverified(self.receipts[ticket.job]).header_sha384 != ticket.header_sha384:
-            raise FrontRefusedError(Reason.INCOMPLETE, Stage.ADMIT)
-        self.superseded.append(ticket)
-        del self.receipts[ticket.job]
+    def settle(self, ticket: Ticket, *, whole: str | None) -> JobEnd | None:
+        if (end := self.ends.get(ticket.job)) is not None:
+            return end
+        receipt = self.receipts.get(ticket.job)
+        if receipt is None or claims_unverified(receipt).header_sha384 != ticket.header_sha384:
+            raise FrontRefusedError(Reason.INCOMPLETE, Stage.RECEIPT)
+        if whole is None:
+            self.superseded.append(ticket)
+            del self.receipts[ticket.job]
+            return None
+        return self.ends.setdefault(ticket.job, JobEnd(receipt=receipt, attempt=whole, failure=""))
+
+    def failure(self, *, job: str, submission: Any, sent: int, reason: Reason, stage: Stage) -> str:
+        del submission, sent, stage
+        self.asked.append(reason)
+        raise FrontRefusedError(Reason.INCOMPLETE, Stage.RECEIPT)
 
     def run(self, requests: Iterator[pb.RunRequest]) -> MemoryCall:
         del requests
@@ -161,6 +196,5 @@ def memory_slot(front: Any, jobs: Any, results: Any, queue: Any, records: Record
         lease_jobs=jobs,
         records=records,
         lease_seconds=60,
-        tries=3,
         outcomes=outcomes,
     )

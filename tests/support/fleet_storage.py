@@ -33,6 +33,12 @@ class Storage:
         """One queue."""
         return Queue(self.azurite.queue_url, name, credential=StorageCredential(), ca_file=str(self.azurite.ca_file))
 
+    def all(self, container: str) -> dict[str, bytes]:
+        """Every blob of a container, by name."""
+        with self._blobs() as blobs:
+            found = blobs.get_container_client(container)
+            return {each: found.download_blob(each).readall() for each in found.list_blob_names()}
+
     def delete(self, container: str, name: str) -> None:
         """Delete a blob, as the submitter may."""
         with self._blobs() as blobs:

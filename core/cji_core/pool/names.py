@@ -6,6 +6,7 @@ results    {job}/{attempt}/result-header, {job}/{attempt}/parts/{part:05d}
            {job}/{attempt}/sources, {job}/progress, {job}/receipt, {job}/failure
            {job}/evidence/{token}
 shuffle    {job}/{plan}/{stage}/{task:05d}, the same with .{attempt} and .{attempt}.statement, {job}/plan
+ledger     {job}/attempts/{number}, {job}/end, {job}/end.{number}; keyholders alone write there
 """
 
 
@@ -77,3 +78,13 @@ def statement(job: str, plan_name: str, stage: str, number: int, attempt: str) -
 def evidence(job: str, token_sha384: str) -> str:
     """The evidence of a worker with this attestation token, which its receipt names: protobuf AttestResponse."""
     return f"{job}/evidence/{token_sha384}"
+
+
+def attempt(job: str, number: int) -> str:
+    """An attempt entry of the pool ledger: created once."""
+    return f"{job}/attempts/{number}"
+
+
+def end(job: str, number: int = 0) -> str:
+    """The end of a job in the pool ledger: created once. Another number follows only behind a foreign blob."""
+    return f"{job}/end.{number}" if number else f"{job}/end"

@@ -11,9 +11,12 @@ An object serves one thread. Sources: REST API of Azure Storage, Put Blob, Get B
 """
 
 import base64
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
@@ -52,11 +55,20 @@ class Blobs:
         """`credential` makes tokens for Azure Storage; no other audience is asked of it. Raises StartupError."""
         options = bounded(ca_file, seconds=seconds)
         pinned = AudienceCredential(credential, STORAGE)
-        self._container = ContainerClient(account_url, container, credential=pinned, **options)
+        self.date: datetime | None = None
+        """The time of the service's last answer, by its own clock."""
+        self._container = ContainerClient(
+            account_url, container, credential=pinned, raw_response_hook=self._note_date, **options
+        )
 
     def close(self) -> None:
         """Close the connections."""
         self._container.close()
+
+    def _note_date(self, response: Any) -> None:
+        self.date = None
+        with contextlib.suppress(KeyError, ValueError, TypeError):
+            self.date = parsedate_to_datetime(response.http_response.headers["Date"]).astimezone(UTC)
 
     def version(self, name: str) -> Version:
         """The newest version. Raises BlobAbsentError, StoreAwayError."""

@@ -39,7 +39,7 @@ from cji_core.trail.fields import (
     token_or_none,
     utc_hundredths,
 )
-from cji_core.trail.fleet_events import AttemptSuperseded, TicketPoisoned, TicketRefused
+from cji_core.trail.fleet_events import AttemptSuperseded, FailureSuperseded, TicketPoisoned, TicketRefused
 from cji_core.trail.receipts import FIRST_PREVIOUS, VerifiedReceipt, claims_unverified, receipt_sha384, sign
 from cji_core.trail.receipts import verify as verify_receipt
 from cji_core.trail.statements import (
@@ -95,6 +95,7 @@ __all__ = [
     "ExpectedFailure",
     "Facts",
     "FailureClaims",
+    "FailureSuperseded",
     "FileDigests",
     "FilesReloaded",
     "Head",

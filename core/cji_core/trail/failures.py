@@ -1,8 +1,9 @@
 """The signed failure receipt of a job by reference that was given up: `typ` "cji-failure+jws" (`trail.compact`).
 
-It shows that a worker verified the job's header, stopped trying and recorded that in its audit trail. `attempts`,
-`reason`, `stage` and `queued` are what the process that moves tickets reported; the worker has no other witness of
-attempts on other machines. A failure receipt names no output, so nothing can be opened with it.
+It shows that a worker verified the job's header, stopped trying and recorded that in its audit trail, and that this is
+the end of the job: no receipt of it was or will be released. `attempts` counts the job's entries in the pool ledger,
+which are made before an attempt can begin; `reason`, `stage` and `queued` are what the process that moves tickets
+reported. A failure receipt names no output, so nothing can be opened with it.
 """
 
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class FailureClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     originating_ori: Ori
     requesting_ori: Ori
     suite: Suite
-    attempts: Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
+    attempts: Annotated[int, Meta(ge=0, le=MAX_ATTEMPTS)]
     reason: Reason
     stage: Stage
     queued: Utc

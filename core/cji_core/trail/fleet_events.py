@@ -1,4 +1,4 @@
-"""The events of jobs by reference beside those that every job has. What a ticket's end rests on is the fleet's report.
+"""The events of jobs in a pool beside those that every job has. Why a ticket is given up is the fleet's report.
 
 The fleet process has no key and is not trusted: it can hide a job, and can neither invent one nor its receipt.
 """
@@ -12,13 +12,13 @@ from cji_core.errors import Reason, Stage
 from cji_core.trail.fields import Code, Count, EventBase, Jws, Ori, TicketFault, Token
 from cji_core.trail.meaning import SERVICE, Activity, Severity, entity, job
 
-Tries = Annotated[int, Meta(ge=1, le=1000)]
+Tries = Annotated[int, Meta(ge=0, le=1000)]
 
 
 class AttemptSuperseded(EventBase, frozen=True, kw_only=True, tag="attempt_superseded"):
-    """The receipt of a completed attempt is not the published one of its job: another attempt's is, or will be.
+    """The receipt of a completed attempt is not the end of its job: the job has another end, or none yet.
 
-    The same header may run again on this worker. `receipt_sha384` names the receipt that nobody shall use.
+    It was released to nobody. `receipt_sha384` names the receipt that nobody shall use.
     """
 
     meaning = entity(
@@ -37,10 +37,34 @@ class AttemptSuperseded(EventBase, frozen=True, kw_only=True, tag="attempt_super
     receipt_sha384: Hex96
 
 
+class FailureSuperseded(EventBase, frozen=True, kw_only=True, tag="failure_superseded"):
+    """The failure receipt of a `ticket_poisoned` is not the end of its job: an attempt completed meanwhile, or failed.
+
+    It was released to nobody. `failure_sha384` names the failure receipt that nobody shall use.
+    """
+
+    meaning = entity(
+        Activity.UPDATE,
+        Severity.LOW,
+        "Failure receipt superseded",
+        noun="failure receipt",
+        object="@failure_sha384",
+        asim="Set",
+    )
+    is_normal = True
+
+    job_id: Hex32
+    header_sha384: Hex96
+    submitter: Token
+    requesting_ori: Ori
+    failure_sha384: Hex96
+
+
 class TicketPoisoned(EventBase, frozen=True, kw_only=True, tag="ticket_poisoned"):
     """A job by reference was given up after `tries` attempts. Its header verified, so `failure` was signed for it.
 
-    `reason` and `stage` are those of its last attempt, as the fleet process reports them.
+    `tries` counts its entries in the pool ledger; `reason` and `stage` are those of its last attempt, as the fleet
+    process reports them. It is the end of the job, unless a `failure_superseded` follows.
     """
 
     meaning = job(Activity.END, Severity.MEDIUM, "Failure", "Job by reference given up", asim="Terminate")

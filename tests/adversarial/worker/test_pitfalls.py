@@ -454,7 +454,7 @@ def test_p03_a_changed_policy_file_does_not_reach_the_worker(town: Town) -> None
 
 def test_p06_l05_the_service_has_four_calls_and_health_only(town: Town) -> None:
     """No reflection, no channelz, no admin service, no call of the fleet: UNIMPLEMENTED under a sound certificate."""
-    of_the_fleet = {"RunTask", "FinishTasks", "Supersede", "GetFailure"}
+    of_the_fleet = {"RunTask", "FinishTasks", "Settle", "GetFailure"}
     with RawWorker.of(town.site) as raw:
         for method in (
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",

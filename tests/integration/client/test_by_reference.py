@@ -11,8 +11,6 @@ import pytest
 
 from cji_client.by_reference import FleetClient, SyncFleetClient, received
 from cji_client.errors import (
-    JobCancelled,
-    JobExpired,
     JobFailed,
     NotFinished,
     SpecError,
@@ -24,6 +22,7 @@ from cji_client.job_folder import load_job
 from cji_client.job_state import State
 from cji_client.progress import Phase, Progress
 from cji_client.received import parse_result_header
+from cji_client.release import Release
 from cji_client.result import Result, open_result
 from cji_core.errors import Reason, Stage
 from cji_core.format.keys import new_signing_key
@@ -58,7 +57,7 @@ def test_a_job_goes_and_its_result_comes(desk: Desk) -> None:
     assert tables["result"]["record_id"].to_pylist() == ["007", "008"]
     assert tables["result"]["last"].to_pylist() != PEOPLE["last"].to_pylist()
     assert steps[-1].phase is Phase.RECEIVED
-    assert client.status(b"\0" * 16).state is State.UNKNOWN
+    assert client.status(b"\0" * 16).state is State.ABSENT
 
 
 def test_a_large_part_goes_in_blocks_and_comes_in_segments(desk: Desk) -> None:
@@ -203,24 +202,41 @@ def test_an_expired_job_is_not_submitted(desk: Desk) -> None:
         desk.pool.jobs.version(names.part(job.header.job_id.hex(), 0))
 
 
-def test_a_job_that_nobody_took_expires(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    job, _ = desk.submit()
+def test_time_that_is_over_ends_no_job(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that began in time may complete: only its receipt, or a failure receipt, is the end."""
+    job, ticket = desk.submit()
     monkeypatch.setattr("cji_client.job_state._GRACE", datetime.timedelta(days=-2))
-    assert desk.client().wait(job.header.job_id, deadline=10).state is State.EXPIRED
-    with pytest.raises(JobExpired):
+    status = desk.client().status(job.header.job_id)
+    assert (status.state, status.state.final, status.state.outcome) == (State.OVERDUE, False, Release.UNKNOWN)
+    with pytest.raises(NotFinished, match="unknown"):
         desk.client().fetch(job)
+    desk.pool.run(ticket)
+    assert desk.client().wait(job.header.job_id, deadline=10).state is State.DONE
 
 
-def test_a_cancelled_job_has_no_result_unless_it_had_one(desk: Desk) -> None:
+def test_asking_for_an_end_is_not_the_end(desk: Desk) -> None:
     job, ticket = desk.submit()
     client = desk.client()
     client.cancel(job.header.job_id)
     client.cancel(job.header.job_id)
-    assert client.wait(job.header.job_id, deadline=10).state is State.CANCELLED
-    with pytest.raises(JobCancelled):
+    status = client.status(job.header.job_id)
+    assert (status.state, status.state.final, status.state.outcome) == (State.CANCELLING, False, Release.UNKNOWN)
+    with pytest.raises(NotFinished, match="unknown"):
         client.fetch(job)
     desk.pool.run(ticket)
     assert opened(desk, client.fetch(job))["result"].num_rows == 2
+
+
+def test_a_cancelled_job_ends_with_a_signed_failure(desk: Desk) -> None:
+    """It is shown although the submitter has asked for it: the blob `cancel` hides nothing."""
+    job, ticket = desk.submit()
+    client = desk.client()
+    client.cancel(job.header.job_id)
+    desk.pool.give_up(ticket, reason=Reason.CANCELLED, stage=Stage.OPEN, attempts=0)
+    found = client.wait(job.header.job_id, deadline=10).state
+    assert (found, found.outcome) == (State.FAILED, Release.NOT_RELEASED)
+    with pytest.raises(JobFailed, match="after 0 attempts: CANCELLED"):
+        client.fetch(job)
 
 
 def test_a_wait_ends_at_its_deadline(desk: Desk) -> None:

@@ -14,10 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from cji_client.by_reference import SyncFleetClient
-from cji_client.errors import JobCancelled, JobFailed
+from cji_client.errors import JobFailed
 from cji_client.job_folder import JobFolder, save_job
 from cji_client.job_state import State
 from cji_client.profile import ClientStorage
+from cji_client.release import Release
 from cji_client.result import open_result
 from cji_client.seal import INPUT_NAME, SealedJob
 from cji_core.command import build
@@ -32,7 +33,7 @@ from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 from cji_simulator.admissions import remember
 from cji_simulator.raw import RawJob, RawWorker, until
 from cji_simulator.site import people
-from cji_worker.fleet.front import Front, FrontRefusedError, explained
+from cji_worker.fleet.front import Front, FrontRefusedError, JobEnd, explained
 from cji_worker.fleet.metrics import read as read_metrics
 from cji_worker.fleet.settings import load
 from tests.support.azurite import StorageCredential
@@ -205,14 +206,16 @@ def test_a_missing_part_is_tried_again_and_given_up(pool: Pool, storage: Storage
     assert (claims.reason, claims.stage, claims.attempts) == (Reason.INCOMPLETE, Stage.UNSEAL, 2)
 
 
-def test_another_header_under_a_used_id_is_a_replay(pool: Pool, storage: Storage) -> None:
-    storage.blobs("ledger").create(
-        job := pool.seal(), json.dumps({"header_sha384": "ab" * 48, "worker": "w", "attempt": "cd" * 16}).encode()
-    )
+def test_who_may_only_create_blobs_burns_no_id(pool: Pool, storage: Storage) -> None:
+    """An identity of the machine that is not the keyholder's: its entries and ends are foreign."""
+    job, ledger = pool.seal(), storage.blobs("ledger")
+    for name in (names.attempt(job, 0), names.attempt(job, 1), names.end(job)):
+        assert ledger.create(name, json.dumps({"claims": {}, "proof": "ab" * 48}).encode())
     pool.send(job)
     pool.wait(job)
-    assert pool.claims_of_failure(job).reason is Reason.REPLAYED
-    assert not [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id == job]
+    assert pool.receipt(job) is not None
+    assert ledger.exists(names.attempt(job, 2))
+    assert ledger.exists(names.end(job, 1))
 
 
 def test_a_job_that_the_submitter_cancels_ends(pool: Pool, storage: Storage) -> None:
@@ -220,7 +223,8 @@ def test_a_job_that_the_submitter_cancels_ends(pool: Pool, storage: Storage) -> 
     storage.blobs("jobs").create(names.cancel(job), b"")
     pool.send(job)
     pool.wait(job)
-    assert pool.claims_of_failure(job).reason is Reason.INCOMPLETE
+    claims = pool.claims_of_failure(job)
+    assert (claims.reason, claims.attempts) == (Reason.CANCELLED, 0)
     assert [e for m in pool.members for e in m.events if isinstance(e, TicketPoisoned) and e.job_id == job]
 
 
@@ -253,10 +257,14 @@ def test_the_fleet_socket_serves_jobs_by_reference_alone(pool: Pool) -> None:
         for call, request, code in (
             (stub.Describe, pb.DescribeRequest(), grpc.StatusCode.UNIMPLEMENTED),
             (stub.GetReceipt, pb.GetReceiptRequest(job_id=b"short"), grpc.StatusCode.INVALID_ARGUMENT),
-            (stub.Supersede, pb.SupersedeRequest(job_id=bytes(16)), grpc.StatusCode.INVALID_ARGUMENT),
-            (stub.GetFailure, pb.GetFailureRequest(tries=1), grpc.StatusCode.INVALID_ARGUMENT),
-            (stub.GetFailure, pb.GetFailureRequest(tries=0, fault="absent"), grpc.StatusCode.INVALID_ARGUMENT),
-            (stub.GetFailure, pb.GetFailureRequest(tries=1, fault="lost"), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.Settle, pb.SettleRequest(job_id=bytes(16)), grpc.StatusCode.INVALID_ARGUMENT),
+            (
+                stub.Settle,
+                pb.SettleRequest(job_id=bytes(16), header_sha384=bytes(48), whole=b"short"),
+                grpc.StatusCode.INVALID_ARGUMENT,
+            ),
+            (stub.GetFailure, pb.GetFailureRequest(), grpc.StatusCode.INVALID_ARGUMENT),
+            (stub.GetFailure, pb.GetFailureRequest(fault="lost"), grpc.StatusCode.INVALID_ARGUMENT),
             (stub.Attest, pb.AttestRequest(nonce=b"short"), grpc.StatusCode.INVALID_ARGUMENT),
         ):
             with pytest.raises(grpc.RpcError) as error:
@@ -300,17 +308,36 @@ def test_what_the_fleet_process_asks_for_is_checked(pool: Pool) -> None:
         header=sealed.header.data, signature=sealed.signature, submitter=pool.members[0].files.agency.san
     )
     with front_of(pool, number) as front, front_of(pool, 1 - number) as other:
-        assert front.receipt(job) == found.receipt
+        assert front.receipt(job) == f"{found.receipt.rpartition('.')[0]}.AA"  # its signature comes with the end
         assert other.receipt(job) is None
-        with pytest.raises(FrontRefusedError) as refused:  # a job with a receipt has no failure receipt
-            front.failure(
-                job=job, submission=submission, tries=1, sent=0, reason=Reason.CELL_FAILED, stage=Stage.COMPUTE
-            )
-        assert refused.value.reason is Reason.ALREADY_EXISTS
-        for wrong in (Ticket(job=job, header_sha384="ab" * 48), Ticket(job="ab" * 16, header_sha384="ab" * 48)):
+        for each in (front, other):  # a job with an end has no failure receipt, wherever it is asked for
             with pytest.raises(FrontRefusedError) as refused:
-                front.supersede(wrong)
-            assert refused.value.reason is Reason.INCOMPLETE
+                each.failure(job=job, submission=submission, sent=0, reason=Reason.CANCELLED, stage=Stage.COMPUTE)
+            assert refused.value.reason is Reason.ALREADY_EXISTS
+            ended = each.settle(Ticket(job=job, header_sha384=sealed.header.sha384.hex()), whole=None)
+            assert ended == JobEnd(receipt=found.receipt, attempt=found.attempt, failure="")
+        for wrong, reason in (
+            (Ticket(job=job, header_sha384="ab" * 48), Reason.REPLAYED),
+            (Ticket(job="ab" * 16, header_sha384="ab" * 48), Reason.INCOMPLETE),
+        ):
+            with pytest.raises(FrontRefusedError) as refused:
+                front.settle(wrong, whole="ab" * 16)
+            assert refused.value.reason is reason
+
+
+def test_no_job_is_given_up_before_its_attempts_are_used(pool: Pool) -> None:
+    """The fleet process is not trusted: what it reports fails no job that another attempt could complete."""
+    job = pool.seal()
+    sealed, _ = pool.jobs[job]
+    submission = pb.Submission(
+        header=sealed.header.data, signature=sealed.signature, submitter=pool.members[0].files.agency.san
+    )
+    with front_of(pool) as front, pytest.raises(FrontRefusedError) as refused:
+        front.failure(job=job, submission=submission, sent=0, reason=Reason.CELL_FAILED, stage=Stage.COMPUTE)
+    assert refused.value.reason is Reason.INCOMPLETE
+    pool.send(job)
+    pool.wait(job)
+    assert pool.receipt(job) is not None
 
 
 def raw_of(job: SealedJob) -> RawJob:
@@ -332,7 +359,8 @@ def test_a_direct_job_is_used_once_in_the_pool(pool: Pool, storage: Storage, poi
         assert front.receipt(job) is None  # nobody publishes the receipt of a job that did not come by reference
     before = poison.state().length
     pool.send_aside(job)
-    eventually(lambda: poison.state().length == before + 1, seconds=60)  # after its tries
+    eventually(lambda: poison.state().length == before + 1, seconds=60)
+    assert not pool.storage.blobs("results").exists(names.receipt(job))
     by_reference = [e for m in pool.members for e in m.events if isinstance(e, JobRefused) and e.job_id == job]
     assert {e.reason for e in by_reference if e.attempt} == {Reason.ALREADY_EXISTS}
 
@@ -364,10 +392,11 @@ def test_jobs_of_a_day_are_counted_for_the_whole_pool(pool: Pool, storage: Stora
         jobs += [pool.submit(), pool.submit(), pool.submit()]
         eventually(lambda: len(refused_by_day()) == 2 or midnight(), seconds=60)
         denied = refused_by_day()
+        eventually(lambda: all(pool.receipt(job) for job in jobs if job not in denied), seconds=60)
+        assert midnight() or not any(ledger.exists(names.attempt(str(job), 0)) for job in denied)
         for job in denied:  # else they would come again until tomorrow
             storage.blobs("jobs").create(names.cancel(str(job)), b"")
         pool.wait(*jobs)
-        assert midnight() or not any(ledger.exists(str(job)) for job in denied)
         assert {job for job in jobs if pool.failure(job)} == denied
     finally:
         for member, text in zip(pool.members, texts, strict=True):
@@ -473,8 +502,12 @@ def test_sdk_cancels_a_job_of_the_pool(pool: Pool, tmp_path: Path) -> None:
     client, job = _client(pool), _saved(pool, tmp_path / "job", declared=30)
     client.cancel(job.header.job_id)
     client.submit(job)
-    with pytest.raises(JobCancelled):
+    status = client.status(job.header.job_id)  # asked for, and nothing more is known
+    assert (status.state, status.state.outcome) in {
+        (State.CANCELLING, Release.UNKNOWN),
+        (State.FAILED, Release.NOT_RELEASED),
+    }
+    assert client.wait(job.header.job_id, deadline=60).state is State.FAILED
+    with pytest.raises(JobFailed) as caught:
         client.fetch(job)
-    results = pool.storage.blobs("results")
-    eventually(lambda: results.exists(names.failure(job.header.job_id.hex())), seconds=60)
-    assert client.status(job.header.job_id).state is State.CANCELLED
+    assert caught.value.failure.claims.reason is Reason.CANCELLED

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -71,12 +71,14 @@ def test_of_many_creators_exactly_one_wins(storage: Storage) -> None:
 
 
 def test_of_many_workers_as_many_jobs_succeed_as_a_day_has(storage: Storage) -> None:
-    allowance = Allowance(day=date(2026, 1, 1), submitter=secrets.token_hex(8), ori="WI0130000", most=20)
+    allowance = Allowance(submitter=secrets.token_hex(8), ori="WI0130000", most=20)
     won = list[int]()
 
     def admit(worker: int) -> None:
         days, ledger = PoolDays(), storage.blobs("ledger")
-        won.extend(n for n in range(worker, 32, 4) if days.take(ledger, allowance, n.to_bytes(16, "big")))
+        won.extend(
+            n for n in range(worker, 32, 4) if days.take(ledger, allowance, date(2026, 1, 1), n.to_bytes(16, "big"))
+        )
 
     threads = [threading.Thread(target=admit, args=(worker,)) for worker in range(4)]
     for thread in threads:
@@ -84,6 +86,13 @@ def test_of_many_workers_as_many_jobs_succeed_as_a_day_has(storage: Storage) -> 
     for thread in threads:
         thread.join()
     assert len(won) == len(set(won)) == 20
+
+
+def test_the_service_states_its_own_time(blobs: Blobs) -> None:
+    assert blobs.date is None
+    assert not blobs.exists("absent")  # an answer that is an error has it too
+    assert blobs.date is not None
+    assert abs((datetime.now(UTC) - blobs.date).total_seconds()) < 60
 
 
 def test_a_blob_of_blocks_is_created_once(blobs: Blobs) -> None:

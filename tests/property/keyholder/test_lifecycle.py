@@ -28,7 +28,7 @@ CELL = Summary(inputs=(), outputs=(), result_header=b"", rows_in=0, rows_out=())
 FRONT = Witnessed(call=1, inputs=(), outputs=(), result_header_sha384=bytes(48))
 VOUCHED = Vouched(CELL, FRONT)
 REFUSALS = [Refusal(reason, stage=Stage.COMPUTE) for reason in (Reason.CELL_FAILED, Reason.INCOMPLETE)]
-CAN_FAIL = (Action.WRITE_ADMISSION, Action.OPEN_CELL)
+CAN_FAIL = (Action.WRITE_ADMISSION, Action.OPEN_CELL, Action.MAKE_END)
 
 failures = st.sampled_from(REFUSALS).map(Failed)
 from_outside = failures | st.just(VOUCHED)
@@ -45,6 +45,7 @@ class World:
 
     def __init__(self) -> None:
         self.trail: list[str] = []
+        self.ended = False
         self.last_words: list[Effect] = []
         self.seen = Counter[Effect | type[Effect]]()
 
@@ -57,8 +58,12 @@ class World:
                 assert self.trail == ["admitted"]
             case WriteReceipt() if succeeds:
                 self.trail.append("completed")
+            case Action.MAKE_END:
+                assert self.trail == ["admitted", "completed"]
+                self.ended = succeeds
             case Action.RETAIN_REFERENCE | Action.SEND_RECEIPT:
                 assert self.trail == ["admitted", "completed"]
+                assert self.ended
             case WriteEnd():
                 assert self.trail == ["admitted"]
                 self.trail.append("ended")
@@ -122,9 +127,14 @@ def test_a_failure_kills_the_cell_before_anybody_is_told(phase: Phase) -> None:
     assert advance(phase, Failed(refusal)) == (Phase.OVER, (Action.KILL_CELL, WriteEnd(refusal), Refuse(refusal)))
 
 
+def test_a_receipt_that_is_not_the_end_is_released_to_nobody() -> None:
+    refusal = REFUSALS[1]
+    assert advance(Phase.ENDING, Failed(refusal)) == (Phase.OVER, (Action.KILL_CELL, Refuse(refusal)))
+
+
 def test_the_way_of_a_job_that_goes_well() -> None:
     phase, done = BEGIN[0], list(BEGIN[1])
-    for event in (Done(), Done(), VOUCHED, Done()):
+    for event in (Done(), Done(), VOUCHED, Done(), Done()):
         phase, effects = advance(phase, event)
         done += effects
     assert phase is Phase.OVER
@@ -134,6 +144,7 @@ def test_the_way_of_a_job_that_goes_well() -> None:
         Action.OPEN_CELL,
         Action.AWAIT_CELL,
         WriteReceipt(CELL, FRONT),
+        Action.MAKE_END,
         Action.RETAIN_REFERENCE,
         Action.SEND_RECEIPT,
         Action.KILL_CELL,

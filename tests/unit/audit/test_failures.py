@@ -86,7 +86,7 @@ def test_every_claim_is_required() -> None:
         assert _field(".".join([parts[0], b64url(msgspec.json.encode(claims)), parts[2]])) == "payload"
 
 
-@pytest.mark.parametrize(("name", "value"), [("attempts", 0), ("attempts", 1001), ("version", 2), ("failed", "now")])
+@pytest.mark.parametrize(("name", "value"), [("attempts", -1), ("attempts", 1001), ("version", 2), ("failed", "now")])
 def test_a_claim_out_of_shape_is_not_signed(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match="claim out of shape"):
         sign_failure(msgspec.structs.replace(FAILURE, **{name: value}), KEY)

@@ -45,7 +45,7 @@ def test_the_fleet_process_reads_its_section_alone(tmp_path: Path) -> None:
         FLEET.replace('core.windows.net"', 'core.windows.net/a?b"'),
         FLEET + "lease_seconds = 1\n",
         FLEET + "jobs = '../other'\n",
-        FLEET + "tries = 0\n",
+        FLEET + "tries = 5\n",
     ],
 )
 def test_a_configuration_that_cannot_be_used(tmp_path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """A job that a slot works at is its own; a receipt that it leaves unpublished is settled later."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -10,8 +11,9 @@ import pytest
 from cji_core.errors import Reason, Stage
 from cji_core.pool import names
 from cji_core.pool.errors import StoreAwayError
+from cji_core.pool.queue import Message
 from cji_worker.fleet.attempt import new_attempt, settle
-from cji_worker.fleet.front import FrontRefusedError
+from cji_worker.fleet.front import FrontRefusedError, JobEnd
 from cji_worker.fleet.metrics import Outcome
 from cji_worker.fleet.records import Records
 from tests.support.fleet_fakes import (
@@ -23,6 +25,7 @@ from tests.support.fleet_fakes import (
     MemoryQueue,
     memory_slot,
     receipt_of,
+    refusal_of,
 )
 
 
@@ -65,6 +68,7 @@ def test_an_attempt_that_ends_after_signing_is_settled(tmp_path: Path) -> None:
     front.signed = signed
     assert memory_slot(front, jobs, results, queue, records, outcomes).step()
     assert outcomes == {"failed": 1}
+    assert front.asked == [Reason.DEADLINE]
     settle(records, running=records, front=front, results=results)  # type: ignore[arg-type]
     assert front.superseded == [TICKET]
     assert list(records.unfinished()) == []
@@ -95,6 +99,48 @@ def test_a_receipt_of_another_header_blocks_no_start(tmp_path: Path) -> None:
     settle(records, running=records, front=front, results=results)  # type: ignore[arg-type]
     assert list(records.unfinished()) == []
     assert front.superseded == []
+
+
+def test_a_ticket_is_left_alone_while_the_storage_is_away(tmp_path: Path) -> None:
+    """Else every ticket is leased and dropped, again and again, and its job has a failure without an attempt."""
+    jobs, queue = MemoryBlobs(), MemoryQueue([TICKET.encode()])
+    results, front, outcomes = Mock(exists=Mock(side_effect=StoreAwayError)), MemoryFront(), Counter[Outcome]()
+    slot = memory_slot(front, jobs, results, queue, Records(tmp_path), outcomes)
+    for _ in range(10):
+        with pytest.raises(StoreAwayError):
+            slot.step()
+    assert queue.waiting == [TICKET.encode()]
+    assert not outcomes
+    assert front.asked == []
+
+
+def test_leases_decide_nothing(tmp_path: Path) -> None:
+    class Leased(MemoryQueue):
+        def receive(self, *, lease: float) -> Message | None:
+            found = super().receive(lease=lease)
+            return None if found is None else replace(found, tries=1000)
+
+    jobs, results, front, queue = MemoryBlobs(), MemoryBlobs(), MemoryFront(), Leased([TICKET.encode()])
+    outcomes = Counter[Outcome]()
+    assert memory_slot(front, jobs, results, queue, Records(tmp_path), outcomes).step()
+    assert outcomes == {"published": 1}
+
+
+@pytest.mark.parametrize("failed", [False, True], ids=["a receipt", "a failure"])
+def test_the_end_that_another_machine_made_is_published(tmp_path: Path, failed: bool) -> None:
+    """The machine is gone, with its receipt: the ledger has it."""
+    jobs, results, queue = MemoryBlobs(), MemoryBlobs(), MemoryQueue([TICKET.encode()])
+    end = JobEnd(receipt="" if failed else receipt_of(), attempt="0b" * 16, failure=receipt_of() if failed else "")
+    front, outcomes = MemoryFront(ends={JOB: end}), Counter[Outcome]()
+
+    def refused() -> None:
+        raise refusal_of(Reason.ALREADY_EXISTS)
+
+    front.signed = refused
+    assert memory_slot(front, jobs, results, queue, Records(tmp_path), outcomes).step()
+    assert outcomes == {"superseded": 1}
+    assert results.exists(names.failure(JOB) if failed else names.receipt(JOB))
+    assert not results.exists(names.receipt(JOB) if failed else names.failure(JOB))
 
 
 class Refusing(MemoryFront):

@@ -291,7 +291,6 @@ def test_a_ticket_has_a_time_that_a_receipt_can_state(queued: int, fits: bool) -
         GiveUp(
             call=1,
             job_id=bytes(16),
-            tries=1,
             queued=queued,
             fault="absent",
             header=b"",

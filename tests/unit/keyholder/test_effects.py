@@ -15,10 +15,12 @@ from cji_core.format.envelope import sha384
 from cji_core.format.job import JobId, OutputPart, parse
 from cji_core.format.job.result_header import result_header
 from cji_core.operations.registry import plan
+from cji_core.trail import claims_unverified
 from cji_worker.ipc import Channel
 from cji_worker.ipc.messages import CountedPart, KeyholderFromCell, SealedPart, Summary, Witnessed
 from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
 from cji_worker.keyholder.cells import Cell
+from cji_worker.keyholder.effects import unsigned
 from cji_worker.keyholder.events import job_admitted
 from cji_worker.keyholder.lifecycle import Done, Failed, WriteReceipt
 from cji_worker.keyholder.task_events import task_admitted
@@ -26,6 +28,7 @@ from cji_worker.keyholder.tasks import AdmittedTask
 from tests.support.contexts import TABLES
 from tests.support.job_headers import NOW, make
 from tests.support.keyholder_bench import Bench, bench, finish_order, held
+from tests.support.receipts import signed_receipt
 from tests.support.task_statements import ROWS, Honest
 
 HONEST = Honest()
@@ -127,3 +130,10 @@ def test_both_are_signed_if_they_fit(desk: Bench, cell: Cell) -> None:
 def failed(outcome: Done | Failed | None) -> None:
     assert isinstance(outcome, Failed)
     assert (outcome.refusal.reason, outcome.refusal.stage) == (Reason.INTERNAL, Stage.COMMIT)
+
+
+def test_a_receipt_without_its_signature_keeps_its_claims() -> None:
+    """The fleet process stores outputs by them; nobody can verify it."""
+    receipt = signed_receipt()
+    assert claims_unverified(unsigned(receipt)) == claims_unverified(receipt)
+    assert receipt.rpartition(".")[2] not in unsigned(receipt)

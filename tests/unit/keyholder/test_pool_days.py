@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cji_core.pool.errors import BlobAbsentError, StoreAwayError, StoreError
 from cji_worker.keyholder.pool_days import Allowance, PoolDays, _all_taken
 
-ALLOWED = Allowance(day=date(2026, 1, 1), submitter="metro", ori="WI0130000", most=3)
+DAY = date(2026, 1, 1)
+ALLOWED = Allowance(submitter="metro", ori="WI0130000", most=3)
 
 
 class Blobs:
@@ -56,9 +57,9 @@ def test_new_jobs_are_admitted_up_to_the_number_that_is_allowed(
     blobs, workers = Blobs(), [PoolDays() for _ in range(4)]
     admitted: dict[tuple[object, ...], int] = {}
     for number, (worker, (submitter, ori), day, most) in enumerate(claims):
-        allowance = Allowance(day=date(2026, 1, day), submitter=submitter, ori=ori, most=most)
+        allowance = Allowance(submitter=submitter, ori=ori, most=most)
         counted = admitted.get((submitter, ori, day), 0)
-        assert workers[worker].take(blobs, allowance, job(number)) is (counted < most)
+        assert workers[worker].take(blobs, allowance, date(2026, 1, day), job(number)) is (counted < most)
         admitted[submitter, ori, day] = counted + (counted < most)
 
 
@@ -76,31 +77,31 @@ def test_a_worker_that_starts_finds_its_number_in_few_steps() -> None:
     blobs, first = Blobs(), PoolDays()
     many = replace(ALLOWED, most=10_000)
     for number in range(5000):
-        assert first.take(blobs, many, job(number))
+        assert first.take(blobs, many, DAY, job(number))
     assert blobs.exchanges == 5000
-    assert PoolDays().take(blobs, many, job(5000))
+    assert PoolDays().take(blobs, many, DAY, job(5000))
     assert blobs.exchanges < 5000 + 32
 
 
 def test_a_job_that_died_before_its_entry_finds_its_number() -> None:
     blobs = Blobs()
-    assert PoolDays().take(blobs, ALLOWED, job(1))
+    assert PoolDays().take(blobs, ALLOWED, DAY, job(1))
     for days in (one := PoolDays(), PoolDays(), one):
-        assert days.take(blobs, ALLOWED, job(1))
+        assert days.take(blobs, ALLOWED, DAY, job(1))
     assert len(blobs.found) == 1
 
 
 def test_a_caller_without_jobs_left_costs_no_exchange() -> None:
     blobs, days = Blobs(), PoolDays()
-    assert [days.take(blobs, ALLOWED, job(number)) for number in range(4)] == [True] * 3 + [False]
+    assert [days.take(blobs, ALLOWED, DAY, job(number)) for number in range(4)] == [True] * 3 + [False]
     before = blobs.exchanges
-    assert not days.take(blobs, ALLOWED, job(5))
+    assert not days.take(blobs, ALLOWED, DAY, job(5))
     assert blobs.exchanges == before
 
 
 def test_names_of_callers_are_not_confused() -> None:
     pairs = [("a", "bc"), ("ab", "c"), ('a","b', "c"), ("a", "b")]
-    folders = {replace(ALLOWED, submitter=submitter, ori=ori).folder for submitter, ori in pairs}
+    folders = {replace(ALLOWED, submitter=submitter, ori=ori).folder(DAY) for submitter, ori in pairs}
     assert len(folders) == len(pairs)
     assert all(set(folder) <= set("days/-0123456789abcdef") for folder in folders)
 
@@ -111,7 +112,7 @@ def test_storage_that_is_away_is_not_a_job_left() -> None:
             raise StoreAwayError
 
     with pytest.raises(StoreAwayError):
-        PoolDays().take(Away(), ALLOWED, job(1))
+        PoolDays().take(Away(), ALLOWED, DAY, job(1))
 
 
 @pytest.mark.parametrize("ahead", [0, 1])
@@ -134,7 +135,7 @@ def test_contradicting_storage_does_not_keep_the_thread(ahead: int) -> None:
 
     blobs = Contradicting()
     with pytest.raises(StoreError):
-        PoolDays().take(blobs, replace(ALLOWED, most=1 << 40), job(1))
+        PoolDays().take(blobs, replace(ALLOWED, most=1 << 40), DAY, job(1))
     assert blobs.exchanges < 1000
 
 
@@ -143,7 +144,7 @@ def test_as_many_workers_succeed_at_once_as_are_allowed() -> None:
 
     def claim(worker: int) -> None:
         days = PoolDays()
-        won.extend(number for number in range(worker, 80, 4) if days.take(blobs, allowed, job(number)))
+        won.extend(number for number in range(worker, 80, 4) if days.take(blobs, allowed, DAY, job(number)))
 
     in_threads(claim)
     assert len(won) == len(set(won)) == len(blobs.found) == 50

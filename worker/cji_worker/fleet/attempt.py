@@ -5,10 +5,12 @@
     run           parts go in as the worker takes them, outputs come out as blocks that nobody sees yet
     completed     the worker has signed: the receipt is in its trail
     committed     the outputs are visible, under the attempt's name
-    published     the receipt blob names this attempt; or another's, and this one is superseded
+    ended         the worker has made the receipt the end of the job, or found another end and superseded it
+    published     the end, of this worker or another one, is beside the results: nothing else ever is
 
 A process that dies in between loses nothing: before `completed` the job runs again, after it the next start of this
-process publishes what is whole and supersedes what is not (`recover`).
+process ends what is whole and supersedes what is not (`recover`). The signature of a receipt leaves the worker with the
+end, so this process cannot publish anything else.
 """
 
 import contextlib
@@ -27,12 +29,13 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job import LIMITS
 from cji_core.log import log
 from cji_core.pool import names
-from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, Progress, Published, decode, encode, evidence_nonce
+from cji_core.pool.documents import Failure, Progress, Published, encode, evidence_nonce
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, StoreError
 from cji_core.pool.store import Blobs
 from cji_core.pool.ticket import Ticket
 from cji_core.strict import hex_decode
 from cji_core.trail import ReceiptError, claims_unverified
+from cji_core.trail.failures import failure_unverified
 from cji_core.trail.fields import utc_hundredths
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.errors import WorkerError
@@ -50,6 +53,9 @@ class Publication(enum.Enum):
 
     PUBLISHED = enum.auto()
     SUPERSEDED = enum.auto()
+    """The job has another end, which is published."""
+    WITHDRAWN = enum.auto()
+    """The job has no end, and may run again."""
 
 
 class AttemptFailedError(WorkerError):
@@ -108,8 +114,9 @@ class Attempt:
         token = claims_unverified(receipt).maa_token_sha384
         if not has_evidence(self._attempted.ticket, token, front=self._front, results=self._at.results):
             raise FrontAwayError("the worker started again")  # its next attempt supersedes this receipt
-        publication = publish(self._attempted, receipt, front=self._front, results=self._at.results)
-        self._records.end(self._attempted.job)
+        attempted = self._attempted
+        publication = conclude(attempted.ticket, front=self._front, results=self._at.results, whole=attempted.attempt)
+        self._records.end(attempted.job)
         return publication
 
     def _run(self) -> str:
@@ -202,31 +209,48 @@ def has_evidence(ticket: Ticket, token_sha384: str, *, front: Front, results: Bl
     return results.exists(name)
 
 
-def publish(attempted: Attempted, receipt: str, *, front: Front, results: Blobs) -> Publication:
-    """Publish a receipt whose outputs are whole, or supersede it if another attempt's is there.
+def conclude(ticket: Ticket, *, front: Front, results: Blobs, whole: str | None = None) -> Publication:
+    """Have the worker find the end of the job, and publish it. `whole` is the name of stored outputs that may be it.
 
-    Raises FrontRefusedError, FrontAwayError, StoreError.
+    Raises FrontRefusedError: INCOMPLETE if there is neither an end nor a receipt of this worker. Raises FrontAwayError,
+    StoreError.
     """
-    name = names.receipt(attempted.job)
-    mine = Published(attempt=attempted.attempt, receipt=receipt)
-    if results.create(name, encode(mine)) or published(results, attempted.job) == mine:
-        return Publication.PUBLISHED
-    front.supersede(attempted.ticket)
-    return Publication.SUPERSEDED
+    end = front.settle(ticket, whole=whole)
+    if end is None:
+        return Publication.WITHDRAWN
+    if end.failure:
+        results.create(names.failure(ticket.job), encode(Failure(failure=end.failure)))
+        return Publication.SUPERSEDED
+    results.create(names.receipt(ticket.job), encode(Published(attempt=end.attempt, receipt=end.receipt)))
+    return Publication.PUBLISHED if end.attempt == whole else Publication.SUPERSEDED
 
 
-def published(results: Blobs, job: str) -> Published | None:
-    """The published receipt of a job; None if there is none. A blob that is not one counts as another attempt's."""
-    try:
-        return decode(results.read(names.receipt(job), most=RECEIPT_BYTES), Published)
-    except BlobAbsentError:
-        return None
-    except (DocumentError, BlobTooLargeError, BlobChangedError):
-        return Published(attempt="0" * 32, receipt="0.0.0")
+def give_up(
+    ticket: Ticket,
+    submission: pb.Submission,
+    *,
+    front: Front,
+    results: Blobs,
+    sent: int,
+    reason: Reason,
+    stage: Stage,
+) -> bool:
+    """Have the failure of the job signed, and publish it; False if its header does not verify.
+
+    Raises as `Front.failure`, and StoreError.
+    """
+    publish_evidence(ticket, front=front, results=results)
+    failure = front.failure(job=ticket.job, submission=submission, sent=sent, reason=reason, stage=stage)
+    if not failure:
+        return False
+    # a token that was renewed meanwhile is still this worker's
+    has_evidence(ticket, failure_unverified(failure).maa_token_sha384, front=front, results=results)
+    results.create(names.failure(ticket.job), encode(Failure(failure=failure)))
+    return True
 
 
 def own_receipt(ticket: Ticket, *, front: Front) -> str | None:
-    """The worker's receipt for this header; None without one, or if it is of another header under the same id.
+    """The worker's receipt for this header, unsigned; None without one, or if it is of another header under this id.
 
     Raises FrontRefusedError, FrontAwayError.
     """
@@ -247,12 +271,8 @@ def recover(attempted: Attempted, *, front: Front, results: Blobs) -> Publicatio
     receipt = own_receipt(attempted.ticket, front=front)
     if receipt is None:
         return None
-    if published(results, attempted.job) == Published(attempt=attempted.attempt, receipt=receipt):
-        return Publication.PUBLISHED
-    if _is_whole(attempted, receipt, front=front, results=results):
-        return publish(attempted, receipt, front=front, results=results)
-    front.supersede(attempted.ticket)
-    return Publication.SUPERSEDED
+    whole = _is_whole(attempted, receipt, front=front, results=results)
+    return conclude(attempted.ticket, front=front, results=results, whole=attempted.attempt if whole else None)
 
 
 def _is_whole(attempted: Attempted, receipt: str, *, front: Front, results: Blobs) -> bool:
@@ -328,5 +348,6 @@ def settle(records: Records, *, running: Records, front: Front, results: Blobs) 
             except (StoreError, FrontAwayError, FrontRefusedError) as error:
                 log("recovery waits", job_id=attempted.job, error=type(error).__name__)
                 continue
-            log("recovered", job_id=attempted.job, what=found.name.lower() if found else "runs again")
+            what = "runs again" if found in {None, Publication.WITHDRAWN} else found.name.lower()
+            log("recovered", job_id=attempted.job, what=what)
             records.end(attempted.job)

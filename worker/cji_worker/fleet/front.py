@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
@@ -44,6 +45,15 @@ class FrontRefusedError(WorkerError):
     def __init__(self, reason: Reason, stage: Stage, after: float = 0.0) -> None:
         super().__init__(reason, stage)
         self.reason, self.stage, self.after = reason, stage, after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnd:
+    """The end of a job: its receipt, and the name under which its outputs are, or its failure receipt."""
+
+    receipt: str
+    attempt: str
+    failure: str
 
 
 class Front:
@@ -90,7 +100,10 @@ class Front:
         return self._stub.FinishTasks(requests, timeout=JOB_SECONDS)
 
     def receipt(self, job: str) -> str | None:
-        """The receipt of a job by reference that completed on this worker; None without one. Raises FrontAwayError."""
+        """The receipt, without its signature, of a job by reference that completed on this worker; None without one.
+
+        Raises FrontRefusedError, FrontAwayError.
+        """
         try:
             answer = self._stub.GetReceipt(pb.GetReceiptRequest(job_id=hex_decode(job)), timeout=_CALL_SECONDS)
         except grpc.RpcError as error:
@@ -100,13 +113,24 @@ class Front:
             raise found from error
         return str(answer.receipt)
 
-    def supersede(self, ticket: Ticket) -> None:
-        """Have it recorded that the receipt of this worker is not the job's. Raises FrontRefused-, FrontAwayError."""
-        request = pb.SupersedeRequest(job_id=hex_decode(ticket.job), header_sha384=hex_decode(ticket.header_sha384))
+    def settle(self, ticket: Ticket, *, whole: str | None) -> JobEnd | None:
+        """The end of the job. `whole` names the stored outputs of this worker's receipt, which may become the end.
+
+        None if it has none: the receipt of this worker is superseded. Raises FrontRefusedError, INCOMPLETE if this
+        worker has no receipt either; FrontAwayError.
+        """
+        request = pb.SettleRequest(
+            job_id=hex_decode(ticket.job),
+            header_sha384=hex_decode(ticket.header_sha384),
+            whole=hex_decode(whole or ""),
+        )
         try:
-            self._stub.Supersede(request, timeout=_CALL_SECONDS)
+            found = self._stub.Settle(request, timeout=_CALL_SECONDS)
         except grpc.RpcError as error:
             raise explained(error) from error
+        if not found.receipt and not found.failure:
+            return None
+        return JobEnd(receipt=found.receipt, attempt=found.attempt.hex(), failure=found.failure)
 
     def attest(self, nonce: bytes) -> tuple[str, bytes]:
         """SHA-384 of the attestation token, and the evidence over this nonce of 32 bytes: an AttestResponse.
@@ -119,15 +143,16 @@ class Front:
             raise explained(error) from error
         return hashlib.sha384(answer.maa_token.encode()).hexdigest(), answer.SerializeToString()
 
-    def failure(
-        self, *, job: str, submission: pb.Submission, tries: int, sent: int, reason: Reason, stage: Stage
-    ) -> str:
-        """A failure receipt; empty if the header does not verify. Raises FrontRefusedError, FrontAwayError."""
+    def failure(self, *, job: str, submission: pb.Submission, sent: int, reason: Reason, stage: Stage) -> str:
+        """A failure receipt, the end of the job; empty if the header does not verify.
+
+        Raises FrontRefusedError: ALREADY_EXISTS for a job that runs there or has an end, INCOMPLETE if other attempts
+        may follow. Raises FrontAwayError.
+        """
         return self._failure(
             pb.GetFailureRequest(
                 submission=submission,
                 job_id=hex_decode(job),
-                tries=tries,
                 queued=sent,
                 reason=reason.value,
                 stage=stage.value,
@@ -136,7 +161,7 @@ class Front:
 
     def refused_ticket(self, fault: str, *, job: str) -> None:
         """Have it recorded that a ticket has no submission. Raises FrontRefusedError, FrontAwayError."""
-        self._failure(pb.GetFailureRequest(fault=fault, tries=1, job_id=hex_decode(job)))
+        self._failure(pb.GetFailureRequest(fault=fault, job_id=hex_decode(job)))
 
     def _failure(self, request: pb.GetFailureRequest) -> str:
         try:

@@ -6,6 +6,7 @@ other tickets back.
 
 import fcntl
 import os
+import random
 import socket
 import threading
 import time
@@ -31,6 +32,8 @@ from cji_worker.fleet.tasks.server import TaskServer, listen
 
 _LOCK: Final = "fleet.lock"
 _AWAY_S: Final = 2.0
+"""Before the storage is looked for again; doubled each time, up to the length of a lease."""
+_MOST_DOUBLINGS: Final = 10
 _END_S: Final = 30.0
 _SETTLE_S: Final = 30.0
 _RUNS_PER_CELL: Final = 2  # one has a cell, another reads or publishes
@@ -49,6 +52,7 @@ class Fleet:
         self._outcomes: Counter[Outcome] = Counter()
         self._records = Records(Path(settings.fleet.state))
         self._finishes = Records(Path(settings.fleet.state), "finishes")
+        self._chance = random.random
         self._slots: list[Slot] = []
         engine = settings.fleet.tasks_socket
         self._engine = None if engine is None else listen(Path(engine))
@@ -112,20 +116,22 @@ class Fleet:
         first.wait(_SETTLE_S)
 
     def _serve(self, slot: Slot) -> None:
-        poll = self._settings.fleet.poll_seconds
+        fleet, away = self._settings.fleet, 0
         while not self._stopping.is_set():
             try:
                 took = slot.step()
             except StoreError as error:
                 log("storage is away", error=type(error).__name__, what=str(error))
-                self._stopping.wait(_AWAY_S)
+                self._stopping.wait(min(_AWAY_S * 2**away, fleet.lease_seconds) * (1 - self._chance() / 2))
+                away = min(away + 1, _MOST_DOUBLINGS)
                 continue
             except Exception as fault:  # noqa: BLE001 - a slot that ends would halve the worker in silence
                 log("fault", error=type(fault).__name__)
                 self._stopping.wait(_AWAY_S)
                 continue
+            away = 0
             if not took:
-                self._stopping.wait(poll)
+                self._stopping.wait(fleet.poll_seconds)
 
     def _serve_engine(self, listener: socket.socket, front: Front) -> None:
         # here, because numpy may start threads, which must be confined as this one
@@ -179,7 +185,6 @@ class Fleet:
             lease_jobs=self._blobs(fleet.jobs),
             records=self._records,
             lease_seconds=fleet.lease_seconds,
-            tries=fleet.tries,
             outcomes=self._outcomes,
         )
 

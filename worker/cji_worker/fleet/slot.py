@@ -1,17 +1,20 @@
 """One slot of the fleet process: a ticket at a time, from its lease to its end.
 
-    receipt or failure published     the ticket is deleted
+    storage does not answer          nothing is leased, and the next look is later
+    the job has its end              it is published, if it is not yet, and the ticket is deleted
     not a ticket, no submission      refused: poison queue, an audit event, no failure receipt
     the submitter asks for an end    given up: failure receipt, poison queue
     the worker refuses for good      given up
+    the id is another job's          put aside without a failure receipt, as that of a job by a connection
     the job is held here already     a new ticket after a lease: it is a second one for the same job
-    the job did not begin            a new ticket after a delay: such a refusal does not count
-    the policy here refuses it       the same within a minute, until the header has expired: it may be of this worker
-    an attempt failed                visible again after a delay that doubles; given up after `tries`
+    the job did not begin            a new ticket after a delay
+    the policy here refuses it       the same after a minute or two, until the header expires: it may be of this worker
+    an attempt failed                given up if it was the last one by the pool ledger; else visible after a delay
     lease lost                       nothing: another worker has the ticket
-    this process ends                a new ticket at once, which does not count either
+    this process ends                a new ticket at once
 
-Every step can be repeated: a ticket that comes again finds what is published.
+The pool ledger alone counts attempts. How often a ticket was leased decides nothing but the delay. Every step can be
+repeated: a ticket that comes again finds what is published. `cji_core.pool.one_end` has the decisions.
 """
 
 import hashlib
@@ -21,15 +24,15 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from cji_core.errors import REASONS, Reason, Stage
+from cji_core.errors import Reason, Stage
 from cji_core.log import log
 from cji_core.pool import names
-from cji_core.pool.documents import SUBMISSION_BYTES, DocumentError, Failure, decode_submission, encode
+from cji_core.pool.documents import SUBMISSION_BYTES, DocumentError, decode_submission
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreError
+from cji_core.pool.one_end import Next, after_attempt
 from cji_core.pool.queue import Message, Queue
 from cji_core.pool.store import Blobs
 from cji_core.pool.ticket import Ticket, TicketError, decode
-from cji_core.trail.failures import failure_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.errors import WorkerError
 from cji_worker.fleet.attempt import (
@@ -37,9 +40,9 @@ from cji_worker.fleet.attempt import (
     AttemptFailedError,
     Containers,
     Publication,
-    has_evidence,
+    conclude,
+    give_up,
     new_attempt,
-    own_receipt,
     recover,
 )
 from cji_worker.fleet.front import Front, FrontAwayError, FrontRefusedError
@@ -48,31 +51,11 @@ from cji_worker.fleet.metrics import Outcome
 from cji_worker.fleet.records import Records
 
 _LONGEST_S: Final = 300.0
-_NOT_BEGUN: Final = frozenset(
-    {
-        Reason.OVERLOADED,
-        Reason.NOT_READY,
-        Reason.DRAINING,
-        Reason.KEY_THROTTLED,
-        Reason.KEY_RELEASE_DENIED,
-        Reason.ATTESTATION_REJECTED,
-        Reason.AUDIT_UNAVAILABLE,
-        Reason.LEDGER_UNAVAILABLE,
-    }
-)
-"""Refusals before admission that say nothing about the job. Every other one counts as a try."""
-_ELSEWHERE: Final = frozenset({Reason.ALREADY_EXISTS, Reason.UNKNOWN_KEY, Reason.UNKNOWN_REFERENCE})
-"""Refusals of one worker, or of one moment, that another one may not share."""
-_BY_POLICY: Final = frozenset({Reason.POLICY_DENIED, Reason.HEADER_SIGNATURE_INVALID, Reason.SUITE_NOT_ACCEPTED})
-"""Refusals by this worker's policy, which may be older or newer than another's: final once the header has expired."""
-_POLICY_PAUSE_S: Final = 30.0
+_POLICY_PAUSE_S: Final = 60.0
 _NO_JOB: Final = ""
-
-
-def _is_final(reason: Reason) -> bool:
-    """Whether no worker will accept the job."""
-    info = REASONS[reason]
-    return info.blame == "caller" and not info.retryable and reason not in _ELSEWHERE
+_ANOTHER_JOB: Final = frozenset({Reason.ALREADY_EXISTS, Reason.REPLAYED})
+_PROBE: Final = "probe"
+"""The name of a blob that is not there: any answer about it shows that the storage is."""
 
 
 class RefusedTicketError(WorkerError):
@@ -100,13 +83,12 @@ class Slot:
         lease_jobs: Blobs,
         records: Records,
         lease_seconds: int,
-        tries: int,
         outcomes: Counter[Outcome],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._front, self._at, self._queue, self._poison = front, at, queue, poison
         self._lease_queue, self._lease_jobs, self._records = lease_queue, lease_jobs, records
-        self._seconds, self._tries, self._outcomes, self._chance = lease_seconds, tries, outcomes, chance
+        self._seconds, self._outcomes, self._chance = lease_seconds, outcomes, chance
         self._lease: Lease | None = None
         self._attempt: Attempt | None = None
 
@@ -121,9 +103,10 @@ class Slot:
             lease.stop(End.STOPPED)
 
     def step(self) -> bool:
-        """Take one ticket, if the worker serves and there is one; whether there was. Raises StoreError."""
+        """Take one ticket, if worker and storage serve and there is one; whether there was. Raises StoreError."""
         if not self._front.serving():
             return False
+        self._at.results.exists(_PROBE)
         message = self._queue.receive(lease=self._seconds)
         if message is None:
             return False
@@ -176,9 +159,7 @@ class Slot:
             self._refuse(lease.message, refused.fault, job=job)
             return
         if self._at.jobs.exists(names.cancel(job)):
-            self._give_up(ticket, submission, lease, AttemptFailedError(Reason.INCOMPLETE, Stage.OPEN))
-        elif lease.message.tries > self._tries:  # nobody is left who knows why the last attempt failed
-            self._give_up(ticket, submission, lease, AttemptFailedError(Reason.CELL_FAILED, Stage.COMPUTE))
+            self._give_up(ticket, submission, lease, AttemptFailedError(Reason.CANCELLED, Stage.OPEN))
         else:
             self._try(ticket, submission, lease)
 
@@ -198,8 +179,8 @@ class Slot:
         if before is not None:
             found = recover(before, front=self._front, results=self._at.results)
             self._records.end(ticket.job)
-            if found is Publication.PUBLISHED:
-                self._delete(lease, "published")
+            if found not in {None, Publication.WITHDRAWN}:
+                self._delete(lease, "published" if found is Publication.PUBLISHED else "superseded")
                 return
         attempted = new_attempt(ticket, secrets.token_hex(16))
         self._attempt = attempt = Attempt(attempted, submission, front=self._front, at=self._at, records=self._records)
@@ -222,62 +203,83 @@ class Slot:
         log("attempt failed", job_id=ticket.job, reason=failed.reason.value, stage=failed.stage.value)
         if lease.end is End.LOST:
             raise LeaseLostError("the ticket may be another worker's")
-        if failed.reason is Reason.ALREADY_EXISTS and self._superseded(ticket, lease):
+        if failed.reason is Reason.ALREADY_EXISTS and self._has_ended(ticket, lease):
             return
         if not failed.began:
             self._records.end(ticket.job)
         # else it may have been signed before it was stopped: what settles it ends the record
-        tries = lease.message.tries
         if lease.end is End.CANCELLED:
-            self._give_up(ticket, submission, lease, AttemptFailedError(Reason.INCOMPLETE, Stage.COMPUTE))
+            self._give_up(ticket, submission, lease, AttemptFailedError(Reason.CANCELLED, Stage.COMPUTE))
         elif lease.end is End.STOPPED:
             self._again(lease, 0.0, "given_back")
-        elif not failed.began and failed.reason in _NOT_BEGUN:
+        elif (step := after_attempt(failed.reason, began=failed.began)) is Next.SOON:
             self._again(lease, max(failed.after, 1 + 4 * self._chance()), "not_begun")
-        elif not failed.began and failed.reason in _BY_POLICY:
+        elif step is Next.BY_POLICY:
             self._again(lease, _POLICY_PAUSE_S * (1 + self._chance()), "not_begun")
-        elif _is_final(failed.reason) or tries >= self._tries:
+        elif step is Next.GIVE_UP or failed.began:
             self._give_up(ticket, submission, lease, failed)
         else:
-            lease.release()
-            delay = min(_LONGEST_S, 2.0**tries * (1 - self._chance() / 2))
-            self._queue.renew(lease.message, lease=max(failed.after, delay))
-            self._outcomes["failed"] += 1
+            self._later(lease, failed)
 
-    def _superseded(self, ticket: Ticket, lease: Lease) -> bool:
-        """If the worker here has a receipt that nobody published: supersede it, so that the job can run again."""
-        mine = own_receipt(ticket, front=self._front)
-        if mine is None or self._at.results.exists(names.receipt(ticket.job)):
-            return False
-        self._front.supersede(ticket)
+    def _later(self, lease: Lease, failed: AttemptFailedError) -> None:
+        """Have the ticket visible again, after a delay that doubles."""
+        lease.release()
+        delay = min(_LONGEST_S, 2.0**lease.message.tries * (1 - self._chance() / 2))
+        self._queue.renew(lease.message, lease=max(failed.after, delay))
+        self._outcomes["failed"] += 1
+
+    def _has_ended(self, ticket: Ticket, lease: Lease) -> bool:
+        """Whether the job has an end, which is published then, or a receipt here that nobody published: it runs again.
+
+        Else the job runs, here or elsewhere.
+        """
+        try:
+            found = conclude(ticket, front=self._front, results=self._at.results)
+        except FrontRefusedError as refused:
+            if refused.reason is Reason.INCOMPLETE:
+                return False
+            if refused.reason not in _ANOTHER_JOB:
+                raise
+            self._set_aside(ticket, lease)
+            return True
         self._records.end(ticket.job)
-        self._again(lease, 0.0, "superseded")
+        if found is Publication.WITHDRAWN:
+            self._again(lease, 0.0, "superseded")
+        else:
+            self._delete(lease, "superseded")
         return True
 
     def _give_up(self, ticket: Ticket, submission: pb.Submission, lease: Lease, failed: AttemptFailedError) -> None:
-        """Have the failure signed, publish it, and put the ticket aside. Raises for a worker that is away."""
+        """Have the failure signed and published, and put the ticket aside; later, if other attempts may follow."""
         try:
-            failure = self._front.failure(
-                job=ticket.job,
-                submission=submission,
-                tries=min(lease.message.tries, self._tries),
+            given_up = give_up(
+                ticket,
+                submission,
+                front=self._front,
+                results=self._at.results,
                 sent=lease.message.sent,
                 reason=failed.reason,
                 stage=failed.stage,
             )
         except FrontRefusedError as refused:
-            if refused.reason is not Reason.ALREADY_EXISTS:
+            if refused.reason is Reason.INCOMPLETE:
+                self._later(lease, failed)
+            elif refused.reason is Reason.REPLAYED:
+                self._set_aside(ticket, lease)
+            elif refused.reason is Reason.ALREADY_EXISTS:  # it has an end, or runs here
+                if not self._has_ended(ticket, lease):
+                    self._later(lease, failed)
+            else:
                 raise
-            if self._superseded(ticket, lease):
-                return
-            failure = ""  # it came by a connection, or runs here for another ticket, which will end it
-        if failure:
-            token = failure_unverified(failure).maa_token_sha384
-            if not has_evidence(ticket, token, front=self._front, results=self._at.results):
-                raise FrontAwayError("the worker started again")  # its failure receipt is made again
-            self._at.results.create(names.failure(ticket.job), encode(Failure(failure=failure)))
+            return
         lease.release()
-        self._put_aside(lease.message, "poisoned" if failure else "refused")
+        self._put_aside(lease.message, "poisoned" if given_up else "refused")
+
+    def _set_aside(self, ticket: Ticket, lease: Lease) -> None:
+        """Put the ticket aside without a failure receipt: the id has the end of another job, or of a direct one."""
+        self._records.end(ticket.job)
+        lease.release()
+        self._put_aside(lease.message, "refused")
 
     def _refuse(self, message: Message, fault: str, *, job: str) -> None:
         self._front.refused_ticket(fault, job=job)
@@ -289,7 +291,7 @@ class Slot:
         self._outcomes[outcome] += 1
 
     def _again(self, lease: Lease, delay: float, outcome: Outcome) -> None:
-        """A new ticket, whose tries begin at 0, in place of this one."""
+        """A new ticket in place of this one."""
         lease.release()
         self._queue.send(lease.message.text, delay=delay)
         self._queue.delete(lease.message)

@@ -14,18 +14,17 @@ from cji_worker.front.frames import read_request, read_task_request
 from cji_worker.front.guard import Call, Guard
 from cji_worker.front.keyholder_client import KeyholderClient
 from cji_worker.front.peer import FLEET
-from cji_worker.front.run import MAX_SUBMITTER
+from cji_worker.front.run import ATTEMPT_BYTES, MAX_SUBMITTER
 from cji_worker.front.service import Service
 from cji_worker.front.submitters import Kind
 from cji_worker.ipc.messages import (
-    MAX_TRIES,
     FetchedReceipt,
     FetchReceipt,
     GivenUp,
     GiveUp,
     NoHeader,
-    Supersede,
-    Superseded,
+    Settle,
+    Settled,
 )
 
 _JOB_ID_BYTES: Final = 16
@@ -49,12 +48,12 @@ class FleetDoor:
             "FinishTasks": guard.stream(Kind.RUN, self._service.finish_tasks, parse=read_finish_request),
             "Attest": guard.unary(Kind.ATTEST, pb.AttestRequest, self._service.attest),
             "GetReceipt": guard.unary(Kind.ASK, pb.GetReceiptRequest, self._get_receipt),
-            "Supersede": guard.unary(Kind.ASK, pb.SupersedeRequest, self._supersede),
+            "Settle": guard.unary(Kind.ASK, pb.SettleRequest, self._settle),
             "GetFailure": guard.unary(Kind.ASK, pb.GetFailureRequest, self._get_failure),
         }
 
     async def _get_receipt(self, call: Call, request: pb.GetReceiptRequest) -> pb.GetReceiptResponse:
-        """The stored receipt of a job that came by reference."""
+        """The stored receipt of a job that came by reference, without its signature."""
         _require(len(request.job_id) == _JOB_ID_BYTES)
         with self._keyholder.pending_call() as pending:
             self._keyholder.send(
@@ -70,19 +69,25 @@ class FleetDoor:
             assert isinstance(message, FetchedReceipt)  # noqa: S101 - the only answer to FetchReceipt
         return pb.GetReceiptResponse(receipt=message.receipt, release=pb.RELEASED)
 
-    async def _supersede(self, call: Call, request: pb.SupersedeRequest) -> pb.SupersedeResponse:  # noqa: ARG002 - all are alike
+    async def _settle(self, call: Call, request: pb.SettleRequest) -> pb.SettleResponse:  # noqa: ARG002 - all are alike
         _require(len(request.job_id) == _JOB_ID_BYTES and len(request.header_sha384) == _SHA384_BYTES)
+        _require(len(request.whole) in {0, ATTEMPT_BYTES})
         with self._keyholder.pending_call() as pending:
             self._keyholder.send(
-                Supersede(call=pending.number, job_id=request.job_id, header_sha384=request.header_sha384)
+                Settle(
+                    call=pending.number,
+                    job_id=request.job_id,
+                    header_sha384=request.header_sha384,
+                    whole=request.whole or None,
+                )
             )
             message, _ = await pending.answer()
-            assert isinstance(message, Superseded)  # noqa: S101 - the only answer to Supersede
-        return pb.SupersedeResponse()
+            assert isinstance(message, Settled)  # noqa: S101 - the only answer to Settle
+        return pb.SettleResponse(receipt=message.receipt, attempt=message.attempt, failure=message.failure)
 
     async def _get_failure(self, call: Call, request: pb.GetFailureRequest) -> pb.GetFailureResponse:  # noqa: ARG002 - all are alike
         submission = request.submission if request.HasField("submission") else None
-        _require(len(request.job_id) in {0, _JOB_ID_BYTES} and 0 < request.tries <= MAX_TRIES)
+        _require(len(request.job_id) in {0, _JOB_ID_BYTES})
         _require((submission is None) is (request.fault in _FAULTS) and (submission is None or not request.fault))
         try:
             reason = Reason(pb.Reason.Name(request.reason)) if submission else Reason.INCOMPLETE
@@ -94,7 +99,6 @@ class FleetDoor:
                 GiveUp(
                     call=pending.number,
                     job_id=request.job_id,
-                    tries=request.tries,
                     queued=min(request.queued, _LATEST),
                     fault=None if submission else _FAULTS[request.fault],
                     header=submission.header[: LIMITS.header_bytes + 1] if submission else b"",

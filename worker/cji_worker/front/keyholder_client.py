@@ -24,15 +24,15 @@ from cji_worker.ipc.messages import (
     KeyholderFromFront,
     NotReady,
     Ready,
+    Settled,
     Stated,
     StatementsWanted,
-    Superseded,
 )
 
 _MAX_ANSWERS: Final = 2
 """Answers that a call can have: the cell, then the receipt or the end."""
 
-Answer = Admitted | Ended | Completed | Stated | StatementsWanted | Attested | FetchedReceipt | Superseded | GivenUp
+Answer = Admitted | Ended | Completed | Stated | StatementsWanted | Attested | FetchedReceipt | Settled | GivenUp
 
 
 @dataclass(slots=True, kw_only=True)

@@ -132,7 +132,7 @@ def _pool(config: Config, trust: Trust) -> PoolLedger | None:
     section = config.ledger
     if section is None:
         return None
-    return PoolLedger(partial(open_pool_ledger, section, trust), worker=config.worker.id, seconds=section.seconds)
+    return PoolLedger(partial(open_pool_ledger, section, trust), seconds=section.seconds)
 
 
 def _signer(

@@ -7,6 +7,7 @@ from cji_core.errors import Refusal
 from cji_core.format.job import Attribution, Grant, Header, JobPlan
 from cji_core.operations.registry import Plan
 from cji_core.operations.stages.streams import TaskStreams
+from cji_core.trail import JobCompleted
 from cji_worker.ipc.messages import Admit, CountedPart, SealedPart, Summary, Witnessed
 from cji_worker.keyholder.cells import Cell
 from cji_worker.keyholder.entra import VerifiedToken
@@ -55,6 +56,10 @@ class Attempt:
     started: float
     """time.monotonic"""
     admitted_at: datetime
+    entry: int | None = None
+    """The number of its attempt entry in the pool ledger."""
+    completed: JobCompleted | None = None
+    """The event with its receipt, once it is on disk."""
     opened: Opened | Refusal | None = None
     """Known before the admission is written, and used up when it is."""
 

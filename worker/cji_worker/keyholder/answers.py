@@ -2,11 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cji_core.errors import Reason, Refusal, Stage
-from cji_core.trail import JobCompleted
+from cji_core.pool.entries import Outcome
+from cji_core.pool.one_end import Ended
 from cji_worker.ipc import Channel, hand_over
 from cji_worker.ipc.messages import (
     Attest,
@@ -18,23 +18,21 @@ from cji_worker.ipc.messages import (
     ReleaseState,
 )
 from cji_worker.keyholder.admissions import Admissions
-from cji_worker.keyholder.by_reference import came_by_reference
+from cji_worker.keyholder.by_reference import Pool, came_by_reference
 from cji_worker.keyholder.custody import Custody
-from cji_worker.keyholder.effects import Effects
+from cji_worker.keyholder.effects import Effects, unsigned
 from cji_worker.keyholder.entra import SecondIdentity, TokenRefused
 from cji_worker.keyholder.jobs import Jobs
 from cji_worker.keyholder.policy import PolicyInForce
+from cji_worker.keyholder.pool_exchanges import Found
 from cji_worker.keyholder.quotes import Quoted
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.refusals import Refusals
 from cji_worker.trail.file import AuditFile
 
-AskEnd = Callable[[bytes, Callable[[bool | None], None]], None]
-"""Asks whether the job with this id has ended with a receipt anywhere: called back with None if there is no answer."""
-
 
 class StoredReceipts:
-    """Receipts of completed jobs, and what this worker knows of jobs without one.
+    """Receipts of completed jobs, and what this worker, or the ledger of its pool, knows of jobs without one.
 
     An attempt that runs may release the result at any moment, so nothing is said of its job.
     """
@@ -48,52 +46,64 @@ class StoredReceipts:
         effects: Effects,
         refusals: Refusals,
         jobs: Jobs,
-        ends: AskEnd | None,
+        pool: Pool | None = None,
     ) -> None:
-        """`ends` answers for a pool; None for the one machine there is, which knows by itself."""
+        """`pool` is None for the one machine there is, which knows by itself."""
         self._policy, self._second, self._audit = policy, second, audit
-        self._effects, self._refusals, self._jobs, self._ends = effects, refusals, jobs, ends
+        self._effects, self._refusals, self._jobs, self._pool = effects, refusals, jobs, pool
 
     def fetch(self, request: FetchReceipt) -> None:
         """Send the receipt of the caller's own job, or whether anything of it was released.
 
-        Another's job and an unknown one look the same. To the fleet process, a job without a receipt is INCOMPLETE.
+        Another's job and an unknown one look the same. To the fleet process a job without a receipt is INCOMPLETE, and
+        every receipt is without its signature.
         """
         try:
             if request.by_reference:
-                done = self._by_reference(request)
-                if done is None:
-                    raise Refusal(Reason.INCOMPLETE, stage=Stage.RECEIPT)
+                self._fetch_for_fleet(request)
             else:
-                done = self._own(request)
+                self._fetch_own(request)
         except Refusal as refusal:
             if isinstance(refusal, TokenRefused):
                 self._refusals.receipt(request, refusal)
             self._effects.refuse(request.call, refusal)
-            return
-        if done is not None:
-            self._effects.send(FetchedReceipt(call=request.call, receipt=done.receipt, release="RELEASED"))
-        elif self._jobs.has(request.job_id, submitter=request.submitter):
+
+    def _fetch_for_fleet(self, request: FetchReceipt) -> None:
+        done = self._audit.completion(request.job_id)
+        if done is None or not came_by_reference(done):
+            raise Refusal(Reason.INCOMPLETE, stage=Stage.RECEIPT)
+        self._effects.send(FetchedReceipt(call=request.call, receipt=unsigned(done.receipt), release="UNKNOWN"))
+
+    def _fetch_own(self, request: FetchReceipt) -> None:
+        submitter = self._policy.now.submitter(request.submitter)
+        self._second.authenticate(request.presented, submitter, now=datetime.now(UTC))
+        done = self._audit.completion(request.job_id)
+        running = self._jobs.has(request.job_id, submitter=request.submitter)
+        if self._pool is not None and self._pool.settlements.waits(request.job_id.hex()):
+            running = True  # whether it is the job's end is not known
+        if running:
             self._answer(request.call, released=None)
-        elif self._ends is None:
+        elif done is not None and done.submitter == submitter.name:
+            self._effects.send(FetchedReceipt(call=request.call, receipt=done.receipt, release="RELEASED"))
+        elif self._pool is None:
             self._answer(request.call, released=False)
         else:
-            self._ends(request.job_id, lambda released: self._answer(request.call, released=released))
+            self._pool.exchanges.look(
+                request.job_id,
+                lambda found: self._answer(request.call, released=_released(found, submitter.name)),
+            )
 
     def _answer(self, call: int, *, released: bool | None) -> None:
         """Without a receipt of this worker's; None if it cannot be known."""
         state: ReleaseState = "UNKNOWN" if released is None else "RELEASED" if released else "NOT_RELEASED"
         self._effects.send(FetchedReceipt(call=call, receipt="", release=state))
 
-    def _by_reference(self, request: FetchReceipt) -> JobCompleted | None:
-        done = self._audit.completion(request.job_id)
-        return done if done is not None and came_by_reference(done) else None
 
-    def _own(self, request: FetchReceipt) -> JobCompleted | None:
-        submitter = self._policy.now.submitter(request.submitter)
-        self._second.authenticate(request.presented, submitter, now=datetime.now(UTC))
-        done = self._audit.completion(request.job_id)
-        return done if done is not None and done.submitter == submitter.name else None
+def _released(found: Found, submitter: str) -> bool | None:
+    """By the pool ledger: only the end of a job of this submitter's says anything."""
+    if isinstance(found, Ended) and found.end.submitter == submitter:
+        return found.end.outcome is Outcome.RECEIPT
+    return None
 
 
 class EvidenceAnswers:

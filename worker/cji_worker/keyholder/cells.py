@@ -35,6 +35,7 @@ class Cells:
         """`key_slots` stand in the order of the cell slots."""
         self._key_slots = key_slots
         self._warm: deque[Cell] = deque()
+        self._reserved: dict[int, Cell] = {}
 
     def add(self, number: int, *, cell_slot: int, fds: list[int]) -> None:
         """Add a cell with its descriptors: control, data, ring."""
@@ -60,13 +61,28 @@ class Cells:
         """Number of warm cells."""
         return len(self._warm)
 
-    def take(self) -> Cell:
-        """Take a warm cell; there must be one."""
-        return self._warm.popleft()
+    def reserve(self) -> Cell:
+        """Reserve a warm cell for a job that waits for the pool ledger; there must be one."""
+        cell = self._warm.popleft()
+        self._reserved[cell.number] = cell
+        return cell
+
+    def take(self, cell: Cell) -> bool:
+        """Take a reserved cell; False if it has ended."""
+        return self._reserved.pop(cell.number, None) is not None
+
+    def give_back(self, cell: Cell) -> None:
+        """It is not needed: the next job gets it, unless it has ended."""
+        if self.take(cell):
+            self._warm.appendleft(cell)
 
     def remove(self, number: int) -> None:
-        """Forget a warm cell that ended by itself."""
-        for cell in [c for c in self._warm if c.number == number]:
+        """Forget a warm or reserved cell that ended by itself."""
+        found = [c for c in self._warm if c.number == number]
+        for cell in found:
             self._warm.remove(cell)
+        if (reserved := self._reserved.pop(number, None)) is not None:
+            found.append(reserved)
+        for cell in found:
             cell.close_front_ends()
             cell.control.close()

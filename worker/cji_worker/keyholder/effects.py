@@ -5,12 +5,13 @@ For the main thread. An effect that can fail is performed completely or reports 
 
 import contextlib
 import os
+from typing import Final
 
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.envelope import statement_key
 from cji_core.log import log
 from cji_core.operations.registry import STEPS
-from cji_core.strict import hex_decode
+from cji_core.strict import b64url, hex_decode
 from cji_core.trail import CallsRefused, Event, JobEnded, JobRefused, TaskEnded, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.ipc import Channel, ChannelClosed, hand_over
@@ -40,6 +41,8 @@ from cji_worker.keyholder.task_events import task_admitted, task_completed, task
 from cji_worker.keyholder.tasks import agree_task
 from cji_worker.keyholder.witnesses import Disagreement, agree
 from cji_worker.trail.file import AuditFile
+
+_NO_SIGNATURE: Final = b64url(b"\0")
 
 
 class Effects:
@@ -178,7 +181,8 @@ class Effects:
         if isinstance(outcome, Done):
             self._signer.issued(receipt)
             self.tally.completed(header.operation_names, event)
-            job.agreed, job.receipt, job.result_header = agreed, receipt, statements.cell.result_header
+            job.agreed, job.receipt, job.completed = agreed, receipt, event
+            job.result_header = statements.cell.result_header
         return outcome
 
     def _state(self, job: AdmittedJob, statements: WriteReceipt) -> Done | Failed:
@@ -203,11 +207,7 @@ class Effects:
 
     def _send_receipt(self, job: AdmittedJob) -> None:
         if job.admission.task is None:
-            self.send(
-                Completed(
-                    call=job.call, receipt=job.receipt, result_header=job.result_header, renewed=self._renewed(job)
-                )
-            )
+            self.send(completed(job, job.receipt, result_header=job.result_header, renewed=self._renewed(job)))
             return
         fd = hand_over(job.response)
         with contextlib.suppress(ChannelClosed):
@@ -261,6 +261,17 @@ class Effects:
             self.tally.ended(job.admission.header.operation_names, event)
         if not self._audit.record(event):
             log("audit unavailable", correlation_id=job.correlation_id)
+
+
+def completed(job: Attempt, receipt: str, *, result_header: bytes = b"", renewed: bool = False) -> Completed:
+    """The last word on a job. By reference its receipt is not the end yet, and leaves without its signature."""
+    shown = receipt if job.request.attempt is None else unsigned(receipt)
+    return Completed(call=job.call, receipt=shown, result_header=result_header, renewed=renewed)
+
+
+def unsigned(receipt: str) -> str:
+    """A receipt that nobody can use: its claims, with a zero byte in place of the signature."""
+    return f"{receipt.rpartition('.')[0]}.{_NO_SIGNATURE}"
 
 
 def _unfit(fault: ValueError) -> Failed:

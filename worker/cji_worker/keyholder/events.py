@@ -13,6 +13,7 @@ from cji_core.trail import (
     Attributed,
     CallsRefused,
     DisagreementAbout,
+    FailureSuperseded,
     JobAdmitted,
     JobCompleted,
     JobEnded,
@@ -178,13 +179,24 @@ def job_cut_short(admitted: JobAdmitted) -> JobEnded:
 
 
 def attempt_superseded(done: JobCompleted) -> AttemptSuperseded:
-    """The receipt of a job by reference that another attempt takes the place of."""
+    """The receipt of a job that has another end, or none yet."""
     return AttemptSuperseded(
         job_id=done.job_id,
         header_sha384=done.header_sha384,
         submitter=done.submitter,
         requesting_ori=done.requesting_ori,
         receipt_sha384=receipt_sha384(done.receipt),
+    )
+
+
+def failure_superseded(given_up: TicketPoisoned) -> FailureSuperseded:
+    """The failure receipt of a job that has another end."""
+    return FailureSuperseded(
+        job_id=given_up.job_id,
+        header_sha384=given_up.header_sha384,
+        submitter=given_up.submitter,
+        requesting_ori=given_up.requesting_ori,
+        failure_sha384=receipt_sha384(given_up.failure),
     )
 
 

@@ -2,7 +2,8 @@
 
     begin     the checks of every job; its keys are opened once the admission is on disk, for the statements' proofs
     data      the next piece of a statement, which is checked as soon as it is whole
-    done      all statements make the job: its receipt is signed, and counts once it is on disk
+    done      all statements make the job: its receipt is signed and on disk
+    end       in a pool, a receipt that came by a connection is made the end of the job before it is sent
 
 One job at a time, since its streams are kept until then. Every admission is followed by exactly one end: the receipt,
 or an end without one. For the main thread.
@@ -18,16 +19,19 @@ import msgspec
 from cji_core.errors import Reason, Refusal, RetryLater, Stage
 from cji_core.format.envelope import statement_key
 from cji_core.log import log
+from cji_core.pool.one_end import Ended
 from cji_core.trail import Event
-from cji_worker.ipc.messages import Admit, Completed, Presented, StatementData, StatementsDone, StatementsWanted
+from cji_worker.ipc.messages import Admit, Presented, StatementData, StatementsDone, StatementsWanted
 from cji_worker.keyholder.admission import check_opened, open_keys
 from cji_worker.keyholder.admitted_job import Admission, Attempt, Opened
 from cji_worker.keyholder.custody import Custody
-from cji_worker.keyholder.effects import Effects
+from cji_worker.keyholder.effects import Effects, completed
 from cji_worker.keyholder.events import job_admitted, job_completed, job_ended
 from cji_worker.keyholder.gathering import Gathering, StatementsRefusedError
 from cji_worker.keyholder.lifecycle import Failed
+from cji_worker.keyholder.pool_exchanges import JobOfPool
 from cji_worker.keyholder.receipts import ReceiptSigner
+from cji_worker.keyholder.settlement import Settlements, is_of
 from cji_worker.keyholder.task_events import statements_refused
 
 _BUSY_MS: Final = 500
@@ -46,14 +50,18 @@ class _Finishing(Attempt):
 class Finishes:
     """At most one job that is being finished."""
 
-    def __init__(self, *, effects: Effects, signer: ReceiptSigner, custody: Custody) -> None:
+    def __init__(
+        self, *, effects: Effects, signer: ReceiptSigner, custody: Custody, settlements: Settlements | None = None
+    ) -> None:
         self._effects, self._signer, self._custody = effects, signer, custody
+        self._settlements = settlements
         self._job: _Finishing | None = None
 
-    def begin(self, request: Admit, admission: Admission) -> Refusal | None:
-        """Admit the job; the Refusal of its keys, with which it has ended, if they do not open or are not its plan's.
+    def begin(self, request: Admit, admission: Admission, entry: int | None = None) -> Refusal | None:
+        """Admit the job, whose attempt entry in the pool ledger has this number.
 
-        Raises OVERLOADED while another one is being finished, and the Refusal of a trail that does not take it.
+        Returns the Refusal of its keys, with which it has ended, if they do not open or are not its plan's. Raises
+        OVERLOADED while another one is being finished, and the Refusal of a trail that does not take it.
         """
         finish = admission.finish
         if finish is None:
@@ -87,6 +95,7 @@ class Finishes:
             admission=admission,
             started=attempt.started,
             admitted_at=attempt.admitted_at,
+            entry=entry,
             gathering=Gathering(
                 header,
                 admission.plan,
@@ -140,7 +149,18 @@ class Finishes:
         self._signer.issued(receipt)
         self._effects.tally.completed(job.admission.header.operation_names, event)
         self._job = None
-        self._effects.send(Completed(call=job.call, receipt=receipt))
+        if self._settlements is None or job.entry is None or job.request.attempt is not None:
+            self._effects.send(completed(job, receipt))
+            return
+
+        def settled(end: Ended | None) -> None:
+            if is_of(end, event):
+                self._effects.send(completed(job, receipt))
+            else:
+                self._effects.refuse(job.call, Refusal(Reason.ALREADY_EXISTS, stage=Stage.COMMIT))
+
+        job_of_pool = JobOfPool.of(job.admission.header, job.admission.grant.submitter)
+        self._settlements.made(event, job_of_pool, job.entry, settled)
 
     def abort(self, call: int, refusal: Refusal) -> bool:
         """End the job of this call, if it is the one; whether it was."""

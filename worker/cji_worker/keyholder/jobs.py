@@ -17,6 +17,7 @@ from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Header, check_parts
 from cji_core.log import log
 from cji_core.operations.registry import Plan
+from cji_core.pool.one_end import Ended
 from cji_worker.ipc import ChannelClosed
 from cji_worker.ipc.messages import (
     Admit,
@@ -31,8 +32,8 @@ from cji_worker.ipc.messages import (
     WitnessedStreams,
 )
 from cji_worker.keyholder.admission import AdmissionControl
-from cji_worker.keyholder.admitted_job import Admission, AdmittedJob
-from cji_worker.keyholder.cells import Cells
+from cji_worker.keyholder.admitted_job import Admission, AdmittedJob, Attempt
+from cji_worker.keyholder.cells import Cell, Cells
 from cji_worker.keyholder.custody import Custody
 from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.effects import Effects
@@ -40,12 +41,14 @@ from cji_worker.keyholder.entra import VerifiedToken
 from cji_worker.keyholder.fair_queue import FairQueue
 from cji_worker.keyholder.finishing import Finishes
 from cji_worker.keyholder.host import HostState
-from cji_worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
+from cji_worker.keyholder.lifecycle import BEGIN, Action, Done, Event, Failed, Phase, Step, Vouched, advance
 from cji_worker.keyholder.policy import PolicyInForce
+from cji_worker.keyholder.pool_claims import Claimed, PoolClaims
 from cji_worker.keyholder.pool_days import Allowance
-from cji_worker.keyholder.pool_ledger import PoolClaims, PoolLedger
+from cji_worker.keyholder.pool_exchanges import JobOfPool, PoolExchanges
 from cji_worker.keyholder.references import References
 from cji_worker.keyholder.refusals import Refusals
+from cji_worker.keyholder.settlement import Settlements, is_of
 from cji_worker.trail.file import AuditFile
 
 Part = TypeVar("Part", CountedPart, SealedPart)
@@ -81,7 +84,8 @@ class Jobs:
         effects: Effects,
         refusals: Refusals,
         finishes: Finishes,
-        pool: PoolLedger | None = None,
+        pool: PoolExchanges | None = None,
+        settlements: Settlements | None = None,
     ) -> None:
         self._policy, self._audit, self._admission, self._custody = policy, audit, admission, custody
         self._cells, self._references, self._host, self._delivery = cells, references, host, delivery
@@ -90,7 +94,7 @@ class Jobs:
         self._jobs: dict[int, AdmittedJob] = {}
         self._queue: FairQueue[_Waiting] = FairQueue()
         self._watchers: set[asyncio.Task[None]] = set()
-        self._claims = None if pool is None else PoolClaims(pool, self._claimed)
+        self._claims, self._settlements = None if pool is None else PoolClaims(pool, self._claimed), settlements
 
     def admit(self, request: Admit) -> None:
         """Start this job if there is a cell for it, let it wait for one, or refuse it."""
@@ -101,37 +105,61 @@ class Jobs:
             self._host.require()
             header = self._admission.parse(request)
             admission = self._check(request, header)
-            if self._claims is None:
-                self._begin(request, header, admission)
+            if admission.finish is not None:
+                self._claim(request, header, admission, cell=None)
+            elif self._cells.warm and not self._queue:
+                self._claim(request, header, admission, cell=self._cells.reserve())
             else:
-                self._claims.claim(request, header, Allowance.of(admission.grant, day=datetime.now(UTC).date()))
+                self._wait(request, header, admission)
         except Refusal as refusal:
             self._refuse(request, header, refusal)
 
-    def _claimed(self, request: Admit, header: Header, refusal: Refusal | None) -> None:
+    def _claim(self, request: Admit, header: Header, admission: Admission, *, cell: Cell | None) -> None:
+        """Begin the job; in a pool, once its attempt is entered in the ledger. Its cell is reserved before that.
+
+        So no attempt is entered, and counted, that only waits for a cell.
+        """
+        claimed = Claimed(request=request, header=header, cell=cell)
+        if self._claims is None:
+            self._begin(claimed, admission, None)
+            return
+        try:
+            self._claims.claim(claimed, submitter=admission.grant.submitter, allowance=Allowance.of(admission.grant))
+        except Refusal:
+            self._give_back(cell)
+            raise
+
+    def _claimed(self, claimed: Claimed, answer: int | Refusal) -> None:
         """Go on with a job that the pool ledger answered. It is checked again: keys, times and ids change."""
         try:
-            if refusal is not None:
-                raise refusal
+            if isinstance(answer, Refusal):
+                raise answer
             self._host.require()
-            self._begin(request, header, self._check(request, header))
+            self._begin(claimed, self._check(claimed.request, claimed.header), answer)
         except Refusal as refused:
-            self._refuse(request, header, refused)
+            self._give_back(claimed.cell)
+            self._refuse(claimed.request, claimed.header, refused)
+            self.dispatch()
 
-    def _begin(self, request: Admit, header: Header, admission: Admission) -> None:
-        if admission.finish is not None:
-            self._count_unwrap(admission, self._finishes.begin(request, admission))
-        elif self._cells.warm and not self._queue:
-            self._start(request, admission)
+    def _begin(self, claimed: Claimed, admission: Admission, entry: int | None) -> None:
+        if claimed.cell is None:
+            self._count_unwrap(admission, self._finishes.begin(claimed.request, admission, entry))
+        elif self._cells.take(claimed.cell):
+            self._start(claimed.request, admission, claimed.cell, entry)
         else:
-            self._wait(request, header, admission)
+            raise Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT)
+
+    def _give_back(self, cell: Cell | None) -> None:
+        if cell is not None:
+            self._cells.give_back(cell)
 
     def dispatch(self) -> None:
         """Give warm cells to the jobs that wait. A job that waited is checked again: keys, times and ids change."""
         while self._cells.warm and (waiting := self._queue.take(now=time.monotonic())) is not None:
             waiting.timer.cancel()
             try:
-                self._start(waiting.request, self._check(waiting.request, waiting.header))
+                admission = self._check(waiting.request, waiting.header)
+                self._claim(waiting.request, waiting.header, admission, cell=self._cells.reserve())
             except Refusal as refusal:
                 self._refuse(waiting.request, waiting.header, refusal)
 
@@ -161,7 +189,7 @@ class Jobs:
     def end_of_key(self, kek_id: str, reason: Reason) -> None:
         """End the jobs of a key version that was dropped before it expired."""
         for job in list(self._jobs.values()):
-            if job.admission.header.kek_id == kek_id:
+            if job.admission.header.kek_id == kek_id and job.phase is not Phase.ENDING:  # it has its receipt
                 self._feed(job, Failed(Refusal(reason, stage=Stage.COMPUTE)))
         self._finishes.end_of_key(kek_id, reason)
 
@@ -174,7 +202,7 @@ class Jobs:
         for job in list(self._jobs.values()):
             admission = job.admission
             refusal = self._unauthorised(job.request, admission.header, admission.plan, admission.token)
-            if refusal is not None:
+            if refusal is not None and job.phase is not Phase.ENDING:
                 self._feed(job, Failed(_while_running(refusal)))
         if (finishing := self._finishes.current) is not None:
             admission = finishing.admission
@@ -191,10 +219,14 @@ class Jobs:
 
     def has(self, job_id: bytes, *, submitter: str) -> bool:
         """Whether an attempt at this job of this submitter's runs or waits."""
-        waiting = (each.request for each in self._queue.waiting() if each.header.job_id == job_id)
-        claimed = () if self._claims is None else self._claims.requests(job_id)
-        running = (each.request for each in self._jobs.values() if each.admission.header.job_id == job_id)
-        return any(request.submitter == submitter for request in (*waiting, *claimed, *running))
+        waiting = [(each.request, each.header) for each in self._queue.waiting()]
+        if self._claims is not None:
+            waiting += [(each.request, each.header) for each in self._claims.waiting()]
+        running: list[Attempt] = [*self._jobs.values()]
+        if self._finishes.current is not None:
+            running.append(self._finishes.current)
+        waiting += [(each.request, each.admission.header) for each in running]
+        return any(header.job_id == job_id and request.submitter == submitter for request, header in waiting)
 
     @property
     def running(self) -> int:
@@ -237,19 +269,22 @@ class Jobs:
 
     def _give_up(self, call: int, refusal: Refusal) -> None:
         if self._claims is not None and (claimed := self._claims.remove(call)) is not None:
-            self._refuse(*claimed, refusal)
+            self._give_back(claimed.cell)
+            self._refuse(claimed.request, claimed.header, refusal)
+            self.dispatch()
             return
         waiting = self._queue.remove(lambda each: each.request.call == call)
         if waiting is not None:
             waiting.timer.cancel()
             self._refuse(waiting.request, waiting.header, refusal)
 
-    def _start(self, request: Admit, admission: Admission) -> None:
+    def _start(self, request: Admit, admission: Admission, cell: Cell, entry: int | None) -> None:
         reference = self._references.find(admission.plan.reference, admission.owner)
         job = self._jobs[request.call] = AdmittedJob(
             request=msgspec.structs.replace(request, presented=Presented()),  # a token is not kept for longer
             admission=admission,
-            cell=self._cells.take(),
+            cell=cell,
+            entry=entry,
             reference=reference,
             started=time.monotonic(),
             admitted_at=datetime.now(UTC),
@@ -274,6 +309,8 @@ class Jobs:
                 watcher = asyncio.create_task(self._await_cell(job))
                 self._watchers.add(watcher)
                 watcher.add_done_callback(self._watchers.discard)
+            elif effect is Action.MAKE_END:
+                self._make_end(job)
             elif (outcome := self._effects.perform(job, effect)) is not None:
                 if isinstance(outcome, Failed):
                     self._count_unwrap(job.admission, outcome.refusal)
@@ -281,6 +318,19 @@ class Jobs:
         if job.phase is Phase.OVER:
             self._references.abandon(job.reference)  # unless its receipt let it be retained
         _hang_up(job)
+
+    def _make_end(self, job: AdmittedJob) -> None:
+        """Make the receipt of a direct job its end. One by reference waits for its outputs, a task has no end."""
+        admission, done, entry = job.admission, job.completed, job.entry
+        if self._settlements is None or job.request.attempt is not None or done is None or entry is None:
+            self._feed(job, Done())
+            return
+
+        def settled(end: Ended | None) -> None:
+            exists = Refusal(Reason.ALREADY_EXISTS, stage=Stage.COMMIT)
+            self._feed(job, Done() if is_of(end, done) else Failed(exists))
+
+        self._settlements.made(done, JobOfPool.of(admission.header, admission.grant.submitter), entry, settled)
 
     def _count_unwrap(self, admission: Admission, refusal: Refusal | None) -> None:
         """Count a job that ended because its keys could not be opened, against its submitter."""

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 
 from cji_attestation.release import Attestation
 from cji_core.errors import Refusal
@@ -11,6 +10,7 @@ from cji_core.format.configuration.worker import Config
 from cji_core.format.job import Policy
 from cji_core.log import log
 from cji_core.operations.tables import Tables
+from cji_core.strict import b64url
 from cji_core.trail import WorkerStopped
 from cji_worker.ipc import Channel, ChannelClosed, KeySlot
 from cji_worker.ipc.beats import BEAT_S, STALE_S
@@ -37,10 +37,10 @@ from cji_worker.ipc.messages import (
     ReferenceWiped,
     RefusedCalls,
     Renew,
+    Settle,
     Silent,
     StatementData,
     StatementsDone,
-    Supersede,
     SupervisorFromKeyholder,
     Touch,
     Witnessed,
@@ -51,7 +51,7 @@ from cji_worker.keyholder.admission import AdmissionControl
 from cji_worker.keyholder.admissions import Admissions
 from cji_worker.keyholder.anchor import Anchor
 from cji_worker.keyholder.answers import EvidenceAnswers, StoredReceipts
-from cji_worker.keyholder.by_reference import ByReference
+from cji_worker.keyholder.by_reference import ByReference, Pool, came_by_reference
 from cji_worker.keyholder.cells import Cells
 from cji_worker.keyholder.checkpoints import Checkpoints
 from cji_worker.keyholder.custody import Custody
@@ -59,16 +59,19 @@ from cji_worker.keyholder.delivery import DeliveryWatch
 from cji_worker.keyholder.effects import Effects
 from cji_worker.keyholder.entra import SecondIdentity
 from cji_worker.keyholder.finishing import Finishes
-from cji_worker.keyholder.holdings import Dropped, NotReleased
+from cji_worker.keyholder.holdings import Dropped, HeldKey, NotReleased
 from cji_worker.keyholder.host import HostState
 from cji_worker.keyholder.jobs import Jobs
+from cji_worker.keyholder.ledger_keys import LedgerKeys
 from cji_worker.keyholder.lifecycle import Done
 from cji_worker.keyholder.policy import PolicyInForce, PolicyReload
+from cji_worker.keyholder.pool_exchanges import Entrant, PoolExchanges
 from cji_worker.keyholder.pool_ledger import PoolLedger
 from cji_worker.keyholder.readiness import Readiness, report
 from cji_worker.keyholder.receipts import ReceiptSigner
 from cji_worker.keyholder.references import References
 from cji_worker.keyholder.refusals import Refusals
+from cji_worker.keyholder.settlement import LAST, Settlements
 from cji_worker.trail.file import AuditFile
 
 
@@ -99,24 +102,40 @@ class Keyholder:
         self._custody, self._signer, self._host = custody, signer, host
         self._front, self._zygote, self._supervisor = front, zygote, supervisor
         self._policy, self._second, self._delivery = policy, second, delivery
-        self._touching = False
+        self._touching = self._settled = False
         self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
         self._admissions = Admissions(signer.thumbprint)
         self._references = References(config.references, audit=audit, zygote=zygote, is_held=custody.is_held)
         self._effects = self._make_effects(config.worker.id)
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
+        self._ledger_keys = LedgerKeys(key.kek_id for key in config.keys)
+        self._pool = self._make_pool(pool, config)
         self._by_reference = self._make_by_reference(config.worker.audience)
         self._evidence = EvidenceAnswers(
             custody=custody, signer=signer, effects=self._effects, front=front, admissions=self._admissions
         )
-        self._finishes = Finishes(effects=self._effects, signer=signer, custody=custody)
-        self._jobs = self._make_jobs(config, tables, pool)
-        self._receipts = self._make_receipts(pool)
+        self._finishes = Finishes(effects=self._effects, signer=signer, custody=custody, settlements=self._settlements)
+        self._jobs = self._make_jobs(config, tables)
+        self._receipts = self._make_receipts()
         self._reload = PolicyReload(config, policy, audit, self._policy_changed)
         second.follow(policy.now)
         front.send(Identities(sha256=policy.now.identities))
-        self._readiness = Readiness(
-            audit, anchor, custody=custody, cells=self._cells, host=host, delivery=delivery, front=front, pool=pool
+        self._readiness = self._make_readiness(pool)
+
+    @property
+    def _settlements(self) -> Settlements | None:
+        return None if self._pool is None else self._pool.settlements
+
+    def _make_readiness(self, pool: PoolLedger | None) -> Readiness:
+        return Readiness(
+            self._audit,
+            self._anchor,
+            custody=self._custody,
+            cells=self._cells,
+            host=self._host,
+            delivery=self._delivery,
+            front=self._front,
+            pool=pool,
         )
 
     def _make_effects(self, worker_id: str) -> Effects:
@@ -131,7 +150,7 @@ class Keyholder:
             admissions=self._admissions,
         )
 
-    def _make_receipts(self, pool: PoolLedger | None) -> StoredReceipts:
+    def _make_receipts(self) -> StoredReceipts:
         return StoredReceipts(
             policy=self._policy,
             second=self._second,
@@ -139,10 +158,17 @@ class Keyholder:
             effects=self._effects,
             refusals=self._refusals,
             jobs=self._jobs,
-            ends=None if pool is None else _not_known,
+            pool=self._pool,
         )
 
-    def _make_jobs(self, config: Config, tables: Tables, pool: PoolLedger | None) -> Jobs:
+    def _make_pool(self, pool: PoolLedger | None, config: Config) -> Pool | None:
+        if pool is None or config.ledger is None:
+            return None
+        entrant = Entrant(trail=self._audit.identity, receipt_key=b64url(self._signer.thumbprint))
+        exchanges = PoolExchanges(pool, self._ledger_keys, entrant, tries=config.ledger.tries)
+        return Pool(exchanges=exchanges, settlements=Settlements(exchanges, entrant.trail, self._audit.record))
+
+    def _make_jobs(self, config: Config, tables: Tables) -> Jobs:
         return Jobs(
             config=config,
             policy=self._policy,
@@ -163,7 +189,8 @@ class Keyholder:
             effects=self._effects,
             refusals=self._refusals,
             finishes=self._finishes,
-            pool=pool,
+            pool=None if self._pool is None else self._pool.exchanges,
+            settlements=self._settlements,
         )
 
     def _make_by_reference(self, audience: str) -> ByReference:
@@ -175,6 +202,8 @@ class Keyholder:
             custody=self._custody,
             send=self._effects.send,
             refuse=self._effects.refuse,
+            write=self._audit.record,
+            pool=self._pool,
         )
 
     async def serve(self) -> None:
@@ -225,6 +254,9 @@ class Keyholder:
         with contextlib.suppress(ChannelClosed):  # as a callback it has no caller; `serve` notices the end of a peer
             for event in self._custody.events():
                 self._readiness.note(event)
+                if isinstance(event, HeldKey):
+                    self._ledger_keys.learn(event.released.kek_id, event.private)
+                    self._settle_last()
                 if isinstance(event, Attestation) and not self._touching:
                     self._touching = True
                     self._zygote.send(Touch())
@@ -234,6 +266,16 @@ class Keyholder:
                     self._references.end_of_key(event.kek_id)
             self._references.sweep()
             self._report_readiness()
+
+    def _settle_last(self) -> None:
+        """Settle the last receipts of the trail, once this process can check the ledger's entries."""
+        if self._pool is None or self._settled:
+            return
+        self._settled = True
+        with contextlib.suppress(Refusal):
+            for done in self._audit.last_completions(LAST):
+                if not came_by_reference(done):
+                    self._pool.settlements.again(done)
 
     async def _serve_front(self) -> None:
         while True:
@@ -249,8 +291,8 @@ class Keyholder:
                     self._jobs.abort(call, Refusal(reason, stage=stage))
                 case FetchReceipt():
                     self._receipts.fetch(message)
-                case Supersede():
-                    self._by_reference.supersede(message)
+                case Settle():
+                    self._by_reference.settle(message)
                 case GiveUp():
                     self._by_reference.give_up(message)
                 case RefusedCalls():
@@ -322,8 +364,3 @@ class Keyholder:
             anchor=self._anchor.value,
             delivery=self._delivery,
         )
-
-
-def _not_known(_job_id: bytes, answer: Callable[[bool | None], None]) -> None:
-    """In a pool, another worker may have completed the job."""
-    answer(None)

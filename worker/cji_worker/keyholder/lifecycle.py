@@ -8,18 +8,22 @@
                  Failed       OVER         KILL_CELL, WriteEnd, Refuse
     RUNNING      Vouched      COMPLETING   WriteReceipt
                  Failed       OVER         KILL_CELL, WriteEnd, Refuse
-    COMPLETING   Done         OVER         RETAIN_REFERENCE, SEND_RECEIPT, KILL_CELL
+    COMPLETING   Done         ENDING       MAKE_END
                  Failed       OVER         KILL_CELL, WriteEnd, Refuse
+    ENDING       Done         OVER         RETAIN_REFERENCE, SEND_RECEIPT, KILL_CELL
+                 Failed       OVER         KILL_CELL, Refuse
     OVER         any          OVER
 
 Invariants
 * No cell gets a key before the admission is on disk, and the front gets no receipt before it is.
 * An admission on disk is followed by exactly one end: the receipt, or an end without one.
+* The receipt is on disk before it is made the end of the job in its pool, and the front gets it after that.
 * The front gets exactly one last word per call: the receipt, with which it releases the last segments, or a refusal.
 * A cell that was given a header is killed at the end of its job, if it has not ended by itself.
 
 An effect that can fail comes last; it is performed at once, and its outcome, Done or Failed, is the next event. Only
-RUNNING waits for an event from outside. No input or output, and no clock.
+RUNNING and ENDING wait for an event from outside. A job that fails while it is ENDING has a receipt on disk, which is
+settled without it: `settlement`. No input or output, and no clock.
 """
 
 import enum
@@ -39,6 +43,7 @@ class Phase(enum.Enum):
     OPENING = enum.auto()
     RUNNING = enum.auto()
     COMPLETING = enum.auto()
+    ENDING = enum.auto()
     OVER = enum.auto()
 
 
@@ -74,6 +79,7 @@ class Action(enum.Enum):
         enum.auto()
     )  # * check what was opened, put the keys into the cell's key slot, hand the cell to the front
     AWAIT_CELL = enum.auto()  # wait for the cell's statement
+    MAKE_END = enum.auto()  # * make the receipt the end of the job, if its worker is one of a pool
     RETAIN_REFERENCE = enum.auto()  # keep the reference that the job wrote, if it asked for that
     SEND_RECEIPT = enum.auto()
     KILL_CELL = enum.auto()
@@ -111,7 +117,8 @@ _DONE: Final[Mapping[Phase, Step]] = MappingProxyType(
     {
         Phase.ADMITTING: (Phase.OPENING, (Action.OPEN_CELL,)),
         Phase.OPENING: (Phase.RUNNING, (Action.AWAIT_CELL,)),
-        Phase.COMPLETING: (Phase.OVER, (Action.RETAIN_REFERENCE, Action.SEND_RECEIPT, Action.KILL_CELL)),
+        Phase.COMPLETING: (Phase.ENDING, (Action.MAKE_END,)),
+        Phase.ENDING: (Phase.OVER, (Action.RETAIN_REFERENCE, Action.SEND_RECEIPT, Action.KILL_CELL)),
     }
 )
 
@@ -121,7 +128,7 @@ def advance(phase: Phase, event: Event) -> Step:
     match phase, event:
         case Phase.RUNNING, Vouched(cell, front):
             return Phase.COMPLETING, (WriteReceipt(cell, front),)
-        case Phase.ADMITTING, Failed(refusal):
+        case ((Phase.ADMITTING | Phase.ENDING), Failed(refusal)):
             return Phase.OVER, (Action.KILL_CELL, Refuse(refusal))
         case ((Phase.OPENING | Phase.RUNNING | Phase.COMPLETING), Failed(refusal)):
             return Phase.OVER, (Action.KILL_CELL, WriteEnd(refusal), Refuse(refusal))

@@ -2,11 +2,12 @@
 
     days/{day}/{caller}/{number}    the job id; numbers begin at 0
 
-`caller` is a digest of submitter and requesting agency, `day` the day in UTC by the clock of the worker that admits.
+`caller` is a digest of submitter and requesting agency, `day` the day in UTC by the ledger's own clock: the `Date` of
+its last answer, so that workers whose clocks have two dates count on one day.
 A worker that creates a number has seen that the one before it is taken, so numbers have no gaps, and the first free one
 is found in about 2 log2(n) steps, with n the numbers that were taken since the last time.
 
-A job takes its number before its entry in the pool ledger is created, so every job with an entry has counted. If its
+A job takes its number before its first attempt is entered in the pool ledger, so every attempt has counted. If its
 worker dies in between, or two workers begin it at the same moment, the job finds its own number as long as it is the
 last one that was taken. If others came after it, it takes a second one: a day may have fewer jobs than are
 allowed, never more.
@@ -42,21 +43,19 @@ class DayBlobs(Protocol):
 class Allowance:
     """`most` jobs of a submitter for a requesting agency on one day in UTC."""
 
-    day: date
     submitter: str
     ori: str
     most: int
 
     @classmethod
-    def of(cls, grant: Grant, *, day: date) -> "Allowance":
+    def of(cls, grant: Grant) -> "Allowance":
         """The allowance that the policy gives the caller of a job."""
-        return cls(day=day, submitter=grant.submitter, ori=grant.requesting_ori, most=grant.jobs_per_day)
+        return cls(submitter=grant.submitter, ori=grant.requesting_ori, most=grant.jobs_per_day)
 
-    @property
-    def folder(self) -> str:
-        """The names of its numbers begin with this."""
+    def folder(self, day: date) -> str:
+        """The names of its numbers on this day begin with this."""
         caller = hashlib.sha256(msgspec.json.encode((self.submitter, self.ori))).hexdigest()[:_FOLDER_DIGITS]
-        return f"days/{self.day.isoformat()}/{caller}"
+        return f"days/{day.isoformat()}/{caller}"
 
 
 class PoolDays:
@@ -66,11 +65,11 @@ class PoolDays:
         self._day = date.min
         self._known: dict[str, tuple[int, bytes]] = {}
 
-    def take(self, blobs: DayBlobs, allowance: Allowance, job_id: bytes) -> bool:
+    def take(self, blobs: DayBlobs, allowance: Allowance, day: date, job_id: bytes) -> bool:
         """Whether the job is among those that are allowed: it has a number below `most`. Raises StoreError."""
-        if allowance.day != self._day:
-            self._day, self._known = allowance.day, {}
-        folder, job = allowance.folder, job_id.hex().encode()
+        if day != self._day:
+            self._day, self._known = day, {}
+        folder, job = allowance.folder(day), job_id.hex().encode()
         taken, last = self._known.get(folder, (0, b""))
         rounds = 0
         while last != job and taken < allowance.most:

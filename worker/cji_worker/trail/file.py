@@ -194,6 +194,11 @@ class AuditFile:
             return None
         return self._event_at(entry.line, JobCompleted)
 
+    def last_completions(self, most: int) -> tuple[JobCompleted, ...]:
+        """The events of the last receipts that were not superseded. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        lines = self._looked_up(lambda: self._ledger.last_completions(most), Stage.START)
+        return tuple(self._event_at(line, JobCompleted) for line in lines)
+
     def last_completion(self) -> JobCompleted | None:
         """The event with the latest receipt; the next receipt names its digest. Raises Refusal(AUDIT_UNAVAILABLE)."""
         line = self._ledger.mark.receipt

@@ -191,6 +191,11 @@ class ReplayLedger:
         rows = self._database.execute("SELECT line FROM job INDEXED BY job_unfinished WHERE state = 0 ORDER BY line")
         return [line for (line,) in rows]
 
+    def last_completions(self, most: int) -> list[int]:
+        """Offsets of the lines of the last receipts that count, the newest first."""
+        query = "SELECT line FROM job WHERE state = ? ORDER BY line DESC LIMIT ?"
+        return [line for (line,) in self._database.execute(query, (JobState.COMPLETED, most))]
+
     def begin_after(self, pruned: Pruned) -> None:
         """Begin a new ledger after lines that were pruned."""
         self._begin()

@@ -37,13 +37,14 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`cji job status`: where a job stands, which proves nothing."""
 
     job: Annotated[str, member("job id, 32 hexadecimal digits")]
+    outcome: Annotated[str, member("`released`, `not released` or `unknown`")]
     state: Annotated[
-        str,
+        str | None,
         member(
-            "`queued`, `running`, `done`, `failed`, `cancelled`, `expired` or `unknown`; "
-            "without [storage] in the profile: `released`, `not released` or `unknown`"
+            "`queued`, `running`, `done`, `failed`, `cancelling`, `overdue` or `absent`; "
+            "absent without [storage] in the profile"
         ),
-    ]
+    ] = None
     attempt: Annotated[str | None, member("id of the attempt; absent before the first")] = None
     stage: Annotated[str | None, member("what it is doing; absent if unknown")] = None
     per_cent: Annotated[int | None, member("how far the stage is; absent if unknown")] = None
@@ -60,8 +61,9 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def status(context: click.Context, job: str, *, profile_file: Path, seconds: float | None, as_json: bool) -> None:
     """Show where JOB stands: a folder of `cji job seal` or `submit`, or a job id of 32 hexadecimal digits.
 
-    The states are queued, running, done, failed, cancelled, expired, and unknown. They are what the storage account
-    shows, and prove nothing; `cji job fetch` verifies.
+    The states are queued, running, done, failed, cancelling, overdue, and absent. Only done and failed are final: a
+    result was released, or was not and will not be; with every other state that is unknown. They are what the storage
+    account shows, and prove nothing; `cji job fetch` verifies.
 
     A profile without [storage] asks its worker whether anything of a job that was run or sent was released: released,
     not released (until now), or unknown: ask again, or with --wait. `cji receipt get` fetches the receipt.
@@ -77,7 +79,7 @@ def status(context: click.Context, job: str, *, profile_file: Path, seconds: flo
         with connect(profile, trusts=[trust]) as worker:
             state = released(worker, job_id, seconds=seconds or 0.0)
         if as_json:
-            print_document({"job": job_id.hex(), "state": state.value})
+            print_document({"job": job_id.hex(), "outcome": state.value})
         else:
             click.echo(f"{job_id.hex()} {state.value}")
         return
@@ -157,7 +159,7 @@ def fetch(
 @click.pass_context
 @explained
 def cancel(context: click.Context, job: str, *, profile_file: Path, as_json: bool) -> None:
-    """Ask for the end of JOB: a folder of `cji job submit`, or a job id. A receipt that was signed stays.
+    """Ask for the end of JOB: a folder of `cji job submit`, or a job id. It ends with a failure receipt, or had ended.
 
     \b
     Example:
@@ -189,6 +191,7 @@ def _facts(found: JobStatus) -> dict[str, object]:
     facts = {
         "job": found.job_id.hex(),
         "state": found.state.value,
+        "outcome": found.state.outcome.value,
         "attempt": found.attempt,
         "stage": found.stage,
         "per_cent": found.per_cent,
@@ -199,7 +202,7 @@ def _facts(found: JobStatus) -> dict[str, object]:
 
 def _line(found: JobStatus) -> str:
     step = f": {found.stage} {found.per_cent} % at {found.at}" if found.stage is not None else ""
-    return f"{found.job_id.hex()} {found.state.value}{step}"
+    return f"{found.job_id.hex()} {found.state.value}{step}; result: {found.state.outcome.value}"
 
 
 def _keep(job: JobFolder, error: JobFailed) -> None:

@@ -43,8 +43,6 @@ class FleetSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Folder of the fleet process: its unfinished attempts and its metrics."""
     lease_seconds: Annotated[int, Meta(ge=3, le=3600)] = 60
     """Time after which the ticket of a worker that is gone is visible again; renewed three times in it."""
-    tries: Annotated[int, Meta(ge=1, le=100)] = 5
-    """Attempts that may begin, before the ticket goes to the poison queue."""
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = 60
     """Time that running attempts get to finish after SIGTERM, before their tickets are given back."""
     poll_seconds: Annotated[float, Meta(ge=0.05, le=60)] = 1.0
@@ -73,6 +71,8 @@ class PoolLedgerSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """PEM file of the authorities of this service. Default: the system's."""
     seconds: Annotated[int, Meta(ge=1, le=30)] = 10
     """Longest time for which a job waits for its turn, and of one exchange with the service."""
+    tries: Annotated[int, Meta(ge=1, le=100)] = 5
+    """Attempts that a job may have in the pool, whichever workers begin them. All workers of a pool have one number."""
 
     def below(self, folder: Path) -> Self:
         """The section with absolute paths; relative ones are relative to `folder`."""

@@ -238,7 +238,7 @@ class Config(_Section, frozen=True, kw_only=True):
     control_socket: NonEmpty | None = None
     """Unix socket for `cji status` and `cji reload`. Without it there is none, and SIGHUP reloads."""
     fleet: FleetSection | None = None
-    """Without this section, no job is taken by reference."""
+    """Without this section, no job is taken by reference. It needs `ledger`."""
     ledger: PoolLedgerSection | None = None
     """Without this section, a job id is used once on this worker; with it, once in the pool."""
     status_socket: NonEmpty | None = None
@@ -254,6 +254,8 @@ class Config(_Section, frozen=True, kw_only=True):
             raise ValueError("policy_signers and policy_signatures belong together")
         if len(set(self.policy_signers)) < self.policy_signatures:
             raise ValueError("policy_signatures is more than there are policy_signers")
+        if self.fleet is not None and self.ledger is None:
+            raise ValueError("[fleet] needs [ledger]: the pool ledger has the attempts and the end of each job")
 
     @property
     def tables_folder(self) -> Path | None:

@@ -30,6 +30,7 @@ from cji_core.format.envelope.keywrap import (
     wrap_seed,
     wrapped_result_key_bytes,
 )
+from cji_core.format.envelope.ledger_key import ledger_key
 from cji_core.format.envelope.shuffle import (
     NO_PLAN,
     SHUFFLE_MIN_BYTES,
@@ -70,6 +71,7 @@ __all__ = [
     "WrappingKey",
     "bucket_key",
     "input_aad",
+    "ledger_key",
     "new_dek",
     "open_box",
     "open_dek",

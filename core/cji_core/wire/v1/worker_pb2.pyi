@@ -48,6 +48,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ADMISSION_NONCE: _ClassVar[Reason]
     ADMISSION_ATTEMPT: _ClassVar[Reason]
     ADMISSION_SIGNATURE: _ClassVar[Reason]
+    ATTEMPTS_EXHAUSTED: _ClassVar[Reason]
+    CANCELLED: _ClassVar[Reason]
 
 class Suite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -103,6 +105,8 @@ ADMISSION_WORKER: Reason
 ADMISSION_NONCE: Reason
 ADMISSION_ATTEMPT: Reason
 ADMISSION_SIGNATURE: Reason
+ATTEMPTS_EXHAUSTED: Reason
+CANCELLED: Reason
 SUITE_UNSPECIFIED: Suite
 CLASSICAL_1: Suite
 HYBRID_1: Suite
@@ -747,35 +751,41 @@ class Submission(_message.Message):
     submitter: str
     def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., submitter: _Optional[str] = ...) -> None: ...
 
-class SupersedeRequest(_message.Message):
-    __slots__ = ("job_id", "header_sha384")
+class SettleRequest(_message.Message):
+    __slots__ = ("job_id", "header_sha384", "whole")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     HEADER_SHA384_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_FIELD_NUMBER: _ClassVar[int]
     job_id: bytes
     header_sha384: bytes
-    def __init__(self, job_id: _Optional[bytes] = ..., header_sha384: _Optional[bytes] = ...) -> None: ...
+    whole: bytes
+    def __init__(self, job_id: _Optional[bytes] = ..., header_sha384: _Optional[bytes] = ..., whole: _Optional[bytes] = ...) -> None: ...
 
-class SupersedeResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+class SettleResponse(_message.Message):
+    __slots__ = ("receipt", "failure", "attempt")
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    receipt: str
+    failure: str
+    attempt: bytes
+    def __init__(self, receipt: _Optional[str] = ..., failure: _Optional[str] = ..., attempt: _Optional[bytes] = ...) -> None: ...
 
 class GetFailureRequest(_message.Message):
-    __slots__ = ("submission", "job_id", "tries", "reason", "stage", "queued", "fault")
+    __slots__ = ("submission", "job_id", "reason", "stage", "queued", "fault")
     SUBMISSION_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
-    TRIES_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     QUEUED_FIELD_NUMBER: _ClassVar[int]
     FAULT_FIELD_NUMBER: _ClassVar[int]
     submission: Submission
     job_id: bytes
-    tries: int
     reason: Reason
     stage: str
     queued: int
     fault: str
-    def __init__(self, submission: _Optional[_Union[Submission, _Mapping]] = ..., job_id: _Optional[bytes] = ..., tries: _Optional[int] = ..., reason: _Optional[_Union[Reason, str]] = ..., stage: _Optional[str] = ..., queued: _Optional[int] = ..., fault: _Optional[str] = ...) -> None: ...
+    def __init__(self, submission: _Optional[_Union[Submission, _Mapping]] = ..., job_id: _Optional[bytes] = ..., reason: _Optional[_Union[Reason, str]] = ..., stage: _Optional[str] = ..., queued: _Optional[int] = ..., fault: _Optional[str] = ...) -> None: ...
 
 class GetFailureResponse(_message.Message):
     __slots__ = ("failure",)

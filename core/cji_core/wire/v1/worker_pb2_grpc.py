@@ -64,10 +64,10 @@ class CjiWorkerStub:
                 request_serializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.FinishTasksRequest.SerializeToString,
                 response_deserializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.FinishTasksResponse.FromString,
                 _registered_method=True)
-        self.Supersede = channel.unary_unary(
-                '/cji.worker.v1.CjiWorker/Supersede',
-                request_serializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.SupersedeRequest.SerializeToString,
-                response_deserializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.SupersedeResponse.FromString,
+        self.Settle = channel.unary_unary(
+                '/cji.worker.v1.CjiWorker/Settle',
+                request_serializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.SettleRequest.SerializeToString,
+                response_deserializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.SettleResponse.FromString,
                 _registered_method=True)
         self.GetFailure = channel.unary_unary(
                 '/cji.worker.v1.CjiWorker/GetFailure',
@@ -121,8 +121,8 @@ class CjiWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Supersede(self, request, context):
-        """For the fleet process of this machine alone: a completed attempt whose receipt is not the published one.
+    def Settle(self, request, context):
+        """For the fleet process of this machine alone: the end of a job by reference that completed here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,10 +168,10 @@ def add_CjiWorkerServicer_to_server(servicer, server):
                     request_deserializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.FinishTasksRequest.FromString,
                     response_serializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.FinishTasksResponse.SerializeToString,
             ),
-            'Supersede': grpc.unary_unary_rpc_method_handler(
-                    servicer.Supersede,
-                    request_deserializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.SupersedeRequest.FromString,
-                    response_serializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.SupersedeResponse.SerializeToString,
+            'Settle': grpc.unary_unary_rpc_method_handler(
+                    servicer.Settle,
+                    request_deserializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.SettleRequest.FromString,
+                    response_serializer=cji__core_dot_wire_dot_v1_dot_worker__pb2.SettleResponse.SerializeToString,
             ),
             'GetFailure': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFailure,
@@ -352,7 +352,7 @@ class CjiWorker:
             _registered_method=True)
 
     @staticmethod
-    def Supersede(request,
+    def Settle(request,
             target,
             options=(),
             channel_credentials=None,
@@ -365,9 +365,9 @@ class CjiWorker:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/cji.worker.v1.CjiWorker/Supersede',
-            cji__core_dot_wire_dot_v1_dot_worker__pb2.SupersedeRequest.SerializeToString,
-            cji__core_dot_wire_dot_v1_dot_worker__pb2.SupersedeResponse.FromString,
+            '/cji.worker.v1.CjiWorker/Settle',
+            cji__core_dot_wire_dot_v1_dot_worker__pb2.SettleRequest.SerializeToString,
+            cji__core_dot_wire_dot_v1_dot_worker__pb2.SettleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,6 +3,7 @@
 Each is in a file until its receipt is settled.
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -12,11 +13,12 @@ from cji_core.errors import Stage as Where
 from cji_core.format.job.job_plan import JobPlan
 from cji_core.operations.stages.streams import PartStream
 from cji_core.pool import names
-from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, Published, Sources, decode, encode
+from cji_core.pool.documents import RECEIPT_BYTES, DocumentError, Failure, Published, Sources, decode, encode
 from cji_core.pool.errors import BlobAbsentError
 from cji_core.pool.store import Blobs
 from cji_core.pool.ticket import Ticket
-from cji_core.trail import claims_unverified
+from cji_core.trail import ReceiptError, claims_unverified
+from cji_core.trail.failures import failure_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.fleet.attempt import settle
 from cji_worker.fleet.front import Front
@@ -41,6 +43,7 @@ class Finishes:
     def finish(self, job: TaskJob, *, call: FrontCall, stores: Stores, reading: Stores) -> Published:
         """The receipt that is published. Raises Refusal, StoreError, DocumentError."""
         with self._one:
+            require_no_failure(job, stores)
             if (published := published_receipt(job, stores)) is not None:
                 return published
             if job.plan is None:  # before there is a record: it may be no job in parts
@@ -72,6 +75,17 @@ class Finishes:
         settle(self._records, running=self._running, front=self._front, results=results)
 
 
+def require_no_failure(job: TaskJob, stores: Stores) -> None:
+    """Raise the Refusal of a job that was given up. Raises StoreError, DocumentError."""
+    with contextlib.suppress(BlobAbsentError):
+        failure = decode(stores.results.read(names.failure(job.name), most=RECEIPT_BYTES), Failure)
+        try:
+            claims = failure_unverified(failure.failure)
+        except ReceiptError as error:
+            raise DocumentError from error
+        raise Refusal(claims.reason, stage=Where.COMMIT)
+
+
 def published_receipt(job: TaskJob, stores: Stores) -> Published | None:
     """The receipt of the job, if it has one. Raises StoreError, DocumentError."""
     try:
@@ -95,19 +109,19 @@ def publish_receipt(
     sent = needed(job.streams, attempted, lambda stage, task, one: _statement(job, stage, task, one, stores))
     ticket = Ticket(job=job.name, header_sha384=job.header.sha384.hex())
     front.publish_evidence(ticket, stores.results)
-    receipt = _signed(_messages(job, sent, reading), front)
+    receipt = _signed(_messages(job, sent, reading), front)  # without its signature, which comes with the end
     if not front.has_evidence(ticket, claims_unverified(receipt).maa_token_sha384, stores.results):
         # nobody could verify it; its record has it superseded
         raise RetryLater(Reason.NOT_READY, stage=Where.COMMIT, after_ms=RETRY_MS)
     sources = Sources(attempts=_sources(job, attempted))
     stores.results.create(names.sources(job.name, name), encode(sources))
     stores.results.create(names.result_header(job.name, name), plan.result_header)
-    mine = Published(attempt=name, receipt=receipt)
-    stores.results.create(names.receipt(job.name), encode(mine))
+    front.conclude(ticket, stores.results, whole=name)
+    require_no_failure(job, stores)
     published = published_receipt(job, stores)
     if published is None:
         raise DocumentError
-    return published, published == mine
+    return published, published.attempt == name
 
 
 def _signed(messages: Iterator[pb.FinishTasksRequest], front: FrontCall) -> str:

@@ -16,7 +16,7 @@ from cji_core.errors import Stage as Where
 from cji_core.pool.store import Blobs
 from cji_core.pool.ticket import Ticket
 from cji_core.wire.v1 import worker_pb2 as pb
-from cji_worker.fleet.attempt import has_evidence, publish_evidence
+from cji_worker.fleet.attempt import conclude, give_up, has_evidence, publish_evidence
 from cji_worker.fleet.front import Front, FrontAwayError, FrontRefusedError, explained
 
 _AWAY_MS: Final = 2000
@@ -74,8 +74,34 @@ class FrontCall:
         except (FrontAwayError, FrontRefusedError) as error:
             raise _refused(error) from None
 
+    def conclude(self, ticket: Ticket, results: Blobs, *, whole: str | None = None) -> None:
+        """Publish the end of a job, which its stored outputs may become. Raises Refusal, StoreError."""
+        try:
+            conclude(ticket, front=self._front, results=results, whole=whole)
+        except (FrontAwayError, FrontRefusedError) as error:
+            raise _refused(error) from None
+
+    def give_up(self, ticket: Ticket, submission: pb.Submission, results: Blobs, refusal: Refusal) -> None:
+        """Have the failure of a job signed, and publish it; or the end that it has. Raises Refusal, StoreError."""
+        try:
+            give_up(
+                ticket,
+                submission,
+                front=self._front,
+                results=results,
+                sent=int(time.time()),
+                reason=refusal.reason,
+                stage=refusal.stage,
+            )
+        except FrontRefusedError as error:
+            if error.reason is not Reason.ALREADY_EXISTS:
+                raise _refused(error) from None
+            self.conclude(ticket, results)
+        except FrontAwayError as error:
+            raise _refused(error) from None
+
     def finish(self, requests: Iterator[pb.FinishTasksRequest]) -> str:
-        """The receipt of a job in parts. Raises Refusal, and whatever `requests` raises."""
+        """The receipt of a job in parts, without its signature. Raises Refusal, and whatever `requests` raises."""
         receipts = [str(message.receipt) for message in self._answers(self._front.finish_tasks, requests)]
         if len(receipts) != 1:
             raise Refusal(Reason.INTERNAL, stage=Where.RECEIPT)

@@ -13,11 +13,13 @@ from cji_core.operations.stages.stage import Stage
 from cji_core.pool import names
 from cji_core.pool.documents import DocumentError, Progress, Published, encode
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, StoreError
+from cji_core.pool.one_end import BY_POLICY, is_final
+from cji_core.pool.ticket import Ticket
 from cji_core.trail.fields import utc_hundredths
 from cji_worker.fleet.front import Front
 from cji_worker.fleet.tasks import attempt
 from cji_worker.fleet.tasks.attempt import Stores
-from cji_worker.fleet.tasks.finishes import Finishes
+from cji_worker.fleet.tasks.finishes import Finishes, require_no_failure
 from cji_worker.fleet.tasks.front import FrontCall
 from cji_worker.fleet.tasks.job import TaskJob, load, with_plan
 from cji_worker.fleet.tasks.messages import FINISH, NO_PLAN, RETRY_MS, START, Answer, Done, Request
@@ -52,30 +54,43 @@ class TaskService:
         self, request: Request, progress: Progressed, gone: threading.Event, stores: Stores, reading: Stores
     ) -> Answer:
         job = load(request, jobs=stores.jobs, shuffle=stores.shuffle)
-        if stores.jobs.exists(names.cancel(job.name)):
-            raise Refusal(Reason.POLICY_DENIED, stage=Where.ADMIT)
+        require_no_failure(job, stores)
+        with self._call_until(gone) as front:
+            try:
+                if stores.jobs.exists(names.cancel(job.name)):
+                    raise Refusal(Reason.CANCELLED, stage=Where.ADMIT)
+                return self._run(job, request, progress, front, (stores, reading))
+            except Refusal as refusal:
+                if is_over(refusal):
+                    ticket = Ticket(job=job.name, header_sha384=request.header_sha384)
+                    front.give_up(ticket, job.submission, stores.results, refusal)
+                raise
+
+    def _run(
+        self, job: TaskJob, request: Request, progress: Progressed, front: FrontCall, pair: tuple[Stores, Stores]
+    ) -> Answer:
+        stores, reading = pair
         if request.stage == START:
             return _started(job, stores)
-        with self._call_until(gone) as front:
-            if request.stage == FINISH:
-                return _finished(self._finishes.finish(job, call=front, stores=stores, reading=reading))
-            stage = job.stage(request.stage, request.task)
-            found = _published(job, stage, request.task, stores, again=request.again)
-            if found is None:
-                found, job = attempt.run(
-                    job,
-                    stage,
-                    request.task,
-                    front=front,
-                    stores=stores,
-                    reading=reading,
-                    progress=progress,
-                    again=request.again,
-                )
-            elif stage.plans and (plan := read_plan(stores.shuffle, job.name)) is not None:
-                job = with_plan(job, plan)
-            _report(job, stage, found, stores)
-            return _done(job, stage, found)
+        if request.stage == FINISH:
+            return _finished(self._finishes.finish(job, call=front, stores=stores, reading=reading))
+        stage = job.stage(request.stage, request.task)
+        found = _published(job, stage, request.task, stores, again=request.again)
+        if found is None:
+            found, job = attempt.run(
+                job,
+                stage,
+                request.task,
+                front=front,
+                stores=stores,
+                reading=reading,
+                progress=progress,
+                again=request.again,
+            )
+        elif stage.plans and (plan := read_plan(stores.shuffle, job.name)) is not None:
+            job = with_plan(job, plan)
+        _report(job, stage, found, stores)
+        return _done(job, stage, found)
 
     @contextlib.contextmanager
     def _borrowed(self) -> Iterator[tuple[Stores, Stores]]:
@@ -99,6 +114,15 @@ class TaskService:
         # it ends when the connection does, which the server closes after the answer
         threading.Thread(target=watch, daemon=True).start()
         yield call
+
+
+_NOT_OVER: Final = BY_POLICY | {Reason.BAD_PARAMETERS, Reason.MALFORMED_HEADER, Reason.REPLAYED}
+"""Refusals of one policy, and those that a request can cause by itself: the engine's user ends no job with one."""
+
+
+def is_over(refusal: Refusal) -> bool:
+    """Whether the job is refused for good, whatever its tasks are asked for: its failure is signed then."""
+    return refusal.stage in {Where.OPEN, Where.ADMIT} and is_final(refusal.reason) and refusal.reason not in _NOT_OVER
 
 
 def _published(job: TaskJob, stage: Stage, number: int, stores: Stores, *, again: bool) -> PublishedAttempt | None:

@@ -21,8 +21,6 @@ from cji_worker.ipc.messages.base import (
 
 STATEMENT_CHUNK: Final = 64 << 10
 
-MAX_TRIES: Final = 1000
-"""Of a ticket."""
 ReleaseState = Literal["RELEASED", "NOT_RELEASED", "UNKNOWN"]
 NoHeader = Literal["malformed", "absent", "submission", "digest"]
 AttemptName = Annotated[bytes, Meta(min_length=16, max_length=16)]
@@ -103,8 +101,9 @@ class Ended(Message, frozen=True, kw_only=True):
 
 
 class Completed(Message, frozen=True, kw_only=True):
-    """The job completed: its receipt is signed and on disk, and the last segments may leave.
+    """The job completed: its receipt is signed and on disk, it is the job's end, and the last segments may leave.
 
+    By reference the receipt has no signature here: the job gets its end by `Settle`, once its outputs are stored.
     `result_header` has the wrapped result keys, which no process before the front's last message had; a job in parts
     has it in its plan.
     """
@@ -177,25 +176,35 @@ class FetchReceipt(Message, frozen=True, kw_only=True):
 
 
 class FetchedReceipt(Message, frozen=True, kw_only=True):
-    """The stored receipt, if this worker has it, and whether anything of the job was released, as it knows."""
+    """The stored receipt, if this worker has it, and whether anything of the job was released, as it knows.
+
+    For the fleet process the receipt has no signature, and `release` says nothing.
+    """
 
     call: int
     receipt: str
     release: ReleaseState
 
 
-class Supersede(Message, frozen=True, kw_only=True):
-    """The receipt of this completed job by reference is not the published one."""
+class Settle(Message, frozen=True, kw_only=True):
+    """Find out the end of a job by reference. `whole`: its outputs are stored under this name, so it may end."""
 
     call: int
     job_id: Annotated[bytes, Meta(min_length=16, max_length=16)]
     header_sha384: Sha384
+    whole: AttemptName | None
 
 
-class Superseded(Message, frozen=True, kw_only=True):
-    """It is in the audit trail, and the same header may run again."""
+class Settled(Message, frozen=True, kw_only=True):
+    """The end of the job: its receipt and the name of its outputs, or its failure receipt.
+
+    With neither it has no end, the receipt of this worker is superseded, and the same header may run again.
+    """
 
     call: int
+    receipt: str = ""
+    attempt: bytes = b""
+    failure: str = ""
 
 
 class GiveUp(Message, frozen=True, kw_only=True):
@@ -206,7 +215,6 @@ class GiveUp(Message, frozen=True, kw_only=True):
 
     call: int
     job_id: Annotated[bytes, Meta(max_length=16)]
-    tries: Annotated[int, Meta(ge=1, le=MAX_TRIES)]
     queued: Annotated[int, Meta(ge=0, le=1 << 36)]
     """When the ticket was sent, in Unix seconds. A failure receipt states it, and can state no year after 9999."""
     fault: NoHeader | None
@@ -276,7 +284,7 @@ KeyholderFromFront = (
     | Abort
     | Attest
     | FetchReceipt
-    | Supersede
+    | Settle
     | GiveUp
     | RefusedCalls
     | Drained
@@ -289,7 +297,7 @@ FrontFromKeyholder = (
     | StatementsWanted
     | Attested
     | FetchedReceipt
-    | Superseded
+    | Settled
     | GivenUp
     | Identities
     | Ready
