@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES
+from cji_core.documents import convert
 from cji_core.errors import SpecError
 from cji_core.strict import parse_object
 
@@ -61,7 +62,7 @@ def decode_evidence(data: bytes) -> EvidenceFile:
     """
     try:
         found = parse_object(data, limit=MAX_FILE_BYTES)
-        read = msgspec.convert(found, EvidenceFile)
+        read = convert(found, EvidenceFile)
         written = msgspec.to_builtins(read)
         if any(written[name] != value for name, value in found.items()):
             raise ValueError

@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 import msgspec
 
+from cji_core.documents import toml
+
 Hit = tuple[str, str, str]
 """Rule id, detail, place."""
 
@@ -44,7 +46,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def load_rules(path: Path) -> Mapping[str, Rule]:
     """The rules of a TOML file, by their ids."""
-    rules = msgspec.toml.decode(path.read_bytes(), type=_File).rules
+    rules = toml(path.read_bytes(), _File).rules
     return MappingProxyType({rule.id: rule for rule in rules})
 
 

@@ -13,6 +13,7 @@ from cji_attestation.appraisal import ReferenceValues
 from cji_client.errors import SpecError
 from cji_client.tokens import TokenSource, token_file
 from cji_core.certs import CertificateRefused, load_pem_chain, load_private_key, require_in_force
+from cji_core.documents import convert
 from cji_core.format.configuration.fleet import Container, StorageUrl
 from cji_core.format.configuration.worker import with_files
 from cji_core.format.job import UNREADABLE, certificate_uri
@@ -186,7 +187,7 @@ def load_profile(file: FileName) -> ClientProfile:
         table = msgspec.toml.decode(path.read_bytes())
         if isinstance(table.get("reference"), dict):
             table["reference"] = with_files(table["reference"], path.parent)
-        profile = msgspec.convert(table, type=ClientProfile, str_keys=True)
+        profile = convert(table, ClientProfile, str_keys=True)
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors

@@ -16,6 +16,7 @@ from msgspec import Meta
 from cji_client.date_formats import CANDIDATES, DateFormat
 from cji_client.errors import SpecError
 from cji_client.profile import absolute_recipient
+from cji_core.documents import convert, toml
 from cji_core.format.job import LIMITS
 from cji_core.format.paths import FileName
 from cji_core.format.records import SCHEMAS
@@ -159,7 +160,7 @@ def only(spec: JobSpec, kind: str) -> JobSpec:
     chosen = tuple(each for each in spec.operations if operation_of(each).name == kind)
     if not chosen:
         try:
-            chosen = (msgspec.convert({"kind": kind}, AnyParameters),)
+            chosen = (convert({"kind": kind}, AnyParameters),)
         except ValueError as error:
             raise SpecError(f"{kind}: {error}", remedy="Add it to the job spec with its parameters.") from None
     return msgspec.structs.replace(spec, operations=chosen)
@@ -175,7 +176,7 @@ def read_file_bytes(path: Path) -> bytes:
 
 def _table(text: bytes | str) -> dict[str, object]:
     try:
-        return msgspec.toml.decode(text, type=dict[str, object])
+        return toml(text, dict[str, object])
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"job spec: {error}", remedy="Compare it with docs/job.md.") from None
 
@@ -187,7 +188,7 @@ def _spec(table: dict[str, object], folder: Path) -> JobSpec:
         return folder / name
 
     try:
-        return msgspec.convert(table, JobSpec, dec_hook=below)
+        return convert(table, JobSpec, dec_hook=below)
     except (ValueError, RecursionError) as error:
         raise SpecError(f"job spec: {error}", remedy="Compare it with docs/job.md.") from None
 

@@ -1,22 +1,70 @@
-"""JSON documents as types of msgspec, whose own reader keeps the last of two members of one name.
+"""Documents as types of msgspec.
 
-* `decode`: a document in any encoding that `cji_core.strict` accepts.
+* `decode`: JSON in any encoding that `cji_core.strict` accepts; msgspec's own reader keeps the last of two members of
+  one name.
 * `OneForm`: a type with one encoding, which is compared; then there is nothing left to refuse.
+* `toml`, `msgpack`, `msgpack_decoder`, `convert`: as msgspec's functions, for any thread.
+
+msgspec reads the annotations of a class when the class is first used, and a second thread that uses it meanwhile ends
+the process. So one thread at a time does what may be a first use; `tests/unit/test_strict.py` looks for others.
 """
 
-from typing import Final, Generic, Literal, TypeVar
+import threading
+from collections.abc import Callable
+from typing import Any, Final, Generic, Literal, TypeVar, overload
 
 import msgspec
 
 from cji_core.strict import MAX_DEPTH, StrictError, parse
 
 _T = TypeVar("_T")
+_FIRST_USE: Final = threading.RLock()
 
 
 def decode(data: bytes, kind: type[_T], *, limit: int, depth: int = MAX_DEPTH) -> _T:
     """One JSON value of this type of msgspec. Raises StrictError with the member that does not fit."""
     parse(data, limit=limit, depth=depth)
-    return _typed(data, msgspec.json.Decoder(kind))
+    with _FIRST_USE:
+        decoder = msgspec.json.Decoder(kind)
+    return _typed(data, decoder)
+
+
+def toml(data: bytes | str, kind: type[_T]) -> _T:
+    """A TOML document of this type. Raises ValueError with the member that does not fit."""
+    with _FIRST_USE:
+        return msgspec.toml.decode(data, type=kind)
+
+
+def msgpack(data: bytes | memoryview, kind: type[_T], *, dec_hook: Callable[[type, Any], Any] | None = None) -> _T:
+    """A MessagePack document of this type. Raises ValueError with the member that does not fit."""
+    with _FIRST_USE:
+        return msgspec.msgpack.decode(data, type=kind, dec_hook=dec_hook)
+
+
+def msgpack_decoder(kind: object) -> msgspec.msgpack.Decoder[Any]:
+    """Reads MessagePack documents of this type, or of these types, from then on."""
+    with _FIRST_USE:
+        return msgspec.msgpack.Decoder(kind)
+
+
+@overload
+def convert(
+    value: object, kind: type[_T], *, str_keys: bool = False, dec_hook: Callable[[type, Any], Any] | None = None
+) -> _T: ...
+
+
+@overload
+def convert(
+    value: object, kind: object, *, str_keys: bool = False, dec_hook: Callable[[type, Any], Any] | None = None
+) -> Any: ...
+
+
+def convert(
+    value: object, kind: Any, *, str_keys: bool = False, dec_hook: Callable[[type, Any], Any] | None = None
+) -> Any:
+    """A value of dicts, lists and scalars as this type. Raises ValueError with the member that does not fit."""
+    with _FIRST_USE:
+        return msgspec.convert(value, kind, str_keys=str_keys, dec_hook=dec_hook)
 
 
 class OneForm(Generic[_T]):
@@ -28,7 +76,8 @@ class OneForm(Generic[_T]):
     def __init__(
         self, kind: type[_T], *, limit: int, order: Literal["deterministic"] | None = None, end: bytes = b""
     ) -> None:
-        self._decoder: Final = msgspec.json.Decoder(kind)
+        with _FIRST_USE:
+            self._decoder: Final = msgspec.json.Decoder(kind)
         self._encoder: Final = msgspec.json.Encoder(order=order)
         self._limit, self._end = limit, end
 

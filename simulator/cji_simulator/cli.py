@@ -20,6 +20,7 @@ from cji_client.errors import ClientError
 from cji_client.profile import load_profile
 from cji_client.transport import SyncClient
 from cji_core.command import build
+from cji_core.documents import decode
 from cji_simulator import unit
 from cji_simulator.azcli import AzError, run_az
 from cji_simulator.cluster import ClusterError
@@ -353,7 +354,7 @@ def az(state: Path, arguments: tuple[str, ...]) -> None:
 def cji(state: Path, arguments: tuple[str, ...]) -> None:
     """`cji` with the roots of the simulation that `up` started, instead of production's."""
     try:
-        trust = msgspec.json.decode((state / _TRUST).read_bytes(), type=Trust)
+        trust = decode((state / _TRUST).read_bytes(), Trust, limit=1 << 20)
     except OSError as error:
         raise click.ClickException(f"no simulation was started in {state}; run `cji-simulator up` first") from error
     build(trust)(list(arguments), prog_name="cji-simulator cji")

@@ -24,6 +24,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
+from cji_core.documents import decode
 from cji_simulator.entra import Entra, TokenOrder
 from cji_simulator.faults import Event, Fault, Faults
 from cji_simulator.identity import Identities, Role
@@ -132,7 +133,7 @@ class Control:
 
     async def _add(self, request: web.Request) -> web.Response:
         try:
-            self._faults.add(msgspec.json.decode(await request.read(), type=Fault))
+            self._faults.add(decode(await request.read(), Fault, limit=1 << 20))
         except msgspec.DecodeError as error:
             return web.Response(status=400, text=str(error))
         return web.json_response({})
@@ -144,7 +145,7 @@ class Control:
     async def _event(self, request: web.Request) -> web.Response:
         try:
             happen = self._events[Event(request.match_info["name"])]
-            options = msgspec.json.decode(await request.read() or b"{}", type=EventOptions)
+            options = decode(await request.read() or b"{}", EventOptions, limit=1 << 20)
         except ValueError as error:
             return web.Response(status=400, text=str(error))
         await happen(options)
@@ -157,7 +158,7 @@ class Control:
 
     async def _report_unit(self, request: web.Request) -> web.Response:
         try:
-            report = msgspec.json.decode(await request.read(), type=UnitReport)
+            report = decode(await request.read(), UnitReport, limit=1 << 20)
         except msgspec.DecodeError as error:
             return web.Response(status=400, text=str(error))
         self._unit = msgspec.structs.replace(self._unit, report=report)
@@ -176,14 +177,14 @@ class Control:
 
     async def _publish(self, request: web.Request) -> web.Response:
         try:
-            self._intel.publication = msgspec.json.decode(await request.read(), type=Publication)
+            self._intel.publication = decode(await request.read(), Publication, limit=1 << 20)
         except msgspec.DecodeError as error:
             return web.Response(status=400, text=str(error))
         return web.json_response({})
 
     async def _entra_token(self, request: web.Request) -> web.Response:
         try:
-            order = msgspec.json.decode(await request.read(), type=TokenOrder)
+            order = decode(await request.read(), TokenOrder, limit=1 << 20)
         except msgspec.DecodeError as error:
             return web.Response(status=400, text=str(error))
         return web.json_response({"token": await asyncio.to_thread(self._entra.mint, order)})

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 from tpm2_pytss.types import TPM2B_PUBLIC, TPMS_ATTEST
 
+from cji_core.documents import decode
 from cji_simulator import measured_boot
 from cji_simulator.encoding import rsa_jwk, unb64
 from cji_simulator.errors import SimulatorError
@@ -237,7 +238,7 @@ def _chain(text: str, roots: Roots) -> x509.Certificate:
 
 
 def _snp(proof_bytes: bytes, roots: Roots) -> Report:
-    proof = _decoded("Proof", lambda: msgspec.json.decode(proof_bytes, type=SnpProof))
+    proof = _decoded("Proof", lambda: decode(proof_bytes, SnpProof, limit=1 << 20))
     vcek = _chain(proof.vcek_cert_chain, roots)
     key = vcek.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
@@ -279,7 +280,7 @@ def verify(body: bytes, roots: Roots, intel: Intel) -> GuestEvidence:
 
     def parse() -> GuestRequest:
         outer = {key.lower(): value for key, value in json.loads(body).items()}
-        return msgspec.json.decode(unb64(outer["attestationinfo"]), type=GuestRequest)
+        return decode(unb64(outer["attestationinfo"]), GuestRequest, limit=1 << 20)
 
     request = _decoded("AttestationInfo", parse)
     _require(request.attestation_protocol_version == "2.0", "AttestationProtocolVersion is not 2.0")

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from aiohttp import web
 
+from cji_core.documents import decode
 from cji_simulator.certificates import pem
 from cji_simulator.encoding import b64, b64url, unb64url
 from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
@@ -99,7 +99,7 @@ class MetadataService:
         if self._host is None:
             return web.Response(status=404)  # not a host with TDX
         try:
-            report = msgspec.json.decode(await request.read(), type=dict[str, str])["report"]
+            report = decode(await request.read(), dict[str, str], limit=1 << 20)["report"]
             return web.json_response({"quote": b64url(self._host.quote(unb64url(report)))})
         except (KeyError, ValueError):
             return web.json_response({"error": "Bad request. The report is not one of this machine"}, status=400)

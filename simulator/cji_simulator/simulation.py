@@ -27,6 +27,7 @@ from cji_attestation.evidence.pcs import IntelPcs
 from cji_attestation.release import Attester, KeySpec
 from cji_attestation.release.policy import build
 from cji_attestation.trust import endpoint
+from cji_core.documents import convert, decode
 from cji_simulator import jws
 from cji_simulator.control import Machine, Unit, UnitReport
 from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64url
@@ -112,14 +113,14 @@ class Simulation:
                 self.stop()
                 raise SimulationError(f"the servers did not start; the reason is in {log}")
             time.sleep(0.01)
-        self._endpoints = msgspec.json.decode(ready.read_bytes(), type=Endpoints)
+        self._endpoints = decode(ready.read_bytes(), Endpoints, limit=1 << 20)
 
     @classmethod
     def running(cls, state: Path) -> Self:
         """Return the simulation that another process keeps in `state`; raises SimulationError where none is."""
         found = cls(state)
         try:
-            found._endpoints = msgspec.json.decode((found.state / ENDPOINTS).read_bytes(), type=Endpoints)
+            found._endpoints = decode((found.state / ENDPOINTS).read_bytes(), Endpoints, limit=1 << 20)
         except (OSError, msgspec.DecodeError) as error:
             raise SimulationError(f"no simulation runs in {state}") from error
         found.faults()
@@ -163,7 +164,7 @@ class Simulation:
     @property
     def unit(self) -> Unit:
         """Requests to the worker's unit in `up`, and its last report."""
-        return msgspec.convert(self._control("GET", "/unit"), Unit)
+        return convert(self._control("GET", "/unit"), Unit)
 
     def report_unit(self, report: UnitReport) -> None:
         """Report the state of the worker; for the process that runs it."""
@@ -184,13 +185,13 @@ class Simulation:
     def another_vm(self) -> Self:
         """Start one more VM; returns this simulation with that VM in place of the first. The servers are the same."""
         other = copy(self)
-        other._process, other._machine = None, msgspec.convert(self._control("POST", "/machines"), Machine)
+        other._process, other._machine = None, convert(self._control("POST", "/machines"), Machine)
         return other
 
     def machine_in_qemu(self) -> Self:
         """One more VM, which QEMU runs: its TPM is at `machine.socket`; `machine.tcti` is the same, from outside."""
         other = copy(self)
-        other._process, other._machine = None, msgspec.convert(self._control("POST", "/machines?qemu=1"), Machine)
+        other._process, other._machine = None, convert(self._control("POST", "/machines?qemu=1"), Machine)
         return other
 
     @property
@@ -258,7 +259,7 @@ class Simulation:
 
     def reference_with(self, **values: Any) -> ReferenceValues:
         """The same with other values."""
-        provider_keys = msgspec.convert(self._control("GET", "/signing-keys"), tuple[str, ...])
+        provider_keys = convert(self._control("GET", "/signing-keys"), tuple[str, ...])
         return reference_values(self.endpoints.vtpm_spki_sha256, provider_keys, **values)
 
     @property
@@ -387,7 +388,7 @@ class Simulation:
 
     def faults(self) -> list[Fault]:
         """Return the orders in force, oldest first, with how often they still strike."""
-        return msgspec.convert(self._control("GET", "/faults"), list[Fault])
+        return convert(self._control("GET", "/faults"), list[Fault])
 
     def clear_faults(self) -> None:
         """Let everything work again."""

@@ -24,6 +24,7 @@ from typing import Final, Self
 import msgspec
 
 from cji_attestation import Trust
+from cji_core.documents import decode
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import load
 from cji_core.log import log
@@ -116,7 +117,7 @@ class Worker:
         if not line:
             self.kill()
             raise WorkerDied(f"the worker did not start; its reasons are in {self.log}")
-        self._ready = msgspec.json.decode(line, type=Ready)
+        self._ready = decode(line, Ready, limit=1 << 20)
         try:
             self.door = Door(self.config, log=self.log.with_name(f"{self.log.name}.door"))
         except DoorError as error:
@@ -230,7 +231,7 @@ def working_tree() -> Code:
 
 def main() -> int:
     """Run a worker with the trust that comes on standard input."""
-    trust = msgspec.json.decode(sys.stdin.buffer.read(), type=Trust)
+    trust = decode(sys.stdin.buffer.read(), Trust, limit=1 << 20)
 
     def ready() -> None:
         sys.stdout.buffer.write(msgspec.json.encode(Ready(pids=supervisor.pids)) + b"\n")

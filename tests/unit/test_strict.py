@@ -1,8 +1,10 @@
-"""`cji_core.strict` and `documents` by what they refuse, and that nothing else decodes text of strangers."""
+"""`cji_core.strict` and `documents`: what they refuse, use by threads, and that nothing else reads for strangers."""
 
 import ast
 import base64
 import json
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -171,3 +173,60 @@ def test_only_the_strict_readers_decode_text() -> None:
 def test_the_walk_sees_lenient_readers(line: str) -> None:
     assert len(_lenient(f"def f():\n    return {line}\n")) == 1
     assert not _lenient("documents.decode(x, T, limit=1), bytes.fromhex('00'), msgspec.toml.decode(x)")
+
+
+def _first_uses(source: str) -> list[str]:
+    """Calls that may be the first use of a type of msgspec, outside of the lines that run at import."""
+    found = []
+    for function in ast.walk(ast.parse(source)):
+        for node in ast.walk(function) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) else ():
+            if isinstance(node, ast.Call) and (name := ast.unparse(node.func)).startswith("msgspec."):
+                typed = any(each.arg == "type" for each in node.keywords)
+                if name == "msgspec.convert" or name.endswith("Decoder") or (name.endswith(".decode") and typed):
+                    found.append(f"line {node.lineno}: {name}")
+    return found
+
+
+def test_types_are_first_used_by_one_thread_at_a_time() -> None:
+    files = [path for folder in PACKAGES.values() for path in sorted(folder.rglob("*.py"))]
+    found = {str(path.relative_to(ROOT)): lines for path in files if (lines := _first_uses(path.read_text()))}
+    assert found.keys() == {"core/cji_core/documents.py", "engine/cji_engine/cli.py"}, (
+        found
+    )  # the engine has one thread
+    assert (
+        len(_first_uses("def f():\n    msgspec.convert(x, T), msgspec.toml.decode(x, type=T), msgspec.json.Decoder(T)"))
+        == 3
+    )
+
+
+_THREADS = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from typing import Annotated
+import msgspec
+from cji_core.documents import convert, decode, msgpack, toml
+def read(value, kind):
+    if READER == "convert":
+        return convert(value, kind)
+    if READER == "toml":
+        return toml("\\n".join(f"g{i}.f{j} = 'x'" for i in range(30) for j in range(30)), kind)
+    if READER == "msgpack":
+        return msgpack(msgspec.msgpack.encode(value), kind)
+    return decode(msgspec.json.encode(value), kind, limit=1 << 20)
+member = Annotated[str, msgspec.Meta(max_length=9)] | None
+for _ in range(10):
+    inner = msgspec.defstruct("inner", [(f"f{i}", member, None) for i in range(30)])
+    outer = msgspec.defstruct("outer", [(f"g{i}", inner | None, None) for i in range(30)])
+    value = {f"g{i}": {f"f{i}": "x" for i in range(30)} for i in range(30)}
+    barrier = threading.Barrier(8)
+    threads = [threading.Thread(target=lambda: (barrier.wait(), read(value, outer))) for _ in range(8)]
+    for each in threads: each.start()
+    for each in threads: each.join()
+"""
+
+
+@pytest.mark.parametrize("reader", ["convert", "toml", "msgpack", "decode"])
+def test_threads_may_use_a_type_for_the_first_time(reader: str) -> None:
+    program = f"READER = {reader!r}\n{_THREADS}"
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from cji_core.documents import convert
 from cji_core.errors import RebootError
 from cji_core.format.configuration.table_files import read_table_files
 from cji_core.format.configuration.worker import Config
@@ -122,7 +123,7 @@ def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Chi
     pidfd = fcntl(found, F_DUPFD_CLOEXEC, PIDFDS)
     os.close(found)
     return Child(
-        name=msgspec.convert(name, ProcessName),
+        name=convert(name, ProcessName),
         process=process,
         pidfd=pidfd,
         channel=channel,

@@ -17,6 +17,7 @@ from cji_attestation.bundle.archive import Bundle
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import AUDIT, CONSOLE, POLICY, WORKER
 from cji_attestation.errors import AttestationError
+from cji_core.documents import convert
 from cji_core.errors import StartupError
 from cji_core.format.configuration.console import load as load_console
 from cji_core.format.configuration.door_files import check_client_roots, listen_address, socket_path
@@ -115,7 +116,7 @@ def _check_worker(config: Config, folder: Path, files: Mapping[str, bytes], clou
     if config.tables is not None and Path(config.tables) != folder / "tables":
         raise BundleRefused("tables: not the folder of the bundle", 'Set tables = "tables".')
     try:
-        check_reference(msgspec.convert(config.attestation.reference_values, ReferenceValues, str_keys=True))
+        check_reference(convert(config.attestation.reference_values, ReferenceValues, str_keys=True))
     except (msgspec.ValidationError, AttestationError) as error:
         raise BundleRefused(
             f"attestation.reference_values: {error}", "docs/configuration.md lists its keys."

@@ -13,6 +13,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from cji_core.documents import toml
+
 __all__ = [
     "CATALOGUE",
     "GROUPS",
@@ -74,7 +76,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     groups: tuple[Group, ...]
 
 
-_FILE: Final = msgspec.toml.decode(Path(__file__).with_name("checks.toml").read_bytes(), type=_File)
+_FILE: Final = toml(Path(__file__).with_name("checks.toml").read_bytes(), _File)
 GROUPS: Final = _FILE.groups
 CATALOGUE: Final[Mapping[str, CheckInfo]] = MappingProxyType({one.id: one for each in GROUPS for one in each.checks})
 NAMED: Final[Mapping[str, str]] = MappingProxyType(_FILE.named)

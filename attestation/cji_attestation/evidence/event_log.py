@@ -20,6 +20,7 @@ import msgspec
 
 from cji_attestation.errors import AttestationError, Fault, invalid
 from cji_attestation.strict import parse_object
+from cji_core.documents import convert
 from cji_core.strict import hex_decode
 
 MAX_FIRMWARE_LOG: Final = 128 * 1024  # bytes; virtual machines have 20 to 60 KiB, most of it the keys of secure boot
@@ -173,7 +174,7 @@ def _userspace(log: bytes) -> Iterator[Event]:
     for text in records:
         found = parse_object(text, limit=MAX_USERSPACE_LOG, fault=Fault.EVIDENCE_INVALID, check=_CHECK)
         try:
-            record = msgspec.convert(found, _Record)
+            record = convert(found, _Record)
             digests = [hex_decode(one.digest, size=32) for one in record.digests if one.algorithm == "sha256"]
             data = record.content.string.encode()
         except ValueError as error:  # msgspec's errors are ValueErrors, and so are those of a lone surrogate

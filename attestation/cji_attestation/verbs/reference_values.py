@@ -7,6 +7,7 @@ import msgspec
 
 from cji_attestation.appraisal import ReferenceValues
 from cji_core.command.common import FILE, Failure, configuration
+from cji_core.documents import convert
 from cji_core.errors import SpecError
 from cji_core.format.configuration.worker import with_files
 
@@ -24,7 +25,7 @@ def reference_values(profile: Path | None, config: Path | None) -> ReferenceValu
         found = ReferenceValues() if profile is None else _of_profile(profile)
     else:
         try:
-            found = msgspec.convert(configuration(config).attestation.reference_values, ReferenceValues, str_keys=True)
+            found = convert(configuration(config).attestation.reference_values, ReferenceValues, str_keys=True)
         except msgspec.ValidationError as error:
             remedy = "docs/configuration.md lists its keys."
             raise Failure(f"attestation.reference_values: {error}", remedy=remedy, status=2) from error
@@ -37,7 +38,7 @@ def _of_profile(path: Path) -> ReferenceValues:
         table = msgspec.toml.decode(path.read_bytes()).get("reference")
         if not isinstance(table, dict):
             raise SpecError(f"{path.name} has no [reference]", remedy="Compare it with docs/job.md.")
-        return msgspec.convert(with_files(table, path.parent), ReferenceValues, str_keys=True)
+        return convert(with_files(table, path.parent), ReferenceValues, str_keys=True)
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors

@@ -27,6 +27,7 @@ from msgspec import Meta
 
 from cji_audit.dissemination.ledgers import dissemination_ledgers
 from cji_audit.errors import AuditError
+from cji_core.documents import toml
 from cji_core.trail import ReceiptError, claims_unverified
 
 MIN_LEDGER_DAYS: Final = 365
@@ -78,7 +79,7 @@ def load_rules(path: Path) -> Rules:
         data = path.read_bytes()
         if len(data) > MAX_BYTES:
             raise RulesError(f"{path} is larger than 256 KiB")
-        return msgspec.toml.decode(data, type=Rules)
+        return toml(data, Rules)
     except (OSError, ValueError, RecursionError) as error:
         raise RulesError(f"{path} is not usable: {error}") from error
 

@@ -8,6 +8,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.documents import toml
+
 Actor = Literal["product", "agency", "provider"]
 _Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]*\Z")]
 TESTS: Final = "tests"
@@ -77,4 +79,4 @@ class Controls(_Table, frozen=True, kw_only=True):
 def controls() -> Controls:
     """The file, read once."""
     data = files("cji_audit.packet").joinpath("controls.toml").read_bytes()
-    return msgspec.toml.decode(data, type=Controls)
+    return toml(data, Controls)

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_audit.review.hours import open_minutes, zone_named
+from cji_core.documents import toml
 from cji_core.trail.fields import Count, Ori
 
 MAX_BYTES: Final = 256 * 1024
@@ -84,6 +85,6 @@ def load_settings(path: Path) -> Settings:
     if len(data) > MAX_BYTES:
         raise ValueError("larger than 256 KiB")
     try:
-        return msgspec.toml.decode(data, type=Settings)
+        return toml(data, Settings)
     except RecursionError:
         raise ValueError("nested too deeply") from None

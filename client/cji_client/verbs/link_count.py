@@ -17,6 +17,7 @@ from cji_client.sources import fit
 from cji_client.spec import InputSpec, read_file_bytes
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, member, print_document
+from cji_core.documents import convert
 from cji_core.errors import Refusal
 from cji_core.operations.link import Link
 from cji_core.operations.parameters import ParametersError
@@ -86,9 +87,9 @@ def _spec(path: Path) -> tuple[InputSpec, Link]:
 
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-        given = msgspec.convert(table["input"], InputSpec)
+        given = convert(table["input"], InputSpec)
         linking = next(one for one in table["operations"] if one["kind"] == "link")
-        parameters = msgspec.convert(linking, Link, dec_hook=below)
+        parameters = convert(linking, Link, dec_hook=below)
     except (OSError, ValueError, KeyError, TypeError, StopIteration):
         raise SpecError(f"{path.name} has no [input] and link that can be read", remedy=_SPEC_REMEDY) from None
     if parameters.splink is None:

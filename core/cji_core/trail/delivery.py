@@ -19,6 +19,7 @@ from typing import Annotated, Final, Protocol
 import msgspec
 from msgspec import Meta
 
+from cji_core.documents import convert, toml
 from cji_core.errors import CoreError, StartupError
 from cji_core.format.configuration.worker import DestinationName
 
@@ -82,7 +83,7 @@ class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("[[witnesses]] needs receipt_keys")
         names = [each.get("name") for each in (*self.sinks, *self.witnesses)]
         try:
-            msgspec.convert(names, list[DestinationName])
+            convert(names, list[DestinationName])
         except msgspec.ValidationError as error:
             raise ValueError("a name has 1 to 63 of a-z, 0-9, _ and -, the first of them no sign") from error
         if len(set(names)) != len(names):
@@ -96,7 +97,7 @@ def load_delivery(path: Path) -> DeliveryFile:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise StartupError(f"The configuration {path} is larger than 256 KiB", "Name the right file.")
-        found = msgspec.toml.decode(data, type=DeliveryFile)
+        found = toml(data, DeliveryFile)
     except OSError as error:
         raise StartupError(f"The configuration {path} cannot be read", "Name a readable file.") from error
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.digests import Hex96
+from cji_core.documents import convert
 from cji_core.trail.meaning import Meaning
 
 Chip = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}([0-9a-f]{96})?\Z")]  # CHIP_ID of SEV-SNP, PPID of TDX
@@ -130,7 +131,7 @@ class Volumes(Strict, frozen=True, kw_only=True):
 def token_or_none(text: str) -> str | None:
     """The text if it is a Token."""
     try:
-        return msgspec.convert(text, Token)
+        return convert(text, Token)
     except msgspec.ValidationError:
         return None
 

@@ -32,6 +32,7 @@ from cji_attestation.verbs.evidence_file import read_file
 from cji_attestation.verbs.reference_values import CONFIG, PROFILE, reference_values
 from cji_core.command.common import FILE, Failure, explained, signing_key
 from cji_core.command.json_output import answers, member, print_answer, print_document
+from cji_core.documents import toml
 from cji_core.format.keys import write_public
 from cji_deploy.verbs.public_half import PublicHalf, print_public_half
 
@@ -182,7 +183,7 @@ def update(table: Path, *, key: Path, out: Path, as_json: bool) -> None:
         data = table.read_bytes()
         if len(data) > _MOST_TABLE_BYTES:
             raise ValueError("larger than 256 KiB")
-        found = msgspec.toml.decode(data, type=AdvisoryTable)
+        found = toml(data, AdvisoryTable)
         signed = sign_table(found, signing_key(key))
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         remedy = "Compare it with `cji advisories show --toml`; docs/advisories.md explains the columns."

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cji_core.documents import msgpack
 from cji_core.errors import Reason, Refusal, Stage
 
 T = TypeVar("T")
@@ -71,15 +72,13 @@ def restore(kind: type[T], room: memoryview) -> T:
     first = _aligned(_LENGTH_BYTES + length)
     if not length or first > len(room):
         raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
-    entries, structure = msgspec.msgpack.decode(
-        room[_LENGTH_BYTES : _LENGTH_BYTES + length], type=tuple[list[_ArrayEntry], bytes]
-    )
+    entries, structure = msgpack(room[_LENGTH_BYTES : _LENGTH_BYTES + length], tuple[list[_ArrayEntry], bytes])
 
     def found(part: type, number: int) -> object:
         array = _view(room, first, entries[number])
         return _batch(array) if part is pa.RecordBatch else array
 
-    return msgspec.msgpack.decode(structure, type=kind, dec_hook=found)
+    return msgpack(structure, kind, dec_hook=found)
 
 
 def _view(room: memoryview, first: int, entry: _ArrayEntry) -> npt.NDArray[Any]:

@@ -25,6 +25,7 @@ from msgspec import Meta
 from cji_attestation import AttestationError, Trust
 from cji_attestation.trust import endpoint
 from cji_core.audiences import CONFIDENTIAL_LEDGER, EVENT_HUBS, MONITOR, STORAGE
+from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.metadata import AMD_CERTIFICATES, EVENTS, INSTANCE, LOCATION, TD_QUOTE, USER_DATA, token_target
 
@@ -154,6 +155,6 @@ def _deliverer(config: _Delivery) -> Iterator[str]:
 
 def _decoded(data: bytes, kind: type[_T], name: str) -> _T:
     try:
-        return msgspec.toml.decode(data, type=kind)
+        return toml(data, kind)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise StartupError(f"{name} is not valid: {error}", _REMEDY) from error

@@ -26,6 +26,7 @@ from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.imds import MAX_USER_DATA, user_data
 from cji_attestation.strict import parse_object
+from cji_core.documents import convert
 from cji_core.format.configuration.fleet import ClientId, Container
 from cji_core.pool.errors import BlobAbsentError, StoreError
 from cji_core.pool.store import Blobs
@@ -57,7 +58,7 @@ def read_pointer(data: bytes) -> Pointer:
     """The blob that user data name. Raises BundleRefused."""
     try:
         found = parse_object(data, limit=MAX_USER_DATA, fault=Fault.CONFIG_INVALID, check="user-data")
-        return msgspec.convert(found, Pointer)
+        return convert(found, Pointer)
     except (AttestationError, ValueError) as error:
         raise BundleRefused("The user data are neither a bundle nor the name of one", _REMEDY) from error
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from cji_core.documents import convert
 from cji_core.format.configuration.worker import Config
 from cji_core.manifest import VERSION
 from cji_worker.host import CATALOGUE, HostReport
@@ -81,7 +82,7 @@ def snapshot(
         jobs=keyholder.jobs if keyholder else None,
         processes=tuple(
             Process(
-                name=msgspec.convert(p.name, ProcessName),
+                name=convert(p.name, ProcessName),
                 pid=p.pid,
                 beat_age_s=round(p.age, 2) if p.age >= 0 else None,
             )

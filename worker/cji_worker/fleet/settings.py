@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.format.configuration.fleet import FleetSection
 
@@ -40,7 +41,7 @@ def load(path: Path) -> Settings:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise StartupError(f"The configuration {path} is larger than 256 KiB", "Name the right file with --config.")
-        found = msgspec.toml.decode(data, type=_File)
+        found = toml(data, _File)
     except OSError as error:
         raise StartupError(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime
 
-import msgspec
-
+from cji_core.documents import msgpack
 from cji_core.format.configuration.operator_files import MAX_BYTES, ClientFiles, FileRefused
 from cji_worker.front.client_certificates import AcceptedClients, ClientCertificates
 from cji_worker.front.guard import Guard
@@ -56,7 +55,7 @@ class Reload:
         """Check the files behind this descriptor, and keep them if they can be used."""
         self._prepared = None
         try:
-            files = msgspec.msgpack.decode(take_over(fd, most=_MOST_BYTES), type=ClientFiles)
+            files = msgpack(take_over(fd, most=_MOST_BYTES), ClientFiles)
             checked = ClientCertificates.load(files, now=datetime.now(UTC))
         except FileRefused as error:
             return Prepared(number=number, fault=reload_fault(error.file, error.what, error.remedy))

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from cji_core.documents import msgpack
 from cji_core.format.configuration.worker import Config
 from cji_core.manifest import UNVERIFIED, Code
 from cji_worker.host import NOTHING_HELD, HostReport
@@ -60,6 +61,6 @@ def receive_boot(fd: int) -> Boot:
     gc.freeze()
     gc.set_threshold(_OBJECTS)
     try:
-        return msgspec.msgpack.decode(os.read(fd, _MAX_BYTES), type=Boot)
+        return msgpack(os.read(fd, _MAX_BYTES), Boot)
     finally:
         os.close(fd)

@@ -13,6 +13,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from cji_core.documents import msgpack_decoder
 from cji_worker.errors import WorkerError
 from cji_worker.ipc.messages.base import Message
 
@@ -39,7 +40,7 @@ class Channel(Generic[In, Out]):
 
     def __init__(self, sock: socket.socket | int, incoming: object) -> None:
         self._socket = sock if isinstance(sock, socket.socket) else socket.socket(fileno=sock)
-        self._decoder: msgspec.msgpack.Decoder[In] = msgspec.msgpack.Decoder(incoming)
+        self._decoder: msgspec.msgpack.Decoder[In] = msgpack_decoder(incoming)
         self._encoder = msgspec.msgpack.Encoder()
 
     @staticmethod

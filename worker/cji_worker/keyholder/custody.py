@@ -32,6 +32,7 @@ from cji_attestation.appraisal import ReferenceValues, review_of
 from cji_attestation.checks import NAMED
 from cji_attestation.evidence.boot_logs import BootLogs
 from cji_attestation.release import Attestation, Attester, KeySpec, ReleasedKey
+from cji_core.documents import convert
 from cji_core.errors import Reason, RebootError, Refusal, StartupError
 from cji_core.format.configuration.worker import AttestationSection, Config, KeySection
 from cji_core.format.envelope import UnwrappingKey, unwrap_seed
@@ -359,7 +360,7 @@ def _open_seed(
 def _reference_values(section: AttestationSection) -> ReferenceValues:
     """The reference values of `[attestation]`. Raises StartupError."""
     try:
-        return msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
+        return convert(section.reference_values, ReferenceValues, str_keys=True)
     except msgspec.ValidationError as error:
         what = f"attestation.reference_values: {error}"
         raise StartupError(what, "docs/configuration.md lists their keys.") from error

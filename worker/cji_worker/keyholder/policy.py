@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
+from cji_core.documents import msgpack
 from cji_core.errors import Refusal
 from cji_core.format.configuration.operator_files import MAX_BYTES, FileRefused, PolicyFiles
 from cji_core.format.configuration.policy_files import checked
@@ -61,7 +60,7 @@ class PolicyReload:
         """Check the policy behind this descriptor, and keep it if it can be used."""
         self._prepared = None
         try:
-            files = msgspec.msgpack.decode(take_over(fd, most=_MOST_BYTES), type=PolicyFiles)
+            files = msgpack(take_over(fd, most=_MOST_BYTES), PolicyFiles)
             policy = checked(files, self._config)
             require_serial(policy, self._audit)
         except FileRefused as error:

@@ -7,6 +7,7 @@ from cji_attestation.appraisal import ReferenceValues, check_reference
 from cji_attestation.release.keyspec import locate
 from cji_attestation.trust import provider_endpoint
 from cji_core.command.findings import NotOk
+from cji_core.documents import convert
 from cji_core.format.configuration.worker import Config
 from cji_worker.keyholder.key_specs import key_specs
 
@@ -14,7 +15,7 @@ from cji_worker.keyholder.key_specs import key_specs
 def reference_values(config: Config) -> ReferenceValues:
     """The reference values of a configuration. Raises NotOk."""
     try:
-        reference = msgspec.convert(config.attestation.reference_values, type=ReferenceValues, str_keys=True)
+        reference = convert(config.attestation.reference_values, ReferenceValues, str_keys=True)
         check_reference(reference)
     except msgspec.ValidationError as error:
         raise NotOk(f"attestation.reference_values: {error}", "docs/configuration.md lists its keys.") from error

@@ -16,6 +16,7 @@ from cji_attestation.appraisal.advisories.products import Product
 from cji_attestation.appraisal.advisories.table import Advisory
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.strict import parse_object
+from cji_core.documents import convert
 
 Kind = Literal["not in the table", "rejected", "another bulletin", "newer than the row", "other firmware", "no record"]
 MOST_RECORD_BYTES: Final = 1 << 20
@@ -91,7 +92,7 @@ def read_cve(data: bytes) -> CveRecord:
         found = parse_object(data, limit=MOST_RECORD_BYTES, fault=Fault.CONFIG_INVALID, check="cve")
     except AttestationError as error:
         raise ValueError("not a CVE record") from error
-    record = msgspec.convert(found, _Record)  # its errors are ValueErrors
+    record = convert(found, _Record)  # its errors are ValueErrors
     cna, about = record.containers.cna, record.cve_metadata
     amd = [one for one in cna.affected if "AMD" in one.vendor or "Advanced Micro" in one.vendor]
     fixed = [each.version for one in amd for each in one.versions if each.status == "unaffected"]
@@ -102,7 +103,7 @@ def read_cve(data: bytes) -> CveRecord:
         updated=date.fromisoformat(about.date_updated[:10]) if about.date_updated else None,
         title=cna.title,
         bulletins=_unique(f"AMD-SB-{one[1]}" for ref in cna.references for one in _BULLETIN.finditer(ref.url)),
-        fixed_by=tuple(dict.fromkeys(msgspec.convert(stated, list[tuple[Product, str]]))),
+        fixed_by=tuple(dict.fromkeys(convert(stated, list[tuple[Product, str]]))),
         servers=bool(stated) or any(_SERVER.search(one.product) for one in amd),
     )
 

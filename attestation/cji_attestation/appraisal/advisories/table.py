@@ -16,6 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from cji_attestation.appraisal.advisories.products import PRODUCT_OF, Component, Product, Stepping, Target
+from cji_core.documents import toml
 
 Visibility = Literal["fixed", "not fixed", "not visible in a report", "physical"]
 Confidence = Literal["primary", "second hand", "disputed"]
@@ -120,4 +121,4 @@ def _sound_fix(stepping: Stepping, fix: Fix) -> bool:
 
 
 SHIPPED_FILE: Final = Path(__file__).with_name("advisories.toml")
-SHIPPED: Final = msgspec.toml.decode(SHIPPED_FILE.read_bytes(), type=AdvisoryTable)
+SHIPPED: Final = toml(SHIPPED_FILE.read_bytes(), AdvisoryTable)

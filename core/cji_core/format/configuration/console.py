@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.hosts import is_loopback
 
@@ -99,7 +100,7 @@ def load(path: Path) -> ConsoleConfig:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise StartupError(f"The configuration {path} is larger than 64 KiB", "Name the right file with --config.")
-        found = msgspec.toml.decode(data, type=ConsoleConfig)
+        found = toml(data, ConsoleConfig)
         for each in found.listen:
             address(each)
     except OSError as error:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from cji_core.documents import convert
 from cji_core.errors import StartupError
 from cji_core.format.configuration.worker import DestinationName
 from cji_core.trail.delivery import DeliveryFile
@@ -91,7 +92,7 @@ def table_of(found: dict[str, Any]) -> Table:
             f"The sink {found.get('name')!a} has an unknown kind", f"Use one of {', '.join(_KINDS)}; see docs/audit.md."
         )
     try:
-        return msgspec.convert(found, type=_KINDS[kind])
+        return convert(found, _KINDS[kind])
     except msgspec.ValidationError as error:
         raise StartupError(
             f"The sink {found.get('name')!a} is not valid: {error}", "Compare it with docs/audit.md."

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, Self
 import msgspec
 from msgspec import Meta
 
+from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.format.configuration.fleet import ClientId, FleetSection, PoolLedgerSection
 
@@ -270,7 +271,7 @@ def load(path: Path) -> Config:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise StartupError(f"The configuration {path} is larger than 256 KiB", "Name the right file with --config.")
-        config = msgspec.toml.decode(data, type=Config)
+        config = toml(data, Config)
         folder = path.resolve().parent
         values = with_files(config.attestation.reference_values, folder)
     except OSError as error:

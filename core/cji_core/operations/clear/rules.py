@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from cji_core.documents import convert
 from cji_core.errors import OperationsError
 from cji_core.operations.clear.sections import Patterns, read_pattern
 
@@ -159,7 +160,7 @@ def read_rules(data: bytes) -> Rules:
 
 def _converted(table: dict[str, Any]) -> Rules:
     try:
-        return msgspec.convert(table, Rules)
+        return convert(table, Rules)
     except (ValueError, RecursionError) as error:
         what, _, path = str(error).partition(" - at ")
         where, fields = _place(table, path.strip("`"))

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
+from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.format.configuration.table_files import read_table_files
 from cji_core.operations.tables.dissemination import Dissemination
@@ -53,6 +52,6 @@ def load(folder: Path | None = None) -> Tables:
 
 def _decode(name: str, contents: Mapping[str, bytes], kind: type[T]) -> T:
     try:
-        return msgspec.toml.decode(contents[name], type=kind)
+        return toml(contents[name], kind)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise StartupError(f"The table {name} is not valid: {error}", "Compare it with the shipped one.") from error

@@ -5,6 +5,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from cji_core.documents import toml
+
 Severity = Literal["alert", "warning", "notice"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("alert", "warning", "notice")
 
@@ -29,9 +31,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.field is not None
 
 
-RULES: Final[dict[str, Rule]] = msgspec.toml.decode(
-    files("cji_core.trail.rules").joinpath("rules.toml").read_bytes(), type=dict[str, Rule]
-)
+RULES: Final[dict[str, Rule]] = toml(files("cji_core.trail.rules").joinpath("rules.toml").read_bytes(), dict[str, Rule])
 """By id, in their order within a severity."""
 
 

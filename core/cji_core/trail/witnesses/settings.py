@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.audiences import CONFIDENTIAL_LEDGER
+from cji_core.documents import convert
 from cji_core.errors import StartupError
 from cji_core.https import SYSTEM_ROOTS
 from cji_core.trail.fields import Url
@@ -87,7 +88,7 @@ def tables(found: Iterable[dict[str, Any]], *, folder: Path) -> tuple[Table, ...
 
 def _table(raw: dict[str, Any], number: int, folder: Path) -> Table:
     try:
-        table: Table = msgspec.convert(raw, Table)
+        table: Table = convert(raw, Table)
     except msgspec.ValidationError as error:
         raise StartupError(f"[[witnesses]], table {number}: {error}", _REMEDY) from error
     paths = {

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.command.common import Failure
+from cji_core.documents import toml
 from cji_core.errors import Denied, DeniedBy
 from cji_core.format.job import AccessRequest, Policy
 from cji_core.format.job.policy import Submitter
@@ -54,7 +55,7 @@ def read_cases(path: Path) -> tuple[Case, ...]:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise ValueError("larger than 1 MiB")
-        cases = msgspec.toml.decode(data, type=_File).cases
+        cases = toml(data, _File).cases
         lines = [number for number, line in enumerate(data.decode().split("\n"), 1) if _CASE.match(line)]
         if len(lines) != len(cases):
             raise ValueError("every case must be a table of its own, [[cases]]")

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from cji_core.data_classes import DataClass
+from cji_core.documents import toml
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.job.identity import MAX_TENANTS, EntraRule
 from cji_core.format.job.limits import LIMITS
@@ -145,7 +146,7 @@ def read(data: bytes) -> PolicyFile:
     if len(data) > LIMITS.policy_bytes:
         raise PolicyInvalid("file too large")
     try:
-        file = msgspec.toml.decode(data, type=PolicyFile)
+        file = toml(data, PolicyFile)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise PolicyInvalid(str(error)) from error
     distinct([each.name for each in file.submitters], "submitters: name used twice")
