@@ -41,8 +41,9 @@ from cji_core.pool.ticket import Ticket
 from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
 from cji_core.trail.failures import FailureClaims, failure_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_simulator.admissions import remember
 from cji_simulator.launch import Deployment, worker_config
-from cji_simulator.raw import until
+from cji_simulator.raw import RawJob, until
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import PROGRAM, Worker
@@ -435,3 +436,9 @@ def _digest(receipt: str) -> str:
 
 def _read(results: Blobs, name: str, kind: type[_T]) -> _T | None:
     return decode(results.read(name, most=_MOST), kind) if results.exists(name) else None
+
+
+def raw_of(job: SealedJob) -> RawJob:
+    """A job to be sent by hand."""
+    remember(job.header.data, job.send_key, job.header.suite)
+    return RawJob(header=job.header.data, signature=job.signature, dek=b"")

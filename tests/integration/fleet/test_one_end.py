@@ -10,9 +10,9 @@ import pytest
 
 from cji_core.errors import Reason
 from cji_core.trail import AttemptSuperseded, JobAdmitted, JobCompleted
-from cji_simulator.raw import Answer, RawJob, RawWorker, until
+from cji_simulator.raw import Answer, RawWorker, until
 from cji_simulator.simulation import Simulation
-from tests.support.fleet_bench import Member, Pool
+from tests.support.fleet_bench import Member, Pool, raw_of
 from tests.support.fleet_storage import Storage
 from tests.support.simulations import simulated
 
@@ -36,7 +36,7 @@ def run_on(pool: Pool, member: Member, job: str) -> Answer:
     """The same sealed bytes, by a connection."""
     sealed = pool.aside(job)
     with RawWorker.of(pool.site_of(member)) as raw:
-        messages = RawJob(header=sealed.header.data, signature=sealed.signature, dek=b"").messages(pool.segments(job))
+        messages = raw_of(sealed).messages(pool.segments(job))
         return raw.run(messages)
 
 
@@ -72,7 +72,7 @@ def test_a_machine_that_is_gone_leaves_its_job_to_another(storage: Storage, azur
         job = pool.seal_aside()
         first, second = pool.members
         sealed, segments = pool.aside(job), pool.segments(job)
-        messages = RawJob(header=sealed.header.data, signature=sealed.signature, dek=b"").messages(segments)
+        messages = raw_of(sealed).messages(segments)
         with RawWorker.of(pool.site_of(first)) as raw, raw.stream(timeout=60) as stream:
             stream.send(messages[0])
             until(lambda: bool(events_of(pool, job, JobAdmitted)), seconds=30)
@@ -125,7 +125,7 @@ def test_a_ledger_that_is_away_at_the_end_holds_the_result_back(
     try:
         job, (first, _) = pool.seal_aside(), pool.members
         sealed = pool.aside(job)
-        messages = RawJob(header=sealed.header.data, signature=sealed.signature, dek=b"").messages(pool.segments(job))
+        messages = raw_of(sealed).messages(pool.segments(job))
         found = list[Answer]()
         with RawWorker.of(pool.site_of(first)) as raw, raw.stream(timeout=90) as stream:
             stream.send(messages[0])

@@ -20,7 +20,7 @@ from cji_client.job_state import State
 from cji_client.profile import ClientStorage
 from cji_client.release import Release
 from cji_client.result import open_result
-from cji_client.seal import INPUT_NAME, SealedJob
+from cji_client.seal import INPUT_NAME
 from cji_core.command import build
 from cji_core.errors import DeniedBy, Reason, Stage
 from cji_core.pool import names
@@ -30,14 +30,13 @@ from cji_core.pool.ticket import Ticket
 from cji_core.trail import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused, WorkerNotReady, claims_unverified
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
-from cji_simulator.admissions import remember
-from cji_simulator.raw import RawJob, RawWorker, until
+from cji_simulator.raw import RawWorker, until
 from cji_simulator.site import people
 from cji_worker.fleet.front import Front, FrontRefusedError, JobEnd, explained
 from cji_worker.fleet.metrics import read as read_metrics
 from cji_worker.fleet.settings import load
 from tests.support.azurite import StorageCredential
-from tests.support.fleet_bench import Member, Pool, eventually
+from tests.support.fleet_bench import Member, Pool, eventually, raw_of
 from tests.support.fleet_storage import Storage
 from tests.support.simulations import simulated
 
@@ -338,12 +337,6 @@ def test_no_job_is_given_up_before_its_attempts_are_used(pool: Pool) -> None:
     pool.send(job)
     pool.wait(job)
     assert pool.receipt(job) is not None
-
-
-def raw_of(job: SealedJob) -> RawJob:
-    """A job to be sent by hand."""
-    remember(job.header.data, job.send_key, job.header.suite)
-    return RawJob(header=job.header.data, signature=job.signature, dek=b"")
 
 
 def test_a_direct_job_is_used_once_in_the_pool(pool: Pool, storage: Storage, poison: Queue) -> None:

@@ -21,6 +21,10 @@ FLEET = """[fleet]
 blob_url = "https://x.blob.core.windows.net"
 queue_url = "https://x.queue.core.windows.net"
 ca_file = "tls/fleet-roots.pem"
+
+[ledger]
+kind = "pool"
+blob_url = "https://x.blob.core.windows.net"
 """
 LEDGER = """[ledger]
 kind = "pool"

@@ -163,6 +163,6 @@ def test_a_refusal_by_policy_is_of_this_worker(tmp_path: Path, reason: Reason) -
     assert memory_slot(front, jobs, results, queue, Records(tmp_path), outcomes).step()
     ((text, delay),) = queue.sent
     assert text == TICKET.encode()
-    assert 30 <= delay <= 60
+    assert 60 <= delay <= 120
     assert outcomes == {"not_begun": 1}
     assert not results.exists(names.failure(JOB))
