@@ -8,7 +8,8 @@ r"""The entries of a job in the pool ledger: its attempts and its end, each with
 
 A blob that is not such an entry, or whose proof is not valid, is foreign: it takes its name and counts nothing. So who
 can only create blobs costs a reader a request for each, and makes neither an attempt nor an end. An entry under a key
-that is configured and not held here cannot be checked, and then nothing is decided.
+that is not held here, because it was retired or is another worker's, cannot be checked, and then nothing is decided:
+else an id that was used under it could be used again under another.
 """
 
 import enum
@@ -103,9 +104,6 @@ class Keys(Protocol):
     def key(self, kek_id: str) -> bytes | None:
         """The key, if its version was released to this process."""
 
-    def configured(self, kek_id: str) -> bool:
-        """Whether this key version is one of this worker's."""
-
 
 class NoEntry(enum.Enum):
     """A blob that is not the entry of its name."""
@@ -142,6 +140,6 @@ def read_entry(data: bytes, kind: type[C], keys: Keys, *, job: str, number: int 
         return NoEntry.FOREIGN
     key = keys.key(claims.kek_id)
     if key is None:
-        return NoEntry.UNDECIDED if keys.configured(claims.kek_id) else NoEntry.FOREIGN
+        return NoEntry.UNDECIDED
     proof = hmac.digest(key, _DOMAINS[kind] + raw, "sha384").hex()
     return cast("C", claims) if hmac.compare_digest(proof, entry.proof) else NoEntry.FOREIGN

@@ -377,5 +377,5 @@ def after_attempt(reason: Reason, *, began: bool) -> Next:
 
 
 def may_fail(reason: Reason, *, attempts: int, tries: int) -> bool:
-    """Whether a failure receipt may be signed for this reason after so many attempts."""
-    return is_final(reason) or attempts >= tries
+    """Whether a failure receipt may be signed for this reason after so many attempts, which the ledger counted."""
+    return attempts >= tries or (is_final(reason) and reason is not Reason.ATTEMPTS_EXHAUSTED)

@@ -64,7 +64,8 @@ class TicketPoisoned(EventBase, frozen=True, kw_only=True, tag="ticket_poisoned"
     """A job by reference was given up after `tries` attempts. Its header verified, so `failure` was signed for it.
 
     `tries` counts its entries in the pool ledger; `reason` and `stage` are those of its last attempt, as the fleet
-    process reports them. It is the end of the job, unless a `failure_superseded` follows.
+    process reports them. It is the end of the job, unless a `failure_superseded` follows, or the worker stopped before
+    the pool ledger had it: the ledger decides.
     """
 
     meaning = job(Activity.END, Severity.MEDIUM, "Failure", "Job by reference given up", asim="Terminate")

@@ -334,6 +334,9 @@ def test_no_job_is_given_up_before_its_attempts_are_used(pool: Pool) -> None:
     with front_of(pool) as front, pytest.raises(FrontRefusedError) as refused:
         front.failure(job=job, submission=submission, sent=0, reason=Reason.CELL_FAILED, stage=Stage.COMPUTE)
     assert refused.value.reason is Reason.INCOMPLETE
+    with front_of(pool) as front, pytest.raises(FrontRefusedError) as refused:  # the ledger counts, not the fleet
+        front.failure(job=job, submission=submission, sent=0, reason=Reason.ATTEMPTS_EXHAUSTED, stage=Stage.ADMIT)
+    assert refused.value.reason is Reason.INCOMPLETE
     pool.send(job)
     pool.wait(job)
     assert pool.receipt(job) is not None
