@@ -43,14 +43,21 @@ from cji_simulator.patience import Patience
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import PROGRAM, Worker
+from tests.support.fleet_storage import pool_storage
 
 _MESSAGE_BYTES: Final = 8 << 20
 _FLEET: Final = """
 [fleet]
 socket = "{socket}"
-blob_url = "https://storage.invalid"
-queue_url = "https://storage.invalid"
+blob_url = "{storage.blob_url}"
+queue_url = "{storage.queue_url}"
+ca_file = "{storage.ca_file}"
 state = "{state}"
+
+[ledger]
+kind = "pool"
+blob_url = "{storage.blob_url}"
+ca_file = "{storage.ca_file}"
 
 [limits]
 idle_seconds = 600
@@ -83,6 +90,8 @@ def nodes(
     first: Deployment | None = None
     started = list[Node]()
     with ExitStack() as stack:
+        (folder / "storage").mkdir()
+        storage = stack.enter_context(pool_storage(folder / "storage")).azurite
         for number in range(count):
             vm, home = simulation.another_vm(), folder / f"node-{number}"
             sockets = Path(tempfile.mkdtemp(prefix="cji-node-"))
@@ -94,7 +103,7 @@ def nodes(
                 files = _copied(first, home, sockets)
             text = files.config.read_text().replace('id = "worker-1"', f'id = "worker-{number + 1}"')
             door = sockets / "fleet" / "front.sock"
-            files.config.write_text(text + _FLEET.format(socket=door, state=home / "fleet"))
+            files.config.write_text(text + _FLEET.format(socket=door, state=home / "fleet", storage=storage))
             program = programs[number] if number < len(programs) else PROGRAM
             worker = Worker(files.config, trust=vm.trust, log=home / "worker.log", program=program)
             stack.enter_context(worker)
@@ -271,7 +280,7 @@ class PartsJob:
         return [statement for place in places for statement in self.statements[place]]
 
     def finish(self, node: Node, statements: Sequence[str] | None = None, **changes: Any) -> str:
-        """The receipt. Raises Refused."""
+        """The receipt, once it is the end of the job. Raises Refused."""
         opened = pb.OpenFinish(
             header=self.job.header.data, signature=self.job.signature, submitter=self.submitter, plan=self.plan
         )
@@ -283,8 +292,10 @@ class PartsJob:
             *(pb.FinishTasksRequest(statement=each) for each in statements),
             pb.FinishTasksRequest(finish=pb.Finish()),
         ]
-        answers = patiently(lambda: list(node.stub.FinishTasks(iter(messages), timeout=60)))
-        return str(answers[-1].receipt)
+        patiently(lambda: list(node.stub.FinishTasks(iter(messages), timeout=60)))
+        header = self.job.header
+        stored = pb.SettleRequest(job_id=header.job_id, header_sha384=header.sha384, whole=header.job_id)
+        return str(node.stub.Settle(stored, timeout=30).receipt)
 
     def result(self, node: Node, receipt: str) -> Result:
         """The result as its submitter has it, once the receipt has verified against the node that signed it."""

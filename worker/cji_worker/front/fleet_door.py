@@ -67,7 +67,7 @@ class FleetDoor:
             )
             message, _ = await pending.answer()
             assert isinstance(message, FetchedReceipt)  # noqa: S101 - the only answer to FetchReceipt
-        return pb.GetReceiptResponse(receipt=message.receipt, release=pb.RELEASED)
+        return pb.GetReceiptResponse(receipt=message.receipt, release=message.release)
 
     async def _settle(self, call: Call, request: pb.SettleRequest) -> pb.SettleResponse:  # noqa: ARG002 - all are alike
         _require(len(request.job_id) == _JOB_ID_BYTES and len(request.header_sha384) == _SHA384_BYTES)

@@ -14,11 +14,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import UNSET
+
 from cji_core.errors import Reason, Refusal, Stage
-from cji_core.pool.entries import Attempt, Outcome
+from cji_core.pool.entries import Attempt, Kind, Outcome
 from cji_core.pool.one_end import Ended, Open
 from cji_core.strict import hex_decode
-from cji_core.trail import Event, JobCompleted, receipt_sha384
+from cji_core.trail import Event, JobCompleted, claims_unverified, receipt_sha384
 from cji_worker.keyholder.events import attempt_superseded
 from cji_worker.keyholder.pool_exchanges import Found, JobOfPool, PoolExchanges
 
@@ -80,13 +82,20 @@ class Settlements:
         self._open.add(done.job_id)
 
     def _find(self, done: JobCompleted, name: bytes, settled: Settled, *, of_pool: bool) -> None:
-        """Find the entry of the attempt: the last one that this trail made. Without one it is of no pool."""
+        """Find the entry of the attempt. Without one it is of no pool.
+
+        It is the last one that this trail made, or that of a job in parts, which any worker made for all.
+        """
+        in_parts = claims_unverified(done.receipt).tasks is not UNSET
+
+        def is_of_it(entry: Attempt) -> bool:
+            return entry.kind is Kind.PARTS if in_parts else entry.trail == self._trail
 
         def found(found: Found) -> None:
             match found:
                 case Ended():
                     self._over(done, found, settled)
-                case Open(attempts) if mine := [each for each in attempts if each.trail == self._trail]:
+                case Open(attempts) if mine := [each for each in attempts if is_of_it(each)]:
                     self._end(done, _job(mine[-1]), mine[-1].number, name, settled)
                 case Open() if of_pool:
                     self._over(done, None, settled)
