@@ -1,6 +1,7 @@
-"""`latency`: where the time of a small job goes, step by step, in all processes.
+"""`latency`: where the time of a small job goes, step by step, in all processes, and what a pool ledger adds.
 
-Every job runs alone, with a warm cell. The table has, for each step in the order of time, the median of the time since
+Every job runs alone, with a warm cell. The pool ledger is Azurite on the same machine: a claim, and the end of the job,
+before its result leaves. The table has, for each step in the order of time, the median of the time since
 the step before it. docs/benchmarks.md has the table of a quiet machine.
 """
 
@@ -18,6 +19,7 @@ from benchmarks.pipeline import DEIDENTIFY
 from benchmarks.report import Report
 from benchmarks.stand import Stand, open_stand
 from benchmarks.trace import Mark, Trace
+from tests.support.fleet_storage import pool_storage
 
 __all__ = ["run", "traced_jobs"]
 
@@ -42,7 +44,33 @@ def run(report: Report, *, quick: bool) -> Result:
     report.table(f"A job of {_ROWS} rows, medians of {jobs}", ("step", "ms", "since the start"), rows)
     figures = {"p50_ms": percentile(whole, 50), "p99_ms": percentile(whole, 99)}
     report.note(f"whole call: p50 {figures['p50_ms']:.1f} ms, p99 {figures['p99_ms']:.1f} ms, tracing included")
+    for name, milliseconds in _beside_a_pool(report, jobs).items():
+        figures |= {f"{name}_p50_ms": percentile(milliseconds, 50), f"{name}_p99_ms": percentile(milliseconds, 99)}
+    report.note(
+        f"not traced, in turns: p50 {figures['alone_p50_ms']:.1f} ms alone, {figures['pool_p50_ms']:.1f} ms with a "
+        f"pool ledger; p99 {figures['alone_p99_ms']:.1f} and {figures['pool_p99_ms']:.1f} ms"
+    )
     return Result(name="latency", machine=machine, figures=figures, ratios={})
+
+
+def _beside_a_pool(report: Report, jobs: int) -> dict[str, list[float]]:
+    """Milliseconds of each job by a worker alone and by one of a pool, in turns."""
+    table, found = people(_ROWS), dict[str, list[float]](alone=[], pool=[])
+    with tempfile.TemporaryDirectory(prefix="cji-pool-") as folder, pool_storage(Path(folder)) as storage:
+        at = storage.azurite
+        ledger = f'[ledger]\nkind = "pool"\nblob_url = "{at.blob_url}"\nca_file = "{at.ca_file}"\n'
+        with (
+            open_stand(room=8 << 20) as alone,
+            open_stand(room=8 << 20, settings=f"\n{ledger}") as pool,
+            report.doing(f"{jobs} jobs with a pool ledger, and {jobs} without one"),
+        ):
+            for number in range(_WARM_UP + jobs):
+                for name, stand in (("alone", alone), ("pool", pool)):
+                    seconds = stand.to_worker.call(stand.prepare(table, DEIDENTIFY))
+                    if number >= _WARM_UP:
+                        found[name].append(1000 * seconds)
+                    time.sleep(0.25)
+    return found
 
 
 def traced_jobs(stand: Stand, trace: Trace, count: int) -> Iterator[tuple[float, list[Mark]]]:

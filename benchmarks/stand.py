@@ -119,8 +119,9 @@ def open_stand(
     cell_mib: int = 160,
     reference_mib: int = 32,
     program: Sequence[str] = PROGRAM,
+    settings: str = "",
 ) -> Iterator[Stand]:
-    """Start everything, the worker by `program`; an answer may have `room` bytes."""
+    """Start everything, the worker by `program` with more lines of worker.toml; an answer may have `room` bytes."""
     with (
         tempfile.TemporaryDirectory(prefix="cji-bench-") as folder,
         Simulation(Path(folder) / "azure", release_limit=1000, report_period=0) as simulation,
@@ -131,6 +132,7 @@ def open_stand(
             cell_mib=cell_mib,
             reference_mib=reference_mib,
             program=program,
+            settings=settings,
         ) as site,
         EchoServer(site.worker.config) as echo,
         Connection(site.profile.target, site.profile.tls(), room=room) as to_worker,

@@ -212,10 +212,11 @@ def open_site(
     reference_mib: int = 32,
     agency: Agency | None = None,
     program: Sequence[str] = PROGRAM,
+    settings: str = "",
 ) -> Iterator[Site]:
     """Write files for a new worker of this simulation, start it with this `program`, and drain it at the end.
 
-    It runs on a VM of its own: in each boot of a VM one worker can start.
+    `settings` are more lines of its worker.toml. It runs on a VM of its own: in each boot of a VM one worker can start.
     """
     simulation = simulation.another_vm()
     cmk = simulation.create_cmk(f"cji-{folder.name}")
@@ -228,5 +229,6 @@ def open_site(
         cell_mib=cell_mib,
         reference_mib=reference_mib,
     )
+    files.config.write_text(files.config.read_text() + settings)
     with Worker(files.config, trust=simulation.trust, log=folder / "worker.log", program=program) as worker:
         yield Site(simulation=simulation, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile))
