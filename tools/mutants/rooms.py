@@ -159,6 +159,7 @@ ENVELOPE: Final = Room(
     tests=(
         *(f"{kind}/envelope/**/test_*.py" for kind in ("unit", "conformance", "property")),
         *(f"{kind}/job/**/test_*.py" for kind in ("unit", "adversarial")),
+        "unit/keyholder/test_admissions.py",
     ),
     calls=r"verify|_open_into|self\.seal_into",
     ranges=True,
@@ -168,7 +169,7 @@ ADMISSION: Final = Room(
     name="admission",
     folder="worker",
     modules=(
-        *(f"keyholder/{one}.py" for one in ("admission", "holdings", "ledger", "tasks", "token_buckets")),
+        *(f"keyholder/{one}.py" for one in ("admission", "admissions", "holdings", "replay", "tasks", "token_buckets")),
         "keyholder/entra/*.py",
     ),
     tests=("unit/keyholder/**/test_*.py", "property/keyholder/**/test_*.py"),

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tools.mutants.changes import Mutant, mutants
 from tools.mutants.kept import Kept
-from tools.mutants.rooms import POLICY
+from tools.mutants.rooms import POLICY, ROOMS, ROOT, Room
 
 SOURCE = """
 def first(value):
@@ -79,3 +81,16 @@ def test_reach_is_kept_until_a_module_that_is_reached_changes(tmp_path: Path) ->
     assert Kept(file).seconds() == {TEST: 0.5}
     sources["made.py"].write_text(f"{SOURCE}\n")
     assert Kept(file).reach(tests, sources, [TEST]) == {}
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_every_pattern_of_a_room_finds_a_file(room: Room) -> None:
+    """A module that is moved or renamed would leave its room unseen."""
+    below = {room.package: room.modules, ROOT / "tests": (*room.tests, *room.served_tests), ROOT: room.readers}
+    missing = [pattern for folder, patterns in below.items() for pattern in patterns if not any(folder.glob(pattern))]
+    assert not missing
+    names = [path.relative_to(ROOT / room.folder) for path in room.paths]
+    assert {*map(Path, room.served)} <= {*names}
+    tables = [f"cji_{room.folder}/{pattern}" for pattern in room.tables]
+    assert not [pattern for pattern in tables if not any(name.match(pattern) for name in names)]
+    assert all((ROOT / test).is_file() for test in room.tests_of_tables)
