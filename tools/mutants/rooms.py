@@ -218,10 +218,6 @@ ROOMS: Final = (ATTESTATION, BUNDLE, CORE, RULES, ENVELOPE, ADMISSION, POLICY, O
 
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     (
-        "cji_attestation/trust.py",
-        "''   of   parts.hostname or ''",
-    ): "no host is as empty as an empty one; this is for the type checker",
-    (
         "cji_attestation/appraisal/vcek.py",
         "isinstance(extension.value, x509.UnrecognizedExtension)   of   isinstance(extension.value, "
         "x509.UnrecognizedExtension) and extension.oid.dotted_string.startswith(_AMD)",
