@@ -34,7 +34,6 @@ _DISK: Final = "properties.virtualMachineProfile.storageProfile.osDisk.managedDi
 _WORKSPACE: Final = "Microsoft.OperationalInsights/workspaces"
 _POOL_LEDGER: Final = "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies"
 _YEAR: Final = 365
-_AUTHORITY: Final = "__ATTESTATION_AUTHORITY__"
 _MANY: Final = 64
 """Identities of submitters: an agency may have several applications."""
 

@@ -21,7 +21,6 @@ from cji_core.strict import b64url
 
 MAX_USER_DATA: Final = 64 << 10
 """Bytes of user data that Azure takes."""
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 class ShownBundle(msgspec.Struct, frozen=True, kw_only=True):
