@@ -200,7 +200,7 @@ OPERATIONS: Final = Room(
         "unit/operations/link/test_splink_import.py",
         *(f"unit/operations/screen/test_{one}.py" for one in ("declaration", "reader", "search")),
         "unit/operations/validate/test_declaration.py",
-        *(f"unit/client/test_{one}.py" for one in ("link", "spec")),
+        *(f"unit/client/test_{one}.py" for one in ("bounds", "link", "spec")),
         *(f"unit/cell/test_{one}.py" for one in ("aligned_streams", "tasks")),
         *(f"unit/verbs/test_{one}.py" for one in ("clear", "link")),
         *(f"unit/keyholder/test_{one}.py" for one in ("admission", "tasks")),
