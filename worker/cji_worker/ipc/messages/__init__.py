@@ -129,7 +129,6 @@ from cji_worker.ipc.messages.supervisor import (
     SupervisorFromControl,
     SupervisorFromFront,
     SupervisorFromKeyholder,
-    SupervisorFromZygote,
     Up,
 )
 
@@ -244,7 +243,6 @@ __all__ = [
     "SupervisorFromControl",
     "SupervisorFromFront",
     "SupervisorFromKeyholder",
-    "SupervisorFromZygote",
     "TaskOrder",
     "Touch",
     "Transport",
