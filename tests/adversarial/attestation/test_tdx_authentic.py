@@ -8,19 +8,18 @@ import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation import Fault
 from cji_attestation.appraisal.intel import authentic_root, evaluation_of, statement_times
 from cji_attestation.evidence import TdCollateral, parse_td_quote
-from cji_simulator.intel import der
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import (
     common_name,
     intel,
     raw_signature,
     td_report,
+    without_end,
 )
 
 
@@ -68,19 +67,6 @@ def test_crls_of_another_genuine_ca() -> None:
 def test_crls_that_are_none(member: str, data: bytes) -> None:
     refused(replaced(**{member: data}))
     refused(replaced(**{member: getattr(intel().collateral(), member)[:-1]}))
-
-
-def without_end(crl: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The CRL without its field nextUpdate, signed again."""
-    made = x509.load_der_x509_crl(crl)
-    tbs, ends = made.tbs_certlist_bytes, made.next_update_utc
-    assert ends is not None
-    field = der(0x17, f"{ends:%y%m%d%H%M%SZ}".encode())
-    assert tbs.count(field) == 1
-    head = tbs.index(b"\x02\x01\x01")  # its version comes first
-    body = der(0x30, tbs[head:].replace(field, b""))
-    algorithm = der(0x30, bytes.fromhex("06082a8648ce3d040302"))  # ecdsa-with-SHA256
-    return der(0x30, body + algorithm + der(0x03, b"\0" + key.sign(body, ec.ECDSA(SHA256()))))
 
 
 def test_a_crl_without_an_end() -> None:
