@@ -27,7 +27,7 @@ class BundledFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What every answer about one bundle states."""
+    """The members that every answer about one bundle has."""
 
     pool: Annotated[str, member("the pool")]
     serial: Annotated[int, member("serial number")]

@@ -79,7 +79,7 @@ class CellChannels:
         self.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
 
     def report(self, step: str, per_cent: int) -> None:
-        """Tell the front of progress, if it is some."""
+        """Report progress to the front, unless it has heard of as much."""
         if step != self._reported[0] or per_cent > self._reported[1]:
             self._reported = (step, per_cent)
             self.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
