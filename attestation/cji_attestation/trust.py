@@ -164,7 +164,7 @@ def _parse(url: str) -> tuple[str, str, int, str]:
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError
     parts = urlsplit(url)
-    host = parts.hostname or ""
+    host = parts.hostname
     plain = f"{parts.scheme}://{parts.netloc}{parts.path}"  # no query or fragment, not even an empty one
     if parts.scheme not in _DEFAULT_PORTS or "@" in parts.netloc or url != plain:
         raise ValueError

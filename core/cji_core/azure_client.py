@@ -89,8 +89,9 @@ def bounded_transport(
 
     `plain` is for identities, whose tokens may come from the metadata service of this machine.
     """
-    return _transport(Client(tls_context(ca_file=ca_file), seconds=seconds, limit=limit, plain=plain, keep=True))
+    return transport_of(Client(tls_context(ca_file=ca_file), seconds=seconds, limit=limit, plain=plain, keep=True))
 
 
-def _transport(client: Client) -> RequestsTransport:
+def transport_of(client: Client) -> RequestsTransport:
+    """A transport of Microsoft's clients whose exchanges are those of this client. The environment is not read."""
     return RequestsTransport(session=session(client), use_env_settings=False)

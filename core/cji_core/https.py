@@ -306,7 +306,7 @@ def retry_after(value: str | None, *, most: float = MAX_RETRY_AFTER) -> float | 
 
 def _target(url: str, *, plain: bool) -> _Target:
     parts = urlsplit(url)
-    host = parts.hostname or ""
+    host = parts.hostname
     if parts.scheme not in _PORTS or not host or "@" in parts.netloc or parts.fragment:
         raise ValueError("the address is not one of a service")
     if parts.scheme == "http" and not (plain and (is_loopback(host) or is_metadata(host))):

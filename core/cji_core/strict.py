@@ -70,8 +70,8 @@ def hex_decode(text: str, *, size: int | None = None) -> bytes:
         raise StrictError("not hexadecimal") from error
     if data.hex() != text:
         raise StrictError("not hexadecimal in lower case, two digits for each byte")
-    if size not in (None, len(data)):
-        raise StrictError(f"{len(text)} hexadecimal digits, not {2 * (size or 0)}")
+    if size is not None and len(data) != size:
+        raise StrictError(f"{len(text)} hexadecimal digits, not {2 * size}")
     return data
 
 

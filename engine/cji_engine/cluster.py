@@ -3,7 +3,6 @@
 import asyncio
 import concurrent.futures
 import contextlib
-import logging
 import os
 import secrets
 import socket
@@ -25,7 +24,6 @@ SOCKET_VARIABLE: Final = "CJI_TASKS_SOCKET"
 """Names the socket, in the environment of the engine's worker; no request names it."""
 _RETRY_MS: Final = 1000
 
-_log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 10.0
 _NODES_SECONDS = 1.0
 """The list of nodes is not older than this."""

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cji_core.format.envelope import BOX_OVERHEAD_BYTES
 from cji_core.format.job import InputPart, JobId, Recipient, new_header
 from cji_core.jose import key_id
 from cji_core.wire.v1 import worker_pb2
@@ -36,7 +35,7 @@ def make(**changes: object) -> bytes:
         "audience": "pool-1",
         "originating_ori": "WI0130000",
         "requesting_ori": "WI0130000",
-        "sealed_attribution": bytes(256 + BOX_OVERHEAD_BYTES),
+        "sealed_attribution": bytes(256 + 12 + 16),
         "submitter": b"s" * 32,
         "purpose_code": "C",
         "inputs": [InputPart(name="people", schema="person/1")],

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cji_attestation import AZURE_US, Trust
@@ -17,11 +19,22 @@ from cji_core.certs import spki_sha256
 from cji_simulator import hcl, tdx
 from cji_simulator import intel as simulated
 from cji_simulator.certificates import Credential
-from cji_simulator.intel import CPU_SVN, FMSPC, PPID, raw_signature
+from cji_simulator.intel import CPU_SVN, FMSPC, PPID, der, raw_signature
 from cji_simulator.tdx import SEPT_VE_DISABLE
 from tests.support.forge import Machine, machine
 
-__all__ = ["CPU_SVN", "FMSPC", "PPID", "SEPT_VE_DISABLE", "Intel", "common_name", "intel", "raw_signature", "td_report"]
+__all__ = [
+    "CPU_SVN",
+    "FMSPC",
+    "PPID",
+    "SEPT_VE_DISABLE",
+    "Intel",
+    "common_name",
+    "intel",
+    "raw_signature",
+    "td_report",
+    "without_end",
+]
 
 
 def common_name(common: str) -> x509.Name:
@@ -115,3 +128,16 @@ class Intel:
 def intel() -> Intel:
     """One Intel for the whole session, at the time of `att_forge.machine()`."""
     return Intel(now=machine().now)
+
+
+def without_end(crl: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The CRL without its field nextUpdate, signed again."""
+    made = x509.load_der_x509_crl(crl)
+    tbs, ends = made.tbs_certlist_bytes, made.next_update_utc
+    assert ends is not None
+    field = der(0x17, f"{ends:%y%m%d%H%M%SZ}".encode())
+    assert tbs.count(field) == 1
+    head = tbs.index(b"\x02\x01\x01")  # its version comes first
+    body = der(0x30, tbs[head:].replace(field, b""))
+    algorithm = der(0x30, bytes.fromhex("06082a8648ce3d040302"))  # ecdsa-with-SHA256
+    return der(0x30, body + algorithm + der(0x03, b"\0" + key.sign(body, ec.ECDSA(hashes.SHA256()))))

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cji_attestation.appraisal.ak_certificate import AIK_CERTIFICATE, check_ak_issuer
@@ -19,7 +19,16 @@ from cji_attestation.appraisal.azure import VtpmRoot
 from cji_attestation.appraisal.intel import _chain as pinned_chain
 from cji_attestation.appraisal.intel import _Pins as Pins
 from cji_attestation.errors import AttestationError
-from cji_core.certs import CertificateRefused, load_pem_chain, require_authority, require_end_entity, spki_sha256
+from cji_core.certs import (
+    MAX_CHAIN_BYTES,
+    CertificateRefused,
+    load_pem,
+    load_pem_chain,
+    load_private_key,
+    require_authority,
+    require_end_entity,
+    spki_sha256,
+)
 from cji_core.chains import require_issued, verify_chain, verify_server, verify_stamping
 from cji_core.errors import Refusal, StartupError
 from cji_core.format.configuration.door_files import check_client_roots
@@ -47,6 +56,8 @@ class Made:
     signs: bool = True
     critical: bool = False
     usages: tuple[x509.ObjectIdentifier, ...] = ()
+    critical_names: bool = False
+    """As a certificate without a subject must have them (RFC 5280 §4.2.1.6)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +94,8 @@ def make(plan: Plan) -> tuple[x509.Certificate, ...]:
         if how.ca:
             builder = builder.add_extension(_usage(signs=how.signs), critical=True)
         else:
-            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+            alternative = x509.SubjectAlternativeName([x509.DNSName(HOST)])
+            builder = builder.add_extension(alternative, critical=how.critical_names)
         if how.usages:
             stamps = how.usages == (ExtendedKeyUsageOID.TIME_STAMPING,)
             builder = builder.add_extension(x509.ExtendedKeyUsage(how.usages), critical=stamps)
@@ -222,6 +234,30 @@ def test_a_purpose_need_not_be_stated_everywhere() -> None:
     require_end_entity(leaf, ExtendedKeyUsageOID.CLIENT_AUTH, stated=False)
     with pytest.raises(CertificateRefused, match="another purpose"):
         require_end_entity(leaf, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+def test_an_end_entity_needs_no_constraints_and_names_may_be_critical() -> None:
+    for leaf in (Made(ca=False, constraints=False), Made(ca=False, critical_names=True)):
+        require_end_entity(make(Plan(leaf=leaf))[0], ExtendedKeyUsageOID.CLIENT_AUTH, stated=False)
+
+
+def test_one_certificate_is_not_two() -> None:
+    leaf, issuing, _ = make(Plan(leaf=Made(ca=False)))
+    assert load_pem(_pem(leaf)) == leaf
+    with pytest.raises(CertificateRefused, match="2 certificates in PEM, not one"):
+        load_pem(_pem(leaf, issuing))
+
+
+def test_a_private_key_has_one_kind_of_text_and_a_limit() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    longest = pem.ljust(MAX_CHAIN_BYTES)
+    loaded = load_private_key(longest)
+    assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+    assert loaded.public_key() == key.public_key()
+    for other in (longest + b" ", pem[:-40], b""):
+        with pytest.raises(CertificateRefused, match="not a private key in PEM"):
+            load_private_key(other)
 
 
 def test_an_extension_twice_cannot_be_read() -> None:

@@ -169,6 +169,11 @@ def test_a_compact_jws_has_three_parts(text: str) -> None:
         split_compact(text, limit=13)
 
 
+def test_the_signature_of_what_may_be_unsigned_is_kept() -> None:
+    assert split_compact("YQ.Yg.Yw", limit=8, unsigned=True).signature == b"c"
+    assert split_compact("YQ.Yg.", limit=8, unsigned=True).signature == b""
+
+
 @pytest.mark.parametrize(
     "header",
     [

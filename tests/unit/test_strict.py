@@ -103,7 +103,7 @@ def test_hexadecimal_of_another_length() -> None:
     assert hex_decode("0a" * 32, size=32) == b"\n" * 32
     assert hex_decode("") == b""
     for size in (0, 31, 33):
-        with pytest.raises(StrictError, match="64 hexadecimal digits"):
+        with pytest.raises(StrictError, match=f"64 hexadecimal digits, not {2 * size}"):
             hex_decode("0a" * 32, size=size)
 
 

@@ -129,10 +129,11 @@ def _put(mutant: Mutant) -> None:
     if not mutant.names:
         return
     namespace = dict(vars(module))
-    exec(compile(ast.Module(statements, []), str(module.__file__), "exec"), namespace)
-    for each in mutant.names:
-        if each in namespace and hasattr(module, each):
-            _replace(getattr(module, each), namespace[each])
+    for statement in statements:
+        exec(compile(ast.Module([statement], []), str(module.__file__), "exec"), namespace)
+        for each in mutant.names:  # at once: the functions that later statements call see the module's own
+            if each in namespace and hasattr(module, each):
+                _replace(getattr(module, each), namespace[each])
 
 
 def _replace(old: Any, new: Any) -> None:

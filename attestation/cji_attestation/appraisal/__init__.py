@@ -1,6 +1,6 @@
 """Our own verdict on a machine's evidence: authenticity under pinned roots, then policy by typed reference values."""
 
-from cji_attestation.appraisal.advisories import Acceptance, AdvisoryFinding, Product
+from cji_attestation.appraisal.advisories import Product
 from cji_attestation.appraisal.appraise import appraise
 from cji_attestation.appraisal.azure import IdKey, Mrtd, VtpmRoot
 from cji_attestation.appraisal.boot_image import BootImage, image_of, verity_roots
@@ -18,8 +18,6 @@ from cji_attestation.appraisal.timestamp import TimestampRoot, check_timestamp, 
 from cji_attestation.appraisal.verdict import Verdict
 
 __all__ = [
-    "Acceptance",
-    "AdvisoryFinding",
     "BootImage",
     "BootState",
     "IdKey",

@@ -134,19 +134,13 @@ def _results(
 
 def _platform(report: SnpReport, reference: ReferenceValues) -> Result:
     """E57. A bit without a known meaning was refused before, by E36."""
-    shown = set(report.platform_flags)
+    shown, platform = set(report.platform_flags), f"platform {' '.join(report.platform_flags) or 'without a bit'}"
     missing, present = set(reference.platform_required) - shown, set(reference.platform_forbidden) & shown
     wrong = [f"{name} not set" for name in sorted(missing)] + [f"{name} set" for name in sorted(present)]
-    if not (reference.platform_required or reference.platform_forbidden):
-        return Skipped("E57", f"platform {' '.join(report.platform_flags) or 'without a bit'}, not compared")
     wanted = [*reference.platform_required, *(f"not {name}" for name in reference.platform_forbidden)]
-    return compared(
-        "E57",
-        f"platform {' '.join(report.platform_flags) or 'without a bit'}",
-        holds=not wrong,
-        found="; ".join(wrong),
-        expected=" and ".join(wanted),
-    )
+    if not wanted:
+        return Skipped("E57", f"{platform}, not compared")
+    return compared("E57", platform, holds=not wrong, found="; ".join(wrong), expected=" and ".join(wanted))
 
 
 def _signed(review: Review) -> Result:

@@ -59,7 +59,7 @@ def bare_report(data: bytes) -> str:
 
 def _extended(data: bytes) -> str:
     """An SNP report with the host's table of certificates behind it (GHCB, "SNP Extended Guest Request")."""
-    if len(data) <= REPORT_BYTES or bare_report(data[:REPORT_BYTES]) == "":
+    if bare_report(data[:REPORT_BYTES]) == "":
         return ""
     whose = " of Google Cloud" if _GOOGLE_FIRMWARE in data[REPORT_BYTES:] else ""
     return f"an extended SNP report{whose}, with its host's certificates"

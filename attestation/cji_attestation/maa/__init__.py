@@ -2,10 +2,9 @@
 
 from cji_attestation.maa.guest import guest_request, open_reply, send_request
 from cji_attestation.maa.jwks import SigningKeys, parse_jwks
-from cji_attestation.maa.token import Issue, VerifiedToken, issue_of, verify_token
+from cji_attestation.maa.token import VerifiedToken, issue_of, verify_token
 
 __all__ = [
-    "Issue",
     "SigningKeys",
     "VerifiedToken",
     "guest_request",

@@ -7,9 +7,8 @@ room: a worker never does.
 """
 
 from cji_attestation.provider_policy.build import build, policy_hash
-from cji_attestation.provider_policy.grammar import MaaPolicy
 from cji_attestation.provider_policy.lint import lint
 from cji_attestation.provider_policy.parser import parse_policy
 from cji_attestation.provider_policy.rules import RULES, MaaPolicyError
 
-__all__ = ["RULES", "MaaPolicy", "MaaPolicyError", "build", "lint", "parse_policy", "policy_hash"]
+__all__ = ["RULES", "MaaPolicyError", "build", "lint", "parse_policy", "policy_hash"]

@@ -20,9 +20,8 @@ from cji_attestation.fetch import tls_context
 from cji_attestation.release.keyspec import VaultKey
 from cji_attestation.release.statement import WRAP
 from cji_attestation.trust import Trust
-from cji_core.azure_client import ManagedIdentity
+from cji_core.azure_client import ManagedIdentity, transport_of
 from cji_core.https import Client, retry_after
-from cji_core.sessions import session
 
 IDENTITY_SECONDS: Final = 5.0
 EXCHANGE_SECONDS: Final = 25.0
@@ -105,11 +104,7 @@ class Vault:
 
 def sdk_transport(trust: Trust, *, seconds: float) -> RequestsTransport:
     """A transport of bounded exchanges under the trust's TLS roots, for Microsoft's clients. CONFIG_INVALID."""
-    return _transport(Client(tls_context(trust.tls_roots, check="tls-roots"), seconds=seconds, plain=True))
-
-
-def _transport(client: Client) -> RequestsTransport:
-    return RequestsTransport(session=session(client), use_env_settings=False)
+    return transport_of(Client(tls_context(trust.tls_roots, check="tls-roots"), seconds=seconds, plain=True))
 
 
 def _fits(key: VaultKey) -> bool:

@@ -26,6 +26,18 @@ class BundledFile(msgspec.Struct, frozen=True, kw_only=True):
     sha384: Annotated[str, member("SHA-384, hexadecimal")]
 
 
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The members that every answer about one bundle has."""
+
+    pool: Annotated[str, member("the pool")]
+    serial: Annotated[int, member("serial number")]
+    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
+    created: Annotated[str, member("when it was made, ISO 8601")]
+    expires: Annotated[str, member("until when machines take it, ISO 8601")]
+    bytes: Annotated[int, member("size")]
+    files: Annotated[tuple[BundledFile, ...], member("objects of the kind BundledFile")]
+
+
 def refusals(command: Callable[P, T]) -> Callable[P, T]:
     """As `explained`, with the exit status of a BundleRefused."""
 
@@ -59,7 +71,7 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:
-    """The manifest for JSON, with the digest that names the bundle."""
+    """The members of `Summary` for JSON."""
     manifest = bundle.manifest
     return {
         "pool": manifest.pool,

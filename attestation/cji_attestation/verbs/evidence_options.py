@@ -22,7 +22,6 @@ UNKNOWN_PARAVISOR: Final = click.option(
     is_flag=True,
     help="Accept a bare bundle of TDX that nothing shows to be Azure's: no known MRTD, no AK certificate.",
 )
-AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _HEX: Final = re.compile(r"[0-9a-f]+")
 _MOST_QUALIFYING: Final = 64  # a quote of another collector may carry fewer than 32, or more

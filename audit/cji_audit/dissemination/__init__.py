@@ -5,21 +5,17 @@ tools for the opened results on the agency's disk; no worker sees them.
 """
 
 from cji_audit.dissemination.ledgers import (
-    Disclosure,
     Disclosures,
     DisseminationLedgerError,
     Subject,
     dissemination_ledgers,
     find_disclosures,
 )
-from cji_audit.dissemination.retention import Due, Rules, RulesError, delete, load_rules, review
+from cji_audit.dissemination.retention import RulesError, delete, load_rules, review
 
 __all__ = [
-    "Disclosure",
     "Disclosures",
     "DisseminationLedgerError",
-    "Due",
-    "Rules",
     "RulesError",
     "Subject",
     "delete",

@@ -10,7 +10,6 @@ from cji_audit.review.folder import (
     Reviewed,
     ReviewFolderError,
     WeekState,
-    all_reviewed,
     read_report,
     read_reviewed,
     states,
@@ -22,9 +21,9 @@ from cji_audit.review.folder import (
 from cji_audit.review.heads import HeadError, head_of_checkpoint, heads_of_review, heads_of_state
 from cji_audit.review.model import Report, ReportError, decode, encode
 from cji_audit.review.page import render
-from cji_audit.review.reader import Context, ReviewError, first_week, review
+from cji_audit.review.reader import Context, ReviewError, review
 from cji_audit.review.settings import Settings, load_settings
-from cji_audit.review.signed import SignedReview, SignedReviewError, Statement
+from cji_audit.review.signed import SignedReviewError, Statement
 from cji_audit.review.signing import UnsignableError, sign_review
 from cji_audit.review.week import Week
 
@@ -40,16 +39,13 @@ __all__ = [
     "ReviewFolderError",
     "Reviewed",
     "Settings",
-    "SignedReview",
     "SignedReviewError",
     "Statement",
     "UnsignableError",
     "Week",
     "WeekState",
-    "all_reviewed",
     "decode",
     "encode",
-    "first_week",
     "head_of_checkpoint",
     "heads_of_review",
     "heads_of_state",

@@ -24,7 +24,6 @@ _WITNESSES: Final = "witnesses"
 _RECORD: Final = "[0-9]" * 20 + ".json"
 _ORIGIN: Final = "cji-worker/"
 _MAX_BYTES: Final = 256 * 1024
-MOST_HEADS: Final = 1000
 
 
 class _Cursor(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@
 """
 
 from cji_core.deployment.drift import Result, compare
-from cji_core.deployment.expected import Expected, expected
-from cji_core.deployment.export import Deployed, ExportError, read_export
+from cji_core.deployment.expected import expected
+from cji_core.deployment.export import ExportError, read_export
 
-__all__ = ["Deployed", "Expected", "ExportError", "Result", "compare", "expected", "read_export"]
+__all__ = ["ExportError", "Result", "compare", "expected", "read_export"]

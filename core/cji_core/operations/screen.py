@@ -73,7 +73,7 @@ class Screen(Parameters, frozen=True, kw_only=True, tag="screen"):
 
 def decode(message: pb.Screen) -> Screen:
     """The parameters in a header. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    if bool(message.preset) == bool(message.rules) or len(message.rules) > _MAX_RULES_BYTES:
+    if bool(message.preset) == bool(message.rules):
         raise bad_parameters(Stage.ADMIT)
     try:
         rules = documents.decode(message.rules, Rules, limit=_MAX_RULES_BYTES) if message.rules else None

@@ -4,7 +4,7 @@ Contract: `run` checks a deploy folder and returns an outcome for each check and
 the reason. Nothing is sent anywhere. The README next to this package lists what only Azure can check.
 """
 
-from cji_deploy.check.outcome import DeployError, Outcome, Status
+from cji_deploy.check.outcome import Outcome, Status
 from cji_deploy.check.run import run
 
-__all__ = ["DeployError", "Outcome", "Status", "run"]
+__all__ = ["Outcome", "Status", "run"]

@@ -10,7 +10,6 @@ Expressions are checked by their kind if it is known. A value outside an open en
 although Bicep only warns: a misspelt enumeration is an outage at deployment.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from cji_deploy.check.bicep import Resource
-from cji_deploy.check.outcome import DeployError
+from cji_deploy.check.outcome import DeployError, resembling
 from cji_deploy.check.values import Choice, Expression, Value
 
 __all__ = ["Catalogue"]
@@ -77,8 +76,8 @@ class Catalogue:
         found = self._types.get(resource.type_name.lower())
         where = f"line {resource.line}: {resource.symbol}"
         if found is None:
-            near = difflib.get_close_matches(resource.type_name.lower(), self._types, 1)
-            yield f"{where}: unknown type or API version {resource.type_name!r}{_hint(near)}"
+            near = resembling(resource.type_name.lower(), self._types)
+            yield f"{where}: unknown type or API version {resource.type_name!r}{near}"
             return
         types, entry = found
         body = {name: value for name, value in resource.body.items() if name not in _META}
@@ -104,10 +103,6 @@ def _reaches(types: list[Type], reference: Type, steps: list[str]) -> bool:
     properties = {**here.get("properties", {}), **here.get("baseProperties", {})}
     spec = properties.get(steps[0])
     return spec is not None and _reaches(types, spec["type"], steps[1:])
-
-
-def _hint(near: list[str]) -> str:
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _judge(types: list[Type], expected: Type, value: Value, where: str) -> Iterator[str]:
@@ -149,7 +144,7 @@ def _judge_object(types: list[Type], expected: Type, value: Value, where: str) -
         elif "additionalProperties" in expected:
             yield from _judge(types, _resolve(types, expected["additionalProperties"]), item, f"{where}.{name}")
         else:
-            yield f"{where}: unknown property {name!r}{_hint(difflib.get_close_matches(name, properties, 1))}"
+            yield f"{where}: unknown property {name!r}{resembling(name, properties)}"
     for name, spec in properties.items():
         if spec["flags"] & _REQUIRED and not spec["flags"] & _READ_ONLY and value.get(name) is None:
             yield f"{where}: missing required property {name!r}"
@@ -175,8 +170,8 @@ def _judge_scalar(types: list[Type], expected: Type, value: Value, where: str) -
             values = [_resolve(types, element).get("value") for element in expected["elements"]]
             own = isinstance(value, str) and None in values and _OWN_STREAM.fullmatch(value)
             if not own and value not in [known for known in values if known is not None]:
-                near = difflib.get_close_matches(str(value), [str(known) for known in values if known], 1)
-                yield f"{where}: {value!r} is not among the known values{_hint(near)}"
+                near = resembling(str(value), (str(known) for known in values if known))
+                yield f"{where}: {value!r} is not among the known values{near}"
         case "StringLiteralType" if value != expected["value"]:
             yield f"{where}: must be {expected['value']!r}"
         case "BooleanType" if not isinstance(value, bool):

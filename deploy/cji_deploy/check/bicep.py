@@ -69,6 +69,15 @@ class Resource:
     existing: bool
     line: int
 
+    @property
+    def kind(self) -> str:
+        """Its type without the version of the API."""
+        return self.type_name.partition("@")[0]
+
+    def is_new(self, kind: str) -> bool:
+        """Whether the template makes a resource of this type, in whatever case it is written."""
+        return not self.existing and self.kind.lower() == kind.lower()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:

@@ -76,7 +76,7 @@ def _resources(template: Template) -> Iterator[str]:
         if resource.existing:
             continue
         where = f"{template.name}:{resource.line}: {resource.symbol}"
-        if resource.type_name.partition("@")[0] in TAGGED and not _is_parameter(resource.body.get("tags"), "tags"):
+        if resource.kind in TAGGED and not _is_parameter(resource.body.get("tags"), "tags"):
             yield f"{where} must have `tags: tags`"
         if "location" in resource.body and not _is_parameter(resource.body["location"], "location"):
             yield f"{where} must be placed by the parameter `location`, in the United States"

@@ -17,7 +17,6 @@ import msgspec
 from cji_attestation.release.policy import Hardware
 from cji_core.deployment.expected import Expected, Grant, Rule, Subject
 from cji_deploy.check import hardening
-from cji_deploy.check.bicep import Resource as TemplateResource
 from cji_deploy.check.bicep import Template, nodes, parse
 from cji_deploy.check.outcome import DeployError
 from cji_deploy.check.release_policy import DISKS, FILES, HARDWARE, PLATFORM, PLATFORM_PLACEHOLDER
@@ -34,7 +33,6 @@ _DISK: Final = "properties.virtualMachineProfile.storageProfile.osDisk.managedDi
 _WORKSPACE: Final = "Microsoft.OperationalInsights/workspaces"
 _POOL_LEDGER: Final = "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies"
 _YEAR: Final = 365
-_AUTHORITY: Final = "__ATTESTATION_AUTHORITY__"
 _MANY: Final = 64
 """Identities of submitters: an agency may have several applications."""
 
@@ -90,7 +88,7 @@ def build(root: Path) -> Expected:
     main = next((template for template in templates if template.name == "main.bicep"), None)
     if main is None:
         raise DeployError("main.bicep is missing")
-    types = {each.type_name.partition("@")[0] for template in templates for each in template.resources}
+    types = {each.kind for template in templates for each in template.resources}
     return Expected(
         regions=tuple(_allowed(main, "location")),
         global_types=_GLOBAL,
@@ -162,7 +160,7 @@ def _name(kind: str, group: Sequence[str], templates: Sequence[Template]) -> str
     for template in templates:
         for each in template.resources:
             name = each.body.get("name")
-            if each.symbol in group and _of_kind(each, kind) and isinstance(name, str):
+            if each.symbol in group and each.is_new(kind) and isinstance(name, str):
                 return name
     return ""
 
@@ -174,12 +172,8 @@ def _others(kind: str, named: Mapping[tuple[str, ...], object], templates: Seque
         not names & {template.name, each.symbol}
         for template in templates
         for each in template.resources
-        if _of_kind(each, kind)
+        if each.is_new(kind)
     )
-
-
-def _of_kind(resource: TemplateResource, kind: str) -> bool:
-    return not resource.existing and resource.type_name.partition("@")[0].lower() == kind.lower()
 
 
 def _distinct(rules: Sequence[Rule]) -> list[Rule]:
@@ -196,7 +190,7 @@ def _grants(templates: Sequence[Template]) -> Iterator[Grant]:
     for name, assigned in ASSIGNMENTS.items():
         if name not in by_name:
             raise DeployError(f"{name} is missing")
-        symbols = {each.symbol: each.type_name.partition("@")[0] for each in by_name[name].resources}
+        symbols = {each.symbol: each.kind for each in by_name[name].resources}
         for symbol, (target, role) in assigned.items():
             if target not in symbols:
                 raise DeployError(f"{name}: {target} is missing, the resource of {symbol}")

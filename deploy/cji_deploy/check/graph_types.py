@@ -4,13 +4,12 @@ The schema is `deploy/identity/schema/graph.json`; it names its source. A word o
 the future (`unknownFutureValue`) is refused.
 """
 
-import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from cji_deploy.check.outcome import DeployError
+from cji_deploy.check.outcome import DeployError, resembling
 from cji_deploy.identity.kinds import PREFIX, TYPE
 
 __all__ = ["GraphTypes"]
@@ -65,8 +64,7 @@ class GraphTypes:
             if key == TYPE:
                 continue
             if key not in properties:
-                near = difflib.get_close_matches(key, properties, 1)
-                yield place, f"unknown property {key!r} of {name}" + (f"; did you mean {near[0]!r}?" if near else "")
+                yield place, f"unknown property {key!r} of {name}{resembling(key, properties)}"
             elif each is not None:
                 yield from self._value(properties[key], each, place)
 
@@ -82,8 +80,7 @@ class GraphTypes:
         elif kind in self._enums:
             words = [word for word in self._enums[kind] if word != "unknownFutureValue"]
             if value not in words:
-                near = difflib.get_close_matches(str(value), words, 1)
-                yield pointer, f"{value!r} is not a word of {kind}" + (f"; did you mean {near[0]!r}?" if near else "")
+                yield pointer, f"{value!r} is not a word of {kind}{resembling(str(value), words)}"
         else:
             wanted: dict[str, tuple[type, ...]] = {"string": (str,), "number": (int, float), "boolean": (bool,)}
             if kind in wanted and (

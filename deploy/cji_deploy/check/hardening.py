@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cji_deploy.check.bicep import Resource, Template
+from cji_deploy.check.bicep import Template
 from cji_deploy.check.roles import role_problems
 from cji_deploy.check.values import Expression, Value, at
 
@@ -290,7 +290,7 @@ def hardening_problems(templates: Sequence[Template]) -> Iterator[str]:
         subjects = [
             (name, resource)
             for name, resource in resources
-            if _is(resource, rule.type_name)
+            if resource.is_new(rule.type_name)
             and (not rule.files or name in rule.files)
             and (not rule.symbols or resource.symbol in rule.symbols)
         ]
@@ -301,7 +301,7 @@ def hardening_problems(templates: Sequence[Template]) -> Iterator[str]:
                 if not (any(_same(value, one) for one in rule.allowed) if rule.allowed else value is not None):
                     yield f"{name}:{resource.line}: {rule.path} must be {_either(rule.allowed)}: {rule.why}"
     for name, resource in resources:
-        if resource.type_name.partition("@")[0].lower() == "microsoft.network/publicipaddresses":
+        if resource.kind.lower() == "microsoft.network/publicipaddresses":
             yield f"{name}:{resource.line}: a public address: workers are reached over the private network"
         if "publicIPAddress" in repr(resource.body):
             yield f"{name}:{resource.line}: a public address on an interface: private network only"
@@ -316,21 +316,20 @@ def _unlogged(template: Template) -> Iterator[str]:
     logged = {
         scope.source
         for each in template.resources
-        if _is(each, _SETTINGS)
+        if each.is_new(_SETTINGS)
         and isinstance(scope := each.body.get("scope"), Expression)
         and at(each.body, "properties.workspaceId") != [None]
         and True in _flat(at(each.body, "properties.logs.enabled") + at(each.body, "properties.metrics.enabled"))
     }
     for each in template.resources:
-        kind = each.type_name.partition("@")[0]
-        if kind in LOGGED and not each.existing and each.symbol not in logged:
+        if each.kind in LOGGED and not each.existing and each.symbol not in logged:
             yield f"{template.name}:{each.line}: {each.symbol} has no diagnostic setting: its use goes unseen"
 
 
 def _forgetful(template: Template) -> Iterator[str]:
     for kind, path in _RETAINING:
         for each in template.resources:
-            if not _is(each, kind):
+            if not each.is_new(kind):
                 continue
             for value in at(each.body, path):
                 least = value
@@ -346,10 +345,6 @@ def _same(value: Value, allowed: str | int | bool) -> bool:
         return value.source == allowed and value.kind is None
     # bool is an int to Python, and 1 is not true to Azure
     return type(value) is type(allowed) and value == allowed
-
-
-def _is(resource: Resource, type_name: str) -> bool:
-    return not resource.existing and resource.type_name.partition("@")[0].lower() == type_name.lower()
 
 
 def _flat(values: list[Value]) -> list[Value]:

@@ -5,12 +5,12 @@ Contract: `wiring_problems` names every module call with parameters that the com
 and every required one that is missing.
 """
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cji_deploy.check.bicep import Parameter, Template, nodes
+from cji_deploy.check.outcome import resembling
 from cji_deploy.check.values import Choice, Expression, Value, text
 
 __all__ = ["parameter_file_problems", "wiring_problems"]
@@ -39,8 +39,8 @@ def wiring_problems(caller: Template, templates: Mapping[str, Template]) -> Iter
             and parts[0] in called
             and parts[2] not in called[parts[0]].outputs
         ):
-            near = difflib.get_close_matches(parts[2], called[parts[0]].outputs, 1)
-            yield f"line {node.start_point[0] + 1}: {parts[0]} has no output {parts[2]!r}{_hint(near)}"
+            near = resembling(parts[2], called[parts[0]].outputs)
+            yield f"line {node.start_point[0] + 1}: {parts[0]} has no output {parts[2]!r}{near}"
 
 
 def parameter_file_problems(entry: Template, source: bytes) -> Iterator[str]:
@@ -60,7 +60,7 @@ def parameter_file_problems(entry: Template, source: bytes) -> Iterator[str]:
 def _parameter_problems(declared: Mapping[str, Parameter], given: Mapping[str, Value], where: str) -> Iterator[str]:
     for name, value in given.items():
         if name not in declared:
-            yield f"{where}: unknown parameter {name!r}{_hint(difflib.get_close_matches(name, declared, 1))}"
+            yield f"{where}: unknown parameter {name!r}{resembling(name, declared)}"
             continue
         wanted = declared[name].kind
         for branch in value.branches if isinstance(value, Choice) else (value,):
@@ -74,7 +74,3 @@ def _parameter_problems(declared: Mapping[str, Parameter], given: Mapping[str, V
 
 def _kind(value: Value) -> str | None:
     return value.kind if isinstance(value, Expression) else _KINDS.get(type(value))
-
-
-def _hint(near: list[str]) -> str:
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -4,13 +4,14 @@ Contract: a check ends in exactly one of ok, failed and not run. "Not run" alway
 counts it, so that a missing tool cannot look like a clean result.
 """
 
+import difflib
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cji_deploy.errors import DeploymentError
 
-__all__ = ["DeployError", "Outcome", "Status", "judged", "not_run"]
+__all__ = ["DeployError", "Outcome", "Status", "judged", "not_run", "resembling"]
 
 
 class DeployError(DeploymentError):
@@ -47,6 +48,12 @@ def judged(check: str, subject: str, problems: Iterable[str]) -> Outcome:
     """OK without problems, FAILED with them."""
     reasons = tuple(problems)
     return Outcome(check=check, subject=subject, status=Status.FAILED if reasons else Status.OK, reasons=reasons)
+
+
+def resembling(word: str, known: Iterable[str]) -> str:
+    """The end of a problem about an unknown word: the known one that it resembles, if there is one."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def not_run(check: str, subject: str, reason: str) -> Outcome:

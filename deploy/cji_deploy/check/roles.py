@@ -119,4 +119,4 @@ def _definition(template: Template, resource: Resource) -> Iterator[str]:
 
 def _of(template: Template, kind: str) -> list[Resource]:
     wanted = f"microsoft.authorization/{kind}".lower()
-    return [each for each in template.resources if each.type_name.partition("@")[0].lower() == wanted]
+    return [each for each in template.resources if each.kind.lower() == wanted]

@@ -158,6 +158,9 @@ def test_bits_of_the_platform_can_be_required_and_forbidden() -> None:
     assert findings(machine().evidence())["E57"].endswith(", not compared")
     allowed = findings(machine().evidence(), platform_required=("smt",), platform_forbidden=(missing,))
     assert allowed["E57"] == f"platform {' '.join(there)}"
+    for one in ({"platform_required": ("smt",)}, {"platform_forbidden": (missing,)}):
+        assert findings(machine().evidence(), **one)["E57"] == allowed["E57"]
+    assert findings(patched_evidence(0x40, bytes(8)))["E57"] == "platform without a bit, not compared"
     with rejected("E57", fault=POLICY) as caught:
         findings(machine().evidence(), platform_required=(missing,), platform_forbidden=("smt",))
     assert caught.value.failures[0][1:] == (f"{missing} not set; smt set", f"{missing} and not smt")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -64,6 +65,14 @@ def test_the_token_and_the_tpms_clock_prove_a_time() -> None:
     assert (check.id, isinstance(check, Skipped)) == ("E52", False)
     assert found.attested_at == found.time.at
     assert "T19" not in {one.id for one in found.unchecked}
+
+
+def test_only_the_issuers_own_key_vouches_for_a_paravisor() -> None:
+    for values, unchecked in ((reference(), False), (unpinned(), True)):
+        found = read(evidence_file(), reference=values, at=machine().now)
+        unknown = replace(found, time_checks=(*found.time_checks, Skipped("E40", "not a known paravisor's")))
+        assert ("E40" in {one.id for one in unknown.unchecked}) is unchecked
+        assert "E33" in {one.id for one in unknown.unchecked}
 
 
 @pytest.mark.parametrize("claimed", [LATER, datetime(2001, 1, 1, tzinfo=UTC)])

@@ -119,6 +119,26 @@ def test_origin_check_names_the_cloud_that_evidence_looks_like(name: str) -> Non
     assert caught.value.failures[0].found == name
 
 
+@pytest.mark.parametrize("issuer", [b"CN=GCE Virtual Firmware", b"GCE NonHostInfo\0"])
+def test_origin_check_knows_the_logs_of_google(issuer: bytes) -> None:
+    assert looks_like(bytes(9) + issuer + bytes(40)) == "an attestation of a vTPM of Google Cloud"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        NITRO.replace(b"module_id", b"modulo_id"),
+        b"\x83" + NITRO[1:],
+        b"a." + jwt("https://example.com").partition(b".")[2],
+        jwt("https://example.com") + b".AAAA",
+        b"\x03\0\x02\0\x81" + bytes(600),
+        b"\x03\0\x03\0" + bytes(600),
+    ],
+)
+def test_origin_check_has_no_name_for_what_is_only_similar(data: bytes) -> None:
+    assert looks_like(data) == ""
+
+
 def test_origin_check_names_reports_of_other_machines() -> None:
     bare = machine().evidence().hcl_report[32 : 32 + 1184]
     assert looks_like(bare + GCP_TABLE + bytes(99)) == (

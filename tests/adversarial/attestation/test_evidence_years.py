@@ -147,6 +147,8 @@ def test_the_vendors_roots_are_never_the_makers() -> None:
     for wrong in (b"", b"{", b"[]", b'{"products":["Rome"]}', b'{"more":1}'):
         with pytest.raises(Unverified, match="reference"):
             by_maker(reference=wrong)
+    with pytest.raises(Unverified, match="E51"):
+        by_maker(reference=msgspec.json.encode(values(maa_keys=None)), timestamp=b"not one")
     with pytest.raises(Unverified, match="E"):
         by_maker(
             reference=msgspec.json.encode(msgspec.structs.replace(decided(), maa_keys=None)),

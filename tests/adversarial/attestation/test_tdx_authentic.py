@@ -1,15 +1,17 @@
 """Before the quote is verified: every certificate, CRL and statement is Intel's own, and belongs to this quote."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cji_attestation import Fault
-from cji_attestation.appraisal.intel import authentic_root
+from cji_attestation.appraisal.intel import authentic_root, evaluation_of, statement_times
 from cji_attestation.evidence import TdCollateral, parse_td_quote
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import (
@@ -17,6 +19,7 @@ from tests.support.tdx_forge import (
     intel,
     raw_signature,
     td_report,
+    without_end,
 )
 
 
@@ -52,6 +55,7 @@ def test_crls_of_another_genuine_ca() -> None:
     other = maker.certificate(name, key, maker.root.subject, maker.root_key, ca=True)
     pem = "".join(one.public_bytes(Encoding.PEM).decode() for one in (other, maker.root))
     refused(replaced(pck_crl_issuer_chain=pem, pck_crl=maker.crl(name, key)))
+    refused(replaced(pck_crl_issuer_chain=pem))  # of the other CA, beside the CRL of this quote's
     refused(replaced(pck_crl=maker.crl(name, key)))
     refused(replaced(pck_crl=maker.crl(name, maker.ca_key)))  # its key, another's name
     refused(replaced(pck_crl=maker.crl(maker.ca.subject, key)))  # its name, another's key
@@ -63,6 +67,41 @@ def test_crls_of_another_genuine_ca() -> None:
 def test_crls_that_are_none(member: str, data: bytes) -> None:
     refused(replaced(**{member: data}))
     refused(replaced(**{member: getattr(intel().collateral(), member)[:-1]}))
+
+
+def test_a_crl_without_an_end() -> None:
+    maker = intel()
+    endless = without_end(maker.collateral().pck_crl, maker.ca_key)
+    assert x509.load_der_x509_crl(endless).is_signature_valid(maker.ca.public_key())
+    with rejected("E28") as caught:
+        root_of(replaced(pck_crl=endless))
+    assert caught.value.failures[0].found == "a PCK CRL without an end"
+
+
+def test_a_pck_certificate_without_its_extension() -> None:
+    maker = intel()
+    bare = maker.certificate(maker.pck.subject, maker.pck_key, maker.ca.subject, maker.ca_key)
+    chain = b"".join(one.public_bytes(Encoding.PEM) for one in (bare, maker.ca, maker.root))
+    with rejected("E28") as caught:
+        root_of(maker.collateral(), chain=chain)
+    assert caught.value.failures[0].found == "a PCK certificate that names no processor"
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, True, "18", None])
+def test_an_evaluation_number_counts(number: object) -> None:
+    assert evaluation_of('{"tcbEvaluationDataNumber": 0}') == 0
+    with rejected("E28"):
+        evaluation_of(json.dumps({"tcbEvaluationDataNumber": number}))
+
+
+@pytest.mark.parametrize("issued", ["", "yesterday", "2026-11-24", "2026-11-24T00:00:00+00:00", "2026-13-24T00:00:00Z"])
+def test_a_statement_has_its_times(issued: str) -> None:
+    ends = "2026-12-24T00:00:00Z"
+    assert statement_times("it", json.dumps({"issueDate": ends, "nextUpdate": ends}))
+    for times in ((issued, ends), (ends, issued)):
+        with rejected("E28") as caught:
+            statement_times("it", json.dumps(dict(zip(("issueDate", "nextUpdate"), times, strict=True))))
+        assert caught.value.failures[0].found == "it without its times"
 
 
 @pytest.mark.parametrize("member", ["pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain"])

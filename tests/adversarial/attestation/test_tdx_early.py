@@ -157,6 +157,13 @@ def test_ids_beside_up_to_date_are_findings() -> None:
     assert "INTEL-DOC-00042" not in verdict.accepted
 
 
+def test_a_notice_beside_another_status_is_open() -> None:
+    statuses = ("UpToDate", "OutOfDate")
+    with rejected("E32", fault=Fault.POLICY_MISMATCH) as caught:
+        appraise(evidence(status="OutOfDate", advisories=("INTEL-DOC-00042",)), tcb_statuses=statuses)
+    assert "INTEL-DOC-00042 open (named by Intel beside TCB status OutOfDate)" in caught.value.failures[0].found
+
+
 def test_physical_attacks_need_a_dated_decision_on_tdx() -> None:
     """The machine read "none open" before: the table has rows for trust domains too."""
     sound = evidence()

@@ -199,8 +199,9 @@ def test_h02_another_chip_root_or_time() -> None:
     "enclave",
     [
         MaaEnclave(measurements=(), host_data=("00" * 32,)),
-        MaaEnclave(measurements=("00" * 48,), host_data=()),
-        MaaEnclave(measurements=("00" * 32,), host_data=("00" * 32,)),
+        MaaEnclave(measurements=("0a" * 48,), host_data=()),
+        MaaEnclave(measurements=("0a" * 48,), host_data=("0a" * 48,)),
+        MaaEnclave(measurements=("0a" * 32,), host_data=("00" * 32,)),
         MaaEnclave(measurements=("AA" * 48,), host_data=("00" * 32,)),
     ],
 )

@@ -17,6 +17,7 @@ from cji_attestation import AZURE_US
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import AttestedWorker, read_evidence, verify_attestation
 from cji_attestation.evidence import Evidence, root_of
+from cji_attestation.evidence.kds import fetch_crl
 from cji_attestation.maa import parse_jwks
 from cji_client.errors import SpecError, Unreachable, Unverified
 from cji_client.seal import SealedJob, seal
@@ -295,6 +296,13 @@ def test_c06_old_evidence_under_a_good_certificate_is_refused(bench: Bench) -> N
     worker.attester = Recording(worker.attester.quote(receipt_key=key, root=root_of(before.shown.nonce)))  # type: ignore[assignment]
     with pytest.raises(Unverified, match="E16"):
         bench.client.attest()
+
+
+def test_the_list_that_counted_is_in_the_file(answer: Answer, azure: Simulation) -> None:
+    lists = {"Genoa": fetch_crl(azure.trust, "Genoa").crl}
+    listed = answer.verify(reference=azure.reference_with(products=("Genoa",), amd_crls=lists))
+    assert (listed.shown.amd_crl, answer.verify().shown.amd_crl) == (lists["Genoa"], b"")
+    assert b'"amd_crls":null' in listed.shown.reference
 
 
 def test_evidence_survives_its_file(bench: Bench, azure: Simulation) -> None:

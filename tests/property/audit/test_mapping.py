@@ -14,7 +14,7 @@ from cji_core.trail import Record
 from cji_core.trail.event_id import event_id
 from cji_worker.deliverer.sinks.asim import COLUMNS, to_asim
 from cji_worker.deliverer.sinks.batch import outgoing, to_native
-from cji_worker.deliverer.sinks.mapping import MEANINGS, Endpoint, endpoint
+from cji_worker.deliverer.sinks.mapping import Endpoint, endpoint
 from cji_worker.deliverer.sinks.ocsf import to_ocsf
 from tests.reference.ocsf import require_valid
 from tests.support.any_event import KINDS, records
@@ -32,10 +32,6 @@ def leaves(value: Any) -> set[str]:
     if isinstance(value, list | tuple):
         return set().union(*map(leaves, value))
     return set() if value is None else {str(value)}
-
-
-def test_the_table_has_every_kind_and_no_other() -> None:
-    assert set(MEANINGS) == set(KINDS)
 
 
 @every_kind

@@ -4,6 +4,7 @@ import pytest
 
 from cji_attestation.bundle.contents import check_contents, check_pool
 from cji_attestation.bundle.errors import BundleRefused
+from cji_attestation.bundle.names import Access, access_of
 from cji_core.format.configuration.table_files import read_table_files
 from cji_core.jose import key_id
 from cji_worker.bundle.apply import door_of
@@ -91,6 +92,7 @@ def test_an_enrollment_needs_its_roots() -> None:
         (files(top=SIGNED), "policy_signatures: 'policy.toml.signatures' is not in the bundle"),
         (files(key=FLEET), "fleet.ca_file: 'tls/fleet-roots.pem' is not in the bundle"),
         (files(key=LEDGER), "ledger.ca_file: 'tls/ledger-roots.pem' is not in the bundle"),
+        (files(key=SEED), "ml_kem_seed_file: 'seeds/a.seed' is not in the bundle"),
         (
             files(changed={"worker.toml": worker_toml().replace(b"/run/cji-tls/server.pem", b"tls/server.pem")}),
             "certificate: 'tls/server.pem' is not in the bundle",
@@ -115,6 +117,11 @@ def test_an_enrollment_needs_its_roots() -> None:
 )
 def test_files_that_make_no_worker_are_refused(given: dict[str, bytes], reason: str) -> None:
     assert reason in refused(given)
+
+
+def test_a_seed_is_a_file_that_only_the_worker_reads() -> None:
+    assert access_of("seeds/a.seed") == Access("cji", owner="cji")
+    assert access_of("seeds/a.pem") is None
 
 
 def test_files_that_nothing_names_are_noted() -> None:

@@ -294,6 +294,8 @@ def test_two_keys_for_the_days_of_a_change() -> None:
     assert (key_id(old), key_id(new)) == (key_id(METRO.signing_key), key_id(NEW_KEY.public_key()))
     assert who.signing_keys(last) == (old, new)
     assert who.signing_keys(first - timedelta(days=1)) == who.signing_keys(last + timedelta(days=1)) == (old,)
+    alone = Policy.load(policy_file(submitter())).submitter(METRO.san)
+    assert alone.signing_keys(DAY) == (alone.signing_key,)
     job = header(submitter=signer_thumbprint(new, Suite.CLASSICAL_1))
     by_new = sign_header(NEW_KEY, job.data)
     assert verify_submitter((old, new), job, by_new) == new

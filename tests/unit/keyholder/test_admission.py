@@ -142,6 +142,7 @@ def admit(
     finish: FinishOrder | None = None,
     key: SigningPair | None = None,
     attempt: int = 1,
+    proven: bool = True,
     now: datetime = NOW,
 ) -> Admission:
     """The checks; `earlier` is in the audit trail, at the times of `clocks` as far as there are any."""
@@ -162,7 +163,9 @@ def admit(
             SIGNING if key is None else key,
             suite=Suite.CLASSICAL_1 if key is None else HYBRID,
             attempt=attempt,
-        ),
+        )
+        if proven
+        else None,
     )
     times = iter((*clocks, *[NOW] * len(earlier)))
     clock = partial(next, times, NOW)
@@ -227,6 +230,7 @@ def test_another_attempt_takes_no_job_of_the_day() -> None:
 
 def test_an_admission_is_required_of_a_connection() -> None:
     assert refusal(header(), attempt=2) is Reason.ADMISSION_ATTEMPT
+    assert refusal(header(), proven=False) is Reason.ADMISSION_SIGNATURE
 
 
 def test_the_first_check_that_fails_decides() -> None:
@@ -503,8 +507,16 @@ def test_a_job_needs_the_token_of_the_policy_now_in_force() -> None:
     """It passed the checks while its submitter needed none."""
     entra = {"tenant": "a" * 8 + "-aaaa-4aaa-8aaa-" + "a" * 12, "client": "b" * 8 + "-bbbb-4bbb-8bbb-" + "b" * 12}
     theirs = submitter("agency", SIGNING.public_key(), AGENCY, san=SAN, entra={**entra, "roles": ["Run"]})
-    data = header()
-    admission, in_force = admit(data), PolicyInForce(POLICY)
+    admission = admit(header())
+    authorise_again(admission, POLICY)
+    with pytest.raises(TokenRefused) as caught:
+        authorise_again(admission, Policy.load(policy_file(theirs)))
+    assert caught.value.check == "missing"
+
+
+def authorise_again(admission: Admission, policy: Policy) -> None:
+    """Look once more at an admitted job, under a policy that came into force since."""
+    data = admission.header.data
     request = Admit(
         call=1,
         submitter=SAN,
@@ -516,13 +528,14 @@ def test_a_job_needs_the_token_of_the_policy_now_in_force() -> None:
     )
     with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
         control = AdmissionControl(
-            audience="pool", policy=in_force, audit=audit, tables=TABLES, second=SECOND, admissions=ADMISSIONS
+            audience="pool",
+            policy=PolicyInForce(policy),
+            audit=audit,
+            tables=TABLES,
+            second=SECOND,
+            admissions=ADMISSIONS,
         )
         control.authorise_again(request, admission.header, admission.plan, None, now=NOW)
-        in_force.now = Policy.load(policy_file(theirs))
-        with pytest.raises(TokenRefused) as caught:
-            control.authorise_again(request, admission.header, admission.plan, None, now=NOW)
-    assert caught.value.check == "missing"
 
 
 def test_e12_a_project_key_that_is_the_data_key_is_refused() -> None:
@@ -587,7 +600,13 @@ def test_a_resident_reference_counts_as_data_of_the_job(monkeypatch: pytest.Monk
         monkeypatch.setitem(globals(), "POLICY", Policy.load(policy_file(theirs)))
         job = header(operations=SCREENED, inputs=[persons])
         assert (None if by is None else denied_by(job)) is by
-    assert admit(job).plan.reference is not None
+    admission, fewer = admit(job), rule([key_id(RECIPIENT)], "screen", data_classes=["biographic", "control number"])
+    assert admission.plan.reference is not None
+    authorise_again(admission, POLICY)
+    theirs = submitter("agency", SIGNING.public_key(), agency("GA0600000", purpose("C", fewer)), san=SAN)
+    with pytest.raises(Denied) as caught:
+        authorise_again(admission, Policy.load(policy_file(theirs)))
+    assert caught.value.by is DeniedBy.DATA_CLASS
 
 
 def test_jobs_of_a_day_are_counted_whether_they_completed_or_not() -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from cji_core.operations.registry import STEPS
 from cji_worker.ipc import Channel, ChannelClosed, Ring
 from cji_worker.ipc.messages import (
     CellFromFront,
@@ -20,6 +21,8 @@ from cji_worker.ipc.messages import (
     KeysReady,
     OpenJob,
     OutputFreed,
+    OutputReady,
+    ProgressMade,
 )
 from cji_worker.ipc.ring import SLOTS
 from cji_worker.memory import overwrite_registers
@@ -30,6 +33,8 @@ Data = Channel[CellFromFront, FrontFromCell]
 
 class CellChannels:
     """Control and data channel, the ring, and the owner of each slot."""
+
+    _reported = ("", 0)
 
     def __init__(self, *, control: Control, data: Data, ring: Ring) -> None:
         self.control, self.data, self.ring = control, data, ring
@@ -66,6 +71,18 @@ class CellChannels:
         """A free output slot; waits while the reader is slow, which is the whole back-pressure."""
         self._until(lambda: bool(self._free_outputs))
         return self._free_outputs.popleft()
+
+    def emit(self, part: int, index: int, sealed: memoryview) -> None:
+        """Hand a sealed segment of an output to the front."""
+        slot = self.await_output_slot()
+        self.ring.output(slot)[: len(sealed)] = sealed
+        self.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
+
+    def report(self, step: str, per_cent: int) -> None:
+        """Report progress to the front, unless it has heard of as much."""
+        if step != self._reported[0] or per_cent > self._reported[1]:
+            self._reported = (step, per_cent)
+            self.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
 
     def await_end(self) -> None:
         """Hang up on the front and wait for the keyholder to end this cell.

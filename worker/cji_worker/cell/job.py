@@ -23,7 +23,7 @@ from cji_core.format.job import LIMITS, Attribution, Header, InputPart, OutputPa
 from cji_core.format.job.result_header import result_header
 from cji_core.format.records import StreamReader, arrow, check_schema
 from cji_core.jose import parse_recipient
-from cji_core.operations.registry import STEPS, Plan, plan
+from cji_core.operations.registry import Plan, plan
 from cji_core.operations.tables import Tables
 from cji_operations.operation import Context, JobContext, PreparedOperation
 from cji_operations.registry import prepare, stage_functions
@@ -41,9 +41,7 @@ from cji_worker.ipc.messages import (
     InputFreed,
     Opened,
     OpenJob,
-    OutputReady,
     OutputsDone,
-    ProgressMade,
     Summary,
 )
 from cji_worker.memory import Region
@@ -137,7 +135,9 @@ class CellJob:
         digest = sha384(self._result_header)
         self._outputs = OutputParts(
             {
-                output.name: OutputStream(part=part, key=result_key, aad=output_aad(digest, part), emit=self._emit)
+                output.name: OutputStream(
+                    part=part, key=result_key, aad=output_aad(digest, part), emit=self._channels.emit
+                )
                 for part, output in enumerate(outputs)
             }
         )
@@ -147,7 +147,6 @@ class CellJob:
         self._rows = 0
         self._schema: pa.Schema | None = None
         self._pipeline: Pipeline | None = None
-        self._reported = ("", 0)
 
     def run(self, keys: list[bytes]) -> None:
         """The way of the job; `keys` are its data key and its project keys."""
@@ -212,7 +211,7 @@ class CellJob:
         self._prepared().push(batch)
         self._rows += batch.num_rows
         if self._part.rows_declared:
-            self._progress("rows", min(self._rows * 100 // self._part.rows_declared, 100))
+            self._channels.report("rows", min(self._rows * 100 // self._part.rows_declared, 100))
 
     def _check_side(self) -> None:
         if self._input.reader.schema is None:
@@ -242,7 +241,7 @@ class CellJob:
             schema = operations[-1].output_schema
         result, *parts = self._plan.outputs
         self._outputs.begin({part.name: part.schema.arrow for part in parts} | {result.name: schema})
-        return Pipeline(operations, columns=columns, sink=self._outputs, progress=self._progress)
+        return Pipeline(operations, columns=columns, sink=self._outputs, progress=self._channels.report)
 
     # ------------------------------------------------------------------ out
 
@@ -264,16 +263,6 @@ class CellJob:
                 rows_out=tuple(self._outputs.counted.values()),
             )
         )
-
-    def _emit(self, part: int, index: int, sealed: memoryview) -> None:
-        slot = self._channels.await_output_slot()
-        self._channels.ring.output(slot)[: len(sealed)] = sealed
-        self._channels.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
-
-    def _progress(self, step: str, per_cent: int) -> None:
-        if step != self._reported[0] or per_cent > self._reported[1]:
-            self._reported = (step, per_cent)
-            self._channels.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
 
 
 def _opened(context: Context, header: Header, dek: bytes, *, project_key: bytes | None = None) -> Context:

@@ -18,7 +18,7 @@ from cji_core.format.job import Header, OutputPart, SizeClass, encode_plan, pars
 from cji_core.format.job.result_header import result_header
 from cji_core.format.records import RowStatus
 from cji_core.jose import parse_recipient
-from cji_core.operations.registry import STEPS, Plan
+from cji_core.operations.registry import Plan
 from cji_core.operations.stages.streams import TaskStreams
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.operation import Context
@@ -35,9 +35,7 @@ from cji_worker.ipc.messages import (
     CountedStreams,
     Opened,
     OpenJob,
-    OutputReady,
     OutputsDone,
-    ProgressMade,
     Summary,
     TaskOrder,
 )
@@ -80,7 +78,6 @@ class CellTask:
             number=self._number,
         )
         self._made_plan = b""
-        self._reported = ("", 0)
 
     def run(self, dek: bytes, context: Context) -> None:
         """The way of the task; `context` is the operation's, with its keys and without side tables."""
@@ -93,7 +90,7 @@ class CellTask:
             stage=self._stage,
             number=self._number,
             keys=keys,
-            emit=self._emit,
+            emit=self._channels.emit,
             schemas={output.name: output.schema.arrow for output in self._planned.outputs},
             records=self._inputs.schema,
         )
@@ -137,7 +134,7 @@ class CellTask:
     @property
     def progress(self) -> ProgressCallback:
         """Of this task."""
-        return self._progress
+        return self._channels.report
 
     def records(self) -> Iterator[pa.RecordBatch]:
         """The batches of its shard."""
@@ -203,13 +200,3 @@ class CellTask:
                 plan=self._made_plan,
             )
         )
-
-    def _emit(self, part: int, index: int, sealed: memoryview) -> None:
-        slot = self._channels.await_output_slot()
-        self._channels.ring.output(slot)[: len(sealed)] = sealed
-        self._channels.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
-
-    def _progress(self, step: str, per_cent: int) -> None:
-        if step != self._reported[0] or per_cent > self._reported[1]:
-            self._reported = (step, per_cent)
-            self._channels.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))

@@ -11,7 +11,6 @@ from cji_core.format.job import JobPlan
 from cji_core.operations.stages.streams import EdgeStream
 from cji_operations.kernels.hashing import BucketHash, Hashes
 
-_BLOCK_BYTES: Final = 16
 _AT_ONCE: Final = 1 << 16
 """Hashes; their blocks take 2 MiB."""
 

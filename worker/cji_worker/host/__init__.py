@@ -5,9 +5,9 @@
 * `profile_gaps` and `permitted_calls` find out whether the host profile of deploy/host-profile is in force.
 """
 
-from cji_worker.host.catalogue import CATALOGUE, Condition, ConditionId, require, unmet
+from cji_worker.host.catalogue import CATALOGUE, ConditionId, require, unmet
 from cji_worker.host.clock import TpmClockWatch
-from cji_worker.host.profile import DENIED_CALLS, PROFILE, ProfileName, permitted_calls, profile_gaps
+from cji_worker.host.profile import DENIED_CALLS, PROFILE, ProfileName, permitted_calls
 from cji_worker.host.readings import NOTHING_HELD, Answers, Finding, Host, HostReport, HostWatch, secret_mib
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "NOTHING_HELD",
     "PROFILE",
     "Answers",
-    "Condition",
     "ConditionId",
     "Finding",
     "Host",
@@ -25,7 +24,6 @@ __all__ = [
     "ProfileName",
     "TpmClockWatch",
     "permitted_calls",
-    "profile_gaps",
     "require",
     "secret_mib",
     "unmet",

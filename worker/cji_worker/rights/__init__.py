@@ -11,7 +11,7 @@
 Each either takes effect or raises a StartupError that names what the machine cannot give.
 """
 
-from cji_worker.rights.denial import LISTENING, PIDFDS, SOCKETS, deny, deny_all_but, deny_powers, watch_only
+from cji_worker.rights.denial import LISTENING, PIDFDS, SOCKETS, deny, deny_powers, watch_only
 from cji_worker.rights.landlock import DNS_PORT, FIPS_VARIABLES, NETWORK_FILES, forbid_files_and_network
 from cji_worker.rights.limits import address_space, bound_resources, drop_capabilities
 from cji_worker.rights.namespaces import enter_namespaces, fork
@@ -34,7 +34,6 @@ __all__ = [
     "bound_resources",
     "can_become_users",
     "deny",
-    "deny_all_but",
     "deny_powers",
     "drop_capabilities",
     "enter_namespaces",

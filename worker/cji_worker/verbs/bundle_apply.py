@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import click
-import msgspec
 
 from cji_attestation import AttestationError, Trust
 from cji_attestation.bundle.archive import Bundle, read
 from cji_attestation.bundle.contents import check_contents, check_pool, has_wrapped_seed
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.signatures import KEYS_FOLDER, accepted_in, verify
-from cji_attestation.verbs.bundles import BundledFile, bundle_at, refusals, summary
+from cji_attestation.verbs.bundles import Summary, bundle_at, refusals, summary
 from cji_attestation.verbs.evidence_options import CLOUD
 from cji_attestation.verbs.trusts import trust_named, trusts_of
 from cji_core.command.common import FILE
@@ -28,16 +27,9 @@ _PAUSE_S: Final = 5.0
 _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
 
-class AppliedBundle(msgspec.Struct, frozen=True, kw_only=True):
+class AppliedBundle(Summary, frozen=True, kw_only=True):
     """`cji bundle apply`: a bundle that is in force on this machine."""
 
-    pool: Annotated[str, member("the pool")]
-    serial: Annotated[int, member("serial number")]
-    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
-    created: Annotated[str, member("when it was made, ISO 8601")]
-    expires: Annotated[str, member("until when machines take it, ISO 8601")]
-    bytes: Annotated[int, member("size")]
-    files: Annotated[tuple[BundledFile, ...], member("objects of the kind BundledFile")]
     folder: Annotated[str, member("where its files are")]
     measured: Annotated[bool, member("whether it was measured into PCR 15 now, not before in this boot")]
     signed_by: Annotated[tuple[str, ...], member("names of the keys that signed it")]

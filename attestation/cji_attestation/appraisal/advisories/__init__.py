@@ -15,11 +15,9 @@ from cji_attestation.appraisal.advisories.evaluate import (
 )
 from cji_attestation.appraisal.advisories.products import (
     PRODUCT_OF,
-    Component,
     Cpuid,
     Product,
     Stepping,
-    Target,
     kind_of,
     product_of_cpuid,
 )
@@ -54,7 +52,6 @@ __all__ = [
     "Advisory",
     "AdvisoryFinding",
     "AdvisoryTable",
-    "Component",
     "Cpuid",
     "Fix",
     "Product",
@@ -63,7 +60,6 @@ __all__ = [
     "Shown",
     "State",
     "Stepping",
-    "Target",
     "accepted",
     "evaluate",
     "evaluate_domain",

@@ -5,7 +5,7 @@ writes a strong one, `either` one for the machines of two, `lint` reports weakne
 remedy, and `check_release_policy` decides by the same rules whether a worker uses the key.
 """
 
-from cji_attestation.findings import Finding, Rule, Severity
+from cji_attestation.findings import Finding, Severity
 from cji_attestation.release.policy.build import AUTHORITY_PLACEHOLDER, Hardware, build, either, filled
 from cji_attestation.release.policy.grammar import ReleasePolicy, parse_policy
 from cji_attestation.release.policy.lint import lint
@@ -21,7 +21,6 @@ __all__ = [
     "PolicyError",
     "PolicyVerdict",
     "ReleasePolicy",
-    "Rule",
     "Severity",
     "build",
     "check_release_policy",

@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Final
 
 from cji_audit.packet.checks import files, machines, receipts, trail
-from cji_audit.packet.checks.result import Evidence, Result, Status
+from cji_audit.packet.checks.result import Evidence, Result
 from cji_audit.packet.material import Material
 
-__all__ = ["CHECKS", "Check", "Evidence", "Result", "Status"]
+__all__ = ["CHECKS", "Check", "Evidence", "Result"]
 
 Check = Callable[[Material], Result]
 

@@ -10,7 +10,6 @@ Nothing here parses headers or performs I/O. docs/format.md is the specification
 
 from cji_core.format.envelope.floe import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
 from cji_core.format.envelope.keywrap import (
-    BOX_OVERHEAD_BYTES,
     DEK_BYTES,
     PROJECT_KEY_BYTES,
     SEED_BYTES,
@@ -55,7 +54,6 @@ from cji_core.format.envelope.signature import (
 
 __all__ = [
     "ATTRIBUTION",
-    "BOX_OVERHEAD_BYTES",
     "DEK_BYTES",
     "FLOE_HEADER_BYTES",
     "NO_PLAN",

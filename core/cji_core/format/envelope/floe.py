@@ -36,7 +36,7 @@ FLOE_HEADER_BYTES: Final = 74
 OVERHEAD_BYTES: Final = 32
 """Bytes that a segment is longer than its plaintext: length word 4, IV 12, GCM tag 16."""
 
-_IV, _SEGMENT_IV, _TAG = 32, 12, 16
+_IV, _SEGMENT_IV = 32, 12
 _NOT_LAST: Final = b"\xff\xff\xff\xff"
 _ROTATION_BITS: Final = 20
 _MAX_SEGMENTS: Final = 1 << 40

@@ -40,7 +40,6 @@ from cji_core.suites import Suite
 DEK_BYTES: Final = 32
 PROJECT_KEY_BYTES: Final = 32
 SEED_BYTES: Final = 64  # d ‖ z of FIPS 203 §7.1
-BOX_OVERHEAD_BYTES: Final = 28  # IV 12, GCM tag 16
 HPKE_OVERHEAD_BYTES: Final = ML_KEM_BYTES + POINT_BYTES + 16
 
 _IV: Final = 12

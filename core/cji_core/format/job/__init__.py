@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from cji_core.format.job.attribution import Attribution
     from cji_core.format.job.build import new_header, new_job_id
     from cji_core.format.job.header import (
-        VERSION,
         Header,
         InputPart,
         JobId,
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
         parse,
     )
     from cji_core.format.job.identity import UNREADABLE, EntraRule, certificate_uri, identity_sha256
-    from cji_core.format.job.job_plan import MAX_PLAN_BYTES, JobPlan, encode_plan, parse_plan, plan_facts
+    from cji_core.format.job.job_plan import JobPlan, encode_plan, parse_plan, plan_facts
     from cji_core.format.job.limits import LIMITS, Limits
-    from cji_core.format.job.ori import ORI_PREFIXES, is_ori
+    from cji_core.format.job.ori import is_ori
     from cji_core.format.job.policy import (
         OPERATIONS,
         PURPOSE_CODES,
@@ -43,12 +42,9 @@ else:
 
 __all__ = [
     "LIMITS",
-    "MAX_PLAN_BYTES",
     "OPERATIONS",
-    "ORI_PREFIXES",
     "PURPOSE_CODES",
     "UNREADABLE",
-    "VERSION",
     "AccessRequest",
     "Attribution",
     "Empty",

@@ -55,7 +55,6 @@ class Limits:
     policy_bytes: int = MIB
     # An access token of Microsoft Entra, without its scheme; a usual one has 2 KiB.
     token_bytes: int = 16 * KIB
-    certificate_bytes: int = 16 * KIB  # of a client, PEM
     # Time until a caller has sent its first message of Run, or the request of another call.
     open_seconds: int = 5
     # From the request of a call other than Run to its answer; the SDK gives 30.

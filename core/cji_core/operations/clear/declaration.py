@@ -61,8 +61,6 @@ class Clear(Parameters, frozen=True, kw_only=True, tag="clear"):
 
 def decode(message: pb.Clear) -> Clear:
     """The parameters in a header. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    if len(message.rules) > MAX_ENCODED_BYTES:
-        raise bad_parameters(Where.ADMIT)
     try:
         table = documents.decode(message.rules, Rules, limit=MAX_ENCODED_BYTES)
     except strict.StrictError as error:

@@ -81,8 +81,6 @@ class Link(Parameters, frozen=True, kw_only=True, tag="link"):
 
 def decode(message: pb.Link) -> Link:
     """The parameters in a header. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    if len(message.model) > _MAX_MODEL_BYTES:
-        raise bad_parameters(Stage.ADMIT)
     try:
         model = documents.decode(message.model, Model, limit=_MAX_MODEL_BYTES) if message.model else None
     except strict.StrictError as error:

@@ -5,9 +5,9 @@ Pure: events in, findings out. Every reader of a trail uses it: `cji audit verif
 """
 
 from cji_core.trail.rules import jobs, machine, receipts, trails  # noqa: F401 - they register their rules
-from cji_core.trail.rules.catalogue import RULES, SEVERITIES, Finding, Rule, Severity
+from cji_core.trail.rules.catalogue import RULES, SEVERITIES, Finding, Severity
 from cji_core.trail.rules.receipts import SequenceError, verify_sequence
-from cji_core.trail.rules.state import MAX_HOLDS, Hold, State, StepBack
+from cji_core.trail.rules.state import MAX_HOLDS, State
 from cji_core.trail.rules.trails import a_year_between
 from cji_core.trail.rules.watcher import BrokenRuleError, CheckpointKeys, Watcher, has_rule, require
 
@@ -18,12 +18,9 @@ __all__ = [
     "BrokenRuleError",
     "CheckpointKeys",
     "Finding",
-    "Hold",
-    "Rule",
     "SequenceError",
     "Severity",
     "State",
-    "StepBack",
     "Watcher",
     "a_year_between",
     "has_rule",

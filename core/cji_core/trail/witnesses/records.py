@@ -28,7 +28,6 @@ MAX_FILES: Final = 1_000_000
 """In one folder: more than 19 years of one checkpoint every ten minutes."""
 _SUFFIX: Final = ".json"
 _DIGITS: Final = 20
-Kind = Literal["file", "blob", "confidential_ledger", "scitt"]
 
 
 class RecordError(CoreError):

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import click
-import msgspec
 
 from cji_attestation.bundle.archive import MAX_BYTES, MAX_FILES, MAX_LIFETIME, MAX_SERIAL
 from cji_attestation.bundle.archive import make as make_bundle
 from cji_attestation.bundle.contents import check_contents
 from cji_attestation.bundle.errors import BundleRefused
 from cji_attestation.bundle.names import LISTED, access_of
-from cji_attestation.verbs.bundles import BundledFile, refusals, summary, write_bundle
+from cji_attestation.verbs.bundles import Summary, refusals, summary, write_bundle
 from cji_attestation.verbs.trusts import trusts_of
 from cji_core.command.json_output import answers, member, print_document
 from cji_deploy.verbs.bundle.show import MAX_USER_DATA
@@ -21,16 +20,9 @@ from cji_deploy.verbs.bundle.show import MAX_USER_DATA
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-class MadeBundle(msgspec.Struct, frozen=True, kw_only=True):
+class MadeBundle(Summary, frozen=True, kw_only=True):
     """`cji bundle make`: an unsigned bundle."""
 
-    pool: Annotated[str, member("the pool")]
-    serial: Annotated[int, member("serial number")]
-    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
-    created: Annotated[str, member("when it was made, ISO 8601")]
-    expires: Annotated[str, member("until when machines take it, ISO 8601")]
-    bytes: Annotated[int, member("size")]
-    files: Annotated[tuple[BundledFile, ...], member("objects of the kind BundledFile")]
     notes: Annotated[tuple[str, ...], member("what to know about it, in words")]
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import click
-import msgspec
 
 from cji_attestation.bundle.archive import MAX_SERIAL, Bundle
 from cji_attestation.bundle.contents import check_contents, check_pool
 from cji_attestation.bundle.names import access_of
 from cji_attestation.bundle.signatures import KEYS_FOLDER, accepted_in
 from cji_attestation.bundle.signatures import verify as verify_signatures
-from cji_attestation.verbs.bundles import BundledFile, bundle_at, refusals, summary
+from cji_attestation.verbs.bundles import Summary, bundle_at, refusals, summary
 from cji_attestation.verbs.trusts import trusts_of
 from cji_core.command.common import FILE
 from cji_core.command.json_output import answers, member, print_document
@@ -21,32 +20,17 @@ from cji_core.strict import b64url
 
 MAX_USER_DATA: Final = 64 << 10
 """Bytes of user data that Azure takes."""
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
-class ShownBundle(msgspec.Struct, frozen=True, kw_only=True):
+class ShownBundle(Summary, frozen=True, kw_only=True):
     """`cji bundle show`: a bundle, of which no signature was verified."""
 
-    pool: Annotated[str, member("the pool")]
-    serial: Annotated[int, member("serial number")]
-    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
-    created: Annotated[str, member("when it was made, ISO 8601")]
-    expires: Annotated[str, member("until when machines take it, ISO 8601")]
-    bytes: Annotated[int, member("size")]
-    files: Annotated[tuple[BundledFile, ...], member("objects of the kind BundledFile")]
     signatures_not_verified: Annotated[tuple[str, ...], member("thumbprints of the keys that its signatures name")]
 
 
-class VerifiedBundle(msgspec.Struct, frozen=True, kw_only=True):
+class VerifiedBundle(Summary, frozen=True, kw_only=True):
     """`cji bundle verify`: a bundle that a machine would take."""
 
-    pool: Annotated[str, member("the pool")]
-    serial: Annotated[int, member("serial number")]
-    sha384: Annotated[str, member("SHA-384 that names the bundle, hexadecimal")]
-    created: Annotated[str, member("when it was made, ISO 8601")]
-    expires: Annotated[str, member("until when machines take it, ISO 8601")]
-    bytes: Annotated[int, member("size")]
-    files: Annotated[tuple[BundledFile, ...], member("objects of the kind BundledFile")]
     verified: Annotated[bool, member("always true")]
     signed_by: Annotated[tuple[str, ...], member("names of the keys that signed it")]
     notes: Annotated[tuple[str, ...], member("what to know about it, in words")]

@@ -16,6 +16,7 @@ from cji_attestation.appraisal.advisories import (
     State,
     Stepping,
     evaluate,
+    evaluate_domain,
     kind_of,
     product_of_cpuid,
 )
@@ -192,3 +193,15 @@ def test_every_row_of_the_reference_is_in_the_shipped_table() -> None:
     assert rows["AMD-SB-3039"].pi == {"Genoa": "1.0.0.H", "Turin": "1.0.0.8"}
     assert rows["AMD-SB-3020"].fixes["Genoa"] == Fix(levels={"snp": 27, "microcode": 86})
     assert rows["AMD-SB-3030"].fixes["Milan"] == Fix(levels={"snp": 29}, mitigation_bit=4)
+
+
+def test_a_row_of_trust_domains_is_open_or_cannot_be_shown() -> None:
+    rows = (
+        row(id="level", affects=("Genoa", "TDX")),
+        row(id="attack", affects=("TDX",), visibility="physical", fixes={}),
+        row(id="another", affects=("Genoa",)),
+    )
+    assert [(one.id, one.state, one.detail) for one in evaluate_domain(rows)] == [
+        ("level", "cannot be shown", "no level is known for TDX"),
+        ("attack", "open", "a physical attack, which no firmware stops"),
+    ]

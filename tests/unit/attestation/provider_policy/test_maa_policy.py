@@ -157,6 +157,30 @@ def test_names_of_the_service_by_their_beginning(name: str) -> None:
     assert ids(issuing(f'=> issue(type="a{name}", value=1);')) == set()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "nonce", "cnf"),
+        *("secureboot", "rp_data", "ver", "tee", "attester_tcb_status", "dbgstat", "eat_profile", "intuse"),
+    ],
+)
+def test_names_of_the_service(name: str) -> None:
+    for verb in ("issue", "add"):
+        assert ids(issuing(f'=> {verb}(type="{name}", value=1);')) == {"MP20"}
+    assert ids(issuing(f'=> issue(type="{name}2", value=1);')) == set()
+
+
+@pytest.mark.parametrize("operator", ["<", "<=", ">", ">="])
+def test_numbers_are_compared_by_their_order(operator: str) -> None:
+    rule = also(f'[type=="x", value{operator}3, {SERVICE}] => deny();')
+    assert ids(rule) == set()
+    assert [test.operator for test in parse_policy(rule.encode()).authorization[-1].conditions[0].tests] == [
+        "==",
+        operator,
+        "==",
+    ]
+
+
 @pytest.mark.parametrize("name", ["x-ms-client-payload", "ClientPayload", "x-ms-runtime", "x-ms-inittime"])
 def test_claims_of_the_caller(name: str) -> None:
     assert ids(issuing(f'c:[type=="{name}", {SERVICE}] => issue(type="a", value=c.value);')) == {"MP21"}

@@ -5,8 +5,8 @@ from typing import Any, Final, cast
 import pytest
 from msgspec.structs import replace
 
-from cji_core.errors import Reason
-from cji_core.operations.link import Condition, Key, Level, Link, Model, Rule
+from cji_core.errors import Reason, Stage
+from cji_core.operations.link import LINK, Condition, Key, Level, Link, Model, Rule
 from cji_core.operations.link.model import MAX_COMPARISONS, MAX_LEVELS, MAX_RULES, has, is_model
 from cji_core.operations.parameters import decoded
 from tests.support.link_tools import BY_LAST, ELSE, LAST, MODEL, SAME
@@ -179,6 +179,15 @@ def test_a_model_within_its_limits(model: Model) -> None:
 @pytest.mark.parametrize("model", WRONG.values(), ids=WRONG.keys())
 def test_a_model_beyond_its_limits(model: Model) -> None:
     assert not is_model(model)
+
+
+def test_a_model_in_a_header_has_a_limit() -> None:
+    message = LINK.message(Link(model=MODEL)).link
+    message.model = message.model.ljust(64 << 10)
+    assert LINK.decode(message).model == MODEL
+    message.model += b" "
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        LINK.decode(message)
 
 
 def test_labels_of_blocking_rules() -> None:

@@ -42,13 +42,19 @@ def test_a_header_has_one_kind_of_search_that_can_be_read() -> None:
     assert SCREEN.decode(message) == Screen(rules=SEARCH)
     for changes in (
         {"preset": "ncic_name"}, {"rules": b""}, {"rules": b"{"}, {"rules": b"[" * 100_000}, {"rules": b"{}"},
-        {"rules": message.rules.ljust(1 << 20)},
     ):  # fmt: skip
         wrong = pb.Screen.FromString(message.SerializeToString())
         for name, value in changes.items():
             setattr(wrong, name, value)
         with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
             SCREEN.decode(wrong)
+
+
+def test_the_rules_in_a_header_have_a_limit() -> None:
+    encoded = msgspec.json.encode(SEARCH)
+    assert SCREEN.decode(pb.Screen(rules=encoded.ljust(64 << 10), max_hits=1)).rules == SEARCH
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        SCREEN.decode(pb.Screen(rules=encoded.ljust((64 << 10) + 1), max_hits=1))
 
 
 def test_a_preset_is_one_of_the_tables() -> None:

@@ -1,14 +1,11 @@
 """The parts of an event that OCSF events and ASIM rows share: its meaning, and its caller's address."""
 
 import ipaddress
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from cji_core.trail.events import KINDS, Event
+from cji_core.trail.events import Event
 from cji_core.trail.meaning import HOST_RESTORED, Meaning
 from cji_core.trail.worker_events import HostChanged
-
-MEANINGS: Final[Mapping[type[Event], Meaning]] = {kind: kind.meaning for kind in KINDS}
 
 
 def meaning(event: Event) -> Meaning:

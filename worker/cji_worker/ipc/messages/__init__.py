@@ -7,7 +7,6 @@ from cji_worker.ipc.messages.base import (
     MAX_JWK,
     MAX_PLAN,
     MAX_PRESENTED,
-    MAX_STREAMS,
     AdmissionProof,
     Beat,
     Condition,
@@ -130,7 +129,6 @@ from cji_worker.ipc.messages.supervisor import (
     SupervisorFromControl,
     SupervisorFromFront,
     SupervisorFromKeyholder,
-    SupervisorFromZygote,
     Up,
 )
 
@@ -144,7 +142,6 @@ __all__ = [
     "MAX_KEYS",
     "MAX_PLAN",
     "MAX_PRESENTED",
-    "MAX_STREAMS",
     "SEVERAL",
     "STATEMENT_CHUNK",
     "SUPERVISOR_FROM",
@@ -246,7 +243,6 @@ __all__ = [
     "SupervisorFromControl",
     "SupervisorFromFront",
     "SupervisorFromKeyholder",
-    "SupervisorFromZygote",
     "TaskOrder",
     "Touch",
     "Transport",

@@ -8,8 +8,6 @@ from msgspec import Meta
 _MAX_PARTS: Final = 16
 CHUNK: Final = 256
 """Streams of a task in one message: a task has more than fit."""
-MAX_STREAMS: Final = 1 << 12
-"""Of a task, either way."""
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Sha256: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]

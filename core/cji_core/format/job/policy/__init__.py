@@ -22,7 +22,7 @@ from cji_core.lazy import lazy
 if TYPE_CHECKING:
     from cji_core.format.job.policy.changes import Change, Fact, Subject
     from cji_core.format.job.policy.decision import Agency, Policy, Submitter
-    from cji_core.format.job.policy.file import OPERATIONS, PURPOSE_CODES, Agreement, PolicyInvalid
+    from cji_core.format.job.policy.file import OPERATIONS, PURPOSE_CODES, PolicyInvalid
     from cji_core.format.job.policy.grant import AccessRequest, Grant, Rule, access_request
 else:
     __getattr__ = lazy(__name__)
@@ -32,7 +32,6 @@ __all__ = [
     "PURPOSE_CODES",
     "AccessRequest",
     "Agency",
-    "Agreement",
     "Change",
     "Fact",
     "Grant",
