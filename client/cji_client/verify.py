@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from cji_attestation.attested import AttestedWorker
+from cji_client.counts import require_consistent
 from cji_client.errors import Unverified
 from cji_client.received import Output, ResultHeader
 from cji_client.statements import by_name
@@ -40,7 +41,8 @@ def verify_result(
     """The receipt of a run, if it vouches for exactly this job, these inputs and these outputs.
 
     The result header of a job in parts names the pool in place of a worker: then the receipt has a claim `tasks`, and
-    one digest for all shards of an input or output.
+    one digest for all shards of an input or output. The rows that it states are compared when outputs are opened; here,
+    the counts must fit each other and the schemas of the outputs.
     """
     inputs = tuple(sent)
     received = tuple(PartDigest(name=o.name, sha256=o.sha256.hex(), bytes=o.length) for o in outputs)
@@ -54,7 +56,9 @@ def verify_result(
     )
     if in_parts and header.worker_id != job.audience:
         raise Unverified("result_header", "the job ran in parts, and its result header names no pool")
-    return _verify(receipt, attested, expected)
+    verified = _verify(receipt, attested, expected)
+    require_consistent(verified, header)
+    return verified
 
 
 def _has_tasks(receipt: str) -> bool:

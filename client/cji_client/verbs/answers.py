@@ -23,6 +23,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: Annotated[str, member("id of the worker")]
     rows_in: Annotated[int, member("input rows")]
     rows_out: Annotated[int, member("rows of the result")]
+    counted: Annotated[bool, member("outputs were opened and have these rows; otherwise the cell states them")]
     outputs: Annotated[tuple[str, ...], member("names of the outputs")]
     out: Annotated[str | None, member("where it was opened; absent if it was not")] = None
     sealed: Annotated[str | None, member("where it was saved sealed; absent if it was not")] = None

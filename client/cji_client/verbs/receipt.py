@@ -18,6 +18,7 @@ from cji_client.errors import SpecError, Unverified
 from cji_client.profile import load_profile
 from cji_client.statements import verify_statements
 from cji_client.verbs.answers import ProvenReceipt, ShownReceipt, StoredReceipt
+from cji_client.verbs.compact_file import compact_lines
 from cji_client.verbs.job.job_id import job_id_of
 from cji_client.verbs.job.prepare import PROFILE as SUBMITTER
 from cji_client.verbs.receipt_rows import Either, print_receipt, rows_of, unchecked_of
@@ -94,7 +95,7 @@ def verify(
     trust = trust_named(context, evidence_cloud(data))
     attested = read_evidence(data, trust=trust, reference=reference_values(profile, None), at=time_of(at))
     expected = {bytes(header.job_id): header for header in map(_header, headers)}
-    texts = [text for file in files for text in _lines(file)]
+    texts = [text for file in files for text in compact_lines(file)]
     verified = _all(texts, attested, expected)
     if sequence:
         _require_sequence(verified)
@@ -171,7 +172,7 @@ def show(
       cji receipt show out/receipt.jws
       cji receipt show out/receipt.jws --evidence out/evidence.json --expect-header out/header.bin --html receipt.html
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    (text, *others) = _lines(file)
+    (text, *others) = compact_lines(file)
     if others:
         raise SpecError(f"{file.name} has several receipts", remedy="Give a file with one.")
     claims: Claims | FailureClaims
@@ -205,16 +206,6 @@ def _header(file: Path) -> Header:
         return parse(file.read_bytes())
     except Refusal:
         raise SpecError(f"{file.name} is not a job header") from None
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        lines = file.read_text("ascii").split()
-    except UnicodeDecodeError:
-        lines = []
-    if not lines:
-        raise Unverified("receipt", f"{file.name} contains no receipt")
-    return lines
 
 
 def _verified(text: str, attested: AttestedWorker, header: Header | None = None) -> Either:
@@ -256,7 +247,7 @@ def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], stateme
     (one, *others) = verified
     if others or not isinstance(one, VerifiedReceipt):
         raise SpecError("--statements needs exactly one receipt", remedy="Verify the receipt of that job alone.")
-    verify_statements(one, _lines(statements))
+    verify_statements(one, compact_lines(statements, "statement"))
 
 
 def verified_proof(

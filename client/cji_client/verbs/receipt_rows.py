@@ -46,6 +46,7 @@ def unchecked_of(
         found["job"] = "whether it is the job that was sealed: give --expect-header"
     if isinstance(one, VerifiedFailure):
         return found | {"attempts": "their number, the reason and the time of the ticket: they are a report"}
+    found["counts"] = "rows and subjects, which are stated by the cell: `cji result open` compares them"
     if not names_token(one, attested):
         found["maa token"] = "the token that the receipt names: the evidence shows another one, of the same key"
     if not sequence:
@@ -89,7 +90,8 @@ def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) 
         "for": f"{claims.requesting_ori}, purpose {claims.purpose_code}",
         "suite": str(claims.suite),
         "did": ", ".join(claims.operations),
-        "rows": f"{volumes.rows_in} in, {volumes.rows_out} out",
+        "rows": f"{volumes.rows_in} in, {volumes.rows_out} out, {volumes.chri_rows_out} of them with criminal history",
+        "subjects": str(volumes.subjects_out),
         "time": f"{claims.started} to {claims.ended}",
         "evidence": _appraised(attested),
         "key": claims.kek_id,

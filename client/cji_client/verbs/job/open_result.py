@@ -9,12 +9,15 @@ from cji_attestation.attested import evidence_cloud
 from cji_attestation.verbs.evidence_options import AT, time_of
 from cji_attestation.verbs.reference_values import PROFILE, reference_values
 from cji_attestation.verbs.trusts import trust_named
+from cji_client.counts import require_shards
 from cji_client.profile import load_profile
 from cji_client.profile_keys import decrypter_named
-from cji_client.result import Result
+from cji_client.result import Result, count_rows
 from cji_client.result_folder import read_result_folder
 from cji_client.signers import Decrypter, KeyDecrypter
+from cji_client.statements import verify_statements
 from cji_client.verbs.answers import Received
+from cji_client.verbs.compact_file import compact_lines
 from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import QUIET
 from cji_core.command.common import FILE, Failure, explained, prompt
@@ -36,6 +39,11 @@ FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True,
     required=True,
     help="A new folder, or a new .csv, .parquet or .arrow file; other outputs are written next to it.",
 )
+@click.option(
+    "--statements",
+    type=FILE,
+    help="All statements of the tasks of a job in parts: the rows of each shard are compared.",
+)
 @QUIET
 @answers(Received)
 @click.pass_context
@@ -48,12 +56,14 @@ def open_(
     profile: Path | None,
     at: str | None,
     out: Path,
+    statements: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Verify the result in FOLDER, then open it with a recipient's key: of --recipient-key, or of the profile.
 
-    The files are those of `cji job run`. Uses no network. The machine needs no key but the recipient's.
+    The files are those of `cji job run`. Uses no network. The machine needs no key but the recipient's. Nothing is
+    written if the receipt states other numbers of rows than the outputs have.
 
     \b
     Examples:
@@ -65,6 +75,9 @@ def open_(
     console = Console(stderr=True, quiet=quiet or as_json)
     with verified(context, folder, profile, at) as sealed, destination.ready():
         introduce(console, sealed.attested)
+        if statements is not None:
+            said = verify_statements(sealed.receipt, compact_lines(statements, "statement"))
+            require_shards(sealed.header, said, count_rows(sealed, recipient))
         opened = destination.receive(console, sealed, recipient)
     destination.conclude(sealed, opened, quiet=quiet, as_json=as_json)
 
