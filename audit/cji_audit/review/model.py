@@ -27,7 +27,10 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Volume(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Amounts of one group. Jobs count in the week of their admission, results in that of their completion."""
+    """Amounts of one group. Jobs count in the week of their admission, results in that of their completion.
+
+    Rows and subjects are stated by the cells of the jobs.
+    """
 
     jobs: Count = 0
     completed: Count = 0

@@ -36,6 +36,7 @@ from cji_audit.review import (
 from cji_audit.review import review as make_report
 from cji_audit.review.hours import zone_named
 from cji_audit.review.model import KnownHead
+from cji_audit.review.page import STATED
 from cji_audit.verbs.review_answers import MadeReview
 from cji_audit.verbs.review_sign import sign, status, verify
 from cji_core.command.common import FILE, Failure, explained
@@ -218,8 +219,9 @@ def _object(report: Report, target: Path) -> dict[str, object]:
 
 def _summary(report: Report, target: Path) -> str:
     counts = Counter(finding.severity for finding in report.findings)
+    released = f"{report.total.rows_out} rows released, {STATED}"
     lines = [
-        f"{report.week}: {report.total.jobs} jobs, {report.total.rows_out} rows released, {report.refused} refusals",
+        f"{report.week}: {report.total.jobs} jobs, {report.refused} refusals, {released}",
         ", ".join(f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}" for severity in SEVERITIES),
     ]
     for finding in report.findings[:_MAX_SHOWN]:
