@@ -21,6 +21,7 @@ from cji_client.verbs.answers import ProvenReceipt, ShownReceipt, StoredReceipt
 from cji_client.verbs.compact_file import compact_lines
 from cji_client.verbs.job.job_id import job_id_of
 from cji_client.verbs.job.prepare import PROFILE as SUBMITTER
+from cji_client.verbs.receipt_confirm import confirm, confirmation_of
 from cji_client.verbs.receipt_rows import Either, print_receipt, rows_of, unchecked_of
 from cji_client.verify import verify_failed, verify_stored
 from cji_core.command.common import FILE, explained
@@ -30,6 +31,7 @@ from cji_core.format.job import Header, parse
 from cji_core.strict import hex_decode
 from cji_core.trail import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt
 from cji_core.trail.compact import typ_unverified
+from cji_core.trail.confirmations import VerifiedConfirmation
 from cji_core.trail.receipts import claims_unverified
 from cji_core.trail.rules import SequenceError, verify_sequence
 
@@ -51,6 +53,8 @@ def receipt() -> None:
 @click.option(
     "--statements", type=FILE, help="All statements of the tasks of a job in parts, one per line, in their order."
 )
+@click.option("--confirmation", type=FILE, help="A recipient's confirmation of the counts, with --policy.")
+@click.option("--policy", type=FILE, help="The worker's policy of that job, which names the recipient's key.")
 @PROFILE
 @AT
 @click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
@@ -69,6 +73,8 @@ def verify(
     evidence: Path,
     headers: tuple[Path, ...],
     statements: Path | None,
+    confirmation: Path | None,
+    policy: Path | None,
     profile: Path | None,
     at: str | None,
     sequence: bool,
@@ -79,7 +85,8 @@ def verify(
 
     The evidence must chain to the vendor's roots at a time that it proves, and its quote must bind the signing key;
     with --expect-header, the receipt must be for exactly that job; with --statements, the one receipt must be that of
-    a job in parts with exactly these tasks; with --trail, the worker's audit trail must have it, and break no rule.
+    a job in parts with exactly these tasks; with --confirmation, a key that the policy names beside the recipient must
+    have signed the same counts; with --trail, the worker's audit trail must have it, and break no rule.
     What nobody checked is listed after the receipt. A receipt that fails is reported with the wrong claim and exit
     status 3. Failure receipts of jobs by reference are verified in the same way.
 
@@ -105,10 +112,18 @@ def verify(
         from cji_client.verbs.receipt_trail import require_in_trail  # noqa: PLC0415 - reading a trail needs POSIX
 
         require_in_trail(verified, trail, attested.receipt_key)
+    confirmed = _confirmed(verified, confirmation, policy)
     for one in verified:
         known = hex_decode(one.claims.job_id) in expected
         print_receipt(
-            one, attested, trust, header=known, as_json=as_json, sequence=sequence, statements=statements is not None
+            one,
+            attested,
+            trust,
+            header=known,
+            as_json=as_json,
+            sequence=sequence,
+            statements=statements is not None,
+            confirmed=confirmed,
         )
 
 
@@ -250,6 +265,19 @@ def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], stateme
     verify_statements(one, compact_lines(statements, "statement"))
 
 
+def _confirmed(
+    verified: Sequence[Either], confirmation: Path | None, policy: Path | None
+) -> VerifiedConfirmation | None:
+    if (confirmation is None) is not (policy is None):
+        raise SpecError("--confirmation and --policy belong together", remedy="Give both.")
+    if confirmation is None or policy is None:
+        return None
+    (one, *others) = verified
+    if others:
+        raise SpecError("--confirmation needs exactly one receipt", remedy="Verify the receipt of that job alone.")
+    return confirmation_of(confirmation, policy, one)
+
+
 def verified_proof(
     one: Either, attested: AttestedWorker, rows: Mapping[str, str], unchecked: Mapping[str, str]
 ) -> Proof:
@@ -311,3 +339,6 @@ def _flat(name: str, claim: object) -> Iterator[tuple[str, str]]:
         yield name, ", ".join(map(str, claim))
     else:
         yield name, str(claim)
+
+
+receipt.add_command(confirm)

@@ -22,6 +22,8 @@ CHRI: Final = "chri_"
 """How the ids of schemas with criminal history begin."""
 LEDGER: Final = "ledger/1"
 """The schema of a dissemination ledger."""
+STATED: Final = frozenset({RESULT, ROW_STATUS, "ledger"})
+"""The outputs whose rows a receipt states. Rows of others may tell of records, so nobody states them openly."""
 
 
 def subjects_output(schemas: Mapping[str, str]) -> str:

@@ -71,7 +71,7 @@ def open_(
       cji job open people.result --profile client.toml --out tokens.parquet
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     destination = Destination(out, None)
-    recipient = _recipient(recipient_key, profile)
+    recipient = recipient_of(recipient_key, profile)
     console = Console(stderr=True, quiet=quiet or as_json)
     with verified(context, folder, profile, at) as sealed, destination.ready():
         introduce(console, sealed.attested)
@@ -89,7 +89,8 @@ def verified(context: click.Context, folder: Path, profile: Path | None, at: str
     return found.verified(trust=trust, reference=reference_values(profile, None), at=time_of(at))
 
 
-def _recipient(file: Path | None, profile: Path | None) -> Decrypter:
+def recipient_of(file: Path | None, profile: Path | None) -> Decrypter:
+    """The key in a file, or that of the profile. Failure without either."""
     if file is not None:
         return KeyDecrypter(load_recipient_key(file, passphrase=passphrase_of(file, prompt)))
     found = None if profile is None else decrypter_named(load_profile(profile), prompt)
