@@ -72,6 +72,7 @@ def _sections(report: Report) -> Iterator[Element]:
     yield from trails(report)
     yield from heads(report)
     yield from receipts(report)
+    yield from confirmations(report)
     yield from checks(report)
     yield settings(report)
 
@@ -258,6 +259,33 @@ def receipts(report: Report) -> Iterator[Element]:
         "unreadable": number(found.unreadable),
     }
     yield section("Receipts in the folder", facts(rows))
+
+
+def confirmations(report: Report) -> Iterator[Element]:
+    """The confirmations of counts; without a folder, that there are none."""
+    found = report.confirmations
+    if found is None:
+        yield section("Confirmed counts", element("p", f"All counts are {STATED}: no confirmations were given."))
+        return
+    rows: dict[str, Part] = {
+        "confirmed by a recipient": number(len(found.confirmed) + found.more),
+        "counted otherwise": number(found.differing),
+        "refused": number(found.refused),
+        "of other trails": number(found.others),
+    }
+    listed = [
+        (
+            value(each.job_id),
+            value(each.worker),
+            number(each.place.line),
+            element("span", "confirmed by ", value(each.key), f" on {each.confirmed[:10]}"),
+            value(each.recipient),
+        )
+        for each in found.confirmed
+    ]
+    more = [element("p", f"{found.more} more are not listed.", class_="more")] if found.more else []
+    heads = ("job", "worker", "line", "counts", "for the recipient")
+    yield section("Confirmed counts", facts(rows), *([table(heads, listed, where=_FILE)] if listed else []), *more)
 
 
 def checks(report: Report) -> Iterator[Element]:
