@@ -215,7 +215,7 @@ class HeldReceipt(Fact, frozen=True, kw_only=True):
     counts: str = "stated by the cell"
     """Of rows and subjects: whose word they are."""
     counted: str = ""
-    """What a recipient counted otherwise, or why its confirmation does not verify; empty for neither."""
+    """The counts that a recipient counted otherwise, or the fault of its confirmation; empty for neither."""
 
 
 class Review(Fact, frozen=True, kw_only=True):
