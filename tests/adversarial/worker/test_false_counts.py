@@ -118,7 +118,9 @@ def test_the_command_writes_no_result_with_other_counts(site: Site, tmp_path: Pa
 
 def test_a_shard_with_a_false_count_is_refused(simulation: Simulation, tmp_path: Path) -> None:
     """A job in parts: the cell of one shard lies, and the receipt has the sum."""
-    with nodes(tmp_path / "parts", simulation, count=2, programs=[LYING]) as (liar, honest):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    with nodes(folder, simulation, count=2, programs=[LYING]) as (liar, honest):
         job = sharded(honest, {"records": people(ROWS)}, KEPT, shards=2)
         job.run_stage(job.stage("plan"), honest)
         apply = job.stage("apply")
