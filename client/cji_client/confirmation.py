@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from cji_client.counts import by_output
 from cji_client.errors import SpecError
 from cji_client.result import Result, count_rows
+from cji_client.shard_counts import by_output
 from cji_client.signers import Decrypter
 from cji_core.jose import SigningKey, key_id
 from cji_core.operations.volumes import STATED, wrong_counts

@@ -5,7 +5,6 @@ reviewers' keys from files. A document that names no known key has the fault `no
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from typing import Final, TypeAlias
 
@@ -100,7 +99,7 @@ def _confirmation(text: str, receipt: str, digest: str, keys: Sequence[Confirmat
         receipt=claims,
         receipt_sha384=digest,
         policy_sha384=claims.policy_sha384,
-        keys=[replace(key, recipient=recipient) for key in keys],
+        keys=[key._replace(recipient=recipient) for key in keys],
     )
 
 

@@ -20,6 +20,8 @@ Counts that differ from those of the receipt do not refuse a confirmation: it ex
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import reduce
+from operator import and_
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -123,7 +125,7 @@ def verify_confirmation(
 ) -> VerifiedConfirmation:
     """The confirmation, if a key of the policy signed it about this receipt. Raises ConfirmationError.
 
-    `keys` are those that the policy of the digest names for such jobs (`Policy.confirmation_keys`). Without `now`, as
+    `keys` are those that the policy of the digest names for such jobs (`confirmation_keys`). Without `now`, as
     in a review that must be repeatable, a time in the future is bounded by the days of the key alone.
     """
     claims = confirmation_unverified(confirmation)
@@ -136,7 +138,7 @@ def verify_confirmation(
     day = datetime.fromtimestamp(_seconds(claims.confirmed), UTC).date()
     in_order = receipt.ended <= claims.confirmed
     in_order = in_order and (now is None or _seconds(claims.confirmed) <= now.timestamp())
-    _require(in_order and any(each.in_force(day) for each in named), "date")
+    _require(in_order and any(each.starts <= day <= each.until for each in named), "date")
     try:
         _confirmations.verify(confirmation, key=parse_verifying(named[0].jwk), differences=lambda _: ())
     except (ReceiptError, InvalidSignature):
@@ -157,20 +159,24 @@ def confirmed_by(
     confirmation: str, policy: Policy, *, receipt: Claims, receipt_sha384: str, now: datetime | None = None
 ) -> VerifiedConfirmation:
     """As `verify_confirmation`, with the keys that this policy names for jobs like that of the receipt."""
-    keys = policy.confirmation_keys(
-        receipt.submitter,
-        requesting_ori=receipt.requesting_ori,
-        purpose_code=receipt.purpose_code,
-        operations=receipt.operations,
-    )
     return verify_confirmation(
         confirmation,
         receipt=receipt,
         receipt_sha384=receipt_sha384,
         policy_sha384=policy.sha384.hex(),
-        keys=keys,
+        keys=confirmation_keys(policy, receipt),
         now=now,
     )
+
+
+def confirmation_keys(policy: Policy, job: Claims) -> frozenset[ConfirmationKey]:
+    """The keys that may confirm the counts of such a job: those that the rules of all its operations name alike."""
+    found = next((each for each in policy if each.name == job.submitter), None)
+    agency = None if found is None else found.agencies.get(job.requesting_ori)
+    rules = {} if agency is None else agency.purposes.get(job.purpose_code, {})
+    if not rules.keys() >= set(job.operations):
+        return frozenset()
+    return reduce(and_, (rules[name] for name in job.operations)).confirmations
 
 
 def _key_id(confirmation: str) -> str:

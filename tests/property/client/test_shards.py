@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_attestation.attested import AttestedWorker
-from cji_client.counts import require_consistent, require_shards
+from cji_client.counts import require_consistent
 from cji_client.errors import SpecError, Unverified
 from cji_client.parts import arrow_messages, open_part, seal_stream
 from cji_client.received import Collector, Output, parse_result_header
 from cji_client.result import Result, count_rows, open_result, read_output
 from cji_client.seal import number_of_shards, seal, split
+from cji_client.shard_counts import require_shards
 from cji_client.sources import Batches
 from cji_client.spec import JobSpec, decode_spec
 from cji_core.format.envelope import input_aad, output_aad, unwrap_dek, wrap_result_key

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -34,9 +35,11 @@ from cji_core.format.records import data_classes
 from cji_core.jose import key_id, public_jwk
 from cji_core.pairs import SigningPair
 from cji_core.suites import Suite
+from cji_core.trail.confirmations import confirmation_keys
 from tests.support import policies
 from tests.support.paths import ROOT
 from tests.support.policies import AGREEMENT, agency, pem, policy_file, purpose, rule
+from tests.support.receipts import CLAIMS
 from tests.support.refusals import refused
 
 KEY_A = ec.generate_private_key(ec.SECP384R1()).public_key()
@@ -482,14 +485,15 @@ def test_a_key_confirms_for_a_recipient_what_all_rules_name() -> None:
     policy = Policy.load(policy_file(_with_purpose(rules=rules)))
 
     def named(*operations: str, submitter: str = "metro-pd", ori: str = "WI0130000", purpose: str = "C") -> set[Any]:
-        found = policy.confirmation_keys(submitter, requesting_ori=ori, purpose_code=purpose, operations=operations)
-        assert all(each.in_force(date(2026, 12, 31)) and not each.in_force(date(2027, 1, 1)) for each in found)
+        asked = {"submitter": submitter, "requesting_ori": ori, "purpose_code": purpose, "operations": operations}
+        found = confirmation_keys(policy, msgspec.structs.replace(CLAIMS, **asked))
+        assert {(each.starts, each.until) for each in found} <= {(date(2026, 1, 1), date(2026, 12, 31))}
         return {(each.recipient, each.key_id) for each in found}
 
     key = key_id(KEY_C)
     assert named("link") == {(RECIPIENT_A, key), (RECIPIENT_B, key)}
     assert named("link", "deidentify") == {(RECIPIENT_A, key)}
-    assert named("aggregate") == named("link", "aggregate") == named() == named("clear") == set()
+    assert named("aggregate") == named("link", "aggregate") == named("clear") == set()
     assert named("link", submitter="x") == named("link", ori="WI0140000") == named("link", purpose="J") == set()
 
 

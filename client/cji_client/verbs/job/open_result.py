@@ -9,11 +9,11 @@ from cji_attestation.attested import evidence_cloud
 from cji_attestation.verbs.evidence_options import AT, time_of
 from cji_attestation.verbs.reference_values import PROFILE, reference_values
 from cji_attestation.verbs.trusts import trust_named
-from cji_client.counts import require_shards
 from cji_client.profile import load_profile
 from cji_client.profile_keys import decrypter_named
 from cji_client.result import Result, count_rows
 from cji_client.result_folder import read_result_folder
+from cji_client.shard_counts import require_shards
 from cji_client.signers import Decrypter, KeyDecrypter
 from cji_client.statements import verify_statements
 from cji_client.verbs.answers import Received

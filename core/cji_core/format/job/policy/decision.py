@@ -144,17 +144,6 @@ class Policy:
             raise Denied(DeniedBy.SUBMITTER)
         return found
 
-    def confirmation_keys(
-        self, submitter: str, *, requesting_ori: str, purpose_code: str, operations: Sequence[str]
-    ) -> frozenset[ConfirmationKey]:
-        """The keys that may confirm the counts of such a job: those that the rules of all its operations name."""
-        found = next((each for each in self if each.name == submitter), None)
-        agency = None if found is None else found.agencies.get(requesting_ori)
-        rules = {} if agency is None else agency.purposes.get(purpose_code, {})
-        if not operations or not rules.keys() >= set(operations):
-            return frozenset()
-        return reduce(and_, (rules[name] for name in operations)).confirmations
-
     def authorise(self, asked: AccessRequest, submitter: Submitter, *, day: date) -> Grant:
         """Return the grant of this submitter for this job on this day in UTC, else raise Denied.
 
@@ -233,18 +222,10 @@ def _submitter(given: SubmitterTable, where: str) -> Submitter:
 
 
 def _confirmations(rule: RuleTable, where: str) -> frozenset[ConfirmationKey]:
-    found = list[ConfirmationKey]()
-    for each in rule.confirmations or ():
-        key = _signing_key(each.key, where)
-        found.append(
-            ConfirmationKey(
-                recipient=each.recipient,
-                key_id=key_id(key),
-                jwk=public_jwk(key),
-                starts=each.starts,
-                until=each.until,
-            )
-        )
+    keys = [(one, _signing_key(one.key, where)) for one in rule.confirmations or ()]
+    found = [
+        ConfirmationKey(each.recipient, key_id(key), public_jwk(key), each.starts, each.until) for each, key in keys
+    ]
     distinct([(each.recipient, each.key_id) for each in found], f"{where}: key used twice for a recipient")
     return frozenset(found)
 

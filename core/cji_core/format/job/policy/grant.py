@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from cji_core.data_classes import DataClass
 from cji_core.errors import Denied, DeniedBy, Stage
@@ -38,8 +39,7 @@ def access_request(header: Header, data_classes: frozenset[DataClass]) -> Access
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmationKey:
+class ConfirmationKey(NamedTuple):
     """A key that may confirm the counts of results for `recipient` from its first to its last day, in UTC.
 
     `jwk` is its one encoding, `key_id` its thumbprint.
@@ -50,10 +50,6 @@ class ConfirmationKey:
     jwk: str
     starts: date
     until: date
-
-    def in_force(self, day: date) -> bool:
-        """Whether it may confirm on this day."""
-        return self.starts <= day <= self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
