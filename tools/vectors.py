@@ -27,7 +27,7 @@ from cji_core.format.envelope import output_aad, sha384, unwrap_seed, wrap_resul
 from cji_core.format.envelope.admission import sign_admission
 from cji_core.format.job import OutputPart
 from cji_core.format.job.result_header import result_header
-from cji_core.format.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
+from cji_core.format.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key, new_signing_key
 from cji_core.jose import SigningKey, key_id, parse_recipient, public_jwk, thumbprint
 from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.pairs import DecryptionPair, SigningPair
@@ -42,8 +42,10 @@ from cji_core.trail import (
     TpmClock,
     Transport,
     Volumes,
+    receipt_sha384,
     sign,
 )
+from cji_core.trail.confirmations import ConfirmationClaims, CountedOutput, sign_confirmation
 
 FOLDER: Final = Path(__file__).parent.parent / "docs/vectors"
 _KEK_ID: Final = "https://vectors.vault.azure.net/keys/cji-vectors/" + "0123456789abcdef" * 2
@@ -167,12 +169,24 @@ def _result(job: SealedJob, sent: list[bytes], signer: SigningKey) -> dict[str, 
     messages = list(arrow_messages(fit(_table(), InputSpec(schema="person/1")).open()))
     sealed = [list(seal_stream(result_key, output_aad(sha384(data), part), messages)) for part in range(2)]
     receipt = sign(_claims(job, sent, data, sealed), signer)
+    confirming: SigningKey = SigningPair.generate() if isinstance(signer, SigningPair) else new_signing_key()
+    counted = (CountedOutput(name=name, schema=schema, rows=2) for name, schema in schemas.items())
+    confirmation = ConfirmationClaims(
+        version=1,
+        receipt_sha384=receipt_sha384(receipt),
+        suite=header.suite,
+        recipient=to.key_id,
+        outputs=tuple(counted),
+        confirmed="2026-11-26T13:00:00.00Z",
+    )
     return {
         "result_header": data.hex(),
         "result_key": result_key.hex(),
         "output": [each.hex() for each in sealed[0]],
         "receipt_jwk": public_jwk(signer.public_key()),
         "receipt": receipt,
+        "confirmation_jwk": public_jwk(confirming.public_key()),
+        "confirmation": sign_confirmation(confirmation, confirming),
     }
 
 

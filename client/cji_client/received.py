@@ -45,6 +45,11 @@ class ResultHeader:
     wrapped: dict[str, bytes]
 
     @property
+    def schemas(self) -> dict[str, str]:
+        """The schema id of each output, by name."""
+        return {output.name: output.schema for output in self.outputs}
+
+    @property
     def parts(self) -> tuple[OutputPart, ...]:
         """The output of each part, by the number of the part."""
         return tuple(output for output in self.outputs for _ in range(output.shards))

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_attestation.attested import AttestedWorker
+from cji_client.counts import require_counts
 from cji_client.errors import SpecError, Unverified
 from cji_client.parts import open_part
-from cji_client.received import RESULT, ROW_STATUS, Output, ResultHeader
+from cji_client.received import RESULT, Output, ResultHeader
 from cji_client.signers import Decrypter, decrypter_of
 from cji_core.errors import Refusal
 from cji_core.format.envelope import output_aad
@@ -111,7 +112,8 @@ class OpenedResult:
     def batches(self, name: str = RESULT) -> Iterator[pa.RecordBatch]:
         """The batches of one output; the first is empty and carries the schema.
 
-        SpecError without a key that opens them, Unverified if the bytes do not open.
+        SpecError without a key that opens them, Unverified if the bytes do not open. The number of rows that the
+        receipt states is compared after the last batch, so read all of them before you rely on one.
         """
         decrypter = self.decrypter()
         if decrypter is None:
@@ -158,33 +160,44 @@ class OpenedResult:
 def read_output(result: Result, key: RecipientPrivateKey | Decrypter, name: str) -> Iterator[pa.RecordBatch]:
     """The batches of one output, starting with an empty batch that carries the schema. One reader at a time per output.
 
-    SpecError if there is no such output or the key is not a recipient's. Unverified if the bytes do not open, or if
-    `row_status` does not have one row for each input row in the receipt.
+    SpecError if there is no such output or the key is not a recipient's. Unverified if the bytes do not open, or, after
+    the last batch, if the receipt states another number of rows (`volumes`): of `result`, `row_status`, and a
+    dissemination ledger. It states none of other outputs.
     """
     if name not in result.names:
         raise SpecError(f"the result has no output {name}", remedy=f"Choose one of {', '.join(result.names)}.")
     result_key, rows, schema = _result_key(result, key), 0, None
     for part in result.header.parts_of(name):
-        output = result.outputs[part]
-        output.file.seek(0)
-        before = rows
-        for batch in open_part(result_key, output_aad(result.header.sha384, part), output.file, name=name):
+        before, numbered = rows, result.outputs[part].schema == ROW_STATUS_SCHEMA
+        for batch in _open(result, result_key, part):
             if schema is None:
                 yield batch
             elif not batch.schema.equals(schema, check_metadata=True):
                 raise Unverified(name, "its shards have different schemas")
             schema = batch.schema
             if batch.num_rows:
-                yield _renumbered(batch, before) if output.schema == ROW_STATUS_SCHEMA and before else batch
+                yield _renumbered(batch, before) if numbered and before else batch
             rows += batch.num_rows
-    if name == ROW_STATUS and rows != result.receipt.claims.volumes.rows_in:
-        raise Unverified(ROW_STATUS, "not exactly one row for each input row")
+    require_counts(result.receipt, result.header, {name: rows})
 
 
 def _renumbered(status: pa.RecordBatch, first: int) -> pa.RecordBatch:
     """The status of rows of a shard, which numbers its own from 0; `first` rows are in the shards before it."""
     rows = pc.add(status.column("row"), pa.scalar(first, pa.uint64()))
     return status.set_column(status.schema.get_field_index("row"), status.schema.field("row"), rows)
+
+
+def count_rows(result: Result, key: RecipientPrivateKey | Decrypter) -> tuple[int, ...]:
+    """The rows of each part, all opened; not compared with the receipt. Raises as `read_output`."""
+    result_key = _result_key(result, key)
+    return tuple(sum(batch.num_rows for batch in _open(result, result_key, n)) for n in range(len(result.outputs)))
+
+
+def _open(result: Result, result_key: bytes, part: int) -> Iterator[pa.RecordBatch]:
+    output = result.outputs[part]
+    output.file.seek(0)
+    name = result.header.parts[part].name
+    return open_part(result_key, output_aad(result.header.sha384, part), output.file, name=name)
 
 
 def open_result(result: Result, key: RecipientPrivateKey | Decrypter) -> dict[str, pa.Table]:

@@ -1,27 +1,18 @@
-"""The tasks behind the receipt of a job in parts: the digests that it has of them, and the statements themselves.
+"""The statements of the tasks behind the receipt of a job in parts.
 
 A receipt needs no statement to be verified. Who keeps them can show which worker ran which task, on which streams:
 `verify_statements` requires exactly those that the receipt's root covers, in their order.
 """
 
-import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from cji_client.errors import Unverified
 from cji_core.format.envelope import statement_key, statement_proof
 from cji_core.jose import key_id, parse_canonical_verifying
 from cji_core.strict import b64url_decode, hex_decode
-from cji_core.trail import Machine, PartDigest, Statement, StatementError, TasksClaim, VerifiedReceipt, read_statement
+from cji_core.trail import Machine, Statement, StatementError, TasksClaim, VerifiedReceipt, read_statement
 from cji_core.trail.merkle import Frontier, leaf_hash
-
-
-def by_name(parts: Sequence[PartDigest]) -> tuple[PartDigest, ...]:
-    """One digest for each input or output, as a receipt with `tasks` has them; shards of one follow each other."""
-    shards: dict[str, list[PartDigest]] = {}
-    for part in parts:
-        shards.setdefault(part.name, []).append(part)
-    return tuple(_joined(own) for own in shards.values())
 
 
 def verify_statements(
@@ -68,10 +59,3 @@ def _read(compact: str) -> Statement:
         return read_statement(compact)
     except StatementError:
         raise Unverified("statements", "one is not a statement, or not signed with the key in it") from None
-
-
-def _joined(shards: Sequence[PartDigest]) -> PartDigest:
-    if len(shards) == 1:
-        return shards[0]
-    digest = hashlib.sha256(b"".join(hex_decode(shard.sha256) for shard in shards))
-    return PartDigest(name=shards[0].name, sha256=digest.hexdigest(), bytes=sum(shard.bytes for shard in shards))

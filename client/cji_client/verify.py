@@ -4,17 +4,18 @@
 `outputs[0].sha256`, `header_sha384`, `kid` or `signature`.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import msgspec
 from msgspec import UNSET
 
 from cji_attestation.attested import AttestedWorker
+from cji_client.counts import require_consistent
 from cji_client.errors import Unverified
 from cji_client.received import Output, ResultHeader
-from cji_client.statements import by_name
 from cji_core.format.job import Header
-from cji_core.strict import b64url
+from cji_core.strict import b64url, hex_decode
 from cji_core.trail import (
     Expected,
     ExpectedFailure,
@@ -40,7 +41,8 @@ def verify_result(
     """The receipt of a run, if it vouches for exactly this job, these inputs and these outputs.
 
     The result header of a job in parts names the pool in place of a worker: then the receipt has a claim `tasks`, and
-    one digest for all shards of an input or output.
+    one digest for all shards of an input or output. The rows that it states are compared when outputs are opened; here,
+    the counts must fit each other and the schemas of the outputs.
     """
     inputs = tuple(sent)
     received = tuple(PartDigest(name=o.name, sha256=o.sha256.hex(), bytes=o.length) for o in outputs)
@@ -49,12 +51,29 @@ def verify_result(
         _expected(attested, job),
         worker=UNSET if in_parts else header.worker_id,
         result_header_sha384=header.sha384.hex(),
-        inputs=by_name(inputs) if in_parts else inputs,
-        outputs=by_name(received) if in_parts else received,
+        inputs=_by_name(inputs) if in_parts else inputs,
+        outputs=_by_name(received) if in_parts else received,
     )
     if in_parts and header.worker_id != job.audience:
         raise Unverified("result_header", "the job ran in parts, and its result header names no pool")
-    return _verify(receipt, attested, expected)
+    verified = _verify(receipt, attested, expected)
+    require_consistent(verified, header)
+    return verified
+
+
+def _by_name(parts: Sequence[PartDigest]) -> tuple[PartDigest, ...]:
+    """One digest for each input or output, as a receipt with `tasks` has them; shards of one follow each other."""
+    shards: dict[str, list[PartDigest]] = {}
+    for part in parts:
+        shards.setdefault(part.name, []).append(part)
+    return tuple(_joined(own) for own in shards.values())
+
+
+def _joined(shards: Sequence[PartDigest]) -> PartDigest:
+    if len(shards) == 1:
+        return shards[0]
+    digest = hashlib.sha256(b"".join(hex_decode(shard.sha256) for shard in shards))
+    return PartDigest(name=shards[0].name, sha256=digest.hexdigest(), bytes=sum(shard.bytes for shard in shards))
 
 
 def _has_tasks(receipt: str) -> bool:

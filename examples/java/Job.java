@@ -98,7 +98,12 @@ public class Job {
         for (int n = 0; n < result.all(5).size(); n++) {
             String name = new Message(result.all(5).get(n)).text(1);
             requirePart(claims, name, cat(parts.get(n).toArray(byte[][]::new)));
-            files.put(name + ".arrows", open(resultKey, cat(ascii("cji-result/1\0"), sha("SHA-384", resultHeader), u32(n)), parts.get(n)));
+            byte[] opened = open(resultKey, cat(ascii("cji-result/1\0"), sha("SHA-384", resultHeader), u32(n)), parts.get(n));
+            files.put(name + ".arrows", opened);
+            if (name.equals("row_status")) requireCount(claims, "rows_in", rows(opened));
+            if (!name.equals("result")) continue;
+            for (String count : List.of("rows_out", "subjects_out")) requireCount(claims, count, rows(opened));
+            requireCount(claims, "chri_rows_out", 0); // findings are no criminal history
         }
         Files.createDirectories(out);
         for (var each : files.entrySet()) Files.write(out.resolve(each.getKey()), each.getValue());
@@ -224,6 +229,32 @@ public class Job {
 
     static void require(String claims, String name, String value) throws IOException {
         if (!claims.contains("\"" + name + "\":\"" + value + "\"")) throw new IOException("the receipt states another " + name);
+    }
+
+    /** The counts are stated by the cell, so that only who opens the outputs can compare them. */
+    static void requireCount(String claims, String name, long rows) throws IOException {
+        if (Pattern.compile("\"" + name + "\":" + rows + "[,}]").matcher(claims).find()) return;
+        throw new IOException("volumes: the receipt states another " + name + " than the " + rows + " that were counted. Do not use this result");
+    }
+
+    /** [5] The rows of an Arrow stream: messages of ffffffff, the length of the metadata, the metadata, the body. */
+    static long rows(byte[] stream) {
+        ByteBuffer data = ByteBuffer.wrap(stream).order(java.nio.ByteOrder.LITTLE_ENDIAN);
+        long rows = 0;
+        for (int at = 0; data.getInt(at + 4) != 0;) {
+            int message = at + 8 + data.getInt(at + 8), header = field(data, message, 2), body = field(data, message, 3);
+            int batch = field(data, header + data.getInt(header), 0);
+            if (data.get(field(data, message, 1)) == 3 && batch != 0) rows += data.getLong(batch); // a RecordBatch
+            at += 8 + data.getInt(at + 4) + (body == 0 ? 0 : (int) data.getLong(body));
+        }
+        return rows;
+    }
+
+    /** Where field n of a flatbuffer's table is; 0 if it has its default value. */
+    static int field(ByteBuffer data, int table, int n) {
+        int fields = table - data.getInt(table), entry = 4 + 2 * n;
+        int offset = entry < data.getShort(fields) ? data.getShort(fields + entry) : 0;
+        return offset == 0 ? 0 : table + offset;
     }
 
     static void requirePart(String claims, String name, byte[] data) throws Exception {

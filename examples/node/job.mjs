@@ -5,7 +5,8 @@
 // It has nothing of the worker's own code but the contract, worker.proto. Numbers in brackets are sections of
 // docs/format.md. The operation is `validate` by the NCIC tables; the CSV file has columns of person/1.
 //
-// The result is opened only if the receipt states the digests of everything that was sent and received here. Two checks
+// The result is opened only if the receipt states the digests of everything that was sent and received here, and written
+// only if the outputs have the numbers of rows that it states. Two checks
 // are left to others: `cji evidence verify out/evidence.json` appraises the machine, ../receipt/verify.mjs verifies the
 // receipt's signature. Do not rely on a result before both have accepted.
 
@@ -117,6 +118,20 @@ async function run(client, open, segments) {
   return received;
 }
 
+// [8] Throws unless the counts, which the cell states, are those of the opened outputs; `rows` by the name of the output.
+function compareCounts({ volumes }, outputs, rows) {
+  const schema = (name) => outputs.find((each) => each.name === name).schema;
+  const ledger = outputs.find((each) => each.schema === "ledger/1") ?? { name: "result" };
+  const counted = {
+    rows_in: rows.row_status,
+    rows_out: rows.result,
+    chri_rows_out: schema("result").startsWith("chri_") ? rows.result : 0,
+    subjects_out: rows[ledger.name],
+  };
+  const wrong = Object.keys(counted).filter((name) => volumes[name] !== counted[name]);
+  if (wrong.length) throw new Error(`volumes: the receipt states another ${wrong.join(", ")}. Do not use this result`);
+}
+
 // [8] Throws unless the receipt states what was sent and received here.
 function compare(receipt, job, signing, sent, received, outputs) {
   const claims = JSON.parse(Buffer.from(receipt.split(".")[1], "base64url").toString());
@@ -155,11 +170,13 @@ async function main(file, csv, out) {
     if (!job_header_sha384.equals(sha384(job))) throw new Error("the result is that of another job");
     const claims = compare(received.receipt, job, signing, sent, received, outputs);
     const resultKey = unwrapped(given.read("recipient_key"), recipients[0].wrapped_dek);
-    mkdirSync(out, { recursive: true });
     const files = { "header.bin": job, "receipt.jws": received.receipt, "evidence.json": JSON.stringify(shown, null, 2) };
     for (const [n, { name }] of outputs.entries()) {
       files[`${name}.arrows`] = opened(resultKey, outputAad(received.header, n), received.parts.get(n));
     }
+    const counted = outputs.map(({ name }) => [name, tableFromIPC(files[`${name}.arrows`]).numRows]);
+    compareCounts(claims, outputs, Object.fromEntries(counted));
+    mkdirSync(out, { recursive: true });
     for (const [name, data] of Object.entries(files)) writeFileSync(join(out, name), data);
     console.log(`job ${claims.job_id}: ${rows} rows, ${outputs.map(({ name }) => name).join(", ")} in ${out}`);
     for (const { row, column, code } of tableFromIPC(files["result.arrows"])) console.log(`row ${row}: ${column} ${code}`);

@@ -19,6 +19,7 @@ from cji_client.spec import InputSpec
 from cji_core.format.envelope import output_aad, unwrap_result_key
 from cji_core.operations.link.declaration import Link
 from cji_core.operations.parameters import Parameters
+from cji_core.operations.volumes import wrong_counts
 from cji_core.pool import names
 from cji_core.pool.documents import RECEIPT_BYTES, SOURCES_BYTES, Published, Sources, decode
 from cji_core.pool.store import Blobs
@@ -115,6 +116,8 @@ def open_parts(site: Site, container: Container, sealed: SealedJob) -> tuple[Cla
             batches += open_part(key, output_aad(header.sha384, part), io.BytesIO(data), name=output.name)
             part += 1
         tables[output.name] = pa.Table.from_batches(batches)
+    rows = {name: table.num_rows for name, table in tables.items()}
+    assert not wrong_counts(claims.volumes, header.schemas, rows)
     return claims, tables
 
 

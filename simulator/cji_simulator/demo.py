@@ -213,7 +213,7 @@ def _show_receipt(result: Result, console: Console) -> None:
     table.add_row("job", claims.job_id)
     table.add_row("for", f"{claims.submitter}, {claims.requesting_ori}, purpose {claims.purpose_code}")
     table.add_row("did", ", ".join(claims.operations))
-    table.add_row("volumes", f"{claims.volumes.rows_in:,} rows in, {claims.volumes.rows_out:,} rows out")
+    table.add_row("volumes", f"{claims.volumes.rows_in:,} rows in, {claims.volumes.rows_out:,} rows out, counted")
     table.add_row("outputs", ", ".join(f"{part.name} sha256 {part.sha256[:12]}…" for part in claims.outputs))
     table.add_row("policy, code", f"{claims.policy_sha384[:12]}…, {claims.code_sha384[:12]}…")
     table.add_row("sequence", f"{claims.sequence}, after {claims.previous_sha384[:12]}…")

@@ -37,6 +37,7 @@ from cji_core.format.configuration.operator_files import ClientFiles, FileRefuse
 from cji_core.format.configuration.worker import ListenSection
 from cji_core.format.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from cji_core.format.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
+from cji_core.format.job.policy.grant import ConfirmationKey
 from cji_core.format.job.policy.signatures import SignaturesInvalid
 from cji_core.format.job.policy.signatures import sign as sign_policy
 from cji_core.format.job.policy.signatures import verify as verify_policy
@@ -61,6 +62,13 @@ from cji_core.trail import (
     verify_receipt,
 )
 from cji_core.trail.checkpoint import Checkpoint, CheckpointError, parse_checkpoint, sign_checkpoint
+from cji_core.trail.confirmations import (
+    ConfirmationClaims,
+    ConfirmationError,
+    CountedOutput,
+    sign_confirmation,
+    verify_confirmation,
+)
 from cji_core.trail.merkle import Frontier, ProofError, leaf_hash
 from cji_core.trail.proofs import (
     ConsistencyProof,
@@ -253,6 +261,34 @@ EXPECTED: Final = Expected(simulated=False, job_id=CLAIMS.job_id, outputs=CLAIMS
 def _receipts() -> tuple[bytes, ...]:
     second = msgspec.structs.replace(CLAIMS, sequence=2)
     return tuple(sign(claims, signing_key()).encode() for claims in (CLAIMS, second))
+
+
+@functools.cache
+def _confirmations() -> tuple[bytes, ...]:
+    outputs = (CountedOutput(name=each.name, schema="person/1", rows=10) for each in CLAIMS.outputs)
+    claims = ConfirmationClaims(
+        version=1,
+        receipt_sha384="ab" * 48,
+        suite=CLAIMS.suite,
+        recipient=CLAIMS.recipients[0],
+        outputs=tuple(outputs),
+        confirmed="2026-11-25T09:00:00.00Z",
+    )
+    return (sign_confirmation(claims, signing_key()).encode(),)
+
+
+def _verify_confirmation(text: str) -> object:
+    public = signing_key().public_key()
+    named = ConfirmationKey(
+        recipient=CLAIMS.recipients[0],
+        key_id=key_id(public),
+        jwk=public_jwk(public),
+        starts=date(2026, 1, 1),
+        until=date(2026, 12, 31),
+    )
+    return verify_confirmation(
+        text, receipt=CLAIMS, receipt_sha384="ab" * 48, policy_sha384=CLAIMS.policy_sha384, keys=[named]
+    )
 
 
 def _verify_receipt(text: str) -> object:
@@ -640,6 +676,15 @@ WORKER: Final = (
         lambda data: _verify_receipt(text(data)),
         refusals=(ReceiptError,),
         fair=only(_receipts),
+        mutators=JWS,
+        weight=10,
+    ),
+    target(
+        "confirmation",
+        _confirmations,
+        lambda data: _verify_confirmation(text(data)),
+        refusals=(ConfirmationError,),
+        fair=only(_confirmations),
         mutators=JWS,
         weight=10,
     ),

@@ -182,12 +182,12 @@ def unseal(key: bytes, aad: bytes, segments: list[bytes]) -> bytes:
     return plain
 
 
-def check_receipt(suite: str, receipt: str, jwk: str) -> dict[str, Any]:
-    """§8: the claims of a receipt, if its signature is right."""
+def check_receipt(suite: str, receipt: str, jwk: str, typ: str = "cji-receipt+jws") -> dict[str, Any]:
+    """§8: the claims of a receipt or a confirmation, if its signature is right."""
     head, payload, signature = receipt.split(".")
     alg = {"classical-1": "ES384", "hybrid-1": "ML-DSA-87-ES384"}[suite]
     kid = base64.urlsafe_b64encode(thumbprint(jwk)).rstrip(b"=").decode()
-    assert b64url(head).decode() == f'{{"alg":"{alg}","kid":"{kid}","typ":"cji-receipt+jws"}}'
+    assert b64url(head).decode() == f'{{"alg":"{alg}","kid":"{kid}","typ":"{typ}"}}'
     _verify(suite, jwk, b64url(signature), f"{head}.{payload}".encode())
     claims: dict[str, Any] = json.loads(b64url(payload))
     assert claims["suite"] == suite

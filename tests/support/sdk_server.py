@@ -50,6 +50,7 @@ from cji_core.format.job import Header, parse
 from cji_core.format.records import ROW_STATUS_SCHEMA
 from cji_core.jose import parse_rsa, public_jwk, thumbprint
 from cji_core.operations.registry import OPERATIONS, plan
+from cji_core.operations.volumes import counts_of
 from cji_core.pool.documents import evidence_nonce
 from cji_core.strict import b64url
 from cji_core.trail import (
@@ -218,7 +219,9 @@ class ReferenceWorker(CjiWorkerServicer):
         planned = plan(header.operations, header.input_schemas)
         keys = [unwrap_project_key(dek, project.name, project.wrapped_key) for project in planned.projects]
         operation = prepare(planned.operations[0], table.schema, context(*keys))
-        row, outcomes = table.num_rows, outcome(operation, table)
+        outcomes = outcome(operation, table)
+        rows = {name: sum(batch.num_rows for batch in batches) for name, (_, batches) in outcomes.items()}
+        counts = counts_of({each.name: each.schema.schema_id for each in planned.outputs}, rows)
         result_header = pb.ResultHeader(
             version=1,
             job_id=header.job_id,
@@ -241,13 +244,18 @@ class ReferenceWorker(CjiWorkerServicer):
             for index, data in enumerate(sealed):
                 yield pb.RunResponse(segment=pb.Segment(part=part, index=index, data=data))
         inputs = [digest(part.name, sent) for part, sent in zip(header.inputs, parts, strict=True)]
-        receipt = sign(self.claims(header, result_header, inputs, outputs, row), self.receipt_key)
+        receipt = sign(self.claims(header, result_header, inputs, outputs, counts), self.receipt_key)
         self.receipts[header.job_id] = receipt
         evidence = self.evidence(evidence_nonce(header.sha384)) if self.shows_evidence else None
         yield pb.RunResponse(done=pb.Done(receipt=receipt, result_header=result_header, evidence=evidence))
 
     def claims(
-        self, header: Header, result_header: bytes, inputs: list[PartDigest], outputs: list[PartDigest], rows: int
+        self,
+        header: Header,
+        result_header: bytes,
+        inputs: list[PartDigest],
+        outputs: list[PartDigest],
+        counts: dict[str, int],
     ) -> Claims:
         return Claims(
             version=1,
@@ -270,12 +278,9 @@ class ReferenceWorker(CjiWorkerServicer):
             recipients=tuple(r.key_id for r in header.recipients),
             kek_id=header.kek_id,
             volumes=Volumes(
-                rows_in=rows,
-                rows_out=rows,
                 bytes_in=inputs[0].bytes,
                 bytes_out=sum(o.bytes for o in outputs),
-                chri_rows_out=0,
-                subjects_out=rows,
+                **counts,
             ),
             started="2026-11-24T00:00:00.00Z",
             ended="2026-11-24T00:00:01.00Z",

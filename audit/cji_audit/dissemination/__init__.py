@@ -7,6 +7,7 @@ tools for the opened results on the agency's disk; no worker sees them.
 from cji_audit.dissemination.ledgers import (
     Disclosures,
     DisseminationLedgerError,
+    LedgerCountError,
     Subject,
     dissemination_ledgers,
     find_disclosures,
@@ -16,6 +17,7 @@ from cji_audit.dissemination.retention import RulesError, delete, load_rules, re
 __all__ = [
     "Disclosures",
     "DisseminationLedgerError",
+    "LedgerCountError",
     "RulesError",
     "Subject",
     "delete",

@@ -3,6 +3,10 @@
 `cji job run` writes a dissemination ledger as `ledger.csv`, `.parquet` or `.arrow` in the folder of its result, or as
 `NAME.ledger.…` beside a single file. All three are read in batches, compared column by column, and only rows of the
 subject become Python values: memory does not grow with the ledgers.
+
+The receipt of the same job lies beside the ledger, as `receipt.jws` or `NAME.receipt.jws`. A ledger with another number
+of rows than its receipt states is refused, because a row that is missing is a disclosure that nobody finds; one without
+a receipt beside it is read, and counted. Signatures of receipts are verified by `cji receipt verify`, not here.
 """
 
 import os
@@ -19,11 +23,15 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from cji_audit.errors import AuditError
+from cji_core.operations.volumes import LEDGER, wrong_counts
+from cji_core.trail import ReceiptError, claims_unverified
 
 MAX_DISCLOSURES: Final = 100_000
 """Of one subject."""
 
 _FILE: Final = re.compile(r"(.+\.)?ledger\.(csv|parquet|arrow)")
+_RECEIPT: Final = "receipt.jws"
+_RECEIPT_BYTES: Final = 1 << 20
 _BLOCK_BYTES: Final = 8 << 20
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -33,6 +41,13 @@ class DisseminationLedgerError(AuditError):
 
     code = "dissemination-ledger-invalid"
     remedy = "Open the ledger with the key that it was sealed to."
+
+
+class LedgerCountError(DisseminationLedgerError):
+    """A ledger has other rows than the receipt of its job states, or a receipt that cannot be read."""
+
+    code = "dissemination-ledger-volumes"
+    remedy = "Do not answer from this ledger. Open the sealed result again, and verify its receipt."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +91,15 @@ _COLUMNS: Final = tuple(each.name for each in fields(Disclosure) if each.name !=
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disclosures:
-    """The disclosures in the order of time, and how much was searched."""
+    """The disclosures in the order of time, and how much was searched.
+
+    `compared` ledgers have the rows that the receipts beside them state; the others have no receipt beside them.
+    """
 
     found: Sequence[Disclosure]
     ledgers: int
     rows: int
+    compared: int
 
 
 def dissemination_ledgers(places: Iterable[Path]) -> list[Path]:
@@ -113,18 +132,38 @@ def _unreadable(error: OSError) -> None:
 def find_disclosures(ledgers: Sequence[Path], who: Subject, *, since: str = "", until: str = "~") -> Disclosures:
     """Every disclosure about a subject in these ledgers, from `since` on and before `until` (texts as in the ledger).
 
-    An identifier must be equal: `123` is not `0123`. Raises DisseminationLedgerError; then nothing is returned, because
-    an answer from some of the ledgers would look like one from all.
+    An identifier must be equal: `123` is not `0123`. Raises DisseminationLedgerError, also for a ledger with another
+    number of rows than the receipt beside it states; then nothing is returned, because an answer from some of the
+    ledgers would look like one from all.
     """
     found: list[Disclosure] = []
-    rows = 0
+    rows = compared = 0
     for path in ledgers:
+        own = 0
         for batch in _batches(path):
-            rows += batch.num_rows
+            own += batch.num_rows
             found += _rows_of(batch, who, path, since, until)
             if len(found) > MAX_DISCLOSURES:
                 raise DisseminationLedgerError(f"more than {MAX_DISCLOSURES} disclosures: ask for a shorter time")
-    return Disclosures(found=sorted(found, key=_by_time), ledgers=len(ledgers), rows=rows)
+        rows += own
+        compared += _is_as_stated(path, own)
+    return Disclosures(found=sorted(found, key=_by_time), ledgers=len(ledgers), rows=rows, compared=compared)
+
+
+def _is_as_stated(path: Path, rows: int) -> bool:
+    """Whether the receipt beside a ledger states its rows; False without one. Raises LedgerCountError."""
+    named = _FILE.fullmatch(path.name)
+    beside = path.with_name(f"{named[1] or ''}{_RECEIPT}") if named else None
+    if beside is None or not beside.exists():
+        return False
+    try:
+        with beside.open(encoding="ascii") as file:
+            volumes = claims_unverified(file.read(_RECEIPT_BYTES).strip()).volumes
+    except (OSError, UnicodeDecodeError, ReceiptError) as error:
+        raise LedgerCountError(f"{beside}, the receipt beside {path.name}, cannot be read") from error
+    if wrong := wrong_counts(volumes, {"ledger": LEDGER}, {"ledger": rows}):
+        raise LedgerCountError(f"{path} is not the ledger of the receipt beside it: {', '.join(wrong)}")
+    return True
 
 
 def _rows_of(batch: pa.RecordBatch, who: Subject, path: Path, since: str, until: str) -> Iterator[Disclosure]:

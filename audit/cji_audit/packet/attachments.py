@@ -16,7 +16,7 @@ from cji_audit.packet.controls import controls
 from cji_audit.packet.errors import PacketError
 from cji_audit.packet.inputs import Lint, read_deployment, read_key, read_policy, read_sbom, read_tests
 from cji_audit.packet.material import Machine
-from cji_audit.packet.signed import Keys, read_checkpoint, read_receipts, read_review
+from cji_audit.packet.signed import Keys, confirmed, read_checkpoint, read_receipts, read_review
 from cji_core.certs import load_ec_public_key
 from cji_core.jose import VerifyingKey, key_id, parse_verifying
 
@@ -26,10 +26,12 @@ Kind = Literal[
     "sbom",
     "tests",
     "receipts",
+    "confirmations",
     "reviews",
     "checkpoints",
     "machines",
     "receipt_keys",
+    "confirmation_keys",
     "reviewer_keys",
     "deployment",
 ]
@@ -89,6 +91,9 @@ class Attachments:
         if "receipts" in self.files:
             read = (read_receipts(n, d, receipt_keys) for n, d in self.of("receipts").items())
             found["receipts"] = tuple(each for of_file in read for each in of_file)
+        if confirmations := self.of("confirmations"):
+            keys = _keys(self.of("confirmation_keys"))
+            found["receipts"] = confirmed(found.get("receipts", ()), self.of("receipts"), confirmations, keys)
         if "reviews" in self.files:
             found["reviews"] = tuple(read_review(n, d, reviewers) for n, d in self.of("reviews").items())
         if "checkpoints" in self.files:

@@ -212,6 +212,10 @@ class HeldReceipt(Fact, frozen=True, kw_only=True):
     """Why it does not verify; empty if it does."""
     key_id: str
     line: int
+    counts: str = "stated by the cell"
+    """Of rows and subjects: whose word they are."""
+    counted: str = ""
+    """The counts that a recipient counted otherwise, or the fault of its confirmation; empty for neither."""
 
 
 class Review(Fact, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 Only auditing code imports this room; no process of a worker does.
 """
 
+from cji_audit.review.confirmations import Sources
 from cji_audit.review.folder import (
     PAGE,
     REPORT,
@@ -40,6 +41,7 @@ __all__ = [
     "Reviewed",
     "Settings",
     "SignedReviewError",
+    "Sources",
     "Statement",
     "UnsignableError",
     "Week",

@@ -27,7 +27,10 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Volume(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Amounts of one group. Jobs count in the week of their admission, results in that of their completion."""
+    """Amounts of one group. Jobs count in the week of their admission, results in that of their completion.
+
+    Rows and subjects are stated by the cells of the jobs.
+    """
 
     jobs: Count = 0
     completed: Count = 0
@@ -187,8 +190,32 @@ class ReceiptState(_Part, frozen=True, kw_only=True):
     unreadable: Count
 
 
+class Confirmed(_Part, frozen=True, kw_only=True):
+    """A receipt whose counts a recipient has confirmed, by its line: `key` signed that `recipient` counted the same."""
+
+    job_id: str
+    worker: str
+    recipient: str
+    key: str
+    confirmed: Utc
+    place: Place
+
+
+class ConfirmationState(_Part, frozen=True, kw_only=True):
+    """A folder of confirmations, compared with the receipts of all lines that were read.
+
+    `more` are confirmed and not listed, `differing` state other counts, `others` are about receipts of no trail here.
+    """
+
+    confirmed: tuple[Confirmed, ...]
+    more: Count
+    differing: Count
+    refused: Count
+    others: Count
+
+
 class Report(_Part, frozen=True, kw_only=True):
-    """The report. It follows from the trails up to `lines`, `settings`, `heads` and the receipts, and nothing else."""
+    """The report. It follows from trails up to `lines`, settings, heads, receipts and confirmations, no more."""
 
     version: Annotated[int, Meta(ge=VERSION, le=VERSION)]
     software: str
@@ -212,6 +239,7 @@ class Report(_Part, frozen=True, kw_only=True):
     new: dict[str, tuple[str, ...]]
     heads: tuple[HeadState, ...]
     receipts: ReceiptState | None
+    confirmations: ConfirmationState | None
 
 
 class ReportError(AuditError):

@@ -24,10 +24,14 @@ _VOLUME: Final = (
     "off hours",
     "rows out",
     "CHRI rows",
-    "persons",
+    "subjects",
     "bytes in",
     "bytes out",
 )
+
+
+STATED: Final = "stated by the cells"
+"""Of rows and subjects: no other process counts them."""
 
 
 def render(report: Report) -> bytes:
@@ -68,6 +72,7 @@ def _sections(report: Report) -> Iterator[Element]:
     yield from trails(report)
     yield from heads(report)
     yield from receipts(report)
+    yield from confirmations(report)
     yield from checks(report)
     yield settings(report)
 
@@ -79,9 +84,9 @@ def _totals(of: Volume) -> dict[str, Part]:
         "ended without a receipt": number(of.failed),
         "outside hours": number(of.off_hours),
         "rows in": number(of.rows_in),
-        "rows released": number(of.rows_out),
-        "of them with CHRI": number(of.chri_rows_out),
-        "persons released": number(of.subjects_out),
+        f"rows released, {STATED}": number(of.rows_out),
+        f"of them with CHRI, {STATED}": number(of.chri_rows_out),
+        f"subjects released, {STATED}": number(of.subjects_out),
         "bytes in": number(of.bytes_in),
         "bytes out": number(of.bytes_out),
     }
@@ -136,7 +141,7 @@ def _plots(report: Report) -> Iterator[Element]:
     days = [report.slots[i : i + 24] for i in range(0, 168, 24)]
     hours = [report.slots[i::24] for i in range(24)]
     marks = [f"{hour}:00" if hour % 4 == 2 else "" for hour in range(24)]
-    for what, name in (("Jobs admitted", "jobs"), ("Rows released", "rows_out")):
+    for what, name in (("Jobs admitted", "jobs"), (f"Rows released, {STATED}", "rows_out")):
 
         def amounts(groups: Iterable[Iterable[object]], name: str = name) -> list[int]:
             return [sum(getattr(slot, name) for slot in group) for group in groups]
@@ -163,6 +168,7 @@ def _volumes(names: Sequence[str], found: Table) -> Iterator[Element]:
     if not rows:
         yield element("p", "None.")
         return
+    yield element("p", f"Rows, CHRI rows and subjects are {STATED}.")
     yield table((*names, *_VOLUME, "compared"), rows, class_="volumes", where=_FILE)
     if found.more or found.others != Volume():
         yield element("p", f"{found.more} and more groups that are not listed have together:", class_="more")
@@ -253,6 +259,33 @@ def receipts(report: Report) -> Iterator[Element]:
         "unreadable": number(found.unreadable),
     }
     yield section("Receipts in the folder", facts(rows))
+
+
+def confirmations(report: Report) -> Iterator[Element]:
+    """The confirmations of counts; without a folder, that there are none."""
+    found = report.confirmations
+    if found is None:
+        yield section("Confirmed counts", element("p", f"All counts are {STATED}: no confirmations were given."))
+        return
+    rows: dict[str, Part] = {
+        "confirmed by a recipient": number(len(found.confirmed) + found.more),
+        "counted otherwise": number(found.differing),
+        "refused": number(found.refused),
+        "of other trails": number(found.others),
+    }
+    listed = [
+        (
+            value(each.job_id),
+            value(each.worker),
+            number(each.place.line),
+            element("span", "confirmed by ", value(each.key), f" on {each.confirmed[:10]}"),
+            value(each.recipient),
+        )
+        for each in found.confirmed
+    ]
+    more = [element("p", f"{found.more} more are not listed.", class_="more")] if found.more else []
+    heads = ("job", "worker", "line", "counts", "for the recipient")
+    yield section("Confirmed counts", facts(rows), *([table(heads, listed, where=_FILE)] if listed else []), *more)
 
 
 def checks(report: Report) -> Iterator[Element]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cji_audit.errors import AuditError
+from cji_audit.review.confirmations import Confirmations, Sources, not_checked
 from cji_audit.review.findings import Findings
 from cji_audit.review.groups import FirstUse, name_of
 from cji_audit.review.hours import zone_named
@@ -54,6 +55,7 @@ def review(
     context: Context,
     *,
     receipts: Path | None = None,
+    confirmations: Sources | None = None,
     upto: Sequence[TrailState] = (),
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
@@ -62,7 +64,7 @@ def review(
     `progress` is called with the bytes that were read since it was called last. Raises ReviewError for trails that do
     not verify or cannot be reviewed together, OSError, or ValueError for a folder of receipts that is too large.
     """
-    run = _Run(context, ReceiptFolder(receipts) if receipts else None)
+    run = _Run(context, ReceiptFolder(receipts) if receipts else None, confirmations)
     ordered = sorted((*_first(path), path) for path in trails)
     for (_, first, path), (_, following, other) in pairwise(ordered):
         if first == following:
@@ -82,12 +84,13 @@ def review(
 class _Run:
     """One review while it reads."""
 
-    def __init__(self, context: Context, receipts: ReceiptFolder | None) -> None:
+    def __init__(self, context: Context, receipts: ReceiptFolder | None, confirmations: Sources | None) -> None:
         self._context, self._receipts = context, receipts
         limits = context.settings.thresholds
         self._window = Window(context.week, context.settings.time_zone, limits.baseline_weeks)
         self._findings = Findings()
         self._findings.limit("silence", limits.silence_minutes)
+        self._confirmations = Confirmations(confirmations, self._findings) if confirmations else None
         self._jobs = Jobs(self._window, context.settings, self._findings)
         self._risks, self._attested_earlier = FirstUse(), False
         self._trails: list[TrailState] = []
@@ -136,6 +139,7 @@ class _Run:
         self._not_checked()
         workers = frozenset(trail.worker for trail in self._trails)
         receipts = self._receipts.finish(self._window, workers, self._findings) if self._receipts else None
+        confirmations = self._confirmations.finish() if self._confirmations else None
         jobs, groups = self._jobs, self._jobs.groups
         return Report(
             version=VERSION,
@@ -160,6 +164,7 @@ class _Run:
             new={kind: tuple(name_of(key) for key, *_ in names.new()) for kind, names in jobs.names.items()},
             heads=heads,
             receipts=receipts,
+            confirmations=confirmations,
         )
 
     def _event(self, record: Record, admission: Admission | None, place: Place, *, in_week: bool) -> None:
@@ -173,6 +178,8 @@ class _Run:
                     self._jobs.completed(record, event, admitted, place)
                 elif record.time < self._window.begins:
                     self._jobs.released_before(record, event, admitted)
+                if self._confirmations:
+                    self._confirmations.completed(record, event, place)
                 if self._receipts:
                     self._receipts.completed(record, event, place, self._findings, in_week=in_week)
             case JobEnded() if in_week:
@@ -223,6 +230,8 @@ class _Run:
             for rule in ("receipt_without_event", "event_without_receipt", "receipt_copy", "unreadable_receipt"):
                 self._findings.not_checked(rule, "no folder of receipts was given")
             self._findings.not_checked("other_workers", "no folder of receipts was given")
+        if not self._confirmations:
+            not_checked(self._findings)
         if not self._context.heads:
             self._findings.not_checked("head_differs", "neither checkpoints nor states nor earlier reviews were given")
         if all(trail.checkpoints.size is None for trail in self._trails):

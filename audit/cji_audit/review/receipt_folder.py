@@ -41,7 +41,7 @@ class ReceiptFolder:
         self._copies: list[tuple[_Stored, str]] = []
         self._unreadable: list[str] = []
         self._without: int = 0
-        for name, text in _texts(folder):
+        for name, text in texts(folder):
             self._add(name, text)
 
     def completed(
@@ -105,8 +105,8 @@ def _short(receipt: str) -> bytes:
     return hashlib.sha256(receipt.encode()).digest()[:16]
 
 
-def _texts(folder: Path) -> Iterator[tuple[str, str]]:
-    """Every line of every file, with the file's name below the folder; symbolic links are not followed."""
+def texts(folder: Path) -> Iterator[tuple[str, str]]:
+    """Every line of every `.jws` file, with the file's name below the folder; symbolic links are not followed."""
     for root, folders, files in os.walk(folder, onerror=_raise):
         folders.sort()
         for file in sorted(files):

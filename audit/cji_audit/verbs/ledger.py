@@ -14,6 +14,7 @@ import msgspec
 from cji_audit.dissemination import (
     Disclosures,
     DisseminationLedgerError,
+    LedgerCountError,
     RulesError,
     Subject,
     delete,
@@ -58,6 +59,7 @@ class FoundDisclosures(msgspec.Struct, frozen=True, kw_only=True):
     disclosures: Annotated[tuple[FoundDisclosure, ...], member("objects of the kind FoundDisclosure")]
     ledgers: Annotated[int, member("ledgers that were searched")]
     rows: Annotated[int, member("rows in them")]
+    compared: Annotated[int, member("ledgers that have the rows which the receipt beside them states")]
 
 
 class Inspected(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +70,7 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
     disclosures: Annotated[int, member("disclosures in the report")]
     ledgers: Annotated[int, member("ledgers that were searched")]
     rows: Annotated[int, member("rows in them")]
+    compared: Annotated[int, member("ledgers that have the rows which the receipt beside them states")]
 
 
 class RetainedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +138,8 @@ def find(
 ) -> None:
     """List who received records about a subject, when, and for which purpose.
 
-    A row counts if any of the given identifiers is equal. The exit status is 0 also if there is none.
+    A row counts if any of the given identifiers is equal. The exit status is 0 also if there is none. A ledger must
+    have the rows that the receipt beside it states; the last line counts the ledgers with a receipt beside them.
 
     \b
     Example:
@@ -150,7 +154,8 @@ def find(
         passed = f", passed on to {each.secondary_recipient}" if each.secondary_recipient else ""
         line = f"{each.time}  purpose {each.purpose}  {each.rows} records to {to}{passed}; {each.ledger}"
         click.echo(visible(line, _WIDE * 5))
-    click.echo(f"{len(found.found)} disclosures in {found.ledgers} ledgers with {found.rows} rows")
+    compared = f"{found.compared} of {found.ledgers} compared with a receipt"
+    click.echo(f"{len(found.found)} disclosures in {found.ledgers} ledgers with {found.rows} rows, {compared}")
 
 
 @ledger.command()
@@ -179,6 +184,7 @@ def inspect(
     searched = {
         "ledgers": str(found.ledgers),
         "rows": str(found.rows),
+        "ledgers compared with a receipt": str(found.compared),
         "disclosures": str(len(rows)),
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
@@ -189,7 +195,14 @@ def inspect(
         raise Failure(
             f"{out} cannot be written ({error.strerror})", remedy="Choose another --out.", status=2
         ) from error
-    answer = Inspected(page=str(out), data=str(beside), disclosures=len(rows), ledgers=found.ledgers, rows=found.rows)
+    answer = Inspected(
+        page=str(out),
+        data=str(beside),
+        disclosures=len(rows),
+        ledgers=found.ledgers,
+        rows=found.rows,
+        compared=found.compared,
+    )
     print_answer(answer, f"{len(rows)} disclosures: {out}, {beside}", as_json=as_json)
 
 
@@ -243,10 +256,17 @@ def _searched(search: _Search) -> tuple[Subject, Disclosures]:
         if not ledgers:
             raise DisseminationLedgerError("no dissemination ledger among these files and folders")
         return who, find_disclosures(ledgers, who, since=since, until=until)
+    except LedgerCountError as error:
+        raise Failure(str(error), remedy=error.remedy, status=3) from error
     except DisseminationLedgerError as error:
         remedy = "Name folders of results with disseminate. An answer from some ledgers would look like one from all."
         raise Failure(str(error), remedy=remedy, status=2) from error
 
 
 def _as_json(found: Disclosures) -> dict[str, object]:
-    return {"disclosures": [asdict(each) for each in found.found], "ledgers": found.ledgers, "rows": found.rows}
+    return {
+        "disclosures": [asdict(each) for each in found.found],
+        "ledgers": found.ledgers,
+        "rows": found.rows,
+        "compared": found.compared,
+    }

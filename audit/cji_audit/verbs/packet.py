@@ -97,6 +97,8 @@ class VerifiedPacket(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--maa-policy", type=FILE, help="Policy of the attestation provider.")
 @click.option("--evidence", type=FILE, multiple=True, help="evidence.json of a worker; may be given again.")
 @click.option("--receipts", type=_FOLDER, help="Receipts that submitters kept, *.jws.")
+@click.option("--confirmations", type=_FOLDER, help="Confirmations of their counts, *.jws.")
+@click.option("--confirmation-key", "confirmation_keys", type=FILE, multiple=True, help="Public key of a confirmation.")
 @click.option("--reviews", type=_FOLDER, help="Signed weekly reviews, also in folders of weeks.")
 @click.option("--reviewer-key", "reviewer_keys", type=FILE, multiple=True, help="Public key of a reviewer.")
 @click.option("--checkpoints", type=_FOLDER, help="Checkpoints that a witness kept.")
@@ -199,10 +201,13 @@ def _attachments(options: Mapping[str, Any]) -> Attachments:
         "machines": _contents(options["evidence"]),
         "deployment": _contents(options["deployment"]),
         "receipt_keys": _contents(options["receipt_keys"]),
+        "confirmation_keys": _contents(options["confirmation_keys"]),
         "reviewer_keys": _contents(options["reviewer_keys"]),
     }
     if options["receipts"] is not None:
         files["receipts"] = _contents(sorted(options["receipts"].glob("*.jws")))
+    if options["confirmations"] is not None:
+        files["confirmations"] = _contents(sorted(options["confirmations"].glob("*.jws")))
     if options["reviews"] is not None:
         files["reviews"] = _reviews(options["reviews"])
     if options["checkpoints"] is not None:

@@ -24,6 +24,7 @@ from cji_audit.review import (
     ReviewError,
     ReviewFolderError,
     Settings,
+    Sources,
     Week,
     encode,
     head_of_checkpoint,
@@ -36,8 +37,9 @@ from cji_audit.review import (
 from cji_audit.review import review as make_report
 from cji_audit.review.hours import zone_named
 from cji_audit.review.model import KnownHead
+from cji_audit.review.page import STATED
 from cji_audit.verbs.review_answers import MadeReview
-from cji_audit.verbs.review_sign import sign, status, verify
+from cji_audit.verbs.review_sign import confirmation_sources, sign, status, verify
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, print_document
 from cji_core.trail import ChainError
@@ -53,6 +55,8 @@ _MAX_SHOWN: Final = 20
 @click.option("--week", "name", help="The week, such as 2026-W48. Default: the last one that has ended.")
 @click.option("--settings", "settings_file", type=FILE, help="review.toml: hours of agencies, and thresholds.")
 @click.option("--receipts", type=FOLDER, help="Folder with the receipts that submitters have, as .jws files.")
+@click.option("--confirmations", type=FOLDER, help="Folder with confirmations that came since the last review.")
+@click.option("--policy", "policies", type=FILE, multiple=True, help="A policy that was in force for a confirmed job.")
 @click.option("--state", "states", type=FOLDER, multiple=True, help="State folder of `cji audit deliver`.")
 @click.option("--checkpoint", "checkpoints", type=FILE, multiple=True, help="A checkpoint that you have.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of all reviews.")
@@ -66,6 +70,8 @@ def review(
     name: str | None,
     settings_file: Path | None,
     receipts: Path | None,
+    confirmations: Path | None,
+    policies: tuple[Path, ...],
     states: tuple[Path, ...],
     checkpoints: tuple[Path, ...],
     out: Path | None,
@@ -95,7 +101,8 @@ def review(
     target = out / str(about.week)
     if (target / SIGNED).exists():
         raise Failure(f"{about.week} is already signed", remedy="Name another week, or another --out.", status=1)
-    report = _run(trails, about, receipts=receipts, quiet=as_json)
+    sources = confirmation_sources(confirmations, policies)
+    report = _run(trails, about, receipts=receipts, confirmations=sources, quiet=as_json)
     _write(target, {REPORT: encode(report), PAGE: render(report)})
     if as_json:
         print_document(_object(report, target))
@@ -113,19 +120,21 @@ for _verb in (sign, verify, status, schema):
     review.add_command(_verb)
 
 
-def _run(trails: tuple[Path, ...], context: Context, *, receipts: Path | None, quiet: bool) -> Report:
+def _run(
+    trails: tuple[Path, ...], context: Context, *, receipts: Path | None, confirmations: Sources | None, quiet: bool
+) -> Report:
     """The report, with a progress bar on standard error; faults are a Failure."""
     try:
         length = sum(map(size_of, trails))
         with click.progressbar(length=length, label="reviewing", hidden=quiet, file=sys.stderr) as bar:
-            return make_report(trails, context, receipts=receipts, progress=bar.update)
+            return make_report(trails, context, receipts=receipts, confirmations=confirmations, progress=bar.update)
     except (ReviewError, ChainError) as error:
         remedy = "Investigate who changed the trail. Keep it, and get the newest copy from the worker."
         raise Failure(str(error), remedy=remedy, status=3) from error
     except OSError as error:
         raise Failure(f"{error.filename} cannot be read ({error.strerror})", remedy="", status=2) from error
     except ValueError as error:
-        raise Failure(str(error), remedy="Give a folder with the receipts of these workers only.", status=2) from error
+        raise Failure(str(error), remedy="Give folders with files of these workers only.", status=2) from error
 
 
 def _settings(path: Path | None) -> Settings:
@@ -218,8 +227,9 @@ def _object(report: Report, target: Path) -> dict[str, object]:
 
 def _summary(report: Report, target: Path) -> str:
     counts = Counter(finding.severity for finding in report.findings)
+    released = f"{report.total.rows_out} rows released, {STATED}"
     lines = [
-        f"{report.week}: {report.total.jobs} jobs, {report.total.rows_out} rows released, {report.refused} refusals",
+        f"{report.week}: {report.total.jobs} jobs, {report.refused} refusals, {released}",
         ", ".join(f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}" for severity in SEVERITIES),
     ]
     for finding in report.findings[:_MAX_SHOWN]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from cji_audit.review import (
     Reviewed,
     ReviewError,
     ReviewFolderError,
+    Sources,
     UnsignableError,
     Week,
     WeekState,
@@ -32,6 +34,7 @@ from cji_audit.verbs.review_answers import ReviewedWeek, SignedReview, WeeksDue
 from cji_core.certs import load_ec_public_key
 from cji_core.command.common import FILE, Failure, configuration, explained, signing_key
 from cji_core.command.json_output import answers, print_answer, print_document
+from cji_core.format.job import Policy, PolicyInvalid
 from cji_core.jose import key_id, parse_p384
 
 _FOLLOW: Final = (
@@ -103,6 +106,8 @@ def sign(
 @_REVIEWERS
 @click.option("--trail", "trails", type=FILE, multiple=True, help="A trail of these reviews: make the reports again.")
 @click.option("--receipts", type=_FOLDER, help="The folder of receipts that the reports were made with.")
+@click.option("--confirmations", type=_FOLDER, help="Folder of confirmations, or of folders WEEK with them.")
+@click.option("--policy", "policies", type=FILE, multiple=True, help="A policy of the confirmed jobs.")
 @answers(ReviewedWeek, listed=True)
 @explained
 def verify(
@@ -111,6 +116,8 @@ def verify(
     reviewers: tuple[Path, ...],
     trails: tuple[Path, ...],
     receipts: Path | None,
+    confirmations: Path | None,
+    policies: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Verify signed reviews: signatures, the chain of weeks, and with --trail that each report follows from the trails.
@@ -135,7 +142,7 @@ def verify(
     if not found:
         raise Failure("there is no signed review", remedy="Sign one with `cji audit review sign`.", status=3)
     for each in found if trails else ():
-        _again(each, trails, receipts)
+        _again(each, trails, receipts, confirmation_sources(confirmations, policies))
     first = found[0].signed.statement.previous_sha384 == FIRST_PREVIOUS
     if as_json:
         print_document([_object(each, recomputed=bool(trails)) for each in found])
@@ -240,12 +247,32 @@ def _weeks(folders: tuple[Path, ...]) -> list[Path]:
     return [*found]
 
 
-def _again(each: Reviewed, trails: tuple[Path, ...], receipts: Path | None) -> None:
+def confirmation_sources(folder: Path | None, policies: tuple[Path, ...]) -> Sources | None:
+    """The folder of confirmations with the policies of their jobs. Failure for one without the other."""
+    if (folder is None) is not (not policies):
+        remedy = "Give the policies that were in force when the confirmed jobs were admitted."
+        raise Failure("--confirmations and --policy belong together", remedy=remedy, status=2)
+    if folder is None:
+        return None
+    try:
+        return Sources(folder=folder, policies=tuple(Policy.load(each.read_bytes()) for each in policies))
+    except PolicyInvalid as error:
+        raise Failure(str(error), remedy="Give the policy file of a worker.", status=2) from error
+
+
+def _again(each: Reviewed, trails: tuple[Path, ...], receipts: Path | None, confirmations: Sources | None) -> None:
     """Make a report again from the lines it was made from, and compare the bytes."""
     report = each.report
     if (report.receipts is None) is not (receipts is None):
         remedy = "Give --receipts exactly if the report was made with a folder of receipts."
         raise Failure(f"{each.week}: the report has other sources", remedy=remedy, status=2)
+    if report.confirmations is None:
+        confirmations = None
+    elif confirmations is None:
+        remedy = "Give --confirmations and --policy, with which the report was made."
+        raise Failure(f"{each.week}: the report has other sources", remedy=remedy, status=2)
+    elif (own := confirmations.folder / str(each.week)).is_dir():
+        confirmations = replace(confirmations, folder=own)
     context = Context(
         week=each.week,
         settings=report.settings,
@@ -254,7 +281,7 @@ def _again(each: Reviewed, trails: tuple[Path, ...], receipts: Path | None) -> N
         heads=tuple(state.head for state in report.heads),
     )
     try:
-        made = make_report(trails, context, receipts=receipts, upto=report.trails)
+        made = make_report(trails, context, receipts=receipts, confirmations=confirmations, upto=report.trails)
     except (ReviewError, OSError, ValueError) as error:
         raise Failure(f"{each.week}: {error}", remedy=_FOLLOW, status=3) from error
     if encode(made) != encode(report):

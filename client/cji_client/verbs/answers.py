@@ -23,6 +23,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: Annotated[str, member("id of the worker")]
     rows_in: Annotated[int, member("input rows")]
     rows_out: Annotated[int, member("rows of the result")]
+    counted: Annotated[bool, member("outputs were opened and have these rows; otherwise the cell states them")]
     outputs: Annotated[tuple[str, ...], member("names of the outputs")]
     out: Annotated[str | None, member("where it was opened; absent if it was not")] = None
     sealed: Annotated[str | None, member("where it was saved sealed; absent if it was not")] = None
@@ -176,11 +177,23 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     clusters: Annotated[PairQuality, member("PairQuality of the clusters")]
 
 
-class ProvenReceipt(msgspec.Struct, frozen=True, kw_only=True):
+class ProvenReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`cji receipt verify` and `cji result verify`: a verified receipt or failure receipt. Several have a line each."""
 
     claims: Annotated[dict[str, Any], member("its claims, as docs/format.md names them")]
     not_checked: Annotated[dict[str, str], member("what was not checked, by check or subject")]
+    confirmed: Annotated[str | None, member("who confirmed the counts, and when; absent without --confirmation")] = None
+
+
+class ConfirmedReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji receipt confirm`: the counts that a recipient's key signed."""
+
+    confirmation: Annotated[str, member("file of the confirmation")]
+    job: Annotated[str, member("job id, 32 hexadecimal digits")]
+    receipt_sha384: Annotated[str, member("digest of the receipt, hexadecimal")]
+    key: Annotated[str, member("thumbprint of the key that signed")]
+    rows: Annotated[dict[str, int], member("counted rows by output")]
+    differences: Annotated[tuple[str, ...], member("counts of the receipt that are others, in words")]
 
 
 class ShownReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

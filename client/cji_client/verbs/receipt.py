@@ -18,8 +18,10 @@ from cji_client.errors import SpecError, Unverified
 from cji_client.profile import load_profile
 from cji_client.statements import verify_statements
 from cji_client.verbs.answers import ProvenReceipt, ShownReceipt, StoredReceipt
+from cji_client.verbs.compact_file import compact_lines
 from cji_client.verbs.job.job_id import job_id_of
 from cji_client.verbs.job.prepare import PROFILE as SUBMITTER
+from cji_client.verbs.receipt_confirm import confirm, confirmation_of
 from cji_client.verbs.receipt_rows import Either, print_receipt, rows_of, unchecked_of
 from cji_client.verify import verify_failed, verify_stored
 from cji_core.command.common import FILE, explained
@@ -29,6 +31,7 @@ from cji_core.format.job import Header, parse
 from cji_core.strict import hex_decode
 from cji_core.trail import Claims, FailureClaims, ReceiptError, VerifiedFailure, VerifiedReceipt
 from cji_core.trail.compact import typ_unverified
+from cji_core.trail.confirmations import VerifiedConfirmation
 from cji_core.trail.receipts import claims_unverified
 from cji_core.trail.rules import SequenceError, verify_sequence
 
@@ -50,6 +53,8 @@ def receipt() -> None:
 @click.option(
     "--statements", type=FILE, help="All statements of the tasks of a job in parts, one per line, in their order."
 )
+@click.option("--confirmation", type=FILE, help="A recipient's confirmation of the counts, with --policy.")
+@click.option("--policy", type=FILE, help="The worker's policy of that job, which names the recipient's key.")
 @PROFILE
 @AT
 @click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
@@ -68,6 +73,8 @@ def verify(
     evidence: Path,
     headers: tuple[Path, ...],
     statements: Path | None,
+    confirmation: Path | None,
+    policy: Path | None,
     profile: Path | None,
     at: str | None,
     sequence: bool,
@@ -78,7 +85,8 @@ def verify(
 
     The evidence must chain to the vendor's roots at a time that it proves, and its quote must bind the signing key;
     with --expect-header, the receipt must be for exactly that job; with --statements, the one receipt must be that of
-    a job in parts with exactly these tasks; with --trail, the worker's audit trail must have it, and break no rule.
+    a job in parts with exactly these tasks; with --confirmation, a key that the policy names beside the recipient must
+    have signed the same counts; with --trail, the worker's audit trail must have it, and break no rule.
     What nobody checked is listed after the receipt. A receipt that fails is reported with the wrong claim and exit
     status 3. Failure receipts of jobs by reference are verified in the same way.
 
@@ -94,7 +102,7 @@ def verify(
     trust = trust_named(context, evidence_cloud(data))
     attested = read_evidence(data, trust=trust, reference=reference_values(profile, None), at=time_of(at))
     expected = {bytes(header.job_id): header for header in map(_header, headers)}
-    texts = [text for file in files for text in _lines(file)]
+    texts = [text for file in files for text in compact_lines(file)]
     verified = _all(texts, attested, expected)
     if sequence:
         _require_sequence(verified)
@@ -104,10 +112,18 @@ def verify(
         from cji_client.verbs.receipt_trail import require_in_trail  # noqa: PLC0415 - reading a trail needs POSIX
 
         require_in_trail(verified, trail, attested.receipt_key)
+    confirmed = _confirmed(verified, confirmation, policy)
     for one in verified:
         known = hex_decode(one.claims.job_id) in expected
         print_receipt(
-            one, attested, trust, header=known, as_json=as_json, sequence=sequence, statements=statements is not None
+            one,
+            attested,
+            trust,
+            header=known,
+            as_json=as_json,
+            sequence=sequence,
+            statements=statements is not None,
+            confirmed=confirmed,
         )
 
 
@@ -171,7 +187,7 @@ def show(
       cji receipt show out/receipt.jws
       cji receipt show out/receipt.jws --evidence out/evidence.json --expect-header out/header.bin --html receipt.html
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    (text, *others) = _lines(file)
+    (text, *others) = compact_lines(file)
     if others:
         raise SpecError(f"{file.name} has several receipts", remedy="Give a file with one.")
     claims: Claims | FailureClaims
@@ -205,16 +221,6 @@ def _header(file: Path) -> Header:
         return parse(file.read_bytes())
     except Refusal:
         raise SpecError(f"{file.name} is not a job header") from None
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        lines = file.read_text("ascii").split()
-    except UnicodeDecodeError:
-        lines = []
-    if not lines:
-        raise Unverified("receipt", f"{file.name} contains no receipt")
-    return lines
 
 
 def _verified(text: str, attested: AttestedWorker, header: Header | None = None) -> Either:
@@ -256,7 +262,20 @@ def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], stateme
     (one, *others) = verified
     if others or not isinstance(one, VerifiedReceipt):
         raise SpecError("--statements needs exactly one receipt", remedy="Verify the receipt of that job alone.")
-    verify_statements(one, _lines(statements))
+    verify_statements(one, compact_lines(statements, "statement"))
+
+
+def _confirmed(
+    verified: Sequence[Either], confirmation: Path | None, policy: Path | None
+) -> VerifiedConfirmation | None:
+    if (confirmation is None) is not (policy is None):
+        raise SpecError("--confirmation and --policy belong together", remedy="Give both.")
+    if confirmation is None or policy is None:
+        return None
+    (one, *others) = verified
+    if others:
+        raise SpecError("--confirmation needs exactly one receipt", remedy="Verify the receipt of that job alone.")
+    return confirmation_of(confirmation, policy, one)
 
 
 def verified_proof(
@@ -320,3 +339,6 @@ def _flat(name: str, claim: object) -> Iterator[tuple[str, str]]:
         yield name, ", ".join(map(str, claim))
     else:
         yield name, str(claim)
+
+
+receipt.add_command(confirm)

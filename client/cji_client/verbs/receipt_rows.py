@@ -14,6 +14,7 @@ from cji_client.verify import names_token
 from cji_core.command.json_output import print_json
 from cji_core.fips import NOT_VALIDATED
 from cji_core.trail import CryptoModule, TasksClaim, VerifiedFailure, VerifiedReceipt
+from cji_core.trail.confirmations import VerifiedConfirmation
 
 Either = VerifiedReceipt | VerifiedFailure
 _HOST: Final = {"none": "no host profile: root could read records"}
@@ -28,13 +29,21 @@ def print_receipt(
     as_json: bool,
     sequence: bool = False,
     statements: bool = False,
+    confirmed: VerifiedConfirmation | None = None,
 ) -> None:
-    """Print a verified receipt, and what was not checked; `header`: it was compared with the header of its job."""
+    """Print a verified receipt, and what was not checked; `header`: it was compared with the header of its job.
+
+    `confirmed` is a confirmation without a difference.
+    """
     unchecked = unchecked_of(one, attested, header=header, sequence=sequence, statements=statements)
+    rows, by = rows_of(one, attested, trust), None
+    if confirmed is not None:
+        del unchecked["counts"]
+        by = rows["counts"] = confirmed.words
     if as_json:
-        print_json(ProvenReceipt(claims=msgspec.to_builtins(one.claims), not_checked=unchecked))
+        print_json(ProvenReceipt(claims=msgspec.to_builtins(one.claims), not_checked=unchecked, confirmed=by))
     else:
-        click.echo(_lines_of(rows_of(one, attested, trust), unchecked))
+        click.echo(_lines_of(rows, unchecked))
 
 
 def unchecked_of(
@@ -46,6 +55,7 @@ def unchecked_of(
         found["job"] = "whether it is the job that was sealed: give --expect-header"
     if isinstance(one, VerifiedFailure):
         return found | {"attempts": "their number, the reason and the time of the ticket: they are a report"}
+    found["counts"] = "rows and subjects, stated by the cell: `cji result open` compares them, or give --confirmation"
     if not names_token(one, attested):
         found["maa token"] = "the token that the receipt names: the evidence shows another one, of the same key"
     if not sequence:
@@ -89,7 +99,8 @@ def _receipt_rows(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) 
         "for": f"{claims.requesting_ori}, purpose {claims.purpose_code}",
         "suite": str(claims.suite),
         "did": ", ".join(claims.operations),
-        "rows": f"{volumes.rows_in} in, {volumes.rows_out} out",
+        "rows": f"{volumes.rows_in} in, {volumes.rows_out} out, {volumes.chri_rows_out} of them with criminal history",
+        "subjects": str(volumes.subjects_out),
         "time": f"{claims.started} to {claims.ended}",
         "evidence": _appraised(attested),
         "key": claims.kek_id,

@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSpec:
-    """An output part: its name and its records. `of_subjects`: one row for each subject that was released."""
+    """An output part: its name and its records."""
 
     name: str
     schema: RecordSchema
-    of_subjects: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

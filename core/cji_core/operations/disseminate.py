@@ -14,6 +14,7 @@ from cji_core.operations.parameters import Parameters, Sealing, Sha256, bad_para
 from cji_core.operations.stages.by_shard import ByShard
 from cji_core.operations.status_codes import RowCode
 from cji_core.operations.tables import Tables
+from cji_core.operations.volumes import LEDGER as LEDGER_SCHEMA
 from cji_core.strict import hex_decode
 from cji_core.wire.v1 import worker_pb2 as pb
 
@@ -86,7 +87,7 @@ def check_tables(parameters: Disseminate, tables: Tables) -> None:
 LEDGER: Final = OutputSpec(
     name="ledger",
     schema=RecordSchema.output(
-        "ledger/1",
+        LEDGER_SCHEMA,
         columns(DataClass.CONTROL_NUMBER, "subject SID FBI file", BINARY),
         columns(
             DataClass.IDENTITY_HISTORY,
@@ -95,7 +96,6 @@ LEDGER: Final = OutputSpec(
         ),
         columns(DataClass.IDENTITY_HISTORY, "rows", UINT64),
     ),
-    of_subjects=True,
 )
 """One row for each subject of a released row (CJISSECPOL AU-3(1), 5.1.3), in the order of their first rows."""
 

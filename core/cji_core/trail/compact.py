@@ -1,4 +1,4 @@
-"""A document that a worker signs: compact JWS with one `typ` and one type of claims. Needs no network to verify.
+"""A document that a worker or a recipient signs: compact JWS with one `typ` and one type of claims. No network.
 
     document = b64url(header) "." b64url(payload) "." b64url(signature)
     header   = {"alg":"ES384","kid":"<RFC 7638 thumbprint>","typ":TYP}        exactly, in this order
@@ -37,6 +37,7 @@ from cji_core.trail.fields import KeyId
 MAX_BYTES: Final = 64 * 1024
 
 Alg = Literal["ES384", "ML-DSA-87-ES384"]
+Typ = Literal["cji-receipt+jws", "cji-failure+jws", "cji-confirmation+jws"]
 _ALGS: Final[dict[Suite, Alg]] = {Suite.CLASSICAL_1: "ES384", Suite.HYBRID_1: "ML-DSA-87-ES384"}
 
 
@@ -64,7 +65,7 @@ class _Claims(Protocol):
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alg: Alg
     kid: KeyId
-    typ: Literal["cji-receipt+jws", "cji-failure+jws"]
+    typ: Typ
 
 
 _headers: Final = OneForm(_Header, limit=MAX_BYTES)
@@ -74,7 +75,7 @@ _C = TypeVar("_C", bound=_Claims)
 class SignedClaims(Generic[_C]):
     """One kind of document: its `typ` and the type of its claims, a strict msgspec structure with a `suite`."""
 
-    def __init__(self, typ: Literal["cji-receipt+jws", "cji-failure+jws"], claims: type[_C]) -> None:
+    def __init__(self, typ: Typ, claims: type[_C]) -> None:
         self._typ: Final = typ
         self._claims = OneForm(claims, limit=MAX_BYTES, order="deterministic")
 

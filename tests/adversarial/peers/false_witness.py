@@ -1,6 +1,7 @@
 """A zygote whose cells do their job well and then lie about it to the keyholder, or never speak to it.
 
-A job names its lie in the case number of its attribution, which a cell opens; a job that names none is honest.
+A job names its lie in the case number or the reason of its attribution, which a cell opens; others are honest. The cell
+of a task opens no attribution, and always states a row less of its shard of the result.
 """
 
 import sys
@@ -63,8 +64,24 @@ LIES: Final[dict[str, tuple[str, Lie]]] = {
 }
 """By name: what it is about, and the summary that the cell sends."""
 
+COUNTS: Final[dict[str, Lie]] = {
+    "a result less": lambda s: _rows(s, 0, s.rows_out[0] - 1),
+    "a result more": lambda s: _rows(s, 0, s.rows_out[0] + 1),
+    "a subject less": lambda s: _rows(s, 2, s.rows_out[2] - 1),
+    "a subject more": lambda s: _rows(s, 2, s.rows_out[2] + 1),
+}
+"""Lies that no other process can find out; who opens the outputs counts their rows."""
+
 SILENCE: Final = "says nothing"
 """The cell sends no summary at all."""
+
+
+def _lie(name: str) -> Lie:
+    return COUNTS[name] if name in COUNTS else LIES[name][1] if name in LIES else _honest
+
+
+def _honest(summary: Summary) -> Summary:
+    return summary
 
 
 def main(boot: Any) -> int:
@@ -75,15 +92,14 @@ def main(boot: Any) -> int:
         @classmethod
         def decode(cls, data: bytes) -> Attribution:
             found = Attribution.decode(data)
-            told[:] = [found.case_number]
+            told[:] = [found.case_number or found.reason]
             return found
 
     def lying(self: Any, message: msgspec.Struct, fds: Sequence[int] = ()) -> None:
         if isinstance(message, Summary):
-            if told[0] == SILENCE:
+            if told == [SILENCE]:
                 return
-            _, lie = LIES.get(told[0], ("", lambda honest: honest))
-            message = lie(message)
+            message = _lie(told[0] if message.result_header else "a result less")(message)
         send(self, message, fds)
 
     job.Attribution = Listening  # type: ignore[attr-defined]

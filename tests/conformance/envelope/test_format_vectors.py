@@ -5,6 +5,7 @@ import io
 import json
 import struct
 from base64 import b64decode
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -27,10 +28,12 @@ from cji_core.format.envelope import (
 )
 from cji_core.format.envelope.admission import admission_key, admission_message, verify_admission
 from cji_core.format.job import Attribution, parse
-from cji_core.jose import parse_ml_kem, parse_verifying, public_jwk, thumbprint
+from cji_core.format.job.policy.grant import ConfirmationKey
+from cji_core.jose import key_id, parse_ml_kem, parse_verifying, public_jwk, thumbprint
 from cji_core.strict import b64url_decode
 from cji_core.suites import Suite
-from cji_core.trail import Expected, verify_receipt
+from cji_core.trail import Expected, claims_unverified, verify_receipt
+from cji_core.trail.confirmations import verify_confirmation
 from tests.reference import job_format
 from tests.support.paths import ROOT
 
@@ -100,6 +103,26 @@ def test_the_page_alone_opens_the_result(vector: dict[str, Any]) -> None:
     aad = b"cji-result/1\0" + hashlib.sha384(result).digest() + struct.pack(">I", 0)
     plaintext = job_format.unseal(key, aad, [bytes.fromhex(data) for data in vector["output"]])
     assert plaintext == raw(vector, "plaintext")
+
+
+def test_the_page_alone_verifies_a_confirmation(vector: dict[str, Any]) -> None:
+    suite, receipt, text, jwk = (vector[name] for name in ("suite", "receipt", "confirmation", "confirmation_jwk"))
+    claims = job_format.check_receipt(suite, text, jwk, "cji-confirmation+jws")
+    digest = hashlib.sha384(receipt.rpartition(".")[0].encode()).hexdigest()
+    stated = job_format.check_receipt(suite, receipt, vector["receipt_jwk"])
+    assert (claims["receipt_sha384"], claims["recipient"]) == (digest, stated["recipients"][0])
+    assert {each["name"]: each["rows"] for each in claims["outputs"]} == {"result": 2, "row_status": 2}
+    assert stated["volumes"]["rows_out"] == 2
+    key = parse_verifying(jwk)
+    named = ConfirmationKey(
+        recipient=claims["recipient"], key_id=key_id(key), jwk=jwk, starts=date(2026, 1, 1), until=date(2026, 12, 31)
+    )
+    ours: dict[str, Any] = {"receipt": claims_unverified(receipt), "receipt_sha384": digest, "policy_sha384": "0" * 96}
+    assert verify_confirmation(text, keys=[named], **ours).differences == ()
+    head, payload, signature = text.split(".")
+    for wrong in (f"{head}.{payload}.{signature[::-1]}", receipt):
+        with pytest.raises((InvalidSignature, AssertionError, ValueError)):
+            job_format.check_receipt(suite, wrong, jwk, "cji-confirmation+jws")
 
 
 def test_the_page_alone_admits_an_attempt(vector: dict[str, Any]) -> None:

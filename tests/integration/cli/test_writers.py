@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from cji_core.command import build
+from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site
+from tests.adversarial.peers.hostile import hostile_site
 from tests.support.paths import ROOT
 from tests.support.writers import settings
 
@@ -35,6 +38,13 @@ def java(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def node() -> list[str]:
     subprocess.run([ROOT / "tools/node-example"], check=True)
     return ["node", str(NODE)]
+
+
+@pytest.fixture(scope="module")
+def lying(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A worker whose cells state what a job names in its reason."""
+    with hostile_site(tmp_path_factory.mktemp("lying"), azure, zygote="false_witness") as site:
+        yield site
 
 
 def run(command: list[str], *arguments: Path) -> tuple[int, str, str]:
@@ -72,6 +82,19 @@ def test_a_job_of_java(site: Site, java: list[str], tmp_path: Path) -> None:
     assert said.startswith("17 records")
     found = pa.ipc.open_stream((out / "result.arrows").read_bytes()).read_all()
     assert found["rule"].to_pylist() == [404, 152]
+
+
+@pytest.mark.parametrize("lie", ["a result less", "a result more"])
+@pytest.mark.parametrize("language", ["java", "node"])
+def test_the_programs_count_what_a_cell_states(
+    language: str, lie: str, lying: Site, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Red before: both wrote the result of a receipt with a row less, or more."""
+    records = {"java": SUBMISSION, "node": PERSONS}[language]
+    command = request.getfixturevalue(language)
+    status, _, errors = run(command, changed(lying, "reason", lie), records, tmp_path / "out")
+    assert (status, "volumes: the receipt states another rows_out" in errors) == (1, True), errors
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("language", ["java", "node"])

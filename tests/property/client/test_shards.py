@@ -1,7 +1,7 @@
 """Records in shards: the split against a slow twin, sealing part by part, and outputs read shard after shard."""
 
 import io
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cji_attestation.attested import AttestedWorker
+from cji_client.counts import require_consistent
 from cji_client.errors import SpecError, Unverified
 from cji_client.parts import arrow_messages, open_part, seal_stream
 from cji_client.received import Collector, Output, parse_result_header
-from cji_client.result import Result, open_result
+from cji_client.result import Result, count_rows, open_result, read_output
 from cji_client.seal import number_of_shards, seal, split
+from cji_client.shard_counts import require_shards
 from cji_client.sources import Batches
 from cji_client.spec import JobSpec, decode_spec
 from cji_core.format.envelope import input_aad, output_aad, unwrap_dek, wrap_result_key
@@ -25,18 +27,21 @@ from cji_core.format.job.result_header import result_header
 from cji_core.format.keys import PinnedKey, new_signing_key
 from cji_core.format.records import RowStatus, Status
 from cji_core.jose import key_id, public_jwk
-from cji_core.trail import Expected, sign, verify_receipt
+from cji_core.operations.volumes import counts_of
+from cji_core.trail import Expected, StatedPart, Statement, read_statement, sign, verify_receipt
 from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.job_headers import make
 from tests.support.job_specs import head
 from tests.support.receipts import CLAIMS
 from tests.support.rsa_keys import rsa_key
+from tests.support.task_statements import Honest
 
 KEY = rsa_key(0, 3072)
 CMK = rsa_key(1, 3072)
 JWK = public_jwk(KEY.public_key())
 JOB = parse(make(recipients=[Recipient(key_id=key_id(KEY.public_key()), jwk=JWK)]))
 SIGNING = new_signing_key()
+HONEST = Honest()
 RECEIPT_KEY = ec.generate_private_key(ec.SECP384R1())
 
 
@@ -117,8 +122,11 @@ def test_every_shard_is_sealed_as_a_part_of_its_own() -> None:
         list(job.seal_part(1, iter(table.to_batches())))
 
 
-def sealed_result(outputs: dict[OutputPart, list[pa.Table]], *, rows: int) -> Result:
-    """A result with a verified receipt; each output has a table for each of its shards."""
+def sealed_result(outputs: dict[OutputPart, list[pa.Table]], **stated: int) -> Result:
+    """A result with a verified receipt; each output has a table for each of its shards.
+
+    The counts are those of an honest cell, but for those that are `stated`.
+    """
     key = bytes(range(32))
     wrapped = wrap_result_key(KEY.public_key(), key, JOB.sha384)
     data = result_header(JOB, worker_id="w", outputs=tuple(outputs), wrapped_keys=[wrapped])
@@ -128,7 +136,8 @@ def sealed_result(outputs: dict[OutputPart, list[pa.Table]], *, rows: int) -> Re
             messages = arrow_messages(Batches(schema=table.schema, batches=iter(table.to_batches())))
             file = io.BytesIO(b"".join(seal_stream(key, output_aad(header.sha384, len(files)), messages)))
             files.append(Output(name=output.name, schema=output.schema, file=file))
-    volumes = msgspec.structs.replace(CLAIMS.volumes, rows_in=rows)
+    rows = {output.name: sum(table.num_rows for table in shards) for output, shards in outputs.items()}
+    volumes = msgspec.structs.replace(CLAIMS.volumes, **{**counts_of(header.schemas, rows), **stated})
     compact = sign(msgspec.structs.replace(CLAIMS, volumes=volumes), RECEIPT_KEY)
     receipt = verify_receipt(compact, key=RECEIPT_KEY.public_key(), expected=Expected(simulated=False))
     return Result(job=JOB, header=header, outputs=tuple(files), receipt=receipt, attested=cast("AttestedWorker", None))
@@ -145,7 +154,7 @@ def test_outputs_are_read_shard_after_shard() -> None:
     row_status = OutputPart(name="row_status", schema="row_status/1", shards=3)
     names = [pa.table({"last": ["A", "B"]}), pa.table({"last": ["C"]})]
     statuses = [status_of(2, 1), status_of(1, 0), status_of(3, 2)]
-    sealed = sealed_result({result: names, row_status: statuses}, rows=6)
+    sealed = sealed_result({result: names, row_status: statuses})
     assert sealed.names == ("result", "row_status")
     assert [part.name for part in sealed.header.parts] == ["result"] * 2 + ["row_status"] * 3
     opened = open_result(sealed, KEY)
@@ -153,10 +162,79 @@ def test_outputs_are_read_shard_after_shard() -> None:
     whole = RowStatus.concatenate([RowStatus.all_ok(6)]).found(np.array([1, 2, 5]), status=Status.NOT_USABLE, code=7)
     assert opened["row_status"].combine_chunks() == pa.Table.from_batches([whole.to_batch(0)])
     with pytest.raises(Unverified, match="row_status"):
-        open_result(sealed_result({result: names, row_status: statuses}, rows=7), KEY)
+        open_result(sealed_result({result: names, row_status: statuses}, rows_in=7), KEY)
     other = [names[0], pa.table({"last": pa.array(["C"], pa.binary())})]
     with pytest.raises(Unverified, match="different schemas"):
-        open_result(sealed_result({result: other, row_status: statuses}, rows=6), KEY)
+        open_result(sealed_result({result: other, row_status: statuses}), KEY)
+
+
+RECORDS = [pa.table({"subject": ["S1", "S2", "S1"]}), pa.table({"subject": ["S3"]})]
+STATUSES = [status_of(3, 0), status_of(2, 1)]
+SUBJECTS = [pa.table({"subject": ["S1", "S2"]}), pa.table({"subject": ["S3"]})]
+STATUS = OutputPart(name="row_status", schema="row_status/1", shards=2)
+SHARDED = {
+    OutputPart(name="result", schema="chri_event/1", shards=2): RECORDS,
+    STATUS: STATUSES,
+    OutputPart(name="ledger", schema="ledger/1", shards=2): SUBJECTS,
+}
+COUNTS = {"rows_in": ("row_status", 5), "rows_out": ("result", 4), "subjects_out": ("ledger", 3)}
+
+
+def test_honest_counts_of_shards_are_accepted() -> None:
+    with sealed_result(SHARDED) as sealed:
+        found = {name: table.num_rows for name, table in open_result(sealed, KEY).items()}
+        volumes = sealed.receipt.claims.volumes
+    assert found == dict(COUNTS.values())
+    assert {name: getattr(volumes, name) for name in COUNTS} == {name: rows for name, (_, rows) in COUNTS.items()}
+    assert volumes.chri_rows_out == 4
+
+
+@pytest.mark.parametrize("more", [1, -1])
+@pytest.mark.parametrize("count", COUNTS)
+def test_a_count_that_is_not_the_opened_one_is_refused(count: str, more: int) -> None:
+    """Red before: only `rows_in` was compared."""
+    output, rows = COUNTS[count]
+    with sealed_result(SHARDED, **{count: rows + more}) as sealed:
+        for name in sealed.names:
+            if name != output:
+                list(read_output(sealed, KEY, name))
+        with pytest.raises(Unverified, match=f"{count} is {rows + more}, counted {rows}") as refused:
+            list(read_output(sealed, KEY, output))
+    assert refused.value.check == "volumes"
+
+
+@pytest.mark.parametrize("shard", [0, 1])
+@pytest.mark.parametrize("output", SHARDED, ids=lambda output: output.name)
+def test_a_row_less_in_any_shard_is_refused(output: OutputPart, shard: int) -> None:
+    honest = dict(COUNTS.values())
+    stated = counts_of({each.name: each.schema for each in SHARDED}, honest)
+    shards = list(SHARDED[output])
+    shards[shard] = shards[shard].slice(1)
+    with sealed_result({**SHARDED, output: shards}, **stated) as sealed, pytest.raises(Unverified) as refused:
+        open_result(sealed, KEY)
+    assert refused.value.check == "volumes"
+
+
+@pytest.mark.parametrize(
+    ("schema", "stated"),
+    [
+        ("chri_event/1", {"chri_rows_out": 3}),
+        ("chri_event/1", {"chri_rows_out": 0}),
+        ("chri_event/1", {"subjects_out": 3}),
+        ("person/1", {"chri_rows_out": 4}),
+    ],
+)
+def test_counts_that_contradict_each_other_open_nothing(schema: str, stated: dict[str, int]) -> None:
+    """Red before: nobody compared them. Without a ledger the rows of the result count as subjects."""
+    outputs = {OutputPart(name="result", schema=schema, shards=2): RECORDS, STATUS: STATUSES}
+    with sealed_result(outputs) as honest:
+        require_consistent(honest.receipt, honest.header)
+    with sealed_result(outputs, **stated) as sealed:
+        with pytest.raises(Unverified) as refused:
+            require_consistent(sealed.receipt, sealed.header)
+        assert refused.value.check == "volumes"
+        with pytest.raises(Unverified, match=next(iter(stated))):
+            list(read_output(sealed, KEY, "result"))
 
 
 @pytest.mark.parametrize("shards", [1, 1025])
@@ -183,3 +261,31 @@ def test_a_run_answers_with_sixteen_parts_at_most() -> None:
         collector.finish()
     with pytest.raises(Unverified, match="segment"):
         Collector(JOB)._segment(pb.Segment(part=16, data=bytes(200)))
+
+
+def said(task: int, *, parts: tuple[int, ...], rows: tuple[int, int, int]) -> Statement:
+    """The statement of a task that wrote these parts of `SHARDED`; `rows` of result, row status and ledger."""
+    (compact,) = HONEST.statements()[:1]
+    parts_out = tuple(StatedPart(part=n, segments=1, bytes=1, tags_sha256="A" * 43, sha256="A" * 43) for n in parts)
+    counts = dict(zip(("rows_out", "rows_status", "subjects_out"), rows, strict=True))
+    changes: dict[str, Any] = {"stage": "apply", "task": task, "parts_out": parts_out, **counts}
+    return msgspec.structs.replace(read_statement(compact), **changes)
+
+
+def test_each_shard_has_the_rows_of_its_statement() -> None:
+    """Two lies that cancel each other out leave every sum as it is; only the shards show them."""
+    with sealed_result(SHARDED) as sealed:
+        rows, header = count_rows(sealed, KEY), sealed.header
+    assert rows == (3, 1, 3, 2, 2, 1)
+    honest = [said(0, parts=(0, 2, 4), rows=(3, 3, 2)), said(1, parts=(1, 3, 5), rows=(1, 2, 1))]
+    require_shards(header, honest, rows)
+    require_shards(header, [*honest, said(0, parts=(0, 2, 4), rows=(9, 9, 9))], rows)  # an earlier attempt
+    for first, second, what in (
+        ((2, 3, 2), (2, 2, 1), "task 0 of apply states 2 rows of result, counted 3"),
+        ((3, 2, 2), (1, 3, 1), "task 0 of apply states 2 rows of row_status, counted 3"),
+        ((3, 3, 1), (1, 2, 2), "task 0 of apply states 1 rows of ledger, counted 2"),
+    ):
+        lies = [said(0, parts=(0, 2, 4), rows=first), said(1, parts=(1, 3, 5), rows=second)]
+        with pytest.raises(Unverified, match=what) as refused:
+            require_shards(header, lies, rows)
+        assert refused.value.check == "volumes"

@@ -8,7 +8,19 @@ from typing import Any, get_args
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cji_audit.review import Context, Report, ReviewError, Settings, Week, decode, encode, findings, groups, review
+from cji_audit.review import (
+    Context,
+    Report,
+    ReviewError,
+    Settings,
+    Week,
+    decode,
+    encode,
+    findings,
+    groups,
+    render,
+    review,
+)
 from cji_audit.review.groups import total
 from cji_audit.review.model import ReceiptState
 from cji_audit.review.settings import Thresholds
@@ -45,6 +57,12 @@ def test_a_quiet_week_has_no_finding(tmp_path: Path) -> None:
     assert report.receipts is not None
     assert report.receipts.matched == 84
     assert decode(encode(report)) == report
+
+
+def test_counts_are_called_stated_by_the_cells(tmp_path: Path) -> None:
+    shown = render(reviewed(written(tmp_path, quiet()))).decode()
+    for what in ("rows released, ", "of them with CHRI, ", "subjects released, ", "Rows, CHRI rows and subjects are "):
+        assert f"{what}stated by the cells" in shown
 
 
 @pytest.mark.parametrize("name", FAULTS)

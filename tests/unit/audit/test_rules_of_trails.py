@@ -321,7 +321,7 @@ OF_SEVERITY = {
     "alert": """
         head_differs mixed_workers receipt_key checkpoint_differs anchor_went_back job_order completed_again
         receipt_contradicts receipt_admission receipt_sequence receipt_anchor receipt_evidence
-        receipt_configuration receipt_without_event receipt_copy policy_not_in_force key_not_held
+        receipt_configuration receipt_without_event receipt_copy confirmation_differs policy_not_in_force key_not_held
         release_evidence hold_order hold_broken pruned_wrongly trail_started_within worker_renamed
         anchor_after_resumption trail_refused refusal_unexplained trail_resumed trail_pruned hold_released
         witnesses_disagreed simulated admitted_while_unmet release_policy_changed delivery_overdue
@@ -332,7 +332,7 @@ OF_SEVERITY = {
         host_conditions audit_unavailable audit_outage mass_release_rows mass_release_chri
         mass_release_subjects mass_release_operator growth off_hours unattributed no_outcome
         new_secondary_recipient new_recipient reload_refused crashed tail_recovered silence no_lines
-        not_anchored no_checkpoint event_without_receipt unreadable_receipt too_many_names
+        not_anchored no_checkpoint event_without_receipt unreadable_receipt confirmation_refused too_many_names
     """,
     "notice": """
         refusals failures new_chip new_submitter new_operator new_purpose new_operation new_risk trail_started

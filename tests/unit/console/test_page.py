@@ -39,6 +39,10 @@ def with_reason(reason: Reason) -> View:
     return not_serving(msgspec.structs.replace(KEYHOLDER, reason=reason))
 
 
+def test_rows_are_called_stated_by_the_cells() -> None:
+    assert "rows out in the last hour, stated by the cells" in text_of(VIEW)
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_its_remedy_on_the_page(reason: Reason) -> None:
     found = text_of(with_reason(reason))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -34,13 +35,17 @@ from cji_core.format.records import data_classes
 from cji_core.jose import key_id, public_jwk
 from cji_core.pairs import SigningPair
 from cji_core.suites import Suite
+from cji_core.trail.confirmations import confirmation_keys
 from tests.support import policies
 from tests.support.paths import ROOT
-from tests.support.policies import AGREEMENT, agency, policy_file, purpose, rule
+from tests.support.policies import AGREEMENT, agency, pem, policy_file, purpose, rule
+from tests.support.receipts import CLAIMS
 from tests.support.refusals import refused
 
 KEY_A = ec.generate_private_key(ec.SECP384R1()).public_key()
 KEY_B = ec.generate_private_key(ec.SECP384R1()).public_key()
+KEY_C = ec.generate_private_key(ec.SECP384R1()).public_key()
+P256 = ec.generate_private_key(ec.SECP256R1()).public_key()
 NEW_KEY = ec.generate_private_key(ec.SECP384R1())
 RECIPIENT_A, RECIPIENT_B = "A" * 43, "B" * 43
 DAY = datetime.now(UTC).date()
@@ -347,6 +352,11 @@ def _limits(**changes: Any) -> dict[str, Any]:
     return _with_rule(limits={"rows": 1, "bytes": 1, **changes})
 
 
+def _confirmed(**changes: Any) -> dict[str, Any]:
+    return _with_rule(confirmations=[{**CONFIRMATION, **changes}])
+
+
+CONFIRMATION = {"recipient": RECIPIENT_A, "key": pem(KEY_C), "from": date(2026, 1, 1), "until": date(2026, 12, 31)}
 _RULE = rule([RECIPIENT_A])
 INVALID: list[tuple[str, bytes]] = [
     ("no submitter", policy_file()),
@@ -366,7 +376,7 @@ INVALID: list[tuple[str, bytes]] = [
     ("no rule", policy_file(_with_purpose(rules=[]))),
     *(
         (f"no {name}", policy_file(_with_rule(**{name: []})))
-        for name in (*_RULE, "secondary_recipients")
+        for name in (*_RULE, "secondary_recipients", "confirmations")
         if name != "limits"
     ),
     *((f"without {name}", policy_file(_with_purpose(rules=[_without(name, _RULE)]))) for name in _RULE),
@@ -412,6 +422,18 @@ INVALID: list[tuple[str, bytes]] = [
     ("secondary recipient with a blank", policy_file(_with_rule(secondary_recipients=["Board "]))),
     ("secondary recipient wildcard", policy_file(_with_rule(secondary_recipients=["*"]))),
     ("secondary recipient empty", policy_file(_with_rule(secondary_recipients=[""]))),
+    ("unknown key in a confirmation", policy_file(_confirmed(note="x"))),
+    *(
+        (f"confirmation without {name}", policy_file(_with_rule(confirmations=[_without(name, CONFIRMATION)])))
+        for name in CONFIRMATION
+    ),
+    ("confirmation for another recipient", policy_file(_confirmed(recipient=RECIPIENT_B))),
+    ("confirmation for no thumbprint", policy_file(_confirmed(recipient="x"))),
+    ("confirmation key with no day", policy_file(_confirmed(until=date(2025, 12, 31)))),
+    ("confirmation key of another curve", policy_file(_confirmed(key=pem(P256)))),
+    ("confirmation key twice", policy_file(_with_rule(confirmations=[CONFIRMATION, CONFIRMATION]))),
+    ("confirmation key that signs headers", policy_file(_confirmed(key=pem(KEY_A)))),
+    ("confirmation key of another submitter", policy_file(_confirmed(key=pem(KEY_B)), submitter("b", KEY_B))),
     ("ORI wildcard", policy_file(_with_agency(ori="WI*"))),
     ("ORI of nowhere", policy_file(_with_agency(ori="ZZ0130000"))),
     ("ORI twice", policy_file(submitter(agencies=[submitter()["agencies"][0]] * 2))),
@@ -452,6 +474,37 @@ def test_a_policy_is_loaded_whole_or_not_at_all(what: str, data: bytes) -> None:
         Policy.load(data)
     assert caught.value.reason is Reason.NOT_READY
     assert caught.value.where
+
+
+def test_a_key_confirms_for_a_recipient_what_all_rules_name() -> None:
+    """And decides about no job."""
+    other = {**CONFIRMATION, "recipient": RECIPIENT_B}
+    rules = [
+        rule([RECIPIENT_A, RECIPIENT_B], "link", confirmations=[CONFIRMATION, other]),
+        rule([RECIPIENT_A], "deidentify", confirmations=[CONFIRMATION]),
+        rule([RECIPIENT_A], "aggregate"),
+    ]
+    policy = Policy.load(policy_file(_with_purpose(rules=rules)))
+
+    def named(*operations: str, submitter: str = "metro-pd", ori: str = "WI0130000", purpose: str = "C") -> set[Any]:
+        asked = {"submitter": submitter, "requesting_ori": ori, "purpose_code": purpose, "operations": operations}
+        found = confirmation_keys(policy, msgspec.structs.replace(CLAIMS, **asked))
+        assert {(each.starts, each.until) for each in found} <= {(date(2026, 1, 1), date(2026, 12, 31))}
+        return {(each.recipient, each.key_id) for each in found}
+
+    key = key_id(KEY_C)
+    assert named("link") == {(RECIPIENT_A, key), (RECIPIENT_B, key)}
+    assert named("link", "deidentify") == {(RECIPIENT_A, key)}
+    assert named("aggregate") == named("link", "aggregate") == named("clear") == set()
+    assert named("link", submitter="x") == named("link", ori="WI0140000") == named("link", purpose="J") == set()
+
+
+def test_the_half_of_a_signing_pair_confirms_nothing() -> None:
+    pair = SigningPair.generate().public_key()
+    changes = {"signing_key": public_jwk(pair), "suites": ["classical-1", "hybrid-1"]}
+    rules = _with_rule(confirmations=[{**CONFIRMATION, "key": pem(pair.p384)}])
+    with pytest.raises(PolicyInvalid, match="confirmation key that signs headers"):
+        Policy.load(policy_file({**rules, **changes}))
 
 
 def test_states_extend_purposes_and_prefixes_in_their_policy() -> None:

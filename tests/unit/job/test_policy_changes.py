@@ -13,6 +13,7 @@ from cji_core.format.job.policy.changes import changes
 from cji_core.format.job.policy.file import (
     AgencyTable,
     Agreement,
+    ConfirmationTable,
     LimitsTable,
     OtherKey,
     PurposeTable,
@@ -89,6 +90,9 @@ def test_added_is_granted_and_removed_is_withdrawn() -> None:
     (key,) = changes(BASE, loaded(changed={"other_key": dated}))
     assert (key.direction, key.fact.subject) == ("granted", Subject.OTHER_KEY)
     assert key.fact.value.endswith("from 2026-12-01 until 2026-12-31")
+    (key,) = changes(BASE, loaded({"confirmations": [{**dated, "recipient": "A" * 43}]}))
+    value = f"{key_id(KEYS[1])} for {'A' * 43} from 2026-12-01 until 2026-12-31"
+    assert key == Change("granted", Fact(*DEIDENTIFY, Subject.CONFIRMATION_KEY, value))
     later = loaded(agreement={**AGREEMENT, "until": date(2099, 1, 1)})
     (granted, withdrawn) = sorted(changes(BASE, later))
     assert (granted.fact.subject, withdrawn.fact.subject) == (Subject.AGREEMENT, Subject.AGREEMENT)
@@ -111,9 +115,10 @@ def test_a_submitter_and_an_agency_are_facts_by_themselves() -> None:
 
 def test_no_key_of_the_file_is_left_out() -> None:
     """A key that is added to a table needs a fact, or `cji policy diff` would not show it."""
+    of_rules = RuleTable, ConfirmationTable, LimitsTable
     keys = [
         {field.encode_name for field in msgspec.structs.fields(table)}
-        for table in (SubmitterTable, OtherKey, AgencyTable, Agreement, PurposeTable, RuleTable, LimitsTable)
+        for table in (SubmitterTable, OtherKey, AgencyTable, Agreement, PurposeTable, *of_rules)
     ]
     assert keys == [
         {"name", "san", "signing_key", "other_key", "suites", "entra", "agencies"},
@@ -121,6 +126,7 @@ def test_no_key_of_the_file_is_left_out() -> None:
         {"ori", "agreement", "jobs_per_day", "purposes"},
         {"id", "from", "until"},
         {"code", "rules"},
-        {"operations", "data_classes", "recipients", "secondary_recipients", "limits"},
+        {"operations", "data_classes", "recipients", "secondary_recipients", "confirmations", "limits"},
+        {"recipient", "key", "from", "until"},
         {"rows", "bytes"},
     ]

@@ -85,9 +85,7 @@ def written(parameters: Parameters) -> list[str]:
     """The inputs and outputs of an operation, and its stages, a line each."""
     operation = operation_of(parameters)
     signature, stages = operation.signature(parameters), operation.stages(parameters)
-    parts = [
-        f"{part.name} {part.schema.schema_id}{' of subjects' if part.of_subjects else ''}" for part in signature.parts
-    ]
+    parts = [f"{part.name} {part.schema.schema_id}" for part in signature.parts]
     sides = [f"{side.name} {side.schema}{' required' if side.required else ''}" for side in signature.sides]
     lines = [f"{', '.join(sorted(signature.accepts))} -> {signature.result or 'the same'}"]
     lines += [f"also {', '.join(parts)}"] if parts else []
@@ -239,7 +237,7 @@ DECLARED: list[tuple[Parameters, list[str]]] = [
         Disseminate(recipient_class="a", as_of=DAY),
         [
             "chri_event/1, chri_event/2, hotfile/1 -> the same",
-            "also ledger ledger/1 of subjects, withheld withheld/1",
+            "also ledger ledger/1, withheld withheld/1",
             "apply of shards; records records; writes columns, ledger, withheld; outputs result",
             "merge of one; reads columns ledger withheld; outputs ledger withheld",
         ],

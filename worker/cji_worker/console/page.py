@@ -84,7 +84,7 @@ def _now(status: Status, minutes: tuple[Minute, ...]) -> Element:
         found["cells warm"] = number(cells.warm)
     found["jobs waiting"] = number(status.jobs_waiting)
     found["completed in the last hour"] = number(sum(each.completed for each in minutes))
-    found["rows out in the last hour"] = number(sum(each.rows_out for each in minutes))
+    found["rows out in the last hour, stated by the cells"] = number(sum(each.rows_out for each in minutes))
     found["ciphertext in the last hour"] = size(sum(each.bytes for each in minutes))
     return facts(found)
 

@@ -177,7 +177,7 @@ SERIES: Final = (
     Series(
         name="cji_rows",
         kind="counter",
-        help="Rows of completed jobs",
+        help="Rows of completed jobs, stated by their cells",
         labels={"direction": ("in", "out")},
         unit="{row}",
         samples=read.of_jobs(lambda jobs: [(("in",), float(jobs.rows_in)), (("out",), float(jobs.rows_out))]),

@@ -29,6 +29,7 @@ from cji_core.jose import key_id, parse_canonical_verifying
 from cji_core.operations.registry import Plan
 from cji_core.operations.stages.stage import Stage as PartStage
 from cji_core.operations.stages.streams import TO_ALL, EdgeStream, PartStream, Stream, TaskStreams
+from cji_core.operations.volumes import RESULT, ROW_STATUS, counts_of, subjects_output
 from cji_core.strict import b64url_decode
 from cji_core.trail import (
     Machine,
@@ -45,7 +46,7 @@ from cji_core.trail import (
 )
 from cji_core.trail.merkle import Frontier, leaf_hash
 from cji_worker.errors import WorkerError
-from cji_worker.keyholder.witnesses import CHRI, Agreed
+from cji_worker.keyholder.witnesses import Agreed
 
 MAX_ATTEMPTS: Final = 4
 """Of a task, with statements in one job."""
@@ -120,20 +121,17 @@ class Gathering:
         if self._rows_status != rows_in or declared not in {None, rows_in}:
             raise StatementsRefusedError("rows")
         shards_in = [(part.name, part.shards) for part in self._header.inputs]
-        names = [output.name for output in self._planned.outputs]
-        shards_out = list(zip(names, self._job.output_shards(), strict=True))
-        schema = self._planned.outputs[0].schema.schema_id
+        schemas = {output.name: output.schema.schema_id for output in self._planned.outputs}
+        shards_out = list(zip(schemas, self._job.output_shards(), strict=True))
+        rows = {subjects_output(schemas): self._subjects_out, RESULT: self._rows_out, ROW_STATUS: rows_in}
         agreed = Agreed(
             inputs=_digests(shards_in, self._parts_in),
             outputs=_digests(shards_out, self._parts_out),
             result_header_sha384=sha384(self._plan.result_header),
             volumes=Volumes(
-                rows_in=rows_in,
-                rows_out=self._rows_out,
                 bytes_in=sum(part.bytes for part in self._parts_in.values()),
                 bytes_out=sum(part.bytes for part in self._parts_out.values()),
-                chri_rows_out=self._rows_out if schema.startswith(CHRI) else 0,
-                subjects_out=self._subjects_out,
+                **counts_of(schemas, rows),
             ),
         )
         claim = TasksClaim(

@@ -14,12 +14,11 @@ from cji_core.format.job import Header, JobPlan, OutputPart, parse_plan
 from cji_core.operations.registry import SCHEMAS, Plan
 from cji_core.operations.stages.stage import Stage as PartStage
 from cji_core.operations.stages.streams import EdgeStream, PartStream, Stream, TaskStreams
+from cji_core.operations.volumes import RESULT, ROW_STATUS, subjects_output
 from cji_core.strict import b64url
 from cji_core.trail import DisagreementAbout, StatedPart, StatedStream
 from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, TaskOrder, Witnessed
 from cji_worker.keyholder.witnesses import Disagreement, own_result_header, plain_bytes
-
-RESULT, ROW_STATUS = "result", "row_status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +121,7 @@ def agree_task(header: Header, planned: Plan, task: AdmittedTask, *, cell: Summa
     about = tuple(_differences(header, task, cell, front, rows))
     if about or (task.stage.plans and plan is None) or (cell.plan and not task.stage.plans):
         raise Disagreement(about or ("plan",))
-    subjects = (output.name for output in planned.outputs if output.of_subjects)
+    subjects = subjects_output({output.name: output.schema.schema_id for output in planned.outputs})
     return AgreedTask(
         parts_in=tuple(_parts(task.inputs, front.inputs)),
         streams_in=tuple(_streams(task.inputs, front.inputs)),
@@ -131,7 +130,7 @@ def agree_task(header: Header, planned: Plan, task: AdmittedTask, *, cell: Summa
         rows_in=cell.rows_in,
         rows_out=rows.get(RESULT, 0),
         rows_status=rows.get(ROW_STATUS, 0),
-        subjects_out=rows.get(next(subjects, RESULT), 0),
+        subjects_out=rows.get(subjects, 0),
         plan=plan,
     )
 

@@ -6,15 +6,15 @@
 
 Everything that two of them state is compared. The result header is made again from the job; the keys in it are the
 cell's, wrapped for recipients whose keys only they have, so only their number and lengths are checked. Rows are the
-cell's alone: each count must be possible in the bytes of its part, and the counts must fit each other.
+cell's alone: each count must be possible in the bytes of its part, and the counts must fit each other. Beyond that a
+false count is found out by who opens the output.
 
-Neither can make a false receipt alone: a cell states no digest, and a front that states a wrong one is found out by the
-client, which has the bytes.
+Neither alone can make a false receipt about bytes: a cell states no digest, and a front that states a wrong one is
+found out by the client, which has the bytes.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -23,14 +23,13 @@ from cji_core.format.job import Header, OutputPart
 from cji_core.format.job.result_header import result_header
 from cji_core.jose import parse_recipient
 from cji_core.operations.registry import SCHEMAS, Plan
+from cji_core.operations.volumes import counts_of
 from cji_core.trail import DisagreementAbout, PartDigest, Volumes
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_worker.errors import WorkerError
 from cji_worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
 
-_RESULT, _ROW_STATUS = 0, 1  # part numbers
-CHRI: Final = "chri_"
-"""How the ids of schemas with criminal history begin."""
+_ROW_STATUS = 1  # part number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +58,15 @@ def agree(header: Header, plan: Plan, *, worker_id: str, cell: Summary, front: W
     about = tuple(_differences(header, plan, worker_id, cell, front))
     if about:
         raise Disagreement(about)
-    rows_out = cell.rows_out[_RESULT]
-    subjects = (rows for part, rows in zip(plan.outputs, cell.rows_out, strict=True) if part.of_subjects)
+    schemas = {part.name: part.schema.schema_id for part in plan.outputs}
     return Agreed(
         inputs=_digests([part.name for part in header.parts], front.inputs),
         outputs=_digests([part.name for part in plan.outputs], front.outputs),
         result_header_sha384=front.result_header_sha384,
         volumes=Volumes(
-            rows_in=cell.rows_in,
-            rows_out=rows_out,
             bytes_in=sum(part.counted.bytes for part in front.inputs),
             bytes_out=sum(part.counted.bytes for part in front.outputs),
-            chri_rows_out=rows_out if plan.outputs[_RESULT].schema.schema_id.startswith(CHRI) else 0,
-            subjects_out=next(subjects, rows_out),
+            **counts_of(schemas, dict(zip(schemas, cell.rows_out, strict=True))),
         ),
     )
 

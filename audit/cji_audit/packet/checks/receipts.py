@@ -105,14 +105,14 @@ def production(material: Material) -> Result:
 
 
 def held(material: Material) -> Result:
-    """Every receipt that a submitter kept verifies, and is in the trail."""
+    """Every receipt that a submitter kept verifies, is in the trail, and has the counts of those who confirmed it."""
     if not material.receipts:
         return missing("No receipt that a submitter kept was given (--receipts).")
     shown: list[Evidence] = []
     for each in material.receipts:
         evidence = Evidence(
             kind="receipt",
-            what=f"receipt {each.sequence} of {each.worker} in {each.file.name}",
+            what=f"receipt {each.sequence} of {each.worker} in {each.file.name}, counts {each.counts}",
             sha256=each.file.sha256,
             recheck=f"tr -d '\\n' < {shlex.quote(each.file.name)} | sha256sum",
         )
@@ -122,8 +122,12 @@ def held(material: Material) -> Result:
             return fails(f"Receipt {each.sequence} in {each.file.name}: {each.fault}.", evidence)
         if not each.line:
             return fails(f"Receipt {each.sequence} in {each.file.name} is in no trail that was given.", evidence)
+        if each.counted:
+            return fails(f"The counts of receipt {each.sequence} in {each.file.name}: {each.counted}.", evidence)
         shown.append(evidence)
-    return holds(f"All {len(shown)} receipts that submitters kept verify and are in the trail.", *shown[:20])
+    confirmed = sum(each.counts != "stated by the cell" for each in material.receipts)
+    counts = f"counts of {confirmed} are confirmed by a recipient, the others are stated by the cells"
+    return holds(f"All {len(shown)} receipts that submitters kept verify and are in the trail; {counts}.", *shown[:20])
 
 
 CHECKS: Final[Mapping[str, Callable[[Material], Result]]] = MappingProxyType(

@@ -11,10 +11,13 @@ from cji_attestation.verbs.reference_values import PROFILE, reference_values
 from cji_attestation.verbs.trusts import trust_named
 from cji_client.profile import load_profile
 from cji_client.profile_keys import decrypter_named
-from cji_client.result import Result
+from cji_client.result import Result, count_rows
 from cji_client.result_folder import read_result_folder
+from cji_client.shard_counts import require_shards
 from cji_client.signers import Decrypter, KeyDecrypter
+from cji_client.statements import verify_statements
 from cji_client.verbs.answers import Received
+from cji_client.verbs.compact_file import compact_lines
 from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import QUIET
 from cji_core.command.common import FILE, Failure, explained, prompt
@@ -36,6 +39,11 @@ FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True,
     required=True,
     help="A new folder, or a new .csv, .parquet or .arrow file; other outputs are written next to it.",
 )
+@click.option(
+    "--statements",
+    type=FILE,
+    help="All statements of the tasks of a job in parts: the rows of each shard are compared.",
+)
 @QUIET
 @answers(Received)
 @click.pass_context
@@ -48,12 +56,14 @@ def open_(
     profile: Path | None,
     at: str | None,
     out: Path,
+    statements: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Verify the result in FOLDER, then open it with a recipient's key: of --recipient-key, or of the profile.
 
-    The files are those of `cji job run`. Uses no network. The machine needs no key but the recipient's.
+    The files are those of `cji job run`. Uses no network. The machine needs no key but the recipient's. Nothing is
+    written if the receipt states other numbers of rows than the outputs have.
 
     \b
     Examples:
@@ -61,10 +71,13 @@ def open_(
       cji job open people.result --profile client.toml --out tokens.parquet
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     destination = Destination(out, None)
-    recipient = _recipient(recipient_key, profile)
+    recipient = recipient_of(recipient_key, profile)
     console = Console(stderr=True, quiet=quiet or as_json)
     with verified(context, folder, profile, at) as sealed, destination.ready():
         introduce(console, sealed.attested)
+        if statements is not None:
+            said = verify_statements(sealed.receipt, compact_lines(statements, "statement"))
+            require_shards(sealed.header, said, count_rows(sealed, recipient))
         opened = destination.receive(console, sealed, recipient)
     destination.conclude(sealed, opened, quiet=quiet, as_json=as_json)
 
@@ -76,7 +89,8 @@ def verified(context: click.Context, folder: Path, profile: Path | None, at: str
     return found.verified(trust=trust, reference=reference_values(profile, None), at=time_of(at))
 
 
-def _recipient(file: Path | None, profile: Path | None) -> Decrypter:
+def recipient_of(file: Path | None, profile: Path | None) -> Decrypter:
+    """The key in a file, or that of the profile. Failure without either."""
     if file is not None:
         return KeyDecrypter(load_recipient_key(file, passphrase=passphrase_of(file, prompt)))
     found = None if profile is None else decrypter_named(load_profile(profile), prompt)

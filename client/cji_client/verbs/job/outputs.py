@@ -117,7 +117,7 @@ class Destination:
     def conclude(self, result: Result, opened: Opened | None, *, quiet: bool, as_json: bool) -> None:
         """Print what the job did."""
         if as_json:
-            print_json(_answer(result, out=self.out, sealed=self.sealed))
+            print_json(_answer(result, opened, out=self.out, sealed=self.sealed))
         elif not quiet:
             _conclude(result, opened, out=self.out, sealed=self.sealed)
 
@@ -151,13 +151,14 @@ def write_result(result: Result, recipient: Decrypter, folder: Path, *, suffix: 
     return summaries
 
 
-def _answer(result: Result, *, out: Path | None, sealed: Path | None) -> Received:
+def _answer(result: Result, opened: Opened | None, *, out: Path | None, sealed: Path | None) -> Received:
     claims = result.receipt.claims
     return Received(
         job=claims.job_id,
         worker=claims.worker,
         rows_in=claims.volumes.rows_in,
         rows_out=claims.volumes.rows_out,
+        counted=opened is not None,
         outputs=result.names,
         out=None if out is None else str(out),
         sealed=None if sealed is None else str(sealed),
@@ -170,7 +171,8 @@ def _conclude(result: Result, opened: Opened | None, *, out: Path | None, sealed
         click.echo(f"{RESULT:8} {out}")
     if sealed is not None:
         click.echo(f"sealed   {sealed}")
-    click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
+    counts = "stated by the cell" if opened is None else "counted in the outputs"
+    click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out, {counts}")
     if opened is not None:
         for note in opened.notes:
             click.echo(note)

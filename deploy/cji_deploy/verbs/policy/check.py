@@ -13,7 +13,7 @@ from cji_core.command.json_output import answers, member, print_document
 from cji_core.format.configuration.operator_files import FileRefused, PolicyFiles, read_file, signatures_path
 from cji_core.format.configuration.policy_files import checked
 from cji_core.format.job import Policy
-from cji_core.format.job.policy import Rule
+from cji_core.format.job.policy import Agency, Rule
 from cji_deploy.verbs.policy.worker_policies import in_words, listed, policy_at, today
 
 _SOON: Final = timedelta(days=30)
@@ -27,6 +27,7 @@ class CheckedRule(msgspec.Struct, frozen=True, kw_only=True):
     data_classes: Annotated[tuple[str, ...], member("classes of data that it may use")]
     recipients: Annotated[tuple[str, ...], member("thumbprints of keys that may open results")]
     secondary_recipients: Annotated[tuple[str, ...], member("to whom results may go on")]
+    confirmations: Annotated[tuple[str, ...], member("keys that may confirm counts: thumbprint, recipient, days")]
     rows: Annotated[int, member("most rows of a job")]
     bytes: Annotated[int, member("most bytes of a job")]
 
@@ -57,7 +58,7 @@ class CheckedPolicy(msgspec.Struct, frozen=True, kw_only=True):
     policy_sha384: Annotated[str, member("SHA-384 of the policy, hexadecimal, as receipts name it")]
     signers: Annotated[tuple[str, ...], member("thumbprints of the keys that signed it")]
     submitters: Annotated[tuple[CheckedSubmitter, ...], member("objects of the kind CheckedSubmitter")]
-    warnings: Annotated[tuple[str, ...], member("agreements that ended, have not begun or end soon")]
+    warnings: Annotated[tuple[str, ...], member("agreements and confirmation keys that ended or end soon")]
 
 
 @click.command()
@@ -68,8 +69,8 @@ class CheckedPolicy(msgspec.Struct, frozen=True, kw_only=True):
 def check(file: Path, *, config: Path | None, as_json: bool) -> None:
     """Check the policy of a worker in FILE, and print who may do what.
 
-    Agreements that have ended, have not begun, or end within 30 days are warnings, and change nothing about the exit
-    status. It is 2 for a policy that no worker can use.
+    Agreements that have ended, have not begun, or end within 30 days are warnings, as are confirmation keys that ended
+    or end within 30 days; they change nothing about the exit status. It is 2 for a policy that no worker can use.
 
     \b
     Examples:
@@ -125,6 +126,17 @@ def _warnings(policy: Policy, day: date) -> Iterator[str]:
                 yield f"{what} begins on {agreement.starts}: nothing is granted before"
             elif agreement.until <= day + _SOON:
                 yield f"{what} ends on {agreement.until}, in {(agreement.until - day).days} days"
+            yield from _of_confirmations(submitter.name, ori, agency, day)
+
+
+def _of_confirmations(submitter: str, ori: str, agency: Agency, day: date) -> Iterator[str]:
+    keys = {key for rules in agency.purposes.values() for rule in rules.values() for key in rule.confirmations}
+    for key in sorted(keys, key=lambda each: (each.until, each.key_id)):
+        what = f"confirmation key {key.key_id} of {submitter} and {ori}"
+        if key.until < day:
+            yield f"{what} ended on {key.until}: later confirmations are refused"
+        elif key.until <= day + _SOON:
+            yield f"{what} ends on {key.until}, in {(key.until - day).days} days"
 
 
 def _summary(policy: Policy) -> dict[str, Any]:
@@ -162,6 +174,9 @@ def _of_rule(rule: Rule) -> dict[str, Any]:
         "data_classes": sorted(each.value for each in rule.data_classes),
         "recipients": sorted(rule.recipients),
         "secondary_recipients": sorted(rule.secondary_recipients),
+        "confirmations": sorted(
+            f"{key.key_id} for {key.recipient} from {key.starts} until {key.until}" for key in rule.confirmations
+        ),
         "rows": rule.rows,
         "bytes": rule.bytes,
     }

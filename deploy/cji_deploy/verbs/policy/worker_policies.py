@@ -39,4 +39,6 @@ def in_words(rule: Rule) -> str:
     """One rule on one line."""
     onward = f"; on to {listed(rule.secondary_recipients)}" if rule.secondary_recipients else ""
     classes = listed(each.value for each in rule.data_classes)
+    confirmed = listed(f"{key.key_id} until {key.until}" for key in rule.confirmations)
+    onward += f"; confirmed by {confirmed}" if rule.confirmations else ""
     return f"{classes}; to {listed(rule.recipients)}{onward}; up to {rule.rows} rows, {rule.bytes} bytes"

@@ -15,12 +15,19 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_audit.dissemination import DisseminationLedgerError, Subject, dissemination_ledgers, find_disclosures
+from cji_audit.dissemination import (
+    DisseminationLedgerError,
+    LedgerCountError,
+    Subject,
+    dissemination_ledgers,
+    find_disclosures,
+)
 from cji_audit.verbs.ledger import Inspected
 from cji_core.command import build
 from cji_core.command.output import write_batches
 from cji_core.operations.disseminate import LEDGER
 from tests.support.json_answers import answered
+from tests.support.receipts import CLAIMS, signed_receipt
 
 COLUMNS = LEDGER.schema.arrow.names
 
@@ -70,6 +77,32 @@ def test_every_format_says_the_same(tmp_path: Path, suffix: str) -> None:
         ("2026-02-01T00:00:00Z", None, None, 3),
         ("2026-03-01T12:00:00Z", "W", None, 3),
     ]
+
+
+def stated(rows: int) -> str:
+    """A receipt of a job with so many subjects."""
+    return signed_receipt(volumes=msgspec.structs.replace(CLAIMS.volumes, subjects_out=rows))
+
+
+@pytest.mark.parametrize("name", ["ledger.csv", "night.ledger.parquet"])
+def test_a_ledger_has_the_rows_of_its_receipt(tmp_path: Path, name: str) -> None:
+    """Red before: nobody compared the two."""
+    path, who = written(tmp_path / name, row("a"), row("b")), Subject(subject="a")
+    receipt = path.with_name(name.replace("ledger.csv", "receipt.jws").replace("ledger.parquet", "receipt.jws"))
+    assert find_disclosures([path], who).compared == 0
+    receipt.write_text(stated(2) + "\n")
+    assert find_disclosures([path], who).compared == 1
+    for rows in (1, 3):
+        receipt.write_text(stated(rows) + "\n")
+        with pytest.raises(LedgerCountError, match=f"subjects_out is {rows}, counted 2"):
+            find_disclosures([path], who)
+        found = ledger("find", tmp_path, "--subject", "b")
+        assert (found.exit_code, found.stdout) == (3, "")
+        assert "Do not answer from this ledger." in found.stderr
+    for text in ("", "no receipt", "é"):
+        receipt.write_text(text)
+        with pytest.raises(LedgerCountError, match="cannot be read"):
+            find_disclosures([path], who)
 
 
 def test_ledgers_are_found_below_folders_and_by_name(tmp_path: Path) -> None:
@@ -174,7 +207,7 @@ def test_the_command_answers_in_words_and_json(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     lines = shown.stdout.splitlines()
     assert "purpose C  3 records to Det. Muñoz of WI0130000 (criminal_justice), passed on to County Board" in lines[0]
-    assert lines[-1] == "2 disclosures in 2 ledgers with 3 rows"
+    assert lines[-1] == "2 disclosures in 2 ledgers with 3 rows, 0 of 2 compared with a receipt"
     only = json.loads(ledger("find", tmp_path, "--sid", "S-a", "--since", "2026-04-01", "--json").stdout)
     assert [each["subject"] for each in only["disclosures"]] == ["c"]
     assert ledger("find", tmp_path).exit_code == 2
@@ -186,7 +219,14 @@ def test_a_report_for_inspection_is_written_once(tmp_path: Path) -> None:
     written(tmp_path / "one" / "ledger.csv", row("a", requestor=nasty), row("b", requestor="nobody's"))
     out = tmp_path / "page.html"
     done = ledger("inspect", tmp_path, "--subject", "a", "--out", out, "--json")
-    about = {"page": str(out), "data": str(out.with_suffix(".json")), "disclosures": 1, "ledgers": 1, "rows": 2}
+    about = {
+        "page": str(out),
+        "data": str(out.with_suffix(".json")),
+        "disclosures": 1,
+        "ledgers": 1,
+        "rows": 2,
+        "compared": 0,
+    }
     assert msgspec.to_builtins(answered(done, Inspected)) == about
     page = out.read_text(encoding="utf-8")
     assert "<script" not in page

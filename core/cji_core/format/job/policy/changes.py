@@ -29,6 +29,7 @@ class Subject(enum.StrEnum):
     DATA_CLASS = "data_class"
     RECIPIENT = "recipient"
     SECONDARY_RECIPIENT = "secondary_recipient"
+    CONFIRMATION_KEY = "confirmation_key"
     ROWS = "rows"
     BYTES = "bytes"
 
@@ -98,5 +99,8 @@ def _of_rule(where: tuple[str, str, str, str], rule: Rule) -> Iterator[Fact]:
     yield from (Fact(*where, Subject.DATA_CLASS, each.value) for each in rule.data_classes)
     yield from (Fact(*where, Subject.RECIPIENT, each) for each in rule.recipients)
     yield from (Fact(*where, Subject.SECONDARY_RECIPIENT, each) for each in rule.secondary_recipients)
+    for key in rule.confirmations:
+        value = f"{key.key_id} for {key.recipient} from {key.starts} until {key.until}"
+        yield Fact(*where, Subject.CONFIRMATION_KEY, value)
     yield Fact(*where, Subject.ROWS, str(rule.rows))
     yield Fact(*where, Subject.BYTES, str(rule.bytes))

@@ -12,7 +12,7 @@ Contract and invariants
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import reduce
@@ -30,12 +30,13 @@ from cji_core.format.job.policy.file import (
     OtherKey,
     PolicyFile,
     PolicyInvalid,
+    RuleTable,
     SubmitterTable,
     distinct,
     read,
 )
-from cji_core.format.job.policy.grant import AccessRequest, Grant, Rule
-from cji_core.jose import VerifyingKey, key_id, parse_verifying
+from cji_core.format.job.policy.grant import AccessRequest, ConfirmationKey, Grant, Rule
+from cji_core.jose import VerifyingKey, key_id, parse_verifying, public_jwk
 from cji_core.pairs import VerifyingPair
 from cji_core.suites import Suite
 from cji_core.verified import _CONSTRUCTOR_KEY
@@ -97,6 +98,7 @@ class Policy:
         others = [each.other_key[0] for each in submitters if each.other_key is not None]
         named = [key_id(key) for key in (*(each.signing_key for each in submitters), *others)]
         distinct(named, "submitters: signing_key used twice")
+        _require_other_keys(submitters, others)
         self._submitters: Final = {each.san: each for each in submitters}
 
     @classmethod
@@ -185,6 +187,21 @@ class Policy:
         return grant
 
 
+def _require_other_keys(submitters: Sequence[Submitter], others: Sequence[VerifyingKey]) -> None:
+    """No key that signs headers confirms counts: a submitter is not a second witness of its own job."""
+    signing = {half for key in (*(each.signing_key for each in submitters), *others) for half in _halves(key)}
+    for submitter in submitters:
+        purposes = (each for agency in submitter.agencies.values() for each in agency.purposes.values())
+        rules = (rule for each in purposes for rule in each.values())
+        if any(_halves(parse_verifying(one.jwk)) & signing for rule in rules for one in rule.confirmations):
+            raise PolicyInvalid(f"submitters: {submitter.name} has a confirmation key that signs headers")
+
+
+def _halves(key: VerifyingKey) -> frozenset[str]:
+    """The thumbprints of a key, and of the P-384 half of a pair."""
+    return frozenset({key_id(key), key_id(key.p384)} if isinstance(key, VerifyingPair) else {key_id(key)})
+
+
 def _submitter(given: SubmitterTable, where: str) -> Submitter:
     key, other = _signing_key(given.signing_key, f"{where}.signing_key"), None
     if given.other_key is not None:
@@ -192,7 +209,7 @@ def _submitter(given: SubmitterTable, where: str) -> Submitter:
     keys = [key] if other is None else [key, other[0]]
     if Suite.HYBRID_1 in given.suites and not all(isinstance(each, VerifyingPair) for each in keys):
         raise PolicyInvalid(f"{where}.suites: hybrid-1 needs a signing_key of `cji key new-signing --hybrid`")
-    agencies = {each.ori: _agency(each) for each in given.agencies}
+    agencies = {each.ori: _agency(each, where) for each in given.agencies}
     return Submitter(
         name=given.name,
         san=given.san,
@@ -204,7 +221,16 @@ def _submitter(given: SubmitterTable, where: str) -> Submitter:
     )
 
 
-def _agency(given: AgencyTable) -> Agency:
+def _confirmations(rule: RuleTable, where: str) -> frozenset[ConfirmationKey]:
+    keys = [(one, _signing_key(one.key, where)) for one in rule.confirmations or ()]
+    found = [
+        ConfirmationKey(each.recipient, key_id(key), public_jwk(key), each.starts, each.until) for each, key in keys
+    ]
+    distinct([(each.recipient, each.key_id) for each in found], f"{where}: key used twice for a recipient")
+    return frozenset(found)
+
+
+def _agency(given: AgencyTable, where: str) -> Agency:
     return Agency(
         agreement=given.agreement,
         jobs_per_day=given.jobs_per_day,
@@ -214,6 +240,7 @@ def _agency(given: AgencyTable) -> Agency:
                     data_classes=frozenset(rule.data_classes),
                     recipients=frozenset(rule.recipients),
                     secondary_recipients=frozenset(rule.secondary_recipients or ()),
+                    confirmations=_confirmations(rule, f"{where}.agencies: confirmations"),
                     rows=rule.limits.rows,
                     bytes=rule.limits.bytes,
                 )

@@ -52,13 +52,26 @@ class LimitsTable(_Table, frozen=True, kw_only=True):
     bytes: Annotated[int, Meta(ge=1, le=LIMITS.job_bytes)]
 
 
+class ConfirmationTable(_Table, frozen=True, kw_only=True):
+    """A key that may confirm the counts of results for `recipient`, and its first and last day, in UTC."""
+
+    recipient: _KeyId
+    key: Annotated[str, Meta(max_length=4096)]
+    starts: date = msgspec.field(name="from")
+    until: date
+
+
 class RuleTable(_Table, frozen=True, kw_only=True):
-    """Operations on the same data for the same recipients. Without `secondary_recipients`, a job may name none."""
+    """Operations on the same data for the same recipients. Without `secondary_recipients`, a job may name none.
+
+    `confirmations` decide about no job: their readers are auditors.
+    """
 
     operations: Annotated[tuple[str, ...], Meta(min_length=1)]
     data_classes: Annotated[tuple[DataClass, ...], Meta(min_length=1)]
     recipients: Annotated[tuple[_KeyId, ...], Meta(min_length=1)]
     secondary_recipients: Annotated[tuple[_Text, ...], Meta(min_length=1)] | None = None
+    confirmations: Annotated[tuple[ConfirmationTable, ...], Meta(min_length=1)] | None = None
     limits: LimitsTable
 
 
@@ -211,6 +224,11 @@ def _check_rule(rule: RuleTable, where: str) -> None:
         _check_text(text, f"{where}.secondary_recipients")
         if "*" in text:
             raise PolicyInvalid(f"{where}.secondary_recipients: names are compared exactly, * stands for no other")
+    for i, each in enumerate(rule.confirmations or ()):
+        if each.recipient not in rule.recipients:
+            raise PolicyInvalid(f"{where}.confirmations[{i}].recipient: not a recipient of this rule")
+        if each.until < each.starts:
+            raise PolicyInvalid(f"{where}.confirmations[{i}]: until is before from")
 
 
 def _check_text(text: str, where: str) -> None:

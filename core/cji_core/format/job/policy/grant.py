@@ -1,6 +1,8 @@
 """The request of a job, the rule of an operation, and the grant that a policy gives."""
 
 from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
 
 from cji_core.data_classes import DataClass
 from cji_core.errors import Denied, DeniedBy, Stage
@@ -37,13 +39,30 @@ def access_request(header: Header, data_classes: frozenset[DataClass]) -> Access
     )
 
 
+class ConfirmationKey(NamedTuple):
+    """A key that may confirm the counts of results for `recipient` from its first to its last day, in UTC.
+
+    `jwk` is its one encoding, `key_id` its thumbprint.
+    """
+
+    recipient: str
+    key_id: str
+    jwk: str
+    starts: date
+    until: date
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """The data and recipients of one operation, and its limits: rows and ciphertext bytes of a job's input."""
+    """The data and recipients of one operation, and its limits: rows and ciphertext bytes of a job's input.
+
+    `confirmations` are the keys that may confirm what the recipients received. No job is decided by them.
+    """
 
     data_classes: frozenset[DataClass]
     recipients: frozenset[str]
     secondary_recipients: frozenset[str]
+    confirmations: frozenset[ConfirmationKey]
     rows: int
     bytes: int
 
@@ -53,6 +72,7 @@ class Rule:
             data_classes=self.data_classes & other.data_classes,
             recipients=self.recipients & other.recipients,
             secondary_recipients=self.secondary_recipients & other.secondary_recipients,
+            confirmations=self.confirmations & other.confirmations,
             rows=min(self.rows, other.rows),
             bytes=min(self.bytes, other.bytes),
         )

@@ -1,0 +1,23 @@
+"""The counts in a receipt, which the cell states, compared with the rows of opened outputs.
+
+`cji_core.operations.volumes` states which output each count is about. `Unverified.check` is `volumes` if one differs
+from what was counted.
+"""
+
+from collections.abc import Mapping
+
+from cji_client.errors import Unverified
+from cji_client.received import ResultHeader
+from cji_core.operations.volumes import RESULT, wrong_counts
+from cji_core.trail import VerifiedReceipt
+
+
+def require_counts(receipt: VerifiedReceipt, header: ResultHeader, rows: Mapping[str, int]) -> None:
+    """Return if the receipt's counts are those of `rows`, the rows of outputs by name. Raises Unverified(`volumes`)."""
+    if wrong := wrong_counts(receipt.claims.volumes, header.schemas, rows):
+        raise Unverified("volumes", f"in the receipt {', '.join(wrong)} in {', '.join(rows)}")
+
+
+def require_consistent(receipt: VerifiedReceipt, header: ResultHeader) -> None:
+    """Return if the counts fit each other and the schemas of the outputs, which needs no key."""
+    require_counts(receipt, header, {RESULT: receipt.claims.volumes.rows_out})
