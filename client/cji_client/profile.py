@@ -17,7 +17,7 @@ from cji_core.documents import convert
 from cji_core.format.configuration.fleet import Container, StorageUrl
 from cji_core.format.configuration.worker import with_files
 from cji_core.format.job import UNREADABLE, certificate_uri
-from cji_core.format.keys import PinnedKey
+from cji_core.format.keys import PinnedKey, read_private
 from cji_core.format.paths import FileName
 
 if TYPE_CHECKING:
@@ -183,9 +183,10 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def tls(self) -> ClientTls:
         """The TLS material, read from its files; SpecError if no handshake could use it."""
         try:
-            ca, cert, key = (Path(name).read_bytes() for name in (self.ca, self.certificate, self.private_key))
+            ca, cert = (Path(name).read_bytes() for name in (self.ca, self.certificate))
         except OSError as error:
             raise SpecError(f"{error.filename} cannot be read ({error.strerror})") from None
+        key = read_private(Path(self.private_key))
         _first_certificate(self.ca, ca)
         own = _first_certificate(self.certificate, cert)
         if own.public_key() != _private_key(self.private_key, key).public_key():

@@ -15,6 +15,7 @@ from cji_core.pool import names
 from cji_core.pool.documents import SUBMISSION_BYTES, decode_submission
 from tests.support.azurite import StorageCredential
 from tests.support.job_specs import head
+from tests.support.private_files import put_private
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import Certificates
 from tests.support.submitter_desk import SUBMITTER, Desk
@@ -63,7 +64,7 @@ def shell(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Shell:
     assert shell.cji("key", "new-recipient", folder / "recipient.key").exit_code == 0
     assert shell.cji("key", "project", "study-17", folder / "study-17.json").exit_code == 0
     for name, pem in (("ca", tls.ca_pem), ("client", tls.cert_pem), ("client-key", tls.key_pem)):
-        (folder / f"{name}.pem").write_bytes(pem)
+        put_private(folder / f"{name}.pem", pem)
     cmk = desk.pool.worker.cmk.public_key()
     (folder / "cmk.jwk").write_text(public_jwk(cmk) + "\n")
     (folder / "client.toml").write_text(

@@ -38,6 +38,7 @@ from cji_core.jose import key_id, public_jwk
 from cji_simulator import Simulation
 from tests.support.job_specs import head
 from tests.support.paths import ROOT
+from tests.support.private_files import put_private
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import Certificates, ReferenceWorker, served
 
@@ -93,7 +94,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, simulation_servers: Simulatio
     save_private_key(recipient, folder / "recipient.key", passphrase=None)
     (folder / "recipient.key.jwk").write_text(public_jwk(recipient.public_key()))
     for name, pem in (("ca", tls.client.ca_pem), ("client", tls.client.cert_pem), ("client-key", tls.client.key_pem)):
-        (folder / f"{name}.pem").write_bytes(pem)
+        put_private(folder / f"{name}.pem", pem)
     (folder / "job.toml").write_text(
         head(recipient="recipient.key.jwk", kek_thumbprint=key_id(worker.cmk.public_key())) + SPEC
     )
@@ -192,7 +193,7 @@ def test_keys_that_are_no_files(desk: Desk) -> None:
 
 def test_a_passphrase_from_a_callback_or_a_file(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pem = desk.signing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open sesame"))
-    (tmp_path / "signing.key").write_bytes(pem)
+    put_private(tmp_path / "signing.key", pem)
     with desk.connect() as plain:
         profile = msgspec.structs.replace(plain.profile, signing_key=str(tmp_path / "signing.key"))
     trusts = [desk.simulation.trust]
