@@ -110,7 +110,8 @@ class Standing:
         if isinstance(error, ClientError):
             error.standing = self
             lost = isinstance(error, Unreachable) and self.sent is not Sent.NOTHING  # to try again would be another job
-            error.remedy = text if lost else f"{error.remedy} {text}".strip()
+            line = "\n" if self.job_id and self.sent is not Sent.NOTHING else " "
+            error.remedy = text if lost else f"{error.remedy}{line}{text}".strip()
         elif text not in getattr(error, "__notes__", ()):
             error.add_note(text)
 

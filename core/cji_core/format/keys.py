@@ -197,7 +197,7 @@ def load_project_key(file: FileName) -> ProjectKey:
     """The project key in a file that `save_project_key` wrote."""
     path = Path(file)
     try:
-        stored = decode(read_private(path), _ProjectFile, limit=1 << 12)
+        stored = decode(read_private(path, remedy="Make one with `cji key project`."), _ProjectFile, limit=1 << 12)
         key = b64url_decode(stored.key)
     except ValueError:
         raise SpecError(f"{path.name} is not a project key file", remedy="Make one with `cji key project`.") from None
@@ -206,7 +206,7 @@ def load_project_key(file: FileName) -> ProjectKey:
     return ProjectKey(project=stored.project, key=key)
 
 
-def read_private(path: Path) -> bytes:
+def read_private(path: Path, *, remedy: str = "Name the file of the key.") -> bytes:
     """All bytes of a file with a private key. SpecError if it cannot be read, or is not private (`is_private`)."""
     try:
         with path.open("rb") as file:
@@ -218,7 +218,7 @@ def read_private(path: Path) -> bytes:
                 )
             return file.read()
     except OSError as error:
-        raise SpecError(f"{path} cannot be read ({error.strerror})") from None
+        raise SpecError(f"{path} cannot be read ({error.strerror})", remedy=remedy) from None
 
 
 def is_private(found: os.stat_result) -> bool:

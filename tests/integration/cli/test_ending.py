@@ -5,14 +5,10 @@ breaks, the disk is full or may not be written. No test needs a privilege but th
 """
 
 import os
-import re
 import resource
-import select
-import shlex
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,70 +21,12 @@ import pytest
 from cji_simulator.site import Site, people
 from tests.support.mistakes import RECORDS
 from tests.support.mistakes import desk as right_desk
-from tests.support.paths import ROOT
-from tests.support.paused_cji import PHASES
+from tests.support.paused_cji import PHASES, Ended, Paused
 from tests.support.silent_link import SilentLink
 
-_SECONDS: Final = 60
 _NOTHING, _SENT, _SETTLED = PHASES[:3], PHASES[3:7], PHASES[7:]
 _OBEYS: Final = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 """A root without these rights must obey permissions, as an ordinary user does."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    status: int
-    text: str
-
-    @property
-    def next(self) -> list[str]:
-        """The command that was printed as the next one, without the name of the program."""
-        (found,) = re.findall(r"Next: `cji ([^`]+)`", self.text)
-        return shlex.split(found)
-
-    @property
-    def job(self) -> str:
-        (found,) = re.findall(r"Job ([0-9a-f]{32}): ", self.text)
-        return str(found)
-
-
-class Paused:
-    """A process of `cji` that has come to its phase."""
-
-    def __init__(self, at: "Desk", phase: str, arguments: list[str], *, wrap: list[str]) -> None:
-        hears, self._tell = os.pipe()
-        self._told, says = os.pipe()
-        command = [*wrap, sys.executable, "-m", "tests.support.paused_cji"]
-        self.process = subprocess.Popen(
-            [*command, str(at.trust), phase, str(says), str(hears), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=(says, hears),
-            cwd=ROOT,
-            env={**os.environ, "XDG_STATE_HOME": str(at.state)},
-            text=True,
-        )
-        os.close(hears)
-        os.close(says)
-        if phase != "-":
-            assert select.select([self._told], [], [], _SECONDS)[0], "the phase never came"
-            assert os.read(self._told, 1), self.process.communicate()
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def go_on(self) -> Ended:
-        """Let it go on; how it ends."""
-        os.write(self._tell, b"!")
-        return self.ended()
-
-    def ended(self) -> Ended:
-        """How it ends, where it is."""
-        out, err = self.process.communicate(timeout=_SECONDS)
-        os.close(self._tell)
-        os.close(self._told)
-        assert "Traceback" not in err, err
-        return Ended(status=self.process.returncode, text=out + err)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +46,11 @@ class Desk:
 
     def paused(self, phase: str, *arguments: str, wrap: list[str] | None = None) -> Paused:
         records = "many.csv" if phase == "during upload" else "people.csv"
-        return Paused(self, phase, list(arguments) or self.run(records=records), wrap=wrap or [])
+        words = arguments or self.run(records=records)
+        return Paused(phase, words, trust=self.trust, state=self.state, wrap=wrap or ())
 
     def cji(self, *arguments: str) -> Ended:
-        return Paused(self, "-", list(arguments), wrap=[]).ended()
+        return Paused("-", arguments, trust=self.trust, state=self.state).ended()
 
     def kept(self) -> list[Path]:
         """Folders of sealed results."""

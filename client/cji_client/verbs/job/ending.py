@@ -181,7 +181,9 @@ class Ending:
         if standing.sent is Sent.RECEIPT or standing.release is Release.RELEASED:
             receipt = self._line("receipt", "get", job, "--out", f"{job}.jws")
             return f"Its receipt: `{receipt}`. For the result, seal the records again."
-        if standing.refused or standing.release is Release.NOT_RELEASED:
+        if standing.refused:
+            return f"Then: `{self._again()}`."
+        if standing.release is Release.NOT_RELEASED:
             return f"Next: `{self._again()}`."
         direct = () if self._worker is None or self._worker[0].storage is None else ("--direct",)
         return f"Next: `{self._line('job', 'status', job, *direct, '--wait', '60')}`."
