@@ -382,6 +382,7 @@ async def test_a_fault_of_the_input_is_told_as_such(scene: Scene) -> None:
     with pytest.raises(SpecError, match="cannot be read") as caught:
         await scene.run(broken)
     assert "canary" not in str(caught.value)
+    assert caught.value.remedy.endswith("Nothing was sent.")
     with pytest.raises(SpecError, match="unknown: colour"):
         await scene.run(people(1).append_column("colour", pa.array(["red"])))
 
@@ -530,6 +531,8 @@ async def test_broken_answer_is_not_accepted(scene: Scene, name: str) -> None:
     with pytest.raises(Unverified) as caught:
         await scene.run()
     assert caught.value.check == check
+    assert caught.value.standing.sent is Sent.NO_RECEIPT
+    assert "sent, no receipt. The worker answers `released`" in caught.value.remedy
 
 
 async def test_receipt_of_another_key_job_or_kind_is_not_accepted(scene: Scene) -> None:
