@@ -29,7 +29,7 @@ from cji_client.standing import Standing
 
 
 class Store(Protocol):
-    """Where the sealed result of a run is kept."""
+    """The place in which the sealed result of a run is kept."""
 
     def part(self, number: int) -> BinaryIO:
         """An empty file for a part. Raises OSError."""

@@ -72,7 +72,7 @@ def ask_again(ask: Callable[[], JobRelease], *, seconds: float) -> Release | Non
 
 
 def known(ask: Callable[[], JobRelease], *, seconds: float = 0.0) -> Release | None:
-    """As `ask_again`; a refusal is no answer either."""
+    """As `ask_again`; a refusal does not count as an answer."""
     try:
         return ask_again(ask, seconds=seconds)
     except ClientError:

@@ -16,7 +16,7 @@ from cji_client.errors import ClientError, JobCancelled, Unreachable
 from cji_client.release import REMEDIES, JobRelease, Release, known
 
 _CANCEL_SECONDS: Final = 5.0
-"""How long a worker that was told to end a job is asked whether it did."""
+"""How long a worker is asked whether it has ended a job that was cancelled."""
 
 
 class Sent(enum.StrEnum):
@@ -35,7 +35,7 @@ class Standing:
     job_id: bytes = b""
     sent: Sent = Sent.NOTHING
     release: Release | None = None
-    """What the worker answered after the job had ended here; None without an answer."""
+    """The worker's answer after the job had ended here; None without one."""
     refused: bool = False
     """The worker refused the job before it began, and nothing of it can run anywhere else."""
     kept: Path | None = None
@@ -68,7 +68,7 @@ class Standing:
         self.sent = Sent.RECEIPT
 
     def facts(self) -> str:
-        """What is true of the job now."""
+        """The state of the job now, in words."""
         if self.sent is Sent.NOTHING:
             return "Nothing was sent."
         more = self._WORDS[self.release]
@@ -79,7 +79,7 @@ class Standing:
         return f"Job {self.job_id.hex()}: {self.sent}. {more}"
 
     def next(self) -> str:
-        """What to do about it."""
+        """The next step, in words; empty if there is none."""
         if self.following is not None:
             return self.following(self)
         if self.sent is Sent.NO_RECEIPT and not self.refused:
@@ -128,7 +128,7 @@ class ReferenceStanding(Standing):
     folder: Path | None = None
     """Of the sealed job."""
     ticket: bool | None = False
-    """Whether its ticket was sent; None while nobody knows."""
+    """Whether its ticket was sent; None while its queue has not answered."""
     failed: bool = False
     """A verified failure receipt is its end."""
     fetching: bool = False
