@@ -200,16 +200,40 @@ def test_a_folder_that_may_not_be_written(at: Desk, phase: str) -> None:
     check_state(at, ended, phase)
 
 
-@pytest.mark.parametrize("phase", ["segments", "settling"])
-def test_a_kept_folder_that_vanished(at: Desk, phase: str) -> None:
-    """What was verified is kept elsewhere, or goes where it was wanted."""
-    paused = at.paused(phase)
+def test_a_kept_folder_that_vanished_before_the_receipt(at: Desk) -> None:
+    paused = at.paused("segments")
     (kept,) = at.kept()
     shutil.rmtree(kept)
     ended = paused.go_on()
     assert ended.status == 0, ended.text
     assert not at.kept()
     assert (at.out / "result.csv").exists()
+
+
+def test_a_kept_folder_that_vanished_has_a_successor(at: Desk) -> None:
+    """Neither the folder nor the target is left when the receipt has been verified."""
+    paused = at.paused("settling")
+    (kept,) = at.kept()
+    shutil.rmtree(kept)
+    (target,) = at.folder.glob(".out.*")
+    shutil.rmtree(target)
+    ended = paused.go_on()
+    assert ended.status == 5, ended.text
+    assert not kept.exists()
+    check_state(at, ended, "settling")
+
+
+def test_single_files_are_all_there_or_none(at: Desk) -> None:
+    paused = at.paused("renaming", *at.run(out=at.folder / "out.csv"))
+    (at.folder / "out.csv").mkdir()  # the last one cannot be renamed
+    ended = paused.go_on()
+    assert ended.status == 5, ended.text
+    assert at.left() == {"out.csv"}
+    (at.folder / "out.csv").rmdir()
+    opened = at.cji(*ended.next)
+    assert opened.status == 0, opened.text
+    assert (at.folder / "out.csv").is_file()
+    assert (at.folder / "out.receipt.jws").is_file()
 
 
 def test_a_target_that_vanished(at: Desk) -> None:
