@@ -33,8 +33,8 @@ from cji_client.job_state import JobStatus, State, look
 from cji_client.profile import ClientStorage
 from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.received import Output, parse_result_header
+from cji_client.reference_standing import ReferenceStanding
 from cji_client.result import Archive, Result
-from cji_client.standing import ReferenceStanding
 from cji_client.storage_identity import default_credential
 from cji_client.transfer import document, explained, read_blob, upload
 from cji_client.verify import names_token, verify_failed, verify_result, verify_stored

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from cji_client.errors import JobCancelled, NotStored, SpecError, Unreachable
+from cji_client.reference_standing import ReferenceStanding
 from cji_client.release import JobRelease, Release
 from cji_client.space import Space
-from cji_client.standing import ReferenceStanding, Sent, Standing
+from cji_client.standing import Sent, Standing
 
 JOB = bytes(range(16))
 
@@ -64,7 +65,7 @@ def test_a_cancelled_job_is_asked_about_until_it_has_ended() -> None:
     assert known.release is Release.NOT_RELEASED
 
 
-def test_an_exception_of_the_callers_has_a_note_and_nobody_is_asked() -> None:
+def test_an_exception_of_the_callers_has_a_note() -> None:
     def never() -> JobRelease:
         raise AssertionError
 

@@ -23,11 +23,12 @@ from cji_client.connection import connect
 from cji_client.errors import ClientError, NotStored
 from cji_client.kept import Kept
 from cji_client.profile import ClientProfile
+from cji_client.reference_standing import ReferenceStanding
 from cji_client.release import JobRelease, Release, ask_again
 from cji_client.result import OpenedResult, Result
 from cji_client.signers import Decrypter
 from cji_client.sources import FittedSource
-from cji_client.standing import ReferenceStanding, Sent, Standing
+from cji_client.standing import Sent, Standing
 from cji_client.verbs.job.outputs import Destination, Opened
 from cji_client.verbs.progress import shown
 from cji_core.command.common import lacking

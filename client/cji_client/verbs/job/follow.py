@@ -13,8 +13,8 @@ from cji_client.errors import JobFailed
 from cji_client.job_folder import JobFolder, load_job
 from cji_client.job_state import JobStatus
 from cji_client.profile import load_profile
+from cji_client.reference_standing import ReferenceStanding
 from cji_client.release import Release, ask_again
-from cji_client.standing import ReferenceStanding
 from cji_client.verbs.answers import Asked, Received
 from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.ending import Ending

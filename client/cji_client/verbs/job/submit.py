@@ -10,7 +10,7 @@ from cji_client.errors import SpecError
 from cji_client.job_folder import load_job, save_job
 from cji_client.profile import load_profile
 from cji_client.profile_keys import signer_named
-from cji_client.standing import ReferenceStanding
+from cji_client.reference_standing import ReferenceStanding
 from cji_client.verbs.answers import Sealed
 from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.ending import Ending
