@@ -15,7 +15,7 @@ from cji_attestation import Fault
 from cji_core.command import build
 from cji_core.command.json_output import JsonOption, json_option
 from cji_core.command.manual import contexts
-from cji_core.command.refusals import REASONS, Refused
+from cji_core.command.refusals import INTERRUPTED, REASONS, Refused
 from cji_core.errors import Reason
 
 __all__ = ["ELSEWHERE", "WITHOUT", "members", "printed", "refusal", "schema", "verbs", "without"]
@@ -76,7 +76,8 @@ def without() -> Iterator[str]:
 def refusal() -> Iterator[str]:
     """The object of a refusal, and every reason."""
     yield from _table(_components()[Refused.__name__])
-    for whose, reasons in (("Of a worker", Reason), ("Of attestation", Fault), ("Other", REASONS.values())):
+    others = (*REASONS.values(), INTERRUPTED)
+    for whose, reasons in (("Of a worker", Reason), ("Of attestation", Fault), ("Other", others)):
         yield f"\n{whose}: {', '.join(f'`{one}`' for one in reasons)}."
     yield ""
 

@@ -13,6 +13,7 @@ from cji_core.operations.registry import OPERATIONS, SCHEMAS
 
 LEAST_BYTES: Final = 64 << 20
 """For what does not grow with the records: tables of totals, reports, statistics."""
+HELD_BYTES: Final = 16 << 20
 BYTES_PER_BYTE: Final = 8
 """Of an input byte that comes out again: as it is, in a further output, under a wider type."""
 
@@ -30,6 +31,16 @@ def most_result_bytes(job: Header, sent: int) -> int:
     )
     most = LEAST_BYTES + len(job.operations) * BYTES_PER_BYTE * sent + per_row * rows
     return most * 2 if job.size_class is SizeClass.POWER_OF_TWO else most
+
+
+def held_result_bytes(job: Header, sent: int, *, most: int | None) -> int:
+    """The bytes of a disk that are held for the result before the job is sent.
+
+    Few results reach the bound; twice the input and what does not grow with it is room for nearly all. `most` is that
+    of the caller, or None.
+    """
+    bound = most_result_bytes(job, sent) if most is None else most
+    return min(bound, HELD_BYTES + 2 * sent)
 
 
 def check_bytes(received: int, most: int) -> None:

@@ -26,14 +26,15 @@ from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
 from cji_attestation.attested import AttestedWorker, verify_attestation
 from cji_client.bounds import check_bytes, most_result_bytes
-from cji_client.errors import ClientError, JobFailed, NotFinished, SpecError, Unverified
+from cji_client.errors import ClientError, JobFailed, NotFinished, NotStored, SpecError, Unverified
 from cji_client.in_threads import in_thread
 from cji_client.job_folder import JobFolder
 from cji_client.job_state import JobStatus, State, look
 from cji_client.profile import ClientStorage
 from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_client.received import Output, parse_result_header
-from cji_client.result import Result
+from cji_client.reference_standing import ReferenceStanding
+from cji_client.result import Archive, Result
 from cji_client.storage_identity import default_credential
 from cji_client.transfer import document, explained, read_blob, upload
 from cji_client.verify import names_token, verify_failed, verify_result, verify_stored
@@ -69,7 +70,8 @@ class SyncFleetClient:
     """A submitter's access to the storage of a pool of workers, for programs without an event loop.
 
     `trust`, `reference` and `maa_url` are as in `SyncClient`: the evidence of the worker that ran a job must pass them.
-    `credential` makes tokens for Azure Storage; by default the one that Microsoft's SDK finds.
+    `credential` makes tokens for Azure Storage; by default the one that Microsoft's SDK finds. `archive` completes
+    evidence when a result is saved (`ClientProfile.archive`).
     """
 
     def __init__(
@@ -80,20 +82,38 @@ class SyncFleetClient:
         reference: ReferenceValues,
         maa_url: str,
         credential: "TokenCredential | None" = None,
+        archive: Archive | None = None,
     ) -> None:
+        self._archive = archive
         self._storage = storage
         self._trust = trust
         self._reference = reference
         self._maa_url = maa_url
         self._credential = credential or default_credential()
 
-    def submit(self, job: JobFolder, *, in_parts: bool = False, progress: ProgressCallback | None = None) -> None:
+    def submit(
+        self,
+        job: JobFolder,
+        *,
+        in_parts: bool = False,
+        progress: ProgressCallback | None = None,
+        standing: ReferenceStanding | None = None,
+    ) -> None:
         """Upload the job's parts and header, then send its ticket. Again after a failure, it continues.
 
         `in_parts`: without a ticket, which one worker would take; the operator of an engine runs the job.
         `progress` is called with bytes sent. Nothing happens if the ticket was sent before. SpecError for a job
-        that has expired or whose id another job has; StorageRefused and Unreachable otherwise.
+        that has expired or whose id another job has; StorageRefused and Unreachable otherwise. `standing` is moved
+        forward as the job is sent.
         """
+        known = standing or ReferenceStanding()
+        known.met(job.header.job_id, job.folder, ticket_sent=job.ticket_sent)
+        with known.explaining(), _local_faults():
+            self._submit(job, known, in_parts=in_parts, progress=progress)
+
+    def _submit(
+        self, job: JobFolder, known: ReferenceStanding, *, in_parts: bool, progress: ProgressCallback | None
+    ) -> None:
         if job.ticket_sent:
             return
         if job.header.not_after <= datetime.now(UTC):
@@ -105,7 +125,7 @@ class SyncFleetClient:
         with self._blobs(self._storage.jobs) as blobs:
             total = 0
             for number, digest in enumerate(job.sent):
-                upload(blobs, job, number, progress=progress, before=total)
+                upload(blobs, job, number, begin=known.begin, progress=progress, before=total)
                 total += digest.bytes
             if not blobs.create(names.header(name), header) and (
                 blobs.read(names.header(name), most=SUBMISSION_BYTES) != header
@@ -114,7 +134,9 @@ class SyncFleetClient:
         if in_parts:
             return
         with self._queue() as queue:
+            known.ticket = None
             queue.send(Ticket(job=name, header_sha384=job.header.sha384.hex()).encode())
+            known.ticket = True
         job.note_ticket()
 
     def status(self, job_id: bytes) -> JobStatus:
@@ -139,7 +161,12 @@ class SyncFleetClient:
             jobs.create(names.cancel(job_id.hex()), b"")
 
     def fetch(
-        self, job: JobFolder, *, max_result_bytes: int | None = None, progress: ProgressCallback | None = None
+        self,
+        job: JobFolder,
+        *,
+        max_result_bytes: int | None = None,
+        progress: ProgressCallback | None = None,
+        standing: ReferenceStanding | None = None,
     ) -> Result:
         """The result of the attempt that counts: receipt and evidence verified, outputs still sealed.
 
@@ -147,15 +174,31 @@ class SyncFleetClient:
         make (`bounds`), is refused before anything is downloaded. JobFailed has the verified failure receipt of a job
         that was given up, cancelled or too late; NotFinished if there is neither; Unverified for any doubt.
         """
+        known = standing or ReferenceStanding()
+        known.met(job.header.job_id, job.folder, ticket_sent=job.ticket_sent)
+        known.fetching = known.ticket = True
+        with known.explaining(), _local_faults():
+            return self._fetch(job, known, max_result_bytes, progress)
+
+    def _fetch(
+        self, job: JobFolder, known: ReferenceStanding, most: int | None, progress: ProgressCallback | None
+    ) -> Result:
         name = job.header.job_id.hex()
         with self._blobs(self._storage.results) as results:
             published = document(results, names.receipt(name), Published)
             if published is not None:
-                return self._result(results, job, published, max_result_bytes, progress)
+                known.begin()
+                result = self._result(results, job, published, most, progress)
+                known.received()
+                return result
             status = self.status(job.header.job_id)
+            if status.state is not State.ABSENT:
+                known.begin()
             failure = document(results, names.failure(name), Failure) if status.state is State.FAILED else None
             if failure is not None:
-                raise self._failed(results, job, failure.failure)
+                failed = self._failed(results, job, failure.failure)
+                known.failed = True
+                raise failed
         raise _without_result(status)
 
     def _result(
@@ -202,6 +245,7 @@ class SyncFleetClient:
             attested=attested,
             sent=job.sent,
             columns=job.columns,
+            archive=self._archive,
         )
 
     def _failed(self, results: Blobs, job: JobFolder, failure: str) -> JobFailed:
@@ -303,6 +347,15 @@ class _Wait:
             raise NotFinished(status.state)
         self._pause = min(1.5 * pause, _LONGEST_WAIT)
         return min(left, random.uniform(pause / 2, pause))  # noqa: S311 - jitter
+
+
+@contextmanager
+def _local_faults() -> Iterator[None]:
+    """Files of this machine that cannot be read or written, as NotStored."""
+    try:
+        yield
+    except OSError as error:
+        raise NotStored("the sealed job or its result cannot be written or read", error) from error
 
 
 def _without_result(status: JobStatus) -> ClientError:

@@ -93,7 +93,7 @@ def cast_of(found: pa.DataType, column: Column) -> Cast:
             column=column.name,
             found=str(found),
             wanted=_one_of(column),
-            remedy=f"Change the type of {column.name}, or drop it in [input]. Nothing was sent.",
+            remedy=f"Change the type of {column.name}, or drop it in [input].",
         )
     return Cast(name=column.name, wanted=wanted, note=note, function=lambda array: function(_decoded(array, kind)))
 

@@ -10,8 +10,9 @@ is opened. The steps can be called one by one: `prepare`, `attest`, `seal`, `sen
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from cji_attestation import AZURE_US, AZURE_USGOV, Trust
 from cji_attestation.attested import AttestedWorker
@@ -24,15 +25,19 @@ from cji_client.profile import ClientProfile, load_profile
 from cji_client.profile_keys import decrypter_named, signer_named
 from cji_client.progress import ProgressCallback
 from cji_client.release import JobRelease
-from cji_client.result import OpenedResult
+from cji_client.result import OpenedResult, Result
 from cji_client.seal import SealedJob
 from cji_client.signers import Decrypter, Signer
 from cji_client.spec import JobSpec, load_spec
+from cji_client.standing import Standing
 from cji_client.tokens import TokenSource
 from cji_client.transport import SyncClient
 from cji_core.format.keys import ProjectKey
 from cji_core.format.passphrases import Passphrase
 from cji_core.format.paths import FileName
+
+if TYPE_CHECKING:
+    from cji_client.kept import Store
 
 Spec: TypeAlias = "JobSpec | FileName | Mapping[str, object]"
 """A spec, the name of its file, or its fields; fields that are left out come from the profile's `[job]`."""
@@ -53,7 +58,7 @@ class Connection:
     ) -> None:
         """Keys are loaded when they are used first; `signer` and `decrypter` replace those of the profile."""
         self.profile = profile
-        self._signer, self._decrypter, self._passphrase = signer, decrypter, passphrase
+        self._signer, self._decrypter, self._passphrase, self._trust = signer, decrypter, passphrase, trust
         self._client = SyncClient(
             profile.target,
             tls=profile.tls(),
@@ -148,13 +153,16 @@ class Connection:
         """
         stop = cancellation or Cancellation()
 
+        standing = Standing()
+
         def in_time() -> None:
             if stop.asked:
                 raise JobCancelled
 
-        prepared = prepare(records, self.spec(spec), sides=sides, before_batch=in_time)
-        attested = self.attest()
-        job = self.seal(prepared, project_key=project_key)
+        with standing.explaining():
+            prepared = prepare(records, self.spec(spec), sides=sides, before_batch=in_time)
+            attested = self.attest()
+            job = self.seal(prepared, project_key=project_key)
         return self.run_sealed(
             job,
             prepared,
@@ -163,6 +171,7 @@ class Connection:
             max_result_bytes=max_result_bytes,
             progress=progress,
             cancellation=stop,
+            standing=standing,
         )
 
     def run_sealed(
@@ -175,8 +184,14 @@ class Connection:
         max_result_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
+        standing: Standing | None = None,
+        store: "Store | None" = None,
     ) -> OpenedResult:
-        """Run a job that `seal` made of these records, on the worker that was attested. As `run`."""
+        """Run a job that `seal` made of these records, on the worker that was attested. As `run`.
+
+        `standing` is moved forward as the job is sent and its receipt comes; `store` keeps what comes, by default
+        memory and files without names.
+        """
         sealed = self._client.run(
             job,
             prepared.inputs,
@@ -185,8 +200,10 @@ class Connection:
             max_result_bytes=max_result_bytes,
             progress=progress,
             cancellation=cancellation,
+            standing=standing,
+            store=store,
         )
-        return OpenedResult(sealed=sealed, decrypter=self._opener)
+        return self._opened(sealed)
 
     def send(
         self,
@@ -197,17 +214,32 @@ class Connection:
         max_result_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
+        standing: Standing | None = None,
+        store: "Store | None" = None,
     ) -> OpenedResult:
-        """Run a job that was sealed into a folder, perhaps on another machine; `deadline` in seconds."""
+        """Run a job that was sealed into a folder, perhaps on another machine; `deadline` in seconds.
+
+        `standing` and `store` are as in `run_sealed`.
+        """
+        known = standing or Standing()
+        with known.explaining():
+            attested = attested or self.attest()
         sealed = self._client.send(
             job,
-            attested=attested or self.attest(),
+            attested=attested,
             deadline=deadline,
             max_result_bytes=max_result_bytes,
             progress=progress,
             cancellation=cancellation,
+            standing=known,
+            store=store,
         )
-        return OpenedResult(sealed=sealed, decrypter=self._opener)
+        return self._opened(sealed)
+
+    def _opened(self, sealed: Result) -> OpenedResult:
+        """With the keys and the archive of the profile."""
+        archive = self.profile.archive(self._trust)
+        return OpenedResult(sealed=replace(sealed, archive=archive), decrypter=self._opener)
 
     def _opener(self) -> Decrypter | None:
         return self.decrypter

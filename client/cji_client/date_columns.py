@@ -116,7 +116,7 @@ class DateSurvey:
             f"column {self.name}: {unread} of {self.values} values cannot be read as dates; row {row}: "
             f"found {found} (9 a digit, A a letter), wanted {wanted}",
             remedy=f'State date_format for {self.name} in [input], for example "MM/DD/YYYY"; or drop the column. '
-            '"verbatim" sends its values as they are. Nothing was sent.',
+            '"verbatim" sends its values as they are.',
         )
 
 

@@ -6,6 +6,10 @@
 * `SpecError`: a job spec, profile, key file or input cannot be used. `ColumnError` names columns, `MissingRule` those
   without a rule, `ColumnTypeError` has the types found and wanted, `LimitExceeded` the limit.
 * `JobCancelled`: the submitter ended the job, and there is no result.
+* `NotStored`: this machine could not write what came.
+
+An error that ends the sending of a job has `standing` (`cji_client.standing`): whether something was sent, whether the
+receipt came, what the worker answered about the rest.
 
 Of jobs by reference only:
 * `StorageRefused`: Azure Storage refuses this identity, or has no such container or queue.
@@ -36,6 +40,7 @@ __all__ = [
     "LimitExceeded",
     "MissingRule",
     "NotFinished",
+    "NotStored",
     "Reason",
     "SpecError",
     "Stage",
@@ -137,6 +142,15 @@ class JobCancelled(ClientError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__("the job was cancelled", remedy="Seal the records again if you need the result.")
+
+
+class NotStored(ClientError):  # noqa: N818
+    """A file of a job that was sent cannot be written or read on this machine."""
+
+    exit_status = 5
+
+    def __init__(self, what: str, error: OSError) -> None:
+        super().__init__(f"{what} ({error.strerror or type(error).__name__})", remedy="Free space, or allow writing.")
 
 
 class NoReceipt(ClientError):  # noqa: N818

@@ -124,7 +124,7 @@ def save_job(
             columns[name] = tuple(source.schema.names)
             for part, segments in job.seal_parts(number, source):
                 digest, length = hashlib.sha256(), 0
-                with part_file(folder, part).open("xb") as file:
+                with new_file(part_file(folder, part)) as file:
                     for data in segments:
                         file.write(data)
                         digest.update(data)
@@ -182,10 +182,15 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Write a new file, durably."""
-    with path.open("xb") as file:
+    """Write a new file for its owner, durably."""
+    with new_file(path) as file:
         file.write(data)
         settle(file)
+
+
+def new_file(path: Path) -> BinaryIO:
+    """A new file for its owner."""
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def settle(file: BinaryIO) -> None:

@@ -66,11 +66,9 @@ def read_xml(path: Path) -> tuple[int, Iterator[pa.RecordBatch]]:
         rows = sum(1 for _ in reports(path))
     except XmlError as error:
         text, remedy = _PROBLEMS[error.why]
-        raise SpecError(
-            f"{path.name} {text} (line {error.line}, column {error.column + 1})", remedy=f"{remedy} Nothing was sent."
-        ) from None
+        raise SpecError(f"{path.name} {text} (line {error.line}, column {error.column + 1})", remedy=remedy) from None
     if not rows:
-        raise SpecError(f"{path.name} has no nibrs:Report", remedy="Give a file of NIBRS XML (IEPD). Nothing was sent.")
+        raise SpecError(f"{path.name} has no nibrs:Report", remedy="Give a file of NIBRS XML (IEPD).")
     return rows, _batches(reports(path))
 
 

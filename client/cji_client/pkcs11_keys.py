@@ -21,7 +21,7 @@ from cji_core.jose import RSA_MIN_BITS, RecipientKey, VerifyingKey
 from cji_core.suites import Suite
 
 Pin: TypeAlias = Callable[[], str]
-_REMEDY: Final = "Compare the library, the labels of token and key, and the PIN. Nothing was sent."
+_REMEDY: Final = "Compare the library, the labels of token and key, and the PIN."
 
 
 class _TokenKey:

@@ -41,6 +41,11 @@ class Prepared:
         """The names of each input's columns."""
         return {name: tuple(source.schema.names) for name, source in self.inputs.items()}
 
+    @property
+    def bytes(self) -> int:
+        """The length of the records in Arrow, as far as they were read."""
+        return sum(source.bytes for source in self.inputs.values())
+
     def seal(
         self, kek: PinnedKey, signing_key: SigningKey | Signer, *, project_key: ProjectKey | None = None
     ) -> SealedJob:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import msgspec
 from cryptography import x509
@@ -17,8 +17,13 @@ from cji_core.documents import convert
 from cji_core.format.configuration.fleet import Container, StorageUrl
 from cji_core.format.configuration.worker import with_files
 from cji_core.format.job import UNREADABLE, certificate_uri
-from cji_core.format.keys import PinnedKey
+from cji_core.format.keys import PinnedKey, read_private
 from cji_core.format.paths import FileName
+
+if TYPE_CHECKING:
+    from cji_attestation import Trust
+    from cji_attestation.attested import AttestedWorker
+    from cji_client.result import Archive
 
 _Text = Annotated[str, Meta(min_length=1)]
 
@@ -132,6 +137,23 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         """The source of access tokens, None if there is no `token_file`."""
         return None if self.token_file is None else token_file(Path(self.token_file))
 
+    def archive(self, trust: "Trust") -> "Archive":
+        """Completes evidence before it is written, as the section `evidence` states."""
+        section = self.evidence
+
+        def archive(attested: "AttestedWorker") -> "tuple[AttestedWorker, tuple[str, ...]]":
+            from cji_attestation.archive import completed  # noqa: PLC0415 - most results are not saved
+
+            return completed(
+                attested,
+                trust=trust,
+                reference=self.reference,
+                authority=section.timestamp,
+                amd_crl=section.amd_crl,
+            )
+
+        return archive
+
     def pool_storage(self) -> ClientStorage:
         """The section `storage`; SpecError if there is none."""
         if self.storage is None:
@@ -161,9 +183,10 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def tls(self) -> ClientTls:
         """The TLS material, read from its files; SpecError if no handshake could use it."""
         try:
-            ca, cert, key = (Path(name).read_bytes() for name in (self.ca, self.certificate, self.private_key))
+            ca, cert = (Path(name).read_bytes() for name in (self.ca, self.certificate))
         except OSError as error:
             raise SpecError(f"{error.filename} cannot be read ({error.strerror})") from None
+        key = read_private(Path(self.private_key))
         _first_certificate(self.ca, ca)
         own = _first_certificate(self.certificate, cert)
         if own.public_key() != _private_key(self.private_key, key).public_key():
@@ -174,9 +197,9 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             begins, ends = own.not_valid_before_utc, own.not_valid_after_utc
             if ends < now:
                 expired = f"{self.certificate} expired on {ends:%Y-%m-%d}"
-                raise SpecError(expired, remedy="Have it renewed. Nothing was sent.") from None
+                raise SpecError(expired, remedy="Have it renewed.") from None
             early = f"{self.certificate} is not valid before {begins:%Y-%m-%d %H:%M} UTC"
-            raise SpecError(early, remedy="Set this machine's clock, or wait. Nothing was sent.") from None
+            raise SpecError(early, remedy="Set this machine's clock, or wait.") from None
         return ClientTls(ca_pem=ca, cert_pem=cert, key_pem=key)
 
 

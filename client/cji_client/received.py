@@ -7,6 +7,7 @@ ciphertext stays in unlinked temporary files until the receipt has been verified
 bytes than the job can make are refused before they reach a file.
 """
 
+import contextlib
 import hashlib
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from typing import BinaryIO, Final, cast
 from google.protobuf.message import DecodeError
 
 from cji_client.bounds import check_bytes
-from cji_client.errors import Unverified
+from cji_client.errors import NotStored, Unverified
 from cji_client.progress import Phase, Progress, ProgressCallback
 from cji_core.format.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
 from cji_core.format.job import LIMITS, Header, OutputPart
@@ -111,7 +112,11 @@ class Output:
             raise Unverified("segment", f"segment {index} of {self.name or 'a part'} is not the next one")
         if not OVERHEAD_BYTES <= sealed <= SEGMENT_BYTES or not (last or sealed == SEGMENT_BYTES):
             raise Unverified("segment", f"segment {index} of {self.name or 'a part'} has a wrong length")
-        self.file.write(data)
+        try:
+            self.file.write(data)
+        except OSError:  # its disk is full
+            self.file = _moved(self.file, self.length)
+            self.file.write(data)
         self._digest.update(data)
         self.length += len(data)
         self.segments += 1
@@ -124,18 +129,29 @@ class Output:
 
 
 class Collector:
-    """The state of one Run stream on the submitter's side. `bound` returns the most bytes that may have come by now."""
+    """The state of one Run stream on the submitter's side. `bound` returns the most bytes that may have come by now.
+
+    `file` makes the file of a part, by its number.
+    """
 
     def __init__(
-        self, job: Header, *, bound: Callable[[], int] = lambda: sys.maxsize, progress: ProgressCallback | None = None
+        self,
+        job: Header,
+        *,
+        bound: Callable[[], int] = lambda: sys.maxsize,
+        file: Callable[[int], BinaryIO] | None = None,
+        progress: ProgressCallback | None = None,
     ) -> None:
-        self._job, self._bound, self._progress = job, bound, progress
+        self._job, self._bound, self._file, self._progress = job, bound, file or (lambda _: _spool()), progress
         self._accepted, self._bytes, self._reports = False, 0, 0
         self._parts: dict[int, Output] = {}
         self._done: pb.Done | None = None
 
     def take(self, message: pb.RunResponse) -> None:
-        """Accept the next message; Unverified(`stream`), (`segment`) or (`result_bytes`) if it may not come now."""
+        """Accept the next message; Unverified(`stream`), (`segment`) or (`result_bytes`) if it may not come now.
+
+        NotStored if this machine cannot write it.
+        """
         kind = message.WhichOneof("message")
         if self._done is not None or kind is None or (kind == "accepted") is self._accepted:
             raise Unverified("stream", f"unexpected message {kind}")
@@ -157,9 +173,18 @@ class Collector:
             raise Unverified("segment", "no job has so many parts")
         self._bytes += len(segment.data)
         check_bytes(self._bytes, self._bound())
-        if segment.part not in self._parts:
-            self._parts[segment.part] = Output(file=_spool())
-        self._parts[segment.part].add(segment.index, segment.data)
+        try:
+            if segment.part not in self._parts:
+                self._parts[segment.part] = Output(file=self._new_file(segment.part))
+            self._parts[segment.part].add(segment.index, segment.data)
+        except OSError as error:
+            raise NotStored("the sealed result cannot be written", error) from None
+
+    def _new_file(self, part: int) -> BinaryIO:
+        try:
+            return self._file(part)
+        except OSError:  # its folder is gone
+            return _spool()
 
     @property
     def done(self) -> pb.Done:
@@ -186,7 +211,8 @@ class Collector:
     def discard(self) -> None:
         """Release the collected outputs."""
         for output in self._parts.values():
-            output.file.close()
+            with contextlib.suppress(OSError):  # of bytes that were not written
+                output.file.close()
 
     def _report(self, progress: pb.Progress) -> None:
         if self._progress is not None:
@@ -201,6 +227,20 @@ def new_output(part: OutputPart, file: BinaryIO | None = None) -> Output:
 
 def _spool() -> BinaryIO:
     return cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+
+
+def _moved(file: BinaryIO, length: int) -> BinaryIO:
+    """The first bytes of a file in another one; the first is closed. Raises OSError."""
+    with contextlib.closing(file):
+        other = _spool()
+        file.seek(0)
+        while length:
+            data = file.read(min(length, SEGMENT_BYTES))
+            if not data:
+                raise OSError("a file of the result was cut off")
+            other.write(data)
+            length -= len(data)
+    return other
 
 
 def _require(holds: bool, rule: str) -> None:

@@ -1,11 +1,16 @@
 """Whether anything of a job's result was released, in three words. Only a verified receipt proves the first one."""
 
 import enum
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cji_client.errors import NoReceipt
+from cji_client.errors import ClientError, NoReceipt, Unreachable
 from cji_core.wire.v1 import worker_pb2 as pb
+
+_ASK_SECONDS: Final = 1.0
+_FIRST_SECONDS: Final = 0.1
 
 
 class Release(enum.StrEnum):
@@ -47,3 +52,28 @@ class JobRelease:
         if self.receipt is None:
             raise NoReceipt(self.state.value, remedy=REMEDIES[self.state])
         return self.receipt
+
+
+def ask_again(ask: Callable[[], JobRelease], *, seconds: float) -> Release | None:
+    """The worker's word about a job, None if it did not answer; asked again for `seconds` until it is known.
+
+    Raises what `ask` raises, but Unreachable.
+    """
+    until, pause = time.monotonic() + seconds, _FIRST_SECONDS
+    while True:
+        try:
+            state: Release | None = ask().state
+        except Unreachable:
+            state = None
+        if state not in (None, Release.UNKNOWN) or time.monotonic() + pause > until:
+            return state
+        time.sleep(pause)
+        pause = min(2 * pause, _ASK_SECONDS)
+
+
+def known(ask: Callable[[], JobRelease], *, seconds: float = 0.0) -> Release | None:
+    """As `ask_again`; a refusal does not count as an answer."""
+    try:
+        return ask_again(ask, seconds=seconds)
+    except ClientError:
+        return None

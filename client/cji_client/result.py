@@ -4,9 +4,9 @@ Opening needs the recipient's private key and no network.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +26,9 @@ from cji_core.format.records import ROW_STATUS as ROW_STATUS_SCHEMA
 from cji_core.jose import key_id
 from cji_core.trail import PartDigest, VerifiedReceipt
 
+Archive: TypeAlias = Callable[[AttestedWorker], tuple[AttestedWorker, tuple[str, ...]]]
+"""Completes evidence before it is written; the sentences are about what could not be had."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -43,6 +46,8 @@ class Result:
     """The input parts, which the receipt was compared with."""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of each input's columns."""
+    archive: Archive | None = None
+    """Completes the evidence when it is written, as the profile's `[evidence]` states."""
 
     @property
     def job_id(self) -> bytes:
@@ -54,11 +59,23 @@ class Result:
         """Names of the outputs; always `result` and `row_status`, in the order of the result header."""
         return tuple(output.name for output in self.header.outputs)
 
-    def save(self, folder: FileName) -> None:
-        """Write it into a new folder, still sealed: `cji_client.result_folder` opens it, anywhere."""
+    def archived(self) -> tuple["Result", tuple[str, ...]]:
+        """The same with completed evidence, once; the sentences are about what could not be had."""
+        if self.archive is None:
+            return self, ()
+        attested, notes = self.archive(self.attested)
+        return replace(self, attested=attested, archive=None), notes
+
+    def save(self, folder: FileName) -> tuple[str, ...]:
+        """Write it into a new folder, still sealed: `cji_client.result_folder` opens it, anywhere.
+
+        The evidence is completed as the profile's `[evidence]` states; returns a sentence for what could not be had.
+        """
         from cji_client.result_folder import save_result  # noqa: PLC0415 - it makes results itself
 
-        save_result(self, folder)
+        result, notes = self.archived()
+        save_result(result, folder)
+        return notes
 
     def opened_by(self, key: RecipientPrivateKey | Decrypter) -> "OpenedResult":
         """The same result with the key that opens it; closing it closes this one."""
@@ -140,9 +157,9 @@ class OpenedResult:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.table().__arrow_c_stream__(requested_schema)
 
-    def save(self, folder: FileName) -> None:
+    def save(self, folder: FileName) -> tuple[str, ...]:
         """As `Result.save`."""
-        self.sealed.save(folder)
+        return self.sealed.save(folder)
 
     def close(self) -> None:
         """Release the sealed bytes."""

@@ -24,10 +24,10 @@ from msgspec import Meta
 
 from cji_attestation import Trust
 from cji_attestation.appraisal import ReferenceValues
-from cji_attestation.attested import read_evidence
+from cji_attestation.attested import AttestedWorker, read_evidence
 from cji_attestation.evidence_file import MAX_FILE_BYTES
 from cji_client.errors import SpecError, Unverified
-from cji_client.job_folder import HEADER, part_file, read_bounded, settle, write_new
+from cji_client.job_folder import HEADER, new_file, part_file, read_bounded, settle, write_new
 from cji_client.received import Output, ResultHeader, new_output, parse_result_header
 from cji_client.result import Result
 from cji_client.verify import verify_result, verify_stored
@@ -55,26 +55,48 @@ class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def save_result(result: Result, folder: FileName) -> None:
-    """Write a result into a new folder, still sealed. SpecError if it exists or cannot be written."""
+    """Write a result into a new folder, still sealed, all or nothing.
+
+    SpecError if it exists or cannot be written; the result stays as it was.
+    """
     folder = Path(folder)
+    made = not folder.exists()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "parts").mkdir(mode=0o700)
-        write_new(folder / HEADER, result.job.data)
-        write_new(folder / _RESULT_HEADER, result.header.data)
-        write_new(folder / RECEIPT, result.receipt.compact.encode() + b"\n")
-        write_new(folder / EVIDENCE, result.attested.to_file())
         for number, output in enumerate(result.outputs):
             output.file.seek(0)
-            with part_file(folder, number).open("xb") as file:
+            with new_file(part_file(folder, number)) as file:
                 shutil.copyfileobj(output.file, file)
-                settle(file)
-        about = _About(inputs=result.sent, columns=dict(result.columns))
-        write_new(folder / _ABOUT, msgspec.json.encode(about))
+        complete_result(result, folder)
     except FileExistsError as error:
         raise SpecError(f"{error.filename} exists", remedy="Choose a new folder.") from None
-    except OSError as error:
-        raise SpecError(f"{folder} cannot be written ({error.strerror})", remedy="Choose another folder.") from None
+    except BaseException as error:
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise SpecError(f"{folder} cannot be written ({error.strerror})", remedy="Choose another folder.") from None
+        raise
+
+
+def complete_result(result: Result, folder: Path) -> None:
+    """Add to the parts in a folder whatever else belongs there, durably, for their owner alone. Raises OSError."""
+    write_new(folder / HEADER, result.job.data)
+    write_new(folder / _RESULT_HEADER, result.header.data)
+    write_new(folder / RECEIPT, result.receipt.compact.encode() + b"\n")
+    write_new(folder / EVIDENCE, result.attested.to_file())
+    for number in range(len(result.outputs)):
+        with part_file(folder, number).open("rb+") as file:
+            settle(file)
+    about = _About(inputs=result.sent, columns=dict(result.columns))
+    write_new(folder / _ABOUT, msgspec.json.encode(about))
+
+
+def replace_evidence(folder: Path, attested: AttestedWorker) -> None:
+    """Replace the evidence in a folder, at once. Raises OSError."""
+    new = folder / f"{EVIDENCE}.new"
+    write_new(new, attested.to_file())
+    new.replace(folder / EVIDENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,10 +105,13 @@ def _segments(job: JobFolder, number: int) -> Iterator[bytes]:
 class Sender(Iterator[pb.RunRequest]):
     """All messages of a job. `sent` lists the parts that were sent completely, `total` counts the bytes of all.
 
-    Set `call` once it exists.
+    Set `call` once it exists. `begin` is called before the first message is given away.
     """
 
-    def __init__(self, open_: pb.Open, parts: Parts, *, progress: ProgressCallback | None) -> None:
+    def __init__(
+        self, open_: pb.Open, parts: Parts, *, begin: Callable[[], None], progress: ProgressCallback | None
+    ) -> None:
+        self._begin = begin
         self.sent: list[PartDigest] = []
         self.total = 0
         self.fault: ClientError | None = None
@@ -131,6 +134,7 @@ class Sender(Iterator[pb.RunRequest]):
         raise StopIteration
 
     def _produce(self, open_: pb.Open, parts: Parts, progress: ProgressCallback | None) -> Iterator[pb.RunRequest]:
+        self._begin()
         yield pb.RunRequest(open=open_)
         for part in parts(self.gate):
             digest, start = hashlib.sha256(), self.total

@@ -55,11 +55,13 @@ class Batches:
 class FittedSource:
     """Records that fit their schema. `rows` is None, and `open` works once, if they can be read only once.
 
+    `bytes` is their length in Arrow, as far as they were read.
     `notes` are for the submitter: how the input was read, what was dropped, formats of dates.
     """
 
     schema: pa.Schema
     rows: int | None
+    bytes: int
     notes: tuple[str, ...]
     _layout: "_Layout" = field(repr=False)
     _begin: Callable[[], Batches] = field(repr=False)
@@ -151,11 +153,12 @@ def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = l
         once = _Once(chain(first, small))
         rest = replace(given, batches=once)
         batches, begin = iter(first), lambda: rest
-    surveys, rows = _survey(batches, layout, before_batch)
+    surveys, rows, size = _survey(batches, layout, before_batch)
     formats = tuple(None if survey is None else survey.chosen() for survey in surveys)
     return FittedSource(
         schema=schema,
         rows=rows if again else None,
+        bytes=size,
         notes=(*given.notes, *_notes(spec, layout.casts, surveys, formats)),
         _layout=replace(layout, formats=formats),
         _begin=begin,
@@ -248,21 +251,22 @@ def _check(schema: pa.Schema, schema_id: str) -> None:
 
 def _survey(
     batches: Iterator[pa.RecordBatch], layout: _Layout, before_batch: Callable[[], None]
-) -> tuple[list[DateSurvey | None], int]:
-    """The counts of the columns of dates, and the number of rows, after every value was cast."""
+) -> tuple[list[DateSurvey | None], int, int]:
+    """The counts of the columns of dates, and the numbers of rows and bytes, after every value was cast."""
     surveys = [
         None if formats is None else DateSurvey(name=cast.name, formats=formats)
         for cast, formats in zip(layout.casts, layout.formats, strict=True)
     ]
-    rows = 0
+    rows = size = 0
     before_batch()
     for batch in _small(batches):
         for survey, column in zip(surveys, layout.columns(batch, rows), strict=True):
+            size += column.nbytes
             if survey is not None:
                 survey.add(column, rows)
         rows += batch.num_rows
         before_batch()
-    return surveys, rows
+    return surveys, rows, size
 
 
 def _notes(

@@ -16,7 +16,7 @@ TokenSource: TypeAlias = Callable[[], str]
 """Returns a valid access token for the worker, without a scheme. Called for each Run and GetReceipt."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
-_REMEDY: Final = "See docs/entra.md for the sources of tokens. Nothing was sent."
+_REMEDY: Final = "See docs/entra.md for the sources of tokens."
 
 
 def token_file(path: Path) -> TokenSource:

@@ -1,6 +1,6 @@
 """Bytes of a job between this machine and Blob Storage, in blocks and ranges; nothing here looks into them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from cji_client.errors import SpecError, StorageRefused, Unreachable, Unverified
@@ -18,14 +18,26 @@ _MAX_BLOCKS: Final = 50_000
 T = TypeVar("T")
 
 
-def upload(blobs: Blobs, job: JobFolder, number: int, *, progress: ProgressCallback | None, before: int) -> None:
-    """Upload one part unless it is there; blocks of an earlier attempt are kept. Raises StoreError, SpecError.
+def upload(
+    blobs: Blobs,
+    job: JobFolder,
+    number: int,
+    *,
+    begin: Callable[[], None],
+    progress: ProgressCallback | None,
+    before: int,
+) -> None:
+    """Upload one part unless it is there; blocks of an earlier attempt are kept. Raises StoreError, SpecError, OSError.
 
-    `before` bytes of the job were sent before this part.
+    `before` bytes of the job were sent before this part. `begin` is called before its first byte is sent, or once the
+    part is found.
     """
     name, path, size = names.part(job.header.job_id.hex(), number), job.part(number), job.sent[number].bytes
-    if not _there(blobs, name, size):
-        block, staged = block_bytes(size), blobs.staged(name)
+    there = _there(blobs, name, size)
+    staged = {} if there else blobs.staged(name)
+    begin()
+    if not there:
+        block = block_bytes(size)
         with path.open("rb") as file:
             for index, start in enumerate(range(0, size, block)):
                 length = min(block, size - start)

@@ -8,8 +8,9 @@
   Every attempt sends the same header bytes and a signature of its own, over the nonce that came with the evidence; a
   worker that does not accept the nonce is attested again. An input that can be read only once is kept back until the
   job is accepted, and is an obstacle once it was begun.
-* After a call without an answer, GetReceipt is called once, so that the error states whether anything was released:
-  released, not released, or unknown (`release`).
+* `Standing` is moved forward as a job is sent and its receipt verified, and whatever ends the job has its sentence.
+  After an end without a receipt GetReceipt is called, so that the sentence states whether anything was released:
+  released, not released, or unknown (`release`); after a cancellation, for some seconds, until the job has ended there.
 * A result is returned only after its receipt has been verified against the attested receipt key and against the bytes
   sent and received. Nothing of it opens before: the wrapped result key comes with the receipt.
 
@@ -17,13 +18,14 @@
 grpc.aio replaces the status (grpc/grpc#36066) and with it the reason of every early refusal.
 """
 
+import contextlib
 import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import grpc
 
@@ -35,18 +37,20 @@ from cji_client.admissions import Bid, admission
 from cji_client.bounds import most_result_bytes
 from cji_client.cancellation import Cancellation
 from cji_client.description import Description
-from cji_client.errors import ClientError, JobCancelled, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
+from cji_client.errors import JobCancelled, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
 from cji_client.job_folder import JobFolder
 from cji_client.profile import ClientTls
 from cji_client.progress import ProgressCallback
 from cji_client.received import Collector
-from cji_client.release import REMEDIES, JobRelease, Release
+from cji_client.release import JobRelease
 from cji_client.result import Result
 from cji_client.seal import SealedJob
 from cji_client.sending import Parts, Sender, check_parts, parts_of, saved_parts
 from cji_client.sources import Source
+from cji_client.standing import Standing
 from cji_client.tokens import TokenSource, authorization
 from cji_client.verify import verify_result
+from cji_core.errors import Stage
 from cji_core.format.job import LIMITS, Header
 from cji_core.jose import SigningKey
 from cji_core.pool.documents import evidence_nonce
@@ -54,15 +58,15 @@ from cji_core.trail import PartDigest, VerifiedReceipt
 from cji_core.wire.v1 import worker_pb2 as pb
 from cji_core.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
+if TYPE_CHECKING:
+    from cji_client.kept import Store
+
 _CALL_SECONDS: Final = 30.0
 """Deadline of every call except Run."""
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
-_KNOWN: Final = {
-    Release.RELEASED: "released: it finished and has a receipt, but the worker keeps no results",
-    Release.NOT_RELEASED: "not released: it has no receipt, and nothing of its result was released",
-    Release.UNKNOWN: "unknown: whether it has a receipt could not be found out",
-}
+_BEFORE: Final = {Stage.OPEN, Stage.ADMIT}
+"""Stages of a job that has not begun."""
 
 T = TypeVar("T")
 
@@ -154,17 +158,18 @@ class SyncClient:
         max_result_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
+        standing: Standing | None = None,
+        store: "Store | None" = None,
     ) -> Result:
         """Run a sealed job within `deadline` seconds and return its result: receipt verified, outputs still sealed.
 
-        `inputs` maps each input part's name to its records, which are read to their end before anything is sent.
-        `progress` is called from several threads. More sealed bytes of a result than `max_result_bytes`, or than the
-        job can make (`bounds`), are refused.
+        `inputs` has the records of each input part, which are read to their end before anything is sent. `progress` is
+        called from several threads. More sealed bytes of a result than `max_result_bytes`, or than the job can make
+        (`bounds`), are refused. `standing` goes forward with the job; `store` keeps what comes, by default memory.
         """
         names = [part.name for part in job.header.inputs]
-        if set(inputs) != set(names):
-            raise SpecError(f"the job's inputs are {', '.join(names)}")
         stop, until = cancellation or Cancellation(), time.monotonic() + deadline
+        known = Standing.of(job.header.job_id, standing)
 
         def in_time() -> None:
             if stop.asked:
@@ -172,19 +177,27 @@ class SyncClient:
             if time.monotonic() >= until:
                 raise SpecError("the input was not read within the deadline")
 
-        check_parts(job.header)
-        sources = [job.fit(number, inputs[name], before_batch=in_time) for number, name in enumerate(names)]
-        columns = {name: tuple(source.schema.names) for name, source in zip(names, sources, strict=True)}
+        with known.explaining():
+            if set(inputs) != set(names):
+                raise SpecError(f"the job's inputs are {', '.join(names)}")
+            check_parts(job.header)
+            sources = [job.fit(number, inputs[name], before_batch=in_time) for number, name in enumerate(names)]
         call = _Call(
             header=job.header,
             signature=job.signature,
             send_key=job.send_key,
             parts=parts_of(job, sources),
-            columns=columns,
+            columns={name: tuple(source.schema.names) for name, source in zip(names, sources, strict=True)},
             max_result_bytes=max_result_bytes,
+            whole=lambda: all(source.can_open for source in sources),
+            fresh=True,
+            until=until,
+            progress=progress,
+            stop=stop,
+            standing=known,
+            store=store,
         )
-        whole = lambda: all(source.can_open for source in sources)  # noqa: E731
-        return self._until_answered(call, whole, attested, until=until, progress=progress, stop=stop)
+        return self._answered(call, attested)
 
     def send(
         self,
@@ -195,10 +208,14 @@ class SyncClient:
         max_result_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         cancellation: Cancellation | None = None,
+        standing: Standing | None = None,
+        store: "Store | None" = None,
     ) -> Result:
         """As `run`, for a job that was sealed into a folder, perhaps on another machine."""
-        job.check_parts()
-        check_parts(job.header)
+        known = Standing.of(job.header.job_id, standing)
+        with known.explaining():
+            job.check_parts()
+            check_parts(job.header)
         call = _Call(
             header=job.header,
             signature=job.signature,
@@ -206,58 +223,62 @@ class SyncClient:
             parts=saved_parts(job),
             columns=job.columns,
             max_result_bytes=max_result_bytes,
+            whole=lambda: True,
+            fresh=False,
+            until=time.monotonic() + deadline,
+            progress=progress,
+            stop=cancellation or Cancellation(),
+            standing=known,
+            store=store,
         )
-        stop, until = cancellation or Cancellation(), time.monotonic() + deadline
-        return self._until_answered(call, lambda: True, attested, until=until, progress=progress, stop=stop)
+        return self._answered(call, attested)
 
-    def _until_answered(
-        self,
-        job: "_Call",
-        whole: Callable[[], bool],
-        attested: AttestedWorker,
-        *,
-        until: float,
-        progress: ProgressCallback | None,
-        stop: Cancellation,
-    ) -> Result:
-        """The result of the first attempt that is not refused for a while, as long as the inputs are `whole`."""
-        wait, bid = _FIRST_WAIT, Bid(attested)
+    def _answered(self, job: "_Call", attested: AttestedWorker) -> Result:
+        """The result of the job; an error has its standing."""
+        with job.standing.explaining(lambda: self.release(job.header.job_id)):
+            return self._until_answered(job, attested)
+
+    def _until_answered(self, job: "_Call", attested: AttestedWorker) -> Result:
+        """The result of the first attempt that is not refused for a while, as long as the inputs are whole."""
+        wait, bid, began = _FIRST_WAIT, Bid(attested), False
         while True:
+            if job.stop.asked:
+                raise JobCancelled
             if not bid.attested.admission_nonce:
                 bid = bid.at(self.attest())
             try:
-                return self._attempt(job, bid, seconds=until - time.monotonic(), progress=progress, stop=stop)
+                return self._attempt(job, bid)
             except WorkerRefused as refused:
+                began = began or bid.began
+                job.standing.refused = job.fresh and not began and refused.stage in _BEFORE
                 pause = max(refused.retry_after or 0.0, random.uniform(wait / 2, wait))  # noqa: S311 - jitter
                 following = bid.after(refused)
-                again = following is not None and whole() and not stop.asked
-                if following is None or not again or time.monotonic() + pause >= until:
+                again = following is not None and job.whole() and not job.stop.asked
+                if following is None or not again or time.monotonic() + pause >= job.until:
                     raise
                 bid = following
             except Unreachable as lost:
-                if stop.asked:
+                if job.stop.asked:
                     raise JobCancelled from lost
-                raise self._explain(job.header, lost) from lost
-            stop.wait(pause)
+                raise
+            job.stop.wait(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _attempt(
-        self,
-        job: "_Call",
-        bid: Bid,
-        *,
-        seconds: float,
-        progress: ProgressCallback | None,
-        stop: Cancellation,
-    ) -> Result:
+    def _attempt(self, job: "_Call", bid: Bid) -> Result:
         metadata = authorization(self._token)
         proof = admission(job.header, job.send_key, bid.attested, attempt=bid.attempt)
         opening = pb.Open(header=job.header.data, signature=job.signature, admission=proof)
-        sender = Sender(opening, job.parts, progress=progress)
-        collector = Collector(job.header, bound=lambda: job.most_result_bytes(sender.total), progress=progress)
-        call = self._calls.Run(sender, timeout=max(seconds, 0.0), metadata=metadata)
+        job.standing.refused = False
+        sender = Sender(opening, job.parts, begin=job.standing.begin, progress=job.progress)
+        collector = Collector(
+            job.header,
+            bound=lambda: job.most_result_bytes(sender.total),
+            file=None if job.store is None else job.store.part,
+            progress=job.progress,
+        )
+        call = self._calls.Run(sender, timeout=max(job.until - time.monotonic(), 0.0), metadata=metadata)
         sender.call = call
-        stop.watch(call)
+        job.stop.watch(call)
         try:
             try:
                 for message in call:
@@ -267,7 +288,11 @@ class SyncClient:
             except grpc.RpcError as error:
                 # an input error ends the call from our side, so it is the cause
                 raise sender.fault or from_rpc(error) from None
-            result = self._verified(job, collector, sender.sent, bid.attested)
+            with contextlib.nullcontext() if job.store is None else job.store.settling():
+                result = self._verified(job, collector, sender.sent, bid.attested)
+                job.standing.received()
+                if job.store is not None:
+                    job.store.keep(result)
         except BaseException:
             collector.discard()
             raise
@@ -315,18 +340,10 @@ class SyncClient:
             raise Unverified("kid", "the evidence beside the receipt is of another key")
         return renewed if renewed.maa_token_sha384 == verified.claims.maa_token_sha384 else attested
 
-    def _explain(self, job: Header, lost: Unreachable) -> ClientError:
-        """The same error with what is known of the job. No answer, whatever the cause, is "unknown"."""
-        try:
-            state = self.release(job.job_id).state
-        except ClientError:
-            state = Release.UNKNOWN
-        return Unreachable(f"{lost}; job {job.job_id.hex()}: {_KNOWN[state]}", remedy=REMEDIES[state])
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
-    """All that is sent of one job."""
+    """All that is sent of one job, and how. `whole`: its inputs can still be read. `fresh`: it was not sent before."""
 
     header: Header
     signature: bytes
@@ -334,6 +351,13 @@ class _Call:
     parts: Parts
     columns: Mapping[str, tuple[str, ...]]
     max_result_bytes: int | None
+    whole: Callable[[], bool]
+    fresh: bool
+    until: float
+    progress: ProgressCallback | None
+    stop: Cancellation
+    standing: Standing
+    store: "Store | None"
 
     def most_result_bytes(self, sent: int) -> int:
         """The most bytes that may have come, after so many were sent."""

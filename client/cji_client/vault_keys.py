@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 _SERVER_ERROR: Final = 500
-_REMEDY: Final = "Compare the key's id, its type and the identity's rights. Nothing was sent."
+_REMEDY: Final = "Compare the key's id, its type and the identity's rights."
 
 
 class _VaultKey:

@@ -13,7 +13,7 @@ from a record, a key, a header or another exception. Detail for developers trave
 
 import enum
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 Blame = Literal["caller", "operator", "platform"]
 
@@ -43,9 +43,15 @@ class OperationsError(CjiError):
 
 
 class ClientError(CjiError):
-    """Base of errors at the worker's other end: all that `cji_client` raises on purpose."""
+    """Base of errors at the worker's other end: all that `cji_client` raises on purpose.
+
+    `standing`, of an error that ends the sending of a job, states how far that job had come (`cji_client.standing`);
+    `exit_status` is that of the command, None for the one of its kind.
+    """
 
     code = "client"
+    standing: Any = None
+    exit_status: int | None = None
 
     def __init__(self, message: str, *, remedy: str, retryable: bool = False) -> None:
         super().__init__(message)
@@ -56,7 +62,7 @@ class ClientError(CjiError):
 class SpecError(ClientError):
     """A file or argument from the submitter cannot be used; the message names it and the reason."""
 
-    def __init__(self, message: str, *, remedy: str = "Correct it and run again. Nothing was sent.") -> None:
+    def __init__(self, message: str, *, remedy: str = "Correct it and run again.") -> None:
         super().__init__(message, remedy=remedy)
 
 

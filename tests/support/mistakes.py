@@ -24,6 +24,7 @@ from cji_core.format.keys import new_project_key, save_project_key
 from cji_simulator.certificates import authority, leaf, pem, private_pem
 from cji_simulator.raw import RawWorker, forge
 from cji_simulator.site import Site
+from tests.support.private_files import put_private
 
 RECORDS: Final = """\
 record_id,last,first,DOB,SOC
@@ -113,12 +114,12 @@ class Desk:
         )
         made = leaf(subject, key, other, uris=["urn:another"])
         (self.folder / "client.pem").write_bytes(b"".join(pem(one) for one in made.chain[:-1]))
-        (self.folder / "client.key").write_bytes(private_pem(key))
+        put_private(self.folder / "client.key", private_pem(key))
         return self.run()
 
     def key(self, name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> list[str]:
         """The command, with another private key."""
-        (self.folder / name).write_bytes(private_pem(key))
+        put_private(self.folder / name, private_pem(key))
         return self.run()
 
 

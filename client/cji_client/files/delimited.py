@@ -62,7 +62,7 @@ def _guess(path: Path, encoding: str) -> str:
         row, fields = odd or (0, width)
         name = _NAMES.get(delimiter, delimiter)
         text = f"has no even rows: split by {name}, row {row} has {fields} fields, wanted {width}"
-    raise SpecError(f"{path.name} {text}", remedy='State delimiter in [input], for example ";". Nothing was sent.')
+    raise SpecError(f"{path.name} {text}", remedy='State delimiter in [input], for example ";".')
 
 
 def _sample(path: Path, encoding: str) -> list[str]:

@@ -68,9 +68,7 @@ def _sheet(book: Any, path: Path, wanted: str | None) -> Any:
         return sheets[wanted]
     else:
         text = f"has no sheet {wanted}"
-    raise SpecError(
-        f"{path.name} {text}", remedy=f"State sheet in [input], one of: {', '.join(sheets)}. Nothing was sent."
-    )
+    raise SpecError(f"{path.name} {text}", remedy=f"State sheet in [input], one of: {', '.join(sheets)}.")
 
 
 def _rows(sheet: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:

@@ -65,5 +65,5 @@ def _require_blank(lines: pa.Array, first: int, last: int | None, name: str, row
         where = f"after position {first - 1}" if last is None else f"in positions {first} to {last}"
         raise SpecError(
             f"{name}: row {row + at} has characters {where}, which belong to no column",
-            remedy="Add that part to fixed_width, and its name to drop if it is not needed. Nothing was sent.",
+            remedy="Add that part to fixed_width, and its name to drop if it is not needed.",
         )

@@ -56,7 +56,7 @@ _OTHERS: Final = (
     (b"\xff\xfe\0\0", "text in UTF-32"),
 )
 _HEAD: Final = 4096
-_REMEDY: Final = "Export the records as CSV, Excel (.xlsx), Parquet or Arrow. Nothing was sent."
+_REMEDY: Final = "Export the records as CSV, Excel (.xlsx), Parquet or Arrow."
 
 
 def kind_of(path: Path) -> Kind:
@@ -75,7 +75,7 @@ def kind_of(path: Path) -> Kind:
         (right, *_) = (name for name, kind in _KINDS.items() if kind is found)
         raise SpecError(
             f"{path.name} is {found.value}, not {expected.value}",
-            remedy=f"Rename it to {path.with_suffix(right).name}, or send the file that was meant. Nothing was sent.",
+            remedy=f"Rename it to {path.with_suffix(right).name}, or send the file that was meant.",
         )
     return expected
 

@@ -85,7 +85,7 @@ class TextFile:
         """The refusal of bytes that are not text in the file's encoding."""
         raise SpecError(
             f"{self.path.name}: {where}: found a byte that is not {self.encoding}, wanted {self.encoding} text",
-            remedy='State the file\'s encoding in [input], for example encoding = "windows-1252". Nothing was sent.',
+            remedy='State the file\'s encoding in [input], for example encoding = "windows-1252".',
         ) from None
 
     def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
@@ -131,6 +131,6 @@ def encoding_of(path: Path, stated: Encoding | None) -> str:
     if encoding not in _WIDE and b"\0" in head:
         raise SpecError(
             f"{path.name} has NUL bytes, so it is not {encoding} text",
-            remedy='If it is text in UTF-16, state encoding = "utf-16-le" in [input]. Nothing was sent.',
+            remedy='If it is text in UTF-16, state encoding = "utf-16-le" in [input].',
         )
     return encoding

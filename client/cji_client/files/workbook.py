@@ -59,7 +59,7 @@ def check_workbook(path: Path) -> None:
     except _Refused as refused:
         raise SpecError(
             f"{path.name} {refused}",
-            remedy="Open it in the program that made it, save it as .xlsx or .csv, and try again. Nothing was sent.",
+            remedy="Open it in the program that made it, save it as .xlsx or .csv, and try again.",
         ) from None
     except ARCHIVE_ERRORS:
         raise SpecError(f"{path.name} is damaged: it cannot be read as a workbook") from None

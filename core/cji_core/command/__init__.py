@@ -9,6 +9,8 @@ Exit status
     2  unusable command line, file, spec or key; nothing was sent
     3  evidence, receipt or result failed a check: do not trust it
     4  no answer, or a temporary refusal: the same command may succeed later
+    5  the job was sent, and this machine could not go on: the message states how the job stands, and what to do next
+    128 and the number of the signal that ended it: 130 for Ctrl-C, 143 for SIGTERM
 """
 
 import os

@@ -25,6 +25,9 @@ _EXTRAS: Final = {
 }
 """The distribution and its extra that bring a package."""
 
+_NOTHING: Final = "nothing sent"
+"""The state of a job of which nothing was sent."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -74,15 +77,20 @@ def _failure(error: Exception) -> Failure | None:
     if isinstance(error, ClientError):
         correlation = getattr(error, "correlation_id", "")
         message = f"{error} (correlation id {correlation})" if correlation else str(error)
-        status = (
-            2 if isinstance(error, SpecError) else 3 if isinstance(error, Unverified) else 4 if error.retryable else 1
-        )
-        return Failure(message, remedy=error.remedy, status=status)
+        return Failure(message, remedy=error.remedy, status=_status(error))
     if isinstance(error, Refusal) and not isinstance(error, StartupError):
         what, remedy = f"{error.reason.value} at {error.stage.value}", REASONS[error.reason].remedy
         return Failure(what, remedy=remedy, status=1, text=str(error))
     found: str | None = getattr(error, "what", None)  # of a StartupError, an AttestationError: the text has the remedy
     return None if found is None else Failure(found, remedy=getattr(error, "remedy", ""), status=1, text=str(error))
+
+
+def _status(error: ClientError) -> int:
+    if error.exit_status is not None:
+        return error.exit_status
+    if isinstance(error, SpecError):
+        return 2 if getattr(error.standing, "sent", _NOTHING) == _NOTHING else 5
+    return 3 if isinstance(error, Unverified) else 4 if error.retryable else 1
 
 
 def extra_of(error: ModuleNotFoundError) -> tuple[str, str] | None:

@@ -1,7 +1,8 @@
 """Results on the submitter's disk: all of them or none.
 
-Everything is first written to a new folder with mode 0700 next to the target. A folder then appears by one rename;
-single files are renamed one by one, the result last, so that the other files exist once the result does.
+Everything is first written to a new folder with mode 0700 next to the target, and brought to the disk. A folder then
+appears by one rename; single files are renamed one by one, the result last, so that the other files exist once the
+result does, and go away again if one cannot be renamed.
 """
 
 import contextlib
@@ -45,17 +46,25 @@ class Target:
             folder = Path(tempfile.mkdtemp(prefix=f".{self._out.name}.", dir=self._out.parent))
         except OSError as error:
             raise SpecError(f"the folder {self._out.parent} cannot be written ({error.strerror})") from None
+        moved = list[Path]()
         try:
             yield folder
+            for file in folder.iterdir():
+                _settle(file)
             if self._single:
                 names = sorted((file.name for file in folder.iterdir()), key=lambda name: name.startswith(f"{RESULT}."))
                 for name in names:
                     os.rename(folder / name, self._beside(name))
+                    moved.append(self._beside(name))
                 folder.rmdir()
             else:
                 os.rename(folder, self._out)
-        except OSError as error:
-            raise SpecError(f"{self._out} cannot be written ({error.strerror})") from None
+        except BaseException as error:
+            for file in moved:
+                file.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise SpecError(f"{self._out} cannot be written ({error.strerror or error})") from None
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -96,6 +105,12 @@ def write_text(path: Path, pieces: Iterator[str]) -> None:
     with path.open("x", encoding="utf-8") as file:
         path.chmod(0o600)
         file.writelines(pieces)
+
+
+def _settle(file: Path) -> None:
+    """Bring a file to the disk."""
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
 
 
 def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -1,6 +1,7 @@
 """Refusals of the command under `--json`: one object on the last line of standard error, for a program to read."""
 
 import enum
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Annotated, Any, Final
@@ -13,9 +14,12 @@ from cji_core.command.json_output import as_text, member
 from cji_core.command.verbs import Verbs
 from cji_core.errors import Refusal, Stage, StartupError
 
-REASONS: Final = {1: "REFUSED", 2: "UNUSABLE", 3: "UNVERIFIED", 4: "UNAVAILABLE"}
+REASONS: Final = {1: "REFUSED", 2: "UNUSABLE", 3: "UNVERIFIED", 4: "UNAVAILABLE", 5: "UNFINISHED"}
 """The reason of a refusal that has no other, by its exit status."""
 _ABORTED: Final = 1
+INTERRUPTED: Final = "INTERRUPTED"
+_SIGNALS: Final = 128
+"""The exit status of a command that a signal ended, less the signal's number."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,7 +29,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         str,
         member(
             "one of those below: of a worker or of attestation, else by exit status `REFUSED`, `UNUSABLE`, "
-            "`UNVERIFIED`, `UNAVAILABLE`"
+            "`UNVERIFIED`, `UNAVAILABLE`, `UNFINISHED`, or `INTERRUPTED` for a signal"
         ),
     ]
     message: Annotated[str, member("what is wrong, in words")]
@@ -36,6 +40,15 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     check: Annotated[str | None, member("the check or claim that failed")] = None
     columns: Annotated[tuple[str, ...], member("names of the columns that it is about")] = ()
     limit: Annotated[str | None, member("name of the limit that is exceeded")] = None
+    job: Annotated[str | None, member("id of the job that it ended, 32 hexadecimal digits")] = None
+    sent: Annotated[
+        str | None, member("how far that job had come: `nothing sent`, `sent, no receipt` or `receipt received`")
+    ] = None
+    release: Annotated[
+        str | None,
+        member("of a job that was sent: the worker's answer, as of `cji job status`; absent without an answer"),
+    ] = None
+    kept: Annotated[str | None, member("the folder with its verified result, still sealed")] = None
 
 
 class RefusedAsJson(click.ClickException):
@@ -70,7 +83,7 @@ class Command(Verbs):
 
     def invoke(self, ctx: click.Context) -> Any:
         """As the base."""
-        with _as_object(wanted=ctx.meta[__name__]):
+        with _as_object(wanted=ctx.meta[__name__]), _interruptible():
             return super().invoke(ctx)
 
 
@@ -89,6 +102,23 @@ def _as_object(*, wanted: bool) -> Iterator[None]:
         raise RefusedAsJson(answer) from error
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C has the exit status of its signal, at a prompt too."""
+    try:
+        yield
+    except click.Abort as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        raise _interrupted() from error
+    except KeyboardInterrupt as error:
+        raise _interrupted() from error
+
+
+def _interrupted() -> Failure:
+    return Failure("interrupted", remedy="", status=_SIGNALS + signal.SIGINT)
+
+
 def refused(error: click.ClickException) -> Refused:
     """The object for an error that ends the command; what caused it has the particulars."""
     cause = error.__cause__
@@ -100,8 +130,11 @@ def refused(error: click.ClickException) -> Refused:
             remedy = f"`{error.ctx.command_path} --help` explains the command line."
     stage, columns, limit = (getattr(cause, name, None) for name in ("stage", "columns", "limit"))
     check, correlation = (getattr(cause, name, None) for name in ("check", "correlation_id"))
+    standing = getattr(cause, "standing", None)
+    job, sent, release, kept = (getattr(standing, name, None) for name in ("job_id", "sent", "release", "kept"))
+    by_status = INTERRUPTED if error.exit_code > _SIGNALS else REASONS.get(error.exit_code, REASONS[1])
     return Refused(
-        reason=_reason(cause) or REASONS.get(error.exit_code, REASONS[1]),
+        reason=_reason(cause) or by_status,
         message=message,
         remedy=remedy or (getattr(cause, "remedy", "") if _fault(cause) is not None else ""),
         status=error.exit_code,
@@ -110,6 +143,10 @@ def refused(error: click.ClickException) -> Refused:
         check=check if isinstance(check, str) else None,
         columns=columns if isinstance(columns, tuple) else (),
         limit=limit if isinstance(limit, str) else None,
+        job=job.hex() if isinstance(job, bytes) and job else None,
+        sent=None if sent is None else str(sent),
+        release=None if release is None else str(release),
+        kept=None if kept is None else str(kept),
     )
 
 

@@ -2,13 +2,14 @@
 
 classical-1 takes a P-384 signing key and an RSA-3072 recipient key, hybrid-1 pairs with an ML-DSA-87 and an ML-KEM-1024
 key (`cji_core.pairs`). Private keys are PKCS#8 PEM files with mode 0600, of a pair the post-quantum key first,
-encrypted if a passphrase is given. Thumbprints are RFC 7638 with SHA-256, base64url without padding. The repr of a
-`ProjectKey` never shows its bytes.
+encrypted if a passphrase is given; a file that others may read is refused. Thumbprints are RFC 7638 with SHA-256,
+base64url without padding. The repr of a `ProjectKey` never shows its bytes.
 """
 
 import hmac
 import os
 import secrets
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,9 @@ from cji_core.suites import Suite
 
 RecipientPrivateKey = rsa.RSAPrivateKey | DecryptionPair
 _BEGIN: Final = b"-----BEGIN "
+_GROUP_AND_OTHERS: Final = 0o077
+_OTHERS: Final = 0o037
+"""All rights of others, and of a group all but to read."""
 
 
 class _ProjectFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,13 +197,40 @@ def load_project_key(file: FileName) -> ProjectKey:
     """The project key in a file that `save_project_key` wrote."""
     path = Path(file)
     try:
-        stored = decode(path.read_bytes(), _ProjectFile, limit=1 << 12)
+        stored = decode(read_private(path, remedy="Make one with `cji key project`."), _ProjectFile, limit=1 << 12)
         key = b64url_decode(stored.key)
-    except (OSError, ValueError):
+    except ValueError:
         raise SpecError(f"{path.name} is not a project key file", remedy="Make one with `cji key project`.") from None
     if len(key) != PROJECT_KEY_BYTES or not stored.project:
         raise SpecError(f"{path.name} does not hold a 32-byte project key", remedy="Make one with `cji key project`.")
     return ProjectKey(project=stored.project, key=key)
+
+
+def read_private(path: Path, *, remedy: str = "Name the file of the key.") -> bytes:
+    """All bytes of a file with a private key. SpecError if it cannot be read, or is not private (`is_private`)."""
+    try:
+        with path.open("rb") as file:
+            if not is_private(os.fstat(file.fileno())):
+                own = f"`chmod 600 {shlex.quote(str(path))}`"
+                raise SpecError(
+                    f"{path} has a private key, and others than its owner may read or write it",
+                    remedy=f"Make it private: {own}. If somebody could read it, make another key.",
+                )
+            return file.read()
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read ({error.strerror})", remedy=remedy) from None
+
+
+def is_private(found: os.stat_result) -> bool:
+    """Whether nobody but the owner of a file may read or write it.
+
+    A file of root's may be readable by a group: so systemd and container platforms hand keys to a service, which is not
+    its owner and cannot change that. Windows has no such modes.
+    """
+    if os.name != "posix":
+        return True
+    others = _OTHERS if found.st_uid == 0 and os.geteuid() != 0 else _GROUP_AND_OTHERS
+    return not found.st_mode & others
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -225,11 +256,9 @@ def _write_new(path: Path, data: bytes, *, mode: int) -> None:
 def _load_pem(path: Path, passphrase: bytes | None) -> list[PrivateKeyTypes]:
     """One key, or the two of a pair."""
     try:
-        _, *pems = path.read_bytes().split(_BEGIN)
+        _, *pems = read_private(path).split(_BEGIN)
         if not 1 <= len(pems) <= 2:
             raise ValueError("neither one key nor two")
         return [serialization.load_pem_private_key(_BEGIN + pem, passphrase) for pem in pems]
-    except OSError as error:
-        raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise SpecError(f"{path.name} is not a private key in PEM, or its passphrase is wrong or missing") from None

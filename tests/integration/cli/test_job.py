@@ -23,6 +23,7 @@ from cji_core.operations.registry import CODES
 from cji_core.trail import sign
 from cji_simulator import Simulation
 from tests.support.job_specs import head
+from tests.support.private_files import put_private
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import (
     Certificates,
@@ -95,7 +96,7 @@ def desk(tmp_path: Path, material: tuple[object, Certificates], simulation: Simu
             ("client", tls.client.cert_pem),
             ("client-key", tls.client.key_pem),
         ):
-            (tmp_path / f"{name}.pem").write_bytes(pem)
+            put_private(tmp_path / f"{name}.pem", pem)
         (tmp_path / "client.toml").write_text(
             f'target = "{target}"\ncloud = "simulation"\nmaa_url = "{simulation.maa_url}"\n'
             'ca = "ca.pem"\ncertificate = "client.pem"\nprivate_key = "client-key.pem"\n'

@@ -1,9 +1,12 @@
 """`cji job submit`, `status`, `fetch`, `cancel`, and `cji receipt verify` of what they leave behind."""
 
 import json
+import resource
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pyarrow.csv
 import pytest
 from click.testing import CliRunner, Result
@@ -15,6 +18,8 @@ from cji_core.pool import names
 from cji_core.pool.documents import SUBMISSION_BYTES, decode_submission
 from tests.support.azurite import StorageCredential
 from tests.support.job_specs import head
+from tests.support.paused_cji import Ended, Paused
+from tests.support.private_files import put_private
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import Certificates
 from tests.support.submitter_desk import SUBMITTER, Desk
@@ -63,7 +68,7 @@ def shell(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Shell:
     assert shell.cji("key", "new-recipient", folder / "recipient.key").exit_code == 0
     assert shell.cji("key", "project", "study-17", folder / "study-17.json").exit_code == 0
     for name, pem in (("ca", tls.ca_pem), ("client", tls.cert_pem), ("client-key", tls.key_pem)):
-        (folder / f"{name}.pem").write_bytes(pem)
+        put_private(folder / f"{name}.pem", pem)
     cmk = desk.pool.worker.cmk.public_key()
     (folder / "cmk.jwk").write_text(public_jwk(cmk) + "\n")
     (folder / "client.toml").write_text(
@@ -184,3 +189,80 @@ def test_a_cancelled_job_says_so(shell: Shell) -> None:
     assert "cancelling; result: unknown" in shell.job("status", folder).stdout
     fetched = shell.job("fetch", folder, "--out", shell.folder / "out")
     assert (fetched.exit_code, "no end yet (cancelling)" in fetched.stderr) == (4, True)  # a worker signs its failure
+
+
+def paused(shell: Shell, phase: str, verb: str, *arguments: str | Path) -> Paused:
+    """A process of its own that has come to this phase."""
+    trust, profile = shell.folder / "trust.json", shell.folder / "client.toml"
+    trust.write_bytes(msgspec.json.encode(shell.desk.simulation.trust))
+    words = ["job", verb, *map(str, arguments), "--profile", str(profile)]
+    return Paused(phase, words, trust=trust, state=shell.folder / "state")
+
+
+def again(shell: Shell, ended: Ended) -> Result:
+    """The command that was printed as the next one."""
+    return shell.cji(*ended.next)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("phase", ["uploading", "before the ticket"])
+def test_a_submission_that_a_signal_ends_continues_as_printed(shell: Shell, phase: str, number: int) -> None:
+    f = shell.folder
+    process = paused(shell, phase, "submit", f / "people.csv", "--job", f / "people.job", "--spec", f / "job.toml")
+    process.signal(number)
+    ended = process.ended()
+    assert ended.status == 128 + number, ended.text
+    assert "Nothing was sent" not in ended.text
+    ticket = "Whether its ticket was sent is unknown" if phase == "before the ticket" else "no worker begins it"
+    assert f"Job {ended.job}: sent, no receipt." in ended.text
+    assert ticket in ended.text
+    assert shell.desk.pool.ticket() is None
+    done = again(shell, ended)
+    assert done.exit_code == 0, done.output
+    assert shell.desk.pool.ticket() is not None
+
+
+def test_a_fetch_that_ends_anywhere_is_repeated_as_printed(shell: Shell) -> None:
+    f = shell.folder
+    assert shell.submit().exit_code == 0
+    fetch = (f / "people.job", "--out", str(f / "out"))
+    process = paused(shell, "polling", "fetch", *fetch, "--wait", "60")
+    process.signal(signal.SIGINT)
+    ended = process.ended()
+    assert ended.status == 130, ended.text
+    assert "sent, no receipt. The pool has it" in ended.text
+    assert ended.next[:2] == ["job", "fetch"]
+    ticket = shell.desk.pool.ticket()
+    assert ticket is not None
+    shell.desk.pool.run(ticket)
+    for phase, known in (("downloading", "sent, no receipt"), ("writing", "receipt received")):
+        process = paused(shell, phase, "fetch", *fetch)
+        process.signal(signal.SIGTERM)
+        ended = process.ended()
+        assert ended.status == 143, ended.text
+        assert f"Job {ended.job}: {known}." in ended.text
+        assert not (f / "out").exists()
+    process = paused(shell, "writing", "fetch", *fetch)
+    resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))
+    ended = process.go_on()
+    assert ended.status == 5, ended.text
+    assert "receipt received. Its result stays in the pool's storage" in ended.text
+    done = again(shell, ended)
+    assert done.exit_code == 0, done.output
+    assert (f / "out" / "result.csv").exists()
+
+
+def test_an_unreachable_pool_before_and_after_the_first_byte(shell: Shell) -> None:
+    f = shell.folder
+    profile = f / "client.toml"
+    text = profile.read_text()
+    profile.write_text(text.replace(shell.desk.storage.azurite.blob_url, "https://127.0.0.1:9/devstoreaccount1"))
+    refused = shell.submit()
+    assert refused.exit_code == 4, refused.output
+    assert "Nothing was sent." in refused.output
+    profile.write_text(text.replace(shell.desk.storage.azurite.queue_url, "https://127.0.0.1:9/devstoreaccount1"))
+    lost = shell.job("submit", "--job", f / "people.job", "--json")
+    assert lost.exit_code == 4, lost.output
+    answer = json.loads(lost.stderr.splitlines()[-1])
+    assert (answer["sent"], answer["reason"]) == ("sent, no receipt", "UNAVAILABLE")
+    assert f"cji job submit --job {f / 'people.job'} --profile {profile}" in answer["remedy"]

@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
+from cji_attestation.evidence_file import decode_evidence
 from cji_client.asynchronous import connect_async
 from cji_client.cancellation import Cancellation
 from cji_client.connection import Connection, connect
@@ -30,16 +31,22 @@ from cji_client.errors import (
     Unverified,
 )
 from cji_client.job_folder import load_job, save_job
+from cji_client.profile import EvidenceSection
 from cji_client.progress import Phase, Progress
+from cji_client.release import Release
 from cji_client.result_folder import load_result, read_result_folder
 from cji_client.signers import KeyDecrypter, KeySigner
+from cji_client.standing import Sent
 from cji_core.format.keys import new_recipient_key, new_signing_key, save_private_key
 from cji_core.jose import key_id, public_jwk
 from cji_simulator import Simulation
+from tests.support.answers import Answers, serving
 from tests.support.job_specs import head
 from tests.support.paths import ROOT
+from tests.support.private_files import put_private
 from tests.support.reviews import decided_toml
 from tests.support.sdk_server import Certificates, ReferenceWorker, served
+from tests.support.tsa_forge import tsa
 
 PEOPLE = {
     "record_id": ["007", "008", "009"],
@@ -93,7 +100,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, simulation_servers: Simulatio
     save_private_key(recipient, folder / "recipient.key", passphrase=None)
     (folder / "recipient.key.jwk").write_text(public_jwk(recipient.public_key()))
     for name, pem in (("ca", tls.client.ca_pem), ("client", tls.client.cert_pem), ("client-key", tls.client.key_pem)):
-        (folder / f"{name}.pem").write_bytes(pem)
+        put_private(folder / f"{name}.pem", pem)
     (folder / "job.toml").write_text(
         head(recipient="recipient.key.jwk", kek_thumbprint=key_id(worker.cmk.public_key())) + SPEC
     )
@@ -163,10 +170,46 @@ def test_another_thread_ends_a_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(JobCancelled) as caught:
             worker.run(batches(), desk.spec, cancellation=stop)
         assert not caught.value.retryable
+        assert caught.value.standing.release is Release.NOT_RELEASED
+        assert "sent, no receipt. The worker answers `not released`" in caught.value.remedy
         assert len(desk.worker.seen) == sent + 1
-        with pytest.raises(JobCancelled):  # before anything is sent
+        with pytest.raises(JobCancelled) as caught:
             worker.run(pa.table(PEOPLE), desk.spec, cancellation=stop)
+        assert caught.value.remedy.endswith("Nothing was sent.")
     assert len(desk.worker.seen) == sent + 1
+
+
+def test_an_input_that_fails_on_its_way_was_sent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cji_client.sending._ACCEPT_SECONDS", 0.1)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from pa.table(PEOPLE).to_batches()
+        raise RuntimeError
+
+    with desk.connect() as worker, pytest.raises(SpecError) as caught:
+        worker.run(batches(), desk.spec)
+    assert "Nothing was sent" not in caught.value.remedy
+    assert caught.value.standing.sent is Sent.NO_RECEIPT
+    assert caught.value.standing.job_id.hex() in caught.value.remedy
+
+
+def test_the_evidence_of_a_saved_result_is_stamped(desk: Desk, tmp_path: Path) -> None:
+    with desk.connect() as plain, serving(Answers({})) as authority:
+        section = EvidenceSection(timestamp=f"{authority.base}/tsr", amd_crl=False)
+        reference = msgspec.structs.replace(plain.profile.reference, timestamp_roots=tsa().roots)
+        profile = msgspec.structs.replace(plain.profile, evidence=section, reference=reference)
+        with (
+            connect(profile, trusts=[desk.simulation.trust]) as worker,
+            worker.run(pa.table(PEOPLE), desk.spec) as result,
+        ):
+            authority.answers["/tsr"] = ({}, tsa().response(result.attested.shown.stamped))
+            assert result.save(tmp_path / "stamped") == ()
+            authority.status = 503
+            (note,) = result.save(tmp_path / "plain")
+    assert "evidence.json has no timestamp" in note
+    files = (tmp_path / name / "evidence.json" for name in ("stamped", "plain"))
+    assert [bool(decode_evidence(file.read_bytes()).timestamp) for file in files] == [True, False]
+    load_result(tmp_path / "stamped", trust=desk.simulation.trust, reference=reference).close()
 
 
 def test_keys_that_are_no_files(desk: Desk) -> None:
@@ -192,7 +235,7 @@ def test_keys_that_are_no_files(desk: Desk) -> None:
 
 def test_a_passphrase_from_a_callback_or_a_file(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pem = desk.signing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open sesame"))
-    (tmp_path / "signing.key").write_bytes(pem)
+    put_private(tmp_path / "signing.key", pem)
     with desk.connect() as plain:
         profile = msgspec.structs.replace(plain.profile, signing_key=str(tmp_path / "signing.key"))
     trusts = [desk.simulation.trust]

@@ -22,6 +22,7 @@ from cji_client.result import Result, open_result, read_output
 from cji_client.seal import SealedJob, seal
 from cji_client.sources import Batches
 from cji_client.spec import InputSpec, JobSpec
+from cji_client.standing import Sent
 from cji_client.transport import SyncClient
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
@@ -266,17 +267,22 @@ async def test_deadline(scene: Scene) -> None:
 
 async def test_a_lost_answer_says_whether_the_job_was_done(scene: Scene) -> None:
     scene.worker.vanish = True
-    with pytest.raises(Unreachable, match=": released: it finished") as caught:
+    with pytest.raises(Unreachable, match="connection reset") as caught:
         await scene.run()
     assert "\x1b" not in str(caught.value)
+    known = caught.value.standing
+    assert (known.sent, known.release) == (Sent.NO_RECEIPT, Release.RELEASED)
+    assert caught.value.remedy.endswith(REMEDIES[Release.RELEASED])
+    assert known.job_id.hex() in caught.value.remedy
 
 
 async def test_a_lost_answer_without_receipt_may_run_again(scene: Scene) -> None:
     scene.worker.vanish = True
     scene.worker.receipts = _Forgetful()
-    with pytest.raises(Unreachable, match=": not released:") as caught:
+    with pytest.raises(Unreachable, match="connection reset") as caught:
         await scene.run()
-    assert caught.value.remedy == REMEDIES[Release.NOT_RELEASED]
+    assert caught.value.standing.release is Release.NOT_RELEASED
+    assert caught.value.remedy.endswith(REMEDIES[Release.NOT_RELEASED])
 
 
 @pytest.mark.parametrize("silent", [True, False])
@@ -285,8 +291,9 @@ async def test_without_an_answer_nothing_is_known(scene: Scene, silent: bool) ->
     scene.worker.vanish = True
     scene.worker.receipts = _Forgetful()
     scene.worker.silent, scene.worker.release = silent, pb.UNKNOWN
-    with pytest.raises(Unreachable, match=": unknown:") as caught:
+    with pytest.raises(Unreachable, match="connection reset") as caught:
         await scene.run()
+    assert caught.value.standing.release is (None if silent else Release.UNKNOWN)
     assert "cji job status" in caught.value.remedy
 
 
@@ -375,6 +382,7 @@ async def test_a_fault_of_the_input_is_told_as_such(scene: Scene) -> None:
     with pytest.raises(SpecError, match="cannot be read") as caught:
         await scene.run(broken)
     assert "canary" not in str(caught.value)
+    assert caught.value.remedy.endswith("Nothing was sent.")
     with pytest.raises(SpecError, match="unknown: colour"):
         await scene.run(people(1).append_column("colour", pa.array(["red"])))
 
@@ -523,6 +531,8 @@ async def test_broken_answer_is_not_accepted(scene: Scene, name: str) -> None:
     with pytest.raises(Unverified) as caught:
         await scene.run()
     assert caught.value.check == check
+    assert caught.value.standing.sent is Sent.NO_RECEIPT
+    assert "sent, no receipt. The worker answers `released`" in caught.value.remedy
 
 
 async def test_receipt_of_another_key_job_or_kind_is_not_accepted(scene: Scene) -> None:

@@ -38,6 +38,7 @@ from cji_core.operations.registry import OPERATIONS, plan
 from cji_core.operations.validate import Validate
 from cji_core.wire.v1 import worker_pb2 as pb
 from tests.support.job_specs import KEK_ID, head
+from tests.support.private_files import put_private
 from tests.support.rsa_keys import rsa_key
 from tests.support.sdk_server import Certificates
 
@@ -256,7 +257,7 @@ def test_tls_files_that_no_handshake_could_use_are_named(tmp_path: Path) -> None
     )
     good = {"ca.pem": tls.ca_pem, "c.pem": tls.cert_pem, "k.pem": tls.key_pem}
     for name, data in good.items():
-        (tmp_path / name).write_bytes(data)
+        put_private(tmp_path / name, data)
     profile = load_profile(path)
     assert profile.tls() == tls
     save_private_key(new_signing_key(), tmp_path / "other.pem", passphrase=None)

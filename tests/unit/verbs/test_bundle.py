@@ -15,6 +15,7 @@ from cji_core.jose import key_id
 from cji_deploy.verbs.bundle.sign import BundleKey
 from tests.support.bundles import KEY, files, folder_of, keys_folder, public_pem
 from tests.support.json_answers import answered
+from tests.support.private_files import put_private
 
 
 def cji(*arguments: object) -> Result:
@@ -27,7 +28,7 @@ def desk(tmp_path: Path) -> Path:
     keys_folder(tmp_path / "keys")
     for name, key in (("bundle.key", KEY), ("other.key", ec.generate_private_key(ec.SECP384R1()))):
         data = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (tmp_path / name).write_bytes(data)
+        put_private(tmp_path / name, data)
     return tmp_path
 
 

@@ -21,6 +21,7 @@ from cji_core.pairs import DecryptionPair, SigningPair
 from cji_core.strict import b64url_decode
 from tests.support.json_answers import answered
 from tests.support.paths import ROOT
+from tests.support.private_files import put_private
 
 
 def cji(*arguments: str | Path, text: str = "") -> Result:
@@ -69,7 +70,7 @@ def test_half_a_pair_is_no_key_of_the_other_kind(tmp_path: Path) -> None:
         text = (tmp_path / name).read_bytes()
         at = text.index(b"-----BEGIN", 1)
         for changed in (text[:at], text[at:] + text[:at], text + text[at:], text[:at] * 2):
-            (tmp_path / "x").write_bytes(changed)
+            put_private(tmp_path / "x", changed)
             with pytest.raises(SpecError):
                 load(tmp_path / "x")
 

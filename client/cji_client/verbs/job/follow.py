@@ -1,30 +1,29 @@
 """`cji job status`, `fetch` and `cancel`: a job that was submitted by reference."""
 
-import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import click
 import msgspec
 from rich.console import Console
 
 from cji_attestation.verbs.trusts import trust_named
-from cji_client.connection import Connection, connect
-from cji_client.errors import JobFailed, Unreachable
+from cji_client.connection import connect
+from cji_client.errors import JobFailed
 from cji_client.job_folder import JobFolder, load_job
 from cji_client.job_state import JobStatus
 from cji_client.profile import load_profile
-from cji_client.release import Release
+from cji_client.reference_standing import ReferenceStanding
+from cji_client.release import Release, ask_again
 from cji_client.verbs.answers import Asked, Received
 from cji_client.verbs.job.clients import pool_client
+from cji_client.verbs.job.ending import Ending
 from cji_client.verbs.job.job_id import job_id_of
-from cji_client.verbs.job.outputs import Destination, archive_of, introduce
+from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import MAX_RESULT_BYTES, OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
 from cji_client.verbs.progress import shown
 from cji_core.command.common import explained
 from cji_core.command.json_output import answers, member, print_document, print_json
-
-_ASK_SECONDS: Final = 1.0
 
 _JOB = click.argument("job", metavar="JOB")
 _FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -42,7 +41,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         str | None,
         member(
             "`queued`, `running`, `done`, `failed`, `cancelling`, `overdue` or `absent`; "
-            "absent without [storage] in the profile"
+            "absent without [storage] in the profile, or with --direct"
         ),
     ] = None
     attempt: Annotated[str | None, member("id of the attempt; absent before the first")] = None
@@ -55,18 +54,22 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 @_JOB
 @PROFILE
 @_WAIT
+@click.option("--direct", is_flag=True, help="Ask the worker of the profile, as for a job of `run` or `send`.")
 @answers(JobState)
 @click.pass_context
 @explained
-def status(context: click.Context, job: str, *, profile_file: Path, seconds: float | None, as_json: bool) -> None:
+def status(
+    context: click.Context, job: str, *, profile_file: Path, seconds: float | None, direct: bool, as_json: bool
+) -> None:
     """Show where JOB stands: a folder of `cji job seal` or `submit`, or a job id of 32 hexadecimal digits.
 
     The states are queued, running, done, failed, cancelling, overdue, and absent. Only done and failed are final: a
     result was released, or was not and will not be; with every other state that is unknown. They are what the storage
     account shows, and prove nothing; `cji job fetch` verifies.
 
-    A profile without [storage] asks its worker whether anything of a job that was run or sent was released: released,
-    not released (until now), or unknown: ask again, or with --wait. `cji receipt get` fetches the receipt.
+    A profile without [storage], or --direct, asks the profile's worker whether anything of a job that was run or sent
+    was released: released, not released (until now), or unknown: ask again, or with --wait. `cji receipt get` fetches
+    the receipt.
 
     \b
     Examples:
@@ -75,9 +78,9 @@ def status(context: click.Context, job: str, *, profile_file: Path, seconds: flo
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     profile = load_profile(profile_file)
     job_id, trust = job_id_of(job), trust_named(context, profile.cloud)
-    if profile.storage is None:
+    if direct or profile.storage is None:
         with connect(profile, trusts=[trust]) as worker:
-            state = released(worker, job_id, seconds=seconds or 0.0)
+            state = ask_again(lambda: worker.release(job_id), seconds=seconds or 0.0) or Release.UNKNOWN
         if as_json:
             print_document({"job": job_id.hex(), "outcome": state.value})
         else:
@@ -128,27 +131,30 @@ def fetch(
       cji job fetch people.job --profile client.toml --out result/
       cji job fetch people.job --profile client.toml --out tokens.parquet --wait 3600
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    profile = load_profile(profile_file)
-    trust = trust_named(context, profile.cloud)
-    client = pool_client(profile, trust)
-    destination = Destination(out, save_sealed, archive=archive_of(profile, trust))
-    recipient = None if out is None else recipient_key(profile)
-    job = load_job(folder)
+    standing = ReferenceStanding(fetching=True)
+    ending = Ending(context, standing=standing)
     console = Console(stderr=True, quiet=quiet or as_json)
-    if seconds is not None:
-        with shown(console) as steps:
-            client.wait(job.header.job_id, deadline=seconds, progress=steps)
-    try:
-        with (
-            destination.ready(),
-            shown(console) as steps,
-            client.fetch(job, max_result_bytes=max_result_bytes, progress=steps) as result,
-        ):
-            introduce(console, result.attested)
-            opened = destination.receive(console, result, recipient)
-    except JobFailed as error:
-        _keep(job, error)
-        raise
+    with ending.explained():
+        profile, trust = ending.met(load_profile(profile_file))
+        client = pool_client(profile, trust)
+        destination = Destination(out, save_sealed)
+        recipient = None if out is None else recipient_key(profile)
+        job = load_job(folder)
+        standing.met(job.header.job_id, folder, ticket_sent=job.ticket_sent)
+        if seconds is not None:
+            with shown(console) as steps:
+                client.wait(job.header.job_id, deadline=seconds, progress=steps)
+        try:
+            with (
+                destination.ready(),
+                shown(console) as steps,
+                client.fetch(job, max_result_bytes=max_result_bytes, progress=steps, standing=standing) as result,
+            ):
+                introduce(console, result.attested)
+                opened = destination.receive(console, result, recipient)
+        except JobFailed as error:
+            _keep(job, error)
+            raise
     destination.conclude(result, opened, quiet=quiet, as_json=as_json)
 
 
@@ -172,19 +178,6 @@ def cancel(context: click.Context, job: str, *, profile_file: Path, as_json: boo
         print_json(Asked(job=job_id.hex()))
     else:
         click.echo(f"asked for the end of job {job_id.hex()}")
-
-
-def released(worker: Connection, job_id: bytes, *, seconds: float) -> Release:
-    """The worker's word about the job; asked again for `seconds` while it is unknown. No answer is unknown too."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            state = worker.release(job_id).state
-        except Unreachable:
-            state = Release.UNKNOWN
-        if state is not Release.UNKNOWN or time.monotonic() + _ASK_SECONDS > until:
-            return state
-        time.sleep(_ASK_SECONDS)
 
 
 def _facts(found: JobStatus) -> dict[str, object]:

@@ -2,8 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,21 +11,21 @@ from typing import Final
 import click
 from rich.console import Console
 
-from cji_attestation import Trust
-from cji_attestation.archive import completed
 from cji_attestation.attested import AttestedWorker
 from cji_client.errors import SpecError
-from cji_client.profile import ClientProfile
+from cji_client.kept import Kept
 from cji_client.received import ROW_STATUS as STATUS_OUTPUT
 from cji_client.result import Result, read_output
+from cji_client.result_folder import save_result
 from cji_client.row_summary import RowSummary
 from cji_client.seal import INPUT_NAME
 from cji_client.signers import Decrypter
 from cji_client.sources import FittedSource
+from cji_client.space import Space
 from cji_client.verbs.answers import Received
 from cji_client.verbs.report_file import opened_job, write_report
 from cji_core.command.json_output import print_json
-from cji_core.command.output import RESULT, Target, write_batches, write_lines
+from cji_core.command.output import FORMATS, RESULT, Target, write_batches, write_lines
 from cji_core.format.records import ROW_STATUS, Status
 from cji_core.operations.registry import SCHEMAS, Plan, plan
 
@@ -47,47 +47,33 @@ class Opened:
     notes: Sequence[str]
 
 
-Archive = Callable[[AttestedWorker], tuple[AttestedWorker, tuple[str, ...]]]
-"""Completes evidence before it is written; the sentences are about what could not be had."""
-
-
-def archive_of(profile: ClientProfile, trust: Trust) -> Archive:
-    """As the section `evidence` of the profile states."""
-    section = profile.evidence
-    return partial(
-        completed,
-        trust=trust,
-        reference=profile.reference,
-        authority=section.timestamp,
-        amd_crl=section.amd_crl,
-    )
-
-
 class Destination:
-    """The targets of one result, checked before anything is sent: the worker keeps no results."""
+    """The targets of one result, checked and given room before anything is sent: the worker keeps no results."""
 
-    def __init__(
-        self, out: Path | None, sealed: Path | None, *, suffix: str = ".csv", archive: Archive | None = None
-    ) -> None:
-        """`suffix` is the format of tables in a folder; `archive` completes the evidence that is written.
-
-        SpecError for no target, or one that exists.
-        """
+    def __init__(self, out: Path | None, sealed: Path | None, *, suffix: str = ".csv") -> None:
+        """`suffix` is the format of tables in a folder, if it is one. SpecError for no target, or one that exists."""
         if out is None and sealed is None:
-            raise SpecError("the result would go nowhere", remedy="Give --out or --save-sealed. Nothing was sent.")
+            raise SpecError("the result would go nowhere", remedy="Give --out or --save-sealed.")
         if sealed is not None and sealed.exists():
-            raise SpecError(f"{sealed} exists", remedy="Choose another --save-sealed. Nothing was sent.")
-        self.out, self.sealed, self._archive = out, sealed, archive
-        self._target = None if out is None else Target(out, suffix=suffix)
+            raise SpecError(f"{sealed} exists", remedy="Choose another --save-sealed.")
+        self.out, self.sealed = out, sealed
+        self._target = None if out is None else Target(out, suffix=suffix if suffix.lower() in FORMATS else ".csv")
         self._folder: Path | None = None
+        self._room = contextlib.ExitStack()
 
     @contextlib.contextmanager
-    def ready(self) -> Iterator[None]:
-        """Hold a folder ready for the outputs. They move to the target if the block succeeds."""
-        if self._target is None:
-            yield
-            return
-        with self._target.writing() as self._folder:
+    def ready(self, size: int = 0) -> Iterator[None]:
+        """Hold a folder ready for the outputs. They move to the target if the block succeeds.
+
+        Each target has `size` bytes held until the result is written. SpecError if there is no room.
+        """
+        with contextlib.ExitStack() as stack:
+            if self._target is not None:
+                self._folder = stack.enter_context(self._target.writing())
+            stack.enter_context(self._room)
+            for folder in (self._folder, None if self.sealed is None else _existing(self.sealed.absolute().parent)):
+                if folder is not None and size:
+                    self._room.callback(Space(folder, size).close)
             yield
 
     def receive(
@@ -97,15 +83,19 @@ class Destination:
         recipient: Decrypter | None,
         *,
         inputs: Mapping[str, FittedSource] | None = None,
+        kept: Kept | None = None,
     ) -> Opened | None:
         """Write a verified result: sealed first, then opened. `inputs` are for the report, where they are at hand."""
-        if self._archive is not None:
-            attested, notes = self._archive(result.attested)
-            result = replace(result, attested=attested)
-            for note in notes:
-                console.print(f"note: {note}", highlight=False, markup=False)
+        result, notes = result.archived()
+        for note in notes:
+            console.print(f"note: {note}", highlight=False, markup=False)
+        if kept is not None:
+            kept.stamp(result.attested)
+        self._room.close()
         if self.sealed is not None:
-            result.save(self.sealed)
+            save_result(result, self.sealed)
+            if kept is not None:
+                kept.moved(self.sealed)
         if self._target is None or self._folder is None or recipient is None:
             return None
         planned = plan(result.job.operations, result.job.input_schemas)
@@ -120,6 +110,11 @@ class Destination:
             print_json(_answer(result, opened, out=self.out, sealed=self.sealed))
         elif not quiet:
             _conclude(result, opened, out=self.out, sealed=self.sealed)
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest folder that exists: there its file system can be looked at."""
+    return next(each for each in (folder, *folder.parents) if each.is_dir())
 
 
 def introduce(console: Console, attested: AttestedWorker) -> None:

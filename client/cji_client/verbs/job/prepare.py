@@ -46,7 +46,8 @@ SAVE_SEALED = click.option(
 MAX_RESULT_BYTES = click.option(
     "--max-result-bytes",
     type=click.IntRange(min=1),
-    help="Accept a sealed result of this size, in place of the bound computed from the records and the operation.",
+    help="Accept a sealed result of this size, in place of the bound computed from the records and the operation. Room "
+    "for the result is held before anything is sent: 16 MiB and twice the records, or this if it is less.",
 )
 QUIET = click.option("--quiet", is_flag=True, help="Print only errors.")
 
@@ -59,18 +60,14 @@ def prepare(file: Path, spec: JobSpec, console: Console) -> Prepared:
     return prepared
 
 
-def recipient_key(profile: ClientProfile) -> Decrypter:
-    """The key that opens results."""
+def recipient_key(profile: ClientProfile, spec: JobSpec | None = None) -> Decrypter:
+    """The key that opens results; SpecError unless it opens those of the spec's jobs."""
     decrypter = decrypter_named(profile, prompt)
     if decrypter is None:
         raise SpecError("the profile names no recipient_key", remedy="Make one with `cji key new-recipient`.")
-    return decrypter
-
-
-def check_recipient(key: Decrypter, spec: JobSpec) -> None:
-    """SpecError unless the key opens results of the spec's jobs."""
-    if key_id(key.public_key()) not in recipient_thumbprints(spec.recipients, spec.suite):
+    if spec is not None and key_id(decrypter.public_key()) not in recipient_thumbprints(spec.recipients, spec.suite):
         raise SpecError("the profile's recipient_key is not one of the spec's recipients")
+    return decrypter
 
 
 def job_spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:

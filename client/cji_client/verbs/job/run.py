@@ -1,15 +1,17 @@
 """`cji job run`: from a file of records to a file of results, with a receipt."""
 
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from cji_attestation.verbs.trusts import trust_named
+from cji_client.bounds import held_result_bytes
 from cji_client.connection import connect
 from cji_client.profile import load_profile
 from cji_client.verbs.answers import Received
-from cji_client.verbs.job.outputs import Destination, archive_of, introduce
+from cji_client.verbs.job.ending import Ending
+from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import (
     MAX_RESULT_BYTES,
     OPERATION,
@@ -18,16 +20,13 @@ from cji_client.verbs.job.prepare import (
     QUIET,
     SAVE_SEALED,
     SPEC,
-    check_recipient,
     job_spec,
     prepare,
     recipient_key,
 )
 from cji_client.verbs.job.standard_input import FORMAT, RECORDS, records_file
-from cji_client.verbs.progress import shown
 from cji_core.command.common import explained, prompt
 from cji_core.command.json_output import answers
-from cji_core.command.output import FORMATS
 
 
 @click.command()
@@ -64,6 +63,9 @@ def run(
     receipt.jws, evidence.json and header.bin for `cji receipt verify`. Either all of them are written or none.
     IN may be - with --format: the records then come from standard input, and stay in memory.
 
+    Room for the result is held before anything is sent. However the command ends, it states what was sent, whether the
+    receipt came, and the next command. A verified result that cannot be written is kept, still sealed (docs/job.md).
+
     \b
     Examples:
       cji job run people.csv --spec job.toml --profile client.toml --out result/
@@ -71,25 +73,22 @@ def run(
       cji job run submission.txt --op validate --profile client.toml --out findings/
       export-people | cji job run - --format csv --spec job.toml --profile client.toml --save-sealed people.result
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    profile = load_profile(profile_file)
-    with records_file(given, kind) as file:
+    ending = Ending(context, out=out)
+    console = Console(stderr=True, quiet=quiet or as_json)
+    with ending.explained(), records_file(given, kind) as file:
+        profile, trust = ending.met(load_profile(profile_file))
         spec = job_spec(spec_file, profile, op=op, file=file)
-        trust = trust_named(context, profile.cloud)
-        suffix = file.suffix if file.suffix.lower() in FORMATS else ".csv"
-        destination = Destination(out, save_sealed, suffix=suffix, archive=archive_of(profile, trust))
-        recipient = None if out is None else recipient_key(profile)
-        if recipient is not None:
-            check_recipient(recipient, spec)
-        console = Console(stderr=True, quiet=quiet or as_json)
+        destination = Destination(out, save_sealed, suffix=file.suffix)
+        recipient = None if out is None else recipient_key(profile, spec)
         with connect(profile, trusts=[trust], passphrase=prompt) as worker:
             worker.signer  # noqa: B018 - a passphrase is asked for before the records are read
             prepared = prepare(file, spec, console)
-            with destination.ready():
-                attested = worker.attest()
-                introduce(console, attested)
-                sealed, most = worker.seal(prepared), max_result_bytes
-                with shown(console) as steps:
-                    run_ = worker.run_sealed(sealed, prepared, attested=attested, max_result_bytes=most, progress=steps)
-                with run_.sealed as result:
-                    opened = destination.receive(console, result, recipient, inputs=prepared.inputs)
+            attested = worker.attest()
+            introduce(console, attested)
+            sealed = worker.seal(prepared)
+            size = held_result_bytes(sealed.header, prepared.bytes, most=max_result_bytes)
+            call = partial(worker.run_sealed, sealed, prepared, attested=attested, max_result_bytes=max_result_bytes)
+            result, opened = ending.carry_out(
+                call, sealed.header, destination, recipient, size=size, console=console, inputs=prepared.inputs
+            )
     destination.conclude(result, opened, quiet=quiet, as_json=as_json)

@@ -1,15 +1,18 @@
 """`cji job seal`, `send` and `open`: one job on three machines."""
 
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from cji_attestation.verbs.trusts import trust_named
+from cji_client.bounds import held_result_bytes
 from cji_client.connection import connect
 from cji_client.job_folder import JobFolder, load_job, save_job
 from cji_client.profile import load_profile
 from cji_client.verbs.answers import Received, Sealed
+from cji_client.verbs.job.ending import Ending
 from cji_client.verbs.job.outputs import Destination, introduce
 from cji_client.verbs.job.prepare import (
     MAX_RESULT_BYTES,
@@ -103,28 +106,27 @@ def send(
     """Run the job in FOLDER, which `cji job seal` made, on the profile's worker.
 
     The worker must pass attestation first. With --save-sealed alone, the result stays sealed: a recipient opens it
-    elsewhere with `cji job open`, and this machine needs no key but that of its certificate.
+    elsewhere with `cji job open`, and this machine needs no key but that of its certificate. Room for the result is
+    held first, and every end is explained, as by `cji job run`.
 
     \b
     Examples:
       cji job send people.job --profile client.toml --save-sealed people.result
       cji job send people.job --profile client.toml --out result/
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    profile = load_profile(profile_file)
-    trust = trust_named(context, profile.cloud)
-    destination = Destination(out, save_sealed)
-    recipient = None if out is None else recipient_key(profile)
-    job = load_job(folder)
+    ending = Ending(context, out=out)
     console = Console(stderr=True, quiet=quiet or as_json)
-    with connect(profile, trusts=[trust]) as worker, destination.ready():
-        attested = worker.attest()
-        introduce(console, attested)
-        with shown(console) as steps:
-            result = worker.send(
-                job, attested=attested, deadline=deadline, max_result_bytes=max_result_bytes, progress=steps
-            ).sealed
-        with result:
-            opened = destination.receive(console, result, recipient)
+    with ending.explained():
+        profile, trust = ending.met(load_profile(profile_file))
+        destination = Destination(out, save_sealed)
+        recipient = None if out is None else recipient_key(profile)
+        job = load_job(folder)
+        size = held_result_bytes(job.header, sum(part.bytes for part in job.sent), most=max_result_bytes)
+        with connect(profile, trusts=[trust]) as worker:
+            attested = worker.attest()
+            introduce(console, attested)
+            call = partial(worker.send, job, attested=attested, deadline=deadline, max_result_bytes=max_result_bytes)
+            result, opened = ending.carry_out(call, job.header, destination, recipient, size=size, console=console)
     destination.conclude(result, opened, quiet=quiet, as_json=as_json)
 
 

@@ -5,14 +5,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
 from cji_client.errors import SpecError
 from cji_client.job_folder import load_job, save_job
 from cji_client.profile import load_profile
 from cji_client.profile_keys import signer_named
+from cji_client.reference_standing import ReferenceStanding
 from cji_client.verbs.answers import Sealed
 from cji_client.verbs.job.clients import pool_client
+from cji_client.verbs.job.ending import Ending
 from cji_client.verbs.job.prepare import OPERATION, PROFILE, QUIET, SPEC, job_spec, prepare
 from cji_client.verbs.job.seal import describe
 from cji_client.verbs.progress import shown
@@ -52,7 +53,8 @@ def submit(
     """Seal the records of IN into a folder and submit the job by reference: parts to Blob Storage, then a ticket.
 
     Without IN, the job in the folder is submitted, or continued where it stopped. A job whose ticket was sent is not
-    sent again. Keep the folder: `cji job fetch` needs it. It contains nothing that opens the records.
+    sent again. Keep the folder: `cji job fetch` needs it. It contains nothing that opens the records. However the
+    command ends, it states what was sent, and the next command.
 
     With --in-parts no ticket is sent. Seal the records in shards, and give the job's id and the SHA-384 of its header
     to the operator of `cji-cluster`.
@@ -63,23 +65,25 @@ def submit(
       cji job submit --job people.job --profile client.toml        # after an interruption
       cji job fetch people.job --profile client.toml --out result/ --wait 3600
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    profile = load_profile(profile_file)
-    trust = trust_named(context, profile.cloud)
-    client = pool_client(profile, trust)
+    standing = ReferenceStanding(folder=folder)
+    ending = Ending(context, standing=standing)
     console = Console(stderr=True, quiet=quiet or as_json)
-    if file is None:
-        if spec_file is not None or op is not None:
-            raise SpecError(
-                "a job that is sealed takes neither --spec nor --op", remedy="Give IN as well, or leave them out."
-            )
-        job = load_job(folder)
-    else:
-        signer = signer_named(profile, prompt)
-        prepared = prepare(file, job_spec(spec_file, profile, op=op, file=file), console)
-        with connect(profile, trusts=[trust], signer=signer) as worker:
-            sealed = worker.seal(prepared)
+    with ending.explained():
+        profile, trust = ending.met(load_profile(profile_file))
+        client = pool_client(profile, trust)
+        if file is None:
+            if spec_file is not None or op is not None:
+                raise SpecError(
+                    "a job that is sealed takes neither --spec nor --op", remedy="Give IN as well, or leave them out."
+                )
+            job = load_job(folder)
+        else:
+            signer = signer_named(profile, prompt)
+            prepared = prepare(file, job_spec(spec_file, profile, op=op, file=file), console)
+            with connect(profile, trusts=[trust], signer=signer) as worker:
+                sealed = worker.seal(prepared)
+            with shown(console) as steps:
+                job = save_job(sealed, prepared.inputs, folder, submitter=profile.submitter(), progress=steps)
         with shown(console) as steps:
-            job = save_job(sealed, prepared.inputs, folder, submitter=profile.submitter(), progress=steps)
-    with shown(console) as steps:
-        client.submit(job, in_parts=in_parts, progress=steps)
+            client.submit(job, in_parts=in_parts, progress=steps, standing=standing)
     describe(job, quiet=quiet, as_json=as_json, with_header=in_parts)
