@@ -19,7 +19,7 @@ from cji_client.verbs.answers import Asked, Received
 from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.job_id import job_id_of
 from cji_client.verbs.job.outputs import Destination, archive_of, introduce
-from cji_client.verbs.job.prepare import MAX_RESULT_BYTES, OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
+from cji_client.verbs.job.prepare import MAX_RESULT_BYTES, OUT, PROFILE, QUIET, SAFE_CSV, SAVE_SEALED, recipient_key
 from cji_client.verbs.progress import shown
 from cji_core.command.common import explained
 from cji_core.command.json_output import answers, member, print_document, print_json
@@ -99,6 +99,7 @@ def status(context: click.Context, job: str, *, profile_file: Path, seconds: flo
 @_FOLDER
 @PROFILE
 @OUT
+@SAFE_CSV
 @SAVE_SEALED
 @_WAIT
 @MAX_RESULT_BYTES
@@ -112,6 +113,7 @@ def fetch(
     *,
     profile_file: Path,
     out: Path | None,
+    safe_csv: bool,
     save_sealed: Path | None,
     seconds: float | None,
     max_result_bytes: int | None,
@@ -131,7 +133,7 @@ def fetch(
     profile = load_profile(profile_file)
     trust = trust_named(context, profile.cloud)
     client = pool_client(profile, trust)
-    destination = Destination(out, save_sealed, archive=archive_of(profile, trust))
+    destination = Destination(out, save_sealed, safe_csv=safe_csv, archive=archive_of(profile, trust))
     recipient = None if out is None else recipient_key(profile)
     job = load_job(folder)
     console = Console(stderr=True, quiet=quiet or as_json)

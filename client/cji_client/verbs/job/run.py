@@ -16,6 +16,7 @@ from cji_client.verbs.job.prepare import (
     OUT,
     PROFILE,
     QUIET,
+    SAFE_CSV,
     SAVE_SEALED,
     SPEC,
     check_recipient,
@@ -27,7 +28,7 @@ from cji_client.verbs.job.standard_input import FORMAT, RECORDS, records_file
 from cji_client.verbs.progress import shown
 from cji_core.command.common import explained, prompt
 from cji_core.command.json_output import answers
-from cji_core.command.output import FORMATS
+from cji_core.command.output import CSV, FORMATS
 
 
 @click.command()
@@ -36,6 +37,7 @@ from cji_core.command.output import FORMATS
 @OPERATION
 @PROFILE
 @OUT
+@SAFE_CSV
 @SAVE_SEALED
 @FORMAT
 @MAX_RESULT_BYTES
@@ -51,6 +53,7 @@ def run(
     op: str | None,
     profile_file: Path,
     out: Path | None,
+    safe_csv: bool,
     save_sealed: Path | None,
     kind: str | None,
     max_result_bytes: int | None,
@@ -75,8 +78,10 @@ def run(
     with records_file(given, kind) as file:
         spec = job_spec(spec_file, profile, op=op, file=file)
         trust = trust_named(context, profile.cloud)
-        suffix = file.suffix if file.suffix.lower() in FORMATS else ".csv"
-        destination = Destination(out, save_sealed, suffix=suffix, archive=archive_of(profile, trust))
+        suffix = file.suffix.lower() if file.suffix.lower() in FORMATS else CSV
+        destination = Destination(
+            out, save_sealed, safe_csv=safe_csv, suffix=suffix, archive=archive_of(profile, trust)
+        )
         recipient = None if out is None else recipient_key(profile)
         if recipient is not None:
             check_recipient(recipient, spec)

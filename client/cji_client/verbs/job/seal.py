@@ -17,6 +17,7 @@ from cji_client.verbs.job.prepare import (
     OUT,
     PROFILE,
     QUIET,
+    SAFE_CSV,
     SAVE_SEALED,
     SPEC,
     job_spec,
@@ -79,6 +80,7 @@ def seal(
 @_FOLDER
 @PROFILE
 @OUT
+@SAFE_CSV
 @SAVE_SEALED
 @click.option(
     "--deadline", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True, help="In seconds."
@@ -94,6 +96,7 @@ def send(
     *,
     profile_file: Path,
     out: Path | None,
+    safe_csv: bool,
     save_sealed: Path | None,
     deadline: float,
     max_result_bytes: int | None,
@@ -112,7 +115,7 @@ def send(
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     profile = load_profile(profile_file)
     trust = trust_named(context, profile.cloud)
-    destination = Destination(out, save_sealed)
+    destination = Destination(out, save_sealed, safe_csv=safe_csv)
     recipient = None if out is None else recipient_key(profile)
     job = load_job(folder)
     console = Console(stderr=True, quiet=quiet or as_json)
