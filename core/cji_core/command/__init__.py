@@ -11,6 +11,7 @@ Exit status
     4  no answer, or a temporary refusal: the same command may succeed later
 """
 
+import logging
 import os
 import sys
 from typing import Any
@@ -60,4 +61,5 @@ def main() -> None:
         import rich  # noqa: F401, PLC0415
     except ImportError:
         sys.exit("The command cji needs two more packages: pip install 'cji-core[cli]'")
+    logging.disable()  # what a library reports is told by our error; processes that stay count it
     build()(prog_name="cji")
