@@ -61,5 +61,5 @@ def main() -> None:
         import rich  # noqa: F401, PLC0415
     except ImportError:
         sys.exit("The command cji needs two more packages: pip install 'cji-core[cli]'")
-    logging.disable()  # what a library reports is told by our error; processes that stay count it
+    logging.disable()  # our errors report what failed; processes that stay count these
     build()(prog_name="cji")
