@@ -168,12 +168,23 @@ ADMISSION: Final = Room(
     name="admission",
     folder="worker",
     modules=(
-        *(f"keyholder/{one}.py" for one in ("admission", "holdings", "ledger", "tasks", "token_buckets")),
+        *(f"keyholder/{one}.py" for one in ("admission", "admissions", "holdings", "tasks", "token_buckets")),
         "keyholder/entra/*.py",
     ),
     tests=("unit/keyholder/**/test_*.py", "property/keyholder/**/test_*.py"),
     calls=r"(.*\.)?_?(require|check|accept|verify|take|decide)\w*",
     ranges=True,
+)
+BROKER: Final = Room(
+    name="broker",
+    folder="worker",
+    modules=(
+        "broker/grants.py",
+        "broker/request.py",
+        "broker/tokens.py",
+    ),  # its server is tested in threads and processes
+    tests=("unit/broker/test_*.py",),
+    calls=r"(.*\.)?_?(require|check)\w*",
 )
 POLICY: Final = Room(
     name="policy",
@@ -213,7 +224,7 @@ OPERATIONS: Final = Room(
     tests_of_tables=tuple(f"tests/unit/operations/test_{one}.py" for one in ("declared", "documentation", "registry")),
     readers=("operations/cji_operations/[!kn]*/*.py", "worker/cji_worker/cell/*.py", "client/cji_client/spec*.py"),
 )
-ROOMS: Final = (ATTESTATION, BUNDLE, CORE, RULES, ENVELOPE, ADMISSION, POLICY, OPERATIONS)
+ROOMS: Final = (ATTESTATION, BUNDLE, CORE, RULES, ENVELOPE, ADMISSION, BROKER, POLICY, OPERATIONS)
 
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     (
