@@ -157,6 +157,7 @@ ENVELOPE: Final = Room(
     folder="core",
     modules=("format/envelope/*.py",),
     tests=(
+        "unit/keyholder/test_admissions.py",
         *(f"{kind}/envelope/**/test_*.py" for kind in ("unit", "conformance", "property")),
         *(f"{kind}/job/**/test_*.py" for kind in ("unit", "adversarial")),
     ),

@@ -25,7 +25,7 @@ from cji_client.sources import FittedSource
 from cji_client.verbs.answers import Received
 from cji_client.verbs.report_file import opened_job, write_report
 from cji_core.command.json_output import print_json
-from cji_core.command.output import CSV, RESULT, Target, write_batches, write_lines
+from cji_core.command.output import CSV, FORMATS, RESULT, Target, write_batches, write_lines
 from cji_core.format.records import ROW_STATUS, Status
 from cji_core.operations.registry import SCHEMAS, Plan, plan
 
@@ -61,6 +61,11 @@ def archive_of(profile: ClientProfile, trust: Trust) -> Archive:
         authority=section.timestamp,
         amd_crl=section.amd_crl,
     )
+
+
+def form_of(file: Path) -> str:
+    """The suffix of tables in a folder for records of this file: its own, or .csv."""
+    return file.suffix.lower() if file.suffix.lower() in FORMATS else CSV
 
 
 class Destination:

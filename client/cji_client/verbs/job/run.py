@@ -9,7 +9,7 @@ from cji_attestation.verbs.trusts import trust_named
 from cji_client.connection import connect
 from cji_client.profile import load_profile
 from cji_client.verbs.answers import Received
-from cji_client.verbs.job.outputs import Destination, archive_of, introduce
+from cji_client.verbs.job.outputs import Destination, archive_of, form_of, introduce
 from cji_client.verbs.job.prepare import (
     MAX_RESULT_BYTES,
     OPERATION,
@@ -28,7 +28,6 @@ from cji_client.verbs.job.standard_input import FORMAT, RECORDS, records_file
 from cji_client.verbs.progress import shown
 from cji_core.command.common import explained, prompt
 from cji_core.command.json_output import answers
-from cji_core.command.output import CSV, FORMATS
 
 
 @click.command()
@@ -78,13 +77,10 @@ def run(
     with records_file(given, kind) as file:
         spec = job_spec(spec_file, profile, op=op, file=file)
         trust = trust_named(context, profile.cloud)
-        suffix = file.suffix.lower() if file.suffix.lower() in FORMATS else CSV
-        destination = Destination(
-            out, save_sealed, safe_csv=safe_csv, suffix=suffix, archive=archive_of(profile, trust)
-        )
+        archive, suffix = archive_of(profile, trust), form_of(file)
+        destination = Destination(out, save_sealed, suffix=suffix, safe_csv=safe_csv, archive=archive)
         recipient = None if out is None else recipient_key(profile)
-        if recipient is not None:
-            check_recipient(recipient, spec)
+        check_recipient(recipient, spec)
         console = Console(stderr=True, quiet=quiet or as_json)
         with connect(profile, trusts=[trust], passphrase=prompt) as worker:
             worker.signer  # noqa: B018 - a passphrase is asked for before the records are read
