@@ -43,7 +43,7 @@ def steps(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         word, _, rest = line.partition(" ")
         if line and not line.startswith("#"):
-            if word not in ("FROM", "WORKDIR", "RUN", "COPY", "ENV", "VOLUME", "USER", "CMD"):
+            if word not in ("ARG", "FROM", "WORKDIR", "RUN", "COPY", "ENV", "VOLUME", "USER", "CMD"):
                 raise WalkError(f"the walk has no {word}")
             yield word, rest
 

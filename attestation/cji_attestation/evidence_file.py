@@ -10,6 +10,7 @@ from msgspec import Meta
 from cji_attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES
 from cji_core.documents import convert
 from cji_core.errors import SpecError
+from cji_core.moments import moment
 from cji_core.strict import parse_object
 
 MAX_FILE_BYTES: Final = 3 << 20  # two bundles and a JWKS, each of at most 512 KiB, as base64
@@ -58,10 +59,13 @@ def decode_evidence(data: bytes) -> EvidenceFile:
     """Read such a file; SpecError for any other.
 
     Every verb and every reader uses this one. Refused are duplicate members and members that it does not have, and
-    every spelling of a value but the one that `encode` writes; spaces between members do not matter.
+    every spelling of a value but the one that `encode` writes: but for the time, which is any of RFC 3339 (`moment`);
+    spaces between members do not matter.
     """
     try:
         found = parse_object(data, limit=MAX_FILE_BYTES)
+        if isinstance(time := found.get("attested_at"), str):
+            found["attested_at"] = msgspec.to_builtins(moment(time))
         read = convert(found, EvidenceFile)
         written = msgspec.to_builtins(read)
         if any(written[name] != value for name, value in found.items()):

@@ -304,7 +304,7 @@ def parse_canonical_verifying(jwk: str) -> VerifyingKey:
 def sign(key: SigningKey, message: bytes, suite: Suite) -> bytes:
     """The signature of this suite: ES384, or composite. ValueError for a key that cannot make it.
 
-    A pair signs in both suites. Its two kinds of message cannot be taken for each other: one kind has the prefix.
+    A pair signs in both suites. Its two kinds of message cannot be taken for each other: one kind alone has the prefix.
     """
     if suite is Suite.CLASSICAL_1:
         return es384_sign(key.p384 if isinstance(key, SigningPair) else key, message)
@@ -327,15 +327,20 @@ def verify(key: VerifyingKey, signature: bytes, message: bytes, suite: Suite) ->
 
 
 def es384_sign(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
-    """ECDSA P-384 with SHA-384 over the message: 96 bytes r ‖ s, big-endian. ValueError for another curve."""
+    """ECDSA P-384 with SHA-384 over the message: 96 bytes r ‖ s, big-endian. ValueError for another curve.
+
+    ValueError, too, for a message that begins as those of composite signatures: their half is none of this kind.
+    """
     _require_p384(key.public_key())
+    if message.startswith(_PREFIX):
+        raise ValueError("a message of composite signatures")
     r, s = decode_dss_signature(key.sign(message, ec.ECDSA(SHA384())))
     return r.to_bytes(SCALAR_BYTES, "big") + s.to_bytes(SCALAR_BYTES, "big")
 
 
 def es384_verify(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> None:
-    """Return if the signature fits; InvalidSignature otherwise, also for another length or curve."""
-    if len(signature) != ES384_BYTES or not isinstance(key.curve, ec.SECP384R1):
+    """Return if the signature fits; InvalidSignature otherwise, also for another length, curve or kind of message."""
+    if len(signature) != ES384_BYTES or not isinstance(key.curve, ec.SECP384R1) or message.startswith(_PREFIX):
         raise InvalidSignature
     r, s = int.from_bytes(signature[:SCALAR_BYTES], "big"), int.from_bytes(signature[SCALAR_BYTES:], "big")
     key.verify(encode_dss_signature(r, s), message, ec.ECDSA(SHA384()))

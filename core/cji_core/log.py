@@ -1,7 +1,8 @@
 """Structured logging to stderr: one JSON line per event, with an event name and allow-listed fields.
 
 Message texts, exception texts and objects cannot be logged: only the fields below, with values of their type. This
-keeps records, keys and headers out of logs. `events_only` holds Python's own reports to the same rule.
+keeps records, keys and headers out of logs. `events_only` holds Python's own reports, and those of libraries, to the
+same rule.
 """
 
 import json
@@ -9,6 +10,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import warnings
 from datetime import UTC, datetime
 from types import TracebackType
@@ -22,6 +24,7 @@ FIELDS: Final[dict[str, type]] = {
     "check": str,
     "condition": str,
     "correlation_id": str,
+    "count": int,
     "error": str,  # the name of an exception's class
     "fault": str,
     "job_id": str,
@@ -57,23 +60,29 @@ def log(event: str, **fields: str | int) -> None:
 
 
 def events_only() -> None:
-    """From now on a fault or warning that Python would print in its own words is an event: its class and its place.
+    """From now on what Python or a library would print in its own words is an event: its class and its place.
 
-    asyncio reports exceptions of callbacks and of tasks that nobody awaits to `logging`, which prints what no handler
-    takes with its traceback. Threads, finalizers and warnings print by hooks of their own.
+    Threads, finalizers and warnings print by hooks of their own. All loggers come to one place, whatever handlers and
+    levels their libraries have given them: of asyncio, which reports exceptions of callbacks and of tasks that nobody
+    awaits, and of others alike. Call it first: a process that has not is a process that may print a peer's bytes.
     """
     sys.excepthook = _fault
     sys.unraisablehook = lambda found: _fault(found.exc_type, found.exc_value, found.exc_traceback)
     threading.excepthook = lambda found: _fault(found.exc_type, found.exc_value, found.exc_traceback)
     warnings.showwarning = _warning
-    logging.lastResort = _Events(logging.WARNING)
+    logging.disable(logging.NOTSET)
+    libraries = _Libraries(logging.WARNING)
+    logging.Logger.callHandlers = lambda _, record: libraries.take(record)  # type: ignore[method-assign, assignment]
 
 
 def _fault(kind: type[BaseException], _value: BaseException | None, trace: TracebackType | None) -> None:
+    log("fault", error=kind.__name__, what=_place(trace))
+
+
+def _place(trace: TracebackType | None) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    place = "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
-    log("fault", error=kind.__name__, what=place)
+    return "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
 
 
 def _warning(  # noqa: PLR0917 - the parameters of warnings.showwarning
@@ -87,11 +96,57 @@ def _warning(  # noqa: PLR0917 - the parameters of warnings.showwarning
     log("warning", error=category.__name__, what=f"{filename}:{lineno}")
 
 
-class _Events(logging.Handler):
-    """Takes what loggers of libraries report, without its text."""
+_LIBRARIES: Final = frozenset({"asyncio", "azure", "concurrent", "grpc", "opentelemetry", "requests", "urllib3"})
+"""Whose reports are named; all others are those of "other"."""
+_OURS: Final = "asyncio"  # what it reports with an exception is a fault of our own tasks
+_EVERY_S: Final = 60.0
+_MOST_PLACES: Final = 64
+
+
+class _Libraries(logging.Handler):
+    """Counts what libraries report, by its place: no text, no argument, no name that is not in the list above.
+
+    A place is logged at once the first time, then with its count at most every `_EVERY_S`, and at the end: a peer that
+    makes a library complain a million times fills no disk. It is a handler for its lock, which survives a fork.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self._next: dict[tuple[str, str, str], float] = {}
+
+    def take(self, record: logging.LogRecord) -> None:
+        """Take one record of any logger."""
+        if record.levelno >= self.level:
+            self.handle(record)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info and record.exc_info[0]:
-            _fault(*record.exc_info)
-        else:
-            log("warning", what=f"{record.name}: {record.module}:{record.lineno}")
+        key, now = _origin(record), time.monotonic()
+        if key not in self._next and len(self._next) >= _MOST_PLACES:
+            key = "library", "", "other"
+        self._counts[key] = self._counts.get(key, 0) + 1
+        for each in [each for each in self._counts if self._next.get(each, now) <= now]:
+            self._next[each] = now + _EVERY_S
+            self._log(each)
+
+    def close(self) -> None:
+        """Log what was counted and not logged; `logging` calls it at the end of the process."""
+        for each in list(self._counts):
+            self._log(each)
+        super().close()
+
+    def _log(self, key: tuple[str, str, str]) -> None:
+        event, error, place = key
+        log(event, what=place, count=self._counts.pop(key), **({"error": error} if error else {}))
+
+
+def _origin(record: logging.LogRecord) -> tuple[str, str, str]:
+    """The event, the class of its exception and the place of a record."""
+    kind, _, trace = record.exc_info if record.exc_info else (None, None, None)
+    error = "" if kind is None else kind.__name__
+    library = record.name.partition(".")[0]
+    if library == _OURS and error:
+        return "fault", error, _place(trace)
+    if library not in _LIBRARIES:
+        library = "other"
+    return "library", error, f"{library}: {record.module}:{record.lineno}"

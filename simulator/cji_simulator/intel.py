@@ -7,7 +7,7 @@ API v4, TCB info of version 3 and enclave identity of version 2, members in the 
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -78,11 +78,17 @@ def _entry(suffix: str, value: bytes) -> bytes:
     return der(0x30, _oid(_SGX + suffix) + value)
 
 
-def sgx_extension(svns: Sequence[int] = (4,) * 16, *, pce_svn: int = PCE_SVN) -> x509.UnrecognizedExtension:
-    """Return what a PCK certificate says of its processor: PPID, TCB of 16 parts, PCE-ID, FMSPC, kind, platform."""
+def sgx_extension(
+    svns: Sequence[int] = (4,) * 16, *, pce_svn: int = PCE_SVN, flags: Mapping[int, bool] | None = None
+) -> x509.UnrecognizedExtension:
+    """Return what a PCK certificate says of its processor: PPID, TCB of 16 parts, PCE-ID, FMSPC, kind, platform.
+
+    `flags` are dynamic platform (1), cached keys (2) and SMT (3); all are set if none are given.
+    """
     levels = b"".join(_entry(f".2.{n}", _integer(svn)) for n, svn in enumerate((*svns, pce_svn), 1))
     levels += _entry(".2.18", der(0x04, bytes(svns)))
-    flags = b"".join(_entry(f".7.{n}", der(0x01, b"\xff")) for n in (1, 2, 3))
+    stated = {1: True, 2: True, 3: True} if flags is None else flags
+    platform = b"".join(_entry(f".7.{n}", der(0x01, b"\xff" if on else b"\0")) for n, on in stated.items())
     members = (
         _entry(".1", der(0x04, PPID)),
         _entry(".2", der(0x30, levels)),
@@ -90,7 +96,7 @@ def sgx_extension(svns: Sequence[int] = (4,) * 16, *, pce_svn: int = PCE_SVN) ->
         _entry(".4", der(0x04, FMSPC)),
         _entry(".5", der(0x0A, b"\x01")),
         _entry(".6", der(0x04, b"simulated place.")),
-        _entry(".7", der(0x30, flags)),
+        _entry(".7", der(0x30, platform)),
     )
     return x509.UnrecognizedExtension(x509.ObjectIdentifier(_SGX), der(0x30, b"".join(members)))
 

@@ -13,6 +13,7 @@ from tests.fuzz.entra_targets import ENTRA
 from tests.fuzz.input_targets import INPUTS
 from tests.fuzz.job_targets import JOBS
 from tests.fuzz.link_targets import LINK
+from tests.fuzz.machine_targets import MACHINES
 from tests.fuzz.nibrs_targets import NIBRS
 from tests.fuzz.process_targets import PROCESSES
 from tests.fuzz.suite_targets import SUITES
@@ -34,6 +35,7 @@ TARGETS: Final = (
     *PROCESSES,
     *JOBS,
     *LINK,
+    *MACHINES,
     *NIBRS,
     *DOOR,
     *ENTRA,

@@ -22,10 +22,12 @@ from cji_client.spec import decode_spec
 from cji_core.errors import StartupError
 from cji_core.format.configuration import worker as config
 from cji_core.wire.v1 import worker_pb2 as pb
+from cji_worker.broker.request import MalformedError
 from cji_worker.ipc import Channel, ChannelClosed
 from cji_worker.ipc.messages import CellFromFront, FrontFromCell, KeyholderFromCell
 from tests.adversarial.attestation.test_mutants_checks import verified
 from tests.fuzz.attestation_targets import _imds
+from tests.fuzz.broker_targets import BROKER
 from tests.fuzz.job_targets import _answers, _collect
 from tests.fuzz.mutators import packets, split
 from tests.support.forge import machine
@@ -49,6 +51,18 @@ def test_k04_addresses_that_are_not_what_their_parts_are(url: str) -> None:
     assert endpoint("https://cji.vault.azure.net/", AZURE_US.vault_hosts, resource="", check="url")
     with rejected(fault=Fault.CONFIG_INVALID):
         endpoint(url, AZURE_US.vault_hosts, resource="", check="url")
+
+
+@pytest.mark.parametrize("behind", [b"", b"x", b"GET / HTTP/1.1\r\n\r\n"])
+def test_a_request_that_ends_with_a_read_is_one(behind: bytes) -> None:
+    """What follows is never read, since the broker answers once; the target took it for a wrong acceptance."""
+    (target,) = BROKER
+    head = b"GET /x HTTP/1.1\r\nX: %s\r\n\r\n"
+    request = head % (b"y" * (1002 - len(head)))
+    assert len(request) == 1000
+    assert target.fair(request + behind, target.read(request + behind))
+    with pytest.raises(MalformedError):
+        target.read(request[:-5] + request[-4:] + b"x")
 
 
 @pytest.mark.parametrize("odd", [-0.0, 0.0, False, "0", None])

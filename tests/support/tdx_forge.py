@@ -77,10 +77,10 @@ class Intel:
     def quote(self, report: bytes, **kw: Any) -> bytes:
         return tdx.quote(report, self.maker, **kw)
 
-    def with_processor(self, svns: tuple[int, ...] = (4,) * 16, *, pce_svn: int = simulated.PCE_SVN) -> "Intel":
-        """The same Intel with a processor of another TCB."""
+    def with_processor(self, svns: tuple[int, ...] = (4,) * 16, **said: Any) -> "Intel":
+        """The same Intel with a processor of another TCB, or of which its certificate says something else."""
         other = dataclasses.replace(self)
-        extension = simulated.sgx_extension(svns, pce_svn=pce_svn)
+        extension = simulated.sgx_extension(svns, **said)
         made = self.certificate(self.pck.subject, self.pck_key, self.ca.subject, self.ca_key, sgx=extension)
         pck = Credential(key=self.pck_key, certificate=made, above=self.maker.ca.chain)
         other.maker = dataclasses.replace(self.maker, pck=pck)

@@ -157,6 +157,7 @@ ENVELOPE: Final = Room(
     folder="core",
     modules=("format/envelope/*.py",),
     tests=(
+        "unit/keyholder/test_admissions.py",
         *(f"{kind}/envelope/**/test_*.py" for kind in ("unit", "conformance", "property")),
         *(f"{kind}/job/**/test_*.py" for kind in ("unit", "adversarial")),
         "unit/keyholder/test_admissions.py",
@@ -175,6 +176,17 @@ ADMISSION: Final = Room(
     tests=("unit/keyholder/**/test_*.py", "property/keyholder/**/test_*.py"),
     calls=r"(.*\.)?_?(require|check|accept|verify|take|decide)\w*",
     ranges=True,
+)
+BROKER: Final = Room(
+    name="broker",
+    folder="worker",
+    modules=(
+        "broker/grants.py",
+        "broker/request.py",
+        "broker/tokens.py",
+    ),  # its server is tested in threads and processes
+    tests=("unit/broker/test_*.py",),
+    calls=r"(.*\.)?_?(require|check)\w*",
 )
 POLICY: Final = Room(
     name="policy",
@@ -214,7 +226,7 @@ OPERATIONS: Final = Room(
     tests_of_tables=tuple(f"tests/unit/operations/test_{one}.py" for one in ("declared", "documentation", "registry")),
     readers=("operations/cji_operations/[!kn]*/*.py", "worker/cji_worker/cell/*.py", "client/cji_client/spec*.py"),
 )
-ROOMS: Final = (ATTESTATION, BUNDLE, CORE, RULES, ENVELOPE, ADMISSION, POLICY, OPERATIONS)
+ROOMS: Final = (ATTESTATION, BUNDLE, CORE, RULES, ENVELOPE, ADMISSION, BROKER, POLICY, OPERATIONS)
 
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     (

@@ -3,7 +3,7 @@
 `snp`, `tdx` and `vtpm` have shown before which machine it is; nothing here is about signatures.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final, cast
@@ -36,7 +36,8 @@ from cji_attestation.appraisal.tdx import AuthenticDomain, EarlyView
 from cji_attestation.checks import Failure, Result, Skipped, compared, requirement
 from cji_attestation.errors import AttestationError, Fault, Record
 from cji_attestation.evidence import HclReport, SnpReport, Tcb
-from cji_attestation.evidence.snp_report import parse_tcb
+from cji_attestation.evidence.pck import PCK_FLAGS
+from cji_attestation.evidence.snp_report import PLATFORM_FLAGS, parse_tcb
 
 _SECURITY_ADVISORY: Final = "INTEL-SA-"
 
@@ -115,7 +116,7 @@ def _results(
         yield _floors(hardware, reference)
         yield _all_accepted("E32", advised, [one for one in advised.findings if one.id != ALIASES])
         yield _all_accepted("E34", advised, [one for one in advised.findings if one.id == ALIASES])
-        yield _platform(report, reference)
+        yield _platform({name: name in report.platform_flags for name in PLATFORM_FLAGS}, PLATFORM_FLAGS, reference)
     else:
         status = " ".join((f"TCB status {hardware.tcb_status}", *hardware.advisories))
         yield compared(
@@ -129,18 +130,25 @@ def _results(
         yield _early(hardware, reference)
         yield _measured(hardware.report.mrtd, reference)
         yield _all_accepted("E32", advised, advised.findings)
+        yield _platform(hardware.platform, PCK_FLAGS, reference)
     yield check_chip(hardware.chip_id, reference.chips, reference.advisory_signers, now=advised.now)
 
 
-def _platform(report: SnpReport, reference: ReferenceValues) -> Result:
-    """E57. A bit without a known meaning was refused before, by E36."""
-    shown, platform = set(report.platform_flags), f"platform {' '.join(report.platform_flags) or 'without a bit'}"
-    missing, present = set(reference.platform_required) - shown, set(reference.platform_forbidden) & shown
-    wrong = [f"{name} not set" for name in sorted(missing)] + [f"{name} set" for name in sorted(present)]
-    wanted = [*reference.platform_required, *(f"not {name}" for name in reference.platform_forbidden)]
+def _platform(stated: Mapping[str, bool], known: Iterable[str], reference: ReferenceValues) -> Result:
+    """E57. `known` are the names of this kind of machine; a bit without a known meaning was refused before, by E36."""
+    wanted = [(name, True) for name in reference.platform_required if name in known]
+    wanted += [(name, False) for name in reference.platform_forbidden if name in known]
+    shown = f"platform {' '.join(name for name in known if stated.get(name)) or 'without a bit'}"
     if not wanted:
-        return Skipped("E57", f"{platform}, not compared")
-    return compared("E57", platform, holds=not wrong, found="; ".join(wrong), expected=" and ".join(wanted))
+        return Skipped("E57", f"{shown}, not compared")
+    states = {True: "set", False: "not set", None: "not stated"}
+    return compared(
+        "E57",
+        shown,
+        holds=all(stated.get(name) is value for name, value in wanted),
+        found="; ".join(f"{n} {states[stated.get(n)]}" for n, value in wanted if stated.get(n) is not value),
+        expected=" and ".join(name if value else f"not {name}" for name, value in wanted),
+    )
 
 
 def _signed(review: Review) -> Result:

@@ -34,6 +34,7 @@ from cji_attestation.appraisal.crl import MAX_AGE_DAYS
 from cji_attestation.appraisal.timestamp import TimestampRoot, sound_timestamp_roots
 from cji_attestation.errors import AttestationError, Fault
 from cji_attestation.evidence.event_log import MAX_SERIAL
+from cji_attestation.evidence.pck import PCK_FLAGS
 from cji_attestation.evidence.snp_report import PLATFORM_FLAGS
 
 TcbStatus = Literal[
@@ -98,7 +99,7 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ak_certificate: Literal["accepted", "required"] = "accepted"  # whether an attestation key must have one
     chips: bytes | None = None  # a signed list of processors, for dedicated hosts and Azure Local; None: any
     vtpm_firmware: int | None = None  # the least firmwareVersion in quotes of the vTPM
-    platform_required: tuple[str, ...] = ()  # of SNP: names of PLATFORM_INFO bits that must be set
+    platform_required: tuple[str, ...] = ()  # names of a host's flags that must be set: PLATFORM_FLAGS, PCK_FLAGS
     platform_forbidden: tuple[str, ...] = ()  # ... and that must not be
     floors: dict[Stepping, TcbFloor] = msgspec.field(default_factory=lambda: dict(FLOORS))
     advisory_signers: tuple[str, ...] = ()  # canonical JWKs, P-384, of those who sign the next two
@@ -148,7 +149,7 @@ def _signers(reference: ReferenceValues) -> bool:
 
 def _sound_platform(required: tuple[str, ...], forbidden: tuple[str, ...]) -> bool:
     named = (*required, *forbidden)
-    return len(set(named)) == len(named) and set(named) <= set(PLATFORM_FLAGS)
+    return len(set(named)) == len(named) and set(named) <= {*PLATFORM_FLAGS, *PCK_FLAGS}
 
 
 def check_reference(reference: ReferenceValues) -> None:

@@ -5,6 +5,7 @@ algorithm, "Intel SGX DCAP ECDSA Quote Library API"); which root, which status a
 Nothing is fetched: the collateral is part of the evidence.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -26,6 +27,7 @@ from cji_attestation.evidence import (
     parse_td_quote,
     parse_td_report,
 )
+from cji_attestation.evidence.pck import PCK_FLAGS, SGX_EXTENSION
 
 # TD attributes that do not weaken the domain: LASS, SEPT_VE_DISABLE, PKS, KL (TDX Module ABI, ATTRIBUTES). Refused are
 # debugging (0), profiling (4 to 6), migration (29), performance monitoring (63) and every bit without a meaning yet.
@@ -63,6 +65,7 @@ class AuthenticDomain(Hardware):
     tcb: TdxTcb
     report: TdReport
     evaluation: int  # the lower tcbEvaluationDataNumber of TCB info and QE identity
+    platform: Mapping[str, bool]  # flags of the PCK certificate; those of a processor's own CA state none
     early: EarlyView | None = None  # None where the evidence has no statements of the channel "early"
 
 
@@ -148,6 +151,7 @@ def verify_quote(
             chip_id=bytes(verified.ppid),
             report=report,
             evaluation=min(evaluation_of(one) for one in (collateral.tcb_info, collateral.qe_identity)),
+            platform=_platform(pck),
             early=_early(quote, collateral, root=root, now=now),
         )
     except AttestationError:
@@ -155,6 +159,12 @@ def verify_quote(
     except Exception as error:  # the library has no closed set of errors
         raise invalid("E28", found=_reason(error)) from error
     return domain, Check("E28", f"quote of FMSPC {fmspc} signed up to the root")
+
+
+def _platform(pck: Any) -> dict[str, bool]:
+    """The flags that a PCK certificate states of its platform."""
+    found = {name: pck.get_value(f"{SGX_EXTENSION.dotted_string}.7.{member}") for name, member in PCK_FLAGS.items()}
+    return {name: value != b"\0" for name, value in found.items() if value is not None}
 
 
 def _early(quote: bytes, collateral: TdCollateral, *, root: bytes, now: datetime) -> EarlyView | None:

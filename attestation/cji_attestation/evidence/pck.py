@@ -15,6 +15,8 @@ from cji_attestation.errors import Fault, invalid
 from cji_attestation.strict import load_pem_chain
 
 SGX_EXTENSION: Final = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
+PCK_FLAGS: Final = {"dynamic-platform": 1, "cached-keys": 2, "smt": 3}
+"""Members of the platform's configuration, .7 of the extension: the processor's state when Intel registered it."""
 _FMSPC: Final = bytes.fromhex("2a864886f84d010d0104")  # DER of 1.2.840.113741.1.13.1.4
 _CAS: Final = {"Intel SGX PCK Platform CA": "platform", "Intel SGX PCK Processor CA": "processor"}
 _SEQUENCE, _OCTET_STRING, _OID = 0x30, 0x04, 0x06

@@ -8,15 +8,14 @@ from typing import Final
 import click
 
 from cji_core.command.common import Failure
+from cji_core.moments import moment
 from cji_core.strict import hex_decode
 
 QUALIFYING_BYTES: Final = 32
 CLOUD: Final = click.option(
     "--cloud", default="azure-us", show_default=True, help="The cloud whose roots a bare bundle is checked against."
 )
-AT: Final = click.option(
-    "--at", metavar="TIME", help="Appraise at this time, which you vouch for; ISO 8601 with a zone."
-)
+AT: Final = click.option("--at", metavar="TIME", help="Appraise at this time, which you vouch for; RFC 3339.")
 UNKNOWN_PARAVISOR: Final = click.option(
     "--unknown-paravisor",
     is_flag=True,
@@ -42,12 +41,9 @@ def time_of(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        when = datetime.fromisoformat(text)
+        return moment(text)
     except ValueError:
-        when = None
-    if when is None or when.tzinfo is None:
-        raise Failure(f"--at {text} is not a time", remedy="Write it like 2026-03-17T00:00:00Z.", status=2)
-    return when
+        raise Failure(f"--at {text} is not a time", remedy="Write it like 2026-03-17T00:00:00Z.", status=2) from None
 
 
 def qualifying_of(text: str | None, *, imported: bool = False) -> bytes:

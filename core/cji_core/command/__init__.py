@@ -13,6 +13,7 @@ Exit status
     128 and the number of the signal that ended it: 130 for Ctrl-C, 143 for SIGTERM
 """
 
+import logging
 import os
 import sys
 from typing import Any
@@ -62,4 +63,5 @@ def main() -> None:
         import rich  # noqa: F401, PLC0415
     except ImportError:
         sys.exit("The command cji needs two more packages: pip install 'cji-core[cli]'")
+    logging.disable()  # our errors report what failed; processes that stay count these
     build()(prog_name="cji")

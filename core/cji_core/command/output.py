@@ -9,7 +9,8 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from cji_core.command.safe_csv import guarded
+from cji_core.command.workbook import WorkbookWriter
 from cji_core.errors import SpecError
 
-FORMATS: Final = (".csv", ".parquet", ".arrow")
+CSV: Final = ".csv"
+WORKBOOK: Final = ".xlsx"
+FORMATS: Final = (CSV, WORKBOOK, ".parquet", ".arrow")
 """Kinds of files for tables, by suffix. `.arrow` is the Arrow IPC file format."""
 RESULT: Final = "result"
 
@@ -72,23 +77,27 @@ class Target:
         return self._out if name == f"{RESULT}{self.suffix}" else self._out.with_name(f"{self._out.stem}.{name}")
 
 
-def write_batches(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
-    """Write a table as .csv, .parquet or .arrow, batch by batch. The first batch is empty and carries the schema.
+def write_batches(path: Path, batches: Iterator[pa.RecordBatch], *, guard: bool = False) -> None:
+    """Write a table as one of FORMATS, batch by batch. The first batch is empty and carries the schema.
 
-    Lists become text in .csv.
+    Lists become text in .csv and .xlsx. With `guard`, texts in .csv that a spreadsheet program would compute are made
+    harmless.
     """
     empty = next(batches)
-    flat = path.suffix == ".csv"
-    schema = _flat(empty).schema if flat else empty.schema
     with contextlib.ExitStack() as stack:
-        if flat:
-            writer = stack.enter_context(pyarrow.csv.CSVWriter(path, schema))
+        form: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch  # noqa: E731
+        if path.suffix == CSV:
+            form = partial(_flat, text=_guarded_text if guard else _text)
+            writer = stack.enter_context(pyarrow.csv.CSVWriter(path, form(empty).schema))
+        elif path.suffix == WORKBOOK:
+            form = partial(_flat, text=_cell_text)
+            writer = stack.enter_context(WorkbookWriter(path, empty.schema.names))
         elif path.suffix == ".parquet":
-            writer = stack.enter_context(pyarrow.parquet.ParquetWriter(path, schema))
+            writer = stack.enter_context(pyarrow.parquet.ParquetWriter(path, empty.schema))
         else:
-            writer = stack.enter_context(pa.ipc.new_file(path, schema))
+            writer = stack.enter_context(pa.ipc.new_file(path, empty.schema))
         for batch in batches:
-            writer.write_batch(_flat(batch) if flat else batch)
+            writer.write_batch(form(batch))
     path.chmod(0o600)
 
 
@@ -113,8 +122,9 @@ def _settle(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
-def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([_text(column) for column in batch.columns], names=batch.schema.names)
+def _flat(batch: pa.RecordBatch, *, text: Callable[[pa.Array], pa.Array]) -> pa.RecordBatch:
+    names = text(pa.array(batch.schema.names, pa.string())).to_pylist()
+    return pa.RecordBatch.from_arrays([text(column) for column in batch.columns], names=names)
 
 
 def _text(column: pa.Array) -> pa.Array:
@@ -124,3 +134,12 @@ def _text(column: pa.Array) -> pa.Array:
     if pa.types.is_binary(column.type):
         return pa.array([None if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()], pa.string())
     return column
+
+
+def _guarded_text(column: pa.Array) -> pa.Array:
+    flat = _text(column)
+    return guarded(flat) if pa.types.is_string(flat.type) or pa.types.is_large_string(flat.type) else flat
+
+
+def _cell_text(column: pa.Array) -> pa.Array:
+    return _text(column).cast(pa.string())

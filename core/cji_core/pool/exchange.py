@@ -48,6 +48,8 @@ def tried(what: str, ask: Callable[[], T]) -> T:
             found = _error(what, error)
             if not isinstance(found, StoreAwayError) or _is_final(error) or number == _TRIES:
                 raise found from error
+        except Exception as error:  # of an answer that Microsoft's client cannot read: its parsers raise what they like
+            raise StoreAwayError(f"{what}: the answer cannot be read ({type(error).__name__})") from error
         time.sleep(_PAUSE_S * 2 ** (number - 1))
     raise AssertionError  # the loop returns or raises
 

@@ -31,10 +31,15 @@ MAX_RUNNING: Final = 10_000
 
 
 class UnfinishedJob(Strict, frozen=True, kw_only=True):
-    """A job that had not ended; `not_after` of its header in Unix seconds."""
+    """A job that had not ended: `not_after` of its header, and its attempts so far as the replay ledger counts them.
+
+    `attempts` came by a connection, the last of any kind was `admitted`; times are in Unix seconds.
+    """
 
     header_sha384: Hex96
     not_after: Count
+    attempts: Count
+    admitted: Count
 
 
 class Pruned(Strict, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from cji_attestation.release.policy import Hardware
 from cji_deploy.check.azd import azd_problems
 from cji_deploy.check.aztypes import Catalogue
 from cji_deploy.check.bicep import Template, parse
+from cji_deploy.check.containers import container_problems, containerfiles
 from cji_deploy.check.deployment import ENTRY, EXAMPLES, deployment_outcomes
 from cji_deploy.check.expected import expected_problems
 from cji_deploy.check.hardening import hardening_problems
@@ -79,6 +80,8 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
     yield judged("deployment: requirements", "expected.json", expected_problems(root))
     yield from runbook_outcomes(root / "runbooks")
     yield judged("image: configuration", "image", image_problems(root))
+    for each in containerfiles(root):
+        yield judged("container: digests", f"{each.parent.name}/{each.name}", container_problems(each))
     units = sorted(each for kind in ("*.service", "*.path") for each in (root / "systemd").glob(kind))
     if not units:
         yield judged("unit: needed lines", "systemd", ["no units"])

@@ -4,7 +4,6 @@ For the provider's operator, on a machine that may reach it. `show` needs no sig
 """
 
 import json
-import logging
 import time
 from datetime import datetime
 from pathlib import Path
@@ -69,7 +68,6 @@ class PoliciesInForce(msgspec.Struct, frozen=True, kw_only=True):
 @click.group()
 def provider() -> None:
     """Inspect an attestation provider, and maintain its policies."""
-    logging.getLogger("azure").addHandler(logging.NullHandler())  # our error reports the failure
 
 
 @provider.command()

@@ -166,6 +166,32 @@ def test_bits_of_the_platform_can_be_required_and_forbidden() -> None:
     assert caught.value.failures[0][1:] == (f"{missing} not set; smt set", f"{missing} and not smt")
 
 
+def of_domain(flags: dict[int, bool] | None, **values: Any) -> str:
+    maker = intel().with_processor(flags=flags)
+    appraised = machine().appraise(maker.evidence(machine()), trust=maker.trust, reference=decided(**values))
+    return dict(appraised.checks)["E57"]
+
+
+def test_flags_of_a_trust_domain_s_platform_are_compared() -> None:
+    """They are in Intel's certificate of the processor; those that only a report of AMD has are for SNP alone."""
+    assert of_domain(None) == "platform dynamic-platform cached-keys smt, not compared"
+    assert of_domain(None, platform_required=("ciphertext-hiding",)).endswith(", not compared")
+    off = {1: True, 2: False, 3: False}
+    wanted: dict[str, Any] = {"platform_required": ("dynamic-platform",), "platform_forbidden": ("smt", "tsme")}
+    assert of_domain(off, **wanted) == "platform dynamic-platform"
+    with rejected("E57", fault=POLICY) as caught:
+        of_domain({1: False, 2: False, 3: True}, **wanted)
+    assert caught.value.failures[0][1:] == ("dynamic-platform not set; smt set", "dynamic-platform and not smt")
+
+
+def test_a_flag_that_a_certificate_does_not_state_is_not_shown() -> None:
+    assert of_domain({}) == "platform without a bit, not compared"
+    for values in ({"platform_required": ("smt",)}, {"platform_forbidden": ("smt",)}):
+        with rejected("E57", fault=POLICY) as caught:
+            of_domain({1: True}, **values)
+        assert caught.value.failures[0].found == "smt not stated"
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -2,17 +2,31 @@
 
 import base64
 import json
+from collections.abc import Callable
+from hashlib import sha512
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from cji_core.errors import Refusal
 from cji_core.format.envelope import verify_header
-from cji_core.format.envelope.signature import to_be_signed
-from cji_core.jose import ML_DSA_SIGNATURE_BYTES, es384_sign, parse_verifying
+from cji_core.format.envelope.admission import admission_message
+from cji_core.format.envelope.signature import sha384, to_be_signed
+from cji_core.jose import (
+    ML_DSA_SIGNATURE_BYTES,
+    es384_sign,
+    es384_verify,
+    parse_verifying,
+    thumbprint,
+    verify,
+)
+from cji_core.pairs import VerifyingPair
+from cji_core.strict import b64url_decode
 from cji_core.suites import Suite
 from tests.support.paths import ROOT
 
@@ -47,3 +61,39 @@ def test_a_classical_signature_is_no_half_of_a_composite() -> None:
 def test_no_classical_message_begins_as_a_composite_one() -> None:
     for start in (to_be_signed(HEADER), VECTOR["receipt"].encode()):
         assert not start.startswith(b"CompositeAlgorithmSignatures2025")
+
+
+def _receipt() -> tuple[VerifyingPair, bytes, bytes]:
+    signing_input, _, signature = VECTOR["receipt"].rpartition(".")
+    return parse_verifying(VECTOR["receipt_jwk"]), signing_input.encode(), b64url_decode(signature)  # type: ignore[return-value]
+
+
+def _admission() -> tuple[VerifyingPair, bytes, bytes]:
+    given = VECTOR["admission"]
+    message = admission_message(
+        nonce=bytes.fromhex(given["nonce"]),
+        receipt_key=thumbprint(parse_verifying(VECTOR["receipt_jwk"])),
+        header_sha384=sha384(HEADER),
+        attempt=given["attempt"],
+    )
+    return parse_verifying(given["send_jwk"]), message, bytes.fromhex(given["signature"])  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [lambda: (PAIR, to_be_signed(HEADER), SIGNATURE), _admission, _receipt],
+    ids=["header", "admission", "receipt"],
+)
+def test_a_published_half_is_a_signature_of_nothing_alone(of: Callable[[], tuple[VerifyingPair, bytes, bytes]]) -> None:
+    pair, message, signature = of()
+    verify(pair, signature, message, Suite.HYBRID_1)
+    half = signature[ML_DSA_SIGNATURE_BYTES:]
+    r, s = decode_dss_signature(half)
+    alone = r.to_bytes(48, "big") + s.to_bytes(48, "big")
+    prepared = b"CompositeAlgorithmSignatures2025COMPSIG-MLDSA87-ECDSA-P384-SHA512\0" + sha512(message).digest()
+    pair.p384.verify(half, prepared, ec.ECDSA(SHA384()))  # it is one of these bytes, which nothing takes for a message
+    for claimed in (message, prepared):
+        with pytest.raises(InvalidSignature):
+            es384_verify(pair.p384, alone, claimed)
+    with pytest.raises(InvalidSignature):
+        verify(pair, signature, prepared, Suite.HYBRID_1)

@@ -237,6 +237,13 @@ def test_silent_connections_hold_up_nobody_else() -> None:
             time.sleep(0.05)
 
 
+def test_a_user_without_a_request_is_a_stranger(tmp_path: Path) -> None:
+    """What it sends is not read."""
+    nothing = {os.geteuid(): Grants(requests=frozenset())}
+    with serving(service()) as azure, brokered(tmp_path / "s", nothing, azure.base) as address:
+        assert reason(address, b"") == "unknown-peer"
+
+
 def test_a_user_that_asks_without_pause_is_slowed(tmp_path: Path) -> None:
     """Exchanges with the service are counted, tokens that are kept are not."""
     lines = get(LOCATION), get(token_target(VAULT, None))

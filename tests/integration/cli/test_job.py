@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -290,6 +291,22 @@ def test_a_workbook_and_a_fixed_width_file_give_the_same_result(desk: Desk) -> N
     for name in ("book.csv", "fixed.csv"):
         (row,) = pyarrow.csv.read_csv(desk.folder / name).to_pylist()
         assert (row["record_id"], row["first"], str(row["DOB"])) == (7, "m*******", "1915")
+
+
+def test_opened_files_hold_no_formulas(desk: Desk) -> None:
+    (desk.folder / "evil.csv").write_text(CSV.replace("007,", "=1+1,"))
+    safe = desk.run("safe.csv", "evil.csv", "--safe-csv")
+    assert safe.exit_code == 0, safe.output
+    assert pyarrow.csv.read_csv(desk.folder / "safe.csv")["record_id"].to_pylist() == ["'=1+1", "008", "009"]
+    assert desk.run("book.xlsx", "evil.csv").exit_code == 0
+    sheet = openpyxl.load_workbook(desk.folder / "book.xlsx").worksheets[0]
+    assert [(cell.value, cell.data_type) for cell in sheet["A"]][1:] == [("=1+1", "s"), ("008", "s"), ("009", "s")]
+    assert "book.row_status.xlsx" in desk.files()
+    desk.worker.seen.clear()
+    for out in ("b.xlsx", "b.parquet"):
+        refused = desk.run(out, "evil.csv", "--safe-csv")
+        assert (refused.exit_code, "none is written" in refused.stderr) == (2, True), refused.output
+    assert not desk.worker.seen
 
 
 def test_a_key_that_is_not_pinned_stops_before_sealing(desk: Desk) -> None:

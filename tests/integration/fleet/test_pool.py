@@ -139,9 +139,11 @@ def test_a_receipt_published_second_is_superseded(pool: Pool, storage: Storage) 
             "malformed",
         ),
         ("x" * 40_000, "malformed"),
+        ("", "malformed"),
+        ("<!DOCTYPE a [<!ENTITY b 'SMITH'>]>", "malformed"),
         (Ticket(job="ab" * 16, header_sha384="cd" * 48).encode(), "absent"),
     ],
-    ids=["no ticket", "an address", "huge", "no header"],
+    ids=["no ticket", "an address", "huge", "empty", "XML", "no header"],
 )
 def test_a_forged_ticket_goes_to_the_poison_queue(
     pool: Pool, storage: Storage, poison: Queue, text: str, fault: str
@@ -150,6 +152,9 @@ def test_a_forged_ticket_goes_to_the_poison_queue(
     storage.queue().send(text)
     eventually(lambda: poison.state().length == before + 1, seconds=60)
     assert Counter(e.fault for e in refused_tickets(pool)) - events == {fault: 1}
+    logs = "".join(member.fleet_log.read_text() for member in pool.members)
+    assert "SMITH" not in logs
+    assert {type(json.loads(line)["event"]) for line in logs.splitlines()} == {str}
 
 
 def test_another_or_unsigned_header_opens_no_key(pool: Pool, storage: Storage, poison: Queue) -> None:

@@ -39,7 +39,7 @@ from cji_core.trail.witnesses.keys import ReceiptKeys
 from cji_worker.trail.retention import exported, refusal, survey
 from tests.support.audit_events import admitted, completed, ended, ledger_of, superseded, task_admitted
 from tests.support.rotated import NOW, OLD, ends_of, held, opened_at, prune, pruned_event, split, two_years
-from tests.support.trails import HEADER, Writer, job_id
+from tests.support.trails import HEADER, Writer, attested, job_id
 
 TRAIL = two_years(jobs=20)
 ENDS = ends_of(TRAIL)
@@ -441,6 +441,36 @@ def test_the_ledger_is_the_same_built_again(gone: Path) -> None:
     assert isinstance(entries, list)
     assert entries[:20] == [None] * 20
     assert None not in entries[40:]
+
+
+def test_attempts_of_a_job_are_kept_with_its_lines_gone(tmp_path: Path) -> None:
+    """A job by a connection whose third attempt ran at the boundary, and one by reference."""
+    writer, of_pool = Writer(now=OLD), msgspec.structs.replace(admitted(job_id(2), HEADER), attempt="ab" * 16)
+    writer.start()
+    for _ in range(2):
+        writer.add(admitted(job_id(1), HEADER))
+        writer.add(ended(job_id(1), HEADER))
+    writer.add(attested(writer.key_id))
+    writer.add(admitted(job_id(1), HEADER))
+    writer.add(of_pool)
+    end = writer.head.seq
+    for number in (1, 2):
+        writer.add(ended(job_id(number), HEADER))
+    writer.now = OLD + timedelta(days=700)
+    writer.start(new_key=False)
+    writer.job(3)
+    path = split(writer.lines, tmp_path / "audit.log", end)
+
+    def entries() -> list[object]:
+        with opened_at(path) as audit:
+            return [audit.entry(job_id(number)) for number in (1, 2)]
+
+    before = entries()
+    assert [getattr(each, "attempts", None) for each in before] == [3, 0]
+    prune(path)
+    assert entries() == before
+    ledger_of(path).unlink()
+    assert entries() == before
 
 
 def test_a_ledger_from_before_is_built_again(path: Path) -> None:

@@ -125,3 +125,8 @@ def test_a_file_that_is_not_there_is_empty(tmp_path: Path) -> None:
         read(tmp_path / "worker.toml")
     with pytest.raises(StartupError, match="cannot be read"):
         read(tmp_path)
+
+
+def test_a_sink_of_no_known_cloud_has_no_token() -> None:
+    """Its own process refuses the file, and says so."""
+    assert made(delivery='[[sinks]]\nkind = "monitor"\ncloud = "elsewhere"\n')["cji-audit"].requests == frozenset()

@@ -1,11 +1,13 @@
 """What the reader of a request refuses by itself, whatever is granted."""
 
 import io
+import socket
+import time
 from functools import partial
 
 import pytest
 
-from cji_worker.broker.request import MalformedError, Request, read_request
+from cji_worker.broker.request import MAX_HEAD_BYTES, MalformedError, Request, read_request, receiver
 
 HEAD = b"POST /x HTTP/1.1\r\nMetadata: true\r\n"
 
@@ -43,3 +45,49 @@ def test_what_arrives_behind_a_request_is_not_read() -> None:
 def test_what_is_more_or_less_than_one_request_is_refused(rest: bytes, found: str) -> None:
     with pytest.raises(MalformedError, match=found):
         read(HEAD + rest, at_once=1 << 13)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET /x HTTP/1.0",
+        b"GET /x HTTP/1.1 ",
+        b"GET /x",
+        b"GET  /x HTTP/1.1",
+        b"GET /x y HTTP/1.1",
+        b"GET /\xc3\xa9 HTTP/1.1",
+        b"",
+    ],
+)
+def test_a_first_line_of_another_form_is_refused(line: bytes) -> None:
+    with pytest.raises(MalformedError, match=r"first line|HTTP/1\.1"):
+        read(line + b"\r\n\r\n", at_once=1 << 13)
+
+
+@pytest.mark.parametrize("length", [b"+1", b"1_0", b"", b"00001", b"\xb2", b"0x1", b"-0"])
+def test_a_length_that_is_not_plain_digits_is_refused(length: bytes) -> None:
+    with pytest.raises(MalformedError, match="too long"):
+        read(HEAD + b"Content-Length: " + length + b"\r\n\r\nx", at_once=1 << 13)
+
+
+def test_a_head_without_an_end_is_read_to_its_bound() -> None:
+    given = 0
+
+    def endless() -> bytes:
+        nonlocal given
+        given += 1000
+        assert given <= MAX_HEAD_BYTES + 2000
+        return b"a" * 1000
+
+    with pytest.raises(MalformedError, match="head is too long"):
+        read_request(endless)
+
+
+def test_nothing_is_waited_for_after_the_time_of_a_request() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"x")
+        assert receiver(ours, until=time.monotonic() + 5)() == b"x"
+        theirs.sendall(b"y")
+        with pytest.raises(TimeoutError):
+            receiver(ours, until=time.monotonic())()

@@ -87,3 +87,30 @@ def test_the_number_of_tokens_is_bounded() -> None:
         tokens.reply(token_target(AUDIENCE, str(number)), seconds=1)
     assert len(tokens._kept) <= MAX_TOKENS
     assert len(tokens._asking) <= MAX_TOKENS
+
+
+@pytest.mark.parametrize("others", [1, MAX_TOKENS - 1])
+def test_others_do_not_let_a_second_ask_for_what_is_asked_for(others: int) -> None:
+    """Neither another target nor as many as are remembered displace the one that somebody waits for."""
+    begun, may_end, asked = threading.Event(), threading.Event(), list[str]()
+
+    def slow(target: str) -> Response:
+        asked.append(target)
+        if target == TARGET:
+            begun.set()
+            may_end.wait(10)
+        return reply()
+
+    tokens = Tokens(slow, clock=lambda: 0.0)
+    first = threading.Thread(target=tokens.reply, args=(TARGET,), kwargs={"seconds": 1})
+    first.start()
+    begun.wait(10)
+    try:
+        for number in range(others):
+            tokens.reply(token_target(AUDIENCE, str(number)), seconds=1)
+        with pytest.raises(TimeoutError):
+            tokens.reply(TARGET, seconds=0.05)
+        assert asked.count(TARGET) == 1
+    finally:
+        may_end.set()
+        first.join()

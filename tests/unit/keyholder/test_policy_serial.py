@@ -12,11 +12,14 @@ from cji_core.errors import StartupError
 from cji_core.format.configuration.operator_files import FileRefused, PolicyFiles
 from cji_core.format.configuration.worker import Config, load
 from cji_core.format.job import Policy, PolicyInvalid
+from cji_core.manifest import UNVERIFIED
 from cji_core.trail import FilesReloaded, WorkerStarted, read
-from cji_worker.ipc import hand_over
+from cji_worker.ipc import Boot, hand_over
 from cji_worker.ipc.messages import ClientDigests, ClientsChange, CommitPolicy, PreparePolicy
+from cji_worker.keyholder.__main__ import _record_start as record_start
 from cji_worker.keyholder.policy import PolicyInForce, PolicyReload, require_serial
 from tests.support.audit_events import opened
+from tests.support.keyholder_bench import bench
 from tests.support.policies import agency, policy_file, purpose, rule, submitter
 from tests.support.worker_configs import WORKER_CONFIG
 
@@ -53,6 +56,17 @@ def test_a_start_takes_no_older_policy(tmp_path: Path) -> None:
             with pytest.raises(FileRefused, match="serial 7 was in force") as caught:
                 require_serial(Policy.load(older), audit)
             assert isinstance(caught.value, StartupError)
+
+
+def test_a_worker_that_starts_with_an_older_policy_ends(tmp_path: Path, config: Config) -> None:
+    """Before its start is recorded: the trail has no line of it."""
+    with bench(tmp_path) as at:
+        boot = Boot(config=config, code=msgspec.structs.replace(UNVERIFIED, sha384=bytes(48)))
+        record_start(at.audit, boot, at.signer, Policy.load(data(serial=5)), at.host)
+        with pytest.raises(FileRefused, match="serial 5 was in force"):
+            record_start(at.audit, boot, at.signer, Policy.load(data(serial=4)), at.host)
+        lines = at.path.read_bytes().splitlines(keepends=True)
+    assert [getattr(read(line).event, "policy_serial", None) for line in lines] == [5]
 
 
 def test_a_reload_takes_no_older_policy(tmp_path: Path, config: Config) -> None:

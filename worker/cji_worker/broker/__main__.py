@@ -56,6 +56,7 @@ def _confine() -> None:
 
 def main(*trusts: Trust) -> None:
     """Serve until SIGTERM. `trusts` are the clouds that a configuration may name."""
+    events_only()
     try:
         if len(sys.argv) != 2:
             raise StartupError("The broker needs one folder", "Start it with its unit.")
@@ -67,7 +68,6 @@ def main(*trusts: Trust) -> None:
     except StartupError as error:
         log("cannot start", what=error.what, remedy=error.remedy)
         sys.exit(_USAGE)
-    events_only()
     log("broker serves")
     broker.serve(listener)
 

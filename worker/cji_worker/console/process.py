@@ -10,7 +10,7 @@ from typing import Final
 
 from cji_core.errors import StartupError
 from cji_core.format.configuration.console import ConsoleConfig, OtlpSection, UnixAddress, address
-from cji_core.log import log
+from cji_core.log import events_only, log
 from cji_core.trail import ChainError, Record
 from cji_core.trail.trail import Position, after, last
 from cji_worker.console.exposition import CONTENT_TYPE, exposition
@@ -152,6 +152,7 @@ class Console:
 
 def run(config: ConsoleConfig) -> None:
     """Serve until SIGINT. Raises StartupError."""
+    events_only()
     console = Console(config)
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(console.serve())

@@ -5,7 +5,6 @@ global of the SDK, and the environment configures nothing. What the collector an
 it cannot redirect: nothing is sent to another address.
 """
 
-import logging
 import os
 import secrets
 from collections.abc import Sequence
@@ -61,8 +60,6 @@ class Telemetry:
     def __init__(self, config: OtlpSection) -> None:
         for name in [name for name in os.environ if name.startswith("OTEL_")]:
             del os.environ[name]
-        logging.getLogger("opentelemetry").addHandler(logging.NullHandler())  # its texts are not for our log
-        logging.getLogger("opentelemetry").propagate = False
         self._resource = Resource(
             {"service.name": "cji-worker", "service.version": VERSION, "service.instance.id": config.instance}
         )

@@ -18,7 +18,7 @@ from typing import Final
 
 from cji_core.azure_client import Identity
 from cji_core.errors import StartupError
-from cji_core.log import log
+from cji_core.log import events_only, log
 from cji_core.pool.errors import StoreError
 from cji_core.pool.queue import Queue
 from cji_core.pool.store import Blobs
@@ -64,6 +64,7 @@ class Fleet:
 
     def run(self) -> None:
         """Serve until `stop`."""
+        events_only()
         fleet = self._settings.fleet
         with self._ended, Front(fleet.socket) as front:
             self._keep_settled(lambda: self._settle(front))

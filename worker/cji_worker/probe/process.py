@@ -14,7 +14,7 @@ from typing import Final
 
 from cji_core.documents import decode
 from cji_core.errors import StartupError
-from cji_core.log import log
+from cji_core.log import events_only, log
 from cji_core.strict import StrictError
 from cji_worker.ipc.status import MOST_BYTES, Status, ask
 from cji_worker.probe.notice import Metadata, NoticeError
@@ -107,6 +107,7 @@ def _serving(path: str) -> bool:
 
 def run(*, status_socket: str, host: str, port: int, state: Path) -> None:
     """Serve until SIGINT. Raises StartupError."""
+    events_only()
     probe = Probe(status_socket=status_socket, host=host, port=port, state=state, metadata=Metadata())
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(probe.serve())

@@ -200,9 +200,16 @@ class ReplayLedger:
         """Begin a new ledger after lines that were pruned."""
         self._begin()
         self._database.executemany(
-            "INSERT INTO job VALUES (?, ?, ?, ?, ?, 1, 0)",
+            "INSERT INTO job VALUES (?, ?, ?, 0, ?, ?, ?)",
             [
-                (hex_decode(job_id), hex_decode(job.header_sha384), JobState.ADMITTED, 0, job.not_after)
+                (
+                    hex_decode(job_id),
+                    hex_decode(job.header_sha384),
+                    JobState.ADMITTED,
+                    job.not_after,
+                    job.attempts,
+                    job.admitted,
+                )
                 for job_id, job in pruned.running.items()
             ],
         )

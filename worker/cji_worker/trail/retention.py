@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from cji_core.trail.chain import Record
-from cji_core.trail.events import Attested, JobAdmitted, JobCompleted, JobEnded
+from cji_core.trail.events import Attested, JobAdmitted, JobCompleted
 from cji_core.trail.exports import read_export
 from cji_core.trail.fields import unix_seconds, utc_hundredths
 from cji_core.trail.pruned import RETENTION, Pruned, UnfinishedJob
@@ -60,8 +60,9 @@ class Survey:
 class _Pass:
     """The state of a survey after the lines so far.
 
-    `not_after` is that of each job without an end, `floor` the latest of all jobs, those in parts included: their
-    entries leave the replay ledger with their lines.
+    `jobs` are those that did not complete, as the replay ledger has them: an attempt that ended is one of those of the
+    next. `floor` is the latest not_after of all jobs, those in parts included: their entries leave the replay ledger
+    with their lines.
     """
 
     watcher: Watcher
@@ -69,7 +70,7 @@ class _Pass:
     resumed: bool
     policy_serial: int
     first_hash: str
-    not_after: dict[str, int]
+    jobs: dict[str, UnfinishedJob]
 
     def take(self, line: bytes, record: Record) -> None:
         event = record.event
@@ -79,23 +80,28 @@ class _Pass:
             not_after = unix_seconds(event.not_after)
             self.floor = max(self.floor, not_after)
             if isinstance(event, JobAdmitted):
-                self.not_after[event.job_id] = not_after
-        elif isinstance(event, JobCompleted | JobEnded):
-            self.not_after.pop(event.job_id, None)
+                known = self.jobs.get(event.job_id)
+                self.jobs[event.job_id] = UnfinishedJob(
+                    header_sha384=event.header_sha384,
+                    not_after=not_after,
+                    attempts=(known.attempts if known else 0) + (event.attempt is None),
+                    admitted=unix_seconds(record.time),
+                )
+        elif isinstance(event, JobCompleted):
+            self.jobs.pop(event.job_id, None)
         elif isinstance(event, WorkerStarted | FilesReloaded):
             self.policy_serial = max(self.policy_serial, event.policy_serial)
         elif isinstance(event, TrailResumed):
             self.resumed = True
-        elif isinstance(event, Attested) and self.resumed:
-            self.floor, self.resumed = max(self.floor, unix_seconds(record.time)), False
+        elif isinstance(event, Attested):
+            now, running = unix_seconds(record.time), self.watcher.state.running
+            self.jobs = {job: known for job, known in self.jobs.items() if job in running or known.not_after >= now}
+            if self.resumed:
+                self.floor, self.resumed = max(self.floor, now), False
 
     def pruned(self, offset: int) -> Pruned:
         """The file that stays if all lines so far are removed."""
         state = self.watcher.state
-        running = {
-            job_id: UnfinishedJob(header_sha384=job.header_sha384, not_after=self.not_after[job_id])
-            for job_id, job in state.running.items()
-        }
         return Pruned(
             first_hash=self.first_hash,
             last=state.head.seq,
@@ -105,7 +111,7 @@ class _Pass:
             floor=self.floor,
             resumed=self.resumed,
             policy_serial=self.policy_serial,
-            running=running,
+            running={job_id: self.jobs[job_id] for job_id in state.running},
             state=msgspec.Raw(self.watcher.save()),
         )
 
@@ -120,7 +126,7 @@ def survey(trail: Path, progress: Callable[[int], None] = lambda _: None) -> Sur
             resumed=before.resumed if before else False,
             policy_serial=before.policy_serial if before else 0,
             first_hash=before.first_hash if before else "",
-            not_after={job_id: job.not_after for job_id, job in before.running.items()} if before else {},
+            jobs=dict(before.running) if before else {},
         )
         found = Survey(watcher=run.watcher, first=files.head.seq + 1)
         ends = {segment.last: segment for segment in files.segments}

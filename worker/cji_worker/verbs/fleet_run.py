@@ -7,7 +7,6 @@ import click
 
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.errors import StartupError
-from cji_core.log import events_only
 
 
 @click.command()
@@ -45,7 +44,6 @@ def run(config: Path) -> None:
         )
         signal.signal(signal.SIGTERM, lambda *_: fleet.stop())
         signal.signal(signal.SIGINT, lambda *_: fleet.stop())
-        events_only()
         fleet.run()
     except StartupError as error:
         raise Failure(error.what, remedy=error.remedy, status=2) from error

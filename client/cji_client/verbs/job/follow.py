@@ -20,7 +20,7 @@ from cji_client.verbs.job.clients import pool_client
 from cji_client.verbs.job.ending import Ending
 from cji_client.verbs.job.job_id import job_id_of
 from cji_client.verbs.job.outputs import Destination, introduce
-from cji_client.verbs.job.prepare import MAX_RESULT_BYTES, OUT, PROFILE, QUIET, SAVE_SEALED, recipient_key
+from cji_client.verbs.job.prepare import MAX_RESULT_BYTES, OUT, PROFILE, QUIET, SAFE_CSV, SAVE_SEALED, recipient_key
 from cji_client.verbs.progress import shown
 from cji_core.command.common import explained
 from cji_core.command.json_output import answers, member, print_document, print_json
@@ -102,6 +102,7 @@ def status(
 @_FOLDER
 @PROFILE
 @OUT
+@SAFE_CSV
 @SAVE_SEALED
 @_WAIT
 @MAX_RESULT_BYTES
@@ -115,6 +116,7 @@ def fetch(
     *,
     profile_file: Path,
     out: Path | None,
+    safe_csv: bool,
     save_sealed: Path | None,
     seconds: float | None,
     max_result_bytes: int | None,
@@ -137,7 +139,7 @@ def fetch(
     with ending.explained():
         profile, trust = ending.met(load_profile(profile_file))
         client = pool_client(profile, trust)
-        destination = Destination(out, save_sealed)
+        destination = Destination(out, save_sealed, safe_csv=safe_csv)
         recipient = None if out is None else recipient_key(profile)
         job = load_job(folder)
         standing.met(job.header.job_id, folder, ticket_sent=job.ticket_sent)

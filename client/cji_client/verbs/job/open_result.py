@@ -19,7 +19,7 @@ from cji_client.statements import verify_statements
 from cji_client.verbs.answers import Received
 from cji_client.verbs.compact_file import compact_lines
 from cji_client.verbs.job.outputs import Destination, introduce
-from cji_client.verbs.job.prepare import QUIET
+from cji_client.verbs.job.prepare import QUIET, SAFE_CSV
 from cji_core.command.common import FILE, Failure, explained, prompt
 from cji_core.command.json_output import answers
 from cji_core.format.keys import load_recipient_key
@@ -37,13 +37,14 @@ FOLDER = click.argument("folder", metavar="FOLDER", type=click.Path(exists=True,
     "--out",
     type=click.Path(path_type=Path),
     required=True,
-    help="A new folder, or a new .csv, .parquet or .arrow file; other outputs are written next to it.",
+    help="A new folder, or a new .csv, .xlsx, .parquet or .arrow file; other outputs are written next to it.",
 )
 @click.option(
     "--statements",
     type=FILE,
     help="All statements of the tasks of a job in parts: the rows of each shard are compared.",
 )
+@SAFE_CSV
 @QUIET
 @answers(Received)
 @click.pass_context
@@ -57,6 +58,7 @@ def open_(
     at: str | None,
     out: Path,
     statements: Path | None,
+    safe_csv: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -70,7 +72,7 @@ def open_(
       cji result open people.result --recipient-key recipient.key --out result/
       cji job open people.result --profile client.toml --out tokens.parquet
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    destination = Destination(out, None)
+    destination = Destination(out, None, safe_csv=safe_csv)
     recipient = recipient_of(recipient_key, profile)
     console = Console(stderr=True, quiet=quiet or as_json)
     with verified(context, folder, profile, at) as sealed, destination.ready():

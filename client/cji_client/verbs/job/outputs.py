@@ -25,7 +25,7 @@ from cji_client.space import Space
 from cji_client.verbs.answers import Received
 from cji_client.verbs.report_file import opened_job, write_report
 from cji_core.command.json_output import print_json
-from cji_core.command.output import FORMATS, RESULT, Target, write_batches, write_lines
+from cji_core.command.output import CSV, FORMATS, RESULT, Target, write_batches, write_lines
 from cji_core.format.records import ROW_STATUS, Status
 from cji_core.operations.registry import SCHEMAS, Plan, plan
 
@@ -47,17 +47,37 @@ class Opened:
     notes: Sequence[str]
 
 
+def form_of(file: Path) -> str:
+    """The suffix of tables in a folder for records of this file: its own, or .csv."""
+    return file.suffix.lower() if file.suffix.lower() in FORMATS else CSV
+
+
 class Destination:
     """The targets of one result, checked and given room before anything is sent: the worker keeps no results."""
 
-    def __init__(self, out: Path | None, sealed: Path | None, *, suffix: str = ".csv") -> None:
-        """`suffix` is the format of tables in a folder, if it is one. SpecError for no target, or one that exists."""
+    def __init__(
+        self,
+        out: Path | None,
+        sealed: Path | None,
+        *,
+        suffix: str = CSV,
+        safe_csv: bool = False,
+    ) -> None:
+        """`suffix` is the format of tables in a folder.
+
+        SpecError for no target, one that exists, or `safe_csv` where no .csv is written.
+        """
         if out is None and sealed is None:
             raise SpecError("the result would go nowhere", remedy="Give --out or --save-sealed.")
         if sealed is not None and sealed.exists():
             raise SpecError(f"{sealed} exists", remedy="Choose another --save-sealed.")
         self.out, self.sealed = out, sealed
-        self._target = None if out is None else Target(out, suffix=suffix if suffix.lower() in FORMATS else ".csv")
+        self._target = None if out is None else Target(out, suffix=suffix)
+        self._safe_csv = safe_csv
+        if safe_csv and (self._target is None or self._target.suffix != CSV):
+            raise SpecError(
+                "--safe-csv changes .csv, and none is written", remedy="Leave it out, or give --out NAME.csv."
+            )
         self._folder: Path | None = None
         self._room = contextlib.ExitStack()
 
@@ -99,7 +119,7 @@ class Destination:
         if self._target is None or self._folder is None or recipient is None:
             return None
         planned = plan(result.job.operations, result.job.input_schemas)
-        summaries = write_result(result, recipient, self._folder, suffix=self._target.suffix)
+        summaries = write_result(result, recipient, self._folder, suffix=self._target.suffix, guard=self._safe_csv)
         job = opened_job(result, recipient, planned, inputs or {})
         write_report(console, job, self._folder / "report.html")
         return Opened(plan=planned, summaries=summaries, notes=_notes(result, recipient, planned))
@@ -126,7 +146,9 @@ def introduce(console: Console, attested: AttestedWorker) -> None:
     )
 
 
-def write_result(result: Result, recipient: Decrypter, folder: Path, *, suffix: str) -> dict[str, RowSummary]:
+def write_result(
+    result: Result, recipient: Decrypter, folder: Path, *, suffix: str, guard: bool
+) -> dict[str, RowSummary]:
     """Write all files; the summary of each row status."""
     summaries, columns = dict[str, RowSummary](), result.columns
     for output in result.header.outputs:
@@ -139,7 +161,7 @@ def write_result(result: Result, recipient: Decrypter, folder: Path, *, suffix: 
         if schema in SCHEMAS and SCHEMAS[schema].lines:
             write_lines(folder / f"{name}.txt", batches)
         else:
-            write_batches(folder / f"{name}{suffix}", batches)
+            write_batches(folder / f"{name}{suffix}", batches, guard=guard)
     (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
     (folder / "evidence.json").write_bytes(result.attested.to_file())
     (folder / "header.bin").write_bytes(result.job.data)

@@ -36,7 +36,10 @@ PROFILE = click.option(
 OUT = click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="A new folder, or a new .csv, .parquet or .arrow file; other outputs are written next to it.",
+    help="A new folder, or a new .csv, .xlsx, .parquet or .arrow file; other outputs are written next to it.",
+)
+SAFE_CSV = click.option(
+    "--safe-csv", is_flag=True, help="In .csv, put ' before texts that a spreadsheet program would take for a formula."
 )
 SAVE_SEALED = click.option(
     "--save-sealed",

@@ -11,13 +11,14 @@ from cji_client.connection import connect
 from cji_client.profile import load_profile
 from cji_client.verbs.answers import Received
 from cji_client.verbs.job.ending import Ending
-from cji_client.verbs.job.outputs import Destination, introduce
+from cji_client.verbs.job.outputs import Destination, form_of, introduce
 from cji_client.verbs.job.prepare import (
     MAX_RESULT_BYTES,
     OPERATION,
     OUT,
     PROFILE,
     QUIET,
+    SAFE_CSV,
     SAVE_SEALED,
     SPEC,
     job_spec,
@@ -35,6 +36,7 @@ from cji_core.command.json_output import answers
 @OPERATION
 @PROFILE
 @OUT
+@SAFE_CSV
 @SAVE_SEALED
 @FORMAT
 @MAX_RESULT_BYTES
@@ -50,6 +52,7 @@ def run(
     op: str | None,
     profile_file: Path,
     out: Path | None,
+    safe_csv: bool,
     save_sealed: Path | None,
     kind: str | None,
     max_result_bytes: int | None,
@@ -78,7 +81,7 @@ def run(
     with ending.explained(), records_file(given, kind) as file:
         profile, trust = ending.met(load_profile(profile_file))
         spec = job_spec(spec_file, profile, op=op, file=file)
-        destination = Destination(out, save_sealed, suffix=file.suffix)
+        destination = Destination(out, save_sealed, suffix=form_of(file), safe_csv=safe_csv)
         recipient = None if out is None else recipient_key(profile, spec)
         with connect(profile, trusts=[trust], passphrase=prompt) as worker:
             worker.signer  # noqa: B018 - a passphrase is asked for before the records are read

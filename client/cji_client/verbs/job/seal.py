@@ -20,6 +20,7 @@ from cji_client.verbs.job.prepare import (
     OUT,
     PROFILE,
     QUIET,
+    SAFE_CSV,
     SAVE_SEALED,
     SPEC,
     job_spec,
@@ -82,6 +83,7 @@ def seal(
 @_FOLDER
 @PROFILE
 @OUT
+@SAFE_CSV
 @SAVE_SEALED
 @click.option(
     "--deadline", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True, help="In seconds."
@@ -97,6 +99,7 @@ def send(
     *,
     profile_file: Path,
     out: Path | None,
+    safe_csv: bool,
     save_sealed: Path | None,
     deadline: float,
     max_result_bytes: int | None,
@@ -118,7 +121,7 @@ def send(
     console = Console(stderr=True, quiet=quiet or as_json)
     with ending.explained():
         profile, trust = ending.met(load_profile(profile_file))
-        destination = Destination(out, save_sealed)
+        destination = Destination(out, save_sealed, safe_csv=safe_csv)
         recipient = None if out is None else recipient_key(profile)
         job = load_job(folder)
         size = held_result_bytes(job.header, sum(part.bytes for part in job.sent), most=max_result_bytes)

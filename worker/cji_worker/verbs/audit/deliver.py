@@ -82,9 +82,7 @@ def _run(deliverer: Deliverer, *, once: bool) -> None:
                     status=4,
                 )
             return
-        log("delivering")
-        events_only()
-        deliverer.run()
+        delivers(deliverer)
     except TrailChangedError as error:
         raise Failure(
             f"the trail is not the one that was delivered: {error}",
@@ -92,6 +90,13 @@ def _run(deliverer: Deliverer, *, once: bool) -> None:
             "files of the state folder away.",
             status=3,
         ) from error
+
+
+def delivers(deliverer: Deliverer) -> None:
+    """Deliver until it is stopped."""
+    events_only()
+    log("delivering")
+    deliverer.run()
 
 
 @contextmanager
