@@ -236,7 +236,7 @@ def test_a_purpose_need_not_be_stated_everywhere() -> None:
         require_end_entity(leaf, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
-def test_an_end_entity_needs_no_constraints_and_names_may_be_critical() -> None:
+def test_an_end_entity_may_have_critical_names() -> None:
     for leaf in (Made(ca=False, constraints=False), Made(ca=False, critical_names=True)):
         require_end_entity(make(Plan(leaf=leaf))[0], ExtendedKeyUsageOID.CLIENT_AUTH, stated=False)
 

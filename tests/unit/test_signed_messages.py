@@ -32,6 +32,7 @@ from cji_core.suites import Suite
 from cji_core.trail import sign as sign_receipt
 from cji_core.trail import sign_failure
 from cji_core.trail.checkpoint import sign_checkpoint
+from cji_core.trail.confirmations import ConfirmationClaims, CountedOutput, sign_confirmation
 from cji_core.trail.merkle import Frontier
 from cji_core.trail.statements import sign_statement as sign_task
 from cji_core.trail.witnesses.cose import sign_statement as sign_for_witness
@@ -100,6 +101,11 @@ REVIEW: Final = Review(
     comment="x", findings={}, previous_sha384="00" * 48,
 )  # fmt: skip
 
+CONFIRMED: Final = ConfirmationClaims(
+    version=1, receipt_sha384="0a" * 48, suite=Suite.CLASSICAL_1, recipient="r" * 43,
+    outputs=(CountedOutput(name="result", schema="person/1", rows=10),), confirmed="2026-11-30T00:00:00.00Z",
+)  # fmt: skip
+
 SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
     "job header": (b"cji-job-sig/1\0", lambda key: sign_header(key, b"header")),
     "admission": (b"cji-admit/1\0", admit),
@@ -111,6 +117,7 @@ SIGNED: Final[dict[str, tuple[bytes | str, Callable[[Any], object]]]] = {
         b"\x84\x6aSignature1",
         lambda key: sign_for_witness(b"x", issuer="i", subject="s", key=key),
     ),
+    "confirmation": ("cji-confirmation+jws", lambda key: sign_confirmation(CONFIRMED, key)),
     "policy": ("cji-policy+jws", lambda key: sign_policy(b"policy", key, now=NOW)),
     "review": ("cji-review+jws", lambda key: sign_review(REVIEW, key)),
     "table of advisories": ("cji-advisories+json", lambda key: sign_advisories("cji-advisories", b"{}", key)),
@@ -132,6 +139,7 @@ SITES: Final = {
     "core/cji_core/jose.py:es384_sign": "what is signed is the caller's",
     "core/cji_core/trail/checkpoint.py:sign_checkpoint": "checkpoint",
     "core/cji_core/trail/compact.py:sign": "receipt, failure receipt",
+    "core/cji_core/trail/confirmations.py:sign_confirmation": "confirmation",
     "core/cji_core/trail/failures.py:sign_failure": "failure receipt",
     "core/cji_core/trail/receipts.py:sign": "receipt",
     "core/cji_core/trail/statements.py:sign_statement": "task statement",

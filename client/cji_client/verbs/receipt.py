@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from cji_attestation import Trust
 from cji_attestation.attested import AttestedWorker, evidence_cloud, read_evidence
 from cji_attestation.checks import Check, Skipped
 from cji_attestation.verbs.evidence_options import AT, NEW_FILE, time_of, written
@@ -98,9 +99,7 @@ def verify(
       cji receipt verify people.job/failure.jws --evidence people.job/evidence.json
       cji receipt verify out/receipt.jws --evidence out/evidence.json --trail audit.log
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    data = evidence.read_bytes()
-    trust = trust_named(context, evidence_cloud(data))
-    attested = read_evidence(data, trust=trust, reference=reference_values(profile, None), at=time_of(at))
+    trust, attested = _worker(context, evidence, profile, at)
     expected = {bytes(header.job_id): header for header in map(_header, headers)}
     texts = [text for file in files for text in compact_lines(file)]
     verified = _all(texts, attested, expected)
@@ -109,9 +108,7 @@ def verify(
     if statements is not None:
         _verify_tasks(verified, statements)
     if trail is not None:
-        from cji_client.verbs.receipt_trail import require_in_trail  # noqa: PLC0415 - reading a trail needs POSIX
-
-        require_in_trail(verified, trail, attested.receipt_key)
+        _require_in_trail(verified, trail, attested)
     confirmed = _confirmed(verified, confirmation, policy)
     for one in verified:
         known = hex_decode(one.claims.job_id) in expected
@@ -263,6 +260,21 @@ def _verify_tasks(verified: Sequence[VerifiedReceipt | VerifiedFailure], stateme
     if others or not isinstance(one, VerifiedReceipt):
         raise SpecError("--statements needs exactly one receipt", remedy="Verify the receipt of that job alone.")
     verify_statements(one, compact_lines(statements, "statement"))
+
+
+def _worker(
+    context: click.Context, evidence: Path, profile: Path | None, at: str | None
+) -> tuple[Trust, AttestedWorker]:
+    """The machine of this evidence, and the cloud that it names."""
+    data = evidence.read_bytes()
+    trust = trust_named(context, evidence_cloud(data))
+    return trust, read_evidence(data, trust=trust, reference=reference_values(profile, None), at=time_of(at))
+
+
+def _require_in_trail(verified: Sequence[Either], trail: Path, attested: AttestedWorker) -> None:
+    from cji_client.verbs.receipt_trail import require_in_trail  # noqa: PLC0415 - reading a trail needs POSIX
+
+    require_in_trail(verified, trail, attested.receipt_key)
 
 
 def _confirmed(

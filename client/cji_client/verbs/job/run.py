@@ -86,8 +86,7 @@ def run(
         with connect(profile, trusts=[trust], passphrase=prompt) as worker:
             worker.signer  # noqa: B018 - a passphrase is asked for before the records are read
             prepared = prepare(file, spec, console)
-            attested = worker.attest()
-            introduce(console, attested)
+            introduce(console, attested := worker.attest())
             sealed = worker.seal(prepared)
             size = held_result_bytes(sealed.header, prepared.bytes, most=max_result_bytes)
             call = partial(worker.run_sealed, sealed, prepared, attested=attested, max_result_bytes=max_result_bytes)
