@@ -14,7 +14,7 @@ QUICK := not image$(SLOW:%= and not %)
 DAYS ?= +40d +400d monday saving new-year leap-day
 TESTS ?= $(TOGETHER) -m "$(QUICK)"
 
-.PHONY: help setup demo test slow $(SLOW) second-python other-days check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults mutants coverage bench oscal docs picture tutorial engine pkcs11 wheels install-walk container-walk fips lock clean
+.PHONY: help setup demo test slow $(SLOW) second-python other-days check lint format types contracts generated collect deploy-check image image-twice image-boot image-smoke fuzz fuzz-guided soak sink-faults fleet-faults parts-faults models mutants coverage bench oscal docs picture tutorial engine pkcs11 wheels install-walk container-walk fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ fleet-faults: setup ## 4 workers, 120 jobs, deaths at every named step and at ra
 
 parts-faults: setup engine ## deaths in every stage of a job in parts on Dask, as root, half an hour; SEED=1 repeats a run
 	@$(PY) -m tests.support.parts_faults $(if $(SEED),--seed $(SEED))
+
+models: setup ## models of the protocol in Spin, compared with tests/models/verdicts.tsv, minutes; MODELS="ends slots" selects
+	@$(PY) -m tools.models $(MODELS)
 
 mutants: setup ## remove each check of attestation, core, admission, policy, rules and declarations: a test must fail
 	@$(PY) -m tools.mutants

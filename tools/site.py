@@ -49,6 +49,7 @@ FOLDERS: Final = {
     "examples": TUTORIALS,
     "operations": REFERENCE,
     "simulator": HOW_TO,
+    "tests": PROJECT,
     "worker": REFERENCE,
 }
 """The part of the pages in a folder and below it; the deepest entry decides."""

@@ -50,14 +50,17 @@ from cji_simulator.site import Site, people
 from cji_simulator.stepwise import Stepwise
 from cji_simulator.worker import Worker
 from cji_worker.front.server import SERVICE
+from tests.support.fleet_storage import Storage
 from tests.support.gate import Gate
 from tests.support.halting import PROGRAM
+from tests.support.pool_check import check, seen
 from tests.support.privileges import SEES_PROCESSES
 from tests.support.silent_link import SilentLink
 from tests.support.steps import Route, Step
 
 __all__ = ["Bench", "Do", "Run", "alive", "audit_says"]
 
+_TRIES: Final = 5
 _GENEROUS_S: Final = 60.0
 """No test fails because the machine is busy; the figures are printed."""
 _MEMORY: Final = 1.3
@@ -147,14 +150,23 @@ class Bench:
         rows: int = 200,
         limits: str = "",
         under: Sequence[str] = (),
+        pool: Storage | None = None,
     ) -> None:
-        """`audit` is the trail if it is elsewhere, `limits` goes into [limits], `under` before the worker's command."""
+        """`audit` is the trail if it is elsewhere, `limits` goes into [limits], `under` before the worker's command.
+
+        `pool` has the pool ledger, if there is one: then its entries are run through the decisions again, too.
+        """
         azure = azure.another_vm()
         self._azure, self._cmk = azure, azure.create_cmk(f"cji-{folder.name}")
         files = worker_config(folder, simulation=azure, keys=[self._cmk], cells=1, cell_mib=128, reference_mib=0)
         self.files = files if audit is None else _moved(files, audit)
         if limits:
             self.files.config.write_text(f"{self.files.config.read_text()}\n[limits]\n{limits}\n")
+        self._pool = pool
+        if pool is not None:
+            at = pool.azurite
+            ledger = f'kind = "pool"\nblob_url = "{at.blob_url}"\nca_file = "{at.ca_file}"\ntries = {_TRIES}'
+            self.files.config.write_text(f"{self.files.config.read_text()}\n[ledger]\n{ledger}\n")
         self.gate = Gate(folder / "page")
         self._under = ["env", self.gate.variable, *under]
         self._site: Site | None = None
@@ -261,6 +273,7 @@ class Bench:
             if link is not None:
                 link.close()
         self.trail_is_sound()
+        self.steps_are_allowed(run.job)
         self.at_rest()
         return run
 
@@ -288,6 +301,14 @@ class Bench:
                     open_attempts[job_id] -= 1
         assert not +open_attempts
         assert [claims_unverified(r).sequence for r in receipts] == list(range(1, len(receipts) + 1))
+
+    def steps_are_allowed(self, job: SealedJob) -> None:
+        """Trail and pool ledger have of this job what the decisions about a pool allow."""
+        job_id = job.header.job_id.hex()
+        if self._pool is not None:
+            jobs = seen(self._pool.all("ledger", under=job_id), [audit_says(self.files.audit)], {})
+            if job_id in jobs:
+                check(jobs[job_id], tries=_TRIES)
 
     def at_rest(self) -> None:
         """Descriptors are back, and memory but for a share that allocators keep."""

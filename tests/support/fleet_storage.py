@@ -33,11 +33,11 @@ class Storage:
         """One queue."""
         return Queue(self.azurite.queue_url, name, credential=StorageCredential(), ca_file=str(self.azurite.ca_file))
 
-    def all(self, container: str) -> dict[str, bytes]:
-        """Every blob of a container, by name."""
+    def all(self, container: str, *, under: str = "") -> dict[str, bytes]:
+        """Every blob of a container whose name begins so, by name."""
         with self._blobs() as blobs:
             found = blobs.get_container_client(container)
-            return {each: found.download_blob(each).readall() for each in found.list_blob_names()}
+            return {each: found.download_blob(each).readall() for each in found.list_blob_names(name_starts_with=under)}
 
     def delete(self, container: str, name: str) -> None:
         """Delete a blob, as the submitter may."""

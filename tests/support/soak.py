@@ -1,6 +1,7 @@
 """A soak: random faults at random steps of jobs, as root: `python -m tests.support.soak --minutes 60 --seed 1`.
 
-One worker with everything that faults need: a disk of its own, a clock that can be moved, a caller that can go silent.
+One worker with everything that faults need: a disk of its own, a clock that can be moved, a caller that can go silent,
+a pool ledger.
 Every process is a victim at every step. It prints a line for each fault, and ends at the first that does not hold.
 """
 
@@ -25,6 +26,7 @@ from tests.support.fault_kinds import (
     stopped_for,
     traces,
 )
+from tests.support.fleet_storage import pool_storage
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.silent_link import SilentLink
 from tests.support.steps import STEPS, Fault, Step
@@ -71,8 +73,14 @@ def main() -> int:
             print("needs root, mount and strace", file=sys.stderr)
             return 2
         clock = ShiftedClock(folder)
+        (folder / "storage").mkdir()
         bench = Bench(
-            folder / "site", azure, audit=disk / "audit.jsonl", limits="idle_seconds = 2", under=clock.command
+            folder / "site",
+            azure,
+            audit=disk / "audit.jsonl",
+            limits="idle_seconds = 2",
+            under=clock.command,
+            pool=stack.enter_context(pool_storage(folder / "storage")),
         )
         stack.callback(bench.close)
         while time.monotonic() < end:

@@ -1,6 +1,7 @@
 """`cji receipt`: fetch a worker's receipts, verify them, even years later and without a network, or show one."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,18 +111,9 @@ def verify(
     if trail is not None:
         _require_in_trail(verified, trail, attested)
     confirmed = _confirmed(verified, confirmation, policy)
+    how = partial(print_receipt, as_json=as_json, sequence=sequence, statements=statements is not None)
     for one in verified:
-        known = hex_decode(one.claims.job_id) in expected
-        print_receipt(
-            one,
-            attested,
-            trust,
-            header=known,
-            as_json=as_json,
-            sequence=sequence,
-            statements=statements is not None,
-            confirmed=confirmed,
-        )
+        how(one, attested, trust, header=hex_decode(one.claims.job_id) in expected, confirmed=confirmed)
 
 
 @receipt.command()

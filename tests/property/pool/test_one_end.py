@@ -13,9 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from cji_core.pool import names
 from cji_core.pool.entries import Kind
 from cji_core.pool.one_end import Begin
-from tests.support.pool_world import HEADER, BrokenError, World
+from tests.support.pool_world import HEADER, JOB, BrokenError, World
 
 SCHEDULES: Final = int(os.environ.get("CJI_SCHEDULES", "3000"))
 _STEPS: Final = 60
@@ -147,8 +148,9 @@ def test_d3_gone_a_machine_that_left_leaves_a_job_that_runs() -> None:
 
 def test_l1_a_lost_answer_kills_no_id() -> None:
     """The entry was created, the answer lost, the caller refused with LEDGER_UNAVAILABLE: it asks elsewhere."""
-    world = follow(World(machines=2, tries=2), ("direct", 0), *STEP * 2, ("lost", 0))
+    world = follow(World(machines=2, tries=2), ("direct", 0), *STEP * 3, ("lost", 0))
     assert not world.processes
+    assert names.attempt(JOB, 0) in world.blobs
     assert isinstance(world._decision(world._claim(world.machines[1], HEADER, Kind.WHOLE)), Begin)
 
 
