@@ -35,6 +35,7 @@ __all__ = ["Noted", "read_notes", "run"]
 
 _RUNS, _QUICK_RUNS = 5, 3
 _COMMANDS: Final = 5
+_BOOT_S: Final = 900.0
 _LIMITER_S: Final = 2.5
 """A paravisor makes a hardware report every two seconds at most; a machine that has just booted does not wait."""
 _MARKS: Final = {"started": "spawned", "listening": "listening", "attested": "attested", "released": "released"}
@@ -92,7 +93,25 @@ def run(report: Report, *, quick: bool) -> Result:
     ratios: dict[str, float] = {name: found[name].middle for name in _RATIOS}
     figures: dict[str, float] = {name: each.middle for name, each in found.items() if name not in _RATIOS}
     figures |= {name: Measured.of(seconds, commands.load) for name, seconds in commands.value.items()}
+    if image := os.environ.get("CJI_IMAGE"):
+        figures |= _crash(report, Path(image))
     return Result(name="start", machine=machine, figures=figures, ratios=ratios)
+
+
+def _crash(report: Report, image: Path) -> dict[str, float]:
+    """A worker killed on the booted image, until the machine serves again; needs root and the packages of a boot."""
+    from tests.support.machine.built import Built  # noqa: PLC0415 - not on every machine
+    from tests.support.machine.crash import crashed  # noqa: PLC0415
+
+    with report.doing("a crash on the image"), tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Simulation(folder / "azure") as azure:
+            found = crashed(Built.of(image, folder), azure, folder, seconds=_BOOT_S)
+    report.note(
+        f"image, emulated processor: {found.to_serving_s:.1f} s from the kill of the worker until the machine serves "
+        f"again, of these {found.to_kernel_s:.1f} s until the kernel of the next boot"
+    )
+    return {"crash_to_serving_s": found.to_serving_s, "crash_to_kernel_s": found.to_kernel_s}
 
 
 class _Starts:

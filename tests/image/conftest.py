@@ -2,36 +2,18 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tpm2_pytss import ESAPI
 from tpm2_pytss.types import TPML_PCR_SELECTION
 
-from cji_deploy.image.boot_events import BootPrediction, predict
-from cji_deploy.image.secure_boot import SecureBoot
 from cji_simulator import Simulation
+from tests.support.machine.built import Built
 from tests.support.machine.host import missing_packages
-from tests.support.machine.parts import Key, enrolled
 
 BOOT_S = float(os.environ.get("CJI_IMAGE_BOOT_SECONDS", "900"))
 """For each boot. Emulation is slow: minutes on two busy processors."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """A build, the key that signed it, and firmware variables of a machine that knows this key."""
-
-    raw: Path
-    uki: Path
-    key: Key
-    variables: Path
-    lists: Path
-
-    def predicted(self, uki: Path) -> BootPrediction:
-        """What this machine measures when it boots an image."""
-        return predict(uki.read_bytes(), SecureBoot.read(self.lists, self.key.der))
 
 
 @pytest.fixture(scope="session")
@@ -43,16 +25,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         pytest.fail("no image can be booted: not root")
     if missing := missing_packages():
         pytest.fail(f"no image can be booted: not installed: {', '.join(missing)}")
-    image, key = Path(folder, "image"), Key(folder=Path(folder, "keys"))
-    own = tmp_path_factory.mktemp("firmware")
-    variables = enrolled(key, own)
-    return Built(
-        raw=image / "cji-worker.raw",
-        uki=image / "cji-worker.efi",
-        key=key,
-        variables=variables,
-        lists=own / "secure-boot",
-    )
+    return Built.of(Path(folder), tmp_path_factory.mktemp("firmware"))
 
 
 def quoted(simulation: Simulation) -> dict[int, bytes]:

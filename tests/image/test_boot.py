@@ -11,7 +11,8 @@ import pytest
 
 from cji_deploy.image.boot_events import PREDICTED
 from cji_simulator import Simulation
-from tests.image.conftest import BOOT_S, Built, quoted
+from tests.image.conftest import BOOT_S, quoted
+from tests.support.machine.built import Built
 from tests.support.machine.host import Guest
 from tests.support.machine.parts import partitions, with_uki
 

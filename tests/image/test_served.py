@@ -15,8 +15,9 @@ from cji_attestation.release.policy import build
 from cji_deploy.image.pcrs import pins
 from cji_simulator import Simulation
 from cji_simulator.site import people
-from tests.image.conftest import BOOT_S, Built, quoted
+from tests.image.conftest import BOOT_S, quoted
 from tests.support.guest_root import ORDINARY, SECRET
+from tests.support.machine.built import Built
 from tests.support.machine.host import OUTSIDE, Guest
 from tests.support.machine.parts import uki_with_units, with_uki
 from tests.support.machine.simulated import ABSENT, Surroundings, surroundings

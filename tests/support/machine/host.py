@@ -88,11 +88,19 @@ class Guest:
     ) -> None:
         self._stop()
 
+    def boot_again(self, seconds: float) -> None:
+        """Wait until it reboots, which ends the emulator, and start it with its disks. Raises TimeoutExpired."""
+        self._process.wait(seconds)
+        self._launch()
+
     def _start(self) -> None:
         shutil.copyfile(self._variables, self._own)
         with self._state.open("wb") as file:
             file.truncate(64 << 20)
         self.console.unlink(missing_ok=True)
+        self._launch()
+
+    def _launch(self) -> None:
         with (self._folder / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 

@@ -2,7 +2,8 @@
 
 `python inside.py prepare` gives the machine the simulation's configuration where a bundle would put it; `network` makes
 the simulation's services, which are outside, reachable at their addresses; `report` attacks the machine and sends
-everything found as one JSON object, and another after the drain. Nothing of this is in the image.
+everything found as one JSON object, and another after the drain; or it kills the worker, and sends when it serves in
+this boot and in the next. Nothing of this is in the image.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ FACTS: dict[str, Any] = json.loads((DISK / "facts.json").read_text())
 CONFIG = Path("/run/cji/config")
 PYTHON = "/opt/cji/bin/python"
 _REFUSED = Path("/run/cji-refused.json")
+_CRASHED = Path("/var/lib/cji-test-crashed")
 HOST: str = FACTS["outside"]
 PROBE = 9465
 _READY_S = 60
@@ -138,6 +140,16 @@ def report() -> None:
             found[name] = f"{type(error).__name__}: {error}"
     _send(found)
     _send(drained())
+
+
+def crash() -> None:
+    """Kill the worker once it serves; in the boot after that, say that it serves again."""
+    again = _CRASHED.exists()
+    _CRASHED.touch()
+    served = _served()
+    _send({"served": served, "again": again, "uptime_s": time.clock_gettime(time.CLOCK_BOOTTIME), "journal": journal()})
+    if served and not again:
+        _run("/usr/bin/systemctl", "kill", "--signal=KILL", "cji-worker.service")
 
 
 def drained() -> dict[str, str]:
@@ -360,6 +372,6 @@ if __name__ == "__main__":
         case "refused":
             refused()
         case "report":
-            report()
+            (crash if FACTS["crash"] else report)()
         case "rules":
             rules_of_the_file()

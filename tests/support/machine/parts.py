@@ -89,12 +89,12 @@ def enrolled(key: Key, folder: Path) -> Path:
     return variables
 
 
-def uki_with_units(uki: Path, key: Key, out: Path) -> Path:
-    """The same image with the tests' units in its initrd, signed again."""
+def uki_with_units(uki: Path, key: Key, out: Path, *, crash: bool = False) -> Path:
+    """The same image with the tests' units in its initrd, signed again; `crash` as for `extra_initrd`."""
     image, work = PeImage.parse(uki.read_bytes()), out.with_suffix(".parts")
     work.mkdir(exist_ok=True)
     initrd = image.section(".initrd")
-    (work / "initrd").write_bytes(initrd + bytes(-len(initrd) % 4) + extra_initrd())
+    (work / "initrd").write_bytes(initrd + bytes(-len(initrd) % 4) + extra_initrd(crash=crash))
     for name in ("linux", "cmdline", "osrel", "uname"):
         (work / name).write_bytes(image.section(f".{name}"))
     command = [*UKIFY, "build", f"--linux={work / 'linux'}", f"--initrd={work / 'initrd'}"]

@@ -49,9 +49,19 @@ class Surroundings:
 
 
 def surroundings(
-    folder: Path, *, simulation: Simulation, cmk: Cmk, other: Cmk, port: int, metadata: MetadataService
+    folder: Path,
+    *,
+    simulation: Simulation,
+    cmk: Cmk,
+    other: Cmk,
+    port: int,
+    metadata: MetadataService,
+    crash: bool = False,
 ) -> Surroundings:
-    """Everything for one boot; `simulation` is of the machine that boots, `other` is the key of another image."""
+    """Everything for one boot; `simulation` is of the machine that boots, `other` is the key of another image.
+
+    `crash`: nothing attacks; the worker is killed once, and the machine boots again.
+    """
     files = worker_config(folder / "worker", simulation=simulation, keys=[cmk], port=port, cells=1, pcr_check_s=60)
     listener = socket.create_server(("127.0.0.1", 0))
     content = folder / "disk"
@@ -79,6 +89,7 @@ def surroundings(
         "report_port": listener.getsockname()[1],
         "patience": _PATIENCE_S,
         "absent": ABSENT,
+        "crash": crash,
         "other_key": {
             "kek_id": other.kek_id,
             "public_thumbprint": other.public_thumbprint,

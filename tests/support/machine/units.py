@@ -86,13 +86,17 @@ _DROP_IN: Final = f"""\
 [Unit]
 Requires=cji-bundle.service
 After=cji-bundle.service cji-test-network.service cji-test-refused.service
-FailureAction=none
 [Service]
 RuntimeDirectory=
 RuntimeDirectory=cji-control
 ExecStart=
 ExecStart={_WORKER} {_DISK}/trust.json serve --config /etc/cji/worker.toml
 StandardError=journal+console
+"""
+_STAYS: Final = """\
+[Unit]
+FailureAction=none
+[Service]
 Restart=no
 """
 _BROKER: Final = f"""\
@@ -108,8 +112,8 @@ After=cji-bundle.service
 """
 
 
-def extra_initrd() -> bytes:
-    """The archive, for the end of the image's initrd."""
+def extra_initrd(*, crash: bool = False) -> bytes:
+    """The archive, for the end of the image's initrd. `crash`: a worker that ends is started again, as in the image."""
     root = {
         "run-cji\\x2dtest.mount": _MOUNT,
         "cji-bundle.service": _PREPARE,
@@ -120,6 +124,7 @@ def extra_initrd() -> bytes:
         # the key of the door comes with the configuration, too
         "cji-door-enroll.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/true\n",
         "cji-worker.service.d/test.conf": _DROP_IN,
+        **({} if crash else {"cji-worker.service.d/stays.conf": _STAYS}),
         "cji-broker.service.d/test.conf": _BROKER,
         "cji-door.service.d/test.conf": _DOOR,
     }
