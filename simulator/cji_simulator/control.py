@@ -134,7 +134,7 @@ class Control:
     async def _add(self, request: web.Request) -> web.Response:
         try:
             self._faults.add(decode(await request.read(), Fault, limit=1 << 20))
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             return web.Response(status=400, text=str(error))
         return web.json_response({})
 
@@ -159,7 +159,7 @@ class Control:
     async def _report_unit(self, request: web.Request) -> web.Response:
         try:
             report = decode(await request.read(), UnitReport, limit=1 << 20)
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             return web.Response(status=400, text=str(error))
         self._unit = msgspec.structs.replace(self._unit, report=report)
         return web.json_response({})
@@ -178,14 +178,14 @@ class Control:
     async def _publish(self, request: web.Request) -> web.Response:
         try:
             self._intel.publication = decode(await request.read(), Publication, limit=1 << 20)
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             return web.Response(status=400, text=str(error))
         return web.json_response({})
 
     async def _entra_token(self, request: web.Request) -> web.Response:
         try:
             order = decode(await request.read(), TokenOrder, limit=1 << 20)
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             return web.Response(status=400, text=str(error))
         return web.json_response({"token": await asyncio.to_thread(self._entra.mint, order)})
 

@@ -121,7 +121,7 @@ class Simulation:
         found = cls(state)
         try:
             found._endpoints = decode((found.state / ENDPOINTS).read_bytes(), Endpoints, limit=1 << 20)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:
             raise SimulationError(f"no simulation runs in {state}") from error
         found.faults()
         return found

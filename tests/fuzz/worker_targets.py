@@ -122,6 +122,7 @@ def from_file(read: Callable[[Path], object]) -> Callable[[bytes], object]:
     def through(data: bytes) -> object:
         path = folder() / "input"
         path.write_bytes(data)
+        path.chmod(0o600)  # as private keys need it
         return read(path)
 
     return through

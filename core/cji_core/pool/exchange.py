@@ -15,7 +15,7 @@ from azure.core.exceptions import (
 )
 
 from cji_core.azure_client import client_options
-from cji_core.errors import StartupError
+from cji_core.errors import CjiError, StartupError
 from cji_core.format.job import LIMITS
 from cji_core.pool.errors import BlobAbsentError, BlobChangedError, LeaseLostError, StoreAwayError, StoreError
 
@@ -48,6 +48,8 @@ def tried(what: str, ask: Callable[[], T]) -> T:
             found = _error(what, error)
             if not isinstance(found, StoreAwayError) or _is_final(error) or number == _TRIES:
                 raise found from error
+        except CjiError:  # no token, or a fault in what the answer is used for
+            raise
         except Exception as error:  # of an answer that Microsoft's client cannot read: its parsers raise what they like
             raise StoreAwayError(f"{what}: the answer cannot be read ({type(error).__name__})") from error
         time.sleep(_PAUSE_S * 2 ** (number - 1))
