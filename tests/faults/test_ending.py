@@ -18,7 +18,8 @@ import msgspec
 import pyarrow.csv
 import pytest
 
-from cji_simulator.site import Site, people
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site, people
 from tests.support.mistakes import RECORDS
 from tests.support.mistakes import desk as right_desk
 from tests.support.paused_cji import PHASES, Ended, Paused
@@ -59,6 +60,12 @@ class Desk:
     def left(self) -> set[str]:
         """Files beside those of the desk."""
         return {path.name for path in self.folder.iterdir() if path.name.startswith((".out", "out"))}
+
+
+@pytest.fixture(scope="module")
+def site(azure: Simulation, folder: Path) -> Iterator[Site]:
+    with open_site(folder, azure) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
