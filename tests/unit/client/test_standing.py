@@ -3,6 +3,8 @@
 import errno
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,3 +132,22 @@ def test_a_limit_for_files_holds_nothing_and_refuses_nothing(tmp_path: Path) -> 
 
 def test_a_fault_of_a_disk_is_named() -> None:
     assert "No space left on device" in str(NotStored("a file", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+
+
+_HALF_MADE = """
+import os, signal
+from cji_client.verbs.job.ending import Signals
+class HalfMade:
+    def __del__(self):
+        self.missing
+try:
+    with Signals():
+        os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    HalfMade()
+"""
+
+
+def test_what_a_signal_leaves_half_made_prints_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", _HALF_MADE], check=True, capture_output=True)
+    assert done.stderr == b""

@@ -8,6 +8,7 @@ that keeps it, signals wait.
 import contextlib
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
@@ -80,8 +81,9 @@ class Signals:
     def _stop(self, number: int, _: FrameType | None) -> None:
         if self._settling:
             self._waiting = number
-        else:
-            raise KeyboardInterrupt(number)
+            return
+        sys.unraisablehook = lambda _: None  # a call of gRPC that a signal leaves half made complains when it goes
+        raise KeyboardInterrupt(number)
 
 
 class Ending:
