@@ -29,7 +29,8 @@ _STATES: Final = {pb.RELEASED: Release.RELEASED, pb.NOT_RELEASED: Release.NOT_RE
 REMEDIES: Final = {
     Release.RELEASED: "Seal the job again with a new job_id and run it: the worker keeps no results. `cji receipt get` "
     "returns the receipt of this one.",
-    Release.NOT_RELEASED: "Run the same sealed job again before it expires.",
+    Release.NOT_RELEASED: "Run the same sealed job again before it expires; if that is refused with ALREADY_EXISTS, "
+    "its pool gave it up: seal the records again.",
     Release.UNKNOWN: "Ask again with `cji job status` before you seal the records again: a receipt may still come.",
 }
 
