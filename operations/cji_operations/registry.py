@@ -14,6 +14,7 @@ from cji_operations.clear import operation as clear
 from cji_operations.deidentify import operation as deidentify
 from cji_operations.disseminate import operation as disseminate
 from cji_operations.link import operation as link
+from cji_operations.match_orders import operation as match_orders
 from cji_operations.operation import Context, Implementation, PreparedOperation
 from cji_operations.screen import operation as screen
 from cji_operations.stages.task import StageFunctions, plan_nothing
@@ -30,6 +31,7 @@ IMPLEMENTATIONS: Final[Mapping[str, Implementation[Any]]] = MappingProxyType(
             aggregate.IMPLEMENTATION,
             disseminate.IMPLEMENTATION,
             clear.IMPLEMENTATION,
+            match_orders.IMPLEMENTATION,
         )
     }
 )

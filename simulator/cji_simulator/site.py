@@ -160,12 +160,7 @@ class Site:
             kek=self.hybrid_kek if spec.suite is Suite.HYBRID_1 else self.kek,
             signing_key=load_signing_key(Path(self.profile.signing_key)),
             project_key=next(
-                (
-                    new_project_key(each.project)
-                    for each in spec.operations
-                    if isinstance(each, Deidentify) and each.project
-                ),
-                None,
+                (new_project_key(name) for each in spec.operations if (name := getattr(each, "project", ""))), None
             ),
             rows=rows,
         )

@@ -207,7 +207,10 @@ OPERATIONS: Final = Room(
     modules=("operations/**/*.py",),
     tests=(
         "unit/operations/test_*.py",
-        *(f"unit/operations/{one}/test_*.py" for one in ("aggregate", "clear", "deidentify", "disseminate", "tables")),
+        *(
+            f"unit/operations/{one}/test_*.py"
+            for one in ("aggregate", "clear", "deidentify", "disseminate", "match_orders", "tables")
+        ),
         *(f"unit/operations/link/test_{one}.py" for one in ("columns", "model", "person_model", "report")),
         "unit/operations/link/test_splink_import.py",
         *(f"unit/operations/screen/test_{one}.py" for one in ("declaration", "reader", "search")),

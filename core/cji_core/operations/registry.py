@@ -19,6 +19,7 @@ from cji_core.operations.declaration import Operation, OutputSpec, Project, Refe
 from cji_core.operations.deidentify import DEIDENTIFY
 from cji_core.operations.disseminate import DISSEMINATE
 from cji_core.operations.link import LINK
+from cji_core.operations.match_orders import MATCH_ORDERS
 from cji_core.operations.parameters import Parameters, bad_parameters
 from cji_core.operations.screen import SCREEN
 from cji_core.operations.status_codes import RowCode, ValueCode
@@ -37,6 +38,7 @@ OPERATIONS: Final[Mapping[str, Operation[Any]]] = MappingProxyType(
             AGGREGATE,
             DISSEMINATE,
             CLEAR,
+            MATCH_ORDERS,
         )
     }
 )

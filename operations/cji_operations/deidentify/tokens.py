@@ -35,6 +35,7 @@ from cji_core.format.records.column import Bools, Bytes, Ints, Text, items, pack
 from cji_operations.deidentify.outcome import Outcome
 from cji_operations.kernels import cmac
 from cji_operations.kernels.ff1 import Ecb
+from cji_operations.kernels.project_keys import derived
 
 PROJECT_KEY_BYTES: Final = 32
 TOKEN_BITS: Final = (80, 128, 160)  # 2^40, 2^64, 2^80 distinct values before two are expected to share a token
@@ -50,18 +51,12 @@ _PAIRS: Final = np.stack((np.repeat(_BASE32HEX, 32), np.tile(_BASE32HEX, 32)), a
 
 def token_key(project_key: bytes, *, project: str, domain: str, use: KeyUse = "cji-token/1") -> bytes:
     """The key of one token domain of one project for one kind of token, 32 bytes."""
-    return _mac(project_key, b"\0".join(part.encode() for part in (use, project, domain)))
+    return derived(project_key, use, project, domain)
 
 
 def shift_key(project_key: bytes, *, project: str) -> bytes:
     """The key of the date shifts of one project, 32 bytes."""
-    return _mac(project_key, b"cji-shift/1\0" + project.encode())
-
-
-def _mac(key: bytes, message: bytes) -> bytes:
-    mac = hmac.HMAC(key, hashes.SHA256())
-    mac.update(message)
-    return mac.finalize()
+    return derived(project_key, "cji-shift/1", project)
 
 
 def ecb(key: bytes) -> Ecb:

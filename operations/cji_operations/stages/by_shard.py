@@ -66,7 +66,7 @@ def _apply(task: Task, *, prepare: Prepare, declared: ByShard) -> None:
             task.output(name, batch)
     first = first_row(task) if declared.numbered else 0
     for name, batch in held:
-        task.output(name, numbered_from(batch, first) if first else batch)
+        task.output(name, numbered_from(batch, first) if name in declared.numbered else batch)
 
 
 def _outputs(task: Task, operation: PreparedOperation) -> Iterator[tuple[str, pa.RecordBatch]]:

@@ -67,7 +67,7 @@ def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # a reader of the page has made a project key and a table of rules there, which the first commands make again
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("study.json", "rules.toml"))
     cji = build(site.simulation.trust)
-    assert len(COMMANDS) == 12
+    assert len(COMMANDS) == 13
     for command in COMMANDS:
         words = shlex.split(
             command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)), comments=True
@@ -181,6 +181,14 @@ def test_deidentify(outputs: Path) -> None:
         assert [back[name, row[name]] for row in result] == [row[name] for row in people]
     classes = [(row["SEX"], row["postcode"]) for row in result]
     assert min(classes.count(one) for one in classes) >= 3
+
+
+def test_match_orders(outputs: Path) -> None:
+    result, work = rows(outputs / "ordered/result.csv"), rows(outputs / "ordered/work_list.csv")
+    assert [row["cycle"] for row in result if row["expunged"] == "true"] == ["21-0702"]
+    assert [(row["cycle"], row["charge"]) for row in result if row["sealed"] == "true"] == [("18-0044", "shoplifting")]
+    assert [row["outcome"] for row in work] == ["applied", "applied", "no_event", "several", "no_person"]
+    assert (work[3]["subject"], work[3]["second_subject"]) == ("GA00000005", "GA00000006")
 
 
 def test_disseminate(outputs: Path) -> None:

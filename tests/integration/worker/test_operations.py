@@ -20,6 +20,7 @@ from cji_core.operations.clear import Clear
 from cji_core.operations.deidentify import AesToken, Deidentify, Ff1, SmallClasses, Transform
 from cji_core.operations.disseminate import Disseminate
 from cji_core.operations.link import Link
+from cji_core.operations.match_orders import MatchOrders
 from cji_core.operations.screen import Screen
 from cji_core.operations.validate import Validate
 from cji_operations.validate import Options, eds, validate
@@ -69,6 +70,44 @@ def test_disseminate_for_criminal_justice_and_for_a_licence(site: Site) -> None:
         volumes = result.receipt.claims.volumes
         assert (volumes.rows_in, volumes.rows_out, volumes.chri_rows_out) == (rows, len(kept), len(kept))
         assert volumes.subjects_out == len(subjects)
+
+
+def test_ordered_events_do_not_pass_to_a_licence(site: Site) -> None:
+    """Orders are matched and applied, and what they seal or expunge is withheld in the same job."""
+    people = [
+        {"record_id": f"S{i:05d}", "last": f"NAME{'ABCDEFGHIJ'[i % 10]}{'KLMNOPQRST'[i // 10]}", "first": "JO",
+         "DOB": f"19{50 + i % 50}01{1 + i % 28:02}", "SOC": f"{400_000_000 + 7919 * i}"}
+        for i in range(100)
+    ]  # fmt: skip
+    records = pa.table(
+        {"subject": [f"S{i // 2:05d}" for i in range(200)], "cycle": [f"{i % 2}" for i in range(200)],
+         "date": ["20250801"] * 200, "disposition": ["convicted"] * 200}
+        | {flag: pa.array([False] * 200) for flag in ("sealed", "expunged", "juvenile", "non_conviction")}
+    )  # fmt: skip
+    orders = [
+        {
+            "order_id": f"{i}",
+            "action": action,
+            "cycle": "1",
+            **{n: people[i][n] for n in ("last", "first", "DOB", "SOC")},
+        }
+        for i, action in ((3, "seal"), (60, "expunge"))
+    ]
+    spec = site.spec(
+        MatchOrders(project="proofs"),
+        Disseminate(recipient_class="non_criminal_justice"),
+        input=InputSpec(schema="chri_event/1"),
+        sides={"orders": InputSpec(schema="court_order/1"), "persons": InputSpec(schema="person/1")},
+        purpose_code="I",
+    )
+    sides = {"orders": pa.Table.from_pylist(orders), "persons": pa.Table.from_pylist(people)}
+    out = site.open(site.run(records, spec, sides=sides))
+    assert list(out) == ["result", "row_status", "work_list", "applied", "ledger", "withheld"]
+    assert out["applied"]["row"].to_pylist() == [7, 121]
+    assert all(len(each) == 32 for each in out["applied"]["hmac"].to_pylist())
+    assert out["result"].num_rows == 198
+    withheld = {row["reason"]: row["rows"] for row in out["withheld"].to_pylist() if row["rows"]}
+    assert withheld == {"WITHHELD_EXPUNGED": 1, "WITHHELD_SEALED": 1}
 
 
 def test_clear_then_disseminate(site: Site) -> None:

@@ -36,6 +36,7 @@ def test_steps_of_progress() -> None:
         "aggregate": ("count", "group"),
         "disseminate": (),
         "clear": ("facts", "decide"),
+        "match_orders": (),
     }
     assert {name: operation.steps for name, operation in OPERATIONS.items()} == steps
     assert set(STEPS) == {"rows", *(step for each in steps.values() for step in each)}
@@ -55,6 +56,7 @@ def test_codes_of_rows() -> None:
         "aggregate": (601, 614, 7),
         "disseminate": (201, 208, 8),
         "clear": (701, 706, 6),
+        "match_orders": (801, 802, 2),
     }
     found = {name: sorted(operation.codes) for name, operation in OPERATIONS.items()}
     assert {name: (each[0].value, each[-1].value, len(each)) for name, each in found.items()} == codes
@@ -76,6 +78,7 @@ def test_records_that_only_one_operation_makes() -> None:
         "aggregate": ["aggregate_cells/1", "return_a/1", "return_a_accounting/1"],
         "disseminate": ["ledger/1", "withheld/1"],
         "clear": ["determinations/1", "not_decided/1"],
+        "match_orders": ["applied/1", "work_list/1"],
     }
     found = {name: {one.schema_id for one in operation.schemas} for name, operation in OPERATIONS.items()}
     assert found == {name: set(each) for name, each in schemas.items()}

@@ -15,6 +15,7 @@ from cji_core.operations.deidentify.declaration import SmallClasses
 from cji_core.operations.disseminate import Disseminate
 from cji_core.operations.link import LINK, Link
 from cji_core.operations.link.person_model import model_for
+from cji_core.operations.match_orders import MatchOrders
 from cji_core.operations.parameters import Parameters, ParametersError, Sealing
 from cji_core.operations.registry import OPERATIONS, operation_of
 from cji_core.operations.screen import SCREEN, Screen
@@ -54,6 +55,9 @@ FILLED: list[Parameters] = [
     Aggregate(preset="srs_return_a", reports="accepted", months=("2026-01",)),
     Disseminate(recipient_class="agency", as_of=DAY, tables_sha256=SHA256),
     Clear(table=table({}), as_of=DAY, county="SOMEWHERE"),
+    MatchOrders(
+        match=0.98, clerical_review_threshold=0.3, remove=True, project="p", wrapped_project_key=b"wrapped", seed=4
+    ),
 ]  # fmt: skip
 
 

@@ -157,6 +157,19 @@ _CHRI_EVENT_2: Final = (
     ),
     *columns(_HISTORY, "deceased sealed expunged juvenile non_conviction", BOOL),
 )
+_COURT_ORDER: Final = (
+    *columns(_CONTROL, "order_id", *_TEXT, required=True),
+    *columns(_HISTORY, "action", *_TEXT, required=True),
+    *columns(_HISTORY, "whole_record", BOOL),
+    *columns(
+        _HISTORY,
+        "ordered cycle count event date charge offense_code disposition_date",
+        *_TEXT,
+        dates="ordered date disposition_date",
+    ),
+    *columns(_CONTROL, "subject ORI", *_TEXT),
+    *_PERSON,
+)
 _NIBRS_ORI: Final = columns(
     _CONTROL,
     "ori status nibrs_start inactive_from covered_from federal",
@@ -192,6 +205,7 @@ SCHEMAS: Final = MappingProxyType(
             _input("hotfile/1", _HOTFILE, _CLUSTER),
             _input("chri_event/1", _CHRI_EVENT),
             _input("chri_event/2", _CHRI_EVENT_2),
+            _input("court_order/1", _COURT_ORDER),
             _input("nibrs.flat/3.1", columns(_CASE, "segment", BINARY, required=True), lines=True),
             _input("nibrs.xml/2019.1", columns(_CASE, "report", BINARY, required=True)),
             _input("nibrs_ori/1", _NIBRS_ORI),

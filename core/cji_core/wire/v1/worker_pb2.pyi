@@ -193,7 +193,7 @@ class Recipient(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., jwk: _Optional[str] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("validate", "link", "screen", "deidentify", "aggregate", "disseminate", "clear")
+    __slots__ = ("validate", "link", "screen", "deidentify", "aggregate", "disseminate", "clear", "match_orders")
     VALIDATE_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
     SCREEN_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +201,7 @@ class Operation(_message.Message):
     AGGREGATE_FIELD_NUMBER: _ClassVar[int]
     DISSEMINATE_FIELD_NUMBER: _ClassVar[int]
     CLEAR_FIELD_NUMBER: _ClassVar[int]
+    MATCH_ORDERS_FIELD_NUMBER: _ClassVar[int]
     validate: Validate
     link: Link
     screen: Screen
@@ -208,7 +209,8 @@ class Operation(_message.Message):
     aggregate: Aggregate
     disseminate: Disseminate
     clear: Clear
-    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ...) -> None: ...
+    match_orders: MatchOrders
+    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ..., match_orders: _Optional[_Union[MatchOrders, _Mapping]] = ...) -> None: ...
 
 class Link(_message.Message):
     __slots__ = ("model", "match", "clerical_review_threshold", "refuse_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed", "components", "cluster_stop")
@@ -520,6 +522,22 @@ class Disseminate(_message.Message):
     as_of: str
     tables_sha256: bytes
     def __init__(self, recipient_class: _Optional[str] = ..., as_of: _Optional[str] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
+
+class MatchOrders(_message.Message):
+    __slots__ = ("match", "clerical_review_threshold", "remove", "project", "wrapped_project_key", "seed")
+    MATCH_FIELD_NUMBER: _ClassVar[int]
+    CLERICAL_REVIEW_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    WRAPPED_PROJECT_KEY_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    match: float
+    clerical_review_threshold: float
+    remove: bool
+    project: str
+    wrapped_project_key: bytes
+    seed: int
+    def __init__(self, match: _Optional[float] = ..., clerical_review_threshold: _Optional[float] = ..., remove: _Optional[bool] = ..., project: _Optional[str] = ..., wrapped_project_key: _Optional[bytes] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class ResultHeader(_message.Message):
     __slots__ = ("version", "job_id", "job_header_sha384", "worker_id", "outputs", "recipients")
