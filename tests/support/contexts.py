@@ -42,7 +42,7 @@ def planned(
     return plan(operations, {**sides, "records": schema_id}, tables)
 
 
-def _prepare(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> PreparedOperation:
+def prepare_any(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> PreparedOperation:
     """The operation as a cell prepares it, for records of this schema and the side tables of the context."""
     sides = {name: batches[0].schema.metadata[METADATA_KEY].decode() for name, batches in given.sides.items()}
     (one,) = planned([operation], schema_id, given.tables, sides=sides).operations
@@ -51,13 +51,13 @@ def _prepare(operation: wire.Operation, schema_id: str, schema: pa.Schema, given
 
 def prepare_batch(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> BatchOperation:
     """An operation with scope `batch`, prepared."""
-    prepared = _prepare(operation, schema_id, schema, given)
+    prepared = prepare_any(operation, schema_id, schema, given)
     assert isinstance(prepared, BatchOperation)
     return prepared
 
 
 def prepare_table(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> TableOperation:
     """An operation with scope `table`, prepared."""
-    prepared = _prepare(operation, schema_id, schema, given)
+    prepared = prepare_any(operation, schema_id, schema, given)
     assert isinstance(prepared, TableOperation)
     return prepared

@@ -15,10 +15,12 @@ from cji_client.report import Job, report
 from cji_core.format.records import tagged
 from cji_core.operations.aggregate import Aggregate
 from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_core.operations.match_orders import MatchOrders
 from cji_core.operations.parameters import Parameters
 from cji_core.operations.registry import operation_of
 from cji_core.operations.validate import Validate
-from tests.support.contexts import context, planned, prepare_table
+from cji_operations.operation import BatchOperation, PreparedOperation
+from tests.support.contexts import context, planned, prepare_any
 from tests.support.nibrs_xml_tools import rows_of
 from tests.support.paths import ROOT
 
@@ -60,13 +62,12 @@ def opened(
     table: pa.Table,
     sides: Mapping[str, tuple[str, pa.Table]] = MappingProxyType({}),
 ) -> Job:
-    """The job of one table operation."""
+    """The job of one operation."""
     message = operation_of(parameters).message(parameters)
     schema = tagged(schema_id, [*table.schema])
     batches = {name: each.cast(tagged(kind, [*each.schema])).to_batches() for name, (kind, each) in sides.items()}
     given = replace(context(), sides=batches)
-    found = prepare_table(message, schema_id, schema, given).run(table.cast(schema).to_batches(), lambda *_: None)
-    outputs = {"result": [*found.result], **{name: [*part] for name, part in found.parts.items()}}
+    outputs = _outputs(prepare_any(message, schema_id, schema, given), table.cast(schema).to_batches())
     plan = planned([message], schema_id, sides={name: kind for name, (kind, _) in sides.items()})
     return Job(
         operations=[parameters],
@@ -77,6 +78,18 @@ def opened(
         simulated=True,
         rows=table.num_rows,
     )
+
+
+def _outputs(operation: PreparedOperation, batches: list[pa.RecordBatch]) -> dict[str, list[pa.RecordBatch]]:
+    if not isinstance(operation, BatchOperation):
+        found = operation.run(batches, lambda *_: None)
+        return {"result": [*found.result], **{name: [*part] for name, part in found.parts.items()}}
+    outputs = dict[str, list[pa.RecordBatch]]()
+    for batch in batches:
+        applied = operation.apply(batch)
+        for name, part in {"result": [applied.batch], **applied.parts}.items():
+            outputs.setdefault(name, []).extend(part)
+    return outputs | {name: [*part] for name, part in operation.finish().items()}
 
 
 def people(rows: Any = PEOPLE, **more: Any) -> pa.Table:
@@ -103,9 +116,11 @@ def submission_in_xml() -> pa.Table:
 
 
 def example(name: str) -> pa.Table:
-    """A CSV file of the examples, as text."""
+    """A CSV file of the examples, as text and flags."""
     names = (ROOT / name).read_text().partition("\n")[0].split(",")
-    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.utf8()))
+    flags = ("sealed", "expunged", "juvenile", "non_conviction")
+    kinds = {each: pa.bool_() if each in flags else pa.utf8() for each in names}
+    options = pyarrow.csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=[""])
     return pyarrow.csv.read_csv(ROOT / name, convert_options=options)
 
 
@@ -123,6 +138,15 @@ def jobs() -> dict[str, Job]:
         ),
         "aggregate": opened(cells, PERSON, example("examples/aggregate/people.csv")),
         "return_a": opened(Aggregate(preset="srs_return_a", reports="all"), NIBRS, submission()),
+        "match_orders": opened(
+            MatchOrders(),
+            "chri_event/1",
+            example("examples/match_orders/events.csv"),
+            {
+                "orders": ("court_order/1", example("examples/match_orders/orders.csv")),
+                "persons": (PERSON, example("examples/match_orders/persons.csv")),
+            },
+        ),
     }
 
 

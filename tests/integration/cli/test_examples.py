@@ -134,7 +134,7 @@ def test_link(outputs: Path) -> None:
 def test_pages_for_people(outputs: Path) -> None:
     """Of the operations that have one, made from what the recipient opened."""
     pages = {path.parent.name: path.read_text(encoding="utf-8") for path in outputs.glob("*/report.html")}
-    assert pages.keys() == {"findings", "checked", "linked", "counts", "return_a"}
+    assert pages.keys() == {"findings", "checked", "linked", "counts", "return_a", "ordered"}
     assert all("SIMULATED" in page and "Content-Security-Policy" in page for page in pages.values())
     assert "JAYNE" in pages["linked"]
     assert "INCIDENT HOUR MUST BE 00 TO 23" in pages["findings"]

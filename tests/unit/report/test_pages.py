@@ -125,6 +125,14 @@ def test_forms_have_their_lines_and_the_accounting() -> None:
     assert "counted 4" in page
 
 
+def test_orders_that_need_a_clerk_come_first() -> None:
+    page = text_of(page_of(PAGES["match_orders"]))
+    several, applied = page.index("3 2026-CV-0131 seal GA00000005"), page.index("0 2026-CV-0101 expunge GA00000001")
+    assert page.index("Find out which of them is meant") < several < applied
+    assert "lines of orders 5" in page
+    assert "flagged" in page
+
+
 def test_a_page_is_small_and_states_what_it_leaves_out() -> None:
     many = pa.table({"county": [f"{i:05d}" + "<&\u202e" * 1000 for i in range(3000)]})
     page = page_of(opened(Aggregate(keys={"county": ()}, threshold=1), PERSON, many))
