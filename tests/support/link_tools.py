@@ -7,7 +7,7 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
-from cji_core.operations.link.outputs import BLOCKS, BRIDGES, CLUSTERS, LEVELS, PAIRS, PATTERNS
+from cji_core.operations.link.outputs import PARTS
 from cji_operations.link import Linked, link
 from tests.reference.link import ignore, people
 
@@ -30,8 +30,7 @@ def linked(batch: pa.RecordBatch, **parameters: Any) -> Linked:
 
 
 def part(found: Linked, name: str) -> list[dict[str, Any]]:
-    outputs = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS)
-    schema = {output.name: output.schema.arrow for output in outputs}[name]
+    schema = {output.name: output.schema.arrow for output in PARTS}[name]
     rows: list[dict[str, Any]] = pa.Table.from_batches(found.parts()[name], schema).to_pylist()
     return rows
 

@@ -18,6 +18,7 @@ from cji_operations.link.report import Report
 from cji_operations.link.rows import Rows
 from cji_operations.link.score import Pairs, Weights, log2_odds
 from cji_operations.link.training import Trained
+from cji_operations.link.weight_report import OwnWeights
 
 MEMORY: Final = 6 << 30
 """Bytes for rows and the pairs that are kept; a job that needs more is refused."""
@@ -27,15 +28,17 @@ _ROW_BYTES: Final = 96  # of a row, besides its records: its number in each key,
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Conclusion:
-    """The clusters of all rows, as the lowest row of each: root int64[n]; and both reports."""
+    """The clusters of all rows, as the lowest row of each: root int64[n]; and all reports."""
 
     root: Ints
     report: Report
     clusters: ClusterReport
+    own: OwnWeights
+    weights: Ints
 
     def parts(self) -> dict[str, Iterator[pa.RecordBatch]]:
         """The outputs besides the records, by name."""
-        return self.report.batches() | self.clusters.batches()
+        return self.report.batches() | self.clusters.batches() | self.own.batches(self.weights)
 
 
 def conclude(
@@ -47,9 +50,14 @@ def conclude(
     trained: Trained,
     counted: Sequence[Counted],
     new_pairs: Ints,
+    own: OwnWeights,
+    weights: Ints,
     parameters: Link,
 ) -> Conclusion:
-    """Of the pairs from `least_kept` on and the record ids of all rows; `counted` and `new_pairs` by blocking rule."""
+    """Of the pairs from `least_kept` on and the record ids of all rows; `counted` and `new_pairs` by blocking rule.
+
+    `own` has weighed all rows beside themselves, `weights` counts those of all pairs.
+    """
     first_of_second = facts.first_of_second
     second = None if first_of_second is None else np.arange(facts.n) >= first_of_second
     clusters = cluster(pairs, facts.n, second, parameters)
@@ -69,6 +77,8 @@ def conclude(
             new_pairs=new_pairs,
             least=match,
         ),
+        own=own,
+        weights=weights,
     )
 
 

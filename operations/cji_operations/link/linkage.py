@@ -10,6 +10,7 @@ key for any rule was compared with none: it is its own cluster and not usable.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -25,15 +26,15 @@ from cji_core.operations.link.person_model import model_for, split_for
 from cji_core.operations.parameters import bad_parameters
 from cji_core.operations.status_codes import ValueCode
 from cji_operations.link.blocking import Blocking, plan
-from cji_operations.link.cluster_report import ClusterReport
 from cji_operations.link.columns import DATES, Table, read_ids, read_table
 from cji_operations.link.comparison import comparer
-from cji_operations.link.conclusion import MEMORY, check_memory, conclude, least_kept
+from cji_operations.link.conclusion import MEMORY, Conclusion, check_memory, conclude, least_kept
 from cji_operations.link.facts import facts_of
 from cji_operations.link.observation import observe
 from cji_operations.link.report import Report
 from cji_operations.link.score import Pairs, Scorer, gather
 from cji_operations.link.training import train
+from cji_operations.link.weight_report import OwnWeights, beside_themselves, count_weights, no_weights
 from cji_operations.progress import ProgressCallback
 
 _DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month", "days"))
@@ -44,18 +45,22 @@ _DATE_FORMS: Final = frozenset(("year", "year_month", "month_day"))
 class Linked:
     """The result for `n` records.
 
-    cluster int64[n]: the lowest row of the records of one person. `status` is that of the records; `report` has the
-    pairs, `clusters` what holds them together.
+    cluster int64[n]: the lowest row of the records of one person. `status` is that of the records, `concluded` the
+    other outputs.
     """
 
     cluster: Ints
     status: RowStatus
-    report: Report
-    clusters: ClusterReport
+    concluded: Conclusion
 
     def parts(self) -> dict[str, Iterator[pa.RecordBatch]]:
         """The outputs besides the records, by name."""
-        return self.report.batches() | self.clusters.batches()
+        return self.concluded.parts()
+
+    @property
+    def report(self) -> Report:
+        """The report on pairs."""
+        return self.concluded.report
 
 
 def bind(parameters: Link, schema: pa.Schema) -> Model:
@@ -112,7 +117,11 @@ def link(
         relatives=relatives,
     )
     trained = train(model, facts, observed, parameters)
-    pairs, new = _scored(blocking, Scorer(comparers, trained, facts), least_kept(parameters), memory, progress)
+    weights, own = no_weights(), OwnWeights(model, trained, facts, parameters)
+    scorer = Scorer(comparers, trained, facts, partial(count_weights, weights))
+    pairs, new = _scored(blocking, scorer, least_kept(parameters), memory, progress)
+    for pattern, counts in beside_themselves(comparers, table, model, {k: c.counts for k, c in table.columns.items()}):
+        own.add(pattern, counts)
     progress("cluster", 0)
     n = table.n if table.first_of_second is None else table.first_of_second
     status = row_status(table, blocking, schema, n)
@@ -125,10 +134,12 @@ def link(
         trained=trained,
         counted=[one.counted for one in blocking.rules],
         new_pairs=new,
+        own=own,
+        weights=weights,
         parameters=parameters,
     )
     progress("cluster", 100)
-    return Linked(cluster=found.root[:n], status=status, report=found.report, clusters=found.clusters)
+    return Linked(cluster=found.root[:n], status=status, concluded=found)
 
 
 def columns_of(model: Model) -> frozenset[str]:

@@ -7,6 +7,8 @@ levels   `levels/1`: the weight of each level, in a sentence
 clusters `clusters/1`: clusters of several records, and how well each holds together
 bridges  `bridges/1`: matches between clusters that are not one
 blocks   `blocks/1`: what every blocking rule brought together
+weights  `weights/1`: how many pairs and rows have each weight
+completeness `completeness/1`: rows that reach no threshold even beside themselves, by what is missing in them
 
 With a side table `link_to` of the records' own schema the records are linked to that table, else among themselves.
 """

@@ -5,7 +5,8 @@ pairs     left, right, their record ids, weight, frequency (how much of the weig
 patterns  pattern, pairs, weight without frequency, relatives (what they take off the weight), the level of each
           comparison in the order of `levels` (-1: a value is missing), words: what adds up to the weight
 levels    the prior, the odds of one person against relatives if there are any, then of every comparison one line for
-          each level: comparison, level, m, u, weight, and the weight in a sentence
+          each level: comparison, level, m, u, weight, and the weight in a sentence; its label, the columns that the
+          comparison looks at, and those that are equal at this level, with blanks between
 blocks    of every rule, in their order: rule, blocks, rows in the largest one, pairs, new_pairs (that no rule before
           it has), left_out (it has more than it may), split (blocks that were too large), split_rows (rows in those)
 
@@ -106,17 +107,20 @@ class Report:
             )
 
     def _levels(self) -> pa.RecordBatch:
-        rows: list[tuple[str, int, float | None, float | None, float, str]] = [
-            ("", 0, None, None, self.weights.base, self._prior())
+        none = None, None, None
+        rows: list[tuple[str | int | float | None, ...]] = [
+            ("", 0, None, None, self.weights.base, self._prior(), *none)
         ]
         if self.weights.of_relatives is not None:
-            rows.append(("relatives", 0, None, None, self.weights.of_relatives, self._relatives()))
+            rows.append(("relatives", 0, None, None, self.weights.of_relatives, self._relatives(), *none))
         for one, of_m, of_u, weights in zip(
             self.model.comparisons, self.trained.m, self.trained.u, self.weights.of_level, strict=True
         ):
             for number, level in enumerate(one.levels):
                 m, u = float(of_m[number]), float(of_u[number])
-                rows.append((one.name, number, m, u, float(weights[number]), _words(one, level, m, u)))
+                same = [condition.column for condition in level.conditions if condition.test == "same"]
+                words = _words(one, level, m, u), level.label, " ".join(one.columns), " ".join(dict.fromkeys(same))
+                rows.append((one.name, number, m, u, float(weights[number]), *words))
         schema = LEVELS.schema.arrow
         columns = zip(*rows, strict=True)
         arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]

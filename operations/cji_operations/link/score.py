@@ -13,7 +13,7 @@ Where u was trained, every share is reduced by the part that is due to the perso
 persons agree as often as u.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,8 +107,11 @@ class Weights:
 class Scorer:
     """A trained model, bound to the rows of a table."""
 
-    def __init__(self, comparers: Sequence[Comparer], trained: Trained, facts: Facts) -> None:
-        """The comparers of all comparisons, in the order of the model."""
+    def __init__(
+        self, comparers: Sequence[Comparer], trained: Trained, facts: Facts, seen: Callable[[Floats], None]
+    ) -> None:
+        """The comparers of all comparisons, in the order of the model. `seen` gets the weights of all scored pairs."""
+        self._seen = seen
         self._comparers = list(comparers)
         self._weights = Weights([one.comparison for one in comparers], trained)
         self._frequencies = [
@@ -143,6 +146,7 @@ class Scorer:
             if self._weights.tells[i]:
                 telling += added
         weight = self._weights.less_relatives(weight, telling)
+        self._seen(weight)
         kept = np.flatnonzero(weight >= least)
         return Pairs(
             left=left[kept].astype(np.int32),
@@ -176,10 +180,17 @@ def _frequency(one: Comparer, level: int, u: Sequence[float], facts: Facts) -> _
     if not name:
         return None
     column = one.columns[name]
-    of_equality = u[one.comparison.equality(name) or 0]
+    return _Frequency(added=frequency_weights(one.comparison, level, u, column.counts, facts), column=column)
+
+
+def frequency_weights(one: Comparison, level: int, u: Sequence[float], counts: Ints, facts: Facts) -> Floats:
+    """float64[k]: what a level with a term frequency adds for values that so many rows have; u of all its levels."""
+    found = one.levels[level]
+    name = found.tf_adjustment_column
+    of_equality = u[one.equality(name) or 0]
     rows = max(facts.filled[name], 1)
-    share = column.counts / rows
+    share = counts / rows
     if found.u is None:
         share = np.maximum(share - max(facts.squares[name] / rows**2 - of_equality, 0.0), min(of_equality, 1 / rows))
-    added = found.tf_adjustment_weight * np.log2(of_equality / share)
-    return _Frequency(added=added, column=column)
+    added: Floats = found.tf_adjustment_weight * np.log2(of_equality / share)
+    return added

@@ -72,7 +72,16 @@ def test_records_that_only_one_operation_makes() -> None:
             "nibrs_incidents/1",
             "nibrs_rates/1",
         ],
-        "link": ["blocks/1", "bridges/1", "clusters/1", "levels/1", "pairs/1", "patterns/1"],
+        "link": [
+            "blocks/1",
+            "bridges/1",
+            "clusters/1",
+            "completeness/1",
+            "levels/1",
+            "pairs/1",
+            "patterns/1",
+            "weights/1",
+        ],
         "screen": ["hits/1", "outcomes/1"],
         "deidentify": ["disclosure_risk/1", "k_anonymity/1", "token_map/1"],
         "aggregate": ["aggregate_cells/1", "return_a/1", "return_a_accounting/1"],
@@ -143,18 +152,18 @@ DECLARED: list[tuple[Parameters, list[str]]] = [
         [
             "hotfile/1, person/1 -> the same",
             "also pairs pairs/1, patterns patterns/1, levels levels/1, clusters clusters/1, bridges "
-            "bridges/1, blocks blocks/1",
+            "bridges/1, blocks blocks/1, weights weights/1, completeness completeness/1",
             "with link_to None",
             "count of shards; records records; sides link_to; writes shards, tallies, slots, values "
             "each, columns aligned, ids",
             "plan of one; reads shards tallies slots; writes plan; plans plans",
             "frequencies of shards; reads values; writes frequencies each, squares",
-            "split of shards; reads columns plan frequencies; writes rows each, random each; outputs row_status",
+            "split of shards; reads columns plan frequencies; writes rows each, random each, own; outputs row_status",
             "observe of planned; reads plan rows random; writes bound aligned, counted, patterns",
             "train of one; reads plan squares counted patterns; writes model",
             "pairs of planned; reads model bound; writes weighed, new_pairs",
-            "cluster of one; reads plan ids model weighed new_pairs; writes labels each; outputs pairs "
-            "patterns levels clusters bridges blocks",
+            "cluster of one; reads plan ids model own weighed new_pairs; writes labels each; outputs pairs "
+            "patterns levels clusters bridges blocks weights completeness",
             "label of shards; records records; reads labels; outputs result",
         ],
     ),

@@ -45,11 +45,13 @@ PATTERNS: Final = Edge(
     fields=Fields.required(rule=UINT16, pattern=INT64, pairs=INT64, first=INT64),
 )
 """observe to train: patterns of each rule, of random pairs, and the pairs that deterministic rules find."""
+OWN: Final = Edge(name="own", fields=Fields.required(patterns=BINARY, counts=BINARY))
+"""split to cluster: int64[k]: the pattern of rows with themselves; uint32[f, k]: how many rows have their values."""
 MODEL: Final = Edge(name="model", fields=DOCUMENT)
 """train to pairs and cluster: `buckets.Weighing`."""
 PAIRS: Final = Edge(name="weighed", fields=Fields.required(left=INT32, right=INT32, pattern=INT64, weight=FLOAT64))
 """pairs to cluster: those that count."""
 NEW_PAIRS: Final = Edge(name="new_pairs", fields=DOCUMENT)
-"""pairs to cluster: by blocking rule, how many pairs no rule before it has."""
+"""pairs to cluster: by blocking rule, how many pairs no rule before it has; and how many pairs have each weight."""
 LABELS: Final = Edge(name="labels", fields=Fields.required(cluster=UINT64), each=True)
 """cluster to label: of every row of the shard."""

@@ -43,7 +43,7 @@ LEVELS: Final = OutputSpec(
         columns(_CASE, "comparison", UTF8),
         columns(_CASE, "level", INT8),
         columns(_CASE, "m u weight", FLOAT64),
-        columns(_CASE, "words", UTF8),
+        columns(_CASE, "words label columns same", UTF8),
     ),
 )
 """The weight of every level, in a sentence."""
@@ -89,9 +89,30 @@ BLOCKS: Final = OutputSpec(
 )
 """The pairs that every blocking rule brought together."""
 
+WEIGHTS: Final = OutputSpec(
+    name="weights",
+    schema=RecordSchema.output(
+        "weights/1",
+        columns(_CASE, "weight", FLOAT64),
+        columns(_CASE, "pairs rows", UINT64),
+    ),
+)
+"""How many pairs, listed or not, and how many rows beside themselves have each weight, in steps of one bit."""
+
+COMPLETENESS: Final = OutputSpec(
+    name="completeness",
+    schema=RecordSchema.output(
+        "completeness/1",
+        columns(_CASE, "present missing", UTF8),
+        columns(_CASE, "rows below_match below_review", UINT64),
+        columns(_CASE, "weight", FLOAT64),
+    ),
+)
+"""Rows by what they have a value for, and how many of them reach no threshold even beside themselves."""
+
 
 CLUSTER: Final = "cluster"
 """The column of the result with the cluster of each record."""
 SIDE: Final = "link_to"
 """The side table that the records are linked to."""
-PARTS: Final = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS)
+PARTS: Final = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS, WEIGHTS, COMPLETENESS)

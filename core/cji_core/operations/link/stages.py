@@ -41,7 +41,7 @@ def _to_rows() -> tuple[Stage, ...]:
             name="split",
             width=Width.SHARDS,
             reads=("columns", "plan", "frequencies"),
-            writes=(edges.TABLE, edges.RANDOM),
+            writes=(edges.TABLE, edges.RANDOM, edges.OWN),
             outputs=("row_status",),
         ),
     )
@@ -71,7 +71,7 @@ def _to_labels() -> tuple[Stage, ...]:
         Stage(
             name="cluster",
             width=Width.ONE,
-            reads=("plan", "ids", "model", "weighed", "new_pairs"),
+            reads=("plan", "ids", "model", "own", "weighed", "new_pairs"),
             writes=(edges.LABELS,),
             outputs=tuple(part.name for part in PARTS),
         ),

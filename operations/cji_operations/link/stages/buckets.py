@@ -10,6 +10,7 @@ pairs    all pairs, each under its first rule, weighed; those that count go on
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -34,6 +35,7 @@ from cji_operations.link.stages.count import Planned
 from cji_operations.link.stages.shard import Bound
 from cji_operations.link.stages.tables import assemble, collect
 from cji_operations.link.training import Trained
+from cji_operations.link.weight_report import count_weights, no_weights
 from cji_operations.stages.task import Task
 
 RANDOM: Final = 0xFFFF
@@ -143,7 +145,7 @@ def pairs(task: Task) -> None:
     """See the module."""
     bound = Bound.of(task)
     (weighing,) = edge_data.read_documents(task, edges.MODEL, Weighing)
-    new = np.zeros(len(bound.model.blocking), np.int64)
+    new, weights = np.zeros(len(bound.model.blocking), np.int64), no_weights()
     least = least_kept(task.parameters)
     further = further_keys(bound.model.split, task.parameters)
     for table, blocks in read_tables(task, edges.BOUND):
@@ -154,12 +156,12 @@ def pairs(task: Task) -> None:
             rules=tuple(replace(rule, blocks=blocks.get(number)) for number, rule in enumerate(rules)),
         )
         comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
-        scorer = Scorer(comparers, weighing.trained, weighing.facts)
+        scorer = Scorer(comparers, weighing.trained, weighing.facts, partial(count_weights, weights))
         for found in scorer.scored(blocking.chunks(), new, least):
             rows = (table.rows[side].astype(np.int32) for side in (found.left, found.right))
             for batch in edge_data.batches(edges.PAIRS, *rows, found.pattern, found.weight):
                 task.write(edges.PAIRS.name, batch)
-    edge_data.write_document(task, edges.NEW_PAIRS, new.tolist())
+    edge_data.write_document(task, edges.NEW_PAIRS, [new.tolist(), weights.tolist()])
 
 
 def _routes(task: Task, bound: Bound, planned: Planned) -> Iterator[tuple[Sequence[int], Table]]:

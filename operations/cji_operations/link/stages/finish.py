@@ -21,6 +21,7 @@ from cji_operations.link.stages.buckets import FOUND, RANDOM, Blocks, Weighing, 
 from cji_operations.link.stages.count import Planned
 from cji_operations.link.stages.shard import Bound, copied
 from cji_operations.link.training import train as trained_on
+from cji_operations.link.weight_report import OwnWeights
 from cji_operations.stages.task import Task
 
 
@@ -58,6 +59,11 @@ def cluster(task: Task) -> None:
     (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     ids = _ids(task)
     (weighing,) = edge_data.read_documents(task, edges.MODEL, Weighing)
+    own = OwnWeights(bound.model, weighing.trained, weighing.facts, task.parameters)
+    for _, batch in task.read(edges.OWN.name):
+        data, counts = (column[0].as_py() for column in batch.columns)
+        pattern = np.frombuffer(data, np.int64)
+        own.add(pattern, np.frombuffer(counts, np.uint32).reshape(own.columns, len(pattern)))
     pieces = list[Pairs]()
     kept = 0
     for _, batch in task.read(edges.PAIRS.name):
@@ -67,7 +73,8 @@ def cluster(task: Task) -> None:
         check_memory(planned.facts.n, kept, MEMORY)
     every = gather(pieces)
     pieces.clear()
-    new = np.array(edge_data.read_documents(task, edges.NEW_PAIRS, list[int]), np.int64).sum(axis=0)
+    counted = edge_data.read_documents(task, edges.NEW_PAIRS, tuple[list[int], list[int]])
+    new, weights = (np.array(column, np.int64).sum(axis=0) for column in zip(*counted, strict=True))
     task.progress("cluster", 0)
     found = conclude(
         every,
@@ -77,6 +84,8 @@ def cluster(task: Task) -> None:
         trained=weighing.trained,
         counted=weighing.blocks.counted[: len(bound.model.blocking)],
         new_pairs=new,
+        own=own,
+        weights=weights,
         parameters=task.parameters,
     )
     start = 0

@@ -1,5 +1,7 @@
 """split: one task a shard sends its rows along the routes, and the rows of random pairs, with frequencies of values.
 
+It compares each row with itself, for `weight_report`.
+
 It also writes the status of its rows: which are usable depends on the rules that are left out, and on nothing else that
 other shards know.
 """
@@ -8,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 
 from cji_core.format.records.column import Ints
 from cji_core.operations.link import edges
@@ -15,6 +18,7 @@ from cji_operations.kernels import hashing
 from cji_operations.link.blocking import Blocking, Counted
 from cji_operations.link.blocking import Bound as BoundRule
 from cji_operations.link.columns import Table
+from cji_operations.link.comparison import comparer
 from cji_operations.link.facts import frequency_columns
 from cji_operations.link.key_hashes import rule_hashes
 from cji_operations.link.linkage import row_status
@@ -25,6 +29,7 @@ from cji_operations.link.stages.count import Planned, value_tasks
 from cji_operations.link.stages.routes import SLOTS, anchor_hashes, slots
 from cji_operations.link.stages.shard import Bound, numbers
 from cji_operations.link.stages.tables import Packer
+from cji_operations.link.weight_report import beside_themselves
 from cji_operations.stages.task import Task
 
 
@@ -34,7 +39,8 @@ def split(task: Task) -> None:
     ((table, _),) = read_tables(task, edges.COLUMNS)
     (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     table = replace(table, rows=numbers(task, planned.shards, planned.facts.n))
-    packer = Packer(table, bound.columns, _frequencies(task, table, bound))
+    counts = _frequencies(task, table, bound)
+    packer = Packer(table, bound.columns, counts)
     tasks = planned.assignment.tasks
     for route, which, to in _routed(task, table, bound, planned):
         order = np.argsort(to.astype(np.int16), kind="stable")  # by radix
@@ -44,6 +50,10 @@ def split(task: Task) -> None:
             for batch in packer.pieces(route, mine, table.rows[mine]):
                 task.write(edges.TABLE.name, batch, to=consumer)
     _write_random(task, table, bound, planned, packer)
+    comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
+    for pattern, rows in beside_themselves(comparers, table, bound.model, counts):
+        for batch in edge_data.batches(edges.OWN, *(pa.array([one.tobytes()], pa.binary()) for one in (pattern, rows))):
+            task.write(edges.OWN.name, batch)
     own = planned.shards[task.number]
     task.status(row_status(table, _kept_rules(table, bound, planned), task.schema, own))
 
