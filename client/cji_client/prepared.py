@@ -85,6 +85,7 @@ def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
     for parameters in spec.operations:
         operation = operation_of(parameters)
         try:
+            operation.check_records(parameters, spec.input.schema, columns)
             columns = operation.columns(parameters, columns)
         except ParametersError as error:
             message = f"{operation.name}: {error}"

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from cji_core.errors import Stage
 from cji_core.format.records import check_schema
+from cji_core.operations.parameters import ParametersError, bad_parameters
 from cji_core.operations.registry import Planned
 from cji_core.operations.stages.stage import PLAN_STAGE
 from cji_operations.aggregate import operation as aggregate
@@ -45,6 +47,10 @@ def prepare(planned: Planned, schema: pa.Schema, context: Context) -> PreparedOp
     when `schema` is not that of the plan.
     """
     check_schema(planned.schema_id, schema)
+    try:
+        planned.operation.check_records(planned.parameters, planned.schema_id, frozenset(schema.names))
+    except ParametersError:
+        raise bad_parameters(Stage.COMPUTE) from None
     return IMPLEMENTATIONS[planned.operation.name].prepare(planned.parameters, planned.schema_id, schema, context)
 
 

@@ -8,7 +8,8 @@ import hmac
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers import algorithms
@@ -163,9 +164,61 @@ def slow_losses(column: list[Values]) -> list[list[int]]:
     return found
 
 
-def slow_search(columns: list[list[Values]], k: int) -> list[tuple[int, ...] | None]:
+Person = str | None
+Classes = dict[int, Any]
+"""The class of each row."""
+
+
+def slow_alike(values: Classes, persons: Sequence[Person], *, linked: bool) -> Classes:
+    """Rows are in one class if their values are equal; if linked, those of persons who have the same rows."""
+    if not linked:
+        return values
+    of_person: dict[Person, Counter[object]] = {}
+    for row, value in values.items():
+        of_person.setdefault(persons[row], Counter())[value] += 1
+    return {row: frozenset(of_person[persons[row]].items()) for row in values}
+
+
+def slow_sizes(classes: Classes, persons: Sequence[Person]) -> dict[Any, int]:
+    """The persons of each class; a row without one counts nobody."""
+    return {
+        one: len({persons[row] for row in classes if classes[row] == one and persons[row] is not None})
+        for one in set(classes.values())
+    }
+
+
+def slow_suppressed(rows: Sequence[Any], persons: Sequence[Person], k: int, *, linked: bool) -> list[bool]:
+    """Which of these generalised rows are of the one class whose quasi-identifiers are null."""
+    classes = slow_alike(dict(enumerate(rows)), persons, linked=linked)
+    sizes = slow_sizes(classes, persons)
+    pooled = {one for one, size in sizes.items() if size < k}
+    for row, values in enumerate(rows):
+        if persons[row] is None or (not linked and not any(v is not None for v in values)):
+            pooled.add(classes[row])
+    inside = {persons[row] for row, one in classes.items() if one in pooled} - {None}
+    others = [one for one in dict.fromkeys(classes.values()) if one not in pooled]
+    if pooled and others and len(inside) < k:
+        pooled.add(min(others, key=lambda one: sizes[one]))
+    return [classes[row] in pooled for row in range(len(rows))]
+
+
+def slow_unlinked(pooled: Sequence[bool], persons: Sequence[Person], k: int) -> list[bool]:
+    """Which rows of that class must not show their person: few persons there have as many rows."""
+    often = Counter(person for person, inside in zip(persons, pooled, strict=True) if inside)
+    number = Counter(n for person, n in often.items() if person is not None)
+    found = [
+        inside and (person is None or number[often[person]] < k) for person, inside in zip(persons, pooled, strict=True)
+    ]
+    left = {person for person, inside in zip(persons, found, strict=True) if inside} - {None}
+    return found if not any(found) or len(left) >= k else list(pooled)
+
+
+def slow_search(
+    columns: list[list[Values]], k: int, persons: Sequence[Person] | None = None, *, linked: bool = False
+) -> list[tuple[int, ...] | None]:
     """For each row the steps that it takes, None where it loses all: every combination is tried in every round."""
     n = len(columns[0])
+    who = [str(row) for row in range(n)] if persons is None else persons
     loss = [slow_losses(column) for column in columns]
     chosen: list[tuple[int, ...] | None] = [None] * n
     left = set(range(n))
@@ -173,11 +226,13 @@ def slow_search(columns: list[list[Values]], k: int) -> list[tuple[int, ...] | N
         tried = []
         for number, steps in enumerate(itertools.product(*(range(len(column[0])) for column in columns))):
             of_row = {r: tuple(column[r][s] for column, s in zip(columns, steps, strict=True)) for r in left}
-            sizes = Counter(of_row.values())
+            classes = slow_alike(of_row, who, linked=linked)
+            sizes = slow_sizes(classes, who)
             lost = {r: sum(each[r][s] for each, s in zip(loss, steps, strict=True)) for r in left}
-            good = {r for r in left if sizes[of_row[r]] >= k}
+            good = {r for r in left if sizes[classes[r]] >= k and who[r] is not None}
+            together = {r: (classes[r], of_row[r]) for r in left}
             total = sum(lost[r] if r in good else len(columns) << 20 for r in left)
-            tried.append((total, sum(lost.values()), number, steps, good, of_row))
+            tried.append((total, sum(lost.values()), number, steps, good, together))
         total, _, _, steps, good, together = min(tried, key=lambda one: one[:3])
         if total >= len(left) * len(columns) << 20:
             break

@@ -76,6 +76,10 @@ ReadOutput: TypeAlias = "Callable[[str], Iterable[pa.RecordBatch]]"
 """The batches of an opened output, by name."""
 
 
+def _fits_all_records(_parameters: Any, _schema_id: str, _columns: frozenset[str]) -> None:
+    pass
+
+
 def _keep_columns(_parameters: Any, columns: frozenset[str]) -> frozenset[str]:
     return columns
 
@@ -86,7 +90,9 @@ class Operation(Generic[P]):
 
     `decode` turns the member's message into parameters and refuses, with BAD_PARAMETERS at ADMIT, what no input could
     make right; `encode` is its inverse. `complete` fills fields that only a submitter can know, and `columns` checks
-    names of columns and returns those of the result; both raise ParametersError. `check_tables` refuses parameters
+    names of columns and returns those of the result; both raise ParametersError. So does `check_records` where the
+    parameters cannot keep their promise for records of a schema id with these columns (none where they are not known
+    yet). `check_tables` refuses parameters
     that the worker's tables do not support.
 
     `schemas` are all records that only this operation makes, `steps` its steps of progress, `codes` its row status
@@ -105,6 +111,7 @@ class Operation(Generic[P]):
     terminal: bool = False
     complete: Callable[[P, Sealing], P] = lambda parameters, _: parameters
     columns: Callable[[P, frozenset[str]], frozenset[str]] = _keep_columns
+    check_records: Callable[[P, str, frozenset[str]], None] = _fits_all_records
     check_tables: Callable[[P, Tables], None] = lambda _parameters, _tables: None
     summary: Callable[[P, ReadOutput], Iterable[str]] = lambda _parameters, _read: ()
     stages: Callable[[P], Stages | None] = lambda _: None

@@ -20,7 +20,7 @@ from cji_core.operations.deidentify import DEIDENTIFY
 from cji_core.operations.disseminate import DISSEMINATE
 from cji_core.operations.link import LINK
 from cji_core.operations.match_orders import MATCH_ORDERS
-from cji_core.operations.parameters import Parameters, bad_parameters
+from cji_core.operations.parameters import Parameters, ParametersError, bad_parameters
 from cji_core.operations.screen import SCREEN
 from cji_core.operations.status_codes import RowCode, ValueCode
 from cji_core.operations.tables import Tables
@@ -144,6 +144,10 @@ def _planned(message: worker_pb2.Operation, schema_id: str, tables: Tables | Non
     parameters = operation.decode(getattr(message, name))
     if tables is not None:
         operation.check_tables(parameters, tables)
+    try:
+        operation.check_records(parameters, schema_id, frozenset())
+    except ParametersError as error:
+        raise bad_parameters(Stage.ADMIT) from error
     signature = operation.signature(parameters)
     if schema_id not in signature.accepts:
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT)

@@ -6,7 +6,8 @@ where a row in a class of at least k loses what its steps lose, and every other 
 the one whose steps alone lose less, then the first. The rows in those classes are settled; a class keeps the first step
 of each column at which its rows have one value, which costs nobody anything. The other rows go into the next round with
 a combination of their own (local recoding, as in ARX), until none has a class of k. A class is whole in the round that
-settles it, so every row ends among k at least.
+settles it, so every row ends among k at least. `people` counts a class: its rows, or the persons behind them; where a
+class is of persons with all their rows, those of its rows that agree are what "a class keeps" speaks of.
 
 The loss of a value is the share of the column's other values that it is merged with (V. S. Iyengar,
 "Transforming Data to Satisfy Privacy Constraints", KDD 2002), in units of 1 / LOST: 0 where nothing is lost, LOST where
@@ -25,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cji_core.format.records.column import Bools, Ints
+from cji_operations.deidentify.people import People
 
 LOST: Final = 1 << 20
 SUPPRESSED: Final = -1
@@ -63,13 +65,10 @@ def losses(codes: Small, gone: Bools, own: Ints) -> Small:
     return found
 
 
-def search(columns: Sequence[Column], rows: Ints, k: int) -> Ints:
-    """int64[c, m]: the step that each group takes of each column; SUPPRESSED of all where it loses all.
-
-    `rows` int64[m]: how many rows each group has.
-    """
-    rounds = _Rounds(columns, rows, k)
-    steps, left = np.full((len(columns), len(rows)), SUPPRESSED), np.arange(len(rows))
+def search(columns: Sequence[Column], people: People, k: int) -> Ints:
+    """int64[c, m]: the step that each group takes of each column; SUPPRESSED of all where it loses all."""
+    rounds = _Rounds(columns, people, k)
+    steps, left = np.full((len(columns), len(people.rows)), SUPPRESSED), np.arange(len(people.rows))
     while len(left):
         best, together = rounds.best(left)
         settled = together >= 0
@@ -99,11 +98,11 @@ def _finest(columns: Sequence[Column], best: Sequence[int], groups: Ints, togeth
 class _Rounds:
     """The rounds of one search, each with fewer groups than the one before."""
 
-    def __init__(self, columns: Sequence[Column], rows: Ints, k: int) -> None:
-        self._columns, self._rows, self._k = columns, rows, k
+    def __init__(self, columns: Sequence[Column], people: People, k: int) -> None:
+        self._columns, self._people, self._rows, self._k = columns, people, people.rows, k
         self.combinations = list(product(*(range(len(column.sizes)) for column in columns)))
         self._most = np.full(
-            len(self.combinations), int(rows.sum())
+            len(self.combinations), int(people.rows.sum())
         )  # rows that may be in a class of k, by combination
 
     def best(self, left: Ints) -> tuple[tuple[int, ...], Ints]:
@@ -120,7 +119,7 @@ class _Rounds:
             if floors[number] > best[0] or floors[number] >= n * all_lost:
                 break
             steps = self.combinations[number]
-            together = self._classes(steps, left, weight)
+            together = self._classes(steps, left)
             settled = together >= 0
             self._most[number] = int(weight[settled].sum())
             loss = np.zeros(len(left), np.int64)
@@ -131,8 +130,8 @@ class _Rounds:
                 best, found = one, together
         return self.combinations[best[2]], found
 
-    def _classes(self, steps: Sequence[int], left: Ints, weight: Ints) -> Ints:
-        """int64[left]: the class of each group under one combination, -1 where it has fewer than k rows."""
+    def _classes(self, steps: Sequence[int], left: Ints) -> Ints:
+        """int64[left]: the class of each group under one combination, -1 where it has fewer than k persons."""
         together, size = np.zeros(len(left), np.int64), 1
         for column, step in zip(self._columns, steps, strict=True):
             if size > _ROOM // column.sizes[step]:
@@ -141,5 +140,4 @@ class _Rounds:
             size *= column.sizes[step]
         if size > _TABLE * len(left):
             together = np.unique(together, return_inverse=True)[1]
-        enough = np.bincount(together, weight) >= self._k
-        return np.where(enough[together], together, -1)
+        return self._people.large(together, left, self._k)

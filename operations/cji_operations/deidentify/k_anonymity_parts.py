@@ -4,8 +4,8 @@
     decide     all groups: the steps that they take, and the reports       ── decided ──▶
     publish    each shard again, with what was decided about its groups
 
-A group is of rows that agree in all quasi-identifiers and sensitive columns. Groups come in the order of their first
-rows, in a shard and in all of them, so a decision is that of one machine.
+A group is of rows that agree in all quasi-identifiers and sensitive columns, and in their person where one is named.
+Groups come in the order of their first rows, in a shard and in all of them, so a decision is that of one machine.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,8 +46,9 @@ def _group(task: Task, *, prepare: Prepare, edge: Edge) -> None:
     operation = _prepared(task, task.schema, prepare)
     schema = pa.array([task.schema.serialize().to_pybytes()], pa.binary())
     task.write(SCHEMA.name, pa.RecordBatch.from_arrays([schema], schema=SCHEMA.schema))
-    batches = [operation.inner.apply(arrow.own(chunk)).batch for chunk in chunks(task)]
-    values = operation.values(batches)
+    records = [arrow.own(chunk) for chunk in chunks(task)]
+    batches = [operation.inner.apply(batch).batch for batch in records]
+    values = [*operation.values(batches), *operation.persons(records)]
     first, which = groups([codes(array) for array in values], sum(batch.num_rows for batch in batches))
     taken = arrow.from_numpy(first)
     rows = arrow.from_numpy(np.bincount(which, minlength=len(first)))
@@ -62,19 +63,21 @@ def _decide(task: Task, *, prepare: Prepare, of_groups: Edge, edge: Edge) -> Non
     operation = _prepared(task, schema, prepare)
     *found, rows = read_columns(task, of_groups)
     kinds = [operation.output_schema.types[at] for at in operation.positions]
-    values = [_value(array, kind) for array, kind in zip(found, kinds, strict=True)]
-    first, which = groups([codes(array) for array in values], len(rows))
-    own = [array.take(arrow.from_numpy(first)) for array in values]
-    quasi = operation.quasi(own)
+    values = [_value(array, kind) for array, kind in zip(found, kinds, strict=False)]
+    first, which = groups([codes(array) for array in (*values, *found[len(values) :])], len(rows))
+    own = [array.take(arrow.from_numpy(first)) for array in (*values, *found[len(values) :])]
+    quasi, persons = operation.quasi(own), own[len(values) :]
     number = np.bincount(which, arrow.numbers(rows), len(first)).astype(np.int64)
-    decided = operation.decide(quasi, own[len(quasi) :], number)
+    decided = operation.decide(quasi, own[len(quasi) : len(values)], operation.people(persons, number))
     for name, part in decided.parts.items():
         task.output(name, part)
-    distinct = groups([codes(array) for array in own[: len(quasi)]], len(first))[0]
+    known = [*own[: len(quasi)], *persons]
+    distinct = groups([codes(array) for array in known], len(first))[0]
     chosen = arrow.from_numpy(distinct)
-    columns = [_bytes(array).take(chosen) for array in own[: len(quasi)]]
+    columns = [_bytes(array).take(chosen) for array in known]
     steps = [arrow.from_numpy(step[distinct], pa.int64()) for step in decided.taken]
-    write_columns(task, edge, [*columns, *steps, arrow.from_numpy(decided.gone[distinct])])
+    marks = [arrow.from_numpy(mark[distinct]) for mark in (decided.gone, decided.unlinked)]
+    write_columns(task, edge, [*columns, *steps, *marks])
     if task.parameters.token_map:
         tokens = [arrow.own(batch) for _, batch in task.read(TOKENS.name)]
         for batch in merge(schema.names, tokens):
@@ -83,17 +86,24 @@ def _decide(task: Task, *, prepare: Prepare, of_groups: Edge, edge: Edge) -> Non
 
 def _publish(task: Task, *, prepare: Prepare, edge: Edge) -> None:
     operation = _prepared(task, task.schema, prepare)
-    done = [operation.inner.apply(arrow.own(chunk)) for chunk in chunks(task)]
+    records = [arrow.own(chunk) for chunk in chunks(task)]
+    done = [operation.inner.apply(batch) for batch in records]
     batches = [one.batch for one in done]
     status = RowStatus.concatenate([one.status for one in done])
-    values = operation.values(batches)[: len(operation.columns)]
+    persons = operation.persons(records)
+    values = [*operation.values(batches)[: len(operation.columns)], *persons]
     first, which = groups([codes(array) for array in values], len(status.status))
     own = [array.take(arrow.from_numpy(first)) for array in values]
-    *columns, gone = read_columns(task, edge)
+    *columns, gone, unlinked = read_columns(task, edge)
     at = _matched(columns[: len(own)], [_bytes(array) for array in own])
-    decided = Decided(taken=tuple(arrow.numbers(step)[at] for step in columns[len(own) :]), gone=arrow.bools(gone)[at])
+    decided = Decided(
+        taken=tuple(arrow.numbers(step)[at] for step in columns[len(own) :]),
+        gone=arrow.bools(gone)[at],
+        unlinked=arrow.bools(unlinked)[at],
+    )
     quasi = operation.quasi(own)
-    task.status(operation.judged(status, quasi, decided, which))
+    missing = ~arrow.present(own[-1]) if persons else np.zeros(len(first), np.bool_)
+    task.status(operation.judged(status, quasi, missing, decided, which))
     task.output(RESULT_OUTPUT, no_rows(operation.output_schema))
     for batch in operation.published(batches, quasi, decided, which):
         task.output(RESULT_OUTPUT, batch)

@@ -128,6 +128,8 @@ def _prepare(
         columns=tuple(_steps(parameters, schema, output, name) for name in small.quasi_identifiers),
         k=small.k,
         sensitive=tuple(map(output.get_field_index, small.sensitive)),
+        person=schema.get_field_index(small.person) if small.person else None,
+        links=tuple(sorted(map(output.get_field_index, parameters.links))),
     )
 
 

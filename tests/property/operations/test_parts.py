@@ -94,30 +94,51 @@ SMALL: Values = {
     "SEX": ["M", "F", None],
     "DOB": ["19800615", "19811231", "1950", "x", None],
     "postcode": ["12345", "12399", "54321", "nonsense", None],
-    "cluster": [1, 2, None],
+    "cluster": [1, 2, 3, 4, None],
+    "SOC": ["1", "2", "3", "4", "5", "6", "7", "", None],
 }
 
 
 @settings(max_examples=60, deadline=None)
-@given(whole=tables("person/1", SMALL), k=st.integers(2, 5), token_map=st.booleans(), data=st.data())
-def test_deidentify_with_small_classes(whole: pa.RecordBatch, k: int, token_map: bool, data: st.DataObject) -> None:
+@given(
+    whole=tables("person/1", SMALL),
+    k=st.integers(2, 5),
+    token_map=st.booleans(),
+    person=st.sampled_from(["cluster", "SOC", ""]),
+    linked=st.booleans(),
+    data=st.data(),
+)
+def test_deidentify_with_small_classes(
+    whole: pa.RecordBatch, k: int, token_map: bool, person: str, linked: bool, data: st.DataObject
+) -> None:
+    if not person:
+        whole = whole.drop_columns(["cluster"])
     zip_steps = [
         wire.ColumnRule(keep=wire.Keep()),
         wire.ColumnRule(generalise=wire.Generalise(zip_prefix=wire.ZipPrefix(digits=3))),
         wire.ColumnRule(null=wire.Null()),
     ]
+    null, keep = {"null": wire.Null()}, {"keep": wire.Keep()}
+    token = {"hmac_token": wire.HmacToken(domain="name", bits=80)}
+    rules: dict[str, dict[str, Any]] = {
+        "last": token if linked else null,
+        "SEX": keep,
+        "DOB": {"generalise": wire.Generalise(date_to=wire.DateTo(unit=wire.DateTo.YEAR))},
+        "postcode": {"hierarchy": wire.Hierarchy(steps=zip_steps)},
+        "SOC": null,
+        "cluster": keep if linked or person == "SOC" else null,
+    }
     parameters = wire.Deidentify(
         project="p",
         wrapped_project_key=b"sealed",
-        columns=[
-            wire.ColumnRule(column="last", hmac_token=wire.HmacToken(domain="name", bits=80)),
-            wire.ColumnRule(column="SEX", keep=wire.Keep()),
-            wire.ColumnRule(column="DOB", generalise=wire.Generalise(date_to=wire.DateTo(unit=wire.DateTo.YEAR))),
-            wire.ColumnRule(column="postcode", hierarchy=wire.Hierarchy(steps=zip_steps)),
-            wire.ColumnRule(column="cluster", keep=wire.Keep()),
-        ],
-        small_classes=wire.SmallClasses(quasi_identifiers=["SEX", "postcode", "cluster"], k=k, sensitive=["DOB"]),
-        token_map=token_map,
+        columns=[wire.ColumnRule(column=name, **rules[name]) for name in whole.schema.names],
+        small_classes=wire.SmallClasses(
+            quasi_identifiers=["SEX", "postcode", *(["cluster"] if person == "SOC" else [])],
+            k=k,
+            sensitive=["DOB"],
+            person=person,
+        ),
+        token_map=token_map and linked,
     )
     check(wire.Operation(deidentify=parameters), whole, data, context(KEY))
 

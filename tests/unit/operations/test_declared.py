@@ -52,7 +52,7 @@ def test_codes_of_rows() -> None:
         "validate": (301, 311, 6),
         "link": (401, 401, 1),
         "screen": (501, 504, 4),
-        "deidentify": (102, 113, 12),
+        "deidentify": (102, 115, 14),
         "aggregate": (601, 614, 7),
         "disseminate": (201, 208, 8),
         "clear": (701, 706, 6),

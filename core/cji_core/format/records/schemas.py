@@ -222,6 +222,9 @@ EVENTS: Final = frozenset(("chri_event/1", "chri_event/2"))
 PERSONAL: Final = frozenset(("person/1", "hotfile/1")) | EVENTS
 """Schemas of records about persons, for operations that take any of them."""
 
+SEVERAL_ROWS: Final = EVENTS | frozenset(("hotfile/1",))
+"""Schemas of records that are not persons: events, and entries of hot files. A person may have several."""
+
 FREE_TEXT: Final = frozenset(("charge", "comment", "offense"))
 """Columns in which people write what they want, names and numbers of anybody included."""
 

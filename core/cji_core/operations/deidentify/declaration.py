@@ -10,7 +10,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from cji_core.errors import Stage as Where
-from cji_core.format.records import FREE_TEXT, PERSONAL, DataClass, RecordSchema, columns
+from cji_core.format.records import EVENTS, FREE_TEXT, PERSONAL, SEVERAL_ROWS, DataClass, RecordSchema, columns
 from cji_core.format.records.declared import BINARY, BOOL, FLOAT64, INT64, UINT32, UINT64, UTF8, Fields
 from cji_core.operations.declaration import Operation, OutputSpec, Project, Signature
 from cji_core.operations.deidentify.rules import (
@@ -47,8 +47,10 @@ class Code(RowCode):
     TOO_LONG_FOR_A_BLOCK = 109, "The value has more than 15 bytes."
     NOT_OF_THE_ALPHABET = 110, "The value has characters that are not of the radix: 0-9, or 0-9 and A-Z."
     NO_LENGTH_FOR_FF1 = 111, "The value is too short for a domain of a million, or too long."
-    SMALL_CLASS = 112, "The row shares its quasi-identifiers with too few others; they are null."
+    SMALL_CLASS = 112, "Too few others share the quasi-identifiers of the row or of its person; they are null."
     IN_NO_GROUP = 113, "The value is in none of the groups."
+    NO_PERSON = 114, "The row names no person, so nobody can be counted; its quasi-identifiers are null."
+    UNLINKED = 115, "Too few persons have as many rows as this row's person; what links those rows is null."
 
 
 # ------------------------------------------------------------------ parameters
@@ -57,16 +59,24 @@ MAX_COMBINATIONS: Final = 1024
 """Combinations of steps of all hierarchies; each may be tried on the whole table, more than once."""
 
 
+ONE_EACH: Final = frozenset(
+    ("record_id", "NAM", "last", "first", "DOB", "SOC", "OLN", "MNU", "FBI", "SID", "NIC", "subject", "cluster")
+)
+"""Columns with one value for each person, or few, which shows what rows are of one person."""
+
+
 class SmallClasses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rows that share these columns with fewer than `k` - 1 others are generalised further, or lose them.
 
-    Reports count classes by size, and have the risk of re-identification; for `sensitive` columns also l-diversity and
-    t-closeness.
+    `person` is the column of the input that names the person of a row, "" where every row is another person: classes
+    count persons. Reports count classes by size, and have the risk of re-identification; for `sensitive` columns also
+    l-diversity and t-closeness.
     """
 
     quasi_identifiers: Annotated[tuple[ColumnName, ...], Meta(min_length=1)]
     k: Annotated[int, Meta(ge=2, le=1000)]
     sensitive: tuple[ColumnName, ...] = ()
+    person: str = ""
 
 
 class Deidentify(Parameters, frozen=True, kw_only=True, tag="deidentify"):
@@ -103,6 +113,8 @@ class Deidentify(Parameters, frozen=True, kw_only=True, tag="deidentify"):
         named = () if small is None else (*small.quasi_identifiers, *small.sensitive)
         if len(set(named)) != len(named) or not self.kept.issuperset(named):
             raise ValueError("small_classes: quasi_identifiers and sensitive are different columns of the output")
+        if small is not None and small.person and small.person not in self.columns:
+            raise ValueError("small_classes: person is a column of the input")
         hierarchies = {name: rule for name, rule in self.columns.items() if isinstance(rule, Hierarchy)}
         if not hierarchies.keys() <= set(() if small is None else small.quasi_identifiers):
             raise ValueError("columns: a hierarchy is for a quasi-identifier of small_classes")
@@ -113,6 +125,28 @@ class Deidentify(Parameters, frozen=True, kw_only=True, tag="deidentify"):
     def is_keyed(self) -> bool:
         """Whether a column makes tokens or shifts dates."""
         return any(isinstance(rule, Token | DateShift) for rule in self.columns.values())
+
+    @property
+    def links(self) -> frozenset[str]:
+        """Columns of the output that show which rows are of one person, where `small_classes` names a `person`.
+
+        They are the person's own column, tokens, and what each person has one of, if it goes out as it is or shifted.
+        Quasi-identifiers are not among them: those of a class are equal.
+        """
+        small = self.small_classes
+        if small is None or not small.person:
+            return frozenset()
+        return frozenset(
+            name
+            for name, rule in self.columns.items()
+            if name not in small.quasi_identifiers
+            and rule not in ("drop", "null")
+            and (
+                name == small.person
+                or isinstance(rule, Token)
+                or (name in ONE_EACH and (rule == "keep" or isinstance(rule, Mask | DateShift)))
+            )
+        )
 
     @property
     def kept(self) -> frozenset[str]:
@@ -133,6 +167,7 @@ def decode(message: pb.Deidentify) -> Deidentify:
                 "quasi_identifiers": tuple(small.quasi_identifiers),
                 "k": small.k,
                 "sensitive": tuple(small.sensitive),
+                "person": small.person,
             }
             if message.HasField("small_classes")
             else None,
@@ -221,6 +256,30 @@ def check_columns(parameters: Deidentify, columns: frozenset[str]) -> frozenset[
     return parameters.kept
 
 
+PERSONS: Final = frozenset(("subject", "cluster", "SID", "FBI", "SOC", "OLN", "MNU", "record_id"))
+"""Columns that may name a person."""
+
+
+def check_records(parameters: Deidentify, schema_id: str, columns: frozenset[str]) -> None:
+    """Raises: ParametersError where `small_classes` would count rows, and a person may have several."""
+    small = parameters.small_classes
+    if small is None:
+        return
+    may_be = frozenset(("subject",)) if schema_id in EVENTS else PERSONS
+    if small.person and small.person not in may_be:
+        raise ParametersError(
+            f"small_classes: {small.person} does not name persons",
+            remedy=f"Name one of {', '.join(sorted(may_be))} as person of small_classes.",
+        )
+    if not small.person and (schema_id in SEVERAL_ROWS or "cluster" in columns):
+        found = "the column cluster" if "cluster" in columns else schema_id
+        raise ParametersError(
+            f"small_classes: with {found} a person may have several rows, and classes would count rows",
+            remedy="Name the column that identifies a person as person of small_classes: "
+            "subject of events, cluster behind a link, SID or FBI of a hot file.",
+        )
+
+
 # ------------------------------------------------------------------ outputs
 
 TOKEN_MAP: Final = OutputSpec(
@@ -276,10 +335,14 @@ class ClassEdges:
         small = known(parameters.small_classes)
         quasi, sensitive = len(small.quasi_identifiers), len(small.sensitive)
         own = [(f"value_{i}", BINARY) for i in range(quasi + sensitive)]
+        person = [("person", BINARY)] if small.person else []
         steps = [(f"step_{i}", INT64) for i in range(quasi)]
         return cls(
-            groups=Edge(name="groups", fields=Fields.of([*own, ("rows", INT64)])),
-            decided=Edge(name="decided", fields=Fields.of([*own[:quasi], *steps, ("gone", BOOL)])),
+            groups=Edge(name="groups", fields=Fields.of([*own, *person, ("rows", INT64)])),
+            decided=Edge(
+                name="decided",
+                fields=Fields.of([*own[:quasi], *person, *steps, ("gone", BOOL), ("unlinked", BOOL)]),
+            ),
         )
 
 
@@ -333,6 +396,7 @@ DEIDENTIFY: Final = Operation(
     encode=encode,
     complete=complete,
     columns=check_columns,
+    check_records=check_records,
     signature=_signature,
     stages=_stages,
     schemas=(TOKEN_MAP.schema, K_ANONYMITY.schema, DISCLOSURE_RISK.schema),

@@ -345,14 +345,16 @@ class Deidentify(_message.Message):
     def __init__(self, project: _Optional[str] = ..., wrapped_project_key: _Optional[bytes] = ..., columns: _Optional[_Iterable[_Union[ColumnRule, _Mapping]]] = ..., small_classes: _Optional[_Union[SmallClasses, _Mapping]] = ..., token_map: _Optional[bool] = ...) -> None: ...
 
 class SmallClasses(_message.Message):
-    __slots__ = ("quasi_identifiers", "k", "sensitive")
+    __slots__ = ("quasi_identifiers", "k", "sensitive", "person")
     QUASI_IDENTIFIERS_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
     SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
     quasi_identifiers: _containers.RepeatedScalarFieldContainer[str]
     k: int
     sensitive: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, quasi_identifiers: _Optional[_Iterable[str]] = ..., k: _Optional[int] = ..., sensitive: _Optional[_Iterable[str]] = ...) -> None: ...
+    person: str
+    def __init__(self, quasi_identifiers: _Optional[_Iterable[str]] = ..., k: _Optional[int] = ..., sensitive: _Optional[_Iterable[str]] = ..., person: _Optional[str] = ...) -> None: ...
 
 class ColumnRule(_message.Message):
     __slots__ = ("column", "keep", "drop", "null", "mask", "hmac_token", "generalise", "date_shift", "aes_token", "ff1", "cmac_token", "redact", "hierarchy")

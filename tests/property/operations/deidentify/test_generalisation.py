@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cji_core.format.records.column import Ints
 from cji_operations.deidentify import generalisation, risk
 from cji_operations.deidentify.generalisation import LOST, SUPPRESSED, Column, losses, search
+from cji_operations.deidentify.people import Rows
 from cji_operations.kernels.distinct import classes, codes
 from tests.reference.deidentify import Values, slow_losses, slow_search, untimed
 
@@ -54,7 +55,7 @@ def column_of(values: list[Values]) -> Column:
 
 def found(rows: Sequence[tuple[Values, ...]], k: int) -> list[tuple[int, ...] | None]:
     columns = [column_of(list(column)) for column in zip(*rows, strict=True)]
-    return taken(search(columns, np.ones(len(rows), np.int64), k))
+    return taken(search(columns, Rows(rows=np.ones(len(rows), np.int64)), k))
 
 
 def taken(steps: Ints) -> list[tuple[int, ...] | None]:
@@ -99,7 +100,7 @@ def test_groups_of_equal_rows_are_searched_as_their_rows_are(
 ) -> None:
     columns = [column_of(list(column)) for column in zip(*rows, strict=True)]
     assert (
-        taken(search(columns, np.full(len(rows), times), k))
+        taken(search(columns, Rows(rows=np.full(len(rows), times)), k))
         == found([row for row in rows for _ in range(times)], k)[::times]
     )
 
@@ -117,10 +118,11 @@ def slow_risk(rows: list[tuple[str, str]], k: int) -> dict[str, float]:
     """Of (class, sensitive value)."""
     sizes = Counter(cls for cls, _ in rows)
     overall = {value: n / len(rows) for value, n in Counter(value for _, value in rows).items()}
-    l_distinct, l_entropy, t = [], [], []
+    l_distinct, l_entropy, highest, t = [], [], [], []
     for cls, size in sizes.items():
         share = {value: n / size for value, n in Counter(v for c, v in rows if c == cls).items()}
         l_distinct.append(len(share))
+        highest.append(max(share.values()))
         l_entropy.append(math.exp(-sum(p * math.log(p) for p in share.values())))
         t.append(sum(abs(share.get(value, 0) - q) for value, q in overall.items()) / 2)
     return {
@@ -133,6 +135,7 @@ def slow_risk(rows: list[tuple[str, str]], k: int) -> dict[str, float]:
         "average_risk": sum(1 / sizes[cls] for cls, _ in rows) / len(rows),
         "l_distinct": min(l_distinct),
         "l_entropy": min(l_entropy),
+        "highest_share": max(highest),
         "t": max(t),
     }
 
@@ -141,8 +144,8 @@ def slow_risk(rows: list[tuple[str, str]], k: int) -> dict[str, float]:
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xyzw")), min_size=1, max_size=40))
 def test_measures_of_risk_are_those_of_a_loop_over_classes(rows: list[tuple[str, str]]) -> None:
     together = classes([codes(pa.array([cls for cls, _ in rows]))], len(rows))
-    values = codes(pa.array([value for _, value in rows]))
-    each = np.ones(len(together), np.int64)
+    values = codes(pa.array([value for _, value in rows]))[0]
+    each = Rows(rows=np.ones(len(together), np.int64))
     measures = [
         *risk.of_classes("after", together, each, 3),
         *risk.of_sensitive("after", together, each, "charge", values),

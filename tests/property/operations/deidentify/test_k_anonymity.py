@@ -13,6 +13,7 @@ from cji_core.format.records import RowStatus, Status, tagged
 from cji_core.operations.deidentify.declaration import Code
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.deidentify.k_anonymity import too_small
+from cji_operations.deidentify.people import Rows
 from cji_worker.cell.pipeline import Pipeline
 from tests.support.contexts import context, planned, prepare_table
 
@@ -185,9 +186,9 @@ def test_no_finer_value_of_a_generalised_column_is_in_the_output() -> None:
 
 def test_too_few_to_be_helped() -> None:
     none = np.zeros(3, np.bool_)
-    assert too_small(np.array([0, 0, 1]), np.ones(3, np.int64), none, 5).tolist() == [True] * 3
-    assert too_small(np.array([0, 0, 0]), np.ones(3, np.int64), none, 3).tolist() == [False] * 3
-    assert too_small(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_), 3).tolist() == []
+    assert too_small(np.array([0, 0, 1]), Rows(rows=np.ones(3, np.int64)), none, 5).tolist() == [True] * 3
+    assert too_small(np.array([0, 0, 0]), Rows(rows=np.ones(3, np.int64)), none, 3).tolist() == [False] * 3
+    assert too_small(np.empty(0, np.int64), Rows(rows=np.empty(0, np.int64)), np.empty(0, np.bool_), 3).tolist() == []
 
 
 def test_the_token_map_leads_back() -> None:

@@ -94,8 +94,8 @@ def operation(
     return wire.Operation(deidentify=parameters)
 
 
-def small(*columns: str, k: int = 5, sensitive: Sequence[str] = ()) -> wire.SmallClasses:
-    return wire.SmallClasses(quasi_identifiers=columns, k=k, sensitive=sensitive)
+def small(*columns: str, k: int = 5, sensitive: Sequence[str] = (), person: str = "") -> wire.SmallClasses:
+    return wire.SmallClasses(quasi_identifiers=columns, k=k, sensitive=sensitive, person=person)
 
 
 def batch_of(schema_id: str = "person/1", **columns: Sequence[object]) -> pa.RecordBatch:
@@ -183,6 +183,8 @@ def test_good_parameters_pass() -> None:
         operation(generalise("RAC", group={"categories": [{"name": "a", "values": [v]} for v in "AB"]})),
         operation(ZIP_STEPS),
         operation(ZIP_STEPS, keep("SEX"), small_classes=small("SEX")),
+        operation(keep("SEX"), small_classes=small("SEX", person="SID")),
+        operation(keep("SEX"), keep("RAC"), small_classes=small("SEX", person="RAC")),
         operation(hierarchy("postcode"), small_classes=small("postcode")),
         operation(hierarchy("postcode", keep("")), small_classes=small("postcode")),
         operation(hierarchy("postcode", zip_(3), keep("")), small_classes=small("postcode")),
@@ -223,7 +225,30 @@ def test_good_parameters_pass() -> None:
 )
 def test_bad_parameters_are_refused_before_any_key(bad: wire.Operation) -> None:
     with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
-        planned([bad], "hotfile/1")
+        planned([bad], "person/1")
+
+
+@pytest.mark.parametrize("schema_id", ["chri_event/1", "chri_event/2", "hotfile/1"])
+def test_rows_that_are_not_persons_need_a_person(schema_id: str) -> None:
+    person = "subject" if schema_id.startswith("chri") else "SID"
+    rules = (drop(person), keep("ORI"))
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        planned([operation(*rules, small_classes=small("ORI"))], schema_id)
+    planned([operation(*rules, small_classes=small("ORI", person=person))], schema_id)
+    planned([operation(*rules)], schema_id)
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        planned([operation(*rules, small_classes=small("ORI", person="ORI"))], schema_id)
+
+
+def test_clusters_need_a_person() -> None:
+    batch = batch_of(SEX=["M"], SID=["1"])
+    whole = batch.append_column("cluster", pa.array([1], pa.uint64())).replace_schema_metadata(batch.schema.metadata)
+    rules = (keep("SEX"), drop("SID"), drop("cluster"))
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.COMPUTE):
+        prepare_table(operation(*rules, small_classes=small("SEX")), "person/1", whole.schema, context(KEY))
+    prepare_table(
+        operation(*rules, small_classes=small("SEX", person="cluster")), "person/1", whole.schema, context(KEY)
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,7 +260,7 @@ def test_bad_parameters_are_refused_before_any_key(bad: wire.Operation) -> None:
     ],
 )
 def test_free_text_is_never_kept(bad: wire.ColumnRule) -> None:
-    small_one = small("charge") if bad.HasField("hierarchy") else None
+    small_one = small("charge", person="subject") if bad.HasField("hierarchy") else None
     with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
         planned([operation(bad, small_classes=small_one)], "chri_event/1")
     for good in (redact("charge", "number"), drop("charge"), rule("charge", null=wire.Null()), token("charge")):
