@@ -1,19 +1,13 @@
-"""The readers of `link`: models that Splink saved, and labelled samples."""
+"""The readers of `link`: models that Splink saved, and label files."""
 
 import json
-from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-
-from cji_client.errors import SpecError
-from cji_client.files import read_file
-from cji_client.spec import InputSpec
-from cji_client.verbs.link_sample import labels
+from cji_core.errors import SpecError
 from cji_core.operations.link import Link, UnsupportedModelError, from_splink
+from cji_core.operations.link.labels import read_labels
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, JSON, TEXT
-from tests.fuzz.worker_targets import folder
 
 __all__ = ["LINK"]
 
@@ -69,17 +63,14 @@ def _import(data: bytes) -> Link:
 
 
 def _labels(data: bytes) -> object:
-    path: Path = folder() / "labels.csv"
-    path.write_bytes(data)
-    found = read_file(path, InputSpec(schema="labels"))()
-    return labels(pa.Table.from_batches(found.batches, found.schema))
+    return read_labels(data), read_labels(data, two_tables=True)
 
 
 LINK: Final = (
     target("splink-model", _models, _import, refusals=(UnsupportedModelError,), mutators=(*JSON, *TEXT), weight=10),
     target(
         "link-labels",
-        lambda: (b"left_id,right_id,same\na,b,1\nb,c,0\n", b"record_id,person\n1,x\n2,x\n3,y\n"),
+        lambda: (b'left,right,verdict,by,at,note\na,b,same,,2026-11-30,"x, y"\nb,c,,,,\n',),
         _labels,
         refusals=(SpecError,),
         mutators=(*TEXT, *BYTES),

@@ -158,18 +158,29 @@ class ExampleRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class PairQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Pairs that were found, those of them that are right, and what follows."""
 
-    found: Annotated[int, member("pairs that were found")]
+    found: Annotated[int, member("pairs that were found; an estimate where labels stand for further pairs")]
     right: Annotated[int, member("those that are of one person")]
     precision: Annotated[float, member("right of found")]
     recall: Annotated[float, member("right of all pairs of one person")]
     f1: Annotated[float, member("harmonic mean of both")]
 
 
+class NewLabels(msgspec.Struct, frozen=True, kw_only=True):
+    """`cji link labels new`: a label file to fill in."""
+
+    file: Annotated[str, member("the label file")]
+    pairs: Annotated[int, member("pairs in it")]
+    listed: Annotated[int, member("pairs that the result lists")]
+
+
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     """`cji link evaluate`: a result of `link`, compared with a labelled sample."""
 
     pairs: Annotated[int, member("labelled pairs")]
-    true: Annotated[int, member("those of one person")]
+    true: Annotated[int, member("pairs of one person among those that they stand for, estimated")]
+    unsure: Annotated[int, member("pairs of the label file that are unsure")]
+    undecided: Annotated[int, member("pairs of the label file without a verdict")]
+    uncovered: Annotated[int, member("listed pairs with a weight of which no pair is labelled")]
     match: Annotated[float, member("the threshold `--match`, a probability")]
     at_match: Annotated[PairQuality, member("PairQuality at that threshold")]
     best_bits: Annotated[float, member("the threshold with the highest F1, a match weight in bits")]

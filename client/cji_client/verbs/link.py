@@ -13,6 +13,7 @@ from cji_client.errors import SpecError
 from cji_client.verbs.answers import Evaluated, PairQuality
 from cji_client.verbs.link_chart import chart
 from cji_client.verbs.link_count import count
+from cji_client.verbs.link_labels import labels
 from cji_client.verbs.link_sample import Sample, read_sample
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, print_json
@@ -28,6 +29,7 @@ def link() -> None:
 
 
 link.add_command(count)
+link.add_command(labels)
 
 
 @link.command()
@@ -37,7 +39,7 @@ link.add_command(count)
     "labels_file",
     type=FILE,
     required=True,
-    help="The labelled sample, .csv, .parquet or .arrow: left_id, right_id and same (1 or 0), or record_id and person.",
+    help="A label file, as `cji link labels new` writes it; or a table with record_id and person of each record.",
 )
 @click.option("--match", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.9, show_default=True)
 @click.option(
@@ -51,12 +53,14 @@ link.add_command(count)
 def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path | None, as_json: bool) -> None:
     """Compare the pairs and clusters in RESULT, the output folder of a job with `link`, with a labelled sample.
 
-    The records need record ids. A sample of pairs lists pairs of ids; a sample of records lists the person of each, and
-    all their pairs count. Pairs that the result does not list count as below every threshold.
+    Pairs of a label file stand for all listed pairs of about their weight: the figures are estimates for all of them if
+    the file has all pairs of a weight, or a random sample, as `cji link labels new` draws it. A pair that is unsure or
+    undecided counts for nothing. Of a table with record_id and person, all pairs of its records count. Labelled pairs
+    that the result does not list count as below every threshold.
 
     \b
     Examples:
-      cji link evaluate linked/ --labels sample.csv
+      cji link evaluate linked/ --labels labels.csv
       cji link evaluate linked/ --labels persons.csv --chart thresholds.html
     """  # noqa: D301 - \\b is click's mark for text that it must not wrap
     if chart_file is not None and (chart_file.suffix.lower() not in {".svg", ".html"} or chart_file.exists()):
@@ -68,7 +72,10 @@ def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path 
         print_json(
             Evaluated(
                 pairs=sample.pairs,
-                true=curve.true,
+                true=round(curve.true),
+                unsure=sample.unsure,
+                undecided=sample.undecided,
+                uncovered=sample.uncovered,
                 match=match,
                 at_match=_quality(curve.at(log2_odds(match))),
                 best_bits=threshold,
@@ -77,7 +84,11 @@ def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path 
             )
         )
     console = Console(quiet=as_json)
-    labelled = f"{sample.pairs} labelled pairs, {curve.true} of one person"
+    labelled = f"{sample.pairs} labelled pairs, {curve.true:.0f} of one person"
+    standing = float(sample.each.sum())
+    if standing > len(sample.each):
+        labelled = f"{sample.pairs} labelled pairs, which stand for {standing:.0f} listed ones"
+    _print_left_out(console, sample)
     rows = [(f"{probability:g}", curve.at(log2_odds(probability))) for probability in sorted({*_SHOWN, match})]
     _print(console, f"Pairs by threshold: {labelled}", rows)
     _print(
@@ -95,7 +106,18 @@ def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path 
 
 
 def _quality(one: Quality) -> PairQuality:
-    return PairQuality(found=one.found, right=one.right, precision=one.precision, recall=one.recall, f1=one.f1)
+    found, right = round(one.found), round(one.right)
+    return PairQuality(found=found, right=right, precision=one.precision, recall=one.recall, f1=one.f1)
+
+
+def _print_left_out(console: Console, sample: Sample) -> None:
+    if sample.unsure or sample.undecided:
+        console.print(f"not counted: {sample.unsure} pairs that are unsure, {sample.undecided} that are undecided")
+    if sample.uncovered:
+        console.print(
+            f"not covered: {sample.uncovered} listed pairs have a weight of which no pair is labelled; "
+            "`cji link labels new --sample` draws from all"
+        )
 
 
 def _print(console: Console, title: str, rows: Sequence[tuple[str, Quality]]) -> None:
@@ -104,7 +126,7 @@ def _print(console: Console, title: str, rows: Sequence[tuple[str, Quality]]) ->
         table.add_column(name, justify="right")
     for name, one in rows:
         figures = (f"{value:.4f}" for value in (one.precision, one.recall, one.f1))
-        table.add_row(name, str(one.found), str(one.right), *figures)
+        table.add_row(name, f"{one.found:.0f}", f"{one.right:.0f}", *figures)
     console.print(table)
 
 

@@ -1,4 +1,9 @@
-"""A labelled sample beside the result of `link`: what people say of each pair, and what the result makes of it."""
+"""A labelled sample beside the result of `link`: what people say of each pair, and what the result makes of it.
+
+A sample of pairs is a label file (`cji_core.operations.link.labels`); a sample of records is a table of each one's
+person. Labelled pairs stand for all listed pairs of about their weight: those in the same step of STEP bits. So a
+sample that `cji link labels new` drew from each step, or that has all pairs of some, gives an estimate for all.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,154 +16,199 @@ import pyarrow.compute as pc
 
 from cji_client.errors import SpecError
 from cji_client.files import read_file
-from cji_client.spec import InputSpec
+from cji_client.spec import InputSpec, read_file_bytes
 from cji_core.command.output import FORMATS
+from cji_core.operations.link.labels import is_label_file, read_labels
 from cji_operations.link import Curve, Quality, cluster_quality, curve
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
-_PAIRS: Final = ("left_id", "right_id", "same")
+STEP: Final = 2.0
+"""Bits: of listed pairs in one step of weights, those with a label stand for all."""
 _PERSONS: Final = ("record_id", "person")
-_SPLINK: Final = {"unique_id_l": "left_id", "unique_id_r": "right_id", "clerical_match_score": "same"}
 _ANSWERS: Final = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 _ANY_COLUMNS: Final = InputSpec(schema="labels")
 _MOST_ROWS: Final = 1 << 24
-_REMEDY: Final = "List left_id, right_id and same (1 or 0) for each pair, or record_id and person for each record."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Labels:
-    """Answers to pairs (`same`, by left and right), or the person of each record (`left`, with `right` as persons)."""
-
-    left: pa.Array
-    right: pa.Array
-    same: Bools | None
+_REMEDY: Final = (
+    "Give a label file (`cji link labels new` writes one to fill in), "
+    "or a table with record_id and person of each record."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Sample:
-    """`pairs` labelled pairs, of which `true` are of one person; and the k of them that the result lists.
+    """`pairs` labelled pairs, of which about `true` are of one person; and the k of them that the result lists.
 
-    weight, probability float64[k]; same bool[k]: the pair is of one person. `clusters` is the quality of the clusters.
+    weight, probability float64[k]; same bool[k]: the pair is of one person; each float64[k]: how many listed pairs it
+    stands for. `clusters` is the quality of the clusters. `unsure` and `undecided` lines count for nothing, nor do
+    `uncovered` listed pairs, with a weight of which there is no label.
     """
 
     pairs: int
-    true: int
+    true: float
     weight: Floats
     probability: Floats
     same: Bools
+    each: Floats
     clusters: Quality
+    unsure: int = 0
+    undecided: int = 0
+    uncovered: int = 0
 
     def curve(self) -> Curve:
         """Quality by threshold."""
-        return curve(self.weight, self.same, self.true)
-
-
-def read_sample(folder: Path, labels_file: Path) -> Sample:
-    """The sample of a file beside the result in a folder. Raises: SpecError where one of them cannot be used."""
-    found = labels(_table(labels_file))
-    result, pairs = (_table(_output(folder, name)) for name in ("result", "pairs"))
-    for table, names in ((result, ("record_id", "cluster")), (pairs, ("left_id", "right_id", "right", "weight"))):
-        if not set(names) <= set(table.column_names):
-            raise SpecError(f"{folder} has no {' or no '.join(names)}", remedy="Run `link` on records with record_id.")
-    ids, of_right = _text(result, "record_id"), _text(pairs, "right_id")
-    right = pc.cast(pairs["right"], pa.int64()).combine_chunks()
-    in_bounds = pc.all(pc.less(right, len(ids))).as_py() is not False
-    one_table = in_bounds and pc.all(pc.equal(ids.take(right), of_right)).as_py() is not False
-    listed = _Listed(
-        left=_text(pairs, "left_id"),
-        right=of_right,
-        weight=_floats(pairs, "weight"),
-        probability=_floats(pairs, "probability"),
-        joined=_answers(pairs, "joined"),
-    )
-    cluster = pc.cast(result["cluster"], pa.int64()).combine_chunks().to_numpy(zero_copy_only=False)
-    if found.same is None:
-        if not one_table:
-            raise SpecError("two tables were linked", remedy="Label pairs: left_id, right_id and same.")
-        return _of_persons(found, ids, cluster, listed)
-    return _of_pairs(found, found.same, ids if one_table else None, cluster, listed)
-
-
-def labels(table: pa.Table) -> Labels:
-    """The labels in a table. Raises: SpecError where its columns or values do not fit."""
-    table = table.rename_columns([_SPLINK.get(name, name) for name in table.column_names])
-    names = next((names for names in (_PAIRS, _PERSONS) if set(names) <= set(table.column_names)), None)
-    if names is None:
-        raise SpecError("the labels are neither of pairs nor of records", remedy=_REMEDY)
-    if not 0 < table.num_rows <= _MOST_ROWS:
-        raise SpecError(f"the labels have {table.num_rows} rows, not 1 to {_MOST_ROWS}", remedy=_REMEDY)
-    left, right = (_text(table, name) for name in names[:2])
-    if left.null_count or right.null_count:
-        raise SpecError(f"a label has no {names[0]} or no {names[1]}", remedy=_REMEDY)
-    if names == _PERSONS:
-        if len(left.unique()) < len(left):
-            raise SpecError("the labels have a record twice", remedy="Keep one person for each record.")
-        return Labels(left=left, right=right, same=None)
-    both = _key(left, right)
-    if len(both.unique()) < len(both) or pc.any(pc.is_in(both, _key(right, left))).as_py():
-        raise SpecError(
-            "the labels have a pair twice, or a record with itself", remedy="Keep one answer for each pair."
-        )
-    return Labels(left=left, right=right, same=_answers(table, "same"))
+        return curve(self.weight, self.same, self.true, self.each)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class _Listed:
-    """The pairs of a result."""
+class Listed:
+    """The pairs of a result: ids of both records as texts, weight, probability, match, joined; `one_table` was linked.
 
+    Records without `record_id` have their rows as ids. `ids` and cluster int64[n] are those of the records.
+    """
+
+    ids: pa.Array
+    cluster: Ints
     left: pa.Array
     right: pa.Array
     weight: Floats
     probability: Floats
+    match: Bools
     joined: Bools
+    one_table: bool
 
 
-def _of_persons(found: Labels, ids: pa.Array, cluster: npt.NDArray[np.int64], listed: _Listed) -> Sample:
-    if len(ids.unique()) < len(ids):
+def read_listed(folder: Path) -> Listed:
+    """The pairs of the result in a folder. Raises: SpecError where it is none of `link`."""
+    result, pairs = (_table(_output(folder, name)) for name in ("result", "pairs"))
+    for table, names in (
+        (result, ("cluster",)),
+        (pairs, ("left", "right", "left_id", "right_id", "weight", "probability", "match", "joined")),
+    ):
+        if not set(names) <= set(table.column_names):
+            raise SpecError(f"{folder} has no {' or no '.join(names)}", remedy="Name the folder of a job with `link`.")
+    cluster = _integers(result, "cluster")
+    left, right, joined = _integers(pairs, "left"), _integers(pairs, "right"), _answers(pairs, "joined")
+    here = len(left) == 0 or int(max(left.max(), right.max())) < len(cluster)
+    if "record_id" in result.column_names:
+        ids, of_left, of_right = _text(result, "record_id"), _text(pairs, "left_id"), _text(pairs, "right_id")
+        one_table = here and pc.all(pc.equal(ids.take(pa.array(right)), of_right)).as_py() is not False
+    else:
+        ids, of_left, of_right = (pc.cast(pa.array(rows), pa.utf8()) for rows in (np.arange(len(cluster)), left, right))
+        one_table = here and bool(((left < right) & ((cluster[left] == cluster[right]) == joined)).all())
+    return Listed(
+        ids=ids,
+        cluster=cluster,
+        left=of_left,
+        right=of_right,
+        weight=_floats(pairs, "weight"),
+        probability=_floats(pairs, "probability"),
+        match=_answers(pairs, "match"),
+        joined=joined,
+        one_table=one_table,
+    )
+
+
+def steps(weight: Floats) -> Ints:
+    """int64[p]: the step of each weight."""
+    return np.floor(weight / STEP).astype(np.int64)
+
+
+def read_sample(folder: Path, labels_file: Path) -> Sample:
+    """The sample of a file beside the result in a folder. Raises: SpecError where one of them cannot be used."""
+    data = read_file_bytes(labels_file)
+    if is_label_file(data):
+        return _of_pairs(data, read_listed(folder))
+    table = _table(labels_file)
+    if not set(_PERSONS) <= set(table.column_names):
+        raise SpecError("the labels are neither of pairs nor of records", remedy=_REMEDY)
+    if not 0 < table.num_rows <= _MOST_ROWS:
+        raise SpecError(f"the labels have {table.num_rows} rows, not 1 to {_MOST_ROWS}", remedy=_REMEDY)
+    record, person = (_text(table, name) for name in _PERSONS)
+    if record.null_count or person.null_count:
+        raise SpecError("a label has no record_id or no person", remedy=_REMEDY)
+    if len(record.unique()) < len(record):
+        raise SpecError("the labels have a record twice", remedy="Keep one person for each record.")
+    return _of_persons(record, person, read_listed(folder))
+
+
+def _of_persons(record: pa.Array, persons: pa.Array, listed: Listed) -> Sample:
+    """All pairs of labelled records count, each once."""
+    if not listed.one_table:
+        raise SpecError("two tables were linked", remedy="Label pairs: `cji link labels new`.")
+    if len(listed.ids.unique()) < len(listed.ids):
         raise SpecError("the records have a record id twice", remedy="Give each record an id of its own.")
-    row = _positions(found.left, ids)
+    row = _positions(record, listed.ids)
     if (row < 0).any():
         raise SpecError("a labelled record is not in the result", remedy="Use the record ids of the result.")
-    person = pc.dictionary_encode(found.right).indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    left, right = _positions(listed.left, found.left), _positions(listed.right, found.left)
+    person = pc.dictionary_encode(persons).indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    left, right = _positions(listed.left, record), _positions(listed.right, record)
     which = np.flatnonzero((left >= 0) & (right >= 0))
-    clusters = cluster_quality(cluster[row], person)
+    clusters = cluster_quality(listed.cluster[row], person)
     return Sample(
         pairs=len(row) * (len(row) - 1) // 2,
         true=clusters.true,
         weight=listed.weight[which],
         probability=listed.probability[which],
         same=person[left[which]] == person[right[which]],
+        each=np.ones(len(which)),
         clusters=clusters,
     )
 
 
-def _of_pairs(
-    found: Labels, same: Bools, ids: pa.Array | None, cluster: npt.NDArray[np.int64], listed: _Listed
-) -> Sample:
-    """`ids` are those of the records, where one table was linked: then a pair may be named in either order."""
+def _of_pairs(data: bytes, listed: Listed) -> Sample:
+    """A pair of records of one table may be named in either order."""
+    labels = read_labels(data, two_tables=not listed.one_table)
+    decided = [one for one in labels if one.verdict in {"same", "different"}]
+    if not decided:
+        raise SpecError("the label file decides no pair", remedy="Fill in verdicts: same, different or unsure.")
+    left, right = (pa.array([getattr(one, side) for one in decided], pa.utf8()) for side in ("left", "right"))
+    same = np.array([one.verdict == "same" for one in decided])
     keys = _key(listed.left, listed.right)
-    at = _positions(_key(found.left, found.right), keys)
+    at = _positions(_key(left, right), keys)
     joined = np.append(listed.joined, False)[at]
-    if ids is not None:
-        turned = _positions(_key(found.right, found.left), keys)
-        at = np.maximum(at, turned)
-        rows = [_positions(one, ids) for one in (found.left, found.right)]
-        if any((row < 0).any() for row in rows):
-            raise SpecError("a labelled record is not in the result", remedy="Use the record ids of the result.")
-        joined = cluster[rows[0]] == cluster[rows[1]]
+    if listed.one_table:
+        at = np.maximum(at, _positions(_key(right, left), keys))
+        rows = [_positions(one, listed.ids) for one in (left, right)]
+        unknown = np.flatnonzero((rows[0] < 0) | (rows[1] < 0))
+        if len(unknown):
+            line = decided[int(unknown[0])].line
+            raise SpecError(
+                f"the label file: line {line} has a record that is not in the result",
+                remedy="Use the record ids of the result, or rows where it has none.",
+            )
+        joined = listed.cluster[rows[0]] == listed.cluster[rows[1]]
+    each, uncovered = _each(at, listed.weight)
     which = np.flatnonzero(at >= 0)
-    true = int(np.count_nonzero(same))
+    true = float(each @ same)
     return Sample(
-        pairs=len(same),
+        pairs=len(decided),
         true=true,
         weight=listed.weight[at[which]],
         probability=listed.probability[at[which]],
         same=same[which],
-        clusters=Quality(found=int(np.count_nonzero(joined)), right=int(np.count_nonzero(joined & same)), true=true),
+        each=each[which],
+        clusters=Quality(found=float(each @ joined), right=float(each @ (joined & same)), true=true),
+        unsure=sum(one.verdict == "unsure" for one in labels),
+        undecided=sum(one.verdict is None for one in labels),
+        uncovered=uncovered,
     )
+
+
+def _each(at: Ints, weight: Floats) -> tuple[Floats, int]:
+    """(float64[l]: how many pairs each label stands for, listed pairs for which none does).
+
+    at int64[l]: the listed pair of each label, -1: a pair that is not listed, which stands for itself.
+    """
+    of_pair, which = np.unique(steps(weight), return_inverse=True)
+    listed = np.bincount(which, minlength=len(of_pair))
+    there = np.flatnonzero(at >= 0)
+    labelled = np.bincount(which[at[there]], minlength=len(of_pair))
+    each = np.ones(len(at))
+    each[there] = (listed / np.maximum(labelled, 1))[which[at[there]]]
+    return each, int(listed[labelled == 0].sum())
 
 
 def _output(folder: Path, name: str) -> Path:
@@ -185,6 +235,14 @@ def _floats(table: pa.Table, name: str) -> Floats:
         found: Floats = table[name].cast(pa.float64()).combine_chunks().to_numpy(zero_copy_only=False)
     except pa.ArrowException:
         raise SpecError(f"the column {name} is not of numbers") from None
+    return found
+
+
+def _integers(table: pa.Table, name: str) -> Ints:
+    try:
+        found: Ints = table[name].cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
+    except (pa.ArrowException, ValueError):
+        raise SpecError(f"the column {name} is not of whole numbers") from None
     return found
 
 

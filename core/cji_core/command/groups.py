@@ -32,7 +32,8 @@ A submitter's first job:
   cji job seal people.csv --job people.job --spec job.toml --profile client.toml    # `send` and `open`: elsewhere
   cji job submit people.csv --job people.job --spec job.toml --profile client.toml    # to a pool, by reference
   cji ledger find results/ --sid GA0001    # who received records about this person?
-  cji link evaluate result/ --labels sample.csv    # how good was a job with link?
+  cji link labels new result/              # a file for a clerk's decisions on pairs
+  cji link evaluate result/ --labels labels.csv    # how good was a job with link?
 
 \b
 An operator's first start:

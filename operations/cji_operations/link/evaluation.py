@@ -17,11 +17,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """Of `found` pairs, `right` are among the `true` ones."""
+    """Of `found` pairs, `right` are among the `true` ones; estimates where a sample stands for more pairs."""
 
-    found: int
-    right: int
-    true: int
+    found: float
+    right: float
+    true: float
 
     @property
     def precision(self) -> float:
@@ -42,12 +42,12 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Curve:
-    """Quality at every threshold that makes a difference: weight float64[k], falling; found, right int64[k]."""
+    """Quality at every threshold that makes a difference: weight float64[k], falling; found, right float64[k]."""
 
     weight: Floats
-    found: Ints
-    right: Ints
-    true: int
+    found: Floats
+    right: Floats
+    true: float
 
     def at(self, weight: float) -> Quality:
         """With the pairs of at least this weight."""
@@ -81,15 +81,20 @@ class Curve:
     def _quality(self, number: int) -> Quality:
         if number < 0:
             return Quality(found=0, right=0, true=self.true)
-        return Quality(found=int(self.found[number]), right=int(self.right[number]), true=self.true)
+        return Quality(found=float(self.found[number]), right=float(self.right[number]), true=self.true)
 
 
-def curve(weight: Floats, same: Bools, true: int) -> Curve:
-    """The quality of pairs of these weights, float64[p]; same bool[p]: of one person; `true` ones there are in all."""
+def curve(weight: Floats, same: Bools, true: float, each: Floats | None = None) -> Curve:
+    """The quality of pairs of these weights, float64[p]; same bool[p]: of one person; `true` ones there are in all.
+
+    each float64[p]: how many pairs each one stands for, where they are a sample; else one.
+    """
     order = np.argsort(-weight, kind="stable")
     falling = weight[order]
     last = np.flatnonzero(np.append(np.diff(falling) != 0, np.ones(min(len(falling), 1), np.bool_)))
-    return Curve(weight=falling[last], found=last + 1, right=np.cumsum(same[order], dtype=np.int64)[last], true=true)
+    share = np.ones(len(weight)) if each is None else each[order]
+    found, right = np.cumsum(share)[last], np.cumsum(share * same[order])[last]
+    return Curve(weight=falling[last], found=found, right=right, true=true)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,17 +11,18 @@ from click.testing import CliRunner
 
 from cji_attestation import AZURE_US
 from cji_client.errors import SpecError
-from cji_client.verbs.link_sample import labels, read_sample
+from cji_client.verbs.link_sample import Sample, read_sample
 from cji_core.command import build
 
 RESULT = "record_id,cluster\na,0\nb,0\nc,0\nd,3\ne,4\n"
-PAIRS = """left,right,left_id,right_id,weight,probability,joined
-0,1,a,b,9.0,0.998,true
-0,2,a,c,4.0,0.941,true
-1,3,b,d,3.3,0.908,false
-3,4,d,e,-2.0,0.2,false
+PAIRS = """left,right,left_id,right_id,weight,probability,match,joined
+0,1,a,b,9.0,0.998,true,true
+0,2,a,c,4.0,0.941,true,true
+1,3,b,d,3.3,0.908,true,false
+3,4,d,e,-2.0,0.2,false,false
 """
-LABELS = "left_id,right_id,same\na,b,1\nc,a,0\nd,b,1\na,e,1\nd,e,0\n"
+HEAD = "left,right,verdict,by,at,note\n"
+LABELS = f"{HEAD}a,b,same,,,\nc,a,different,,,\nd,b,same,,,\na,e,same,,,\nd,e,different,,,\nb,c,unsure,,,\nb,e,,,,\n"
 PERSONS = "record_id,person\na,x\nb,x\nc,y\nd,x\n"
 
 
@@ -59,9 +60,28 @@ def test_a_sample_of_records_is_compared(folder: Path) -> None:
     assert (sample.clusters.found, sample.clusters.right) == (3, 1)
 
 
-def test_labels_of_splink_are_read(folder: Path) -> None:
-    text = "unique_id_l,source_dataset_l,unique_id_r,source_dataset_r,clerical_match_score\na,x,b,x,1.0\na,x,c,x,0.0\n"
-    assert read_sample(folder, _labels(folder, text)).true == 1
+def test_pairs_that_are_unsure_or_undecided_count_for_nothing(folder: Path) -> None:
+    sample = read_sample(folder, _labels(folder, LABELS))
+    assert (sample.unsure, sample.undecided, sample.uncovered) == (1, 1, 0)
+
+
+def test_rows_are_the_ids_of_records_without_ids(folder: Path) -> None:
+    """As in the output `pairs`."""
+    (folder / "result.csv").write_text("cluster\n0\n0\n0\n3\n4\n")
+    rows = re.sub(r"^(\d,\d),.,.,", r"\1,,,", PAIRS, flags=re.MULTILINE)
+    (folder / "pairs.csv").write_text(rows)
+    names = str.maketrans("abcde", "01234")
+    given = HEAD + LABELS.removeprefix(HEAD).replace("same", "S").replace("different", "D").translate(names)
+    given = given.replace("S", "same").replace("D", "different").replace("unsur4", "unsure")
+    sample, same = read_sample(folder, _labels(folder, given)), read_sample_of_ids(folder)
+    assert sample.weight.tolist() == same.weight.tolist()
+    assert (sample.clusters, sample.true) == (same.clusters, same.true)
+
+
+def read_sample_of_ids(folder: Path) -> Sample:
+    (folder / "result.csv").write_text(RESULT)
+    (folder / "pairs.csv").write_text(PAIRS)
+    return read_sample(folder, _labels(folder, LABELS))
 
 
 def test_two_linked_tables_may_have_the_same_ids(tmp_path: Path) -> None:
@@ -73,8 +93,9 @@ def test_two_linked_tables_may_have_the_same_ids(tmp_path: Path) -> None:
     )
     columns = {"left_id": [b"a", b"b"], "right_id": [b"b", b"a"], "weight": [9.0, -3.0], "probability": [0.99, 0.1]}
     rows = {"left": pa.array([0, 1], pa.uint64()), "right": pa.array([0, 1], pa.uint64()), "joined": [True, False]}
+    rows["match"] = [True, False]
     pyarrow.parquet.write_table(pa.table(columns | rows), folder / "pairs.parquet")
-    sample = read_sample(folder, _labels(folder, "left_id,right_id,same\na,b,1\n"))
+    sample = read_sample(folder, _labels(folder, f"{HEAD}a,b,same,,,\n"))
     assert sample.weight.tolist() == [9.0]
     assert sample.clusters.right == 1
     with pytest.raises(SpecError, match="two tables"):
@@ -85,14 +106,14 @@ def test_two_linked_tables_may_have_the_same_ids(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("a,b\n1,2\n", "neither of pairs nor of records"),
-        ("left_id,right_id,same\n", "0 rows"),
-        ("left_id,right_id,same\na,b,maybe\n", "same"),
-        ("left_id,right_id,same\na,b,\n", "same"),
-        ("left_id,right_id,same\na,,1\n", "left_id"),
-        ("left_id,right_id,same\na,b,1\na,b,0\n", "twice"),
-        ("left_id,right_id,same\na,b,1\nb,a,0\n", "twice"),
-        ("left_id,right_id,same\na,a,1\n", "itself"),
-        ("left_id,right_id,same\na,z,1\n", "not in the result"),
+        (HEAD, "decides no pair"),
+        (f"{HEAD}a,b,,,,\n", "decides no pair"),
+        (f"{HEAD}a,b,maybe,,,\n", "line 2 has a verdict"),
+        (f"{HEAD}a,b,same,,,\nb,a,different,,,\n", "line 3 says different"),
+        (f"{HEAD}a,a,same,,,\n", "itself"),
+        (f"{HEAD}a,b,same,,,\na,z,same,,,\n", "line 3 has a record that is not in the result"),
+        ("record_id,person\n", "0 rows"),
+        ("record_id,person\na,\n", "no person"),
         ("record_id,person\na,x\na,y\n", "twice"),
         ("record_id,person\na,x\nz,y\n", "not in the result"),
     ],
@@ -102,9 +123,9 @@ def test_labels_that_cannot_be_used_are_refused(folder: Path, text: str, says: s
         read_sample(folder, _labels(folder, text))
 
 
-def test_records_without_ids_are_refused(folder: Path) -> None:
-    (folder / "result.csv").write_text("cluster\n0\n0\n0\n3\n4\n")
-    with pytest.raises(SpecError, match="record_id"):
+def test_results_that_cannot_be_used_are_refused(folder: Path) -> None:
+    (folder / "result.csv").write_text("record_id\na\n")
+    with pytest.raises(SpecError, match="no cluster"):
         read_sample(folder, _labels(folder, LABELS))
     (folder / "result.csv").write_text("record_id,cluster\na,0\na,0\n")
     with pytest.raises(SpecError, match=r"twice|two tables"):
@@ -112,14 +133,6 @@ def test_records_without_ids_are_refused(folder: Path) -> None:
     (folder / "pairs.csv").unlink()
     with pytest.raises(SpecError, match="has no pairs"):
         read_sample(folder, _labels(folder, LABELS))
-
-
-def test_ids_are_not_glued_together() -> None:
-    """a:b with c is not a with b:c."""
-    table = pa.table({"left_id": ["a:b", "a"], "right_id": ["c", "b:c"], "same": ["1", "0"]})
-    found = labels(table).same
-    assert found is not None
-    assert found.tolist() == [True, False]
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".html"])
