@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from cji_core.format.records.column import Bools, Bytes, Ints
+from cji_operations.kernels import hashing
 from cji_operations.kernels.strings import Words, fold
 
 _VOWEL, _SKIP = 0, 7
@@ -22,6 +23,7 @@ _DIGIT: Final = np.full(256, _SKIP, np.uint8)  # H, W, and the padding
 for _digit, _of_digit in enumerate((b"AEIOUY", b"BFPV", b"CGJKQSXZ", b"DT", b"L", b"MN", b"R")):
     _DIGIT[list(_of_digit)] = _digit
 _ALPHABET: Final = 26
+_ASCII: Final = 0x80
 _IS_VOWEL: Final = np.isin(np.arange(256), list(b"AEIOU"))
 _SOUND: Final = np.arange(256, dtype=np.uint8)
 _SOUND[list(b"AEIOUQZMK")] = list(b"AAAAAGSNC")
@@ -42,6 +44,19 @@ def soundex(words: Words) -> Bytes:
     number <<= 3 * (3 - digits.astype(np.uint16))
     code = np.stack((letters[0], number >> 6, number >> 3 & 7, number & 7), axis=1).astype(np.uint8)
     code[:, 1:] += (lengths > 0)[:, None] * np.uint8(ord("0"))
+    return code
+
+
+def sound(words: Words) -> Bytes:
+    """uint8[k, 4]: Soundex of plain words; of one in another alphabet, bytes from 0x80 on that are those of all of it.
+
+    Four NULs where there is no letter of any alphabet.
+    """
+    code = soundex(words)
+    other = np.flatnonzero((code[:, 0] == 0) & (words.data >= _ASCII).any(axis=1))
+    if len(other):
+        found = hashing.of_bytes(words.data[other])[:, None] >> (np.uint64(16) * np.arange(4, dtype=np.uint64))
+        code[other] = (found & np.uint64(0x7F)).astype(np.uint8) | np.uint8(_ASCII)
     return code
 
 

@@ -49,6 +49,17 @@ def words(array: pa.Array) -> tuple[Words, Ints]:
     return Words(data=columns.T, lengths=lengths), number[code]
 
 
+def only(spoken: Words, table: Bytes) -> Words:
+    """The words with each byte as in `table` uint8[256], and without those that are 0 there."""
+    data = np.asfortranarray(table[spoken.data])
+    kept = data != 0
+    lengths = kept.sum(axis=1)
+    rows = np.flatnonzero(lengths < spoken.lengths)
+    order = np.argsort(~kept[rows], axis=1, kind="stable")
+    data[rows] = np.take_along_axis(data[rows], order, axis=1)
+    return Words(data=data, lengths=lengths)
+
+
 def fold(data: Bytes) -> Bytes:
     """ASCII letters as capitals, every other byte as it is."""
     return data - np.uint8(0x20) * ((data >= ord("a")) & (data <= ord("z")))

@@ -11,9 +11,8 @@ from cji_core.format.records import dates
 from cji_core.format.records.column import Bools, Bytes, Ints
 from cji_core.format.records.equal_rows import numbered
 from cji_core.operations.link.model import Key
-from cji_operations.kernels import hashing, nicknames
+from cji_operations.kernels import hashing, letters, name_parts, nicknames, phonetics
 from cji_operations.kernels.hashing import Hashes
-from cji_operations.kernels.phonetics import soundex
 from cji_operations.kernels.strings import Words
 
 Codes = npt.NDArray[np.int32]
@@ -27,8 +26,8 @@ _DATE_DIGITS: Final = {"year": slice(0, 4), "year_month": slice(0, 6), "month_da
 class Column:
     """One column of `n` rows with `k` distinct values: code int32[n], -1 where there is none.
 
-    Capital X stands for an unknown digit in a column that `is_number` or `is_date`. counts int64[k] are the rows with
-    each value: of all rows of the job, though these may be some of them.
+    Values are folded (`kernels.letters`). Capital X stands for an unknown digit in a column that `is_number` or
+    `is_date`. counts int64[k] are the rows with each value: of all rows of the job, though these may be some of them.
     """
 
     words: Words
@@ -36,13 +35,53 @@ class Column:
     counts: Ints
     is_number: bool = False
     is_date: bool = False
+    is_name: bool = False
     hashed: dict[Key, Hashes] = field(default_factory=dict)
 
     @cached_property
+    def plain(self) -> Words:
+        """The values in their plain form, names without blanks; they need not be distinct."""
+        return letters.plain(self.words, blanks=not self.is_name)
+
+    @cached_property
+    def letters(self) -> Words:
+        """The plain values, one byte a letter."""
+        return letters.letters(self.plain)
+
+    @cached_property
+    def alike(self) -> Ints:
+        """int64[k]: equal for values with one plain form."""
+        return np.arange(len(self.words)) if self.plain is self.words else numbered(self.plain.data)
+
+    @cached_property
+    def name_parts(self) -> Hashes:
+        """uint64[k, p]: the parts of names, see `kernels.name_parts`."""
+        return name_parts.parts(letters.plain(self.words, blanks=True))
+
+    @cached_property
+    def part_totals(self) -> Hashes:
+        """uint64[k]: equal for names with the same parts."""
+        return name_parts.totals(self.name_parts)
+
+    @cached_property
+    def part_counts(self) -> Ints:
+        """int64[k]: how many parts the name has."""
+        return np.count_nonzero(self.name_parts, axis=1)
+
+    @cached_property
+    def has_parts(self) -> Bools:
+        """bool[k]: the name has several words."""
+        found: Bools = (self.words.data == ord(" ")).any(axis=1)
+        return found
+
+    @cached_property
+    def _sound(self) -> Bytes:
+        return phonetics.sound(self.plain)
+
+    @cached_property
     def sounds(self) -> Ints:
-        """int64[k]: equal for values of one Soundex code, -1 without a letter."""
-        code = soundex(self.words)
-        return np.where(code[:, 0] > 0, numbered(code), -1)
+        """int64[k]: equal for values of one phonetic code, -1 without a letter."""
+        return np.where(self._sound[:, 0] > 0, numbered(self._sound), -1)
 
     def hashes(self, key: Key) -> Hashes:
         """uint64[k + 1]: equal for values that are equal in the form of the key, wherever they are; 0 without one.
@@ -58,17 +97,16 @@ class Column:
 
     def form(self, key: Key) -> tuple[Bytes, Bools]:
         """(uint8[k, w]: the form of each value that the key names, bool[k]: it has one)."""
-        data, there = self.words.data, np.ones(len(self.words), np.bool_)
+        data, there = self.plain.data, np.ones(len(self.words), np.bool_)
         match key.form:
             case "whole" if self.is_date:
                 return self._dated(slice(0, 8))
             case "whole":
                 return data, there
             case "soundex":
-                code = soundex(self.words)
-                return code, code[:, 0] > 0
+                return self._sound, self._sound[:, 0] > 0
             case "prefix":
-                prefix = data[:, : key.length]
+                prefix = self.letters.data[:, : key.length]
                 return prefix, (prefix != UNKNOWN).all(axis=1) if self.is_number or self.is_date else there
             case _:
                 return self._dated(_DATE_DIGITS[key.form])
@@ -82,7 +120,7 @@ class Column:
     @cached_property
     def roots(self) -> Ints:
         """int64[k]: the number of each given name, see `kernels.nicknames`."""
-        return nicknames.roots(self.words)
+        return nicknames.roots(self.plain)
 
     @cached_property
     def digits(self) -> Bytes:
@@ -114,9 +152,9 @@ class Column:
 
     @cached_property
     def spelt(self) -> Words:
-        """The values as they are written: dates as YYYY-MM-DD."""
+        """The values letter by letter: dates as YYYY-MM-DD."""
         if not self.is_date:
-            return self.words
+            return self.letters
         dashed = np.insert(self.words.data, (4, 6), ord("-"), axis=1)
         return Words(data=dashed, lengths=np.full(len(dashed), 10))
 
@@ -127,7 +165,7 @@ class Column:
 
     def key(self, key: Key) -> Codes:
         """int32[n]: equal for rows whose values are equal in this form, -1 where there is none."""
-        if key.form == "whole" and not self.is_date:
+        if key.form == "whole" and not self.is_date and self.plain is self.words:
             return self.code
         rows, usable = self.form(key)
         of_value = np.where(usable, numbered(np.ascontiguousarray(rows)), -1)

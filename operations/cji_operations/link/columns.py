@@ -1,11 +1,11 @@
 """The columns of all records as comparisons and blocking keys see them: distinct values, and which of them a row has.
 
-Case does not matter, nor do outer blanks. Names are compared without blanks, hyphens, apostrophes and dots. Identifiers
-are their letters and digits, and one without a digit other than 0 (UNKNOWN, 000000000) is none; so is any number
-without a known digit (XXXXX, 0, -). A date without a known digit is missing. A value with the digits of a date that is
-no day of the calendar (month 86) is taken for a typing error and compared digit by digit; other values are missing. The
-row of either is partly used. Where records have NAM but no column `last` or `first`, these are made from it: what is
-before the comma, and the first word behind it.
+Values are folded: case does not matter, nor do outer blanks. Of names, only letters and digits count, and where a part
+ends: O'BRIEN is OBRIEN, GARCIA-LOPEZ is GARCIA LOPEZ. Identifiers are their letters and digits, and one without a digit
+other than 0 (UNKNOWN, 000000000) is none; so is any number without a known digit (XXXXX, 0, -). A date without a known
+digit is missing. A value with the digits of a date that is no day of the calendar (month 86) is taken for a typing
+error and compared digit by digit; other values are missing. The row of either is partly used. Where records have NAM
+but no column `last` or `first`, these are made from it: what is before the comma, and the first word behind it.
 
 Values are numbered in the order of their hashes, so that any part of the rows has them in the same order: nothing that
 is made of these numbers depends on which rows are looked at together. Values are cut at MAX_BYTES.
@@ -23,7 +23,7 @@ from cji_core.format.records import arrow, dates
 from cji_core.format.records.column import Bools, Bytes, Ints, read
 from cji_core.format.records.equal_rows import numbered
 from cji_core.operations.link.model import OF_NAM, Key
-from cji_operations.kernels import hashing
+from cji_operations.kernels import hashing, letters
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.kernels.strings import MAX_BYTES, Words, words
 from cji_operations.link.column import UNKNOWN, Codes, Column
@@ -32,6 +32,7 @@ _NAMES: Final = frozenset(("last", "first", "middle"))
 _IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))
 _NUMBERS: Final = _IDENTIFIERS | {"postcode", "street_number", "HGT", "WGT", "OLY"}
 DATES: Final = frozenset(("DOB",))
+_ALL: Final = slice(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -50,15 +51,17 @@ class Table:
     keys: dict[Key, Codes] = field(default_factory=dict)
 
     def key(self, key: Key) -> Codes:
-        """int32[n]: `Column.key`, made once."""
+        """int32[n]: equal for rows with equal values in this form, -1 without one. Made once."""
         if key not in self.keys:
-            self.keys[key] = self.columns[key.column].key(key)
+            self.keys[key] = _numbered(self.hashes(key)) if key.other else self.columns[key.column].key(key)
         return self.keys[key]
 
-    def hashes(self, key: Key) -> Hashes:
-        """uint64[n]: the hash of each row's value in the form of the key, 0 without one."""
-        column = self.columns[key.column]
-        return column.hashes(key)[column.code]
+    def hashes(self, key: Key, rows: Ints | slice = _ALL) -> Hashes:
+        """uint64[n]: the hash of the values in the form of the key, 0 without one. Of these rows, or all."""
+        one, *others = ((column := self.columns[name]).hashes(key)[column.code[rows]] for name in key.columns)
+        for other in others:  # a sum is the same for both orders
+            one = np.where((one != 0) & (other != 0), hashing.mixed(one + other) | np.uint64(1), np.uint64(0))
+        return one
 
     @property
     def second(self) -> Bools | None:
@@ -104,16 +107,16 @@ def _values(batch: pa.RecordBatch, name: str) -> pa.Array:
 def _words(array: pa.Array, name: str) -> Column:
     """Distinct values are normalised, then made distinct again: there are fewer of them than rows."""
     encoded = pc.dictionary_encode(array)
-    alike = pc.ascii_upper(pc.ascii_trim_whitespace(encoded.dictionary.view(pa.utf8()))).view(pa.binary())
+    alike = letters.folded(encoded.dictionary)
     if name in _NAMES:
-        alike = pc.replace_substring_regex(alike, rb"[ '.-]", b"")
+        alike = letters.names(alike)
     elif name in _IDENTIFIERS:
         alike = pc.replace_substring_regex(alike, rb"[^0-9A-Z]", b"")
     if name in _NUMBERS:
         known = rb"[1-9]" if name in _IDENTIFIERS else rb"[1-9A-WYZ]"
         alike = pc.if_else(pc.match_substring_regex(alike, known), alike, pa.scalar(None, pa.binary()))
     if (pc.max(pc.binary_length(alike)).as_py() or 0) > MAX_BYTES:
-        alike = pc.binary_slice(alike, 0, MAX_BYTES)
+        alike = letters.cut(alike)
     vocabulary, of_value = words(alike)
     return column(name, vocabulary, np.append(of_value, -1).astype(np.int32)[_codes(encoded)])
 
@@ -131,7 +134,23 @@ def column(name: str, vocabulary: Words, code: Codes) -> Column:
 
 def numbered_column(name: str, vocabulary: Words, code: Codes, counts: Ints) -> Column:
     """A column of distinct values in the order of their hashes."""
-    return Column(words=vocabulary, code=code, counts=counts, is_number=name in _NUMBERS, is_date=name in DATES)
+    return Column(
+        words=vocabulary,
+        code=code,
+        counts=counts,
+        is_number=name in _NUMBERS,
+        is_date=name in DATES,
+        is_name=name in _NAMES,
+    )
+
+
+def _numbered(hashes: Hashes) -> Codes:
+    """int32[n]: equal for equal hashes, -1 for 0."""
+    there = np.flatnonzero(hashes)
+    found = np.full(len(hashes), -1, np.int32)
+    encoded = pc.dictionary_encode(arrow.from_numpy(hashes[there]))
+    found[there] = arrow.numbers(encoded.indices)
+    return found
 
 
 def _places(vocabulary: Words) -> Hashes:

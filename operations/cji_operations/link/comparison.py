@@ -5,8 +5,9 @@ values and the levels of those are gathered back. A comparison of several column
 as one value. Values are compared with the lower code first, which makes every comparison symmetric.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -14,9 +15,10 @@ import numpy.typing as npt
 
 from cji_core.format.records.column import Bools, Ints
 from cji_core.format.records.equal_rows import numbered
-from cji_core.operations.link.model import Comparison, Condition
-from cji_operations.kernels import edits, jaro, nicknames
+from cji_core.operations.link.model import Comparison, Condition, Test
+from cji_operations.kernels import edits, jaro, name_parts, nicknames
 from cji_operations.kernels.edits import Edit
+from cji_operations.kernels.hashing import Hashes
 from cji_operations.kernels.one_off import one_off
 from cji_operations.link.column import Codes, Column
 from cji_operations.link.columns import Table
@@ -31,14 +33,15 @@ _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio (K
 _KERNEL: Final = 50_000  # pairs of values at once: what a kernel makes of them stays in the L2 cache
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Comparer:
     """A comparison over the rows of a table.
 
     value int32[n]: what a row has, -1 where there is nothing to compare. Where columns are compared with each other,
     and not with themselves first, all values are one.
     codes int32[k] by column: its code in each value; or in each row, where columns are compared with each other.
-    `number` int64[k] by column, where columns are compared with each other: equal for equal values of any of them.
+    `number` int32[n] by column, where columns are compared with each other: equal for values of any of them that are
+    alike, -1 for none. `totals` uint64[n] by columns, where names are: equal for the same parts, 0 for less than two.
     `partial`: a row may have a value where one of its columns has none.
     """
 
@@ -46,13 +49,21 @@ class Comparer:
     columns: dict[str, Column]
     value: Codes
     codes: dict[str, Codes]
-    number: dict[str, Ints]
+    number: dict[str, Codes]
+    totals: dict[tuple[str, ...], Hashes]
     partial: bool
+
+    @cached_property
+    def is_empty(self) -> bool:
+        """No row has anything to compare, as no row of most tables has a suffix."""
+        return not (self.value >= 0).any()
 
     def levels(self, left: Ints, right: Ints) -> Levels:
         """int8[p]: the level of each pair of rows, MISSING where a value is."""
-        a, b = self.value[left], self.value[right]
         levels = self.comparison.levels
+        if self.is_empty:
+            return np.full(len(left), MISSING, np.int8)
+        a, b = self.value[left], self.value[right]
         found = np.full(len(left), len(levels) - 1, np.int8)
         found[(a < 0) | (b < 0)] = MISSING
         if self.comparison.missing == "every":
@@ -83,11 +94,15 @@ class Comparer:
         """int8[p]: the first level whose conditions hold for these values or rows, which have something to compare."""
         level = np.full(len(left), len(self.comparison.levels) - 1, np.int8)
         open_ = np.arange(len(left))
-        similarity: dict[str, npt.NDArray[np.float64]] = {}
+        similarity: dict[str, Floats] = {}
+        crossing: dict[tuple[str, ...], tuple[Bools, Bools]] = {}
         for number, one in enumerate(self.comparison.levels[:-1]):
             holds = np.ones(len(open_), np.bool_)
             for condition in one.conditions:
-                holds &= self._condition(condition, left, right, open_, similarity)
+                if condition.other:
+                    holds &= self._crossed(condition, left, right, crossing)[open_]
+                else:
+                    holds &= self._condition(condition, left, right, open_, similarity)
             level[open_[holds]] = number
             open_ = open_[~holds]
         return level
@@ -107,8 +122,6 @@ class Comparer:
     def _holds(
         self, condition: Condition, left: Ints, right: Ints, open_: Ints, similarity: dict[str, Floats]
     ) -> Bools:
-        if condition.other:
-            return self._crossed(condition, left[open_], right[open_])
         column, code = self.columns[condition.column], self.codes[condition.column]
         a, b = code[left[open_]], code[right[open_]]
         if condition.test != "jaro_winkler":
@@ -116,23 +129,39 @@ class Comparer:
         if condition.column not in similarity:
             similarity[condition.column] = np.zeros(len(left))
             similarity[condition.column][open_] = jaro.pairs(
-                column.words, column.words, a.astype(np.int64), b.astype(np.int64)
+                column.letters, column.letters, a.astype(np.int64), b.astype(np.int64)
             )
         found: Bools = similarity[condition.column][open_] >= condition.number
         return found
 
-    def _crossed(self, condition: Condition, left: Ints, right: Ints) -> Bools:
+    def _crossed(
+        self, condition: Condition, left: Ints, right: Ints, crossing: dict[tuple[str, ...], tuple[Bools, Bools]]
+    ) -> Bools:
         """bool[p]: values of one column are those of another one in the other record, both ways or one way.
 
         Where the records agree in a column, that column's own comparison counts it: FRANK FRANK exchanges nothing.
+        `crossing` is kept between levels.
         """
-        value, other = ((self.number[name], self.codes[name]) for name in (condition.column, condition.other))
-        of_left, of_right = value[0][value[1][left]], value[0][value[1][right]]
-        other_left, other_right = other[0][other[1][left]], other[0][other[1][right]]
-        there, back = of_left == other_right, of_right == other_left
-        differ = (of_left != of_right) & (other_left != other_right)
-        found: Bools = differ & (there & back if condition.test == "exchanged" else there | back)
-        return found
+        columns = condition.columns
+        if condition.test == "rearranged":
+            total = self.totals[columns][left]
+            found: Bools = (total != 0) & (total == self.totals[columns][right])
+            some = np.flatnonzero(found)
+            found[some] = np.any([number[left[some]] != number[right[some]] for number in self._of(columns)], axis=0)
+            return found
+        if columns not in crossing:
+            value, other = self._of(columns)
+            of_left, of_right, other_left, other_right = value[left], value[right], other[left], other[right]
+            differ = (of_left != of_right) & (other_left != other_right)
+            crossing[columns] = (
+                differ & (of_left == other_right) & (of_left >= 0),
+                differ & (of_right == other_left) & (of_right >= 0),
+            )
+        there, back = crossing[columns]
+        return there & back if condition.test == "exchanged" else there | back
+
+    def _of(self, columns: tuple[str, ...]) -> list[Codes]:
+        return [self.number[name] for name in columns]
 
 
 def comparer(comparison: Comparison, table: Table) -> Comparer:
@@ -155,8 +184,10 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
         case "no_day":
             missing = np.any([np.append(column.days, -1)[column.code] < 0 for column in needed], axis=0)
             value = np.where(missing, np.int32(-1), value)
-        case _:  # no value is a value
+        case _ if told_apart:  # no value is a value
             value = _value([value, value])
+        case _:
+            pass
     if alone:
         codes = {name: np.arange(len(column.words), dtype=np.int32) for name, column in columns.items()}
     elif not crossed:
@@ -170,6 +201,7 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
         value=value,
         codes=codes,
         number=_numbers(columns) if crossed else {},
+        totals=_totals(comparison, columns),
         partial=comparison.missing in {"every", "never"} or len(needed) < len(columns),
     )
 
@@ -183,12 +215,28 @@ def _value(codes: Sequence[Codes]) -> Codes:
     return value
 
 
-def _numbers(columns: Mapping[str, Column]) -> dict[str, Ints]:
-    """int64[k] by column: equal for equal values of any of the columns."""
-    words = [column.words.data for column in columns.values()]
+def _numbers(columns: Mapping[str, Column]) -> dict[str, Codes]:
+    """int32[n] by column: equal for values of any of the columns that are alike, -1 for none."""
+    words = [column.plain.data for column in columns.values()]
     width = max(data.shape[1] for data in words)
     number = numbered(np.vstack([np.pad(data, ((0, 0), (0, width - data.shape[1]))) for data in words]))
-    return dict(zip(columns, np.split(number, np.cumsum([len(data) for data in words[:-1]])), strict=True))
+    of_value = np.split(number, np.cumsum([len(data) for data in words[:-1]]))
+    return {
+        name: np.append(one, -1).astype(np.int32)[column.code]
+        for (name, column), one in zip(columns.items(), of_value, strict=True)
+    }
+
+
+def _totals(comparison: Comparison, columns: Mapping[str, Column]) -> dict[tuple[str, ...], Hashes]:
+    """uint64[n] by columns whose names may be rearranged: see `Comparer`."""
+    found = dict[tuple[str, ...], Hashes]()
+    for condition in (condition for level in comparison.levels for condition in level.conditions):
+        if condition.test == "rearranged":
+            named = [columns[name] for name in condition.columns]
+            total = sum(np.append(one.part_totals, np.uint64(0))[one.code] for one in named)
+            several = sum(np.append(one.part_counts, 0)[one.code] for one in named) > 1
+            found[condition.columns] = np.where(several, total, np.uint64(0))
+    return found
 
 
 def levels(comparers: Sequence[Comparer], left: Ints, right: Ints) -> Levels:
@@ -198,6 +246,11 @@ def levels(comparers: Sequence[Comparer], left: Ints, right: Ints) -> Levels:
         part = slice(start, start + _CHUNK)
         for row, one in zip(found, comparers, strict=True):
             row[part] = one.levels(left[part], right[part])
+    names = [one.comparison.name for one in comparers]
+    for row, one in zip(found, comparers, strict=True):
+        for number, level in enumerate(one.comparison.levels):
+            for settled in level.settles:
+                found[names.index(settled), row == number] = MISSING
     return found
 
 
@@ -221,25 +274,27 @@ def _reduced(values: Ints) -> tuple[Ints, Ints]:
 
 def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
     """bool[p]: whether the condition holds for two values of the column, given by their codes."""
+    if condition.test in _OF_VALUES:
+        of_value = _OF_VALUES[condition.test](column)
+        equal: Bools = (of_value[a] == of_value[b]) & (of_value[a] >= 0)
+        return equal
     found: Bools
     match condition.test:
         case "same":
             found = a == b
-        case "soundex":
-            found = _equal(column.sounds, a, b)
+        case "part":
+            found = np.zeros(len(a), np.bool_)
+            some = np.flatnonzero(column.has_parts[a] | column.has_parts[b])
+            found[some] = name_parts.contained(column.name_parts, a[some], b[some])
         case "nickname":
             found = nicknames.related(column.roots[a], column.roots[b])
         case "prefix":
-            prefix = column.digits[:, : int(condition.number)]
+            prefix = column.letters.data[:, : int(condition.number)]
             found = (prefix[a] == prefix[b]).all(axis=1)
         case "date":
             found = edits.dates(column.digits[a], column.digits[b]).kind == Edit.SAME
         case "date_slip":
             found = edits.dates(column.digits[a], column.digits[b]).kind != Edit.OTHER
-        case "year":
-            found = _equal(column.years, a, b)
-        case "year_month":
-            found = _equal(column.months, a, b)
         case "days":
             of_a, of_b = column.days[a], column.days[b]
             found = (of_a >= 0) & (of_b >= 0) & (np.abs(of_a - of_b) <= condition.number)
@@ -251,6 +306,11 @@ def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
     return found
 
 
-def _equal(of_value: Ints, a: Codes, b: Codes) -> Bools:
-    equal: Bools = (of_value[a] == of_value[b]) & (of_value[a] >= 0)
-    return equal
+_OF_VALUES: Final[dict[Test, Callable[[Column], Ints | Hashes]]] = {
+    "alike": lambda column: column.alike,
+    "parts": lambda column: column.part_totals,
+    "soundex": lambda column: column.sounds,
+    "year": lambda column: column.years,
+    "year_month": lambda column: column.months,
+}
+"""Tests of equal numbers that values have, negative ones aside."""

@@ -61,8 +61,7 @@ def rule_hashes(table: Table, keys: Sequence[Key], rows: Ints | slice = _ALL) ->
     """uint64[n]: equal for rows with equal keys, in whatever table; 0 where one is missing. Of these rows, or all."""
     found = np.ones(len(table.rows[rows]), np.uint64)
     for key in keys:
-        column = table.columns[key.column]
-        of_key = column.hashes(key)[column.code[rows]]
+        of_key = table.hashes(key, rows)
         found = np.where((found != 0) & (of_key != 0), hashing.joined(found, of_key) | np.uint64(1), _MISSING)
     return found
 

@@ -73,8 +73,8 @@ def bind(parameters: Link, schema: pa.Schema) -> Model:
     model = replace(model, split=model.split or split_for(schema.names))
     keys = [*model.split, *(key for rule in model.rules for key in rule.keys)]
     conditions = [c for comparison in model.comparisons for level in comparison.levels for c in level.conditions]
-    named = {key.column for key in keys} | {name for condition in conditions for name in condition.columns}
-    of_dates = {key.column for key in keys if key.form in _DATE_FORMS} | {
+    named = {name for one in (*keys, *conditions) for name in one.columns}
+    of_dates = {name for key in keys if key.form in _DATE_FORMS for name in key.columns} | {
         condition.column for condition in conditions if condition.test in _DATE_TESTS
     }
     of_dates |= {name for one in model.comparisons if one.missing == "no_day" for name in one.columns}
@@ -144,7 +144,7 @@ def link(
 
 def columns_of(model: Model) -> frozenset[str]:
     """The columns that rules and comparisons look at."""
-    names = frozenset(key.column for rule in model.rules for key in rule.keys)
+    names = frozenset(name for rule in model.rules for key in rule.keys for name in key.columns)
     return names | {key.column for key in model.split} | {name for one in model.comparisons for name in one.columns}
 
 

@@ -63,8 +63,9 @@ class Prior:
         """How many matches a rule finds, at most: those that have all keys, and agree in those that are whole."""
         agrees, facts = self._agreement(m), self.facts
         share = math.prod(
-            (agrees.get(key.column, 1.0) if key.form == "whole" else 1.0) * facts.share(key.column) ** 2
+            (agrees.get(name, 1.0) if key.form == "whole" else 1.0) * facts.share(name) ** 2
             for key in rule.keys
+            for name in key.columns
         )
         return prior * self.facts.all_pairs * share
 
@@ -111,7 +112,8 @@ class Prior:
         """How many pairs of strangers the rules find, at most, if columns are independent of each other."""
         agrees, facts = self._agreement(u), self.facts
         of_rule = [
-            math.prod(agrees.get(key.column, 1.0) * facts.share(key.column) ** 2 for key in rule.keys) for rule in rules
+            math.prod(agrees.get(name, 1.0) * facts.share(name) ** 2 for key in rule.keys for name in key.columns)
+            for rule in rules
         ]
         return sum(of_rule) * self.facts.all_pairs
 
@@ -136,7 +138,7 @@ class Prior:
         comparison holds, another form of it where the values are not wholly different.
         """
         rng = np.random.default_rng(0)
-        keys = {key.column for rule in rules for key in rule.keys}
+        keys = {name for rule in rules for key in rule.keys for name in key.columns}
         names = sorted(keys.union(*(comparison.columns for comparison in self.model.comparisons)))
         there = {name: rng.random(_DRAWS) < self.facts.share(name) ** 2 for name in names}
         levels = np.empty((len(m), _DRAWS), np.int8)
@@ -149,10 +151,10 @@ class Prior:
         found = np.zeros(_DRAWS, np.bool_)
         for rule in rules:
             holds = np.ones(_DRAWS, np.bool_)
-            for key in rule.keys:
-                holds &= there[key.column]
-                if key.column in of_column:
-                    i = of_column[key.column]
-                    holds &= levels[i] <= (0 if key.form == "whole" else len(m[i]) - 2)
+            for form, name in ((key.form, name) for key in rule.keys for name in key.columns):
+                holds &= there[name]
+                if name in of_column:
+                    i = of_column[name]
+                    holds &= levels[i] <= (0 if form == "whole" else len(m[i]) - 2)
             found |= holds
         return levels, found

@@ -60,7 +60,7 @@ def count_rules(
 
 def _adds(key: Key, rule: Rule) -> bool:
     """Whether the key is of a column that the rule does not look at whole."""
-    return all(one.column != key.column for one in rule.keys)
+    return all(key.column not in one.columns for one in rule.keys)
 
 
 def _counted(table: Table, rule: Rule) -> RuleCount:

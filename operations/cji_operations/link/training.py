@@ -101,6 +101,10 @@ def train(model: Model, facts: Facts, observed: Observed, parameters: Link) -> T
         for _ in range(_REFINEMENTS):
             found = _refined(by_rule, prior, initial_m, m, u)
             m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
+        u = [
+            _capped(comparison, of_m, old) if of_u is None else of_u
+            for comparison, of_m, old, (_, of_u) in zip(model.comparisons, m, u, given, strict=True)
+        ]
     return Trained(
         m=tuple(tuple(values.tolist()) for values in m),
         u=tuple(tuple(values.tolist()) for values in u),
@@ -108,6 +112,17 @@ def train(model: Model, facts: Facts, observed: Observed, parameters: Link) -> T
         basis=prior.basis,
         relatives=float(prior.relatives(m, u)),
     )
+
+
+def _capped(comparison: Comparison, m: Floats, u: Floats) -> Floats:
+    """U of which no level that is capped weighs more than the one above it; what it has more, the last one has less."""
+    found = u.copy()
+    for number, level in enumerate(comparison.levels):
+        if level.capped:
+            found[number] = max(found[number], m[number] * found[number - 1] / m[number - 1])
+    found[-1] = max(found[-1] - (found.sum() - u.sum()), found[-1] / 2)
+    normal: Floats = found / found.sum()
+    return normal
 
 
 def _by_rule(observed: Observed, radix: Radix, parameters: Link) -> list[_OfRule]:
@@ -146,7 +161,7 @@ def _initial_u(k: int) -> Floats:
 
 def _free(rule: Rule, comparisons: Sequence[Comparison]) -> list[int]:
     """The comparisons that may be learnt from the pairs of a rule; none where there are too few."""
-    keys = {key.column for key in rule.keys}
+    keys = {name for key in rule.keys for name in key.columns}
     shared = {name for one in comparisons if one.shared for name in one.columns}
     free = [
         i for i, one in enumerate(comparisons) if keys.isdisjoint(one.columns) and not (one.shared and keys <= shared)

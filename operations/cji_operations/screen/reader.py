@@ -20,7 +20,7 @@ from cji_core.format.records import RowStatus, Status, arrow, dates
 from cji_core.format.records.column import Bools, Bytes, Ints, pack, read
 from cji_core.operations.status_codes import ValueCode
 from cji_operations.kernels import predicates
-from cji_operations.kernels.strings import Words, words
+from cji_operations.kernels.strings import Words, only, words
 from cji_operations.screen.descriptors import IDENTIFIERS, SOCIAL, Identifier, Names, People
 from cji_operations.screen.names import Phrases, before_comma, suffixes, without_suffix
 
@@ -121,7 +121,7 @@ class _Reader:
         if source in self._batch.schema.names:
             foreign = (spoken.data >= 0x80).any(axis=1)
             self._wrong(source, np.append(foreign, [False])[code], ValueCode.WRONG_CHARACTER, Status.WARNED)
-        compared = _only(spoken, _LETTERS)
+        compared = only(spoken, _LETTERS)
         code = np.append(np.where(compared.lengths > 0, np.arange(len(compared)), -1), -1)[code]
         return Names(words=compared, code=code)
 
@@ -169,7 +169,7 @@ class _Reader:
         if column is None:
             return Identifier(words=_NO_WORDS, whole=np.empty(0, np.bool_), code=np.full(self._n, -1))
         written, code = words(self._cut(name, column, _MAX_IDENTIFIER))
-        compared = _only(written, _LETTERS_AND_DIGITS)
+        compared = only(written, _LETTERS_AND_DIGITS)
         if name == "SOC":
             text = read(_array(compared))
             _, whole, form = predicates.numbers(text, SOCIAL)
@@ -197,17 +197,6 @@ def _either(first: pa.Array | None, second: pa.Array) -> pa.Array:
         return second
     missing = pc.fill_null(pc.equal(pc.binary_length(first), 0), True)
     return pc.if_else(missing, second, first)
-
-
-def _only(spoken: Words, table: Bytes) -> Words:
-    """The words with each byte as in `table`, and without those that are 0 there."""
-    data = np.asfortranarray(table[spoken.data])
-    kept = data != 0
-    lengths = kept.sum(axis=1)
-    rows = np.flatnonzero(lengths < spoken.lengths)
-    order = np.argsort(~kept[rows], axis=1, kind="stable")
-    data[rows] = np.take_along_axis(data[rows], order, axis=1)
-    return Words(data=data, lengths=lengths)
 
 
 def _array(compared: Words) -> pa.Array:

@@ -15,6 +15,9 @@ import msgspec
 
 Test: TypeAlias = Literal[
     "same",
+    "alike",
+    "parts",
+    "part",
     "jaro_winkler",
     "soundex",
     "nickname",
@@ -29,14 +32,18 @@ Test: TypeAlias = Literal[
     "days",
     "exchanged",
     "crossed",
+    "rearranged",
 ]
 """A test of two records; `_NUMBERED` ones have a number: the least similarity, how many bytes, the most edits or days.
 
-same         equal bytes, ASCII case and outer blanks aside
+same         equal, case, outer blanks and in names the signs between their parts aside
+alike        the same, accents and in names blanks aside; letters of other alphabets as written in the Latin one
+parts        names with the same parts, in any order and with any particles
+part         one name has all parts of the other one
 jaro_winkler Jaro-Winkler similarity of at least `number`
 soundex      equal Soundex codes
 nickname     forms of one given name
-prefix       the first `number` bytes are equal
+prefix       the first `number` characters are equal
 date         dates that agree in all known digits, X being an unknown one
 date_slip    dates that one slip of the hand turns into each other, as `kernels.edits` lists them
 year         dates of one known year
@@ -45,8 +52,9 @@ number_slip  equal but for one place or two neighbouring ones in each other's pl
 levenshtein  at most `number` (1) bytes replaced, added or left out; of a date, as YYYY-MM-DD
 damerau_levenshtein  the same, or two neighbouring bytes in each other's place
 days         whole days of the calendar that are at most `number` days apart
-exchanged    `column` of each record is equal to column `other` of the other one, and the two columns differ
-crossed      `column` of one record is equal to column `other` of the other one, and each column differs
+exchanged    `column` of each record is alike to column `other` of the other one, and the two columns differ
+crossed      `column` of one record is alike to column `other` of the other one, and each column differs
+rearranged   the names in `column` and the columns `other` have the same parts, some of them in another column
 """
 
 Missing: TypeAlias = Literal["any", "every", "no_day", "never"]
@@ -55,16 +63,20 @@ in one record or the other; any is missing or has `no_day` of the calendar; or `
 """
 
 Form: TypeAlias = Literal["whole", "soundex", "prefix", "year", "year_month", "month_day"]
-"""The part of a value that is equal in a block: all of it, its Soundex code, its first bytes, parts of a date."""
+"""The part of a value that is equal in a block: all of it, its Soundex code, its first characters, parts of a date.
+
+Values are plain: without accents, names without blanks.
+"""
 
 MAX_COMPARISONS: Final = 24
 MAX_LEVELS: Final = 12
 MAX_RULES: Final = 48
 _MAX_PREFIX: Final = 64
 _MOST_DAYS: Final = 1 << 22
+_MOST_COLUMNS: Final = 4  # of one condition
 _NUMBERED: Final = frozenset(("jaro_winkler", "prefix", "levenshtein", "damerau_levenshtein", "days"))
 EDITS: Final = frozenset(("levenshtein", "damerau_levenshtein"))
-_OF_TWO: Final = frozenset(("exchanged", "crossed"))
+_OF_TWO: Final = frozenset(("exchanged", "crossed", "rearranged"))
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -72,7 +84,10 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Condition(_Table, frozen=True, kw_only=True):
-    """A test of the values of one column on both sides, or of two columns; see `Test` for `number` and `other`."""
+    """A test of the values of one column on both sides, or of several; see `Test` for `number` and `other`.
+
+    `other` is a column; of `rearranged`, columns with a blank between them.
+    """
 
     column: str
     test: Test = "same"
@@ -82,7 +97,7 @@ class Condition(_Table, frozen=True, kw_only=True):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that it reads."""
-        return (self.column, self.other) if self.other else (self.column,)
+        return (self.column, *self.other.split())
 
 
 class Level(_Table, frozen=True, kw_only=True):
@@ -91,7 +106,8 @@ class Level(_Table, frozen=True, kw_only=True):
     With a `tf_adjustment_column`, the term frequency (the share of records that have the value; the more frequent of
     the two values) replaces u of the level of equality of that column, to the power of `tf_adjustment_weight` (0 to 1).
     Training takes m no higher than `most_m`: where people of one household are alike in all but a value, what is learnt
-    of them must not become what is learnt of one person.
+    of them must not become what is learnt of one person. A level that is `capped` weighs no more than the one above it,
+    however rare it is. Where the level holds, the comparisons that it `settles` have nothing to compare.
     """
 
     label: str
@@ -99,6 +115,8 @@ class Level(_Table, frozen=True, kw_only=True):
     m: float | None = None
     u: float | None = None
     most_m: float = 1.0
+    capped: bool = False
+    settles: tuple[str, ...] = ()
     tf_adjustment_column: str = ""
     tf_adjustment_weight: float = 1.0
 
@@ -130,15 +148,31 @@ class Comparison(_Table, frozen=True, kw_only=True, dict=True):
 
 
 class Key(_Table, frozen=True, kw_only=True):
-    """A part of a blocking key; `length` is the bytes of a prefix."""
+    """A part of a blocking key; `length` is the characters of a prefix.
+
+    With an `other` column, the values of both, whichever of the two has which.
+    """
 
     column: str
     form: Form = "whole"
     length: int = 0
+    other: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return (self.column, self.other) if self.other else (self.column,)
+
+    @property
+    def label(self) -> str:
+        """The key for display: `last soundex`, `last or first`."""
+        return f"{' or '.join(self.columns)} {_FORM_LABELS[self.form].format(self.length)}".strip()
 
 
 class Rule(_Table, frozen=True, kw_only=True):
     """Compares the pairs whose keys are all present and equal; without a key, all pairs.
+
+    A key of two columns needs one of a single column beside it.
 
     A rule with more than `most_pairs` pairs is left out and reported.
     """
@@ -149,8 +183,7 @@ class Rule(_Table, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """The rule for display: `last soundex + DOB year`."""
-        parts = (f"{key.column} {_FORM_LABELS[key.form].format(key.length)}".strip() for key in self.keys)
-        return " + ".join(parts) or "all pairs"
+        return " + ".join(key.label for key in self.keys) or "all pairs"
 
 
 _FORM_LABELS: Final[dict[Form, str]] = {
@@ -199,7 +232,9 @@ def is_model(model: Model) -> bool:
         and 0 < len(model.blocking) <= MAX_RULES
         and len(model.deterministic_rules) <= MAX_RULES
         and all(_is_key(key) for rule in model.rules for key in rule.keys)
-        and all(map(_is_key, model.split))
+        and all(not rule.keys or any(not key.other for key in rule.keys) for rule in model.rules)
+        and all(_is_key(key) and not key.other for key in model.split)
+        and all(set(level.settles) <= set(names) - {one.name} for one in model.comparisons for level in one.levels)
         and (model.relatives is None or len({one.shared for one in model.comparisons}) > 1)
         and (model.recall is None or 0 < model.recall <= 1)
         and (bool(model.deterministic_rules) if model.prior is None else 0 < model.prior < 1)
@@ -214,6 +249,7 @@ def _is_comparison(comparison: Comparison) -> bool:
         and 2 <= len(levels) <= MAX_LEVELS
         and all(level.conditions for level in levels[:-1])
         and not levels[-1].conditions
+        and not (levels[0].capped or levels[-1].capped)
         and all(map(_is_level, levels))
         and all(not values or len(values) == len(levels) for values in given)
         and (not initial_m or (len(initial_m) == len(levels) and min(initial_m) > 0))
@@ -239,7 +275,7 @@ def _is_condition(condition: Condition) -> bool:
     number = condition.number
     return (
         condition.test in get_args(Test)
-        and (condition.other not in {"", condition.column} if condition.test in _OF_TWO else not condition.other)
+        and (_has_other(condition) if condition.test in _OF_TWO else not condition.other)
         and (condition.test in _NUMBERED or number == 0)
         and (condition.test != "jaro_winkler" or 0 < number <= 1)
         and (condition.test != "prefix" or (1 <= number <= _MAX_PREFIX and number == int(number)))
@@ -248,9 +284,19 @@ def _is_condition(condition: Condition) -> bool:
     )
 
 
+def _has_other(condition: Condition) -> bool:
+    columns = condition.columns
+    several = len(columns) == 2 or (condition.test == "rearranged" and 2 <= len(columns) <= _MOST_COLUMNS)
+    return several and len(set(columns)) == len(columns)
+
+
 def _is_key(key: Key) -> bool:
     is_prefix = key.form == "prefix"
-    return key.form in get_args(Form) and (1 <= key.length <= _MAX_PREFIX if is_prefix else key.length == 0)
+    return (
+        key.form in get_args(Form)
+        and (1 <= key.length <= _MAX_PREFIX if is_prefix else key.length == 0)
+        and key.other != key.column
+    )
 
 
 OF_NAM: Final = {"last": rb"^([^,]*)(?s:.*)$", "first": rb"^[^,]*,? *([^ ,]*)(?s:.*)$"}

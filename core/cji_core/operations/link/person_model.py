@@ -1,8 +1,8 @@
 """The default model for `person/1` and `hotfile/1`: of those columns that the records have.
 
-Levels follow the practice of probabilistic linkage: agreement by value with its frequency, close spellings by
-Jaro-Winkler (W. E. Winkler, 1990), one slip of the hand in dates and numbers, and for given names their short forms.
-Training starts from `initial_m`.
+Levels follow the practice of probabilistic linkage: agreement by value with its frequency, the same without accents,
+close spellings by Jaro-Winkler (W. E. Winkler, 1990), names that are a part of the other, one slip of the hand in
+dates and numbers, and for given names their short forms. Training starts from `initial_m`.
 """
 
 from collections.abc import Collection
@@ -36,39 +36,73 @@ _MOST_OTHER_NAMES: Final = 0.1
 agree in all else, and EM would take them for one person."""
 
 
+def _alike(column: str, *, frequency: float = 0.0) -> Level:
+    """It weighs no more than equality: where accents are rare, so is a name with and without one."""
+    return Level(
+        label="the same but for accents, blanks and the like",
+        conditions=(_when(column, "alike"),),
+        capped=True,
+        tf_adjustment_column=column if frequency else "",
+        tf_adjustment_weight=frequency or 1.0,
+    )
+
+
+def _part(column: str) -> Level:
+    return Level(label="one is a part of the other", conditions=(_when(column, "part"),), capped=True)
+
+
+def _parts(column: str) -> Level:
+    return Level(
+        label="the same parts in another order, or with other particles",
+        conditions=(_when(column, "parts"),),
+        capped=True,
+    )
+
+
 def _given_name() -> Comparison:
     nickname = Level(label="forms of one given name", conditions=(_when("first", "nickname"),))
     return Comparison(
-        name="given name",
+        name=_GIVEN_NAME,
         levels=(
             _same("first", frequency=1.0),
+            _alike("first", frequency=1.0),
+            _parts("first"),
             nickname,
             _jaro_winkler("first", 0.92),
+            _part("first"),
             _jaro_winkler("first", 0.8),
             Level(label="the same initial", conditions=(_when("first", "prefix", 1),)),
             Level(label="different", most_m=_MOST_OTHER_NAMES),
         ),
-        initial_m=(0.65, 0.05, 0.1, 0.05, 0.05, 0.1),
+        initial_m=(0.65, 0.01, 0.005, 0.05, 0.1, 0.02, 0.05, 0.05, 0.1),
     )
 
 
 def _surname() -> Comparison:
     return Comparison(
-        name="surname",
+        name=_SURNAME,
         levels=(
             _same("last", frequency=1.0),
+            _alike("last", frequency=1.0),
+            _parts("last"),
             _jaro_winkler("last", 0.92),
+            _part("last"),
             _jaro_winkler("last", 0.8),
             Level(label="the same Soundex code", conditions=(_when("last", "soundex"),)),
             _DIFFERENT,
         ),
-        initial_m=(0.7, 0.12, 0.05, 0.03, 0.1),
+        initial_m=(0.7, 0.01, 0.005, 0.12, 0.02, 0.05, 0.03, 0.1),
         shared=True,
     )
 
 
+_GIVEN_NAME: Final = "given name"
+_SURNAME: Final = "surname"
+_MIDDLE_NAME: Final = "middle name"
+
+
 def _exchanged() -> Comparison:
-    """Its columns are also compared by themselves, where exchanged names differ."""
+    """Where both names are exchanged, this is all that they say."""
     exchanged, crossed = (
         Condition(column="first", other="last", test="exchanged"),
         Condition(column="first", other="last", test="crossed"),
@@ -79,6 +113,7 @@ def _exchanged() -> Comparison:
             Level(
                 label="given name and surname of each are the surname and given name of the other",
                 conditions=(exchanged,),
+                settles=(_GIVEN_NAME, _SURNAME),
             ),
             Level(label="the given name of one is the surname of the other", conditions=(crossed,)),
             Level(label="neither is the other's"),
@@ -87,10 +122,34 @@ def _exchanged() -> Comparison:
     )
 
 
+def _rearranged() -> Comparison:
+    """With a middle name, given names in each other's place, and the parts of all names in any place."""
+    rearranged = Condition(column="first", other="middle last", test="rearranged")
+    crossed = Condition(column="first", other="middle", test="crossed")
+    return Comparison(
+        name="given names in another place",
+        levels=(
+            Level(
+                label="the parts of all names are the same, in other places",
+                conditions=(rearranged,),
+                settles=(_GIVEN_NAME, _MIDDLE_NAME, _SURNAME, "names in each other's place"),
+            ),
+            Level(
+                label="the given name of one is the middle name of the other",
+                conditions=(crossed,),
+                settles=(_GIVEN_NAME, _MIDDLE_NAME),
+            ),
+            Level(label="neither"),
+        ),
+        initial_m=(0.01, 0.02, 0.97),
+        missing="never",
+    )
+
+
 def _middle_name() -> Comparison:
     initial = Level(label="the same initial", conditions=(_when("middle", "prefix", 1),))
-    levels = (_same("middle", frequency=1.0), initial, _DIFFERENT)
-    return Comparison(name="middle name", levels=levels, initial_m=(0.6, 0.2, 0.2))
+    levels = (_same("middle", frequency=1.0), _alike("middle", frequency=1.0), initial, _DIFFERENT)
+    return Comparison(name=_MIDDLE_NAME, levels=levels, initial_m=(0.6, 0.01, 0.2, 0.2))
 
 
 def _birth() -> Comparison:
@@ -142,6 +201,7 @@ _COMPARISONS: Final = (
     _middle_name(),
     _surname(),
     _exchanged(),
+    _rearranged(),
     _birth(),
     _number("SOC", "Social Security number"),
     _number("OLN", "driver's licence number"),
@@ -164,11 +224,12 @@ def _rule(text: str, most_pairs: int | None = None) -> Rule:
 
 
 def _key(text: str) -> Key:
-    """`column`, `column:form` or `column:length`."""
-    column, _, form = text.partition(":")
+    """`column`, `column:form` or `column:length`; `column|other:form` for two columns."""
+    columns, _, form = text.partition(":")
+    column, _, other = columns.partition("|")
     if form.isdigit():
         return Key(column=column, form="prefix", length=int(form))
-    return Key(column=column, form=form or "whole")  # type: ignore[arg-type]
+    return Key(column=column, form=form or "whole", other=other)  # type: ignore[arg-type]
 
 
 _BLOCKING: Final = tuple(
@@ -185,7 +246,7 @@ _BLOCKING: Final = tuple(
             "DOB POB",
             "DOB address_1",
             "DOB first:1 last:1",
-            "last:soundex first:soundex DOB:year",
+            "last|first:soundex DOB:year",
             "last:soundex first:1 DOB:month_day",
             "last:soundex first:1 postcode:3",
             "last:soundex first:1 POB",
@@ -283,4 +344,4 @@ def split_for(names: Collection[str]) -> tuple[Key, ...]:
 
 
 def _fits(rule: Rule, names: Collection[str]) -> bool:
-    return all(has(names, key.column) for key in rule.keys)
+    return all(has(names, name) for key in rule.keys for name in key.columns)

@@ -64,8 +64,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keys_of(rules: tuple[Rule, ...]) -> list[Key]:
-    """The keys of all rules, in order."""
-    return list(dict.fromkeys(key for rule in rules for key in rule.keys))
+    """The keys of a single column of all rules, in order."""
+    return list(dict.fromkeys(key for rule in rules for key in rule.keys if not key.other))
 
 
 def count(task: Task) -> None:

@@ -46,7 +46,7 @@ def has_anchor(rule: Rule, anchor: Key) -> bool:
 
 
 def _more(key: Key, anchor: Key) -> bool:
-    if key.column != anchor.column:
+    if key.columns != anchor.columns:
         return False
     if key.form == "whole":
         return True
@@ -65,7 +65,7 @@ def routes_of(rules: Sequence[Rule], kept: Sequence[int], largest: Mapping[Key, 
     found = [Route(rules=without)] if without else []
     left = [number for number in kept if rules[number].keys]
     while left:
-        keys = dict.fromkeys(key for number in left for key in rules[number].keys)
+        keys = dict.fromkeys(key for number in left for key in rules[number].keys if not key.other)
         best, taken = None, list[int]()
         for key in sorted(keys, key=lambda key: (largest[key] > size, largest[key], key.column, key.form, key.length)):
             having = [number for number in left if has_anchor(rules[number], key)]

@@ -147,7 +147,7 @@ WRONG: Final = {
     "most m above one": _level(most_m=1.1),
     "weight below none": _level(tf_adjustment_weight=-0.1),
     "weight above one": _level(tf_adjustment_weight=1.1),
-    "test": _condition("alike"),
+    "test": _condition("similar"),
     "number of a test without": _condition("same", 1),
     "days below none": _condition("days", -1),
     "days above most": _condition("days", (1 << 22) + 1),

@@ -1,0 +1,176 @@
+"""Names and other words of all alphabets, in forms that are compared: folded, plain, and letter by letter.
+
+folded   without case, in one form of Unicode (NFKC; the Unicode Standard, sections 3.13 and 5.18): Peña, PEÑA and PEN~A
+         with a combining tilde are one word, and so are STRASSE and Straße, full-width and ASCII letters. Apostrophes,
+         hyphens and blanks of all kinds are those of ASCII. Bytes that are no UTF-8 are read as Windows-1252.
+names    folded, and only letters and digits: apostrophes and dots are left out, whatever else stands between two parts
+         of a name is one blank
+plain    without accents; letters that have none in the Latin alphabet, and Cyrillic and Greek, as data/letters.csv
+         writes them; Hangul as its letters; of names, without blanks
+letters  plain, one byte a letter, for kernels that compare bytes: those of other alphabets have bytes from 0x80 on,
+         which two letters of one alphabet hardly ever share
+
+A form of a value depends on the value alone. ASCII values take a few operations on the whole column, others are few.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable
+from importlib.resources import files
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cji_core.format.records import arrow
+from cji_core.format.records.column import Bytes, Ints
+from cji_operations.kernels.strings import MAX_BYTES, Words, only
+
+_APOSTROPHES: Final = (
+    "'`\N{ACUTE ACCENT}\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}\N{PRIME}\N{MODIFIER LETTER PRIME}"
+    "\N{SINGLE HIGH-REVERSED-9 QUOTATION MARK}\N{MODIFIER LETTER TURNED COMMA}\N{MODIFIER LETTER APOSTROPHE}"
+    "\N{MODIFIER LETTER REVERSED COMMA}\N{MODIFIER LETTER RIGHT HALF RING}\N{MODIFIER LETTER LEFT HALF RING}"
+    "\N{MODIFIER LETTER VERTICAL LINE}\N{ARMENIAN APOSTROPHE}\N{HEBREW PUNCTUATION GERESH}\N{FULLWIDTH APOSTROPHE}"
+    "\N{LATIN SMALL LETTER SALTILLO}\N{LATIN CAPITAL LETTER SALTILLO}"
+)
+_ASCII: Final = 0x80
+_KEPT: Final = np.arange(256, dtype=np.uint8)
+_KEPT_WITHOUT_BLANKS: Final = np.where(ord(" ") == _KEPT, 0, _KEPT).astype(np.uint8)
+
+
+class _Signs(dict[int, str]):
+    """What `str.translate` makes of each character: of those that are no letters, what stands for them in ASCII."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        kind = unicodedata.category(character)
+        found = character
+        if code >= _ASCII:
+            if kind == "Nd":
+                found = str(unicodedata.decimal(character))
+            elif kind[0] in "CZSP":
+                found = "" if kind in {"Cf", "Cn", "Co", "Cs"} else "-" if kind == "Pd" else " "
+        self[code] = found
+        return found
+
+
+class _Written(dict[int, str]):
+    """What `str.translate` makes of each character of a decomposed word: nothing of marks."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        self[code] = found = "" if unicodedata.category(character)[0] == "M" else character
+        return found
+
+
+def _read() -> _Written:
+    lines = (files(__package__) / "data/letters.csv").read_text("utf-8").splitlines()
+    rows = [line.split(",") for line in lines if not line.startswith("#")][1:]
+    return _Written({ord(letter): written for letter, written in rows})
+
+
+_QUOTES: Final = dict.fromkeys(map(ord, _APOSTROPHES), "'")
+_SIGNS: Final = _Signs(_QUOTES)
+_WRITTEN: Final = _read()
+
+
+def folded(array: pa.Array) -> pa.Array:
+    """binary[n]: the values of a `utf8` or `binary` array, folded and without blanks at their ends."""
+    array = array.view(pa.binary())
+    capitals = pc.ascii_upper(pc.ascii_trim_whitespace(array.view(pa.utf8()))).view(pa.binary())
+    return _replaced(capitals, _foreign(capitals), lambda value: _fold(_text(value)).strip(" ").encode())
+
+
+def names(array: pa.Array) -> pa.Array:
+    """binary[n]: folded values as names."""
+    joined = pc.replace_substring_regex(array, rb"['`.]", b"")
+    return pc.replace_substring_regex(pc.replace_substring_regex(joined, rb"[^0-9A-Z\x80-\xff]+", b" "), rb"^ | $", b"")
+
+
+def cut(array: pa.Array, most: int = MAX_BYTES) -> pa.Array:
+    """binary[n]: of each folded value, as many whole characters as `most` bytes hold."""
+    long = arrow.bools(pc.greater(pc.binary_length(array), most).fill_null(False))
+    return _replaced(array, np.flatnonzero(long), lambda value: value[:most].decode("utf-8", "ignore").encode())
+
+
+def plain(words: Words, *, blanks: bool) -> Words:
+    """Folded words in their plain form, with or without their blanks; the same object where nothing changes."""
+    foreign = np.flatnonzero((words.data >= _ASCII).any(axis=1))
+    found = words
+    if not blanks and (words.data == ord(" ")).any():
+        found = only(words, _KEPT_WITHOUT_BLANKS)
+
+    def written(value: bytes) -> bytes:
+        text = unicodedata.normalize("NFD", value.decode("utf-8", "replace")).translate(_WRITTEN)
+        return (text if blanks else text.replace(" ", "")).encode() or value
+
+    return _rewritten(found, words, foreign, written)
+
+
+def letters(words: Words) -> Words:
+    """Plain words letter by letter; the same object where they are ASCII."""
+
+    def bytewise(value: bytes) -> bytes:
+        codes = map(ord, value.decode("utf-8", "replace"))
+        return bytes(code if code < _ASCII else _ASCII | code & 0x7F for code in codes)
+
+    return _rewritten(words, words, np.flatnonzero((words.data >= _ASCII).any(axis=1)), bytewise)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("cp1252", "replace").replace("\N{REPLACEMENT CHARACTER}", "")
+
+
+def _fold(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text.translate(_QUOTES)).casefold()
+    text = unicodedata.normalize("NFKC", text).translate(_SIGNS).upper()
+    return unicodedata.normalize("NFC", text)
+
+
+def _foreign(array: pa.Array) -> Ints:
+    """The positions of values that are not ASCII."""
+    offsets, data = arrow.text(array)
+    other = data[offsets[0] : offsets[-1]] >= _ASCII
+    if not other.any():
+        return np.empty(0, np.int64)
+    before = np.append(0, np.cumsum(other))[offsets - offsets[0]]
+    return np.flatnonzero(np.diff(before))
+
+
+def _replaced(array: pa.Array, rows: Ints, make: Callable[[bytes], bytes]) -> pa.Array:
+    """The values, those of `rows` as `make` has them."""
+    if not len(rows):
+        return array
+    mask = np.zeros(len(array), np.bool_)
+    mask[rows] = True
+    values = [b"" if value is None else make(value) for value in array.take(arrow.from_numpy(rows)).to_pylist()]
+    lengths = np.array([len(value) for value in values])
+    made = arrow.from_bytes(np.frombuffer(b"".join(values), np.uint8), lengths, pa.binary())
+    return pc.replace_with_mask(array, arrow.from_numpy(mask), made)
+
+
+def _rewritten(found: Words, source: Words, rows: Ints, make: Callable[[bytes], bytes]) -> Words:
+    """`found`, with what `make` has of the values of `source` in `rows`."""
+    if not len(rows):
+        return found
+    values = [make(value)[:MAX_BYTES] for value in _values(source, rows)]
+    width = max(found.data.shape[1], *map(len, values))
+    data = np.zeros((len(found), width), np.uint8, order="F")
+    data[:, : found.data.shape[1]] = found.data
+    data[rows] = 0
+    lengths = found.lengths.copy()
+    lengths[rows] = [len(value) for value in values]
+    data[rows] = _matrix(values, width)
+    return Words(data=data, lengths=lengths)
+
+
+def _values(words: Words, rows: Ints) -> Iterable[bytes]:
+    some = np.ascontiguousarray(words.data[rows])
+    return (row.tobytes()[:length] for row, length in zip(some, words.lengths[rows].tolist(), strict=True))
+
+
+def _matrix(values: list[bytes], width: int) -> Bytes:
+    return np.frombuffer(b"".join(value.ljust(width, b"\0") for value in values), np.uint8).reshape(-1, width)
