@@ -3,6 +3,7 @@
 import datetime
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -21,6 +22,10 @@ PRESETS, MODEL = TABLES.screening.presets, TABLES.screening.model
 Row = Mapping[str, str | None]
 KINDS = ("SOC", "FBI", "MNU", "SID", "OLN")
 LINES = (files("cji_operations.kernels") / "data/nicknames.csv").read_text().splitlines()
+WRITTEN = dict(
+    line.split(",")
+    for line in (files("cji_operations.kernels") / "data/letters.csv").read_text("utf-8").splitlines()[3:]
+)
 NICKNAMES = [set(line.replace(",", " ").split()) for line in LINES if not line.startswith("#")][1:]
 
 
@@ -51,7 +56,15 @@ class Hit:
 
 
 def letters(value: str | None) -> str:
-    return "".join(c.upper() if c.isascii() else c for c in value or "" if c.isalpha() or not c.isascii())
+    """Of any alphabet, as capitals."""
+    text = unicodedata.normalize("NFKC", value or "").casefold().upper()
+    return unicodedata.normalize("NFC", "".join(c for c in text if unicodedata.category(c)[0] in "LM"))
+
+
+def plain(name: str) -> str:
+    """Without accents, in the Latin alphabet where it is known how."""
+    marked = (c for c in unicodedata.normalize("NFD", name) if unicodedata.category(c)[0] != "M")
+    return "".join(WRITTEN.get(c, c) for c in marked)
 
 
 def suffix_of(word: str) -> str:
@@ -99,9 +112,9 @@ def suffix(row: Row) -> str:
 
 
 def soundex(name: str) -> str:
-    name = "".join(c for c in name if c.isascii())
+    whole, name = plain(name), "".join(c for c in plain(name) if c.isascii())
     if not name:
-        return ""
+        return whole
     code = {c: d for d, group in enumerate(("BFPV", "CGJKQSXZ", "DT", "L", "MN", "R"), 1) for c in group}
     out, last = name[0], code.get(name[0])
     for c in name[1:]:
@@ -232,16 +245,18 @@ def weigh(inquiry: Row, record: Row, rules: Rules, order: int) -> tuple[float, s
 def last_level(a: str, b: str) -> str:
     if not a or not b:
         return ""
-    if a == b:
-        return "exact"
-    return "close" if winkler(a, b) >= 0.92 else "phonetic" if soundex(a) == soundex(b) else "differs"
+    if plain(a) == plain(b):
+        return "exact" if a == b else "unaccented"
+    close = winkler(plain(a), plain(b)) >= 0.92
+    return "close" if close else "phonetic" if soundex(a) == soundex(b) else "differs"
 
 
 def first_level(a: str, b: str) -> str:
     if not a or not b:
         return ""
-    if a == b:
-        return "exact"
+    if plain(a) == plain(b):
+        return "exact" if a == b else "unaccented"
+    a, b = plain(a), plain(b)
     if any(a in group and b in group for group in NICKNAMES):
         return "nickname"
     if winkler(a, b) >= 0.92:
@@ -252,7 +267,10 @@ def first_level(a: str, b: str) -> str:
 def middle_level(a: str, b: str) -> str:
     if not a or not b:
         return ""
-    return "exact" if a == b else "initial" if 1 in (len(a), len(b)) and a[0] == b[0] else "differs"
+    if plain(a) == plain(b):
+        return "exact" if a == b else "unaccented"
+    a, b = plain(a), plain(b)
+    return "initial" if 1 in (len(a), len(b)) and a[0] == b[0] else "differs"
 
 
 def date_level(a: str, b: str, years: int) -> str:

@@ -83,7 +83,7 @@ def _skewed(rows: int, chance: random.Random) -> pa.Table:
         found["last"][at], found["DOB"][at] = "Smith", "19800101"
         if rng.random() < _COMMON_NAME:
             found["first"][at] = "John"
-    found["SOC"] = [f"000{number:06d}" for number in rng.integers(1, 10**6, rows)]
+    found["SOC"] = [f"212{number:06d}" for number in rng.integers(1, 10**6, rows)]
     return pa.table(found, schema=pa.schema([(name, pa.utf8()) for name in found]))
 
 

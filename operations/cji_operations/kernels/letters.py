@@ -2,7 +2,7 @@
 
 folded   without case, in one form of Unicode (NFKC; the Unicode Standard, sections 3.13 and 5.18): Peña, PEÑA and PEN~A
          with a combining tilde are one word, and so are STRASSE and Straße, full-width and ASCII letters. Apostrophes,
-         hyphens and blanks of all kinds are those of ASCII. Bytes that are no UTF-8 are read as Windows-1252.
+         hyphens and blanks of all kinds are those of ASCII. Bytes that are not UTF-8 are read as Windows-1252.
 names    folded, and only letters and digits: apostrophes and dots are left out, whatever else stands between two parts
          of a name is one blank
 plain    without accents; letters that have none in the Latin alphabet, and Cyrillic and Greek, as data/letters.csv
@@ -39,7 +39,7 @@ _KEPT_WITHOUT_BLANKS: Final = np.where(ord(" ") == _KEPT, 0, _KEPT).astype(np.ui
 
 
 class _Signs(dict[int, str]):
-    """What `str.translate` makes of each character: of those that are no letters, what stands for them in ASCII."""
+    """The text for each character in `str.translate`: for signs that are not letters, the one in ASCII."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -55,7 +55,7 @@ class _Signs(dict[int, str]):
 
 
 class _Written(dict[int, str]):
-    """What `str.translate` makes of each character of a decomposed word: nothing of marks."""
+    """The text for each character of a decomposed word in `str.translate`: none for marks."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -96,15 +96,18 @@ def cut(array: pa.Array, most: int = MAX_BYTES) -> pa.Array:
 def plain(words: Words, *, blanks: bool) -> Words:
     """Folded words in their plain form, with or without their blanks; the same object where nothing changes."""
     foreign = np.flatnonzero((words.data >= _ASCII).any(axis=1))
-    found = words
-    if not blanks and (words.data == ord(" ")).any():
-        found = only(words, _KEPT_WITHOUT_BLANKS)
+    found = words if blanks else squeezed(words)
 
     def written(value: bytes) -> bytes:
         text = unicodedata.normalize("NFD", value.decode("utf-8", "replace")).translate(_WRITTEN)
         return (text if blanks else text.replace(" ", "")).encode() or value
 
     return _rewritten(found, words, foreign, written)
+
+
+def squeezed(words: Words) -> Words:
+    """Names without their blanks; the same object where none has any."""
+    return only(words, _KEPT_WITHOUT_BLANKS) if (words.data == ord(" ")).any() else words
 
 
 def letters(words: Words) -> Words:

@@ -1,6 +1,6 @@
 """The parts of names: García López has two, whichever comes first, and López of them is a part of López de la Cruz.
 
-Particles (DE LA, VAN DER, AL, BIN) are no parts, unless a name has nothing else; what is written apart or together
+Particles (DE LA, VAN DER, AL, BIN) are not parts, unless a name has nothing else; what is written apart or together
 with the next word (O BRIEN, MC DONALD) is one part with it.
 """
 

@@ -51,7 +51,9 @@ class Column:
     @cached_property
     def alike(self) -> Ints:
         """int64[k]: equal for values with one plain form."""
-        return np.arange(len(self.words)) if self.plain is self.words else numbered(self.plain.data)
+        if self.plain is not self.words:
+            return numbered(self.plain.data)
+        return np.arange(len(self.words), dtype=np.int64)
 
     @cached_property
     def name_parts(self) -> Hashes:
@@ -66,7 +68,8 @@ class Column:
     @cached_property
     def part_counts(self) -> Ints:
         """int64[k]: how many parts the name has."""
-        return np.count_nonzero(self.name_parts, axis=1)
+        found: Ints = np.count_nonzero(self.name_parts, axis=1)
+        return found
 
     @cached_property
     def has_parts(self) -> Bools:

@@ -4,14 +4,16 @@ Values are folded: case does not matter, nor do outer blanks. Of names, only let
 ends: O'BRIEN is OBRIEN, GARCIA-LOPEZ is GARCIA LOPEZ. Identifiers are their letters and digits, and one without a digit
 other than 0 (UNKNOWN, 000000000) is none; so is any number without a known digit (XXXXX, 0, -). A date without a known
 digit is missing. A value with the digits of a date that is no day of the calendar (month 86) is taken for a typing
-error and compared digit by digit; other values are missing. The row of either is partly used. Where records have NAM
-but no column `last` or `first`, these are made from it: what is before the comma, and the first word behind it.
+error and compared digit by digit; other values are missing. The row of either is partly used. So is that of a
+placeholder, a value of the table `missing.toml`, an identifier of one digit repeated, or a Social Security number of an
+area that was never issued: it is missing, as codes for unknown are. Where records have NAM but no column `last` or
+`first`, these are made from it: what is before the comma, and the first word behind it.
 
 Values are numbered in the order of their hashes, so that any part of the rows has them in the same order: nothing that
 is made of these numbers depends on which rows are looked at together. Values are cut at MAX_BYTES.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +25,7 @@ from cji_core.format.records import arrow, dates
 from cji_core.format.records.column import Bools, Bytes, Ints, read
 from cji_core.format.records.equal_rows import numbered
 from cji_core.operations.link.model import OF_NAM, Key
+from cji_core.operations.tables.missing import Missing, shipped
 from cji_operations.kernels import hashing, letters
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.kernels.strings import MAX_BYTES, Words, words
@@ -30,6 +33,8 @@ from cji_operations.link.column import UNKNOWN, Codes, Column
 
 _NAMES: Final = frozenset(("last", "first", "middle"))
 _IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))
+_ONE_DIGIT: Final = b"^(?:" + b"|".join(b"%d{5,}" % digit for digit in range(1, 10)) + b")$"
+_NO_AREA: Final = rb"^(?:000|666|9[0-9]{2})[0-9]{6}$"  # of Social Security numbers (20 CFR 422.103)
 _NUMBERS: Final = _IDENTIFIERS | {"postcode", "street_number", "HGT", "WGT", "OLY"}
 DATES: Final = frozenset(("DOB",))
 _ALL: Final = slice(None)
@@ -40,7 +45,7 @@ class Table:
     """`n` rows; where two tables are linked, those from `first_of_second` on are the second one's, else it is None.
 
     rows int64[n], ascending: their numbers among all rows of the job. `not_dates` bool[n] by column: there is a value,
-    and it is not a date.
+    and it is not a date. `placeholders` bool[n] by column that has some: there is one, and the value is missing.
     """
 
     n: int
@@ -48,6 +53,7 @@ class Table:
     first_of_second: int | None
     columns: dict[str, Column]
     not_dates: dict[str, Bools]
+    placeholders: dict[str, Bools] = field(default_factory=dict)
     keys: dict[Key, Codes] = field(default_factory=dict)
 
     def key(self, key: Key) -> Codes:
@@ -70,23 +76,38 @@ class Table:
 
 
 def read_table(
-    records: Sequence[pa.RecordBatch], side: Sequence[pa.RecordBatch], names: frozenset[str], *, linking: bool
+    records: Sequence[pa.RecordBatch],
+    side: Sequence[pa.RecordBatch],
+    names: frozenset[str],
+    *,
+    linking: bool,
+    missing: Missing | None = None,
 ) -> Table:
     """The named columns of records and, where two tables are linked, of the side table below them.
 
-    A column that one of the two tables does not have has no values there.
+    A column that one of the two tables does not have has no values there. `missing` is the shipped table by default.
     """
+    missing = missing or shipped()
     batches = [*records, *side] if linking else list(records)
     n = sum(batch.num_rows for batch in batches)
-    columns, not_dates = dict[str, Column](), dict[str, Bools]()
+    columns, not_dates, placeholders = dict[str, Column](), dict[str, Bools](), dict[str, Bools]()
     for name in sorted(names):
         array = arrow.concat((_values(batch, name) for batch in batches), pa.binary())
         if name in DATES:
-            columns[name], not_dates[name] = _dates(array, name)
+            columns[name], not_dates[name], nothing = _dates(array, name, missing)
         else:
-            columns[name] = _words(array, name)
+            columns[name], nothing = _words(array, name, missing)
+        if nothing.any():
+            placeholders[name] = nothing
     first_of_second = sum(batch.num_rows for batch in records) if linking else None
-    return Table(n=n, rows=np.arange(n), first_of_second=first_of_second, columns=columns, not_dates=not_dates)
+    return Table(
+        n=n,
+        rows=np.arange(n),
+        first_of_second=first_of_second,
+        columns=columns,
+        not_dates=not_dates,
+        placeholders=placeholders,
+    )
 
 
 def read_ids(records: Sequence[pa.RecordBatch], side: Sequence[pa.RecordBatch], *, linking: bool) -> pa.Array:
@@ -104,21 +125,57 @@ def _values(batch: pa.RecordBatch, name: str) -> pa.Array:
     return pa.nulls(batch.num_rows, pa.binary())
 
 
-def _words(array: pa.Array, name: str) -> Column:
-    """Distinct values are normalised, then made distinct again: there are fewer of them than rows."""
+def _words(array: pa.Array, name: str, missing: Missing) -> tuple[Column, Bools]:
+    """(the column, bool[n]: there is a placeholder).
+
+    Distinct values are normalised, then made distinct again: there are fewer of them than rows.
+    """
     encoded = pc.dictionary_encode(array)
-    alike = letters.folded(encoded.dictionary)
-    if name in _NAMES:
-        alike = letters.names(alike)
-    elif name in _IDENTIFIERS:
-        alike = pc.replace_substring_regex(alike, rb"[^0-9A-Z]", b"")
+    alike = _normal(encoded.dictionary, name)
+    nothing = _is_placeholder(alike, name, missing)
+    none = nothing | _among(alike, name, missing.unknown)
     if name in _NUMBERS:
-        known = rb"[1-9]" if name in _IDENTIFIERS else rb"[1-9A-WYZ]"
-        alike = pc.if_else(pc.match_substring_regex(alike, known), alike, pa.scalar(None, pa.binary()))
+        none |= ~_matches(alike, rb"[1-9]" if name in _IDENTIFIERS else rb"[1-9A-WYZ]")
+    if none.any():
+        alike = pc.if_else(arrow.from_numpy(none), pa.scalar(None, pa.binary()), alike)
     if (pc.max(pc.binary_length(alike)).as_py() or 0) > MAX_BYTES:
         alike = letters.cut(alike)
     vocabulary, of_value = words(alike)
-    return column(name, vocabulary, np.append(of_value, -1).astype(np.int32)[_codes(encoded)])
+    code = _codes(encoded)
+    found = column(name, vocabulary, np.append(of_value, -1).astype(np.int32)[code])
+    return found, np.append(nothing, False)[code]
+
+
+def _normal(values: pa.Array, name: str) -> pa.Array:
+    """The values as they are compared."""
+    alike = letters.folded(values)
+    if name in _NAMES:
+        return letters.names(alike)
+    if name in _IDENTIFIERS:
+        return pc.replace_substring_regex(alike, rb"[^0-9A-Z]", b"")
+    return alike
+
+
+def _is_placeholder(alike: pa.Array, name: str, missing: Missing) -> Bools:
+    """bool[k]: a value as it is compared stands for none."""
+    found = _among(alike, name, missing.placeholders)
+    if name in _IDENTIFIERS:
+        found |= _matches(alike, _ONE_DIGIT)
+    if name == "SOC":
+        found |= _matches(alike, _NO_AREA)
+    return found
+
+
+def _among(alike: pa.Array, name: str, table: Mapping[str, Sequence[str]]) -> Bools:
+    """bool[k]: a value as it is compared is one of the column's in the table."""
+    listed = table.get(name)
+    if not listed:
+        return np.zeros(len(alike), np.bool_)
+    return arrow.bools(pc.is_in(alike, value_set=_normal(arrow.from_texts(listed, pa.binary()), name)))
+
+
+def _matches(alike: pa.Array, expression: bytes) -> Bools:
+    return arrow.bools(pc.match_substring_regex(alike, expression).fill_null(False))
 
 
 def column(name: str, vocabulary: Words, code: Codes) -> Column:
@@ -201,12 +258,16 @@ def _matrix(data: Bytes, lengths: Bytes) -> Bytes:
     return matrix
 
 
-def _dates(array: pa.Array, name: str) -> tuple[Column, Bools]:
+def _dates(array: pa.Array, name: str, missing: Missing) -> tuple[Column, Bools, Bools]:
+    """(the column, bool[n]: there is a value that is not a date, bool[n]: there is a placeholder)."""
     encoded = pc.dictionary_encode(array)
     text = read(encoded.dictionary)
     parsed = dates.parse(text)
     known = (parsed.digits >= ord("0")) & (parsed.digits <= ord("9"))
     usable = known.any(axis=1) & (known | (parsed.digits == UNKNOWN)).all(axis=1)
+    digits = pc.cast(arrow.from_rows(np.ascontiguousarray(parsed.digits)), pa.binary())
+    nothing = usable & _among(digits, name, missing.placeholders)
+    usable &= ~nothing
     number = np.full(len(usable) + 1, -1, np.int64)
     kept = np.flatnonzero(usable)
     digits = np.ascontiguousarray(parsed.digits[kept])
@@ -218,7 +279,7 @@ def _dates(array: pa.Array, name: str) -> tuple[Column, Bools]:
     code = _codes(encoded)
     wrong = np.append(text.filled & ~parsed.fits, False)[code]
     found = column(name, Words(data=vocabulary, lengths=np.full(k, 8)), number.astype(np.int32)[code])
-    return found, wrong
+    return found, wrong, np.append(nothing, False)[code]
 
 
 def _codes(encoded: pa.DictionaryArray) -> Codes:

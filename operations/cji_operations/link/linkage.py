@@ -25,6 +25,7 @@ from cji_core.operations.link.model import Model, Rule, has
 from cji_core.operations.link.person_model import model_for, split_for
 from cji_core.operations.parameters import bad_parameters
 from cji_core.operations.status_codes import ValueCode
+from cji_core.operations.tables import Missing
 from cji_operations.link.blocking import Blocking, plan
 from cji_operations.link.columns import DATES, Table, read_ids, read_table
 from cji_operations.link.comparison import comparer
@@ -73,7 +74,7 @@ def bind(parameters: Link, schema: pa.Schema) -> Model:
     model = replace(model, split=model.split or split_for(schema.names))
     keys = [*model.split, *(key for rule in model.rules for key in rule.keys)]
     conditions = [c for comparison in model.comparisons for level in comparison.levels for c in level.conditions]
-    named = {name for one in (*keys, *conditions) for name in one.columns}
+    named = {name for key in keys for name in key.columns} | {name for one in conditions for name in one.columns}
     of_dates = {name for key in keys if key.form in _DATE_FORMS for name in key.columns} | {
         condition.column for condition in conditions if condition.test in _DATE_TESTS
     }
@@ -93,15 +94,18 @@ def link(
     *,
     side: Sequence[pa.RecordBatch] | None = None,
     memory: int = MEMORY,
+    missing: Missing | None = None,
 ) -> Linked:
     """Link the records of one table, or with those of `side`. Same input and parameters, same output.
+
+    `missing` is the shipped table by default.
 
     Raises: Refusal(BAD_PARAMETERS) as `bind` does, Refusal(LIMIT_EXCEEDED) where blocks, pairs or memory exceed the
     limits, all at COMPUTE.
     """
     model = bind(parameters, schema)
     progress("count", 0)
-    table = read_table(records, side or (), columns_of(model), linking=side is not None)
+    table = read_table(records, side or (), columns_of(model), linking=side is not None, missing=missing)
     check_memory(table.n, 0, memory)
     blocking, deterministic, relatives = (plan(table, rules, model.split, parameters) for rules in rule_sets(model))
     progress("train", 0)
@@ -182,11 +186,13 @@ def _shown(blocking: Blocking, progress: ProgressCallback) -> Iterator[tuple[int
 
 
 def row_status(table: Table, blocking: Blocking, schema: pa.Schema, n: int) -> RowStatus:
-    """Rows without a key for any rule are not usable; rows with a value that is not a date are partly used."""
+    """Rows without a key for any rule are not usable; those with an invalid date or a placeholder, partly."""
     status = RowStatus.all_ok(n)
     status = status.found(np.flatnonzero(~blocking.keyed[:n]), status=Status.NOT_USABLE, code=Code.NO_BLOCKING_KEY)
-    for name, wrong in table.not_dates.items():
+    faults = ((table.not_dates, ValueCode.NOT_A_DATE), (table.placeholders, ValueCode.PLACEHOLDER))
+    for name, wrong, code in ((name, wrong, code) for by_name, code in faults for name, wrong in by_name.items()):
+        source = name if name in schema.names else "NAM"
+        column = schema.names.index(source) if source in schema.names else -1
         rows = np.flatnonzero(wrong[:n])
-        column = schema.names.index(name) if name in schema.names else -1
-        status = status.found(rows, status=Status.PARTLY_USED, code=ValueCode.NOT_A_DATE, column=column)
+        status = status.found(rows, status=Status.PARTLY_USED, code=code, column=column)
     return status

@@ -27,6 +27,7 @@ from cji_core.format.records.column import Ints
 from cji_core.operations.link.declaration import LINK, Link
 from cji_core.operations.link.outputs import CLUSTER, SIDE
 from cji_core.operations.parameters import bad_parameters
+from cji_core.operations.tables import Missing
 from cji_operations.link.linkage import bind, link
 from cji_operations.link.stages import stage_functions
 from cji_operations.operation import Case, Context, Implementation, Outputs
@@ -41,6 +42,7 @@ class Linking:
     schema: pa.Schema
     output_schema: pa.Schema
     other: Sequence[pa.RecordBatch] | None = field(repr=False)
+    missing: Missing = field(repr=False)
     keeps_rows: bool = True
 
     @property
@@ -50,7 +52,7 @@ class Linking:
 
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
         """Link; see TableOperation."""
-        found = link(records, self.schema, self.parameters, progress, side=self.other)
+        found = link(records, self.schema, self.parameters, progress, side=self.other, missing=self.missing)
         clustered = self._clustered(records, found.cluster)
         return Outputs(status=found.status, result=clustered, parts=found.parts())
 
@@ -68,7 +70,13 @@ def _prepare(parameters: Link, schema_id: str, schema: pa.Schema, context: Conte
         raise bad_parameters(Stage.COMPUTE)
     bind(parameters, schema)
     output = tagged(schema_id, [*schema, pa.field(CLUSTER, pa.uint64())])
-    return Linking(parameters=parameters, schema=schema, output_schema=output, other=context.sides.get(SIDE))
+    return Linking(
+        parameters=parameters,
+        schema=schema,
+        output_schema=output,
+        other=context.sides.get(SIDE),
+        missing=context.tables.missing,
+    )
 
 
 FUNCTIONS: Final = stage_functions()

@@ -115,11 +115,15 @@ def train(model: Model, facts: Facts, observed: Observed, parameters: Link) -> T
 
 
 def _capped(comparison: Comparison, m: Floats, u: Floats) -> Floats:
-    """U of which no level that is capped weighs more than the one above it; what it has more, the last one has less."""
+    """U of which no level that is capped weighs more than it would in one level with those above it.
+
+    What it has more, the last one has less.
+    """
     found = u.copy()
     for number, level in enumerate(comparison.levels):
         if level.capped:
-            found[number] = max(found[number], m[number] * found[number - 1] / m[number - 1])
+            together = found[: number + 1].sum() / m[: number + 1].sum()
+            found[number] = max(found[number], m[number] * together)
     found[-1] = max(found[-1] - (found.sum() - u.sum()), found[-1] / 2)
     normal: Floats = found / found.sum()
     return normal

@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from cji_core.format.records import RowStatus
+from cji_core.format.records import RowStatus, arrow
 from cji_core.format.records.column import Bools, Bytes, Ints
-from cji_operations.kernels import nicknames, phonetics
-from cji_operations.kernels.strings import Words
+from cji_operations.kernels import hashing, letters, nicknames, phonetics
+from cji_operations.kernels.hashing import Hashes
+from cji_operations.kernels.strings import Words, words
 
 Codes = npt.NDArray[np.signedinteger[Any]]
 
@@ -20,25 +23,42 @@ COLUMNS: Final = ("NAM", "last", "first", "middle", "suffix", "DOB", "SEX", "RAC
 """The columns that a person is read from."""
 
 NO_SOUND: Final = -1
+_SOUNDEX: Final = 26 * 7**3
+_ASCII: Final = 0x80
 SOCIAL: Final = 9
 _X: Final = ord("X")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Names:
-    """A column of names: k distinct words, and code int[n], which of them a row has, -1 where there is none."""
+    """A column of names: k words, and code int[n], which of them a row has, -1 where there is none.
+
+    Words are plain (`kernels.letters`), one byte a letter. folded, plain uint64[k]: equal for names that are the same,
+    and for those that are the same without accents; sound int64[k]: the phonetic code, or NO_SOUND without a letter.
+    """
 
     words: Words
     code: Codes
+    folded: Hashes
+    plain: Hashes
+    sound: Ints
 
-    @cached_property
-    def sound(self) -> Ints:
-        """int64[k]: Soundex as a number below 26 * 7**3, or NO_SOUND of a word without a letter from A to Z."""
-        soundex = phonetics.soundex(self.words).astype(np.int64)
-        number = soundex[:, 0] - ord("A")
-        for position in (1, 2, 3):
-            number = number * 7 + soundex[:, position] - ord("0")
-        return np.where(soundex[:, 0] > 0, number, NO_SOUND)
+    @classmethod
+    def of(cls, array: pa.Array) -> Self:
+        """Of a column `utf8` or `binary`."""
+        encoded = pc.dictionary_encode(array)
+        written = pc.replace_substring_regex(letters.names(letters.folded(encoded.dictionary)), rb"[0-9]", b"")
+        folded, of_value = words(written)
+        code = np.append(of_value, -1)[arrow.numbers(encoded.indices.fill_null(-1))]
+        plain = letters.plain(folded, blanks=False)
+        without_blanks = letters.squeezed(folded)
+        return cls(
+            words=letters.letters(plain),
+            code=code,
+            folded=hashing.of_bytes(without_blanks.data),
+            plain=hashing.of_bytes(plain.data),
+            sound=_sound(plain),
+        )
 
     @cached_property
     def roots(self) -> Ints:
@@ -48,6 +68,17 @@ class Names:
     def sounds(self) -> Ints:
         """int64[n]: the sound of each row's name."""
         return np.append(self.sound, NO_SOUND)[self.code]
+
+
+def _sound(plain: Words) -> Ints:
+    """int64[k]: Soundex as a number below _SOUNDEX, more for other alphabets, or NO_SOUND without a letter."""
+    code = phonetics.sound(plain).astype(np.int64)
+    number, other = code[:, 0] - ord("A"), np.zeros(len(code), np.int64)
+    for position in (1, 2, 3):
+        number = number * 7 + code[:, position] - ord("0")
+    for position in range(4):
+        other = other << 7 | code[:, position] & 0x7F
+    return np.where(code[:, 0] >= _ASCII, _SOUNDEX + other, np.where(code[:, 0] > 0, number, NO_SOUND))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -6,7 +6,7 @@ unknown digits, by sound, and then those that no search by name can find. Identi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -80,8 +80,8 @@ class Index:
 
     keys int64[dated]: `day_key` of the first records, ascending; partial_sounds int64[partial]: the sounds of those
     behind them. posted int32[p]: the positions of the records of each identifier, for all `postings`. row int32[n]:
-    where each record was in the reference; people: the persons; sound, roots int64[k]: of the surnames and of the
-    given names, as `Names` has them; record int32[n]: the same number for all rows of a record; restricted bool[n];
+    where each record was in the reference; people: the persons; roots int64[k]: of the given names, as
+    `Names` has them; record int32[n]: the same number for all rows of a record; restricted bool[n];
     shown: the columns of SHOWN that there are. status: of the reference, by row.
     """
 
@@ -91,7 +91,6 @@ class Index:
     postings: Mapping[str, Postings]
     row: Small
     people: People
-    sound: Ints
     roots: Ints
     record: Small
     restricted: Bools
@@ -167,7 +166,6 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
         partial_sounds=sound[order[counts[0] : sum(counts)]],
         row=order.astype(np.int32),
         people=moved,
-        sound=moved.last.sound,
         roots=moved.first.roots,
         record=_records(whole)[order],
         restricted=restricted[order],
@@ -209,7 +207,7 @@ def _moved(people: People, order: Ints) -> People:
     """The persons in another order, with the codes of words in 32 bits."""
 
     def names(column: Names) -> Names:
-        return Names(words=column.words, code=column.code[order].astype(np.int32))
+        return replace(column, code=column.code[order].astype(np.int32))
 
     return People(
         last=names(people.last),

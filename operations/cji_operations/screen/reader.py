@@ -1,6 +1,7 @@
 """Reads the persons of a batch, and keeps what was wrong with their values.
 
-Names are compared by their letters: case, blanks, hyphens and apostrophes make no difference, so O'BRIEN is O BRIEN.
+Names are compared by their letters (`kernels.letters`): case, blanks, hyphens and apostrophes make no difference, so
+O'BRIEN is O BRIEN, and bytes of other encodings are read as Windows-1252. Accents do not hinder a search.
 The surname is `last`, or what is before the comma of NAM; the given name is `first`, or the first word behind it; the
 middle name is the first word of `middle`, or the second behind the comma. A suffix is read from `suffix`, from the
 words behind the given name, or from the end of the surname, to which it does not belong: SMITH JR, JOHN is SMITH.
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from cji_core.format.records import RowStatus, Status, arrow, dates
 from cji_core.format.records.column import Bools, Bytes, Ints, pack, read
 from cji_core.operations.status_codes import ValueCode
-from cji_operations.kernels import predicates
+from cji_operations.kernels import letters, predicates
 from cji_operations.kernels.strings import Words, only, words
 from cji_operations.screen.descriptors import IDENTIFIERS, SOCIAL, Identifier, Names, People
 from cji_operations.screen.names import Phrases, before_comma, suffixes, without_suffix
@@ -43,7 +44,7 @@ def _table(kept: range) -> Bytes:
     return table
 
 
-_LETTERS: Final = _table(range(0x80, 0x100))  # of other alphabets too, as bytes
+_LETTERS: Final = _table(range(0))
 _LETTERS_AND_DIGITS: Final = _table(_bytes("0", "9"))
 
 
@@ -116,14 +117,7 @@ class _Reader:
         if array is None:
             array = pa.nulls(self._n, pa.binary())
         source = name if name in self._batch.schema.names else "NAM"
-        array = self._cut(source, array, _MAX_NAME)
-        spoken, code = words(array)
-        if source in self._batch.schema.names:
-            foreign = (spoken.data >= 0x80).any(axis=1)
-            self._wrong(source, np.append(foreign, [False])[code], ValueCode.WRONG_CHARACTER, Status.WARNED)
-        compared = only(spoken, _LETTERS)
-        code = np.append(np.where(compared.lengths > 0, np.arange(len(compared)), -1), -1)[code]
-        return Names(words=compared, code=code)
+        return Names.of(self._cut(source, array, _MAX_NAME))
 
     def _cut(self, name: str, array: pa.Array, most: int) -> pa.Array:
         """The first `most` bytes of each value: one row must not decide how wide the matrix of all words is."""
@@ -131,7 +125,7 @@ class _Reader:
         if not long.any():
             return array
         self._wrong(name, long, ValueCode.WRONG_LENGTH)
-        return pc.binary_slice(array, 0, most)
+        return letters.cut(array, most)
 
     # ------------------------------------------------------------------ dates and codes
 

@@ -104,8 +104,8 @@ def _better(one: Scores, other: Scores) -> Scores:
 
 def _surnames(ours: Names, index: Index, found: Candidates) -> Bytes:
     level, pairs = LEVEL["last"], _Pairs.of(ours, index.people.last, found)
-    same_sound = ours.sound[pairs.a] == index.sound[pairs.b]
-    cases = [(pairs.similarity >= 1, "exact"), (pairs.similarity >= CLOSE, "close"), (same_sound, "phonetic")]
+    same_sound = ours.sound[pairs.a] == pairs.theirs.sound[pairs.b]
+    cases = [*pairs.same(), (pairs.similarity >= CLOSE, "close"), (same_sound, "phonetic")]
     return pairs.placed(_first_of(cases, level), level[MISSING])
 
 
@@ -114,10 +114,10 @@ def _given_names(ours: Names, index: Index, found: Candidates) -> Bytes:
     level, pairs = LEVEL["first"], _Pairs.of(ours, theirs, found)
     related = nicknames.related(ours.roots[pairs.a], index.roots[pairs.b])
     cases = [
-        (pairs.similarity >= 1, "exact"),
+        *pairs.same(),
         (related, "nickname"),
         (pairs.similarity >= CLOSE, "close"),
-        (pairs.initials(ours, theirs), "initial"),
+        (pairs.initials(), "initial"),
     ]
     return pairs.placed(_first_of(cases, level), level[MISSING])
 
@@ -127,7 +127,7 @@ def _middle_names(ours: Names, theirs: Names, found: Candidates) -> Bytes:
     if not len(ours.words) or not len(theirs.words):
         return np.full(len(found.row), level[MISSING])
     pairs = _Pairs.of(ours, theirs, found)
-    cases = [(pairs.similarity >= 1, "exact"), (pairs.initials(ours, theirs), "initial")]
+    cases = [*pairs.same(), (pairs.initials(), "initial")]
     return pairs.placed(_first_of(cases, level), level[MISSING])
 
 
@@ -148,6 +148,8 @@ def _first_of(cases: list[tuple[Bools, str]], level: Mapping[str, np.uint8]) -> 
 class _Pairs:
     """The words of the m candidates `which` that have one on both sides: codes a, b int64[k], and their similarity."""
 
+    ours: Names
+    theirs: Names
     m: int
     which: Ints
     a: Ints
@@ -159,10 +161,20 @@ class _Pairs:
         a, b = ours.code[found.row].astype(np.int64), theirs.code[found.position].astype(np.int64)
         which = np.flatnonzero((a >= 0) & (b >= 0))
         a, b = a[which], b[which]
-        return cls(m=len(found.row), which=which, a=a, b=b, similarity=jaro.pairs(ours.words, theirs.words, a, b))
+        similarity = jaro.pairs(ours.words, theirs.words, a, b)
+        return cls(ours=ours, theirs=theirs, m=len(found.row), which=which, a=a, b=b, similarity=similarity)
 
-    def initials(self, ours: Names, theirs: Names) -> Bools:
+    def same(self) -> list[tuple[Bools, str]]:
+        """The cases of the two levels at which names are the same, with and without accents."""
+        equal = self.similarity >= 1  # of other alphabets, also where some letters only have one byte in common
+        return [
+            (equal & (self.ours.folded[self.a] == self.theirs.folded[self.b]), "exact"),
+            (equal & (self.ours.plain[self.a] == self.theirs.plain[self.b]), "unaccented"),
+        ]
+
+    def initials(self) -> Bools:
         """bool[k]: one of the two is a letter, with which the other begins."""
+        ours, theirs = self.ours, self.theirs
         short = (ours.words.lengths[self.a] == 1) | (theirs.words.lengths[self.b] == 1)
         same: Bools = short & (ours.words.data[self.a, :1] == theirs.words.data[self.b, :1]).all(axis=1)
         return same

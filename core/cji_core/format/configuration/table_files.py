@@ -8,7 +8,7 @@ from typing import Final
 
 from cji_core.errors import StartupError
 
-NAMES: Final = ("dissemination.toml", "ncic.toml", "screening.toml")
+NAMES: Final = ("dissemination.toml", "missing.toml", "ncic.toml", "screening.toml")
 _SHIPPED: Final = Path(__file__).parents[2] / "operations" / "tables"
 _MAX_BYTES: Final = 1 << 20
 

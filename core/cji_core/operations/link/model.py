@@ -106,8 +106,9 @@ class Level(_Table, frozen=True, kw_only=True):
     With a `tf_adjustment_column`, the term frequency (the share of records that have the value; the more frequent of
     the two values) replaces u of the level of equality of that column, to the power of `tf_adjustment_weight` (0 to 1).
     Training takes m no higher than `most_m`: where people of one household are alike in all but a value, what is learnt
-    of them must not become what is learnt of one person. A level that is `capped` weighs no more than the one above it,
-    however rare it is. Where the level holds, the comparisons that it `settles` have nothing to compare.
+    of them must not become what is learnt of one person. A level that is `capped` weighs no more than it would in one
+    level with those above it, however rare it is. Where a level holds, the comparisons that it `settles` have nothing
+    to compare.
     """
 
     label: str

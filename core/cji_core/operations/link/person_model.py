@@ -37,7 +37,7 @@ agree in all else, and EM would take them for one person."""
 
 
 def _alike(column: str, *, frequency: float = 0.0) -> Level:
-    """It weighs no more than equality: where accents are rare, so is a name with and without one."""
+    """If accents are rare, so is a name with and without one, which makes it no better evidence than equality."""
     return Level(
         label="the same but for accents, blanks and the like",
         conditions=(_when(column, "alike"),),
@@ -102,7 +102,7 @@ _MIDDLE_NAME: Final = "middle name"
 
 
 def _exchanged() -> Comparison:
-    """Where both names are exchanged, this is all that they say."""
+    """The only evidence of names that are exchanged."""
     exchanged, crossed = (
         Condition(column="first", other="last", test="exchanged"),
         Condition(column="first", other="last", test="crossed"),

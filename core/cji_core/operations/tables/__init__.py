@@ -14,10 +14,11 @@ from cji_core.documents import toml
 from cji_core.errors import StartupError
 from cji_core.format.configuration.table_files import read_table_files
 from cji_core.operations.tables.dissemination import Dissemination
+from cji_core.operations.tables.missing import Missing
 from cji_core.operations.tables.ncic import Ncic
 from cji_core.operations.tables.screening import Screening
 
-__all__ = ["Dissemination", "Ncic", "Screening", "Tables", "decode", "load"]
+__all__ = ["Dissemination", "Missing", "Ncic", "Screening", "Tables", "decode", "load"]
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ class Tables:
     """The tables in force; `sha256` is over their names and bytes, in the order of their names."""
 
     dissemination: Dissemination
+    missing: Missing
     ncic: Ncic
     screening: Screening
     sha256: bytes
@@ -39,6 +41,7 @@ def decode(contents: Mapping[str, bytes]) -> Tables:
         digest.update(name.encode() + b"\0" + len(data).to_bytes(8, "big") + data)
     return Tables(
         dissemination=_decode("dissemination.toml", contents, Dissemination),
+        missing=_decode("missing.toml", contents, Missing),
         ncic=_decode("ncic.toml", contents, Ncic),
         screening=_decode("screening.toml", contents, Screening),
         sha256=digest.digest(),

@@ -9,9 +9,9 @@ from msgspec import Meta
 UNKNOWN: Final = "U"
 MISSING: Final = "missing"
 LEVELS: Final[Mapping[str, tuple[str, ...]]] = {
-    "last": ("exact", "close", "phonetic", "differs", MISSING),
-    "first": ("exact", "nickname", "close", "initial", "differs", MISSING),
-    "middle": ("exact", "initial", "differs", MISSING),
+    "last": ("exact", "unaccented", "close", "phonetic", "differs", MISSING),
+    "first": ("exact", "unaccented", "nickname", "close", "initial", "differs", MISSING),
+    "middle": ("exact", "unaccented", "initial", "differs", MISSING),
     "suffix": ("same", "differs", MISSING),
     "names": ("as_written", "exchanged", MISSING),
     "DOB": ("equal", "years", "exchanged", "partial", "differs", MISSING),

@@ -28,6 +28,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     first_of_second: int | None
     columns: list[str]
     not_dates: list[str]
+    placeholders: list[str]
     rules: list[int]
 
 
@@ -38,6 +39,7 @@ def write_table(task: Task, edge: Edge, table: Table, found: Mapping[int, Blocks
         first_of_second=table.first_of_second,
         columns=list(table.columns),
         not_dates=list(table.not_dates),
+        placeholders=list(table.placeholders),
         rules=list(found),
     )
     arrays: list[_Array] = [table.rows.astype(np.uint32)]
@@ -45,7 +47,7 @@ def write_table(task: Task, edge: Edge, table: Table, found: Mapping[int, Blocks
         words = column.words
         code = column.code.astype(np.min_scalar_type(-max(len(words), 1)))
         arrays += [words.data.T, words.lengths.astype(np.uint8), code, column.counts.astype(np.uint32)]
-    arrays += table.not_dates.values()
+    arrays += [*table.not_dates.values(), *table.placeholders.values()]
     for one in found.values():
         arrays += [one.rows, one.lengths.astype(np.int32)]
     edge_data.write_arrays(task, edge, head, arrays)
@@ -67,6 +69,7 @@ def read_tables(task: Task, edge: Edge) -> Iterator[tuple[Table, dict[int, Block
             first_of_second=head.first_of_second,
             columns=columns,
             not_dates={name: next(rest) for name in head.not_dates},
+            placeholders={name: next(rest) for name in head.placeholders},
         )
         second = table.second
         found = dict[int, Blocks]()

@@ -11,6 +11,7 @@ from cji_core.format.records import arrow
 from cji_core.format.records.column import Ints
 from cji_core.operations.link.model import Model, Rule
 from cji_core.operations.link.outputs import SIDE
+from cji_core.operations.tables import Missing
 from cji_operations.link.columns import Table, read_ids, read_table
 from cji_operations.link.linkage import bind, columns_of, rule_sets
 from cji_operations.stages.task import Task
@@ -48,6 +49,7 @@ class Shard:
 
     records: Sequence[pa.RecordBatch]
     side: Sequence[pa.RecordBatch] | None
+    missing: Missing
 
     @classmethod
     def of(cls, task: Task) -> "Shard":
@@ -55,17 +57,18 @@ class Shard:
         needed = {*Bound.of(task).columns, "NAM", "record_id"}
         names = [name for name in task.schema.names if name in needed]
         records = [copied(batch, names) for batch in task.records()]
-        side = task.context.sides.get(SIDE)
+        side, missing = task.context.sides.get(SIDE), task.context.tables.missing
         if side is None:
-            return cls(records=records, side=None)
+            return cls(records=records, side=None, missing=missing)
         whole = pa.Table.from_batches(side) if len(side) else None
         start, stop = side_rows(0 if whole is None else whole.num_rows, task)
         mine = [] if whole is None else whole.slice(start, stop - start).to_batches()
-        return cls(records=records, side=mine)
+        return cls(records=records, side=mine, missing=missing)
 
     def table(self, columns: Sequence[str]) -> Table:
         """Rows in their order, numbered from 0."""
-        return read_table(self.records, self.side or (), frozenset(columns), linking=self.side is not None)
+        linking = self.side is not None
+        return read_table(self.records, self.side or (), frozenset(columns), linking=linking, missing=self.missing)
 
     def ids(self) -> pa.Array:
         """The record ids of the rows."""

@@ -27,9 +27,16 @@ SURNAMES = (
     "LEE",
     "LEIGH",
     "Ñandú",
+    "NANDU",
+    "nándu\N{COMBINING TILDE}",
+    "Straße",
+    "STRASSE",
     "李",
+    "Иванов",
+    "ИВАНОВ",
+    "IVANOV",
 )
-GIVEN = ("JOHN", "Jon", "JACK", "WILLIAM", "BILL", "J", "W", "SMITH", "MARY-ANN", "MARYANN", "José")
+GIVEN = ("JOHN", "Jon", "JACK", "WILLIAM", "BILL", "J", "W", "SMITH", "MARY-ANN", "MARYANN", "José", "JOSE", "JOSÉ")
 DATES = (
     *("19800229", "1980-02-29", "19810228", "19810301", "19790228", "19840228", "19840229", "20000229", "19000228"),
     *("19801203", "19800312", "19810312", "19830312", "19800303"),

@@ -21,7 +21,6 @@ def test_what_is_wrong_is_said_of_its_column() -> None:
         (0, ValueCode.WRONG_FORM, 5),
         (1, ValueCode.NOT_IN_TABLE, 1),
         (1, ValueCode.WRONG_FORM, 4),
-        (1, ValueCode.WRONG_CHARACTER, 5),
     ]
     index = twin.index(rows, columns)
     status = run(twin.batch("hotfile/1", rows, columns), index, twin.asked("ncic_qw"), twin.MODEL).status
