@@ -3,11 +3,11 @@
 Values are folded: case does not matter, nor do outer blanks. Of names, only letters and digits count, and where a part
 ends: O'BRIEN is OBRIEN, GARCIA-LOPEZ is GARCIA LOPEZ. Identifiers are their letters and digits, and one without a digit
 other than 0 (UNKNOWN, 000000000) is none; so is any number without a known digit (XXXXX, 0, -). A date without a known
-digit is missing. A value with the digits of a date that is no day of the calendar (month 86) is taken for a typing
+digit is missing. A value with the digits of a date, but not of a day of the calendar (month 86), is taken for a typing
 error and compared digit by digit; other values are missing. The row of either is partly used. So is that of a
 placeholder, a value of the table `missing.toml`, an identifier of one digit repeated, or a Social Security number of an
-area that was never issued: it is missing, as codes for unknown are. Where records have NAM but no column `last` or
-`first`, these are made from it: what is before the comma, and the first word behind it.
+area that was never issued: it is missing, as codes for unknown are. Without `last` or `first`, these are made from NAM:
+the text before the comma, and the first word behind it.
 
 Values are numbered in the order of their hashes, so that any part of the rows has them in the same order: nothing that
 is made of these numbers depends on which rows are looked at together. Values are cut at MAX_BYTES.
