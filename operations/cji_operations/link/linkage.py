@@ -96,12 +96,10 @@ def link(
     memory: int = MEMORY,
     missing: Missing | None = None,
 ) -> Linked:
-    """Link the records of one table, or with those of `side`. Same input and parameters, same output.
+    """Link the records of one table, or with those of `side`; `missing` is the shipped table by default.
 
-    `missing` is the shipped table by default.
-
-    Raises: Refusal(BAD_PARAMETERS) as `bind` does, Refusal(LIMIT_EXCEEDED) where blocks, pairs or memory exceed the
-    limits, all at COMPUTE.
+    Same input and parameters, same output. Raises: Refusal(BAD_PARAMETERS) as `bind` does, Refusal(LIMIT_EXCEEDED) where
+    blocks, pairs or memory exceed the limits, all at COMPUTE.
     """
     model = bind(parameters, schema)
     progress("count", 0)
@@ -112,13 +110,7 @@ def link(
     facts = facts_of(table, model)
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
     observed = observe(
-        comparers,
-        facts,
-        parameters,
-        model=model,
-        blocking=blocking,
-        deterministic=deterministic,
-        relatives=relatives,
+        comparers, facts, parameters, model=model, blocking=blocking, deterministic=deterministic, relatives=relatives
     )
     trained = train(model, facts, observed, parameters)
     weights, own = no_weights(), OwnWeights(model, trained, facts, parameters)

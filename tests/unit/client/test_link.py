@@ -113,7 +113,7 @@ def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
     ("old", "new", "says"),
     [
         ("most_pairs", "most_rows", r"most_rows.*operations\[0\]\.model\.blocking"),
-        ('test = "jaro_winkler"', 'test = "alike"', r"alike.*operations\[0\]\.model\.comparisons"),
+        ('test = "jaro_winkler"', 'test = "similar"', r"similar.*operations\[0\]\.model\.comparisons"),
         ("prior = 0.0001", "priors = 1", "priors"),
         ("match = 0.95", "match = 95", r"operations\[0\]\.match"),
         ("match = 0.95", 'match = 0.95\nsplink = "s.json"', "model of Splink|one of Splink"),
