@@ -98,8 +98,8 @@ def link(
 ) -> Linked:
     """Link the records of one table, or with those of `side`; `missing` is the shipped table by default.
 
-    Same input and parameters, same output. Raises: Refusal(BAD_PARAMETERS) as `bind` does, Refusal(LIMIT_EXCEEDED) where
-    blocks, pairs or memory exceed the limits, all at COMPUTE.
+    Same input and parameters, same output. Raises: Refusal(BAD_PARAMETERS) as `bind` does, Refusal(LIMIT_EXCEEDED) for
+    blocks, pairs or memory beyond the limits, all at COMPUTE.
     """
     model = bind(parameters, schema)
     progress("count", 0)
