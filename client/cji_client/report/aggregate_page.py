@@ -31,9 +31,11 @@ def sections(job: Job, parameters: Aggregate) -> Iterable[Element]:
 def _cells(job: Job, parameters: Aggregate) -> Iterable[Element]:
     keys = [*parameters.keys]
     samples = [_grouping(mask) for mask in range(1 << len(keys))]
-    hidden = 0
+    hidden = quiet = 0
     for batch in job.read("result"):
-        hidden += int(column(batch, "hidden").sum())
+        gone = column(batch, "hidden")
+        hidden += int(gone.sum())
+        quiet += batch.column("persons").null_count - int(gone.sum()) if parameters.person else 0
         for sample in samples:
             sample.add(batch)
     total = samples[-1].rows
@@ -44,16 +46,30 @@ def _cells(job: Job, parameters: Aggregate) -> Iterable[Element]:
                 "rows": _shown(total[0], "rows") if total else number(0),
                 "cells": number(sum(sample.total for sample in samples)),
                 "cells withheld": number(hidden),
+                **({"totals of persons withheld besides": number(quiet)} if parameters.person else {}),
                 "fewest that are shown": number(parameters.hides_below),
                 "rounded to multiples of": number(parameters.base),
             }
         ),
-        element("p", "A cell of few persons is withheld, and others with it, so that it cannot be worked out."),
+        *(element("p", sentence) for sentence in _reasons(parameters, sum(sample.total for sample in samples), quiet)),
     )
     for mask, sample in enumerate(samples):
         kept = [i for i in range(len(keys)) if not mask >> i & 1]
         title = "By " + " and ".join(keys[i] for i in kept) if kept else "All together"
         yield section(title, _grouped(sample, kept, keys, parameters))
+
+
+def _reasons(parameters: Aggregate, cells: int, quiet: int) -> Iterable[str]:
+    """Why numbers are withheld."""
+    if parameters.withholds:
+        yield "A cell of few persons is withheld, and others with it, so that it cannot be worked out."
+    if quiet:
+        yield (
+            "Persons of a total are withheld where they, with all that is shown, would tell of withheld cells. "
+            "Its rows are shown."
+        )
+    if parameters.withholds and cells == 1:
+        yield "There are too few rows to list a cell without telling of persons, so nothing but the total is shown."
 
 
 def _grouping(mask: int) -> Least:
@@ -83,7 +99,7 @@ def _category(row: Row, key: int) -> Element:
 
 def _shown(row: Row, name: str) -> Part:
     """A number; nothing where a form does not have it."""
-    if row["hidden"]:
+    if row[name] is None and (row["hidden"] or name == "persons"):
         return element("span", _WITHHELD, class_="missing")
     return "" if row[name] is None else number(row[name])
 
@@ -93,13 +109,17 @@ def _forms(job: Job, parameters: Aggregate) -> Iterable[Element]:
     yield section(
         "Return A",
         facts({"reports": f"{parameters.reports}", "rows": number(job.rows)}),
-        table(("reports", "number"), [(value(row["outcome"]), number(row["reports"])) for row in outcomes]),
+        table(("reports", "number"), [(value(row["outcome"]), _reports(row)) for row in outcomes]),
     )
     sheets, more = _sheets(job)
     for (form, ori, month), lines in sheets.items():
         yield section(_title(form, ori, month), _sheet(lines))
     if more:
         yield element("p", f"{more} more lines, of other sheets, are in the result.", class_="more")
+
+
+def _reports(row: Row) -> Part:
+    return element("span", _WITHHELD, class_="missing") if row["reports"] is None else number(row["reports"])
 
 
 def _sheets(job: Job) -> tuple[Mapping[tuple[object, ...], list[Row]], int]:

@@ -103,6 +103,11 @@ class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
         return known(self.threshold)
 
     @property
+    def withholds(self) -> bool:
+        """Whether numbers are withheld, so that they must not be found elsewhere in the outputs."""
+        return self.hides_below > 1 or self.dominance is not None
+
+    @property
     def columns(self) -> frozenset[str]:
         """All columns that are read."""
         return frozenset((*self.keys, *self.sums, *((self.person,) if self.person else ())))

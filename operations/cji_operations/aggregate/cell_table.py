@@ -1,13 +1,14 @@
 """`aggregate`: rows, persons and sums of every combination of values, with all totals, and nobody to be found in it.
 
 result            `aggregate_cells/1`: one row a cell that is not empty, in the order of `grouping` and of the values
-row_status        PARTLY_USED if a value could not be used; the row is counted nevertheless
+row_status        PARTLY_USED if a value could not be used; the row is counted nevertheless. Where cells are withheld,
+                  rows without a category or a person are not marked: these would be exact numbers of hidden cells
 
     grouping         uint16      bit i: all values of key i together (as GROUPING_ID of SQL); 0 is the finest table
     key_1 .. key_4   binary      the value of each key; null where it is all together, unclassifiable, or no key
     unclassifiable   uint16      bit i: the rows whose key i is missing or no category
     hidden           bool        the numbers are withheld
-    rows, persons    uint64      rows, different persons
+    rows, persons    uint64      rows, different persons; `persons` are null besides where they tell of hidden ones
     sum_1 .. sum_4   uint64      sums; null as `rows` and `persons` where hidden, and where not requested
 
 Totals are complete: unclassifiable rows are in them, and every table adds up to the next (persons do not: who is in two
@@ -29,7 +30,7 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import RowStatus, Status, arrow
 from cji_core.format.records.column import Bools, Ints, Text, read
 from cji_core.operations.aggregate import CELLS, Aggregate, Code, sum_name
-from cji_operations.aggregate.suppression import hidden
+from cji_operations.aggregate.suppression import Protection, protect
 from cji_operations.kernels.distinct import codes
 from cji_operations.kernels.group_by import Codes, cells, coded, counts, distinct, largest, sums, with_totals
 from cji_operations.operation import Outputs
@@ -81,11 +82,12 @@ def read_rows(parameters: Aggregate, records: Sequence[pa.RecordBatch]) -> Rows:
     keys: list[tuple[Codes, pa.Array]] = []
     for column, expected in parameters.keys.items():
         code, values = categories(expected, _column(records, column))
-        status = _marked(status, code == len(values), Code.UNCLASSIFIABLE, names.index(column) if n else 0)
+        if not parameters.withholds:
+            status = _marked(status, code == len(values), Code.UNCLASSIFIABLE, names.index(column) if n else 0)
         keys.append((code, values))
     check_size(parameters, [values for _, values in keys])
     people = _column(records, parameters.person) if parameters.person else None
-    if people is not None:
+    if people is not None and not parameters.withholds:
         status = _marked(status, ~read(people).filled, Code.NO_PERSON, names.index(parameters.person) if n else 0)
     numbers: list[Ints] = []
     for name in parameters.sums:
@@ -98,8 +100,7 @@ def read_rows(parameters: Aggregate, records: Sequence[pa.RecordBatch]) -> Rows:
 def check_size(parameters: Aggregate, values: Sequence[pa.Array]) -> None:
     """Raise Refusal(LIMIT_EXCEEDED) where the values of the keys make too many cells."""
     size = int(np.prod([len(each) + 2 for each in values], dtype=object))
-    protected = parameters.hides_below > 1 or parameters.dominance is not None
-    if size > (MAX_PROTECTED if protected else MAX_CELLS):
+    if size > (MAX_PROTECTED if parameters.withholds else MAX_CELLS):
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
 
 
@@ -142,7 +143,8 @@ def outcome(
         for i, part in enumerate(leading):
             dominated |= part * 100 > numbers[sum_name(i)] * parameters.dominance.percent
     additive = [table for name, table in numbers.items() if name != "persons"]
-    withheld = hidden(additive, numbers.get("persons", numbers["rows"]), parameters.hides_below, dominated)
+    people = numbers.get("persons", numbers["rows"])
+    withheld = protect(additive, people, parameters.hides_below, dominated=dominated, persons="persons" in numbers)
     return _result(values, numbers, withheld, parameters.base)
 
 
@@ -194,16 +196,16 @@ def _decimal(text: Text) -> Ints:
     return np.where(good, number, -1)
 
 
-def _result(values: Sequence[pa.Array], numbers: Mapping[str, Ints], withheld: Bools, base: int) -> pa.RecordBatch:
-    keys, full = len(values), withheld.shape
+def _result(values: Sequence[pa.Array], numbers: Mapping[str, Ints], withheld: Protection, base: int) -> pa.RecordBatch:
+    keys, full = len(values), withheld.hidden.shape
     order = [
         np.ravel_multi_index(np.ix_(*_places(full, together)), full).ravel()
         for together in sorted(product((0, 1), repeat=keys), key=_mask)
     ]
-    every = np.concatenate(order)
+    every = np.concatenate(order[-1:] if withheld.only_total else order)
     listed = every[numbers["rows"].ravel()[every] > 0]
     found = np.unravel_index(listed, full)
-    gone = withheld.ravel()[listed]
+    gone = withheld.hidden.ravel()[listed]
     columns: dict[str, pa.Array] = {
         "grouping": arrow.from_numpy(
             _bits([at == size - 1 for at, size in zip(found, full, strict=True)]), pa.uint16()
@@ -217,7 +219,8 @@ def _result(values: Sequence[pa.Array], numbers: Mapping[str, Ints], withheld: B
         columns[f"key_{i + 1}"] = categories.take(arrow.from_numpy(at, valid=at < len(categories)))
     for name, table in numbers.items():
         rounded = (table.ravel()[listed] + base // 2) // base * base
-        columns[name] = arrow.from_numpy(np.where(gone, 0, rounded), pa.uint64(), valid=~gone)
+        null = withheld.persons.ravel()[listed] if name == "persons" else gone
+        columns[name] = arrow.from_numpy(np.where(null, 0, rounded), pa.uint64(), valid=~null)
     return pa.RecordBatch.from_arrays(
         [columns.get(field.name, pa.nulls(len(listed), field.type)) for field in CELLS.arrow], schema=CELLS.arrow
     )

@@ -2,7 +2,8 @@
 
 result            `return_a/1`: one row a form, ORI, month and line; month YYYYMM
 accounting        `return_a_accounting/1`: reports of the whole submission by what became of them; they add up to all
-row_status        WARNED at the first segment of a report that is not counted or not wholly on a line of a form
+row_status        WARNED at the first segment of a report that is not counted or not wholly on a line of a form; with a
+                  threshold no row is marked, because the marks are exact numbers of what may be withheld
 
 An incident is counted as the submission leaves it: what is deleted later, or is there already, is not. Rejected reports
 are left out where the verdicts of a validation come with the job. Actual offenses go into the month of the incident,
@@ -136,15 +137,12 @@ def return_a(
         under_18=_joined("under_18", incidents, np.bool_),
     )
     result = _result(_tally(submission, counted, units, facts), months, threshold)
+    status = RowStatus.all_ok(len(segments.lengths))
+    left = (submission.groups == GROUP_A) & ~counted & ~deletes
+    if threshold == 1:
+        status = _status(status, submission, left=left, accepted=accepted, unclear=_unclear(counted, units, facts))
     return Outputs(
-        status=_status(
-            RowStatus.all_ok(len(segments.lengths)),
-            first=submission.records.rows[submission.firsts],
-            left=(submission.groups == GROUP_A) & ~counted & ~deletes,
-            accepted=accepted,
-            unclear=_unclear(counted, units, facts),
-            unreadable=submission.records.rows[submission.levels == UNREADABLE],
-        ),
+        status=status,
         result=arrow.cut(result, _BATCH),
         parts={"accounting": [_accounting(submission, counted, deletes, accepted, threshold)]},
     )
@@ -247,11 +245,25 @@ def _accounting(
         "unreadable": groups == NO_GROUP,
     }
     reports = np.array([np.count_nonzero(those) for those in outcomes.values()], np.uint64)
-    valid = (reports == 0) | (reports >= threshold)
+    valid = shown(reports.astype(np.int64), len(submission.levels), threshold)
     return pa.RecordBatch.from_arrays(
         [pa.array(list(outcomes), pa.utf8()), arrow.from_numpy(reports * valid, valid=valid)],
         schema=ACCOUNTING.schema.arrow,
     )
+
+
+def shown(reports: Ints, segments: int, threshold: int) -> Bools:
+    """bool[k]: the numbers of reports that can be shown: not those below the threshold, zeros among them.
+
+    The number of segments is in every receipt, and a report has one at least, so those that are shown have to leave
+    enough of them for each of the others to be any number below the threshold.
+    """
+    valid: Bools = (reports >= threshold) | (threshold == 1)
+    for at in np.argsort(reports, kind="stable").tolist():
+        if valid.all() or segments - int(reports[valid].sum()) >= threshold - 1:
+            break
+        valid[at] = False
+    return valid
 
 
 def _unclear(counted: Bools, units: Units, facts: Incidents) -> Bools:
@@ -261,10 +273,10 @@ def _unclear(counted: Bools, units: Units, facts: Incidents) -> Bools:
     return unclear
 
 
-def _status(
-    status: RowStatus, *, first: Ints, left: Bools, accepted: Bools, unclear: Bools, unreadable: Ints
-) -> RowStatus:
+def _status(status: RowStatus, submission: Submission, *, left: Bools, accepted: Bools, unclear: Bools) -> RowStatus:
+    first = submission.records.rows[submission.firsts]
     status = status.found(first[left & ~accepted], status=Status.WARNED, code=Code.REJECTED)
     status = status.found(first[left & accepted], status=Status.WARNED, code=Code.NOT_COUNTED)
     status = status.found(first[unclear], status=Status.WARNED, code=Code.FITS_NO_LINE)
+    unreadable = submission.records.rows[submission.levels == UNREADABLE]
     return status.found(unreadable, status=Status.NOT_USABLE, code=Code.UNREADABLE_SEGMENT)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pytest
 
-from cji_operations.aggregate.suppression import hidden
+from cji_operations.aggregate.suppression import protect
 from tests.adversarial.compute.test_aggregate_attack import THRESHOLD, Mask, Table, attack, random_table
 
 SHAPES: Final = ((3,), (5,), (2, 2), (2, 3), (3, 3), (2, 2, 2))
@@ -52,7 +52,7 @@ def test_suppression_hides_little_more_than_it_must() -> None:
         rng = np.random.default_rng(3)
         for turn in range(6):
             table = random_table(rng, shape, sparse=turn % 2 == 1)
-            gone = hidden([table], table, THRESHOLD)
+            gone = protect([table], table, THRESHOLD).hidden
             found = int(table[gone & (table >= THRESHOLD)].sum())
             ours += found
             least += optimum(table, found)
@@ -69,4 +69,4 @@ def test_suppression_hides_little_more_than_it_must() -> None:
 )
 def test_small_cells_hide_each_other_before_others_are_taken(inner: list[int], expected: set[int]) -> None:
     table = np.array([*inner, sum(inner)])
-    assert set(np.flatnonzero(hidden([table], table, THRESHOLD)).tolist()) == expected
+    assert set(np.flatnonzero(protect([table], table, THRESHOLD).hidden).tolist()) == expected

@@ -113,9 +113,31 @@ def test_withheld_cells_have_no_number_and_no_bar() -> None:
     page = page_of(PAGES["aggregate"])
     hidden = sum(bool(row["hidden"]) for row in rows_of(PAGES["aggregate"], "result"))
     assert hidden > 0
-    assert page.count(">withheld<") == 2 * hidden  # rows and persons
+    quiet = sum(row["persons"] is None and not row["hidden"] for row in rows_of(PAGES["aggregate"], "result"))
+    assert page.count(">withheld<") == 2 * hidden + quiet  # rows and persons
     assert page.count("<tr><td") == 16
     assert page.count("<svg") == 16 - hidden
+    assert ("Persons of a total are withheld where" in page) == (quiet > 0)
+
+
+def test_why_totals_of_persons_are_withheld_is_on_the_page() -> None:
+    """In each county the same thirty persons and three others: counties are free, and so is what is above them."""
+    rows = [(county, sex, f"{sex}{i}") for county in "abcd" for sex, many in (("F", 3), ("M", 30)) for i in range(many)]
+    table = pa.table(
+        {name: [row[i] for row in rows for _ in range(5)] for i, name in enumerate(("county", "SEX", "SID"))}
+    )
+    job = opened(Aggregate(keys={"SEX": (), "county": ()}, person="SID"), PERSON, table)
+    quiet = sum(row["persons"] is None and not row["hidden"] for row in rows_of(job, "result"))
+    assert quiet > 0
+    page = text_of(page_of(job))
+    assert f"totals of persons withheld besides {quiet}" in page
+    assert "Persons of a total are withheld where" in page
+
+
+def test_a_page_of_too_few_rows_shows_their_total_only() -> None:
+    job = opened(Aggregate(keys={"county": ()}), PERSON, pa.table({"county": ["a", "b", "c", "c"] * 3}))
+    page = text_of(page_of(job))
+    assert "nothing but the total is shown" in page
 
 
 def test_forms_have_their_lines_and_the_accounting() -> None:

@@ -267,8 +267,31 @@ def test_small_numbers_of_a_form_are_null_and_marked() -> None:
     found = engine([*TWO, *lines], months=["2020-05"], threshold=11)
     rows = {r["line"]: r for r in found.table.to_pylist() if r["form"] == b"return_a"}
     assert (rows[b"3d"]["actual"], rows[b"3d"]["hidden"], rows[b"3"]["actual"]) == (None, True, None)
-    assert (found.accounting["counted"], found.accounting["deletion"]) == (14, 0)
+    assert [found.accounting[outcome] for outcome in ("counted", "deletion")] == [14, None]
     assert engine(TWO, threshold=11).accounting["counted"] is None
+
+
+def test_with_a_threshold_row_status_marks_nothing() -> None:
+    lines = [*TWO, *TWO]  # the second time they are there already
+    assert engine(lines).outputs.status.codes.tolist() == [Code.NOT_COUNTED] * 2
+    assert engine(lines, threshold=2).outputs.status.codes.tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("reports", "segments", "expected"),
+    [
+        ([14, 0, 0], 30, [True, False, False]),
+        ([14, 3, 0], 17, [False, False, False]),  # three reports are left for all others together
+        ([14, 30, 3], 47, [False, True, False]),
+        ([14, 0, 3], 24 + 3, [True, False, False]),
+        ([1, 2, 3], 6, [False, False, False]),
+    ],
+)
+def test_numbers_of_reports_do_not_follow_from_segments(
+    reports: list[int], segments: int, expected: list[bool]
+) -> None:
+    assert conversion.shown(np.array(reports), segments, 11).tolist() == expected
+    assert conversion.shown(np.array(reports), segments, 1).all()
 
 
 def test_nothing_makes_no_sheet() -> None:
