@@ -15,7 +15,7 @@ ORDER: Final = {
     "bundle": ("make", "sign", "key", "verify", "show", "apply"),
     "evidence": ("show", "verify", "collect", "import", "pcrs", "reference-values", "stamp"),
     "fleet": ("run",),
-    "job": ("run", "seal", "send", "open", "submit", "status", "fetch", "cancel"),
+    "job": ("run", "seal", "send", "open", "submit", "status", "fetch", "cancel", "explain"),
     "policy": ("check", "explain", "diff", "test", "sign", "signer", "build", "lint", "hash"),
 }
 """By the name of the group, "" for the command itself. A verb that is not in it is listed after those that are."""

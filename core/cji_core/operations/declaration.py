@@ -97,6 +97,7 @@ class Operation(Generic[P]):
 
     `schemas` are all records that only this operation makes, `steps` its steps of progress, `codes` its row status
     codes. `stages` gives the stages of the operation over many machines, None where it runs on one only.
+    `remains` has lines for the submitter, before anything is sealed, about what the result will still show.
     `summary` has lines about the opened outputs for the submitter's console. No other operation follows a
     `terminal` one. `row_bytes`, given the member's message, is the most bytes of output for one record, generously.
     """
@@ -113,6 +114,7 @@ class Operation(Generic[P]):
     columns: Callable[[P, frozenset[str]], frozenset[str]] = _keep_columns
     check_records: Callable[[P, str, frozenset[str]], None] = _fits_all_records
     check_tables: Callable[[P, Tables], None] = lambda _parameters, _tables: None
+    remains: Callable[[P], tuple[str, ...]] = lambda _: ()
     summary: Callable[[P, ReadOutput], Iterable[str]] = lambda _parameters, _read: ()
     stages: Callable[[P], Stages | None] = lambda _: None
     row_bytes: Callable[[Any], int] = lambda _: 4 << 10

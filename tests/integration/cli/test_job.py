@@ -266,6 +266,7 @@ def test_rows_are_summed_up_after_every_job(desk: Desk) -> None:
     result = desk.run("out")
     assert "input: people.csv: utf-8, 4 columns, delimiter a comma\n" in result.stderr
     assert "input: DOB: 1 of 2 values cannot be read as dates and are sent as they are\n" in result.stderr
+    assert "deidentify: tokens, whose frequency may rank their values: last" in result.stderr
     status = [line for line in result.stdout.splitlines() if line.startswith(("status", "  "))]
     assert status == [
         "status   2 ok, 0 warned, 1 partly used, 0 not usable",

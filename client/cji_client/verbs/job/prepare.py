@@ -16,7 +16,7 @@ from cji_client.spec import JobSpec, load_spec, only
 from cji_core.command.common import FILE, prompt
 from cji_core.format.keys import recipient_thumbprints
 from cji_core.jose import key_id
-from cji_core.operations.registry import OPERATIONS
+from cji_core.operations.registry import OPERATIONS, operation_of
 
 _LINES: Final = ".txt"
 _XML: Final = ".xml"
@@ -60,6 +60,10 @@ def prepare(file: Path, spec: JobSpec, console: Console) -> Prepared:
     prepared = prepare_job(file, spec)
     for note in prepared.notes:
         console.print(f"input: {note}", highlight=False, markup=False, soft_wrap=True)
+    for parameters in spec.operations:
+        operation = operation_of(parameters)
+        for line in operation.remains(parameters):
+            console.print(f"{operation.name}: {line}", highlight=False, markup=False, soft_wrap=True)
     return prepared
 
 

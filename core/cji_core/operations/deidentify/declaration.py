@@ -10,7 +10,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from cji_core.errors import Stage as Where
-from cji_core.format.records import EVENTS, FREE_TEXT, PERSONAL, SEVERAL_ROWS, DataClass, RecordSchema, columns
+from cji_core.format.records import EVENTS, FREE_TEXT, PERSONAL, SCHEMAS, SEVERAL_ROWS, DataClass, RecordSchema, columns
 from cji_core.format.records.declared import BINARY, BOOL, FLOAT64, INT64, UINT32, UINT64, UTF8, Fields
 from cji_core.operations.declaration import Operation, OutputSpec, Project, Signature
 from cji_core.operations.deidentify.rules import (
@@ -22,6 +22,7 @@ from cji_core.operations.deidentify.rules import (
     Group,
     Hierarchy,
     Mask,
+    Redact,
     Token,
     Transform,
 )
@@ -128,24 +129,36 @@ class Deidentify(Parameters, frozen=True, kw_only=True, tag="deidentify"):
 
     @property
     def links(self) -> frozenset[str]:
-        """Columns of the output that show which rows are of one person, where `small_classes` names a `person`.
+        """Columns of the output that show which rows are of one person, where `small_classes` names a `person`."""
+        small = self.small_classes
+        return frozenset() if small is None or not small.person else self.linking(small.person)
 
-        They are the person's own column, tokens, and what each person has one of, if it goes out as it is or shifted.
+    def linking(self, person: str) -> frozenset[str]:
+        """Columns of the output that show which rows are of one person, whom the column `person` names.
+
+        They are this column, tokens, and those with one value for each person, if it goes out as it is or shifted.
         Quasi-identifiers are not among them: those of a class are equal.
         """
-        small = self.small_classes
-        if small is None or not small.person:
-            return frozenset()
+        quasi = () if self.small_classes is None else self.small_classes.quasi_identifiers
         return frozenset(
             name
             for name, rule in self.columns.items()
-            if name not in small.quasi_identifiers
+            if name not in quasi
             and rule not in ("drop", "null")
             and (
-                name == small.person
+                name == person
                 or isinstance(rule, Token)
                 or (name in ONE_EACH and (rule == "keep" or isinstance(rule, Mask | DateShift)))
             )
+        )
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """Columns of the output whose values, or parts of them, can be read."""
+        return tuple(
+            name
+            for name, rule in self.columns.items()
+            if rule not in ("drop", "null") and not isinstance(rule, Token | DateShift)
         )
 
     @property
@@ -254,6 +267,21 @@ def check_columns(parameters: Deidentify, columns: frozenset[str]) -> frozenset[
             without_rule=columns - ruled,
         )
     return parameters.kept
+
+
+def remains(parameters: Deidentify) -> tuple[str, ...]:
+    """Lines about what these rules leave, whatever the records are; `cji job explain` measures it."""
+    small, rules = parameters.small_classes, parameters.columns
+    quasi = () if small is None else (*small.quasi_identifiers, *small.sensitive)
+    dates = {column.name for schema_id in PERSONAL for column in SCHEMAS[schema_id].columns.values() if column.date}
+    shifts = any(isinstance(rule, DateShift) for rule in rules.values())
+    found = (
+        ("readable, and in no class of small_classes", [name for name in parameters.readable if name not in quasi]),
+        ("tokens, whose frequency may rank their values", [name for name in rules if isinstance(rules[name], Token)]),
+        ("dates that may give the shift away", [name for name in parameters.readable if shifts and name in dates]),
+        ("prose, in which no name is found", [name for name in rules if isinstance(rules[name], Redact)]),
+    )
+    return tuple(f"{text}: {', '.join(names)}" for text, names in found if names)
 
 
 PERSONS: Final = frozenset(("subject", "cluster", "SID", "FBI", "SOC", "OLN", "MNU", "record_id"))
@@ -396,6 +424,7 @@ DEIDENTIFY: Final = Operation(
     encode=encode,
     complete=complete,
     columns=check_columns,
+    remains=remains,
     check_records=check_records,
     signature=_signature,
     stages=_stages,

@@ -8,7 +8,7 @@ import pytest
 
 from cji_core.operations.deidentify import DEIDENTIFY, Deidentify, HmacToken
 from cji_core.operations.deidentify.declaration import SmallClasses
-from cji_core.operations.deidentify.rules import PATTERNS, Group, Hierarchy, Mask, Pattern, Redact
+from cji_core.operations.deidentify.rules import PATTERNS, DateShift, Group, Hierarchy, Mask, Pattern, Redact, Transform
 from cji_core.operations.parameters import ParametersError, Sealing
 
 KEEP = Deidentify(columns={"SEX": "keep", "NAM": "drop"})
@@ -55,3 +55,24 @@ def test_patterns_of_redaction() -> None:
     assert Redact(patterns=(), also=("x",)).also == ("x",)
     with pytest.raises(ValueError, match="at least one"):
         Redact(patterns=())
+
+
+def test_what_rules_leave_is_listed_before_sealing() -> None:
+    rules: dict[str, Transform] = {
+        "subject": HmacToken(domain="s"),
+        "county": "keep",
+        "level": "keep",
+        "date": DateShift(subject_column="subject", max_days=30),
+        "disposition_date": "keep",
+        "comment": Redact(),
+        "ORI": "drop",
+    }
+    small = SmallClasses(quasi_identifiers=("county",), k=2, person="subject")
+    parameters = Deidentify(project="p", columns=rules, small_classes=small)
+    assert DEIDENTIFY.remains(parameters) == (
+        "readable, and in no class of small_classes: level, disposition_date, comment",
+        "tokens, whose frequency may rank their values: subject",
+        "dates that may give the shift away: disposition_date",
+        "prose, in which no name is found: comment",
+    )
+    assert DEIDENTIFY.remains(Deidentify(columns={"SEX": "null"})) == ()
