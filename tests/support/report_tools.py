@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
@@ -15,6 +16,7 @@ from cji_client.report import Job, report
 from cji_core.format.records import tagged
 from cji_core.operations.aggregate import Aggregate
 from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from cji_core.operations.link.outputs import LEVELS, PARTS
 from cji_core.operations.match_orders import MatchOrders
 from cji_core.operations.parameters import Parameters
 from cji_core.operations.registry import operation_of
@@ -174,3 +176,111 @@ def page_of(job: Job) -> str:
     pieces = report(job)
     assert pieces is not None
     return "".join(pieces)
+
+
+def many_pairs(pairs: int, *, columns: int = 12, levels: int = 5) -> Job:
+    """A job of `link` with so many pairs, made without linking: each row is in at most two pairs, a third of each kind.
+
+    The model has as many comparisons as the records have columns.
+    """
+    rows, names = max(2 * pairs, 2), [f"column{number}" for number in range(columns)]
+    left, kind = np.arange(pairs), np.arange(pairs) % 3
+    weight = np.where(kind == 0, 2.0, 9.0) - left / max(pairs, 1)
+    ids = pa.array([f"record-{number}" for number in range(rows)]).cast(pa.binary())
+    records = pa.table({"record_id": ids} | {name: pa.array([f"value of {name}"] * rows) for name in names})
+    of_level = [
+        {
+            "comparison": name,
+            "level": level,
+            "m": 0.2,
+            "u": 0.1,
+            "weight": 1.0 - level,
+            "words": f"{name}: {level}; words",
+        }
+        | {"label": f"level {level}, which has a long label that says what it is", "columns": name, "same": ""}
+        for name in names
+        for level in range(levels)
+    ]
+    none = {"m": None, "u": None, "label": None, "columns": None, "same": None}
+    prior = {"comparison": "", "level": 0, "weight": -12.0, "words": "of two records, one pair in 4096"} | none
+    tables = {
+        "result": records.append_column("cluster", pa.array(np.arange(rows) // 3 * 3, pa.uint64())),
+        "pairs": {
+            "left": left,
+            "right": left + pairs,
+            "left_id": ids.slice(0, pairs),
+            "right_id": ids.slice(pairs, pairs),
+            "weight": weight,
+            "frequency": np.zeros(pairs),
+            "probability": 1 / (1 + 2**-weight),
+            "pattern": left % 5000,
+            "match": kind > 0,
+            "joined": kind > 1,
+        },
+        "patterns": {
+            "pattern": np.arange(5000),
+            "pairs": np.arange(5000) + 1,
+            "weight": np.arange(5000) / 100,
+            "relatives": np.zeros(5000),
+            "levels": [[(number + place) % (levels + 1) - 1 for place in range(columns)] for number in range(5000)],
+            "words": ["; ".join(f"{name}: level of it +1.0" for name in names)] * 5000,
+        },
+        "levels": {name: [row[name] for row in (prior, *of_level)] for name in LEVELS.schema.arrow.names},
+        "clusters": {
+            "cluster": np.arange(rows // 3) * 3,
+            "first_id": ids.take(pa.array(np.arange(rows // 3) * 3)),
+            "rows": np.full(rows // 3, 3),
+            "pairs": np.full(rows // 3, 3),
+            "listed": np.full(rows // 3, 3),
+            "cohesion": np.arange(rows // 3) / 10,
+            "weakest": np.arange(rows // 3) * 3,
+            "weakest_of_link_to": np.zeros(rows // 3, np.bool_),
+            "weakest_id": ids.take(pa.array(np.arange(rows // 3) * 3)),
+            "weakest_weight": np.ones(rows // 3),
+        },
+        "bridges": {
+            "left": left[:100],
+            "right": left[:100] + pairs,
+            "left_id": ids.slice(0, min(pairs, 100)),
+            "right_id": ids.slice(pairs, min(pairs, 100)),
+            "weight": weight[:100],
+            "probability": weight[:100],
+            "left_cluster": left[:100] // 3 * 3,
+            "right_cluster": (left[:100] + pairs) // 3 * 3,
+            "mean": np.zeros(len(left[:100])),
+        },
+        "blocks": {
+            "rule": [f"{name} + another" for name in names] * 4,
+            **{name: np.full(4 * columns, pairs) for name in ("blocks", "largest", "pairs", "new_pairs")},
+            "left_out": np.zeros(4 * columns, np.bool_),
+            **{name: np.zeros(4 * columns, np.int64) for name in ("split", "split_rows")},
+        },
+        "weights": {
+            "weight": np.arange(-60, 90, dtype=np.float64),
+            "pairs": np.full(150, pairs * 40),
+            "rows": np.full(150, rows // 150),
+        },
+        "completeness": {
+            "present": [", ".join(names[:number]) for number in range(columns)],
+            "missing": [", ".join(names[number:]) for number in range(columns)],
+            "rows": np.full(columns, rows // columns),
+            "below_match": np.full(columns, rows // columns // 2),
+            "below_review": np.full(columns, rows // columns // 3),
+            "weight": np.ones(columns),
+        },
+    }
+    outputs = {"result": "person/1", **{part.name: part.schema.schema_id for part in PARTS}}
+    schemas = {part.name: part.schema.arrow for part in PARTS}
+    made = {
+        name: found if isinstance(found, pa.Table) else pa.table(found).cast(schemas[name])
+        for name, found in tables.items()
+    }
+    return Job(
+        operations=[Link()],
+        outputs=outputs,
+        read=lambda name: iter(made[name].to_batches(max_chunksize=1 << 16)),
+        sides={},
+        facts={"receipt": "verified", "job": "7f" * 16, "worker": "worker-1"},
+        simulated=False,
+        rows=rows,
+    )

@@ -1,4 +1,4 @@
-"""Clusters to draw: the ones that bridges lead to, and the ones that hold together least, with their records."""
+"""Clusters to draw, of three records or more: those that bridges lead to, and those that hold together least."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,19 @@ import numpy as np
 import pyarrow as pa
 
 from cji_client.report.job import Job
-from cji_client.report.sample import Least, Row, column, first_rows, starts
+from cji_client.report.sample import NOT_WANTED, Least, Row, column, first_rows, starts
 from cji_core.page.charts import Line, graph
-from cji_core.page.markup import element, number, table, value
+from cji_core.page.distributions import matrix
+from cji_core.page.markup import Part, element, value
 
 MOST_DRAWINGS: Final = 6
 """Of bridges, and again of clusters."""
+LEAST_DRAWN: Final = 3
+"""Of two records, the pair says it all."""
 MOST_POINTS: Final = 12
 """Records of a cluster in a drawing."""
+
+_OPEN_POINTS: Final = 4
 
 Record = tuple[bool, int]
 """Whether it is one of link_to, and its row."""
@@ -54,7 +59,10 @@ def drawings(job: Job, *, linked_to: bool) -> list[Drawing]:
     """The drawings of a `link` whose result has the column `cluster`."""
     groups = dict[int, Group]()
     found = _of_bridges(job, groups, linked_to=linked_to)
-    loose = Least(MOST_DRAWINGS, lambda batch: column(batch, "cohesion"))
+    loose = Least(
+        MOST_DRAWINGS,
+        lambda batch: np.where(column(batch, "rows") >= LEAST_DRAWN, column(batch, "cohesion"), NOT_WANTED),
+    )
     for batch in job.read("clusters"):
         loose.add(batch)
         here = np.flatnonzero(np.isin(column(batch, "cluster"), [*groups]))
@@ -66,6 +74,7 @@ def drawings(job: Job, *, linked_to: bool) -> list[Drawing]:
     _members(job.read("result"), groups)
     if linked_to:
         _members_of_other(job.read("pairs"), groups)
+    found = [drawing for drawing in found if sum(group.size for group in drawing.groups) >= LEAST_DRAWN]
     _lines(job.read("pairs"), found, linked_to=linked_to)
     return found
 
@@ -117,31 +126,47 @@ def _lines(pairs: Iterable[pa.RecordBatch], found: Sequence[Drawing], *, linked_
                     drawing.lines.append((*ends, row["weight"], not row["joined"]))
 
 
-def draw(drawing: Drawing, records: Mapping[Record, Row]) -> Element:
-    """A drawing, with the records behind its numbers."""
+def draw_all(found: Sequence[Drawing], records: Mapping[Record, Row]) -> list[Element]:
+    """The drawings as entries of an index; the first one of few records is open."""
+    drawn = [_draw(each, records) for each in found]
+    small = next((i for i, each in enumerate(found) if len(each.records) <= _OPEN_POINTS), None)
+    if small is not None:
+        drawn[small].set("open", "open")
+    return drawn
+
+
+def _draw(drawing: Drawing, records: Mapping[Record, Row]) -> Element:
+    """A drawing, the weights of its pairs, and the records behind its numbers."""
     at = {record: i for i, record in enumerate(drawing.records)}
     lines = [
         Line(first=at[a], second=at[b], bridge=bridge, label=f"{at[a] + 1} and {at[b] + 1}: {weight:+.1f} bits")
         for a, b, weight, bridge in drawing.lines
     ]
+    weights = {(min(at[a], at[b]), max(at[a], at[b])): weight for a, b, weight, _ in drawing.lines}
     picture = graph([len(group.records) for group in drawing.groups], lines)
-    rows = [(number(i + 1), *_named(record, records)) for record, i in at.items()]
-    names = element("div", table(("number", "record", "what it says"), rows), *_more(drawing))
+    names = element("ol", *(_named(record, records) for record in at), class_="records")
     return element(
-        "div", _title(drawing), element("div", element("div", picture), names, class_="drawing"), class_="card"
+        "details",
+        element("summary", _title(drawing)),
+        element(
+            "div",
+            element("div", picture, matrix(len(at), weights, "bits of the listed pairs")),
+            element("div", names, *_more(drawing)),
+            class_="drawing",
+        ),
+        class_="card",
     )
 
 
-def _title(drawing: Drawing) -> Element:
+def _title(drawing: Drawing) -> str:
     if drawing.bridge is None:
         (group,) = drawing.groups
-        return element("h3", f"A cluster of {group.size} records, cohesion {group.cohesion:+.1f} bits")
+        return f"A cluster of {group.size} records, cohesion {group.cohesion:+.1f} bits"
     bridge = drawing.bridge
     sizes = " and ".join(f"{group.size}" for group in drawing.groups)
-    return element(
-        "h3",
+    return (
         f"A bridge of {bridge['weight']:+.1f} bits between clusters of {sizes} records; "
-        f"the mean between the two is {bridge['mean']:+.1f} bits",
+        f"the mean between the two is {bridge['mean']:+.1f} bits"
     )
 
 
@@ -150,16 +175,12 @@ def _more(drawing: Drawing) -> list[Element]:
     return [element("p", f"{missing} more records are not drawn.", class_="more")] if missing else []
 
 
-def _named(record: Record, records: Mapping[Record, Row]) -> tuple[Element, Element]:
+def _named(record: Record, records: Mapping[Record, Row]) -> Element:
     row = records.get(record, {})
     place = f"row {record[1]}" + (" of link_to" if record[0] else "")
-    name = element("span", value(row["record_id"]), " ") if row.get("record_id") is not None else element("span")
-    name.append(element("span", place, class_="row"))
-    words = element("span")
-    for each in _telling(row):
-        words.append(value(row[each]))
-        words[-1].tail = " "
-    return name, words
+    name: list[Part] = [value(row["record_id"]), " "] if row.get("record_id") is not None else []
+    words: list[Part] = [part for each in _telling(row) for part in (" ", value(row[each]))]
+    return element("li", *name, element("span", place, class_="row"), *words)
 
 
 def _telling(row: Row, most: int = 4) -> Collection[str]:

@@ -65,7 +65,8 @@ def number(found: float | None, digits: int = 0, *, sign: bool = False) -> Eleme
     if found is None:
         return value(None)
     made = element("span", class_="number")
-    made.text = f"{found:{'+' if sign else ''},.{digits}f}".replace(",", "\u2009")  # ours, and not to be made visible
+    rounded = round(found, digits) + 0.0  # not -0.0
+    made.text = f"{rounded:{'+' if sign else ''},.{digits}f}".replace(",", "\u2009")  # ours, not to be made visible
     return made
 
 

@@ -8,11 +8,17 @@ import pytest
 
 from tests.support.browser import Browser, browser
 from tests.support.proof_pages import proof_pages
-from tests.support.report_tools import PEOPLE, disclosures, jobs, linked, page_of, people
+from tests.support.report_tools import PEOPLE, disclosures, jobs, linked, many_pairs, page_of, people
 from tests.support.review_faults import review_page
 
 PAGES = {name: page_of(job) for name, job in jobs().items()}
-PAGES |= {"disclosures": disclosures(), "review": review_page(), **proof_pages()}
+LINKS = {
+    "link of no pair": page_of(linked(people([("A", "B", "1", "2")]))),
+    "link of one pair": page_of(linked(people([PEOPLE[3]] * 2))),
+    "link of 100 000 pairs": page_of(many_pairs(100_000, columns=14)),
+    "link of many levels": page_of(many_pairs(1000, columns=14, levels=12)),
+}
+PAGES |= LINKS | {"disclosures": disclosures(), "review": review_page(), **proof_pages()}
 NASTY = '</style><script>document.title="taken"</script><img src="https://example.org/x" onerror="document.title=1">'
 LONG = "W" * 400
 
@@ -22,6 +28,7 @@ OVERLAPS = """
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node; (node = walk.nextNode());) {
     if (!node.data.trim() || node.parentElement.closest('thead, title')) continue;
+    if (!node.parentElement.checkVisibility()) continue;  // in an entry that is closed
     const range = document.createRange();
     range.selectNodeContents(node);
     for (const r of range.getClientRects()) boxes.push([r.left, r.top, r.right, r.bottom, node.data.slice(0, 30)]);
@@ -41,7 +48,7 @@ OVERLAPS = """
 OUTSIDE = """
 [...document.querySelectorAll('main *, header *')].filter(e => {
   const r = e.getBoundingClientRect();
-  return !e.closest('thead') && (r.right > innerWidth + 1 || r.left < -1);
+  return !e.closest('thead') && e.checkVisibility() && (r.right > innerWidth + 1 || r.left < -1);
 }).map(e => e.tagName + ' ' + e.textContent.slice(0, 40))
 """
 CONTRAST = """
@@ -95,6 +102,23 @@ def test_pages_are_laid_out_on_every_screen(
     assert (chromium.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)") is not dark
 
 
+@pytest.mark.parametrize("name", [*LINKS, "link", "link_to"])
+def test_a_page_of_link_is_short_on_a_phone(chromium: Browser, tmp_path: Path, name: str) -> None:
+    chromium.open(written(tmp_path, PAGES[name]), width=390)
+    assert chromium.evaluate("document.documentElement.scrollHeight") <= 10_000
+    is_laid_out(chromium, 390)
+
+
+@pytest.mark.parametrize("width", [1100, 390])
+@pytest.mark.parametrize("name", [*LINKS, "link", "link_to"])
+def test_entries_of_an_index_are_laid_out_when_they_are_open(
+    chromium: Browser, tmp_path: Path, name: str, width: int
+) -> None:
+    chromium.open(written(tmp_path, PAGES[name]), width=width)
+    chromium.evaluate("document.querySelectorAll('details').forEach(entry => { entry.open = true; })")
+    is_laid_out(chromium, width)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_print_dark_on_white(chromium: Browser, tmp_path: Path, name: str) -> None:
     path = written(tmp_path, PAGES[name])
@@ -134,7 +158,7 @@ def test_the_policy_of_a_page_stops_what_an_error_let_in(chromium: Browser, tmp_
 @pytest.mark.parametrize(
     ("damage", "width"),
     [
-        ("td { white-space: nowrap }", 360),
+        ("li { white-space: nowrap }", 360),
         ("table { width: 1500px }", 1100),
         ("td:nth-child(2) { position: relative; left: -250px }", 1100),
     ],

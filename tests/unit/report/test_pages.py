@@ -8,7 +8,7 @@ import pytest
 
 from cji_client.report import Job, report
 from cji_client.report.clusters import MOST_POINTS, drawings
-from cji_client.report.link_page import Weights
+from cji_client.report.link_levels import Weights
 from cji_core.operations.aggregate import Aggregate
 from cji_core.operations.deidentify import Deidentify
 from cji_core.operations.link import Link
@@ -50,12 +50,12 @@ def test_the_parts_of_a_weight_add_up_to_it(parameters: Link) -> None:
 
 def test_pairs_are_side_by_side_with_their_sentences() -> None:
     page = text_of(page_of(PAGES["link"]))
-    assert "p8 and p9 for a clerk in different clusters probability 0.4475 rows 8 and 9" in page
+    assert "p8 and p9 : -0.3 bits for a clerk in different clusters match score 0.4475 rows 8 and 9" in page
     assert "first RICHARD RICHARD the same DOB 19751103 missing" in page
-    assert "DOB 19820214 19510730 differs" in page
+    assert "DOB 19820214 19510730 different" in page
     assert "last: the same; in 90.0 % of pairs of one person, in 1.00 % of pairs of different persons" in page
-    assert "DOB: a value is missing, which says nothing +0.0" in page
-    assert "p3 and p4 match in different clusters" in page
+    assert "a value is missing, which says nothing: DOB, SOC +0.0" in page
+    assert "p3 and p4 : +8.5 bits match in different clusters" in page
 
 
 def test_a_bridge_is_drawn_between_its_clusters() -> None:
@@ -65,7 +65,7 @@ def test_a_bridge_is_drawn_between_its_clusters() -> None:
     ]
     assert [line[:2] for line in first.lines if line[3]] == [((False, 3), (False, 4))]
     assert len(first.lines) == 6 + 6 + 1
-    assert [len(drawing.records) for drawing in others] == [4, 4, 2]
+    assert [len(drawing.records) for drawing in others] == [4, 4]
     assert page_of(PAGES["link"]).count('class="bridge"') == 1
 
 
@@ -74,11 +74,11 @@ def test_records_of_link_to_are_read_from_the_side_table() -> None:
     shown = drawings(job, linked_to=True)
     assert {other for drawing in shown for other, _ in drawing.records} == {False, True}
     page = text_of(page_of(job))
-    assert "p3 and p0 match in one cluster probability 1.0000 rows 3 and 0 of link_to" in page
+    assert "match in one cluster match score 1.0000 rows 3 and 0 of link_to" in page
     assert "SOC 123456789 123456789 the same" in page
     assert "row 0 of link_to" in page
     changed = replace(job, sides={"link_to": lambda: iter(people([("XYZ", "Q", "1", "2")] * 8).to_batches())})
-    assert "SOC 123456789 2 differs" in text_of(page_of(changed))
+    assert "SOC 123456789 2 same, written otherwise" in text_of(page_of(changed))  # the worker found them equal
 
 
 def test_a_large_cluster_is_drawn_in_part() -> None:
