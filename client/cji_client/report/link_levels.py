@@ -66,6 +66,8 @@ class Weights:
             parts.append((f"a value is missing, which says nothing: {', '.join(missing)}", 0.0))
         if pair["frequency"]:
             parts.append(("frequency: how rare the values are that agree", pair["frequency"]))
+        if pattern["dependence"]:
+            parts.append(("dependence: levels that come together more often than by chance", pattern["dependence"]))
         if self.relatives is not None:
             parts.append(("relatives: what two of one household have in common", pattern["relatives"]))
         return parts

@@ -1,7 +1,7 @@
 """Clusters of records: which ones there are, by the weights of pairs.
 
 By average linkage, a cluster is a claim about every pair in it: a pair that was not compared, or whose probability is
-below 0.01, counts with the weight of that probability, strong evidence against. Two clusters are joined if a pair
+below 0.02, counts with the weight of that probability, strong evidence against. Two clusters are joined if a pair
 across them is a match and the mean weight across them is not below the stop; so a pair for a clerk joins nothing.
 Components of matches make no such claim: one wrong pair joins two families.
 """
@@ -17,7 +17,7 @@ from cji_operations.kernels.average_linkage import average_linkage
 from cji_operations.kernels.components import components
 from cji_operations.link.score import Pairs, log2_odds
 
-LEAST: Final = log2_odds(0.01)
+LEAST: Final = log2_odds(0.02)
 """The weight from which a pair counts, whatever the threshold for a clerk, and the weight that any other pair has."""
 
 

@@ -9,7 +9,7 @@ together, those are of relatives that other comparisons do not show to be of one
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from cji_core.format.records.column import Bools
 from cji_core.operations.link.model import Model, Rule
 from cji_operations.kernels import em
 from cji_operations.kernels.em import Levels
+from cji_operations.link.dependence import LN2, Strangers
 from cji_operations.link.facts import Facts
 
 Floats = npt.NDArray[np.float64]
@@ -46,7 +47,7 @@ class Prior:
         """The number of pairs that the prior is estimated from, None where the model gives it."""
         return self.found if self.model.prior is None else None
 
-    def estimate(self, m: Sequence[Floats], u: Sequence[Floats]) -> float:
+    def estimate(self, m: Sequence[Floats], strangers: Strangers) -> float:
         """The share of matches among all pairs; not less than one pair, and at most half of all.
 
         Where the model gives the recall, its rules are taken to find nothing but matches.
@@ -56,7 +57,7 @@ class Prior:
         if self.model.recall is not None:
             matches = self.found / self.model.recall
         else:
-            matches = (self.found - self._by_chance(self.model.deterministic_rules, u)) / self._recall(m)
+            matches = (self.found - self._by_chance(self.model.deterministic_rules, strangers)) / self._recall(m)
         return min(max(matches, 1.0) / max(self.facts.all_pairs, 1), 0.5)
 
     def expected(self, rule: Rule, m: Sequence[Floats], prior: float) -> float:
@@ -69,36 +70,43 @@ class Prior:
         )
         return prior * self.facts.all_pairs * share
 
-    def relatives(self, m: Sequence[Floats], u: Sequence[Floats]) -> float:
+    def relatives(self, m: Sequence[Floats], strangers: Strangers) -> float:
         """The share of pairs of relatives among all pairs."""
         rule = self.model.relatives
         if rule is None or self.household is None or not len(self.household[0]):
             return 0.0
         levels, counts = self.household
-        of_m, of_u = [m[i] for i in self._telling], [u[i] for i in self._telling]
-        share = em.share_of(em.log_ratio(np.ascontiguousarray(levels[:, self._telling]), of_m, of_u), counts)
-        others = float(counts.sum()) * (1 - share) - self._by_chance((rule,), u)
+        share = em.share_of(self._telling_ratio(levels, m, strangers), counts)
+        # a tie of surname and address is what relatives are: without ties, by chance
+        others = float(counts.sum()) * (1 - share) - self._by_chance((rule,), Strangers(strangers.u))
         found = self.expected(rule, m, 1.0)  # of all pairs of a household, so many agree in the keys of the rule
         return min(max(others, 0.0) / max(found, 1.0), 0.5)
 
-    def posterior(
-        self, levels: Levels, m: Sequence[Floats], u: Sequence[Floats], *, share: float, relatives: float
-    ) -> Floats:
-        """float64[p]: the probability that a pair of each pattern is a match, neither of strangers nor of relatives."""
-        strangers = em.match_probability(em.log_ratio(levels, m, u), share)
-        if not relatives:
-            return strangers
-        of_m, of_u = [m[i] for i in self._telling], [u[i] for i in self._telling]
-        telling = em.log_ratio(np.ascontiguousarray(levels[:, self._telling]), of_m, of_u)
-        against = em.match_probability(telling, share / (share + relatives))
-        # odds are the inverse of 1 / p - 1, and the chances of both are added
-        found: Floats = 1 / (1 / np.maximum(strangers, _TINY) + 1 / np.maximum(against, _TINY) - 1)
+    def posteriors(
+        self, levels: Levels, m: Sequence[Floats], strangers: Strangers, *, share: float, relatives: float
+    ) -> Callable[..., Floats]:
+        """From the excess of one person's levels, bits or nothing, to the probability that a pair of each pattern,
+        levels int8[p, c], is a match, neither of strangers nor of relatives: float64[p].
+        """  # noqa: D205 - one sentence
+        ratio = strangers.log_ratio(levels, m)
+        telling = self._telling_ratio(levels, m, strangers) if relatives else None
+
+        def found(excess: Floats | float = 0.0) -> Floats:
+            alone = em.match_probability(ratio + LN2 * excess, share)
+            if telling is None:
+                return alone
+            against = em.match_probability(telling + LN2 * excess, share / (share + relatives))
+            # odds are the inverse of 1 / p - 1, and the chances of both are added
+            both: Floats = 1 / (1 / np.maximum(alone, _TINY) + 1 / np.maximum(against, _TINY) - 1)
+            return both
+
         return found
 
-    @property
-    def _telling(self) -> list[int]:
-        """The comparisons that tell relatives apart."""
-        return [i for i, comparison in enumerate(self.model.comparisons) if not comparison.shared]
+    def _telling_ratio(self, levels: Levels, m: Sequence[Floats], strangers: Strangers) -> Floats:
+        """float64[p]: ln(m/u) of the comparisons that tell relatives apart."""
+        only = levels.copy()
+        only[:, [i for i, comparison in enumerate(self.model.comparisons) if comparison.shared]] = -1
+        return strangers.log_ratio(only, m)
 
     def _agreement(self, of_level: Sequence[Floats]) -> dict[str, float]:
         """How often two values of a column are equal, by the first level of its comparison; 1 without one."""
@@ -108,14 +116,25 @@ class Prior:
             if comparison.equality(comparison.columns[0]) == 0
         }
 
-    def _by_chance(self, rules: Sequence[Rule], u: Sequence[Floats]) -> float:
-        """How many pairs of strangers the rules find, at most, if columns are independent of each other."""
-        agrees, facts = self._agreement(u), self.facts
+    def _by_chance(self, rules: Sequence[Rule], strangers: Strangers) -> float:
+        """How many pairs of strangers the rules find, at most, ties between their columns included."""
+        agrees, facts = self._agreement(strangers.u), self.facts
         of_rule = [
             math.prod(agrees.get(name, 1.0) * facts.share(name) ** 2 for key in rule.keys for name in key.columns)
             for rule in rules
         ]
-        return sum(of_rule) * self.facts.all_pairs
+        return float(np.array(of_rule) @ np.exp2(strangers.excess(self._agreeing(rules)))) * self.facts.all_pairs
+
+    def _agreeing(self, rules: Sequence[Rule]) -> Levels:
+        """int8[c, r]: the levels of pairs that agree in the keys of each rule, and of which nothing else is known."""
+        levels = np.full((len(self.model.comparisons), len(rules)), -1, np.int8)
+        for i, comparison in enumerate(self.model.comparisons):
+            column = comparison.columns[0]
+            if comparison.equality(column) == 0:
+                for number, rule in enumerate(rules):
+                    if any(key.column == column for key in rule.keys):
+                        levels[i, number] = 0
+        return levels
 
     def missed(self, rules: Sequence[Rule], m: Sequence[Floats]) -> tuple[float, list[Floats]]:
         """(the share of matches that none of the rules finds, at most half; how often these have each level)."""

@@ -2,8 +2,9 @@
 
 pairs     left, right, their record ids, weight, frequency (how much of the weight is due to how rare the values are),
           probability, pattern, match (False: for clerical review), joined (in one cluster); by left, then right
-patterns  pattern, pairs, weight without frequency, relatives (what they take off the weight), the level of each
-          comparison in the order of `levels` (-1: a value is missing), words: what adds up to the weight
+patterns  pattern, pairs, weight without frequency, dependence (what the weights of levels that come together add to
+          their sum), relatives (what they take off the weight), the level of each comparison in the order of `levels`
+          (-1: a value is missing), words: what adds up to the weight
 levels    the prior, the odds of one person against relatives if there are any, then of every comparison one line for
           each level: comparison, level, m, u, weight, and the weight in a sentence; its label, the columns that the
           comparison looks at, and those that are equal at this level, with blanks between
@@ -55,10 +56,12 @@ class Report:
         """The parts by name."""
         codes, pattern = np.unique(self.pairs.pattern, return_inverse=True)
         levels = self.weights.radix.levels(codes)
-        weights, relatives = self.weights.of(levels)
+        weights, dependence, relatives = self.weights.of(levels)
         return {
             PAIRS.name: self._pairs(pattern, weights),
-            PATTERNS.name: self._patterns(levels, weights, relatives, np.bincount(pattern, minlength=len(codes))),
+            PATTERNS.name: self._patterns(
+                levels, (weights, dependence, relatives), np.bincount(pattern, minlength=len(codes))
+            ),
             LEVELS.name: iter([self._levels()]),
             BLOCKS.name: iter([self._blocks()]),
         }
@@ -82,8 +85,9 @@ class Report:
             )
 
     def _patterns(
-        self, levels: npt.NDArray[np.int8], weights: Floats, relatives: Floats, counts: Ints
+        self, levels: npt.NDArray[np.int8], bits: tuple[Floats, Floats, Floats], counts: Ints
     ) -> Iterator[pa.RecordBatch]:
+        weights, dependence, relatives = bits
         words = [
             pa.array([None, *(_added(one, *each) for each in zip(one.levels, of_level, strict=True))], pa.utf8())
             for one, of_level in zip(self.model.comparisons, self.weights.of_level, strict=True)
@@ -93,14 +97,16 @@ class Report:
             some = np.ascontiguousarray(levels[part])
             n, width = some.shape
             added = [of_one.take(arrow.from_numpy(column + 1)) for of_one, column in zip(words, some.T, strict=True)]
+            added.append(_bits("levels that come together", dependence[part]))
             if self.weights.of_relatives is not None:
-                added.append(pa.array([f"relatives {value:+.1f}" for value in relatives[part].tolist()], pa.utf8()))
+                added.append(_bits("relatives", relatives[part]))
             offsets = np.arange(n + 1, dtype=np.int32) * np.int32(width)
             yield batch(
                 PATTERNS,
                 np.arange(part.start, part.start + n),
                 counts[part],
                 weights[part],
+                dependence[part],
                 relatives[part],
                 arrow.from_lists(offsets, some.reshape(-1), pa.list_(pa.int8())),
                 pc.binary_join_element_wise(prior, *added, "; ", null_handling="skip"),
@@ -158,6 +164,11 @@ class Report:
             ],
             schema=BLOCKS.schema.arrow,
         )
+
+
+def _bits(name: str, bits: Floats) -> pa.Array:
+    """`relatives -1.2`; null where nothing is added."""
+    return pa.array([f"{name} {value:+.1f}" if value else None for value in bits.tolist()], pa.utf8())
 
 
 def _added(comparison: Comparison, level: Level, weight: float) -> str:

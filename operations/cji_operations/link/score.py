@@ -10,7 +10,11 @@ relatives only the other comparisons weigh, and the odds of relatives take the p
 are added: of a pair that agrees in surname and address, it is the given name that counts.
 
 Where u was trained, every share is reduced by the part that is due to the person's own records, so that records of two
-persons agree as often as u.
+persons agree as often as u. Where most pairs that agree are of one person, how frequent a value is shows how many
+records the person has: the adjustment counts to the power of the share of such pairs that are of two persons.
+
+Comparisons are not independent: to the sum come the bits by which the levels are likelier for one person whose records
+have many errors (`poor_records`), less those by which they are likelier for strangers (`dependence`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,8 +29,10 @@ from cji_core.operations.link.model import Comparison
 from cji_operations.kernels.ranges import refilled
 from cji_operations.link.column import Column
 from cji_operations.link.comparison import Comparer, levels
+from cji_operations.link.dependence import Strangers
 from cji_operations.link.facts import Facts
 from cji_operations.link.patterns import CHUNK, Radix
+from cji_operations.link.poor_records import Matches
 from cji_operations.link.training import Trained
 
 Floats = npt.NDArray[np.float64]
@@ -84,17 +90,36 @@ class Weights:
         self.tells = [not one.shared for one in comparisons]
         self.of_level = tuple(np.log2(np.array(m) / np.array(u)) for m, u in zip(trained.m, trained.u, strict=True))
         self.radix = Radix.of(comparisons)
+        self.strangers = Strangers(trained.u, trained.ties)
+        self.matches = Matches(trained.m, trained.poor, trained.poor_share)
 
-    def of(self, levels: npt.NDArray[np.int8]) -> tuple[Floats, Floats]:
-        """(float64[k], float64[k]): the weight of each pattern without frequencies, and what relatives take off it."""
-        strangers, telling = np.full(len(levels), self.base), np.zeros(len(levels))
-        for column, values, tells in zip(levels.T, self.of_level, self.tells, strict=True):
+    def weigh(self, levels: npt.NDArray[np.int8], rare: Sequence[Floats | None]) -> Floats:
+        """float64[p]: the weight of pairs with levels int8[c, p], and of each comparison the bits of its frequency."""
+        weight, telling = np.full(levels.shape[1], self.base), np.zeros(levels.shape[1])
+        for column, values, bits, tells in zip(levels, self.of_level, rare, self.tells, strict=True):
             added = np.append(values, 0.0)[column]
-            strangers += added
+            if bits is not None:
+                added += bits
+            weight += added
             if tells:
                 telling += added
-        weight = self.less_relatives(strangers, telling)
-        return weight, weight - strangers
+        of_matches = self.matches.excess(levels)
+        weight += of_matches - self.strangers.excess(levels, rare)
+        return self.less_relatives(weight, telling + of_matches)
+
+    def of(self, levels: npt.NDArray[np.int8]) -> tuple[Floats, Floats, Floats]:
+        """(float64[k]: the weight of each pattern without frequencies; what dependence adds; what relatives take)."""
+        independent, telling = np.full(len(levels), self.base), np.zeros(len(levels))
+        for column, values, tells in zip(levels.T, self.of_level, self.tells, strict=True):
+            added = np.append(values, 0.0)[column]
+            independent += added
+            if tells:
+                telling += added
+        found = np.ascontiguousarray(levels.T)
+        of_matches, of_strangers = self.matches.excess(found), self.strangers.excess(found)
+        strangers = independent + of_matches - of_strangers
+        weight = self.less_relatives(strangers, telling + of_matches)
+        return weight, strangers - independent, weight - strangers
 
     def less_relatives(self, strangers: Floats, telling: Floats) -> Floats:
         """The weight against strangers or relatives: odds of one person over the sum of the chances of the two."""
@@ -135,16 +160,12 @@ class Scorer:
         weight, telling = np.full(len(left), self._weights.base), np.zeros(len(left))
         for i, (column, values) in enumerate(zip(found, self._weights.of_level, strict=True)):
             added = np.append(values, 0.0)[column]
-            for level, frequency in enumerate(self._frequencies[i]):
-                if frequency is None:
-                    continue
-                pairs = np.flatnonzero(column == level)
-                code = frequency.column.code
-                # the more frequent of two values: what it adds is less
-                added[pairs] += np.minimum(frequency.added[code[left[pairs]]], frequency.added[code[right[pairs]]])
+            if (rare := self._rare(i, column, left, right)) is not None:
+                added += rare
             weight += added
             if self._weights.tells[i]:
                 telling += added
+        self._add_dependence(found, (left, right), weight, telling, least=least)
         weight = self._weights.less_relatives(weight, telling)
         self._seen(weight)
         kept = np.flatnonzero(weight >= least)
@@ -154,6 +175,33 @@ class Scorer:
             pattern=self._weights.radix.numbers(np.ascontiguousarray(found[:, kept])),
             weight=weight[kept],
         )
+
+    def _add_dependence(
+        self, found: npt.NDArray[np.int8], pairs: tuple[Ints, Ints], weight: Floats, telling: Floats, *, least: float
+    ) -> None:
+        """Add what dependence adds to the weights, where they may become `least`."""
+        matches, strangers = self._weights.matches, self._weights.strangers
+        some = np.flatnonzero(weight >= least + strangers.least - matches.most)
+        more = matches.excess(np.ascontiguousarray(found[:, some]))
+        weight[some] += more
+        telling[some] += more
+        some = some[weight[some] >= least + strangers.least]
+        here, left, right = np.ascontiguousarray(found[:, some]), pairs[0][some], pairs[1][some]
+        rare = [self._rare(i, column, left, right) for i, column in enumerate(here)]
+        weight[some] -= strangers.excess(here, rare)
+
+    def _rare(self, i: int, column: npt.NDArray[np.int8], left: Ints, right: Ints) -> Floats | None:
+        """float64[p]: the bits by which values are rarer than u; None where no level has a frequency."""
+        total: Floats | None = None
+        for level, frequency in enumerate(self._frequencies[i]):
+            if frequency is None:
+                continue
+            total = np.zeros(len(column)) if total is None else total
+            pairs = np.flatnonzero(column == level)
+            code = frequency.column.code
+            # the more frequent of two values: what it adds is less
+            total[pairs] = np.minimum(frequency.added[code[left[pairs]]], frequency.added[code[right[pairs]]])
+        return total
 
 
 _NOTHING: Final = Pairs(
@@ -189,8 +237,10 @@ def frequency_weights(one: Comparison, level: int, u: Sequence[float], counts: I
     name = found.tf_adjustment_column
     of_equality = u[one.equality(name) or 0]
     rows = max(facts.filled[name], 1)
-    share = counts / rows
+    share, power = counts / rows, found.tf_adjustment_weight
     if found.u is None:
-        share = np.maximum(share - max(facts.squares[name] / rows**2 - of_equality, 0.0), min(of_equality, 1 / rows))
-    added: Floats = found.tf_adjustment_weight * np.log2(of_equality / share)
+        squares = facts.squares[name] / rows**2
+        share = np.maximum(share - max(squares - of_equality, 0.0), min(of_equality, 1 / rows))
+        power *= min(of_equality / squares, 1.0) if squares else 1.0
+    added: Floats = power * np.log2(of_equality / share)
     return added

@@ -10,7 +10,9 @@ by the prior, a level's m by its `most_m`, and that of a difference by its u. Bu
 its columns, and those with one error then have it in another one; so m is refined over the pairs of all rules, each
 weighed by the probability that it matches, with the prior held, and over the matches that all rules miss.
 
-All depend on each other, so both are repeated a few times.
+All depend on each other, so both are repeated a few times. Last comes what is not independent: levels that strangers
+reach together (`dependence`), learnt when m separates most matches, since a match in the random pairs would look like
+a tie of everything to everything; and pairs of one person with many errors (`poor_records`).
 """
 
 from collections.abc import Sequence
@@ -26,15 +28,18 @@ from cji_core.operations.link.model import Comparison, Model, Rule
 from cji_operations.kernels import em
 from cji_operations.kernels.em import Levels
 from cji_operations.link.blocking import Counted
+from cji_operations.link.dependence import Strangers, Ties, learn
 from cji_operations.link.facts import Facts
 from cji_operations.link.observation import Observed, is_trained
 from cji_operations.link.patterns import Patterns, Radix
+from cji_operations.link.poor_records import Matches, fit
 from cji_operations.link.prior import Prior
 
 Floats = npt.NDArray[np.float64]
 
 _ROUNDS: Final = 4
 _REFINEMENTS: Final = 3
+_TIE_ROUNDS: Final = 2
 _PRIOR_PAIRS: Final = 20.0
 """The initial m counts as much as this number of matches."""
 _SLACK: Final = 1.25
@@ -48,7 +53,8 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     """m and u of every comparison's levels, and the probability that two records taken at random match.
 
     `basis`: the number of pairs that the prior was estimated from; None where the model gives it. `relatives`: the
-    probability that two records taken at random are of two persons of one household.
+    probability that two records taken at random are of two persons of one household. `ties`: levels that strangers
+    reach together. `poor`: m of the pairs of one person in which a record has many errors, and the share of such pairs.
     """
 
     m: tuple[tuple[float, ...], ...]
@@ -56,6 +62,9 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     prior: float
     basis: int | None
     relatives: float
+    ties: Ties
+    poor: tuple[tuple[float, ...], ...]
+    poor_share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -85,32 +94,62 @@ def train(model: Model, facts: Facts, observed: Observed, parameters: Link) -> T
     initial_m = [_initial_m(comparison) for comparison in model.comparisons]
     m = [initial if of_m is None else of_m for initial, (of_m, _) in zip(initial_m, given, strict=True)]
     u = [_initial_u(len(values)) if of_u is None else of_u for values, (_, of_u) in zip(initial_m, given, strict=True)]
+    strangers, matches = Strangers(u), Matches(m, m, 0.0)
     if is_trained(model, facts):
         random, counts = radix.levels(observed.random.number), observed.random.counts.astype(np.float64)
         by_rule = _by_rule(observed, radix, parameters)
         share = 1 / max(facts.all_pairs, 2)
         for _ in range(_ROUNDS):
-            of_two = counts * (1 - em.match_probability(em.log_ratio(random, m, u), share))
+            of_two = _of_two(random, counts, m, strangers, share)
             u = [
                 em.shares(column, of_two, np.full(len(old), 0.5 / len(old))) if of_u is None else of_u
                 for column, old, (_, of_u) in zip(random.T, u, given, strict=True)
             ]
-            found = _matches(by_rule, prior, initial_m, m, u)
+            strangers = Strangers(u)
+            found = _matches(by_rule, prior, initial_m, m, strangers)
             m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
-            share = prior.estimate(m, u)
+            share = prior.estimate(m, strangers)
+        for _ in range(_TIE_ROUNDS):
+            of_two = _of_two(random, counts, m, strangers, share)
+            strangers = Strangers(u, learn(random, of_two, u, trained=[of_u is None for _, of_u in given]))
         for _ in range(_REFINEMENTS):
-            found = _refined(by_rule, prior, initial_m, m, u)
+            found = _refined(by_rule, prior, initial_m, m, strangers)
             m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
         u = [
             _capped(comparison, of_m, old) if of_u is None else of_u
             for comparison, of_m, old, (_, of_u) in zip(model.comparisons, m, u, given, strict=True)
         ]
+        strangers = Strangers(u, strangers.ties)
+        matches = Matches(m, m, 0.0)
+        if by_rule and all(of_m is None for of_m, _ in given):
+            matches = _with_poor_records(by_rule, prior, m, strangers)
     return Trained(
         m=tuple(tuple(values.tolist()) for values in m),
         u=tuple(tuple(values.tolist()) for values in u),
-        prior=float(prior.estimate(m, u)),
+        prior=float(prior.estimate(m, strangers)),
         basis=prior.basis,
-        relatives=float(prior.relatives(m, u)),
+        relatives=float(prior.relatives(m, strangers)),
+        ties=strangers.ties,
+        poor=tuple(tuple(values.tolist()) for values in matches.poor),
+        poor_share=matches.share,
+    )
+
+
+def _of_two(random: Levels, counts: Floats, m: Sequence[Floats], strangers: Strangers, share: float) -> Floats:
+    """float64[p]: how many of the random pairs of each pattern are of two persons."""
+    found: Floats = counts * (1 - em.match_probability(strangers.log_ratio(random, m), share))
+    return found
+
+
+def _with_poor_records(by_rule: Sequence[_OfRule], prior: Prior, m: Sequence[Floats], strangers: Strangers) -> Matches:
+    """Pairs of one person with few and with many errors, over the pairs of all rules, each pair once."""
+    share, relatives = prior.estimate(m, strangers), prior.relatives(m, strangers)
+    levels, counts = np.concatenate([one.levels for one in by_rule]), np.concatenate([one.first for one in by_rule])
+    return fit(
+        np.ascontiguousarray(levels.T),
+        counts,
+        m,
+        prior.posteriors(levels, m, strangers, share=share, relatives=relatives),
     )
 
 
@@ -178,18 +217,18 @@ def _matches(
     prior: Prior,
     initial_m: Sequence[Floats],
     m: Sequence[Floats],
-    u: Sequence[Floats],
+    strangers: Strangers,
 ) -> list[Floats]:
     """M of every comparison: EM for each rule over its free comparisons, pooled by how many matches each rule has."""
-    comparisons, share = prior.model.comparisons, prior.estimate(m, u)
+    comparisons, share = prior.model.comparisons, prior.estimate(m, strangers)
     totals = [_PRIOR_PAIRS * values for values in initial_m]
-    most = _most(prior.model, u)
+    most = _most(prior.model, strangers.u)
     for one in [of_rule for of_rule in by_rule if of_rule.narrow] or by_rule:
         free = _free(one.rule, comparisons)
         if not free:
             continue
         seen = np.ascontiguousarray(one.levels[:, free])
-        of_u = [u[i] for i in free]
+        of_u = [strangers.u[i] for i in free]
         fit = em.maximise(
             seen,
             one.counts,
@@ -212,14 +251,14 @@ def _refined(
     prior: Prior,
     initial_m: Sequence[Floats],
     m: Sequence[Floats],
-    u: Sequence[Floats],
+    strangers: Strangers,
 ) -> list[Floats]:
     """M of every comparison, over the pairs of all rules, each pair once, and the matches that all rules miss."""
-    share, relatives = prior.estimate(m, u), prior.relatives(m, u)
+    share, relatives = prior.estimate(m, strangers), prior.relatives(m, strangers)
     totals = [_PRIOR_PAIRS * values for values in initial_m]
     found = 0.0
     for one in by_rule:
-        matches = one.first * prior.posterior(one.levels, m, u, share=share, relatives=relatives)
+        matches = one.first * prior.posteriors(one.levels, m, strangers, share=share, relatives=relatives)()
         for i, column in enumerate(one.levels.T):
             present = column >= 0
             totals[i] = totals[i] + np.bincount(column[present], matches[present], len(totals[i]))
@@ -228,7 +267,7 @@ def _refined(
     totals = [
         values + found * missed / (1 - missed) * of_missed for values, of_missed in zip(totals, levels_of, strict=True)
     ]
-    most = _most(prior.model, u)
+    most = _most(prior.model, strangers.u)
     return [em.capped(values / values.sum(), limit) for values, limit in zip(totals, most, strict=True)]
 
 

@@ -1,7 +1,7 @@
 """The report of `link` on all weights: how many pairs have each, and how much each row weighs beside itself.
 
 weights       in steps of one bit: weight (the lower end), pairs that were compared, rows whose weight with themselves
-              is in this step
+              is in this step; weights of pairs that are far too low to be listed are without dependence
 completeness  rows by the comparisons that they have a value for: present, missing, rows, below_match and below_review
               (rows that stay below the threshold even beside themselves), weight (the highest of these rows)
 
@@ -104,20 +104,16 @@ class OwnWeights:
             self._most[key] = max(self._most.get(key, highest), highest)
 
     def _weigh(self, found: npt.NDArray[np.int8], counts: Counts) -> Floats:
-        weights, trained = self._weights, self._trained
-        weight, telling = np.full(len(found), weights.base), np.zeros(len(found))
-        for i, (one, of_level) in enumerate(zip(self._model.comparisons, weights.of_level, strict=True)):
-            column = found[:, i]
-            added = np.append(of_level, 0.0)[column]
+        rare = list[Floats | None]()
+        for i, (one, of_u) in enumerate(zip(self._model.comparisons, self._trained.u, strict=True)):
+            bits = np.zeros(len(found))
             for number, level in enumerate(one.levels):
                 if name := level.tf_adjustment_column:
-                    rows = np.flatnonzero(column == number)
+                    rows = np.flatnonzero(found[:, i] == number)
                     of_value = counts[self._names.index(name)][rows].astype(np.int64)
-                    added[rows] += frequency_weights(one, number, trained.u[i], of_value, self._facts)
-            weight += added
-            if weights.tells[i]:
-                telling += added
-        return weights.less_relatives(weight, telling)
+                    bits[rows] = frequency_weights(one, number, of_u, of_value, self._facts)
+            rare.append(bits)
+        return self._weights.weigh(np.ascontiguousarray(found.T), rare)
 
     def batches(self, pairs: Ints) -> dict[str, Iterator[pa.RecordBatch]]:
         """The parts by name; pairs int64[STEPS]: the weights of all compared pairs."""

@@ -54,7 +54,7 @@ class Link(Parameters, frozen=True, kw_only=True, tag="link"):
     match: _Share = 0.9
     clerical_review_threshold: _Share = 0.01
     linkage: Literal["average", "components"] = "average"
-    cluster_stop: Annotated[float, Meta(ge=-6, le=100)] = -2.0
+    cluster_stop: Annotated[float, Meta(ge=-6, le=100)] = -3.0
     oversized: Literal["split", "refuse"] = "split"
     block_rows: Annotated[int, Meta(ge=2, le=1 << 20)] = 5_000
     pairs: Annotated[int, Meta(ge=1, le=1 << 34)] = 200_000_000

@@ -29,7 +29,7 @@ PATTERNS: Final = OutputSpec(
         "patterns/1",
         columns(_CASE, "pattern", UINT32),
         columns(_CASE, "pairs", UINT64),
-        columns(_CASE, "weight relatives", FLOAT64),
+        columns(_CASE, "weight dependence relatives", FLOAT64),
         columns(_CASE, "levels", list_of(INT8)),
         columns(_CASE, "words", UTF8),
     ),

@@ -148,7 +148,12 @@ def _rearranged() -> Comparison:
 
 def _middle_name() -> Comparison:
     initial = Level(label="the same initial", conditions=(_when("middle", "prefix", 1),))
-    levels = (_same("middle", frequency=1.0), _alike("middle", frequency=1.0), initial, _DIFFERENT)
+    levels = (
+        _same("middle", frequency=1.0),
+        _alike("middle", frequency=1.0),
+        initial,
+        Level(label="different", most_m=_MOST_OTHER_NAMES),
+    )
     return Comparison(name=_MIDDLE_NAME, levels=levels, initial_m=(0.6, 0.01, 0.2, 0.2))
 
 

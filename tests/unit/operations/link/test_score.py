@@ -22,7 +22,10 @@ def test_a_rare_name_says_more_than_a_common_one() -> None:
 
 
 def test_records_of_one_person_do_not_make_their_name_common() -> None:
-    """Of ten records of each of forty persons of as many names, a name is as rare as persons of it are."""
+    """Of ten records of each of forty persons of as many names, a name is as rare as persons of it are.
+
+    How rare it is counts to the power of the share of pairs of one name that are of two persons.
+    """
     names = [f"{name:03d}" for name in range(40) for _ in range(10)] + ["COMMON"] * 20
     persons = [name + str(i % 2) if name == "COMMON" else name for i, name in enumerate(names)]
     batch = people(last=names, SOC=[f"{100 + sorted(set(persons)).index(one)}" for one in persons])
@@ -40,8 +43,9 @@ def test_records_of_one_person_do_not_make_their_name_common() -> None:
     own = (shares**2).sum() - u
     assert own == pytest.approx(10 / 420, rel=0.1)
     by_pair = {(row["left"], row["right"]): row["frequency"] for row in part(found, "pairs")}
-    assert by_pair[400, 402] == pytest.approx(np.log2(u / (20 / 420 - own)))
-    assert by_pair[0, 1] == pytest.approx(np.log2(u / max(10 / 420 - own, min(u, 1 / 420))))
+    power = u / (shares**2).sum()
+    assert by_pair[400, 402] == pytest.approx(power * np.log2(u / (20 / 420 - own)))
+    assert by_pair[0, 1] == pytest.approx(power * np.log2(u / max(10 / 420 - own, min(u, 1 / 420))))
 
 
 def test_of_two_values_the_more_frequent_one_counts() -> None:
