@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from cji_core.format.records import SCHEMAS, tagged
 from cji_core.operations.clear import CLEAR, Clear, Rule, Rules, When
+from cji_core.operations.clear.declaration import NAMES as ALL_NAMES
 from cji_operations.operation import Outputs
 from tests.reference.clear import Outcome
 from tests.support.contexts import context, prepare_table
@@ -16,10 +17,7 @@ __all__ = ["AS_OF", "CHRI", "NAMES", "batch", "conviction", "outcomes", "run", "
 
 AS_OF = datetime.date(2026, 2, 1)
 CHRI = "chri_event/2"
-NAMES = (
-    *("subject", "DOB", "count", "event", "date", "county", "offense_code", "offense", "comment", "level"),
-    *("disposition", "sentence", "sentence_length", "deceased"),
-)
+NAMES = ALL_NAMES
 
 
 def table(*rules: Mapping[str, Any], **changes: Any) -> Rules:
@@ -34,7 +32,13 @@ def table(*rules: Mapping[str, Any], **changes: Any) -> Rules:
         )
         for number, rule in enumerate(rules, 1)
     ]
-    fields: dict[str, Any] = {"laws": ("HS", "PC"), "scope": When(), **changes}
+    fields: dict[str, Any] = {
+        "laws": ("HS", "PC"),
+        "dispositions": {"conviction": ("CONVICTED",)},
+        "unlisted": "no_conviction",
+        "scope": When(),
+        **changes,
+    }
     return Rules(version=1, state="Nowhere", title="a test", sources=("A law.",), rules=tuple(made), **fields)
 
 

@@ -16,13 +16,19 @@ import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
 from cji_core.format.records.column import Bools, Ints, read
-from cji_core.operations.clear.sections import HYPHENATED, MAX_DEPTH, NUMBER, SUBDIVISION, Patterns
+from cji_core.operations.clear.sections import HYPHENATED, MAX_DEPTH, NUMBER, SUBDIVISION, TITLED, Patterns
 from cji_operations.clear.truth import NO, UNKNOWN, YES, Truth
 from cji_operations.kernels.distinct import first_rows
 from cji_operations.kernels.strings import folded, trimmed
 
 _PARTS: Final = ("number", *(f"sub{i}" for i in range(MAX_DEPTH)), "joined", "law")
 """The groups of the expression, in their order."""
+_END: Final = r"(?:[^0-9A-Z.(:/\s-]|\s*[-.:/]\s*(?:[^0-9\s]|$)|\s+(?:[^(\s/.:-]|$)|$)"
+"""What stands behind a citation without a law: not the rest of a longer number, as in 750.110A2."""
+_SIGN: Final = "\N{SECTION SIGN}".encode()
+_CODE: Final = r"(?:PA\.?\s*)?(?:C\.?\s*S\.?(?:\s*A\.?)?|P\.?\s*S\.?)"
+_TITLE: Final = rf"^\s*([0-9]{{1,2}})(?:\s+|\s*\$\s*|\s*{_CODE})\s*(?:{_CODE})?\s*(?:\$|SEC(?:TION|\.)?)?\s*([0-9])"
+_DOCKET: Final = (r"\s*\$\$\s*([A-Z])", r"(\1)"), (r"^([0-9.-]+\([A-Z]\))([0-9]{1,3})", r"\1(\2)")
 _SEE_COMMENT: Final = b"SEE COMMENT FOR CHARGE"
 
 
@@ -31,12 +37,13 @@ class Citations:
     """The citations of c convictions. code int64[c] is the position of each in the d distinct ones; d: none was found.
 
     levels are utf8[d], the citation with its first 0 to 4 subdivisions, the last one whole; number and joined utf8[d]
-    its number and that of a second section; both bool[d] where there is a second one.
+    its number and that of a second section, law utf8[d] its law; both bool[d] where there is a second one.
     """
 
     code: Ints
     levels: tuple[pa.Array, ...]
     number: pa.Array
+    law: pa.Array
     joined: pa.Array
     both: Bools
 
@@ -56,25 +63,35 @@ class Citations:
         covered |= _is_in(whole, listed.alone)
         short = _is_in(whole, listed.shorter - named_alone)
         part = _is_in(self.number, listed.numbers) | _is_in(self.joined, listed.numbers)
+        for beginning, law in listed.beginnings:
+            begins = _begins(self.number, beginning)
+            part |= begins | _begins(self.joined, beginning)
+            covered |= begins & _is_in(self.law, frozenset((law,)))
         truth = np.where(self.both, np.where(part, UNKNOWN, NO), np.where(covered, YES, np.where(short, UNKNOWN, NO)))
         return np.append(truth.astype(np.int8), UNKNOWN)[self.code]
 
 
 def read_citations(
-    columns: Sequence[pa.Array], *, laws: Sequence[str], hyphenated: bool, follows: int | None = None
+    columns: Sequence[pa.Array],
+    *,
+    laws: Sequence[str],
+    hyphenated: bool,
+    titled: bool = False,
+    follows: int | None = None,
 ) -> Citations:
     """The citation of each row: the first one that is found in these `binary` columns, in their order.
 
     Column `follows` is read only where the one before it is empty or refers to it.
     """
-    expression = _expression(laws, hyphenated=hyphenated)
+    expression = _expression(laws, hyphenated=hyphenated, titled=titled)
     code = np.full(len(columns[0]), -1, np.int64)
     texts, start = list[list[pa.Array]](), 0
     for position, column in enumerate(columns):
         silent = code < 0 if position != follows else (code < 0) & ~_speaks(columns[position - 1])
         rows = np.flatnonzero(silent)
         encoded = pc.dictionary_encode(column.take(arrow.from_numpy(rows)), null_encoding="encode")
-        parts = pc.extract_regex(pc.replace_substring(folded(encoded.dictionary), b"&", b""), expression)  # H&S is HS
+        texts_ = pc.replace_substring(folded(encoded.dictionary), b"&", b"")  # H&S is HS
+        parts = pc.extract_regex(_with_titles(texts_) if titled else texts_, expression)
         cites = arrow.present(parts)
         place = np.where(cites, start + np.cumsum(cites) - 1, -1)
         code[rows] = place[arrow.numbers(encoded.indices)]
@@ -86,15 +103,23 @@ def read_citations(
     return _citations(np.append(same, len(first))[code], distinct)
 
 
-def _expression(laws: Sequence[str], *, hyphenated: bool) -> str:
+def _expression(laws: Sequence[str], *, hyphenated: bool, titled: bool) -> str:
     """RE2, which takes linear time: `NUMBER(SUB)(SUB) LAW` at the beginning, perhaps of two sections."""
-    number = HYPHENATED if hyphenated else NUMBER
+    number = TITLED if titled else HYPHENATED if hyphenated else NUMBER
     below = "".join(rf"(?:\s*(?P<sub{i}>{SUBDIVISION}))?" for i in range(MAX_DEPTH))
     deeper = rf"(?:\s*{SUBDIVISION})*"
-    joint = "/" if hyphenated else "[/-]"
+    joint = "/" if hyphenated or titled else "[/-]"
     second = rf"(?:\s*{joint}\s*(?P<joined>{number}){deeper})?"
-    law = rf"\s*(?P<law>{'|'.join(sorted(laws, key=len, reverse=True))})\b" if laws else r"(?P<law>)"
+    law = rf"\s*(?P<law>{'|'.join(sorted(laws, key=len, reverse=True))})\b" if laws else rf"(?P<law>){_END}"
     return rf"^\s*(?:COM:\s*)?(?:CNT\s*#?[0-9]+\s+)?(?:CHRG\s*-\s*)?(?P<number>{number}){below}{deeper}{second}{law}"
+
+
+def _with_titles(texts: pa.Array) -> pa.Array:
+    """`18 PA.C.S. § 3903(A)` and `18 § 3903 §§ A` as `18-3903(A)`: the title, which stands first, joined by a hyphen."""
+    made = pc.replace_substring_regex(pc.replace_substring(texts, _SIGN, b"$"), _TITLE, r"\1-\2")
+    for pattern, replacement in _DOCKET:
+        made = pc.replace_substring_regex(made, pattern, replacement)
+    return made
 
 
 def _speaks(array: pa.Array) -> Bools:
@@ -117,9 +142,13 @@ def _citations(code: Ints, parts: dict[str, pa.Array]) -> Citations:
             section = pc.binary_join_element_wise(section, parts[f"sub{depth - 1}"], pa.scalar(b""))
         levels.append(pc.binary_join_element_wise(section, suffix, pa.scalar(b"")))
     joined = parts["joined"]
-    return Citations(code=code, levels=tuple(levels), number=number, joined=joined, both=read(joined).filled)
+    return Citations(code=code, levels=tuple(levels), number=number, law=law, joined=joined, both=read(joined).filled)
 
 
 def _is_in(array: pa.Array, values: frozenset[str]) -> Bools:
     wanted = pa.array(sorted(value.encode() for value in values), pa.binary())
     return arrow.bools(pc.is_in(array, value_set=wanted))
+
+
+def _begins(array: pa.Array, beginning: str) -> Bools:
+    return arrow.bools(pc.starts_with(array, beginning).fill_null(False))

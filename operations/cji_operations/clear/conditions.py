@@ -14,19 +14,24 @@ import pyarrow.compute as pc
 
 from cji_core.format.records import arrow, dates
 from cji_core.format.records.column import Bools, Ints, read
-from cji_operations.clear import found
-from cji_operations.clear.facts import LEVELS, Facts, years_between
-from cji_operations.clear.truth import NO, YES, Truth, opposite, truth
+from cji_operations.clear import counts, found
+from cji_operations.clear.facts import Facts, years_between
+from cji_operations.clear.found import Pieces
+from cji_operations.clear.selection import SELECT
+from cji_operations.clear.truth import Truth, opposite, truth
 from cji_operations.kernels.strings import folded, trimmed
 
 
 class Cause(enum.Enum):
-    """The fact for want of which a conviction in scope was not decided, in words."""
+    """The fact for want of which a charge in scope was not decided, in words."""
 
     NO_SUBJECT = "the row names no subject"
     COUNTY = "the county is missing"
     SECTION = "the section of law is missing, or too short to distinguish from a listed one"
-    LEVEL = "the level of the offense is missing"
+    DISPOSITION = "the disposition is not one that the table lists, or the cycle of the arrest is missing"
+    LEVEL = "the level of the offense, or the maximum penalty that decides on it, is missing"
+    PENALTY = "the maximum penalty of the offense is missing"
+    MARKS = "the record has no marks of the offense"
     CONVICTION_DATE = "the date of the event is missing, partial or in the future"
     BIRTH_DATE = "the date of birth is missing, partial, contradictory, or later than the conviction"
     AGE_AT_CONVICTION = "the date of birth or that of the event is missing, partial or contradictory"
@@ -35,6 +40,12 @@ class Cause(enum.Enum):
     OTHER_SECTION = "a conviction of the subject has no section, or one too short to distinguish from a listed one"
     OTHER_EVENT = "an event of the subject has no usable date, no name or no level"
     DECEASED = "the record does not state whether the subject is deceased"
+    HISTORY = "a charge of the subject that may count has a fact that is missing"
+    WAITING = "a day from which a waiting period is counted, or a charge that may restart it, is missing"
+    PENDING = "the record does not state whether a charge is pending"
+    PAID = "the record does not state whether restitution or fines are paid"
+    CASE = "the case is missing"
+    OTHER_CHARGE = "another charge of the case is not decided"
     NO_RULE = "no rule of the table applies"
 
 
@@ -43,12 +54,19 @@ class Condition:
     """One condition.
 
     `holds` is Truth[c] of it with this value, and `cause` the fact that is missing where it is unknown. `found` has the
-    fact that was evaluated, for convictions by position.
+    fact that was evaluated, for charges by position, given the value too where it depends on it.
     """
 
     cause: Cause
     holds: Callable[[Facts, Any], Truth]
-    found: Callable[[Facts, Ints], found.Pieces]
+    found: Callable[[Facts, Ints], Pieces] | None = None
+    found_for: Callable[[Facts, Ints, Any], Pieces] | None = None
+
+    def words(self, facts: Facts, at: Ints, value: Any) -> Pieces:
+        """What was found, as pieces of a text."""
+        if self.found is not None:
+            return self.found(facts, at)
+        return self.found_for(facts, at, value) if self.found_for is not None else ()
 
 
 def in_county(facts: Facts, county: str) -> Truth:
@@ -58,12 +76,7 @@ def in_county(facts: Facts, county: str) -> Truth:
     return truth(arrow.bools(same), read(names).filled)
 
 
-# ---------------------------------------------------------------- the facts of convictions
-
-
-def _level(facts: Facts, levels: Sequence[str]) -> Truth:
-    wanted = np.array([level in levels for level in LEVELS])
-    return truth(wanted[facts.level], facts.level > 0)
+# ---------------------------------------------------------------- the facts of charges
 
 
 def _age(facts: Facts, holds: Callable[[Ints], Bools]) -> Truth:
@@ -103,8 +116,12 @@ def _counts(facts: Facts, kind: str) -> Truth:
     rows = facts.rows
     if kind == "arrest":
         return rows.event.begins(("ARREST",))
-    convicted = np.where(rows.convicted, YES, NO)
-    return convicted if kind == "conviction" else np.minimum(convicted, truth(rows.level == 1, rows.level > 0))
+    return rows.convicted if kind == "conviction" else np.minimum(rows.convicted, rows.levels.called(("felony",)))
+
+
+def _paid(facts: Facts, owed: Sequence[str]) -> Truth:
+    found: Truth = np.min([facts.flag(f"{name}_paid") for name in owed], axis=0)
+    return found
 
 
 def _without(facts: Facts, words: Sequence[str]) -> Truth:
@@ -115,10 +132,21 @@ def _never(facts: Facts, of: Truth) -> Truth:
     return opposite(facts.any_conviction(of))
 
 
+def _alone(name: str, cause: Cause, words: Callable[[Facts, Ints], Pieces]) -> Condition:
+    """A condition on a charge alone."""
+    return Condition(cause=cause, holds=SELECT[name], found=words)
+
+
 CONDITIONS: Final[Mapping[str, Condition]] = {
-    "level": Condition(cause=Cause.LEVEL, holds=_level, found=found.level),
-    "sections": Condition(cause=Cause.SECTION, holds=lambda f, v: f.listed(v), found=found.section),
-    "not_sections": Condition(cause=Cause.SECTION, holds=lambda f, v: opposite(f.listed(v)), found=found.section),
+    "disposition": _alone("disposition", Cause.DISPOSITION, found.disposition),
+    "level": _alone("level", Cause.LEVEL, found.level),
+    "level_at_least": _alone("level_at_least", Cause.LEVEL, found.level),
+    "level_at_most": _alone("level_at_most", Cause.LEVEL, found.level),
+    "punishable": _alone("punishable", Cause.PENALTY, found.penalty),
+    "sections": _alone("sections", Cause.SECTION, found.section),
+    "not_sections": _alone("not_sections", Cause.SECTION, found.section),
+    "marks": _alone("marks", Cause.MARKS, found.marks),
+    "not_marks": _alone("not_marks", Cause.MARKS, found.marks),
     "convicted_from": Condition(
         cause=Cause.CONVICTION_DATE, holds=lambda f, v: _dated(f, f.date >= dates.number_of(v)), found=found.date
     ),
@@ -156,6 +184,15 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "never_sections": Condition(
         cause=Cause.OTHER_SECTION, holds=lambda f, v: _never(f, f.listed(v)), found=found.convictions
     ),
+    "at_most": Condition(cause=Cause.HISTORY, holds=counts.at_most, found_for=found.counted),
+    "more_than": Condition(cause=Cause.HISTORY, holds=counts.more_than, found_for=found.counted),
+    "waited": Condition(cause=Cause.WAITING, holds=counts.waited, found_for=found.waited),
+    "no_pending": Condition(
+        cause=Cause.PENDING,
+        holds=lambda f, _: opposite(f.rows.pending[f.subject]),
+        found=found.constant("no charge is pending"),
+    ),
+    "paid": Condition(cause=Cause.PAID, holds=_paid, found_for=found.paid),
     "without_events": Condition(
         cause=Cause.OTHER_EVENT, holds=_without, found=found.constant("no such event of the subject")
     ),
@@ -165,4 +202,4 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         found=found.deceased,
     ),
 }
-"""By name. A condition that is unknown for a conviction leaves it undecided, with its cause."""
+"""By name. A condition that is unknown for a charge leaves it undecided, with its cause."""

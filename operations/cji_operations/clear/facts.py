@@ -1,4 +1,4 @@
-"""The facts that conditions are about: of n rows, of the c convictions in them, and of their subjects.
+"""The facts that conditions are about: of n rows, of the c charges in them, and of their subjects.
 
 A date is a number YYYYMMDD, 0 where it is missing; a date that is partial, unreadable or after `as_of` is missing. So
 (b - a) // 10000 are the whole years from a to b, and who was born on 29 February is a year older on 1 March. Rows of no
@@ -6,28 +6,23 @@ subject belong to one subject more, of whom nothing can be decided.
 """
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cji_core.format.records import RowStatus, Status, arrow, dates
 from cji_core.format.records.column import Bools, Ints, Text, read
 from cji_core.operations.clear.declaration import Code
 from cji_core.operations.clear.rules import Rules
+from cji_core.operations.clear.when import CONVICTION, PENDING
 from cji_core.operations.status_codes import RowCode, ValueCode
+from cji_operations.clear.charges import Kinds, Levels, Names, Penalties, charges
 from cji_operations.clear.citations import Citations, read_citations
-from cji_operations.clear.sentences import Lengths, Sentences, read_lengths
-from cji_operations.clear.truth import UNKNOWN, YES, Truth, any_of, truth
+from cji_operations.clear.sentences import Ends, Lengths, Sentences, read_lengths
+from cji_operations.clear.truth import NO, UNKNOWN, YES, Truth, any_of, truth
 from cji_operations.kernels.distinct import codes, first_rows
-from cji_operations.kernels.strings import folded, trimmed
-
-LEVELS: Final = ("", "felony", "misdemeanor", "infraction")
-"""By number; 0 is a level that is missing."""
-_LEVEL_WORDS: Final = ("F", "M", "I", "FELONY", "MISDEMEANOR", "INFRACTION")
 
 
 class Columns:
@@ -52,68 +47,54 @@ class Columns:
         return truth(arrow.bools(column), arrow.present(column))
 
 
-class Names:
-    """A column of few distinct texts: ASCII case and outer blanks make no difference."""
-
-    def __init__(self, array: pa.Array) -> None:
-        encoded = pc.dictionary_encode(array, null_encoding="encode")
-        self._code = arrow.numbers(encoded.indices)
-        self._names = trimmed(folded(encoded.dictionary))
-        self._filled = read(self._names).filled
-
-    def begins(self, words: Sequence[str]) -> Truth:
-        """Truth[n]: the text begins with one of these words; unknown where there is none."""
-        found = np.zeros(len(self._names), np.bool_)
-        for word in words:
-            found |= arrow.bools(pc.starts_with(self._names, word.upper()).fill_null(False))
-        of_row: Truth = truth(found, self._filled)[self._code]
-        return of_row
-
-    def position(self, words: Sequence[str]) -> tuple[Ints, Bools]:
-        """(int64[n] the position of the text in `words`, or -1; bool[n] there is a text)."""
-        wanted = pa.array([word.encode() for word in words], pa.binary())
-        position = arrow.numbers(pc.index_in(self._names, value_set=wanted).fill_null(-1)).astype(np.int64)
-        return position[self._code], self._filled[self._code]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Rows:
     """All n rows, and the facts of their k subjects.
 
-    subject int64[n] from 0 to k, k for none; date, level int64[n]; convicted bool[n]. deceased Truth[k + 1],
+    subject int64[n] from 0 to k, k for none; date, offense_date int64[n]; convicted Truth[n]. deceased, pending Truth[k + 1],
     born int64[k + 1]. `findings` are faults of values: code, column and rows.
     """
 
     subject: Ints
     k: int
     date: Ints
+    offense_date: Ints
     event: Names
-    convicted: Bools
-    level: Ints
+    kinds: Kinds
+    convicted: Truth
+    levels: Levels
+    penalties: Penalties
     lengths: Lengths
     born: Ints
     deceased: Truth
+    pending: Truth
     findings: tuple[tuple[RowCode, str, Ints], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Facts:
-    """c convictions, each one once: `row` int64[c] ascending is the first of its rows, `subject` int64[c].
+    """c charges, each one once: `row` int64[c] ascending is the first of its rows, `subject` int64[c].
 
-    `alone` are the short forms of sections that the table gives a meaning of their own. convictions, latest
-    int64[k + 1]: the number of each subject's convictions, and the date of the last one.
+    part int64[p] ascending in rows: the charge of each charged row. `alone` are the short forms of sections that the
+    table gives a meaning of their own. convicted Truth[c]. convictions, latest int64[k + 1]: the number of each
+    subject's convictions, and the date of the last one. release int64[c] is the end of imprisonment, the conviction
+    where there was none, 0 where it is not known.
     """
 
     rules: Rules
+    columns: Columns
     alone: frozenset[str]
     rows: Rows
     as_of: int
     row: Ints
+    parts: Ints
+    part: Ints
     subject: Ints
     date: Ints
-    level: Ints
+    convicted: Truth
     citations: Citations
     sentences: Sentences
+    release: Ints
     county: pa.Array
     convictions: Ints
     latest: Ints
@@ -129,11 +110,23 @@ class Facts:
 
     def any_conviction(self, of: Truth) -> Truth:
         """Truth[c]: it holds for any conviction of the subject, of truth Truth[c]."""
-        return any_of(of, self.subject, self.rows.k + 1)[self.subject]
+        return any_of(np.minimum(of, self.convicted), self.subject, self.rows.k + 1)[self.subject]
 
     def any_event(self, of: Truth) -> Truth:
         """Truth[c]: it holds for any row of the subject, of truth Truth[n]."""
         return any_of(of, self.rows.subject, self.rows.k + 1)[self.subject]
+
+    def text(self, name: str) -> pa.Array:
+        """binary[c]: a column, at the first row of each charge."""
+        return self.columns.text(name).take(arrow.from_numpy(self.row))
+
+    def flag(self, name: str) -> Truth:
+        """Truth[c]: a flag of any of the charge's rows; one row that denies it decides, and empty ones do not matter."""
+        of_part = self.columns.flag(name)[self.parts]
+        found = np.full(len(self.row), UNKNOWN)
+        found[self.part[of_part == YES]] = YES
+        found[self.part[of_part == NO]] = NO
+        return found
 
 
 def years_between(start: Ints, end: Ints | int) -> Ints:
@@ -142,38 +135,48 @@ def years_between(start: Ints, end: Ints | int) -> Ints:
 
 
 def gather(columns: Columns, rules: Rules, as_of: datetime.date) -> Facts:
-    """The facts of all convictions in the records."""
+    """The facts of all charges in the records."""
     today = dates.number_of(as_of)
-    rows = _rows(columns, rules, today)
-    row, conviction = _convictions(rows, columns)
+    rows, ends = _rows(columns, rules, today)
+    parts = np.flatnonzero(rows.kinds.charges(rules.kinds()))
+    taken_parts = arrow.from_numpy(parts)
+    count = columns.text("count").take(taken_parts)
+    row, part = charges(rows.subject, rows.k, parts, rows.kinds.of_row[parts], count)
     taken = arrow.from_numpy(row)
     citations = read_citations(
         [columns.text(name).take(taken) for name in ("offense_code", "offense", "comment")],
         laws=rules.laws,
         hyphenated=rules.hyphenated_sections,
+        titled=rules.titled_sections,
         follows=2,
     )
-    parts = np.flatnonzero(rows.convicted)
     sentences = Sentences.of(
-        conviction,
+        part,
         rows.date[row],
-        kind=columns.text("sentence").take(arrow.from_numpy(parts)),
+        kind=columns.text("sentence").take(taken_parts),
         lengths=rows.lengths.of(parts),
+        discharged=ends["discharged"].of(parts, part, len(row)),
     )
+    convicted = rows.convicted[row]
+    certain = convicted == YES
     return Facts(
         rules=rules,
+        columns=columns,
         alone=rules.patterns(rules.every_section()).alone,
         rows=rows,
         as_of=today,
         row=row,
+        parts=parts,
+        part=part,
         subject=rows.subject[row],
         date=rows.date[row],
-        level=rows.level[row],
+        convicted=convicted,
         citations=citations,
         sentences=sentences,
+        release=_release(ends["released"].of(parts, part, len(row)), sentences, rows.date[row], rules),
         county=columns.text("county").take(taken),
-        convictions=np.bincount(rows.subject[row], minlength=rows.k + 1),
-        latest=_latest(rows, row),
+        convictions=np.bincount(rows.subject[row[certain]], minlength=rows.k + 1),
+        latest=_latest(rows, row[certain]),
     )
 
 
@@ -187,32 +190,55 @@ def status_of(rows: Rows, columns: Columns) -> RowStatus:
     return status
 
 
-def _rows(columns: Columns, rules: Rules, today: int) -> Rows:
+def _rows(columns: Columns, rules: Rules, today: int) -> tuple[Rows, dict[str, Ends]]:
+    """(all rows, the ends that the records state by column)."""
     subject, k = _subjects(columns.text("subject"))
     event = Names(columns.text("event"))
-    date, faults = _dates(columns, "date", today)
-    findings = list(faults)
-    birth, faults = _dates(columns, "DOB", today)
-    findings += faults
+    findings = list[tuple[RowCode, str, Ints]]()
+    date = _dates(columns, "date", today, findings)
+    offense_date = _dates(columns, "offense_date", today, findings)
+    birth = _dates(columns, "DOB", today, findings)
+    ends = {name: _ends(columns, name, today, findings) for name in ("discharged", "released")}
     born, differing = _births(subject, k, birth)
     findings.append((Code.BIRTH_DATES_DIFFER, "DOB", np.flatnonzero(differing[subject] & (birth > 0))))
-    level, unread = _levels(columns.text("level"))
-    findings.append((Code.NOT_A_LEVEL, "level", np.flatnonzero(unread)))
+    kinds = Kinds.of(
+        rules, Names(columns.text("disposition")), event=event, subject=subject, cycle=columns.text("cycle")
+    )
+    findings.append((Code.NOT_A_DISPOSITION, "disposition", np.flatnonzero(kinds.unlisted)))
+    highest = columns.text("max_penalty")
+    penalties = Penalties.of(highest, read_lengths(highest))
+    findings.append((Code.NOT_A_LENGTH, "max_penalty", np.flatnonzero(penalties.wrong)))
+    levels = Levels.of(rules.levels, Names(columns.text("level")), penalties)
+    findings.append((Code.NOT_A_LEVEL, "level", np.flatnonzero(levels.wrong)))
     lengths = read_lengths(columns.text("sentence_length"))
     findings.append((Code.NOT_A_LENGTH, "sentence_length", np.flatnonzero(lengths.wrong)))
     deceased = np.where(event.begins(("DECEASED",)) == YES, YES, columns.flag("deceased"))
-    return Rows(
+    rows = Rows(
         subject=subject,
         k=k,
         date=date,
+        offense_date=offense_date,
         event=event,
-        convicted=Names(columns.text("disposition")).begins(rules.convicted) == YES,
-        level=level,
+        kinds=kinds,
+        convicted=kinds.among((CONVICTION,)),
+        levels=levels,
+        penalties=penalties,
         lengths=lengths,
         born=born,
         deceased=any_of(deceased, subject, k + 1),
+        pending=_pending(columns, kinds, subject, k),
         findings=tuple((code, name, rows) for code, name, rows in findings if len(rows)),
     )
+    return rows, ends
+
+
+def _pending(columns: Columns, kinds: Kinds, subject: Ints, k: int) -> Truth:
+    """Truth[k + 1]: a charge is pending, by a disposition or a flag; unknown unless a flag says that none is."""
+    flag = columns.flag("pending")
+    found = np.full(k + 1, UNKNOWN)
+    found[subject[flag == NO]] = NO
+    found[subject[(flag == YES) | (kinds.among((PENDING,)) == YES)]] = YES
+    return found
 
 
 def _subjects(array: pa.Array) -> tuple[Ints, int]:
@@ -221,8 +247,8 @@ def _subjects(array: pa.Array) -> tuple[Ints, int]:
     return np.where(read(array).filled, code, k), k
 
 
-def _dates(columns: Columns, name: str, today: int) -> tuple[Ints, Iterator[tuple[RowCode, str, Ints]]]:
-    """(int64[n] YYYYMMDD or 0, faults)."""
+def _dates(columns: Columns, name: str, today: int, findings: list[tuple[RowCode, str, Ints]]) -> Ints:
+    """int64[n] YYYYMMDD or 0; faults are added to the findings."""
     array = columns.text(name)
     first, code = first_rows(array)
     text: Text = read(array.take(arrow.from_numpy(first)))
@@ -231,8 +257,19 @@ def _dates(columns: Columns, name: str, today: int) -> tuple[Ints, Iterator[tupl
     future = number > today
     wrong = text.filled & ~parsed.fits
     faults = [(ValueCode.NOT_A_DATE, wrong), (Code.IN_THE_FUTURE, future)]
-    found = ((fault, name, np.flatnonzero(values[code])) for fault, values in faults if values.any())
-    return np.where(future, 0, number)[code], found
+    findings += ((fault, name, np.flatnonzero(values[code])) for fault, values in faults if values.any())
+    return np.where(future, 0, number)[code]
+
+
+def _ends(columns: Columns, name: str, today: int, findings: list[tuple[RowCode, str, Ints]]) -> Ends:
+    return Ends(date=_dates(columns, name, today, findings), given=read(columns.text(name)).filled)
+
+
+def _release(released: tuple[Ints, Bools], sentences: Sentences, date: Ints, rules: Rules) -> Ints:
+    """int64[c]: the end of imprisonment as the records state it, else as the sentence tells."""
+    stated, given = released
+    imprisoned = sentences.has(rules.imprisonment)
+    return np.where(given, stated, np.where(imprisoned == NO, date, np.where(imprisoned == YES, sentences.end, 0)))
 
 
 def _births(subject: Ints, k: int, birth: Ints) -> tuple[Ints, Bools]:
@@ -247,32 +284,8 @@ def _births(subject: Ints, k: int, birth: Ints) -> tuple[Ints, Bools]:
     return np.where(differing, 0, most), differing
 
 
-def _levels(array: pa.Array) -> tuple[Ints, Bools]:
-    """(int64[n] positions in LEVELS, bool[n] not a level)."""
-    position, filled = Names(array).position(_LEVEL_WORDS)
-    return np.where(position < 0, 0, position % 3 + 1), filled & (position < 0)
-
-
 def _latest(rows: Rows, row: Ints) -> Ints:
     """int64[k + 1]: the latest date in these rows of each subject, 0 for none."""
     latest = np.zeros(rows.k + 1, np.int64)
     np.maximum.at(latest, rows.subject[row], rows.date[row])
     return latest
-
-
-def _convictions(rows: Rows, columns: Columns) -> tuple[Ints, Ints]:
-    """(int64[c] the first row of each conviction, int64[convicted rows] the conviction that each belongs to).
-
-    Rows with one subject and one count are parts of one conviction.
-    """
-    parts = np.flatnonzero(rows.convicted)
-    count = columns.text("count").take(arrow.from_numpy(parts))
-    code, distinct = codes(count)
-    alone = ~read(count).filled | (rows.subject[parts] == rows.k)
-    own = np.int64(rows.k + 1) * max(distinct, 1) + np.arange(len(parts))
-    key = np.where(alone, own, rows.subject[parts] * max(distinct, 1) + code)
-    _, first, conviction = np.unique(key, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty(len(first), np.int64)
-    place[order] = np.arange(len(first))
-    return parts[first[order]], place[conviction]

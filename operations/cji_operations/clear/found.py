@@ -1,17 +1,21 @@
-"""The facts that conditions were evaluated on, in words, for some convictions by position.
+"""The facts that conditions were evaluated on, in words, for some charges by position.
 
 Each function returns the pieces of a text, in order: words for all of them, and utf8 arrays with one value each. They
-are joined once, because a conviction has several.
+are joined once, because a charge has several.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
 from cji_core.format.records.column import Ints
-from cji_operations.clear.facts import LEVELS, Facts, years_between
+from cji_core.operations.clear.when import Count, Waited
+from cji_core.operations.clear.words import STARTS, counted_words
+from cji_operations.clear.counts import bounds
+from cji_operations.clear.facts import Facts, years_between
 
 Pieces = tuple[str | pa.Array, ...]
 
@@ -21,8 +25,60 @@ def _text(values: Ints) -> pa.Array:
 
 
 def level(facts: Facts, at: Ints) -> Pieces:
-    """Felony, misdemeanor or infraction."""
-    return (pa.array(LEVELS, pa.utf8()).take(arrow.from_numpy(facts.level[at])),)
+    """The name of the level."""
+    names = pa.array([*(level.name for level in facts.rows.levels.all), "no level"], pa.utf8())
+    position = facts.rows.levels.of_row[facts.row[at]]
+    return (names.take(arrow.from_numpy(np.where(position < 0, len(names) - 1, position))),)
+
+
+def disposition(facts: Facts, at: Ints) -> Pieces:
+    """The kind of the disposition."""
+    kinds = facts.rows.kinds
+    names = pa.array([*kinds.names, "no kind"], pa.utf8())
+    kind = kinds.of_row[facts.row[at]]
+    return (names.take(arrow.from_numpy(np.where(kind < 0, len(kinds.names), kind))),)
+
+
+def penalty(facts: Facts, at: Ints) -> Pieces:
+    """The maximum penalty, as the records have it."""
+    return ("maximum penalty ", _column(facts, "max_penalty", at))
+
+
+def marks(facts: Facts, at: Ints) -> Pieces:
+    """The marks, as the records have them."""
+    return ("marks ", _column(facts, "marks", at))
+
+
+def counted(facts: Facts, at: Ints, value: tuple[Count, ...]) -> Pieces:
+    """The number of each count."""
+    found = list[str | pa.Array]()
+    for count in value:
+        least, most = bounds(facts, count)
+        same = least[at] == most[at]
+        up_to = pa.array(["", " to "], pa.utf8()).take(arrow.from_numpy((~same).astype(np.int64)))
+        beyond = pc.if_else(arrow.from_numpy(same), pa.scalar("", pa.utf8()), _text(most[at]))
+        found += ["; " if found else "", f"{counted_words(count)}: ", _text(least[at]), up_to, beyond]
+    return tuple(found)
+
+
+def waited(facts: Facts, at: Ints, value: Waited) -> Pieces:
+    """The days from which a waiting period is counted."""
+    days = {"conviction": facts.date, "sentence_end": facts.sentences.end, "release": facts.release}
+    found = list[str | pa.Array]()
+    for name in value.since:
+        found += ["; " if found else "", f"{STARTS[name]} ", _text(days[name][at])]
+    return tuple(found)
+
+
+def paid(_facts: Facts, _at: Ints, value: tuple[str, ...]) -> Pieces:
+    """What is paid."""
+    return (f"{' and '.join(value)} paid",)
+
+
+def _column(facts: Facts, name: str, at: Ints) -> pa.Array:
+    """utf8: a column of the records; bytes that are no UTF-8 are left out."""
+    column = facts.text(name).take(arrow.from_numpy(at))
+    return pc.replace_substring_regex(column, rb"[^ -~]", b"").view(pa.utf8()).fill_null("none")
 
 
 def section(facts: Facts, at: Ints) -> Pieces:

@@ -1,8 +1,8 @@
 """`clear` as an operation: the records with their relief, and the determinations behind it.
 
-result           the records, and `relief` utf8 at each conviction that a rule decided
+result           the records, and `relief` utf8 at each charge that a rule decided
 determinations   `determinations/1`: relief, rule, reason and facts of each of these
-not_decided      `not_decided/1`: each conviction in scope that no rule decided, with its cause
+not_decided      `not_decided/1`: each charge in scope that no rule decided, with its cause
 """
 
 import datetime
@@ -17,7 +17,8 @@ import pyarrow as pa
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, tagged
 from cji_core.operations.clear.declaration import CLEAR, NEEDED, RELIEF, Clear
-from cji_core.operations.clear.rules import Rule, Rules, When
+from cji_core.operations.clear.rules import Rule, Rules
+from cji_core.operations.clear.when import Count, Punishable, Waited, When, Which
 from cji_operations.clear.facts import Columns
 from cji_operations.clear.outcome import outcome
 from cji_operations.clear.parts import clear_functions
@@ -39,7 +40,7 @@ class Clearing:
         return np.append(np.arange(len(self.output_schema) - 1), WHOLE_ROW).astype(np.int16)
 
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
-        """Decide on all convictions; see TableOperation."""
+        """Decide on all charges; see TableOperation."""
         found = outcome(self.parameters, Columns(records), progress)
         return Outputs(status=found.status, result=self.relieved(records, found.relief), parts=found.parts)
 
@@ -73,6 +74,13 @@ _ROW: Final = {
     "disposition": "CONVICTED",
     "sentence": "JAIL",
     "sentence_length": "10D",
+    "case": "1",
+    "transaction": "1",
+    "max_penalty": "90D",
+    "offense_date": "20010101",
+    "discharged": "20010301",
+    "pending": False,
+    "fines_paid": True,
 }
 
 CASES: Final = (
@@ -86,6 +94,7 @@ CASES: Final = (
                 title="A table of the self-test",
                 sources=("None.",),
                 laws=("XX",),
+                dispositions={"conviction": ("CONVICTED",)},
                 lists={"old": ("100 XX",)},
                 scope=When(sections=("old",)),
                 rules=(
@@ -101,7 +110,19 @@ CASES: Final = (
                         relief="dismiss",
                         reason="It is long ago.",
                         source="None.",
-                        when=When(years_since_sentence=2, years_crime_free=2, not_sentence=("PRISON",)),
+                        when=When(
+                            punishable=Punishable(to="93D"),
+                            years_since_sentence=2,
+                            years_crime_free=2,
+                            not_sentence=("PRISON",),
+                            at_most=(
+                                Count(number=2, level=("felony",), by="transaction"),
+                                Count(number=2, sections=("old",), within="20Y", same="case"),
+                            ),
+                            waited=Waited(time="60M", since=("conviction", "release"), restarted_by=Which()),
+                            no_pending=True,
+                            paid=("fines",),
+                        ),
                     ),
                 ),
             ),

@@ -1,6 +1,6 @@
 """From records to decisions: what `clear` finds about some records that hold the whole history of their subjects.
 
-Its outputs are determinations with the facts behind them, and convictions that were not decided.
+Its outputs are determinations with the facts behind them, and charges that were not decided.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ from cji_core.operations.clear.rules import Rule
 from cji_core.operations.clear.words import reason_of
 from cji_core.operations.parameters import known
 from cji_operations.clear.conditions import CONDITIONS
-from cji_operations.clear.decide import CAUSES, Decision, decide
+from cji_operations.clear.decide import CAUSES, Decision, all_rules, decide
 from cji_operations.clear.facts import Columns, Facts, gather, status_of
 from cji_operations.progress import ProgressCallback
 
@@ -37,7 +37,7 @@ class Outcome:
 
 
 def outcome(parameters: Clear, columns: Columns, progress: ProgressCallback) -> Outcome:
-    """Decide on all convictions."""
+    """Decide on all charges."""
     progress("facts", 0)
     facts = gather(columns, known(parameters.table), known(parameters.as_of))
     progress("decide", 0)
@@ -56,12 +56,12 @@ def outcome(parameters: Clear, columns: Columns, progress: ProgressCallback) -> 
 
 
 def determinations(facts: Facts, decision: Decision, subjects: pa.Array) -> Iterator[pa.RecordBatch]:
-    """One row for each conviction that a rule decided; `subjects` binary[n]."""
+    """One row for each charge that a rule decided; `subjects` binary[n]."""
     return (_determinations(facts, decision, subjects, at) for at in _chunks(decision.decided))
 
 
 def not_decided(facts: Facts, decision: Decision, subjects: pa.Array) -> Iterator[pa.RecordBatch]:
-    """One row for each conviction in scope that no rule decided, with the cause; `subjects` binary[n]."""
+    """One row for each charge in scope that no rule decided, with the cause; `subjects` binary[n]."""
     return (_not_decided(facts, decision, subjects, at) for at in _chunks(decision.open))
 
 
@@ -72,7 +72,7 @@ def _chunks(chosen: Bools) -> Iterator[Ints]:
 
 def _determinations(facts: Facts, decision: Decision, subjects: pa.Array, at: Ints) -> pa.RecordBatch:
     rule = arrow.from_numpy(decision.rule[at])
-    rules = facts.rules.rules
+    rules = all_rules(facts.rules)
     columns = [_texts([getattr(each, name) for each in rules]).take(rule) for name in ("relief", "id", "reason")]
     return pa.RecordBatch.from_arrays(
         [*_who(facts, at, subjects), *columns, _facts_used(facts, decision.rule[at], at)],
@@ -82,7 +82,7 @@ def _determinations(facts: Facts, decision: Decision, subjects: pa.Array, at: In
 
 def _not_decided(facts: Facts, decision: Decision, subjects: pa.Array, at: Ints) -> pa.RecordBatch:
     rule, cause = decision.rule[at], decision.cause[at]
-    ids = [each.id for each in facts.rules.rules]
+    ids = [each.id for each in all_rules(facts.rules)]
     words = [reason_of(name, each.value) for name in (*ids, "") for each in CAUSES]
     word = np.where(rule < 0, len(ids), rule) * len(CAUSES) + cause
     columns = [
@@ -94,11 +94,11 @@ def _not_decided(facts: Facts, decision: Decision, subjects: pa.Array, at: Ints)
 
 
 def reliefs(facts: Facts, decision: Decision) -> pa.Array:
-    """utf8[n]: the relief at the row of each conviction that a rule decided, null elsewhere."""
+    """utf8[n]: the relief at the row of each charge that a rule decided, null elsewhere."""
     n = len(facts.rows.date)
     rule = np.full(n, -1)
     rule[facts.row[decision.decided]] = decision.rule[decision.decided]
-    names = _texts([each.relief for each in facts.rules.rules])
+    names = _texts([each.relief for each in all_rules(facts.rules)])
     return names.take(arrow.from_numpy(np.maximum(rule, 0), valid=rule >= 0))
 
 
@@ -112,9 +112,9 @@ def _texts(values: list[str]) -> pa.Array:
 
 
 def _facts_used(facts: Facts, rule: Ints, at: Ints) -> pa.Array:
-    """utf8: level, section and date of each conviction, and the facts that the conditions of its rule looked at."""
+    """utf8: level, section and date of each charge, and the facts that the conditions of its rule looked at."""
     pieces, order = [pa.nulls(0, pa.utf8())], [np.empty(0, np.int64)]
-    for number, each in enumerate(facts.rules.rules):
+    for number, each in enumerate(all_rules(facts.rules)):
         here = np.flatnonzero(rule == number)
         if len(here):
             pieces.append(_joined(each, facts, at[here]))
@@ -125,10 +125,11 @@ def _facts_used(facts: Facts, rule: Ints, at: Ints) -> pa.Array:
 
 def _joined(rule: Rule, facts: Facts, at: Ints) -> pa.Array:
     """utf8: the facts of a rule's conditions, each fact once, separated by semicolons."""
-    names = (*_ALWAYS, *(name for name, _ in rule.when.conditions()))
-    found = dict.fromkeys(CONDITIONS[name].found for name in names)
+    conditions = (*((name, None) for name in _ALWAYS), *rule.when.conditions())
+    found = {CONDITIONS[name].found or (name, value): (name, value) for name, value in conditions}
     parts, words = list[Any](), ""
-    for piece in [piece for one in found for piece in ("; ", *one(facts, at))][1:]:
+    pieces = [p for name, value in found.values() for p in ("; ", *CONDITIONS[name].words(facts, at, value))]
+    for piece in pieces[1:]:
         if isinstance(piece, str):
             words += piece
         else:

@@ -8,7 +8,7 @@
 All rows without a subject go to one task as well.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from cji_core.format.records import METADATA_KEY, ROW_STATUS_SCHEMA, RowStatus, arrow
 from cji_core.format.records.column import Ints
-from cji_core.operations.clear.declaration import FLAG, HISTORIES, NAMES, PART_EDGES, RELIEFS, STATUSES, TEXTS
+from cji_core.operations.clear.declaration import FLAGS, HISTORIES, NAMES, PART_EDGES, RELIEFS, STATUSES, TEXTS
 from cji_core.operations.stages.by_shard import COUNT
 from cji_core.operations.stages.stage import RESULT_OUTPUT
 from cji_operations.clear.facts import Columns
@@ -47,15 +47,16 @@ def _deal(task: Task) -> None:
     for chunk in chunks(task):
         records = Columns([arrow.own(chunk)])
         rows = np.arange(first, first + records.n)
-        columns = [arrow.from_numpy(rows), *(records.text(name) for name in TEXTS), _flags(chunk)]
+        columns = [arrow.from_numpy(rows), *(records.text(name) for name in TEXTS), *_flags(chunk)]
         target = buckets(records.text("subject"), task.tasks["decide"], task.bucket_hash)
         write_each(task, HISTORIES, columns, target)
         first += records.n
 
 
-def _flags(batch: pa.RecordBatch) -> pa.Array:
-    at = batch.schema.get_field_index(FLAG)
-    return pa.nulls(batch.num_rows, pa.bool_()) if at < 0 else batch.column(at)
+def _flags(batch: pa.RecordBatch) -> Iterator[pa.Array]:
+    for name in FLAGS:
+        at = batch.schema.get_field_index(name)
+        yield pa.nulls(batch.num_rows, pa.bool_()) if at < 0 else batch.column(at)
 
 
 def _decide(task: Task) -> None:

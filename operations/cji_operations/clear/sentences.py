@@ -1,7 +1,8 @@
 """Sentences: their kinds, their lengths, and the day on which they end.
 
-A conviction has a row for each part of its sentence. The parts follow each other, so the sentence ends when all of them
-together have passed since the conviction; it has no known end where a part has no length.
+A charge has a row for each part of its sentence. Where the records state when it was discharged, the sentence ended on
+the last of these days. Otherwise the parts follow each other, so it ends when all of them together have passed since
+the conviction; it has no known end where a part has no length.
 """
 
 from collections.abc import Sequence
@@ -55,10 +56,30 @@ def read_lengths(array: pa.Array) -> Lengths:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Sentences:
-    """Of c convictions: end int64[c] YYYYMMDD, 0 where it is not known; given bool[c], every part has a kind.
+class Ends:
+    """A day that n rows state: date int64[n] YYYYMMDD or 0; given bool[n], there is a text, readable or not."""
 
-    part int64[p] is the conviction of each part; kind int32[p] its position in the distinct `kinds`, binary. first
+    date: Ints
+    given: Bools
+
+    def of(self, rows: Ints, part: Ints, c: int) -> tuple[Ints, Bools]:
+        """(int64[c] the latest of the charge's rows, or 0 where one cannot be read; bool[c] given by any)."""
+        latest, given, unreadable = np.zeros(c, np.int64), np.zeros(c, np.bool_), np.zeros(c, np.bool_)
+        stated = self.given[rows]
+        if not stated.any():
+            return latest, given
+        date, of = self.date[rows[stated]], part[stated]
+        given[of] = True
+        unreadable[of[date == 0]] = True
+        np.maximum.at(latest, of, date)
+        return np.where(unreadable, 0, latest), given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Sentences:
+    """Of c charges: end int64[c] YYYYMMDD, 0 where it is not known; given bool[c], every part has a kind.
+
+    part int64[p] is the charge of each part; kind int32[p] its position in the distinct `kinds`, binary. first
     int64[c] is the first part of each.
     """
 
@@ -70,8 +91,10 @@ class Sentences:
     kinds: pa.Array
 
     @classmethod
-    def of(cls, part: Ints, date: Ints, *, kind: pa.Array, lengths: Lengths) -> Self:
-        """The sentences of convictions with these dates, int64[c]."""
+    def of(
+        cls, part: Ints, date: Ints, *, kind: pa.Array, lengths: Lengths, discharged: tuple[Ints, Bools]
+    ) -> Self:
+        """The sentences of charges with these dates, int64[c]; `discharged` as `Ends.of` gives it."""
         c = len(date)
         unknown = np.bincount(part[~lengths.known], minlength=c) > 0
         months = np.bincount(part, lengths.months, minlength=c).astype(np.int64)
@@ -79,6 +102,7 @@ class Sentences:
         known = ~unknown & (date > 0)
         end = np.zeros(c, np.int64)
         end[known] = _later(date[known], np.minimum(months[known], _LONGEST), np.minimum(days[known], 31 * _LONGEST))
+        end = np.where(discharged[1], discharged[0], end)
         given = np.bincount(part[~read(kind).filled], minlength=c) == 0
         encoded = pc.dictionary_encode(kind, null_encoding="encode")
         first = np.zeros(c, np.int64)

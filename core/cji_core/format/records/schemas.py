@@ -148,14 +148,16 @@ _CHRI_EVENT: Final = (
 _CHRI_EVENT_2: Final = (
     *columns(_CONTROL, "subject ORI", *_TEXT),
     *columns(_BIOGRAPHIC, "DOB", *_TEXT, dates="DOB"),
-    *columns(_HISTORY, "cycle count event date county offense_code offense level", *_TEXT, dates="date"),
+    *columns(_HISTORY, "cycle case count event date county offense_code offense level", *_TEXT, dates="date"),
+    *columns(_HISTORY, "offense_date transaction max_penalty marks", *_TEXT, dates="offense_date"),
     *columns(
         _HISTORY,
-        "disposition disposition_date sentence sentence_length comment relief",
+        "disposition disposition_date sentence sentence_length discharged released comment relief",
         *_TEXT,
-        dates="disposition_date",
+        dates="disposition_date discharged released",
     ),
-    *columns(_HISTORY, "deceased sealed expunged juvenile non_conviction", BOOL),
+    *columns(_HISTORY, "deceased pending restitution_paid fines_paid", BOOL),
+    *columns(_HISTORY, "sealed expunged juvenile non_conviction", BOOL),
 )
 _COURT_ORDER: Final = (
     *columns(_CONTROL, "order_id", *_TEXT, required=True),

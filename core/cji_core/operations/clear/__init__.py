@@ -1,7 +1,24 @@
-"""`clear`, declared: the convictions that the law of a state relieves, by a table of rules."""
+"""`clear`, declared: the charges that the law of a state relieves, by a table of rules."""
 
 from cji_core.operations.clear.declaration import CLEAR, Clear
-from cji_core.operations.clear.rules import Rule, Rules, RulesError, When, read_rules
+from cji_core.operations.clear.reading import RulesError, read_rules
+from cji_core.operations.clear.rules import Level, Rule, Rules, WholeCase
+from cji_core.operations.clear.when import Count, Punishable, Waited, When, Which
 from cji_core.operations.clear.words import in_words
 
-__all__ = ["CLEAR", "Clear", "Rule", "Rules", "RulesError", "When", "in_words", "read_rules"]
+__all__ = [
+    "CLEAR",
+    "Clear",
+    "Count",
+    "Level",
+    "Punishable",
+    "Rule",
+    "Rules",
+    "RulesError",
+    "Waited",
+    "When",
+    "Which",
+    "WholeCase",
+    "in_words",
+    "read_rules",
+]

@@ -13,7 +13,8 @@ from cji_core import documents, strict
 from cji_core.errors import Stage as Where
 from cji_core.format.records import ROW_STATUS, SCHEMAS, DataClass, RecordSchema, columns
 from cji_core.format.records.declared import BINARY, BOOL, INT64, UINT64, UTF8, Fields
-from cji_core.operations.clear.rules import MAX_ENCODED_BYTES, Rules, RulesError, problems, read_rules
+from cji_core.operations.clear.reading import MAX_ENCODED_BYTES, RulesError, problems, read_rules
+from cji_core.operations.clear.rules import Rules
 from cji_core.operations.declaration import Operation, OutputSpec, Signature
 from cji_core.operations.parameters import Parameters, ParametersError, Sealing, bad_parameters, decoded, known
 from cji_core.operations.stages.by_shard import COUNT, ROWS
@@ -25,14 +26,15 @@ from cji_core.wire.v1 import worker_pb2 as pb
 
 
 class Code(RowCode):
-    """Facts that are missing, and convictions that were not decided for their want."""
+    """Facts that are missing, and charges that were not decided for their want."""
 
     NO_SUBJECT = 701, "The row names no subject, so it is in nobody's history."
-    NOT_DECIDED = 702, "The conviction is in the scope of the rules and was not decided; `not_decided` has the cause."
+    NOT_DECIDED = 702, "The charge is in the scope of the rules and was not decided; `not_decided` has the cause."
     IN_THE_FUTURE = 703, "The date is after the day of the decision and is taken as missing."
-    NOT_A_LEVEL = 704, "The level is not F, M or I, and not felony, misdemeanor or infraction."
-    NOT_A_LENGTH = 705, "The length of the sentence is not a number of days, months or years, such as 16M."
+    NOT_A_LEVEL = 704, "The level is not one that the table has words for, such as F or FELONY."
+    NOT_A_LENGTH = 705, "The length is not a number of days, months or years, such as 16M, or LIFE as a maximum penalty."
     BIRTH_DATES_DIFFER = 706, "The rows of the subject have different dates of birth, so none is used."
+    NOT_A_DISPOSITION = 707, "The disposition is not one that the table lists; it may be a conviction."
 
 
 # ------------------------------------------------------------------ parameters
@@ -41,7 +43,7 @@ class Code(RowCode):
 class Clear(Parameters, frozen=True, kw_only=True, tag="clear"):
     """The rules of a state, as a table or as the name of its TOML file, which is read when the job is sealed.
 
-    Ages and years are counted to `as_of`, the day of sealing where it is left out. With a `county`, only convictions of
+    Ages and years are counted to `as_of`, the day of sealing where it is left out. With a `county`, only charges of
     its courts are decided; the other events of their subjects still count.
     """
 
@@ -107,7 +109,7 @@ DETERMINATIONS: Final = OutputSpec(
         columns(_HISTORY, "relief rule reason facts", UTF8, required=True),
     ),
 )
-"""One row for each conviction that a rule decided, in the order of the records."""
+"""One row for each charge that a rule decided, in the order of the records."""
 
 NOT_DECIDED: Final = OutputSpec(
     name="not_decided",
@@ -120,22 +122,23 @@ NOT_DECIDED: Final = OutputSpec(
         columns(_HISTORY, "words", UTF8, required=True),
     ),
 )
-"""One row for each conviction in scope that no rule decided, in the order of the records."""
+"""One row for each charge in scope that no rule decided, in the order of the records."""
 
 
 # ------------------------------------------------------------------ stages
 
 
 TEXTS: Final = (
-    *("subject", "DOB", "count", "event", "date", "county", "offense_code", "offense", "comment", "level"),
-    *("disposition", "sentence", "sentence_length"),
+    *("subject", "DOB", "cycle", "case", "count", "event", "date", "county", "offense_code", "offense", "comment"),
+    *("offense_date", "transaction", "level", "max_penalty", "marks"),
+    *("disposition", "sentence", "sentence_length", "discharged", "released"),
 )
-FLAG: Final = "deceased"
-NAMES: Final = (*TEXTS, FLAG)
+FLAGS: Final = ("deceased", "pending", "restitution_paid", "fines_paid")
+NAMES: Final = (*TEXTS, *FLAGS)
 
 HISTORIES: Final = Edge(
     name="histories",
-    fields=Fields.of([("row", INT64), *((name, BINARY) for name in TEXTS), (FLAG, BOOL)]),
+    fields=Fields.of([("row", INT64), *((name, BINARY) for name in TEXTS), *((name, BOOL) for name in FLAGS)]),
     each=True,
 )
 RELIEFS: Final = Edge(name="reliefs", fields=Fields.of([("row", INT64), ("relief", UTF8)]), each=True)

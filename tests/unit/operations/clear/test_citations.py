@@ -59,6 +59,43 @@ def test_laws_may_be_left_out_and_hyphens_belong_to_numbers() -> None:
     assert found("750.81", "35036", laws=()) == ["750.81", "35036"]
 
 
+@pytest.mark.parametrize("text", ["750.110A2", "76-6-404A2", "1(A)(B)X", "1 (A)X", "1/2XY", "1 /2XY"])
+def test_a_longer_number_is_not_cited_by_its_beginning(text: str) -> None:
+    assert found(text, laws=(), hyphenated="-6-" in text) == [None]
+
+
+@pytest.mark.parametrize(
+    ("text", "citation"),
+    [
+        ("18 § 3903 §§ A1", "18-3903(A)(1)"),
+        ("18 Pa.C.S. § 3903(a)(1)", "18-3903(A)(1)"),
+        ("18 Pa.C.S.A. §2701(a)", "18-2701(A)"),
+        ("18 3929 RETAIL THEFT", "18-3929"),
+        ("18 CS 3929 (A)(1)", "18-3929(A)(1)"),
+        ("35 § 780-113 §§ A30", "35-780-113(A)(30)"),
+        ("35 P.S. § 780-113(a)(30)", "35-780-113(A)(30)"),
+        ("18-4915.1(a)", "18-4915.1(A)"),
+        ("75 § 3802 §§ A1*", "75-3802(A)(1)"),
+        ("3903(a)", None),
+        ("18", None),
+        ("THEFT", None),
+    ],
+)
+def test_a_title_stands_before_its_section(text: str, citation: str | None) -> None:
+    column = pa.array([text.encode()], pa.binary())
+    read = read_citations([column], laws=(), hyphenated=False, titled=True)
+    assert read.text().to_pylist() == [None if citation is None else citation.encode()]
+
+
+def test_a_beginning_covers_all_numbers_that_begin_so() -> None:
+    texts = ["257.625(1)", "257.6", "2570.1", "257", "750.257", "x"]
+    citations = read_citations([pa.array([t.encode() for t in texts], pa.binary())], laws=(), hyphenated=False)
+    listed = Patterns.of(["257.*"], hyphenated=False)
+    assert citations.among(listed, frozenset()).tolist() == [YES, YES, NO, NO, NO, UNKNOWN]
+    assert among(["11357 HS", "11357 PC", "664/11358 HS"], ["113* HS"]) == [YES, NO, UNKNOWN]
+    assert read_pattern("*") is None
+    assert read_pattern("257.* x *") is None
+
 def test_the_comment_counts_only_where_the_offense_is_silent() -> None:
     offense = ["SEE COMMENT FOR CHARGE", " see comment for charge ", "", None, "459 PC", "BURGLARY"]
     columns = [pa.array([None if t is None else t.encode() for t in offense], pa.binary())]
@@ -90,6 +127,7 @@ def test_other_text_is_not_a_section(text: str) -> None:
 
 def test_a_long_text_takes_no_long_time() -> None:
     text = "1(A)" * 200_000
-    assert found(text, laws=()) == ["1(A)"]
+    assert found(text, laws=()) == [None]
+    assert found(text + " THEFT", "1(A) THEFT", laws=()) == [None, "1(A)"]
     assert found(("9" * 100_000) + " " * 100_000 + "PC") == [f"{'9' * 100_000} PC"]
     assert np.int8(YES) > UNKNOWN > NO

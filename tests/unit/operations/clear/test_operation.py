@@ -144,7 +144,7 @@ def test_a_conviction_is_known_by_its_disposition_alone() -> None:
         conviction(disposition=None),
     ]
     assert outcomes(run(rows, table({}))) == {0: YES, 1: YES}
-    assert outcomes(run(rows, table({}, convicted=("DISMISSED",)))) == {3: YES}
+    assert outcomes(run(rows, table({}, dispositions={"conviction": ("DISMISSED",)}))) == {3: YES}
 
 
 def test_the_first_rule_that_holds_decides() -> None:

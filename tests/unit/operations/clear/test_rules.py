@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from cji_core.operations.clear import Rules, RulesError, in_words, read_rules
-from cji_core.operations.clear.rules import MAX_BYTES, When, problems
+from cji_core.operations.clear.reading import MAX_BYTES, problems
+from cji_core.operations.clear.when import When
 from cji_operations.clear.conditions import CONDITIONS
 from tests.support.clear_tools import table
 
@@ -19,6 +20,9 @@ state = "Nowhere"
 title = "A test"
 sources = ["A law."]
 laws = ["HS"]
+
+[dispositions]
+conviction = ["CONVICTED"]
 
 [lists]
 old = ["1 HS"]
@@ -64,18 +68,12 @@ def test_the_shipped_table_is_valid_and_explains_itself() -> None:
             '{ levl = ["felony"] }',
             "rule first, when",
             "unknown field `levl`",
-            "level, sections",
+            "disposition, level",
         ),
-        (
-            '{ level = ["felony"] }',
-            '{ level = ["crime"] }',
-            "rule first, when, level[0]",
-            "Invalid enum",
-            "level, sections",
-        ),
-        ('{ level = ["felony"] }', "{ age_from = 0 }", "rule first, when, age_from", ">= 1", "level, sections"),
-        ('{ level = ["felony"] }', "{ level = [] }", "rule first, when, level", "length >= 1", "level, sections"),
-        ("[scope]", "[scope]\nall = true", "scope", "unknown field `all`", "level, sections"),
+        ('{ level = ["felony"] }', '{ level = ["crime"] }', "rule first, level", "no level is called crime", "Use one"),
+        ('{ level = ["felony"] }', "{ age_from = 0 }", "rule first, when, age_from", ">= 1", "disposition, level"),
+        ('{ level = ["felony"] }', "{ level = [] }", "rule first, when, level", "length >= 1", "disposition, level"),
+        ("[scope]", "[scope]\nall = true", "scope", "unknown field `all`", "disposition, level"),
         ('["1 HS"]', '["1 PC"]', "list old", "1 PC names no law of this table", "End it with one of HS"),
         ('["1 HS"]', '["one HS"]', "list old", "one HS is not a section", "Write NUMBER(SUBDIVISION) LAW"),
         ('["1 HS"]', '["1 HS", "1 HS"]', "list old", "a section twice", "Remove one"),
@@ -200,11 +198,13 @@ def test_a_table_in_words() -> None:
         "Sources",
         "  A law.",
         "",
-        "A conviction is an event whose disposition begins with CONVICTED.",
-        "The table decides on a conviction where",
+        "A disposition that begins with CONVICTED is of the kind conviction.",
+        "Another disposition is no conviction.",
+        "The levels, the gravest first, are felony, misdemeanor, infraction.",
+        "The table decides on a charge of the kind conviction where",
         "   - always",
         "",
-        "The first rule whose conditions all hold decides. A fact that is missing leaves a conviction undecided.",
+        "The first rule whose conditions all hold decides. A fact that is missing leaves a charge undecided.",
         "",
         "1. r1: dismiss. Reason 1.",
         "   - the section is not among old or 2 HS",
