@@ -46,7 +46,7 @@ from cji_core.format.records import END_OF_STREAM, RowStatus, Status, StreamRead
 from cji_core.format.records.status import ROW_STATUS_SCHEMA
 from cji_core.jose import key_id, parse_canonical_verifying, parse_p384, parse_rsa, public_jwk
 from cji_core.operations import tables
-from cji_core.operations.clear import Clear, Rules, RulesError, in_words, read_rules
+from cji_core.operations.clear import SHIPPED, Clear, Rules, RulesError, in_words, read_rules
 from cji_core.operations.clear import declaration as clear_parameters
 from cji_core.pairs import ML_KEM_BYTES, DecryptionPair
 from cji_core.suites import Suite
@@ -567,7 +567,7 @@ def _tables(name: str, data: bytes) -> object:
 
 
 def _rules() -> tuple[bytes, ...]:
-    return ((files("cji_core.operations.clear") / "california.toml").read_bytes(),)
+    return tuple((files("cji_core.operations.clear") / f"{name}.toml").read_bytes() for name in SHIPPED)
 
 
 def _read_rules(data: bytes) -> Rules:

@@ -72,7 +72,7 @@ class _World:
 
     def _charges(self) -> list[_Charge]:
         wanted = {"conviction", *self.rules.decides}
-        for when in (self.rules.scope, *(rule.when for rule in self.rules.rules), self.rules.transaction_unless):
+        for when in (self.rules.scope, *(rule.when for rule in self.rules.rules), *self.rules.transaction_unless):
             counts = [] if not isinstance(when, When) else [*_several(when.at_most), *_several(when.more_than)]
             again = when.waited.restarted_by if isinstance(when, When) and when.waited else None
             for which in (when, again, *counts):
@@ -86,7 +86,9 @@ class _World:
 
     def _kind(self, row: Row) -> Kind:
         text = _text(row.get("disposition")).upper()
-        found = [(len(w), kind) for kind, ws in self.rules.dispositions.items() for w in ws if text.startswith(w.upper())]
+        found = [
+            (len(w), kind) for kind, ws in self.rules.dispositions.items() for w in ws if text.startswith(w.upper())
+        ]
         if text:
             return max(found)[1] if found else "" if self.rules.unlisted == "no_conviction" else None
         if "arrest" not in self._looked_at() or not _text(row.get("event")).upper().startswith("ARREST"):
@@ -201,7 +203,9 @@ class _World:
             if one.case is None:
                 changed[one.row] = Outcome(None, outcome.rule, "CASE")
                 continue
-            others = [c for c in self.of_all(one.subject) if c.case == one.case and c.kind in (None, *self.rules.decides)]
+            others = [
+                c for c in self.of_all(one.subject) if c.case == one.case and c.kind in (None, *self.rules.decides)
+            ]
             of_others = [found.get(each.row, Outcome("none", None)) for each in others]
             if any(each.relief == "none" for each in of_others):
                 changed[one.row] = Outcome("none", self.rules.whole_case.id)
@@ -355,8 +359,8 @@ class _World:
         for each in all_of:
             name = getattr(each, by)
             of_group = [each] if name is None else [other for other in all_of if getattr(other, by) == name]
-            unless = self.rules.transaction_unless if by == "transaction" else None
-            apart[id(each)] = False if unless is None else _any([self.chosen(other, unless) for other in of_group])
+            unless = self.rules.transaction_unless if by == "transaction" else ()
+            apart[id(each)] = _any([self.chosen(other, one) for other in of_group for one in unless])
         alone = [each for each in yes if apart[id(each)] is True]
         merged = [each for each in yes if apart[id(each)] is not True]
         named = {getattr(each, by) for each in merged} - {None}
@@ -481,8 +485,14 @@ TESTS: Mapping[str, tuple[str, Callable[[_World, _Charge, Any], bool | None]]] =
         "OTHER_SECTION",
         lambda w, o, v: _not(_any([w.certain(each, _not(w.among(each, v))) for each in w.of(o.subject)])),
     ),
-    "ever_sections": ("OTHER_SECTION", lambda w, o, v: _any([w.certain(each, w.among(each, v)) for each in w.of(o.subject)])),
-    "never_sections": ("OTHER_SECTION", lambda w, o, v: _not(_any([w.certain(each, w.among(each, v)) for each in w.of(o.subject)]))),
+    "ever_sections": (
+        "OTHER_SECTION",
+        lambda w, o, v: _any([w.certain(each, w.among(each, v)) for each in w.of(o.subject)]),
+    ),
+    "never_sections": (
+        "OTHER_SECTION",
+        lambda w, o, v: _not(_any([w.certain(each, w.among(each, v)) for each in w.of(o.subject)])),
+    ),
     "at_most": ("HISTORY", lambda w, o, v: w.most(o, v)),
     "more_than": ("HISTORY", lambda w, o, v: w.above(o, v)),
     "waited": ("WAITING", lambda w, o, v: w.waited(o, v)),
@@ -539,7 +549,7 @@ def is_among(section: Section | None, second: str | None, listed: Sequence[str],
     if section is None:
         return None
     number, below, law, joined = section
-    patterns = [_pattern(each) for each in listed if "*" not in each]
+    patterns = [_pattern(each, bare=not rules.laws) for each in listed if "*" not in each]
     stars = [each.upper().split("*") for each in listed if "*" in each]
     beginnings = [(begin.strip(), of.strip()) for begin, of in stars]
     if any(law == of and number.startswith(begin) for begin, of in beginnings):
@@ -549,7 +559,8 @@ def is_among(section: Section | None, second: str | None, listed: Sequence[str],
     if joined:
         return None if {number, second} & {pattern[0] for pattern in patterns} else False
     everywhere = [s for names in rules.lists.values() for s in names] + list(rules.every_section())
-    alone = {(p[0], p[2]) for p in map(_pattern, (s for s in everywhere if s[0].isdigit() and "*" not in s)) if p[3]}
+    plain = [_pattern(s, bare=not rules.laws) for s in everywhere if s[0].isdigit() and "*" not in s]
+    alone = {(p[0], p[2]) for p in plain if p[3]}
     shorter = False
     for want, subs, of, only in patterns:
         if (want, of) != (number, law):
@@ -564,7 +575,11 @@ def is_among(section: Section | None, second: str | None, listed: Sequence[str],
     return None if shorter else False
 
 
-def _pattern(text: str) -> Section:
+def _pattern(text: str, *, bare: bool) -> Section:
+    if bare:
+        found = re.fullmatch(r"\s*([0-9][^( ]*?)((?:\s*\([^)]*\))*)\s*", text.upper())
+        assert found, text
+        return found[1], tuple(f"({s})" for s in re.findall(r"\(([^)]+)\)", found[2])), "", "()" in found[2]
     match = re.fullmatch(r"\s*([0-9][^( ]*?)((?:\s*\([^)]*\))*)\s*([A-Za-z]*)\s*", text)
     assert match, text
     number, law = match[1].upper(), match[3].upper()

@@ -74,10 +74,12 @@ def batch(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = NAMES, *, bi
     return pa.RecordBatch.from_arrays([c.cast(f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
-def run(rows: Sequence[Mapping[str, Any]] | pa.RecordBatch, rules: Rules, *, county: str = "") -> Outputs:
+def run(
+    rows: Sequence[Mapping[str, Any]] | pa.RecordBatch, rules: Rules, *, county: str = "", as_of: datetime.date = AS_OF
+) -> Outputs:
     """The outputs for these events, as a cell gets them from a header."""
     records = rows if isinstance(rows, pa.RecordBatch) else batch(rows)
-    message = CLEAR.message(Clear(table=rules, as_of=AS_OF, county=county))
+    message = CLEAR.message(Clear(table=rules, as_of=as_of, county=county))
     prepared = prepare_table(message, CHRI, records.schema, context())
     return prepared.run([records], lambda *_: None)
 

@@ -149,7 +149,7 @@ class CheckedRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExampleRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`cji clear example`: the table that is shipped as an example."""
+    """`cji clear example`: a table that is shipped as an example."""
 
     file: Annotated[str | None, member("where it was written; absent without RULES")] = None
     rules: Annotated[str | None, member("the table, TOML; absent with RULES")] = None

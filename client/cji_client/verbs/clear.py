@@ -10,7 +10,7 @@ from cji_client.spec import read_file_bytes
 from cji_client.verbs.answers import CheckedRules, ExampleRules
 from cji_core.command.common import FILE, Failure, explained
 from cji_core.command.json_output import answers, print_answer, print_json
-from cji_core.operations.clear import RulesError, in_words, read_rules
+from cji_core.operations.clear import SHIPPED, RulesError, in_words, read_rules
 
 
 @click.group()
@@ -45,17 +45,18 @@ def check(file: Path, *, as_json: bool) -> None:
 
 @clear.command()
 @click.argument("file", metavar="[RULES]", type=click.Path(path_type=Path), required=False)
+@click.option("--table", type=click.Choice(SHIPPED), default=SHIPPED[0], show_default=True, help="Which table.")
 @answers(ExampleRules)
 @explained
-def example(file: Path | None, *, as_json: bool) -> None:
-    """Print the table that is shipped as an example, California, or write it to a new file RULES.
+def example(file: Path | None, *, table: str, as_json: bool) -> None:
+    """Print a table that is shipped as an example, or write it to a new file RULES.
 
     \b
     Examples:
       cji clear example
-      cji clear example rules.toml
+      cji clear example --table michigan rules.toml
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    text = (files("cji_core.operations.clear") / "california.toml").read_text(encoding="utf-8")
+    text = (files("cji_core.operations.clear") / f"{table}.toml").read_text(encoding="utf-8")
     if file is None:
         print_answer(ExampleRules(rules=text), text.removesuffix("\n"), as_json=as_json)
         return

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,7 +17,7 @@ from cji_core.format.records import arrow
 from cji_core.format.records.column import Bools, Ints, read
 from cji_core.operations.clear.rules import Level, Rules
 from cji_core.operations.clear.when import ARREST, LIFE, LIFELONG, Punishable, days_of
-from cji_operations.clear.sentences import Lengths
+from cji_operations.clear.sentences import read_lengths
 from cji_operations.clear.truth import NO, UNKNOWN, YES, Truth, truth
 from cji_operations.kernels.distinct import codes
 from cji_operations.kernels.strings import folded, trimmed
@@ -110,11 +111,15 @@ class Kinds:
             _arrests(of_row, filled, event=event, subject=subject, cycle=cycle, kind=len(names) - 1)
         return cls(of_row=of_row, names=names, unlisted=unlisted)
 
-    def among(self, kinds: Sequence[str], rows: Ints | slice = slice(None)) -> Truth:
-        """Truth: the rows are of one of these kinds."""
-        wanted = np.array([name in kinds for name in self.names])
-        of_row = self.of_row[rows]
-        return truth(wanted[of_row] & (of_row >= 0), of_row != UNLISTED)
+    def at(self, rows: Ints) -> "Kinds":
+        """Those of some rows."""
+        return Kinds(of_row=self.of_row[rows], names=self.names, unlisted=self.unlisted[rows])
+
+    def among(self, kinds: Sequence[str]) -> Truth:
+        """Truth[n]: the rows are of one of these kinds."""
+        known = [YES if name in kinds else NO for name in self.names]
+        found: Truth = np.array([*known, UNKNOWN, NO], np.int8)[self.of_row]  # UNLISTED is -2, NO_KIND -1
+        return found
 
     def charges(self, kinds: frozenset[str]) -> Bools:
         """bool[n]: the row is of a charge of one of these kinds, or may be one."""
@@ -161,16 +166,24 @@ class Penalties:
     wrong: Bools
 
     @classmethod
-    def of(cls, array: pa.Array, lengths: Lengths) -> "Penalties":
-        """From the column and its lengths."""
+    def of(cls, array: pa.Array) -> "Penalties":
+        """From a `binary` column."""
+        if array.null_count == len(array):
+            none = np.zeros(len(array), np.bool_)
+            return cls(days=np.zeros(len(array), np.int64), known=none, wrong=none)
+        lengths = read_lengths(array)
         life, _ = Names(array).position((LIFE,))
         years, months = np.divmod(lengths.months, 12)
         days = np.where(life == 0, LIFELONG, 365 * years + 30 * months + lengths.days)
         return cls(days=days, known=lengths.known | (life == 0), wrong=lengths.wrong & (life < 0))
 
-    def within(self, one: Punishable, rows: Ints | slice = slice(None)) -> Truth:
-        """Truth: the penalty is within these bounds."""
-        days, holds = self.days[rows], np.ones(1, np.bool_)
+    def at(self, rows: Ints) -> "Penalties":
+        """Those of some rows."""
+        return Penalties(days=self.days[rows], known=self.known[rows], wrong=self.wrong[rows])
+
+    def within(self, one: Punishable) -> Truth:
+        """Truth[n]: the penalty is within these bounds."""
+        days, holds = self.days, np.ones(1, np.bool_)
         for word, length in one.bounds():
             limit = days_of(length)
             compared: Mapping[str, Bools] = {
@@ -180,20 +193,20 @@ class Penalties:
                 "to": days <= limit,
             }
             holds = holds & compared[word]
-        return truth(holds, self.known[rows])
+        return truth(holds, self.known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Levels:
     """The levels of n rows: positions in `all`, or -1 for one that is missing.
 
-    of_row int64[n] by the words of the records; other int64[n] is the level that the maximum penalty gives or, where
+    of_row int8[n] by the words of the records; other int8[n] is the level that the maximum penalty gives or, where
     that is missing, may give. wrong bool[n]: there is a text, but no level.
     """
 
     all: tuple[Level, ...]
-    of_row: Ints
-    other: Ints
+    of_row: npt.NDArray[np.int8]
+    other: npt.NDArray[np.int8]
     wrong: Bools
 
     @classmethod
@@ -201,30 +214,38 @@ class Levels:
         """By words, and by maximum penalty where a level has one."""
         words = [(word, position) for position, level in enumerate(levels) for word in level.words]
         at, filled = names.position([word for word, _ in words])
-        of_row = np.where(at < 0, -1, np.array([position for _, position in words])[at])
-        other = of_row.copy()
+        of_row = np.where(at < 0, -1, np.array([position for _, position in words])[at]).astype(np.int8)
+        other = of_row
         for position, level in enumerate(levels):
             if level.punishable is not None:
                 within = penalties.within(level.punishable)
-                of_row = np.where(within == YES, position, of_row)
-                other = np.where(within == NO, of_row, position)
+                other = np.where(within == NO, of_row, position).astype(np.int8)
+                of_row = np.where(within == YES, position, of_row).astype(np.int8)
         return cls(all=levels, of_row=of_row, other=other, wrong=filled & (at < 0))
 
-    def called(self, names: tuple[str, ...], rows: Ints | slice = slice(None)) -> Truth:
-        """Truth: the level or its family has one of these names."""
-        return self._of(np.array([YES if level.is_called(names) else NO for level in self.all]), rows)
+    def at(self, rows: Ints) -> "Levels":
+        """Those of some rows."""
+        of_row = self.of_row[rows]
+        other = of_row if self.other is self.of_row else self.other[rows]
+        return Levels(all=self.all, of_row=of_row, other=other, wrong=self.wrong[rows])
 
-    def as_grave(self, name: str, *, at_least: bool, rows: Ints) -> Truth:
-        """Truth: the level is at least, or at most, as grave as the one of this name; unknown if it is not ranked."""
+    def called(self, names: tuple[str, ...]) -> Truth:
+        """Truth[n]: the level or its family has one of these names."""
+        return self._of(np.array([YES if level.is_called(names) else NO for level in self.all]))
+
+    def as_grave(self, name: str, *, at_least: bool) -> Truth:
+        """Truth[n]: the level is at least, or at most, as grave as this one; unknown if it is not ranked."""
         place = [level.name for level in self.all].index(name)
         holds = [i <= place if at_least else i >= place for i in range(len(self.all))]
         ranked = [level.ranked for level in self.all]
-        return self._of(truth(np.array(holds), np.array(ranked)), rows)
+        return self._of(truth(np.array(holds), np.array(ranked)))
 
-    def _of(self, table: Truth, rows: Ints | slice) -> Truth:
-        """Truth of each row by that of its level; unknown where its two levels differ in it."""
+    def _of(self, table: Truth) -> Truth:
+        """Truth[n] of each row by that of its level; unknown where its two levels differ in it."""
         table = np.append(table, UNKNOWN).astype(np.int8)
-        one, other = table[self.of_row[rows]], table[self.other[rows]]
+        one: Truth = table[self.of_row]
+        if self.other is self.of_row:
+            return one
+        other = table[self.other]
         found: Truth = np.where(one == other, one, UNKNOWN)
         return found
-

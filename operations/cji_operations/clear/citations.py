@@ -115,7 +115,7 @@ def _expression(laws: Sequence[str], *, hyphenated: bool, titled: bool) -> str:
 
 
 def _with_titles(texts: pa.Array) -> pa.Array:
-    """`18 PA.C.S. § 3903(A)` and `18 § 3903 §§ A` as `18-3903(A)`: the title, which stands first, joined by a hyphen."""
+    """`18 PA.C.S. § 3903(A)` and `18 § 3903 §§ A` as `18-3903(A)`: the title, joined by a hyphen."""
     made = pc.replace_substring_regex(pc.replace_substring(texts, _SIGN, b"$"), _TITLE, r"\1-\2")
     for pattern, replacement in _DOCKET:
         made = pc.replace_substring_regex(made, pattern, replacement)

@@ -4,6 +4,7 @@ A charge that may be among those that are counted makes a range: `at_most` holds
 possible is small enough, and fails where the smallest is too large.
 """
 
+from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -40,6 +41,12 @@ def more_than(facts: Facts, counts: tuple[Count, ...]) -> Truth:
 
 def bounds(facts: Facts, count: Count) -> tuple[Ints, Ints]:
     """(int64[c] the smallest number that is possible, int64[c] the largest)."""
+    if count not in facts.counted:
+        facts.counted[count] = _bounds(facts, count)
+    return facts.counted[count]
+
+
+def _bounds(facts: Facts, count: Count) -> tuple[Ints, Ints]:
     of = selected(facts, count)
     if count.since is not None:
         of = np.minimum(of, truth(facts.date >= dates.number_of(count.since), facts.date > 0))
@@ -63,7 +70,7 @@ def passed(start: Ints, end: int, time: str) -> Bools:
     if unit == "Y":
         found: Bools = years_between(start, end) >= number
     elif unit == "M":
-        found = _months(np.int64(end)) - _months(start) - (end % 100 < start % 100) >= number
+        found = _months(np.array([end])) - _months(start) - (end % 100 < start % 100) >= number
     else:
         found = _day(np.array([end])) - _day(start) >= number
     return found & (start <= end)
@@ -125,7 +132,7 @@ def _compact(key: Ints) -> Ints:
 
 
 def _in_group(facts: Facts, of: Truth, key: Ints) -> tuple[Ints, Ints]:
-    """(int64[c], int64[c]): the numbers in the group of each charge. One without a group may be in any of its subject."""
+    """(int64[c], int64[c]): the numbers in the group of each charge; one without a group may be in any other."""
     known = key >= 0
     groups = int(key.max(initial=-1)) + 1
     yes = np.append(np.bincount(key[known & (of == YES)], minlength=groups), 0)[key]
@@ -137,10 +144,7 @@ def _in_group(facts: Facts, of: Truth, key: Ints) -> tuple[Ints, Ints]:
 
 def _kept_apart(facts: Facts, key: Ints) -> Truth:
     """Truth[c]: the transaction has a charge for which the law does not merge it."""
-    unless = facts.rules.transaction_unless
-    if unless is None:
-        return np.full(len(key), NO)
-    of = selected(facts, unless)
+    of = reduce(np.maximum, (selected(facts, one) for one in facts.rules.transaction_unless), np.full(len(key), NO))
     known = key >= 0
     groups = int(key.max(initial=-1)) + 1
     return np.where(known, np.append(any_of(of[known], key[known], groups), NO)[key], of)
@@ -187,5 +191,7 @@ def _months(date: Ints) -> Ints:
 
 def _day(date: Ints) -> Ints:
     """int64: days since year 0 or before; of no date, a day before all others."""
-    found = dates.day_numbers(np.maximum(date // 10_000, 1), np.maximum(date // 100 % 100, 1), np.maximum(date % 100, 1))
+    found = dates.day_numbers(
+        np.maximum(date // 10_000, 1), np.maximum(date // 100 % 100, 1), np.maximum(date % 100, 1)
+    )
     return np.where(date > 0, found.astype(np.int64), -1_000_000)

@@ -43,7 +43,7 @@ def decide(facts: Facts, *, county: str) -> Decision:
     c, seen = len(facts.row), dict[Any, Truth]()
     rule, cause = np.full(c, -1), np.full(c, -1)
     scope, missing = _hold(facts, facts.rules.scope, seen)
-    kind = facts.rows.kinds.among(facts.rules.decides, facts.row)
+    kind = facts.kinds.among(facts.rules.decides)
     missing = np.where(kind == UNKNOWN, CAUSES.index(Cause.DISPOSITION), missing)
     scope = np.minimum(scope, kind)
     if county:

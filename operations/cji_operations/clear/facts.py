@@ -7,7 +7,8 @@ subject belong to one subject more, of whom nothing can be decided.
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,8 +52,8 @@ class Columns:
 class Rows:
     """All n rows, and the facts of their k subjects.
 
-    subject int64[n] from 0 to k, k for none; date, offense_date int64[n]; convicted Truth[n]. deceased, pending Truth[k + 1],
-    born int64[k + 1]. `findings` are faults of values: code, column and rows.
+    subject int64[n] from 0 to k, k for none; date, offense_date int64[n]; convicted Truth[n]. deceased, pending
+    Truth[k + 1], born int64[k + 1]. `findings` are faults of values: code, column and rows.
     """
 
     subject: Ints
@@ -78,7 +79,7 @@ class Facts:
     part int64[p] ascending in rows: the charge of each charged row. `alone` are the short forms of sections that the
     table gives a meaning of their own. convicted Truth[c]. convictions, latest int64[k + 1]: the number of each
     subject's convictions, and the date of the last one. release int64[c] is the end of imprisonment, the conviction
-    where there was none, 0 where it is not known.
+    where there was none, 0 where it is not known. `counted` keeps what counts were found.
     """
 
     rules: Rules
@@ -91,6 +92,8 @@ class Facts:
     part: Ints
     subject: Ints
     date: Ints
+    kinds: Kinds
+    levels: Levels
     convicted: Truth
     citations: Citations
     sentences: Sentences
@@ -98,6 +101,7 @@ class Facts:
     county: pa.Array
     convictions: Ints
     latest: Ints
+    counted: dict[Any, tuple[Ints, Ints]] = field(default_factory=dict)
 
     def birth(self) -> tuple[Ints, Bools]:
         """(int64[c] dates of birth, bool[c] known): a subject convicted before birth has no known one."""
@@ -121,7 +125,7 @@ class Facts:
         return self.columns.text(name).take(arrow.from_numpy(self.row))
 
     def flag(self, name: str) -> Truth:
-        """Truth[c]: a flag of any of the charge's rows; one row that denies it decides, and empty ones do not matter."""
+        """Truth[c]: a flag of any of the charge's rows; one that denies it decides, and empty ones do not matter."""
         of_part = self.columns.flag(name)[self.parts]
         found = np.full(len(self.row), UNKNOWN)
         found[self.part[of_part == YES]] = YES
@@ -170,6 +174,8 @@ def gather(columns: Columns, rules: Rules, as_of: datetime.date) -> Facts:
         part=part,
         subject=rows.subject[row],
         date=rows.date[row],
+        kinds=rows.kinds.at(row),
+        levels=rows.levels.at(row),
         convicted=convicted,
         citations=citations,
         sentences=sentences,
@@ -205,8 +211,7 @@ def _rows(columns: Columns, rules: Rules, today: int) -> tuple[Rows, dict[str, E
         rules, Names(columns.text("disposition")), event=event, subject=subject, cycle=columns.text("cycle")
     )
     findings.append((Code.NOT_A_DISPOSITION, "disposition", np.flatnonzero(kinds.unlisted)))
-    highest = columns.text("max_penalty")
-    penalties = Penalties.of(highest, read_lengths(highest))
+    penalties = Penalties.of(columns.text("max_penalty"))
     findings.append((Code.NOT_A_LENGTH, "max_penalty", np.flatnonzero(penalties.wrong)))
     levels = Levels.of(rules.levels, Names(columns.text("level")), penalties)
     findings.append((Code.NOT_A_LEVEL, "level", np.flatnonzero(levels.wrong)))
@@ -234,8 +239,10 @@ def _rows(columns: Columns, rules: Rules, today: int) -> tuple[Rows, dict[str, E
 
 def _pending(columns: Columns, kinds: Kinds, subject: Ints, k: int) -> Truth:
     """Truth[k + 1]: a charge is pending, by a disposition or a flag; unknown unless a flag says that none is."""
-    flag = columns.flag("pending")
     found = np.full(k + 1, UNKNOWN)
+    if "pending" not in columns.names and PENDING not in kinds.names:
+        return found
+    flag = columns.flag("pending")
     found[subject[flag == NO]] = NO
     found[subject[(flag == YES) | (kinds.among((PENDING,)) == YES)]] = YES
     return found
@@ -249,6 +256,8 @@ def _subjects(array: pa.Array) -> tuple[Ints, int]:
 
 def _dates(columns: Columns, name: str, today: int, findings: list[tuple[RowCode, str, Ints]]) -> Ints:
     """int64[n] YYYYMMDD or 0; faults are added to the findings."""
+    if name not in columns.names:
+        return np.zeros(columns.n, np.int64)
     array = columns.text(name)
     first, code = first_rows(array)
     text: Text = read(array.take(arrow.from_numpy(first)))
@@ -262,7 +271,9 @@ def _dates(columns: Columns, name: str, today: int, findings: list[tuple[RowCode
 
 
 def _ends(columns: Columns, name: str, today: int, findings: list[tuple[RowCode, str, Ints]]) -> Ends:
-    return Ends(date=_dates(columns, name, today, findings), given=read(columns.text(name)).filled)
+    date = _dates(columns, name, today, findings)
+    given = read(columns.text(name)).filled if name in columns.names else np.zeros(columns.n, np.bool_)
+    return Ends(date=date, given=given)
 
 
 def _release(released: tuple[Ints, Bools], sentences: Sentences, date: Ints, rules: Rules) -> Ints:

@@ -26,16 +26,16 @@ def _text(values: Ints) -> pa.Array:
 
 def level(facts: Facts, at: Ints) -> Pieces:
     """The name of the level."""
-    names = pa.array([*(level.name for level in facts.rows.levels.all), "no level"], pa.utf8())
-    position = facts.rows.levels.of_row[facts.row[at]]
+    names = pa.array([*(level.name for level in facts.levels.all), "no level"], pa.utf8())
+    position = facts.levels.of_row[at]
     return (names.take(arrow.from_numpy(np.where(position < 0, len(names) - 1, position))),)
 
 
 def disposition(facts: Facts, at: Ints) -> Pieces:
     """The kind of the disposition."""
-    kinds = facts.rows.kinds
+    kinds = facts.kinds
     names = pa.array([*kinds.names, "no kind"], pa.utf8())
-    kind = kinds.of_row[facts.row[at]]
+    kind = kinds.of_row[at]
     return (names.take(arrow.from_numpy(np.where(kind < 0, len(kinds.names), kind))),)
 
 

@@ -22,7 +22,7 @@ from cji_core.operations.clear.when import Count, Punishable, Waited, When, Whic
 from cji_operations.clear.facts import Columns
 from cji_operations.clear.outcome import outcome
 from cji_operations.clear.parts import clear_functions
-from cji_operations.operation import Case, Context, Implementation, Outputs
+from cji_operations.operation import Case, Context, Implementation, Outputs, Row
 from cji_operations.progress import ProgressCallback
 
 
@@ -63,7 +63,7 @@ def _prepare(parameters: Clear, schema_id: str, schema: pa.Schema, _context: Con
 _FUNCTIONS: Final = clear_functions(_prepare)
 
 
-_ROW: Final = {
+_ROW: Final[Row] = {
     "subject": "S1",
     "event": "COURT ACTION",
     "date": "20010203",

@@ -3,9 +3,9 @@
 Its outputs are determinations with the facts behind them, and charges that were not decided.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,8 @@ from cji_operations.progress import ProgressCallback
 _BATCH: Final = 16_384
 _ALWAYS: Final = ("level", "sections", "convicted_before")
 """Conditions whose facts every determination has: level, section and date."""
+_Used: TypeAlias = Sequence[tuple[str, Any]]
+"""The conditions of a rule whose facts a determination has, with their values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -57,12 +59,16 @@ def outcome(parameters: Clear, columns: Columns, progress: ProgressCallback) -> 
 
 def determinations(facts: Facts, decision: Decision, subjects: pa.Array) -> Iterator[pa.RecordBatch]:
     """One row for each charge that a rule decided; `subjects` binary[n]."""
-    return (_determinations(facts, decision, subjects, at) for at in _chunks(decision.decided))
+    rules = all_rules(facts.rules)
+    used = tuple((*((name, None) for name in _ALWAYS), *each.when.conditions()) for each in rules)
+    return (_determinations(facts, decision, subjects, at, rules=rules, used=used) for at in _chunks(decision.decided))
 
 
 def not_decided(facts: Facts, decision: Decision, subjects: pa.Array) -> Iterator[pa.RecordBatch]:
     """One row for each charge in scope that no rule decided, with the cause; `subjects` binary[n]."""
-    return (_not_decided(facts, decision, subjects, at) for at in _chunks(decision.open))
+    ids = [each.id for each in all_rules(facts.rules)]
+    words = _texts([reason_of(name, each.value) for name in (*ids, "") for each in CAUSES])
+    return (_not_decided(facts, decision, subjects, at, ids=_texts(ids), words=words) for at in _chunks(decision.open))
 
 
 def _chunks(chosen: Bools) -> Iterator[Ints]:
@@ -70,25 +76,26 @@ def _chunks(chosen: Bools) -> Iterator[Ints]:
     return (at[first : first + _BATCH] for first in range(0, len(at), _BATCH))
 
 
-def _determinations(facts: Facts, decision: Decision, subjects: pa.Array, at: Ints) -> pa.RecordBatch:
+def _determinations(
+    facts: Facts, decision: Decision, subjects: pa.Array, at: Ints, *, rules: Sequence[Rule], used: Sequence[_Used]
+) -> pa.RecordBatch:
     rule = arrow.from_numpy(decision.rule[at])
-    rules = all_rules(facts.rules)
     columns = [_texts([getattr(each, name) for each in rules]).take(rule) for name in ("relief", "id", "reason")]
     return pa.RecordBatch.from_arrays(
-        [*_who(facts, at, subjects), *columns, _facts_used(facts, decision.rule[at], at)],
+        [*_who(facts, at, subjects), *columns, _facts_used(facts, decision.rule[at], at, used)],
         schema=DETERMINATIONS.schema.arrow,
     )
 
 
-def _not_decided(facts: Facts, decision: Decision, subjects: pa.Array, at: Ints) -> pa.RecordBatch:
+def _not_decided(
+    facts: Facts, decision: Decision, subjects: pa.Array, at: Ints, *, ids: pa.Array, words: pa.Array
+) -> pa.RecordBatch:
     rule, cause = decision.rule[at], decision.cause[at]
-    ids = [each.id for each in all_rules(facts.rules)]
-    words = [reason_of(name, each.value) for name in (*ids, "") for each in CAUSES]
     word = np.where(rule < 0, len(ids), rule) * len(CAUSES) + cause
     columns = [
         _texts([each.name for each in CAUSES]).take(arrow.from_numpy(cause)),
-        _texts(ids).take(arrow.from_numpy(np.maximum(rule, 0), valid=rule >= 0)),
-        _texts(words).take(arrow.from_numpy(word)),
+        ids.take(arrow.from_numpy(np.maximum(rule, 0), valid=rule >= 0)),
+        words.take(arrow.from_numpy(word)),
     ]
     return pa.RecordBatch.from_arrays([*_who(facts, at, subjects), *columns], schema=NOT_DECIDED.schema.arrow)
 
@@ -111,10 +118,10 @@ def _texts(values: list[str]) -> pa.Array:
     return pa.array(values, pa.utf8())
 
 
-def _facts_used(facts: Facts, rule: Ints, at: Ints) -> pa.Array:
+def _facts_used(facts: Facts, rule: Ints, at: Ints, used: Sequence[_Used]) -> pa.Array:
     """utf8: level, section and date of each charge, and the facts that the conditions of its rule looked at."""
     pieces, order = [pa.nulls(0, pa.utf8())], [np.empty(0, np.int64)]
-    for number, each in enumerate(all_rules(facts.rules)):
+    for number, each in enumerate(used):
         here = np.flatnonzero(rule == number)
         if len(here):
             pieces.append(_joined(each, facts, at[here]))
@@ -123,9 +130,8 @@ def _facts_used(facts: Facts, rule: Ints, at: Ints) -> pa.Array:
     return pa.concat_arrays(pieces).take(arrow.from_numpy(place))
 
 
-def _joined(rule: Rule, facts: Facts, at: Ints) -> pa.Array:
+def _joined(conditions: _Used, facts: Facts, at: Ints) -> pa.Array:
     """utf8: the facts of a rule's conditions, each fact once, separated by semicolons."""
-    conditions = (*((name, None) for name in _ALWAYS), *rule.when.conditions())
     found = {CONDITIONS[name].found or (name, value): (name, value) for name, value in conditions}
     parts, words = list[Any](), ""
     pieces = [p for name, value in found.values() for p in ("; ", *CONDITIONS[name].words(facts, at, value))]

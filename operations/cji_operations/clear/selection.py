@@ -13,15 +13,15 @@ from cji_operations.clear.truth import YES, Truth, opposite
 
 
 def _disposition(facts: Facts, kinds: Sequence[str]) -> Truth:
-    return facts.rows.kinds.among(kinds, facts.row)
+    return facts.kinds.among(kinds)
 
 
 def _level(facts: Facts, names: tuple[str, ...]) -> Truth:
-    return facts.rows.levels.called(names, facts.row)
+    return facts.levels.called(names)
 
 
 def _punishable(facts: Facts, value: Punishable) -> Truth:
-    return facts.rows.penalties.within(value, facts.row)
+    return facts.rows.penalties.at(facts.row).within(value)
 
 
 def _marks(facts: Facts, words: Sequence[str]) -> Truth:
@@ -31,8 +31,8 @@ def _marks(facts: Facts, words: Sequence[str]) -> Truth:
 SELECT: Final[Mapping[str, Callable[[Facts, Any], Truth]]] = {
     "disposition": _disposition,
     "level": _level,
-    "level_at_least": lambda f, v: f.rows.levels.as_grave(v, at_least=True, rows=f.row),
-    "level_at_most": lambda f, v: f.rows.levels.as_grave(v, at_least=False, rows=f.row),
+    "level_at_least": lambda f, v: f.levels.as_grave(v, at_least=True),
+    "level_at_most": lambda f, v: f.levels.as_grave(v, at_least=False),
     "punishable": _punishable,
     "sections": lambda f, v: f.listed(v),
     "not_sections": lambda f, v: opposite(f.listed(v)),

@@ -91,9 +91,7 @@ class Sentences:
     kinds: pa.Array
 
     @classmethod
-    def of(
-        cls, part: Ints, date: Ints, *, kind: pa.Array, lengths: Lengths, discharged: tuple[Ints, Bools]
-    ) -> Self:
+    def of(cls, part: Ints, date: Ints, *, kind: pa.Array, lengths: Lengths, discharged: tuple[Ints, Bools]) -> Self:
         """The sentences of charges with these dates, int64[c]; `discharged` as `Ends.of` gives it."""
         c = len(date)
         unknown = np.bincount(part[~lengths.known], minlength=c) > 0

@@ -6,8 +6,12 @@ from cji_core.operations.clear.rules import Level, Rule, Rules, WholeCase
 from cji_core.operations.clear.when import Count, Punishable, Waited, When, Which
 from cji_core.operations.clear.words import in_words
 
+SHIPPED = ("california", "michigan")
+"""The names of the tables that are shipped: `NAME.toml` in this folder."""
+
 __all__ = [
     "CLEAR",
+    "SHIPPED",
     "Clear",
     "Count",
     "Level",

@@ -32,7 +32,10 @@ class Code(RowCode):
     NOT_DECIDED = 702, "The charge is in the scope of the rules and was not decided; `not_decided` has the cause."
     IN_THE_FUTURE = 703, "The date is after the day of the decision and is taken as missing."
     NOT_A_LEVEL = 704, "The level is not one that the table has words for, such as F or FELONY."
-    NOT_A_LENGTH = 705, "The length is not a number of days, months or years, such as 16M, or LIFE as a maximum penalty."
+    NOT_A_LENGTH = (
+        705,
+        "The length is not a number of days, months or years, such as 16M, or LIFE as a maximum penalty.",
+    )
     BIRTH_DATES_DIFFER = 706, "The rows of the subject have different dates of birth, so none is used."
     NOT_A_DISPOSITION = 707, "The disposition is not one that the table lists; it may be a conviction."
 

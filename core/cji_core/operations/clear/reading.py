@@ -247,7 +247,10 @@ def _of_punishable(where: str, one: Punishable) -> Iterator[Problem]:
     least = [days_of(length) + (word == "above") for word, length in one.bounds() if word in {"from", "above"}]
     most = [days_of(length) - (word == "below") for word, length in one.bounds() if word in {"below", "to"}]
     if len(least) > 1 or len(most) > 1 or not (least or most):
-        yield Problem(f"{where}, punishable", "it needs one bound of each side at most, and one of them",
-                      "Write one of from and above, one of below and to, or both.")
+        yield Problem(
+            f"{where}, punishable",
+            "it needs one bound of each side at most, and one of them",
+            "Write one of from and above, one of below and to, or both.",
+        )
     elif least and most and least[0] > most[0]:
         yield Problem(f"{where}, punishable", "its bounds never hold together", "Make the first less than the second.")

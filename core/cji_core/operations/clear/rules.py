@@ -83,7 +83,7 @@ class Rules(Table, frozen=True, kw_only=True):
     listed may be a conviction, unless `unlisted` says that it is none. The table decides on charges of the kinds
     `decides`. `levels` are the levels of offenses, the gravest first; `imprisonment` the words of sentences that
     imprison; `petitions` the reliefs that a person asks a court for. Charges of one transaction count once where `by`
-    says so, unless one of them is among `transaction_unless`.
+    says so, unless one of them is selected by `transaction_unless`.
 
     With `hyphenated_sections` a hyphen between digits belongs to the number of a section, as in Utah's 76-6-404;
     otherwise it joins two sections. With `titled_sections` a citation begins with the number of its title, which a
@@ -104,7 +104,7 @@ class Rules(Table, frozen=True, kw_only=True):
     levels: Annotated[tuple[Level, ...], Meta(min_length=1, max_length=32)] = LEVELS
     imprisonment: Texts = ("PRISON", "JAIL")
     petitions: Annotated[tuple[Name, ...], Meta(max_length=32)] = ()
-    transaction_unless: Which | None = None
+    transaction_unless: Annotated[tuple[Which, ...], Meta(max_length=8)] = ()
     whole_case: WholeCase | None = None
     lists: Annotated[dict[Name, Sections], Meta(max_length=64)] = msgspec.field(default_factory=dict)
     scope: When
@@ -146,5 +146,4 @@ class Rules(Table, frozen=True, kw_only=True):
         """(its place in the table, conditions) of all that selects charges."""
         for where, when in self.whens():
             yield from ((where + place, one) for place, one in when.selections())
-        if self.transaction_unless is not None:
-            yield "transaction_unless", self.transaction_unless
+        yield from (("transaction_unless", one) for one in self.transaction_unless)

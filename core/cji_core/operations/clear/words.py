@@ -56,7 +56,9 @@ _SELECT: Final[Mapping[str, Callable[[Any], str]]] = {
 
 def selected_words(which: Which) -> str:
     """What a selection of charges selects."""
-    conditions = [_SELECT[name](value) for name, value in which.selection() if which.disposition or name != "disposition"]
+    conditions = [
+        _SELECT[name](value) for name, value in which.selection() if which.disposition or name != "disposition"
+    ]
     of = "charges" if which.disposition else "convictions"
     return f"{of} of which {' and '.join(conditions)}" if conditions else of
 
@@ -72,7 +74,9 @@ def counted_words(count: Count) -> str:
 
 
 def _counts(intro: str) -> Callable[[tuple[Count, ...]], str]:
-    return lambda counts: " and ".join(f"the subject has {intro} {each.number} {counted_words(each)}" for each in counts)
+    return lambda counts: " and ".join(
+        f"the subject has {intro} {each.number} {counted_words(each)}" for each in counts
+    )
 
 
 STARTS: Final = {"conviction": "conviction", "sentence_end": "end of the sentence", "release": "release"}
@@ -81,8 +85,10 @@ STARTS: Final = {"conviction": "conviction", "sentence_end": "end of the sentenc
 
 def _waited(value: Waited) -> str:
     days = " and ".join(STARTS[name] for name in value.since)
-    again = f", and since the last of the {selected_words(value.restarted_by)}" if value.restarted_by is not None else ""
-    return f"{_time(value.time)} have passed since the {days}{again}"
+    again = (
+        f", and after the last of the {selected_words(value.restarted_by)}" if value.restarted_by is not None else ""
+    )
+    return f"at least {_time(value.time)} after the {days}{again}"
 
 
 REQUIRES: Final[Mapping[str, Callable[[Any], str]]] = {
@@ -128,7 +134,11 @@ def in_words(rules: Rules) -> Iterator[str]:
     yield ""
     yield "The first rule whose conditions all hold decides. A fact that is missing leaves a charge undecided."
     for number, rule in enumerate(rules.rules, 1):
-        effect = "not eligible" if rule.relief == NONE else rule.relief + (" by petition" if rule.relief in rules.petitions else "")
+        effect = (
+            "not eligible"
+            if rule.relief == NONE
+            else rule.relief + (" by petition" if rule.relief in rules.petitions else "")
+        )
         yield ""
         yield f"{number}. {rule.id}: {effect}. {rule.reason}"
         yield from _conditions(rule.when)
@@ -144,10 +154,13 @@ def _of_records(rules: Rules) -> Iterator[str]:
         yield f"A disposition that begins with {' or '.join(words)} is of the kind {kind}."
     unlisted = "may be a conviction" if rules.unlisted == "unknown" else "is no conviction"
     yield f"Another disposition {unlisted}."
-    levels = (level.name + (f" ({_punishable(level.punishable)})" if level.punishable is not None else "") for level in rules.levels)
+    levels = (
+        level.name + (f" ({_punishable(level.punishable)})" if level.punishable is not None else "")
+        for level in rules.levels
+    )
     yield f"The levels, the gravest first, are {', '.join(levels)}."
-    if rules.transaction_unless is not None:
-        apart = selected_words(rules.transaction_unless)
+    if rules.transaction_unless:
+        apart = ", or ".join(map(selected_words, rules.transaction_unless))
         yield f"The charges of one transaction count once, unless there are {apart}."
     if rules.whole_case is not None:
         yield f"{rules.whole_case.id}: not eligible. {rules.whole_case.reason} Source: {rules.whole_case.source}"

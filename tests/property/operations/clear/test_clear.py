@@ -52,7 +52,9 @@ events = st.fixed_dictionaries(
         "comment": maybe(st.sampled_from(SECTIONS)),
         "level": maybe(st.sampled_from(["F", "misdemeanor", " I", "N", "F2", "ungraded"])),
         "disposition": maybe(
-            st.sampled_from(["CONVICTED", "convicted-prob", "CONVICTED", "DISMISSED", "CONVICTED IN ABSENCE", "PENDING"])
+            st.sampled_from(
+                ["CONVICTED", "convicted-prob", "CONVICTED", "DISMISSED", "CONVICTED IN ABSENCE", "PENDING"]
+            )
         ),
         "sentence": maybe(st.sampled_from(["JAIL", "STATE PRISON", "probation"])),
         "sentence_length": maybe(st.sampled_from(["10D", "16m", "3Y", "0 D", "9999Y", "LIFE"])),
@@ -95,7 +97,7 @@ times = st.sampled_from(["1Y", "5Y", "20Y", "60M", "120M", "366D", "9999D"])
 
 
 @st.composite
-def chosen(draw: st.DrawFn, kind: type[Any] = Which, **more: st.SearchStrategy[Any]) -> Any:
+def chosen(draw: st.DrawFn, /, kind: type[Any] = Which, **more: st.SearchStrategy[Any]) -> Any:
     names = draw(st.lists(st.sampled_from(sorted(CHARGE)), max_size=2, unique=True))
     return kind(**{name: draw(CHARGE[name]) for name in names}, **{name: draw(value) for name, value in more.items()})
 
@@ -159,7 +161,7 @@ def tables(draw: st.DrawFn) -> Rules:
             "decides": draw(st.sampled_from([("conviction",), ("conviction", "dismissed"), ("arrest", "conviction")])),
             "unlisted": draw(st.sampled_from(["unknown", "no_conviction"])),
             "levels": LEVELS,
-            "transaction_unless": draw(st.none() | chosen()),
+            "transaction_unless": draw(st.lists(chosen(), max_size=2).map(tuple)),
             "whole_case": draw(st.none() | st.just(WholeCase(id="whole", reason="The case.", source="A law."))),
         }
     made = [rule | {"relief": relief} for rule, relief in zip(rules, reliefs, strict=False)]

@@ -8,10 +8,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_core.operations.clear import Rules, RulesError, in_words, read_rules
+from cji_core.operations.clear import SHIPPED, Rules, RulesError, in_words, read_rules
 from cji_core.operations.clear.declaration import Clear, decode, encode
 
-SHIPPED = (files("cji_core.operations.clear") / "california.toml").read_bytes()
+TABLES = [(files("cji_core.operations.clear") / f"{name}.toml").read_bytes() for name in SHIPPED]
 
 
 def read(data: bytes) -> Rules | None:
@@ -39,9 +39,10 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 @settings(max_examples=300)
 @given(st.data())
 def test_a_damaged_table_is_read_or_refused(data: st.DataObject) -> None:
-    at = data.draw(st.integers(0, len(SHIPPED)))
+    text = data.draw(st.sampled_from(TABLES))
+    at = data.draw(st.integers(0, len(text)))
     length = data.draw(st.integers(0, 40))
-    read(SHIPPED[:at] + data.draw(st.binary(max_size=12)) + SHIPPED[at + length :])
+    read(text[:at] + data.draw(st.binary(max_size=12)) + text[at + length :])
 
 
 values = (
@@ -52,10 +53,18 @@ values = (
 @settings(max_examples=300)
 @given(st.data())
 def test_a_field_with_any_value_is_read_or_refused(data: st.DataObject) -> None:
-    """One field of the shipped table gets another value, as TOML could have it."""
-    table: dict[str, Any] = msgspec.toml.decode(SHIPPED)
+    """One field of a shipped table gets another value, as TOML could have it."""
+    table: dict[str, Any] = msgspec.toml.decode(data.draw(st.sampled_from(TABLES)))
     place = data.draw(
-        st.sampled_from([table, table["lists"], *table["rules"], *(r.get("when", {}) for r in table["rules"])])
+        st.sampled_from(
+            [
+                table,
+                table["lists"],
+                *table["rules"],
+                *(r.get("when", {}) for r in table["rules"]),
+                *table.get("levels", ()),
+            ]
+        )
     )
     name = data.draw(st.sampled_from([*place, "unknown"]))
     value = data.draw(values.filter(lambda each: each is not None))

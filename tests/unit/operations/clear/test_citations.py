@@ -96,6 +96,7 @@ def test_a_beginning_covers_all_numbers_that_begin_so() -> None:
     assert read_pattern("*") is None
     assert read_pattern("257.* x *") is None
 
+
 def test_the_comment_counts_only_where_the_offense_is_silent() -> None:
     offense = ["SEE COMMENT FOR CHARGE", " see comment for charge ", "", None, "459 PC", "BURGLARY"]
     columns = [pa.array([None if t is None else t.encode() for t in offense], pa.binary())]

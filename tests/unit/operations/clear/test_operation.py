@@ -8,10 +8,22 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from cji_core.errors import Reason, Stage
 from cji_core.format.records import tagged
-from cji_core.operations.clear import CLEAR, Clear, Rules, read_rules
+from cji_core.operations.clear import (
+    CLEAR,
+    Clear,
+    Count,
+    Level,
+    Punishable,
+    Rules,
+    Waited,
+    Which,
+    WholeCase,
+    read_rules,
+)
 from cji_core.operations.clear.declaration import Code
 from cji_core.operations.parameters import ParametersError, Sealing
 from cji_core.operations.status_codes import ValueCode
@@ -101,6 +113,195 @@ def test_each_condition_on_both_sides_and_unknown(
     when: dict[str, Any], changes: dict[str, Any], expected: Outcome
 ) -> None:
     assert first([conviction(**changes)], **when) == expected
+
+
+FELONY = {"level": ("felony",)}
+
+
+@pytest.mark.parametrize(
+    ("when", "changes", "expected"),
+    [
+        ({"punishable": Punishable(to="92D")}, {"max_penalty": "92D"}, YES),
+        ({"punishable": Punishable(to="92D")}, {"max_penalty": "93d"}, NO),
+        ({"punishable": Punishable(above="10Y")}, {"max_penalty": "10Y"}, NO),
+        ({"punishable": Punishable(from_="1Y")}, {"max_penalty": "12M"}, YES),
+        ({"punishable": Punishable(from_="LIFE")}, {"max_penalty": " life "}, YES),
+        ({"punishable": Punishable(from_="LIFE")}, {"max_penalty": "9999Y"}, NO),
+        ({"punishable": Punishable(below="1Y")}, {"max_penalty": "X"}, unknown("PENALTY")),
+        ({"marks": ("MINOR",)}, {"marks": "assaultive; minor"}, YES),
+        ({"marks": ("MINOR",)}, {"marks": "MINORITY"}, NO),
+        ({"not_marks": ("MINOR",)}, {"marks": "NONE"}, YES),
+        ({"not_marks": ("MINOR",)}, {"marks": " "}, unknown("MARKS")),
+        ({"level_at_least": "misdemeanor"}, {}, YES),
+        ({"level_at_most": "misdemeanor"}, {}, NO),
+        ({"level_at_most": "misdemeanor"}, {"level": "I"}, YES),
+        ({"at_most": Count(number=1)}, {}, YES),
+        ({"at_most": Count(number=0)}, {}, NO),
+        ({"at_most": Count(number=0, **FELONY)}, {"level": None}, unknown("HISTORY")),
+        ({"more_than": Count(number=0, within="16Y")}, {}, YES),
+        ({"more_than": Count(number=0, within="15Y")}, {}, NO),
+        ({"more_than": Count(number=0, since=date(2010, 3, 15))}, {}, YES),
+        ({"more_than": Count(number=0, since=date(2010, 3, 16))}, {}, NO),
+        ({"waited": Waited(time="15Y", since=("conviction",))}, {}, YES),
+        ({"waited": Waited(time="16Y", since=("conviction",))}, {}, NO),
+        ({"waited": Waited(time="190M", since=("conviction",))}, {}, YES),
+        ({"waited": Waited(time="191M", since=("conviction",))}, {}, NO),
+        ({"waited": Waited(time="30D", since=("conviction",))}, {"date": "20260102"}, YES),
+        ({"waited": Waited(time="31D", since=("conviction",))}, {"date": "20260102"}, NO),
+        ({"waited": Waited(time="1Y", since=("conviction",))}, {"date": None}, unknown("WAITING")),
+        ({"waited": Waited(time="14Y", since=("sentence_end",))}, {"discharged": "20120201"}, YES),
+        ({"waited": Waited(time="14Y", since=("sentence_end",))}, {"discharged": "20120202"}, NO),
+        ({"waited": Waited(time="1Y", since=("sentence_end",))}, {"discharged": "20300101"}, unknown("WAITING")),
+        ({"waited": Waited(time="15Y", since=("release",))}, {"sentence": "PROBATION"}, YES),
+        ({"waited": Waited(time="15Y", since=("release",))}, {}, NO),
+        ({"waited": Waited(time="15Y", since=("release",))}, {"released": "20101231"}, YES),
+        ({"waited": Waited(time="1Y", since=("release",))}, {"sentence": None}, unknown("WAITING")),
+        ({"no_pending": True}, {}, unknown("PENDING")),
+        ({"no_pending": True}, {"pending": False}, YES),
+        ({"no_pending": True}, {"pending": True}, NO),
+        ({"paid": ("restitution",)}, {}, unknown("PAID")),
+        ({"paid": ("restitution",)}, {"restitution_paid": True}, YES),
+        ({"paid": ("restitution", "fines")}, {"restitution_paid": True, "fines_paid": False}, NO),
+        ({"paid": ("restitution", "fines")}, {"restitution_paid": True}, unknown("PAID")),
+    ],
+)
+def test_each_fact_that_statutes_need(when: dict[str, Any], changes: dict[str, Any], expected: Outcome) -> None:
+    assert first([conviction(**changes)], **when) == expected
+
+
+THREE = {"at_most": Count(number=2, by="transaction", **FELONY)}
+
+
+@pytest.mark.parametrize(
+    ("days", "names", "expected"),
+    [
+        (["0101", "0301", "0501"], [None, None, None], NO),
+        (["0101", "0102", "0501"], [None, None, None], unknown("HISTORY")),
+        (["0101", "0102", "0103"], [None, None, None], unknown("HISTORY")),
+        (["0101", "0301", "0501"], ["A", "A", "B"], YES),
+        (["0101", "0101", "0101"], ["A", "B", "C"], NO),
+        ([None, "0301", "0501"], [None, None, None], unknown("HISTORY")),
+    ],
+)
+def test_one_night_counts_once(days: list[str | None], names: list[str | None], expected: Outcome) -> None:
+    """Offenses of one transaction are one; those that are not on two days in succession are of different ones."""
+    rows = [
+        conviction(offense_date=day and f"2009{day}", transaction=name) for day, name in zip(days, names, strict=True)
+    ]
+    assert first(rows, **THREE) == expected
+
+
+def test_a_transaction_that_the_law_takes_apart_counts_each_charge() -> None:
+    rows = [conviction(transaction="A", max_penalty=most) for most in ("5Y", "5Y", "10Y")]
+    apart = {"transaction_unless": (Which(punishable=Punishable(from_="10Y")),)}
+    assert outcomes(run(rows, table(THREE)))[0] == YES
+    assert outcomes(run(rows, table(THREE, **apart)))[0] == NO
+    rows[2]["max_penalty"] = None
+    assert outcomes(run(rows, table(THREE, **apart)))[0] == unknown("HISTORY")
+
+
+def test_a_count_of_the_same_case_or_section() -> None:
+    of_case = {"at_most": Count(number=1, same="case")}
+    rows = [conviction(case="1"), conviction(case="1"), conviction(case="2")]
+    assert outcomes(run(rows, table(of_case))) == {0: NO, 1: NO, 2: YES}
+    rows[1]["case"] = None
+    assert outcomes(run(rows, table(of_case)))[0] == unknown("HISTORY")
+    of_section = {"more_than": Count(number=1, same="section")}
+    rows = [conviction(), conviction(), conviction(offense="459 PC")]
+    assert outcomes(run(rows, table(of_section))) == {0: YES, 1: YES, 2: NO}
+
+
+def test_a_new_conviction_restarts_a_waiting_period() -> None:
+    waited = {"waited": Waited(time="10Y", since=("conviction",), restarted_by=Which(**FELONY))}
+    assert first([conviction(), conviction(date="20160201")], **waited) == YES
+    assert first([conviction(), conviction(date="20160202")], **waited) == NO
+    assert first([conviction(), conviction(date="20160202", level="M")], **waited) == YES
+    assert first([conviction(), conviction(date="20160202", level=None)], **waited) == unknown("WAITING")
+    assert first([conviction(), conviction(date=None)], **waited) == unknown("WAITING")
+
+
+KINDS = {"conviction": ("CONVICTED",), "dismissed": ("DISMISSED", "CONVICTED IN ERROR"), "pending": ("PENDING",)}
+
+
+def test_charges_that_are_no_convictions_are_decided_where_the_table_says_so() -> None:
+    rows = [
+        conviction(disposition=text)
+        for text in ("DISMISSED - 1538.5", "Convicted in error", "CONVICTED", "CLOSED", None)
+    ]
+    rules = table(
+        {"disposition": ("dismissed",)}, {"relief": "none"}, dispositions=KINDS, decides=("dismissed", "conviction")
+    )
+    found = {0: YES, 1: YES, 2: Outcome("none", "r2")}
+    assert outcomes(run(rows, rules)) == found
+    strict = replace(rules, unlisted="unknown")
+    assert outcomes(run(rows, strict)) == found | {3: Outcome(None, None, "DISPOSITION")}
+    assert run(rows, strict).status.codes.tolist() == [Code.NOT_A_DISPOSITION, Code.NOT_DECIDED]
+
+
+def test_a_pending_charge_is_known_by_its_disposition_or_a_flag() -> None:
+    rules = table({"no_pending": True}, dispositions=KINDS)
+    assert outcomes(run([conviction(pending=False), conviction(disposition="PENDING")], rules))[0] == NO
+    assert outcomes(run([conviction(pending=False), conviction(event="ARREST", disposition=None)], rules))[0] == YES
+
+
+def test_an_arrest_that_nothing_answers_is_a_charge() -> None:
+    arrest = {"event": "ARREST/CITED", "disposition": None, "sentence": None}
+    rows = [
+        conviction(**arrest, cycle="1"),
+        conviction(**arrest, cycle="2"),
+        conviction(cycle="2", disposition="DISMISSED"),
+        conviction(**arrest, cycle=None),
+        conviction(event="REGISTRATION", disposition=None, cycle="3"),
+    ]
+    rules = table({"waited": Waited(time="3Y", since=("conviction",))}, decides=("arrest",))
+    assert outcomes(run(rows, rules)) == {0: YES, 3: Outcome(None, None, "DISPOSITION")}
+
+
+def test_a_case_is_relieved_as_a_whole() -> None:
+    whole = WholeCase(id="whole", reason="Another charge of the case has none.", source="A law.")
+    rules = table(FELONY, {"level": ("infraction",), "relief": "none"}, whole_case=whole)
+    rows = [conviction(case=case, level=level) for case, level in ("1F", "1F", "2F", "2I", "3F", "3M")]
+    rows.append(conviction(case=None))
+    assert outcomes(run(rows, rules)) == {
+        0: YES,
+        1: YES,
+        2: Outcome("none", "whole"),
+        3: Outcome("none", "r2"),
+        4: Outcome(None, "r1", "OTHER_CHARGE"),
+        5: Outcome(None, None, "NO_RULE"),
+        6: Outcome(None, "r1", "CASE"),
+    }
+    made = [row for each in run(rows, rules).parts["determinations"] for row in each.to_pylist()]
+    assert [row["reason"] for row in made if row["rule"] == "whole"] == [whole.reason]
+
+
+LEVELS = (
+    Level(name="felony", words=("F",), punishable=Punishable(above="1Y")),
+    Level(name="m1", words=("M1",), family="misdemeanor"),
+    Level(name="ungraded", words=("M",), family="misdemeanor", ranked=False),
+    Level(name="m2", words=("M2",), family="misdemeanor"),
+    Level(name="summary", words=("S", "SUMMARY OFFENSE")),
+)
+
+
+@pytest.mark.parametrize(
+    ("when", "level", "penalty", "expected"),
+    [
+        ({"level": ("misdemeanor",)}, "M2", "1Y", YES),
+        ({"level": ("misdemeanor",)}, "M2", "2Y", NO),
+        ({"level": ("misdemeanor",)}, "M2", None, unknown("LEVEL")),
+        ({"level": ("felony",)}, None, "2Y", YES),
+        ({"level": ("felony",)}, None, "1Y", unknown("LEVEL")),
+        ({"level": ("summary",)}, "summary offense", "90D", YES),
+        ({"level_at_most": "m2"}, "M1", "1Y", NO),
+        ({"level_at_most": "m2"}, "S", "90D", YES),
+        ({"level_at_least": "m2"}, "M1", None, YES),
+        ({"level_at_most": "m2"}, "M", "90D", unknown("LEVEL")),
+    ],
+)
+def test_levels_are_those_of_the_table(when: dict[str, Any], level: str, penalty: str, expected: Outcome) -> None:
+    rows = [conviction(level=level, max_penalty=penalty)]
+    assert outcomes(run(rows, table(when, levels=LEVELS)))[0] == expected
 
 
 OTHER = {"offense": "459 PC", "date": "20200101"}
@@ -257,13 +458,24 @@ def test_every_fact_of_a_rule_is_shown() -> None:
         "never_sections": ("459 PC",),
         "without_events": ("REGISTRATION",),
         "deceased": False,
+        "disposition": ("conviction",),
+        "punishable": Punishable(above="1Y"),
+        "not_marks": ("MINOR",),
+        "at_most": (Count(number=2, by="case"), Count(number=3, level=("felony",), within="20Y")),
+        "waited": Waited(time="5Y", since=("conviction", "release")),
+        "no_pending": True,
+        "paid": ("fines",),
     }
-    found = run([conviction()], table(when))
+    rows = [conviction(max_penalty="3Y", marks="NONE", pending=False, fines_paid=True), conviction(level=None)]
+    found = run(rows, table(when))
     ((row,),) = [each.to_pylist() for each in found.parts["determinations"]]
     assert row["facts"].split("; ") == [
         "felony",
         "11358 HS",
         "convicted 20100315",
+        "conviction",
+        "maximum penalty 3Y",
+        "marks NONE",
         "age at conviction 30",
         "age 46",
         "15 years since conviction",
@@ -271,7 +483,13 @@ def test_every_fact_of_a_rule_is_shown() -> None:
         "sentence ended 20110715",
         "all sentences of the subject have ended",
         "last conviction 20100315",
-        "convictions of the subject: 1",
+        "convictions of the subject: 2",
+        "convictions counted by case: 1 to 2",
+        "convictions of which the level is felony within 20 years: 1 to 2",
+        "conviction 20100315",
+        "release 20110715",
+        "no charge is pending",
+        "fines paid",
         "no such event of the subject",
         "not deceased",
     ]

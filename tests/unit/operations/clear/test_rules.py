@@ -9,7 +9,7 @@ import pytest
 
 from cji_core.operations.clear import Rules, RulesError, in_words, read_rules
 from cji_core.operations.clear.reading import MAX_BYTES, problems
-from cji_core.operations.clear.when import When
+from cji_core.operations.clear.when import Count, Punishable, Waited, When, Which
 from cji_operations.clear.conditions import CONDITIONS
 from tests.support.clear_tools import table
 
@@ -107,6 +107,90 @@ def test_the_shipped_table_is_valid_and_explains_itself() -> None:
             "rule first",
             "level has a value twice",
             "Remove",
+        ),
+        ('conviction = ["CONVICTED"]', "", "dispositions", "no kind is called conviction", "Write conviction"),
+        ('["CONVICTED"]', '["CONVICTED"]\narrest = ["A"]', "dispositions", "arrest is an arrest without", "Call"),
+        ('["CONVICTED"]', '["CONVICTED", "convicted"]', "the beginnings of dispositions", "is there twice", "Remove"),
+        ("version = 1", 'version = 1\ndecides = ["pending"]', "decides", "a pending charge cannot", "Remove"),
+        (
+            "version = 1",
+            'version = 1\ndecides = ["closed"]',
+            "decides",
+            "no kind of dispositions is called closed",
+            "Use",
+        ),
+        ("version = 1", 'version = 1\npetitions = ["seal"]', "petitions", "no rule gives seal", "Use the relief"),
+        (
+            "[scope]",
+            '[whole_case]\nid = "first"\nreason = "R"\nsource = "S"\n[scope]',
+            "whole_case",
+            "a rule has this id",
+            "an id of its own",
+        ),
+        ("[scope]", "[whole_case]\nwhy = 1\n[scope]", "whole_case", "unknown field `why`", "id, reason, source"),
+        (
+            "[scope]",
+            '[[levels]]\nname = "felony"\n[scope]',
+            "levels[0]",
+            "missing required field `words`",
+            "name, words",
+        ),
+        (
+            '{ level = ["felony"] }',
+            '{ level_at_most = "crime" }',
+            "rule first, level_at_most",
+            "crime is not the name of a ranked level",
+            "Use one of felony, misdemeanor, infraction.",
+        ),
+        (
+            '{ level = ["felony"] }',
+            "{ at_most = { numbr = 1 } }",
+            "rule first, when, at_most",
+            "unknown field `numbr`",
+            "number, since",
+        ),
+        (
+            '{ level = ["felony"] }',
+            '{ at_most = { number = 1, by = "case", same = "case" } }',
+            "rule first, at_most",
+            "`same` counts charges alone",
+            "Remove",
+        ),
+        (
+            '{ level = ["felony"] }',
+            '{ more_than = { number = 1, within = "1Y", since = 2020-01-01 } }',
+            "rule first, more_than",
+            "since and within together",
+            "Remove",
+        ),
+        (
+            '{ level = ["felony"] }',
+            '{ waited = { time = "7Y", since = ["conviction"], restarted_by = { level = ["x"] } } }',
+            "rule first, waited, restarted_by, level",
+            "no level is called x",
+            "Use one of",
+        ),
+        (
+            '{ level = ["felony"] }',
+            '{ waited = { time = "7 years", since = ["conviction"] } }',
+            "rule first, when, waited, time",
+            "matching regex",
+            "time, since, restarted_by",
+        ),
+        (
+            '{ level = ["felony"] }',
+            '{ punishable = { from = "10Y", below = "1Y" } }',
+            "rule first, punishable",
+            "never hold together",
+            "Make the first",
+        ),
+        ('{ level = ["felony"] }', "{ punishable = {} }", "rule first, punishable", "it needs one bound", "Write one"),
+        (
+            '{ level = ["felony"] }',
+            '{ punishable = { over = "1Y" } }',
+            "rule first, when, punishable",
+            "`over`",
+            "from, above",
         ),
     ],
 )
@@ -241,6 +325,30 @@ def test_a_table_in_words() -> None:
         ({"without_events": ("arrest",)}, "the subject has no event of arrest"),
         ({"deceased": True}, "the subject is deceased"),
         ({"deceased": False}, "the subject is not deceased"),
+        ({"disposition": ("conviction",)}, "the disposition is conviction"),
+        ({"level_at_least": "felony"}, "the level is felony or graver"),
+        ({"level_at_most": "felony"}, "the level is felony or less grave"),
+        ({"punishable": Punishable(above="10Y")}, "the maximum penalty is more than 10 years"),
+        (
+            {"punishable": Punishable(from_="93D", below="1M")},
+            "the maximum penalty is at least 93 days and less than 1 month",
+        ),
+        ({"marks": ("MINOR",)}, "the offense is marked MINOR"),
+        ({"not_marks": ("MINOR", "X")}, "the offense is not marked MINOR or X"),
+        (
+            {"at_most": Count(number=2, level=("felony",), within="20Y", by="transaction")},
+            "the subject has at most 2 convictions of which the level is felony within 20 years counted by transaction",
+        ),
+        (
+            {"more_than": Count(number=0, disposition=("conviction",), since=date(2015, 1, 2), same="case")},
+            "the subject has more than 0 charges of which the disposition is conviction of the same case since 2015-01-02",
+        ),
+        (
+            {"waited": Waited(time="1Y", since=("conviction", "sentence_end"), restarted_by=Which())},
+            "at least 1 year after the conviction and end of the sentence, and after the last of the convictions",
+        ),
+        ({"no_pending": True}, "no charge against the subject is pending"),
+        ({"paid": ("restitution", "fines")}, "all restitution and fines are paid"),
     ],
 )
 def test_conditions_in_words(condition: dict[str, Any], words: str) -> None:
