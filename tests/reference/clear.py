@@ -66,20 +66,24 @@ def determine(rows: Sequence[Row], rules: Rules, as_of: date, county: str = "") 
 class _World:
     def __init__(self, rows: Sequence[Row], rules: Rules, as_of: date) -> None:
         self.rows, self.rules, self.as_of = rows, rules, as_of
+        self.wanted = self._wanted()
         self.kinds = [self._kind(row) for row in rows]
         self.charges = self._charges()
         self.convictions = [each for each in self.charges if each.kind in ("conviction", None)]
 
-    def _charges(self) -> list[_Charge]:
+    def _wanted(self) -> set[str]:
         wanted = {"conviction", *self.rules.decides}
         for when in (self.rules.scope, *(rule.when for rule in self.rules.rules), *self.rules.transaction_unless):
             counts = [] if not isinstance(when, When) else [*_several(when.at_most), *_several(when.more_than)]
             again = when.waited.restarted_by if isinstance(when, When) and when.waited else None
             for which in (when, again, *counts):
                 wanted |= set((which and which.disposition) or ())
+        return wanted
+
+    def _charges(self) -> list[_Charge]:
         parts: dict[Any, list[int]] = {}
         for i, row in enumerate(self.rows):
-            if self.kinds[i] is None or self.kinds[i] in wanted:
+            if self.kinds[i] is None or self.kinds[i] in self.wanted:
                 whole = row.get("subject") and row.get("count")
                 parts.setdefault((row.get("subject"), row["count"], self.kinds[i]) if whole else i, []).append(i)
         return [self._charge(rows) for rows in parts.values()]
@@ -91,17 +95,12 @@ class _World:
         ]
         if text:
             return max(found)[1] if found else "" if self.rules.unlisted == "no_conviction" else None
-        if "arrest" not in self._looked_at() or not _text(row.get("event")).upper().startswith("ARREST"):
+        if "arrest" not in self.wanted or not _text(row.get("event")).upper().startswith("ARREST"):
             return ""
         if not row.get("cycle"):
             return None
         answers = [r for r in self.events(row.get("subject") or None) if r.get("cycle") == row["cycle"]]
         return "" if any(_text(r.get("disposition")) for r in answers) else "arrest"
-
-    def _looked_at(self) -> str:
-        return repr([self.rules.decides, self.rules.scope, self.rules.rules, self.rules.transaction_unless]).replace(
-            "counting=('arrest'", ""
-        )
 
     def _charge(self, parts: list[int]) -> _Charge:
         first = self.rows[parts[0]]

@@ -23,7 +23,7 @@ from cji_operations.kernels.distinct import codes
 from cji_operations.kernels.strings import folded, trimmed
 
 NO_KIND: Final = -1
-"""Of a row without a disposition, which is no charge."""
+"""Of a row without a disposition, which is not a charge."""
 UNLISTED: Final = -2
 """Of a disposition that the table does not list, and of an arrest of an unknown cycle."""
 

@@ -24,7 +24,7 @@ from cji_operations.kernels.strings import folded, trimmed
 _PARTS: Final = ("number", *(f"sub{i}" for i in range(MAX_DEPTH)), "joined", "law")
 """The groups of the expression, in their order."""
 _END: Final = r"(?:[^0-9A-Z.(:/\s-]|\s*[-.:/]\s*(?:[^0-9\s]|$)|\s+(?:[^(\s/.:-]|$)|$)"
-"""What stands behind a citation without a law: not the rest of a longer number, as in 750.110A2."""
+"""The end of a citation without a law: not the rest of a longer number, as in 750.110A2."""
 _SIGN: Final = "\N{SECTION SIGN}".encode()
 _CODE: Final = r"(?:PA\.?\s*)?(?:C\.?\s*S\.?(?:\s*A\.?)?|P\.?\s*S\.?)"
 _TITLE: Final = rf"^\s*([0-9]{{1,2}})(?:\s+|\s*\$\s*|\s*{_CODE})\s*(?:{_CODE})?\s*(?:\$|SEC(?:TION|\.)?)?\s*([0-9])"

@@ -63,7 +63,7 @@ class Condition:
     found_for: Callable[[Facts, Ints, Any], Pieces] | None = None
 
     def words(self, facts: Facts, at: Ints, value: Any) -> Pieces:
-        """What was found, as pieces of a text."""
+        """The fact that was evaluated, as pieces of a text."""
         if self.found is not None:
             return self.found(facts, at)
         return self.found_for(facts, at, value) if self.found_for is not None else ()

@@ -277,7 +277,7 @@ def _ends(columns: Columns, name: str, today: int, findings: list[tuple[RowCode,
 
 
 def _release(released: tuple[Ints, Bools], sentences: Sentences, date: Ints, rules: Rules) -> Ints:
-    """int64[c]: the end of imprisonment as the records state it, else as the sentence tells."""
+    """int64[c]: the end of imprisonment as the records state it, else that of the sentence."""
     stated, given = released
     imprisoned = sentences.has(rules.imprisonment)
     return np.where(given, stated, np.where(imprisoned == NO, date, np.where(imprisoned == YES, sentences.end, 0)))

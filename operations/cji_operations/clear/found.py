@@ -71,12 +71,12 @@ def waited(facts: Facts, at: Ints, value: Waited) -> Pieces:
 
 
 def paid(_facts: Facts, _at: Ints, value: tuple[str, ...]) -> Pieces:
-    """What is paid."""
+    """The amounts that are paid."""
     return (f"{' and '.join(value)} paid",)
 
 
 def _column(facts: Facts, name: str, at: Ints) -> pa.Array:
-    """utf8: a column of the records; bytes that are no UTF-8 are left out."""
+    """utf8: a column of the records; other characters than ASCII are left out."""
     column = facts.text(name).take(arrow.from_numpy(at))
     return pc.replace_substring_regex(column, rb"[^ -~]", b"").view(pa.utf8()).fill_null("none")
 

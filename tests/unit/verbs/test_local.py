@@ -35,7 +35,7 @@ def test_link_names_the_extra_that_it_needs() -> None:
 def test_rules_of_clearance_are_checked_without_it() -> None:
     checked = run("clear", "check", "core/cji_core/operations/clear/california.toml")
     assert checked.returncode == 0, checked.stderr
-    assert "The table decides on a conviction where" in checked.stdout
+    assert "The table decides on a charge of the kind conviction where" in checked.stdout
 
 
 def test_schemas_and_operations_are_listed_without_it() -> None:

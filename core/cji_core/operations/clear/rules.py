@@ -83,7 +83,7 @@ class Rules(Table, frozen=True, kw_only=True):
     listed may be a conviction, unless `unlisted` says that it is none. The table decides on charges of the kinds
     `decides`. `levels` are the levels of offenses, the gravest first; `imprisonment` the words of sentences that
     imprison; `petitions` the reliefs that a person asks a court for. Charges of one transaction count once where `by`
-    says so, unless one of them is selected by `transaction_unless`.
+    is `transaction`, unless one of them is selected by `transaction_unless`.
 
     With `hyphenated_sections` a hyphen between digits belongs to the number of a section, as in Utah's 76-6-404;
     otherwise it joins two sections. With `titled_sections` a citation begins with the number of its title, which a

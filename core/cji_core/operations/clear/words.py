@@ -55,7 +55,7 @@ _SELECT: Final[Mapping[str, Callable[[Any], str]]] = {
 
 
 def selected_words(which: Which) -> str:
-    """What a selection of charges selects."""
+    """A selection of charges."""
     conditions = [
         _SELECT[name](value) for name, value in which.selection() if which.disposition or name != "disposition"
     ]
@@ -68,7 +68,7 @@ _BY: Final = {"charge": "", "case": "counted by case", "transaction": "counted b
 
 
 def counted_words(count: Count) -> str:
-    """What a count counts."""
+    """The charges that a count is about."""
     when = f"since {count.since}" if count.since else f"within {_time(count.within)}" if count.within else ""
     return " ".join(filter(None, (selected_words(count), _SAME[count.same], when, _BY[count.by])))
 
@@ -152,7 +152,7 @@ def _of_records(rules: Rules) -> Iterator[str]:
     """How the table reads dispositions, levels, transactions and cases."""
     for kind, words in rules.dispositions.items():
         yield f"A disposition that begins with {' or '.join(words)} is of the kind {kind}."
-    unlisted = "may be a conviction" if rules.unlisted == "unknown" else "is no conviction"
+    unlisted = "may be a conviction" if rules.unlisted == "unknown" else "is not a conviction"
     yield f"Another disposition {unlisted}."
     levels = (
         level.name + (f" ({_punishable(level.punishable)})" if level.punishable is not None else "")

@@ -137,7 +137,7 @@ FELONY = {"level": ("felony",)}
         ({"level_at_most": "misdemeanor"}, {"level": "I"}, YES),
         ({"at_most": Count(number=1)}, {}, YES),
         ({"at_most": Count(number=0)}, {}, NO),
-        ({"at_most": Count(number=0, **FELONY)}, {"level": None}, unknown("HISTORY")),
+        ({"at_most": Count(number=0, level=("felony",))}, {"level": None}, unknown("HISTORY")),
         ({"more_than": Count(number=0, within="16Y")}, {}, YES),
         ({"more_than": Count(number=0, within="15Y")}, {}, NO),
         ({"more_than": Count(number=0, since=date(2010, 3, 15))}, {}, YES),
@@ -169,7 +169,7 @@ def test_each_fact_that_statutes_need(when: dict[str, Any], changes: dict[str, A
     assert first([conviction(**changes)], **when) == expected
 
 
-THREE = {"at_most": Count(number=2, by="transaction", **FELONY)}
+THREE = {"at_most": Count(number=2, by="transaction", level=("felony",))}
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_count_of_the_same_case_or_section() -> None:
 
 
 def test_a_new_conviction_restarts_a_waiting_period() -> None:
-    waited = {"waited": Waited(time="10Y", since=("conviction",), restarted_by=Which(**FELONY))}
+    waited = {"waited": Waited(time="10Y", since=("conviction",), restarted_by=Which(level=("felony",)))}
     assert first([conviction(), conviction(date="20160201")], **waited) == YES
     assert first([conviction(), conviction(date="20160202")], **waited) == NO
     assert first([conviction(), conviction(date="20160202", level="M")], **waited) == YES

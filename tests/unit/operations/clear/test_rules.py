@@ -283,7 +283,7 @@ def test_a_table_in_words() -> None:
         "  A law.",
         "",
         "A disposition that begins with CONVICTED is of the kind conviction.",
-        "Another disposition is no conviction.",
+        "Another disposition is not a conviction.",
         "The levels, the gravest first, are felony, misdemeanor, infraction.",
         "The table decides on a charge of the kind conviction where",
         "   - always",
@@ -341,7 +341,8 @@ def test_a_table_in_words() -> None:
         ),
         (
             {"more_than": Count(number=0, disposition=("conviction",), since=date(2015, 1, 2), same="case")},
-            "the subject has more than 0 charges of which the disposition is conviction of the same case since 2015-01-02",
+            "the subject has more than 0 charges of which the disposition is conviction of the same case since "
+            "2015-01-02",
         ),
         (
             {"waited": Waited(time="1Y", since=("conviction", "sentence_end"), restarted_by=Which())},
