@@ -107,7 +107,7 @@ def _shown(row: Row, name: str) -> Part:
 def _forms(job: Job, parameters: Aggregate) -> Iterable[Element]:
     outcomes, _ = first_rows(job.read("accounting"), MOST_ROWS)
     yield section(
-        "Return A",
+        {"srs_leoka": "Officers killed or assaulted"}.get(str(parameters.preset), "Return A"),
         facts({"reports": f"{parameters.reports}", "rows": number(job.rows)}),
         table(("reports", "number"), [(value(row["outcome"]), _reports(row)) for row in outcomes]),
     )
@@ -154,4 +154,4 @@ def _sheet(lines: Sequence[Row]) -> Element:
         )
         for line in lines
     ]
-    return table(("line", "offense", "actual", "cleared", "of them under 18", ""), rows)
+    return table(("line", "title", "actual", "cleared", "of them under 18", ""), rows)

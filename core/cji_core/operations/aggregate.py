@@ -64,7 +64,7 @@ class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
     `months` (YYYY-MM), all without any. Its numbers are exact, unless a `threshold` is given.
     """
 
-    preset: Literal["srs_return_a"] | None = None
+    preset: Literal["srs_return_a", "srs_leoka"] | None = None
     keys: Annotated[dict[Name, _Categories], Meta(max_length=MAX_KEYS)] = field(default_factory=dict)
     person: str = ""
     sums: Annotated[tuple[Name, ...], Meta(max_length=MAX_SUMS)] = ()
@@ -80,6 +80,8 @@ class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
         if self.preset is not None:
             if (self.keys, self.person, self.sums, self.base, self.dominance) != ({}, "", (), 1, None):
                 raise ValueError("preset: takes reports, months and threshold only")
+            if self.preset == "srs_leoka" and self.hides_below > _EXACT:
+                raise ValueError("threshold: srs_leoka hides nothing; its sheets are for the agency and the FBI")
             if self.reports is None:
                 raise ValueError('reports: "accepted", with the side table incidents of a validation, or "all"')
             if len(set(self.months)) != len(self.months):

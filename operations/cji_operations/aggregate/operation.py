@@ -20,6 +20,7 @@ from cji_core.format.records.column import read
 from cji_core.operations.aggregate import AGGREGATE, CELLS, RETURN_A, SIDE, Aggregate, Dominance
 from cji_operations.aggregate.cell_parts import cell_functions
 from cji_operations.aggregate.cell_table import run
+from cji_operations.aggregate.leoka import leoka
 from cji_operations.aggregate.return_a import return_a
 from cji_operations.operation import Case, Context, Implementation, Outputs
 from cji_operations.progress import ProgressCallback
@@ -43,12 +44,14 @@ class Aggregating:
         """Count, or convert; see TableOperation."""
         if self.parameters.preset is None:
             return run(self.parameters, records, progress)
-        return return_a(
+        segments, months = (
             read(arrow.concat((batch.column(0) for batch in records), pa.binary())),
-            progress,
-            verdicts=self.verdicts,
-            months=self.parameters.months,
-            threshold=self.parameters.hides_below,
+            self.parameters.months,
+        )
+        if self.parameters.preset == "srs_leoka":
+            return leoka(segments, progress, verdicts=self.verdicts, months=months)
+        return return_a(
+            segments, progress, verdicts=self.verdicts, months=months, threshold=self.parameters.hides_below
         )
 
 

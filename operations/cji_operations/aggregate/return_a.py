@@ -115,7 +115,7 @@ def return_a(
     """
     submission = read(Records.of_lines(segments), RULES, OriTable.empty(), OnFile.empty())
     accepted = accepted_reports(submission, verdicts)
-    counted, deletes = _counted(submission, accepted)
+    counted, deletes = counted_reports(submission, accepted)
     found: list[Units] = []
     incidents: list[Incidents] = []
     first = 0
@@ -140,11 +140,11 @@ def return_a(
     status = RowStatus.all_ok(len(segments.lengths))
     left = (submission.groups == GROUP_A) & ~counted & ~deletes
     if threshold == 1:
-        status = _status(status, submission, left=left, accepted=accepted, unclear=_unclear(counted, units, facts))
+        status = status_of(status, submission, left=left, accepted=accepted, unclear=_unclear(counted, units, facts))
     return Outputs(
         status=status,
         result=arrow.cut(result, _BATCH),
-        parts={"accounting": [_accounting(submission, counted, deletes, accepted, threshold)]},
+        parts={"accounting": [accounting_of(submission, counted, deletes, accepted, threshold)]},
     )
 
 
@@ -153,7 +153,7 @@ def _joined(name: str, pieces: Sequence[Units] | Sequence[Incidents], kind: type
     return np.concatenate([np.empty(0, kind), *(getattr(piece, name) for piece in pieces)])
 
 
-def _counted(submission: Submission, accepted: Bools) -> tuple[Bools, Bools]:
+def counted_reports(submission: Submission, accepted: Bools) -> tuple[Bools, Bools]:
     """bool[m]: the reports that stand at the end (the first of their key since the last deletion); deletions.
 
     A rejected report counts for nothing, nor does a rejected deletion.
@@ -230,9 +230,10 @@ def _result(sheets: _Sheets, wanted: Sequence[str], threshold: int) -> pa.Record
     return pa.RecordBatch.from_arrays([columns[name] for name in RETURN_A.arrow.names], schema=RETURN_A.arrow)
 
 
-def _accounting(
+def accounting_of(
     submission: Submission, counted: Bools, deletes: Bools, accepted: Bools, threshold: int
 ) -> pa.RecordBatch:
+    """Reports of the submission by what became of them; numbers below the threshold are null."""
     groups = submission.groups
     of_a = groups == GROUP_A
     outcomes = {
@@ -273,7 +274,8 @@ def _unclear(counted: Bools, units: Units, facts: Incidents) -> Bools:
     return unclear
 
 
-def _status(status: RowStatus, submission: Submission, *, left: Bools, accepted: Bools, unclear: Bools) -> RowStatus:
+def status_of(status: RowStatus, submission: Submission, *, left: Bools, accepted: Bools, unclear: Bools) -> RowStatus:
+    """`status`, with reports that are `left` out or `unclear`, and segments that cannot be read."""
     first = submission.records.rows[submission.firsts]
     status = status.found(first[left & ~accepted], status=Status.WARNED, code=Code.REJECTED)
     status = status.found(first[left & accepted], status=Status.WARNED, code=Code.NOT_COUNTED)
