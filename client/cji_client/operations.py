@@ -23,6 +23,7 @@ from cji_core.operations.deidentify import (
 from cji_core.operations.disseminate import Disseminate
 from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
 from cji_core.operations.match_orders import MatchOrders
+from cji_core.operations.redact import Redaction
 from cji_core.operations.screen import Screen
 from cji_core.operations.validate import Validate
 
@@ -50,6 +51,7 @@ __all__ = [
     "MatchOrders",
     "Model",
     "Redact",
+    "Redaction",
     "Rule",
     "Screen",
     "SmallClasses",

@@ -18,6 +18,7 @@ from cji_operations.disseminate import operation as disseminate
 from cji_operations.link import operation as link
 from cji_operations.match_orders import operation as match_orders
 from cji_operations.operation import Context, Implementation, PreparedOperation
+from cji_operations.redact import operation as redact
 from cji_operations.screen import operation as screen
 from cji_operations.stages.task import StageFunctions, plan_nothing
 from cji_operations.validate import operation as validate
@@ -33,6 +34,7 @@ IMPLEMENTATIONS: Final[Mapping[str, Implementation[Any]]] = MappingProxyType(
             aggregate.IMPLEMENTATION,
             disseminate.IMPLEMENTATION,
             clear.IMPLEMENTATION,
+            redact.IMPLEMENTATION,
             match_orders.IMPLEMENTATION,
         )
     }

@@ -21,6 +21,7 @@ from cji_core.operations.disseminate import DISSEMINATE
 from cji_core.operations.link import LINK
 from cji_core.operations.match_orders import MATCH_ORDERS
 from cji_core.operations.parameters import Parameters, ParametersError, bad_parameters
+from cji_core.operations.redact import REDACT
 from cji_core.operations.screen import SCREEN
 from cji_core.operations.status_codes import RowCode, ValueCode
 from cji_core.operations.tables import Tables
@@ -38,6 +39,7 @@ OPERATIONS: Final[Mapping[str, Operation[Any]]] = MappingProxyType(
             AGGREGATE,
             DISSEMINATE,
             CLEAR,
+            REDACT,
             MATCH_ORDERS,
         )
     }

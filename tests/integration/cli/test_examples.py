@@ -106,6 +106,20 @@ def test_clear(outputs: Path) -> None:
     assert relief[:3] == ["", "dismiss", "reduce_to_misdemeanor"]
 
 
+def test_redact(outputs: Path) -> None:
+    found = [row["narrative"] for row in rows(outputs / "redacted/result.csv")]
+    assert found == [
+        "On [DATE-1] at 2315 hours I, Ofc. [NAME-1], met the complainant, [NAME-2], at [ADDRESS-1] She said that "
+        "[NAME-3] kicked in the door and left in a silver Honda with TX plate [PLATE-1]. Ms. [NAME-4]'s phone "
+        "number is [PHONE-1].",
+        "SUBJECT [NAME-1] DOB [DATE-1] OLN [NUMBER-1] ARRESTED WITHOUT INCIDENT. [NAME-2] SAID SHE WAS IN "
+        "[ADDRESS-1] [DATE-2].",
+        "",
+    ]
+    assert [row["status"] for row in rows(outputs / "redacted/row_status.csv")] == ["0", "0", "3"]
+    assert len(rows(outputs / "redacted/spans.csv")) == 14
+
+
 def test_link(outputs: Path) -> None:
     clusters: dict[str, list[str]] = {}
     for row in rows(outputs / "linked/result.csv"):

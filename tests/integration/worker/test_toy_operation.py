@@ -20,7 +20,7 @@ message Tally {
   string column = 1;
 }
 """
-ONEOF_LINE = "    Tally tally = 8;\n"
+ONEOF_LINE = "    Tally tally = 99;\n"
 
 DECLARATION = '''"""`tally`, declared: rows by the first letter of a column."""
 
@@ -37,7 +37,7 @@ from cji_core.wire.v1 import worker_pb2 as pb
 class Code(RowCode):
     """What is not counted."""
 
-    NO_LETTER = 901, "The value is missing."
+    NO_LETTER = 991, "The value is missing."
 
 
 class Tally(Parameters, frozen=True, kw_only=True, tag="tally"):
@@ -136,7 +136,7 @@ print(json.dumps({
     "file": sys.modules["cji_worker"].__file__,
     "offered": "tally" in offered,
     "schema": [column["name"] for column in json.loads(shown.stdout)["columns"]],
-    "code": CODES[901].meaning,
+    "code": CODES[991].meaning,
     "result": out["result"]["last"].to_pylist(),
     "status": out["row_status"]["status"].to_pylist(),
     "tally": out["tally"].to_pylist(),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cji_core.format.records import SCHEMAS, tagged
 from cji_core.operations.clear import CLEAR, Clear, Rules
+from cji_core.operations.redact import REDACT, Redaction
 from cji_core.operations.stages.stage import Width
 from cji_core.operations.validate import BY_PERIOD
 from cji_core.wire.v1 import worker_pb2 as wire
@@ -41,6 +42,10 @@ EVENT: Values = {
     "expunged": [True, False, False, False],
     "juvenile": [False, False, True],
     "non_conviction": [False, False, True],
+}
+NARRATIVE: Values = {
+    "narrative": ["Ofc. Garza met Ann River.", "SSN 123456789, on 1/2/24", "Иван", "quiet", "", None],
+    "title": ["Garza", None],
 }
 INQUIRY: Values = {
     "NAM": ["SMITH, JOHN", "SMYTHE, JON", "JONES, ANN", "", None],
@@ -258,6 +263,15 @@ def test_clear(rows: list[dict[str, Any]], rules: Rules, data: st.DataObject) ->
     """A history is in several shards, and a subject's convictions decide on each other."""
     names = data.draw(st.sampled_from([NAMES, tuple(reversed(NAMES[:-1]))]))
     check(CLEAR.message(Clear(table=rules, as_of=AS_OF)), batch(rows, names), data)
+
+
+@settings(max_examples=25)
+@given(whole=tables("narrative/1", NARRATIVE, 12), data=st.data())
+def test_redact(whole: pa.RecordBatch, data: st.DataObject) -> None:
+    """With the persons of the job, whom every task gets; spans number rows of the whole."""
+    persons = records("person/1", {"NAM": ["RIVER, SUMMER"], "SOC": ["123456789"]}, [("RIVER, SUMMER", "123456789")])
+    operation = REDACT.message(Redaction(columns=("narrative", "title"), marks="row"))
+    check(operation, whole, data, replace(context(), sides={"persons": [persons]}))
 
 
 def test_what_is_of_one_machine_has_no_parts() -> None:

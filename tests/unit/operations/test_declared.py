@@ -10,6 +10,7 @@ from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.operations.disseminate import Disseminate
 from cji_core.operations.link import Link
 from cji_core.operations.parameters import Parameters, ParametersError
+from cji_core.operations.redact import Redaction
 from cji_core.operations.registry import OPERATIONS, STEPS, operation_of
 from cji_core.operations.screen import Screen
 from cji_core.operations.stages.stage import Stage
@@ -37,6 +38,7 @@ def test_steps_of_progress() -> None:
         "disseminate": (),
         "clear": ("facts", "decide"),
         "match_orders": (),
+        "redact": (),
     }
     assert {name: operation.steps for name, operation in OPERATIONS.items()} == steps
     assert set(STEPS) == {"rows", *(step for each in steps.values() for step in each)}
@@ -57,6 +59,7 @@ def test_codes_of_rows() -> None:
         "disseminate": (201, 208, 8),
         "clear": (701, 707, 7),
         "match_orders": (801, 802, 2),
+        "redact": (901, 904, 4),
     }
     found = {name: sorted(operation.codes) for name, operation in OPERATIONS.items()}
     assert {name: (each[0].value, each[-1].value, len(each)) for name, each in found.items()} == codes
@@ -88,6 +91,7 @@ def test_records_that_only_one_operation_makes() -> None:
         "disseminate": ["ledger/1", "withheld/1"],
         "clear": ["determinations/1", "not_decided/1"],
         "match_orders": ["applied/1", "work_list/1"],
+        "redact": ["redacted_spans/1"],
     }
     found = {name: {one.schema_id for one in operation.schemas} for name, operation in OPERATIONS.items()}
     assert found == {name: set(each) for name, each in schemas.items()}
@@ -265,6 +269,16 @@ DECLARED: list[tuple[Parameters, list[str]]] = [
             "not_decided each",
             "relieve of shards; records records; reads rows reliefs statuses determinations not_decided; "
             "outputs result determinations not_decided",
+        ],
+    ),
+    (
+        Redaction(columns=("narrative",)),
+        [
+            "chri_event/1, chri_event/2, hotfile/1, narrative/1, person/1 -> the same",
+            "also spans redacted_spans/1",
+            "with persons person/1, words words/1",
+            "count of shards; records records; writes rows",
+            "apply of shards; records records; sides persons words; reads rows; outputs result spans",
         ],
     ),
     (

@@ -17,6 +17,7 @@ from cji_core.operations.link import LINK, Link
 from cji_core.operations.link.person_model import model_for
 from cji_core.operations.match_orders import MatchOrders
 from cji_core.operations.parameters import Parameters, ParametersError, Sealing
+from cji_core.operations.redact import Redaction
 from cji_core.operations.registry import OPERATIONS, operation_of
 from cji_core.operations.screen import SCREEN, Screen
 from cji_core.operations.tables.screening import Rules
@@ -58,6 +59,7 @@ FILLED: list[Parameters] = [
     MatchOrders(
         match=0.98, clerical_review_threshold=0.3, remove=True, project="p", wrapped_project_key=b"wrapped", seed=4
     ),
+    Redaction(columns=("a", "b"), classes=("name",), marks="project", project="p", wrapped_project_key=b"wrapped"),
 ]  # fmt: skip
 
 

@@ -172,6 +172,11 @@ _COURT_ORDER: Final = (
     *columns(_CONTROL, "subject ORI", *_TEXT),
     *_PERSON,
 )
+_NARRATIVE: Final = (
+    *columns(_CONTROL, "record_id ORI", *_TEXT),
+    *columns(_CASE, "OCA date title", *_TEXT, dates="date"),
+    *columns(_CASE, "narrative", *_TEXT, required=True),
+)
 _NIBRS_ORI: Final = columns(
     _CONTROL,
     "ori status nibrs_start inactive_from covered_from federal",
@@ -208,6 +213,8 @@ SCHEMAS: Final = MappingProxyType(
             _input("chri_event/1", _CHRI_EVENT),
             _input("chri_event/2", _CHRI_EVENT_2),
             _input("court_order/1", _COURT_ORDER),
+            _input("narrative/1", _NARRATIVE),
+            _input("words/1", columns(DataClass.NONE, "word kind", *_TEXT, required=True)),
             _input("nibrs.flat/3.1", columns(_CASE, "segment", BINARY, required=True), lines=True),
             _input("nibrs.xml/2019.1", columns(_CASE, "report", BINARY, required=True)),
             _input("nibrs_ori/1", _NIBRS_ORI),
@@ -227,7 +234,7 @@ PERSONAL: Final = frozenset(("person/1", "hotfile/1")) | EVENTS
 SEVERAL_ROWS: Final = EVENTS | frozenset(("hotfile/1",))
 """Schemas of records that are not persons: events, and entries of hot files. A person may have several."""
 
-FREE_TEXT: Final = frozenset(("charge", "comment", "offense"))
+FREE_TEXT: Final = frozenset(("charge", "comment", "narrative", "offense", "title"))
 """Columns in which people write what they want, names and numbers of anybody included."""
 
 KINDS: Final = frozenset(

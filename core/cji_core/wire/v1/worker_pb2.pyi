@@ -193,7 +193,7 @@ class Recipient(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., jwk: _Optional[str] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("validate", "link", "screen", "deidentify", "aggregate", "disseminate", "clear", "match_orders")
+    __slots__ = ("validate", "link", "screen", "deidentify", "aggregate", "disseminate", "clear", "redact", "match_orders")
     VALIDATE_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
     SCREEN_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +201,7 @@ class Operation(_message.Message):
     AGGREGATE_FIELD_NUMBER: _ClassVar[int]
     DISSEMINATE_FIELD_NUMBER: _ClassVar[int]
     CLEAR_FIELD_NUMBER: _ClassVar[int]
+    REDACT_FIELD_NUMBER: _ClassVar[int]
     MATCH_ORDERS_FIELD_NUMBER: _ClassVar[int]
     validate: Validate
     link: Link
@@ -209,8 +210,9 @@ class Operation(_message.Message):
     aggregate: Aggregate
     disseminate: Disseminate
     clear: Clear
+    redact: Redaction
     match_orders: MatchOrders
-    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ..., match_orders: _Optional[_Union[MatchOrders, _Mapping]] = ...) -> None: ...
+    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ..., redact: _Optional[_Union[Redaction, _Mapping]] = ..., match_orders: _Optional[_Union[MatchOrders, _Mapping]] = ...) -> None: ...
 
 class Link(_message.Message):
     __slots__ = ("model", "match", "clerical_review_threshold", "refuse_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed", "components", "cluster_stop")
@@ -319,6 +321,20 @@ class Validate(_message.Message):
     also: _containers.RepeatedScalarFieldContainer[str]
     tables_sha256: bytes
     def __init__(self, rule_set: _Optional[str] = ..., as_of: _Optional[str] = ..., without: _Optional[_Iterable[str]] = ..., also: _Optional[_Iterable[str]] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
+
+class Redaction(_message.Message):
+    __slots__ = ("columns", "classes", "marks", "project", "wrapped_project_key")
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    MARKS_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    WRAPPED_PROJECT_KEY_FIELD_NUMBER: _ClassVar[int]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    classes: _containers.RepeatedScalarFieldContainer[str]
+    marks: str
+    project: str
+    wrapped_project_key: bytes
+    def __init__(self, columns: _Optional[_Iterable[str]] = ..., classes: _Optional[_Iterable[str]] = ..., marks: _Optional[str] = ..., project: _Optional[str] = ..., wrapped_project_key: _Optional[bytes] = ...) -> None: ...
 
 class Clear(_message.Message):
     __slots__ = ("rules", "as_of", "county")

@@ -1,0 +1,1 @@
+"""`redact`: free text without names, dates, numbers and addresses of persons."""
