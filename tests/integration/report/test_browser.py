@@ -127,6 +127,8 @@ def test_pages_print_dark_on_white(chromium: Browser, tmp_path: Path, name: str)
     assert chromium.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert chromium.evaluate(CONTRAST) >= 4.5
     assert chromium.evaluate("document.documentElement.scrollWidth") <= 700
+    hidden = "[...document.querySelectorAll('main td')].filter(cell => !cell.checkVisibility()).length"
+    assert chromium.evaluate(hidden) == 0  # entries that are closed on a screen are printed
     chromium.pdf(tmp_path / "report.pdf")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
 
