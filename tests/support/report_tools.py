@@ -47,13 +47,13 @@ MODEL = Model(
 """A model with given weights: SOC alone does not make a match, and missing values count for nothing."""
 
 PEOPLE = (
-    *(("DOE", "JANE", "19820214", None),) * 3,
-    ("DOE", "JANE", "19820214", "123456789"),
-    ("DOE", "JANE", "19510730", "123456789"),
-    *(("DOE", "JANE", "19510730", None),) * 3,
-    ("ROE", "RICHARD", "19751103", "219099999"),
+    *(("DOW", "JANE", "19820214", None),) * 3,
+    ("DOW", "JANE", "19820214", "231564897"),
+    ("DOW", "JANE", "19510730", "231564897"),
+    *(("DOW", "JANE", "19510730", None),) * 3,
+    ("ROE", "RICHARD", "19751103", "219098765"),
     ("ROE", "RICHARD", None, None),
-    ("ROE", "RICK", "19751103", "219099999"),
+    ("ROE", "RICK", "19751103", "219098765"),
 )
 """Two clusters of four with a bridge between rows 3 and 4, a cluster of two, and pairs for a clerk."""
 
@@ -222,6 +222,7 @@ def many_pairs(pairs: int, *, columns: int = 12, levels: int = 5) -> Job:
             "pattern": np.arange(5000),
             "pairs": np.arange(5000) + 1,
             "weight": np.arange(5000) / 100,
+            "dependence": np.zeros(5000),
             "relatives": np.zeros(5000),
             "levels": [[(number + place) % (levels + 1) - 1 for place in range(columns)] for number in range(5000)],
             "words": ["; ".join(f"{name}: level of it +1.0" for name in names)] * 5000,

@@ -48,7 +48,7 @@ class Shape(HTMLParser):
 
 
 def linked_page(word: str) -> str:
-    rows = [("DOE", "JANE", "19820214", None)] * 2
+    rows = [("DOW", "JANE", "19820214", None)] * 2
     texts = [f"{i}{word}" for i in range(2)]
     table = people(rows, address_1=texts, county=texts, postcode=texts)
     return page_of(linked(table.set_column(0, "record_id", pa.array(texts))))

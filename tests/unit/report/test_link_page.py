@@ -40,10 +40,10 @@ def test_what_the_worker_found_the_same_is_not_said_to_differ() -> None:
     """The evidence below said "the same" where the page said "differs"."""
     found = verdicts(
         pair(
-            last=("García", "GarcíA"),
+            last=("García", "GARCÍA"),
             first=("MARIA", "maria "),
             DOB=("19570401", "1957-04-01"),
-            SOC=("219-09-9999", "219099999"),
+            SOC=("219-09-8765", "219098765"),
             city=("X", "X"),
         )
     )
@@ -84,21 +84,21 @@ def test_what_speaks_against_one_person_is_marked() -> None:
 
 def test_a_value_that_counts_as_missing_has_no_verdict() -> None:
     found = verdicts(
-        pair(last=("DOE", "DOE"), first=("JO", "JO"), DOB=("19570401",) * 2, SOC=("000000000", "123456789"))
+        pair(last=("DOW", "DOW"), first=("JO", "JO"), DOB=("19570401",) * 2, SOC=("000000000", "231564897"))
     )
     assert found["SOC"] == "counts as missing"
 
 
 def test_names_that_were_compared_by_their_parts_have_both_verdicts() -> None:
-    found = verdicts(pair(NAM=("DOE, JANE", "Doe,Jane"), DOB=("19570401", "19570401")))
+    found = verdicts(pair(NAM=("DOW, JANE", "Dow,Jane"), DOB=("19570401", "19570401")))
     assert found["NAM"] == "same, written otherwise"
-    found = verdicts(pair(NAM=("DOE, JANE", "DOE, RICHARD"), DOB=("19570401", "19570401")))
+    found = verdicts(pair(NAM=("DOW, JANE", "DOW, RICHARD"), DOB=("19570401", "19570401")))
     assert found["NAM"] == "given name: different; surname: the same"
 
 
 def test_exchanged_names_are_said_to_be() -> None:
     found = verdicts(pair(last=("SMITH", "JOHN"), first=("JOHN", "SMITH"), DOB=("19570401", "19570401")))
-    assert found["last"].startswith("different; given name and surname of each are")
+    assert "given name and surname of each are the surname and given name of the other" in found["last"]
 
 
 def test_a_comparison_of_two_columns_speaks_for_both() -> None:
@@ -108,7 +108,7 @@ def test_a_comparison_of_two_columns_speaks_for_both() -> None:
         levels=(Level(label="both are equal", conditions=both, m=0.9, u=0.1), Level(label="not", m=0.1, u=0.9)),
     )
     parameters = Link(model=Model(comparisons=(one,), blocking=(Rule(keys=(Key(column="last"),)),), prior=0.5))
-    page = page_of(opened(parameters, PERSON, people([("DOE", "JO", "1", None), ("doe", "Jo", "1", None)])))
+    page = page_of(opened(parameters, PERSON, people([("DOW", "JO", "1", None), ("dow", "Jo", "1", None)])))
     assert verdicts(page) == {
         "last": "same, written otherwise",
         "first": "same, written otherwise",
@@ -126,7 +126,7 @@ def test_the_result_comes_first_with_what_to_do_next() -> None:
 
 
 def test_a_result_without_pairs_has_a_page() -> None:
-    for rows in ([], [("DOE", "JANE", "19820214", "219099999")]):
+    for rows in ([], [("DOW", "JANE", "19820214", "219098765")]):
         page = text_of(page_of(linked(people(rows) if rows else people([("A", "B", "1", "2")]).slice(0, 0))))
         assert "No pair was compared." in page
         assert page.count("There are none.") == 3
@@ -136,7 +136,7 @@ def test_a_result_without_pairs_has_a_page() -> None:
 
 
 def test_a_result_with_one_pair_opens_it() -> None:
-    page = page_of(linked(people([("DOE", "JANE", "19820214", "219099999")] * 2)))
+    page = page_of(linked(people([("DOW", "JANE", "19820214", "219098765")] * 2)))
     assert page.count('class="card" open=') == 1
     assert "Clusters" not in page  # two records need no picture
 
@@ -173,7 +173,7 @@ def test_every_level_has_m_and_u_in_a_chart() -> None:
 
 
 def test_rows_that_cannot_match_are_named_by_what_they_have() -> None:
-    rows = [("DOE", None, None, None)] * 3 + [("ROE", "JANE", "19510730", "123456789")] * 2
+    rows = [("DOW", None, None, None)] * 3 + [("ROE", "JANE", "19510730", "231564897")] * 2
     page = text_of(page_of(linked(people(rows))))
     assert "3 of 5 rows would not match a record that agrees in all that they have" in page
     assert "only last 3 3" in page

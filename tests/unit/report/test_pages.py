@@ -75,10 +75,10 @@ def test_records_of_link_to_are_read_from_the_side_table() -> None:
     assert {other for drawing in shown for other, _ in drawing.records} == {False, True}
     page = text_of(page_of(job))
     assert "match in one cluster match score 1.0000 rows 3 and 0 of link_to" in page
-    assert "SOC 123456789 123456789 the same" in page
+    assert "SOC 231564897 231564897 the same" in page
     assert "row 0 of link_to" in page
     changed = replace(job, sides={"link_to": lambda: iter(people([("XYZ", "Q", "1", "2")] * 8).to_batches())})
-    assert "SOC 123456789 2 same, written otherwise" in text_of(page_of(changed))  # the worker found them equal
+    assert "SOC 231564897 2 same, written otherwise" in text_of(page_of(changed))  # the worker found them equal
 
 
 def test_a_large_cluster_is_drawn_in_part() -> None:
