@@ -124,7 +124,7 @@ class _World:
             section=section,
             second=second,
             levels=self.levels(first),
-            penalty=_penalty(first.get("max_penalty")),
+            penalty=self.penalty(first),
             day=day,
             kinds=kinds,
             end=end,
@@ -143,11 +143,17 @@ class _World:
             return otherwise
         return None if None in days else max(day for day in days if day)
 
+    def penalty(self, row: Row) -> int | None:
+        found = _penalty(row.get("max_penalty"))
+        name = _text(row.get("level")).upper()
+        of_level = [level.penalty for level in self.rules.levels if name in {w.upper() for w in level.words}]
+        return _days(of_level[0]) if found is None and of_level and of_level[0] else found
+
     def levels(self, row: Row) -> set[str]:
         """All levels that the offense may have; every one where its level is missing."""
         name = _text(row.get("level")).upper()
         said = {level.name for level in self.rules.levels if name and name in {w.upper() for w in level.words}}
-        penalty = _penalty(row.get("max_penalty"))
+        penalty = self.penalty(row)
         for level in self.rules.levels:
             if level.punishable is not None:
                 inside = _within(penalty, level.punishable)
@@ -504,6 +510,8 @@ TESTS: Mapping[str, tuple[str, Callable[[_World, _Charge, Any], bool | None]]] =
 
 def cited(text: str, rules: Rules) -> tuple[Section, str | None] | None:
     """The section cited at the beginning of a text, and the number of one that is joined to it."""
+    if rules.titled_sections:
+        return _titled(text)
     rest = text.upper().replace("&", "").lstrip(" \t\n\r\f")
     for opening in (r"COM:\s*", r"CNT\s*#?\d+\s+", r"CHRG\s*-\s*"):
         rest = re.sub(rf"\A(?:{opening})", "", rest, flags=re.ASCII)
@@ -525,6 +533,29 @@ def cited(text: str, rules: Rules) -> tuple[Section, str | None] | None:
         if rest.startswith(law) and not re.match(r"\w", rest[len(law) : len(law) + 1], re.ASCII):
             return (number, tuple(subdivisions[:4]), law, joined is not None), joined
     return None
+
+
+def _titled(text: str) -> tuple[Section, str | None] | None:
+    """`18 Pa.C.S. § 3903(a)(1)`, `18 § 3903 §§ A1` and `18-3903(a)(1)`, word by word."""
+    words = re.findall(r"\d+(?:[.-]\d+)*[A-Z]?|[A-Z.]+|\(\w+(?:\.\d+)?\)|§+|\S", text.upper())
+    while len(words) > 1 and re.fullmatch(r"PA\.?|[CPS.]+A?\.?|PA\.[CS.]+A?\.?|§", words[1]):
+        del words[1]
+    match words:
+        case [title, number, *rest] if re.fullmatch(r"\d{1,2}", title) and number[0].isdigit():
+            number = f"{title}-{number}"
+        case [number, *rest] if re.fullmatch(r"\d{1,2}-[\d.-]+", number):
+            pass
+        case _:
+            return None
+    if rest[:1] == ["§§"]:
+        docket = re.fullmatch(r"([A-Z])(\d*).*", "".join(rest[1:]))
+        rest = [f"({each})" for each in docket.groups() if each] if docket else []
+    below = []
+    for word in rest:
+        if not word.startswith("("):
+            break
+        below.append(word)
+    return (number, tuple(below[:4]), "", False), None
 
 
 def _number(text: str, rules: Rules) -> tuple[str, str]:

@@ -181,6 +181,14 @@ class Penalties:
         """Those of some rows."""
         return Penalties(days=self.days[rows], known=self.known[rows], wrong=self.wrong[rows])
 
+    def or_those_of(self, levels: tuple[Level, ...], of_row: npt.NDArray[np.int8]) -> "Penalties":
+        """With the penalties of their levels, for rows without one of their own."""
+        if all(level.penalty is None for level in levels):
+            return self
+        days = np.array([-1 if level.penalty is None else days_of(level.penalty) for level in levels] + [-1])[of_row]
+        fills = ~self.known & (days >= 0)
+        return Penalties(days=np.where(fills, days, self.days), known=self.known | fills, wrong=self.wrong)
+
     def within(self, one: Punishable) -> Truth:
         """Truth[n]: the penalty is within these bounds."""
         days, holds = self.days, np.ones(1, np.bool_)
@@ -210,18 +218,21 @@ class Levels:
     wrong: Bools
 
     @classmethod
-    def of(cls, levels: tuple[Level, ...], names: Names, penalties: Penalties) -> "Levels":
-        """By words, and by maximum penalty where a level has one."""
+    def of(cls, levels: tuple[Level, ...], names: Names, penalties: Penalties) -> tuple["Levels", Penalties]:
+        """By words, and by maximum penalty where a level has one; with the penalties that levels have."""
         words = [(word, position) for position, level in enumerate(levels) for word in level.words]
         at, filled = names.position([word for word, _ in words])
-        of_row = np.where(at < 0, -1, np.array([position for _, position in words])[at]).astype(np.int8)
+        of_row: npt.NDArray[np.int8] = np.where(at < 0, -1, np.array([position for _, position in words])[at]).astype(
+            np.int8
+        )
+        penalties = penalties.or_those_of(levels, of_row)
         other = of_row
         for position, level in enumerate(levels):
             if level.punishable is not None:
                 within = penalties.within(level.punishable)
                 other = np.where(within == NO, of_row, position).astype(np.int8)
                 of_row = np.where(within == YES, position, of_row).astype(np.int8)
-        return cls(all=levels, of_row=of_row, other=other, wrong=filled & (at < 0))
+        return cls(all=levels, of_row=of_row, other=other, wrong=filled & (at < 0)), penalties
 
     def at(self, rows: Ints) -> "Levels":
         """Those of some rows."""

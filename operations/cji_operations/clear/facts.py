@@ -213,7 +213,7 @@ def _rows(columns: Columns, rules: Rules, today: int) -> tuple[Rows, dict[str, E
     findings.append((Code.NOT_A_DISPOSITION, "disposition", np.flatnonzero(kinds.unlisted)))
     penalties = Penalties.of(columns.text("max_penalty"))
     findings.append((Code.NOT_A_LENGTH, "max_penalty", np.flatnonzero(penalties.wrong)))
-    levels = Levels.of(rules.levels, Names(columns.text("level")), penalties)
+    levels, penalties = Levels.of(rules.levels, Names(columns.text("level")), penalties)
     findings.append((Code.NOT_A_LEVEL, "level", np.flatnonzero(levels.wrong)))
     lengths = read_lengths(columns.text("sentence_length"))
     findings.append((Code.NOT_A_LENGTH, "sentence_length", np.flatnonzero(lengths.wrong)))

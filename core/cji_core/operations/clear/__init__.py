@@ -6,7 +6,7 @@ from cji_core.operations.clear.rules import Level, Rule, Rules, WholeCase
 from cji_core.operations.clear.when import Count, Punishable, Waited, When, Which
 from cji_core.operations.clear.words import in_words
 
-SHIPPED = ("california", "michigan")
+SHIPPED = ("california", "california_automatic", "michigan", "pennsylvania")
 """The names of the tables that are shipped: `NAME.toml` in this folder."""
 
 __all__ = [

@@ -17,6 +17,7 @@ from cji_core.operations.clear.when import (
     OF_SECTIONS,
     Name,
     Names,
+    Penalty,
     Punishable,
     Sections,
     Table,
@@ -35,14 +36,16 @@ _Law = Annotated[str, Meta(pattern=r"^[A-Z]{1,8}\Z")]
 class Level(Table, frozen=True, kw_only=True):
     """A level or grade: its words in the records, and the family of levels that it belongs to besides its own name.
 
-    One that is not `ranked` is neither graver nor less grave than others. An offense with a maximum penalty of
-    `punishable` is of this level whatever the records call it.
+    One that is not `ranked` is neither graver nor less grave than others. `penalty` is the maximum penalty of offenses
+    of this level where the records have none. An offense with a maximum penalty of `punishable` is of this level
+    whatever the records call it.
     """
 
     name: Name
     words: Texts
     family: Name | None = None
     ranked: bool = True
+    penalty: Penalty | None = None
     punishable: Punishable | None = None
 
     def is_called(self, names: tuple[str, ...]) -> bool:

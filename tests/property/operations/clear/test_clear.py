@@ -79,7 +79,7 @@ LEVELS = (
     Level(name="felony", words=("F", "FELONY"), punishable=Punishable(above="1Y")),
     Level(name="second", words=("F2",), family="felony"),
     Level(name="ungraded", words=("UNGRADED",), ranked=False),
-    Level(name="misdemeanor", words=("M", "MISDEMEANOR")),
+    Level(name="misdemeanor", words=("M", "MISDEMEANOR"), penalty="93D"),
     Level(name="infraction", words=("I",)),
 )
 PUNISHABLE = st.sampled_from(
