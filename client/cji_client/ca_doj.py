@@ -43,6 +43,7 @@ _AS_THEY_ARE: Final = {
     "ORI": "STP_ORI_CODE",
     "DOB": "PRI_DOB",
     "cycle": "CYC_ORDER",
+    "case": "FE_NUM_CRT_CASE",
     "count": "CNT_ORDER",
     "event": "STP_TYPE_DESCR",
     "date": "STP_EVENT_DATE",

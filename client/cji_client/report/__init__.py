@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
-from cji_client.report import aggregate_page, link_page, orders_page, validate_page
+from cji_client.report import aggregate_page, clear_page, link_page, orders_page, validate_page
 from cji_client.report.job import Job
 from cji_core.operations.registry import SCHEMAS, operation_of
 from cji_core.page.markup import Part, element, facts, page
@@ -21,6 +21,7 @@ _SECTIONS: Final[Mapping[str, Callable[[Job, Any], Iterable[Element]]]] = {
     "link": link_page.sections,
     "validate": validate_page.sections,
     "aggregate": aggregate_page.sections,
+    "clear": clear_page.sections,
     "match_orders": orders_page.sections,
 }
 """By operation."""
