@@ -105,7 +105,7 @@ def test_the_command_without_further_extras_names_them(installed: Path, tmp_path
     with_all = run(command("--help"), installed, hidden=())
     assert run(command("--help"), installed, hidden=others) == with_all
     verbs = verbs_of(run(command("job", "--help"), installed, hidden=others))
-    assert verbs == {"run", "seal", "send", "open", "submit.", "status.", "fetch.", "cancel."}
+    assert verbs == {"run", "seal", "send", "open", "explain.", "submit.", "status.", "fetch.", "cancel."}
     refused = run(command("job", "submit", "people.csv", "--job", "out"), installed, hidden=others, status=2)
     assert "pip install 'cji-client[fleet]'" in refused
     for group, verb in (("job", "run"), ("receipt", "get"), ("worker", "attest"), ("evidence", "verify")):
