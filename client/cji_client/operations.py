@@ -1,6 +1,6 @@
 """Parameters of the operations, for `JobSpec.operations`. docs/operations.md describes each."""
 
-from cji_core.operations.aggregate import Aggregate, Dominance
+from cji_core.operations.aggregate import Aggregate, Dominance, Privacy
 from cji_core.operations.clear import Clear
 from cji_core.operations.deidentify import (
     AesToken,
@@ -50,6 +50,7 @@ __all__ = [
     "Mask",
     "MatchOrders",
     "Model",
+    "Privacy",
     "Redact",
     "Redaction",
     "Rule",

@@ -63,12 +63,14 @@ def opened(
     schema_id: str,
     table: pa.Table,
     sides: Mapping[str, tuple[str, pa.Table]] = MappingProxyType({}),
+    *,
+    project_key: bytes | None = None,
 ) -> Job:
     """The job of one operation."""
     message = operation_of(parameters).message(parameters)
     schema = tagged(schema_id, [*table.schema])
     batches = {name: each.cast(tagged(kind, [*each.schema])).to_batches() for name, (kind, each) in sides.items()}
-    given = replace(context(), sides=batches)
+    given = replace(context(project_key), sides=batches)
     outputs = _outputs(prepare_any(message, schema_id, schema, given), table.cast(schema).to_batches())
     plan = planned([message], schema_id, sides={name: kind for name, (kind, _) in sides.items()})
     return Job(

@@ -35,7 +35,7 @@ def _cells(job: Job, parameters: Aggregate) -> Iterable[Element]:
     for batch in job.read("result"):
         gone = column(batch, "hidden")
         hidden += int(gone.sum())
-        quiet += batch.column("persons").null_count - int(gone.sum()) if parameters.person else 0
+        quiet += batch.column("persons").null_count - int(gone.sum()) if _counts_persons(parameters) else 0
         for sample in samples:
             sample.add(batch)
     total = samples[-1].rows
@@ -46,10 +46,11 @@ def _cells(job: Job, parameters: Aggregate) -> Iterable[Element]:
                 "rows": _shown(total[0], "rows") if total else number(0),
                 "cells": number(sum(sample.total for sample in samples)),
                 "cells withheld": number(hidden),
-                **({"totals of persons withheld besides": number(quiet)} if parameters.person else {}),
+                **({"totals of persons withheld besides": number(quiet)} if _counts_persons(parameters) else {}),
                 "fewest that are shown": number(parameters.hides_below),
                 "rounded to multiples of": number(parameters.base),
             }
+            | _privacy(parameters)
         ),
         *(element("p", sentence) for sentence in _reasons(parameters, sum(sample.total for sample in samples), quiet)),
     )
@@ -59,8 +60,26 @@ def _cells(job: Job, parameters: Aggregate) -> Iterable[Element]:
         yield section(title, _grouped(sample, kept, keys, parameters))
 
 
+def _counts_persons(parameters: Aggregate) -> bool:
+    return parameters.person != "" and parameters.privacy is None
+
+
+def _privacy(parameters: Aggregate) -> dict[str, Part]:
+    privacy = parameters.privacy
+    if privacy is None:
+        return {}
+    return {
+        "epsilon of this table": f"{privacy.epsilon_thousandths / 1000:g}",
+        "rows of a person that count at most": number(privacy.rows_per_person),
+        "budget": "advisory: nothing adds up the epsilon of different tables",
+    }
+
+
 def _reasons(parameters: Aggregate, cells: int, quiet: int) -> Iterable[str]:
     """Why numbers are withheld."""
+    if parameters.privacy is not None:
+        yield "Every number has noise, so it is near the number of rows, and below 0 it is shown as 0."
+        return
     if parameters.withholds:
         yield "A cell of few persons is withheld, and others with it, so that it cannot be worked out."
     if quiet:
@@ -77,7 +96,7 @@ def _grouping(mask: int) -> Least:
 
 
 def _grouped(sample: Least, kept: Sequence[int], keys: Sequence[str], parameters: Aggregate) -> Element:
-    numbers = {"rows": "rows"} | ({"persons": "persons"} if parameters.person else {})
+    numbers = {"rows": "rows"} | ({"persons": "persons"} if _counts_persons(parameters) else {})
     numbers |= {f"sum_{i + 1}": f"sum of {name}" for i, name in enumerate(parameters.sums)}
     most = max((row["rows"] or 0 for row in sample.rows), default=0)
     rows: list[Sequence[Part]] = [

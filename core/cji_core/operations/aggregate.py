@@ -1,16 +1,27 @@
 """`aggregate`, declared: tables of counts that give nobody away, and the FBI's Return A from NIBRS."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 import msgspec
 from msgspec import Meta, field, structs
+from msgspec.structs import replace
 
 from cji_core.errors import Stage as Where
 from cji_core.format.records import PERSONAL, DataClass, RecordSchema, columns
 from cji_core.format.records.declared import BINARY, BOOL, INT64, UINT16, UINT64, UTF8, Fields
-from cji_core.operations.declaration import Operation, OutputSpec, Side, Signature
-from cji_core.operations.parameters import Name, Parameters, ParametersError, bad_parameters, decoded, known
+from cji_core.operations.declaration import Operation, OutputSpec, Project, Side, Signature
+from cji_core.operations.deidentify.rules import Domain
+from cji_core.operations.parameters import (
+    Name,
+    Parameters,
+    ParametersError,
+    Sealing,
+    bad_parameters,
+    decoded,
+    known,
+)
 from cji_core.operations.stages.stage import RESULT_OUTPUT, Edge, Stage, Stages, Width
 from cji_core.operations.status_codes import RowCode
 from cji_core.wire.v1 import worker_pb2 as pb
@@ -51,6 +62,21 @@ class Dominance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     percent: Annotated[int, Meta(ge=1, le=99)]
 
 
+class Privacy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Differential privacy of persons, with epsilon in thousandths.
+
+    A person counts in `rows_per_person` rows at most, the first ones. The noise is derived from the key of `project`:
+    `project_key` names a file of `cji key project`; the key of the job is used where it is left out.
+    `wrapped_project_key` is filled when the job is sealed.
+    """
+
+    epsilon_thousandths: Annotated[int, Meta(ge=1, le=20_000)]
+    rows_per_person: _UpTo1000
+    project: Domain
+    project_key: Path | None = None
+    wrapped_project_key: bytes = b""
+
+
 class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
     """Cells of `keys`, or the lines of a `preset`.
 
@@ -58,7 +84,8 @@ class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
     occur. `person` is the column that identifies persons, "" for none; `sums` are columns of whole numbers. A cell of
     fewer than `threshold` persons (rows, where there is no `person`) is hidden, and others so that it cannot be worked
     out; 1 hides nothing. `dominance` hides cells too; rows are its persons, where there is no `person`. Numbers are
-    rounded to multiples of `base`, halves up; 1 rounds nothing.
+    rounded to multiples of `base`, halves up; 1 rounds nothing. `privacy` adds noise to rows instead and hides nothing:
+    then every key has its categories, and cells are listed whether empty or not.
 
     A preset counts the `reports` that a validation has accepted, or all: there is no default. It makes the sheets of
     `months` (YYYY-MM), all without any. Its numbers are exact, unless a `threshold` is given.
@@ -71,14 +98,22 @@ class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
     threshold: _UpTo1000 | None = None
     base: _UpTo1000 = 1
     dominance: Dominance | None = None
+    privacy: Privacy | None = None
     reports: Literal["accepted", "all"] | None = None
     months: Annotated[tuple[_Month, ...], Meta(max_length=1200)] = ()
 
     def __post_init__(self) -> None:
         if self.threshold is None:
-            structs.force_setattr(self, "threshold", _EXACT if self.preset else _THRESHOLD)
+            structs.force_setattr(self, "threshold", _EXACT if self.preset or self.privacy else _THRESHOLD)
         if self.preset is not None:
-            if (self.keys, self.person, self.sums, self.base, self.dominance) != ({}, "", (), 1, None):
+            if (self.keys, self.person, self.sums, self.base, self.dominance, self.privacy) != (
+                {},
+                "",
+                (),
+                1,
+                None,
+                None,
+            ):
                 raise ValueError("preset: takes reports, months and threshold only")
             if self.preset == "srs_leoka" and self.hides_below > _EXACT:
                 raise ValueError("threshold: srs_leoka hides nothing; its sheets are for the agency and the FBI")
@@ -91,6 +126,7 @@ class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
             raise ValueError("reports, months: with a preset only")
         if self.dominance is not None and not self.sums:
             raise ValueError("dominance: of sums, and there are none")
+        self._check_privacy()
         if not self.keys:
             raise ValueError("keys: at least one column, or a preset")
         if len(set(self.sums)) != len(self.sums):
@@ -98,6 +134,14 @@ class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
         for column, categories in self.keys.items():
             if len(set(categories)) != len(categories):
                 raise ValueError(f"keys: a category of {column} twice")
+
+    def _check_privacy(self) -> None:
+        if self.privacy is None:
+            return
+        if (self.sums, self.base, self.dominance, self.threshold) != ((), 1, None, _EXACT):
+            raise ValueError("privacy: takes keys and person only")
+        if not self.person or not all(self.keys.values()):
+            raise ValueError("privacy: needs person, and the categories of every key")
 
     @property
     def hides_below(self) -> int:
@@ -107,7 +151,7 @@ class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
     @property
     def withholds(self) -> bool:
         """Whether numbers are withheld, so that they must not be found elsewhere in the outputs."""
-        return self.hides_below > 1 or self.dominance is not None
+        return self.hides_below > 1 or self.dominance is not None or self.privacy is not None
 
     @property
     def columns(self) -> frozenset[str]:
@@ -123,7 +167,8 @@ def decode(message: pb.Aggregate) -> Aggregate:
     keys = {key.column: tuple(key.categories) for key in message.keys}
     if len(keys) != len(message.keys):
         raise bad_parameters(Where.ADMIT)
-    return decoded(
+    privacy = message.privacy
+    parameters = decoded(
         Aggregate,
         {
             "preset": message.preset or None,
@@ -135,15 +180,26 @@ def decode(message: pb.Aggregate) -> Aggregate:
             "dominance": {"top": message.dominance.top, "percent": message.dominance.percent}
             if message.HasField("dominance")
             else None,
+            "privacy": {
+                "epsilon_thousandths": privacy.epsilon_thousandths,
+                "rows_per_person": privacy.rows_per_person,
+                "project": privacy.project,
+                "wrapped_project_key": privacy.wrapped_project_key,
+            }
+            if message.HasField("privacy")
+            else None,
             "reports": _REPORTS.get(message.reports, "unknown"),
             "months": tuple(message.months),
         },
     )
+    if parameters.privacy is not None and not parameters.privacy.wrapped_project_key:
+        raise bad_parameters(Where.ADMIT)
+    return parameters
 
 
 def encode(parameters: Aggregate) -> pb.Aggregate:
     """The parameters as they stand in a header."""
-    dominance, reports = parameters.dominance, parameters.reports
+    dominance, reports, privacy = parameters.dominance, parameters.reports, parameters.privacy
     return pb.Aggregate(
         preset=parameters.preset,
         keys=[pb.GroupKey(column=column, categories=values) for column, values in parameters.keys.items()],
@@ -152,9 +208,26 @@ def encode(parameters: Aggregate) -> pb.Aggregate:
         threshold=parameters.hides_below,
         base=parameters.base,
         dominance=None if dominance is None else pb.Dominance(top=dominance.top, percent=dominance.percent),
+        privacy=None
+        if privacy is None
+        else pb.Privacy(
+            epsilon_thousandths=privacy.epsilon_thousandths,
+            rows_per_person=privacy.rows_per_person,
+            project=privacy.project,
+            wrapped_project_key=privacy.wrapped_project_key,
+        ),
         reports=next((number for number, name in _REPORTS.items() if name == reports), None),
         months=parameters.months,
     )
+
+
+def complete(parameters: Aggregate, sealing: Sealing) -> Aggregate:
+    """With the key of the project wrapped, where noise is derived from it."""
+    privacy = parameters.privacy
+    if privacy is None:
+        return parameters
+    key = sealing.wrap_project_key(privacy.project, privacy.project_key)
+    return replace(parameters, privacy=replace(privacy, project_key=None, wrapped_project_key=key))
 
 
 # ------------------------------------------------------------------ outputs
@@ -226,8 +299,8 @@ class CellEdges:
 
 
 def _stages(parameters: Aggregate) -> Stages | None:
-    """Cells by shard: `cell_parts` describes the stages. A submission is read as a whole."""
-    if parameters.preset is not None:
+    """Cells by shard: `cell_parts` describes the stages. A submission is read as a whole, and so is a private table."""
+    if parameters.preset is not None or parameters.privacy is not None:
         return None
     edges = CellEdges.of(parameters)
     of_cells, of_persons, by_person = edges.cells, edges.persons, edges.by_person
@@ -258,7 +331,9 @@ _NIBRS: Final = frozenset(("nibrs.flat/3.1",))
 
 def _signature(parameters: Aggregate) -> Signature:
     if parameters.preset is None:
-        return Signature(accepts=PERSONAL, result=CELLS.schema_id)
+        privacy = parameters.privacy
+        project = None if privacy is None else Project(privacy.project, privacy.wrapped_project_key)
+        return Signature(accepts=PERSONAL, result=CELLS.schema_id, project=project)
     sides = (Side(name=SIDE, schema="nibrs_verdicts/1", required=True),) if parameters.reports == "accepted" else ()
     return Signature(accepts=_NIBRS, result=RETURN_A.schema_id, parts=(ACCOUNTING,), sides=sides)
 
@@ -274,6 +349,7 @@ AGGREGATE: Final = Operation(
     parameters=Aggregate,
     decode=decode,
     encode=encode,
+    complete=complete,
     columns=_check_columns,
     signature=_signature,
     stages=_stages,

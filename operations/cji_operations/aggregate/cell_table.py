@@ -13,7 +13,8 @@ row_status        PARTLY_USED if a value could not be used; the row is counted n
 
 Totals are complete: unclassifiable rows are in them, and every table adds up to the next (persons do not: who is in two
 cells is in their total once). Numbers are rounded last and each by itself, so that rounded ones add up only nearly.
-A sum is hidden where its rows are; with `dominance`, also where a few persons make up most of it.
+A sum is hidden where its rows are; with `dominance`, also where a few persons make up most of it. With `privacy`, rows
+are those of `private`, and all cells are listed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import RowStatus, Status, arrow
 from cji_core.format.records.column import Bools, Ints, Text, read
 from cji_core.operations.aggregate import CELLS, Aggregate, Code, sum_name
+from cji_operations.aggregate.private import noisy
 from cji_operations.aggregate.suppression import Protection, protect
 from cji_operations.kernels.distinct import codes
 from cji_operations.kernels.group_by import Codes, cells, coded, counts, distinct, largest, sums, with_totals
@@ -104,13 +106,25 @@ def check_size(parameters: Aggregate, values: Sequence[pa.Array]) -> None:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
 
 
-def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
-    """Count the rows of `records`, batches of one schema.
+def run(
+    parameters: Aggregate,
+    records: Sequence[pa.RecordBatch],
+    progress: ProgressCallback,
+    project_key: bytes | None = None,
+) -> Outputs:
+    """Count the rows of `records`, batches of one schema; with privacy, by the key of the project.
 
     Raises at COMPUTE: as `read_rows`; Refusal(LIMIT_EXCEEDED) for sums that are not exact.
     """
     progress("group", 0)
     rows = read_rows(parameters, records)
+    values = [each for _, each in rows.keys]
+    if parameters.privacy is not None and project_key is not None:
+        table = noisy(parameters, project_key, cell=rows.cell, people=rows.people, shape=rows.shape)
+        nothing = np.zeros(table.shape, np.bool_)
+        result = _result(values, {"rows": table}, Protection(hidden=nothing, persons=nothing), there=~nothing)
+        progress("group", 100)
+        return Outputs(status=rows.status, result=arrow.cut(result, _BATCH))
     cell, shape, n = rows.cell, rows.shape, len(rows.status.status)
     numbers = {"rows": with_totals(counts(cell, shape))}
     progress("group", 40)
@@ -125,7 +139,7 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
         if parameters.dominance is not None:
             leading.append(largest(cell, subjects, number, shape, top=parameters.dominance.top))
     progress("group", 80)
-    result = outcome(parameters, [values for _, values in rows.keys], numbers, leading)
+    result = outcome(parameters, values, numbers, leading)
     progress("group", 100)
     return Outputs(status=rows.status, result=arrow.cut(result, _BATCH))
 
@@ -145,7 +159,7 @@ def outcome(
     additive = [table for name, table in numbers.items() if name != "persons"]
     people = numbers.get("persons", numbers["rows"])
     withheld = protect(additive, people, parameters.hides_below, dominated=dominated, persons="persons" in numbers)
-    return _result(values, numbers, withheld, parameters.base)
+    return _result(values, numbers, withheld, base=parameters.base, there=numbers["rows"] > 0)
 
 
 def exact_sums(cell: Ints, number: Ints, shape: Sequence[int]) -> Ints:
@@ -196,14 +210,16 @@ def _decimal(text: Text) -> Ints:
     return np.where(good, number, -1)
 
 
-def _result(values: Sequence[pa.Array], numbers: Mapping[str, Ints], withheld: Protection, base: int) -> pa.RecordBatch:
+def _result(
+    values: Sequence[pa.Array], numbers: Mapping[str, Ints], withheld: Protection, *, there: Bools, base: int = 1
+) -> pa.RecordBatch:
     keys, full = len(values), withheld.hidden.shape
     order = [
         np.ravel_multi_index(np.ix_(*_places(full, together)), full).ravel()
         for together in sorted(product((0, 1), repeat=keys), key=_mask)
     ]
     every = np.concatenate(order[-1:] if withheld.only_total else order)
-    listed = every[numbers["rows"].ravel()[every] > 0]
+    listed = every[there.ravel()[every]]
     found = np.unravel_index(listed, full)
     gone = withheld.hidden.ravel()[listed]
     columns: dict[str, pa.Array] = {

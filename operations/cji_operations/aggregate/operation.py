@@ -17,11 +17,13 @@ import pyarrow as pa
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, arrow
 from cji_core.format.records.column import read
-from cji_core.operations.aggregate import AGGREGATE, CELLS, RETURN_A, SIDE, Aggregate, Dominance
+from cji_core.operations.aggregate import AGGREGATE, CELLS, RETURN_A, SIDE, Aggregate, Dominance, Privacy
+from cji_core.operations.parameters import bad_parameters
 from cji_operations.aggregate.cell_parts import cell_functions
 from cji_operations.aggregate.cell_table import run
 from cji_operations.aggregate.leoka import leoka
 from cji_operations.aggregate.return_a import return_a
+from cji_operations.kernels.project_keys import PROJECT_KEY_BYTES
 from cji_operations.operation import Case, Context, Implementation, Outputs
 from cji_operations.progress import ProgressCallback
 
@@ -33,6 +35,7 @@ class Aggregating:
     parameters: Aggregate
     output_schema: pa.Schema
     verdicts: Sequence[pa.RecordBatch] | None = field(default=None, repr=False)
+    project_key: bytes | None = field(default=None, repr=False)
     keeps_rows: bool = False
 
     @property
@@ -43,7 +46,7 @@ class Aggregating:
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
         """Count, or convert; see TableOperation."""
         if self.parameters.preset is None:
-            return run(self.parameters, records, progress)
+            return run(self.parameters, records, progress, self.project_key)
         segments, months = (
             read(arrow.concat((batch.column(0) for batch in records), pa.binary())),
             self.parameters.months,
@@ -56,12 +59,19 @@ class Aggregating:
 
 
 def _prepare(parameters: Aggregate, _schema_id: str, schema: pa.Schema, context: Context) -> Aggregating:
-    """Bind parameters to the records. Raises: Refusal(SCHEMA_MISMATCH) for a column that is not there."""
+    """Bind parameters to the records.
+
+    Raises: Refusal(SCHEMA_MISMATCH) for a column that is not there; Refusal(BAD_PARAMETERS) for noise without a key.
+    """
+    if parameters.privacy is not None and len(context.project_key or b"") != PROJECT_KEY_BYTES:
+        raise bad_parameters(Stage.COMPUTE)
     if not parameters.columns.issubset(schema.names):
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
     made = CELLS if parameters.preset is None else RETURN_A
     verdicts = context.sides[SIDE] if parameters.reports == "accepted" else None
-    return Aggregating(parameters=parameters, output_schema=made.arrow, verdicts=verdicts)
+    return Aggregating(
+        parameters=parameters, output_schema=made.arrow, verdicts=verdicts, project_key=context.project_key
+    )
 
 
 CASES: Final = (
@@ -78,17 +88,28 @@ CASES: Final = (
     ),
     Case(
         schema="person/1",
+        row={"SEX": "M", "SID": "XX1"},
+        parameters=Aggregate(
+            keys={"SEX": ("F", "M")},
+            person="SID",
+            privacy=Privacy(
+                epsilon_thousandths=500, rows_per_person=3, project="self-test", wrapped_project_key=bytes(384)
+            ),
+        ),
+    ),
+    Case(
+        schema="person/1",
         row={"SEX": "M", "SID": "XX1", "WGT": "150"},
         parameters=Aggregate(
             keys={"SEX": ("F", "M")}, person="SID", sums=("WGT",), threshold=2, base=5, dominance=Dominance(percent=80)
         ),
     ),
 )
-"""A person in a cell, and a NIBRS segment on no line."""
+"""A person in a cell, with noise and without, and a NIBRS segment on no line."""
 
 IMPLEMENTATION: Final = Implementation(
     operation=AGGREGATE,
     prepare=_prepare,
     self_test=CASES,
-    stages=lambda parameters: cell_functions(parameters) if parameters.preset is None else {},
+    stages=lambda parameters: cell_functions(parameters) if AGGREGATE.stages(parameters) is not None else {},
 )

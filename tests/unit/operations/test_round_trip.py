@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from cji_core.errors import Reason, Stage
-from cji_core.operations.aggregate import Aggregate, Dominance
+from cji_core.operations.aggregate import Aggregate, Dominance, Privacy
 from cji_core.operations.clear import Clear
 from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.operations.deidentify.declaration import SmallClasses
@@ -52,6 +52,10 @@ FILLED: list[Parameters] = [
     Aggregate(
         keys={"SEX": ("M", "F")}, person="SID", sums=("AGE",), threshold=7, base=5,
         dominance=Dominance(top=2, percent=80),
+    ),
+    Aggregate(
+        keys={"SEX": ("M", "F")}, person="SID",
+        privacy=Privacy(epsilon_thousandths=500, rows_per_person=3, project="p", wrapped_project_key=b"wrapped"),
     ),
     Aggregate(preset="srs_return_a", reports="accepted", months=("2026-01",)),
     Disseminate(recipient_class="agency", as_of=DAY, tables_sha256=SHA256),

@@ -9,11 +9,11 @@ import pytest
 from cji_client.report import Job, report
 from cji_client.report.clusters import MOST_POINTS, drawings
 from cji_client.report.link_levels import Weights
-from cji_core.operations.aggregate import Aggregate
+from cji_core.operations.aggregate import Aggregate, Privacy
 from cji_core.operations.deidentify import Deidentify
 from cji_core.operations.link import Link
 from cji_core.page.markup import MOST_ROWS
-from tests.support.report_tools import PEOPLE, PERSON, jobs, linked, opened, page_of, people
+from tests.support.report_tools import PEOPLE, PERSON, example, jobs, linked, opened, page_of, people
 
 PAGES = jobs()
 
@@ -132,6 +132,15 @@ def test_why_totals_of_persons_are_withheld_is_on_the_page() -> None:
     page = text_of(page_of(job))
     assert f"totals of persons withheld besides {quiet}" in page
     assert "Persons of a total are withheld where" in page
+
+
+def test_a_private_table_states_epsilon_and_budget() -> None:
+    privacy = Privacy(epsilon_thousandths=500, rows_per_person=3, project="p", wrapped_project_key=bytes(60))
+    of = Aggregate(keys={"SEX": ("F", "M")}, person="SID", privacy=privacy)
+    page = text_of(page_of(opened(of, PERSON, example("examples/aggregate/people.csv"), project_key=bytes(32))))
+    assert "epsilon of this table 0.5" in page
+    assert "budget advisory" in page
+    assert "withheld" not in page.replace("cells withheld 0", "")
 
 
 def test_a_page_of_too_few_rows_shows_their_total_only() -> None:

@@ -263,7 +263,7 @@ class Screen(_message.Message):
     def __init__(self, preset: _Optional[str] = ..., rules: _Optional[bytes] = ..., max_hits: _Optional[int] = ..., min_score: _Optional[float] = ..., include_restricted: _Optional[bool] = ..., status_only: _Optional[bool] = ..., tables_sha256: _Optional[bytes] = ..., retain_seconds: _Optional[int] = ..., resident_reference: _Optional[bytes] = ...) -> None: ...
 
 class Aggregate(_message.Message):
-    __slots__ = ("preset", "keys", "person", "sums", "threshold", "base", "dominance", "reports", "months")
+    __slots__ = ("preset", "keys", "person", "sums", "threshold", "base", "dominance", "reports", "months", "privacy")
     class Reports(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         REPORTS_UNSPECIFIED: _ClassVar[Aggregate.Reports]
@@ -281,6 +281,7 @@ class Aggregate(_message.Message):
     DOMINANCE_FIELD_NUMBER: _ClassVar[int]
     REPORTS_FIELD_NUMBER: _ClassVar[int]
     MONTHS_FIELD_NUMBER: _ClassVar[int]
+    PRIVACY_FIELD_NUMBER: _ClassVar[int]
     preset: str
     keys: _containers.RepeatedCompositeFieldContainer[GroupKey]
     person: str
@@ -290,7 +291,8 @@ class Aggregate(_message.Message):
     dominance: Dominance
     reports: Aggregate.Reports
     months: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, preset: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[GroupKey, _Mapping]]] = ..., person: _Optional[str] = ..., sums: _Optional[_Iterable[str]] = ..., threshold: _Optional[int] = ..., base: _Optional[int] = ..., dominance: _Optional[_Union[Dominance, _Mapping]] = ..., reports: _Optional[_Union[Aggregate.Reports, str]] = ..., months: _Optional[_Iterable[str]] = ...) -> None: ...
+    privacy: Privacy
+    def __init__(self, preset: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[GroupKey, _Mapping]]] = ..., person: _Optional[str] = ..., sums: _Optional[_Iterable[str]] = ..., threshold: _Optional[int] = ..., base: _Optional[int] = ..., dominance: _Optional[_Union[Dominance, _Mapping]] = ..., reports: _Optional[_Union[Aggregate.Reports, str]] = ..., months: _Optional[_Iterable[str]] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ...) -> None: ...
 
 class Dominance(_message.Message):
     __slots__ = ("top", "percent")
@@ -299,6 +301,18 @@ class Dominance(_message.Message):
     top: int
     percent: int
     def __init__(self, top: _Optional[int] = ..., percent: _Optional[int] = ...) -> None: ...
+
+class Privacy(_message.Message):
+    __slots__ = ("epsilon_thousandths", "rows_per_person", "project", "wrapped_project_key")
+    EPSILON_THOUSANDTHS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_PER_PERSON_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    WRAPPED_PROJECT_KEY_FIELD_NUMBER: _ClassVar[int]
+    epsilon_thousandths: int
+    rows_per_person: int
+    project: str
+    wrapped_project_key: bytes
+    def __init__(self, epsilon_thousandths: _Optional[int] = ..., rows_per_person: _Optional[int] = ..., project: _Optional[str] = ..., wrapped_project_key: _Optional[bytes] = ...) -> None: ...
 
 class GroupKey(_message.Message):
     __slots__ = ("column", "categories")
