@@ -13,6 +13,7 @@ letters  plain, one byte a letter, for kernels that compare bytes: those of othe
 A form of a value depends on the value alone. ASCII values take a few operations on the whole column, others are few.
 """
 
+import codecs
 import unicodedata
 from collections.abc import Callable, Iterable
 from importlib.resources import files
@@ -69,6 +70,8 @@ def _read() -> _Written:
     return _Written({ord(letter): written for letter, written in rows})
 
 
+_WINDOWS: Final = codecs.lookup("cp1252").decode
+"""Looked up here: a cell that holds records cannot import a codec."""
 _QUOTES: Final = dict.fromkeys(map(ord, _APOSTROPHES), "'")
 _SIGNS: Final = _Signs(_QUOTES)
 _WRITTEN: Final = _read()
@@ -124,7 +127,7 @@ def _text(value: bytes) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
-        return value.decode("cp1252", "replace").replace("\N{REPLACEMENT CHARACTER}", "")
+        return _WINDOWS(value, "replace")[0].replace("\N{REPLACEMENT CHARACTER}", "")
 
 
 def _fold(text: str) -> str:
