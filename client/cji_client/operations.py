@@ -25,6 +25,7 @@ from cji_core.operations.link import Comparison, Condition, Key, Level, Link, Mo
 from cji_core.operations.match_orders import MatchOrders
 from cji_core.operations.redact import Redaction
 from cji_core.operations.screen import Screen
+from cji_core.operations.standardize import Standardize
 from cji_core.operations.validate import Validate
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Rule",
     "Screen",
     "SmallClasses",
+    "Standardize",
     "Step",
     "Transform",
     "Validate",

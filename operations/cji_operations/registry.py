@@ -21,6 +21,7 @@ from cji_operations.operation import Context, Implementation, PreparedOperation
 from cji_operations.redact import operation as redact
 from cji_operations.screen import operation as screen
 from cji_operations.stages.task import StageFunctions, plan_nothing
+from cji_operations.standardize import operation as standardize
 from cji_operations.validate import operation as validate
 
 IMPLEMENTATIONS: Final[Mapping[str, Implementation[Any]]] = MappingProxyType(
@@ -35,6 +36,7 @@ IMPLEMENTATIONS: Final[Mapping[str, Implementation[Any]]] = MappingProxyType(
             disseminate.IMPLEMENTATION,
             clear.IMPLEMENTATION,
             redact.IMPLEMENTATION,
+            standardize.IMPLEMENTATION,
             match_orders.IMPLEMENTATION,
         )
     }

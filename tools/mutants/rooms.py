@@ -209,7 +209,16 @@ OPERATIONS: Final = Room(
         "unit/operations/test_*.py",
         *(
             f"unit/operations/{one}/test_*.py"
-            for one in ("aggregate", "clear", "deidentify", "disseminate", "match_orders", "redact", "tables")
+            for one in (
+                "aggregate",
+                "clear",
+                "deidentify",
+                "disseminate",
+                "match_orders",
+                "redact",
+                "standardize",
+                "tables",
+            )
         ),
         *(f"unit/operations/link/test_{one}.py" for one in ("columns", "model", "person_model", "report")),
         "unit/operations/link/test_splink_import.py",

@@ -23,6 +23,7 @@ from cji_core.operations.match_orders import MATCH_ORDERS
 from cji_core.operations.parameters import Parameters, ParametersError, bad_parameters
 from cji_core.operations.redact import REDACT
 from cji_core.operations.screen import SCREEN
+from cji_core.operations.standardize import STANDARDIZE
 from cji_core.operations.status_codes import RowCode, ValueCode
 from cji_core.operations.tables import Tables
 from cji_core.operations.validate import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES, VALIDATE
@@ -40,6 +41,7 @@ OPERATIONS: Final[Mapping[str, Operation[Any]]] = MappingProxyType(
             DISSEMINATE,
             CLEAR,
             REDACT,
+            STANDARDIZE,
             MATCH_ORDERS,
         )
     }

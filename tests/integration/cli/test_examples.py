@@ -67,7 +67,7 @@ def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # a reader of the page has made a project key and a table of rules there, which the first commands make again
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("study.json", "rules.toml"))
     cji = build(site.simulation.trust)
-    assert len(COMMANDS) == 14
+    assert len(COMMANDS) == 15
     for command in COMMANDS:
         words = shlex.split(
             command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)), comments=True
@@ -104,6 +104,21 @@ def test_clear(outputs: Path) -> None:
     ]
     relief = [row["relief"] for row in rows(outputs / "cleared/result.csv")]
     assert relief[:3] == ["", "dismiss", "reduce_to_misdemeanor"]
+
+
+def test_standardize(outputs: Path) -> None:
+    found = rows(outputs / "standard/result.csv")
+    assert [(row["last"], row["first"], row["suffix"], row["address_1"]) for row in found] == [
+        ("O'NEIL", "SEAN", "JR", "12 N MAIN ST APT 4"),
+        ("ONEIL", "SEAN", "", "12 N MAIN ST APT 4"),
+        ("", "", "", "Homeless"),
+    ]
+    assert [(row["DOB"], row["state"], row["postcode"]) for row in found] == [
+        ("19820204", "TX", "78701-1234"),
+        ("19820204", "TX", "78701"),
+        ("198202XX", "TX", "787"),
+    ]
+    assert [row["status"] for row in rows(outputs / "standard/row_status.csv")] == ["0", "0", "1"]
 
 
 def test_redact(outputs: Path) -> None:

@@ -13,6 +13,7 @@ from cji_core.format.records import SCHEMAS, tagged
 from cji_core.operations.clear import CLEAR, Clear, Rules
 from cji_core.operations.redact import REDACT, Redaction
 from cji_core.operations.stages.stage import Width
+from cji_core.operations.standardize import STANDARDIZE, Standardize
 from cji_core.operations.validate import BY_PERIOD
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.operation import Context
@@ -42,6 +43,12 @@ EVENT: Values = {
     "expunged": [True, False, False, False],
     "juvenile": [False, False, True],
     "non_conviction": [False, False, True],
+}
+ADDRESSED: Values = {
+    "NAM": ["Smith Jr, John", "SMITH, JOHN JR", "nobody", "", None],
+    "first": ["JON", "", None],
+    "DOB": ["2/14/1982", "19820214", "x", None],
+    "address_1": ["1 main street", "1 MAIN ST", None],
 }
 NARRATIVE: Values = {
     "narrative": ["Ofc. Garza met Ann River.", "SSN 123456789, on 1/2/24", "Иван", "quiet", "", None],
@@ -263,6 +270,13 @@ def test_clear(rows: list[dict[str, Any]], rules: Rules, data: st.DataObject) ->
     """A history is in several shards, and a subject's convictions decide on each other."""
     names = data.draw(st.sampled_from([NAMES, tuple(reversed(NAMES[:-1]))]))
     check(CLEAR.message(Clear(table=rules, as_of=AS_OF)), batch(rows, names), data)
+
+
+@settings(max_examples=25)
+@given(whole=tables("person/1", ADDRESSED, 12), data=st.data())
+def test_standardize(whole: pa.RecordBatch, data: st.DataObject) -> None:
+    operation = STANDARDIZE.message(Standardize(columns={"NAM": "name", "DOB": "date", "address_1": "address"}))
+    check(operation, whole, data)
 
 
 @settings(max_examples=25)

@@ -14,6 +14,7 @@ from cji_core.operations.redact import Redaction
 from cji_core.operations.registry import OPERATIONS, STEPS, operation_of
 from cji_core.operations.screen import Screen
 from cji_core.operations.stages.stage import Stage
+from cji_core.operations.standardize import Standardize
 from cji_core.operations.validate import Validate
 from tests.support.clear_tools import table
 
@@ -39,6 +40,7 @@ def test_steps_of_progress() -> None:
         "clear": ("facts", "decide"),
         "match_orders": (),
         "redact": (),
+        "standardize": (),
     }
     assert {name: operation.steps for name, operation in OPERATIONS.items()} == steps
     assert set(STEPS) == {"rows", *(step for each in steps.values() for step in each)}
@@ -60,6 +62,7 @@ def test_codes_of_rows() -> None:
         "clear": (701, 707, 7),
         "match_orders": (801, 802, 2),
         "redact": (901, 904, 4),
+        "standardize": (911, 916, 6),
     }
     found = {name: sorted(operation.codes) for name, operation in OPERATIONS.items()}
     assert {name: (each[0].value, each[-1].value, len(each)) for name, each in found.items()} == codes
@@ -92,6 +95,7 @@ def test_records_that_only_one_operation_makes() -> None:
         "clear": ["determinations/1", "not_decided/1"],
         "match_orders": ["applied/1", "work_list/1"],
         "redact": ["redacted_spans/1"],
+        "standardize": ["changes/1"],
     }
     found = {name: {one.schema_id for one in operation.schemas} for name, operation in OPERATIONS.items()}
     assert found == {name: set(each) for name, each in schemas.items()}
@@ -269,6 +273,25 @@ DECLARED: list[tuple[Parameters, list[str]]] = [
             "not_decided each",
             "relieve of shards; records records; reads rows reliefs statuses determinations not_decided; "
             "outputs result determinations not_decided",
+        ],
+    ),
+    (
+        Standardize(columns={"NAM": "name", "DOB": "date"}),
+        [
+            "hotfile/1, person/1 -> the same",
+            "also changes changes/1",
+            "count of shards; records records; writes rows",
+            "apply of shards; records records; sides offense_codes; reads rows; outputs result changes",
+        ],
+    ),
+    (
+        Standardize(columns={"offense_code": "offense"}),
+        [
+            "chri_event/1, chri_event/2, hotfile/1, person/1 -> the same",
+            "also changes changes/1",
+            "with offense_codes offense_codes/1",
+            "count of shards; records records; writes rows",
+            "apply of shards; records records; sides offense_codes; reads rows; outputs result changes",
         ],
     ),
     (

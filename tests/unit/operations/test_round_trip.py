@@ -20,6 +20,7 @@ from cji_core.operations.parameters import Parameters, ParametersError, Sealing
 from cji_core.operations.redact import Redaction
 from cji_core.operations.registry import OPERATIONS, operation_of
 from cji_core.operations.screen import SCREEN, Screen
+from cji_core.operations.standardize import Standardize
 from cji_core.operations.tables.screening import Rules
 from cji_core.operations.validate import Validate
 from cji_core.wire.v1 import worker_pb2 as pb
@@ -63,6 +64,7 @@ FILLED: list[Parameters] = [
     MatchOrders(
         match=0.98, clerical_review_threshold=0.3, remove=True, project="p", wrapped_project_key=b"wrapped", seed=4
     ),
+    Standardize(columns={"NAM": "name", "DOB": "date", "x": "offense"}),
     Redaction(columns=("a", "b"), classes=("name",), marks="project", project="p", wrapped_project_key=b"wrapped"),
 ]  # fmt: skip
 

@@ -214,6 +214,7 @@ SCHEMAS: Final = MappingProxyType(
             _input("chri_event/2", _CHRI_EVENT_2),
             _input("court_order/1", _COURT_ORDER),
             _input("narrative/1", _NARRATIVE),
+            _input("offense_codes/1", columns(DataClass.NONE, "code standard", *_TEXT, required=True)),
             _input("words/1", columns(DataClass.NONE, "word kind", *_TEXT, required=True)),
             _input("nibrs.flat/3.1", columns(_CASE, "segment", BINARY, required=True), lines=True),
             _input("nibrs.xml/2019.1", columns(_CASE, "report", BINARY, required=True)),

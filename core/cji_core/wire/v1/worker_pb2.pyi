@@ -193,7 +193,7 @@ class Recipient(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., jwk: _Optional[str] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("validate", "link", "screen", "deidentify", "aggregate", "disseminate", "clear", "redact", "match_orders")
+    __slots__ = ("validate", "link", "screen", "deidentify", "aggregate", "disseminate", "clear", "redact", "standardize", "match_orders")
     VALIDATE_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
     SCREEN_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +202,7 @@ class Operation(_message.Message):
     DISSEMINATE_FIELD_NUMBER: _ClassVar[int]
     CLEAR_FIELD_NUMBER: _ClassVar[int]
     REDACT_FIELD_NUMBER: _ClassVar[int]
+    STANDARDIZE_FIELD_NUMBER: _ClassVar[int]
     MATCH_ORDERS_FIELD_NUMBER: _ClassVar[int]
     validate: Validate
     link: Link
@@ -211,8 +212,9 @@ class Operation(_message.Message):
     disseminate: Disseminate
     clear: Clear
     redact: Redaction
+    standardize: Standardize
     match_orders: MatchOrders
-    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ..., redact: _Optional[_Union[Redaction, _Mapping]] = ..., match_orders: _Optional[_Union[MatchOrders, _Mapping]] = ...) -> None: ...
+    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ..., redact: _Optional[_Union[Redaction, _Mapping]] = ..., standardize: _Optional[_Union[Standardize, _Mapping]] = ..., match_orders: _Optional[_Union[MatchOrders, _Mapping]] = ...) -> None: ...
 
 class Link(_message.Message):
     __slots__ = ("model", "match", "clerical_review_threshold", "refuse_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed", "components", "cluster_stop")
@@ -335,6 +337,20 @@ class Validate(_message.Message):
     also: _containers.RepeatedScalarFieldContainer[str]
     tables_sha256: bytes
     def __init__(self, rule_set: _Optional[str] = ..., as_of: _Optional[str] = ..., without: _Optional[_Iterable[str]] = ..., also: _Optional[_Iterable[str]] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
+
+class Standardize(_message.Message):
+    __slots__ = ("columns",)
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    columns: _containers.RepeatedCompositeFieldContainer[StandardColumn]
+    def __init__(self, columns: _Optional[_Iterable[_Union[StandardColumn, _Mapping]]] = ...) -> None: ...
+
+class StandardColumn(_message.Message):
+    __slots__ = ("column", "form")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    form: str
+    def __init__(self, column: _Optional[str] = ..., form: _Optional[str] = ...) -> None: ...
 
 class Redaction(_message.Message):
     __slots__ = ("columns", "classes", "marks", "project", "wrapped_project_key")

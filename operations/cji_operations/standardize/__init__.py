@@ -1,0 +1,1 @@
+"""`standardize`: values in one form, before they are linked."""
