@@ -11,7 +11,7 @@ import numpy as np
 
 from cji_core.format.records import dates
 from cji_core.format.records.column import Bools, Ints, read
-from cji_core.operations.clear.when import Count, Waited
+from cji_core.operations.clear.when import Count, Start, Waited
 from cji_operations.clear.facts import Facts, years_between
 from cji_operations.clear.selection import selected
 from cji_operations.clear.truth import NO, UNKNOWN, YES, Truth, any_of, truth
@@ -76,10 +76,16 @@ def passed(start: Ints, end: int, time: str) -> Bools:
     return found & (start <= end)
 
 
+def start(facts: Facts, name: Start) -> Ints:
+    """int64[c]: a day from which a waiting period is counted, 0 where it is not known."""
+    if name == "release":
+        return facts.release()
+    return facts.date if name == "conviction" else facts.sentences.end
+
+
 def waited(facts: Facts, value: Waited) -> Truth:
     """Truth[c]: the time has passed since the latest of the days, and since the last charge that restarts it."""
-    starts = {"conviction": facts.date, "sentence_end": facts.sentences.end, "release": facts.release}
-    days = np.array([starts[name] for name in value.since])
+    days = np.array([start(facts, name) for name in value.since])
     latest = days.max(axis=0)
     found = truth(passed(latest, facts.as_of, value.time), np.ones(len(latest), np.bool_))
     missing = (days == 0).any(axis=0) & (found == YES)

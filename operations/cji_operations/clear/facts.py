@@ -78,8 +78,8 @@ class Facts:
 
     part int64[p] ascending in rows: the charge of each charged row. `alone` are the short forms of sections that the
     table gives a meaning of their own. convicted Truth[c]. convictions, latest int64[k + 1]: the number of each
-    subject's convictions, and the date of the last one. release int64[c] is the end of imprisonment, the conviction
-    where there was none, 0 where it is not known. `counted` keeps what counts were found.
+    subject's convictions, and the date of the last one. `released` is the end of imprisonment as the records state it,
+    as `Ends.of` gives it. `counted` keeps what counts were found.
     """
 
     rules: Rules
@@ -97,7 +97,7 @@ class Facts:
     convicted: Truth
     citations: Citations
     sentences: Sentences
-    release: Ints
+    released: tuple[Ints, Bools]
     county: pa.Array
     convictions: Ints
     latest: Ints
@@ -119,6 +119,13 @@ class Facts:
     def any_event(self, of: Truth) -> Truth:
         """Truth[c]: it holds for any row of the subject, of truth Truth[n]."""
         return any_of(of, self.rows.subject, self.rows.k + 1)[self.subject]
+
+    def release(self) -> Ints:
+        """int64[c]: the end of imprisonment, stated or of the sentence; the conviction where there was none, else 0."""
+        stated, given = self.released
+        imprisoned = self.sentences.has(self.rules.imprisonment)
+        end = np.where(imprisoned == YES, self.sentences.end, 0)
+        return np.where(given, stated, np.where(imprisoned == NO, self.date, end))
 
     def text(self, name: str) -> pa.Array:
         """binary[c]: a column, at the first row of each charge."""
@@ -179,7 +186,7 @@ def gather(columns: Columns, rules: Rules, as_of: datetime.date) -> Facts:
         convicted=convicted,
         citations=citations,
         sentences=sentences,
-        release=_release(ends["released"].of(parts, part, len(row)), sentences, rows.date[row], rules),
+        released=ends["released"].of(parts, part, len(row)),
         county=columns.text("county").take(taken),
         convictions=np.bincount(rows.subject[row[certain]], minlength=rows.k + 1),
         latest=_latest(rows, row[certain]),
@@ -274,13 +281,6 @@ def _ends(columns: Columns, name: str, today: int, findings: list[tuple[RowCode,
     date = _dates(columns, name, today, findings)
     given = read(columns.text(name)).filled if name in columns.names else np.zeros(columns.n, np.bool_)
     return Ends(date=date, given=given)
-
-
-def _release(released: tuple[Ints, Bools], sentences: Sentences, date: Ints, rules: Rules) -> Ints:
-    """int64[c]: the end of imprisonment as the records state it, else that of the sentence."""
-    stated, given = released
-    imprisoned = sentences.has(rules.imprisonment)
-    return np.where(given, stated, np.where(imprisoned == NO, date, np.where(imprisoned == YES, sentences.end, 0)))
 
 
 def _births(subject: Ints, k: int, birth: Ints) -> tuple[Ints, Bools]:

@@ -14,7 +14,7 @@ from cji_core.format.records import arrow
 from cji_core.format.records.column import Ints
 from cji_core.operations.clear.when import Count, Waited
 from cji_core.operations.clear.words import STARTS, counted_words
-from cji_operations.clear.counts import bounds
+from cji_operations.clear.counts import bounds, start
 from cji_operations.clear.facts import Facts, years_between
 
 Pieces = tuple[str | pa.Array, ...]
@@ -63,10 +63,9 @@ def counted(facts: Facts, at: Ints, value: tuple[Count, ...]) -> Pieces:
 
 def waited(facts: Facts, at: Ints, value: Waited) -> Pieces:
     """The days from which a waiting period is counted."""
-    days = {"conviction": facts.date, "sentence_end": facts.sentences.end, "release": facts.release}
     found = list[str | pa.Array]()
     for name in value.since:
-        found += ["; " if found else "", f"{STARTS[name]} ", _text(days[name][at])]
+        found += ["; " if found else "", f"{STARTS[name]} ", _text(start(facts, name)[at])]
     return tuple(found)
 
 

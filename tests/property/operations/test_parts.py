@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cji_core.format.records import SCHEMAS, tagged
-from cji_core.operations.clear import CLEAR, Clear, Rules
+from cji_core.operations.clear import CLEAR, Clear, Count, Punishable, Rules, Waited, Which, WholeCase
 from cji_core.operations.redact import REDACT, Redaction
 from cji_core.operations.stages.stage import Width
 from cji_core.operations.standardize import STANDARDIZE, Standardize
@@ -250,6 +250,15 @@ HISTORY = st.fixed_dictionaries(
         "date": st.sampled_from(["20100315", "20150601", "20250101", "x"]),
         "offense": st.sampled_from(["11358 HS-CULTIVATE", "459 PC-BURGLARY"]),
         "sentence_length": st.sampled_from(["16M", "20Y", None]),
+        "case": st.sampled_from(["A", "B"]),
+        "transaction": st.sampled_from(["A", "B", None]),
+        "offense_date": st.sampled_from(["20100101", "20100102", "x"]),
+        "discharged": st.sampled_from([None, "20120101", "20240101"]),
+        "released": st.sampled_from([None, "20110101"]),
+        "max_penalty": st.sampled_from(["1Y", "5Y", "?"]),
+        "marks": st.sampled_from(["NONE", "MINOR", None]),
+        "pending": st.sampled_from([None, False, True]),
+        "restitution_paid": st.sampled_from([None, True]),
     }
 ).map(lambda changes: conviction(**changes))
 
@@ -262,6 +271,13 @@ HISTORY = st.fixed_dictionaries(
             table({"never_sections": ("459 PC",)}, {"deceased": False}),
             table({"ever_sections": ("459 PC",)}, {"sections": ("11358 HS",)}),
             table({"years_crime_free": 3}, {"age_from": 40}, {"all_sentences_ended": True}),
+            table(
+                {"at_most": Count(number=1, by="transaction"), "no_pending": True},
+                {"waited": Waited(time="5Y", since=("conviction", "release"), restarted_by=Which(level=("felony",)))},
+                {"more_than": Count(number=1, same="case"), "paid": ("restitution",)},
+                {"punishable": Punishable(above="1Y"), "not_marks": ("MINOR",)},
+                whole_case=WholeCase(id="whole", reason="The case.", source="A law."),
+            ),
         ]
     ),
     data=st.data(),
