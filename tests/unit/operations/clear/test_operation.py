@@ -220,6 +220,13 @@ def test_a_new_conviction_restarts_a_waiting_period() -> None:
     assert first([conviction(), conviction(date=None)], **waited) == unknown("WAITING")
 
 
+def test_a_discharge_that_cannot_be_read_leaves_the_end_open() -> None:
+    parts = [conviction(count="1", discharged="20120101"), conviction(count="1", discharged="2030-XX-XX")]
+    waited = {"waited": Waited(time="1Y", since=("sentence_end",))}
+    assert first(parts, **waited) == unknown("WAITING")
+    assert first(parts[:1], **waited) == YES
+
+
 KINDS = {"conviction": ("CONVICTED",), "dismissed": ("DISMISSED", "CONVICTED IN ERROR"), "pending": ("PENDING",)}
 
 
