@@ -17,7 +17,7 @@ from cji_client.verbs.link_labels import labels
 from cji_client.verbs.link_sample import Sample, read_sample
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, print_json
-from cji_operations.link import Quality, calibration, log2_odds
+from cji_operations.link import Curve, Quality, calibration, log2_odds
 
 _SHOWN = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 _BINS = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
@@ -69,20 +69,7 @@ def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path 
     curve = sample.curve()
     threshold, best = curve.best()
     if as_json:
-        print_json(
-            Evaluated(
-                pairs=sample.pairs,
-                true=round(curve.true),
-                unsure=sample.unsure,
-                undecided=sample.undecided,
-                uncovered=sample.uncovered,
-                match=match,
-                at_match=_quality(curve.at(log2_odds(match))),
-                best_bits=threshold,
-                at_best=_quality(best),
-                clusters=_quality(sample.clusters),
-            )
-        )
+        print_json(_evaluated(sample, curve, match))
     console = Console(quiet=as_json)
     labelled = f"{sample.pairs} labelled pairs, {curve.true:.0f} of one person"
     standing = float(sample.each.sum())
@@ -103,6 +90,22 @@ def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path 
     _print_calibration(console, sample)
     if chart_file is not None:
         chart_file.write_text(chart(curve, match=match, title=labelled, page=chart_file.suffix.lower() == ".html"))
+
+
+def _evaluated(sample: Sample, curve: Curve, match: float) -> Evaluated:
+    threshold, best = curve.best()
+    return Evaluated(
+        pairs=sample.pairs,
+        true=round(curve.true),
+        unsure=sample.unsure,
+        undecided=sample.undecided,
+        uncovered=sample.uncovered,
+        match=match,
+        at_match=_quality(curve.at(log2_odds(match))),
+        best_bits=threshold,
+        at_best=_quality(best),
+        clusters=_quality(sample.clusters),
+    )
 
 
 def _quality(one: Quality) -> PairQuality:

@@ -89,7 +89,7 @@ def test_a_value_that_counts_as_missing_has_no_verdict() -> None:
     assert found["SOC"] == "counts as missing"
 
 
-def test_names_that_were_compared_by_their_parts_have_both_verdicts() -> None:
+def test_names_compared_by_their_parts_have_both_verdicts() -> None:
     found = verdicts(pair(NAM=("DOW, JANE", "Dow,Jane"), DOB=("19570401", "19570401")))
     assert found["NAM"] == "same, written otherwise"
     found = verdicts(pair(NAM=("DOW, JANE", "DOW, RICHARD"), DOB=("19570401", "19570401")))
