@@ -53,6 +53,8 @@ def found(*segments: bytes) -> dict[str, int]:
         pytest.param([admin(), offense("13A", "12"), officer("290")], {}, id="not connected"),
         pytest.param([admin(), offense("13A", "12"), officer(activity="")], {"A unclassifiable": 1}, id="no activity"),
         pytest.param([admin(), offense("13A", ""), officer()], {"A unclassifiable": 1}, id="no weapon"),
+        pytest.param([admin(cleared="A", cleared_date="20200402"), offense("13A", ""), officer()],
+                     {"A unclassifiable": 1}, id="no weapon, cleared"),
         pytest.param([admin(), offense("13A", "12"), officer(assignment="", injuries="")],
                      {"A 1": 1, "B 1": 1, "A 15l": 1}, id="neither assignment nor injury"),
     ],
