@@ -143,6 +143,7 @@ def jobs() -> dict[str, Job]:
         "aggregate": opened(cells, PERSON, example("examples/aggregate/people.csv")),
         "return_a": opened(Aggregate(preset="srs_return_a", reports="all"), NIBRS, submission()),
         "leoka": opened(Aggregate(preset="srs_leoka", reports="all"), NIBRS, submission()),
+        "shr": opened(Aggregate(preset="srs_shr", reports="all"), NIBRS, submission()),
         "match_orders": opened(
             MatchOrders(),
             "chri_event/1",

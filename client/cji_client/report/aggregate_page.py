@@ -17,6 +17,7 @@ MOST_SHEETS: Final = 24
 
 _LINES: Final = 120
 """A sheet has fewer lines."""
+_TITLES: Final = {"srs_leoka": "Officers killed or assaulted", "srs_shr": "Supplementary Homicide Report"}
 _WITHHELD: Final = "withheld"
 
 
@@ -126,10 +127,14 @@ def _shown(row: Row, name: str) -> Part:
 def _forms(job: Job, parameters: Aggregate) -> Iterable[Element]:
     outcomes, _ = first_rows(job.read("accounting"), MOST_ROWS)
     yield section(
-        {"srs_leoka": "Officers killed or assaulted"}.get(str(parameters.preset), "Return A"),
+        _TITLES.get(str(parameters.preset), "Return A"),
         facts({"reports": f"{parameters.reports}", "rows": number(job.rows)}),
         table(("reports", "number"), [(value(row["outcome"]), _reports(row)) for row in outcomes]),
     )
+    if parameters.preset == "srs_shr":
+        rows, total = first_rows(job.read("result"), MOST_ROWS)
+        yield section("Victims and offenders", _listing(rows, total))
+        return
     sheets, more = _sheets(job)
     for (form, ori, month), lines in sheets.items():
         yield section(_title(form, ori, month), _sheet(lines))
@@ -139,6 +144,11 @@ def _forms(job: Job, parameters: Aggregate) -> Iterable[Element]:
 
 def _reports(row: Row) -> Part:
     return element("span", _WITHHELD, class_="missing") if row["reports"] is None else number(row["reports"])
+
+
+def _listing(rows: Sequence[Row], total: int) -> Element:
+    names = tuple(rows[0]) if rows else ("ori", "month", "incident")
+    return table(names, [tuple(value(row[name]) for name in names) for row in rows], total=total)
 
 
 def _sheets(job: Job) -> tuple[Mapping[tuple[object, ...], list[Row]], int]:

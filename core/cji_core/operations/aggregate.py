@@ -91,7 +91,7 @@ class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
     `months` (YYYY-MM), all without any. Its numbers are exact, unless a `threshold` is given.
     """
 
-    preset: Literal["srs_return_a", "srs_leoka"] | None = None
+    preset: Literal["srs_return_a", "srs_leoka", "srs_shr"] | None = None
     keys: Annotated[dict[Name, _Categories], Meta(max_length=MAX_KEYS)] = field(default_factory=dict)
     person: str = ""
     sums: Annotated[tuple[Name, ...], Meta(max_length=MAX_SUMS)] = ()
@@ -115,8 +115,8 @@ class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
                 None,
             ):
                 raise ValueError("preset: takes reports, months and threshold only")
-            if self.preset == "srs_leoka" and self.hides_below > _EXACT:
-                raise ValueError("threshold: srs_leoka hides nothing; its sheets are for the agency and the FBI")
+            if self.preset != "srs_return_a" and self.hides_below > _EXACT:
+                raise ValueError(f"threshold: {self.preset} hides nothing; it is for the agency and the FBI")
             if self.reports is None:
                 raise ValueError('reports: "accepted", with the side table incidents of a validation, or "all"')
             if len(set(self.months)) != len(self.months):
@@ -253,6 +253,19 @@ RETURN_A: Final = RecordSchema.output(
 )
 """One row a line of a form; see `return_a`."""
 
+SHR: Final = RecordSchema.output(
+    "shr/1",
+    columns(_CASE, "ori month", BINARY),
+    columns(_CASE, "incident", UINT64),
+    columns(_CASE, "offense situation", BINARY),
+    columns(_CASE, "victim", UINT64),
+    columns(DataClass.BIOGRAPHIC, "victim_age victim_sex victim_race victim_ethnicity", BINARY),
+    columns(_CASE, "offender", UINT64),
+    columns(DataClass.BIOGRAPHIC, "offender_age offender_sex offender_race offender_ethnicity", BINARY),
+    columns(_CASE, "weapon relationship circumstance", BINARY),
+)
+"""One row a victim and an offender; see `shr`."""
+
 ACCOUNTING: Final = OutputSpec(
     name="accounting",
     schema=RecordSchema.output(
@@ -329,13 +342,18 @@ SIDE: Final = "incidents"
 _NIBRS: Final = frozenset(("nibrs.flat/3.1",))
 
 
+def made_by(parameters: Aggregate) -> RecordSchema:
+    """The schema of the result."""
+    return CELLS if parameters.preset is None else SHR if parameters.preset == "srs_shr" else RETURN_A
+
+
 def _signature(parameters: Aggregate) -> Signature:
     if parameters.preset is None:
         privacy = parameters.privacy
         project = None if privacy is None else Project(privacy.project, privacy.wrapped_project_key)
-        return Signature(accepts=PERSONAL, result=CELLS.schema_id, project=project)
+        return Signature(accepts=PERSONAL, result=made_by(parameters).schema_id, project=project)
     sides = (Side(name=SIDE, schema="nibrs_verdicts/1", required=True),) if parameters.reports == "accepted" else ()
-    return Signature(accepts=_NIBRS, result=RETURN_A.schema_id, parts=(ACCOUNTING,), sides=sides)
+    return Signature(accepts=_NIBRS, result=made_by(parameters).schema_id, parts=(ACCOUNTING,), sides=sides)
 
 
 def _check_columns(parameters: Aggregate, columns: frozenset[str]) -> frozenset[str]:
@@ -354,7 +372,7 @@ AGGREGATE: Final = Operation(
     signature=_signature,
     stages=_stages,
     terminal=True,
-    schemas=(CELLS, RETURN_A, ACCOUNTING.schema),
+    schemas=(CELLS, RETURN_A, SHR, ACCOUNTING.schema),
     steps=("count", "group"),
     codes=Code,
 )

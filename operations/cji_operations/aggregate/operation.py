@@ -17,12 +17,13 @@ import pyarrow as pa
 from cji_core.errors import Reason, Refusal, Stage
 from cji_core.format.records import WHOLE_ROW, arrow
 from cji_core.format.records.column import read
-from cji_core.operations.aggregate import AGGREGATE, CELLS, RETURN_A, SIDE, Aggregate, Dominance, Privacy
+from cji_core.operations.aggregate import AGGREGATE, SIDE, Aggregate, Dominance, Privacy, made_by
 from cji_core.operations.parameters import bad_parameters
 from cji_operations.aggregate.cell_parts import cell_functions
 from cji_operations.aggregate.cell_table import run
 from cji_operations.aggregate.leoka import leoka
 from cji_operations.aggregate.return_a import return_a
+from cji_operations.aggregate.shr import shr
 from cji_operations.kernels.project_keys import PROJECT_KEY_BYTES
 from cji_operations.operation import Case, Context, Implementation, Outputs
 from cji_operations.progress import ProgressCallback
@@ -53,6 +54,8 @@ class Aggregating:
         )
         if self.parameters.preset == "srs_leoka":
             return leoka(segments, progress, verdicts=self.verdicts, months=months)
+        if self.parameters.preset == "srs_shr":
+            return shr(segments, progress, verdicts=self.verdicts, months=months)
         return return_a(
             segments, progress, verdicts=self.verdicts, months=months, threshold=self.parameters.hides_below
         )
@@ -67,10 +70,12 @@ def _prepare(parameters: Aggregate, _schema_id: str, schema: pa.Schema, context:
         raise bad_parameters(Stage.COMPUTE)
     if not parameters.columns.issubset(schema.names):
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
-    made = CELLS if parameters.preset is None else RETURN_A
     verdicts = context.sides[SIDE] if parameters.reports == "accepted" else None
     return Aggregating(
-        parameters=parameters, output_schema=made.arrow, verdicts=verdicts, project_key=context.project_key
+        parameters=parameters,
+        output_schema=made_by(parameters).arrow,
+        verdicts=verdicts,
+        project_key=context.project_key,
     )
 
 

@@ -163,7 +163,7 @@ def test_link(outputs: Path) -> None:
 def test_pages_for_people(outputs: Path) -> None:
     """Of the operations that have one, made from what the recipient opened."""
     pages = {path.parent.name: path.read_text(encoding="utf-8") for path in outputs.glob("*/report.html")}
-    assert pages.keys() == {"findings", "checked", "linked", "counts", "return_a", "leoka", "ordered"}
+    assert pages.keys() == {"findings", "checked", "linked", "counts", "return_a", "leoka", "shr", "ordered"}
     assert all("SIMULATED" in page and "Content-Security-Policy" in page for page in pages.values())
     assert "JAYNE" in pages["linked"]
     assert "INCIDENT HOUR MUST BE 00 TO 23" in pages["findings"]
@@ -185,6 +185,7 @@ def test_aggregate(outputs: Path) -> None:
     actual = {(row["form"], row["line"]): row["actual"] for row in rows(outputs / "return_a/result.csv")}
     assert (actual["return_a", "3a"], actual["return_a", "4e"], actual["return_a", "total"]) == ("1", "3", "4")
     officers = {(row["form"], row["line"]): row["actual"] for row in rows(outputs / "leoka/result.csv")}
+    assert rows(outputs / "shr/result.csv") == []
     assert (officers["leoka", "12"], officers["leoka", "unclassifiable"]) == ("0", "0")
 
 

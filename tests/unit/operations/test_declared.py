@@ -90,7 +90,7 @@ def test_records_that_only_one_operation_makes() -> None:
         ],
         "screen": ["hits/1", "outcomes/1"],
         "deidentify": ["disclosure_risk/1", "k_anonymity/1", "token_map/1"],
-        "aggregate": ["aggregate_cells/1", "return_a/1", "return_a_accounting/1"],
+        "aggregate": ["aggregate_cells/1", "return_a/1", "return_a_accounting/1", "shr/1"],
         "disseminate": ["ledger/1", "withheld/1"],
         "clear": ["determinations/1", "not_decided/1"],
         "match_orders": ["applied/1", "work_list/1"],

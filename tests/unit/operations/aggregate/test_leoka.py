@@ -92,5 +92,6 @@ def test_what_fits_no_line_is_marked_and_rejected_reports_do_not_count() -> None
 
 def test_the_sheets_hide_nothing() -> None:
     assert Aggregate(preset="srs_leoka", reports="all").hides_below == 1
-    with pytest.raises(ValueError, match="srs_leoka hides nothing"):
-        Aggregate(preset="srs_leoka", reports="all", threshold=5)
+    for preset in ("srs_leoka", "srs_shr"):
+        with pytest.raises(ValueError, match=f"{preset} hides nothing"):
+            Aggregate(preset=preset, reports="all", threshold=5)
