@@ -67,7 +67,7 @@ def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # a reader of the page has made a project key and a table of rules there, which the first commands make again
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("study.json", "rules.toml"))
     cji = build(site.simulation.trust)
-    assert len(COMMANDS) == 15
+    assert len(COMMANDS) == 17
     for command in COMMANDS:
         words = shlex.split(
             command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)), comments=True
@@ -163,7 +163,7 @@ def test_link(outputs: Path) -> None:
 def test_pages_for_people(outputs: Path) -> None:
     """Of the operations that have one, made from what the recipient opened."""
     pages = {path.parent.name: path.read_text(encoding="utf-8") for path in outputs.glob("*/report.html")}
-    assert pages.keys() == {"findings", "checked", "linked", "counts", "return_a", "leoka", "shr", "ordered"}
+    assert pages.keys() == {"findings", "checked", "linked", "counts", "return_a", "leoka", "shr", "ordered", "cleared"}
     assert all("SIMULATED" in page and "Content-Security-Policy" in page for page in pages.values())
     assert "JAYNE" in pages["linked"]
     assert "INCIDENT HOUR MUST BE 00 TO 23" in pages["findings"]

@@ -80,7 +80,7 @@ def test_two_officers_and_a_clearance_in_another_month() -> None:
     assert [batch.num_rows for batch in outputs.parts["accounting"]] == [7]
 
 
-def test_what_fits_no_line_is_marked_and_rejected_reports_do_not_count() -> None:
+def test_officers_on_no_line_are_marked_and_rejected_ones_left() -> None:
     segments = [admin(), offense("13A", "12"), officer(activity="")]
     _, outputs = engine(segments)
     assert outputs.status.codes.tolist() == [Code.FITS_NO_LINE]
