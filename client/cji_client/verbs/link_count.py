@@ -33,13 +33,18 @@ class CountedRule(msgspec.Struct, frozen=True, kw_only=True):
     blocks: Annotated[int, member("blocks")]
     largest: Annotated[int, member("records in the largest block")]
     pairs: Annotated[int, member("pairs")]
-    left_out: Annotated[bool, member("whether it is left out of a job")]
+    left_out: Annotated[bool, member("whether it is left out of a job, whole")]
+    oversized: Annotated[int, member("blocks that stay too large, and are left out")]
 
 
 class CountedPairs(msgspec.Struct, frozen=True, kw_only=True):
     """`cji link count`: pairs of every blocking rule."""
 
+    accepted: Annotated[bool, member("whether a worker takes a job of this size")]
+    records: Annotated[int, member("records that are compared")]
     pairs: Annotated[int, member("pairs of all rules")]
+    deterministic: Annotated[int, member("pairs of deterministic rules, which have the same limit")]
+    relatives: Annotated[int, member("pairs of the rule of relatives, which has the same limit")]
     limit: Annotated[int, member("the limit of the job")]
     rules: Annotated[tuple[CountedRule, ...], member("objects of the kind CountedRule")]
     widest: Annotated[str, member("the rule with the most pairs")]
@@ -55,8 +60,8 @@ class CountedPairs(msgspec.Struct, frozen=True, kw_only=True):
 def count(records: Path, *, spec_file: Path | None, schema: str, as_json: bool) -> None:
     """Count the pairs of every blocking rule on RECORDS, and suggest tighter rules for the one with the most.
 
-    Nothing is sent. After LIMIT_EXCEEDED, this shows which rule has too many pairs: the worker's refusal does not say
-    so, because it depends on the records.
+    Nothing is sent. A worker decides by the same count whether a job is too large; its refusal does not name the rule
+    with too many pairs, because that depends on the records. A side table link_to is not counted.
 
     \b
     Examples:
@@ -109,10 +114,15 @@ def _document(found: Counts, parameters: Link) -> dict[str, object]:
             "largest": one.largest,
             "pairs": one.pairs,
             "left_out": one.left_out,
+            "oversized": one.oversized,
         }
 
     return {
+        "accepted": found.accepted,
+        "records": found.records,
         "pairs": found.pairs,
+        "deterministic": found.deterministic,
+        "relatives": found.relatives,
         "limit": parameters.pairs,
         "rules": [row(one) for one in found.rules],
         "widest": found.widest.rule.label,
@@ -122,9 +132,15 @@ def _document(found: Counts, parameters: Link) -> dict[str, object]:
 
 def _print(found: Counts, parameters: Link) -> None:
     console = Console()
-    _table(console, "Pairs before blocks are split", found.rules)
-    verdict = "more than" if found.pairs > parameters.pairs else "within"
-    console.print(f"{found.pairs} pairs, {verdict} the limit of {parameters.pairs} (`pairs`)", highlight=False)
+    _table(console, f"Pairs of {found.records} records that are compared", found.rules)
+    of = [(found.pairs, "pairs")]
+    of += [(found.deterministic, "pairs of deterministic rules"), (found.relatives, "pairs of relatives")]
+    for number, what in of:
+        if number or what == "pairs":
+            verdict = "more than" if number > parameters.pairs else "within"
+            console.print(f"{number} {what}, {verdict} the limit of {parameters.pairs} (`pairs`)", highlight=False)
+    if not found.accepted:
+        console.print("A worker refuses this job.")
     if found.tighter:
         _table(console, f"Tighter than {found.widest.rule.label}, which has the most", found.tighter)
 
@@ -136,5 +152,6 @@ def _table(console: Console, title: str, rows: tuple[RuleCount, ...]) -> None:
     table.add_column("")
     for one in rows:
         figures = (str(value) for value in (one.blocks, one.largest, one.pairs))
-        table.add_row(one.rule.label, *figures, "left out" if one.left_out else "")
+        oversized = f"{one.oversized} blocks left out" if one.oversized else ""
+        table.add_row(one.rule.label, *figures, "left out" if one.left_out else oversized)
     console.print(table)

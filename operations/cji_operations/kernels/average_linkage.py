@@ -5,6 +5,9 @@ R. R. Sokal, C. D. Michener, "A statistical method for evaluating systematic rel
 listed has a weight of its own. In every round, all pairs of clusters that are each other's best are joined; joining
 never makes another pair's weight higher than the higher one of its parts, so this is greedy linkage, in few rounds.
 Weights are compared to 1/16 bit, and equal ones in a scattered order, so that no chain of weights makes many rounds.
+
+A node may stand for several that are equal. Single linkage takes the highest weight across two clusters for the mean
+one. Marks keep nodes apart, whatever weighs for joining them: with those of one label, or with any shared bit.
 """
 
 from dataclasses import dataclass
@@ -39,11 +42,44 @@ class _Edges:
     def __len__(self) -> int:
         return len(self.a)
 
+    @classmethod
+    def of(cls, left: Ints, right: Ints, weight: Floats, copies: Ints | None) -> Self:
+        """Of listed pairs of nodes, with the number of records that each node stands for."""
+        listed = np.ones(len(left), np.int64) if copies is None else copies[left] * copies[right]
+        total = weight if copies is None else weight * listed
+        return cls(a=np.minimum(left, right), b=np.maximum(left, right), total=total, listed=listed, best=weight)
+
     def some(self, which: Bools | Ints) -> Self:
         """These edges."""
         return type(self)(
             a=self.a[which], b=self.b[which], total=self.total[which], listed=self.listed[which], best=self.best[which]
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Marks:
+    """Reasons to keep nodes apart: different labels int64[l, n], -1 for none, and shared bits uint64[w, n]."""
+
+    labels: Ints
+    bits: npt.NDArray[np.uint64]
+
+    def copy(self) -> Self:
+        """Marks that are changed while clusters are joined."""
+        return type(self)(labels=self.labels.copy(), bits=self.bits.copy())
+
+    def allow(self, a: Ints, b: Ints) -> Bools:
+        """bool[e]: two clusters, by their lowest nodes, may be one."""
+        found = np.ones(len(a), np.bool_)
+        for label in self.labels:
+            found &= (label[a] == label[b]) | (label[a] < 0) | (label[b] < 0)
+        for bit in self.bits:
+            found &= (bit[a] & bit[b]) == 0
+        return found
+
+    def join(self, a: Ints, b: Ints) -> None:
+        """Give the marks of b to a."""
+        self.labels[:, a] = np.maximum(self.labels[:, a], self.labels[:, b])
+        self.bits[:, a] |= self.bits[:, b]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -54,13 +90,17 @@ class Sizes:
     second: Ints | None
 
     @classmethod
-    def of(cls, root: Ints, second: Bools | None) -> Self:
-        """The sizes of the clusters in which root int64[n] is the lowest node of each node."""
-        n = len(root)
-        return cls(
-            all=np.bincount(root, minlength=n),
-            second=None if second is None else np.bincount(root[second], minlength=n),
-        )
+    def of(cls, root: Ints, second: Bools | None, copies: Ints | None = None) -> Self:
+        """The sizes of the clusters in which root int64[n] is the lowest node of each node.
+
+        copies int64[n]: how many nodes each stands for; None for one.
+        """
+
+        def added(which: Ints | Bools | slice) -> Ints:
+            of_node = None if copies is None else copies[which]
+            return np.bincount(root[which], of_node, len(root)).astype(np.int64, copy=False)
+
+        return cls(all=added(slice(None)), second=None if second is None else added(second))
 
     def across(self, a: Ints, b: Ints) -> Ints:
         """int64[e]: how many pairs there can be across two clusters; two nodes of one of two tables form none."""
@@ -93,27 +133,28 @@ def average_linkage(
     stop: float,
     unlisted: float,
     second: Bools | None = None,
+    copies: Ints | None = None,
+    marks: Marks | None = None,
+    single: bool = False,
 ) -> Ints:
     """int64[n]: the lowest node in the cluster of each node.
 
     left, right: int64[m], nodes from 0 to n - 1, no pair twice, none of one node; weight float64[m]. Two clusters are
     joined if the mean weight of the pairs across them is at least `stop`, and the highest one at least `match`;
     `unlisted`, at most `stop`, is the weight of a pair that is not listed. second bool[n] marks the nodes of the second
-    of two tables, whose pairs have a node of each.
+    of two tables, whose pairs have a node of each. copies int64[n]: how many nodes each stands for. With `single`, the
+    highest weight across two clusters takes the place of the mean.
     """
     root = np.arange(n, dtype=np.int64)
-    sizes = Sizes.of(root, second)
-    edges = _Edges(
-        a=np.minimum(left, right),
-        b=np.maximum(left, right),
-        total=weight,
-        listed=np.ones(len(left), np.int64),
-        best=weight,
-    )
+    sizes = Sizes.of(root, second, copies)
+    marks = None if marks is None else marks.copy()
+    edges = _Edges.of(left, right, weight, copies)
     scratch = np.empty((2, n), np.int64)
     while len(edges):
+        if marks is not None:
+            edges = edges.some(marks.allow(edges.a, edges.b))
         possible = sizes.across(edges.a, edges.b)
-        mean = (edges.total + (possible - edges.listed) * unlisted) / possible
+        mean = edges.best if single else (edges.total + (possible - edges.listed) * unlisted) / possible
         open_ = np.flatnonzero(_open(edges, mean >= stop, n) & _open(edges, edges.best >= match, n))
         edges, mean = edges.some(open_), mean[open_]
         strong = np.flatnonzero((mean >= stop) & (edges.best >= match))
@@ -123,6 +164,8 @@ def average_linkage(
         a, b = edges.a[best], edges.b[best]
         root[b] = a
         sizes.join(a, b)
+        if marks is not None:
+            marks.join(a, b)
         edges = _contracted(edges, a, b, root)
     while not np.array_equal(above := root[root], root):
         root = above

@@ -4,12 +4,15 @@ Which keys lie in each range, and one row for each of them.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from cji_core.format.records.column import Ints
+
+_CROSSED: Final = 1 << 18
+"""Positions at once."""
 
 
 def within(keys: npt.NDArray[Any], low: npt.NDArray[Any], high: npt.NDArray[Any]) -> tuple[Ints, Ints]:
@@ -38,6 +41,21 @@ def expand(first: npt.NDArray[Any], count: npt.NDArray[Any]) -> tuple[Ints, Ints
     which = np.repeat(np.arange(len(first)), count)
     before = np.cumsum(count, dtype=np.int64) - count
     return which, np.arange(len(which)) + (first - before)[which]
+
+
+def crossed(starts: Ints, left: Ints, right: Ints) -> Iterator[tuple[slice, Ints, Ints, Ints]]:
+    """(a part of the pairs, where each begins, int64[m] one, int64[m] other): all positions of one range with another.
+
+    Range i is starts[i] to starts[i + 1], none of them empty; pair p is of the ranges left[p] and right[p].
+    """
+    of_right = starts[right + 1] - starts[right]
+    count = (starts[left + 1] - starts[left]) * of_right
+    for start, stop in cuts(count, _CROSSED):
+        part = slice(start, stop)
+        which, place = expand(np.zeros(stop - start, np.int64), count[part])
+        up, along = np.divmod(place, of_right[part][which])
+        begins = np.cumsum(count[part]) - count[part]
+        yield part, begins, starts[left[part]][which] + up, starts[right[part]][which] + along
 
 
 def cuts(counts: npt.NDArray[Any], most: int) -> list[tuple[int, int]]:

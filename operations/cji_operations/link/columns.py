@@ -15,9 +15,11 @@ is made of these numbers depends on which rows are looked at together. Values ar
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,12 +42,15 @@ DATES: Final = frozenset(("DOB",))
 _ALL: Final = slice(None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Table:
     """`n` rows; where two tables are linked, those from `first_of_second` on are the second one's, else it is None.
 
-    rows int64[n], ascending: their numbers among all rows of the job. `not_dates` bool[n] by column: there is a value,
-    and it is not a date. `placeholders` bool[n] by column that has some: there is one, and the value is missing.
+    The rows of a unit, see `units`, lie side by side: unit int64[n], ascending from 0, is None where each row is one.
+    rows int64[u], ascending: the numbers of the units among all units of the job. `not_dates` bool[n] by column: there
+    is a value, and it is not a date. `placeholders` bool[n] by column that has some: there is one, and the value is
+    missing. bound bool[n]: which rows blocks are made of, None for all. `apart`: the column of sources; two units of
+    one are never a pair.
     """
 
     n: int
@@ -55,6 +60,30 @@ class Table:
     not_dates: dict[str, Bools]
     placeholders: dict[str, Bools] = field(default_factory=dict)
     keys: dict[Key, Codes] = field(default_factory=dict)
+    unit: Ints | None = None
+    bound: Bools | None = None
+    apart: str = ""
+
+    @property
+    def source(self) -> Codes | None:
+        """int32[n]: the source of each row, -1 without one; None where all rows can be pairs."""
+        return self.columns[self.apart].code if self.apart else None
+
+    @property
+    def units(self) -> int:
+        """The number of units."""
+        return len(self.rows)
+
+    @cached_property
+    def starts(self) -> Ints:
+        """int64[u + 1]: the first row of each unit, then n."""
+        if self.unit is None:
+            return np.arange(self.n + 1)
+        return np.append(np.flatnonzero(np.diff(self.unit, prepend=-1)), self.n)
+
+    def units_of(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The units of rows."""
+        return rows if self.unit is None else self.unit[rows]
 
     def key(self, key: Key) -> Codes:
         """int32[n]: equal for rows with equal values in this form, -1 without one. Made once."""

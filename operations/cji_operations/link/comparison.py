@@ -6,7 +6,7 @@ as one value. Values are compared with the lower code first, which makes every c
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Final
 
@@ -20,6 +20,7 @@ from cji_operations.kernels import edits, jaro, name_parts, nicknames
 from cji_operations.kernels.edits import Edit
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.kernels.one_off import one_off
+from cji_operations.kernels.ranges import crossed
 from cji_operations.link.column import Codes, Column
 from cji_operations.link.columns import Table
 
@@ -27,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int8]
 
 MISSING: Final = -1
+_LAST: Final = 1 << 7  # behind every level
 _CHUNK: Final = 1 << 16  # pairs of rows at once: each step's arrays stay within the L2 cache
 _SLOTS: Final = 18  # bits
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio (Knuth, TAOCP 3, section 6.4)
@@ -215,6 +217,73 @@ def _value(codes: Sequence[Codes]) -> Codes:
     return value
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Best(Comparer):
+    """A comparison over units of several rows: two have the best level of any row of one and any of the other.
+
+    rows int64[f], starts int64[u + 1]: of each unit, a row for each of its values; those without are left out where
+    there are others. Of pairs of rows at the best level, the one whose values are rarest is taken.
+    """
+
+    rows: Ints
+    starts: Ints
+
+    def levels(self, left: Ints, right: Ints) -> Levels:
+        """int8[p]: the level of each pair of units."""
+        return self.best(left, right)[0]
+
+    def best(self, left: Ints, right: Ints) -> tuple[Levels, Ints, Ints]:
+        """(int8[p] the level of each pair of units, int64[p] and int64[p]: the rows that have it)."""
+        found = np.empty(len(left), np.int8)
+        of_left, of_right = np.empty(len(left), np.int64), np.empty(len(left), np.int64)
+        name = next((one.tf_adjustment_column for one in self.comparison.levels if one.tf_adjustment_column), "")
+        for part, starts, one, other in crossed(self.starts, left, right):
+            a, b = self.rows[one], self.rows[other]
+            level = Comparer.levels(self, a, b)
+            order = np.where(level == MISSING, _LAST, level.astype(np.int64)) << 32
+            if name:
+                column = self.columns[name]
+                counts = np.append(column.counts, 0)
+                order += np.maximum(counts[column.code[a]], counts[column.code[b]])
+            least = np.repeat(np.minimum.reduceat(order, starts), np.diff(starts, append=len(order)))
+            first = np.flatnonzero(order == least)
+            first = first[np.searchsorted(first, starts)]
+            found[part], of_left[part], of_right[part] = level[first], a[first], b[first]
+        return found, of_left, of_right
+
+
+def bound_to(comparison: Comparison, table: Table) -> Comparer:
+    """`comparer` over the units of a table."""
+    one = comparer(comparison, table)
+    if table.unit is None:
+        return one
+    value = np.arange(table.n) if one.number else one.value.astype(np.int64)
+    order = np.lexsort((np.arange(table.n), value, table.unit))
+    unit, value = table.unit[order], value[order]
+    kept = np.ones(table.n, np.bool_)
+    kept[1:] = (unit[1:] != unit[:-1]) | (value[1:] != value[:-1])
+    there = np.logical_or.reduceat(value >= 0, table.starts[:-1])
+    kept &= (value >= 0) | ~there[unit]
+    rows = np.flatnonzero(kept)
+    starts = np.append(np.flatnonzero(np.diff(unit[rows], prepend=-1)), len(rows))
+    of_one = {field.name: getattr(one, field.name) for field in fields(one)}
+    return Best(**of_one, rows=order[rows], starts=starts)
+
+
+def best(comparers: Sequence[Comparer], left: Ints, right: Ints) -> tuple[Levels, list[tuple[Ints, Ints]]]:
+    """(int8[c, p]: every comparison's level of each pair of units; of each comparison, the rows that have it)."""
+    found, rows = np.empty((len(comparers), len(left)), np.int8), list[tuple[Ints, Ints]]()
+    for row, one in zip(found, comparers, strict=True):
+        if isinstance(one, Best):
+            row[:], *chosen = one.best(left, right)
+            rows.append((chosen[0], chosen[1]))
+        else:
+            row[:] = one.levels(left, right)
+            rows.append((left, right))
+    _settle(comparers, found)
+    return found, rows
+
+
 def _numbers(columns: Mapping[str, Column]) -> dict[str, Codes]:
     """int32[n] by column: equal for values of any of the columns that are alike, -1 for none."""
     words = [column.plain.data for column in columns.values()]
@@ -240,18 +309,23 @@ def _totals(comparison: Comparison, columns: Mapping[str, Column]) -> dict[tuple
 
 
 def levels(comparers: Sequence[Comparer], left: Ints, right: Ints) -> Levels:
-    """int8[c, p]: every comparison's level of each pair of rows."""
+    """int8[c, p]: every comparison's level of each pair of units."""
     found = np.empty((len(comparers), len(left)), np.int8)
     for start in range(0, len(left), _CHUNK):
         part = slice(start, start + _CHUNK)
         for row, one in zip(found, comparers, strict=True):
             row[part] = one.levels(left[part], right[part])
+    _settle(comparers, found)
+    return found
+
+
+def _settle(comparers: Sequence[Comparer], found: Levels) -> None:
+    """Take what other levels have settled as missing."""
     names = [one.comparison.name for one in comparers]
     for row, one in zip(found, comparers, strict=True):
         for number, level in enumerate(one.comparison.levels):
             for settled in level.settles:
                 found[names.index(settled), row == number] = MISSING
-    return found
 
 
 def _reduced(values: Ints) -> tuple[Ints, Ints]:

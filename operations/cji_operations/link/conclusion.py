@@ -4,20 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 
 from cji_core.format.records.column import Ints
 from cji_core.operations.link.declaration import Link
 from cji_core.operations.link.model import Model
-from cji_operations.link.blocking import Counted, too_many
+from cji_operations.kernels.average_linkage import Marks
+from cji_operations.link.blocking import Counted
 from cji_operations.link.cluster_report import ClusterReport
 from cji_operations.link.clusters import LEAST, cluster
-from cji_operations.link.facts import Facts
+from cji_operations.link.copies import of_records
 from cji_operations.link.report import Report
 from cji_operations.link.rows import Rows
 from cji_operations.link.score import Pairs, Weights, log2_odds
 from cji_operations.link.training import Trained
+from cji_operations.link.units import Units
 from cji_operations.link.weight_report import OwnWeights
 
 MEMORY: Final = 6 << 30
@@ -44,9 +45,11 @@ class Conclusion:
 def conclude(
     pairs: Pairs,
     *,
+    units: Units,
+    marks: Marks | None,
     ids: pa.Array,
+    first_of_second: int | None,
     model: Model,
-    facts: Facts,
     trained: Trained,
     counted: Sequence[Counted],
     new_pairs: Ints,
@@ -54,21 +57,22 @@ def conclude(
     weights: Ints,
     parameters: Link,
 ) -> Conclusion:
-    """Of the pairs from `least_kept` on and the record ids of all rows; `counted` and `new_pairs` by blocking rule.
+    """Of the pairs of units from `least_kept` on and the record ids of all rows.
 
-    `own` has weighed all rows beside themselves, `weights` counts those of all pairs.
+    Rows from `first_of_second` on are the second table's; `counted` and `new_pairs` are by blocking rule.
+    `own` has weighed all units beside themselves, `weights` counts those of all pairs.
     """
-    first_of_second = facts.first_of_second
-    second = None if first_of_second is None else np.arange(facts.n) >= first_of_second
-    clusters = cluster(pairs, facts.n, second, parameters)
+    second = None if first_of_second is None else units.first >= first_of_second
+    clusters = cluster(pairs, units, second, marks, parameters)
+    root = units.roots(clusters.root, clusters.together)
     rows = Rows(ids=ids, first_of_second=first_of_second)
     match = log2_odds(parameters.match)
     return Conclusion(
-        root=clusters.root,
-        clusters=ClusterReport(clusters=clusters, rows=rows, least=match),
+        root=root,
+        clusters=ClusterReport(clusters=clusters, units=units, root=root, rows=rows, least=match),
         report=Report(
-            pairs=pairs.from_weight(log2_odds(parameters.clerical_review_threshold)),
-            clusters=clusters,
+            pairs=of_records(pairs.from_weight(log2_odds(parameters.clerical_review_threshold)), units),
+            root=root,
             rows=rows,
             weights=Weights(model.comparisons, trained),
             model=model,
@@ -87,7 +91,6 @@ def least_kept(parameters: Link) -> float:
     return min(log2_odds(parameters.clerical_review_threshold), LEAST)
 
 
-def check_memory(rows: int, pairs: int, memory: int) -> None:
-    """Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE where so many rows and kept pairs need more than `memory` bytes."""
-    if rows * _ROW_BYTES + pairs * _PAIR_BYTES > memory:
-        raise too_many()
+def exceeds_memory(rows: int, pairs: int, memory: int) -> bool:
+    """Whether so many rows and kept pairs need more than `memory` bytes."""
+    return rows * _ROW_BYTES + pairs * _PAIR_BYTES > memory

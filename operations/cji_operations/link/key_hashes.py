@@ -17,14 +17,16 @@ _MISSING: Final = np.uint64(0)
 _ALL: Final = slice(None)
 
 Splits = Mapping[int, Hashes]
-"""The blocks that were split, by the number of the further key: their hashes, in order."""
+"""The blocks that were split, by the number of the further key, and behind these those left out: hashes, in order."""
 
 
 def tally(table: Table, keys: Sequence[Key]) -> tuple[Hashes, Ints, Ints | None]:
-    """(the distinct hashes of all keys in order, rows with each, of these those of the second table).
+    """(the distinct hashes of all keys in order, units with each, of these those of the second table).
 
     Where there are few combinations of keys, rows are counted by combination; otherwise their hashes are sorted.
     """
+    if table.unit is not None:
+        return _tally_of_units(table, rule_hashes(table, keys), table.unit)
     codes = [table.key(key) for key in keys]
     combinations = math.prod(int(code.max(initial=0)) + 1 for code in codes)
     if combinations > max(table.n, 1):
@@ -48,6 +50,14 @@ def tally(table: Table, keys: Sequence[Key]) -> tuple[Hashes, Ints, Ints | None]
     return hashes[order], counts[found], np.bincount(joint[table.second[rows]], minlength=combinations)[found]
 
 
+def _tally_of_units(table: Table, key: Hashes, unit: Ints) -> tuple[Hashes, Ints, Ints | None]:
+    order = np.lexsort((unit, key))
+    key, unit = key[order], unit[order]
+    first = key != 0
+    first[1:] &= (key[1:] != key[:-1]) | (unit[1:] != unit[:-1])
+    return _sorted_tally(key[first], None if table.second is None else table.second[order][first])
+
+
 def _sorted_tally(key: Hashes, second: Bools | None) -> tuple[Hashes, Ints, Ints | None]:
     there = key != 0
     distinct, counts = np.unique(key[there], return_counts=True)
@@ -59,7 +69,7 @@ def _sorted_tally(key: Hashes, second: Bools | None) -> tuple[Hashes, Ints, Ints
 
 def rule_hashes(table: Table, keys: Sequence[Key], rows: Ints | slice = _ALL) -> Hashes:
     """uint64[n]: equal for rows with equal keys, in whatever table; 0 where one is missing. Of these rows, or all."""
-    found = np.ones(len(table.rows[rows]), np.uint64)
+    found = np.ones(table.n, np.uint64)[rows]
     for key in keys:
         of_key = table.hashes(key, rows)
         found = np.where((found != 0) & (of_key != 0), hashing.joined(found, of_key) | np.uint64(1), _MISSING)
@@ -67,13 +77,18 @@ def rule_hashes(table: Table, keys: Sequence[Key], rows: Ints | slice = _ALL) ->
 
 
 def split_blocks(table: Table, bound: Bound, further: tuple[Key, ...]) -> dict[int, Hashes]:
-    """The blocks of the rule that were split, by depth, so that `replayed` finds them in other tables."""
+    """The blocks of the rule that were split or, behind all further keys, left out, by depth.
+
+    So `replayed` finds them in other tables.
+    """
     found = dict[int, Hashes]()
     if bound.split_at:
         block = rule_hashes(table, bound.rule.keys)
         for depth, (key, split) in enumerate(zip(further, bound.split_at, strict=False)):
             found[depth] = np.unique(block[split])
             block = np.where(split, hashing.joined(block, table.hashes(key)), block)
+        for left_out in bound.split_at[len(further) :]:
+            found[len(further)] = np.unique(block[left_out])
     return found
 
 
@@ -83,9 +98,11 @@ def replayed(table: Table, rule: Rule, counted: Counted, splits: Splits, further
     if splits and not counted.left_out:
         block = rule_hashes(table, rule.keys)
         here = block != 0
-        for depth, key in enumerate(further[: max(splits) + 1]):
+        for depth, key in enumerate((*further, None)[: max(splits) + 1]):
             known = splits[depth]
             here = here & (known[np.minimum(np.searchsorted(known, block), len(known) - 1)] == block)
             split_at.append(here)
+            if key is None:  # these were left out
+                break
             block = np.where(here, hashing.joined(block, table.hashes(key)), block)
     return Bound(rule=rule, counted=counted, blocks=None, split_at=split_at)

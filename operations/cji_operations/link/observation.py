@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from cji_core.format.records.column import Bools, Ints
 from cji_core.operations.link.declaration import Link
 from cji_core.operations.link.model import Model, Rule
 from cji_operations.kernels import hashing
-from cji_operations.link.blocking import CHUNK, Blocking, Counted
+from cji_operations.link.blocking import CHUNK, WEIGHT, Blocking, Counted
 from cji_operations.link.comparison import Comparer
 from cji_operations.link.facts import Facts
 from cji_operations.link.patterns import NONE, Patterns, Radix, compared
@@ -62,12 +63,24 @@ def observe(
     by_rule, of_household = found[: len(rules)], found[len(rules) :]
     return Observed(
         random=random.get(0, NONE),
-        by_rule=[(one.rule, one.counted, patterns) for one, patterns in zip(blocking.rules, by_rule, strict=False)],
+        by_rule=[
+            (one.rule, counted(one.counted, patterns, parameters), patterns)
+            for one, patterns in zip(blocking.rules, by_rule, strict=False)
+        ],
         household=next(
-            ((one.counted, patterns) for one, patterns in zip(relatives.rules, of_household, strict=True)), None
+            (
+                (counted(one.counted, patterns, parameters), patterns)
+                for one, patterns in zip(relatives.rules, of_household, strict=True)
+            ),
+            None,
         ),
         found=found_by(deterministic),
     )
+
+
+def counted(found: Counted, sample: Patterns, parameters: Link) -> Counted:
+    """A rule's blocks with the number of its pairs, from the sample where blocks may have one several times."""
+    return replace(found, pairs=sample.pairs // WEIGHT) if parameters.has_units else found
 
 
 def sampled(
@@ -91,18 +104,18 @@ def sampled(
 
 def found_by(deterministic: Blocking) -> int:
     """How many pairs these rules find here, each under the first rule in whose keys its rows agree."""
-    return sum(len(left) for _, _, left, _ in deterministic.unsplit().chunks())
+    return sum(len(left) for _, _, left, _ in deterministic.chunks(deterministic.unsplit()))
 
 
 def random_total(facts: Facts, parameters: Link) -> int:
     """How many pairs are taken at random; all of them where those are fewer."""
-    return min(facts.all_pairs, parameters.random_pairs)
+    return min(facts.drawn, parameters.random_pairs)
 
 
 def random_pairs(facts: Facts, parameters: Link, start: int, stop: int) -> Iterator[tuple[Ints, Ints]]:
-    """Chunks of the random pairs of these numbers: different rows, one of each table where there are two."""
+    """Chunks of the random pairs of these numbers: different units, one of each table where there are two."""
     n, cut = facts.n, facts.first_of_second
-    every = facts.all_pairs <= parameters.random_pairs
+    every = facts.drawn <= parameters.random_pairs
     ends = np.cumsum(n - 1 - np.arange(n)) if every and cut is None else np.empty(0, np.int64)
     for first in range(start, stop, CHUNK):
         number = np.arange(first, min(first + CHUNK, stop))

@@ -68,7 +68,7 @@ def _prepare(parameters: Link, schema_id: str, schema: pa.Schema, context: Conte
     """Bind parameters to the records' columns. Raises: Refusal(BAD_PARAMETERS)."""
     if CLUSTER in schema.names:
         raise bad_parameters(Stage.COMPUTE)
-    bind(parameters, schema)
+    bind(parameters, schema, linking=SIDE in context.sides)
     output = tagged(schema_id, [*schema, pa.field(CLUSTER, pa.uint64())])
     return Linking(
         parameters=parameters,

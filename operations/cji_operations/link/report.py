@@ -9,8 +9,10 @@ levels    the prior, the odds of one person against relatives if there are any, 
           each level: comparison, level, m, u, weight, and the weight in a sentence; its label, the columns that the
           comparison looks at, and those that are equal at this level, with blanks between
 blocks    of every rule, in their order: rule, blocks, rows in the largest one, pairs, new_pairs (that no rule before
-          it has), left_out (it has more than it may), split (blocks that were too large), split_rows (rows in those)
+          it has), left_out (it has more than it may), split (blocks that were too large), split_rows (rows in those),
+          oversized (blocks that stayed too large: none of their pairs come from this rule), oversized_rows
 
+Pairs are of the first rows of records. See `copies` for those of equal records, of which `blocks` counts a few.
 The weight of a pattern and the pair's frequency add up to the weight of the pair.
 """
 
@@ -28,7 +30,6 @@ from cji_core.format.records.column import Ints
 from cji_core.operations.link.model import Comparison, Level, Model, Rule
 from cji_core.operations.link.outputs import BLOCKS, LEVELS, PAIRS, PATTERNS
 from cji_operations.link.blocking import Counted
-from cji_operations.link.clusters import Clusters
 from cji_operations.link.rows import Rows, batch, parts
 from cji_operations.link.score import Pairs, Weights, probability
 from cji_operations.link.training import Trained
@@ -40,10 +41,13 @@ _PATTERNS: Final = 1 << 12  # in a batch: their words are long
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Report:
-    """The outputs of one job; `new_pairs` int64 by rule, `least` is the weight from which a pair is a match."""
+    """The outputs of one job; `new_pairs` int64 by rule, `least` is the weight from which a pair is a match.
+
+    `pairs` are of rows, root int64[n] is the lowest row of the cluster of each.
+    """
 
     pairs: Pairs
-    clusters: Clusters
+    root: Ints
     rows: Rows
     weights: Weights
     model: Model
@@ -67,7 +71,7 @@ class Report:
         }
 
     def _pairs(self, pattern: Ints, weights: Floats) -> Iterator[pa.RecordBatch]:
-        root, rows = self.clusters.root, self.rows
+        root, rows = self.root, self.rows
         for part in parts(len(self.pairs)):
             left, right, weight = self.pairs.left[part], self.pairs.right[part], self.pairs.weight[part]
             yield batch(
@@ -161,6 +165,8 @@ class Report:
                 pa.array([one.left_out for one in counted], pa.bool_()),
                 pa.array([one.split for one in counted], pa.uint64()),
                 pa.array([one.split_rows for one in counted], pa.uint64()),
+                pa.array([one.oversized for one in counted], pa.uint64()),
+                pa.array([one.oversized_rows for one in counted], pa.uint64()),
             ],
             schema=BLOCKS.schema.arrow,
         )

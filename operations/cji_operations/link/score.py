@@ -24,11 +24,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cji_core.format.records.column import Ints
+from cji_core.format.records.column import Bools, Ints
 from cji_core.operations.link.model import Comparison
 from cji_operations.kernels.ranges import refilled
 from cji_operations.link.column import Column
-from cji_operations.link.comparison import Comparer, levels
+from cji_operations.link.comparison import Comparer, best
 from cji_operations.link.dependence import Strangers
 from cji_operations.link.facts import Facts
 from cji_operations.link.patterns import CHUNK, Radix
@@ -51,7 +51,7 @@ def probability(weights: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Pairs:
-    """`p` pairs of rows that count, 24 bytes each: left, right int32[p]; weight float64[p].
+    """`p` pairs of units that count, 24 bytes each: left, right int32[p]; weight float64[p].
 
     pattern int64[p]: the levels of all comparisons in one number, see `Radix`.
     """
@@ -68,8 +68,13 @@ class Pairs:
         """Those of at least this weight."""
         if len(self) == 0 or self.weight.min() >= least:
             return self
-        kept = np.flatnonzero(self.weight >= least)
-        return Pairs(left=self.left[kept], right=self.right[kept], pattern=self.pattern[kept], weight=self.weight[kept])
+        return self.some(np.flatnonzero(self.weight >= least))
+
+    def some(self, which: Bools | Ints) -> "Pairs":
+        """These of them."""
+        return Pairs(
+            left=self.left[which], right=self.right[which], pattern=self.pattern[which], weight=self.weight[which]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -156,16 +161,16 @@ class Scorer:
 
     def score(self, left: Ints, right: Ints, least: float) -> Pairs:
         """Those of the pairs whose weight is at least `least`."""
-        found = levels(self._comparers, left, right)
+        found, rows = best(self._comparers, left, right)
         weight, telling = np.full(len(left), self._weights.base), np.zeros(len(left))
         for i, (column, values) in enumerate(zip(found, self._weights.of_level, strict=True)):
             added = np.append(values, 0.0)[column]
-            if (rare := self._rare(i, column, left, right)) is not None:
+            if (rare := self._rare(i, column, *rows[i])) is not None:
                 added += rare
             weight += added
             if self._weights.tells[i]:
                 telling += added
-        self._add_dependence(found, (left, right), weight, telling, least=least)
+        self._add_dependence(found, rows, weight, telling, least=least)
         weight = self._weights.less_relatives(weight, telling)
         self._seen(weight)
         kept = np.flatnonzero(weight >= least)
@@ -177,17 +182,23 @@ class Scorer:
         )
 
     def _add_dependence(
-        self, found: npt.NDArray[np.int8], pairs: tuple[Ints, Ints], weight: Floats, telling: Floats, *, least: float
+        self,
+        found: npt.NDArray[np.int8],
+        rows: Sequence[tuple[Ints, Ints]],
+        weight: Floats,
+        telling: Floats,
+        *,
+        least: float,
     ) -> None:
-        """Add what dependence adds to the weights, where they may become `least`."""
+        """Add what dependence adds to the weights, where they may become `least`; `rows` by comparison."""
         matches, strangers = self._weights.matches, self._weights.strangers
         some = np.flatnonzero(weight >= least + strangers.least - matches.most)
         more = matches.excess(np.ascontiguousarray(found[:, some]))
         weight[some] += more
         telling[some] += more
         some = some[weight[some] >= least + strangers.least]
-        here, left, right = np.ascontiguousarray(found[:, some]), pairs[0][some], pairs[1][some]
-        rare = [self._rare(i, column, left, right) for i, column in enumerate(here)]
+        here = np.ascontiguousarray(found[:, some])
+        rare = [self._rare(i, column, rows[i][0][some], rows[i][1][some]) for i, column in enumerate(here)]
         weight[some] -= strangers.excess(here, rare)
 
     def _rare(self, i: int, column: npt.NDArray[np.int8], left: Ints, right: Ints) -> Floats | None:

@@ -1,11 +1,12 @@
-"""The report of `link` on all weights: how many pairs have each, and how much each row weighs beside itself.
+"""The report of `link` on all weights: how many pairs have each, and how much each record weighs beside itself.
 
-weights       in steps of one bit: weight (the lower end), pairs that were compared, rows whose weight with themselves
-              is in this step; weights of pairs that are far too low to be listed are without dependence
-completeness  rows by the comparisons that they have a value for: present, missing, rows, below_match and below_review
-              (rows that stay below the threshold even beside themselves), weight (the highest of these rows)
+weights       in steps of one bit: weight (the lower end), pairs that were compared, rows: records whose weight with
+              themselves is in this step; weights of pairs that are far too low to be listed are without dependence
+completeness  records by the comparisons that they have a value for: present, missing, rows, below_match, below_review
+              (records that stay below the threshold even beside themselves), weight (the highest of these)
 
-A row that does not reach a threshold beside itself reaches it beside no other row, except by exchanged names.
+A record that does not reach a threshold beside itself reaches it beside no other one, except by exchanged names. Of
+equal records, those count that are compared, see `units`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,16 +51,25 @@ def count_weights(steps: Ints, weights: Floats) -> None:
 def beside_themselves(
     comparers: Sequence[Comparer], table: Table, model: Model, counts: Mapping[str, Ints]
 ) -> Iterator[tuple[Ints, Counts]]:
-    """Every row compared with itself, some rows at a time: for `OwnWeights.add`. counts int64[k] by column."""
+    """Every unit compared with itself, some at a time: for `OwnWeights.add`. counts int64[k] by column."""
     radix, names = Radix.of(model.comparisons), frequency_columns(model)
     of_value = [(table.columns[name].code, np.append(counts[name], 0).astype(np.uint32)) for name in names]
-    for start in range(0, table.n, _ROWS):
-        rows = np.arange(start, min(start + _ROWS, table.n))
-        some = slice(start, start + len(rows))
-        found = np.empty((len(names), len(rows)), np.uint32)
-        for line, (code, rows_with) in zip(found, of_value, strict=True):
-            line[:] = rows_with[code[some]]
-        yield radix.numbers(levels(comparers, rows, rows)), found
+    for start in range(0, table.units, _ROWS):
+        units = np.arange(start, min(start + _ROWS, table.units))
+        starts = table.starts[start : start + len(units) + 1]
+        some = slice(starts[0], starts[-1])
+        found = np.empty((len(names), len(units)), np.uint32)
+        for line, (code, units_with) in zip(found, of_value, strict=True):
+            line[:] = _rarest(units_with[code[some]], starts[:-1] - starts[0], table)
+        yield radix.numbers(levels(comparers, units, units)), found
+
+
+def _rarest(counts: Counts, starts: Ints, table: Table) -> Counts:
+    """uint32[u]: of each unit, how many have the value of its that the fewest have; 0 without any."""
+    if table.unit is None:
+        return counts
+    least: Counts = np.minimum.reduceat(counts - np.uint32(1), starts) + np.uint32(1)  # 0 becomes the highest number
+    return least
 
 
 class OwnWeights:

@@ -132,6 +132,7 @@ JOBS: dict[str, Callable[[], Job]] = {
     "clear": _clear,
     "validate": _validate,
     "link, frequencies": lambda: _link("values", "value", "last"),
+    "link, units": lambda: _link("read", "route", "last"),
     "link, slots": lambda: _link("rows", "route", "last", "first", "DOB"),
     "link, heavy slots": lambda: _link("rows", "route", "last first", "last DOB", "last"),
 }
@@ -161,11 +162,12 @@ def test_each_key_divides_values_in_another_way(name: str) -> None:
 
 
 def _filled(hashed: BucketHash) -> list[list[int]]:
-    """The slots that have rows, of each key in each shard."""
+    """The slots that have units, of each key in each task that has any."""
     sent = _link("slots", "rows", "last", "first", "DOB").sent(hashed)
-    return [
+    every = [
         np.flatnonzero(np.array(memoryview(packed).cast("I"))).tolist() for packed in sent if isinstance(packed, bytes)
     ]
+    return [slots for slots in every if slots]
 
 
 def test_slots_are_counted_by_the_keyed_hash() -> None:

@@ -87,7 +87,7 @@ def test_a_job_links_with_the_defaults_of_the_operation() -> None:
         "seed",
     )
     assert [getattr(message, name) for name in names] == [getattr(usual, name) for name in names]
-    assert (message.model, message.refuse_oversized) == (b"", usual.oversized == "refuse")
+    assert (message.model, message.leave_out_oversized) == (b"", usual.oversized == "leave_out")
     assert message.components is False
     chosen = Link(linkage="components", cluster_stop=2.5)
     assert OPERATIONS["link"].decode(OPERATIONS["link"].message(chosen).link) == chosen

@@ -54,7 +54,7 @@ def test_codes_of_rows() -> None:
     """The first, the last and the number of each operation's."""
     codes = {
         "validate": (301, 311, 6),
-        "link": (401, 401, 1),
+        "link": (401, 402, 2),
         "screen": (501, 504, 4),
         "deidentify": (102, 115, 14),
         "aggregate": (601, 614, 7),
@@ -162,17 +162,19 @@ DECLARED: list[tuple[Parameters, list[str]]] = [
             "also pairs pairs/1, patterns patterns/1, levels levels/1, clusters clusters/1, bridges "
             "bridges/1, blocks blocks/1, weights weights/1, completeness completeness/1",
             "with link_to None",
-            "count of shards; records records; sides link_to; writes shards, tallies, slots, values "
-            "each, columns aligned, ids",
-            "plan of one; reads shards tallies slots; writes plan; plans plans",
+            "count of shards; records records; sides link_to; writes shards, read each, ids, facts aligned",
+            "unite of shards; reads shards read; writes counts, firsts, members, marked, cut, tallies, slots, "
+            "values each, columns aligned",
+            "plan of one; reads shards counts firsts tallies slots; writes plan, ranks each; plans plans",
             "frequencies of shards; reads values; writes frequencies each, squares",
-            "split of shards; reads columns plan frequencies; writes rows each, random each, own; outputs row_status",
+            "split of shards; reads columns plan ranks frequencies; writes rows each, random each, unkeyed, own",
             "observe of planned; reads plan rows random; writes bound aligned, counted, patterns",
             "train of one; reads plan squares counted patterns; writes model",
             "pairs of planned; reads model bound; writes weighed, new_pairs",
-            "cluster of one; reads plan ids model own weighed new_pairs; writes labels each; outputs pairs "
+            "cluster of one; reads plan ids firsts members marked cut unkeyed model own weighed new_pairs; "
+            "writes labels each; outputs pairs "
             "patterns levels clusters bridges blocks weights completeness",
-            "label of shards; records records; reads labels; outputs result",
+            "label of shards; records records; reads facts labels; outputs result row_status",
         ],
     ),
     (

@@ -23,14 +23,20 @@ from cji_core.wire.v1 import worker_pb2 as pb
 
 
 class Code(RowCode):
-    """Rows that are not compared."""
+    """Rows that are not compared, or not whole."""
 
-    NO_BLOCKING_KEY = 401, "The row has no value in the columns of any blocking rule; it was compared with none."
+    NO_BLOCKING_KEY = 401, "The record has no value in the columns of any blocking rule; it was compared with none."
+    TOO_MANY_VALUES = (
+        402,
+        "The record has more different rows, or a cell more values, than are compared.",
+    )
 
 
 # ------------------------------------------------------------------ parameters
 
 _MAX_MODEL_BYTES: Final = 64 << 10
+_SEPARATOR: Final = 8
+_PARTED: Final = 16
 
 _Share = Annotated[float, Meta(gt=0, lt=1)]
 _Sample = Annotated[int, Meta(ge=1_000, le=1 << 26)]
@@ -40,13 +46,17 @@ class Link(Parameters, frozen=True, kw_only=True, tag="link"):
     """With a `model` of its own, one that Splink saved, or the default for those columns of a person that are there.
 
     A pair is a match from the probability `match` on, and listed for a clerk from `clerical_review_threshold` on.
-    Blocks of more than `block_rows` rows are split by the keys of the model, or refused; blocks that stay too large are
-    refused. More than `pairs` pairs are refused before the first one is compared. `random_pairs` are compared to learn
-    u, at most `training_pairs` of each blocking rule to learn m. `splink` names the file of a model saved by Splink,
-    which is read when the job is sealed.
+    Blocks of more than `block_rows` records are split by the keys of the model, or left out; blocks that stay too large
+    are left out, and reported. More than `pairs` pairs are refused before the first one is compared. `random_pairs` are
+    compared to learn u, at most `training_pairs` of each blocking rule to learn m. `splink` names the file of a model
+    saved by Splink, which is read when the job is sealed.
 
     With `linkage` average, two clusters are joined if a pair across them is a match and the mean weight of all pairs
     across them is at least `cluster_stop`, in bits; with components, if a pair across them is a match.
+
+    Rows with one value in the column `record` are one record. `separators` part the values in the cells of a column.
+    With a `source`, records of one number in two sources are two; without `duplicates_in_source` no two records of a
+    source are one person. In a cluster, records never differ in the columns `never_differ`.
     """
 
     model: Model | None = None
@@ -55,7 +65,12 @@ class Link(Parameters, frozen=True, kw_only=True, tag="link"):
     clerical_review_threshold: _Share = 0.01
     linkage: Literal["average", "components"] = "average"
     cluster_stop: Annotated[float, Meta(ge=-6, le=100)] = -3.0
-    oversized: Literal["split", "refuse"] = "split"
+    record: str = ""
+    separators: dict[str, str] = msgspec.field(default_factory=dict)
+    source: str = ""
+    duplicates_in_source: bool = True
+    never_differ: tuple[str, ...] = ()
+    oversized: Literal["split", "leave_out"] = "split"
     block_rows: Annotated[int, Meta(ge=2, le=1 << 20)] = 5_000
     pairs: Annotated[int, Meta(ge=1, le=1 << 34)] = 200_000_000
     random_pairs: _Sample = 500_000
@@ -67,8 +82,33 @@ class Link(Parameters, frozen=True, kw_only=True, tag="link"):
             raise ValueError("model, splink: a model and one of Splink")
         if not 0 < self.clerical_review_threshold <= self.match < 1:
             raise ValueError("clerical_review_threshold: no more than match, both between 0 and 1")
+        if not all(self.separators) or not all(1 <= len(one) <= _SEPARATOR for one in self.separators.values()):
+            raise ValueError(f"separators: a text of 1 to {_SEPARATOR} characters for each column")
+        if len(self.separators) > _PARTED or len(self.never_differ) > _PARTED or not all(self.never_differ):
+            raise ValueError(f"separators, never_differ: at most {_PARTED} columns")
+        if self.separators.keys() & {self.record, self.source}:
+            raise ValueError("separators: a row is of one record and one source")
+        if self.source == "" and not self.duplicates_in_source:
+            raise ValueError("duplicates_in_source: with a source")
+        if self.source != "" and self.duplicates_in_source and self.record == "":
+            raise ValueError("source: with a record, or without duplicates_in_source")
         if self.model is not None and not is_model(self.model):
             raise ValueError("model: incomplete or out of range; docs/operations.md has the limits")
+
+    @property
+    def has_units(self) -> bool:
+        """Whether a rule's blocks may have a pair several times, or pairs that can be of no person."""
+        return bool(self.record or self.separators or not self.duplicates_in_source)
+
+    @property
+    def apart(self) -> str:
+        """The column of sources that have no duplicates."""
+        return "" if self.duplicates_in_source else self.source
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that it names besides those of its model and those that it parts."""
+        return frozenset(name for name in (self.record, self.source, *self.never_differ) if name)
 
     @classmethod
     def from_splink(cls, data: bytes) -> Self:
@@ -85,6 +125,9 @@ def decode(message: pb.Link) -> Link:
         model = documents.decode(message.model, Model, limit=_MAX_MODEL_BYTES) if message.model else None
     except strict.StrictError as error:
         raise bad_parameters(Stage.ADMIT) from error
+    separators = {one.column: one.text for one in message.separators}
+    if len(separators) != len(message.separators):
+        raise bad_parameters(Stage.ADMIT)
     return decoded(
         Link,
         {
@@ -93,7 +136,12 @@ def decode(message: pb.Link) -> Link:
             "clerical_review_threshold": message.clerical_review_threshold,
             "linkage": "components" if message.components else "average",
             "cluster_stop": message.cluster_stop,
-            "oversized": "refuse" if message.refuse_oversized else "split",
+            "record": message.record,
+            "separators": separators,
+            "source": message.source,
+            "duplicates_in_source": not message.no_duplicates_in_source,
+            "never_differ": tuple(message.never_differ),
+            "oversized": "leave_out" if message.leave_out_oversized else "split",
             "block_rows": message.block_rows,
             "pairs": message.pairs,
             "random_pairs": message.random_pairs,
@@ -113,7 +161,12 @@ def encode(parameters: Link) -> pb.Link:
         clerical_review_threshold=parameters.clerical_review_threshold,
         components=parameters.linkage == "components",
         cluster_stop=parameters.cluster_stop,
-        refuse_oversized=parameters.oversized == "refuse",
+        record=parameters.record,
+        separators=[pb.Separator(column=name, text=text) for name, text in sorted(parameters.separators.items())],
+        source=parameters.source,
+        no_duplicates_in_source=not parameters.duplicates_in_source,
+        never_differ=parameters.never_differ,
+        leave_out_oversized=parameters.oversized == "leave_out",
         block_rows=parameters.block_rows,
         pairs=parameters.pairs,
         random_pairs=parameters.random_pairs,

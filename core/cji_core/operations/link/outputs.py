@@ -84,7 +84,7 @@ BLOCKS: Final = OutputSpec(
         columns(_CASE, "rule", UTF8),
         columns(_CASE, "blocks largest pairs new_pairs", UINT64),
         columns(_CASE, "left_out", BOOL),
-        columns(_CASE, "split split_rows", UINT64),
+        columns(_CASE, "split split_rows oversized oversized_rows", UINT64),
     ),
 )
 """The pairs that every blocking rule brought together."""

@@ -1,10 +1,11 @@
 """`link` in parts: the stages, and the streams between them.
 
-    count ─▶ plan ─▶ frequencies ─▶ split ─▶ observe ─▶ train ─▶ pairs ─▶ cluster ─▶ label
-    shards   one     shards         shards   planned    one      planned  one        shards
+    count ─▶ unite ─▶ plan ─▶ frequencies ─▶ split ─▶ observe ─▶ train ─▶ pairs ─▶ cluster ─▶ label
+    shards   shards   one     shards         shards   planned    one      planned  one        shards
 
 Rules, training, weights, clusters and reports are those of the job on one machine: the stages bring together the rows
-that these look at. All that is added up over tasks is whole numbers, and all draws are hashes of the numbers of rows.
+of each unit, and then the units that these look at. All that is added up over tasks is whole numbers, and all draws are
+hashes of the numbers of units.
 """
 
 from typing import Final
@@ -15,20 +16,36 @@ from cji_core.operations.stages.stage import Stage, Stages, Width
 
 
 def _to_rows() -> tuple[Stage, ...]:
-    """From the records to the rows of each task."""
+    """From the records to the units of each task."""
     return (
         Stage(
             name="count",
             width=Width.SHARDS,
             records=True,
             sides=(SIDE,),
-            writes=(edges.SHARDS, edges.TALLIES, edges.SLOTS, edges.VALUES, edges.COLUMNS, edges.IDS),
+            writes=(edges.SHARDS, edges.READ, edges.IDS, edges.FACTS),
+        ),
+        Stage(
+            name="unite",
+            width=Width.SHARDS,
+            reads=("shards", "read"),
+            writes=(
+                edges.COUNTS,
+                edges.FIRSTS,
+                edges.MEMBERS,
+                edges.MARKED,
+                edges.CUT,
+                edges.TALLIES,
+                edges.SLOTS,
+                edges.VALUES,
+                edges.COLUMNS,
+            ),
         ),
         Stage(
             name="plan",
             width=Width.ONE,
-            reads=("shards", "tallies", "slots"),
-            writes=(edges.PLAN,),
+            reads=("shards", "counts", "firsts", "tallies", "slots"),
+            writes=(edges.PLAN, edges.RANKS),
             plans=True,
         ),
         Stage(
@@ -40,15 +57,14 @@ def _to_rows() -> tuple[Stage, ...]:
         Stage(
             name="split",
             width=Width.SHARDS,
-            reads=("columns", "plan", "frequencies"),
-            writes=(edges.TABLE, edges.RANDOM, edges.OWN),
-            outputs=("row_status",),
+            reads=("columns", "plan", "ranks", "frequencies"),
+            writes=(edges.TABLE, edges.RANDOM, edges.UNKEYED, edges.OWN),
         ),
     )
 
 
 def _to_labels() -> tuple[Stage, ...]:
-    """From the rows of each task to the records with their cluster."""
+    """From the units of each task to the records with their cluster."""
     return (
         Stage(
             name="observe",
@@ -71,7 +87,19 @@ def _to_labels() -> tuple[Stage, ...]:
         Stage(
             name="cluster",
             width=Width.ONE,
-            reads=("plan", "ids", "model", "own", "weighed", "new_pairs"),
+            reads=(
+                "plan",
+                "ids",
+                "firsts",
+                "members",
+                "marked",
+                "cut",
+                "unkeyed",
+                "model",
+                "own",
+                "weighed",
+                "new_pairs",
+            ),
             writes=(edges.LABELS,),
             outputs=tuple(part.name for part in PARTS),
         ),
@@ -79,8 +107,8 @@ def _to_labels() -> tuple[Stage, ...]:
             name="label",
             width=Width.SHARDS,
             records=True,
-            reads=("labels",),
-            outputs=("result",),
+            reads=("facts", "labels"),
+            outputs=("result", "row_status"),
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from cji_operations.link.stages import buckets, count, finish, split
+from cji_operations.link.stages import buckets, count, finish, split, unite
 from cji_operations.link.stages.routes import ROWS_OF_TASK
 from cji_operations.stages.task import StageFunctions
 
@@ -13,6 +13,7 @@ def stage_functions(rows_of_task: int = ROWS_OF_TASK) -> StageFunctions:
     """By the names of the stages; a task gets about this number of rows, over all routes."""
     return {
         "count": count.count,
+        "unite": unite.unite,
         "plan": partial(count.plan, rows_of_task=rows_of_task),
         "frequencies": count.frequencies,
         "split": split.split,

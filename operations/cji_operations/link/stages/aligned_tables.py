@@ -30,6 +30,8 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     not_dates: list[str]
     placeholders: list[str]
     rules: list[int]
+    units: bool
+    bound: bool
 
 
 def write_table(task: Task, edge: Edge, table: Table, found: Mapping[int, Blocks]) -> None:
@@ -41,8 +43,12 @@ def write_table(task: Task, edge: Edge, table: Table, found: Mapping[int, Blocks
         not_dates=list(table.not_dates),
         placeholders=list(table.placeholders),
         rules=list(found),
+        units=table.unit is not None,
+        bound=table.bound is not None,
     )
     arrays: list[_Array] = [table.rows.astype(np.uint32)]
+    arrays += [] if table.unit is None else [table.unit.astype(np.uint32)]
+    arrays += [] if table.bound is None else [table.bound]
     for column in table.columns.values():
         words = column.words
         code = column.code.astype(np.min_scalar_type(-max(len(words), 1)))
@@ -58,6 +64,8 @@ def read_tables(task: Task, edge: Edge) -> Iterator[tuple[Table, dict[int, Block
     for head, arrays in edge_data.read_arrays(task, edge, _Head):
         rest = iter(arrays)
         rows = next(rest).astype(np.int64)
+        unit = next(rest).astype(np.int64) if head.units else None
+        bound = next(rest) if head.bound else None
         columns = {}
         for name in head.columns:
             data, lengths, code, counts = (next(rest) for _ in range(4))
@@ -70,6 +78,9 @@ def read_tables(task: Task, edge: Edge) -> Iterator[tuple[Table, dict[int, Block
             columns=columns,
             not_dates={name: next(rest) for name in head.not_dates},
             placeholders={name: next(rest) for name in head.placeholders},
+            unit=unit,
+            bound=bound,
+            apart=task.parameters.apart,
         )
         second = table.second
         found = dict[int, Blocks]()

@@ -19,10 +19,10 @@ import numpy as np
 from cji_core.operations.link import edges
 from cji_core.operations.link.declaration import Link
 from cji_core.operations.link.model import Key
-from cji_operations.link.blocking import Blocking, Counted, bind, check_pairs, further_keys, left_out
+from cji_operations.link.blocking import Blocking, Counted, are_too_many, bind, further_keys, left_out, too_many
 from cji_operations.link.blocking import Bound as BoundRule
 from cji_operations.link.columns import Table
-from cji_operations.link.comparison import comparer
+from cji_operations.link.comparison import bound_to
 from cji_operations.link.conclusion import least_kept
 from cji_operations.link.facts import Facts
 from cji_operations.link.key_hashes import replayed, split_blocks
@@ -59,7 +59,7 @@ class Weighing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def observe(task: Task) -> None:
-    """See the module. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE for a block that stays too large."""
+    """See the module."""
     bound = Bound.of(task)
     (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     further = further_keys(bound.model.split, task.parameters)
@@ -75,8 +75,8 @@ def observe(task: Task) -> None:
             counted[number] += one.counted
             for depth, hashes in split_blocks(table, one, further).items():
                 split.setdefault(number, {}).setdefault(depth, []).extend(hashes.tolist())
-        comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
-        sets = [_keyed(table, here, numbers, bound, planned) for numbers in bound.numbers]
+        comparers = [bound_to(comparison, table) for comparison in bound.model.comparisons]
+        sets = [_keyed(table, here, numbers, bound, planned, further=further) for numbers in bound.numbers]
         looked_at = {
             number: (sets[kind], position)
             for kind in (0, 2)
@@ -96,7 +96,13 @@ def observe(task: Task) -> None:
 
 
 def _keyed(
-    table: Table, here: Mapping[int, BoundRule], numbers: Sequence[int], bound: Bound, planned: Planned
+    table: Table,
+    here: Mapping[int, BoundRule],
+    numbers: Sequence[int],
+    bound: Bound,
+    planned: Planned,
+    *,
+    further: tuple[Key, ...],
 ) -> Blocking:
     """The rules of a set, of which those of other routes are known by their keys alone."""
     by_keys_alone = (
@@ -104,7 +110,7 @@ def _keyed(
         for number in numbers
     )
     rules = (here.get(number, other) for number, other in zip(numbers, by_keys_alone, strict=True))
-    return Blocking(table=table, further=(), rules=tuple(rules))
+    return Blocking(table=table, further=further, rules=tuple(rules))
 
 
 def all_blocks(bound: Bound, planned: Planned, found: Sequence[Blocks], parameters: Link) -> Blocks:
@@ -119,7 +125,8 @@ def all_blocks(bound: Bound, planned: Planned, found: Sequence[Blocks], paramete
             for depth, hashes in by_depth.items():
                 split.setdefault(number, {}).setdefault(depth, []).extend(hashes)
     for numbers in bound.numbers:
-        check_pairs([counted[number] for number in numbers], parameters)
+        if are_too_many([counted[number] for number in numbers], parameters):
+            raise too_many()
     for by_depth in split.values():
         for hashes in by_depth.values():
             hashes.sort()
@@ -128,9 +135,9 @@ def all_blocks(bound: Bound, planned: Planned, found: Sequence[Blocks], paramete
 
 def _random(task: Task, bound: Bound) -> Patterns:
     pieces = collect(batch for _, batch in task.read(edges.RANDOM.name)).get(0, [])
-    table = assemble(pieces, bound.columns, None)
-    comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
-    left = np.arange(0, table.n, 2)
+    table = assemble(pieces, bound.columns, None, task.parameters)
+    comparers = [bound_to(comparison, table) for comparison in bound.model.comparisons]
+    left = np.arange(0, table.units, 2)
     found = compared(comparers, [(0, left, left + 1, None, None)], Radix.of(bound.model.comparisons))
     return found.get(0, NONE)
 
@@ -155,7 +162,7 @@ def pairs(task: Task) -> None:
             further=further,
             rules=tuple(replace(rule, blocks=blocks.get(number)) for number, rule in enumerate(rules)),
         )
-        comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
+        comparers = [bound_to(comparison, table) for comparison in bound.model.comparisons]
         scorer = Scorer(comparers, weighing.trained, weighing.facts, partial(count_weights, weights))
         for found in scorer.scored(blocking.chunks(), new, least):
             rows = (table.rows[side].astype(np.int32) for side in (found.left, found.right))
@@ -168,7 +175,7 @@ def _routes(task: Task, bound: Bound, planned: Planned) -> Iterator[tuple[Sequen
     """(the rules of a route, the table of its rows here), route by route."""
     pieces = collect(batch for _, batch in task.read(edges.TABLE.name))
     for route in sorted(pieces):
-        table = assemble(pieces.pop(route), bound.columns, planned.facts.first_of_second)
+        table = assemble(pieces.pop(route), bound.columns, planned.facts.first_of_second, task.parameters)
         yield planned.assignment.routes[route].rules, table
 
 

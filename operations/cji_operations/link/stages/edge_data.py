@@ -75,6 +75,12 @@ def read_arrays(task: Task, edge: Edge, kind: type[T]) -> Iterator[tuple[T, list
         yield head, arrays
 
 
+def write(task: Task, edge: Edge, *columns: npt.NDArray[Any] | pa.Array, to: int = 0) -> None:
+    """Write columns of one length."""
+    for batch in batches(edge, *columns):
+        task.write(edge.name, batch, to=to)
+
+
 def batches(edge: Edge, *columns: npt.NDArray[Any] | pa.Array, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
     """Batches of columns of one length."""
     arrays = [

@@ -1,9 +1,7 @@
-"""split: one task a shard sends its rows along the routes, and the rows of random pairs, with frequencies of values.
+"""split: each task sends its units along the routes, and the units of random pairs, with frequencies of values.
 
-It compares each row with itself, for `weight_report`.
-
-It also writes the status of its rows: which are usable depends on the rules that are left out, and on nothing else that
-other shards know.
+Each unit is compared with itself, for `weight_report`. A unit goes wherever one of its rows has to go, with all its
+rows: blocks are made of that row, and all are compared.
 """
 
 from collections.abc import Iterator
@@ -12,23 +10,24 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from cji_core.format.records.column import Ints
+from cji_core.format.records.column import Bools, Ints
 from cji_core.operations.link import edges
 from cji_operations.kernels import hashing
+from cji_operations.kernels.ranges import expand
 from cji_operations.link.blocking import Blocking, Counted
 from cji_operations.link.blocking import Bound as BoundRule
 from cji_operations.link.columns import Table
-from cji_operations.link.comparison import comparer
+from cji_operations.link.comparison import bound_to
 from cji_operations.link.facts import frequency_columns
 from cji_operations.link.key_hashes import rule_hashes
-from cji_operations.link.linkage import row_status
 from cji_operations.link.observation import is_trained, random_pairs, random_total
 from cji_operations.link.stages import edge_data
 from cji_operations.link.stages.aligned_tables import read_tables
-from cji_operations.link.stages.count import Planned, value_tasks
+from cji_operations.link.stages.count import Planned
 from cji_operations.link.stages.routes import SLOTS, anchor_hashes, slots
-from cji_operations.link.stages.shard import Bound, numbers
+from cji_operations.link.stages.shard import Bound
 from cji_operations.link.stages.tables import Packer
+from cji_operations.link.stages.unite import value_tasks
 from cji_operations.link.weight_report import beside_themselves
 from cji_operations.stages.task import Task
 
@@ -38,24 +37,39 @@ def split(task: Task) -> None:
     bound = Bound.of(task)
     ((table, _),) = read_tables(task, edges.COLUMNS)
     (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
-    table = replace(table, rows=numbers(task, planned.shards, planned.facts.n))
+    ranks = edge_data.read_numbers(task, edges.RANKS)[0].astype(np.int64)
+    table = replace(table, rows=ranks)
     counts = _frequencies(task, table, bound)
     packer = Packer(table, bound.columns, counts)
     tasks = planned.assignment.tasks
+    numbers = ranks[table.units_of(np.arange(table.n))]
     for route, which, to in _routed(task, table, bound, planned):
-        order = np.argsort(to.astype(np.int16), kind="stable")  # by radix
-        starts = np.searchsorted(to[order], np.arange(tasks + 1))
+        rows, to_task, here = _whole(table, which, to, tasks)
+        order = np.argsort(to_task.astype(np.int16), kind="stable")  # by radix
+        starts = np.searchsorted(to_task[order], np.arange(tasks + 1))
         for consumer in range(tasks):
-            mine = which[order[starts[consumer] : starts[consumer + 1]]]
-            for batch in packer.pieces(route, mine, table.rows[mine]):
+            some = order[starts[consumer] : starts[consumer + 1]]
+            mine = rows[some]
+            for batch in packer.pieces(route, mine, numbers[mine], None if here is None else here[some]):
                 task.write(edges.TABLE.name, batch, to=consumer)
     _write_random(task, table, bound, planned, packer)
-    comparers = [comparer(comparison, table) for comparison in bound.model.comparisons]
-    for pattern, rows in beside_themselves(comparers, table, bound.model, counts):
-        for batch in edge_data.batches(edges.OWN, *(pa.array([one.tobytes()], pa.binary()) for one in (pattern, rows))):
-            task.write(edges.OWN.name, batch)
-    own = planned.shards[task.number]
-    task.status(row_status(table, _kept_rules(table, bound, planned), task.schema, own))
+    comparers = [bound_to(comparison, table) for comparison in bound.model.comparisons]
+    for pattern, of_values in beside_themselves(comparers, table, bound.model, counts):
+        edge_data.write(task, edges.OWN, *(pa.array([one.tobytes()], pa.binary()) for one in (pattern, of_values)))
+    keyed = _kept_rules(table, bound, planned).keyed
+    edge_data.write(task, edges.UNKEYED, ranks[~keyed].astype(np.uint32))
+
+
+def _whole(table: Table, which: Ints, to: Ints, tasks: int) -> tuple[Ints, Ints, Bools | None]:
+    """(rows, the task of each, bool: it is one of `which` for this task): all rows of the units of these rows."""
+    if table.unit is None:
+        return which, to, None
+    pairs = np.unique(table.unit[which] * tasks + to)
+    unit, task = np.divmod(pairs, tasks)
+    of_pair, rows = expand(table.starts[unit], np.diff(table.starts)[unit])
+    task_of = np.full(table.n, -1)
+    task_of[which] = to
+    return rows, task[of_pair], task_of[rows] == task[of_pair]
 
 
 def _frequencies(task: Task, table: Table, bound: Bound) -> dict[str, Ints]:
@@ -104,25 +118,22 @@ def _routed(task: Task, table: Table, bound: Bound, planned: Planned) -> Iterato
 
 
 def _write_random(task: Task, table: Table, bound: Bound, planned: Planned, packer: Packer) -> None:
-    """The rows of random pairs: pair p is compared by task p * tasks // pairs, and its rows have 2p and 2p + 1."""
+    """The units of random pairs: pair p is compared by task p * tasks // pairs, and its units have 2p and 2p + 1."""
     facts, tasks = planned.facts, planned.random
     if not is_trained(bound.model, facts):
         return
     pairs = random_total(facts, task.parameters)
-    own = planned.shards[task.number]
-    first, of_side = (int(table.rows[at]) if at < table.n else facts.n for at in (0, own))
-    if not own:
-        first = facts.n
+    place = np.full(facts.n, -1, np.int32)
+    place[table.rows] = np.arange(table.units, dtype=np.int32)
     for consumer in range(tasks):
         start, stop = (-(-pairs * number // tasks) for number in (consumer, consumer + 1))
         done = start
         for both in random_pairs(facts, task.parameters, start, stop):
-            rows = np.stack(both, axis=1).reshape(-1)
-            here = (rows >= first) & (rows < first + own)
-            side = (rows >= of_side) & (rows < of_side + table.n - own)
-            mine = np.flatnonzero(here | side)
-            local = np.where(here, rows - first, rows - of_side + own)[mine]
-            for batch in packer.pieces(0, local, 2 * done + mine):
+            units = place[np.stack(both, axis=1).reshape(-1)]
+            mine = np.flatnonzero(units >= 0)
+            local = units[mine].astype(np.int64)
+            which, rows = expand(table.starts[local], np.diff(table.starts)[local])
+            for batch in packer.pieces(0, rows, 2 * done + mine[which]):
                 task.write(edges.RANDOM.name, batch, to=consumer)
             done += len(both[0])
 

@@ -1,19 +1,21 @@
 """A piece of a table on its way: each column as the distinct values in the piece, and which of them each row has."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from cji_core.format.records import arrow
-from cji_core.format.records.column import Ints, pack
+from cji_core.format.records.column import Bools, Ints, pack
 from cji_core.operations.link import edges
+from cji_core.operations.link.declaration import Link
 from cji_operations.link.column import Column
 from cji_operations.link.columns import Table, distinct_words, numbered_column
 from cji_operations.link.stages import edge_data
+from cji_operations.link.units import recounted
 
 _ROWS: Final = 0xFFFF
 """In the place of a column's number: the rows' own numbers."""
@@ -35,8 +37,12 @@ class Packer:
             for name in names
         ]
 
-    def pieces(self, route: int, which: Ints, numbers: Ints) -> Iterator[pa.RecordBatch]:
-        """Batches of the rows `which` for a route, under these numbers."""
+    def pieces(self, route: int, which: Ints, numbers: Ints, bound: Bools | None = None) -> Iterator[pa.RecordBatch]:
+        """Batches of the rows `which` for a route, under these numbers, ascending; those of a unit have one number.
+
+        bound bool: blocks are made of the row; None: of all.
+        """
+        numbers = (numbers << 1) | (1 if bound is None else bound)
         for start in range(0, len(which), edge_data.ROWS):
             some = slice(start, start + edge_data.ROWS)
             packed = [(_ROWS, numbers[some].astype(np.uint32).tobytes(), b"", b"", b"")]
@@ -85,7 +91,7 @@ def _distinct(code: npt.NDArray[np.int32], k: int) -> Ints:
 class _Piece:
     """The buffers of the columns, by their numbers."""
 
-    rows: npt.NDArray[np.uint32]
+    rows: npt.NDArray[Any]
     columns: dict[int, tuple[bytes, bytes, bytes, bytes]]
 
 
@@ -94,7 +100,7 @@ Pieces = dict[int, list[_Piece]]
 
 
 def collect(found: Iterable[pa.RecordBatch]) -> Pieces:
-    """The pieces of all batches."""
+    """The pieces of all batches, by route."""
     pieces = Pieces()
     for batch in found:
         route, number, *data = (column.to_pylist() for column in batch.columns)
@@ -104,18 +110,37 @@ def collect(found: Iterable[pa.RecordBatch]) -> Pieces:
     return pieces
 
 
-def assemble(pieces: Sequence[_Piece], names: Sequence[str], first_of_second: int | None) -> Table:
-    """The table of all pieces, its rows in order of their numbers."""
+def moved(pieces: Sequence[_Piece], numbers: Callable[[Ints], Ints]) -> list[_Piece]:
+    """The pieces under other numbers."""
+    return [replace(piece, rows=(numbers(piece.rows.astype(np.int64) >> 1) << 1) | 1) for piece in pieces]
+
+
+def assemble(
+    pieces: Sequence[_Piece],
+    names: Sequence[str],
+    first_of_second: int | None,
+    parameters: Link,
+    *,
+    count: bool = False,
+) -> Table:
+    """The table of all pieces, its rows in order of their numbers. `count` the rows that have each value."""
     rows = np.concatenate([np.empty(0, np.uint32), *(piece.rows for piece in pieces)]).astype(np.int64)
-    order = None if (rows[1:] >= rows[:-1]).all() else np.argsort(rows, kind="stable")
+    order = None if (rows[1:] >= rows[:-1]).all() else np.argsort(rows >> 1, kind="stable")
     columns = {name: _column(pieces, number, name, order) for number, name in enumerate(names)}
     rows = rows if order is None else rows[order]
+    bound, rows = (rows & 1).astype(np.bool_), rows >> 1
+    first = np.diff(rows, prepend=-1) != 0
+    if count:
+        columns = {name: recounted(column) for name, column in columns.items()}
     return Table(
         n=len(rows),
-        rows=rows,
+        rows=rows[first],
         first_of_second=None if first_of_second is None else int(np.searchsorted(rows, first_of_second)),
         columns=columns,
         not_dates={},
+        unit=None if first.all() else np.cumsum(first) - 1,
+        bound=None if bound.all() else bound,
+        apart=parameters.apart,
     )
 
 

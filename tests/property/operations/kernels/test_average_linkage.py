@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_operations.kernels.average_linkage import average_linkage, scattered
+from cji_operations.kernels.average_linkage import Marks, average_linkage, scattered
 from tests.reference.average_linkage import across, linked
 
 _UNLISTED = -9.0
@@ -53,6 +53,36 @@ def test_linkage_across_two_tables_is_that_of_a_twin(
     listed = {pair: weight for pair, weight in listed.items() if second[pair[0]] != second[pair[1]]}
     expected = linked(n, listed, match=3.0, stop=0.0, unlisted=_UNLISTED, second=second)
     assert _ours(n, listed, match=3.0, second=second) == expected
+
+
+@given(case=_listed(st.integers(-6, 20).map(float)), data=st.data(), single=st.booleans())
+def test_copies_and_marks_are_those_of_a_twin(
+    case: tuple[int, dict[tuple[int, int], float]], data: st.DataObject, single: bool
+) -> None:
+    """A node that stands for several weighs so many times; two of one label or of no shared bit may be one."""
+    n, listed = case
+    copies = data.draw(st.lists(st.sampled_from([1, 1, 2, 9]), min_size=n, max_size=n), label="copies")
+    labels = data.draw(st.lists(st.integers(-1, 2), min_size=n, max_size=n), label="labels")
+    bits = data.draw(st.lists(st.sampled_from([0, 0, 1, 2, 3]), min_size=n, max_size=n), label="bits")
+
+    def apart(one: int, other: int) -> bool:
+        return (labels[one] != labels[other] and min(labels[one], labels[other]) >= 0) or bool(bits[one] & bits[other])
+
+    expected = linked(n, listed, match=1.0, stop=0.0, unlisted=_UNLISTED, copies=copies, apart=apart, single=single)
+    left, right = np.array(list(listed), np.int64).reshape(-1, 2).T
+    found = average_linkage(
+        n,
+        left,
+        right,
+        np.array(list(listed.values()), np.float64),
+        match=1.0,
+        stop=0.0,
+        unlisted=_UNLISTED,
+        copies=np.array(copies),
+        marks=Marks(labels=np.array([labels]), bits=np.array([bits], np.uint64)),
+        single=single,
+    )
+    assert found.tolist() == expected
 
 
 @given(n=st.integers(2, 12), data=st.data())

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cji_core.operations.link import Key, Rule
+from cji_core.operations.link import Key, Link, Rule
 from cji_operations.link.columns import read_table
 from cji_operations.link.stages.routes import anchor_hashes, assign, has_anchor, routes_of
 from cji_operations.link.stages.tables import Packer, assemble, collect
@@ -51,7 +51,7 @@ def test_a_table_arrives_as_it_was_sent(rows: list[tuple[str | None, str | None]
     packer = Packer(table, names, {"last": table.columns["last"].counts})
     every = np.arange(table.n)
     sent = [batch for part in (every[cut:], every[:cut]) for batch in packer.pieces(3, part, part)]
-    found = assemble(collect(sent)[3], names, None)
+    found = assemble(collect(sent)[3], names, None, Link())
     assert found.rows.tolist() == every.tolist()
     for name in names:
         one, other = table.columns[name], found.columns[name]

@@ -19,20 +19,23 @@ from tests.support.link_tools import BY_LAST, given_model, linked, part
 from tests.support.refusals import refused
 
 
-@pytest.mark.parametrize("limits", [{"pairs": 44}, {"block_rows": 9}, {"memory": 1 << 14, "rows": 200}])
+@pytest.mark.parametrize("limits", [{"pairs": 44}, {"memory": 1 << 14, "rows": 200}])
 def test_a_limit_is_enforced_before_a_pair_is_compared(limits: dict[str, int]) -> None:
     steps: list[str] = []
-    batch = people(last=["SMITH"] * limits.pop("rows", 10))
+    names = [f"SMITH{row}" for row in range(limits.pop("rows", 10))]
+    batch = people(last=names, SEX=["M"] * len(names))
     memory = limits.pop("memory", MEMORY)
-    parameters = Link(model=given_model(0.9, 0.1), oversized="refuse", **limits)  # type: ignore[arg-type]
+    model = replace(given_model(0.9, 0.1), blocking=(Rule(keys=(Key(column="SEX"),)),))
+    parameters = Link(model=model, **limits)  # type: ignore[arg-type]
     with refused(Reason.LIMIT_EXCEEDED):
         link([batch], batch.schema, parameters, lambda step, _: steps.append(step), memory=memory)
     assert steps == ["count"]
 
 
 def test_pairs_that_are_kept_have_a_limit_of_memory() -> None:
-    batch = people(last=["SMITH"] * 200)
-    parameters = Link(model=given_model(0.9, 0.1), clerical_review_threshold=1e-6)
+    batch = people(last=[f"SMITH{row // 8}" for row in range(200)], SEX=["M"] * 200)
+    model = replace(given_model(0.9, 0.1), blocking=(Rule(keys=(Key(column="SEX"),)),))
+    parameters = Link(model=model, clerical_review_threshold=1e-6)
     assert len(link([batch], batch.schema, parameters, ignore, memory=3 << 20).report.pairs) == 19_900
     with refused(Reason.LIMIT_EXCEEDED):
         link([batch], batch.schema, parameters, ignore, memory=1 << 20)
@@ -47,8 +50,22 @@ def test_a_block_that_is_too_large_is_split_and_reported() -> None:
     assert pairs == {(0, 1), (0, 2), (1, 2), (3, 4)}
     (block,) = part(found, "blocks")
     assert (block["split"], block["split_rows"], block["pairs"], block["largest"]) == (1, 6, 4, 3)
-    with refused(Reason.LIMIT_EXCEEDED):
-        linked(batch, model=model, block_rows=2)
+
+
+@pytest.mark.parametrize(("oversized", "split"), [("split", 1), ("leave_out", 0)])
+def test_a_block_that_stays_too_large_is_left_out(oversized: str, split: int) -> None:
+    """Its pairs come from other rules, or from none; `blocks` says so."""
+    batch = people(
+        last=["SMITH"] * 5 + ["LEE"] * 2, SEX=["M"] * 5 + ["F"] * 2, first=["A", "A", "B", "C", "D", "E", "F"]
+    )
+    rules = (BY_LAST, Rule(keys=(Key(column="first"),)))
+    model = replace(given_model(0.9, 0.1), blocking=rules, split=(Key(column="SEX"),))
+    found = linked(batch, model=model, block_rows=3, oversized=oversized, clerical_review_threshold=1e-3)
+    assert [(row["left"], row["right"]) for row in part(found, "pairs")] == [(0, 1), (5, 6)]
+    block, other = part(found, "blocks")
+    assert (block["oversized"], block["oversized_rows"], block["split"]) == (1, 5, split)
+    assert (block["blocks"], block["largest"], block["pairs"], block["new_pairs"]) == (2, 5, 1, 1)
+    assert (other["oversized"], other["new_pairs"]) == (0, 1)
 
 
 def test_a_rule_with_too_many_pairs_is_left_out_and_reported() -> None:

@@ -136,15 +136,15 @@ def test_relatives_at_one_address_are_not_learnt_as_one_person() -> None:
 
 
 def test_the_prior_does_not_count_pairs_that_agree_by_chance() -> None:
-    """Of 100 values, a pair in 100 agrees: a rule of one such column finds 720 of them, and 60 matches."""
+    """Of 400 values, a pair in 400 agrees: a rule of one such column finds about 1 700 of them, and 60 matches."""
     rng = np.random.default_rng(11)
-    values = rng.integers(0, 100, 1200)
+    values = rng.integers(0, 400, 1200)
     values[-60:] = values[:60]
     model = replace(MODEL, prior=None, deterministic_rules=(BY_LAST,))
-    number = replace(LAST, levels=(replace(SAME, m=0.999, u=0.01), replace(ELSE, m=0.001, u=0.99)))
+    number = replace(LAST, levels=(replace(SAME, m=0.999, u=0.0025), replace(ELSE, m=0.001, u=0.9975)))
     found = linked(people(last=[f"N{value:03d}" for value in values]), model=replace(model, comparisons=(number,)))
-    assert found.report.trained.basis == pytest.approx(7194, rel=0.05)
-    assert found.report.trained.prior * 719_400 < 0.3 * 7194
+    assert found.report.trained.basis == pytest.approx(1763, rel=0.05)
+    assert found.report.trained.prior * 719_400 < 0.3 * 1860
 
 
 def _one_error_each(persons: int, again: int, *, names: int) -> tuple[pa.RecordBatch, int]:
