@@ -136,6 +136,12 @@ class Column:
         return self.parts(_DATE_DIGITS["year"])
 
     @cached_property
+    def year_numbers(self) -> Ints:
+        """int64[k]: the year of each date, 0 where it is not known."""
+        year, usable = self._dated(_DATE_DIGITS["year"])
+        return _decimal(np.where(usable[:, None], year, np.uint8(ord("0")))).astype(np.int64)
+
+    @cached_property
     def months(self) -> Ints:
         """int64[k]: equal for dates of one known month of one known year, else -1."""
         return self.parts(_DATE_DIGITS["year_month"])

@@ -6,8 +6,9 @@ other than 0 (UNKNOWN, 000000000) is none; so is any number without a known digi
 digit is missing. A value with the digits of a date, but not of a day of the calendar (month 86), is taken for a typing
 error and compared digit by digit; other values are missing. The row of either is partly used. So is that of a
 placeholder, a value of the table `missing.toml`, an identifier of one digit repeated, or a Social Security number of an
-area that was never issued: it is missing, as codes for unknown are. Without `last` or `first`, these are made from NAM:
-the text before the comma, and the first word behind it.
+area that was never issued: it is missing, as codes for unknown are. Without `last`, `first` or `middle`, these are made
+from NAM: the text before the comma, and the words behind it. A suffix is read from its column, or else from the end of
+`last` or of NAM, and does not belong to either.
 
 Values are numbered in the order of their hashes, so that any part of the rows has them in the same order: nothing that
 is made of these numbers depends on which rows are looked at together. Values are cut at MAX_BYTES.
@@ -26,15 +27,28 @@ import pyarrow.compute as pc
 from cji_core.format.records import arrow, dates
 from cji_core.format.records.column import Bools, Bytes, Ints, read
 from cji_core.format.records.equal_rows import numbered
-from cji_core.operations.link.model import OF_NAM, Key
+from cji_core.operations.link.model import OF_OTHERS, Key
 from cji_core.operations.tables.missing import Missing, shipped
 from cji_operations.kernels import hashing, letters
 from cji_operations.kernels.hashing import Hashes
 from cji_operations.kernels.strings import MAX_BYTES, Words, words
+from cji_operations.kernels.suffixes import AT_END, GENERATIONS
 from cji_operations.link.column import UNKNOWN, Codes, Column
 
 _NAMES: Final = frozenset(("last", "first", "middle"))
 _IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))
+_SUFFIX: Final = AT_END.encode()
+_AT_END: Final = b" " + _SUFFIX + b"$"
+_ONLY: Final = b"^" + _SUFFIX + b"$"
+_PARTS: Final = {
+    "last": rb"^([^,]*)(?s:.*)$",
+    "first": rb"^[^,]*,? *([^ ,]*)(?s:.*)$",
+    "middle": rb"^[^,]*,? *[^ ,]*[ ,]*([^ ,]*)(?s:.*)$",
+    "suffix": rb"(?is)^.*?[^ ,][ ,]+(" + _SUFFIX + rb")[. ]*(?:,.*)?$",
+}
+"""The columns that are made from others."""
+_GENERATIONS: Final = arrow.from_texts(GENERATIONS, pa.binary())
+_OF_GENERATION: Final = arrow.from_texts(GENERATIONS.values(), pa.binary())
 _ONE_DIGIT: Final = b"^(?:" + b"|".join(b"%d{5,}" % digit for digit in range(1, 10)) + b")$"
 _NO_AREA: Final = rb"^(?:000|666|9[0-9]{2})[0-9]{6}$"  # of Social Security numbers (20 CFR 422.103)
 _NUMBERS: Final = _IDENTIFIERS | {"postcode", "street_number", "HGT", "WGT", "OLY"}
@@ -146,12 +160,36 @@ def read_ids(records: Sequence[pa.RecordBatch], side: Sequence[pa.RecordBatch], 
 
 
 def _values(batch: pa.RecordBatch, name: str) -> pa.Array:
-    if name in batch.schema.names:
-        return batch.column(batch.schema.names.index(name)).view(pa.binary())
-    if name in OF_NAM and "NAM" in batch.schema.names:
-        whole = batch.column(batch.schema.names.index("NAM")).view(pa.binary())
-        return pc.replace_substring_regex(whole, OF_NAM[name], rb"\1")
-    return pa.nulls(batch.num_rows, pa.binary())
+    """The column, or what it can be made from, row by row where the column has nothing."""
+    found = _column(batch, name)
+    for other in OF_OTHERS.get(name, ()) if found is None or name == "suffix" else ():
+        source = _column(batch, other)
+        if source is not None:
+            encoded = pc.dictionary_encode(source)
+            made = _part_of(encoded.dictionary, name)
+            if made.null_count < len(made):
+                made = made.take(encoded.indices)
+                found = made if found is None else pc.coalesce(_filled(found), made)
+    return pa.nulls(batch.num_rows, pa.binary()) if found is None else found
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array | None:
+    if name not in batch.schema.names:
+        return None
+    return batch.column(batch.schema.names.index(name)).view(pa.binary())
+
+
+def _part_of(values: pa.Array, name: str) -> pa.Array:
+    """The part of NAM, or of a surname, that is the column; null where there is none."""
+    expression = _PARTS[name]
+    part = pc.replace_substring_regex(values, expression, rb"\1")
+    if name != "suffix":
+        return part
+    return pc.if_else(pc.match_substring_regex(values, expression), part, pa.scalar(None, pa.binary()))
+
+
+def _filled(values: pa.Array) -> pa.Array:
+    return pc.if_else(pc.greater(pc.binary_length(values), 0), values, pa.scalar(None, pa.binary()))
 
 
 def _words(array: pa.Array, name: str, missing: Missing) -> tuple[Column, Bools]:
@@ -163,6 +201,8 @@ def _words(array: pa.Array, name: str, missing: Missing) -> tuple[Column, Bools]
     alike = _normal(encoded.dictionary, name)
     nothing = _is_placeholder(alike, name, missing)
     none = nothing | _among(alike, name, missing.unknown)
+    if name == "middle":
+        none |= _matches(alike, _ONLY)
     if name in _NUMBERS:
         none |= ~_matches(alike, rb"[1-9]" if name in _IDENTIFIERS else rb"[1-9A-WYZ]")
     if none.any():
@@ -179,7 +219,11 @@ def _normal(values: pa.Array, name: str) -> pa.Array:
     """The values as they are compared."""
     alike = letters.folded(values)
     if name in _NAMES:
-        return letters.names(alike)
+        alike = letters.names(alike)
+        return pc.replace_substring_regex(alike, _AT_END, b"") if name == "last" else alike
+    if name == "suffix":
+        known = pc.index_in(pc.replace_substring_regex(alike, rb"[^0-9A-Z]", b""), value_set=_GENERATIONS)
+        return _OF_GENERATION.take(known)
     if name in _IDENTIFIERS:
         return pc.replace_substring_regex(alike, rb"[^0-9A-Z]", b"")
     return alike

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from cji_core.format.records.column import Bools, Ints
 from cji_core.format.records.equal_rows import numbered
@@ -41,7 +42,7 @@ class Comparer:
 
     value int32[n]: what a row has, -1 where there is nothing to compare. Where columns are compared with each other,
     and not with themselves first, all values are one.
-    codes int32[k] by column: its code in each value; or in each row, where columns are compared with each other.
+    codes int32[k] by column: its code in each value; or in each row, where pairs are compared `by_row`.
     `number` int32[n] by column, where columns are compared with each other: equal for values of any of them that are
     alike, -1 for none. `totals` uint64[n] by columns, where names are: equal for the same parts, 0 for less than two.
     `partial`: a row may have a value where one of its columns has none.
@@ -54,6 +55,7 @@ class Comparer:
     number: dict[str, Codes]
     totals: dict[tuple[str, ...], Hashes]
     partial: bool
+    by_row: bool
 
     @cached_property
     def is_empty(self) -> bool:
@@ -79,7 +81,7 @@ class Comparer:
                 return found
             unsettled &= ~equal
         rows = np.flatnonzero(unsettled)
-        if self.number:  # names of two persons are hardly ever those of two others, and codes are compared at once
+        if self.by_row:  # names of two persons are hardly ever those of two others, and codes are compared at once
             found[rows] = self._decide(left[rows], right[rows])
             return found
         a, b = a[rows], b[rows]
@@ -99,14 +101,14 @@ class Comparer:
         similarity: dict[str, Floats] = {}
         crossing: dict[tuple[str, ...], tuple[Bools, Bools]] = {}
         for number, one in enumerate(self.comparison.levels[:-1]):
-            holds = np.ones(len(open_), np.bool_)
+            holds = open_
             for condition in one.conditions:
                 if condition.other:
-                    holds &= self._crossed(condition, left, right, crossing)[open_]
+                    holds = holds[self._crossed(condition, left, right, crossing)[holds]]
                 else:
-                    holds &= self._condition(condition, left, right, open_, similarity)
-            level[open_[holds]] = number
-            open_ = open_[~holds]
+                    holds = holds[self._condition(condition, left, right, holds, similarity)]
+            level[holds] = number
+            open_ = open_[level[open_] != number]
         return level
 
     def _condition(
@@ -126,14 +128,19 @@ class Comparer:
     ) -> Bools:
         column, code = self.columns[condition.column], self.codes[condition.column]
         a, b = code[left[open_]], code[right[open_]]
-        if condition.test != "jaro_winkler":
+        if condition.test not in {"jaro_winkler", "unlike"}:
             return _holds(condition, column, a, b)
         if condition.column not in similarity:
-            similarity[condition.column] = np.zeros(len(left))
-            similarity[condition.column][open_] = jaro.pairs(
-                column.letters, column.letters, a.astype(np.int64), b.astype(np.int64)
-            )
-        found: Bools = similarity[condition.column][open_] >= condition.number
+            similarity[condition.column] = np.full(len(left), np.nan)
+        known = similarity[condition.column]
+        new = np.flatnonzero(np.isnan(known[open_]))
+        if len(new):
+            words = column.letters
+            known[open_[new]] = jaro.pairs(words, words, a[new].astype(np.int64), b[new].astype(np.int64))
+        found: Bools = known[open_] >= condition.number
+        if condition.test == "unlike":
+            named = (replace(condition, test=test, number=0.0) for test in ("nickname", "part"))
+            found = ~np.any([found, *(_holds(one, column, a, b) for one in named)], axis=0)
         return found
 
     def _crossed(
@@ -172,7 +179,10 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
     needed = [columns[name] for name in comparison.needs or columns]
     crossed = any(condition.other for level in comparison.levels for condition in level.conditions)
     codes = {name: column.code for name, column in columns.items()}
-    told_apart = not crossed or all(condition.test == "same" for condition in comparison.levels[0].conditions)
+    by_row = crossed or (comparison.missing == "never" and len(columns) > 2)
+    told_apart = not by_row or (
+        crossed and all(condition.test == "same" for condition in comparison.levels[0].conditions)
+    )
     value = _value(list(codes.values())) if told_apart else np.zeros(table.n, np.int32)
     alone = len(columns) == 1 and comparison.missing != "never"  # its values are those of its column
     absent = [] if alone else [column.code < 0 for column in needed]
@@ -192,7 +202,7 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
             pass
     if alone:
         codes = {name: np.arange(len(column.words), dtype=np.int32) for name, column in columns.items()}
-    elif not crossed:
+    elif not by_row:
         sample = np.zeros(int(value.max(initial=-1)) + 1, np.int64)
         rows = np.flatnonzero(value >= 0)
         sample[value[rows]] = rows  # some row that has the value
@@ -204,6 +214,7 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
         codes=codes,
         number=_numbers(columns) if crossed else {},
         totals=_totals(comparison, columns),
+        by_row=by_row,
         partial=comparison.missing in {"every", "never"} or len(needed) < len(columns),
     )
 
@@ -372,6 +383,9 @@ def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
         case "days":
             of_a, of_b = column.days[a], column.days[b]
             found = (of_a >= 0) & (of_b >= 0) & (np.abs(of_a - of_b) <= condition.number)
+        case "years_apart":
+            of_a, of_b = column.year_numbers[a], column.year_numbers[b]
+            found = (of_a > 0) & (of_b > 0) & (np.abs(of_a - of_b) >= condition.number)
         case "levenshtein" | "damerau_levenshtein":
             transpositions = condition.test == "damerau_levenshtein"
             found = one_off(column.spelt, column.spelt, a, b, transpositions=transpositions)

@@ -42,7 +42,7 @@ from cji_operations.link.units import Units, united
 from cji_operations.link.weight_report import OwnWeights, beside_themselves, count_weights, no_weights
 from cji_operations.progress import ProgressCallback
 
-_DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month", "days"))
+_DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month", "days", "years_apart"))
 _DATE_FORMS: Final = frozenset(("year", "year_month", "month_day"))
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 from cji_core.format.records import arrow
 from cji_core.format.records.column import Ints
 from cji_core.operations.link.declaration import Link
-from cji_core.operations.link.model import Comparison, Model
+from cji_core.operations.link.model import RARE, Comparison, Model
 from cji_core.operations.link.outputs import COMPLETENESS, WEIGHTS
 from cji_operations.link.columns import Table
 from cji_operations.link.comparison import Comparer, levels
@@ -151,10 +151,13 @@ class OwnWeights:
 
 
 def fields(comparisons: Sequence[Comparison]) -> list[int]:
-    """The comparisons that stand for fields of a record: not those of columns that all have one of their own."""
+    """The comparisons that stand for fields of a record: not those of columns that all have one of their own.
+
+    Nor those of columns in which most persons have nothing.
+    """
     alone = {one.columns for one in comparisons if len(one.columns) == 1}
     return [
         number
         for number, one in enumerate(comparisons)
-        if len(one.columns) == 1 or not all((name,) in alone for name in one.columns)
+        if (len(one.columns) == 1 and one.columns[0] not in RARE) or not all((name,) in alone for name in one.columns)
     ]

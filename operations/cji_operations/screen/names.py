@@ -1,6 +1,5 @@
 """Names as they are written, word by word: surnames, given names, suffixes."""
 
-from collections.abc import Mapping
 from typing import Final, Self
 
 import numpy as np
@@ -9,9 +8,7 @@ import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
 from cji_core.format.records.column import Bytes, Ints, Text, read
-
-SUFFIXES: Final[Mapping[str, int]] = {"JR": 1, "SR": 2, "II": 3, "2ND": 3, "III": 4, "3RD": 4, "IV": 5, "4TH": 5}
-"""Suffixes of names, and the number that equal ones have. V is a middle initial more often than a suffix."""
+from cji_operations.kernels.suffixes import SUFFIXES
 
 _MOST_WORDS: Final = 3  # of a surname, behind the first
 _WRITTEN: Final = [

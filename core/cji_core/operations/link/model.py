@@ -33,6 +33,8 @@ Test: TypeAlias = Literal[
     "exchanged",
     "crossed",
     "rearranged",
+    "years_apart",
+    "unlike",
 ]
 """A test of two records; `_NUMBERED` ones have a number: the least similarity, how many bytes, the most edits or days.
 
@@ -41,6 +43,7 @@ alike        the same, accents and in names blanks aside; letters of other alpha
 parts        names with the same parts, in any order and with any particles
 part         one name has all parts of the other one
 jaro_winkler Jaro-Winkler similarity of at least `number`
+unlike       neither forms of one given name, nor one a part of the other, nor Jaro-Winkler of `number` or more
 soundex      equal Soundex codes
 nickname     forms of one given name
 prefix       the first `number` characters are equal
@@ -54,6 +57,7 @@ damerau_levenshtein  the same, or two neighbouring bytes in each other's place
 days         whole days of the calendar that are at most `number` days apart
 exchanged    `column` of each record is alike to column `other` of the other one, and the two columns differ
 crossed      `column` of one record is alike to column `other` of the other one, and each column differs
+years_apart  dates of known years, at least `number` apart
 rearranged   the names in `column` and the columns `other` have the same parts, some of them in another column
 """
 
@@ -74,7 +78,9 @@ MAX_RULES: Final = 48
 _MAX_PREFIX: Final = 64
 _MOST_DAYS: Final = 1 << 22
 _MOST_COLUMNS: Final = 4  # of one condition
-_NUMBERED: Final = frozenset(("jaro_winkler", "prefix", "levenshtein", "damerau_levenshtein", "days"))
+_NUMBERED: Final = frozenset(
+    ("jaro_winkler", "prefix", "levenshtein", "damerau_levenshtein", "days", "years_apart", "unlike")
+)
 EDITS: Final = frozenset(("levenshtein", "damerau_levenshtein"))
 _OF_TWO: Final = frozenset(("exchanged", "crossed", "rearranged"))
 
@@ -278,7 +284,7 @@ def _is_condition(condition: Condition) -> bool:
         condition.test in get_args(Test)
         and (_has_other(condition) if condition.test in _OF_TWO else not condition.other)
         and (condition.test in _NUMBERED or number == 0)
-        and (condition.test != "jaro_winkler" or 0 < number <= 1)
+        and (condition.test not in {"jaro_winkler", "unlike"} or 0 < number <= 1)
         and (condition.test != "prefix" or (1 <= number <= _MAX_PREFIX and number == int(number)))
         and (condition.test not in EDITS or number == 1)
         and 0 <= number <= _MOST_DAYS
@@ -300,10 +306,14 @@ def _is_key(key: Key) -> bool:
     )
 
 
-OF_NAM: Final = {"last": rb"^([^,]*)(?s:.*)$", "first": rb"^[^,]*,? *([^ ,]*)(?s:.*)$"}
-"""Columns that can be made from NAM, and the expression of each."""
+OF_OTHERS: Final = {"last": ("NAM",), "first": ("NAM",), "middle": ("NAM",), "suffix": ("last", "NAM")}
+"""Columns that can be made from others: the first of these that has one."""
+
+
+RARE: Final = frozenset(("suffix",))
+"""Columns in which most persons have nothing."""
 
 
 def has(names: Collection[str], name: str) -> bool:
     """Whether records with columns of these names have the column, or one that it can be made from."""
-    return name in names or (name in OF_NAM and "NAM" in names)
+    return name in names or any(other in names for other in OF_OTHERS.get(name, ()))

@@ -31,6 +31,8 @@ def _same(column: str, *, frequency: float = 0.0) -> Level:
 
 
 _DIFFERENT: Final = Level(label="different")
+_MOST_CONTRARY: Final = 0.005
+"""Of pairs of records of one person, at most this share has contrary suffixes."""
 _MOST_OTHER_NAMES: Final = 0.1
 """Of pairs of records of one person, at most so many have given names with nothing in common. Relatives at one address
 agree in all else, and EM would take them for one person."""
@@ -99,6 +101,10 @@ def _surname() -> Comparison:
 _GIVEN_NAME: Final = "given name"
 _SURNAME: Final = "surname"
 _MIDDLE_NAME: Final = "middle name"
+_DATE: Final = "date of birth"
+_GENERATION: Final = 14  # years
+_MOST_OF_HOUSEHOLD: Final = 0.005
+"""Of pairs of records of one person, at most this share looks like two of a household."""
 
 
 def _exchanged() -> Comparison:
@@ -157,18 +163,53 @@ def _middle_name() -> Comparison:
     return Comparison(name=_MIDDLE_NAME, levels=levels, initial_m=(0.6, 0.01, 0.2, 0.2))
 
 
+def _suffix() -> Comparison:
+    return Comparison(
+        name="suffix",
+        levels=(
+            Level(label="the same generation", conditions=(_when("suffix", "same"),)),
+            Level(label="contrary", most_m=_MOST_CONTRARY),
+        ),
+        initial_m=(0.995, 0.005),
+    )
+
+
+def _household() -> Comparison:
+    """Two persons of a household: what they have in common does not speak for one person.
+
+    u is given: strangers of one name and address are too rare to be found in random pairs.
+    """
+    home = (_when("last", "alike"), _when("address_1", "alike"))
+    generation = (*home, _when("first", "alike"), _when("DOB", "years_apart", _GENERATION))
+    twins = (*home, _when("DOB", "same"), _when("first", "unlike", 0.8))
+    settles = (_GIVEN_NAME, _DATE)
+    return Comparison(
+        name="household",
+        levels=(
+            Level(label="one name at one address, a generation apart", conditions=generation, settles=settles,
+                  most_m=_MOST_OF_HOUSEHOLD, u=0.02),
+            Level(label="another given name, with one date of birth at one address", conditions=twins, settles=settles,
+                  most_m=_MOST_OF_HOUSEHOLD, u=0.003),
+            Level(label="neither", u=0.977),
+        ),
+        initial_m=(0.002, 0.002, 0.996),
+        missing="never",
+    )  # fmt: skip
+
+
 def _birth() -> Comparison:
     return Comparison(
-        name="date of birth",
+        name=_DATE,
         levels=(
             _same("DOB", frequency=0.5),
             Level(label="equal in all known digits", conditions=(_when("DOB", "date"),)),
             Level(label="one slip of the hand apart", conditions=(_when("DOB", "date_slip"),)),
             Level(label="the same year and month", conditions=(_when("DOB", "year_month"),)),
             Level(label="the same year", conditions=(_when("DOB", "year"),)),
+            Level(label="a generation apart", conditions=(_when("DOB", "years_apart", _GENERATION),), most_m=0.05),
             _DIFFERENT,
         ),
-        initial_m=(0.75, 0.03, 0.1, 0.03, 0.04, 0.05),
+        initial_m=(0.75, 0.03, 0.1, 0.03, 0.04, 0.01, 0.04),
     )
 
 
@@ -207,7 +248,9 @@ _COMPARISONS: Final = (
     _surname(),
     _exchanged(),
     _rearranged(),
+    _suffix(),
     _birth(),
+    _household(),
     _number("SOC", "Social Security number"),
     _number("OLN", "driver's licence number"),
     _number("FBI", "FBI number"),

@@ -86,7 +86,7 @@ class Shard:
     @classmethod
     def of(cls, task: Task) -> "Shard":
         """Read the records, once."""
-        needed = {*Bound.of(task).columns, *task.parameters.separators, "NAM", "record_id"}
+        needed = {*Bound.of(task).columns, *task.parameters.separators, "NAM", "last", "record_id"}
         names = [name for name in task.schema.names if name in needed]
         records = [copied(batch, names) for batch in task.records()]
         side, missing = task.context.sides.get(SIDE), task.context.tables.missing

@@ -48,14 +48,22 @@ def crowd(n: int = 1_500, seed: int = 2) -> dict[str, list[Any]]:
     }
 
 
-def weight_of(one: dict[str, str | None], other: dict[str, str | None], *, without: tuple[str, ...] = ()) -> float:
-    """The probability of the pair of two records at the end of a crowd; 0 where no rule brings it together."""
+def weight_of(
+    one: dict[str, str | None],
+    other: dict[str, str | None],
+    *,
+    without: tuple[str, ...] = (),
+    more: tuple[str, ...] = (),
+) -> float:
+    """The weight of the pair of two records at the end of a crowd; -inf where it is not listed."""
     columns = crowd()
+    columns |= {name: [None] * len(columns["last"]) for name in more}
     n = len(columns["last"])
     for row in (one, other):
         for name, values in columns.items():
             values.append(row.get(name))
-    pairs = linked(people(**{k: v for k, v in columns.items() if k not in without})).report.pairs
+    records = people(**{k: v for k, v in columns.items() if k not in without})
+    pairs = linked(records, clerical_review_threshold=1e-9).report.pairs
     which = np.flatnonzero((pairs.left == n) & (pairs.right == n + 1))
     return float(pairs.weight[which[0]]) if len(which) else -np.inf
 

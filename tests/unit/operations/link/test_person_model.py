@@ -32,13 +32,18 @@ def compared(*names: str) -> list[str]:
 
 @pytest.mark.parametrize(("column", "name"), COMPARED.items())
 def test_a_column_is_compared_where_it_is_there(column: str, name: str) -> None:
-    assert compared(column) == [name]
+    assert [one for one in compared(column) if one != "suffix"] == [name]
     assert name not in compared(*(COMPARED.keys() - {column}))
 
 
 def test_names_in_each_others_place_need_both() -> None:
-    assert compared("first", "last") == ["given name", "surname", "names in each other's place"]
-    assert set(compared("NAM")) == set(compared("first", "last"))
+    assert compared("first", "last") == ["given name", "surname", "names in each other's place", "suffix"]
+    assert set(compared("NAM")) == set(compared("first", "last", "middle"))
+
+
+def test_a_household_needs_names_a_date_and_an_address() -> None:
+    assert "household" in compared("first", "last", "DOB", "address_1")
+    assert "household" not in compared("first", "last", "DOB", "postcode")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +73,8 @@ def test_a_frequent_value_weighs_less() -> None:
     found = {one.name: one.levels[0] for one in model_for(("last", "DOB", "SOC")).comparisons}
     weights = {name: (level.tf_adjustment_column, level.tf_adjustment_weight) for name, level in found.items()}
     assert weights == {
-        "surname": ("last", 1.0), "date of birth": ("DOB", 0.5), "Social Security number": ("", 1.0),
+        "surname": ("last", 1.0), "suffix": ("", 1.0), "date of birth": ("DOB", 0.5),
+        "Social Security number": ("", 1.0),
     }  # fmt: skip
 
 
