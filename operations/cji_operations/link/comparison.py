@@ -359,10 +359,10 @@ def _reduced(values: Ints) -> tuple[Ints, Ints]:
 
 def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
     """bool[p]: whether the condition holds for two values of the column, given by their codes."""
+    if condition.test in _OF_NAMES and not column.has_parts.any():
+        return a == b if column.plain is column.words else _equal(column.alike, a, b)
     if condition.test in _OF_VALUES:
-        of_value = _OF_VALUES[condition.test](column)
-        equal: Bools = (of_value[a] == of_value[b]) & (of_value[a] >= 0)
-        return equal
+        return _equal(_OF_VALUES[condition.test](column), a, b)
     found: Bools
     match condition.test:
         case "same":
@@ -394,6 +394,14 @@ def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
     return found
 
 
+def _equal(of_value: Ints | Hashes, a: Codes, b: Codes) -> Bools:
+    of_a = of_value[a]
+    equal: Bools = (of_a == of_value[b]) & (of_a >= 0)
+    return equal
+
+
+_OF_NAMES: Final = frozenset(("alike", "parts", "part"))
+"""Tests that are one where no value has several parts."""
 _OF_VALUES: Final[dict[Test, Callable[[Column], Ints | Hashes]]] = {
     "alike": lambda column: column.alike,
     "parts": lambda column: column.part_totals,
