@@ -181,14 +181,14 @@ def _household() -> Comparison:
     """
     home = (_when("last", "alike"), _when("address_1", "alike"))
     generation = (*home, _when("first", "alike"), _when("DOB", "years_apart", _GENERATION))
-    twins = (*home, _when("DOB", "same"), _when("first", "unlike", 0.8))
+    twins = (_when("last", "alike"), _when("DOB", "same"), _when("first", "unlike", 0.8))
     settles = (_GIVEN_NAME, _DATE)
     return Comparison(
         name="household",
         levels=(
             Level(label="one name at one address, a generation apart", conditions=generation, settles=settles,
                   most_m=_MOST_OF_HOUSEHOLD, u=0.02),
-            Level(label="another given name, with one date of birth at one address", conditions=twins, settles=settles,
+            Level(label="another given name, with one surname and date of birth", conditions=twins, settles=settles,
                   most_m=_MOST_OF_HOUSEHOLD, u=0.003),
             Level(label="neither", u=0.977),
         ),
@@ -206,7 +206,7 @@ def _birth() -> Comparison:
             Level(label="one slip of the hand apart", conditions=(_when("DOB", "date_slip"),)),
             Level(label="the same year and month", conditions=(_when("DOB", "year_month"),)),
             Level(label="the same year", conditions=(_when("DOB", "year"),)),
-            Level(label="a generation apart", conditions=(_when("DOB", "years_apart", _GENERATION),), most_m=0.05),
+            Level(label="a generation apart", conditions=(_when("DOB", "years_apart", _GENERATION),)),
             _DIFFERENT,
         ),
         initial_m=(0.75, 0.03, 0.1, 0.03, 0.04, 0.01, 0.04),
