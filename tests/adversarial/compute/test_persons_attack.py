@@ -82,12 +82,16 @@ class Solver:
         for sign in (1, -1):
             wanted = np.zeros(2 * self._m)
             wanted[self._of[at] + self._m * of_persons] = sign
-            solved = optimize.milp(
-                wanted,
-                constraints=optimize.LinearConstraint(system, self._low, self._high),
-                integrality=np.ones(2 * self._m),
-                bounds=self._bounds,
-            )
+            for presolve in (True, False):  # HiGHS takes some of these for infeasible, after its presolve alone
+                solved = optimize.milp(
+                    wanted,
+                    constraints=optimize.LinearConstraint(system, self._low, self._high),
+                    integrality=np.ones(2 * self._m),
+                    bounds=self._bounds,
+                    options={"presolve": presolve},
+                )
+                if solved.success:
+                    break
             assert solved.success, solved.message
             found.append(round(sign * solved.fun))
         return found[0], found[1]
