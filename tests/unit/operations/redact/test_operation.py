@@ -36,6 +36,7 @@ FOUND = [
     ("SSN XXX-XX-1234 or 123 45 6789", "SSN [NUMBER] or [NUMBER]"),
     ("Call (512) 555-0142 or +1 512 555 0143.", "Call [PHONE] or [PHONE]."),
     ("At 12 N. Elm St., Apt 4, and PO Box 12.", "At [ADDRESS], and [ADDRESS]."),
+    ("He went to 1482 Willow Bend Dr.", "He went to [ADDRESS]"),  # two finds, neither of which has the whole
     ("TX plate ABC-1234, tag 7ABC123", "TX plate [PLATE], tag [PLATE]"),
     ("Mail a.b+c@example.org.", "Mail [EMAIL]."),
     ("FBI# 445211KB3, SID TX05512398", "FBI# [NUMBER], SID [NUMBER]"),
