@@ -11,6 +11,7 @@ from cji_core.operations.screen import HITS, OUTCOMES, Code
 from cji_core.operations.tables.screening import Rules
 from cji_operations.screen import run
 from tests.reference import screen as twin
+from tests.support.accents import accented_twins
 
 NAMES = ("NAM", "last", "first", "middle", "suffix")
 COLUMNS = (*NAMES, "DOB", "SEX", "RAC", "SOC", "FBI", "MNU", "SID", "OLN", "OLS")
@@ -224,3 +225,19 @@ def test_the_reference_has_a_status_too(reference: list[dict[str, str | None]]) 
     assert (status.status == Status.NOT_USABLE).tolist() == lost
     unknown = status.rows[status.codes == Code.UNKNOWN_FILE].tolist()
     assert unknown == [i for i, row in enumerate(reference) if row["file_code"] not in ("W", "M", "T")]
+
+
+def test_accented_names_are_found_as_often_as_others() -> None:
+    columns = ("NAM", "DOB", "SEX", "file_code", "NIC")
+
+    def found_of(*, lost: bool) -> int:
+        """Inquiries, as an old system has the names, that find their record."""
+        rows: list[dict[str, str | None]] = [
+            {"NAM": f"{row['last']}, {row['first']}", "DOB": row["DOB"], "SEX": row["SEX"], "file_code": "W"}
+            for row in accented_twins(300, 0, lost=lost).to_pylist()
+        ]
+        records = twin.index([row | {"NIC": f"W{at:09d}"} for at, row in enumerate(rows[::2])], columns)
+        found = run(twin.batch("person/1", rows[1::2], columns[:3]), records, twin.asked("ncic_qw"), twin.MODEL)
+        return int(np.count_nonzero(found.row == found.reference_row))
+
+    assert found_of(lost=True) == found_of(lost=False) > 150
