@@ -14,6 +14,7 @@ A form of a value depends on the value alone. ASCII values take a few operations
 """
 
 import codecs
+import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from importlib.resources import files
@@ -24,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cji_core.format.records import arrow
-from cji_core.format.records.column import Bytes, Ints
+from cji_core.format.records.column import Bools, Bytes, Ints
 from cji_operations.kernels.strings import MAX_BYTES, Words, only
 
 _APOSTROPHES: Final = (
@@ -36,6 +37,9 @@ _APOSTROPHES: Final = (
 )
 _ASCII: Final = 0x80
 _KEPT: Final = np.arange(256, dtype=np.uint8)
+_LOST_MARKS: Final = re.compile("(^|[ -/:-@[-`{-~])[\u0300-\u036f]+")
+"""Marks on no letter, which would go to the letter before when the sign between is left out."""
+_SIGNS_OF_ASCII: Final = ~((_KEPT >= _ASCII) | np.isin(_KEPT, list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")))
 _KEPT_WITHOUT_BLANKS: Final = np.where(ord(" ") == _KEPT, 0, _KEPT).astype(np.uint8)
 
 
@@ -85,9 +89,17 @@ def folded(array: pa.Array) -> pa.Array:
 
 
 def names(array: pa.Array) -> pa.Array:
-    """binary[n]: folded values as names."""
+    """binary[n]: folded values as names; the same array where they are letters and digits alone."""
+    if not has_bytes(array, _SIGNS_OF_ASCII):
+        return array
     joined = pc.replace_substring_regex(array, rb"['`.]", b"")
     return pc.replace_substring_regex(pc.replace_substring_regex(joined, rb"[^0-9A-Z\x80-\xff]+", b" "), rb"^ | $", b"")
+
+
+def has_bytes(array: pa.Array, which: Bools) -> bool:
+    """Whether some value of a `utf8` or `binary` array has one of the bytes `which` bool[256]."""
+    offsets, data = arrow.text(array)
+    return bool(which[data[offsets[0] : offsets[-1]]].any())
 
 
 def cut(array: pa.Array, most: int = MAX_BYTES) -> pa.Array:
@@ -133,7 +145,7 @@ def _text(value: bytes) -> str:
 def _fold(text: str) -> str:
     text = unicodedata.normalize("NFKC", text.translate(_QUOTES)).casefold()
     text = unicodedata.normalize("NFKC", text).translate(_SIGNS).upper()
-    return unicodedata.normalize("NFC", text)
+    return _LOST_MARKS.sub(r"\1", unicodedata.normalize("NFC", text))
 
 
 def _foreign(array: pa.Array) -> Ints:

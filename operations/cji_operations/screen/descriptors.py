@@ -25,6 +25,7 @@ COLUMNS: Final = ("NAM", "last", "first", "middle", "suffix", "DOB", "SEX", "RAC
 NO_SOUND: Final = -1
 _SOUNDEX: Final = 26 * 7**3
 _ASCII: Final = 0x80
+_DIGITS: Final = np.isin(np.arange(256), list(b"0123456789"))
 SOCIAL: Final = 9
 _X: Final = ord("X")
 
@@ -47,16 +48,19 @@ class Names:
     def of(cls, array: pa.Array) -> Self:
         """Of a column `utf8` or `binary`."""
         encoded = pc.dictionary_encode(array)
-        written = pc.replace_substring_regex(letters.names(letters.folded(encoded.dictionary)), rb"[0-9]", b"")
+        written = letters.names(letters.folded(encoded.dictionary))
+        if letters.has_bytes(written, _DIGITS):
+            written = pc.replace_substring_regex(written, rb"[0-9]", b"")
         folded, of_value = words(written)
         code = np.append(of_value, -1)[arrow.numbers(encoded.indices.fill_null(-1))]
         plain = letters.plain(folded, blanks=False)
         without_blanks = letters.squeezed(folded)
+        whole = hashing.of_bytes(without_blanks.data)
         return cls(
             words=letters.letters(plain),
             code=code,
-            folded=hashing.of_bytes(without_blanks.data),
-            plain=hashing.of_bytes(plain.data),
+            folded=whole,
+            plain=whole if plain is without_blanks else hashing.of_bytes(plain.data),
             sound=_sound(plain),
         )
 
