@@ -3,6 +3,7 @@
 `link_models` has the model. docs/benchmarks.md defines what is inside the clock.
 """
 
+import math
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from benchmarks import battery
 from benchmarks.generate import population
 from benchmarks.harness import Result, paired
 from benchmarks.link_corpora import CORPORA
@@ -19,12 +21,14 @@ from benchmarks.link_models import MATCH, Found, linked, same_model, splink
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from cji_core.operations.link import Link
-from cji_operations.link import calibration, link
+from cji_operations.link import calibration, calibration_error, cluster_quality, false_share, link
+from cji_operations.link.score import probability
 
 __all__ = ["run"]
 
 _PAIRS: Final = ("blocking", "precision", "recall", "F1", "best F1", "recall at P >= 0.99")
 _CLUSTERS: Final = ("precision", "recall", "F1", "largest", "of pairs' seconds")
+_SCORES: Final = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99)
 _BINS: Final = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 
 _Found = dict[tuple[str, str], Found]
@@ -60,6 +64,7 @@ def run(report: Report, *, quick: bool) -> Result:
     report.note(f"ratio {found.ratio.text(2)}")
     corpora = _corpora(report)
     _print(report, corpora)
+    of_kinds = _battery(report)
     costs = _costs(report, quick=quick)
     figures = {
         "records_per_s": found.subject.middle,
@@ -76,6 +81,7 @@ def run(report: Report, *, quick: bool) -> Result:
     for (corpus, name), one in corpora.items():
         key = re.sub(r"\W+", "_", f"{name} {corpus}".lower())
         figures |= {f"{key}_f1": one.pairs.f1, f"{key}_cluster_f1": one.clusters.f1}
+    figures |= of_kinds
     growth = {"seconds": [(n, s) for n, s, _ in costs], "peak MiB": [(n, mib) for n, _, mib in costs]}
     return Result(name="link", machine=machine, figures=figures, ratios={"splink": found.ratio.middle}, growth=growth)
 
@@ -142,6 +148,43 @@ def _shares(found: Found) -> list[str]:
         f"{bins[low].probability:.3f}: {bins[low].share:.3f} ({bins[low].pairs})" if low in bins else ""
         for low in _BINS[:-1]
     ]
+
+
+# ------------------------------------------------------------------ corpora of many kinds
+
+
+def _battery(report: Report) -> dict[str, float]:
+    """Match scores and the interval of the share of false pairs beside the truth, on every corpus of the battery."""
+    lines = list[tuple[str, ...]]()
+    held = {"chosen by": list[bool](), "kept": list[bool]()}
+    for name, kind in (battery.KINDS | battery.KEPT).items():
+        with report.doing(name):
+            corpus = battery.make(kind)
+            side = None if corpus.side is None else [corpus.side]
+            found = link([corpus.records], corpus.records.schema, Link(), _untold, side=side)
+        pairs = found.report.pairs
+        same = corpus.person[pairs.left] == corpus.person[pairs.right]
+        score = probability(pairs.weight)
+        some = (score >= _SCORES[0]) & (score < _SCORES[-1])
+        error = f"{calibration_error(score[some], same[some], _SCORES):.3f}"
+        means = f"{score[some].mean():.2f}: {same[some].mean():.2f}" if some.any() else ""
+        intervals = list[tuple[float, bool]]()
+        for least in _SCORES:
+            above = score >= least
+            if (stated := false_share(pairs.weight[above])) is not None:
+                is_in = stated.low <= 1 - same[above].mean() <= stated.high
+                intervals.append((stated.high - stated.low, bool(is_in)))
+        held["chosen by" if name in battery.KINDS else "kept"] += [is_in for _, is_in in intervals]
+        quality = cluster_quality(found.cluster, corpus.person[: len(found.cluster)]).f1 if side is None else math.nan
+        widest = max((width for width, _ in intervals), default=math.nan)
+        inside = f"{sum(is_in for _, is_in in intervals)} of {len(intervals)}"
+        lines.append((name, f"{some.sum()}", means, error, inside, f"{widest:.2f}", f"{quality:.3f}"))
+    report.table(
+        f"Match scores from {_SCORES[0]} to {_SCORES[-1]}, and intervals of the share of false pairs from each on",
+        ("", "pairs", "score: truth", "calibration error", "intervals with the truth", "widest", "clusters' F1"),
+        lines,
+    )
+    return {f"intervals_{name.replace(' ', '_')}": sum(each) / len(each) for name, each in held.items()}
 
 
 # ------------------------------------------------------------------ cost as the work grows

@@ -273,6 +273,12 @@ def many_pairs(pairs: int, *, columns: int = 12, levels: int = 5) -> Job:
             "below_review": np.full(columns, rows // columns // 3),
             "weight": np.ones(columns),
         },
+        "thresholds": {
+            "score": np.linspace(0.5, 0.99, 12),
+            "weight": np.linspace(0.0, 6.6, 12),
+            "pairs": np.full(12, pairs),
+            **{name: np.full(12, 0.05) for name in ("false_share", "low", "high")},
+        },
     }
     outputs = {"result": "person/1", **{part.name: part.schema.schema_id for part in PARTS}}
     schemas = {part.name: part.schema.arrow for part in PARTS}

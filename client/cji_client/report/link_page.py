@@ -30,6 +30,10 @@ MOST_PATTERNS: Final = 8
 MOST_GAPS: Final = 4
 """Kinds of incomplete rows."""
 
+_EXPECTED: Final = (
+    "Of the pairs from a match score on, so many are expected to be of two persons. The estimate is the model's own; "
+    "only decisions of people on these records can check it, and `cji link evaluate` compares them."
+)
 _FOLLOWED: Final = "Another operation follows, so the records themselves are not on this page."
 _KINDS: Final = {
     "review": ("Pairs for a clerk", "Too likely to leave out, too unlikely to join. The likeliest first."),
@@ -77,6 +81,7 @@ def sections(job: Job, parameters: Link) -> Iterable[Element]:
     for kind, (title, words) in _KINDS.items():
         yield section(title, element("p", words), *pairs.index(found.samples[kind]))
     yield section("All weights", *_all_weights(steps, parameters))
+    yield section("False pairs to expect", element("p", _EXPECTED), _false_pairs(job))
     yield section("Patterns of agreement", *_patterns(job, weights))
     yield section("The model", *_model(weights))
     yield section("Records that cannot match", *_cannot_match(steps, gaps, of_gaps, parameters))
@@ -275,6 +280,22 @@ def _records(job: Job, wanted: Iterable[Record]) -> Mapping[Record, Row]:
     if rows[True]:
         found |= {(True, at): row for at, row in rows_at(job.sides[SIDE](), rows[True]).items()}
     return found
+
+
+def _false_pairs(job: Job) -> Element:
+    lines, total = first_rows(job.read("thresholds"), MOST_ROWS)
+    return table(
+        ("match score from", "pairs", "expected share of false pairs", "lowest", "highest"),
+        [
+            (
+                f"{line['score']:g}",
+                number(line["pairs"]),
+                *(f"{100 * line[name]:.1f} %" for name in ("false_share", "low", "high")),
+            )
+            for line in lines
+        ],
+        total=total,
+    )
 
 
 def _blocks(job: Job) -> Element:

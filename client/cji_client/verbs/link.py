@@ -14,12 +14,13 @@ from cji_client.verbs.answers import Evaluated, PairQuality
 from cji_client.verbs.link_chart import chart
 from cji_client.verbs.link_count import count
 from cji_client.verbs.link_labels import labels
-from cji_client.verbs.link_sample import Sample, read_sample
+from cji_client.verbs.link_sample import Floats, Sample, read_listed, read_sample
 from cji_core.command.common import FILE, explained
 from cji_core.command.json_output import answers, print_json
-from cji_operations.link import Curve, Quality, calibration, log2_odds
+from cji_operations.link import Curve, Quality, calibration, false_share, log2_odds
 
 _SHOWN = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+_FROM = (0.5, 0.75, 0.9, 0.95, 0.99)
 _BINS = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 
 
@@ -87,6 +88,7 @@ def evaluate(folder: Path, *, labels_file: Path, match: float, chart_file: Path 
             ("clusters", sample.clusters),
         ],
     )
+    _print_false_pairs(console, read_listed(folder).weight, curve, sorted({*_FROM, match}))
     _print_calibration(console, sample)
     if chart_file is not None:
         chart_file.write_text(chart(curve, match=match, title=labelled, page=chart_file.suffix.lower() == ".html"))
@@ -130,6 +132,20 @@ def _print(console: Console, title: str, rows: Sequence[tuple[str, Quality]]) ->
     for name, one in rows:
         figures = (f"{value:.4f}" for value in (one.precision, one.recall, one.f1))
         table.add_row(name, f"{one.found:.0f}", f"{one.right:.0f}", *figures)
+    console.print(table)
+
+
+def _print_false_pairs(console: Console, weights: Floats, curve: Curve, scores: Sequence[float]) -> None:
+    """The share of false pairs that the job expects, beside that of the labels."""
+    table = Table("match score from", title="False pairs: listed pairs", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("listed", "expected", "lowest", "highest", "by labels"):
+        table.add_column(name, justify="right")
+    for score in scores:
+        stated, labelled = false_share(weights[weights >= log2_odds(score)]), curve.at(log2_odds(score))
+        if stated is not None:
+            shares = (f"{share:.4f}" for share in (stated.expected, stated.low, stated.high))
+            by_labels = f"{1 - labelled.precision:.4f}" if labelled.found else ""
+            table.add_row(f"{score:g}", str(stated.pairs), *shares, by_labels)
     console.print(table)
 
 

@@ -14,6 +14,7 @@ from cji_operations.link.blocking import Counted
 from cji_operations.link.cluster_report import ClusterReport
 from cji_operations.link.clusters import LEAST, cluster
 from cji_operations.link.copies import of_records
+from cji_operations.link.false_share import SCORES
 from cji_operations.link.report import Report
 from cji_operations.link.rows import Rows
 from cji_operations.link.score import Pairs, Weights, log2_odds
@@ -80,6 +81,7 @@ def conclude(
             blocks=list(zip(model.blocking, counted, strict=True)),
             new_pairs=new_pairs,
             least=match,
+            scores=[one for one in (*SCORES, parameters.match) if one >= parameters.clerical_review_threshold],
         ),
         own=own,
         weights=weights,

@@ -119,6 +119,13 @@ def calibration(probability: Floats, same: Bools, edges: tuple[float, ...]) -> l
     return bins
 
 
+def calibration_error(probability: Floats, same: Bools, edges: tuple[float, ...]) -> float:
+    """How far mean probability and share are apart in the bins between these edges, weighed by their pairs."""
+    bins = calibration(probability, same, edges)
+    pairs = sum(one.pairs for one in bins)
+    return sum(abs(one.probability - one.share) * one.pairs for one in bins) / pairs if pairs else 0.0
+
+
 def cluster_quality(cluster: Ints, person: Ints) -> Quality:
     """Quality of clusters: pairs of rows of one cluster, beside pairs of rows of one person; both int64[n], from 0."""
 

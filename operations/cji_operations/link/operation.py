@@ -9,6 +9,7 @@ bridges  `bridges/1`: matches between clusters that are not one
 blocks   `blocks/1`: what every blocking rule brought together
 weights  `weights/1`: how many pairs and rows have each weight
 completeness `completeness/1`: rows that reach no threshold even beside themselves, by what is missing in them
+thresholds `thresholds/1`: the share of false pairs to expect from each score on
 
 With a side table `link_to` of the records' own schema the records are linked to that table, else among themselves.
 """

@@ -82,6 +82,15 @@ class Prior:
         found = self.expected(rule, m, 1.0)  # of all pairs of a household, so many agree in the keys of the rule
         return min(max(others, 0.0) / max(found, 1.0), 0.5)
 
+    def are_strangers(self, levels: Levels, m: Sequence[Floats], strangers: Strangers) -> Floats:
+        """float64[p]: the probability that a pair of two persons of each pattern is of no relatives, levels int8[p, c].
+
+        A tie of surname and address that relatives make would count them a second time.
+        """
+        only = levels.copy()
+        only[:, [i for i, comparison in enumerate(self.model.comparisons) if not comparison.shared]] = -1
+        return 1 - em.match_probability(strangers.log_ratio(only, m), max(self.relatives(m, strangers), _TINY))
+
     def posteriors(
         self, levels: Levels, m: Sequence[Floats], strangers: Strangers, *, share: float, relatives: float
     ) -> Callable[..., Floats]:

@@ -13,7 +13,7 @@ blocks    of every rule, in their order: rule, blocks, rows in the largest one, 
           oversized (blocks that stayed too large: none of their pairs come from this rule), oversized_rows
 
 Pairs are of the first rows of records. See `copies` for those of equal records, of which `blocks` counts a few.
-The weight of a pattern and the pair's frequency add up to the weight of the pair.
+`false_share` describes `thresholds`. The weight of a pattern and the pair's frequency add up to the weight of the pair.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,8 +28,9 @@ import pyarrow.compute as pc
 from cji_core.format.records import arrow
 from cji_core.format.records.column import Ints
 from cji_core.operations.link.model import Comparison, Level, Model, Rule
-from cji_core.operations.link.outputs import BLOCKS, LEVELS, PAIRS, PATTERNS
+from cji_core.operations.link.outputs import BLOCKS, LEVELS, PAIRS, PATTERNS, THRESHOLDS
 from cji_operations.link.blocking import Counted
+from cji_operations.link.false_share import thresholds
 from cji_operations.link.rows import Rows, batch, parts
 from cji_operations.link.score import Pairs, Weights, probability
 from cji_operations.link.training import Trained
@@ -43,7 +44,7 @@ _PATTERNS: Final = 1 << 12  # in a batch: their words are long
 class Report:
     """The outputs of one job; `new_pairs` int64 by rule, `least` is the weight from which a pair is a match.
 
-    `pairs` are of rows, root int64[n] is the lowest row of the cluster of each.
+    `pairs` are of rows, root int64[n] is the lowest row of the cluster of each. `scores` are those of `thresholds`.
     """
 
     pairs: Pairs
@@ -55,6 +56,7 @@ class Report:
     blocks: Sequence[tuple[Rule, Counted]]
     new_pairs: Ints
     least: float
+    scores: Sequence[float]
 
     def batches(self) -> dict[str, Iterator[pa.RecordBatch]]:
         """The parts by name."""
@@ -68,6 +70,7 @@ class Report:
             ),
             LEVELS.name: iter([self._levels()]),
             BLOCKS.name: iter([self._blocks()]),
+            THRESHOLDS.name: thresholds(self.pairs.weight, self.scores),
         }
 
     def _pairs(self, pattern: Ints, weights: Floats) -> Iterator[pa.RecordBatch]:

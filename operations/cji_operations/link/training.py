@@ -111,7 +111,8 @@ def train(model: Model, facts: Facts, observed: Observed, parameters: Link) -> T
             share = prior.estimate(m, strangers)
         for _ in range(_TIE_ROUNDS):
             of_two = _of_two(random, counts, m, strangers, share)
-            strangers = Strangers(u, learn(random, of_two, u, trained=[of_u is None for _, of_u in given]))
+            of_strangers = of_two * prior.are_strangers(random, m, strangers)
+            strangers = Strangers(u, learn(random, of_strangers, u, trained=[of_u is None for _, of_u in given]))
         for _ in range(_REFINEMENTS):
             found = _refined(by_rule, prior, initial_m, m, strangers)
             m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]

@@ -86,6 +86,7 @@ def test_records_that_only_one_operation_makes() -> None:
             "levels/1",
             "pairs/1",
             "patterns/1",
+            "thresholds/1",
             "weights/1",
         ],
         "screen": ["hits/1", "outcomes/1"],
@@ -160,7 +161,8 @@ DECLARED: list[tuple[Parameters, list[str]]] = [
         [
             "hotfile/1, person/1 -> the same",
             "also pairs pairs/1, patterns patterns/1, levels levels/1, clusters clusters/1, bridges "
-            "bridges/1, blocks blocks/1, weights weights/1, completeness completeness/1",
+            "bridges/1, blocks blocks/1, weights weights/1, completeness completeness/1, "
+            "thresholds thresholds/1",
             "with link_to None",
             "count of shards; records records; sides link_to; writes shards, read each, ids, facts aligned",
             "unite of shards; reads shards read; writes counts, firsts, members, marked, cut, tallies, slots, "
@@ -173,7 +175,7 @@ DECLARED: list[tuple[Parameters, list[str]]] = [
             "pairs of planned; reads model bound; writes weighed, new_pairs",
             "cluster of one; reads plan ids firsts members marked cut unkeyed model own weighed new_pairs; "
             "writes labels each; outputs pairs "
-            "patterns levels clusters bridges blocks weights completeness",
+            "patterns levels clusters bridges blocks weights completeness thresholds",
             "label of shards; records records; reads facts labels; outputs result row_status",
         ],
     ),

@@ -143,6 +143,7 @@ def test_the_command_prints_tables_and_draws_a_chart(folder: Path, suffix: str) 
     assert done.exit_code == 0, done.output
     assert "5 labelled pairs, 3 of one person" in done.output
     assert re.search(r"match 0\.9 +3 +2 +0\.6667 +0\.6667 +0\.6667", done.output)
+    assert re.search(r"0\.9 +\d+ +0\.\d{4} +0\.\d{4} +0\.\d{4} +0\.3333", done.output)  # of three found, two are right
     assert re.search(r"clusters +2 +1 +0\.5000 +0\.3333 +0\.4000", done.output)
     text = chart.read_text()
     assert text.count("<path") == 3

@@ -110,9 +110,20 @@ COMPLETENESS: Final = OutputSpec(
 )
 """Rows by what they have a value for, and how many of them reach no threshold even beside themselves."""
 
+THRESHOLDS: Final = OutputSpec(
+    name="thresholds",
+    schema=RecordSchema.output(
+        "thresholds/1",
+        columns(_CASE, "score weight", FLOAT64),
+        columns(_CASE, "pairs", UINT64),
+        columns(_CASE, "false_share low high", FLOAT64),
+    ),
+)
+"""The expected share of false pairs from each threshold on, and its interval."""
+
 
 CLUSTER: Final = "cluster"
 """The column of the result with the cluster of each record."""
 SIDE: Final = "link_to"
 """The side table that the records are linked to."""
-PARTS: Final = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS, WEIGHTS, COMPLETENESS)
+PARTS: Final = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS, WEIGHTS, COMPLETENESS, THRESHOLDS)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cji_operations.link import calibration, cluster_quality, curve
+from cji_operations.link import calibration, calibration_error, cluster_quality, curve
 
 _PAIRS = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), max_size=30)
 
@@ -59,3 +59,10 @@ def test_calibration_compares_what_is_said_with_what_is() -> None:
     assert (high.pairs, high.share) == (2, 0.5)
     assert [low.probability, high.probability] == pytest.approx([0.04, 0.975])
     assert [one.low for one in calibration(probability, same, (0.0, 0.01, 0.1, 1.0))] == [0.01, 0.1]
+
+
+def test_the_calibration_error_is_weighed_by_pairs() -> None:
+    probability, same = np.array([0.2, 0.2, 0.2, 0.8]), np.array([False, False, True, True])
+    expected = (3 * (1 / 3 - 0.2) + 1 * (1 - 0.8)) / 4
+    assert calibration_error(probability, same, (0.0, 0.5, 1.0)) == pytest.approx(expected)
+    assert calibration_error(probability[:0], same[:0], (0.0, 0.5, 1.0)) == 0

@@ -1,0 +1,71 @@
+"""The expected share of false pairs among those from a threshold on, and how far it may be from the truth.
+
+thresholds    of each threshold: score, weight, pairs from it on, false_share (the mean of 1 - score of these pairs),
+              low and high
+
+A match score is not a probability that was checked on these records. An error of the model is mostly the same for many
+pairs, and only people can find it; so the interval is the share if all weights were too low by `_LOW` bits, or too high
+by `_HIGH`, and some pairs (`_UNSEEN`) were of relatives of one name or other doubles that no column separates, widened
+by the chance in so many pairs. These numbers are chosen by corpora of known persons, and tested on others.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cji_core.operations.link.outputs import THRESHOLDS
+from cji_operations.link.score import log2_odds, probability
+
+Floats = npt.NDArray[np.float64]
+
+SCORES: Final = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99, 0.999)
+_LOW: Final = 3.0
+_HIGH: Final = 2.0
+_UNSEEN: Final = 0.03
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FalseShare:
+    """Of `pairs` pairs from a threshold on, this share is expected to be of two persons; it is in [low, high]."""
+
+    pairs: int
+    expected: float
+    low: float
+    high: float
+
+
+def false_share(weights: Floats) -> FalseShare | None:
+    """Of pairs of these weights, float64[p]; None without any."""
+    n = len(weights)
+    if not n:
+        return None
+    low, expected, high = (float(1 - probability(weights + bits).mean()) for bits in (_LOW, 0.0, -_HIGH))
+    high += _UNSEEN
+    return FalseShare(
+        pairs=n,
+        expected=expected,
+        low=max(low - _deviation(low, n) - 0.5 / n, 0.0),
+        high=min(high + _deviation(min(high, 0.5), n) + 0.25 / n, 1.0),
+    )
+
+
+def _deviation(share: float, n: int) -> float:
+    return float(np.sqrt(share * (1 - share) / n))
+
+
+def thresholds(weights: Floats, scores: Sequence[float]) -> Iterator[pa.RecordBatch]:
+    """The output of pairs of these weights, float64[p]: a line for each of the scores that some pair reaches."""
+    lines = list[tuple[float, float, int, float, float, float]]()
+    for score in sorted(set(scores)):
+        least = log2_odds(score)
+        found = false_share(weights[weights >= least])
+        if found is not None:
+            lines.append((score, least, found.pairs, found.expected, found.low, found.high))
+    schema = THRESHOLDS.schema.arrow
+    columns = zip(*lines, strict=True) if lines else [()] * len(schema)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
