@@ -258,7 +258,9 @@ def many_pairs(pairs: int, *, columns: int = 12, levels: int = 5) -> Job:
             "rule": [f"{name} + another" for name in names] * 4,
             **{name: np.full(4 * columns, pairs) for name in ("blocks", "largest", "pairs", "new_pairs")},
             "left_out": np.zeros(4 * columns, np.bool_),
-            **{name: np.zeros(4 * columns, np.int64) for name in ("split", "split_rows")},
+            **{
+                name: np.zeros(4 * columns, np.int64) for name in ("split", "split_rows", "oversized", "oversized_rows")
+            },
         },
         "weights": {
             "weight": np.arange(-60, 90, dtype=np.float64),

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 import pyarrow as pa
 
 from cji_client.report.sample import Row
-from cji_core.operations.link.model import OF_NAM
+from cji_core.operations.link.model import OF_OTHERS
 from cji_core.page.charts import waterfall
 from cji_core.page.distributions import Outcome, opposed, strip
 from cji_core.page.markup import element, number, table
@@ -93,11 +93,12 @@ class Weights:
         return strip([None if level is None else level["weight"] for _, level in found], titles, "; ".join(titles))
 
     def verdict(self, column: str, columns: Collection[str], pattern: Mapping[str, Any]) -> Verdict:
-        """The finding of the comparisons of a column; `columns` are those of the record, which may have NAM instead.
+        """The finding of the comparisons of a column. `columns` are those of the record; others may be made from them.
 
         The comparison of the fewest columns speaks first; of others, only what is more than "none of these".
         """
-        of_column = {column} if column != "NAM" else {name for name in OF_NAM if name not in columns} | {column}
+        made = {name for name, others in OF_OTHERS.items() if column in others and name not in columns}
+        of_column = made | {column}
         about = [(set(levels[0]["columns"].split()), levels, level) for levels, level in self.found(pattern)]
         about = sorted((one for one in about if one[0] & of_column), key=lambda one: len(one[0]))
         if not about:

@@ -298,6 +298,16 @@ def _false_pairs(job: Job) -> Element:
     )
 
 
+def _left_out(rule: Row) -> Part:
+    if rule["left_out"]:
+        return "left out: too many pairs"
+    if rule["oversized"]:
+        return element(
+            "span", "too large, left out: blocks ", number(rule["oversized"]), ", rows ", number(rule["oversized_rows"])
+        )
+    return ""
+
+
 def _blocks(job: Job) -> Element:
     rules, total = first_rows(job.read("blocks"), MOST_ROWS)
     return table(
@@ -306,7 +316,7 @@ def _blocks(job: Job) -> Element:
             (
                 value(rule["rule"]),
                 *(number(rule[name]) for name in ("pairs", "new_pairs", "blocks", "largest")),
-                "left out: too many pairs" if rule["left_out"] else "",
+                _left_out(rule),
             )
             for rule in rules
         ],

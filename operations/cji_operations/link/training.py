@@ -36,6 +36,7 @@ from cji_operations.link.poor_records import Matches, fit
 from cji_operations.link.prior import Prior
 
 Floats = npt.NDArray[np.float64]
+_Given = tuple[Floats | None, Floats | None]
 
 _ROUNDS: Final = 4
 _REFINEMENTS: Final = 3
@@ -116,12 +117,8 @@ def train(model: Model, facts: Facts, observed: Observed, parameters: Link) -> T
         for _ in range(_REFINEMENTS):
             found = _refined(by_rule, prior, initial_m, m, strangers)
             m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
-        u = [
-            _capped(comparison, of_m, old) if of_u is None else of_u
-            for comparison, of_m, old, (_, of_u) in zip(model.comparisons, m, u, given, strict=True)
-        ]
-        strangers = Strangers(u, strangers.ties)
-        matches = Matches(m, m, 0.0)
+        u = _all_capped(model, m, u, given)
+        strangers, matches = Strangers(u, strangers.ties), Matches(m, m, 0.0)
         if by_rule and all(of_m is None for of_m, _ in given):
             matches = _with_poor_records(by_rule, prior, m, strangers)
     return Trained(
@@ -134,6 +131,14 @@ def train(model: Model, facts: Facts, observed: Observed, parameters: Link) -> T
         poor=tuple(tuple(values.tolist()) for values in matches.poor),
         poor_share=matches.share,
     )
+
+
+def _all_capped(model: Model, m: Sequence[Floats], u: Sequence[Floats], given: Sequence[_Given]) -> list[Floats]:
+    """U of all comparisons, see `_capped`; what the model gives stays."""
+    return [
+        _capped(comparison, of_m, old) if of_u is None else of_u
+        for comparison, of_m, old, (_, of_u) in zip(model.comparisons, m, u, given, strict=True)
+    ]
 
 
 def _of_two(random: Levels, counts: Floats, m: Sequence[Floats], strangers: Strangers, share: float) -> Floats:
@@ -185,7 +190,7 @@ def _scaled(counted: Counted, sample: Patterns, radix: Radix) -> tuple[Levels, F
     return radix.levels(sample.number), weight * sample.counts, weight * sample.first
 
 
-def _given(comparison: Comparison) -> tuple[Floats | None, Floats | None]:
+def _given(comparison: Comparison) -> _Given:
     m = [level.m for level in comparison.levels if level.m is not None]
     u = [level.u for level in comparison.levels if level.u is not None]
     return (np.array(m) if m else None), (np.array(u) if u else None)

@@ -191,7 +191,7 @@ def test_one_night_counts_once(days: list[str | None], names: list[str | None], 
     assert first(rows, **THREE) == expected
 
 
-def test_a_transaction_that_the_law_takes_apart_counts_each_charge() -> None:
+def test_a_transaction_taken_apart_by_law_counts_each_charge() -> None:
     rows = [conviction(transaction="A", max_penalty=most) for most in ("5Y", "5Y", "10Y")]
     apart = {"transaction_unless": (Which(punishable=Punishable(from_="10Y")),)}
     assert outcomes(run(rows, table(THREE)))[0] == YES
@@ -230,7 +230,7 @@ def test_a_discharge_that_cannot_be_read_leaves_the_end_open() -> None:
 KINDS = {"conviction": ("CONVICTED",), "dismissed": ("DISMISSED", "CONVICTED IN ERROR"), "pending": ("PENDING",)}
 
 
-def test_charges_that_are_no_convictions_are_decided_where_the_table_says_so() -> None:
+def test_charges_without_conviction_are_decided_by_the_table() -> None:
     rows = [
         conviction(disposition=text)
         for text in ("DISMISSED - 1538.5", "Convicted in error", "CONVICTED", "CLOSED", None)
