@@ -23,6 +23,7 @@ from cji_core.format.keys import PinnedKey, load_recipient_key, load_signing_key
 from cji_core.jose import key_id, parse_ml_kem, public_jwk
 from cji_core.operations.deidentify import Deidentify, HmacToken
 from cji_core.operations.parameters import Parameters
+from cji_core.operations.registry import operation_of
 from cji_core.pairs import DecryptionPair
 from cji_core.suites import Suite
 from cji_simulator import renewal
@@ -159,9 +160,7 @@ class Site:
             spec,
             kek=self.hybrid_kek if spec.suite is Suite.HYBRID_1 else self.kek,
             signing_key=load_signing_key(Path(self.profile.signing_key)),
-            project_key=next(
-                (new_project_key(name) for each in spec.operations if (name := getattr(each, "project", ""))), None
-            ),
+            project_key=next((new_project_key(name) for each in spec.operations if (name := project_of(each))), None),
             rows=rows,
         )
 
@@ -183,6 +182,12 @@ class Site:
         """All outputs, as the recipient reads them."""
         hybrid = result.receipt.claims.suite is Suite.HYBRID_1
         return open_result(result, self.hybrid_recipient if hybrid else self.recipient)
+
+
+def project_of(parameters: Parameters) -> str:
+    """The project whose key an operation needs, empty without one."""
+    project = operation_of(parameters).signature(parameters).project
+    return "" if project is None else project.name
 
 
 def people(rows: int, *, tag: str = "") -> pa.Table:

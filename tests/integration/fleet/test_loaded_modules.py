@@ -21,7 +21,7 @@ from cji_core.operations.registry import OPERATIONS
 from cji_operations.operation import Case, Row
 from cji_operations.registry import IMPLEMENTATIONS
 from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site, people
+from cji_simulator.site import Site, people, project_of
 from tests.support.code_lines import code_lines, lines_of
 from tests.support.fleet_bench import Pool
 from tests.support.fleet_storage import Storage
@@ -73,7 +73,7 @@ def job_of(site: Site, case: Case) -> tuple[JobSpec, pa.Table, dict[str, pa.Tabl
     sides = {name: SideSpec(file=Path(name), schema=schema) for name, (schema, _) in case.sides.items()}
     spec = site.spec(parameters, input=InputSpec(schema=case.schema), sides=sides)
     tables = {name: table(schema, row) for name, (schema, row) in case.sides.items()}
-    return spec, table(case.schema, case.row), tables, getattr(parameters, "project", None) or ""
+    return spec, table(case.schema, case.row), tables, project_of(parameters)
 
 
 def run_jobs(site: Site, folder: Path) -> set[str]:
