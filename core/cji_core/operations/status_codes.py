@@ -30,4 +30,4 @@ class ValueCode(RowCode):
     NOT_IN_TABLE = 304, "The value is not a code of its table."
     NEVER_ISSUED = 308, "No such number was ever issued."
     WRONG_FORM = 310, "The value does not have the form of its column."
-    PLACEHOLDER = 312, "The value is a placeholder, such as UNKNOWN or 999999999: it is not used."
+    PLACEHOLDER = 312, "The value is a placeholder, such as UNKNOWN or 999999999, or used as one: it is not used."

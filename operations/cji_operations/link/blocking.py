@@ -236,14 +236,16 @@ def further_keys(split: tuple[Key, ...], parameters: Link) -> tuple[Key, ...]:
     return split if parameters.oversized == "split" else ()
 
 
-def plan(table: Table, rules: tuple[Rule, ...], split: tuple[Key, ...], parameters: Link) -> Blocking:
-    """Build and count all blocks."""
+def plan(
+    table: Table, rules: tuple[Rule, ...], split: tuple[Key, ...], parameters: Link, whole: Table | None = None
+) -> Blocking:
+    """Build and count all blocks; `whole` is the table with the values that are too frequent, if there are any."""
     further = further_keys(split, parameters)
     return Blocking(
         table=table,
         further=further,
         rules=tuple(
-            left_out(rule) if exceeds(table, rule) else bind(table, rule, further, parameters.block_rows)
+            left_out(rule) if exceeds(whole or table, rule) else bind(table, rule, further, parameters.block_rows)
             for rule in rules
         ),
     )

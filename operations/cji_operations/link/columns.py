@@ -6,7 +6,8 @@ other than 0 (UNKNOWN, 000000000) is none; so is any number without a known digi
 digit is missing. A value with the digits of a date, but not of a day of the calendar (month 86), is taken for a typing
 error and compared digit by digit; other values are missing. The row of either is partly used. So is that of a
 placeholder, a value of the table `missing.toml`, an identifier of one digit repeated, or a Social Security number of an
-area that was never issued: it is missing, as codes for unknown are. Without `last`, `first` or `middle`, these are made
+area that was never issued: it is missing, as codes for unknown are, and so are values that
+`frequent` finds. Without `last`, `first` or `middle`, these are made
 from NAM: the text before the comma, and the words behind it. A suffix is read from its column, or else from the end of
 `last` or of NAM, and does not belong to either.
 
@@ -36,7 +37,7 @@ from cji_operations.kernels.suffixes import AT_END, GENERATIONS
 from cji_operations.link.column import UNKNOWN, Codes, Column
 
 _NAMES: Final = frozenset(("last", "first", "middle"))
-_IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))
+IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))
 _SUFFIX: Final = AT_END.encode()
 _AT_END: Final = b" " + _SUFFIX + b"$"
 _ONLY: Final = b"^" + _SUFFIX + b"$"
@@ -51,7 +52,7 @@ _GENERATIONS: Final = arrow.from_texts(GENERATIONS, pa.binary())
 _OF_GENERATION: Final = arrow.from_texts(GENERATIONS.values(), pa.binary())
 _ONE_DIGIT: Final = b"^(?:" + b"|".join(b"%d{5,}" % digit for digit in range(1, 10)) + b")$"
 _NO_AREA: Final = rb"^(?:000|666|9[0-9]{2})[0-9]{6}$"  # of Social Security numbers (20 CFR 422.103)
-_NUMBERS: Final = _IDENTIFIERS | {"postcode", "street_number", "HGT", "WGT", "OLY"}
+_NUMBERS: Final = IDENTIFIERS | {"postcode", "street_number", "HGT", "WGT", "OLY"}
 DATES: Final = frozenset(("DOB",))
 _ALL: Final = slice(None)
 
@@ -204,7 +205,7 @@ def _words(array: pa.Array, name: str, missing: Missing) -> tuple[Column, Bools]
     if name == "middle":
         none |= _matches(alike, _ONLY)
     if name in _NUMBERS:
-        none |= ~_matches(alike, rb"[1-9]" if name in _IDENTIFIERS else rb"[1-9A-WYZ]")
+        none |= ~_matches(alike, rb"[1-9]" if name in IDENTIFIERS else rb"[1-9A-WYZ]")
     if none.any():
         alike = pc.if_else(arrow.from_numpy(none), pa.scalar(None, pa.binary()), alike)
     if (pc.max(pc.binary_length(alike)).as_py() or 0) > MAX_BYTES:
@@ -224,7 +225,7 @@ def _normal(values: pa.Array, name: str) -> pa.Array:
     if name == "suffix":
         known = pc.index_in(pc.replace_substring_regex(alike, rb"[^0-9A-Z]", b""), value_set=_GENERATIONS)
         return _OF_GENERATION.take(known)
-    if name in _IDENTIFIERS:
+    if name in IDENTIFIERS:
         return pc.replace_substring_regex(alike, rb"[^0-9A-Z]", b"")
     return alike
 
@@ -232,7 +233,7 @@ def _normal(values: pa.Array, name: str) -> pa.Array:
 def _is_placeholder(alike: pa.Array, name: str, missing: Missing) -> Bools:
     """bool[k]: a value as it is compared stands for none."""
     found = _among(alike, name, missing.placeholders)
-    if name in _IDENTIFIERS:
+    if name in IDENTIFIERS:
         found |= _matches(alike, _ONE_DIGIT)
     if name == "SOC":
         found |= _matches(alike, _NO_AREA)

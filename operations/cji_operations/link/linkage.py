@@ -32,6 +32,7 @@ from cji_operations.link.columns import DATES, Table, read_ids
 from cji_operations.link.comparison import bound_to
 from cji_operations.link.conclusion import MEMORY, Conclusion, conclude, exceeds_memory, least_kept
 from cji_operations.link.facts import facts_of
+from cji_operations.link.frequent import sampled, too_frequent, without
 from cji_operations.link.marks import marked, marks_of
 from cji_operations.link.observation import observe
 from cji_operations.link.read import RowFacts, read_rows
@@ -125,13 +126,15 @@ def admit(
     names = looked_at(model, parameters)
     read = read_rows(records, side, names, parameters, missing)
     found = united(read.table, read.row, names, parameters)
-    sets = [plan(found.table, rules, model.split, parameters) for rules in rule_sets(model)]
+    frequent = too_frequent(sampled(found.table, found.units.n, parameters))
+    table = without(found.table, frequent)
+    sets = [plan(table, rules, model.split, parameters, found.table) for rules in rule_sets(model)]
     blocking, deterministic, relatives = sets
     return Admitted(
         model=model,
-        table=found.table,
+        table=table,
         units=found.units,
-        rows=read.facts.with_cut(found.cut),
+        rows=read.with_frequent(frequent).with_cut(found.cut),
         blocking=blocking,
         deterministic=deterministic,
         relatives=relatives,

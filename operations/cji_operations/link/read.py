@@ -12,6 +12,7 @@ from cji_core.operations.link.declaration import Code, Link
 from cji_core.operations.status_codes import ValueCode
 from cji_core.operations.tables import Missing
 from cji_operations.link.columns import Table, read_table
+from cji_operations.link.frequent import Frequent, rows_with
 from cji_operations.link.variants import parted
 
 
@@ -66,6 +67,13 @@ class ReadRows:
     table: Table
     row: Ints
     facts: RowFacts
+
+    def with_frequent(self, frequent: Frequent) -> RowFacts:
+        """The facts in which values that are too frequent are placeholders."""
+        found = dict(self.facts.placeholders)
+        for name, rows in _rows(rows_with(self.table, frequent), self.row, self.facts.n).items():
+            found[name] = np.union1d(found.get(name, rows), rows)
+        return replace(self.facts, placeholders=dict(sorted(found.items())))
 
 
 def read_rows(

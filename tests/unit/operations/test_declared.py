@@ -165,18 +165,19 @@ DECLARED: list[tuple[Parameters, list[str]]] = [
             "thresholds thresholds/1",
             "with link_to None",
             "count of shards; records records; sides link_to; writes shards, read each, ids, facts aligned",
-            "unite of shards; reads shards read; writes counts, firsts, members, marked, cut, tallies, slots, "
-            "values each, columns aligned",
-            "plan of one; reads shards counts firsts tallies slots; writes plan, ranks each; plans plans",
-            "frequencies of shards; reads values; writes frequencies each, squares",
-            "split of shards; reads columns plan ranks frequencies; writes rows each, random each, unkeyed, own",
+            "unite of shards; reads shards read; writes counts, firsts, members, cut, tallies, slots, "
+            "values each, sample, columns aligned",
+            "plan of one; reads shards counts firsts tallies slots sample; writes plan, ranks each; plans plans",
+            "frequencies of shards; reads plan values; writes frequencies each, squares",
+            "split of shards; reads columns plan ranks frequencies; writes rows each, random each, unkeyed, own, "
+            "filled, marked",
             "observe of planned; reads plan rows random; writes bound aligned, counted, patterns",
-            "train of one; reads plan squares counted patterns; writes model",
+            "train of one; reads plan squares filled counted patterns; writes model",
             "pairs of planned; reads model bound; writes weighed, new_pairs",
             "cluster of one; reads plan ids firsts members marked cut unkeyed model own weighed new_pairs; "
             "writes labels each; outputs pairs "
             "patterns levels clusters bridges blocks weights completeness thresholds",
-            "label of shards; records records; reads facts labels; outputs result row_status",
+            "label of shards; records records; reads facts labels plan; outputs result row_status",
         ],
     ),
     (

@@ -29,7 +29,7 @@ FIRSTS: Final = Edge(name="firsts", fields=Fields.required(row=UINT32))
 MEMBERS: Final = Edge(name="members", fields=Fields.required(row=UINT32, record=UINT32, head=UINT32, twin=UINT32))
 """unite to cluster: the other rows, as in `units.Units`."""
 MARKED: Final = Edge(name="marked", fields=Fields.required(unit=UINT32, column=UINT16, value=UINT64))
-"""unite to cluster: what keeps records apart, see `marks`, by the first row of the unit."""
+"""split to cluster: what keeps records apart, see `marks`, by the number of the unit."""
 CUT: Final = Edge(name="cut", fields=Fields.required(row=UINT32))
 """unite to cluster: rows of records with more different rows than are looked at."""
 TALLIES: Final = Edge(name="tallies", fields=Fields.required(rule=UINT16, key=UINT64, rows=UINT32, second=UINT32))
@@ -38,6 +38,8 @@ SLOTS: Final = Edge(name="slots", fields=Fields.required(key=UINT16, rows=BINARY
 """unite to plan: uint32[`routes.SLOTS`], units in each slot of a key."""
 VALUES: Final = Edge(name="values", fields=Fields.required(column=UINT16, value=BINARY, rows=UINT32), each=True)
 """unite to frequencies: units with each value of a column, by the hash of the value."""
+SAMPLE: Final = Edge(name="sample", fields=Fields.required(column=UINT16, key=UINT64, surname=UINT64, birth=UINT64))
+"""unite to plan: `frequent.Sample`."""
 COLUMNS: Final = Edge(name="columns", fields=_ARRAYS, aligned=True)
 """unite to split: the table of its units, see `aligned_tables`."""
 PLAN: Final = Edge(name="plan", fields=DOCUMENT)
@@ -46,6 +48,8 @@ RANKS: Final = Edge(name="ranks", fields=Fields.required(rank=UINT32), each=True
 """plan to split: the number of each unit among all units, in the order of `firsts`."""
 FREQUENCIES: Final = Edge(name="frequencies", fields=Fields.required(column=UINT16, rows=UINT32), each=True)
 """frequencies to split: of all units, in the order in which the task sent its values."""
+FILLED: Final = Edge(name="filled", fields=DOCUMENT)
+"""split to train: by column, the units that have a value."""
 SQUARES: Final = Edge(name="squares", fields=DOCUMENT)
 """frequencies to train: by column, the sum of the squares of frequencies."""
 TABLE: Final = Edge(name="rows", fields=_TABLE, each=True)

@@ -33,32 +33,32 @@ def _to_rows() -> tuple[Stage, ...]:
                 edges.COUNTS,
                 edges.FIRSTS,
                 edges.MEMBERS,
-                edges.MARKED,
                 edges.CUT,
                 edges.TALLIES,
                 edges.SLOTS,
                 edges.VALUES,
+                edges.SAMPLE,
                 edges.COLUMNS,
             ),
         ),
         Stage(
             name="plan",
             width=Width.ONE,
-            reads=("shards", "counts", "firsts", "tallies", "slots"),
+            reads=("shards", "counts", "firsts", "tallies", "slots", "sample"),
             writes=(edges.PLAN, edges.RANKS),
             plans=True,
         ),
         Stage(
             name="frequencies",
             width=Width.SHARDS,
-            reads=("values",),
+            reads=("plan", "values"),
             writes=(edges.FREQUENCIES, edges.SQUARES),
         ),
         Stage(
             name="split",
             width=Width.SHARDS,
             reads=("columns", "plan", "ranks", "frequencies"),
-            writes=(edges.TABLE, edges.RANDOM, edges.UNKEYED, edges.OWN),
+            writes=(edges.TABLE, edges.RANDOM, edges.UNKEYED, edges.OWN, edges.FILLED, edges.MARKED),
         ),
     )
 
@@ -75,7 +75,7 @@ def _to_labels() -> tuple[Stage, ...]:
         Stage(
             name="train",
             width=Width.ONE,
-            reads=("plan", "squares", "counted", "patterns"),
+            reads=("plan", "squares", "filled", "counted", "patterns"),
             writes=(edges.MODEL,),
         ),
         Stage(
@@ -107,7 +107,7 @@ def _to_labels() -> tuple[Stage, ...]:
             name="label",
             width=Width.SHARDS,
             records=True,
-            reads=("facts", "labels"),
+            reads=("facts", "labels", "plan"),
             outputs=("result", "row_status"),
         ),
     )

@@ -19,9 +19,11 @@ from cji_core.operations.link import edges
 from cji_core.operations.link.outputs import CLUSTER
 from cji_core.operations.parameters import bad_parameters
 from cji_operations.kernels import hashing
+from cji_operations.kernels.strings import words
 from cji_operations.link.blocking import pairs_of_sizes, too_many
 from cji_operations.link.conclusion import MEMORY, exceeds_memory
 from cji_operations.link.facts import Facts, frequency_columns
+from cji_operations.link.frequent import Frequent, Sample, among, too_frequent
 from cji_operations.link.observation import random_total
 from cji_operations.link.stages import edge_data
 from cji_operations.link.stages.routes import ROWS_OF_TASK, SLOTS, Assignment, assign, routes_of
@@ -37,11 +39,13 @@ PLANNED_STAGES: Final = ("observe", "pairs")
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of every shard, what is known of all units, the rules that are left out, and the routes.
 
-    `random` tasks compare the random pairs: as few as have about as many units of these as of the routes.
+    `frequent` are the values that are missing from here on. `random` tasks compare the random pairs: as few as have
+    about as many units of these as of the routes.
     """
 
     rows: Rows
     facts: Facts
+    frequent: Frequent
     left_out: list[int]
     assignment: Assignment
     maps: list[bytes]
@@ -76,7 +80,7 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
     counts = edge_data.read_documents(task, edges.COUNTS, Counts)
     if exceeds_memory(rows.n, 0, MEMORY):
         raise too_many()
-    facts = _facts(task, bound, rows, counts)
+    facts = _facts(task, rows, counts)
     over = {number for one in counts for number in one.exceeds}
     linking = facts.first_of_second is not None
     over |= _too_wide(task, bound, linking=linking)
@@ -96,6 +100,7 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
     planned = Planned(
         rows=rows,
         facts=facts,
+        frequent=too_frequent(_sample(task)),
         left_out=sorted(over),
         assignment=assignment,
         maps=[one.tobytes() for one in maps],
@@ -104,7 +109,7 @@ def plan(task: Task, rows_of_task: int = ROWS_OF_TASK) -> None:
     edge_data.write_document(task, edges.PLAN, planned)
 
 
-def _facts(task: Task, bound: Bound, rows: Rows, counts: list[Counts]) -> Facts:
+def _facts(task: Task, rows: Rows, counts: list[Counts]) -> Facts:
     """Facts about all units, whose numbers go to the tasks that have them."""
     firsts = list[list[Ints]]([] for _ in counts)
     for producer, batch in task.read(edges.FIRSTS.name):
@@ -125,10 +130,15 @@ def _facts(task: Task, bound: Bound, rows: Rows, counts: list[Counts]) -> Facts:
     return Facts(
         n=int(np.count_nonzero(there)),
         first_of_second=None if own is None else int(np.count_nonzero(there[:own])),
-        filled={name: sum(one.filled[name] for one in counts) for name in bound.columns},
+        filled={},
         squares={},
         apart=sum(units * (units - 1) // 2 for units in sources.values()),
     )
+
+
+def _sample(task: Task) -> Sample:
+    column, key, surname, birth = edge_data.read_numbers(task, edges.SAMPLE)
+    return Sample(column=column.astype(np.int64), key=key, surname=surname, birth=birth)
 
 
 def _too_wide(task: Task, bound: Bound, *, linking: bool) -> set[int]:
@@ -152,6 +162,7 @@ def _too_wide(task: Task, bound: Bound, *, linking: bool) -> set[int]:
 def frequencies(task: Task) -> None:
     """See the module."""
     bound = Bound.of(task)
+    (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     names = frequency_columns(bound.model)
     found: list[list[tuple[int, pa.RecordBatch]]] = [[] for _ in names]
     for producer, batch in task.read(edges.VALUES.name):
@@ -163,6 +174,7 @@ def frequencies(task: Task) -> None:
         which = arrow.numbers(encoded.indices).astype(np.int64)
         rows = [arrow.numbers(batch.column(2)) for _, batch in pieces]
         total = np.bincount(which, np.concatenate([np.empty(0), *rows]), len(encoded.dictionary)).astype(np.int64)
+        total[among(name, words(encoded.dictionary)[0], planned.frequent)] = 0
         squares[name] = int(total @ total)
         start = 0
         for producer, batch in pieces:

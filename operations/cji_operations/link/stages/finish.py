@@ -5,6 +5,7 @@ cluster  one task: the clusters of the pairs that count, and all outputs besides
 label    one task a shard: the records with their cluster, and their status
 """
 
+from dataclasses import replace as replaced
 from typing import Final
 
 import numpy as np
@@ -20,7 +21,7 @@ from cji_operations.link.conclusion import MEMORY, conclude, exceeds_memory
 from cji_operations.link.marks import Marked, marks_of
 from cji_operations.link.observation import Observed, counted
 from cji_operations.link.patterns import Patterns, merged
-from cji_operations.link.read import RowFacts
+from cji_operations.link.read import RowFacts, read_rows
 from cji_operations.link.score import Pairs, gather
 from cji_operations.link.stages import edge_data
 from cji_operations.link.stages.buckets import FOUND, RANDOM, Blocks, Weighing, all_blocks
@@ -41,10 +42,13 @@ def train(task: Task) -> None:
     squares = dict[str, int]()
     for some in edge_data.read_documents(task, edges.SQUARES, dict[str, int]):
         squares |= {name: squares.get(name, 0) + value for name, value in some.items()}
+    filled = dict.fromkeys(bound.columns, 0)
+    for some in edge_data.read_documents(task, edges.FILLED, dict[str, int]):
+        filled = {name: value + some[name] for name, value in filled.items()}
     found = edge_data.read_documents(task, edges.COUNTED, Blocks)
     blocks = all_blocks(bound, planned, found, task.parameters)
     task.progress("train", 0)
-    facts = replace(planned.facts, squares=squares)
+    facts = replace(planned.facts, squares=squares, filled=filled)
     rule, pattern, pairs, first = edge_data.read_numbers(task, edges.PATTERNS)
 
     def of(number: int) -> Patterns:
@@ -132,11 +136,9 @@ def _units(task: Task) -> Units:
 
 
 def _marks(task: Task, units: Units) -> Marks | None:
-    first, column, value = edge_data.read_numbers(task, edges.MARKED)
-    of_unit = np.searchsorted(units.first, first.astype(np.int64))
-    return marks_of(
-        Marked(unit=of_unit, column=column.astype(np.int64), value=value), len(units.first), task.parameters
-    )
+    unit, column, value = edge_data.read_numbers(task, edges.MARKED)
+    found = Marked(unit=unit.astype(np.int64), column=column.astype(np.int64), value=value)
+    return marks_of(found, len(units.first), task.parameters)
 
 
 def _ids(task: Task) -> pa.Array:
@@ -165,5 +167,9 @@ def label(task: Task) -> None:
         nothing = [pa.nulls(0, kind) for kind in schema.types]
         task.output("result", pa.RecordBatch.from_arrays(nothing, schema=schema))
     facts = RowFacts.of(start, names, arrays)
+    (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
+    if planned.frequent:
+        read = read_rows(held, None, list(planned.frequent), task.parameters, task.context.tables.missing)
+        facts = replaced(read, facts=facts).with_frequent(planned.frequent)
     found = facts.with_cut(np.flatnonzero(arrow.bools(cut))).status(arrow.bools(keyed), task.schema)
     task.status(found)

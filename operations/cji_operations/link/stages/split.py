@@ -18,8 +18,10 @@ from cji_operations.link.blocking import Blocking, Counted
 from cji_operations.link.blocking import Bound as BoundRule
 from cji_operations.link.columns import Table
 from cji_operations.link.comparison import bound_to
-from cji_operations.link.facts import frequency_columns
+from cji_operations.link.facts import filled_of, frequency_columns
+from cji_operations.link.frequent import without
 from cji_operations.link.key_hashes import rule_hashes
+from cji_operations.link.marks import marked
 from cji_operations.link.observation import is_trained, random_pairs, random_total
 from cji_operations.link.stages import edge_data
 from cji_operations.link.stages.aligned_tables import read_tables
@@ -38,8 +40,11 @@ def split(task: Task) -> None:
     ((table, _),) = read_tables(task, edges.COLUMNS)
     (planned,) = edge_data.read_documents(task, edges.PLAN, Planned)
     ranks = edge_data.read_numbers(task, edges.RANKS)[0].astype(np.int64)
-    table = replace(table, rows=ranks)
+    table = without(replace(table, rows=ranks), planned.frequent)
     counts = _frequencies(task, table, bound)
+    edge_data.write_document(task, edges.FILLED, filled_of(table))
+    marks = marked(table, task.parameters)
+    edge_data.write(task, edges.MARKED, marks.unit.astype(np.uint32), marks.column.astype(np.uint16), marks.value)
     packer = Packer(table, bound.columns, counts)
     tasks = planned.assignment.tasks
     numbers = ranks[table.units_of(np.arange(table.n))]

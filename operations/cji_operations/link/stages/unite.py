@@ -1,7 +1,7 @@
 """unite: the rows of each unit, which one task has.
 
-A task makes the units of its rows. It reports how many there are, their filled values, slots of keys, sizes of blocks
-of rules that may be left out, and how many units have each value.
+A task makes the units of its rows. It reports how many there are, slots of keys, sizes of blocks of rules that may be
+left out, how many units have each value, and a sample of values.
 """
 
 from functools import partial
@@ -18,9 +18,9 @@ from cji_operations.kernels import hashing
 from cji_operations.link.blocking import pairs_of_sizes
 from cji_operations.link.column import Column
 from cji_operations.link.columns import Table
-from cji_operations.link.facts import filled_of, frequency_columns, sources_of
+from cji_operations.link.facts import frequency_columns, sources_of
+from cji_operations.link.frequent import sampled
 from cji_operations.link.key_hashes import tally
-from cji_operations.link.marks import marked
 from cji_operations.link.stages import edge_data
 from cji_operations.link.stages.aligned_tables import write_table
 from cji_operations.link.stages.routes import SLOTS, anchor_hashes, slots
@@ -31,12 +31,11 @@ from cji_operations.stages.task import Task
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Units that have a value, by column, and where sources have no duplicates, units by the hash of their source.
+    """Units by the hash of their source, where sources have no duplicates.
 
     `exceeds` are the rules that have too many pairs among these units alone.
     """
 
-    filled: dict[str, int]
     sources: list[tuple[int, int]]
     exceeds: list[int]
 
@@ -56,13 +55,11 @@ def unite(task: Task) -> None:
     edge_data.write(task, edges.FIRSTS, units.first.astype(np.uint32))
     members = (one.astype(np.uint32) for one in (units.row, units.record, units.head, units.twin))
     edge_data.write(task, edges.MEMBERS, *members)
-    marks = marked(table, task.parameters)
-    edge_data.write(
-        task, edges.MARKED, units.first[marks.unit].astype(np.uint32), marks.column.astype(np.uint16), marks.value
-    )
     edge_data.write(task, edges.CUT, found.cut.astype(np.uint32))
     over, tallies = _tallies(table, bound)
-    counts = Counts(filled=filled_of(table), sources=list(sources_of(table).items()), exceeds=over)
+    sample = sampled(table, rows.n, task.parameters)
+    edge_data.write(task, edges.SAMPLE, sample.column.astype(np.uint16), sample.key, sample.surname, sample.birth)
+    counts = Counts(sources=list(sources_of(table).items()), exceeds=over)
     edge_data.write_document(task, edges.COUNTS, counts)
     for batch in tallies:
         task.write(edges.TALLIES.name, batch)
