@@ -97,7 +97,9 @@ def _table(kinds: Mapping[tuple[Any, ...], Kind], job: Job, *, nibrs: bool) -> E
 
 def _example(row: Row, *, nibrs: bool) -> Element:
     if not nibrs:
-        return element("div", value(row["value"]), " ", element("span", f"row {row['row']}", class_="row"))
+        place = element("span", f"row {row['row']}", class_="row")
+        sent = (", transmit ", value(row["transmit"])) if row["transmit"] is not None else ()
+        return element("div", value(row["value"]), *sent, " ", place)
     place = element("span", f"row {row['row']}, level {row['level']}, element ", class_="row")
     place.append(value(row["element"]))
     if row["path"]:

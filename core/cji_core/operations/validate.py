@@ -31,6 +31,7 @@ class Code(RowCode):
     OUT_OF_RANGE = 307, "The number is outside of its range."
     WRONG_CHECK_DIGIT = 309, "The check digit does not fit."
     OUT_OF_ORDER = 311, "The date is earlier than another one that it cannot precede."
+    NOT_CARRIED = 313, "NCIC cannot carry a letter or sign of the name; it is transmitted in A to Z."
 
 
 RULE_CODES: Final = 20_000
@@ -179,8 +180,9 @@ FINDINGS: Final = RecordSchema.output(
     columns(_CASE, "finding", UTF8),
     columns(_CASE, "warning", BOOL),
     columns(_CASE, "value", BINARY),
+    columns(_CASE, "transmit", UTF8),
 )
-"""One row a finding on a column."""
+"""One row a finding on a column; `transmit` is the name as NCIC carries it, where `value` has other letters."""
 
 COUNTS: Final = OutputSpec(
     name="counts",

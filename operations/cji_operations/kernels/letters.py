@@ -7,6 +7,7 @@ names    folded, and only letters and digits: apostrophes and dots are left out,
          of a name is one blank
 plain    without accents; letters that have none in the Latin alphabet, and Cyrillic and Greek, as data/letters.csv
          writes them; Hangul as its letters; of names, without blanks
+carried  in ASCII, for receivers that have no other letters: letters outside of it are plain, signs are those of ASCII
 letters  plain, one byte a letter, for kernels that compare bytes: those of other alphabets have bytes from 0x80 on,
          which two letters of one alphabet hardly ever share
 
@@ -17,6 +18,8 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -36,6 +39,7 @@ _APOSTROPHES: Final = (
     "\N{LATIN SMALL LETTER SALTILLO}\N{LATIN CAPITAL LETTER SALTILLO}"
 )
 _ASCII: Final = 0x80
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _KEPT: Final = np.arange(256, dtype=np.uint8)
 _LOST_MARKS: Final = re.compile("(^|[ -/:-@[-`{-~])[\u0300-\u036f]+")
 """Marks on no letter, which would go to the letter before when the sign between is left out."""
@@ -86,6 +90,40 @@ def folded(array: pa.Array) -> pa.Array:
     array = array.view(pa.binary())
     capitals = pc.ascii_upper(pc.ascii_trim_whitespace(array.view(pa.utf8()))).view(pa.binary())
     return _replaced(capitals, _foreign(capitals), lambda value: _fold(_text(value)).strip(" ").encode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Spelled:
+    """Values as they are written and as they are carried.
+
+    foreign bool[n]: not ASCII; characters int64[n]: of a value in NFC, in which a letter with its accents is one;
+    carried binary[n], in UTF-8, and carried_characters int64[n].
+    """
+
+    foreign: Bools = field(repr=False)
+    characters: Ints = field(repr=False)
+    carried: pa.Array = field(repr=False)
+    carried_characters: Ints = field(repr=False)
+
+
+def spelled(array: pa.Array) -> Spelled | None:
+    """The values of a `binary` array, MUÑOZ carried as MUNOZ; None where all of them are ASCII."""
+    rows = _foreign(array)
+    if not len(rows):
+        return None
+    encoded = pc.dictionary_encode(array.take(arrow.from_numpy(rows)), null_encoding="encode")
+    texts = [unicodedata.normalize("NFC", _text(value or b"")) for value in encoded.dictionary.to_pylist()]
+    values = [_NOT_ASCII.sub(_carried, text) for text in texts]
+    which = arrow.numbers(encoded.indices)
+    lengths = np.diff(arrow.text(array)[0]).astype(np.int64) * arrow.present(array)
+    sizes = lengths.copy()
+    lengths[rows] = np.array([len(text) for text in texts])[which]
+    sizes[rows] = np.array([len(value) for value in values])[which]
+    foreign = np.zeros(len(array), np.bool_)
+    foreign[rows] = True
+    made = _packed([value.encode() for value in values]).take(encoded.indices)
+    carried = pc.replace_with_mask(array, arrow.from_numpy(foreign), made)
+    return Spelled(foreign=foreign, characters=lengths, carried=carried, carried_characters=sizes)
 
 
 def names(array: pa.Array) -> pa.Array:
@@ -148,12 +186,22 @@ def _fold(text: str) -> str:
     return _LOST_MARKS.sub(r"\1", unicodedata.normalize("NFC", text))
 
 
+@lru_cache(maxsize=4096)
+def _carried_letter(character: str) -> str:
+    return unicodedata.normalize("NFD", _fold(character)).translate(_WRITTEN)
+
+
+def _carried(match: re.Match[str]) -> str:
+    return _carried_letter(match[0])
+
+
 def _foreign(array: pa.Array) -> Ints:
     """The positions of values that are not ASCII."""
     offsets, data = arrow.text(array)
-    other = data[offsets[0] : offsets[-1]] >= _ASCII
-    if not other.any():
+    data = data[offsets[0] : offsets[-1]]
+    if data.max(initial=0) < _ASCII:
         return np.empty(0, np.int64)
+    other = data >= _ASCII
     before = np.append(0, np.cumsum(other))[offsets - offsets[0]]
     return np.flatnonzero(np.diff(before))
 
@@ -165,9 +213,12 @@ def _replaced(array: pa.Array, rows: Ints, make: Callable[[bytes], bytes]) -> pa
     mask = np.zeros(len(array), np.bool_)
     mask[rows] = True
     values = [b"" if value is None else make(value) for value in array.take(arrow.from_numpy(rows)).to_pylist()]
+    return pc.replace_with_mask(array, arrow.from_numpy(mask), _packed(values))
+
+
+def _packed(values: list[bytes]) -> pa.Array:
     lengths = np.array([len(value) for value in values])
-    made = arrow.from_bytes(np.frombuffer(b"".join(values), np.uint8), lengths, pa.binary())
-    return pc.replace_with_mask(array, arrow.from_numpy(mask), made)
+    return arrow.from_bytes(np.frombuffer(b"".join(values), np.uint8), lengths, pa.binary())
 
 
 def _rewritten(found: Words, source: Words, rows: Ints, make: Callable[[bytes], bytes]) -> Words:

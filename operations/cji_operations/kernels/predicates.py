@@ -22,6 +22,7 @@ for _letters, _values in (("0123456789", "0123456789"), ("ABCDEFGHJKLMNPRSTUVWXY
 _VIN_WEIGHT: Final = np.array([8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2])
 _VIN_CHECK: Final = np.frombuffer(b"0123456789X", np.uint8)
 _NAMES: Final = "-' "
+"""Signs in names."""
 
 
 def alphabet(letters: str, also: str = "") -> Bools:
@@ -35,9 +36,9 @@ def alphabet(letters: str, also: str = "") -> Bools:
     return allowed
 
 
-def wrong_length(text: Text, least: int, most: int) -> Bools:
-    """Shorter than `least` bytes or longer than `most`."""
-    return text.filled & ((text.lengths < least) | (text.lengths > most))
+def wrong_length(text: Text, characters: Ints, least: int, most: int) -> Bools:
+    """Fewer than `least` characters or more than `most`."""
+    return text.filled & ((characters < least) | (characters > most))
 
 
 def has_illegal_bytes(text: Text, allowed: Bools) -> Bools:
@@ -86,6 +87,11 @@ def social_never_issued(text: Text) -> Bools:
     never = _is(area, b"000") | _is(area, b"666") | (area[:, 0] == _9) | _is(group, b"00") | _is(serial, b"0000")
     wrong: Bools = form & never & ~social_form(text)
     return wrong
+
+
+def name_parts(text: Text) -> Bools:
+    """With something other than capitals, hyphens, apostrophes and blanks."""
+    return has_illegal_bytes(text, alphabet("A", _NAMES))
 
 
 def names(text: Text) -> Bools:

@@ -1,8 +1,12 @@
 """`validate` of persons, hot files and criminal histories: each column by its own rule in `ncic.toml`.
 
-result            `findings/1`: one row a finding: input row, column, code, what it means, whether only a warning, value
+result            `findings/1`: one row a finding: input row, column, code, what it means, whether only a warning, the
+                  value, and what to transmit in place of a name that NCIC cannot carry
 counts            `finding_counts/1`: rows by column and code
 row_status        PARTLY_USED where a value is wrong, WARNED where there are warnings only
+
+A name is checked as NCIC carries it, in A to Z. One that is written otherwise (MUÑOZ) is not wrong: a warning has the
+form to transmit, in which nothing is wrong.
 
 A value has one finding at most, the first that its rule gives; a pair of dates in the wrong order is one of the later
 column. A missing value is wrong only if the rule has `required`.
@@ -29,6 +33,7 @@ from cji_core.operations.tables.ncic import (
     ColumnRule,
     DateRule,
     HeightRule,
+    NamePartRule,
     NameRule,
     NumberRule,
     ShapeRule,
@@ -38,8 +43,9 @@ from cji_core.operations.tables.ncic import (
     VinRule,
 )
 from cji_core.operations.validate import COUNTS, FINDINGS, Code, Validate
-from cji_operations.kernels import predicates
+from cji_operations.kernels import letters, predicates
 from cji_operations.kernels.distinct import is_among
+from cji_operations.kernels.letters import Spelled
 from cji_operations.operation import Context, Outputs
 from cji_operations.progress import ProgressCallback
 
@@ -67,6 +73,8 @@ class _Found:
     code: RowCode
     warning: bool
     values: pa.Array = field(repr=False)
+    transmit: pa.Array = field(repr=False)
+    """utf8[rows]: the name as NCIC carries it, where that is not how it is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +121,23 @@ class ValidateColumns:
                 continue
             rule, undecided = self.table.columns[name], np.ones(batch.num_rows, np.bool_)
             column = batch.column(i).view(pa.binary())
-            for code, is_wrong in (*self._wrong(rule, texts[name], column), *self._order(name, texts)):
+            spelled = letters.spelled(column)
+            found = wrong(rule, texts[name], column, self.table, self.as_of, spelled=spelled)
+            missing = ((Code.VALUE_MISSING, ~texts[name].filled),) if rule.required else ()
+            for code, is_wrong in (*missing, *found, *self._order(name, texts)):
                 rows = np.flatnonzero(is_wrong & undecided)
                 undecided &= ~is_wrong
                 if len(rows) and code not in self.without:
-                    values = column.take(arrow.from_numpy(rows))
-                    yield _Found(rows=rows, column=i, code=code, warning=rule.warning, values=values)
-
-    def _wrong(self, rule: ColumnRule, text: Text, column: pa.Array) -> Wrong:
-        missing = ((Code.VALUE_MISSING, ~text.filled),) if rule.required else ()
-        return (*missing, *wrong(rule, text, column, self.table, self.as_of))
+                    at = arrow.from_numpy(rows)
+                    carried = spelled.carried.take(at) if spelled and code is Code.NOT_CARRIED else None
+                    yield _Found(
+                        rows=rows,
+                        column=i,
+                        code=code,
+                        warning=rule.warning or carried is not None,
+                        values=column.take(at),
+                        transmit=pa.nulls(len(rows), pa.utf8()) if carried is None else carried.view(pa.utf8()),
+                    )
 
     def _order(self, name: str, texts: Mapping[str, Text]) -> Wrong:
         pairs = [pair for pair in self.table.order if pair.then == name and pair.first in texts]
@@ -138,6 +153,7 @@ class ValidateColumns:
         def each(kind: pa.DataType, values: Sequence[object]) -> pa.Array:
             return pa.array(values, kind).take(arrow.from_numpy(which))
 
+        transmit = arrow.concat((one.transmit for one in found), pa.utf8()).take(arrow.from_numpy(order))
         values = arrow.concat((one.values for one in found), pa.binary()).take(arrow.from_numpy(order))
         return pa.RecordBatch.from_arrays(
             [
@@ -147,6 +163,7 @@ class ValidateColumns:
                 each(pa.utf8(), [one.code.meaning for one in found]),
                 each(pa.bool_(), [one.warning for one in found]),
                 values,
+                transmit,
             ],
             schema=self.output_schema,
         )
@@ -174,22 +191,22 @@ def counts_of(names: Sequence[str], counts: Mapping[tuple[int, RowCode], int]) -
     )
 
 
-def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: datetime.date) -> Wrong:
+def wrong(
+    rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: datetime.date, *, spelled: Spelled | None
+) -> Wrong:
     """(code, bool[n]) of every way in which a value can break the rule, in the order in which they are checked."""
+    characters = text.lengths if spelled is None else spelled.characters
     match rule:
         case TextRule(least=least, most=most):
             allowed = predicates.alphabet(rule.alphabet, rule.also)
             found: Wrong = (
-                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, least, most)),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, characters, least, most)),
                 (ValueCode.WRONG_CHARACTER, predicates.has_illegal_bytes(text, allowed)),
             )
         case CodeRule():
             found = ((ValueCode.NOT_IN_TABLE, text.filled & ~is_among(column, table.codes[rule.table])),)
-        case NameRule():
-            found = (
-                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, rule.least, rule.most)),
-                (ValueCode.WRONG_FORM, predicates.names(text)),
-            )
+        case NameRule() | NamePartRule():
+            found = _names(rule, text, spelled)
         case DateRule():
             found = _dates(rule, text, as_of)
         case NumberRule():
@@ -206,7 +223,7 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
             )
         case VinRule():
             found = (
-                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, 1, rule.most)),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, characters, 1, rule.most)),
                 (ValueCode.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9"))),
                 (Code.WRONG_CHECK_DIGIT, predicates.vin_check_digit(text)),
             )
@@ -214,13 +231,33 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
             prefix = pc.binary_slice(column, 0, 3)
             codes = [f"{code}-" for code in table.codes[rule.table]]
             found = (
-                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, 4, rule.most)),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, characters, 4, rule.most)),
                 (ValueCode.NOT_IN_TABLE, text.filled & ~is_among(prefix, codes)),
                 (ValueCode.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9", "-"))),
             )
         case ShapeRule():
             found = ((ValueCode.WRONG_FORM, predicates.shape(text, rule.shape)),)
     return found
+
+
+def _names(rule: NameRule | NamePartRule, text: Text, spelled: Spelled | None) -> Wrong:
+    """Of a name as it is written and as it is carried, the longer one must fit; the form is that of the latter."""
+    test, code = (
+        (predicates.names, ValueCode.WRONG_FORM)
+        if isinstance(rule, NameRule)
+        else (predicates.name_parts, ValueCode.WRONG_CHARACTER)
+    )
+    if spelled is None:
+        return (
+            (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, text.lengths, rule.least, rule.most)),
+            (code, test(text)),
+        )
+    longer, read_as = np.maximum(spelled.characters, spelled.carried_characters), read(spelled.carried)
+    return (
+        (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, longer, rule.least, rule.most)),
+        (code, test(read_as) | (text.filled & ~read_as.filled)),
+        (Code.NOT_CARRIED, text.filled & spelled.foreign),
+    )
 
 
 def _dates(rule: DateRule, text: Text, as_of: datetime.date) -> Wrong:

@@ -53,7 +53,7 @@ def test_operations_whose_result_no_other_one_takes() -> None:
 def test_codes_of_rows() -> None:
     """The first, the last and the number of each operation's."""
     codes = {
-        "validate": (301, 311, 6),
+        "validate": (301, 313, 7),
         "link": (401, 402, 2),
         "screen": (501, 504, 4),
         "deidentify": (102, 115, 14),

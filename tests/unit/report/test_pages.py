@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import date
 
 import pyarrow as pa
 import pytest
@@ -12,6 +13,7 @@ from cji_client.report.link_levels import Weights
 from cji_core.operations.aggregate import Aggregate, Privacy
 from cji_core.operations.deidentify import Deidentify
 from cji_core.operations.link import Link
+from cji_core.operations.validate import Validate
 from cji_core.page.markup import MOST_ROWS
 from tests.support.report_tools import PEOPLE, PERSON, example, jobs, linked, opened, page_of, people
 
@@ -107,6 +109,9 @@ def test_findings_are_counted_by_rule_with_examples() -> None:
     assert "24 in 26-000004 of XX1234500 row 13, level 1, element 03" in page
     assert "XX1234500 nibrs/3.1 4 2 2 50.00" in page
     assert "element 27 at " in text_of(page_of(PAGES["validate_xml"]))
+    table = pa.table({"last": pa.array(["PEÑA"], pa.utf8())})
+    accents = opened(Validate(rule_set="ncic/1", as_of=date(2026, 2, 1)), PERSON, table)
+    assert "PEÑA , transmit PENA row 0" in text_of(page_of(accents))
     columns = text_of(page_of(PAGES["validate_columns"]))
     assert "SOC No such number was ever issued. error 2 500.0 000123456 row 2 666010203 row 3" in columns
 

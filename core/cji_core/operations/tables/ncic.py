@@ -42,6 +42,13 @@ class NameRule(_Rule, frozen=True, kw_only=True, tag="name"):
     most: _Size
 
 
+class NamePartRule(_Rule, frozen=True, kw_only=True, tag="name_part"):
+    """A surname, a given name or a middle name."""
+
+    least: _Size
+    most: _Size
+
+
 class DateRule(_Rule, frozen=True, kw_only=True, tag="date"):
     """A date, partial or in the future where it may be."""
 
@@ -91,6 +98,7 @@ ColumnRule = (
     TextRule
     | CodeRule
     | NameRule
+    | NamePartRule
     | DateRule
     | NumberRule
     | HeightRule

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import re
 import string
 from pathlib import Path
 from typing import Any
@@ -20,21 +19,14 @@ from cji_core.operations.registry import CODES
 from cji_core.operations.status_codes import RowCode, ValueCode
 from cji_core.operations.tables import load as load_tables
 from cji_core.operations.tables.ncic import (
-    CodeRule,
     ColumnRule,
-    DateRule,
-    HeightRule,
+    NamePartRule,
     NameRule,
-    NumberRule,
-    ShapeRule,
-    SsnRule,
-    StatePrefixRule,
-    TextRule,
-    VinRule,
 )
 from cji_core.operations.validate import Code
 from cji_core.wire.v1 import worker_pb2 as wire
 from cji_operations.validate.ncic import wrong
+from tests.reference.ncic import carried, judgement
 from tests.support.contexts import TABLES, context, planned, prepare_table
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
@@ -43,86 +35,6 @@ AS_OF = datetime.date(2026, 2, 1)
 SHIPPED = ROOT / "core/cji_core/operations/tables/ncic.toml"
 NCIC = TABLES.ncic
 RULES = NCIC.columns
-VIN_VALUES = dict(zip(string.digits, range(10), strict=True)) | dict(
-    zip("ABCDEFGHJKLMNPRSTUVWXYZ", map(int, "12345678123457923456789"), strict=True)
-)
-
-
-def vin_check(value: str) -> str:
-    weights = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-    return "0123456789X"[sum(VIN_VALUES.get(c, 0) * w for c, w in zip(value, weights, strict=True)) % 11]
-
-
-def characters(letters: str, also: str) -> str:
-    return {"A": string.ascii_uppercase, "9": string.digits, "A9": string.ascii_uppercase + string.digits}[
-        letters
-    ] + also
-
-
-def twin(rule: ColumnRule, value: str | None) -> RowCode | None:
-    """The first thing that is wrong with a value."""
-    if not value:
-        return Code.VALUE_MISSING if rule.required else None
-    size = len(value.encode())  # lengths are bytes; only ASCII can be right
-    match rule:
-        case TextRule():
-            if not rule.least <= size <= rule.most:
-                return ValueCode.WRONG_LENGTH
-            return None if set(value) <= set(characters(rule.alphabet, rule.also)) else ValueCode.WRONG_CHARACTER
-        case CodeRule():
-            return None if value in NCIC.codes[rule.table] else ValueCode.NOT_IN_TABLE
-        case NameRule():
-            if not rule.least <= size <= rule.most:
-                return ValueCode.WRONG_LENGTH
-            good = re.fullmatch(r"[A-Z'-]([A-Z' -]*[A-Z'-])?,( ?[A-Z'-][A-Z' -]*|  +[A-Z' -]*)", value)
-            return None if good and not value.endswith(" ") else ValueCode.WRONG_FORM
-        case DateRule():
-            return twin_date(rule, value)
-        case NumberRule() | HeightRule():
-            digits = rule.digits if isinstance(rule, NumberRule) else 3
-            if not re.fullmatch(f"[0-9X]{{{digits}}}", value):
-                return ValueCode.WRONG_FORM
-            if "X" in value:
-                return None
-            inches = isinstance(rule, HeightRule) and int(value[1:]) > 11
-            return Code.OUT_OF_RANGE if inches or not rule.low <= int(value) <= rule.high else None
-        case SsnRule():
-            if not re.fullmatch("[0-9X]{9}", value):
-                return ValueCode.WRONG_FORM
-            never = value[:3] in {"000", "666"} or value[0] == "9" or value[3:5] == "00" or value[5:] == "0000"
-            return ValueCode.NEVER_ISSUED if never else None
-        case VinRule():
-            if size > rule.most:
-                return ValueCode.WRONG_LENGTH
-            if not set(value) <= set(characters("A9", "")):
-                return ValueCode.WRONG_CHARACTER
-            return Code.WRONG_CHECK_DIGIT if size == 17 and vin_check(value) != value[8] else None
-        case StatePrefixRule():
-            if not 4 <= size <= rule.most:
-                return ValueCode.WRONG_LENGTH
-            if value[2:3] != "-" or value[:2] not in NCIC.codes[rule.table]:
-                return ValueCode.NOT_IN_TABLE
-            return None if set(value) <= set(characters("A9", "-")) else ValueCode.WRONG_CHARACTER
-        case ShapeRule():
-            shapes = {"A": "[A-Z]", "9": "[0-9]", "N": "[A-Z0-9]"}
-            return None if re.fullmatch("".join(shapes[c] for c in rule.shape), value) else ValueCode.WRONG_FORM
-
-
-def twin_date(rule: DateRule, value: str) -> RowCode | None:
-    text = value.upper() if len(value) == 8 else value.upper().replace("-", "")
-    if len(value) == 10 and not re.fullmatch(r".{4}-.{2}-.{2}", value):
-        return Code.NO_SUCH_DATE
-    if value.upper() == "XX":
-        return None if rule.partial else Code.NO_SUCH_DATE
-    if not re.fullmatch("[0-9X]{8}", text):
-        return Code.NO_SUCH_DATE
-    if "X" not in text:
-        try:
-            day = datetime.datetime.strptime(text, "%Y%m%d").date()
-        except ValueError:
-            return Code.NO_SUCH_DATE
-        return Code.IN_THE_FUTURE if day > AS_OF and not rule.future else None
-    return None  # the values that are drawn have no other X; partial dates have tests of their own
 
 
 def sometimes(name: str) -> st.SearchStrategy[str | None]:
@@ -142,6 +54,11 @@ def sometimes(name: str) -> st.SearchStrategy[str | None]:
         | st.sampled_from(
             ["1M8GDM9AXKP042788", "1M8GDM9A1KP042788", "AF-123", "AF123", "ZZ-1", "W123456789", "9123456789"]
         )
+        | st.sampled_from(
+            ["PEÑA, JOSÉ", "PEN\u0303A,JOSE", "O\u2019NEIL", "WEIß", "ÆÞ", "ЩУКА, ИВАН", "李, 明", "\u200b", "Ъ"]
+        )
+        | st.sampled_from([*("Ñ" * n for n in (1, 2, 30, 31)), "ß" * 15, "ß" * 16, "VÄN-1", "É" * 9])
+        | st.text("ÑÉßØĐŁ\u0303\u2019\u2013 ,-'AZ", max_size=12)
         | st.sampled_from(codes)
         | st.text(string.ascii_uppercase + string.digits + " ,-'X", max_size=22)
         | st.text(max_size=5)
@@ -156,7 +73,7 @@ def test_every_rule_says_what_its_twin_says(data: st.DataObject) -> None:
     rule = msgspec.structs.replace(RULES[name], required=data.draw(st.booleans()))
     cut = data.draw(st.integers(0, 2))
     array = pa.array(values, pa.utf8()).slice(cut)
-    expected = [twin(rule, value) for value in values[cut:]]
+    expected = [judgement(rule, value, NCIC, AS_OF) for value in values[cut:]]
     table = msgspec.structs.replace(NCIC, columns={name: rule}, order=())
     found = judged({name: array}, tables=dataclasses.replace(TABLES, ncic=table))
     assert found == [(i, name, code) for i, code in enumerate(expected) if code is not None]
@@ -237,6 +154,61 @@ def test_the_rule_set_is_for_columns_and_not_for_segments() -> None:
         planned([operation], "nibrs.flat/3.1")
 
 
+def findings(column: str, *values: str | bytes) -> list[tuple[int, RowCode, bool, str | None]]:
+    """(row, code, whether a warning, what to transmit)."""
+    kind = pa.binary() if any(isinstance(value, bytes) for value in values) else pa.utf8()
+    schema = tagged("person/1", [pa.field(column, kind)])
+    operation = wire.Operation(validate=wire.Validate(rule_set="ncic/1", as_of="2026-01-01"))
+    batch = pa.RecordBatch.from_arrays([pa.array(values, kind)], schema=schema)
+    outputs = prepare_table(operation, "person/1", schema, context()).run([batch], lambda step, n: None)
+    rows = [row for one in outputs.result for row in one.to_pylist()]
+    warned = {row["row"] for row in rows if row["warning"]}
+    assert {i for i in range(len(values)) if outputs.status.status[i] == Status.WARNED} == warned
+    return [(row["row"], CODES[row["code"]], row["warning"], row["transmit"]) for row in rows]
+
+
+def test_a_name_with_accents_is_right_and_has_a_form_to_send() -> None:
+    thirty = "PEÑA-NÚÑEZ, JOSÉ MARÍA ÁNGELES"
+    assert len(thirty) == 30 < len(thirty.encode())
+    assert findings("NAM", "DOE, JOHN", thirty, thirty + "Ñ", "MUN\u0303OZ,EVA", "ÑA , J", "李, 明") == [
+        (1, Code.NOT_CARRIED, True, "PENA-NUNEZ, JOSE MARIA ANGELES"),
+        (2, ValueCode.WRONG_LENGTH, False, None),
+        (3, Code.NOT_CARRIED, True, "MUNOZ,EVA"),
+        (4, ValueCode.WRONG_FORM, False, None),
+        (5, ValueCode.WRONG_FORM, False, None),
+    ]
+    assert findings("last", "O\u2019NEIL", "Ñ" * 30, "ß" * 15, "ß" * 16, "Peña", "\u200b") == [
+        (0, Code.NOT_CARRIED, True, "O'NEIL"),
+        (1, Code.NOT_CARRIED, True, "N" * 30),
+        (2, Code.NOT_CARRIED, True, "S" * 30),
+        (3, ValueCode.WRONG_LENGTH, False, None),
+        (4, ValueCode.WRONG_CHARACTER, False, None),
+        (5, ValueCode.WRONG_CHARACTER, False, None),
+    ]
+    assert findings("last", b"PE\xd1A", b"DOE") == [(0, Code.NOT_CARRIED, True, "PENA")]
+
+
+def test_lengths_of_other_columns_are_characters() -> None:
+    assert [code for _, code, _, _ in findings("OLN", "É" * 20, "É" * 21)] == [
+        ValueCode.WRONG_CHARACTER,
+        ValueCode.WRONG_LENGTH,
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_nothing_is_wrong_with_what_is_to_be_sent(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([name for name, r in RULES.items() if isinstance(r, NameRule | NamePartRule)]))
+    values = data.draw(st.lists(sometimes(name).filter(bool).map(str), max_size=10))
+    found = findings(name, *values)
+    for row, code, _, sent in found:
+        assert (sent is not None) == (code is Code.NOT_CARRIED)
+        if sent is not None:
+            assert sent.isascii()
+            assert sent == carried(values[row])
+            assert findings(name, sent) == []
+
+
 def test_warnings_leave_a_row_usable(tmp_path: Path) -> None:
     shipped = SHIPPED.read_text()
     (tmp_path / "ncic.toml").write_text(
@@ -275,4 +247,4 @@ def test_every_kind_of_rule_is_shipped() -> None:
     assert len(kinds) == len(ColumnRule.__args__)
     text = read(pa.array(["X"]))
     for rule in RULES.values():
-        assert wrong(rule, text, pa.array([b"X"], pa.binary()), NCIC, AS_OF)
+        assert wrong(rule, text, pa.array([b"X"], pa.binary()), NCIC, AS_OF, spelled=None)
